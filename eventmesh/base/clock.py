@@ -1,0 +1,45 @@
+"""Time as a value that is handed in, so that every rule that waits can be tested in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where a component takes the time from."""
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never goes back; for durations and deadlines."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the wall-clock time, aware, in UTC; for stamps that people and peers read."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`; zero or less yields once to other tasks."""
+        ...
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def monotonic(self) -> float:
+        """Return seconds since an arbitrary start, as `time.monotonic` does."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend the calling task for `seconds`."""
+        await asyncio.sleep(max(0.0, seconds))
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return `moment` as Kubernetes writes it: whole seconds, UTC, a trailing Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
