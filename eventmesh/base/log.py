@@ -1,7 +1,7 @@
 """Structured logging: one line an event, fields beside the message, JSON or text by EVENTMESH_LOG_FORMAT.
 
-    log = log.get("xds.server")
-    log.warning("configuration refused", node=node_id, type=short_type, reason=reason)
+log = log.get("xds.server")
+log.warning("configuration refused", node=node_id, type=short_type, reason=reason)
 """
 
 from __future__ import annotations

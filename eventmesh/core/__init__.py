@@ -1,0 +1,9 @@
+"""The Python face of the compiled engine (`crates/core`): bytes and events go in, actions come out.
+
+The engine opens no socket, reads no clock and calls nothing back; `transport` does what its actions
+say. See `_core.pyi` for the contract and `actions` for the vocabulary.
+"""
+
+from eventmesh.core._core import Engine
+
+__all__ = ["Engine"]

@@ -1,0 +1,105 @@
+"""The compiled engine. One instance per worker process; not to be shared between threads.
+
+Every method that takes `now` (monotonic seconds) may return actions (`eventmesh.core.actions`); the
+caller does them in order. Connections, exchanges and tokens are numbers the engine hands out and never
+uses twice. A number that is no longer known is ignored: an event may cross a close.
+"""
+
+from collections.abc import Sequence
+from typing import Final, final
+
+Action = tuple[object, ...]
+Headers = Sequence[tuple[str, str]]
+
+@final
+class Request:
+    """A whole request, as a handler of this process receives it."""
+
+    method: Final[str]
+    authority: Final[str]
+    path: Final[str]
+    """With the query string."""
+    headers: Final[list[tuple[str, str]]]
+    """Names in lower case; values decoded as Latin-1."""
+    body: Final[bytes]
+    protocol: Final[str]
+    """`http1`, `http2` or `bolt`."""
+    peer: Final[str]
+    """Address of the connection's other end."""
+
+@final
+class Response:
+    """What a `send` ended with."""
+
+    status: Final[int]
+    """HTTP status. When no answer came: 503 without capacity or connection, 504 after a timeout, 502 after a
+    broken answer; `error` then says which."""
+    headers: Final[list[tuple[str, str]]]
+    body: Final[bytes]
+    error: Final[str]
+    """Empty when the peer answered; otherwise a short code: `no_capacity`, `connect_failed`, `timeout`, `reset`,
+    `protocol_error`, `no_route`, `too_large`."""
+
+@final
+class Engine:
+    """The whole proxy without its sockets."""
+
+    def __new__(cls, seed: int = 0) -> Engine: ...
+    def apply(self, snapshot: bytes, now: float) -> list[Action]:
+        """Make `snapshot` (`model.Snapshot.to_core`) the configuration of every request that starts from now on.
+
+        Raises ValueError naming the field; the previous snapshot then stays in force.
+        """
+    def accepted(self, listener: str, peer: str, now: float) -> tuple[int, list[Action]]:
+        """Register an accepted connection; return its number. Raises KeyError for an unknown listener."""
+    def opened(self, conn: int, now: float) -> list[Action]: ...
+    def open_failed(self, conn: int, why: str, now: float) -> list[Action]: ...
+    def received(self, conn: int, data: bytes, now: float) -> list[Action]:
+        """Take in what one read brought. The hot path: one call per read, at most one WRITE per connection out."""
+    def eof(self, conn: int, now: float) -> list[Action]: ...
+    def writable(self, conn: int, yes: bool, now: float) -> list[Action]:
+        """Tell that the transport's write buffer has filled (`False`) or drained (`True`)."""
+    def lost(self, conn: int, why: str, now: float) -> list[Action]: ...
+    def tick(self, now: float) -> list[Action]: ...
+    def answer(self, token: int, decision: tuple[object, ...], now: float) -> list[Action]:
+        """Answer an ASK: `("reply", status, text)` or `("go",)`."""
+    def send(
+        self,
+        route_table: str,
+        method: str,
+        authority: str,
+        path: str,
+        headers: Headers,
+        body: bytes,
+        now: float,
+        *,
+        timeout_s: float = 0.0,
+        hold: bool = True,
+        max_response_bytes: int = 1_048_576,
+    ) -> tuple[int, list[Action]]:
+        """Begin an exchange in this process, routed like any other; its end is the action DONE.
+
+        `hold=False`: a cluster without a free endpoint answers `no_capacity` at once instead of waiting.
+        """
+    def reply(self, exchange: int, status: int, headers: Headers, body: bytes, now: float) -> list[Action]:
+        """Answer a SERVE."""
+    def cancel(self, exchange: int, now: float) -> list[Action]:
+        """Give up a `send`; no DONE follows."""
+    def drain(self, now: float) -> list[Action]:
+        """Finish what is in flight and no more: HTTP/1 answers say `Connection: close`, HTTP/2 says GOAWAY,
+        idle connections close."""
+    def active(self) -> int:
+        """Return the number of exchanges in flight, waiting ones included."""
+    def capacity(self, cluster: str) -> tuple[int, int, int]:
+        """Return (endpoints that may take a request now, requests in flight, requests waiting); zeros if unknown."""
+    def take_load(self, now: float) -> list[tuple[str, float, int, float, int]]:
+        """Return, per cluster with traffic since the last call: (name, average concurrency including waiting
+        requests, requests begun, average concurrency and requests of those that came with `K-Proxy-Request`).
+
+        Averages are over the time since the last call: Knative's Stat (knative/serving: pkg/queue/request_metric).
+        """
+    def take_access_log(self) -> list[tuple[str, bytes]]:
+        """Return and forget the access-log lines since the last call, as (path, lines)."""
+    def stats(self) -> bytes:
+        """Return all counters and histograms as JSON: {"counters": [[name, {label: value}, number]],
+        "gauges": [...], "histograms": [[name, labels, [[upper bound, cumulative count]], sum, count]]}."""

@@ -1,0 +1,35 @@
+"""The orders an engine gives. Each is a plain tuple whose first item is one of these numbers.
+
+Tuples and not objects: this is the one place where Python runs per read, and a tuple is what costs least.
+
+    (WRITE, conn, data)                 write bytes; order within one connection is kept
+    (OPEN, conn, cluster, address)      dial; then call `opened` or `open_failed`
+    (PAUSE, conn) (RESUME, conn)        stop, go on reading
+    (SHUTDOWN, conn)                    half-close the write side once everything written is flushed
+    (CLOSE, conn)                       flush, then close; `lost` is not called for it
+    (ABORT, conn)                       reset at once; `lost` is not called for it
+    (WAKE, at)                          call `tick` at this monotonic time or soon after; replaces an earlier order
+    (ASK, token, question, subject)     a decision is wanted or a fact is announced (`QUESTION_*`)
+    (SERVE, exchange, handler, request) a whole request for a handler of this process; answer with `reply`
+    (DONE, exchange, response)          the whole response to a `send`
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WRITE: Final = 0
+OPEN: Final = 1
+PAUSE: Final = 2
+RESUME: Final = 3
+SHUTDOWN: Final = 4
+CLOSE: Final = 5
+ABORT: Final = 6
+WAKE: Final = 7
+ASK: Final = 8
+SERVE: Final = 9
+DONE: Final = 10
+
+QUESTION_NEED_CAPACITY: Final = "need_capacity"
+"""A request began to wait in a cluster with `hold`; `subject` is the cluster's name. It goes on by itself as
+soon as an endpoint has room; `answer(token, ("reply", status, text))` ends the wait."""

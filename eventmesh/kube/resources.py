@@ -1,0 +1,29 @@
+"""The kinds that the mesh reads or writes, under the names the code uses."""
+
+from __future__ import annotations
+
+from eventmesh.kube.api import Resource
+
+NAMESPACE = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+POD = Resource("", "v1", "pods", "Pod")
+SERVICE = Resource("", "v1", "services", "Service")
+ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints")
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
+SECRET = Resource("", "v1", "secrets", "Secret")
+SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+EVENT = Resource("", "v1", "events", "Event")
+ENDPOINT_SLICE = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
+REPLICA_SET = Resource("apps", "v1", "replicasets", "ReplicaSet")
+CRD = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
+
+KSERVICE = Resource("serving.knative.dev", "v1", "services", "Service")
+CONFIGURATION = Resource("serving.knative.dev", "v1", "configurations", "Configuration")
+REVISION = Resource("serving.knative.dev", "v1", "revisions", "Revision")
+ROUTE = Resource("serving.knative.dev", "v1", "routes", "Route")
+POD_AUTOSCALER = Resource("autoscaling.internal.knative.dev", "v1alpha1", "podautoscalers", "PodAutoscaler")
+KINGRESS = Resource("networking.internal.knative.dev", "v1alpha1", "ingresses", "Ingress")
+SERVERLESS_SERVICE = Resource("networking.internal.knative.dev", "v1alpha1", "serverlessservices", "ServerlessService")
+
+BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")
+TRIGGER = Resource("eventing.knative.dev", "v1", "triggers", "Trigger")

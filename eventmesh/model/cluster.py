@@ -1,0 +1,53 @@
+"""Where requests go: endpoints, how one is chosen, and how much each may carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from eventmesh.model.listener import WireProtocol
+
+
+class Balancing(Enum):
+    """How an endpoint is chosen on the happy path."""
+
+    ROUND_ROBIN = "round_robin"
+    LEAST_REQUEST = "least_request"
+    """The less loaded of two drawn at random."""
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One upstream address: `10.0.0.1:8080`, `[::1]:8080` or `unix:/run/app.sock`."""
+
+    address: str
+    weight: int = 1
+    healthy: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A set of interchangeable endpoints, with the limits (Envoy's circuit breakers) that guard them."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...] = ()
+    protocol: WireProtocol = WireProtocol.HTTP1
+    balancing: Balancing = Balancing.ROUND_ROBIN
+    connect_timeout_s: float = 5.0
+    idle_timeout_s: float = 3600.0
+    """A pooled connection without a request is closed after this; 0 = never."""
+    max_connections: int = 1024
+    max_requests: int = 1024
+    """Requests in flight to the whole cluster; 0 = no limit."""
+    max_requests_per_endpoint: int = 0
+    """Requests in flight to one endpoint (a revision's containerConcurrency); 0 = no limit."""
+    max_pending: int = 1024
+    """Requests that wait, in order, for a free slot or (with `hold`) for an endpoint; one more is answered 503."""
+    hold: bool = False
+    """Requests wait while there is no endpoint (a function at zero) instead of failing; each one that begins
+    to wait is announced by `Ask`, so that somebody wakes the function."""
+    hold_timeout_s: float = 300.0
+    """A request that waited this long is answered 503."""
+    max_held_bytes: int = 16_777_216
+    """Bytes of requests that wait; one more is answered 503 (with Retry-After)."""

@@ -1,0 +1,43 @@
+"""Where traffic comes in, and how its protocol is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class WireProtocol(Enum):
+    """What is spoken on a connection."""
+
+    AUTO = "auto"
+    """Listeners only: told from the first bytes."""
+    HTTP1 = "http1"
+    HTTP2 = "http2"
+    """Clear-text HTTP/2 by prior knowledge; carries gRPC."""
+    BOLT = "bolt"
+    """SOFARPC Bolt v1."""
+    DOWNSTREAM = "downstream"
+    """Clusters only: whatever the request came in with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address that accepts connections and the route table that decides what happens to requests."""
+
+    name: str
+    address: str
+    """`127.0.0.1:8080`, `[::1]:8080` or `unix:/run/mesh.sock`."""
+    route_table: str
+    protocol: WireProtocol = WireProtocol.AUTO
+    via: str = ""
+    """Name of this hop, appended to the Via header of requests and responses (RFC 9110 7.6.3); empty: no header."""
+    access_log: str = ""
+    """Path the access log goes to (`/dev/stdout`); empty: none."""
+    head_timeout_s: float = 60.0
+    """Longest time from the first byte of a request head to its last."""
+    idle_timeout_s: float = 3600.0
+    """A connection without a request in flight is closed after this; 0 = never."""
+    max_head_bytes: int = 61_440
+    """Longest request head, request line included (Envoy's max_request_headers_kb default, 60 KiB)."""
+    max_head_count: int = 100
+    """Most header fields in one head (Envoy's max_headers_count default)."""

@@ -1,0 +1,137 @@
+"""How a request finds its cluster: virtual hosts, routes, matches and header edits.
+
+For Bolt the service name stands where HTTP has the host, so one kind of table serves every protocol.
+Matching order is the order given: `xds` sorts when its source asks for precedence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class PathKind(Enum):
+    """How a path is compared."""
+
+    PREFIX = "prefix"
+    EXACT = "exact"
+    SEPARATED_PREFIX = "separated_prefix"
+    """A prefix that ends at a `/` or at the end of the path (Envoy's path_separated_prefix)."""
+
+
+class HeaderKind(Enum):
+    """How a header value is compared."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+    CONTAINS = "contains"
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """A condition on one request header; `name` is lower case (`:method` is allowed)."""
+
+    name: str
+    kind: HeaderKind
+    value: str = ""
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    """All conditions must hold. The query string takes no part in the path comparison."""
+
+    path: str = "/"
+    path_kind: PathKind = PathKind.PREFIX
+    headers: tuple[HeaderMatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEdits:
+    """Edits applied in the order remove, set, append; names are lower case."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    append: tuple[tuple[str, str], ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCluster:
+    """One share of a split."""
+
+    name: str
+    weight: int = 1
+    request_headers: HeaderEdits = field(default_factory=HeaderEdits)
+    response_headers: HeaderEdits = field(default_factory=HeaderEdits)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send the request to one of `clusters`, drawn by weight."""
+
+    clusters: tuple[WeightedCluster, ...]
+    timeout_s: float = 15.0
+    """From the whole request received to the whole response received; 0 = none (Envoy's route timeout)."""
+    host_rewrite: str = ""
+    prefix_rewrite: str = ""
+    """Replaces the matched prefix (or the whole matched path of an exact match)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectResponse:
+    """Answer at once."""
+
+    status: int
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Answer with a Location; empty parts are taken from the request."""
+
+    status: int = 301
+    scheme: str = ""
+    host: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Hand the whole request to the `ExchangeHandler` registered under `handler` in this process."""
+
+    handler: str
+    max_body_bytes: int = 1_048_576
+    """A longer body is answered 413 before it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A match, what to do, and which headers to edit on the way there and back."""
+
+    match: RouteMatch
+    action: Forward | DirectResponse | Redirect | Serve
+    name: str = ""
+    """Label of this route in metrics and access logs; empty: the virtual host's name."""
+    request_headers: HeaderEdits = field(default_factory=HeaderEdits)
+    response_headers: HeaderEdits = field(default_factory=HeaderEdits)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """Routes of a set of hosts. Domains: `a.b` exact, `*.b` suffix, `a.*` prefix, `*` any; ports are ignored."""
+
+    name: str
+    domains: tuple[str, ...]
+    routes: tuple[Route, ...]
+    request_headers: HeaderEdits = field(default_factory=HeaderEdits)
+    response_headers: HeaderEdits = field(default_factory=HeaderEdits)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """What one listener (or `Engine.send`) consults."""
+
+    name: str
+    virtual_hosts: tuple[VirtualHost, ...] = ()
