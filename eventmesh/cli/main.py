@@ -1,0 +1,45 @@
+"""The entry point `eventmesh`: finds the command, turns errors into messages and exit codes.
+
+A command is a module of this package with `NAME`, `HELP`, `configure(parser)` and `run(args) -> int`; it
+is imported only when it is called, so that a sidecar does not pay for what `up` needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from eventmesh import __version__
+from eventmesh.base.errors import MeshError
+
+COMMANDS: dict[str, str] = {}
+"""Command name -> one line of help; the module is `eventmesh.cli.<name with _ for ->`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 failed, 2 wrong usage or configuration, 3 unavailable."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="eventmesh", description="A serverless event-routing mesh for Knative.")
+    parser.add_argument("--version", action="version", version=f"eventmesh {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text)
+        if words[:1] == [name]:
+            module = import_module(f"eventmesh.cli.{name.replace('-', '_')}")
+            module.configure(sub)
+            sub.set_defaults(run=module.run)
+    args = parser.parse_args(words)
+    try:
+        code: int = args.run(args)
+    except MeshError as error:
+        sys.stderr.write(f"eventmesh: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
