@@ -1,0 +1,125 @@
+"""Kernel calls that Python 3.11 does not wrap: namespaces, parent-death signals, sub-reapers.
+
+Every function raises OSError with the kernel's own reason. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cache
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+CLONE_NEWUSER: Final = 0x1000_0000
+CLONE_NEWNET: Final = 0x4000_0000
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_SIOCGIFFLAGS: Final = 0x8913
+_SIOCSIFFLAGS: Final = 0x8914
+_IFF_UP: Final = 0x1
+_IFREQ: Final = "16sH22x"
+OWN_NETWORK: Final = "/proc/thread-self/ns/net"
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """Move the calling thread into new namespaces of the kinds in `flags` (`CLONE_NEW*`)."""
+    _check(_libc().unshare(flags), "unshare")
+
+
+def enter_namespace(fd: int, kind: int) -> None:
+    """Move the calling thread into the namespace behind `fd`, which must be of `kind`."""
+    _check(_libc().setns(fd, kind), "setns")
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Ask for signal `number` when the thread that forked this process ends; kept across exec."""
+    _check(_libc().prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def adopt_orphans() -> None:
+    """Make this process, and not init, the parent of descendants whose own parent ends."""
+    _check(_libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def raise_loopback() -> None:
+    """Bring up `lo` of the calling thread's network namespace; a new namespace has it down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        request = struct.pack(_IFREQ, b"lo", 0)
+        (_, flags) = struct.unpack(_IFREQ, fcntl.ioctl(probe, _SIOCGIFFLAGS, request))
+        fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack(_IFREQ, b"lo", flags | _IFF_UP))
+
+
+def call_in_network(fd: int, function: Callable[[], T]) -> T:
+    """Return what `function` returns when run in the network namespace behind `fd`.
+
+    Sockets made inside belong to that namespace for good. A thread of its own goes there and ends, because an
+    unprivileged process may enter its pod's namespace but may never come back to the host's.
+    """
+
+    def enter_and_call() -> T:
+        enter_namespace(fd, CLONE_NEWNET)
+        return function()
+
+    return _call_in_thread(enter_and_call)
+
+
+def new_network() -> int:
+    """Make a network namespace whose loopback is up; return a descriptor that keeps it alive.
+
+    Needs CAP_SYS_ADMIN in the caller's user namespace; without it raises PermissionError.
+    """
+
+    def make() -> int:
+        unshare(CLONE_NEWNET)
+        raise_loopback()
+        return os.open(OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
+
+    return _call_in_thread(make)
+
+
+def _call_in_thread(function: Callable[[], T]) -> T:
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # the caller's thread raises it
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=run, name="network-namespace")
+    thread.start()
+    thread.join()
+    return outcome.result()
+
+
+def become_namespace_root() -> None:
+    """Enter a new user namespace where the caller's user and group appear as 0, with every capability in it.
+
+    Raises OSError where the host forbids it (`kernel.unprivileged_userns_clone`, `user.max_user_namespaces`, AppArmor).
+    """
+    user, group = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
