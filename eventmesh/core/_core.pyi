@@ -8,7 +8,8 @@ uses twice. A number that is no longer known is ignored: an event may cross a cl
 from collections.abc import Sequence
 from typing import Final, final
 
-Action = tuple[object, ...]
+from eventmesh.core.actions import Action
+
 Headers = Sequence[tuple[str, str]]
 
 @final

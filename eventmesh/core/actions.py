@@ -16,7 +16,10 @@ Tuples and not objects: this is the one place where Python runs per read, and a 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Request, Response
 
 WRITE: Final = 0
 OPEN: Final = 1
@@ -33,3 +36,14 @@ DONE: Final = 10
 QUESTION_NEED_CAPACITY: Final = "need_capacity"
 """A request began to wait in a cluster with `hold`; `subject` is the cluster's name. It goes on by itself as
 soon as an endpoint has room; `answer(token, ("reply", status, text))` ends the wait."""
+
+Action = (
+    tuple[Literal[0], int, bytes]
+    | tuple[Literal[1], int, str, str]
+    | tuple[Literal[2, 3, 4, 5, 6], int]
+    | tuple[Literal[7], float]
+    | tuple[Literal[8], int, str, str]
+    | tuple[Literal[9], int, str, "Request"]
+    | tuple[Literal[10], int, "Response"]
+)
+"""Told apart by the first item; mypy narrows on it, so the driver needs no cast."""

@@ -75,6 +75,9 @@ class Forward:
     timeout_s: float = 15.0
     """From the whole request received to the whole response received; 0 = none (Envoy's route timeout)."""
     host_rewrite: str = ""
+    host_rewrite_header: str = ""
+    """Name (lower case) of the request header whose value, when there is one, becomes the host (Envoy's
+    host_rewrite_header); the sidecar restores Knative's K-Original-Host with it."""
     prefix_rewrite: str = ""
     """Replaces the matched prefix (or the whole matched path of an exact match)."""
 
