@@ -1,0 +1,328 @@
+//! A message head, the same for every protocol: one buffer of bytes and spans into it.
+//!
+//! What belongs to one connection only (Host, Content-Length, Transfer-Encoding, Connection and what it names)
+//! is not among the fields: wires turn it into the members of [`Head`] and back. Names are lower case.
+
+/// A range of bytes in the buffer of its [`Head`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Return the span from `start` up to `end`. Heads are far smaller than 4 GiB (`limits`).
+    pub fn new(start: usize, end: usize) -> Self {
+        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self { start: narrow(start), end: narrow(end) }
+    }
+
+    /// Return whether it covers nothing.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// One header field.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    name: Span,
+    value: Span,
+    live: bool,
+}
+
+/// Protocol a head was read from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: no chunks, no 1xx, no keep-alive unless asked.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+    /// HTTP/2.
+    Http2,
+    /// SOFARPC Bolt.
+    Bolt,
+}
+
+impl Version {
+    /// Return the name the access log uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+            Self::Bolt => "BOLT",
+        }
+    }
+}
+
+/// What only Bolt knows of a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BoltPart {
+    /// The frame up to its content, as received (fixed part, class, header map).
+    pub envelope: Span,
+    /// The class name inside the buffer.
+    pub class: Span,
+    /// Caller's budget in milliseconds; -1 or 0: none.
+    pub timeout_ms: i32,
+    /// No answer is wanted.
+    pub oneway: bool,
+    /// Response status as on the wire.
+    pub status: u16,
+}
+
+/// A request's or response's head, or trailers (fields only).
+#[derive(Debug, Default)]
+pub struct Head {
+    buf: Vec<u8>,
+    fields: Vec<Field>,
+    method: Span,
+    path: Span,
+    authority: Span,
+    scheme: Span,
+    upgrade: Span,
+    /// Response status; 0 in requests.
+    pub status: u16,
+    /// Where it came from.
+    pub version: Version,
+    /// Declared length of the body.
+    pub content_length: Option<u64>,
+    /// The request waits for `100 Continue` before it sends its body.
+    pub expects_continue: bool,
+    /// The fields were changed since they were read (Bolt then writes its header map anew).
+    pub edited: bool,
+    /// Bolt's own part.
+    pub bolt: BoltPart,
+}
+
+impl Head {
+    /// Empty it, keeping its memory unless a rare giant swelled it.
+    pub fn clear(&mut self) {
+        const KEEP: usize = 16 * 1024;
+        let (mut buf, mut fields) = (std::mem::take(&mut self.buf), std::mem::take(&mut self.fields));
+        buf.clear();
+        buf.shrink_to(KEEP);
+        fields.clear();
+        *self = Self { buf, fields, ..Self::default() };
+    }
+
+    /// Return the bytes of `span`.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        self.buf.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// Return the bytes of `span` for change in place (lower-casing).
+    pub fn bytes_mut(&mut self, span: Span) -> &mut [u8] {
+        self.buf.get_mut(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// Copy `bytes` into the buffer and return where they are.
+    pub fn store(&mut self, bytes: &[u8]) -> Span {
+        let start = self.buf.len();
+        self.buf.extend_from_slice(bytes);
+        Span::new(start, self.buf.len())
+    }
+
+    /// Return the method.
+    pub fn method(&self) -> &[u8] {
+        self.bytes(self.method)
+    }
+
+    /// Return path and query.
+    pub fn path(&self) -> &[u8] {
+        self.bytes(self.path)
+    }
+
+    /// Return the authority (`Host`), port included.
+    pub fn authority(&self) -> &[u8] {
+        self.bytes(self.authority)
+    }
+
+    /// Return the scheme; empty when the request did not say.
+    pub fn scheme(&self) -> &[u8] {
+        self.bytes(self.scheme)
+    }
+
+    /// Return the protocol that the message upgrades to; empty: none.
+    pub fn upgrade(&self) -> &[u8] {
+        self.bytes(self.upgrade)
+    }
+
+    /// Return where the path lies; it stays readable after `set_path`.
+    pub fn path_span(&self) -> Span {
+        self.path
+    }
+
+    /// Return where the authority lies; it stays readable after `set_authority`.
+    pub fn authority_span(&self) -> Span {
+        self.authority
+    }
+
+    /// Point the method at bytes already stored.
+    pub fn place_method(&mut self, span: Span) {
+        self.method = span;
+    }
+
+    /// Point the path at bytes already stored.
+    pub fn place_path(&mut self, span: Span) {
+        self.path = span;
+    }
+
+    /// Point the authority at bytes already stored.
+    pub fn place_authority(&mut self, span: Span) {
+        self.authority = span;
+    }
+
+    /// Point the upgrade protocol at bytes already stored.
+    pub fn place_upgrade(&mut self, span: Span) {
+        self.upgrade = span;
+    }
+
+    /// Add a field whose name (lower case) and value are already stored.
+    pub fn place_field(&mut self, name: Span, value: Span) {
+        self.fields.push(Field { name, value, live: true });
+    }
+
+    /// Set the method.
+    pub fn set_method(&mut self, method: &[u8]) {
+        self.method = self.store(method);
+    }
+
+    /// Set path and query.
+    pub fn set_path(&mut self, path: &[u8]) {
+        self.path = self.store(path);
+    }
+
+    /// Set the authority.
+    pub fn set_authority(&mut self, authority: &[u8]) {
+        self.authority = self.store(authority);
+    }
+
+    /// Set the scheme.
+    pub fn set_scheme(&mut self, scheme: &[u8]) {
+        self.scheme = self.store(scheme);
+    }
+
+    /// Set the upgrade protocol.
+    pub fn set_upgrade(&mut self, protocol: &[u8]) {
+        self.upgrade = self.store(protocol);
+    }
+
+    /// Return the number of live fields.
+    pub fn len(&self) -> usize {
+        self.fields.iter().filter(|field| field.live).count()
+    }
+
+    /// Return whether there is no live field.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Iterate over (name, value) in order.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().filter(|field| field.live).map(|field| (self.bytes(field.name), self.bytes(field.value)))
+    }
+
+    /// Return the first value of `name`.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.find(name).map(|span| self.bytes(span))
+    }
+
+    /// Return where the first value of `name` lies.
+    pub fn find(&self, name: &[u8]) -> Option<Span> {
+        self.fields.iter().find(|field| field.live && self.bytes(field.name) == name).map(|field| field.value)
+    }
+
+    /// Add a field at the end.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let (name, value) = (self.store(name), self.store(value));
+        self.place_field(name, value);
+    }
+
+    /// Remove every field called `name`.
+    pub fn remove(&mut self, name: &[u8]) {
+        let buf = &self.buf;
+        for field in &mut self.fields {
+            if buf.get(field.name.start as usize..field.name.end as usize) == Some(name) {
+                field.live = false;
+                self.edited = true;
+            }
+        }
+    }
+
+    /// Make `value` the only value of `name`.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        self.remove(name);
+        self.append(name, value);
+    }
+
+    /// Add one more value of `name`.
+    pub fn append(&mut self, name: &[u8], value: &[u8]) {
+        self.push(name, value);
+        self.edited = true;
+    }
+
+    /// Add `value` to the comma-separated list `name` holds (`Via`).
+    pub fn extend_list(&mut self, name: &[u8], value: &[u8]) {
+        let Some(old) = self.find(name) else { return self.append(name, value) };
+        let mut joined = self.bytes(old).to_vec();
+        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(value);
+        let span = self.store(&joined);
+        let buf = &self.buf;
+        if let Some(field) = self
+            .fields
+            .iter_mut()
+            .find(|field| field.live && buf.get(field.name.start as usize..field.name.end as usize) == Some(name))
+        {
+            field.value = span;
+        }
+        self.edited = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_remove_set_and_append() {
+        let mut head = Head::default();
+        head.push(b"a", b"1");
+        head.push(b"a", b"2");
+        head.push(b"b", b"3");
+        head.set(b"a", b"9");
+        head.append(b"b", b"4");
+        let got: Vec<_> = head.fields().collect();
+        assert_eq!(got, [(&b"b"[..], &b"3"[..]), (b"a", b"9"), (b"b", b"4")]);
+        assert!(head.edited);
+    }
+
+    #[test]
+    fn a_list_grows_in_place() {
+        let mut head = Head::default();
+        head.extend_list(b"via", b"1.1 a");
+        head.extend_list(b"via", b"1.1 b");
+        assert_eq!(head.get(b"via"), Some(&b"1.1 a, 1.1 b"[..]));
+    }
+
+    #[test]
+    fn a_replaced_path_keeps_the_original_readable() {
+        let mut head = Head::default();
+        head.set_path(b"/old");
+        let original = head.path_span();
+        head.set_path(b"/new");
+        assert_eq!((head.path(), head.bytes(original)), (&b"/new"[..], &b"/old"[..]));
+    }
+
+    #[test]
+    fn a_cleared_head_is_a_fresh_one() {
+        let mut head = Head::default();
+        head.set_path(b"/x");
+        head.push(b"a", b"1");
+        head.status = 200;
+        head.clear();
+        assert!(head.is_empty() && head.path().is_empty() && head.status == 0);
+    }
+}
