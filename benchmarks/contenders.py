@@ -1,0 +1,72 @@
+"""Who is measured: each contender's command line and configuration file for a scene."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from benchmarks import scene as scenes
+from benchmarks.measure import PROXY_CPU, Server, free_port
+
+NAMES = ("direct", "eventmesh", "envoy", "haproxy", "nginx")
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A running proxy (or, for `direct`, the backend itself)."""
+
+    name: str
+    port: int
+    server: Server
+
+
+def find(program: str) -> str:
+    """Return the path of `program`; raises SystemExit saying how to get it when it is missing."""
+    variable = f"EVENTMESH_{program.upper()}"
+    path = os.environ.get(variable) or shutil.which(program) or shutil.which(program, path=str(Path(".tools/bin")))
+    if path is None:
+        raise SystemExit(f"benchmarks: {program} not found on PATH, in .tools/bin or in ${variable}: run `make peers`")
+    return path
+
+
+def start_backend(http2: bool) -> tuple[int, Server]:
+    """Start the backend; return its port."""
+    directory = Path(mkdtemp(prefix="bench-backend-"))
+    port = free_port()
+    (directory / "nginx.conf").write_text(scenes.backend_config(directory, port, http2))
+    server = Server([find("nginx"), "-c", str(directory / "nginx.conf")], directory, cpus=others())
+    server.wait_for(port)
+    return port, server
+
+
+def others() -> set[int]:
+    """Return the processors that load and backend use."""
+    return (os.sched_getaffinity(0) - {PROXY_CPU}) or {PROXY_CPU}
+
+
+def start(name: str, backend_port: int, backend: Server, *, http2: bool) -> Contender:
+    """Start the contender `name` before `backend`."""
+    if name == "direct":
+        return Contender(name, backend_port, backend)
+    scene = scenes.Scene(Path(mkdtemp(prefix=f"bench-{name}-")), free_port(), backend_port, free_port(), http2)
+    server = Server(_command(name, scene), scene.directory, cpus={PROXY_CPU})
+    server.wait_for(scene.listen_port)
+    return Contender(name, scene.listen_port, server)
+
+
+def _command(name: str, scene: scenes.Scene) -> list[str]:
+    config = scene.directory / "config.yaml"
+    if name in ("eventmesh", "envoy"):
+        config.write_text(scenes.envoy_bootstrap(scene))
+        if name == "eventmesh":
+            return [sys.executable, "-m", "eventmesh.cli.main", "sidecar", "--bootstrap", str(config)]
+        return [find("envoy"), "-c", str(config), "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id"]
+    if name == "haproxy":
+        config.write_text(scenes.haproxy_config(scene))
+        return [find("haproxy"), "-db", "-f", str(config)]
+    config.write_text(scenes.nginx_config(scene))
+    return [find("nginx"), "-c", str(config)]

@@ -1,0 +1,44 @@
+package eventmesh.peers;
+
+import com.alipay.remoting.AsyncContext;
+import com.alipay.remoting.BizContext;
+import com.alipay.remoting.rpc.RpcServer;
+import com.alipay.remoting.rpc.protocol.AsyncUserProcessor;
+
+/** A SOFABolt service: answers "hello NAME", sleeps on "sleep MS", throws on "fail". Arguments: PORT. */
+public final class BoltServer {
+    private BoltServer() {}
+
+    public static void main(String[] args) throws Exception {
+        RpcServer server = new RpcServer("127.0.0.1", Integer.parseInt(args[0]));
+        server.registerUserProcessor(new AsyncUserProcessor<String>() {
+            @Override
+            public void handleRequest(BizContext context, AsyncContext reply, String request) {
+                if (request.startsWith("sleep ")) {
+                    try {
+                        Thread.sleep(Long.parseLong(request.substring(6)));
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                    }
+                }
+                if (request.equals("fail")) {
+                    throw new IllegalStateException("asked to fail");
+                }
+                reply.sendResponse("hello " + request);
+            }
+
+            @Override
+            public String interest() {
+                return String.class.getName();
+            }
+        });
+        server.startup();
+        System.out.println("READY " + args[0]);
+        System.out.flush();
+        while (System.in.read() >= 0) {
+            // Lives until its parent closes stdin.
+        }
+        server.shutdown();
+        System.exit(0);
+    }
+}
