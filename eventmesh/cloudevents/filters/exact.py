@@ -1,0 +1,10 @@
+"""`exact`: each named attribute is present and is the given text, letter case included."""
+
+from __future__ import annotations
+
+from eventmesh.cloudevents.filters.attributes import Filter, every, pairs
+
+
+def compile_argument(argument: object, path: str) -> Filter:
+    """Return the filter; raises FilterError for anything but a non-empty map of strings."""
+    return every(pairs(argument, path), lambda text, value: text == value)

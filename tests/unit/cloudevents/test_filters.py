@@ -1,0 +1,89 @@
+"""The filter dialects, and that a refused filter is pointed at by its path."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventmesh.cloudevents.event import AttributeValue, Event
+from eventmesh.cloudevents.filters import FilterError, compile_trigger_filter
+
+ATTRIBUTES: dict[str, AttributeValue] = {
+    "id": "1",
+    "source": "/orders/eu",
+    "type": "order.created",
+    "specversion": "1.0",
+    "priority": 5,
+    "gift": True,
+}
+EVENT = Event(ATTRIBUTES, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("spec", "passes"),
+    [
+        ({}, True),
+        ({"filter": {}}, True),
+        ({"filter": {"attributes": {}}}, True),
+        ({"filter": {"attributes": {"type": "order.created"}}}, True),
+        ({"filter": {"attributes": {"type": "order.created", "source": "/other"}}}, False),
+        ({"filter": {"attributes": {"priority": "5", "gift": "true"}}}, True),
+        ({"filter": {"attributes": {"priority": ""}}}, True),
+        ({"filter": {"attributes": {"missing": ""}}}, False),
+        ({"filter": {"attributes": {"type": "no"}}, "filters": [{"exact": {"type": "order.created"}}]}, True),
+        ({"filter": {"attributes": {"type": "no"}}, "filters": []}, False),
+        ({"filters": [{"exact": {"type": "Order.created"}}]}, False),
+        ({"filters": [{"prefix": {"type": "order.", "source": "/orders"}}]}, True),
+        ({"filters": [{"suffix": {"type": ".created"}}, {"suffix": {"source": "/us"}}]}, False),
+        ({"filters": [{"any": [{"exact": {"type": "x"}}, {"prefix": {"type": "order"}}]}]}, True),
+        ({"filters": [{"all": [{"exact": {"type": "x"}}, {"prefix": {"type": "order"}}]}]}, False),
+        ({"filters": [{"not": {"exact": {"missing": "x"}}}]}, True),
+        ({"filters": [{"not": {"not": {"exact": {"priority": "5"}}}}]}, True),
+    ],
+)
+def test_an_event_passes_or_not(spec: dict[str, object], passes: bool) -> None:
+    assert compile_trigger_filter(spec)(EVENT) is passes
+
+
+def _nested(depth: int) -> dict[str, object]:
+    entry: dict[str, object] = {"exact": {"type": "x"}}
+    for _ in range(depth):
+        entry = {"not": entry}
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"filter": []}, None),
+        ({"filter": "x"}, "spec.filter"),
+        ({"filter": {"attributes": {"Type": "x"}}}, "spec.filter.attributes.Type"),
+        ({"filter": {"attributes": {"type": 1}}}, "spec.filter.attributes.type"),
+        ({"filters": {"exact": {}}}, "spec.filters"),
+        ({"filters": ["x"]}, "spec.filters[0]"),
+        ({"filters": [{"exact": {"a": "b"}, "prefix": {"a": "b"}}]}, "spec.filters[0]"),
+        ({"filters": [{"exact": {}}]}, "spec.filters[0].exact"),
+        ({"filters": [{"exact": {"type": ""}}]}, "spec.filters[0].exact.type"),
+        (
+            {"filters": [{"exact": {"t": "x"}}, {"any": [{"suffix": {"type": 1}}]}]},
+            "spec.filters[1].any[0].suffix.type",
+        ),
+        ({"filters": [{"any": []}]}, "spec.filters[0].any"),
+        ({"filters": [{"glob": {"type": "*"}}]}, "spec.filters[0].glob"),
+        ({"filters": [{"cesql": "type = 'x'"}]}, "spec.filters[0].cesql"),
+        ({"filters": [{"exact": {"t": "x"}}] * 257}, "spec.filters"),
+        ({"filters": [{"exact": {f"a{n}": "x" for n in range(65)}}]}, "spec.filters[0].exact"),
+    ],
+)
+def test_a_filter_that_cannot_be_compiled_is_refused_at_its_path(spec: dict[str, object], path: str | None) -> None:
+    if path is None:
+        assert compile_trigger_filter(spec)(EVENT)
+        return
+    with pytest.raises(FilterError) as refusal:
+        compile_trigger_filter(spec)
+    assert refusal.value.path == path
+
+
+def test_nesting_is_bounded() -> None:
+    compile_trigger_filter({"filters": [_nested(16)]})
+    with pytest.raises(FilterError, match="nested deeper"):
+        compile_trigger_filter({"filters": [_nested(17)]})
