@@ -1,0 +1,253 @@
+"""Process images: directories that pods can run, kept by content under `<data-dir>/images`.
+
+`eventmesh images add NAME DIR` copies DIR; `dev.local/NAME` then means the newest copy and `dev.local/NAME@sha256:...`
+one certain copy, which stays for as long as something refers to it. What is run inside is told by `image.json`:
+
+    {"command": ["./server"], "args": [], "env": {"MODE": "demo"}, "workdir": "."}
+
+`command` is a program of the directory (`./...`), a name looked up on PATH, or `python` for the interpreter that
+eventmesh itself runs under. A directory without that file but with `function.py` or `main.py` runs it with that
+interpreter. Nothing here starts a process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from eventmesh.base.errors import ConfigError, MeshError, UsageError
+
+REGISTRY: Final = "dev.local"
+"""Knative resolves no tags of this registry (config-deployment, registries-skipping-tag-resolving)."""
+
+MAX_FILES: Final = 20_000
+"""A function with its vendored packages has a few thousand files; more is a wrong directory, such as a home."""
+
+MAX_BYTES: Final = 1024 * 1024 * 1024
+"""One gibibyte: a process image carries code, not data; each version is a full copy."""
+
+MAX_MANIFEST_BYTES: Final = 64 * 1024
+"""A manifest names a command and some variables."""
+
+_NAME: Final = re.compile(r"[a-z0-9]+([._/-][a-z0-9]+)*")
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_LEFT_OUT: Final = frozenset({"__pycache__", ".git", ".venv", "node_modules/.cache"})
+_MANIFEST: Final = "image.json"
+_SCRIPTS: Final = ("function.py", "main.py")
+_CHUNK_BYTES: Final = 1024 * 1024
+
+
+class UnknownImageError(MeshError):
+    """No such image or version; the message names those that exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One runnable version."""
+
+    name: str
+    digest: str
+    """`sha256:` and the hash of every file's path, mode and bytes."""
+    directory: Path
+    command: tuple[str, ...]
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    workdir: str = "."
+
+    @property
+    def reference(self) -> str:
+        """Return the name that means this version for ever: `dev.local/NAME@sha256:...`."""
+        return f"{REGISTRY}/{self.name}@{self.digest}"
+
+
+class ImageStore:
+    """The images of one data directory; several processes may use it at once."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._root = data_dir / "images"
+
+    def add(self, name: str, source: Path) -> Image:
+        """Copy `source` in as the newest version of `name`; return it.
+
+        Raises UsageError for a wrong name or directory, ConfigError for a wrong manifest.
+        """
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"image name {name!r}: use lower-case letters, digits and single . _ - / between them")
+        if not source.is_dir():
+            raise UsageError(f"image directory {str(source)!r} is not a directory")
+        manifest = _manifest(source)
+        digest = _digest(source)
+        versions = self._root / _folder(name)
+        versions.mkdir(parents=True, exist_ok=True)
+        target = versions / digest.removeprefix("sha256:")
+        if not target.exists():
+            # Copied beside and renamed: a reader never sees half an image.
+            with tempfile.TemporaryDirectory(dir=versions, prefix=".copy-") as workspace:
+                copy = Path(workspace) / "content"
+                shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+                os.rename(copy, target)
+        newest = versions / ".newest.tmp"
+        newest.write_text(digest, encoding="ascii")
+        os.replace(newest, versions / "newest")
+        return _image(name, digest, target, manifest)
+
+    def find(self, reference: str) -> Image:
+        """Return the image a pod names; raises UnknownImageError (naming what there is) or ConfigError."""
+        name, digest = _parse(reference)
+        versions = self._root / _folder(name)
+        try:
+            digest = digest or (versions / "newest").read_text(encoding="ascii")
+        except FileNotFoundError:
+            raise UnknownImageError(self._unknown(f"unknown image {reference!r}")) from None
+        directory = versions / digest.removeprefix("sha256:")
+        if not directory.is_dir():
+            raise UnknownImageError(self._unknown(f"unknown version of image {name!r}: {digest}"))
+        return _image(name, digest, directory, _manifest(directory))
+
+    def names(self) -> list[str]:
+        """Return the name of every image, sorted."""
+        return sorted(_name(folder.name) for folder in self._folders())
+
+    def versions(self, name: str) -> list[str]:
+        """Return the digests of `name` that are kept, the newest first."""
+        folder = self._root / _folder(name)
+        newest = self.find(f"{REGISTRY}/{name}").digest
+        others = (f"sha256:{path.name}" for path in folder.iterdir() if re.fullmatch(r"[0-9a-f]{64}", path.name))
+        return [newest, *sorted(digest for digest in others if digest != newest)]
+
+    def prune(self, in_use: frozenset[str]) -> list[str]:
+        """Remove versions that are neither the newest nor among the digests `in_use`; return their references."""
+        removed = []
+        for name in self.names():
+            for digest in self.versions(name)[1:]:
+                if digest not in in_use:
+                    shutil.rmtree(self._root / _folder(name) / digest.removeprefix("sha256:"), ignore_errors=True)
+                    removed.append(f"{REGISTRY}/{name}@{digest}")
+        return removed
+
+    def _folders(self) -> Iterator[Path]:
+        if self._root.is_dir():
+            yield from (folder for folder in self._root.iterdir() if (folder / "newest").is_file())
+
+    def _unknown(self, problem: str) -> str:
+        known = ", ".join(f"{REGISTRY}/{name}" for name in self.names())
+        there = f"known are {known}" if known else "none has been added yet"
+        return f"{problem}: {there}; `eventmesh images add NAME DIR` makes {REGISTRY}/NAME from a directory"
+
+
+def _parse(reference: str) -> tuple[str, str]:
+    """Return (name, digest or empty) of an image reference."""
+    path, _, digest = reference.partition("@")
+    registry, _, name = path.partition("/")
+    if registry != REGISTRY or not name:
+        raise UnknownImageError(
+            f"unknown image {reference!r}: local pods run process images of {REGISTRY}/; "
+            f"`eventmesh images add NAME DIR` makes {REGISTRY}/NAME from a directory"
+        )
+    name, _, tag = name.partition(":")
+    if tag not in ("", "latest"):
+        raise UnknownImageError(f"unknown image {reference!r}: process images have no tags, only digests (@sha256:...)")
+    if digest and not _DIGEST.fullmatch(digest):
+        raise UnknownImageError(f"unknown image {reference!r}: a digest is sha256: and 64 hexadecimal digits")
+    if not _NAME.fullmatch(name):
+        raise UnknownImageError(f"unknown image {reference!r}: {name!r} is no image name")
+    return name, digest
+
+
+def _folder(name: str) -> str:
+    # A name may contain slashes, a folder may not; `+` cannot occur in a name.
+    return name.replace("/", "+")
+
+
+def _name(folder: str) -> str:
+    return folder.replace("+", "/")
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(set(folders) - _LEFT_OUT)
+        yield from (Path(folder) / name for name in sorted(names))
+        yield from (Path(folder) / name for name in folders if (Path(folder) / name).is_symlink())
+
+
+def _digest(directory: Path) -> str:
+    total = hashlib.sha256()
+    files = size = 0
+    for file in sorted(_files(directory)):
+        status = file.lstat()
+        files, size = files + 1, size + status.st_size
+        if files > MAX_FILES or size > MAX_BYTES:
+            raise UsageError(
+                f"image directory {str(directory)!r} has more than {MAX_FILES} files or {MAX_BYTES} bytes: "
+                "name the directory of the function alone"
+            )
+        total.update(f"{file.relative_to(directory)}\0{status.st_mode:o}\0{status.st_size}\0".encode())
+        if file.is_symlink():
+            total.update(os.readlink(file).encode())
+        elif file.is_file():
+            with open(file, "rb") as content:
+                while chunk := content.read(_CHUNK_BYTES):
+                    total.update(chunk)
+    return f"sha256:{total.hexdigest()}"
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    """Return the checked manifest of a directory, written or implied."""
+    path = directory / _MANIFEST
+    if not path.is_file():
+        for script in _SCRIPTS:
+            if (directory / script).is_file():
+                return {"command": ["python", script]}
+        raise ConfigError(str(directory), f"holds neither {_MANIFEST} nor {' nor '.join(_SCRIPTS)}: nothing to run")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise ConfigError(str(path), f"is longer than {MAX_MANIFEST_BYTES} bytes")
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError(str(path), f"is not JSON: {error}") from None
+    _check_manifest(path, manifest)
+    return dict(manifest)
+
+
+def _check_manifest(path: Path, manifest: object) -> None:
+    if not isinstance(manifest, dict):
+        raise ConfigError(str(path), "must be an object")
+    unknown = sorted(set(manifest) - {"command", "args", "env", "workdir"})
+    if unknown:
+        raise ConfigError(f"{path}: {unknown[0]}", "is not a field; known are command, args, env, workdir")
+    for key in ("command", "args"):
+        value = manifest.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise ConfigError(f"{path}: {key}", f"is {value!r}; must be a list of strings")
+    if not manifest.get("command"):
+        raise ConfigError(f"{path}: command", "is missing; must name a program and its arguments")
+    env = manifest.get("env", {})
+    if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
+        raise ConfigError(f"{path}: env", f"is {env!r}; must be an object of strings")
+    workdir = manifest.get("workdir", ".")
+    if not isinstance(workdir, str) or not (path.parent / workdir).is_dir():
+        raise ConfigError(f"{path}: workdir", f"is {workdir!r}; must be a directory of the image")
+
+
+def _image(name: str, digest: str, directory: Path, manifest: dict[str, Any]) -> Image:
+    command = tuple(manifest["command"])
+    if command[0] == "python":
+        command = (sys.executable, *command[1:])
+    return Image(
+        name,
+        digest,
+        directory,
+        command,
+        tuple(manifest.get("args", ())),
+        dict(manifest.get("env", {})),
+        str(manifest.get("workdir", ".")),
+    )

@@ -1,0 +1,231 @@
+"""The process that forks every pod process: `python -m eventmesh.cluster.runtime.launcher FD [MODULE...]`.
+
+It is small and has one thread, so a fork costs a fraction of a millisecond, where forking `eventmesh up` itself would
+copy the page tables of a whole control component. Modules named on its command line are imported once and shared by
+every sidecar that it forks. It also is the guard against leftovers: it ends everything it started when the runtime
+closes the socket, for whatever reason (kill -9 included), and each child dies with it.
+
+It holds the pods' network namespaces as descriptors, so none outlives it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Final, NoReturn
+
+from eventmesh.base import linux
+from eventmesh.cluster.runtime import wire
+
+_EXEC_FAILED: Final = 127
+"""What a shell answers for a command that cannot be run."""
+
+_STREAMS: Final = (1, 2)
+
+
+class Launcher:
+    """Answers the runtime's messages; one object per process."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._children: set[int] = set()
+        self._networks: set[int] = set()
+
+    def answer(self, data: bytes, descriptors: list[int]) -> None:
+        """Do what one message asks; `descriptors` are closed here when the child has them."""
+        match wire.decode(data):
+            case wire.Spawn() as order:
+                try:
+                    pid = self._spawn(order, descriptors)
+                    self._say(wire.Reply(order.request, pid=pid))
+                except OSError as error:
+                    self._refuse(order.request, error)
+            case wire.MakeNetwork(request):
+                try:
+                    network = linux.new_network()
+                    self._networks.add(network)
+                    self._say(wire.Reply(request, network=network))
+                except OSError as error:
+                    self._refuse(request, error)
+            case wire.DropNetwork(network) if network in self._networks:
+                self._networks.discard(network)
+                os.close(network)
+            case wire.Signal(pid, number) if pid in self._children:
+                # A child that is not reaped yet keeps its number, so this can never hit a stranger.
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, number)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def reap(self) -> None:
+        """Collect every child that has ended and tell the runtime about those it knows."""
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                return
+            pid = ended.si_pid
+            if pid in self._children:
+                # Before the leader is reaped: until then its number, and so the group's, belongs to nobody else.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            if pid in self._children:
+                self._children.discard(pid)
+                self._say(wire.Exited(pid, os.waitstatus_to_exitcode(status)))
+
+    def end_all(self) -> None:
+        """Kill every process that was started here, and those that they started."""
+        for pid in self._children:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        # As the sub-reaper of its descendants the launcher inherits orphans that left their group.
+        while True:
+            for pid in _own_children():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
+    def _spawn(self, order: wire.Spawn, descriptors: list[int]) -> int:
+        failure, report = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _become(order, descriptors, report)
+        os.close(report)
+        # The pipe closes at exec; what comes before that is the reason why there was none.
+        with os.fdopen(failure, "rb") as pipe:
+            words = pipe.read().decode()
+        if words:
+            os.waitpid(pid, 0)
+            number, _, text = words.partition(" ")
+            raise OSError(int(number), text)
+        self._children.add(pid)
+        return pid
+
+    def _refuse(self, request: int, error: OSError) -> None:
+        self._say(wire.Reply(request, error=error.strerror or str(error)))
+
+    def _say(self, message: wire.Message) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._channel.send(wire.encode(message))
+
+
+def _own_children() -> list[int]:
+    with open("/proc/thread-self/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def _become(order: wire.Spawn, descriptors: list[int], report: int) -> NoReturn:
+    """Turn the forked child into what was ordered."""
+    try:
+        linux.die_with_parent()
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        for stream, descriptor in zip(_STREAMS, descriptors, strict=True):
+            os.dup2(descriptor, stream)
+        if order.network is not None:
+            linux.enter_namespace(order.network, linux.CLONE_NEWNET)
+        os.chdir(order.workdir)
+        if order.entry:
+            os.close(report)
+            os.closerange(3, _highest_descriptor() + 1)
+            os._exit(_call(order))
+        os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        what = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        os.write(report, f"{error.errno} {what}".encode())
+    finally:
+        os._exit(_EXEC_FAILED)
+
+
+def _call(order: wire.Spawn) -> int:
+    """Call the entry as a program's `main`; return its exit code."""
+    import traceback
+
+    os.environ.clear()
+    os.environ.update(order.env)
+    module, _, function = order.entry.partition(":")
+    sys.argv = list(order.argv)
+    try:
+        code = getattr(import_module(module), function)(list(order.argv))
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:  # the end of this process: there is nobody above to raise to
+        traceback.print_exc()
+        code = 1
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code or 0
+
+
+def _highest_descriptor() -> int:
+    return max(int(name) for name in os.listdir("/proc/self/fd"))
+
+
+def _preload(modules: list[str]) -> str:
+    for module in modules:
+        try:
+            import_module(module)
+        except ImportError as error:
+            return f"{module}: {error}"
+    gc.collect()
+    # Frozen objects are never visited by the collector, so their pages stay shared with the forked children.
+    gc.freeze()
+    return ""
+
+
+def _run(channel: socket.socket, modules: list[str]) -> None:
+    launcher = Launcher(channel)
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    channel.send(wire.encode(wire.Preloaded(_preload(modules))))
+    with selectors.DefaultSelector() as selector:
+        selector.register(channel, selectors.EVENT_READ)
+        selector.register(wake_read, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is channel:
+                    data, descriptors, _, _ = socket.recv_fds(channel, wire.MAX_MESSAGE_BYTES, wire.MAX_DESCRIPTORS)
+                    if not data:
+                        launcher.end_all()
+                        return
+                    launcher.answer(data, descriptors)
+                else:
+                    os.read(wake_read, 4096)
+                    launcher.reap()
+
+
+def main() -> None:
+    """Serve the socket whose number is the first argument until it is closed."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    # The terminal's Ctrl-C belongs to the runtime, which stops the pods in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    linux.adopt_orphans()
+    if os.geteuid() != 0:
+        # Without user namespaces pods share the host's network; the runtime learns it from `MakeNetwork`.
+        with suppress(OSError):
+            linux.become_namespace_root()
+    _run(channel, sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""What containers wrote: captured from pipes, stamped, rotated, and read again for `kubectl logs`.
+
+The format on disk is the container runtime interface's: `<time> <stream> <F|P> <text>`, P for a part of an over-long
+line. One file is one run of one container, so that `--previous` is the file before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from eventmesh.base.clock import Clock
+
+MAX_FILE_BYTES: Final = 10 * 1024 * 1024
+"""The kubelet's containerLogMaxSize."""
+
+MAX_FILES: Final = 5
+"""The kubelet's containerLogMaxFiles: a container that writes without end keeps 50 MiB."""
+
+MAX_LINE_BYTES: Final = 16 * 1024
+"""A longer line is stored in parts, as the container runtime interface has it."""
+
+MAX_RUNS: Final = 2
+"""Runs of a container whose logs are kept: this one and the one before it."""
+
+_READ_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """What a reader of a log wants."""
+
+    tail_lines: int | None = None
+    since: datetime | None = None
+    timestamps: bool = False
+    limit_bytes: int | None = None
+    previous: bool = False
+    follow: bool = False
+
+
+class ContainerLog:
+    """The log of one container of one pod: one file a run, with rotated ones beside it."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._written = asyncio.Event()
+        self._closed = False
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def open_run(self, number: int) -> RunLog:
+        """Begin the log of restart `number`; older runs than the one before are removed."""
+        for run in _runs(self._directory):
+            if run <= number - MAX_RUNS:
+                for file in self._directory.glob(f"{run}.log*"):
+                    file.unlink(missing_ok=True)
+        return RunLog(self, self._directory / f"{number}.log")
+
+    def stamp(self) -> str:
+        """Return the present moment as a log line begins with it."""
+        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+    def wake(self) -> None:
+        """Tell those who follow that there is more to read."""
+        self._written.set()
+        self._written = asyncio.Event()
+
+    def close(self) -> None:
+        """End every reader that follows: the pod is gone."""
+        self._closed = True
+        self.wake()
+
+    def tail(self, max_bytes: int) -> str:
+        """Return the end of the newest run, at most `max_bytes` of text; for a termination message."""
+        runs = _runs(self._directory)
+        if not runs:
+            return ""
+        lines = [text.rstrip("\n") for _, text in _lines(self._files(runs[-1]))]
+        return "\n".join(lines)[-max_bytes:]
+
+    async def read(self, query: LogQuery) -> AsyncIterator[bytes]:
+        """Yield the text that `query` asks for, in order; ends at once unless it follows."""
+        runs = _runs(self._directory)
+        wanted = runs[-2:-1] if query.previous else runs[-1:]
+        sent = 0
+        position = _Position()
+        for run in wanted:
+            for stamp, text in _selected(_lines(self._files(run), position), query):
+                data = (f"{stamp} {text}" if query.timestamps else text).encode()
+                if query.limit_bytes is not None:
+                    data = data[: query.limit_bytes - sent]
+                sent += len(data)
+                if data:
+                    yield data
+                if query.limit_bytes is not None and sent >= query.limit_bytes:
+                    return
+        while query.follow and not self._closed:
+            written = self._written
+            async for data in self._more(wanted, position, query):
+                yield data
+            newest = _runs(self._directory)[-1:]
+            if newest != wanted:
+                wanted, position = newest, _Position()
+                continue
+            await written.wait()
+        if query.follow:
+            async for data in self._more(wanted, position, query):
+                yield data
+
+    async def _more(self, runs: list[int], position: _Position, query: LogQuery) -> AsyncIterator[bytes]:
+        for run in runs:
+            for stamp, text in _lines(self._files(run), position):
+                yield (f"{stamp} {text}" if query.timestamps else text).encode()
+
+    def _files(self, run: int) -> list[Path]:
+        """Return the files of a run, oldest first."""
+        base = self._directory / f"{run}.log"
+        rotated = [base.with_suffix(f".log.{n}") for n in range(MAX_FILES - 1, 0, -1)]
+        return [file for file in (*rotated, base) if file.exists()]
+
+
+class RunLog:
+    """The writing end of one run: gives out pipes and stores what comes through them."""
+
+    def __init__(self, log: ContainerLog, path: Path) -> None:
+        self._log = log
+        self._path = path
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed when both pipes end
+        self._size = self._file.tell()
+        self._loop = asyncio.get_running_loop()
+        self._partial: dict[str, bytes] = {}
+        self._open = 0
+
+    def pipe(self, stream: str) -> int:
+        """Return the writing end of a pipe whose lines are stored as `stream`; the caller closes it after the fork."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        self._open += 1
+        self._loop.add_reader(reader, self._readable, stream, reader)
+        return writer
+
+    def _readable(self, stream: str, reader: int) -> None:
+        try:
+            data = os.read(reader, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self._take(stream, data)
+        else:
+            self._loop.remove_reader(reader)
+            os.close(reader)
+            rest = self._partial.pop(stream, b"")
+            if rest:
+                self._store(stream, rest, "F")
+            self._open -= 1
+            if self._open == 0:
+                self._file.close()
+        self._log.wake()
+
+    def _take(self, stream: str, data: bytes) -> None:
+        *lines, rest = (self._partial.pop(stream, b"") + data).split(b"\n")
+        for line in lines:
+            while len(line) > MAX_LINE_BYTES:
+                self._store(stream, line[:MAX_LINE_BYTES], "P")
+                line = line[MAX_LINE_BYTES:]
+            self._store(stream, line, "F")
+        while len(rest) > MAX_LINE_BYTES:
+            self._store(stream, rest[:MAX_LINE_BYTES], "P")
+            rest = rest[MAX_LINE_BYTES:]
+        if rest:
+            self._partial[stream] = rest
+
+    def _store(self, stream: str, text: bytes, mark: str) -> None:
+        line = f"{self._log.stamp()} {stream} {mark} ".encode() + text + b"\n"
+        if self._size + len(line) > MAX_FILE_BYTES:
+            self._rotate()
+        # A full disk must not stop the mesh: the line is lost, the pipe goes on being read.
+        with suppress(OSError):
+            self._file.write(line)
+            self._size += len(line)
+
+    def _rotate(self) -> None:
+        for number in range(MAX_FILES - 1, 0, -1):
+            older = self._path.with_suffix(f".log.{number}")
+            newer = self._path.with_suffix(f".log.{number - 1}") if number > 1 else self._path
+            if newer.exists():
+                os.replace(newer, older)
+        self._file.close()
+        self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - closed when both pipes end
+        self._size = 0
+
+
+@dataclass(slots=True)
+class _Position:
+    """How far a follower has read: the file, by inode since rotation renames it, and the offset in it."""
+
+    inode: int = 0
+    offset: int = 0
+
+
+def _runs(directory: Path) -> list[int]:
+    with suppress(FileNotFoundError):
+        return sorted(int(name[:-4]) for name in os.listdir(directory) if re.fullmatch(r"\d+\.log", name))
+    return []
+
+
+def _lines(files: list[Path], position: _Position | None = None) -> Iterator[tuple[str, str]]:
+    """Yield (time, text) of every stored line after `position`, which moves along; parts of a line have no line end."""
+    position = position or _Position()
+    known = [number for number, file in enumerate(files) if file.stat().st_ino == position.inode]
+    for file in files[known[0] if known else 0 :]:
+        with open(file, "rb") as source:
+            inode = os.fstat(source.fileno()).st_ino
+            if inode != position.inode:
+                position.inode, position.offset = inode, 0
+            source.seek(position.offset)
+            for line in source:
+                if not line.endswith(b"\n"):
+                    break
+                position.offset += len(line)
+                stamp, _, mark, text = line.decode("utf-8", "replace").split(" ", 3)
+                yield stamp, text if mark == "F" else text[:-1]
+
+
+def _selected(lines: Iterator[tuple[str, str]], query: LogQuery) -> Iterator[tuple[str, str]]:
+    if query.since is not None:
+        since = query.since.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+        lines = (line for line in lines if line[0] >= since)
+    if query.tail_lines is None:
+        return lines
+    return iter(deque(lines, maxlen=max(0, query.tail_lines)))

@@ -1,0 +1,235 @@
+"""Processes of pods as the runtime sees them: started, signalled and awaited through the launcher.
+
+The launcher is a child of this process; when it is lost, every pod process has died with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import eventmesh
+from eventmesh.base import log
+from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.cluster.runtime import wire
+
+_log = log.get("runtime.process")
+
+PRODUCT_PATH: Final = str(Path(eventmesh.__file__).resolve().parent.parent)
+"""Where this very eventmesh is imported from, so that children run the same one."""
+
+
+class SpawnError(MeshError):
+    """A process could not be started; the message is the kernel's reason with the file it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run and in which surroundings."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    workdir: str = "/"
+    entry: str = ""
+    """`module:function` called with `argv` inside the forked launcher, which has it imported already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network namespace that lives in the launcher."""
+
+    number: int
+    path: str
+    """A file that names it for as long as it is not dropped: `/proc/<launcher>/fd/<number>`."""
+
+
+@dataclass(slots=True)
+class Process:
+    """A started process. `exited` resolves to its exit code, or minus the signal that ended it."""
+
+    pid: int
+    exited: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class ProcessLauncher:
+    """The runtime's end of the launcher process."""
+
+    def __init__(self, child: subprocess.Popen[bytes], channel: socket.socket, on_lost: Callable[[], None]) -> None:
+        self._child = child
+        self._channel = channel
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._requests = 0
+        self._replies: dict[int, asyncio.Future[wire.Reply]] = {}
+        self._processes: dict[int, Process] = {}
+        self._writable = asyncio.Lock()
+        self._loop.add_reader(channel.fileno(), self._received)
+
+    @classmethod
+    def start(cls, preload: Sequence[str] = (), on_lost: Callable[[], None] = lambda: None) -> ProcessLauncher:
+        """Start the launcher; it imports `preload` before it answers. `on_lost` is called if it ends unasked."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * wire.MAX_MESSAGE_BYTES)
+        with theirs:
+            child = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
+                [sys.executable, "-m", "eventmesh.cluster.runtime.launcher", str(theirs.fileno()), *preload],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": product_pythonpath(os.environ)},
+            )
+        return cls(child, ours, on_lost)
+
+    @property
+    def pid(self) -> int:
+        """Return the launcher's process number."""
+        return self._child.pid
+
+    async def make_network(self) -> Network:
+        """Return a new network namespace with only a loopback.
+
+        Raises UnavailableError where the host allows none to this user: pods then share the host's network.
+        """
+        self._requests += 1
+        reply = await self._ask(wire.MakeNetwork(self._requests))
+        if reply.error:
+            raise UnavailableError(f"this host allows no network namespaces to this user: {reply.error}")
+        return Network(reply.network, f"/proc/{self.pid}/fd/{reply.network}")
+
+    async def drop_network(self, network: Network) -> None:
+        """Forget a namespace; it ends with the last process inside."""
+        await self._send(wire.DropNetwork(network.number))
+
+    async def spawn(self, command: Command, stdout: int, stderr: int, network: Network | None) -> Process:
+        """Start `command` in a session of its own; the two descriptors stay the caller's to close.
+
+        Raises SpawnError when the kernel or the size of the environment forbids it.
+        """
+        self._requests += 1
+        order = wire.Spawn(
+            self._requests,
+            command.argv,
+            dict(command.env),
+            command.workdir,
+            network.number if network else None,
+            command.entry,
+        )
+        reply = await self._ask(order, [stdout, stderr])
+        if reply.error:
+            raise SpawnError(f"cannot start {command.argv[0]!r}: {reply.error}")
+        return self._processes[reply.pid]
+
+    async def signal(self, process: Process, number: int) -> None:
+        """Send `number` to the process and everything in its group; nothing happens when it has ended."""
+        await self._send(wire.Signal(process.pid, number))
+
+    async def stop(self) -> None:
+        """Kill every process that is left, and return when the launcher has ended."""
+        if self._channel.fileno() >= 0:
+            self._loop.remove_reader(self._channel.fileno())
+            self._channel.close()
+        await self._loop.run_in_executor(None, self._child.wait)
+        self._abandon()
+
+    async def _ask(self, message: wire.Spawn | wire.MakeNetwork, descriptors: Sequence[int] = ()) -> wire.Reply:
+        reply: asyncio.Future[wire.Reply] = self._loop.create_future()
+        self._replies[message.request] = reply
+        try:
+            await self._send(message, descriptors)
+            return await reply
+        finally:
+            self._replies.pop(message.request, None)
+
+    async def _send(self, message: wire.Message, descriptors: Sequence[int] = ()) -> None:
+        data = wire.encode(message)
+        if len(data) > wire.MAX_MESSAGE_BYTES:
+            raise SpawnError(
+                f"command and environment take {len(data)} bytes; at most {wire.MAX_MESSAGE_BYTES} are possible: "
+                "hand large values over in files"
+            )
+        async with self._writable:
+            while True:
+                try:
+                    socket.send_fds(self._channel, [data], list(descriptors))
+                    return
+                except BlockingIOError:
+                    await self._wait_until_writable()
+                except OSError as error:
+                    if error.errno == errno.EMSGSIZE:
+                        raise SpawnError(f"command and environment take {len(data)} bytes, too many here") from error
+                    raise UnavailableError(f"the process launcher is gone: {error.strerror}") from error
+
+    async def _wait_until_writable(self) -> None:
+        writable: asyncio.Future[None] = self._loop.create_future()
+
+        def awaken() -> None:
+            if not writable.done():
+                writable.set_result(None)
+
+        self._loop.add_writer(self._channel.fileno(), awaken)
+        try:
+            await writable
+        finally:
+            self._loop.remove_writer(self._channel.fileno())
+
+    def _received(self) -> None:
+        try:
+            data = self._channel.recv(wire.MAX_MESSAGE_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._channel.fileno())
+            self._channel.close()
+            _log.error("process launcher ended", code=self._child.poll())
+            self._abandon()
+            self._on_lost()
+            return
+        match wire.decode(data):
+            case wire.Reply() as reply:
+                self._replied(reply)
+            case wire.Exited(pid, status):
+                process = self._processes.pop(pid, None)
+                if process is not None and not process.exited.done():
+                    process.exited.set_result(status)
+            case wire.Preloaded(error) if error:
+                _log.warning("module not preloaded", error=error)
+
+    def _replied(self, reply: wire.Reply) -> None:
+        if reply.pid:
+            # On record before its exit can be read, however soon that comes.
+            self._processes[reply.pid] = Process(reply.pid)
+        waiting = self._replies.get(reply.request)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(reply)
+        elif reply.pid:
+            # Whoever wanted it was cancelled meanwhile: nobody else would ever end it.
+            with suppress(OSError):
+                self._channel.send(wire.encode(wire.Signal(reply.pid, signal.SIGKILL)))
+
+    def _abandon(self) -> None:
+        for process in self._processes.values():
+            if not process.exited.done():
+                process.exited.set_result(-signal.SIGKILL)
+        self._processes.clear()
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(UnavailableError("the process launcher is gone"))
+
+
+def product_pythonpath(env: Mapping[str, str]) -> str:
+    """Return a PYTHONPATH under which children import this very eventmesh."""
+    rest = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part and part != PRODUCT_PATH]
+    return os.pathsep.join([PRODUCT_PATH, *rest])

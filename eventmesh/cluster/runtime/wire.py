@@ -1,0 +1,102 @@
+"""What the runtime and its launcher process say to each other: JSON datagrams over a socket pair, descriptors beside.
+
+Only the standard library is imported here, because the launcher pays for every import at each fork.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+MAX_MESSAGE_BYTES: Final = 160 * 1024
+"""Longest message, environment included. Linux takes 128 KiB for one variable and about 200 KiB for one datagram
+on a default host (net.core.wmem_default), so that a longer one would be refused by the kernel with less to say."""
+
+MAX_DESCRIPTORS: Final = 2
+"""Standard output and standard error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start a process in a session of its own; its two descriptors travel beside the message."""
+
+    request: int
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    workdir: str
+    network: int | None = None
+    """The launcher's number for a namespace that `MakeNetwork` returned; None is the host's."""
+    entry: str = ""
+    """`module:function` to call with `argv` in the forked launcher, instead of executing a program."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeNetwork:
+    """Make a network namespace."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropNetwork:
+    """Forget a namespace; it ends with the last process inside."""
+
+    network: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send a signal to the whole process group of a spawned process, unless it has ended."""
+
+    pid: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The outcome of a `Spawn` (`pid`) or a `MakeNetwork` (`network`, a descriptor of the launcher), or its error."""
+
+    request: int
+    pid: int = 0
+    network: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A spawned process has ended, and what was left of its group is gone."""
+
+    pid: int
+    status: int
+    """As `os.waitstatus_to_exitcode` gives it: the exit code, or minus the signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preloaded:
+    """The launcher has imported what it was told to; `error` names a module that failed."""
+
+    error: str = ""
+
+
+Message = Spawn | MakeNetwork | DropNetwork | Signal | Reply | Exited | Preloaded
+
+_KINDS: Final[dict[str, type[Any]]] = {
+    kind.__name__: kind for kind in (Spawn, MakeNetwork, DropNetwork, Signal, Reply, Exited, Preloaded)
+}
+
+
+def encode(message: Message) -> bytes:
+    """Return `message` as one datagram."""
+    return json.dumps({"kind": type(message).__name__, **asdict(message)}).encode()
+
+
+def decode(data: bytes) -> Message:
+    """Return the message in a datagram of our own peer; anything else is a bug and raises."""
+    values = json.loads(data)
+    kind = _KINDS[values.pop("kind")]
+    if "argv" in values:
+        values["argv"] = tuple(values["argv"])
+    known = {field.name for field in fields(kind)}
+    message: Message = kind(**{name: value for name, value in values.items() if name in known})
+    return message
