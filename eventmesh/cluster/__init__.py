@@ -1,1 +1,1 @@
-"""The embedded default: a Kubernetes-compatible API over SQLite, and a runtime whose pods are local processes."""
+"""The embedded default: a small Kubernetes of one process, with its store, its API and its runtime."""

@@ -1,0 +1,35 @@
+"""The workload controllers together."""
+
+from __future__ import annotations
+
+from eventmesh.base.clock import Clock
+from eventmesh.controllers.workloads.deployment import Deployments
+from eventmesh.controllers.workloads.endpoints import ServiceEndpoints
+from eventmesh.controllers.workloads.replicaset import ReplicaSets
+from eventmesh.kube.api import Api
+from eventmesh.kube.events import EventRecorder
+from eventmesh.kube.informer import Informers
+
+
+class WorkloadControllers:
+    """Runs the controllers of Deployments, ReplicaSets and endpoints over shared informers."""
+
+    def __init__(self, api: Api, informers: Informers, clock: Clock) -> None:
+        self.deployments = Deployments(api, informers, clock, EventRecorder(api, "deployment-controller", clock))
+        self.replica_sets = ReplicaSets(api, informers, clock, EventRecorder(api, "replicaset-controller", clock))
+        self.endpoints = ServiceEndpoints(api, informers, clock, EventRecorder(api, "endpoint-controller", clock))
+        self._controllers = (
+            self.deployments.controller,
+            self.replica_sets.controller,
+            self.endpoints.controller,
+        )
+
+    def start(self) -> None:
+        """Begin to work; the informers are expected to have synced."""
+        for controller in self._controllers:
+            controller.start()
+
+    async def stop(self) -> None:
+        """Stop; objects stay as they are."""
+        for controller in self._controllers:
+            await controller.stop()

@@ -1,0 +1,213 @@
+"""Services with a selector: the addresses of their pods, as EndpointSlices and as the older Endpoints.
+
+This stands on the way of every cold start, between a pod that is ready and the data planes that may use it, so a
+pass does nothing but compare and write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from eventmesh.base.clock import Clock
+from eventmesh.controllers.workloads.pods import is_ready_pod, phase
+from eventmesh.kube.api import Api, Object, Resource
+from eventmesh.kube.events import EventRecorder
+from eventmesh.kube.informer import Informer, Informers
+from eventmesh.kube.objects import Key, is_deleting, key_of, labels_of, owner_reference
+from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.resources import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE
+
+SERVICE_NAME: Final = "kubernetes.io/service-name"
+MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
+OURS: Final = "endpointslice-controller.k8s.io"
+
+MAX_ENDPOINTS: Final = 1000
+"""The API's own limit for one slice; more pods make more slices."""
+
+BY_SERVICE: Final = "service"
+
+Port = tuple[str, int, str, str]
+"""Name, number, protocol, application protocol."""
+
+
+class ServiceEndpoints:
+    """The controller of EndpointSlices and Endpoints."""
+
+    def __init__(self, api: Api, informers: Informers, clock: Clock, recorder: EventRecorder) -> None:
+        self._api = api
+        self._services = informers.of(SERVICE)
+        self._pods = informers.of(POD)
+        self._slices = informers.of(ENDPOINT_SLICE)
+        self._endpoints = informers.of(ENDPOINTS)
+        self._slices.add_index(BY_SERVICE, _service_of_slice)
+        self.controller = Controller("endpoints", self._services, self.reconcile, clock, recorder=recorder)
+        self.controller.watch(self._pods, self._services_of_pod)
+        self.controller.watch(self._slices, _key_of_service)
+
+    async def reconcile(self, key: Key) -> None:
+        """Write the slices and the Endpoints of one Service where they differ from its pods."""
+        service = self._services.get(key.name, key.namespace)
+        if service is None or is_deleting(service) or not _selects(service):
+            return
+        selector = service["spec"]["selector"]
+        pods = [pod for pod in self._pods.list(key.namespace) if _matches(selector, pod) and _has_address(pod)]
+        pods.sort(key=lambda pod: str(pod["metadata"]["name"]))
+        wanted = {item["metadata"]["name"]: item for item in _slices(service, pods)}
+        stored = {
+            item["metadata"]["name"]: item
+            for item in self._slices.by_index(BY_SERVICE, str(key))
+            if labels_of(item).get(MANAGED_BY) == OURS
+        }
+        writes = [self._write(self._slices, ENDPOINT_SLICE, item) for item in wanted.values()]
+        writes += [self._remove(name, key.namespace) for name in stored if name not in wanted]
+        await asyncio.gather(*writes)
+        await self._write(self._endpoints, ENDPOINTS, _endpoints(service, pods))
+
+    def _services_of_pod(self, pod: Object) -> Iterator[Key]:
+        for service in self._services.list(pod["metadata"]["namespace"]):
+            if _selects(service) and _matches(service["spec"]["selector"], pod):
+                yield key_of(service)
+
+    async def _write(self, cache: Informer, resource: Resource, wanted: Object) -> None:
+        metadata = wanted["metadata"]
+        stored = cache.get(metadata["name"], metadata["namespace"])
+        if stored is None:
+            await self._api.create(resource, wanted, metadata["namespace"])
+        elif any(stored.get(field) != value for field, value in wanted.items() if field != "metadata"):
+            version = {"resourceVersion": stored["metadata"]["resourceVersion"]}
+            await self._api.replace(resource, {**wanted, "metadata": {**stored["metadata"], **metadata, **version}})
+
+    async def _remove(self, name: str, namespace: str) -> None:
+        await self._api.delete(ENDPOINT_SLICE, name, namespace)
+
+
+def _selects(service: Object) -> bool:
+    spec = service["spec"]
+    return bool(spec.get("selector")) and spec.get("type") != "ExternalName"
+
+
+def _matches(selector: dict[str, str], pod: Object) -> bool:
+    labels = labels_of(pod)
+    return all(labels.get(name) == value for name, value in selector.items())
+
+
+def _has_address(pod: Object) -> bool:
+    return bool((pod.get("status") or {}).get("podIP")) and phase(pod) not in ("Succeeded", "Failed")
+
+
+def _service_of_slice(item: Object) -> tuple[str, ...]:
+    name = labels_of(item).get(SERVICE_NAME)
+    return (str(Key(item["metadata"]["namespace"], name)),) if name else ()
+
+
+def _key_of_service(item: Object) -> tuple[Key, ...]:
+    name = labels_of(item).get(SERVICE_NAME)
+    return (Key(item["metadata"]["namespace"], name),) if name else ()
+
+
+def _ports(service: Object, pod: Object) -> tuple[Port, ...]:
+    """Return where this pod serves the ports of the Service; a named target that the pod lacks is left out."""
+    named = {
+        port["name"]: int(port["containerPort"])
+        for container in pod["spec"].get("containers") or ()
+        for port in container.get("ports") or ()
+        if port.get("name")
+    }
+    found = []
+    for port in service["spec"].get("ports") or ():
+        target = port.get("targetPort", port["port"])
+        number = named.get(target) if isinstance(target, str) and not target.isdigit() else int(target)
+        if number is not None:
+            found.append((port.get("name") or "", number, port.get("protocol") or "TCP", port.get("appProtocol") or ""))
+    return tuple(found)
+
+
+def _by_ports(service: Object, pods: Iterable[Object]) -> dict[tuple[Port, ...], list[Object]]:
+    groups: dict[tuple[Port, ...], list[Object]] = defaultdict(list)
+    for pod in pods:
+        groups[_ports(service, pod)].append(pod)
+    return groups or {(): []}
+
+
+def _slices(service: Object, pods: Iterable[Object]) -> Iterator[Object]:
+    number = 0
+    for ports, group in _by_ports(service, pods).items():
+        rest = iter(group)
+        while (chunk := list(islice(rest, MAX_ENDPOINTS))) or number == 0:
+            yield _slice(service, number, ports, chunk)
+            number += 1
+            if len(chunk) < MAX_ENDPOINTS:
+                break
+
+
+def _slice(service: Object, number: int, ports: tuple[Port, ...], pods: list[Object]) -> Object:
+    metadata = service["metadata"]
+    return {
+        "apiVersion": ENDPOINT_SLICE.api_version,
+        "kind": ENDPOINT_SLICE.kind,
+        "metadata": {
+            "name": f"{metadata['name']}-{number}",
+            "namespace": metadata["namespace"],
+            "labels": {**labels_of(service), SERVICE_NAME: metadata["name"], MANAGED_BY: OURS},
+            "ownerReferences": [owner_reference(SERVICE, service)],
+        },
+        "addressType": "IPv4",
+        "ports": [_port(port) for port in ports],
+        "endpoints": [_endpoint(pod) for pod in pods],
+    }
+
+
+def _endpoint(pod: Object) -> Object:
+    ready, leaving = is_ready_pod(pod), is_deleting(pod)
+    return {
+        "addresses": [pod["status"]["podIP"]],
+        "conditions": {"ready": ready and not leaving, "serving": ready, "terminating": leaving},
+        "targetRef": _reference(pod),
+    }
+
+
+def _endpoints(service: Object, pods: list[Object]) -> Object:
+    metadata = service["metadata"]
+    subsets = []
+    for ports, group in _by_ports(service, [pod for pod in pods if not is_deleting(pod)]).items():
+        subset: Object = {"ports": [_port(port) for port in ports]}
+        for field, ready in (("addresses", True), ("notReadyAddresses", False)):
+            addresses = [
+                {"ip": pod["status"]["podIP"], "targetRef": _reference(pod)}
+                for pod in group
+                if is_ready_pod(pod) == ready
+            ]
+            if addresses:
+                subset[field] = addresses
+        if len(subset) > 1:
+            subsets.append(subset)
+    return {
+        "apiVersion": ENDPOINTS.api_version,
+        "kind": ENDPOINTS.kind,
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": labels_of(service),
+            "ownerReferences": [owner_reference(SERVICE, service)],
+        },
+        "subsets": subsets,
+    }
+
+
+def _reference(pod: Object) -> Object:
+    metadata = pod["metadata"]
+    return {"kind": "Pod", "namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"]}
+
+
+def _port(port: Port) -> Object:
+    name, number, protocol, application = port
+    written: Object = {"name": name, "port": number, "protocol": protocol}
+    if application:
+        written["appProtocol"] = application
+    if not name:
+        del written["name"]
+    return written

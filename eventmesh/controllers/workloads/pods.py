@@ -1,0 +1,36 @@
+"""What the workload controllers ask about one pod."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eventmesh.kube.api import Object
+from eventmesh.kube.objects import is_deleting
+from eventmesh.kube.status import condition
+
+TEMPLATE_HASH: Final = "pod-template-hash"
+"""The label by which a Deployment tells the pods of its versions apart."""
+
+
+def is_ready_pod(pod: Object) -> bool:
+    """Return whether the pod may be sent requests."""
+    ready = condition(pod, "Ready")
+    return ready is not None and ready["status"] == "True"
+
+
+def is_active(pod: Object) -> bool:
+    """Return whether the pod counts as a replica: not finished and not on its way out."""
+    return not is_deleting(pod) and phase(pod) not in ("Succeeded", "Failed")
+
+
+def phase(pod: Object) -> str:
+    """Return the pod's phase; a pod nobody has looked at yet is Pending."""
+    found: str = (pod.get("status") or {}).get("phase", "Pending")
+    return found
+
+
+def deletion_order(pod: Object) -> tuple[bool, bool, str]:
+    """Return a key that sorts those to be deleted first to the front: not running, not ready, then the youngest."""
+    # Characters are complemented so that the latest stamp sorts first beside ascending booleans.
+    stamp = pod["metadata"].get("creationTimestamp", "")
+    return phase(pod) == "Running", is_ready_pod(pod), "".join(chr(0x10FFFF - ord(char)) for char in stamp)

@@ -1,0 +1,15 @@
+"""Entries that the launcher calls in tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(argv: list[str]) -> int:
+    sys.stdout.write(f"{argv} {sorted(os.environ)}\n")
+    return 3
+
+
+def broken(argv: list[str]) -> int:
+    return 1 // len(argv)

@@ -1,0 +1,175 @@
+"""Real processes under a real launcher."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from eventmesh.cluster.runtime import wire
+from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
+
+ENV = {"PATH": os.environ["PATH"]}
+
+
+@pytest_asyncio.fixture
+async def launcher() -> AsyncIterator[ProcessLauncher]:
+    launcher = ProcessLauncher.start()
+    yield launcher
+    await launcher.stop()
+
+
+async def run(launcher: ProcessLauncher, command: Command, into: Path) -> Process:
+    fd = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        return await launcher.spawn(command, fd, fd, None)
+    finally:
+        os.close(fd)
+
+
+async def lines(path: Path, count: int) -> list[str]:
+    while len(found := path.read_text().splitlines()) < count:
+        await asyncio.sleep(0.005)
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def gone(pid: int) -> None:
+    while alive(pid):
+        await asyncio.sleep(0.005)
+
+
+async def test_exit_codes_and_output_come_back(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    script = "echo $GREETING; pwd; exit 7"
+    command = Command(("sh", "-c", script), {**ENV, "GREETING": "hello"}, str(tmp_path))
+    process = await run(launcher, command, tmp_path / "out")
+    assert await process.exited == 7
+    assert (tmp_path / "out").read_text() == f"hello\n{tmp_path}\n"
+
+
+async def test_a_signal_reaches_the_whole_group(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    process = await run(launcher, Command(("sh", "-c", "sleep 600 & echo $!; wait"), ENV), tmp_path / "out")
+    (child,) = await lines(tmp_path / "out", 1)
+    await launcher.signal(process, signal.SIGTERM)
+    assert await process.exited == -signal.SIGTERM
+    await gone(int(child))
+
+
+async def test_what_a_process_leaves_in_its_group_ends_with_it(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    process = await run(launcher, Command(("sh", "-c", "sleep 600 & echo $!"), ENV), tmp_path / "out")
+    assert await process.exited == 0
+    await gone(int((await lines(tmp_path / "out", 1))[0]))
+
+
+async def test_a_program_that_does_not_exist_is_named(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    with pytest.raises(SpawnError, match="'no-such-program'.*No such file"):
+        await run(launcher, Command(("no-such-program",), ENV), tmp_path / "out")
+
+
+async def test_a_working_directory_that_does_not_exist_is_named(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    with pytest.raises(SpawnError, match="/no/such/directory"):
+        await run(launcher, Command(("true",), ENV, "/no/such/directory"), tmp_path / "out")
+
+
+async def test_an_environment_too_large_is_refused_before_the_launcher_sees_it(
+    launcher: ProcessLauncher, tmp_path: Path
+) -> None:
+    with pytest.raises(SpawnError, match=str(wire.MAX_MESSAGE_BYTES)):
+        await run(launcher, Command(("true",), {"BIG": "x" * wire.MAX_MESSAGE_BYTES}), tmp_path / "out")
+    process = await run(launcher, Command(("true",), ENV), tmp_path / "out")
+    assert await process.exited == 0
+
+
+async def test_an_entry_is_called_in_a_fork_with_its_arguments_and_environment(tmp_path: Path) -> None:
+    launcher = ProcessLauncher.start(preload=("json.tool",))
+    try:
+        source = tmp_path / "in.json"
+        source.write_text('{"a":1}')
+        command = Command((str(source),), ENV, "/", entry="tests.unit.cluster.runtime.entry:main")
+        process = await run(launcher, command, tmp_path / "out")
+        assert await process.exited == 3
+        assert (tmp_path / "out").read_text() == f"{[str(source)]} {sorted(ENV)}\n"
+    finally:
+        await launcher.stop()
+
+
+async def test_an_entry_that_raises_ends_with_1_and_its_traceback(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    command = Command((), ENV, "/", entry="tests.unit.cluster.runtime.entry:broken")
+    process = await run(launcher, command, tmp_path / "out")
+    assert await process.exited == 1
+    assert "ZeroDivisionError" in (tmp_path / "out").read_text()
+
+
+async def test_stop_ends_every_process_even_one_that_left_its_session(tmp_path: Path) -> None:
+    launcher = ProcessLauncher.start()
+    await run(launcher, Command(("sh", "-c", "setsid sleep 600 & echo $!; exec sleep 600"), ENV), tmp_path / "out")
+    (runaway,) = await lines(tmp_path / "out", 1)
+    await launcher.stop()
+    assert not alive(int(runaway))
+
+
+async def test_kill_9_of_the_runtime_leaves_nothing_running(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program = f"""
+import asyncio, os
+from eventmesh.cluster.runtime.process import Command, ProcessLauncher
+async def main():
+    launcher = ProcessLauncher.start()
+    fd = os.open({str(out)!r}, os.O_WRONLY | os.O_CREAT)
+    await launcher.spawn(Command(("sh", "-c", "setsid sleep 600 & echo $!; echo $$; exec sleep 600"),
+        dict(os.environ)), fd, fd, None)
+    os.write(fd, b"")
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+    out.touch()
+    runtime = subprocess.Popen([sys.executable, "-c", program])
+    pids = await lines(out, 2)
+    runtime.kill()
+    runtime.wait()
+    for pid in pids:
+        await gone(int(pid))
+
+
+async def test_the_loss_of_the_launcher_is_told_and_ends_its_processes(tmp_path: Path) -> None:
+    lost = asyncio.Event()
+    launcher = ProcessLauncher.start(on_lost=lost.set)
+    process = await run(launcher, Command(("sleep", "600"), ENV), tmp_path / "out")
+    os.kill(launcher.pid, signal.SIGKILL)
+    await lost.wait()
+    assert await process.exited == -signal.SIGKILL
+    await gone(process.pid)
+    await launcher.stop()
+
+
+async def test_a_process_in_a_network_of_its_own_is_not_reachable_from_outside(
+    launcher: ProcessLauncher, tmp_path: Path
+) -> None:
+    network = await launcher.make_network()
+    script = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); s.accept()"
+    )
+    out = tmp_path / "out"
+    fd = os.open(out, os.O_WRONLY | os.O_CREAT)
+    process = await launcher.spawn(Command((sys.executable, "-c", script), ENV), fd, fd, network)
+    os.close(fd)
+    (port,) = await lines(out, 1)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", int(port))
+    assert os.stat(network.path).st_ino != os.stat("/proc/self/ns/net").st_ino
+    await launcher.signal(process, signal.SIGKILL)
+    await process.exited
+    await launcher.drop_network(network)
