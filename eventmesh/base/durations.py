@@ -1,4 +1,4 @@
-"""Durations as Go writes them (`1h30m`, `6s`, `300ms`), the notation of Knative's and Kubernetes' settings."""
+"""Durations as Go writes them (`1h30m`, `6s`), the notation of settings, and as ISO-8601 (`PT5S`), that of delivery."""
 
 from __future__ import annotations
 
@@ -55,3 +55,18 @@ def _small(seconds: float) -> str:
         if nanoseconds >= size:
             return f"{nanoseconds / size:.6f}".rstrip("0").rstrip(".") + unit
     raise AssertionError("unreachable: a positive count of nanoseconds is at least one")
+
+
+_ISO = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d+)?)S)?)?")
+
+
+def parse_iso8601(text: str) -> float:
+    """Return the seconds of an ISO-8601 duration of days, hours, minutes and seconds (`PT0.2S`, `P1DT12H`).
+
+    Years, months and weeks have no fixed length or no use here: like everything else they raise ValueError.
+    """
+    match = _ISO.fullmatch(text) if len(text) <= _MAX_TEXT else None
+    if match is None or not any(match.groups()) or text.endswith("T"):
+        raise ValueError(f"invalid duration {text[:_MAX_TEXT]!r}: write an ISO-8601 duration such as PT5S or PT1M30S")
+    days, hours, minutes, seconds = (float((part or "0").replace(",", ".")) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

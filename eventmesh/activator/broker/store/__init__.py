@@ -1,0 +1,1 @@
+"""Where accepted events live until every trigger is done with them: one interface, one contract suite."""

@@ -1,0 +1,121 @@
+"""The event store as the broker sees it. Every engine passes tests/contracts/event_store.py unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from eventmesh.base.errors import MeshError
+from eventmesh.cloudevents.event import Event
+
+
+class StoreError(MeshError):
+    """The store cannot keep its promise now (disk full, file locked, closed); the sender gets a 503 and tries again."""
+
+    exit_code = 3
+
+
+class CorruptStore(StoreError):
+    """What is on disk is not what was acknowledged; the message says which file and record, and what can be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event on its way in."""
+
+    broker: str
+    """`namespace/name` of the broker that accepts it."""
+    event: Event
+    carried: tuple[tuple[str, str], ...] = ()
+    """Headers that travel with the event from ingress to subscriber (`x-request-id`, `knative-*`, ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event that is on disk."""
+
+    sequence: int
+    """Position in the store: no gaps, never used twice, rising in the order of acceptance."""
+    accepted_at: float
+    """Seconds since the epoch."""
+    broker: str
+    event: Event
+    carried: tuple[tuple[str, str], ...] = ()
+
+
+class Outcome(Enum):
+    """How the delivery of an event to a trigger ended."""
+
+    FILTERED = "filtered"
+    DELIVERED = "delivered"
+    DEAD_LETTERED = "dead_lettered"
+    """The dead letter sink has it."""
+    KEPT = "kept"
+    """It could not be delivered and there was no sink, or the sink refused: it is a dead letter in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of one event for one trigger."""
+
+    trigger: str
+    """UID of the Trigger."""
+    sequence: int
+    outcome: Outcome
+    reason: str = ""
+    """For KEPT: why, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a trigger is: done with every sequence up to `cursor`, and with those in `ahead` beyond it."""
+
+    cursor: int
+    ahead: frozenset[int] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that stayed in the store because nobody would take it."""
+
+    trigger: str
+    stored: StoredEvent
+    reason: str
+
+
+class EventStore(Protocol):
+    """Durable, ordered, shared by all brokers of a process. Every method may raise StoreError."""
+
+    async def append(self, new: NewEvent) -> StoredEvent:
+        """Return once the event is on disk: what returned is never lost. Concurrent calls share one sync."""
+        ...
+
+    async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
+        """Return up to `limit` events of `broker` with a sequence beyond `after`, in order."""
+        ...
+
+    async def open_trigger(self, trigger: str, broker: str) -> Progress:
+        """Return how far `trigger` is; one that was never seen starts behind the last event accepted so far."""
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Record ends. A crash may forget the latest of them: those events are delivered again."""
+        ...
+
+    async def forget_trigger(self, trigger: str) -> None:
+        """Drop what is known of a deleted trigger; events that only it waited for may go."""
+        ...
+
+    async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
+        """Return what stayed undelivered, oldest first."""
+        ...
+
+    async def trim(self) -> int:
+        """Delete the oldest events that no trigger waits for; return how many went."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun and release the files."""
+        ...

@@ -1,0 +1,136 @@
+"""Group commit: one thread owns the writing connection and puts all waiting writes into one transaction, one sync.
+
+The event loop never waits for the disk; a caller's future resolves after the commit that holds its write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import apsw
+
+from eventmesh.activator.broker.store.api import StoreError
+
+T = TypeVar("T")
+
+MAX_BATCH = 512
+"""Writes of one transaction. More would make the first of them wait longer than the sync it saves."""
+
+MAX_WAITING = 20_000
+"""Writes that may wait for the disk; one more is refused, so that a stalled disk costs bounded memory."""
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    work: Callable[[apsw.Connection], T]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[T]
+    result: T | None = None
+    error: BaseException | None = None
+
+    def resolve(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # T may itself be None
+
+
+@dataclass(slots=True)
+class _Inbox:
+    jobs: list[_Job[object]] = field(default_factory=list)
+    closed: bool = False
+
+
+class Committer:
+    """The writing side of a store's database."""
+
+    def __init__(self, connection: apsw.Connection, name: str) -> None:
+        self._connection = connection
+        self._inbox = _Inbox()
+        self._ready = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=f"{name}-committer", daemon=True)
+        self._thread.start()
+        self.commits = 0
+        """Transactions committed so far; with `writes` it tells how many writes share a sync."""
+        self.writes = 0
+
+    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` in the next transaction; return its result after the commit.
+
+        Raises what `work` raised (its own changes are undone, those of others stand), or StoreError when the commit
+        failed or too many writes wait.
+        """
+        loop = asyncio.get_running_loop()
+        job: _Job[T] = _Job(work, loop, loop.create_future())
+        with self._ready:
+            if self._inbox.closed:
+                raise StoreError("the event store is closed")
+            if len(self._inbox.jobs) >= MAX_WAITING:
+                raise StoreError(f"more than {MAX_WAITING} writes wait for the disk: try again later")
+            self._inbox.jobs.append(job)  # type: ignore[arg-type]  # the list holds jobs of every result type
+            self._ready.notify()
+        return await job.future
+
+    def close(self) -> None:
+        """Commit what waits, then end the thread."""
+        with self._ready:
+            self._inbox.closed = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._ready:
+                while not self._inbox.jobs and not self._inbox.closed:
+                    self._ready.wait()
+                jobs, self._inbox.jobs = self._inbox.jobs[:MAX_BATCH], self._inbox.jobs[MAX_BATCH:]
+            if not jobs:
+                return
+            self._commit(jobs)
+            self._hand_back(jobs)
+
+    def _commit(self, jobs: list[_Job[object]]) -> None:
+        try:
+            with self._connection:
+                for job in jobs:
+                    self._perform(job)
+        except apsw.Error as error:
+            failure = StoreError(f"the event store could not commit: {error}")
+            failure.__cause__ = error
+            for job in jobs:
+                job.error = failure
+        else:
+            self.commits += 1
+            self.writes += len(jobs)
+
+    def _perform(self, job: _Job[object]) -> None:
+        # A savepoint of its own: one write that fails must not take the others with it.
+        try:
+            with self._connection:
+                job.result = job.work(self._connection)
+        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
+            raise
+        except Exception as error:
+            job.error = error
+
+    @staticmethod
+    def _hand_back(jobs: list[_Job[object]]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Job[object]]] = {}
+        for job in jobs:
+            by_loop.setdefault(job.loop, []).append(job)
+        for loop, theirs in by_loop.items():
+            # A loop that has stopped has nobody waiting any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve_all, theirs)
+
+
+def _resolve_all(jobs: list[_Job[object]]) -> None:
+    for job in jobs:
+        job.resolve()

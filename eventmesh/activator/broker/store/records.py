@@ -1,0 +1,47 @@
+"""How an event lies in a row: three text or blob columns and a checksum over all of them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+
+from eventmesh.activator.broker.store.api import CorruptStore, NewEvent, StoredEvent
+from eventmesh.cloudevents.event import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row, as written."""
+
+    sequence: int
+    accepted_at: float
+    broker: str
+    attributes: str
+    carried: str
+    data: bytes | None
+    checksum: int
+
+
+def to_record(sequence: int, accepted_at: float, new: NewEvent) -> Record:
+    """Return the row of `new`."""
+    attributes = json.dumps(dict(new.event.attributes), ensure_ascii=False, separators=(",", ":"))
+    carried = json.dumps(new.carried, ensure_ascii=False, separators=(",", ":"))
+    checksum = _checksum(sequence, new.broker, attributes, carried, new.event.data)
+    return Record(sequence, accepted_at, new.broker, attributes, carried, new.event.data, checksum)
+
+
+def from_record(record: Record) -> StoredEvent:
+    """Return the event of a row; raises CorruptStore when it is not what was written."""
+    wanted = _checksum(record.sequence, record.broker, record.attributes, record.carried, record.data)
+    if wanted != record.checksum:
+        raise CorruptStore(f"event {record.sequence} of broker {record.broker} does not match its checksum")
+    carried = tuple((name, value) for name, value in json.loads(record.carried))
+    event = Event(json.loads(record.attributes), record.data)
+    return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)
+
+
+def _checksum(sequence: int, broker: str, attributes: str, carried: str, data: bytes | None) -> int:
+    # SQLite checks frames of its log, not pages of its file: a flipped bit on disk would otherwise be delivered.
+    head = f"{sequence}\n{broker}\n{attributes}\n{carried}\n{data is None}\n".encode()
+    return zlib.crc32(data or b"", zlib.crc32(head))

@@ -1,0 +1,68 @@
+"""How an event is delivered to one subscriber: attempts, waits, dead letters. Values and arithmetic, no I/O.
+
+After knative/specs: specs/eventing/control-plane.md (DeliverySpec) and data-plane.md (which answers are retried).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+DEFAULT_TIMEOUT_S = 300.0
+"""Longest wait for one answer when the delivery spec names none: a revision's own default timeoutSeconds."""
+
+MAX_WAIT_S = 3600.0
+"""Longest wait between two attempts. Without a cap 20 exponential retries from one second take 12 days."""
+
+RETRIED_STATUS = frozenset({404, 408, 409, 429})
+"""Beside every 5xx and the absence of an answer (data-plane.md, "Retrying event deliveries")."""
+
+WAITING_STATUS = frozenset({429, 503})
+"""Answers whose Retry-After is honoured."""
+
+
+class BackoffPolicy(Enum):
+    """How the wait grows from one retry to the next."""
+
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPolicy:
+    """The delivery block that holds for a trigger; the defaults are those of Knative's config-br-defaults."""
+
+    retry: int = 10
+    """Attempts after the first."""
+    backoff: BackoffPolicy = BackoffPolicy.EXPONENTIAL
+    backoff_delay_s: float = 0.2
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    """Longest wait for the answer to one attempt."""
+    retry_after_max_s: float = 0.0
+    """Longest Retry-After that is honoured; 0 = the header is ignored."""
+    dead_letter_uri: str = ""
+    """Where events go that cannot be delivered; empty: they are kept in the store as dead letters."""
+
+    def wait_s(self, failures: int, retry_after_s: float | None = None) -> float:
+        """Return the wait after `failures` failed attempts: linear d*k, exponential d*2^(k-1), capped.
+
+        The many readings of this field are listed in docs/adr/0007-delivery-arithmetic.md.
+        """
+        if self.backoff is BackoffPolicy.LINEAR:
+            wait = self.backoff_delay_s * failures
+        else:
+            wait = self.backoff_delay_s * 2.0 ** min(failures - 1, 40)
+        wait = min(wait, MAX_WAIT_S)
+        if retry_after_s is not None and self.retry_after_max_s > 0:
+            wait = max(wait, min(retry_after_s, self.retry_after_max_s))
+        return wait
+
+
+def is_delivered(status: int) -> bool:
+    """Return whether an answer means that the subscriber has the event."""
+    return 200 <= status < 300
+
+
+def is_retried(status: int) -> bool:
+    """Return whether a failed attempt with this answer is worth another."""
+    return status >= 500 or status in RETRIED_STATUS

@@ -1,0 +1,124 @@
+"""What every event store promises. An engine's test module inherits the suite and provides `open_store`.
+
+`open_store(again=True)` opens what an earlier call in the same test wrote, as after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from eventmesh.activator.broker.store.api import EventStore, NewEvent, Outcome, Settlement
+from eventmesh.cloudevents.event import AttributeValue, Event
+
+SHOP, BANK = "demo/shop", "demo/bank"
+
+
+def new_event(number: int, broker: str = SHOP, data: bytes | None = b"{}") -> NewEvent:
+    """Return a distinct event for `broker`."""
+    attributes: dict[str, AttributeValue] = {
+        "id": str(number),
+        "source": "/s",
+        "type": "t",
+        "specversion": "1.0",
+        "n": number,
+        "flag": True,
+    }
+    return NewEvent(broker, Event(attributes, data), (("x-request-id", f"r{number}"),))
+
+
+class EventStoreContract(ABC):
+    """The suite."""
+
+    @abstractmethod
+    def open_store(self, directory: Path) -> EventStore:
+        """Open the store that lives in `directory`."""
+
+    async def test_what_was_appended_is_read_back_unchanged_and_in_order(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        written = [
+            await store.append(new_event(n, data=data)) for n, data in enumerate([b"{}", b"", None, b"\x00\xff"])
+        ]
+        assert list(await store.read(SHOP, 0, 10)) == written
+        await store.close()
+
+    async def test_sequences_rise_by_one_under_concurrent_appends(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        written = await asyncio.gather(*(store.append(new_event(n)) for n in range(300)))
+        assert sorted(event.sequence for event in written) == list(range(1, 301))
+        await store.close()
+
+    async def test_a_reader_sees_its_own_broker_only_and_pages(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        for n in range(6):
+            await store.append(new_event(n, SHOP if n % 2 else BANK))
+        first = await store.read(SHOP, 0, 2)
+        rest = await store.read(SHOP, first[-1].sequence, 10)
+        assert [event.event.id for event in (*first, *rest)] == ["1", "3", "5"]
+        await store.close()
+
+    async def test_events_and_progress_survive_a_restart(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("t", SHOP)
+        events = [await store.append(new_event(n)) for n in range(4)]
+        ends = [Settlement("t", events[at].sequence, Outcome.DELIVERED) for at in (0, 2)]
+        await store.settle(ends)
+        await store.close()
+        again = self.open_store(tmp_path)
+        progress = await again.open_trigger("t", SHOP)
+        assert progress.cursor == events[0].sequence
+        assert progress.ahead == {events[2].sequence}
+        assert [event.event.id for event in await again.read(SHOP, progress.cursor, 10)] == ["1", "2", "3"]
+        assert (await again.append(new_event(9))).sequence == events[-1].sequence + 1
+        await again.close()
+
+    async def test_a_new_trigger_starts_behind_what_was_accepted(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        last = await store.append(new_event(0))
+        assert (await store.open_trigger("t", SHOP)).cursor == last.sequence
+        await store.append(new_event(1))
+        assert (await store.open_trigger("t", SHOP)).cursor == last.sequence
+        await store.close()
+
+    async def test_the_cursor_moves_over_settled_events_only(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("t", SHOP)
+        first, second, foreign, third = [
+            await store.append(new_event(n, broker)) for n, broker in enumerate([SHOP, SHOP, BANK, SHOP])
+        ]
+        await store.settle([Settlement("t", third.sequence, Outcome.DELIVERED)])
+        assert (await store.open_trigger("t", SHOP)).cursor == first.sequence - 1
+        await store.settle([Settlement("t", e.sequence, Outcome.FILTERED) for e in (second, first)])
+        progress = await store.open_trigger("t", SHOP)
+        assert (progress.cursor, progress.ahead) == (third.sequence, frozenset())
+        assert foreign.sequence < progress.cursor
+        await store.close()
+
+    async def test_a_dead_letter_stays_with_its_reason(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("t", SHOP)
+        kept, _ = [await store.append(new_event(n)) for n in range(2)]
+        await store.settle([Settlement("t", kept.sequence, Outcome.KEPT, "answered 400")])
+        await store.trim()
+        (letter,) = await store.dead_letters(SHOP)
+        assert (letter.trigger, letter.stored, letter.reason) == ("t", kept, "answered 400")
+        assert await store.dead_letters(BANK) == []
+        await store.close()
+
+    async def test_trimming_leaves_what_a_trigger_waits_for(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("done", SHOP)
+        await store.open_trigger("slow", SHOP)
+        await store.open_trigger("idle", BANK)
+        events = [await store.append(new_event(n)) for n in range(5)]
+        await store.settle([Settlement("done", e.sequence, Outcome.DELIVERED) for e in events])
+        await store.settle([Settlement("slow", e.sequence, Outcome.DELIVERED) for e in events[:2]])
+        assert await store.trim() == 2
+        assert [e.event.id for e in await store.read(SHOP, 0, 10)] == ["2", "3", "4"]
+        await store.forget_trigger("slow")
+        assert await store.trim() == 2
+        await store.close()
+        again = self.open_store(tmp_path)
+        assert (await again.append(new_event(5))).sequence == events[-1].sequence + 1
+        await again.close()

@@ -1,0 +1,96 @@
+"""The embedded store: the contract, group commit, and what a damaged or shared file is answered with."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import apsw
+import pytest
+
+from eventmesh.activator.broker.store.api import CorruptStore, StoreError
+from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.base.clock import SystemClock
+from tests.contracts.event_store import SHOP, EventStoreContract, new_event
+
+
+def open_sqlite(directory: Path) -> SqliteStore:
+    return SqliteStore(directory / "events.db", SystemClock())
+
+
+class TestSqliteStore(EventStoreContract):
+    def open_store(self, directory: Path) -> SqliteStore:
+        return open_sqlite(directory)
+
+
+async def test_concurrent_appends_share_a_sync(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    before = store.committer.commits
+    await asyncio.gather(*(store.append(new_event(n)) for n in range(500)))
+    assert store.committer.commits - before < 250
+    await store.close()
+
+
+async def test_a_write_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+
+    def fail(connection: apsw.Connection) -> None:
+        connection.execute("INSERT INTO triggers VALUES ('half', 'x', 1)")
+        raise ValueError("asked to fail")
+
+    failed, written = await asyncio.gather(
+        store.committer.write(fail), store.append(new_event(1)), return_exceptions=True
+    )
+    assert isinstance(failed, ValueError)
+    assert not isinstance(written, BaseException)
+    assert (await store.open_trigger("half", SHOP)).cursor == written.sequence
+    await store.close()
+
+
+async def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    with pytest.raises(StoreError, match="in use by another process"):
+        open_sqlite(tmp_path)
+    await store.close()
+    await open_sqlite(tmp_path).close()
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "events.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(CorruptStore, match=r"events\.db cannot be opened"):
+        open_sqlite(tmp_path)
+
+
+async def test_a_missing_event_is_noticed_on_opening(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    for n in range(3):
+        await store.append(new_event(n))
+    await store.close()
+    with apsw.Connection(str(tmp_path / "events.db")) as connection:
+        connection.execute("DELETE FROM events WHERE sequence = 2")
+    with pytest.raises(CorruptStore, match="lacks 1 of the events 1 to 3"):
+        open_sqlite(tmp_path)
+
+
+async def test_a_changed_event_is_not_delivered(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    await store.append(new_event(1))
+    await store.committer.write(lambda connection: connection.execute("UPDATE events SET data = x'00'"))
+    with pytest.raises(CorruptStore, match="checksum"):
+        await store.read(SHOP, 0, 1)
+    await store.close()
+
+
+async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    await open_sqlite(tmp_path).close()
+    with apsw.Connection(str(tmp_path / "events.db")) as connection:
+        connection.execute("PRAGMA user_version=99")
+    with pytest.raises(StoreError, match="format 99"):
+        open_sqlite(tmp_path)
+
+
+async def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.append(new_event(1))
