@@ -177,6 +177,10 @@ class Api(Protocol):
         *,
         propagation: Propagation = Propagation.BACKGROUND,
         uid: str | None = None,
+        grace_seconds: int | None = None,
     ) -> None:
-        """Delete; with `uid` only that incarnation. Raises ApiError NotFound."""
+        """Delete; with `uid` only that incarnation. Raises ApiError NotFound.
+
+        A pod stays, marked, until its runtime deletes it with `grace_seconds=0`; None is the pod's own grace.
+        """
         ...

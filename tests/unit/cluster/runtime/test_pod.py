@@ -1,0 +1,176 @@
+"""The life of a pod, in virtual time."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from eventmesh.cluster.runtime.pod import (
+    FORGIVEN_AFTER_S,
+    MAX_BACK_OFF_S,
+    SIDECAR_GRACE_S,
+    Container,
+    PodMachine,
+    RestartPolicy,
+    Send,
+    Stage,
+    Start,
+    Terminated,
+    Waiting,
+    back_off_s,
+)
+from tests.manual_clock import ManualClock
+
+
+def machine(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS, *, sidecar: bool = True) -> PodMachine:
+    containers = [Container("app")] + ([Container("mesh", sidecar=True)] if sidecar else [])
+    return PodMachine(containers, restart, clock)
+
+
+def running(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS, *, sidecar: bool = True) -> PodMachine:
+    pod = machine(clock, restart, sidecar=sidecar)
+    for order in pod.start():
+        pod.started(order.container)
+    return pod
+
+
+def test_the_sidecar_is_started_before_the_function() -> None:
+    assert machine(ManualClock()).start() == [Start("mesh"), Start("app")]
+
+
+def test_a_pod_is_ready_when_its_sidecar_says_so_and_not_before() -> None:
+    pod = running(ManualClock())
+    assert not pod.ready
+    pod.told_ready(True)
+    assert pod.ready
+    pod.told_ready(False)
+    assert not pod.ready
+
+
+def test_a_pod_without_sidecar_is_ready_when_it_runs() -> None:
+    assert running(ManualClock(), sidecar=False).ready
+
+
+def test_readiness_is_lost_with_the_process_and_must_be_told_again() -> None:
+    pod = running(ManualClock())
+    pod.told_ready(True)
+    pod.exited("app", 1)
+    assert not pod.ready
+    pod.started("app")
+    assert not pod.ready
+    pod.told_ready(True)
+    assert pod.ready
+
+
+async def test_restarts_come_at_once_then_after_10_20_40_seconds() -> None:
+    clock = ManualClock()
+    pod = running(clock)
+    assert pod.exited("app", 1) == [Start("app")]
+    for wait_s in (10.0, 20.0, 40.0):
+        pod.started("app")
+        assert pod.exited("app", 1) == []
+        assert isinstance(pod.containers["app"].state, Waiting)
+        assert pod.containers["app"].state.reason == "CrashLoopBackOff"
+        assert pod.wake_at == clock.monotonic() + wait_s
+        await clock.advance(wait_s - 0.1)
+        assert pod.tick() == []
+        await clock.advance(0.1)
+        assert pod.tick() == [Start("app")]
+    assert pod.containers["app"].restarts == 4
+
+
+async def test_a_long_run_clears_the_slate() -> None:
+    clock = ManualClock()
+    pod = running(clock)
+    pod.exited("app", 1)
+    pod.started("app")
+    await clock.advance(FORGIVEN_AFTER_S)
+    assert pod.exited("app", 1) == [Start("app")]
+
+
+def test_the_back_off_ends_at_five_minutes() -> None:
+    assert back_off_s(100) == MAX_BACK_OFF_S
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "number"),
+    [(0, 0, 0), (3, 3, 0), (-9, 137, 9), (-15, 143, 15)],
+    ids=["ok", "fail", "kill", "term"],
+)
+def test_exit_codes_are_those_of_kubernetes(status: int, code: int, number: int) -> None:
+    pod = running(ManualClock(), RestartPolicy.NEVER)
+    pod.exited("app", status, "last words")
+    state: Any = pod.containers["app"].state
+    assert isinstance(state, Terminated)
+    assert (state.code, state.signal, state.message) == (code, number, "last words")
+
+
+def test_a_finished_pod_stops_its_sidecar_and_does_not_start_it_again() -> None:
+    pod = running(ManualClock(), RestartPolicy.ON_FAILURE)
+    assert pod.exited("app", 0) == [Send("mesh", signal.SIGTERM)]
+    assert pod.finished
+    pod.exited("mesh", 0)
+    assert pod.wake_at is None
+
+
+async def test_a_container_that_cannot_start_is_tried_again() -> None:
+    clock = ManualClock()
+    pod = machine(clock)
+    pod.start()
+    pod.started("mesh")
+    assert pod.not_started("app", "ErrImagePull", "unknown image") == []
+    assert pod.containers["app"].state == Waiting("ErrImagePull", "unknown image")
+    await clock.advance(1.0)
+    assert pod.tick() == [Start("app")]
+    assert pod.containers["app"].restarts == 0
+
+
+def test_the_sidecar_drains_before_the_function_is_told_to_stop() -> None:
+    pod = running(ManualClock())
+    pod.told_ready(True)
+    assert pod.terminate(300.0) == [Send("mesh", signal.SIGTERM)]
+    assert not pod.ready
+    assert pod.exited("mesh", 0) == [Send("app", signal.SIGTERM)]
+    assert pod.exited("app", 0) == []
+    assert pod.stage is Stage.GONE
+
+
+async def test_a_sidecar_that_never_ends_its_drain_delays_the_function_only_so_long() -> None:
+    clock = ManualClock()
+    pod = running(clock)
+    pod.terminate(300.0)
+    assert pod.wake_at == SIDECAR_GRACE_S
+    await clock.advance(SIDECAR_GRACE_S)
+    assert pod.tick() == [Send("app", signal.SIGTERM)]
+    assert pod.exited("app", 0) == []
+    assert pod.stage is Stage.STOPPING
+
+
+async def test_what_is_left_after_the_grace_is_killed() -> None:
+    clock = ManualClock()
+    pod = running(clock, sidecar=False)
+    assert pod.terminate(5.0) == [Send("app", signal.SIGTERM)]
+    await clock.advance(5.0)
+    assert pod.tick() == [Send("app", signal.SIGKILL)]
+    pod.exited("app", -9)
+    assert pod.stage is Stage.GONE
+
+
+async def test_a_second_termination_may_only_shorten_the_grace() -> None:
+    clock = ManualClock()
+    pod = running(clock, sidecar=False)
+    pod.terminate(300.0)
+    pod.terminate(600.0)
+    assert pod.wake_at == 300.0
+    assert pod.terminate(0.0) == [Send("app", signal.SIGKILL)]
+
+
+def test_a_pod_in_back_off_is_gone_at_once_when_told_to_go() -> None:
+    pod = running(ManualClock(), sidecar=False)
+    pod.exited("app", 1)
+    pod.started("app")
+    pod.exited("app", 1)
+    assert pod.terminate(300.0) == []
+    assert pod.stage is Stage.GONE
