@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.envoy import HttpListener
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.objects import Key, View
+from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.services import Clusters, Settings

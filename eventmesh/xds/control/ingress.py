@@ -23,9 +23,10 @@ from envoy_data_plane.envoy.config.route.v3 import (
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
+from eventmesh.kube.objects import Key
 from eventmesh.xds.control.encoding import encode
 from eventmesh.xds.control.envoy import set_headers
-from eventmesh.xds.control.objects import Key, Path, Rule, Split
+from eventmesh.xds.control.objects import Path, Rule, Split
 from eventmesh.xds.control.protobuf import delimited
 
 HASH_HEADER = "k-network-hash"

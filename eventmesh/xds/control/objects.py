@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from eventmesh.kube.api import Object
+from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
 from eventmesh.xds.control.envoy import Protocol
 from eventmesh.xds.control.ingress_hash import ingress_hash
 
@@ -23,22 +24,6 @@ _ROUTE_LABEL = "serving.knative.dev/route"
 _SLICE_SERVICE_LABEL = "kubernetes.io/service-name"
 INTERFACES_ANNOTATION = "eventmesh.io/service-interfaces"
 """On a Service with a Bolt port: the service names it answers to, separated by commas."""
-
-
-class Key(NamedTuple):
-    """Names an object among those of its kind."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-def key_of(obj: Object) -> Key:
-    """Return the key of `obj`."""
-    metadata = obj["metadata"]
-    return Key(metadata.get("namespace", ""), metadata["name"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +125,7 @@ class View:
 
 def is_ours(obj: Object) -> bool:
     """True when the KIngress `obj` names our class."""
-    annotations = obj["metadata"].get("annotations") or {}
+    annotations = annotations_of(obj)
     return any(annotations.get(name) == INGRESS_CLASS for name in _CLASS_ANNOTATIONS)
 
 
@@ -203,8 +188,7 @@ def _lowered(headers: Mapping[str, str] | None) -> Mapping[str, str]:
 
 def parse_service(obj: Object) -> Service:
     """Return the Service; ports that do not carry TCP are left out."""
-    spec, metadata = obj.get("spec") or {}, obj["metadata"]
-    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    spec, labels, annotations = obj.get("spec") or {}, labels_of(obj), annotations_of(obj)
     interfaces = (name.strip() for name in annotations.get(INTERFACES_ANNOTATION, "").split(","))
     return Service(
         key=key_of(obj),
@@ -231,7 +215,7 @@ def _protocol(port: Mapping[str, Any]) -> Protocol:
 
 def parse_slice(obj: Object) -> Slice:
     """Return the EndpointSlice with the addresses that take requests now."""
-    labels = obj["metadata"].get("labels") or {}
+    labels = labels_of(obj)
     addresses: list[str] = []
     for endpoint in obj.get("endpoints") or []:
         # An unknown readiness counts as ready (discovery.k8s.io/v1, EndpointConditions.ready).

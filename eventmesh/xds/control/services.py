@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.envoy import Hold, Protocol
 from eventmesh.xds.control.memo import Memo
-from eventmesh.xds.control.objects import Key, ServerlessService, Service, ServicePort, View
+from eventmesh.xds.control.objects import ServerlessService, Service, ServicePort, View
 from eventmesh.xds.control.resources import Resource
 
 Address = tuple[str, int]

@@ -44,7 +44,7 @@ class SnapshotCache:
             given = sets.get(role, {})
             resources = {**current.resources, **given}
             changes = {
-                type_: _differences(current.of(type_), resources.get(type_, {}))
+                type_: differences(current.of(type_), resources.get(type_, {}))
                 for type_ in given
                 if given[type_] is not current.of(type_)
             }
@@ -59,6 +59,7 @@ class SnapshotCache:
         return lambda: self._listeners[role].remove(listener)
 
 
-def _differences(before: Mapping[str, Resource], after: Mapping[str, Resource]) -> frozenset[str]:
+def differences(before: Mapping[str, Resource], after: Mapping[str, Resource]) -> frozenset[str]:
+    """Return the names that are new, changed or gone."""
     changed = {name for name, resource in after.items() if before.get(name) != resource}
     return frozenset(changed.union(before.keys() - after.keys()))

@@ -12,6 +12,7 @@ from functools import partial
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, RouteConfiguration, VirtualHost
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
+from eventmesh.kube.objects import Key
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode
 from eventmesh.xds.control.envoy import Protocol, set_headers
@@ -26,7 +27,7 @@ from eventmesh.xds.control.ingress import (
     virtual_host,
 )
 from eventmesh.xds.control.memo import Memo
-from eventmesh.xds.control.objects import Ingress, Key, Rule, Service, ServicePort, View
+from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
 from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.services import BROKER_CLUSTER, Settings, service_cluster
