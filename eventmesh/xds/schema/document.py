@@ -192,12 +192,15 @@ def _bytes(value: object, path: str) -> bytes:
 
 def _integer(low: int, high: int) -> Callable[[object, str], int]:
     def read(value: object, path: str) -> int:
-        number = value
-        spelled = isinstance(value, str) and re.fullmatch(r"-?\d{1,20}", value)
-        if spelled or isinstance(value, float) and value.is_integer():
-            number = int(value)
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise _expected(path, "an integer", value)
+        match value:
+            case int() if not isinstance(value, bool):
+                number = value
+            case str() if re.fullmatch(r"-?\d{1,20}", value):
+                number = int(value)
+            case float() if value.is_integer():
+                number = int(value)
+            case _:
+                raise _expected(path, "an integer", value)
         if not low <= number <= high:
             raise ConfigError(path, f"{number} is out of range; accepted are {low} to {high}")
         return number

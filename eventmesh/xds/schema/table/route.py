@@ -83,6 +83,7 @@ MESSAGES = {
         20 cluster_not_found_response_code ClusterNotFoundResponseCode only SERVICE_UNAVAILABLE
         5 prefix_rewrite string
         6 host_rewrite_literal string |host_rewrite_specifier
+        29 host_rewrite_header string |host_rewrite_specifier
         7 auto_host_rewrite bool? |host_rewrite_specifier only false
         38 append_x_forwarded_host bool only false
         8 timeout duration
@@ -91,7 +92,7 @@ MESSAGES = {
         ignored: 42 flush_timeout, 14 include_vh_rate_limits, 31 max_internal_redirects
         refused: 2 cluster_header, 37 cluster_specifier_plugin, 39 inline_cluster_specifier_plugin
         refused: 4 metadata_match, 32 regex_rewrite, 41 path_rewrite_policy, 45 path_rewrite
-        refused: 29 host_rewrite_header, 35 host_rewrite_path_regex, 44 host_rewrite, 40 early_data_policy
+        refused: 35 host_rewrite_path_regex, 44 host_rewrite, 40 early_data_policy
         refused: 9 retry_policy, 33 retry_policy_typed_config, 30 request_mirror_policies, 13 rate_limits
         refused: 15 hash_policy, 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset, 25 upgrade_configs
         refused: 34 internal_redirect_policy, 26 internal_redirect_action, 27 hedge_policy, 36 max_stream_duration
