@@ -1,1 +1,0 @@
-"""Builders: from an object and the settings to the objects it owns. Pure; nothing here talks to an API."""

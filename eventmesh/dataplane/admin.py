@@ -1,0 +1,131 @@
+"""The admin pages of a data plane, at Envoy's own paths and in its words, served by the engine itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from eventmesh import __version__
+from eventmesh.base.clock import Clock
+from eventmesh.dataplane import prometheus
+from eventmesh.dataplane.plane import DataPlane, State
+from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.transport.exchange import Reply
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Request
+
+LISTENER: Final = "admin"
+HANDLER: Final = "admin"
+
+_JSON: Final = (("content-type", "application/json"),)
+
+
+def pages(address: str) -> Snapshot:
+    """Return the listener and the route that serve the admin pages at `address`."""
+    everything = Route(RouteMatch("/"), Serve(HANDLER, max_body_bytes=65_536), name=HANDLER)
+    return Snapshot(
+        version="",
+        listeners=(Listener(LISTENER, address, LISTENER, protocol=WireProtocol.HTTP1),),
+        route_tables=(RouteTable(LISTENER, (VirtualHost(LISTENER, ("*",), (everything,)),)),),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    help: str
+    render: Callable[[], Reply]
+    changes_state: bool = False
+
+
+class Admin:
+    """The `ExchangeHandler` behind the admin listener."""
+
+    def __init__(self, plane: DataPlane, clock: Clock, node_id: str, on_quit: Callable[[], None]) -> None:
+        """`on_quit` ends the process in an orderly way, as SIGTERM does."""
+        self._plane = plane
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._node_id = node_id
+        self._on_quit = on_quit
+        self._pages: Mapping[str, _Page] = {
+            "/ready": _Page("LIVE when requests are served", self._ready),
+            "/stats": _Page("counters, gauges and histogram totals", self._stats),
+            "/stats/prometheus": _Page("the same for Prometheus", self._prometheus),
+            "/config_dump": _Page("the configuration in force", self._config_dump),
+            "/listeners": _Page("where each listener listens", self._listeners),
+            "/server_info": _Page("version, state, uptime", self._server_info),
+            "/drain_listeners": _Page("accept no more, finish what is in flight", self._drain_listeners, True),
+            "/quitquitquit": _Page("drain and end the process", self._quit, True),
+        }
+
+    async def handle(self, request: Request) -> Reply:
+        """Return the page that the path names; 404 lists them all."""
+        path, _, query = request.path.partition("?")
+        if path == "/stats" and "format=prometheus" in query.split("&"):
+            path = "/stats/prometheus"
+        page = self._pages.get(path)
+        if page is None:
+            listing = "".join(f"{name}: {known.help}\n" for name, known in sorted(self._pages.items()))
+            return Reply.text(200 if path == "/" else 404, listing)
+        allowed = ("POST",) if page.changes_state else ("GET", "HEAD")
+        if request.method not in allowed:
+            refusal = Reply.text(405, f"{path} takes {' or '.join(allowed)}\n")
+            return Reply(refusal.status, (*refusal.headers, ("allow", ", ".join(allowed))), refusal.body)
+        return page.render()
+
+    def _ready(self) -> Reply:
+        state = self._plane.state
+        return Reply.text(200 if state is State.LIVE else 503, f"{state.value}\n")
+
+    def _stats(self) -> Reply:
+        return Reply.text(200, prometheus.render_plain(self._plane.engine.stats()) + self._own_counters(": "))
+
+    def _prometheus(self) -> Reply:
+        text = prometheus.render(self._plane.engine.stats()) + self._own_counters(" ")
+        return Reply(200, (("content-type", prometheus.CONTENT_TYPE),), text.encode())
+
+    def _own_counters(self, separator: str) -> str:
+        failures = self._plane.driver.failures
+        rows = (
+            ("eventmesh_bugs_total", failures.bugs),
+            ("eventmesh_refused_connections_total", failures.refused_connections),
+            ("eventmesh_refused_requests_total", failures.refused_requests),
+            ("eventmesh_access_log_dropped_bytes_total", self._plane.access_log.dropped_bytes),
+        )
+        return "".join(f"{name}{separator}{value}\n" for name, value in rows)
+
+    def _config_dump(self) -> Reply:
+        dump = {"node": {"id": self._node_id}, "snapshot": json.loads(self._plane.snapshot.to_core())}
+        return Reply(200, _JSON, json.dumps(dump, indent=1).encode())
+
+    def _listeners(self) -> Reply:
+        return Reply.text(200, "".join(f"{name}::{where}\n" for name, where in self._plane.addresses().items()))
+
+    def _server_info(self) -> Reply:
+        info = {
+            "version": __version__,
+            "state": self._plane.state.value,
+            "uptime_current_epoch": f"{int(self._clock.monotonic() - self._started)}s",
+            "node": {"id": self._node_id},
+            "snapshot_version": self._plane.snapshot.version,
+        }
+        return Reply(200, _JSON, json.dumps(info, indent=1).encode())
+
+    def _drain_listeners(self) -> Reply:
+        # After the answer: draining closes idle connections, this one among them.
+        asyncio.get_running_loop().call_soon(self._drain)
+        return Reply.text(200, "OK\n")
+
+    def _drain(self) -> None:
+        self._plane.stop_accepting(keep=frozenset({LISTENER}))
+        self._plane.driver.perform(self._plane.engine.drain(self._clock.monotonic()))
+
+    def _quit(self) -> Reply:
+        asyncio.get_running_loop().call_soon(self._on_quit)
+        return Reply.text(200, "OK\n")

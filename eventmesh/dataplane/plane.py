@@ -1,0 +1,172 @@
+"""`DataPlane`: an engine with its sockets, brought from one Snapshot to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import ConfigError
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.core import Engine
+from eventmesh.dataplane.overlay import overlay
+from eventmesh.model.route import Serve
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.transport.access_log import AccessLogWriter
+from eventmesh.transport.drain import drain
+from eventmesh.transport.driver import Driver, QuestionHandler, Upstream
+from eventmesh.transport.exchange import Caller, ExchangeHandler
+from eventmesh.transport.listeners import Listeners
+from eventmesh.transport.netns import HostNetwork, SocketFactory
+
+_log = log.get("dataplane")
+
+
+class State(Enum):
+    """What `/ready` answers, in Envoy's words."""
+
+    INITIALIZING = "PRE_INITIALIZING"
+    """No configuration has been applied yet."""
+    LIVE = "LIVE"
+    DRAINING = "DRAINING"
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The listeners and clusters whose sockets live in another network namespace than the process."""
+
+    listeners: Mapping[str, SocketFactory] = field(default_factory=dict)
+    clusters: Mapping[str, SocketFactory] = field(default_factory=dict)
+
+
+class DataPlane:
+    """One engine under one driver. Must be made in a running event loop.
+
+    Two snapshots are in force together: the one `apply` brings (static or from xDS) and `own`, what this process
+    itself adds (inbound listeners, admin pages, broker ingress).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        handlers: Mapping[str, ExchangeHandler],
+        *,
+        own: Snapshot | None = None,
+        networks: Networks | None = None,
+        on_question: QuestionHandler | None = None,
+        on_snapshot: Callable[[Snapshot], None] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """`handlers` is looked into at each request: it may be filled until the snapshot that names them is applied."""
+        self.engine = Engine(seed)
+        self.state = State.INITIALIZING
+        self.snapshot = Snapshot(version="")
+        self._clock = clock
+        self._handlers = handlers
+        self._networks = networks or Networks()
+        self._host = HostNetwork()
+        self._on_snapshot = on_snapshot
+        self._base = Snapshot(version="")
+        self._own = own or Snapshot(version="")
+        self._applying = asyncio.Lock()
+        self.driver = Driver(self.engine, handlers, clock, on_question=on_question)
+        self._listeners = Listeners(self.driver, self._networks.listeners)
+        self.access_log = AccessLogWriter(self.engine.take_access_log, clock)
+        self._tasks = TaskGroup("dataplane")
+        self._log_task: asyncio.Task[None] | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """What sends requests of this process through the engine."""
+        return self.driver.caller
+
+    def addresses(self) -> dict[str, str]:
+        """Return where each listener really listens."""
+        return self._listeners.addresses()
+
+    async def start(self) -> None:
+        """Serve what this process itself adds. Raises what `apply` raises."""
+        await self._change(self._base, self._own)
+
+    async def apply(self, snapshot: Snapshot) -> None:
+        """Make `snapshot` the configuration of every request that starts from now on.
+
+        Raises ConfigError (the engine, or a handler this process lacks, refuses it) or UnavailableError (an address is
+        taken); the earlier configuration then stays in force, and the xDS client answers NACK with the message.
+        """
+        await self._change(snapshot, self._own)
+        if self.state is State.INITIALIZING:
+            self.state = State.LIVE
+
+    async def extend(self, own: Snapshot) -> None:
+        """Replace what this process itself adds. Raises what `apply` raises."""
+        await self._change(self._base, own)
+
+    async def _change(self, base: Snapshot, own: Snapshot) -> None:
+        async with self._applying:
+            merged = overlay(base, own)
+            self._require_handlers(merged)
+            change = self._listeners.prepare(() if self.state is State.DRAINING else merged.listeners)
+            try:
+                actions = self.engine.apply(merged.to_core(), self._clock.monotonic())
+            except ValueError as error:
+                self._listeners.abandon(change)
+                raise ConfigError("", str(error)) from error
+            self._base, self._own, self.snapshot = base, own, merged
+            self.driver.configure(
+                {
+                    cluster.name: Upstream(
+                        self._networks.clusters.get(cluster.name, self._host), cluster.connect_timeout_s
+                    )
+                    for cluster in merged.clusters
+                }
+            )
+            self.driver.perform(actions)
+            if self.state is not State.DRAINING:
+                await self._listeners.commit(change)
+            self._log_if_wanted(merged)
+        if self._on_snapshot is not None:
+            self._on_snapshot(merged)
+
+    def _log_if_wanted(self, snapshot: Snapshot) -> None:
+        wanted = any(listener.access_log for listener in snapshot.listeners)
+        if wanted and self._log_task is None:
+            self._log_task = self._tasks.spawn("access log", self.access_log.run())
+
+    def _require_handlers(self, snapshot: Snapshot) -> None:
+        for table, handler in _served(snapshot):
+            if handler not in self._handlers:
+                known = ", ".join(sorted(self._handlers)) or "none"
+                raise ConfigError(f"route table {table}", f"no handler {handler!r} in this process; it has: {known}")
+
+    async def drain(self, longest_s: float) -> bool:
+        """Accept no more, finish what is in flight; return whether all of it ended within `longest_s`."""
+        self.stop_accepting()
+        finished = await drain(self.driver, self._clock, longest_s)
+        if not finished:
+            _log.warning("requests cut at the end of the drain time", active=self.engine.active(), seconds=longest_s)
+        return finished
+
+    def stop_accepting(self, keep: frozenset[str] = frozenset()) -> None:
+        """Close the listening sockets, except of the listeners named in `keep`."""
+        self.state = State.DRAINING
+        self._listeners.close(keep)
+
+    async def stop(self) -> None:
+        """Close everything and write the last log lines."""
+        self._listeners.close()
+        await self._tasks.stop()
+        await self.driver.stop()
+        await self.access_log.flush()
+
+
+def _served(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield (route table, handler) of each route that ends in this process."""
+    for table in snapshot.route_tables:
+        for host in table.virtual_hosts:
+            for route in host.routes:
+                if isinstance(route.action, Serve):
+                    yield table.name, route.action.handler

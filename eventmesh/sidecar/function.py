@@ -1,0 +1,104 @@
+"""The side of the sidecar that faces its function: networks, readiness, load, draining, and the handlers for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eventmesh.base.clock import Clock
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.dataplane.overlay import overlay
+from eventmesh.dataplane.plane import DataPlane, Networks
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.sidecar import inbound, outbound
+from eventmesh.sidecar.draining import DrainHandler, PodDrain
+from eventmesh.sidecar.environment import Pod
+from eventmesh.sidecar.load import LoadMeter, StatHandler
+from eventmesh.sidecar.notify import notify
+from eventmesh.sidecar.readiness import ProbeKind, Prober
+from eventmesh.transport.address import InetAddress
+from eventmesh.transport.dialer import accepts
+from eventmesh.transport.exchange import ExchangeHandler
+from eventmesh.transport.netns import HostNetwork, NetworkNamespace
+
+_PROBE_AGENT = ("user-agent", "Knative-Queue-Proxy-Probe")
+
+
+def function_snapshot(pod: Pod) -> Snapshot:
+    """Return what a sidecar adds to its configuration for the function of `pod`, both ways."""
+    return overlay(inbound.inbound(pod), outbound.outbound(pod))
+
+
+class FunctionNetwork:
+    """Where the function lives: its own network namespace, or the sidecar's."""
+
+    def __init__(self, netns: str) -> None:
+        """Raises UnavailableError when the namespace cannot be entered."""
+        self._namespace = NetworkNamespace(netns) if netns else None
+        self.sockets = self._namespace or HostNetwork()
+
+    def networks(self) -> Networks:
+        """Return the listeners and clusters whose sockets are made there."""
+        return Networks(
+            listeners=dict.fromkeys(outbound.listener_names(), self.sockets),
+            clusters=dict.fromkeys(inbound.cluster_names(), self.sockets),
+        )
+
+    def close(self) -> None:
+        """End the thread inside the namespace."""
+        if self._namespace is not None:
+            self._namespace.close()
+
+
+class FunctionSide:
+    """Watches over the function of `pod` for as long as its sidecar runs."""
+
+    def __init__(self, pod: Pod, plane: DataPlane, network: FunctionNetwork, clock: Clock) -> None:
+        self._pod = pod
+        self._plane = plane
+        self._network = network
+        meter = LoadMeter(plane.engine.take_load, inbound.USER, clock)
+        self._drain = PodDrain(meter, self._in_flight, clock, pod.drain_quiet_s)
+        self._prober = Prober(pod.probe, self._probe, clock, self._tell)
+        self.handlers: Mapping[str, ExchangeHandler] = {
+            inbound.PROBE_HANDLER: inbound.NetworkProbe(self.is_ready),
+            inbound.STAT_HANDLER: StatHandler(meter, pod.name, clock),
+            inbound.DRAIN_HANDLER: DrainHandler(self._drain),
+        }
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Begin to probe, as a member of `tasks`."""
+        tasks.spawn("readiness", self._prober.run())
+
+    def is_ready(self) -> bool:
+        """Return whether the function takes new requests."""
+        return self._prober.is_ready and not self._drain.has_begun
+
+    async def wait_for_quiet(self) -> None:
+        """Begin to drain and return when no new requests come."""
+        if not self._drain.has_begun:
+            notify(self._pod.notify_socket, "STOPPING=1")
+        await self._drain.wait_for_quiet()
+
+    def _in_flight(self) -> int:
+        _, in_flight, waiting = self._plane.engine.capacity(inbound.USER)
+        return in_flight + waiting
+
+    def _tell(self, ready: bool) -> None:
+        if not self._drain.has_begun:
+            notify(self._pod.notify_socket, f"READY={int(ready)}")
+
+    async def _probe(self) -> bool:
+        probe = self._pod.probe
+        port = probe.port or self._pod.user_port
+        if probe.kind is ProbeKind.TCP:
+            return await accepts(InetAddress("127.0.0.1", port), self._network.sockets, probe.timeout_s)
+        response = await self._plane.caller.send(
+            inbound.PROBE_TABLE,
+            "GET",
+            f"127.0.0.1:{port}",
+            probe.path,
+            (_PROBE_AGENT, *probe.headers),
+            timeout_s=probe.timeout_s,
+            hold=False,
+        )
+        return not response.error and 200 <= response.status < 400

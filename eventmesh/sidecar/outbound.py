@@ -1,0 +1,44 @@
+"""Requests of the function into the mesh: the lightweight client's addresses, inside the pod's network namespace.
+
+`127.0.0.1:15001` is an HTTP forward proxy (the function has it as `HTTP_PROXY`; a plain request with a mesh host works
+too), `127.0.0.1:12220` takes Bolt, SOFA's own port for a local sidecar. Both route by tables that control publishes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.route import RouteTable
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.sidecar.environment import Pod
+from eventmesh.transport.address import InetAddress
+
+HTTP_PORT: Final = 15001
+BOLT_PORT: Final = 12220
+
+HTTP: Final = "outbound"
+BOLT: Final = "outbound-bolt"
+
+
+def outbound(pod: Pod) -> Snapshot:
+    """Return the listeners; their tables are empty (404, or Bolt's "no processor") until control has sent them."""
+    return Snapshot(
+        version="",
+        listeners=(
+            Listener(
+                HTTP,
+                str(InetAddress(pod.outbound_host, HTTP_PORT)),
+                "local",
+                protocol=WireProtocol.AUTO,
+                via="sidecar",
+            ),
+            Listener(BOLT, str(InetAddress(pod.outbound_host, BOLT_PORT)), "bolt", protocol=WireProtocol.BOLT),
+        ),
+        route_tables=(RouteTable("local"), RouteTable("bolt")),
+    )
+
+
+def listener_names() -> tuple[str, ...]:
+    """Return the listeners that are opened inside the pod's network namespace."""
+    return HTTP, BOLT

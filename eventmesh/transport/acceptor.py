@@ -1,0 +1,105 @@
+"""Listening sockets: bound before a configuration is accepted, served after it is in force."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from typing import Final
+
+from eventmesh.base.errors import UnavailableError
+from eventmesh.transport.address import Address, InetAddress, UnixAddress, format_peer
+from eventmesh.transport.netns import SocketFactory
+
+BACKLOG: Final = 4096
+"""Connections the kernel completes before we accept them; it cuts this down to net.core.somaxconn (4096 since
+Linux 5.4). Small backlogs turn a burst of clients into one-second SYN retries."""
+
+_REASONS: Final = {
+    errno.EADDRINUSE: "something listens there already; stop it or choose another port",
+    errno.EACCES: "ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+class Acceptor:
+    """One listening socket. It is bound when made and accepts nothing until `serve`."""
+
+    def __init__(self, address: Address, network: SocketFactory, *, reuse_port: bool = False) -> None:
+        """Raises UnavailableError naming the address and the reason."""
+        self.configured = address
+        try:
+            self._socket = _bind(address, network, reuse_port)
+        except OSError as error:
+            reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+            raise UnavailableError(f"cannot listen on {address}: {reason}") from error
+        self.address = self._bound()
+        self._server: asyncio.Server | None = None
+
+    def _bound(self) -> str:
+        return (
+            str(self.configured)
+            if isinstance(self.configured, UnixAddress)
+            else format_peer(self._socket.getsockname())
+        )
+
+    async def serve(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+        """Accept connections from now on, one `protocol()` each."""
+        loop = asyncio.get_running_loop()
+        if isinstance(self.configured, UnixAddress):
+            self._server = await loop.create_unix_server(protocol, sock=self._socket, backlog=BACKLOG)
+        else:
+            self._server = await loop.create_server(protocol, sock=self._socket, backlog=BACKLOG)
+
+    def close(self) -> None:
+        """Accept no more; connections already accepted live on. A unix socket's file goes away."""
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._socket.close()
+        if isinstance(self.configured, UnixAddress):
+            _unlink_socket(self.configured.path)
+
+
+def _bind(address: Address, network: SocketFactory, reuse_port: bool) -> socket.socket:
+    match address:
+        case UnixAddress(path):
+            _refuse_live_socket(path)
+            _unlink_socket(path)
+            listening = network.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            target: str | tuple[str, int] = path
+        case InetAddress(host, port):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listening = network.socket(family, socket.SOCK_STREAM)
+            target = (host, port)
+    try:
+        if isinstance(address, InetAddress):
+            # A restarted process must not wait for the TIME_WAIT of its predecessor's connections.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.bind(target)
+        # Listening now, so that a port that is taken refuses the configuration and not the first client.
+        listening.listen(BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _refuse_live_socket(path: str) -> None:
+    """Raise EADDRINUSE when somebody answers at `path`: a stale file may be taken over, a live one may not."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        if probe.connect_ex(path) in (0, errno.EAGAIN, errno.EINPROGRESS):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _unlink_socket(path: str) -> None:
+    try:
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)
+    except FileNotFoundError:
+        return

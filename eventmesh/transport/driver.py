@@ -1,0 +1,273 @@
+"""Does what the engine's actions say, on uvloop.
+
+One driver per engine. `perform` is the one loop of Python that runs per read; everything else here runs per
+connection, per failure, or per exchange that ends in this process. This is one of the three places where a broad
+`except` may stand: it answers, counts and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import ConfigError
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.core.actions import ABORT, ASK, CLOSE, DONE, OPEN, PAUSE, RESUME, SERVE, SHUTDOWN, WAKE, WRITE, Action
+from eventmesh.transport.address import UnixAddress, parse_address
+from eventmesh.transport.connection import Connection, DialledConnection
+from eventmesh.transport.dialer import Dialer
+from eventmesh.transport.exchange import Caller, ExchangeHandler, Reply
+from eventmesh.transport.netns import HostNetwork, SocketFactory
+
+if TYPE_CHECKING:
+    from eventmesh.core import Engine
+    from eventmesh.core._core import Request
+
+_log = log.get("transport.driver")
+
+MAX_CONNECTIONS: Final = 50_000
+"""Open connections of one process; one more is closed at once. A connection costs about 30 KiB with its kernel
+buffers when idle: 1.5 GiB, what a gateway's machine has to spare and an attacker must not exceed."""
+
+MAX_SERVED: Final = 1_024
+"""Requests that handlers of this process work on at once; one more is answered 503. Each may hold a body of 1 MiB."""
+
+_TIMER_STEP_S: Final = 0.001
+"""libuv's timers count whole milliseconds: ring one later, never too early."""
+
+QuestionHandler = Callable[[int, str, str], None]
+"""Takes an ASK: (token, question, subject)."""
+
+
+@dataclass(slots=True)
+class Failures:
+    """What went wrong in this process and not in the engine; counters, only ever rising."""
+
+    bugs: int = 0
+    """Unexpected exceptions, each logged with its traceback."""
+    refused_connections: int = 0
+    """Connections above MAX_CONNECTIONS, or to a listener that was just removed."""
+    refused_requests: int = 0
+    """Requests above MAX_SERVED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """How a cluster is dialled."""
+
+    network: SocketFactory
+    connect_timeout_s: float = 5.0
+
+
+class Driver:
+    """The engine's hands: sockets, timers, handlers."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        handlers: Mapping[str, ExchangeHandler],
+        clock: Clock,
+        *,
+        on_question: QuestionHandler | None = None,
+    ) -> None:
+        """Must be called in a running event loop, which it keeps."""
+        self.loop = asyncio.get_running_loop()
+        self.engine = engine
+        self.now = clock.monotonic
+        self.caller = Caller(engine, clock, self.perform)
+        self.failures = Failures()
+        self._handlers = handlers
+        self._on_question = on_question
+        self._dialer = Dialer(clock)
+        self._upstreams: Mapping[str, Upstream] = {}
+        self._elsewhere = Upstream(HostNetwork())
+        self._connections: dict[int, Connection] = {}
+        self._dials: dict[int, asyncio.Task[None]] = {}
+        self._accepted = 0
+        self._serving = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks = TaskGroup("transport")
+        self.max_connections = MAX_CONNECTIONS
+        self.max_served = MAX_SERVED
+
+    @property
+    def accepted_connections(self) -> int:
+        """Connections that clients hold, those that linger included."""
+        return self._accepted
+
+    def configure(self, upstreams: Mapping[str, Upstream]) -> None:
+        """Dial clusters as `upstreams` says from now on."""
+        self._upstreams = upstreams
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        """Do `actions` in order. Whatever an action sets off comes back through the event loop, never from inside."""
+        connections = self._connections
+        for action in actions:
+            if action[0] == WRITE:
+                connection = connections.get(action[1])
+                if connection is not None:
+                    connection.write(action[2])
+            else:
+                self._order(action)
+
+    def _order(self, action: Action) -> None:
+        """Do one of the orders that are rarer than WRITE."""
+        if action[0] == OPEN:
+            _, number, cluster, address = action
+            self._dials[number] = self._tasks.spawn(f"dial {address}", self._dial(number, cluster, address))
+        elif action[0] == WAKE:
+            self._wake(action[1])
+        elif action[0] == ASK:
+            if self._on_question is not None:
+                self.loop.call_soon(self._on_question, *action[1:])
+        elif action[0] == SERVE:
+            self._serve(action[1], action[2], action[3])
+        elif action[0] == DONE:
+            self.caller.done(action[1], action[2])
+        elif action[0] != WRITE:
+            self._steer(action[0], action[1])
+
+    def _steer(self, order: int, number: int) -> None:
+        """Do one of the orders that name nothing but a connection."""
+        connection = self._connections.get(number)
+        if connection is None:
+            if order in (CLOSE, ABORT) and (dial := self._dials.pop(number, None)) is not None:
+                dial.cancel()
+        elif order == PAUSE:
+            connection.pause_reading()
+        elif order == RESUME:
+            connection.resume_reading()
+        elif order == SHUTDOWN:
+            connection.shutdown()
+        elif order == CLOSE:
+            del self._connections[number]
+            connection.close()
+        elif order == ABORT:
+            del self._connections[number]
+            connection.abort()
+
+    def _wake(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(max(at - self.now(), 0.0) + _TIMER_STEP_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.perform(self.engine.tick(self.now()))
+
+    # Connections
+
+    def accepted(self, connection: Connection, listener: str) -> None:
+        """Register a client's connection; above the limit, or when its listener is gone, it is reset."""
+        self._accepted += 1
+        if len(self._connections) >= self.max_connections:
+            self.failures.refused_connections += 1
+            connection.abort()
+            return
+        try:
+            number, actions = self.engine.accepted(listener, connection.peer(), self.now())
+        except (KeyError, OSError):  # the listener was removed, or the client was gone before we looked
+            self.failures.refused_connections += 1
+            connection.abort()
+            return
+        connection.number = number
+        self._connections[number] = connection
+        self.perform(actions)
+
+    def opened(self, connection: Connection, number: int) -> None:
+        """Register a connection that the engine asked for, unless it has been called off meanwhile."""
+        if number not in self._dials:
+            connection.abort()
+            return
+        connection.number = number
+        self._connections[number] = connection
+        self.perform(self.engine.opened(number, self.now()))
+
+    def writable(self, connection: Connection, yes: bool) -> None:
+        """Pass back-pressure on."""
+        if connection.number:
+            self.perform(self.engine.writable(connection.number, yes, self.now()))
+
+    def ended(self, connection: Connection) -> None:
+        """Pass a peer's half-close on."""
+        self.perform(self.engine.eof(connection.number, self.now()))
+
+    def lost(self, connection: Connection, error: Exception | None) -> None:
+        """Forget a connection, and tell the engine unless the engine itself let it go."""
+        if connection.is_accepted:
+            self._accepted -= 1
+        number = connection.number
+        if number and self._connections.pop(number, None) is not None:
+            connection.number = 0
+            self.perform(self.engine.lost(number, str(error or "closed by peer"), self.now()))
+
+    def failed(self, connection: Connection, error: BaseException) -> None:
+        """Cut a connection whose handling met a bug, and go on with the others."""
+        self.failures.bugs += 1
+        _log.error("connection cut by an unexpected error", connection=connection.number, exc_info=error)
+        number = connection.number
+        connection.abort()
+        if self._connections.pop(number, None) is not None:
+            self.perform(self.engine.lost(number, "internal error", self.now()))
+
+    async def _dial(self, number: int, cluster: str, address: str) -> None:
+        upstream = self._upstreams.get(cluster, self._elsewhere)
+        try:
+            parsed = parse_address(address)
+            is_unix = isinstance(parsed, UnixAddress)
+            await self._dialer.dial(
+                parsed,
+                upstream.network,
+                lambda: DialledConnection(self, number, is_unix=is_unix),
+                upstream.connect_timeout_s,
+            )
+        except (OSError, ConfigError) as error:
+            if self._dials.get(number) is not None:
+                self.perform(self.engine.open_failed(number, str(error) or "timed out", self.now()))
+        finally:
+            self._dials.pop(number, None)
+
+    # Exchanges that end here
+
+    def _serve(self, exchange: int, handler: str, request: Request) -> None:
+        known = self._handlers.get(handler)
+        if known is None:
+            self.loop.call_soon(self._reply, exchange, Reply.text(501, f"this process has no handler {handler}\n"))
+        elif self._serving >= self.max_served:
+            self.failures.refused_requests += 1
+            self.loop.call_soon(self._reply, exchange, Reply.text(503, "too many requests at once\n"))
+        else:
+            self._serving += 1
+            self._tasks.spawn(f"serve {handler}", self._run(exchange, known, request))
+
+    async def _run(self, exchange: int, handler: ExchangeHandler, request: Request) -> None:
+        try:
+            reply = await handler.handle(request)
+        except Exception as error:
+            self.failures.bugs += 1
+            _log.error("handler failed", method=request.method, path=request.path, exc_info=error)
+            reply = Reply.text(500, "internal error\n")
+        finally:
+            self._serving -= 1
+        self._reply(exchange, reply)
+
+    def _reply(self, exchange: int, reply: Reply) -> None:
+        # An exchange that has ended meanwhile is unknown to the engine, which ignores the answer.
+        self.perform(self.engine.reply(exchange, reply.status, reply.headers, reply.body, self.now()))
+
+    def answer(self, token: int, decision: tuple[object, ...]) -> None:
+        """Answer an ASK."""
+        self.perform(self.engine.answer(token, decision, self.now()))
+
+    async def stop(self) -> None:
+        """Cut every connection and every handler still at work."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.stop()
+        for connection in list(self._connections.values()):
+            connection.abort()
+        self._connections.clear()

@@ -1,0 +1,99 @@
+"""Exchanges that begin or end in this process: what a handler answers, and how a component sends.
+
+Both travel through the engine like any other request: same routes, limits, counters and log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from eventmesh.base.clock import Clock
+from eventmesh.core.actions import Action
+
+if TYPE_CHECKING:
+    from eventmesh.core import Engine
+    from eventmesh.core._core import Headers, Request, Response
+
+TEXT = ("content-type", "text/plain; charset=utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The whole answer to a request; header names in lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    @staticmethod
+    def text(status: int, body: str) -> Reply:
+        """Return an answer that a person reads."""
+        return Reply(status, (TEXT,), body.encode())
+
+
+class ExchangeHandler(Protocol):
+    """What stands behind a `Serve` route."""
+
+    async def handle(self, request: Request) -> Reply:
+        """Return the answer. Whatever this raises is logged, counted and answered 500."""
+        ...
+
+
+class Caller:
+    """Sends requests of this process; one per engine."""
+
+    def __init__(self, engine: Engine, clock: Clock, perform: Callable[[Iterable[Action]], None]) -> None:
+        self._engine = engine
+        self._now = clock.monotonic
+        self._perform = perform
+        self._waiting: dict[int, asyncio.Future[Response]] = {}
+
+    async def send(
+        self,
+        route_table: str,
+        method: str,
+        authority: str,
+        path: str,
+        headers: Headers = (),
+        body: bytes = b"",
+        *,
+        timeout_s: float = 0.0,
+        hold: bool = True,
+        max_response_bytes: int = 1_048_576,
+    ) -> Response:
+        """Route a request by `route_table` and return how it ended; a failure is a `Response` with `error` set.
+
+        `timeout_s` 0 leaves the route's own timeout. `hold=False` does not wait for an endpoint: `no_capacity` at
+        once. Cancelling the caller gives the exchange up.
+        """
+        exchange, actions = self._engine.send(
+            route_table,
+            method,
+            authority,
+            path,
+            headers,
+            body,
+            self._now(),
+            timeout_s=timeout_s,
+            hold=hold,
+            max_response_bytes=max_response_bytes,
+        )
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._waiting[exchange] = answer
+        try:
+            self._perform(actions)
+            return await answer
+        except asyncio.CancelledError:
+            self._perform(self._engine.cancel(exchange, self._now()))
+            raise
+        finally:
+            self._waiting.pop(exchange, None)
+
+    def done(self, exchange: int, response: Response) -> None:
+        """Wake the caller of `exchange`; the driver calls this for DONE."""
+        answer = self._waiting.get(exchange)
+        if answer is not None and not answer.done():
+            answer.set_result(response)

@@ -1,0 +1,85 @@
+"""The listening sockets of one process, brought from one configuration to the next without losing a client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from eventmesh.model.listener import Listener
+from eventmesh.transport.acceptor import Acceptor
+from eventmesh.transport.address import InetAddress, UnixAddress, parse_address
+from eventmesh.transport.connection import AcceptedConnection
+from eventmesh.transport.driver import Driver
+from eventmesh.transport.netns import HostNetwork, SocketFactory
+
+_Key = tuple[str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Sockets already bound for a configuration that is not in force yet."""
+
+    names: Mapping[_Key, str]
+    opened: Mapping[_Key, Acceptor]
+
+
+class Listeners:
+    """Opens and closes listening sockets; a socket whose address stays the same is kept, whatever else changes."""
+
+    def __init__(self, driver: Driver, networks: Mapping[str, SocketFactory]) -> None:
+        """`networks` names the listeners whose sockets live in another network namespace."""
+        self._driver = driver
+        self._networks = networks
+        self._host = HostNetwork()
+        self._acceptors: dict[_Key, Acceptor] = {}
+        self._names: Mapping[_Key, str] = {}
+
+    def addresses(self) -> dict[str, str]:
+        """Return where each listener really listens: port 0 has become the port the kernel chose."""
+        return {self._names[key]: acceptor.address for key, acceptor in self._acceptors.items()}
+
+    def prepare(self, listeners: Iterable[Listener]) -> Change:
+        """Bind what `listeners` adds.
+
+        Raises ConfigError or UnavailableError naming the address; then nothing was bound.
+        """
+        names: dict[_Key, str] = {}
+        opened: dict[_Key, Acceptor] = {}
+        try:
+            for listener in listeners:
+                network = self._networks.get(listener.name, self._host)
+                address = parse_address(listener.address, f"listener {listener.name}: address")
+                chosen_by_kernel = isinstance(address, InetAddress) and address.port == 0
+                key = (str(address), id(network), listener.name if chosen_by_kernel else "")
+                if key not in self._acceptors and key not in opened:
+                    opened[key] = Acceptor(address, network)
+                names[key] = listener.name
+        except BaseException:
+            self.abandon(Change(names, opened))
+            raise
+        return Change(names, opened)
+
+    def abandon(self, change: Change) -> None:
+        """Close what `prepare` bound."""
+        for acceptor in change.opened.values():
+            acceptor.close()
+
+    async def commit(self, change: Change) -> None:
+        """Accept on the new sockets and close those no longer wanted; the engine knows the new names by now."""
+        self._names = change.names
+        for key in [key for key in self._acceptors if key not in change.names]:
+            self._acceptors.pop(key).close()
+        for key, acceptor in change.opened.items():
+            self._acceptors[key] = acceptor
+            await acceptor.serve(self._protocol(key, acceptor))
+
+    def _protocol(self, key: _Key, acceptor: Acceptor) -> Callable[[], asyncio.Protocol]:
+        is_unix = isinstance(acceptor.configured, UnixAddress)
+        # Looked up for each connection: the same socket may serve a listener of another name later.
+        return lambda: AcceptedConnection(self._driver, self._names.get(key, ""), is_unix=is_unix)
+
+    def close(self, keep: frozenset[str] = frozenset()) -> None:
+        """Accept no more, except on the listeners named in `keep`."""
+        for key in [key for key in self._acceptors if self._names.get(key) not in keep]:
+            self._acceptors.pop(key).close()

@@ -1,0 +1,46 @@
+"""The engine's statistics as text."""
+
+import json
+
+import pytest
+
+from eventmesh.dataplane.prometheus import MalformedStats, render, render_plain
+
+STATS = json.dumps(
+    {
+        "counters": [["b_total", {"cluster": 'a"\\\n'}, 3], ["a_total", {}, 1], ["b_total", {"cluster": "c"}, 0.5]],
+        "gauges": [["depth", {"cluster": "c"}, 2]],
+        "histograms": [["time_ms", {"cluster": "c"}, [[0.5, 1], [1, 2]], 7.25, 3]],
+    }
+).encode()
+
+
+def test_prometheus_text_types_each_family_once_and_escapes_labels() -> None:
+    assert render(STATS).splitlines() == [
+        "# TYPE a_total counter",
+        "a_total 1",
+        "# TYPE b_total counter",
+        'b_total{cluster="a\\"\\\\\\n"} 3',
+        'b_total{cluster="c"} 0.5',
+        "# TYPE depth gauge",
+        'depth{cluster="c"} 2',
+        "# TYPE time_ms histogram",
+        'time_ms_bucket{cluster="c",le="0.5"} 1',
+        'time_ms_bucket{cluster="c",le="1"} 2',
+        'time_ms_bucket{cluster="c",le="+Inf"} 3',
+        'time_ms_sum{cluster="c"} 7.25',
+        'time_ms_count{cluster="c"} 3',
+    ]
+
+
+def test_plain_text_is_sorted() -> None:
+    lines = render_plain(STATS).splitlines()
+    assert lines == sorted(lines)
+    assert "a_total: 1" in lines
+    assert 'time_ms{cluster="c"}: count=3 sum=7.25' in lines
+
+
+@pytest.mark.parametrize("stats", [b"[]", b'{"counters":[["a",{},"1"]]}', b'{"histograms":[["a",{},[],1]]}'])
+def test_statistics_of_another_version_are_told_apart(stats: bytes) -> None:
+    with pytest.raises(MalformedStats):
+        render(stats)
