@@ -138,6 +138,11 @@ class RunLog:
         self._loop = asyncio.get_running_loop()
         self._partial: dict[str, bytes] = {}
         self._open = 0
+        self._ended = asyncio.Event()
+
+    async def ended(self) -> None:
+        """Return when every writer of this run is gone and all it wrote is stored."""
+        await self._ended.wait()
 
     def pipe(self, stream: str) -> int:
         """Return the writing end of a pipe whose lines are stored as `stream`; the caller closes it after the fork."""
@@ -163,6 +168,7 @@ class RunLog:
             self._open -= 1
             if self._open == 0:
                 self._file.close()
+                self._ended.set()
         self._log.wake()
 
     def _take(self, stream: str, data: bytes) -> None:

@@ -156,6 +156,11 @@ class PodMachine:
                 return None
 
     @property
+    def gone(self) -> bool:
+        """True when the pod was told to go and no process of it is left."""
+        return self.stage is Stage.GONE
+
+    @property
     def finished(self) -> bool:
         """True when every function has ended for good by the restart policy."""
         return all(self._done(container) for container in self.containers.values() if not container.sidecar)

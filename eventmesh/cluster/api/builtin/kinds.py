@@ -1,0 +1,208 @@
+"""The table of built-in kinds: what Knative, kn and kubectl read or write, and what user manifests often carry."""
+
+from __future__ import annotations
+
+from eventmesh.cluster.api.builtin import rows
+from eventmesh.cluster.api.catalog import ScalePaths, Served
+from eventmesh.kube.api import Resource
+
+_POD_FIELDS = (
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.phase",
+    "status.podIP",
+)
+_EVENT_FIELDS = (
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+)
+_CREATE_ONLY = ("create",)
+_SCALE = (("scale", "Scale", ("get", "patch", "update")),)
+_WORKLOAD_SCALE = ScalePaths(selector="")
+"""Workloads keep their selector as an object; the registry spells it out."""
+
+
+def _core(
+    plural: str,
+    kind: str,
+    *,
+    short: tuple[str, ...] = (),
+    namespaced: bool = True,
+    status: bool = False,
+    categories: tuple[str, ...] = (),
+    fields: tuple[str, ...] = (),
+    subresources: tuple[tuple[str, str, tuple[str, ...]], ...] = (),
+    group: str = "",
+    version: str = "v1",
+    generation: bool = False,
+    scale: ScalePaths | None = None,
+    verbs: tuple[str, ...] | None = None,
+) -> Served:
+    resource = Resource(group, version, plural, kind, namespaced)
+    row = rows.ROWS.get(f"{plural}.{group}" if group else plural)
+    served = Served(
+        resource=resource,
+        singular=kind.lower(),
+        short_names=short,
+        categories=categories,
+        has_status=status,
+        has_generation=generation,
+        scale=scale,
+        subresources=subresources + (_SCALE if scale else ()),
+        columns=row[0] if row else (),
+        cells=row[1] if row else None,
+        selectable_fields=fields,
+        **({"verbs": verbs, "hidden": True} if verbs else {}),  # type: ignore[arg-type]  # two fields of known types
+    )
+    return served
+
+
+def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> Served:
+    return _core(plural, kind, group=group, namespaced=namespaced, verbs=_CREATE_ONLY)
+
+
+_ALL = ("all",)
+_AUTHORIZATION = "authorization.k8s.io"
+_AUTHENTICATION = "authentication.k8s.io"
+_RBAC = "rbac.authorization.k8s.io"
+_NETWORKING = "networking.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
+
+BUILTIN_KINDS: tuple[Served, ...] = (
+    _core(
+        "namespaces",
+        "Namespace",
+        short=("ns",),
+        namespaced=False,
+        status=True,
+        fields=("status.phase",),
+        subresources=(("finalize", "Namespace", ("update",)),),
+    ),
+    _core(
+        "pods",
+        "Pod",
+        short=("po",),
+        status=True,
+        categories=_ALL,
+        fields=_POD_FIELDS,
+        generation=True,
+        subresources=(("log", "Pod", ("get",)), ("eviction", "Eviction", ("create",))),
+    ),
+    _core("services", "Service", short=("svc",), status=True, categories=_ALL, fields=("spec.type",)),
+    _core("configmaps", "ConfigMap", short=("cm",)),
+    _core("secrets", "Secret", fields=("type",)),
+    _core("serviceaccounts", "ServiceAccount", short=("sa",)),
+    _core("endpoints", "Endpoints", short=("ep",)),
+    _core("events", "Event", short=("ev",), fields=_EVENT_FIELDS),
+    _core("nodes", "Node", short=("no",), namespaced=False, status=True, fields=("spec.unschedulable",)),
+    _core("persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), status=True),
+    _core("persistentvolumes", "PersistentVolume", short=("pv",), namespaced=False, status=True),
+    _core("resourcequotas", "ResourceQuota", short=("quota",), status=True),
+    _core("limitranges", "LimitRange", short=("limits",)),
+    _core("podtemplates", "PodTemplate"),
+    _core(
+        "replicationcontrollers",
+        "ReplicationController",
+        short=("rc",),
+        status=True,
+        categories=_ALL,
+        generation=True,
+        scale=_WORKLOAD_SCALE,
+    ),
+    _core(
+        "deployments",
+        "Deployment",
+        group="apps",
+        short=("deploy",),
+        status=True,
+        categories=_ALL,
+        generation=True,
+        scale=_WORKLOAD_SCALE,
+    ),
+    _core(
+        "replicasets",
+        "ReplicaSet",
+        group="apps",
+        short=("rs",),
+        status=True,
+        categories=_ALL,
+        generation=True,
+        scale=_WORKLOAD_SCALE,
+    ),
+    _core(
+        "statefulsets",
+        "StatefulSet",
+        group="apps",
+        short=("sts",),
+        status=True,
+        categories=_ALL,
+        generation=True,
+        scale=_WORKLOAD_SCALE,
+    ),
+    _core("daemonsets", "DaemonSet", group="apps", short=("ds",), status=True, categories=_ALL, generation=True),
+    _core("controllerrevisions", "ControllerRevision", group="apps"),
+    _core("jobs", "Job", group="batch", status=True, categories=_ALL, generation=True, fields=("status.successful",)),
+    _core("cronjobs", "CronJob", group="batch", short=("cj",), status=True, categories=_ALL, generation=True),
+    _core("leases", "Lease", group="coordination.k8s.io"),
+    _core("endpointslices", "EndpointSlice", group="discovery.k8s.io", generation=True),
+    _core("roles", "Role", group=_RBAC),
+    _core("rolebindings", "RoleBinding", group=_RBAC),
+    _core("clusterroles", "ClusterRole", group=_RBAC, namespaced=False),
+    _core("clusterrolebindings", "ClusterRoleBinding", group=_RBAC, namespaced=False),
+    _core("ingresses", "Ingress", group=_NETWORKING, short=("ing",), status=True, generation=True),
+    _core("ingressclasses", "IngressClass", group=_NETWORKING, namespaced=False, generation=True),
+    _core("networkpolicies", "NetworkPolicy", group=_NETWORKING, short=("netpol",), generation=True),
+    _core("poddisruptionbudgets", "PodDisruptionBudget", group="policy", short=("pdb",), status=True, generation=True),
+    _core(
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+        group="autoscaling",
+        version="v2",
+        short=("hpa",),
+        status=True,
+        categories=_ALL,
+    ),
+    _core("storageclasses", "StorageClass", group="storage.k8s.io", short=("sc",), namespaced=False),
+    _core("priorityclasses", "PriorityClass", group="scheduling.k8s.io", short=("pc",), namespaced=False),
+    _core(
+        "mutatingwebhookconfigurations",
+        "MutatingWebhookConfiguration",
+        group=_ADMISSION,
+        namespaced=False,
+        generation=True,
+    ),
+    _core(
+        "validatingwebhookconfigurations",
+        "ValidatingWebhookConfiguration",
+        group=_ADMISSION,
+        namespaced=False,
+        generation=True,
+    ),
+    _core("apiservices", "APIService", group="apiregistration.k8s.io", namespaced=False, status=True),
+    _core(
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        group="apiextensions.k8s.io",
+        short=("crd", "crds"),
+        categories=("api-extensions",),
+        namespaced=False,
+        status=True,
+        generation=True,
+    ),
+    _review(_AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    _review(_AUTHORIZATION, "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
+    _review(_AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview"),
+    _review(_AUTHORIZATION, "localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True),
+    _review(_AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview"),
+)

@@ -1,0 +1,66 @@
+"""Defaults and checks of `PodSpec`, shared by pods and everything with a pod template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventmesh.cluster.api.errors import Cause, CauseType
+from eventmesh.kube.api import Object
+
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_PROBE_DEFAULTS = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+
+
+def default_pod_spec(spec: Object, *, restart_policy: str = "Always") -> None:
+    """Fill in the defaults of a pod spec, in place."""
+    spec.setdefault("restartPolicy", restart_policy)
+    spec.setdefault("terminationGracePeriodSeconds", 30)
+    spec.setdefault("dnsPolicy", "ClusterFirst")
+    spec.setdefault("securityContext", {})
+    spec.setdefault("schedulerName", "default-scheduler")
+    for container in _containers(spec, "containers") + _containers(spec, "initContainers"):
+        _default_container(container)
+
+
+def _default_container(container: Object) -> None:
+    image = container.get("image", "")
+    newest = image.endswith(":latest") or ":" not in image.rpartition("/")[2]
+    container.setdefault("imagePullPolicy", "Always" if newest else "IfNotPresent")
+    container.setdefault("resources", {})
+    container.setdefault("terminationMessagePath", "/dev/termination-log")
+    container.setdefault("terminationMessagePolicy", "File")
+    for port in container.get("ports") or []:
+        port.setdefault("protocol", "TCP")
+    for name in _PROBES:
+        probe = container.get(name)
+        if isinstance(probe, dict):
+            for field, value in _PROBE_DEFAULTS.items():
+                # Knative's probes say 0 for "let the server choose"; the server stores its choice.
+                if not probe.get(field):
+                    probe[field] = value
+
+
+def _containers(spec: Object, field: str) -> list[Object]:
+    containers = spec.get(field)
+    if not isinstance(containers, list):
+        return []
+    return [container for container in containers if isinstance(container, dict)]
+
+
+def check_pod_spec(spec: Object, path: str) -> list[Cause]:
+    """Return what keeps the containers from running: no name, no image, a name twice."""
+    containers = _containers(spec, "containers")
+    if not containers:
+        return [Cause(CauseType.REQUIRED, f"{path}.containers")]
+    causes: list[Cause] = []
+    seen: set[Any] = set()
+    for number, container in enumerate(containers):
+        where = f"{path}.containers[{number}]"
+        for field in ("name", "image"):
+            if not container.get(field):
+                causes.append(Cause(CauseType.REQUIRED, f"{where}.{field}"))
+        name = container.get("name")
+        if name in seen:
+            causes.append(Cause(CauseType.DUPLICATE, f"{where}.name", value=name))
+        seen.add(name)
+    return causes

@@ -1,0 +1,219 @@
+"""The rows that `kubectl get` prints for built-in kinds (`kubernetes/pkg/printers/internalversion`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from eventmesh.cluster.api.age import age
+from eventmesh.cluster.api.catalog import Column
+from eventmesh.kube.api import Object
+
+Cells = Callable[[Object, datetime], list[Any]]
+NONE = "<none>"
+
+
+def _columns(text: str) -> tuple[Column, ...]:
+    """Read `Ready Status Age *IP`: a star marks a column of `-o wide`, an underscore is a blank."""
+    return tuple(
+        Column(word.lstrip("*").replace("_", " "), priority=1 if word.startswith("*") else 0) for word in text.split()
+    )
+
+
+def _age(obj: Object, now: datetime) -> str:
+    return age(obj["metadata"].get("creationTimestamp"), now)
+
+
+def _status(obj: Object) -> Object:
+    return obj.get("status") or {}
+
+
+def _spec(obj: Object) -> Object:
+    return obj.get("spec") or {}
+
+
+def pod_phase(pod: Object) -> str:
+    """Return the word for a pod's state: a waiting or terminated container's reason explains more than the phase."""
+    status = _status(pod)
+    word: str = status.get("reason") or status.get("phase") or "Unknown"
+    for container in reversed(status.get("containerStatuses") or []):
+        state = container.get("state") or {}
+        waiting, terminated = state.get("waiting"), state.get("terminated")
+        if waiting and waiting.get("reason"):
+            word = waiting["reason"]
+        elif terminated:
+            word = terminated.get("reason") or f"ExitCode:{terminated.get('exitCode', 0)}"
+    return "Terminating" if "deletionTimestamp" in pod["metadata"] else word
+
+
+def _pod(pod: Object, now: datetime) -> list[Any]:
+    status = _status(pod)
+    containers = status.get("containerStatuses") or []
+    ready = sum(1 for container in containers if container.get("ready"))
+    restarts = sum(container.get("restartCount", 0) for container in containers)
+    total = len(_spec(pod).get("containers") or [])
+    return [
+        f"{ready}/{total}",
+        pod_phase(pod),
+        str(restarts),
+        _age(pod, now),
+        status.get("podIP") or NONE,
+        _spec(pod).get("nodeName") or NONE,
+        status.get("nominatedNodeName") or NONE,
+        NONE,
+    ]
+
+
+def _ports(service: Object) -> str:
+    shown = []
+    for port in _spec(service).get("ports") or []:
+        node_port = f":{port['nodePort']}" if port.get("nodePort") else ""
+        shown.append(f"{port.get('port')}{node_port}/{port.get('protocol', 'TCP')}")
+    return ",".join(shown) or NONE
+
+
+def _selector(labels: dict[str, str] | None) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items())) or NONE
+
+
+def _service(service: Object, now: datetime) -> list[Any]:
+    spec = _spec(service)
+    external = spec.get("externalName") or ",".join(spec.get("externalIPs") or []) or NONE
+    address = spec.get("clusterIP") or (NONE if spec.get("type") == "ExternalName" else "None")
+    return [
+        spec.get("type", "ClusterIP"),
+        address,
+        external,
+        _ports(service),
+        _age(service, now),
+        _selector(spec.get("selector")),
+    ]
+
+
+def _images(template: Object) -> tuple[str, str]:
+    containers = ((template.get("spec") or {}).get("containers")) or []
+    names = ",".join(container.get("name", "") for container in containers)
+    return names, ",".join(container.get("image", "") for container in containers)
+
+
+def _deployment(obj: Object, now: datetime) -> list[Any]:
+    spec, status = _spec(obj), _status(obj)
+    names, images = _images(spec.get("template") or {})
+    return [
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
+        status.get("updatedReplicas", 0),
+        status.get("availableReplicas", 0),
+        _age(obj, now),
+        names,
+        images,
+        _selector((spec.get("selector") or {}).get("matchLabels")),
+    ]
+
+
+def _replica_set(obj: Object, now: datetime) -> list[Any]:
+    spec, status = _spec(obj), _status(obj)
+    names, images = _images(spec.get("template") or {})
+    return [
+        spec.get("replicas", 0),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        _age(obj, now),
+        names,
+        images,
+        _selector((spec.get("selector") or {}).get("matchLabels")),
+    ]
+
+
+def _job(obj: Object, now: datetime) -> list[Any]:
+    spec, status = _spec(obj), _status(obj)
+    kinds = {c["type"] for c in status.get("conditions") or [] if c.get("status") == "True"}
+    state = next((word for word in ("Complete", "Failed", "Suspended") if word in kinds), "Running")
+    return [state, f"{status.get('succeeded', 0)}/{spec.get('completions', 1)}", _age(obj, now)]
+
+
+def _namespace(obj: Object, now: datetime) -> list[Any]:
+    return [_status(obj).get("phase", "Active"), _age(obj, now)]
+
+
+def _config_map(obj: Object, now: datetime) -> list[Any]:
+    return [len(obj.get("data") or {}) + len(obj.get("binaryData") or {}), _age(obj, now)]
+
+
+def _secret(obj: Object, now: datetime) -> list[Any]:
+    return [obj.get("type", "Opaque"), len(obj.get("data") or {}), _age(obj, now)]
+
+
+def _service_account(obj: Object, now: datetime) -> list[Any]:
+    return [len(obj.get("secrets") or []), _age(obj, now)]
+
+
+def _endpoints(obj: Object, now: datetime) -> list[Any]:
+    shown = [
+        f"{address['ip']}:{port.get('port')}"
+        for subset in obj.get("subsets") or []
+        for address in subset.get("addresses") or []
+        for port in subset.get("ports") or []
+    ]
+    return [_some(shown), _age(obj, now)]
+
+
+def _endpoint_slice(obj: Object, now: datetime) -> list[Any]:
+    ports = [str(port.get("port")) for port in obj.get("ports") or []]
+    addresses = [address for endpoint in obj.get("endpoints") or [] for address in endpoint.get("addresses") or []]
+    return [obj.get("addressType", "IPv4"), _some(ports), _some(addresses), _age(obj, now)]
+
+
+def _some(values: list[str], shown: int = 3) -> str:
+    """Return the first few values, and how many more there are."""
+    if not values:
+        return NONE
+    more = f" + {len(values) - shown} more..." if len(values) > shown else ""
+    return ",".join(values[:shown]) + more
+
+
+def _event(obj: Object, now: datetime) -> list[Any]:
+    involved = obj.get("involvedObject") or {}
+    stamp = obj.get("lastTimestamp") or obj["metadata"].get("creationTimestamp")
+    what = f"{involved.get('kind', '').lower()}/{involved.get('name', '')}"
+    return [age(stamp, now), obj.get("type"), obj.get("reason"), what, (obj.get("message") or "").strip()]
+
+
+def _node(obj: Object, now: datetime) -> list[Any]:
+    status = _status(obj)
+    kinds = {c["type"]: c.get("status") for c in status.get("conditions") or []}
+    version = (status.get("nodeInfo") or {}).get("kubeletVersion", "")
+    return ["Ready" if kinds.get("Ready") == "True" else "NotReady", NONE, _age(obj, now), version]
+
+
+def _definition(obj: Object, now: datetime) -> list[Any]:
+    return [obj["metadata"].get("creationTimestamp")]
+
+
+def _lease(obj: Object, now: datetime) -> list[Any]:
+    return [_spec(obj).get("holderIdentity") or "", _age(obj, now)]
+
+
+def _ingress(obj: Object, now: datetime) -> list[Any]:
+    hosts = [rule["host"] for rule in _spec(obj).get("rules") or [] if rule.get("host")]
+    return [_spec(obj).get("ingressClassName") or NONE, ",".join(hosts) or "*", "", "80", _age(obj, now)]
+
+
+ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
+    "pods": (_columns("Ready Status Restarts Age *IP *Node *Nominated_Node *Readiness_Gates"), _pod),
+    "services": (_columns("Type Cluster-IP External-IP Port(s) Age *Selector"), _service),
+    "namespaces": (_columns("Status Age"), _namespace),
+    "configmaps": (_columns("Data Age"), _config_map),
+    "secrets": (_columns("Type Data Age"), _secret),
+    "serviceaccounts": (_columns("Secrets Age"), _service_account),
+    "endpoints": (_columns("Endpoints Age"), _endpoints),
+    "events": (_columns("Last_Seen Type Reason Object Message"), _event),
+    "nodes": (_columns("Status Roles Age Version"), _node),
+    "deployments.apps": (_columns("Ready Up-to-date Available Age *Containers *Images *Selector"), _deployment),
+    "replicasets.apps": (_columns("Desired Current Ready Age *Containers *Images *Selector"), _replica_set),
+    "jobs.batch": (_columns("Status Completions Age"), _job),
+    "leases.coordination.k8s.io": (_columns("Holder Age"), _lease),
+    "endpointslices.discovery.k8s.io": (_columns("AddressType Ports Endpoints Age"), _endpoint_slice),
+    "ingresses.networking.k8s.io": (_columns("Class Hosts Address Ports Age"), _ingress),
+    "customresourcedefinitions.apiextensions.k8s.io": (_columns("Created_At"), _definition),
+}

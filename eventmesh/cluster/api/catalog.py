@@ -1,0 +1,147 @@
+"""What is served: every kind with its names, subresources, schema and columns; built-in or from a CRD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from eventmesh.kube.api import Object, Resource
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One printed column; `path` is JSONPath into the object (`.status.url`)."""
+
+    name: str
+    path: str = ""
+    type: str = "string"
+    priority: int = 0
+    """Above zero: only shown by `-o wide`."""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where a kind keeps what the `scale` subresource shows, as JSONPath without the leading dot's meaning lost."""
+
+    spec_replicas: str = ".spec.replicas"
+    status_replicas: str = ".status.replicas"
+    selector: str = ".status.labelSelector"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One kind in one version."""
+
+    resource: Resource
+    singular: str
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    has_status: bool = False
+    """Whether `status` is a subresource, and so untouched by ordinary writes."""
+    has_generation: bool = True
+    scale: ScalePaths | None = None
+    subresources: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """Further subresources: name, kind, verbs."""
+    verbs: tuple[str, ...] = ALL_VERBS
+    columns: tuple[Column, ...] = ()
+    cells: Callable[[Object, Any], list[Any]] | None = None
+    """For built-in kinds: the row of an object at a time, one cell a column after the name."""
+    schema: Object | None = None
+    """The structural schema of a custom kind; None for built-in kinds."""
+    storage_version: str = ""
+    """The version objects are stored in; empty = this one."""
+    selectable_fields: tuple[str, ...] = ()
+    """Fields that a field selector may name beside metadata.name and metadata.namespace."""
+    is_custom: bool = False
+    hidden: bool = False
+    """Accepted on create but never stored (reviews); without list or get."""
+
+    @property
+    def kind_key(self) -> str:
+        """Return the store's word for the kind, the same in every version."""
+        return f"{self.resource.plural}.{self.resource.group}" if self.resource.group else self.resource.plural
+
+    @property
+    def stored_api_version(self) -> str:
+        """Return the apiVersion that stored objects carry."""
+        if not self.storage_version:
+            return self.resource.api_version
+        return f"{self.resource.group}/{self.storage_version}"
+
+
+class Catalog:
+    """The kinds served now. Changes when CRDs do; `generation` counts the changes."""
+
+    def __init__(self, served: Iterable[Served]) -> None:
+        self._served: dict[tuple[str, str, str], Served] = {}
+        self.generation = 0
+        for entry in served:
+            self.add(entry)
+
+    def add(self, served: Served) -> None:
+        """Serve `served`, in place of what had its name."""
+        resource = served.resource
+        self._served[resource.group, resource.version, resource.plural] = served
+        self.generation += 1
+
+    def remove(self, group: str, plural: str) -> None:
+        """Serve no version of the kind any more."""
+        for key in [key for key in self._served if (key[0], key[2]) == (group, plural)]:
+            del self._served[key]
+        self.generation += 1
+
+    def find(self, group: str, version: str, plural: str) -> Served | None:
+        """Return the kind under that path, or None."""
+        return self._served.get((group, version, plural))
+
+    def of(self, resource: Resource) -> Served | None:
+        """Return the served kind of a client's `Resource`, or None."""
+        return self.find(resource.group, resource.version, resource.plural)
+
+    def by_kind(self, api_version: str, kind: str) -> Served | None:
+        """Return the kind that an object or owner reference names, or None."""
+        for served in self._served.values():
+            if served.resource.kind == kind and served.resource.api_version == api_version:
+                return served
+        return None
+
+    def by_kind_key(self, kind_key: str) -> Served | None:
+        """Return the storage version of the kind that the store calls `kind_key`, or None."""
+        for served in self._served.values():
+            if served.kind_key == kind_key and served.stored_api_version == served.resource.api_version:
+                return served
+        return None
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(list(self._served.values()))
+
+    def group_versions(self) -> dict[str, list[str]]:
+        """Return group -> versions, each in order of preference (stable first, newest first)."""
+        found: dict[str, list[str]] = {}
+        for group, version, _ in self._served:
+            versions = found.setdefault(group, [])
+            if version not in versions:
+                versions.append(version)
+        return {group: sorted(versions, key=version_rank) for group, versions in found.items()}
+
+    def in_version(self, group: str, version: str) -> list[Served]:
+        """Return the kinds of one group and version."""
+        return [served for key, served in self._served.items() if key[:2] == (group, version)]
+
+
+def version_rank(version: str) -> tuple[int, int, int]:
+    """Return a key that sorts v2 before v1 before v1beta2 before v1alpha1, as Kubernetes prefers them."""
+    digits = version.removeprefix("v")
+    for stage, name in ((1, "beta"), (2, "alpha")):
+        major, found, minor = digits.partition(name)
+        if found:
+            return stage, -_number(major), -_number(minor)
+    return 0, -_number(digits), 0
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0

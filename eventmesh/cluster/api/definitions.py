@@ -1,0 +1,140 @@
+"""CustomResourceDefinitions: checked, accepted at once, and served from the moment they are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventmesh.cluster.api.catalog import Catalog, Column, ScalePaths, Served
+from eventmesh.cluster.api.errors import Cause, CauseType
+from eventmesh.cluster.api.strategy import Strategy
+from eventmesh.kube.api import Object, Resource
+
+CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+"""Holds a definition until its objects are gone."""
+
+
+class DefinitionStrategy(Strategy):
+    """Defaults, checks and serves CRDs."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
+        """Fill in names and conversion, and say at once that the names are accepted."""
+        spec = obj.setdefault("spec", {})
+        names = spec.setdefault("names", {})
+        if isinstance(names.get("kind"), str):
+            names.setdefault("singular", names["kind"].lower())
+            names.setdefault("listKind", f"{names['kind']}List")
+        spec.setdefault("conversion", {"strategy": "None"})
+        finalizers = obj["metadata"].setdefault("finalizers", [])
+        if CLEANUP_FINALIZER not in finalizers and (old is None or "deletionTimestamp" not in old["metadata"]):
+            finalizers.append(CLEANUP_FINALIZER)
+        if not finalizers:
+            del obj["metadata"]["finalizers"]
+        storage = [version["name"] for version in spec.get("versions") or [] if version.get("storage")]
+        stamp = obj["metadata"]["creationTimestamp"]
+        obj["status"] = {
+            "acceptedNames": names,
+            "storedVersions": storage,
+            "conditions": [
+                _condition("NamesAccepted", "NoConflicts", "no conflicts found", stamp),
+                _condition("Established", "InitialNamesAccepted", "the initial names have been accepted", stamp),
+            ],
+        }
+
+    def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Require what serving the kind needs."""
+        spec = obj["spec"]
+        causes = [
+            Cause(CauseType.REQUIRED, f"spec.{field}")
+            for field in ("group", "scope", "versions")
+            if not spec.get(field)
+        ]
+        names = spec["names"]
+        causes += [
+            Cause(CauseType.REQUIRED, f"spec.names.{field}") for field in ("plural", "kind") if not names.get(field)
+        ]
+        if causes:
+            return causes
+        expected = f"{names['plural']}.{spec['group']}"
+        if obj["metadata"]["name"] != expected:
+            detail = f'must be spec.names.plural+"."+spec.group ({expected})'
+            causes.append(Cause(CauseType.INVALID, "metadata.name", detail, obj["metadata"]["name"]))
+        if spec["scope"] not in ("Namespaced", "Cluster"):
+            detail = 'supported values: "Cluster", "Namespaced"'
+            causes.append(Cause(CauseType.NOT_SUPPORTED, "spec.scope", detail, spec["scope"]))
+        if len([version for version in spec["versions"] if version.get("storage")]) != 1:
+            detail = "must have exactly one version marked as storage version"
+            causes.append(Cause(CauseType.INVALID, "spec.versions", detail, "versions"))
+        for number, version in enumerate(spec["versions"]):
+            if not (version.get("schema") or {}).get("openAPIV3Schema"):
+                where = f"spec.versions[{number}].schema.openAPIV3Schema"
+                causes.append(Cause(CauseType.REQUIRED, where, "schemas are required"))
+        return causes
+
+    def stored(self, obj: Object) -> None:
+        """Serve the kind in its served versions."""
+        spec = obj["spec"]
+        self._catalog.remove(spec["group"], spec["names"]["plural"])
+        for served in served_versions(obj):
+            self._catalog.add(served)
+
+    def removed(self, obj: Object) -> None:
+        """Serve the kind no more."""
+        self._catalog.remove(obj["spec"]["group"], obj["spec"]["names"]["plural"])
+
+
+def _condition(kind: str, reason: str, message: str, stamp: str) -> Object:
+    return {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": stamp}
+
+
+def served_versions(definition: Object) -> list[Served]:
+    """Return what a CRD object serves, in the order of its versions."""
+    spec = definition["spec"]
+    storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
+    return [_served(spec, version, storage) for version in spec["versions"] if version.get("served")]
+
+
+def _served(spec: Object, version: Object, storage: str) -> Served:
+    names = spec["names"]
+    subresources = version.get("subresources") or {}
+    return Served(
+        resource=Resource(
+            spec["group"], version["name"], names["plural"], names["kind"], spec["scope"] == "Namespaced"
+        ),
+        singular=names["singular"],
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        has_status="status" in subresources,
+        scale=_scale(subresources.get("scale")),
+        subresources=(("scale", "Scale", ("get", "patch", "update")),) if "scale" in subresources else (),
+        columns=tuple(_column(column) for column in version.get("additionalPrinterColumns") or _AGE_ONLY),
+        schema=version["schema"]["openAPIV3Schema"],
+        storage_version=storage,
+        selectable_fields=tuple(field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or ()),
+        is_custom=True,
+    )
+
+
+_AGE_ONLY: list[Object] = [{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]
+
+
+def _column(column: Object) -> Column:
+    return Column(
+        name=column["name"],
+        path=column["jsonPath"],
+        type=column.get("type", "string"),
+        priority=column.get("priority", 0),
+        description=column.get("description", ""),
+    )
+
+
+def _scale(scale: Any) -> ScalePaths | None:
+    if not scale:
+        return None
+    return ScalePaths(
+        spec_replicas=scale["specReplicasPath"],
+        status_replicas=scale["statusReplicasPath"],
+        selector=scale.get("labelSelectorPath", ""),
+    )

@@ -1,0 +1,103 @@
+"""Deleting: preconditions, finalizers, grace, and who goes first. The garbage collector does the following."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from eventmesh.base.clock import Clock, rfc3339
+from eventmesh.cluster.api import errors
+from eventmesh.cluster.api.catalog import Served
+from eventmesh.cluster.api.registry import Registry
+from eventmesh.cluster.store.store import Key, Stored
+from eventmesh.kube.api import Object, Propagation
+
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+_FINALIZER = {Propagation.FOREGROUND: FOREGROUND, Propagation.ORPHAN: ORPHAN}
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    """`meta/v1 DeleteOptions`."""
+
+    propagation: Propagation = Propagation.BACKGROUND
+    grace_seconds: int | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The object as it is now, or as it last was when it is gone."""
+
+    object: Object
+    gone: bool
+
+
+class Deleter:
+    """Deletes objects of the registry."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+
+    def delete(self, served: Served, name: str, namespace: str, options: DeleteOptions) -> Deleted:
+        """Delete the object, or mark it deleting while somebody holds it; raises ApiError NotFound, Conflict."""
+        current = self._registry.load(served, name, namespace)
+        self._require(served, current.object, options)
+        strategy = self._registry.strategy(served)
+        obj = {**current.object, "metadata": dict(current.object["metadata"])}
+        meta = obj["metadata"]
+        finalizers = [name for name in meta.get("finalizers") or [] if name not in _FINALIZER.values()]
+        wanted = _FINALIZER.get(options.propagation)
+        # A deletion in progress keeps its propagation, as the API server does.
+        if "deletionTimestamp" in meta:
+            finalizers = list(meta.get("finalizers") or [])
+        elif wanted is not None:
+            finalizers.append(wanted)
+        grace = strategy.grace_seconds(obj, options.grace_seconds)
+        if finalizers:
+            meta["finalizers"] = finalizers
+        else:
+            meta.pop("finalizers", None)
+        self._mark(served, obj, grace)
+        strategy.begin_deletion(obj)
+        gone = self._registry.is_finished(served, obj)
+        if options.dry_run or (obj == current.object and not gone):
+            return Deleted(current.object, gone)
+        self._store(served, obj, current, gone=gone)
+        return Deleted(obj, gone)
+
+    def _store(self, served: Served, obj: Object, current: Stored, *, gone: bool) -> None:
+        key = Key(served.kind_key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        strategy = self._registry.strategy(served)
+        if gone:
+            self._registry.store.delete(key, current.revision, obj)
+            strategy.removed(obj)
+        else:
+            self._registry.store.put(key, obj, current.revision)
+            strategy.stored(obj)
+
+    def _mark(self, served: Served, obj: Object, grace: int) -> None:
+        meta = obj["metadata"]
+        shorter = grace < meta.get("deletionGracePeriodSeconds", grace)
+        if "deletionTimestamp" in meta and not shorter:
+            return
+        if "deletionTimestamp" not in meta and served.has_generation:
+            meta["generation"] = meta.get("generation", 0) + 1
+        meta["deletionTimestamp"] = rfc3339(self._clock.now() + timedelta(seconds=grace))
+        meta["deletionGracePeriodSeconds"] = grace
+
+    def _require(self, served: Served, obj: Object, options: DeleteOptions) -> None:
+        meta = obj["metadata"]
+        if options.uid is not None and options.uid != meta["uid"]:
+            why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
+            raise errors.conflict(served.resource, meta["name"], why)
+        if options.resource_version is not None and options.resource_version != meta["resourceVersion"]:
+            why = (
+                f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
+                f"ResourceVersion in object meta: {meta['resourceVersion']}"
+            )
+            raise errors.conflict(served.resource, meta["name"], why)

@@ -1,0 +1,83 @@
+"""The whole embedded API without its port: store, catalog, registry, lifecycle, first objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eventmesh.base.clock import Clock
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.cluster.api.admission import AdmissionChain
+from eventmesh.cluster.api.builtin.kinds import BUILTIN_KINDS
+from eventmesh.cluster.api.builtin.strategies import strategies
+from eventmesh.cluster.api.catalog import Catalog
+from eventmesh.cluster.api.definitions import DefinitionStrategy
+from eventmesh.cluster.api.deletion import Deleter
+from eventmesh.cluster.api.inprocess import InProcessApi
+from eventmesh.cluster.api.lifecycle import DEFINITIONS, Lifecycle
+from eventmesh.cluster.api.manifests import apply_objects, read_manifests
+from eventmesh.cluster.api.registry import Registry
+from eventmesh.cluster.store.store import Store
+from eventmesh.kube.api import Object, Resource
+
+FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
+NODE_NAME = "local"
+CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"
+"""Who our controllers are to admission: Knative's own lets only this user skip some rules."""
+
+
+class EmbeddedApi:
+    """The API of one local cluster. Between `start` and `stop` it also does what a control plane does on its own."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.clock = clock
+        self.store = store
+        self.catalog = Catalog(BUILTIN_KINDS)
+        self.admission = AdmissionChain()
+        definitions = DefinitionStrategy(self.catalog)
+        for stored in store.list(DEFINITIONS):
+            definitions.stored(stored)
+        rules = {**strategies(), DEFINITIONS: definitions}
+        self.registry = Registry(store, self.catalog, clock, rules, self.admission)
+        self.deleter = Deleter(self.registry, clock)
+        self._lifecycle = Lifecycle(self.registry, self.deleter, clock)
+        self._tasks = TaskGroup("cluster.api")
+
+    def in_process(self, user: str = CONTROLLER_USER) -> InProcessApi:
+        """Return the API for controllers of this process, who act as `user`."""
+        return InProcessApi(self.registry, self.deleter, user)
+
+    def apply(self, manifests: Path) -> list[tuple[Resource, Object]]:
+        """Create or update every object in the YAML files under `manifests`, CRDs first; return them."""
+        return apply_objects(self.registry, read_manifests(manifests))
+
+    async def start(self) -> None:
+        """Create what every cluster has, and begin to follow changes."""
+        apply_objects(self.registry, [_namespace(name) for name in FIRST_NAMESPACES] + [_node(self.registry.now())])
+        self._tasks.spawn("lifecycle", self._lifecycle.run())
+        self._tasks.spawn("events", self._lifecycle.age_events())
+        self._tasks.spawn("store", self.store.maintain())
+
+    async def stop(self) -> None:
+        """Stop following changes; the store stays open."""
+        await self._tasks.stop()
+
+
+def _namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _node(now: str) -> Object:
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "ProcessRuntimeReady",
+        "message": "pods run as processes of this machine",
+        "lastTransitionTime": now,
+        "lastHeartbeatTime": now,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": NODE_NAME, "labels": {"kubernetes.io/hostname": NODE_NAME}},
+        "status": {"conditions": [ready], "addresses": [{"type": "Hostname", "address": NODE_NAME}]},
+    }

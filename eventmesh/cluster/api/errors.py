@@ -1,0 +1,178 @@
+"""The failures of the API in the exact words of Kubernetes (`apimachinery/pkg/api/errors`): clients match them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from eventmesh.kube.api import ApiError, Object, Resource
+
+
+class CauseType(Enum):
+    """Why a field was refused, and how the sentence about it begins."""
+
+    REQUIRED = "FieldValueRequired"
+    INVALID = "FieldValueInvalid"
+    NOT_SUPPORTED = "FieldValueNotSupported"
+    FORBIDDEN = "FieldValueForbidden"
+    DUPLICATE = "FieldValueDuplicate"
+    TYPE_INVALID = "FieldValueTypeInvalid"
+
+
+_PHRASE = {
+    CauseType.REQUIRED: "Required value",
+    CauseType.INVALID: "Invalid value",
+    CauseType.NOT_SUPPORTED: "Unsupported value",
+    CauseType.FORBIDDEN: "Forbidden",
+    CauseType.DUPLICATE: "Duplicate value",
+    CauseType.TYPE_INVALID: "Invalid value",
+}
+_SHOWS_VALUE = {CauseType.INVALID, CauseType.NOT_SUPPORTED, CauseType.DUPLICATE, CauseType.TYPE_INVALID}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One refused field."""
+
+    type: CauseType
+    field: str
+    detail: str = ""
+    value: object = None
+
+    @property
+    def message(self) -> str:
+        """Return the sentence without the field, as in `details.causes[].message`."""
+        text = _PHRASE[self.type]
+        if self.type in _SHOWS_VALUE:
+            shown = f'"{self.value}"' if isinstance(self.value, str) else _plain(self.value)
+            text += f": {shown}"
+        return f"{text}: {self.detail}" if self.detail else text
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def _plain(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case dict() | list():
+            return "{...}" if isinstance(value, dict) else "[...]"
+        case _:
+            return str(value)
+
+
+def qualified(resource: Resource) -> str:
+    """Return `services.serving.knative.dev`, or `pods` for the core group."""
+    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+
+
+def _details(resource: Resource, name: str, **more: object) -> Object:
+    details: Object = {"name": name, "kind": resource.plural}
+    if resource.group:
+        details["group"] = resource.group
+    return {**details, **more}
+
+
+def not_found(resource: Resource, name: str) -> ApiError:
+    """Return 404 NotFound for a missing object."""
+    return ApiError(404, "NotFound", f'{qualified(resource)} "{name}" not found', _details(resource, name))
+
+
+def already_exists(resource: Resource, name: str) -> ApiError:
+    """Return 409 AlreadyExists."""
+    return ApiError(409, "AlreadyExists", f'{qualified(resource)} "{name}" already exists', _details(resource, name))
+
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def conflict(resource: Resource, name: str, why: str = MODIFIED) -> ApiError:
+    """Return 409 Conflict; clients read again and try again."""
+    message = f'Operation cannot be fulfilled on {qualified(resource)} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _details(resource, name))
+
+
+def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
+    """Return 422 Invalid naming every refused field."""
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    text = str(causes[0]) if len(causes) == 1 else f"[{', '.join(map(str, causes))}]"
+    listed = [{"reason": cause.type.value, "message": cause.message, "field": cause.field} for cause in causes]
+    details: Object = {"name": name, "kind": resource.kind, "causes": listed}
+    if resource.group:
+        details["group"] = resource.group
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+
+
+def bad_request(message: str) -> ApiError:
+    """Return 400 BadRequest."""
+    return ApiError(400, "BadRequest", message)
+
+
+def denied(webhook: str, problem: str) -> ApiError:
+    """Return the 400 that Knative's admission webhooks give."""
+    return bad_request(f'admission webhook "{webhook}" denied the request: validation failed: {problem}')
+
+
+def forbidden(resource: Resource, name: str, why: str, causes: Sequence[Object] = ()) -> ApiError:
+    """Return 403 Forbidden."""
+    message = f'{qualified(resource)} "{name}" is forbidden: {why}'
+    return ApiError(403, "Forbidden", message, _details(resource, name, **({"causes": list(causes)} if causes else {})))
+
+
+def terminating(resource: Resource, name: str, namespace: str) -> ApiError:
+    """Return the 403 for a create in a namespace on its way out; clients recognise its cause."""
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {namespace} is being terminated",
+        "field": "metadata.namespace",
+    }
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    return forbidden(resource, name, why, [cause])
+
+
+def expired(message: str) -> ApiError:
+    """Return 410 Expired: list again."""
+    return ApiError(410, "Expired", message)
+
+
+def too_large_resource_version(asked: int, current: int) -> ApiError:
+    """Return 504 Timeout for a version that has not been given yet."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    message = f"Too large resource version: {asked}, current: {current}"
+    return ApiError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
+
+
+def method_not_allowed(what: str) -> ApiError:
+    """Return 405 MethodNotAllowed."""
+    return ApiError(405, "MethodNotAllowed", f"{what} is not supported on this resource")
+
+
+def unsupported_media_type(given: str, accepted: Sequence[str]) -> ApiError:
+    """Return 415 UnsupportedMediaType naming what would be understood."""
+    message = f"the body of the request was in an unknown format ({given}) - accepted media types include: "
+    return ApiError(415, "UnsupportedMediaType", message + ", ".join(accepted))
+
+
+def too_large(message: str) -> ApiError:
+    """Return 413 RequestEntityTooLarge."""
+    return ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
+
+
+def status_of(error: ApiError) -> Object:
+    """Return the `Status` object that travels in the reply."""
+    status: Object = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": error.message,
+        "reason": error.reason,
+        "code": error.code,
+    }
+    if error.details:
+        status["details"] = error.details
+    return status

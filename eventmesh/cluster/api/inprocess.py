@@ -1,0 +1,142 @@
+"""`kube.api.Api` straight on the registry, for controllers that live in the process of the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from eventmesh.base import log
+from eventmesh.cluster.api import errors
+from eventmesh.cluster.api.catalog import Served
+from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
+from eventmesh.cluster.api.registry import Registry, WriteOptions, Written
+from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.store.store import WatchOverflowError
+from eventmesh.kube.api import ApiError, Object, ObjectList, PatchType, Propagation, Resource, WatchEvent
+
+_log = log.get("cluster.inprocess")
+
+
+class InProcessApi:
+    """The verbs without a wire. What is handed in is copied; what is handed out is shared: copy before changing."""
+
+    def __init__(self, registry: Registry, deleter: Deleter, user: str) -> None:
+        self._registry = registry
+        self._deleter = deleter
+        self._options = WriteOptions(user=user)
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
+        """Return the object; raises ApiError NotFound."""
+        return self._registry.get(self._served(resource), name, self._space(resource, namespace))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> ObjectList:
+        """Return every matching object as of one version."""
+        served = self._served(resource)
+        selection = self._registry.selection(served, label_selector, field_selector)
+        items = self._registry.list(served, namespace or "", selection)
+        return ObjectList(items, str(self._registry.store.revision))
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> AsyncIterator[WatchEvent]:
+        """Yield changes after `resource_version` (empty or 0: what exists comes first, as added), without end."""
+        served = self._served(resource)
+        selection = self._registry.selection(served, label_selector, field_selector)
+        from_start = resource_version in ("", "0")
+        after = None if from_start else int(resource_version)
+        watch = self._registry.watch(served, namespace or "", selection, after=after, initial_events=from_start)
+        try:
+            while True:
+                yield await watch.next()
+        except WatchOverflowError as error:
+            raise errors.expired(str(error)) from error
+        finally:
+            watch.close()
+
+    async def create(self, resource: Resource, obj: Object, namespace: str | None = None) -> Object:
+        """Create and return the stored object."""
+        served = self._served(resource)
+        space = self._space(resource, namespace or obj.get("metadata", {}).get("namespace"))
+        return self._written(served, self._registry.create(served, clone(obj), space, self._options))
+
+    async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:
+        """Replace the object (or its status) and return it as stored."""
+        served = self._served(resource)
+        is_status = self._is_status(served, subresource)
+        name, space = obj["metadata"]["name"], self._space(resource, obj["metadata"].get("namespace"))
+        written = self._registry.update(served, clone(obj), name, space, self._options, status=is_status)
+        return self._written(served, written)
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: object,
+        namespace: str | None = None,
+        *,
+        patch_type: PatchType = PatchType.MERGE,
+        subresource: str | None = None,
+    ) -> Object:
+        """Patch the object (or its status, or its scale) and return it as stored."""
+        served = self._served(resource)
+        space = self._space(resource, namespace)
+        if subresource == "scale":
+            return self._registry.patch_scale(served, patch, patch_type, name, space, self._options)
+        is_status = self._is_status(served, subresource)
+        written = self._registry.patch(served, patch, patch_type, name, space, self._options, status=is_status)
+        return self._written(served, written)
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        propagation: Propagation = Propagation.BACKGROUND,
+        uid: str | None = None,
+        grace_seconds: int | None = None,
+    ) -> None:
+        """Delete the object, or mark it deleting while somebody holds it."""
+        served = self._served(resource)
+        options = DeleteOptions(propagation, grace_seconds, uid)
+        self._deleter.delete(served, name, self._space(resource, namespace), options)
+
+    def _served(self, resource: Resource) -> Served:
+        served = self._registry.catalog.of(resource)
+        if served is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        return served
+
+    def _space(self, resource: Resource, namespace: str | None) -> str:
+        if not resource.namespaced:
+            return ""
+        if not namespace:
+            raise errors.bad_request(f"an object of {errors.qualified(resource)} needs a namespace")
+        return namespace
+
+    def _is_status(self, served: Served, subresource: str | None) -> bool:
+        match subresource:
+            case None:
+                return False
+            case "status" if served.has_status:
+                return True
+            case _:
+                raise ApiError(404, "NotFound", "the server could not find the requested resource")
+
+    def _written(self, served: Served, written: Written) -> Object:
+        for warning in written.warnings:
+            # A real cluster would drop the field just as silently: our own controllers should not send it.
+            _log.warning("field dropped", kind=served.resource.kind, problem=warning)
+        return written.object

@@ -1,0 +1,176 @@
+"""What the control plane of a real cluster does on its own: namespaces fill and empty, dependents follow owners.
+
+One task follows every change in order and hands it to the collector and to the keepers here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.cluster.api.catalog import Served
+from eventmesh.cluster.api.collector import GarbageCollector
+from eventmesh.cluster.api.definitions import CLEANUP_FINALIZER
+from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
+from eventmesh.cluster.api.registry import NAMESPACES, Registry, WriteOptions
+from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.store.store import EVERY_KIND, Change, ChangeType, Key, WatchOverflowError
+from eventmesh.kube.api import Object
+from eventmesh.kube.resources import CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
+
+_log = log.get("cluster.lifecycle")
+
+DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+EVENTS = "events"
+EVENT_KEPT = timedelta(hours=1)
+"""The API server's default time to live of Events."""
+EVENT_SWEEP_S = 60.0
+_AS_KEEPER = WriteOptions(user="system:kube-controller-manager")
+
+
+class Lifecycle:
+    """Runs the collector, the namespaces' lives, the clean-up after CRDs and the ageing of Events."""
+
+    def __init__(self, registry: Registry, deleter: Deleter, clock: Clock) -> None:
+        self._registry = registry
+        self._deleter = deleter
+        self._clock = clock
+        self._collector = GarbageCollector(registry, deleter)
+
+    async def run(self) -> None:
+        """Follow every change until cancelled."""
+        while True:
+            watch = self._registry.store.watch(EVERY_KIND)
+            try:
+                self._take_in()
+                while True:
+                    self.observe(await watch.next())
+            except WatchOverflowError as error:
+                _log.warning("fell behind, looking at everything again", reason=error)
+            finally:
+                watch.close()
+
+    def observe(self, change: Change) -> None:
+        """Do what follows from one change."""
+        self._collector.observe(change)
+        key = change.key
+        if key.kind == NAMESPACES and change.type is not ChangeType.DELETED:
+            self._keep_namespace(change.object)
+        elif key.kind == DEFINITIONS and change.type is not ChangeType.DELETED:
+            self._clean_definition(change.object)
+        elif change.type is ChangeType.DELETED:
+            self._after_removal(key)
+
+    def _take_in(self) -> None:
+        store = self._registry.store
+        kinds = list(store.kinds())
+        keys = [(kind, obj) for kind in kinds for obj in store.list(kind)]
+        for kind, obj in keys:
+            self._collector.adopt(_key(kind, obj), obj)
+        for kind, obj in keys:
+            self._collector.examine(_key(kind, obj))
+            self._collector.continue_deletion(_key(kind, obj))
+        for obj in store.list(NAMESPACES):
+            self._keep_namespace(obj)
+        for obj in store.list(DEFINITIONS):
+            self._clean_definition(obj)
+
+    # -- namespaces
+
+    def _keep_namespace(self, namespace: Object) -> None:
+        name = namespace["metadata"]["name"]
+        if "deletionTimestamp" in namespace["metadata"]:
+            self._empty_namespace(name)
+            return
+        accounts = self._registry.catalog.of(SERVICE_ACCOUNT)
+        if accounts is None or self._registry.store.get(Key(accounts.kind_key, name, "default")) is not None:
+            return
+        self._registry.create(accounts, {"metadata": {"name": "default"}}, name, _AS_KEEPER)
+
+    def _empty_namespace(self, name: str) -> None:
+        store = self._registry.store
+        remaining = 0
+        for kind in list(store.kinds()):
+            served = self._registry.catalog.by_kind_key(kind)
+            if served is None or not served.resource.namespaced:
+                continue
+            for obj in store.list(kind, name):
+                remaining += self._delete(served, obj)
+        namespaces = self._registry.catalog.of(NAMESPACE)
+        if remaining or namespaces is None:
+            return
+        finalize_namespace(self._registry, namespaces, name, [])
+
+    def _delete(self, served: Served, obj: Object) -> int:
+        """Delete `obj` unless that has begun; return 1 while it is still there."""
+        meta = obj["metadata"]
+        if "deletionTimestamp" in meta:
+            return 1
+        deleted = self._deleter.delete(served, meta["name"], meta.get("namespace", ""), DeleteOptions())
+        return 0 if deleted.gone else 1
+
+    def _after_removal(self, key: Key) -> None:
+        store = self._registry.store
+        if key.namespace:
+            namespace = store.get(Key(NAMESPACES, "", key.namespace))
+            if namespace is not None and "deletionTimestamp" in namespace.object["metadata"]:
+                self._empty_namespace(key.namespace)
+        definition = store.get(Key(DEFINITIONS, "", key.kind))
+        if definition is not None:
+            self._clean_definition(definition.object)
+
+    # -- custom resource definitions
+
+    def _clean_definition(self, definition: Object) -> None:
+        """Delete the objects of a CRD that is being deleted, then let it go."""
+        meta = definition["metadata"]
+        if "deletionTimestamp" not in meta or CLEANUP_FINALIZER not in (meta.get("finalizers") or ()):
+            return
+        served = self._registry.catalog.by_kind_key(meta["name"])
+        remaining = 0
+        if served is not None:
+            for obj in self._registry.store.list(served.kind_key):
+                remaining += self._delete(served, obj)
+        definitions = self._registry.catalog.of(CRD)
+        if remaining or definitions is None:
+            return
+        changed = clone(definition)
+        changed["metadata"]["finalizers"].remove(CLEANUP_FINALIZER)
+        self._registry.update(definitions, changed, meta["name"], "", _AS_KEEPER)
+
+    # -- events
+
+    async def age_events(self) -> None:
+        """Delete Events that are older than an hour, every minute until cancelled."""
+        while True:
+            await self._clock.sleep(EVENT_SWEEP_S)
+            self.sweep_events(self._clock.now() - EVENT_KEPT)
+
+    def sweep_events(self, before: datetime) -> None:
+        """Delete the Events last seen before that time."""
+        events = self._registry.catalog.of(EVENT)
+        if events is None:
+            return
+        for event in self._registry.store.list(EVENTS):
+            stamp = event.get("lastTimestamp") or event["metadata"]["creationTimestamp"]
+            try:
+                seen = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+            except ValueError:
+                seen = before - EVENT_KEPT
+            if seen < before:
+                meta = event["metadata"]
+                self._deleter.delete(events, meta["name"], meta["namespace"], DeleteOptions())
+
+
+def finalize_namespace(registry: Registry, served: Served, name: str, finalizers: list[str]) -> Object:
+    """Set the finalizers in a namespace's spec (its `finalize` subresource); the last one lets it go."""
+    current = registry.load(served, name, "")
+    obj: Object = clone(current.object)
+    obj["spec"] = {"finalizers": finalizers} if finalizers else {}
+    registry.commit(served, obj, current)
+    return obj
+
+
+def _key(kind: str, obj: Object) -> Key:
+    return Key(kind, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])

@@ -1,0 +1,72 @@
+"""Applying YAML manifests to the registry at start, along the same path that a client's write takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.cluster.api.catalog import Served
+from eventmesh.cluster.api.registry import FieldValidation, Registry, WriteOptions
+from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.store.store import Key
+from eventmesh.kube.api import Object, Resource
+
+_FIRST = {"Namespace": 0, "CustomResourceDefinition": 1}
+_AS_ADMIN = WriteOptions(user="eventmesh-admin", field_validation=FieldValidation.STRICT)
+
+
+def read_manifests(path: Path) -> list[Object]:
+    """Return the objects of the YAML file `path`, or of all below the directory `path`; raises ConfigError."""
+    files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+    objects: list[Object] = []
+    for file in files:
+        try:
+            documents = list(yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader))  # noqa: S506  # is a safe loader
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(str(file), f"cannot be read: {error}") from error
+        for document in documents:
+            if document is not None:
+                objects.append(_checked(file, document))
+    return objects
+
+
+def _checked(file: Path, document: Any) -> Object:
+    if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
+        raise ConfigError(str(file), "holds a document without apiVersion and kind")
+    return document
+
+
+def apply_objects(registry: Registry, objects: list[Object]) -> list[tuple[Resource, Object]]:
+    """Create each object, or bring the stored one to what it says; namespaces and CRDs first.
+
+    Raises ConfigError for a kind that is not served, ApiError for an object that is refused.
+    """
+    applied = []
+    for obj in sorted(objects, key=lambda obj: _FIRST.get(obj["kind"], 2)):
+        served = registry.catalog.by_kind(obj["apiVersion"], obj["kind"])
+        if served is None:
+            raise ConfigError(f"{obj['kind']} {obj['metadata']['name']}", f"{obj['apiVersion']} is not served")
+        applied.append((served.resource, _apply(registry, served, clone(obj))))
+    return applied
+
+
+def _apply(registry: Registry, served: Served, obj: Object) -> Object:
+    name = obj["metadata"]["name"]
+    namespace = obj["metadata"].get("namespace", "default") if served.resource.namespaced else ""
+    stored = registry.store.get(Key(served.kind_key, namespace, name))
+    status = obj.pop("status", None)
+    if stored is None:
+        result = registry.create(served, obj, namespace, _AS_ADMIN).object
+    else:
+        meta = {**stored.object["metadata"], **obj["metadata"]}
+        merged = {**obj, "metadata": clone(meta)}
+        if not served.has_status and status is not None:
+            merged["status"] = status
+        result = registry.update(served, merged, name, namespace, _AS_ADMIN).object
+    if served.has_status and status is not None:
+        changed = {**result, "status": status}
+        result = registry.update(served, clone(changed), name, namespace, _AS_ADMIN, status=True).object
+    return result

@@ -1,0 +1,198 @@
+"""The rules of `metadata`: what a writer may say, what the server says, names and generations."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+from uuid import uuid4
+
+from eventmesh.cluster.api.catalog import Served
+from eventmesh.cluster.api.errors import Cause, CauseType, bad_request, conflict, invalid
+from eventmesh.kube.api import Object
+
+NAME_SUFFIX_CHARS = 5
+NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Kubernetes' own: no vowels, so that no words arise by chance."""
+MAX_NAME_CHARS = 253
+MAX_LABEL_VALUE_CHARS = 63
+MAX_ANNOTATIONS_BYTES = 262_144
+"""256 KiB in all, as `apimachinery` validates."""
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
+_PATH_SEGMENT = re.compile(r"[^/%]+\Z")
+_QUALIFIED_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?\Z")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?\Z")
+
+_SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
+    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_LABEL_RULE = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
+    "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+_LABEL_NAMED = {"namespaces", "services"}
+"""Kinds of the core group whose names become a DNS label."""
+
+SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+"""Fields of metadata that only the server writes."""
+
+
+def check_shape(served: Served, obj: Any) -> None:
+    """Raise 400 unless `obj` is an object of the served kind with a readable metadata."""
+    if not isinstance(obj, dict):
+        raise bad_request("the request body must be one object")
+    obj.setdefault("apiVersion", served.resource.api_version)
+    obj.setdefault("kind", served.resource.kind)
+    if (obj["apiVersion"], obj["kind"]) != (served.resource.api_version, served.resource.kind):
+        raise bad_request(
+            f"the API version in the data ({obj['apiVersion']}, Kind={obj['kind']}) does not match the expected API "
+            f"version ({served.resource.api_version}, Kind={served.resource.kind})"
+        )
+    metadata = obj.setdefault("metadata", {})
+    if not isinstance(metadata, dict):
+        raise bad_request("metadata must be an object")
+    metadata.pop("managedFields", None)
+    metadata.pop("selfLink", None)
+    for field in ("labels", "annotations"):
+        _check_text_map(metadata, field)
+    for field in ("ownerReferences", "finalizers"):
+        if metadata.get(field) is None or metadata.get(field) == []:
+            metadata.pop(field, None)
+        elif not isinstance(metadata[field], list):
+            raise bad_request(f"metadata.{field} must be a list")
+
+
+def _check_text_map(metadata: Object, field: str) -> None:
+    values = metadata.get(field)
+    if not values:
+        metadata.pop(field, None)
+    elif not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise bad_request(
+            f"json: cannot unmarshal metadata.{field}: every value must be a string; quote numbers and booleans"
+        )
+
+
+def check_namespace(served: Served, obj: Object, namespace: str) -> None:
+    """Give `obj` the namespace of the path; raise 400 when its own says otherwise."""
+    metadata = obj["metadata"]
+    if not served.resource.namespaced:
+        metadata.pop("namespace", None)
+        return
+    own = metadata.setdefault("namespace", namespace)
+    if own != namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request "
+            f"({own} != {namespace})"
+        )
+
+
+def initialise(obj: Object, now: str, *, has_generation: bool) -> None:
+    """Give a new object what only the server may say: uid, time, generation, a generated name."""
+    metadata = obj["metadata"]
+    if metadata.pop("resourceVersion", ""):
+        raise bad_request("resourceVersion should not be set on objects to be created")
+    for field in SYSTEM_FIELDS:
+        metadata.pop(field, None)
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = metadata["generateName"] + random_suffix()
+    metadata["uid"] = str(uuid4())
+    metadata["creationTimestamp"] = now
+    if has_generation:
+        metadata["generation"] = 1
+
+
+def random_suffix() -> str:
+    """Return five characters for a generated name."""
+    return "".join(random.choices(NAME_ALPHABET, k=NAME_SUFFIX_CHARS))  # noqa: S311  # a name, not a secret
+
+
+def violations(served: Served, obj: Object) -> list[Cause]:
+    """Return what is wrong with the name, labels and annotations of `obj`."""
+    metadata = obj["metadata"]
+    causes = _name_violations(served, metadata)
+    for key, value in (metadata.get("labels") or {}).items():
+        if not _QUALIFIED_NAME.match(key):
+            causes.append(Cause(CauseType.INVALID, "metadata.labels", "not a qualified name", key))
+        if len(value) > MAX_LABEL_VALUE_CHARS:
+            causes.append(Cause(CauseType.INVALID, "metadata.labels", "must be no more than 63 bytes", value))
+        elif not _LABEL_VALUE.match(value):
+            causes.append(Cause(CauseType.INVALID, "metadata.labels", _LABEL_VALUE_RULE, value))
+    annotations: dict[str, str] = metadata.get("annotations") or {}
+    if sum(len(key) + len(value) for key, value in annotations.items()) > MAX_ANNOTATIONS_BYTES:
+        detail = f"may not be more than {MAX_ANNOTATIONS_BYTES} bytes"
+        causes.append(Cause(CauseType.INVALID, "metadata.annotations", detail, "annotations"))
+    return causes
+
+
+_LABEL_VALUE_RULE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
+    "and end with an alphanumeric character"
+)
+
+
+def _name_violations(served: Served, metadata: Object) -> list[Cause]:
+    name = metadata.get("name")
+    if not name:
+        return [Cause(CauseType.REQUIRED, "metadata.name", "name or generateName is required")]
+    if not isinstance(name, str):
+        return [Cause(CauseType.TYPE_INVALID, "metadata.name", "must be a string", name)]
+    if len(name) > MAX_NAME_CHARS:
+        detail = f"must be no more than {MAX_NAME_CHARS} characters"
+        return [Cause(CauseType.INVALID, "metadata.name", detail, name)]
+    resource = served.resource
+    if not resource.group and resource.plural in _LABEL_NAMED:
+        if len(name) > 63:
+            return [Cause(CauseType.INVALID, "metadata.name", "must be no more than 63 characters", name)]
+        if not _LABEL.match(name):
+            return [Cause(CauseType.INVALID, "metadata.name", _LABEL_RULE, name)]
+    elif resource.group == "rbac.authorization.k8s.io":
+        if not _PATH_SEGMENT.match(name):
+            return [Cause(CauseType.INVALID, "metadata.name", "may not contain '/' or '%'", name)]
+    elif not _SUBDOMAIN.match(name):
+        return [Cause(CauseType.INVALID, "metadata.name", _SUBDOMAIN_RULE, name)]
+    return []
+
+
+def carry_over(served: Served, obj: Object, current: Object) -> None:
+    """Check an update's preconditions, and keep what only the server may say.
+
+    Raises 409 when the writer's resourceVersion or uid is not the stored one, 422 when a kind that demands
+    a resourceVersion got none.
+    """
+    metadata, known = obj["metadata"], current["metadata"]
+    name = known["name"]
+    version = metadata.get("resourceVersion") or ""
+    if version in ("", "0"):
+        if served.is_custom:
+            detail = "must be specified for an update"
+            raise invalid(served.resource, name, [Cause(CauseType.INVALID, "metadata.resourceVersion", detail, _ZERO)])
+    elif version != known["resourceVersion"]:
+        raise conflict(served.resource, name)
+    if metadata.get("uid", known["uid"]) != known["uid"]:
+        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {known['uid']}"
+        raise conflict(served.resource, name, why)
+    metadata["resourceVersion"] = known["resourceVersion"]
+    for field in SYSTEM_FIELDS:
+        if field in known:
+            metadata[field] = known[field]
+        else:
+            metadata.pop(field, None)
+
+
+class _HexZero:
+    def __str__(self) -> str:
+        return "0x0"
+
+
+_ZERO = _HexZero()
+"""How Go prints the absent version; `kubectl` users search for these very words."""
+
+
+def desired_state(obj: Object) -> Object:
+    """Return what an author writes: everything but metadata and status. Its change makes a new generation."""
+    return {name: value for name, value in obj.items() if name not in ("metadata", "status", "apiVersion", "kind")}

@@ -1,0 +1,78 @@
+"""JSON Patch (RFC 6902), JSON Merge Patch (RFC 7386), and the choice among the patch types of a kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+
+from eventmesh.cluster.api.errors import bad_request, unsupported_media_type
+from eventmesh.cluster.api.strategic import strategic_merge
+from eventmesh.cluster.api.structural import clone
+from eventmesh.kube.api import ApiError, Object, PatchType
+
+MAX_JSON_PATCH_OPERATIONS = 10_000
+"""The API server's own limit."""
+
+
+def apply_patch(obj: Object, patch: Any, patch_type: PatchType, *, is_custom: bool) -> Object:
+    """Return `obj` with `patch` applied; `obj` stays as it is.
+
+    Raises ApiError: 400 for a patch that cannot be read, 415 for a type the kind does not take, 422 for a
+    JSON Patch whose test or path does not hold.
+    """
+    match patch_type:
+        case PatchType.JSON:
+            return _json_patch(obj, patch)
+        case PatchType.MERGE:
+            return _checked(merge_patch(obj, _mapping(patch)))
+        case PatchType.STRATEGIC if not is_custom:
+            return _checked(strategic_merge(clone(obj), _mapping(patch)))
+        case _:
+            accepted = [PatchType.JSON.value, PatchType.MERGE.value]
+            if not is_custom:
+                accepted.append(PatchType.STRATEGIC.value)
+            raise unsupported_media_type(patch_type.value, accepted)
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return `target` with the RFC 7386 `patch` applied; neither is changed."""
+    if not isinstance(patch, dict):
+        return clone(patch)
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+def _json_patch(obj: Object, patch: Any) -> Object:
+    if not isinstance(patch, list):
+        raise bad_request("a JSON patch must be an array of operations")
+    if len(patch) > MAX_JSON_PATCH_OPERATIONS:
+        raise ApiError(
+            413,
+            "RequestEntityTooLarge",
+            f"The allowed maximum operations in a JSON patch is {MAX_JSON_PATCH_OPERATIONS}, got {len(patch)}",
+        )
+    try:
+        result = jsonpatch.JsonPatch(patch).apply(clone(obj))
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+        message = f"the server rejected our request due to an error in our request: {error}"
+        raise ApiError(422, "Invalid", message) from error
+    return _checked(result)
+
+
+def _mapping(patch: Any) -> Object:
+    if not isinstance(patch, dict):
+        raise bad_request("a merge patch must be an object")
+    return patch
+
+
+def _checked(result: Any) -> Object:
+    if not isinstance(result, dict) or not isinstance(result.get("metadata"), dict):
+        raise bad_request("the patch does not leave an object with metadata")
+    return result

@@ -1,0 +1,331 @@
+"""The verbs of the API on the store: the rules of reading, writing and watching, the same for every caller.
+
+Every method is immediate and so atomic: nothing else runs between reading an object and writing it back.
+Objects returned are shared with the store: copy before changing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from eventmesh.base.clock import Clock, rfc3339
+from eventmesh.base.errors import ConfigError
+from eventmesh.cluster.api import errors, jsonpath, metadata, scaling
+from eventmesh.cluster.api.admission import AdmissionChain
+from eventmesh.cluster.api.catalog import Catalog, Served
+from eventmesh.cluster.api.patch import apply_patch
+from eventmesh.cluster.api.strategy import PLAIN, Strategies, Strategy
+from eventmesh.cluster.api.structural import MAX_DEPTH, clone, depth_exceeds, drop_unknown, fill_defaults, violations
+from eventmesh.cluster.api.watching import ObjectWatch, Selection, bookmark
+from eventmesh.cluster.store.store import (
+    CompactedError,
+    FutureRevisionError,
+    Key,
+    ObjectTooLargeError,
+    RevisionConflictError,
+    Store,
+    Stored,
+)
+from eventmesh.kube.api import EventType, Object, PatchType, WatchEvent
+from eventmesh.kube.resources import NAMESPACE
+from eventmesh.kube.selectors import FieldSelector, LabelSelector
+
+NAMESPACES = "namespaces"
+GENERATED_NAME_ATTEMPTS = 8
+"""The API server's own number of draws before it gives up with AlreadyExists."""
+
+
+class FieldValidation(Enum):
+    """What becomes of fields that a kind does not have."""
+
+    IGNORE = "Ignore"
+    WARN = "Warn"
+    STRICT = "Strict"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How a write is to be done, and by whom."""
+
+    user: str
+    dry_run: bool = False
+    field_validation: FieldValidation = FieldValidation.WARN
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The object as stored (or, in a dry run, as it would be)."""
+
+    object: Object
+    warnings: tuple[str, ...] = ()
+
+
+class Registry:
+    """Every kind's verbs. `strategies` and `admission` add what single kinds demand."""
+
+    def __init__(
+        self, store: Store, catalog: Catalog, clock: Clock, strategies: Strategies, admission: AdmissionChain
+    ) -> None:
+        self.store = store
+        self.catalog = catalog
+        self._clock = clock
+        self._strategies = strategies
+        self._admission = admission
+
+    def now(self) -> str:
+        """Return the present as objects are stamped with it."""
+        return rfc3339(self._clock.now())
+
+    def strategy(self, served: Served) -> Strategy:
+        """Return the own rules of a kind."""
+        return self._strategies.get(served.kind_key, PLAIN)
+
+    # -- reading
+
+    def get(self, served: Served, name: str, namespace: str = "") -> Object:
+        """Return the object; raises ApiError NotFound."""
+        return self._convert(served)(self.load(served, name, namespace).object)
+
+    def load(self, served: Served, name: str, namespace: str) -> Stored:
+        """Return the object as stored; raises ApiError NotFound."""
+        stored = self.store.get(Key(served.kind_key, namespace, name))
+        if stored is None:
+            raise errors.not_found(served.resource, name)
+        return stored
+
+    def list(self, served: Served, namespace: str, selection: Selection) -> list[Object]:
+        """Return the selected objects of `namespace` (empty = all), sorted; as of `store.revision`."""
+        convert = self._convert(served)
+        objects = self.store.list(served.kind_key, namespace)
+        return [convert(obj) for obj in objects if selection.matches(obj)]
+
+    def watch(
+        self,
+        served: Served,
+        namespace: str,
+        selection: Selection,
+        *,
+        after: int | None,
+        initial_events: bool = False,
+    ) -> ObjectWatch:
+        """Watch from the version `after` (None = from now); with `initial_events` what exists comes first.
+
+        Raises ApiError: 410 when `after` is forgotten, 504 when it is yet to come.
+        """
+        try:
+            watch = self.store.watch(served.kind_key, namespace, after)
+        except CompactedError as error:
+            raise errors.expired(str(error)) from error
+        except FutureRevisionError as error:
+            raise errors.too_large_resource_version(after or 0, self.store.revision) from error
+        initial: list[WatchEvent] = []
+        if initial_events:
+            present = self.list(served, namespace, selection)
+            initial = [WatchEvent(EventType.ADDED, obj) for obj in present]
+            resource = served.resource
+            initial.append(bookmark(resource.kind, resource.api_version, self.store.revision, initial_end=True))
+        return ObjectWatch(watch, selection, self._convert(served), initial)
+
+    def selection(self, served: Served, label_selector: str = "", field_selector: str = "") -> Selection:
+        """Return the parsed selectors; raises ApiError 400 for one that cannot be read or is not supported."""
+        try:
+            fields = FieldSelector.parse(field_selector)
+            labels = LabelSelector.parse(label_selector)
+        except ConfigError as error:
+            raise errors.bad_request(f"unable to parse requirement: {error}") from error
+        allowed = {"metadata.name", "metadata.namespace", *served.selectable_fields}
+        for clause in fields.clauses:
+            if clause.path not in allowed:
+                raise errors.bad_request(f"field label not supported: {clause.path}")
+        return Selection(labels, fields)
+
+    def _convert(self, served: Served) -> Callable[[Object], Object]:
+        version = served.resource.api_version
+        if version == served.stored_api_version:
+            return _same
+        return lambda obj: {**obj, "apiVersion": version}
+
+    # -- writing
+
+    def create(self, served: Served, obj: Object, namespace: str, options: WriteOptions) -> Written:
+        """Store the new `obj`, which becomes the registry's; raises ApiError."""
+        metadata.check_shape(served, obj)
+        metadata.check_namespace(served, obj, namespace)
+        metadata.initialise(obj, self.now(), has_generation=served.has_generation)
+        if served.has_status:
+            obj.pop("status", None)
+        warnings = self._clean(served, obj, options)
+        self._prepare(served, obj, None, options)
+        self._require_namespace(served, obj["metadata"].get("name", ""), namespace)
+        self._check(served, obj, None, options)
+        if not options.dry_run:
+            self._store_new(served, obj, namespace)
+            self.strategy(served).stored(obj)
+        elif self.store.get(self._key(served, obj)) is not None:
+            raise errors.already_exists(served.resource, obj["metadata"]["name"])
+        return Written(self._convert(served)(obj), warnings)
+
+    def _store_new(self, served: Served, obj: Object, namespace: str) -> None:
+        generated = obj["metadata"].get("generateName")
+        attempts = GENERATED_NAME_ATTEMPTS if generated else 1
+        for attempt in range(attempts):
+            try:
+                self._put(served, obj, 0)
+                return
+            except RevisionConflictError:
+                if attempt + 1 == attempts or not obj["metadata"]["name"].startswith(generated or "\0"):
+                    raise errors.already_exists(served.resource, obj["metadata"]["name"]) from None
+                obj["metadata"]["name"] = generated + metadata.random_suffix()
+
+    def update(
+        self, served: Served, obj: Object, name: str, namespace: str, options: WriteOptions, *, status: bool = False
+    ) -> Written:
+        """Replace the object `name` (or, with `status`, its status alone) by `obj`, which becomes the registry's."""
+        metadata.check_shape(served, obj)
+        metadata.check_namespace(served, obj, namespace)
+        if obj["metadata"].setdefault("name", name) != name:
+            raise errors.bad_request(
+                f"the name of the object ({obj['metadata']['name']}) does not match the name on the URL ({name})"
+            )
+        current = self.load(served, name, namespace)
+        metadata.carry_over(served, obj, current.object)
+        warnings = self._clean(served, obj, options)
+        if status:
+            obj = {**current.object, "metadata": dict(current.object["metadata"]), "status": obj.get("status", {})}
+        else:
+            self._carry_status(served, obj, current.object)
+            self._prepare(served, obj, current.object, options)
+        obj["apiVersion"] = served.stored_api_version
+        if obj == current.object:
+            return Written(self._convert(served)(current.object), warnings)
+        if not status:
+            self._advance_generation(served, obj, current.object)
+        self._check(served, obj, None if status else current.object, options, status=status)
+        if not options.dry_run:
+            self.commit(served, obj, current)
+        return Written(self._convert(served)(obj), warnings)
+
+    def patch(
+        self,
+        served: Served,
+        patch: object,
+        patch_type: PatchType,
+        name: str,
+        namespace: str,
+        options: WriteOptions,
+        *,
+        status: bool = False,
+    ) -> Written:
+        """Apply `patch` to the object `name` and store the outcome; raises ApiError."""
+        current = self.get(served, name, namespace)
+        patched = apply_patch(current, clone(patch), patch_type, is_custom=served.is_custom)
+        if depth_exceeds(patched):
+            raise errors.bad_request(f"the object nests deeper than {MAX_DEPTH} levels")
+        # What a patch leaves untouched is shared with the store; from here on the object is written to.
+        return self.update(served, clone(patched), name, namespace, options, status=status)
+
+    def patch_scale(
+        self, served: Served, patch: object, patch_type: PatchType, name: str, namespace: str, options: WriteOptions
+    ) -> Object:
+        """Apply `patch` to the Scale of the object and set its replicas; return the new Scale."""
+        current = self.get(served, name, namespace)
+        scale = apply_patch(scaling.scale_of(served, current), clone(patch), patch_type, is_custom=True)
+        return self.update_scale(served, scale, name, namespace, options)
+
+    def update_scale(self, served: Served, scale: Object, name: str, namespace: str, options: WriteOptions) -> Object:
+        """Set the replicas that `scale` says; return the new Scale."""
+        changed = scaling.scaled(served, self.get(served, name, namespace), scale)
+        return scaling.scale_of(served, self.update(served, changed, name, namespace, options).object)
+
+    def _carry_status(self, served: Served, obj: Object, current: Object) -> None:
+        if not served.has_status:
+            return
+        if "status" in current:
+            obj["status"] = current["status"]
+        else:
+            obj.pop("status", None)
+
+    def _advance_generation(self, served: Served, obj: Object, current: Object) -> None:
+        if served.has_generation and metadata.desired_state(obj) != metadata.desired_state(current):
+            obj["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
+
+    def commit(self, served: Served, obj: Object, current: Stored) -> None:
+        """Store `obj` in place of `current`, or let it go when it is deleting and nothing holds it any longer."""
+        if self.is_finished(served, obj):
+            self.store.delete(self._key(served, obj), current.revision, obj)
+            self.strategy(served).removed(obj)
+            return
+        self._put(served, obj, current.revision)
+        self.strategy(served).stored(obj)
+
+    def is_finished(self, served: Served, obj: Object) -> bool:
+        """Return whether nothing keeps the deleted `obj` any longer."""
+        meta = obj["metadata"]
+        return (
+            "deletionTimestamp" in meta
+            and not meta.get("finalizers")
+            and not meta.get("deletionGracePeriodSeconds")
+            and not self.strategy(served).holds_deletion(obj)
+        )
+
+    def _put(self, served: Served, obj: Object, expected: int) -> None:
+        try:
+            self.store.put(self._key(served, obj), obj, expected)
+        except ObjectTooLargeError as error:
+            raise errors.too_large(str(error)) from error
+
+    def _key(self, served: Served, obj: Object) -> Key:
+        return Key(served.kind_key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+    # -- the steps of a write
+
+    def _clean(self, served: Served, obj: Object, options: WriteOptions) -> tuple[str, ...]:
+        schema = served.schema
+        if schema is None:
+            return ()
+        unknown = [f'unknown field "{path}"' for path in drop_unknown(schema, obj)]
+        if unknown and options.field_validation is FieldValidation.STRICT:
+            name = f"{served.resource.kind} in version {served.resource.version!r}".replace("'", '"')
+            raise errors.bad_request(
+                f"{name} cannot be handled as a {served.resource.kind}: strict decoding error: {', '.join(unknown)}"
+            )
+        return tuple(unknown) if options.field_validation is FieldValidation.WARN else ()
+
+    def _prepare(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> None:
+        if served.schema is not None:
+            fill_defaults(served.schema, obj)
+        self.strategy(served).prepare(obj, old)
+        defaulted = self._admission.default(served, obj, old, options.user)
+        if defaulted is not obj:
+            obj.clear()
+            obj.update(clone(defaulted))
+        obj["apiVersion"] = served.stored_api_version
+
+    def _check(
+        self, served: Served, obj: Object, old: Object | None, options: WriteOptions, *, status: bool = False
+    ) -> None:
+        name = obj["metadata"].get("name", "")
+        causes = metadata.violations(served, obj)
+        if served.schema is not None:
+            causes += violations(served.schema, obj)
+        if not status:
+            causes += self.strategy(served).check(obj, old)
+        if causes:
+            raise errors.invalid(served.resource, name, causes)
+        if not status:
+            self._admission.validate(served, obj, old, options.user)
+
+    def _require_namespace(self, served: Served, name: str, namespace: str) -> None:
+        if not served.resource.namespaced:
+            return
+        stored = self.store.get(Key(NAMESPACES, "", namespace))
+        if stored is None:
+            raise errors.not_found(NAMESPACE, namespace)
+        if jsonpath.first(stored.object, ".status.phase") == "Terminating":
+            raise errors.terminating(served.resource, name, namespace)
+
+
+def _same(obj: Object) -> Object:
+    return obj

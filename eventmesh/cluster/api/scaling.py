@@ -1,0 +1,64 @@
+"""The `scale` subresource (`autoscaling/v1 Scale`): replicas as one small object, whatever the kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.cluster.api import errors, jsonpath
+from eventmesh.cluster.api.catalog import ScalePaths, Served
+from eventmesh.cluster.api.structural import clone
+from eventmesh.kube.api import ApiError, Object, Resource
+
+SCALE = Resource("autoscaling", "v1", "scales", "Scale")
+
+
+def paths_of(served: Served) -> ScalePaths:
+    """Return where the kind keeps its replicas; raises 404 when it has no scale."""
+    if served.scale is None:
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+    return served.scale
+
+
+def scale_of(served: Served, obj: Object) -> Object:
+    """Return the Scale of `obj`."""
+    paths = paths_of(served)
+    known = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    status: Object = {"replicas": jsonpath.first(obj, paths.status_replicas) or 0}
+    selector = _selector(obj, paths)
+    if selector:
+        status["selector"] = selector
+    return {
+        "kind": SCALE.kind,
+        "apiVersion": SCALE.api_version,
+        "metadata": {field: obj["metadata"][field] for field in known if field in obj["metadata"]},
+        "spec": {"replicas": jsonpath.first(obj, paths.spec_replicas) or 0},
+        "status": status,
+    }
+
+
+def scaled(served: Served, obj: Object, scale: Object) -> Object:
+    """Return a copy of `obj` with the replicas (and the version check) of `scale`; raises 400, 422."""
+    replicas: Any = (scale.get("spec") or {}).get("replicas", 0)
+    name = obj["metadata"]["name"]
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+        detail = "must be an integer greater than or equal to 0"
+        raise errors.invalid(SCALE, name, [errors.Cause(errors.CauseType.INVALID, "spec.replicas", detail, replicas)])
+    changed: Object = clone(obj)
+    version = scale.get("metadata", {}).get("resourceVersion")
+    if version:
+        changed["metadata"]["resourceVersion"] = version
+    try:
+        jsonpath.replace(changed, paths_of(served).spec_replicas, replicas)
+    except ConfigError as error:
+        raise errors.bad_request(str(error)) from error
+    return changed
+
+
+def _selector(obj: Object, paths: ScalePaths) -> str:
+    if paths.selector:
+        found = jsonpath.first(obj, paths.selector)
+        return found if isinstance(found, str) else ""
+    selector = (obj.get("spec") or {}).get("selector") or {}
+    labels = selector.get("matchLabels") if "matchLabels" in selector else selector
+    return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items()) if isinstance(value, str))

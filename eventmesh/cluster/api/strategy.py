@@ -1,0 +1,42 @@
+"""What a built-in kind does beside the rules of all kinds: its defaults, its checks, how it goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eventmesh.cluster.api.errors import Cause
+from eventmesh.kube.api import Object
+
+
+class Strategy:
+    """The rules of a kind without rules of its own; built-in kinds override what they need."""
+
+    def prepare(self, obj: Object, old: Object | None) -> None:
+        """Fill in the defaults of a create (`old` is None) or an update, in place."""
+
+    def check(self, obj: Object, old: Object | None) -> list[Cause]:
+        """Return what is wrong with the defaulted object."""
+        return []
+
+    def grace_seconds(self, obj: Object, asked: int | None) -> int:
+        """Return how long somebody needs to end what the object stands for, once it is deleted."""
+        return 0
+
+    def holds_deletion(self, obj: Object) -> bool:
+        """Return whether the object must stay, deleting, although it has no finalizers."""
+        return False
+
+    def begin_deletion(self, obj: Object) -> None:
+        """Mark in the object that it is on its way out, in place."""
+
+    def stored(self, obj: Object) -> None:
+        """Learn that `obj` has been stored."""
+
+    def removed(self, obj: Object) -> None:
+        """Learn that `obj` is gone."""
+
+
+Strategies = Mapping[str, Strategy]
+"""By the store's word for the kind (`pods`, `deployments.apps`)."""
+
+PLAIN = Strategy()

@@ -1,0 +1,178 @@
+"""The kubelet's part: a worker for every pod of the API, and their logs for whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.cluster.runtime import podspec
+from eventmesh.cluster.runtime.commands import SidecarBootstrap
+from eventmesh.cluster.runtime.images import ImageStore
+from eventmesh.cluster.runtime.logs import LogQuery
+from eventmesh.cluster.runtime.network import PodAddresses
+from eventmesh.cluster.runtime.notify import NotifySockets
+from eventmesh.cluster.runtime.process import ProcessLauncher
+from eventmesh.cluster.runtime.worker import Host, PodWorker
+from eventmesh.kube.api import Api, ApiError, Object
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.objects import Key, is_deleting, key_of
+from eventmesh.kube.resources import CONFIG_MAP, POD, SECRET
+
+_log = log.get("runtime.agent")
+
+STOP_GRACE_S: Final = 3.0
+"""When the mesh stops nobody waits for answers any more: functions get this long to end by themselves."""
+
+
+class CachedReferences:
+    """ConfigMaps and Secrets from the shared informers."""
+
+    def __init__(self, informers: Informers) -> None:
+        self._config_maps = informers.of(CONFIG_MAP)
+        self._secrets = informers.of(SECRET)
+
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        """Return the ConfigMap, or None."""
+        return self._config_maps.get(name, namespace)
+
+    def secret(self, namespace: str, name: str) -> Object | None:
+        """Return the Secret, or None."""
+        return self._secrets.get(name, namespace)
+
+
+class PodAgent:
+    """Runs the pods of the API as local processes."""
+
+    def __init__(
+        self,
+        api: Api,
+        informers: Informers,
+        clock: Clock,
+        *,
+        launcher: ProcessLauncher,
+        addresses: PodAddresses,
+        images: ImageStore,
+        bootstrap: SidecarBootstrap,
+        data_dir: Path,
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._launcher = launcher
+        self._addresses = addresses
+        self._images = images
+        self._bootstrap = bootstrap
+        self._directory = data_dir / "pods"
+        self._pods = informers.of(POD)
+        self._references = CachedReferences(informers)
+        self._notify: NotifySockets | None = None
+        self._host: Host | None = None
+        self._workers: dict[str, PodWorker] = {}
+        self._names: dict[Key, str] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._tasks = TaskGroup("pods")
+
+    async def start(self) -> None:
+        """Begin to run pods, those of an earlier life included; the informers are expected to have synced."""
+        note = ""
+        try:
+            await self._launcher.drop_network(await self._launcher.make_network())
+        except UnavailableError as error:
+            note = f"{error}; the function shares the host's network on a port of its own"
+            _log.warning("pods share the host's network", reason=error)
+        self._notify = NotifySockets()
+        self._host = Host(
+            api=self._api,
+            clock=self._clock,
+            launcher=self._launcher,
+            addresses=self._addresses,
+            images=self._images,
+            notify=self._notify,
+            references=self._references,
+            bootstrap=self._bootstrap,
+            directory=self._directory,
+            network_note=note,
+        )
+        self._pods.add_handler(self._changed)
+
+    async def stop(self) -> None:
+        """End every process, but leave the pods' objects: they run again with the next start."""
+        for worker in self._workers.values():
+            worker.terminate(STOP_GRACE_S, remove=False)
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=STOP_GRACE_S + 1.0)
+        await self._tasks.stop()
+        if self._notify is not None:
+            self._notify.stop()
+
+    def read_log(self, namespace: str, pod: str, container: str, query: LogQuery) -> AsyncIterator[bytes]:
+        """Return the text of a container's log (the first container's when `container` is empty).
+
+        Raises ApiError when there is no such container, or no run of it to read from.
+        """
+        worker = self._workers.get(self._names.get(Key(namespace, pod), ""))
+        if worker is None:
+            raise ApiError(400, "BadRequest", f'pod "{pod}" has not been started yet')
+        names = [item["name"] for item in podspec.functions(worker.pod)]
+        found = worker.log(container or names[0])
+        if found is None:
+            raise ApiError(
+                400, "BadRequest", f"container {container} is not valid for pod {pod}: it has {', '.join(names)}"
+            )
+        return found.read(query)
+
+    def _changed(self, old: Object | None, new: Object | None) -> None:
+        pod = new or old
+        assert pod is not None  # noqa: S101 - an informer always hands over one of them
+        uid = pod["metadata"]["uid"]
+        worker = self._workers.get(uid)
+        if old is not None and old["metadata"]["uid"] != uid and old["metadata"]["uid"] in self._workers:
+            self._workers[old["metadata"]["uid"]].terminate(0.0)
+        if new is None:
+            if worker is not None:
+                worker.terminate(0.0)
+        elif worker is None:
+            if is_deleting(new):
+                # Nothing runs for it here: it was on its way out when an earlier life of the mesh ended.
+                self._tasks.spawn(f"{key_of(new)} removal", self._remove(new))
+            elif not podspec.is_finished(new):
+                self._begin(new)
+        elif is_deleting(new):
+            grace = podspec.grace_s(new)
+            if old is None or not is_deleting(old) or podspec.grace_s(old) != grace:
+                worker.terminate(grace)
+
+    def _begin(self, pod: Object) -> None:
+        assert self._host is not None  # noqa: S101 - handlers are added in `start`
+        uid = pod["metadata"]["uid"]
+        try:
+            worker = PodWorker(pod, self._host)
+        except (MeshError, OSError, ValueError, KeyError) as error:
+            _log.error("pod cannot be run", pod=key_of(pod), reason=error)
+            return
+        self._workers[uid] = worker
+        self._names[key_of(pod)] = uid
+        self._running[uid] = self._tasks.spawn(str(key_of(pod)), self._run(uid, worker))
+
+    async def _run(self, uid: str, worker: PodWorker) -> None:
+        try:
+            await worker.run()
+        finally:
+            self._workers.pop(uid, None)
+            self._running.pop(uid, None)
+            key = key_of(worker.pod)
+            if self._names.get(key) == uid:
+                del self._names[key]
+
+    async def _remove(self, pod: Object) -> None:
+        metadata = pod["metadata"]
+        try:
+            await self._api.delete(POD, metadata["name"], metadata["namespace"], uid=metadata["uid"], grace_seconds=0)
+        except ApiError as error:
+            if not (error.not_found or error.conflict):
+                _log.warning("pod not removed", pod=key_of(pod), reason=error.message)

@@ -1,0 +1,113 @@
+"""What is executed for a container: the function's own command, or the sidecar beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventmesh.cluster.runtime import podspec
+from eventmesh.cluster.runtime.environment import References, container_env, expand
+from eventmesh.cluster.runtime.images import Image
+from eventmesh.cluster.runtime.process import Command, Network, product_pythonpath
+from eventmesh.kube.api import Object
+from eventmesh.kube.objects import labels_of
+
+SIDECAR_ENTRY: Final = "eventmesh.cli.main:main"
+
+QUEUE_SERVING_PORT: Final = 8012
+"""The queue-proxy's own port for requests."""
+
+FORWARD_PROXY: Final = "http://127.0.0.1:15001"
+"""Where the sidecar listens inside the pod's network for what the function sends."""
+
+_INHERITED: Final = ("LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE")
+"""What a function needs of its user's surroundings; the rest stays outside, so that it runs alike everywhere."""
+
+_REVISION: Final = "serving.knative.dev/revision"
+_CONFIGURATION: Final = "serving.knative.dev/configuration"
+_SERVICE: Final = "serving.knative.dev/service"
+
+SidecarBootstrap = Callable[[str, str, str], Object]
+"""(namespace, pod name, pod address) -> the Envoy bootstrap of the pod's sidecar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one pod lives."""
+
+    address: str
+    port: podspec.UserPort
+    """Where its function really listens: what the spec says, or a free port of the host's network."""
+    network: Network | None
+
+
+def function_command(pod: Object, container: Object, image: Image, place: Place, references: References) -> Command:
+    """Return how to run a function container; raises ContainerConfigError when its environment cannot be made."""
+    asked = container_env(container, pod, place.address, references)
+    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    env["PYTHONPATH"] = product_pythonpath({})
+    env["PYTHONUNBUFFERED"] = "1"
+    env["HOSTNAME"] = pod["metadata"]["name"]
+    env["PORT"] = str(place.port.number)
+    if podspec.has_sidecar(pod) and place.network is not None:
+        env |= {"HTTP_PROXY": FORWARD_PROXY, "http_proxy": FORWARD_PROXY}
+        env |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+    env |= image.env
+    env |= asked
+    if place.network is None:
+        env["PORT"] = str(place.port.number)
+    command = [expand(word, env) for word in container.get("command") or ()] or list(image.command)
+    has_args = "args" in container or container.get("command")
+    args = [expand(word, env) for word in container.get("args") or ()] if has_args else list(image.args)
+    workdir = container.get("workingDir") or str(image.directory / image.workdir)
+    return Command((*command, *args), env, workdir)
+
+
+def sidecar_command(pod: Object, place: Place, notify_socket: str, bootstrap: Path, references: References) -> Command:
+    """Return how to run the sidecar of a pod: queue-proxy's variables, and where it finds the function."""
+    asked = container_env(podspec.sidecar_spec(pod), pod, place.address, references)
+    env = {**os.environ, "PYTHONPATH": product_pythonpath(os.environ)}
+    env |= _queue_proxy_defaults(pod, place)
+    env |= asked
+    env |= {
+        "SERVING_POD": pod["metadata"]["name"],
+        "SERVING_POD_IP": place.address,
+        "USER_PORT": str(place.port.number),
+        "NOTIFY_SOCKET": notify_socket,
+    }
+    if place.port.bolt:
+        env["EVENTMESH_USER_PROTOCOL"] = "bolt"
+    if place.network is not None:
+        env["EVENTMESH_POD_NETNS"] = place.network.path
+    return Command(("sidecar", "--bootstrap", str(bootstrap)), env, "/", entry=SIDECAR_ENTRY)
+
+
+def write_bootstrap(path: Path, bootstrap: Mapping[str, object]) -> None:
+    """Store a sidecar's bootstrap."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(bootstrap), encoding="utf-8")
+
+
+def _queue_proxy_defaults(pod: Object, place: Place) -> dict[str, str]:
+    labels, metadata = labels_of(pod), pod["metadata"]
+    knative = _REVISION in labels
+    env = {
+        "CONTAINER_CONCURRENCY": "0",
+        "REVISION_TIMEOUT_SECONDS": "300" if knative else "0",
+        # A pod that is no revision is reached through plain Services, at the port that it names itself.
+        "QUEUE_SERVING_PORT": str(QUEUE_SERVING_PORT if knative else podspec.user_port(pod).number),
+        "SERVING_NAMESPACE": metadata["namespace"],
+        "SERVING_REVISION": labels.get(_REVISION, labels.get("app", metadata["name"])),
+        "SERVING_CONFIGURATION": labels.get(_CONFIGURATION, ""),
+        "SERVING_SERVICE": labels.get(_SERVICE, ""),
+    }
+    probe = podspec.readiness_probe(pod)
+    if probe is not None:
+        env["SERVING_READINESS_PROBE"] = json.dumps(probe)
+    return env

@@ -1,0 +1,284 @@
+"""One pod at work: carries out the orders of its machine, and tells the API how the pod is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.cluster.runtime import podspec
+from eventmesh.cluster.runtime.commands import (
+    Place,
+    SidecarBootstrap,
+    function_command,
+    sidecar_command,
+    write_bootstrap,
+)
+from eventmesh.cluster.runtime.environment import ContainerConfigError, References
+from eventmesh.cluster.runtime.images import ImageStore, UnknownImageError
+from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
+from eventmesh.cluster.runtime.network import PodAddresses, free_port
+from eventmesh.cluster.runtime.notify import NotifySockets
+from eventmesh.cluster.runtime.pod import Order, PodMachine, Send, Start
+from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
+from eventmesh.cluster.runtime.status import Facts, pod_status
+from eventmesh.kube.api import Api, ApiError, Object
+from eventmesh.kube.resources import POD
+
+_log = log.get("runtime.pod")
+
+MAX_MESSAGE_BYTES: Final = 2048
+"""Of a failed container's log, what becomes its termination message; the kubelet's limit for that source."""
+
+DRAIN_LOG_S: Final = 0.2
+"""How long an ended process's pipes may take to close before its last words are read without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What all pods of one mesh share."""
+
+    api: Api
+    clock: Clock
+    launcher: ProcessLauncher
+    addresses: PodAddresses
+    images: ImageStore
+    notify: NotifySockets
+    references: References
+    bootstrap: SidecarBootstrap
+    directory: Path
+    """Logs and bootstraps, one folder a pod."""
+    network_note: str
+    """Why pods cannot have networks of their own here; empty when they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The process of a container ended."""
+
+    container: str
+    status: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToldReady:
+    """The sidecar said whether the function answers."""
+
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """The pod is to end within the grace."""
+
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The moment has come that the machine wanted to be woken at."""
+
+
+Event = Exited | ToldReady | Terminate | Due
+
+
+class PodWorker:
+    """Runs one pod until it is gone. Everything that happens passes one inbox, in order."""
+
+    def __init__(self, pod: Object, host: Host) -> None:
+        self.pod = pod
+        self._host = host
+        self._machine = PodMachine(podspec.containers(pod), podspec.restart_policy(pod), host.clock)
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._processes: dict[str, Process] = {}
+        self._runs: dict[str, int] = {}
+        self._image_ids: dict[str, str] = {}
+        metadata = pod["metadata"]
+        self._uid: str = metadata["uid"]
+        self.directory = host.directory / f"{metadata['namespace']}_{metadata['name']}_{self._uid}"
+        self._logs = {name: ContainerLog(self.directory / name, host.clock) for name in self._machine.containers}
+        self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
+        self._published: Object | None = None
+        self._place: Place | None = None
+        self._notify = ""
+        self._remove = True
+        self._timer: asyncio.Task[None] | None = None
+        self._armed_for: float | None = None
+
+    def log(self, container: str) -> ContainerLog | None:
+        """Return the log of a container, or None when the pod has none of that name."""
+        return self._logs.get(container)
+
+    def terminate(self, grace_s: float, *, remove: bool = True) -> None:
+        """Have the pod end; `remove` says whether its object goes with it (not when the whole mesh stops)."""
+        self._remove = self._remove and remove
+        self._inbox.put_nowait(Terminate(grace_s))
+
+    async def run(self) -> None:
+        """Start the pod, keep it running, return when it is gone."""
+        try:
+            self._place = await self._settle()
+            await self._obey(self._machine.start())
+            await self._publish()
+            while not self._machine.gone:
+                self._arm()
+                await self._obey(self._take(await self._inbox.get()))
+                await self._publish()
+        finally:
+            await self._leave()
+        if self._remove:
+            await self._delete()
+
+    # -- where it lives
+
+    async def _settle(self) -> Place:
+        host = self._host
+        address = host.addresses.take()
+        port = podspec.user_port(self.pod)
+        if not podspec.has_sidecar(self.pod):
+            return Place(address, port, None)
+        self._notify = host.notify.open(self._uid, lambda ready: self._inbox.put_nowait(ToldReady(ready)))
+        metadata = self.pod["metadata"]
+        bootstrap = host.bootstrap(metadata["namespace"], metadata["name"], address)
+        write_bootstrap(self._bootstrap_file, bootstrap)
+        if host.network_note:
+            return Place(address, podspec.UserPort(free_port(), port.bolt), None)
+        return Place(address, port, await host.launcher.make_network())
+
+    async def _leave(self) -> None:
+        await self._watchers.stop()
+        self._host.notify.close(self._uid)
+        for container_log in self._logs.values():
+            container_log.close()
+        if self._place is None:
+            return
+        self._host.addresses.give_back(self._place.address)
+        if self._place.network is not None:
+            with suppress(UnavailableError):
+                await self._host.launcher.drop_network(self._place.network)
+
+    @property
+    def _bootstrap_file(self) -> Path:
+        return self.directory / "bootstrap.json"
+
+    # -- what happens to it
+
+    def _arm(self) -> None:
+        """Have the machine woken when it wants to be."""
+        wake_at = self._machine.wake_at
+        if wake_at == self._armed_for:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = wake_at
+        self._timer = None if wake_at is None else self._watchers.spawn("timer", self._wake(wake_at))
+
+    async def _wake(self, at: float) -> None:
+        await self._host.clock.sleep(at - self._host.clock.monotonic())
+        self._armed_for = None
+        self._inbox.put_nowait(Due())
+
+    def _take(self, event: Event) -> list[Order]:
+        match event:
+            case Exited(container, status, message):
+                self._processes.pop(container, None)
+                return self._machine.exited(container, status, message)
+            case ToldReady(ready):
+                self._machine.told_ready(ready)
+                return []
+            case Terminate(grace_s):
+                return self._machine.terminate(grace_s)
+            case Due():
+                return self._machine.tick()
+
+    # -- what the machine orders
+
+    async def _obey(self, orders: list[Order]) -> None:
+        while orders:
+            starts = [order for order in orders if isinstance(order, Start)]
+            for order in orders:
+                if isinstance(order, Send) and order.container in self._processes:
+                    await self._host.launcher.signal(self._processes[order.container], order.signal)
+            outcomes = await asyncio.gather(*(self._start(order.container) for order in starts))
+            orders = [order for outcome in outcomes for order in outcome]
+
+    async def _start(self, name: str) -> list[Order]:
+        try:
+            command = self._command(name)
+        except UnknownImageError as error:
+            return self._machine.not_started(name, "ErrImagePull", str(error))
+        except (ContainerConfigError, MeshError) as error:
+            return self._machine.not_started(name, "CreateContainerConfigError", str(error))
+        run = self._logs[name].open_run(self._runs.get(name, 0))
+        self._runs[name] = self._runs.get(name, 0) + 1
+        stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
+        try:
+            network = None if name == podspec.SIDECAR or self._place is None else self._place.network
+            process = await self._host.launcher.spawn(command, stdout, stderr, network)
+        except (SpawnError, UnavailableError) as error:
+            return self._machine.not_started(name, "RunContainerError", str(error))
+        finally:
+            os.close(stdout)
+            os.close(stderr)
+        self._processes[name] = process
+        self._watchers.spawn(name, self._await_exit(name, process, run))
+        return self._machine.started(name)
+
+    def _command(self, name: str) -> Command:
+        assert self._place is not None  # noqa: S101 - settled before anything is started
+        references = self._host.references
+        if name == podspec.SIDECAR:
+            return sidecar_command(self.pod, self._place, self._notify, self._bootstrap_file, references)
+        container = next(item for item in podspec.functions(self.pod) if item["name"] == name)
+        image = self._host.images.find(container.get("image", ""))
+        self._image_ids[name] = image.reference
+        return function_command(self.pod, container, image, self._place, references)
+
+    async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
+        status = await process.exited
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_LOG_S):
+                await run.ended()
+        message = self._logs[name].tail(MAX_MESSAGE_BYTES) if status != 0 else ""
+        self._inbox.put_nowait(Exited(name, status, message))
+
+    # -- what it tells
+
+    async def _publish(self) -> None:
+        assert self._place is not None  # noqa: S101 - settled before anything is told
+        note = self._host.network_note if podspec.has_sidecar(self.pod) else "the pod asked for no sidecar"
+        facts = Facts(self._place.address, self._image_ids, note)
+        status = pod_status(self.pod, self._machine, facts, self._host.clock.now())
+        if status == self._published or self._machine.gone:
+            return
+        metadata = self.pod["metadata"]
+        try:
+            self.pod = await self._host.api.patch(
+                POD, metadata["name"], {"status": status}, metadata["namespace"], subresource="status"
+            )
+            self._published = status
+        except ApiError as error:
+            if not error.not_found:
+                _log.warning("pod status refused", pod=metadata["name"], reason=error.message)
+
+    async def _delete(self) -> None:
+        metadata = self.pod["metadata"]
+        try:
+            await self._host.api.delete(POD, metadata["name"], metadata["namespace"], uid=self._uid, grace_seconds=0)
+        except ApiError as error:
+            if not (error.not_found or error.conflict):
+                _log.warning("pod not removed", pod=metadata["name"], reason=error.message)
+        await asyncio.get_running_loop().run_in_executor(None, _remove_tree, self.directory)
+
+
+def _remove_tree(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,239 @@
+"""Reads an Envoy v3 bootstrap: the one file a sidecar or gateway starts with, and Envoy itself could.
+
+What cannot be carried out is an error with the path of its field; what is harmless is a warning.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.xds.schema.document import read_document
+from eventmesh.xds.schema.tree import Json, Message
+from eventmesh.xds.schema.types import message_type
+from eventmesh.xds.translate.address import read_address
+from eventmesh.xds.translate.cluster import read_cluster
+from eventmesh.xds.translate.listener import read_listener
+from eventmesh.xds.translate.resources import ClusterResource, ListenerResource, StaticResources, clusters_named
+from eventmesh.xds.translate.sources import read_config_source
+
+MAX_FILE_BYTES = 16_777_216
+"""Longest bootstrap, 16 MiB: a thousand hosts written out are about 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locality:
+    """Where a node runs."""
+
+    region: str = ""
+    zone: str = ""
+    sub_zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who this process is to its control plane; `metadata["role"]` is sidecar, gateway or activator."""
+
+    id: str = ""
+    cluster: str = ""
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    locality: Locality = Locality()
+
+
+@dataclass(frozen=True, slots=True)
+class AdsConfig:
+    """The aggregated stream to a control plane."""
+
+    target: str
+    """`host:port` or `unix:/path`, as grpc takes it."""
+    delta: bool
+    """Incremental rather than state of the world."""
+    listeners: bool
+    """Subscribe to every listener (lds_config)."""
+    clusters: bool
+    """Subscribe to every cluster (cds_config)."""
+    node_on_first_message_only: bool = False
+    authority: str = ""
+    """`:authority` of the stream; empty: the target."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Initial metadata of the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """A bootstrap, read and checked."""
+
+    node: Node
+    admin: str
+    """Address of the admin listener; empty: none."""
+    resources: StaticResources
+    """The static resources, with their open references to ADS."""
+    snapshot: Snapshot
+    """What can be served from the first moment on, without any control plane."""
+    ads: AdsConfig | None
+    warnings: tuple[str, ...] = ()
+    """Fields that are set and have no effect here, each by its path."""
+
+
+def load_bootstrap(path: Path | str) -> Bootstrap:
+    """Return the bootstrap in the YAML or JSON file `path`.
+
+    Raises ConfigError when the file cannot be read, is no YAML or JSON (with line and column), or asks for what
+    eventmesh cannot do (with the field's path).
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(str(file), f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(str(file), f"is longer than the limit of {MAX_FILE_BYTES} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(file), f"is not UTF-8 at byte {error.start}") from None
+    return parse_bootstrap(text, str(file))
+
+
+def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
+    """Return the bootstrap that `text` spells in YAML or JSON; `source` names it in errors. Raises ConfigError."""
+    warnings: list[str] = []
+    tree = read_document(message_type("envoy.config.bootstrap.v3.Bootstrap"), _parse(text, source), "", warnings)
+    static = tree.child("static_resources")
+    clusters = tuple(read_cluster(one, warnings) for one in static.children("clusters")) if static else ()
+    listeners = tuple(read_listener(one) for one in static.children("listeners")) if static else ()
+    resources = StaticResources(listeners, clusters)
+    ads = _ads(tree, clusters)
+    node = _node(tree.child("node"))
+    if ads is not None and not (node.id and node.cluster):
+        raise ConfigError("node", "needs id and cluster when dynamic_resources are used")
+    if static is not None:
+        _check_references(static, resources, ads)
+    admin = tree.child("admin")
+    return Bootstrap(
+        node=node,
+        admin=read_address(admin, "address", zero_port=True) if admin else "",
+        resources=resources,
+        snapshot=resources.snapshot(f"bootstrap-{zlib.crc32(text.encode()):08x}"),
+        ads=ads,
+        warnings=tuple(warnings),
+    )
+
+
+def _parse(text: str, source: str) -> object:
+    # JSON first: it is the faster reader, needs no further import, and refuses every other YAML at once.
+    if text.lstrip().startswith("{"):
+        try:
+            return json.loads(text, object_pairs_hook=_unique)
+        except json.JSONDecodeError as error:
+            problem = f"is no JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+            if source.endswith(".json"):
+                raise ConfigError(source, problem) from None
+        except RecursionError:
+            raise ConfigError(source, "is nested too deep") from None
+    from eventmesh.xds.yaml_file import parse_yaml
+
+    return parse_yaml(text, source)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in [other for other, _ in pairs[:i]])
+        raise ConfigError(twice, "given twice in one object")
+    return members
+
+
+def _node(message: Message | None) -> Node:
+    if message is None:
+        return Node()
+    locality = message.child("locality")
+    place = Locality()
+    if locality is not None:
+        place = Locality(locality.text("region"), locality.text("zone"), locality.text("sub_zone"))
+    return Node(message.text("id"), message.text("cluster"), message.struct("metadata"), place)
+
+
+def _ads(tree: Message, clusters: tuple[ClusterResource, ...]) -> AdsConfig | None:
+    dynamic = tree.child("dynamic_resources")
+    if dynamic is None:
+        return None
+    for name in ("lds_config", "cds_config"):
+        if dynamic.has(name):
+            read_config_source(dynamic, name)
+    config = dynamic.child("ads_config")
+    if config is None:
+        raise dynamic.error("ads_config", "missing; every dynamic resource comes over the aggregated stream")
+    api_type = config.text("api_type")
+    if api_type not in ("GRPC", "DELTA_GRPC"):
+        raise config.error("api_type", f"{api_type or 'unset'} is not supported; use GRPC or DELTA_GRPC")
+    if config.text("transport_api_version", "AUTO") == "V2":
+        raise config.error("transport_api_version", "V2 is not supported; use V3")
+    services = config.children("grpc_services")
+    if len(services) != 1:
+        raise config.error("grpc_services", f"has {len(services)} entries; exactly one is supported")
+    target, authority = _target(services[0], clusters)
+    return AdsConfig(
+        target=target,
+        delta=api_type == "DELTA_GRPC",
+        listeners=dynamic.has("lds_config"),
+        clusters=dynamic.has("cds_config"),
+        node_on_first_message_only=config.flag("set_node_on_first_message_only"),
+        authority=authority,
+        metadata=tuple((one.text("key"), one.text("value")) for one in services[0].children("initial_metadata")),
+    )
+
+
+def _target(service: Message, clusters: tuple[ClusterResource, ...]) -> tuple[str, str]:
+    google = service.child("google_grpc")
+    if google is not None:
+        if not google.text("target_uri"):
+            raise google.error("target_uri", "missing")
+        return google.text("target_uri"), ""
+    envoy = service.child("envoy_grpc")
+    if envoy is None:
+        raise service.error("", "has no target; give envoy_grpc or google_grpc")
+    name = envoy.text("cluster_name")
+    for resource in clusters:
+        if resource.cluster.name == name and resource.cluster.endpoints:
+            return resource.cluster.endpoints[0].address, envoy.text("authority")
+    raise envoy.error("cluster_name", f"{name!r} is no static cluster with an endpoint")
+
+
+def _check_references(static: Message, resources: StaticResources, ads: AdsConfig | None) -> None:
+    names = _unique_names(static, "clusters", [resource.cluster.name for resource in resources.clusters])
+    _unique_names(static, "listeners", [resource.listener.name for resource in resources.listeners])
+    for i, resource in enumerate(resources.clusters):
+        if resource.eds_name and ads is None:
+            raise static.error(f"clusters[{i}].eds_cluster_config", "needs dynamic_resources.ads_config")
+    for i, listener in enumerate(resources.listeners):
+        _check_listener(static.where(f"listeners[{i}]"), listener, names, ads)
+
+
+def _check_listener(path: str, resource: ListenerResource, names: set[str], ads: AdsConfig | None) -> None:
+    if resource.inline is None:
+        if ads is None:
+            raise ConfigError(
+                path, f"takes the routes {resource.listener.route_table!r} by rds, without any ads_config"
+            )
+        return
+    if ads is not None and ads.clusters:
+        return
+    for name, route in clusters_named(resource.inline):
+        if name not in names:
+            raise ConfigError(path, f"the route {route!r} leads to the unknown cluster {name!r}")
+
+
+def _unique_names(static: Message, kind: str, names: list[str]) -> set[str]:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            raise static.error(f"{kind}[{i}].name", f"{name!r} is taken by an earlier one")
+        seen.add(name)
+    return seen

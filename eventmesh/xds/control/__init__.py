@@ -1,0 +1,4 @@
+"""The control side of xDS: objects to resources, snapshot cache, subscription state, ADS server, acknowledgements.
+
+Only this package imports envoy-data-plane; a data plane must never load it.
+"""

@@ -1,0 +1,103 @@
+"""Who has acknowledged what: Ready is a promise that every gateway and activator has the routes.
+
+Pure bookkeeping. Gateways and activators are waited for without limit (a Ready that some gateway does not know
+about would be a lie); sidecars at most `SIDECAR_WAIT_S`, then they are named and hold nobody up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eventmesh.base.clock import Clock
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.streams import Stream
+from eventmesh.xds.control.subscriptions import Refusal
+
+SIDECAR_WAIT_S = 5.0
+"""A sidecar that has not answered by then is named in the condition DataPlaneLagging; design, law 6."""
+
+_REQUIRED = (Role.GATEWAY, Role.ENVOY, Role.ACTIVATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """A refusal and who spoke it."""
+
+    node: str
+    role: Role
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Acks:
+    """How far a generation has come."""
+
+    waiting: tuple[str, ...]
+    """Gateways and activators that have not acknowledged it yet, by node id."""
+    lagging: tuple[str, ...]
+    """Sidecars that have not, by node id."""
+    overdue: bool
+    """The sidecars had `SIDECAR_WAIT_S`."""
+
+    @property
+    def ready(self) -> bool:
+        """True when the promise may be made."""
+        return not self.waiting and (not self.lagging or self.overdue)
+
+
+class AckTracker:
+    """The acknowledged generation of every open stream."""
+
+    def __init__(self, clock: Clock, routes: Callable[[Role], frozenset[str]]) -> None:
+        """`routes` names the route tables a role's listeners refer to."""
+        self._clock = clock
+        self._routes = routes
+        self._peers: dict[int, tuple[Stream, str]] = {}
+        self._done: dict[int, int] = {}
+        self._on_progress: Callable[[], None] = lambda: None
+        self._on_refusal: Callable[[Nack], None] = lambda nack: None
+
+    def listen(self, on_progress: Callable[[], None], on_refusal: Callable[[Nack], None]) -> None:
+        """Call `on_progress` whenever a promise may have come true, `on_refusal` at every NACK."""
+        self._on_progress, self._on_refusal = on_progress, on_refusal
+
+    def joined(self, stream: Stream, peer: str) -> None:
+        """Count `stream` in; from now on it is waited for."""
+        self._peers[id(stream)] = (stream, peer)
+        self._done[id(stream)] = -1
+
+    def left(self, stream: Stream) -> None:
+        """Count `stream` out."""
+        self._peers.pop(id(stream), None)
+        if self._done.pop(id(stream), None) is not None:
+            self._on_progress()
+
+    def progressed(self, stream: Stream) -> None:
+        """Take note that `stream` has been sent or has answered something."""
+        done = stream.acknowledged(self._routes(stream.node.role))
+        if self._done.get(id(stream), done) != done:
+            self._done[id(stream)] = done
+            self._on_progress()
+
+    def refused(self, stream: Stream, refusal: Refusal) -> None:
+        """Pass a NACK on."""
+        self._on_refusal(Nack(stream.node.id, stream.node.role, refusal))
+
+    def clients(self, role: Role) -> int:
+        """Return how many streams of `role` are open."""
+        return sum(stream.node.role is role for stream, _ in self._peers.values())
+
+    def of(self, generation: int, published_at: float) -> Acks:
+        """Return who has not acknowledged `generation`, published at that monotonic time, yet."""
+        waiting, lagging = [], []
+        for key, (stream, peer) in self._peers.items():
+            if self._done[key] >= generation:
+                continue
+            name = stream.node.id or peer
+            if stream.node.role in _REQUIRED:
+                waiting.append(name)
+            elif stream.node.role is Role.SIDECAR:
+                lagging.append(name)
+        overdue = self._clock.monotonic() - published_at >= SIDECAR_WAIT_S
+        return Acks(tuple(sorted(waiting)), tuple(sorted(lagging)), overdue)

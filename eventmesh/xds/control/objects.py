@@ -1,0 +1,245 @@
+"""Kubernetes objects as control sees them: the few fields that routes, clusters and endpoints are made of.
+
+Each parser returns a frozen value, so that an update that changes none of these fields changes nothing downstream;
+what control cannot route is a ValueError that names the field, and becomes a condition on the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eventmesh.kube.api import Object
+from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
+from eventmesh.xds.control.envoy import Protocol
+from eventmesh.xds.control.ingress_hash import ingress_hash
+
+INGRESS_CLASS = "eventmesh.ingress.networking.knative.dev"
+"""The class whose KIngresses are ours; all others are never touched."""
+
+_CLASS_ANNOTATIONS = ("networking.knative.dev/ingress-class", "networking.knative.dev/ingress.class")
+_SKS_LABEL = "networking.internal.knative.dev/serverlessservice"
+_ROUTE_LABEL = "serving.knative.dev/route"
+_SLICE_SERVICE_LABEL = "kubernetes.io/service-name"
+INTERFACES_ANNOTATION = "eventmesh.io/service-interfaces"
+"""On a Service with a Bolt port: the service names it answers to, separated by commas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A share of a path's requests."""
+
+    service: Key
+    port: int | str
+    percent: int
+    headers: Mapping[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Requests below a prefix, perhaps only those with certain headers."""
+
+    prefix: str
+    splits: tuple[Split, ...]
+    matches: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    rewrite_host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Paths of some hosts."""
+
+    hosts: tuple[str, ...]
+    paths: tuple[Path, ...]
+    external: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """A KIngress of our class."""
+
+    key: Key
+    generation: int
+    created: str
+    hash: str
+    rules: tuple[Rule, ...]
+    redirect: bool = False
+    """External hosts answer 301 to https."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service."""
+
+    name: str
+    number: int
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Kubernetes Service."""
+
+    key: Key
+    ports: tuple[ServicePort, ...]
+    external_name: str = ""
+    interfaces: tuple[str, ...] = ()
+    of_revision: bool = False
+    """It belongs to a ServerlessService, which is routed under the revision's name."""
+    placeholder: bool = False
+    """It only stands for the name of a Knative Route, whose KIngress says where requests go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The ready addresses of one EndpointSlice."""
+
+    service: Key
+    ports: tuple[tuple[str, int], ...]
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerlessService:
+    """Where a revision's requests go: to its pods, or to the activator."""
+
+    key: Key
+    protocol: Protocol
+    proxy: bool
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that routing depends on, at one moment. Replaced, never changed."""
+
+    ingresses: Mapping[Key, Ingress] = field(default_factory=dict)
+    services: Mapping[Key, Service] = field(default_factory=dict)
+    slices: Mapping[Key, Slice] = field(default_factory=dict)
+    serverless: Mapping[Key, ServerlessService] = field(default_factory=dict)
+    concurrency: Mapping[Key, int] = field(default_factory=dict)
+    """containerConcurrency by revision."""
+
+
+def is_ours(obj: Object) -> bool:
+    """True when the KIngress `obj` names our class."""
+    annotations = annotations_of(obj)
+    return any(annotations.get(name) == INGRESS_CLASS for name in _CLASS_ANNOTATIONS)
+
+
+def parse_ingress(obj: Object) -> Ingress:
+    """Return the KIngress; raises ValueError naming the field that cannot be routed."""
+    metadata, spec, key = obj["metadata"], obj.get("spec") or {}, key_of(obj)
+    return Ingress(
+        key=key,
+        generation=metadata.get("generation", 0),
+        created=metadata.get("creationTimestamp", ""),
+        hash=ingress_hash(spec, key.namespace, key.name),
+        rules=tuple(_rule(rule, f"spec.rules[{i}]", key) for i, rule in enumerate(spec.get("rules") or [])),
+        redirect=spec.get("httpOption") == "Redirected",
+    )
+
+
+def _rule(rule: Mapping[str, Any], at: str, key: Key) -> Rule:
+    hosts = tuple(rule.get("hosts") or ())
+    if not hosts:
+        raise ValueError(f"{at}.hosts: at least one host is needed")
+    paths = (rule.get("http") or {}).get("paths") or []
+    if not paths:
+        raise ValueError(f"{at}.http.paths: at least one path is needed")
+    return Rule(
+        hosts=hosts,
+        paths=tuple(_path(path, f"{at}.http.paths[{i}]", key) for i, path in enumerate(paths)),
+        external=rule.get("visibility", "ExternalIP") in ("", "ExternalIP"),
+    )
+
+
+def _path(path: Mapping[str, Any], at: str, key: Key) -> Path:
+    splits = path.get("splits") or []
+    shares = [_split(split, f"{at}.splits[{i}]", key, alone=len(splits) == 1) for i, split in enumerate(splits)]
+    if sum(share.percent for share in shares) != 100:
+        raise ValueError(f"{at}.splits: percents add up to {sum(share.percent for share in shares)}, not to 100")
+    prefix = path.get("path") or "/"
+    if not prefix.startswith("/"):
+        raise ValueError(f"{at}.path: {prefix!r} does not start with '/'")
+    return Path(
+        prefix=prefix,
+        splits=tuple(shares),
+        matches=tuple(sorted((n.lower(), m.get("exact", "")) for n, m in (path.get("headers") or {}).items())),
+        headers=_lowered(path.get("appendHeaders")),
+        rewrite_host=path.get("rewriteHost", ""),
+    )
+
+
+def _split(split: Mapping[str, Any], at: str, key: Key, *, alone: bool) -> Split:
+    namespace = split.get("serviceNamespace") or key.namespace
+    if namespace != key.namespace:
+        raise ValueError(f"{at}.serviceNamespace: {namespace!r} is not the ingress's own namespace {key.namespace!r}")
+    percent = split.get("percent") or (100 if alone else 0)
+    port = split.get("servicePort", 80)
+    return Split(Key(namespace, split.get("serviceName", "")), port, percent, _lowered(split.get("appendHeaders")))
+
+
+def _lowered(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in (headers or {}).items()}
+
+
+def parse_service(obj: Object) -> Service:
+    """Return the Service; ports that do not carry TCP are left out."""
+    spec, labels, annotations = obj.get("spec") or {}, labels_of(obj), annotations_of(obj)
+    interfaces = (name.strip() for name in annotations.get(INTERFACES_ANNOTATION, "").split(","))
+    return Service(
+        key=key_of(obj),
+        ports=tuple(
+            ServicePort(port.get("name", ""), port["port"], _protocol(port))
+            for port in spec.get("ports") or []
+            if port.get("protocol", "TCP") == "TCP"
+        ),
+        external_name=spec.get("externalName", "") if spec.get("type") == "ExternalName" else "",
+        interfaces=tuple(sorted({name for name in interfaces if name})),
+        of_revision=_SKS_LABEL in labels,
+        placeholder=_ROUTE_LABEL in labels and not labels.get(_SKS_LABEL),
+    )
+
+
+def _protocol(port: Mapping[str, Any]) -> Protocol:
+    name, app = port.get("name", ""), port.get("appProtocol") or ""
+    if app == "bolt" or name == "bolt" or name.startswith("bolt-"):
+        return Protocol.BOLT
+    if app in ("kubernetes.io/h2c", "h2c", "grpc") or name.startswith(("http2", "h2c", "grpc")):
+        return Protocol.HTTP2
+    return Protocol.HTTP1
+
+
+def parse_slice(obj: Object) -> Slice:
+    """Return the EndpointSlice with the addresses that take requests now."""
+    labels = labels_of(obj)
+    addresses: list[str] = []
+    for endpoint in obj.get("endpoints") or []:
+        # An unknown readiness counts as ready (discovery.k8s.io/v1, EndpointConditions.ready).
+        if (endpoint.get("conditions") or {}).get("ready") is not False:
+            addresses += endpoint.get("addresses") or []
+    return Slice(
+        service=Key(obj["metadata"].get("namespace", ""), labels.get(_SLICE_SERVICE_LABEL, "")),
+        ports=tuple((port.get("name") or "", port["port"]) for port in obj.get("ports") or [] if port.get("port")),
+        addresses=tuple(sorted(addresses)),
+    )
+
+
+def parse_serverless(obj: Object) -> ServerlessService:
+    """Return the ServerlessService."""
+    spec = obj.get("spec") or {}
+    return ServerlessService(
+        key=key_of(obj),
+        protocol=Protocol.HTTP2 if spec.get("protocolType") == "h2c" else Protocol.HTTP1,
+        proxy=spec.get("mode", "Serve") == "Proxy",
+        generation=obj["metadata"].get("generation", 0),
+    )
+
+
+def parse_concurrency(obj: Object) -> int:
+    """Return the containerConcurrency of a Revision; 0 = no limit."""
+    limit: int = (obj.get("spec") or {}).get("containerConcurrency") or 0
+    return limit

@@ -1,0 +1,38 @@
+"""The resource types control serves, and the order in which one stream receives them."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class ResourceType(Enum):
+    """A type of the xDS transport protocol; the value is its type URL."""
+
+    CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+    LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+    ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+
+    @property
+    def short(self) -> str:
+        """Return the word for logs and metrics: `cds`, `eds`, `lds`, `rds`."""
+        return _SHORT[self]
+
+    @property
+    def absence_deletes(self) -> bool:
+        """True for the types whose state-of-the-world response must carry every resource (LDS and CDS)."""
+        return self in (ResourceType.CLUSTER, ResourceType.LISTENER)
+
+
+_SHORT = {
+    ResourceType.CLUSTER: "cds",
+    ResourceType.ENDPOINT: "eds",
+    ResourceType.LISTENER: "lds",
+    ResourceType.ROUTE: "rds",
+}
+
+PUSH_ORDER = (ResourceType.CLUSTER, ResourceType.ENDPOINT, ResourceType.LISTENER, ResourceType.ROUTE)
+"""Make before break: what is referred to arrives before what refers to it (xds_protocol, "Eventual consistency
+considerations")."""
+
+BY_URL = {resource_type.value: resource_type for resource_type in ResourceType}

@@ -1,0 +1,217 @@
+"""The aggregated discovery service over gRPC: both variants, raw bytes in and out.
+
+The protocol's rules live in `streams`; here are sockets, tasks and admission. Handlers are registered without
+serialisers: requests are scanned, responses joined from the bytes every stream shares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import UnavailableError
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.xds.control.acks import AckTracker
+from eventmesh.xds.control.messages import (
+    Request,
+    delta_response,
+    read_delta_request,
+    read_sotw_request,
+    sotw_response,
+)
+from eventmesh.xds.control.protobuf import WireError
+from eventmesh.xds.control.resources import Configuration
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.streams import Changes, Stream
+from eventmesh.xds.control.subscriptions import Push, Variant
+
+_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+MAX_REQUEST_BYTES = 4_194_304
+"""gRPC's own default. A reconnecting client lists every name and version it holds: 4 MiB are some 40,000 of them."""
+
+MAX_STREAMS = 10_000
+"""About 30 KiB each: 300 MiB. One more is answered RESOURCE_EXHAUSTED and should try another replica."""
+
+_KEEPALIVE_MS = 30_000
+"""A client that vanished without a word is noticed after this, so that nobody waits for its acknowledgement."""
+
+_STOP_GRACE_S = 0.2
+"""Streams never end by themselves; they are only given the time to flush."""
+
+_Read = Callable[[], Awaitable[Any]]
+_Write = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Wire:
+    """What differs between the variants on the wire."""
+
+    variant: Variant
+    read: Callable[[bytes], Request]
+
+    def response(self, push: Push, identifier: str) -> bytes:
+        if self.variant is Variant.SOTW:
+            return sotw_response(push.type.value, push.version, push.nonce, push.resources, identifier)
+        return delta_response(push.type.value, push.version, push.nonce, push.resources, push.removed, identifier)
+
+
+class AdsServer:
+    """Serves `cache` to every client that connects, and tells `acks` what each has taken or refused."""
+
+    def __init__(self, cache: SnapshotCache, acks: AckTracker, clock: Clock, identifier: str = "eventmesh") -> None:
+        self._cache = cache
+        self._acks = acks
+        self._clock = clock
+        self._identifier = identifier
+        self._server: grpc.aio.Server | None = None
+        self._streams = 0
+
+    async def start(self, address: str) -> int:
+        """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken."""
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+                ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+                # Two servers on one port would split the clients between two truths.
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        handlers = {
+            "StreamAggregatedResources": self._handler(_Wire(Variant.SOTW, read_sotw_request)),
+            "DeltaAggregatedResources": self._handler(_Wire(Variant.DELTA, read_delta_request)),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+        try:
+            port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise UnavailableError(f"ADS cannot listen on {address}: {error}") from error
+        await server.start()
+        self._server = server
+        return port
+
+    async def stop(self) -> None:
+        """End every stream and close the port."""
+        if self._server is not None:
+            await self._server.stop(_STOP_GRACE_S)
+            self._server = None
+
+    def _handler(self, wire: _Wire) -> grpc.RpcMethodHandler[bytes, bytes]:
+        async def serve(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+            if self._streams >= MAX_STREAMS:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open; try later")
+            self._streams += 1
+            session = _Session(wire, self._cache, self._acks, self._clock, self._identifier, context.peer())
+            try:
+                await session.run(context.read, context.write)
+            except WireError as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a discovery request: {error}")
+            finally:
+                self._streams -= 1
+                session.close()
+
+        return grpc.stream_stream_rpc_method_handler(serve)
+
+
+class _Session:
+    """One open stream: a reader and a writer around the pure `Stream`."""
+
+    def __init__(
+        self, wire: _Wire, cache: SnapshotCache, acks: AckTracker, clock: Clock, identifier: str, peer: str
+    ) -> None:
+        self._wire = wire
+        self._cache = cache
+        self._acks = acks
+        self._clock = clock
+        self._identifier = identifier
+        self._peer = peer
+        self._log = log.get("xds.server")
+        self._stream: Stream | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._wake = asyncio.Event()
+        self._tasks = TaskGroup("xds.server")
+        self._failure: WireError | None = None
+        self._ended = False
+
+    async def run(self, read: _Read, write: _Write) -> None:
+        """Serve until the client closes its side."""
+        first = await read()
+        if first is grpc.aio.EOF:
+            return
+        stream = self._begin(self._wire.read(first))
+        self._tasks.spawn("reader", self._read_all(read, stream))
+        try:
+            await self._write_all(write, stream)
+        finally:
+            await self._tasks.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """Forget the client: nobody waits for its acknowledgements any more."""
+        self._unsubscribe()
+        if self._stream is not None:
+            self._acks.left(self._stream)
+
+    def _begin(self, request: Request) -> Stream:
+        role = request.node.role if request.node else None
+        if request.node is None or role is None:
+            raise WireError("the first request of a stream carries no node")
+        stream = Stream(self._wire.variant, self._cache.current(role), request.node)
+        self._stream = stream
+        self._unsubscribe = self._cache.subscribe(role, self._configured)
+        self._acks.joined(stream, self._peer)
+        self._log.info("client connected", node=request.node.id, role=role.value, variant=self._wire.variant.value)
+        self._received(stream, request)
+        return stream
+
+    def _configured(self, configuration: Configuration, changes: Changes) -> None:
+        if self._stream is not None:
+            self._stream.configure(configuration, changes)
+            self._wake.set()
+
+    def _received(self, stream: Stream, request: Request) -> None:
+        refusal = stream.receive(request, self._clock.monotonic())
+        if refusal is not None:
+            self._log.warning(
+                "configuration refused",
+                node=stream.node.id,
+                type=refusal.type.short,
+                resources=", ".join(refusal.names),
+                reason=refusal.message,
+            )
+            self._acks.refused(stream, refusal)
+        self._wake.set()
+
+    async def _read_all(self, read: _Read, stream: Stream) -> None:
+        try:
+            while (data := await read()) is not grpc.aio.EOF:
+                self._received(stream, self._wire.read(data))
+        except WireError as error:
+            self._failure = error
+        finally:
+            self._ended = True
+            self._wake.set()
+
+    async def _write_all(self, write: _Write, stream: Stream) -> None:
+        while not self._ended:
+            self._wake.clear()
+            for push in stream.pushes(self._clock.monotonic()):
+                await write(self._wire.response(push, self._identifier))
+            self._acks.progressed(stream)
+            wake_at = stream.wake_at()
+            if wake_at is None:
+                await self._wake.wait()
+                continue
+            try:
+                async with asyncio.timeout(max(0.0, wake_at - self._clock.monotonic())):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue

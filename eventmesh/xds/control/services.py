@@ -1,0 +1,162 @@
+"""Clusters and their endpoints, from Services, EndpointSlices and ServerlessServices. Pure.
+
+A revision is one cluster `<namespace>/<revision>` for everybody; what differs is where it leads. Gateways and
+sidecars go to the pods, or to the activator while the revision is in Proxy mode; the activator always goes to the
+pods, and holds requests while there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from eventmesh.kube.objects import Key
+from eventmesh.xds.control import envoy
+from eventmesh.xds.control.envoy import Hold, Protocol
+from eventmesh.xds.control.memo import Memo
+from eventmesh.xds.control.objects import ServerlessService, Service, ServicePort, View
+from eventmesh.xds.control.resources import Resource
+
+Address = tuple[str, int]
+
+BROKER_CLUSTER = "knative-eventing/broker-ingress:80"
+"""Where brokers take events in: the activators."""
+
+HTTP1_PORT, HTTP2_PORT = 8012, 8013
+"""Ports of a Knative pod's sidecar, used when an EndpointSlice names none (knative/serving pkg/networking)."""
+
+_REVISION_PORT_NAMES = ("http", "http2", "h2c")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Addresses of the data plane, as (host, port)."""
+
+    public: Address = ("127.0.0.1", 8080)
+    """Gateway listener for everybody."""
+    local: Address = ("127.0.0.1", 8081)
+    """Gateway listener for the cluster's own clients."""
+    activator: Address = ("127.0.0.2", 8012)
+    """What the activator listens on, and where gateways find it."""
+    activators: tuple[Address, ...] = ()
+    """Where to find activators when there are several; empty: `activator` alone."""
+    brokers: tuple[Address, ...] = (("127.0.0.2", 8080),)
+    """Where brokers take events in."""
+    domain: str = "localhost"
+    """Domain of public hosts that control itself publishes (the broker ingress)."""
+    cluster_domain: str = "cluster.local"
+
+    @property
+    def activator_addresses(self) -> tuple[Address, ...]:
+        """Return where a revision in Proxy mode is found."""
+        return self.activators or (self.activator,)
+
+
+def service_cluster(service: Key, port: int) -> str:
+    """Return the name of the cluster of one Service port."""
+    return f"{service}:{port}"
+
+
+class Pods:
+    """The ready addresses of a view, indexed by Service."""
+
+    def __init__(self, view: View) -> None:
+        self._by_service: dict[Key, dict[str, list[Address]]] = {}
+        for piece in view.slices.values():
+            ports = self._by_service.setdefault(piece.service, {})
+            for name, number in piece.ports:
+                ports.setdefault(name, []).extend((address, number) for address in piece.addresses)
+            if not piece.ports:
+                ports.setdefault("", []).extend((address, 0) for address in piece.addresses)
+
+    def of_port(self, service: Key, port: ServicePort) -> tuple[Address, ...]:
+        """Return the addresses behind one Service port."""
+        found = self._by_service.get(service, {}).get(port.name, [])
+        return tuple(sorted({(host, number or port.number) for host, number in found}))
+
+    def of_revision(self, sks: ServerlessService) -> tuple[Address, ...]:
+        """Return the addresses of the revision's sidecars."""
+        ports = self._by_service.get(Key(sks.key.namespace, f"{sks.key.name}-private"), {})
+        default = HTTP2_PORT if sks.protocol is Protocol.HTTP2 else HTTP1_PORT
+        for name in (*_REVISION_PORT_NAMES, ""):
+            if name in ports:
+                return tuple(sorted({(host, number or default) for host, number in ports[name]}))
+        return ()
+
+
+def revision_addresses(sks: ServerlessService, pods: Pods, settings: Settings) -> tuple[Address, ...]:
+    """Return where gateways and sidecars send a revision's requests.
+
+    Without a ready pod Serve means Proxy, and without an activator Proxy means Serve (knative/serving
+    pkg/reconciler/serverlessservice): somebody must answer.
+    """
+    ready = pods.of_revision(sks)
+    if (sks.proxy or not ready) and settings.activator_addresses:
+        return settings.activator_addresses
+    return ready
+
+
+class Clusters:
+    """Builds the CDS and EDS sets; what has not changed since the last build is the same object again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clusters: Memo[tuple[str, Protocol, Hold | None], Resource] = Memo()
+        self._dns: Memo[tuple[str, str, int, Protocol], Resource] = Memo()
+        self._endpoints: Memo[tuple[str, tuple[Address, ...]], Resource] = Memo()
+
+    def clusters(self, view: View) -> tuple[dict[str, Resource], dict[str, Resource]]:
+        """Return every cluster by name, twice: as most see it, and as the activator does, which holds requests."""
+        plain: dict[str, Resource] = {}
+        for service, port in _plain_ports(view):
+            name = service_cluster(service.key, port.number)
+            if service.external_name:
+                plain[name] = self._external(name, service.external_name, port)
+            else:
+                plain[name] = self._cluster(name, port.protocol, None)
+        plain[BROKER_CLUSTER] = self._cluster(BROKER_CLUSTER, Protocol.HTTP1, None)
+        holding = dict(plain)
+        for sks in view.serverless.values():
+            name = str(sks.key)
+            plain[name] = self._cluster(name, sks.protocol, None)
+            holding[name] = self._cluster(name, sks.protocol, Hold(view.concurrency.get(sks.key, 0)))
+        self._clusters.sweep()
+        self._dns.sweep()
+        return plain, holding
+
+    def endpoints(self, view: View) -> tuple[dict[str, Resource], dict[str, Resource]]:
+        """Return the endpoints of every cluster by name, as most see them and as the activator does: pods only."""
+        pods = Pods(view)
+        plain: dict[str, Resource] = {}
+        for service, port in _plain_ports(view):
+            if not service.external_name:
+                name = service_cluster(service.key, port.number)
+                plain[name] = self._assigned(name, pods.of_port(service.key, port))
+        plain[BROKER_CLUSTER] = self._assigned(BROKER_CLUSTER, self._settings.brokers)
+        holding = dict(plain)
+        for sks in view.serverless.values():
+            name = str(sks.key)
+            plain[name] = self._assigned(name, revision_addresses(sks, pods, self._settings))
+            holding[name] = self._assigned(name, pods.of_revision(sks))
+        self._endpoints.sweep()
+        return plain, holding
+
+    def _cluster(self, name: str, protocol: Protocol, hold: Hold | None) -> Resource:
+        return self._clusters.get((name, protocol, hold), lambda: envoy.cluster(name, protocol, hold))
+
+    def _external(self, name: str, host: str, port: ServicePort) -> Resource:
+        return self._dns.get(
+            (name, host, port.number, port.protocol), lambda: envoy.dns_cluster(name, host, port.number, port.protocol)
+        )
+
+    def _assigned(self, name: str, addresses: tuple[Address, ...]) -> Resource:
+        return self._endpoints.get((name, addresses), lambda: envoy.endpoints(name, addresses))
+
+
+def _plain_ports(view: View) -> Iterator[tuple[Service, ServicePort]]:
+    for service in view.services.values():
+        if service.of_revision or service.placeholder:
+            continue
+        for port in service.ports:
+            if service_cluster(service.key, port.number) != BROKER_CLUSTER:
+                yield service, port

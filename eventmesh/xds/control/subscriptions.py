@@ -1,0 +1,306 @@
+"""What one type on one stream has asked for, been sent, and answered: no I/O, no clock.
+
+One `Subscription` covers both variants of the protocol. They differ in how requests name resources and in whether
+a response must be complete; versions, nonces, refusals and forced answers are the same. `streams` joins the
+types of a stream and decides the order between them.
+
+Rules are numbered as in envoyproxy/envoy docs/root/api-docs/xds_protocol.rst; each has a test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from eventmesh.xds.control.messages import Request
+from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.control.resources import Configuration, Resource, set_version
+
+WILDCARD = "*"
+
+
+class Variant(Enum):
+    """The two forms of the protocol."""
+
+    SOTW = "sotw"
+    DELTA = "delta"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One response to be written."""
+
+    type: ResourceType
+    resources: tuple[Resource, ...]
+    removed: tuple[str, ...]
+    version: str
+    nonce: str
+    generation: int
+    changed: frozenset[str]
+    """Names in `resources` whose version the client did not hold; the others are there because a response must be
+    complete or an answer was forced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A NACK: what the client would not take, in its own words. It goes on with what it had."""
+
+    type: ResourceType
+    generation: int
+    names: tuple[str, ...]
+    """The resources it may concern: those it mentions, else all that were new to the client."""
+    message: str
+
+
+@dataclass(slots=True)
+class Subscription:
+    """The state of one type on one stream."""
+
+    type: ResourceType
+    variant: Variant
+    active: bool = False
+    """The client has sent at least one request for this type."""
+    names: set[str] = field(default_factory=set)
+    wildcard: bool = False
+    nonce: str = ""
+    """Of the newest response; empty before the first."""
+    in_flight: Push | None = None
+    acknowledged: int = -1
+    """Generation up to which the client has accepted everything it asked for."""
+    known: dict[str, str] = field(default_factory=dict)
+    """Name and version of what the client holds or is being sent."""
+    accepted: dict[str, Resource] = field(default_factory=dict)
+    """What it has ACKed on this stream."""
+    dirty: set[str] = field(default_factory=set)
+    """Names to compare with the configuration at the next push."""
+    force: set[str] = field(default_factory=set)
+    """Names to answer whether or not they changed."""
+    answer_due: bool = False
+    """A request that must be answered even by an empty response."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Name and version of refused resources: the same bytes are never sent again."""
+    suspects: list[str] = field(default_factory=list)
+    """Resources of a refused response that named none: they are tried one by one, the first one next."""
+    _ever_named: bool = False
+
+    # Requests.
+
+    def receive(self, request: Request, configuration: Configuration) -> Refusal | None:
+        """Take in one request; return the refusal when it is a NACK."""
+        if self.variant is Variant.SOTW:
+            if self.nonce and request.nonce and request.nonce != self.nonce:
+                return None  # Stale: an answer to a response that a newer one has overtaken (SotW rule 3).
+            refusal = self._answered(request)
+            self._wanted(request, configuration)
+        else:
+            refusal = self._answered(request)
+            self._increments(request, configuration)
+        self.active = True
+        return refusal
+
+    def _answered(self, request: Request) -> Refusal | None:
+        push = self.in_flight
+        if push is None or request.nonce != push.nonce:
+            return None
+        self.in_flight = None
+        if request.error is None:
+            self._accept(push)
+            return None
+        return self._refuse(push, request.error)
+
+    def _accept(self, push: Push) -> None:
+        for resource in push.resources:
+            self.accepted[resource.name] = resource
+        for name in push.removed:
+            self.accepted.pop(name, None)
+        if self.suspects and self.suspects[0] in push.changed:
+            self.suspects.pop(0)
+            self.dirty.update(self.suspects[:1])
+        if not self.refused and not self.suspects:
+            self.acknowledged = max(self.acknowledged, push.generation)
+
+    def _refuse(self, push: Push, message: str) -> Refusal:
+        """Set aside what the refusal is about, and send the rest again without it.
+
+        Envoy and gRPC apply the good part of a refused response, other clients none of it; both are right after
+        the rest has been sent once more.
+        """
+        candidates = push.changed or frozenset(resource.name for resource in push.resources)
+        mentioned = sorted(name for name in candidates if _mentions(message, name))
+        blamed = mentioned or sorted(candidates)
+        for name in candidates:
+            if name in self.accepted:
+                self.known[name] = self.accepted[name].version
+            else:
+                self.known.pop(name, None)
+        if mentioned or len(blamed) == 1:
+            versions = {resource.name: resource.version for resource in push.resources}
+            self.refused.update({name: versions[name] for name in blamed})
+            self.suspects = [name for name in self.suspects if name not in blamed]
+            self.dirty |= candidates - set(blamed)
+            self.dirty.update(self.suspects[:1])
+        else:
+            self.suspects = blamed
+            self.dirty.update(blamed[:1])
+        return Refusal(self.type, push.generation, tuple(blamed), message)
+
+    def _wanted(self, request: Request, configuration: Configuration) -> None:
+        """State of the world: the request lists everything that is wanted."""
+        wanted = set(request.names) - {WILDCARD}
+        explicit = WILDCARD in request.names
+        if request.names:
+            self._ever_named = True
+        # No names at all means everything only while none has ever been named (SotW rule 5), and only for the types
+        # that clients do ask for wholesale.
+        legacy = not request.names and not self._ever_named and self.type.absence_deletes
+        wildcard = explicit or legacy
+        added = wanted - self.names
+        dropped = self.names - wanted
+        if wildcard and not self.wildcard:
+            self.dirty.update(configuration.of(self.type))
+            self.answer_due = True
+        if not wildcard:
+            # What is no longer asked for has been forgotten by the client (SotW rule 4).
+            for name in (set(self.known) if self.wildcard else dropped) - wanted:
+                self.known.pop(name, None)
+                self.accepted.pop(name, None)
+        self.names, self.wildcard = wanted, wildcard
+        self.force |= added
+        if not self.active:
+            self.force |= wanted
+
+    def _increments(self, request: Request, configuration: Configuration) -> None:
+        """Delta: the request adds and removes names, whatever its nonce (delta rule 5)."""
+        subscribe = set(request.subscribe)
+        if not self.active:
+            self.known.update(request.initial_versions)
+            legacy = not subscribe and not request.unsubscribe and self.type.absence_deletes
+            if legacy or WILDCARD in subscribe:
+                self._start_wildcard(configuration)
+        elif WILDCARD in subscribe and not self.wildcard:
+            self._start_wildcard(configuration)
+        subscribe.discard(WILDCARD)
+        self.names |= subscribe
+        self.force |= subscribe
+        for name in request.unsubscribe:
+            if name == WILDCARD:
+                self.wildcard = False
+                for held in set(self.known) - self.names:
+                    self._forget(held)
+            elif name in self.names:
+                self.names.discard(name)
+                if self.wildcard:
+                    self.force.add(name)  # Still covered by the wildcard, or gone: the client must hear (delta rule 3).
+                else:
+                    self._forget(name)
+
+    def _start_wildcard(self, configuration: Configuration) -> None:
+        self.wildcard = True
+        # A client that already holds resources needs an answer only if something differs (delta rule 6).
+        self.answer_due = not self.known
+        self.dirty.update(configuration.of(self.type), self.known)
+
+    def _forget(self, name: str) -> None:
+        for held in (self.known, self.accepted):
+            held.pop(name, None)
+        self.force.discard(name)
+        self.dirty.discard(name)
+
+    # The configuration.
+
+    def changed(self, names: Iterable[str], configuration: Configuration) -> None:
+        """Note that the resources `names` have changed in `configuration`."""
+        if not self.active:
+            return
+        current = configuration.of(self.type)
+        touched = set(names) if self.wildcard else self.names.intersection(names)
+        for name in touched.intersection(self.refused):
+            resource = current.get(name)
+            if resource is None or resource.version != self.refused[name]:
+                del self.refused[name]
+        self.dirty |= touched
+
+    def wants(self, name: str) -> bool:
+        """True when the client has asked for `name`."""
+        return self.wildcard or name in self.names
+
+    def effective(self, name: str, configuration: Configuration) -> Resource | None:
+        """Return what this client shall hold under `name`: after a refusal, what it had before."""
+        resource = configuration.of(self.type).get(name)
+        if resource is None or not self.wants(name):
+            return None
+        if self.refused.get(name) == resource.version or name in self.suspects[1:]:
+            return self.accepted.get(name)
+        return resource
+
+    def compare(self, configuration: Configuration) -> tuple[list[Resource], list[str], bool]:
+        """Return (resources to send, names to remove, whether a response is due), and forget that it was asked."""
+        update: list[Resource] = []
+        gone: list[str] = []
+        for name in sorted(self.dirty | self.force):
+            resource = self.effective(name, configuration)
+            if resource is not None:
+                if name in self.force or self.known.get(name) != resource.version:
+                    update.append(resource)
+            elif name in self.known or name in self.force:
+                gone.append(name)
+        due = bool(update or gone) or self.answer_due
+        self.dirty.clear()
+        self.force.clear()
+        self.answer_due = False
+        return update, gone, due
+
+    def settle(self, generation: int) -> None:
+        """Note that the client lacks nothing of `generation`."""
+        if self.in_flight is None and not self.refused and not self.suspects:
+            self.acknowledged = max(self.acknowledged, generation)
+
+    def send(
+        self, update: list[Resource], gone: list[str], kept: Iterable[str], configuration: Configuration, nonce: str
+    ) -> Push | None:
+        """Return the response for these changes; None when this variant has no way to say them.
+
+        `kept` are names that are no longer configured but must not vanish yet.
+        """
+        changed = frozenset(r.name for r in update if self.known.get(r.name) != r.version)
+        if self.variant is Variant.SOTW:
+            if self.type.absence_deletes:
+                resources = self._complete(kept, configuration)
+            elif not update:
+                return None  # Absence means nothing here (SotW rules 6 and 8).
+            else:
+                resources = tuple(update)
+            removed: tuple[str, ...] = ()
+        else:
+            resources, removed = tuple(update), tuple(gone)
+        for resource in update:
+            self.known[resource.name] = resource.version
+        for name in gone:
+            self.known.pop(name, None)
+        push = Push(
+            type=self.type,
+            resources=resources,
+            removed=removed,
+            version=set_version(resources),
+            nonce=nonce,
+            generation=configuration.generation,
+            changed=changed,
+        )
+        self.nonce = nonce
+        self.in_flight = push
+        return push
+
+    def _complete(self, kept: Iterable[str], configuration: Configuration) -> tuple[Resource, ...]:
+        names = set(configuration.of(self.type)) if self.wildcard else set(self.names)
+        found = {name: resource for name in names if (resource := self.effective(name, configuration)) is not None}
+        for name in kept:
+            if name not in found and name in self.accepted:
+                found[name] = self.accepted[name]
+        return tuple(found[name] for name in sorted(found))
+
+
+def _mentions(message: str, name: str) -> bool:
+    """Tell whether `name` stands in `message` as a word of its own: `local` is not mentioned by `localhost`."""
+    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", message) is not None

@@ -1,0 +1,43 @@
+"""The messages, one line a field, grouped in files by Envoy package.
+
+A line is `NUMBER NAME TYPE`; the type may end in `?` (wrapper message), `[]` (repeated) or `{}` (map from
+string). ` |NAME` puts the field into a oneof; ` only VALUE` marks a setting of which just one value says what
+eventmesh does anyway. Lines `ignored:` and `refused:` list the fields whose setting is a warning or an error.
+Numbers and types are those of the Envoy v3 API; a test compares every line with envoy-data-plane.
+"""
+
+from eventmesh.xds.schema.table import bootstrap, cluster, core, discovery, listener, route
+
+ALIASES = {
+    "accesslog": "envoy.config.accesslog.v3",
+    "bolt": "eventmesh.extensions.filters.network.bolt_proxy.v3",
+    "bootstrap": "envoy.config.bootstrap.v3",
+    "cluster": "envoy.config.cluster.v3",
+    "core": "envoy.config.core.v3",
+    "discovery": "envoy.service.discovery.v3",
+    "endpoint": "envoy.config.endpoint.v3",
+    "file_log": "envoy.extensions.access_loggers.file.v3",
+    "hcm": "envoy.extensions.filters.network.http_connection_manager.v3",
+    "http_inspector": "envoy.extensions.filters.listener.http_inspector.v3",
+    "lb_least_request": "envoy.extensions.load_balancing_policies.least_request.v3",
+    "lb_random": "envoy.extensions.load_balancing_policies.random.v3",
+    "lb_round_robin": "envoy.extensions.load_balancing_policies.round_robin.v3",
+    "listener": "envoy.config.listener.v3",
+    "matcher": "envoy.type.matcher.v3",
+    "protobuf": "google.protobuf",
+    "raw_buffer": "envoy.extensions.transport_sockets.raw_buffer.v3",
+    "route": "envoy.config.route.v3",
+    "router": "envoy.extensions.filters.http.router.v3",
+    "rpc": "google.rpc",
+    "stream_log": "envoy.extensions.access_loggers.stream.v3",
+    "upstreams": "envoy.extensions.upstreams.http.v3",
+}
+"""Short name in the table -> protobuf package."""
+
+_PARTS = (bootstrap, core, listener, route, cluster, discovery)
+
+MESSAGES: dict[str, str] = {name: text for part in _PARTS for name, text in part.MESSAGES.items()}
+"""Message (with the package's short name) -> its fields."""
+
+ENUMS: dict[str, str] = {name: text for part in _PARTS for name, text in part.ENUMS.items()}
+"""Enum -> its labels in the order of their numbers; `=N` where the order jumps."""

@@ -1,0 +1,142 @@
+"""Listeners and what stands in their filter chains: HTTP connection manager, Bolt proxy, access logs."""
+
+ENUMS = {
+    "CodecType": "AUTO HTTP1 HTTP2 HTTP3",
+    "ForwardClientCertDetails": "SANITIZE FORWARD_ONLY APPEND_FORWARD SANITIZE_SET ALWAYS_FORWARD_ONLY",
+    "PathWithEscapedSlashesAction": (
+        "IMPLEMENTATION_SPECIFIC_DEFAULT KEEP_UNCHANGED REJECT_REQUEST UNESCAPE_AND_REDIRECT UNESCAPE_AND_FORWARD"
+    ),
+    "ServerHeaderTransformation": "OVERWRITE APPEND_IF_ABSENT PASS_THROUGH",
+}
+
+MESSAGES = {
+    "listener.Listener": """
+        1 name string
+        2 address core.Address
+        28 stat_prefix string
+        3 filter_chains listener.FilterChain[]
+        9 listener_filters listener.ListenerFilter[]
+        4 use_original_dst bool? only false
+        10 transparent bool? only false
+        11 freebind bool? only false
+        26 bind_to_port bool? only true
+        30 enable_mptcp bool only false
+        ignored: 5 per_connection_buffer_limit_bytes, 38 per_connection_buffer_high_watermark_timeout, 6 metadata
+        ignored: 8 drain_type, 15 listener_filters_timeout, 17 continue_on_listener_filters_timeout
+        ignored: 12 tcp_fast_open_queue_length, 16 traffic_direction, 20 connection_balance_config, 21 reuse_port
+        ignored: 29 enable_reuse_port, 24 tcp_backlog_size, 34 max_connections_to_accept_per_socket_event
+        ignored: 31 ignore_global_conn_limit, 35 bypass_overload_manager, 37 tcp_keepalive
+        refused: 33 additional_addresses, 36 fcds_config, 32 filter_chain_matcher, 25 default_filter_chain
+        refused: 7 deprecated_v1, 13 socket_options, 18 udp_listener_config, 19 api_listener, 22 access_log
+        refused: 27 internal_listener
+    """,
+    "listener.FilterChain": """
+        1 filter_chain_match listener.FilterChainMatch
+        3 filters listener.Filter[]
+        4 use_proxy_proto bool? only false
+        6 transport_socket core.TransportSocket
+        7 name string
+        ignored: 5 metadata, 9 transport_socket_connect_timeout
+    """,
+    # An empty match means "every connection", which is what one chain does anyway.
+    "listener.FilterChainMatch": """
+        refused: 8 destination_port, 3 prefix_ranges, 4 address_suffix, 5 suffix_len
+        refused: 13 direct_source_prefix_ranges, 12 source_type, 6 source_prefix_ranges, 7 source_ports
+        refused: 11 server_names, 9 transport_protocol, 10 application_protocols
+    """,
+    "listener.Filter": """
+        1 name string
+        4 typed_config any |config_type
+        refused: 5 config_discovery
+    """,
+    "listener.ListenerFilter": """
+        1 name string
+        3 typed_config any |config_type
+        refused: 5 config_discovery, 4 filter_disabled
+    """,
+    "http_inspector.HttpInspector": "",
+    "hcm.HttpConnectionManager": """
+        1 codec_type CodecType
+        2 stat_prefix string
+        3 rds hcm.Rds |route_specifier
+        4 route_config route.RouteConfiguration |route_specifier
+        5 http_filters hcm.HttpFilter[]
+        35 common_http_protocol_options core.HttpProtocolOptions
+        8 http_protocol_options core.Http1ProtocolOptions
+        9 http2_protocol_options core.Http2ProtocolOptions
+        29 max_request_headers_kb uint32?
+        41 request_headers_timeout duration
+        13 access_log accesslog.AccessLog[]
+        22 via string
+        34 server_header_transformation ServerHeaderTransformation only PASS_THROUGH
+        6 add_user_agent bool? only false
+        24 stream_idle_timeout duration only 0
+        28 request_timeout duration only 0
+        14 use_remote_address bool? only false
+        19 xff_num_trusted_hops uint32 only 0
+        21 skip_xff_append bool only true
+        15 generate_request_id bool? only false
+        37 always_set_request_id_in_response bool only false
+        16 forward_client_cert_details ForwardClientCertDetails only SANITIZE
+        30 normalize_path bool? only false
+        33 merge_slashes bool only false
+        45 path_with_escaped_slashes_action PathWithEscapedSlashesAction only KEEP_UNCHANGED
+        39 strip_matching_host_port bool only false
+        42 strip_any_host_port bool |strip_port_mode only false
+        47 strip_trailing_host_dot bool only false
+        51 append_x_forwarded_port bool only false
+        ignored: 58 http1_safe_max_connection_duration, 10 server_name, 59 stream_flush_timeout, 12 drain_timeout
+        ignored: 62 drain_timeout_jitter, 26 delayed_close_timeout, 54 access_log_flush_interval
+        ignored: 55 flush_access_log_on_new_request, 56 access_log_options, 25 internal_address_config
+        ignored: 32 preserve_external_request_id, 17 set_current_client_cert_details, 18 proxy_100_continue
+        ignored: 20 represent_ipv4_remote_address_as_ipv4_mapped_ipv6, 40 stream_error_on_invalid_http_message
+        ignored: 57 append_local_overload, 53 add_proxy_protocol_connection_state
+        refused: 31 scoped_routes, 7 tracing, 44 http3_protocol_options, 48 scheme_header_transformation
+        refused: 46 original_ip_detection_extensions, 52 early_header_mutation_extensions
+        refused: 60 forward_client_cert_matcher, 23 upgrade_configs, 36 request_id_extension
+        refused: 38 local_reply_config, 43 path_normalization_options, 49 proxy_status_config
+        refused: 50 typed_header_validation_config, 61 forward_proto_config
+    """,
+    "hcm.Rds": """
+        1 config_source core.ConfigSource
+        2 route_config_name string
+    """,
+    "hcm.HttpFilter": """
+        1 name string
+        4 typed_config any |config_type
+        6 is_optional bool
+        7 disabled bool
+        refused: 5 config_discovery
+    """,
+    "router.Router": """
+        2 start_child_span bool only false
+        4 suppress_envoy_headers bool
+        6 respect_expected_rq_timeout bool only false
+        ignored: 1 dynamic_stats, 9 upstream_log_options, 7 suppress_grpc_request_failure_code_stats
+        ignored: 10 reject_connect_request_early_data
+        refused: 3 upstream_log, 5 strict_check_headers, 8 upstream_http_filters
+    """,
+    # Ours: a SOFARPC Bolt v1 listener; virtual host domains are service names (docs/protocols/bolt.md).
+    "bolt.BoltProxy": """
+        1 stat_prefix string
+        2 rds hcm.Rds |route_specifier
+        3 route_config route.RouteConfiguration |route_specifier
+        4 access_log accesslog.AccessLog[]
+        5 idle_timeout duration
+    """,
+    "accesslog.AccessLog": """
+        1 name string
+        4 typed_config any |config_type
+        refused: 2 filter
+    """,
+    "file_log.FileAccessLog": """
+        1 path string
+        ignored: 2 format, 3 json_format, 4 typed_json_format, 5 log_format
+    """,
+    "stream_log.StdoutAccessLog": """
+        ignored: 1 log_format
+    """,
+    "stream_log.StderrAccessLog": """
+        ignored: 1 log_format
+    """,
+}

@@ -1,0 +1,195 @@
+"""Cluster and ClusterLoadAssignment into Cluster and Endpoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.model.cluster import Balancing, Cluster, Endpoint
+from eventmesh.model.listener import WireProtocol
+from eventmesh.xds.schema.tree import Json, Message
+from eventmesh.xds.translate.address import read_address
+from eventmesh.xds.translate.resources import ClusterResource
+from eventmesh.xds.translate.sources import check_plain_transport, read_config_source
+
+METADATA_KEY = "eventmesh"
+"""Key of our own settings in a cluster's filter_metadata."""
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+_LB_POLICIES = {
+    "ROUND_ROBIN": Balancing.ROUND_ROBIN,
+    "LEAST_REQUEST": Balancing.LEAST_REQUEST,
+    "RANDOM": Balancing.RANDOM,
+}
+_LB_EXTENSIONS = {
+    "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin": Balancing.ROUND_ROBIN,
+    "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest": Balancing.LEAST_REQUEST,
+    "envoy.extensions.load_balancing_policies.random.v3.Random": Balancing.RANDOM,
+}
+
+
+def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
+    """Return a `cluster.Cluster`. Raises ConfigError for what is unsupported or contradicts itself."""
+    name = message.text("name")
+    if not name:
+        raise message.error("name", "missing")
+    kind = message.text("type", "STATIC")
+    if kind == "ORIGINAL_DST":
+        raise message.error("type", "ORIGINAL_DST is not supported; use STATIC, STRICT_DNS, LOGICAL_DNS or EDS")
+    check_plain_transport(message)
+    limits = _default_thresholds(message)
+    cluster = Cluster(
+        name=name,
+        endpoints=() if kind == "EDS" else _own_endpoints(message, kind, warnings),
+        protocol=_http_protocol(message),
+        balancing=_balancing(message),
+        connect_timeout_s=message.seconds("connect_timeout", 5.0),
+        idle_timeout_s=_idle_timeout_s(message),
+        max_connections=limits.number("max_connections", 1024) if limits else 1024,
+        max_requests=limits.number("max_requests", 1024) if limits else 1024,
+        max_pending=limits.number("max_pending_requests", 1024) if limits else 1024,
+    )
+    cluster = _with_settings(cluster, message)
+    if kind != "EDS":
+        return ClusterResource(cluster)
+    eds = message.child("eds_cluster_config")
+    if eds is None:
+        raise message.error("eds_cluster_config", "missing; a cluster of type EDS needs eds_config")
+    return ClusterResource(cluster, eds.text("service_name") or name, read_config_source(eds, "eds_config"))
+
+
+def read_assignment(message: Message, warnings: list[str], *, dns: bool = False) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a `ClusterLoadAssignment`: those of the first priority with a healthy one.
+
+    Envoy spills over to the next priority gradually; the difference is told in `warnings` when it can be seen.
+    """
+    levels: dict[int, list[Endpoint]] = {}
+    for group in message.children("endpoints"):
+        level = levels.setdefault(group.number("priority"), [])
+        level.extend(_endpoint(item, dns) for item in group.children("lb_endpoints"))
+    order = sorted(levels)
+    if len(order) > 1:
+        warnings.append(f"{message.where('endpoints')}: only the first priority with a healthy endpoint is used")
+    for priority in order:
+        if any(endpoint.healthy for endpoint in levels[priority]):
+            return tuple(levels[priority])
+    return tuple(endpoint for priority in order for endpoint in levels[priority])
+
+
+def _endpoint(item: Message, dns: bool) -> Endpoint:
+    endpoint = item.child("endpoint")
+    if endpoint is None:
+        raise item.error("endpoint", "missing")
+    weight = item.number("load_balancing_weight", 1)
+    if weight < 1:
+        raise item.error("load_balancing_weight", "0 is out of range; weights start at 1")
+    return Endpoint(
+        address=read_address(endpoint, "address", dns=dns),
+        weight=weight,
+        healthy=item.text("health_status", "UNKNOWN") in ("UNKNOWN", "HEALTHY", "DEGRADED"),
+    )
+
+
+def _own_endpoints(message: Message, kind: str, warnings: list[str]) -> tuple[Endpoint, ...]:
+    assignment = message.child("load_assignment")
+    if assignment is None:
+        return ()
+    endpoints = read_assignment(assignment, warnings, dns=kind != "STATIC")
+    if kind == "LOGICAL_DNS" and len(endpoints) != 1:
+        raise message.error("load_assignment", f"LOGICAL_DNS takes exactly one endpoint, not {len(endpoints)}")
+    return endpoints
+
+
+def _default_thresholds(message: Message) -> Message | None:
+    breakers = message.child("circuit_breakers")
+    found = None
+    for thresholds in breakers.children("thresholds") if breakers else ():
+        if thresholds.text("priority", "DEFAULT") == "DEFAULT":
+            found = thresholds
+    return found
+
+
+def _http_options(message: Message) -> Message | None:
+    for key, options in message.messages_by_key("typed_extension_protocol_options").items():
+        if options.schema.name != HTTP_OPTIONS:
+            path = message.where(f'typed_extension_protocol_options["{key}"]')
+            raise ConfigError(path, f"{options.schema.name} is not supported; {HTTP_OPTIONS} is")
+        return options
+    return None
+
+
+def _http_protocol(message: Message) -> WireProtocol:
+    options = _http_options(message)
+    if options is None:
+        if message.text("protocol_selection", "USE_CONFIGURED_PROTOCOL") == "USE_DOWNSTREAM_PROTOCOL":
+            return WireProtocol.DOWNSTREAM
+        return WireProtocol.HTTP2 if message.has("http2_protocol_options") else WireProtocol.HTTP1
+    if options.has("use_downstream_protocol_config"):
+        return WireProtocol.DOWNSTREAM
+    explicit = options.child("explicit_http_config")
+    if explicit is None:
+        raise options.error("explicit_http_config", "missing; say which HTTP version the endpoints speak")
+    return WireProtocol.HTTP2 if explicit.has("http2_protocol_options") else WireProtocol.HTTP1
+
+
+def _idle_timeout_s(message: Message) -> float:
+    options = _http_options(message)
+    common = (options or message).child("common_http_protocol_options")
+    return common.seconds("idle_timeout", 3600.0) if common else 3600.0
+
+
+def _balancing(message: Message) -> Balancing:
+    policy = message.child("load_balancing_policy")
+    if policy is not None:
+        offered = [one.child("typed_extension_config") for one in policy.children("policies")]
+        names = [config.schema.name for one in offered if one and (config := one.child("typed_config"))]
+        known = [_LB_EXTENSIONS[name] for name in names if name in _LB_EXTENSIONS]
+        if not known:
+            raise policy.error("policies", f"none of {names} is supported; {', '.join(_LB_EXTENSIONS)} are")
+        return known[0]
+    word = message.text("lb_policy", "ROUND_ROBIN")
+    if word not in _LB_POLICIES:
+        raise message.error("lb_policy", f"{word} is not supported; use {', '.join(_LB_POLICIES)}")
+    return _LB_POLICIES[word]
+
+
+def _with_settings(cluster: Cluster, message: Message) -> Cluster:
+    """Return the cluster with what `metadata.filter_metadata.eventmesh` says beyond Envoy's own types."""
+    metadata = message.child("metadata")
+    settings = metadata.structs_by_key("filter_metadata").get(METADATA_KEY, {}) if metadata else {}
+    for key, value in settings.items():
+        path = message.where(f"metadata.filter_metadata.{METADATA_KEY}.{key}")
+        match key:
+            case "hold":
+                cluster = replace(cluster, hold=_flag(path, value))
+            case "protocol":
+                if value != WireProtocol.BOLT.value:
+                    raise ConfigError(path, f"{value!r} is not supported; bolt is (HTTP versions have Envoy's fields)")
+                cluster = replace(cluster, protocol=WireProtocol.BOLT)
+            case "max_requests_per_endpoint":
+                cluster = replace(cluster, max_requests_per_endpoint=_count(path, value))
+            case "hold_timeout_s":
+                cluster = replace(cluster, hold_timeout_s=_positive(path, value))
+            case "max_held_bytes":
+                cluster = replace(cluster, max_held_bytes=_count(path, value))
+            case _:
+                raise ConfigError(path, "no such setting")
+    return cluster
+
+
+def _flag(path: str, value: Json) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(path, f"expected true or false, got {value!r}")
+    return value
+
+
+def _positive(path: str, value: Json) -> float:
+    if isinstance(value, bool) or not isinstance(value, float) or not value > 0:
+        raise ConfigError(path, f"expected a number above 0, got {value!r}")
+    return value
+
+
+def _count(path: str, value: Json) -> int:
+    if isinstance(value, bool) or not isinstance(value, float) or value < 0 or not value.is_integer():
+        raise ConfigError(path, f"expected a whole number from 0, got {value!r}")
+    return int(value)

@@ -1,0 +1,116 @@
+"""Header edits and header conditions."""
+
+from __future__ import annotations
+
+import re
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch
+from eventmesh.xds.schema.tree import Message
+
+_NAME = re.compile(r":?[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_FIXED_NAMES = frozenset(("host", ":authority", ":path", ":method", ":scheme", ":status", ":protocol"))
+"""What a header edit may not touch: there are fields for host and path, and the rest would break the message."""
+
+
+def read_edits(owner: Message, direction: str) -> HeaderEdits:
+    """Return `<direction>_headers_to_add` and `_to_remove` of `owner`; `direction` is request or response."""
+    removed = []
+    for i, name in enumerate(owner.texts(f"{direction}_headers_to_remove")):
+        _check_name(owner.where(f"{direction}_headers_to_remove[{i}]"), name)
+        removed.append(name.lower())
+    edits = HeaderEdits(remove=tuple(removed))
+    for option in owner.children(f"{direction}_headers_to_add"):
+        edits = merge_edits(edits, _read_option(option))
+    return edits
+
+
+def merge_edits(first: HeaderEdits, then: HeaderEdits) -> HeaderEdits:
+    """Return the one set of edits that does what `first` and after it `then` would do."""
+    gone = {name for name, _ in then.set} | set(then.remove)
+    kept = [pair for pair in first.set if pair[0] not in gone]
+    appended = [pair for pair in first.append if pair[0] not in gone]
+    # What `first` set and `then` removed must also go when it came with the message: its removal stays.
+    return HeaderEdits(
+        set=(*kept, *then.set),
+        append=(*appended, *then.append),
+        remove=tuple(dict.fromkeys((*first.remove, *then.remove))),
+    )
+
+
+def _read_option(option: Message) -> HeaderEdits:
+    header = option.child("header")
+    if header is None:
+        raise option.error("header", "missing")
+    name, value = header.text("key"), header.text("value")
+    _check_name(header.where("key"), name)
+    value = _literal_value(header, value)
+    if not value and not option.flag("keep_empty_value"):
+        return HeaderEdits()
+    pair = ((name.lower(), value),)
+    action = option.text("append_action", "APPEND_IF_EXISTS_OR_ADD")
+    if action == "OVERWRITE_IF_EXISTS_OR_ADD" or (option.has("append") and not option.flag("append")):
+        return HeaderEdits(set=pair)
+    if action != "APPEND_IF_EXISTS_OR_ADD":
+        raise option.error(
+            "append_action", f"{action} is not supported; use APPEND_IF_EXISTS_OR_ADD or OVERWRITE_IF_EXISTS_OR_ADD"
+        )
+    return HeaderEdits(append=pair)
+
+
+def _literal_value(header: Message, value: str) -> str:
+    """Return `value` with `%%` read as `%`; a command such as `%REQ(x)%` is refused."""
+    if re.search(r"%(?!%)", value.replace("%%", "")):
+        raise header.error("value", f"{value!r} holds a command (%...%), which eventmesh does not run; % is spelled %%")
+    if not _VALUE.fullmatch(value):
+        raise header.error("value", f"{value!r} holds control characters")
+    return value.replace("%%", "%")
+
+
+def _check_name(path: str, name: str) -> None:
+    if not _NAME.fullmatch(name) or name.lower() in _FIXED_NAMES or name.startswith(":"):
+        raise ConfigError(path, f"{name!r} cannot be edited as a header")
+
+
+_KINDS = {
+    "exact_match": HeaderKind.EXACT,
+    "prefix_match": HeaderKind.PREFIX,
+    "suffix_match": HeaderKind.SUFFIX,
+    "contains_match": HeaderKind.CONTAINS,
+}
+_STRING_KINDS = {
+    "exact": HeaderKind.EXACT,
+    "prefix": HeaderKind.PREFIX,
+    "suffix": HeaderKind.SUFFIX,
+    "contains": HeaderKind.CONTAINS,
+}
+
+
+def read_matcher(matcher: Message) -> HeaderMatch:
+    """Return a `route.HeaderMatcher`; without a condition the header must be present, as in Envoy."""
+    name = matcher.text("name")
+    if not _NAME.fullmatch(name):
+        raise matcher.error("name", f"{name!r} is no header name")
+    name, invert = name.lower(), matcher.flag("invert_match")
+    if name == "host":
+        name = ":authority"
+    if matcher.has("present_match"):
+        return HeaderMatch(name, HeaderKind.PRESENT, invert=invert == matcher.flag("present_match"))
+    for field, kind in _KINDS.items():
+        if matcher.has(field):
+            return HeaderMatch(name, kind, _condition(matcher, field, kind), invert)
+    string_match = matcher.child("string_match")
+    if string_match is None:
+        return HeaderMatch(name, HeaderKind.PRESENT, invert=invert)
+    for field, kind in _STRING_KINDS.items():
+        if string_match.has(field):
+            return HeaderMatch(name, kind, _condition(string_match, field, kind), invert)
+    raise string_match.error("", "empty; give exact, prefix, suffix or contains")
+
+
+def _condition(owner: Message, field: str, kind: HeaderKind) -> str:
+    value = owner.text(field)
+    if not value and kind is not HeaderKind.EXACT:
+        raise owner.error(field, "empty; an empty text is found in every value: use present_match")
+    return value

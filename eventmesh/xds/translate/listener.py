@@ -1,0 +1,144 @@
+"""Listener into Listener: one filter chain that ends in an HTTP connection manager or a Bolt proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.xds.schema.tree import Message
+from eventmesh.xds.translate.address import read_address
+from eventmesh.xds.translate.resources import DEFAULT_FETCH_TIMEOUT_S, ListenerResource
+from eventmesh.xds.translate.route import read_route_table
+from eventmesh.xds.translate.sources import check_plain_transport, read_config_source
+
+HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+BOLT_PROXY = "eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
+ROUTER = "envoy.extensions.filters.http.router.v3.Router"
+HTTP_INSPECTOR = "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector"
+
+MAX_HEAD_KB = 8192
+"""Largest max_request_headers_kb that Envoy accepts."""
+
+_CODECS = {"AUTO": WireProtocol.AUTO, "HTTP1": WireProtocol.HTTP1, "HTTP2": WireProtocol.HTTP2}
+
+
+def read_listener(message: Message) -> ListenerResource:
+    """Return a `listener.Listener`. Raises ConfigError for what is unsupported, naming it by its path."""
+    if not message.text("name"):
+        raise message.error("name", "missing")
+    for i, item in enumerate(message.children("listener_filters")):
+        config = item.child("typed_config")
+        # The engine tells HTTP/1 from HTTP/2 by itself, which is all that the inspector is for.
+        if config is None or config.schema.name != HTTP_INSPECTOR:
+            what = config.schema.name if config else item.text("name")
+            raise message.error(f"listener_filters[{i}]", f"{what} is not supported; {HTTP_INSPECTOR} is")
+    chains = message.children("filter_chains")
+    if len(chains) != 1:
+        raise message.error("filter_chains", f"has {len(chains)} chains; exactly one is supported")
+    check_plain_transport(chains[0])
+    filters = chains[0].children("filters")
+    if len(filters) != 1:
+        raise chains[0].error("filters", f"has {len(filters)} filters; exactly one is supported")
+    config = filters[0].child("typed_config")
+    read = _FILTERS.get(config.schema.name) if config else None
+    if config is None or read is None:
+        what = config.schema.name if config else f"{filters[0].text('name')!r} without typed_config"
+        raise filters[0].error("typed_config", f"{what} is not supported; {', '.join(_FILTERS)} are")
+    listener = Listener(message.text("name"), read_address(message, "address", zero_port=True), route_table="")
+    return read(config, listener)
+
+
+def _http(manager: Message, listener: Listener) -> ListenerResource:
+    codec = manager.text("codec_type", "AUTO")
+    if codec not in _CODECS:
+        raise manager.error("codec_type", f"{codec} is not supported; use {', '.join(_CODECS)}")
+    if not manager.text("stat_prefix"):
+        raise manager.error("stat_prefix", "missing; Envoy too refuses a connection manager without one")
+    _check_http_filters(manager)
+    common = manager.child("common_http_protocol_options")
+    head_kb = manager.number("max_request_headers_kb", listener.max_head_bytes // 1024)
+    if not 0 < head_kb <= MAX_HEAD_KB:
+        raise manager.error("max_request_headers_kb", f"{head_kb} is out of range; accepted are 1 to {MAX_HEAD_KB}")
+    return _with_routes(
+        manager,
+        replace(
+            listener,
+            protocol=_CODECS[codec],
+            via=manager.text("via"),
+            access_log=_access_log(manager),
+            head_timeout_s=manager.seconds("request_headers_timeout", listener.head_timeout_s),
+            idle_timeout_s=common.seconds("idle_timeout", 3600.0) if common else listener.idle_timeout_s,
+            max_head_bytes=head_kb * 1024,
+            max_head_count=common.number("max_headers_count", 100) if common else listener.max_head_count,
+        ),
+    )
+
+
+def _bolt(proxy: Message, listener: Listener) -> ListenerResource:
+    return _with_routes(
+        proxy,
+        replace(
+            listener,
+            protocol=WireProtocol.BOLT,
+            access_log=_access_log(proxy),
+            idle_timeout_s=proxy.seconds("idle_timeout", listener.idle_timeout_s),
+        ),
+    )
+
+
+_FILTERS: dict[str, Callable[[Message, Listener], ListenerResource]] = {HTTP_MANAGER: _http, BOLT_PROXY: _bolt}
+
+
+def _with_routes(owner: Message, listener: Listener) -> ListenerResource:
+    configuration = owner.child("route_config")
+    if configuration is not None:
+        table = read_route_table(configuration, default_name=listener.name)
+        return ListenerResource(replace(listener, route_table=table.name), table, DEFAULT_FETCH_TIMEOUT_S)
+    rds = owner.child("rds")
+    if rds is None:
+        raise owner.error("", "has no routes; give route_config or rds")
+    name = rds.text("route_config_name")
+    if not name:
+        raise rds.error("route_config_name", "missing")
+    return ListenerResource(replace(listener, route_table=name), None, read_config_source(rds, "config_source"))
+
+
+def _check_http_filters(manager: Message) -> None:
+    """Raise ConfigError unless the filters that cannot be left out are one router at the end."""
+    filters = manager.children("http_filters")
+    kept = []
+    for i, item in enumerate(filters):
+        config = item.child("typed_config")
+        name = config.schema.name if config else ""
+        if item.flag("disabled"):
+            continue
+        if name == ROUTER:
+            kept.append(i)
+        elif not item.flag("is_optional"):
+            what = name or f"{item.text('name')!r} without typed_config"
+            raise manager.error(
+                f"http_filters[{i}]", f"{what} is not supported; {ROUTER} is. Remove it or mark it is_optional"
+            )
+    if kept != [len(filters) - 1]:
+        raise manager.error("http_filters", f"must end in exactly one {ROUTER}")
+
+
+def _access_log(owner: Message) -> str:
+    logs = owner.children("access_log")
+    if len(logs) > 1:
+        raise owner.error("access_log[1]", "one access log a listener is supported")
+    if not logs:
+        return ""
+    config = logs[0].child("typed_config")
+    match config.schema.name if config else "":
+        case "envoy.extensions.access_loggers.file.v3.FileAccessLog" if config and config.text("path"):
+            return config.text("path")
+        case "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog":
+            return "/dev/stdout"
+        case "envoy.extensions.access_loggers.stream.v3.StderrAccessLog":
+            return "/dev/stderr"
+    what = config.schema.name if config else f"{logs[0].text('name')!r}"
+    raise logs[0].error(
+        "typed_config", f"{what} is not supported; FileAccessLog (with path) and Stdout- and StderrAccessLog are"
+    )

@@ -1,0 +1,84 @@
+"""What was translated, with its open references, and how closed sets of it become a Snapshot."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.listener import Listener
+from eventmesh.model.route import Forward, RouteTable
+from eventmesh.model.snapshot import Snapshot
+
+DEFAULT_FETCH_TIMEOUT_S = 15.0
+"""How long a resource waits for those it names before it goes live without them (Envoy's initial_fetch_timeout)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerResource:
+    """A listener; without `inline` routes its `listener.route_table` is the name of an RDS resource."""
+
+    listener: Listener
+    inline: RouteTable | None = None
+    fetch_timeout_s: float = DEFAULT_FETCH_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterResource:
+    """A cluster; with an `eds_name` its endpoints are in the EDS resource of that name."""
+
+    cluster: Cluster
+    eds_name: str = ""
+    fetch_timeout_s: float = DEFAULT_FETCH_TIMEOUT_S
+
+    def with_endpoints(self, assignments: Mapping[str, tuple[Endpoint, ...]]) -> Cluster:
+        """Return the cluster as it stands with these assignments; unknown ones leave it empty."""
+        if not self.eds_name:
+            return self.cluster
+        endpoints = assignments.get(self.eds_name, ())
+        return dataclasses.replace(self.cluster, endpoints=endpoints) if endpoints else self.cluster
+
+
+@dataclass(frozen=True, slots=True)
+class StaticResources:
+    """What a bootstrap holds in itself."""
+
+    listeners: tuple[ListenerResource, ...] = ()
+    clusters: tuple[ClusterResource, ...] = ()
+
+    def snapshot(self, version: str) -> Snapshot:
+        """Return what can be served before any control plane has answered: listeners with routes of their own."""
+        own = [resource for resource in self.listeners if resource.inline is not None]
+        listeners, tables = with_inline_tables(own, ())
+        clusters = tuple(resource.with_endpoints({}) for resource in self.clusters)
+        return Snapshot(version, listeners, tables, clusters)
+
+
+def with_inline_tables(
+    resources: Iterable[ListenerResource], named: Iterable[RouteTable]
+) -> tuple[tuple[Listener, ...], tuple[RouteTable, ...]]:
+    """Return the listeners and every table they consult: the `named` ones and those written into the listeners.
+
+    A table keeps its name where it can; where two different ones share it, the later is called
+    `<listener>/<table>`.
+    """
+    tables = {table.name: table for table in named}
+    listeners = []
+    for resource in resources:
+        listener, inline = resource.listener, resource.inline
+        if inline is not None and tables.setdefault(inline.name, inline) != inline:
+            name = f"{listener.name}/{inline.name}"
+            tables[name] = dataclasses.replace(inline, name=name)
+            listener = dataclasses.replace(listener, route_table=name)
+        listeners.append(listener)
+    return tuple(listeners), tuple(tables.values())
+
+
+def clusters_named(table: RouteTable) -> Iterator[tuple[str, str]]:
+    """Yield every cluster the table may send to, each with the route that names it (`virtual host/route`)."""
+    for host in table.virtual_hosts:
+        for at, route in enumerate(host.routes):
+            if isinstance(route.action, Forward):
+                for share in route.action.clusters:
+                    yield share.name, f"{host.name}/{route.name or at}"

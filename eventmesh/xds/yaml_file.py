@@ -1,0 +1,47 @@
+"""Reads YAML as Envoy does: JSON's types, no key twice. Imported only for files that are not JSON."""
+
+from __future__ import annotations
+
+import yaml
+from yaml.constructor import ConstructorError
+
+from eventmesh.base.errors import ConfigError
+
+_Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader over libyaml is ten times faster, and there in every wheel of PyYAML."""
+
+
+class _Loader(_Base):  # type: ignore[valid-type, misc]  # chosen at import, so not static
+    """A loader that refuses a key given twice and leaves dates as the strings they are written as."""
+
+
+def _construct_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[object, object]:
+    loader.flatten_mapping(node)
+    members: dict[object, object] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise ConstructorError(None, None, f"the key {key!r} must be a string; quote it", key_node.start_mark)
+        if key in members:
+            raise ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
+        members[key] = loader.construct_object(value_node, deep=True)
+    return members
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+
+
+def parse_yaml(text: str, source: str) -> object:
+    """Return the one document in `text`. Raises ConfigError with `source`, line and column."""
+    try:
+        document: object = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(source, f"is no valid YAML{place}: {error.problem}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(source, f"is no valid YAML: {error}") from None
+    if document is None:
+        raise ConfigError(source, "is empty")
+    return document

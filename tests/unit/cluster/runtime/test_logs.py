@@ -1,0 +1,128 @@
+"""Logs through real pipes into real files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from eventmesh.cluster.runtime import logs
+from eventmesh.cluster.runtime.logs import MAX_LINE_BYTES, ContainerLog, LogQuery, RunLog
+from tests.manual_clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+async def write(run: RunLog, data: bytes) -> None:
+    """Write as a process would that then ends."""
+    pipe = run.pipe("stdout")
+    await asyncio.get_running_loop().run_in_executor(None, os.write, pipe, data)
+    os.close(pipe)
+    await run.ended()
+
+
+async def text(log: ContainerLog, query: LogQuery | None = None) -> str:
+    return b"".join([part async for part in log.read(query or LogQuery())]).decode()
+
+
+async def test_what_was_written_is_read_again(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    await write(log.open_run(0), "one\n\nzwölf\nno end".encode())
+    assert await text(log) == "one\n\nzwölf\nno end\n"
+
+
+async def test_tail_limit_and_timestamps(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    await write(log.open_run(0), b"one\ntwo\nthree\n")
+    assert await text(log, LogQuery(tail_lines=2)) == "two\nthree\n"
+    assert await text(log, LogQuery(tail_lines=0)) == ""
+    assert await text(log, LogQuery(limit_bytes=5)) == "one\nt"
+    assert await text(log, LogQuery(tail_lines=1, timestamps=True)) == "2026-01-01T00:00:00.000000000Z three\n"
+
+
+async def test_since_leaves_out_what_is_older(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    run = log.open_run(0)
+    pipe = run.pipe("stderr")
+    os.write(pipe, b"early\n")
+    while await text(log) != "early\n":
+        await asyncio.sleep(0)
+    await clock.advance(10.0)
+    os.write(pipe, b"late\n")
+    os.close(pipe)
+    await run.ended()
+    assert await text(log, LogQuery(since=clock.now() - timedelta(seconds=5))) == "late\n"
+
+
+async def test_previous_is_the_run_before_and_older_runs_are_removed(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    for number in range(3):
+        await write(log.open_run(number), f"run {number}\n".encode())
+    assert await text(log) == "run 2\n"
+    assert await text(log, LogQuery(previous=True)) == "run 1\n"
+    assert sorted(os.listdir(tmp_path)) == ["1.log", "2.log"]
+
+
+async def test_a_first_run_has_no_previous(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    await write(log.open_run(0), b"only\n")
+    assert await text(log, LogQuery(previous=True)) == ""
+
+
+async def test_a_line_of_any_length_is_read_as_one_line(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    line = b"x" * (3 * MAX_LINE_BYTES + 7)
+    await write(log.open_run(0), line + b"\nnext\n")
+    assert await text(log) == line.decode() + "\nnext\n"
+    assert max(len(stored) for stored in (tmp_path / "0.log").read_bytes().splitlines()) < MAX_LINE_BYTES + 64
+
+
+async def test_full_files_are_rotated_and_the_oldest_dropped(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MAX_FILE_BYTES", 400)
+    monkeypatch.setattr(logs, "MAX_FILES", 3)
+    log = ContainerLog(tmp_path, clock)
+    await write(log.open_run(0), b"".join(b"line %03d\n" % number for number in range(100)))
+    assert sorted(os.listdir(tmp_path)) == ["0.log", "0.log.1", "0.log.2"]
+    assert all(path.stat().st_size <= 400 for path in tmp_path.iterdir())
+    kept = (await text(log)).splitlines()
+    assert kept == [f"line {number:03d}" for number in range(100 - len(kept), 100)]
+
+
+async def test_a_follower_gets_what_is_written_and_ends_with_the_pod(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    run = log.open_run(0)
+    pipe = run.pipe("stdout")
+    got: list[bytes] = []
+
+    async def follow() -> None:
+        async for part in log.read(LogQuery(follow=True)):
+            got.append(part)
+
+    follower = asyncio.get_running_loop().create_task(follow())
+    for line in (b"one\n", b"two\n"):
+        os.write(pipe, line)
+        while line not in got:
+            await asyncio.sleep(0)
+    os.close(pipe)
+    await run.ended()
+    await write(log.open_run(1), b"after a restart\n")
+    while len(got) < 3:
+        await asyncio.sleep(0)
+    log.close()
+    await follower
+    assert got == [b"one\n", b"two\n", b"after a restart\n"]
+
+
+async def test_the_tail_is_the_end_of_the_newest_run(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    assert log.tail(10) == ""
+    await write(log.open_run(0), b"first\nlast words\n")
+    assert log.tail(10) == "last words"

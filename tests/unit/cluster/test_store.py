@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventmesh.base.errors import UnavailableError
+from eventmesh.cluster.store.history import FILE_NAME, History, StoreCorruptError
+from eventmesh.cluster.store.store import (
+    EVERY_KIND,
+    HISTORY_KEPT_S,
+    MAX_OBJECT_BYTES,
+    MAX_WATCH_BACKLOG,
+    ChangeType,
+    CompactedError,
+    FutureRevisionError,
+    Key,
+    Object,
+    ObjectTooLargeError,
+    RevisionConflictError,
+    Store,
+    Watch,
+    WatchOverflowError,
+)
+from tests.manual_clock import ManualClock
+
+A = Key("configmaps", "default", "a")
+B = Key("configmaps", "shop", "b")
+
+
+def named(key: Key, **data: str) -> Object:
+    return {"metadata": {"name": key.name, "namespace": key.namespace}, "data": data}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
+    opened = Store(tmp_path, clock)
+    yield opened
+    opened.close()
+
+
+def drain(watch: Watch) -> list[tuple[ChangeType, str, int]]:
+    found = []
+    while watch.pending():
+        change = asyncio.run(watch.next())
+        found.append((change.type, change.key.name, change.revision))
+    return found
+
+
+def test_one_counter_numbers_the_writes_of_all_kinds(store: Store) -> None:
+    first = store.put(A, named(A), 0)
+    second = store.put(Key("pods", "default", "p"), named(A), 0)
+    assert (first.revision, second.revision, store.revision) == (1, 2, 2)
+    assert first.object["metadata"]["resourceVersion"] == "1"
+
+
+def test_a_write_from_a_stale_revision_changes_nothing(store: Store) -> None:
+    store.put(A, named(A, v="1"), 0)
+    store.put(A, named(A, v="2"), 1)
+    for expected in (0, 1, 99):
+        with pytest.raises(RevisionConflictError):
+            store.put(A, named(A, v="lost"), expected)
+    with pytest.raises(RevisionConflictError):
+        store.delete(A, 1, named(A))
+    found = store.get(A)
+    assert found is not None and found.object["data"] == {"v": "2"}
+
+
+def test_list_is_sorted_and_bound_to_a_namespace(store: Store) -> None:
+    for key in (B, A):
+        store.put(key, named(key), 0)
+    assert [obj["metadata"]["name"] for obj in store.list("configmaps")] == ["a", "b"]
+    assert [obj["metadata"]["name"] for obj in store.list("configmaps", "shop")] == ["b"]
+
+
+def test_watch_gets_every_change_of_its_kind_and_namespace(store: Store) -> None:
+    everything, one_space, all_kinds = (
+        store.watch("configmaps"),
+        store.watch("configmaps", "shop"),
+        store.watch(EVERY_KIND),
+    )
+    store.put(A, named(A), 0)
+    store.put(B, named(B), 0)
+    store.put(A, named(A, v="2"), 1)
+    store.delete(A, 3, named(A))
+    store.put(Key("pods", "shop", "p"), named(B), 0)
+    expected = [
+        (ChangeType.CREATED, "a", 1),
+        (ChangeType.CREATED, "b", 2),
+        (ChangeType.UPDATED, "a", 3),
+        (ChangeType.DELETED, "a", 4),
+    ]
+    assert drain(everything) == expected
+    assert drain(one_space) == [(ChangeType.CREATED, "b", 2)]
+    assert len(drain(all_kinds)) == 5
+
+
+def test_watch_from_a_past_revision_replays_what_came_after_with_what_was_before(store: Store) -> None:
+    store.put(A, named(A, v="1"), 0)
+    store.put(A, named(A, v="2"), 1)
+    store.delete(A, 2, named(A, v="2"))
+    store.put(A, named(A, v="3"), 0)
+    watch = store.watch("configmaps", after=1)
+    update, deletion, creation = (asyncio.run(watch.next()) for _ in range(3))
+    assert (update.type, update.previous and update.previous["data"]) == (ChangeType.UPDATED, {"v": "1"})
+    assert (deletion.type, deletion.revision) == (ChangeType.DELETED, 3)
+    assert (creation.type, creation.previous) == (ChangeType.CREATED, None)
+
+
+def test_closed_watch_receives_nothing(store: Store) -> None:
+    watch = store.watch("configmaps")
+    watch.close()
+    watch.close()
+    store.put(A, named(A), 0)
+    assert not watch.pending()
+
+
+def test_watcher_that_reads_too_slowly_is_cut_off(store: Store) -> None:
+    watch = store.watch("configmaps")
+    for number in range(MAX_WATCH_BACKLOG + 1):
+        store.put(Key("configmaps", "default", f"c{number}"), named(A), 0)
+    assert not watch.pending(), "memory is given back at once"
+    with pytest.raises(WatchOverflowError, match=str(MAX_WATCH_BACKLOG)):
+        asyncio.run(watch.next())
+
+
+def test_future_revision_is_refused(store: Store) -> None:
+    with pytest.raises(FutureRevisionError):
+        store.watch("configmaps", after=1)
+
+
+def test_compaction_forgets_the_past_and_keeps_the_present(tmp_path: Path, clock: ManualClock) -> None:
+    store = Store(tmp_path, clock)
+    store.put(A, named(A, v="1"), 0)
+    store.put(A, named(A, v="2"), 1)
+    store.put(B, named(B), 0)
+    store.delete(B, 3, named(B))
+    store.put(A, named(A, v="3"), 2)
+    store.compact(4)
+    with pytest.raises(CompactedError):
+        store.watch("configmaps", after=3)
+    replayed = asyncio.run(store.watch("configmaps", after=4).next())
+    assert replayed.previous is not None and replayed.previous["data"] == {"v": "2"}
+    store.close()
+    reopened = Store(tmp_path, clock)
+    found = reopened.get(A)
+    assert found is not None and (found.revision, found.object["data"]) == (5, {"v": "3"})
+    assert reopened.get(B) is None
+    reopened.put(B, named(B), 0)
+    assert reopened.revision == 6
+    reopened.close()
+
+
+def test_revisions_go_on_after_everything_was_deleted_and_compacted(tmp_path: Path, clock: ManualClock) -> None:
+    store = Store(tmp_path, clock)
+    store.put(A, named(A), 0)
+    store.delete(A, 1, named(A))
+    store.compact(2)
+    store.close()
+    reopened = Store(tmp_path, clock)
+    assert reopened.put(A, named(A), 0).revision == 3
+    reopened.close()
+
+
+async def test_history_is_kept_for_ten_minutes(store: Store, clock: ManualClock) -> None:
+    store.put(A, named(A), 0)
+    store.put(A, named(A, v="2"), 1)
+    await clock.advance(HISTORY_KEPT_S)
+    store.compact_old()
+    store.watch("configmaps", after=1).close()
+    await clock.advance(1)
+    store.compact_old()
+    with pytest.raises(CompactedError):
+        store.watch("configmaps", after=1)
+
+
+def test_object_beyond_the_limit_is_refused_before_it_is_stored(store: Store) -> None:
+    with pytest.raises(ObjectTooLargeError, match=str(MAX_OBJECT_BYTES)):
+        store.put(A, named(A, v="x" * MAX_OBJECT_BYTES), 0)
+    assert store.get(A) is None and store.revision == 0
+
+
+def test_second_process_on_the_directory_is_told_who_has_it(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=f"in use by process {os.getpid()}"):
+        History(tmp_path)
+
+
+def test_every_acknowledged_write_survives_kill_minus_nine(tmp_path: Path, clock: ManualClock) -> None:
+    program = textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        from eventmesh.base.clock import SystemClock
+        from eventmesh.cluster.store.store import Key, Store
+        store = Store(Path(sys.argv[1]), SystemClock())
+        for number in range(100_000):
+            key = Key("configmaps", "default", f"c{number}")
+            store.put(key, {"metadata": {"name": key.name, "namespace": "default"}}, 0)
+            print(number, flush=True)
+        """
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, env={**os.environ}
+    ) as child:
+        assert child.stdout is not None
+        acknowledged = [int(child.stdout.readline()) for _ in range(200)]
+        child.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in child.stdout.read().split("\n")[:-1] if line]
+    store = Store(tmp_path, clock)
+    for number in acknowledged:
+        assert store.get(Key("configmaps", "default", f"c{number}")) is not None
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "foreign", "newer", "not json"])
+def test_damaged_file_is_named_and_refused(damage: str, tmp_path: Path, clock: ManualClock) -> None:
+    store = Store(tmp_path, clock)
+    for number in range(200):
+        store.put(Key("configmaps", "default", f"c{number}"), named(A, v="x" * 200), 0)
+    store._history.checkpoint()
+    store.close()
+    path = tmp_path / FILE_NAME
+    match damage:
+        case "garbage":
+            path.write_bytes(os.urandom(8192))
+        case "truncated":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        case _:
+            statement = {
+                "foreign": "PRAGMA application_id = 1",
+                "newer": "PRAGMA user_version = 99",
+                "not json": "UPDATE history SET value = x'00' WHERE revision = 7",
+            }[damage]
+            with sqlite3.connect(path) as db:
+                db.execute(statement)
+            db.close()
+    with pytest.raises(StoreCorruptError, match="move it away"):
+        Store(tmp_path, clock)

@@ -1,0 +1,102 @@
+"""ConfigMaps to settings, and what keeps the former ones in force."""
+
+from collections.abc import Callable
+
+import pytest
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.controllers.serving import settings
+from eventmesh.controllers.serving.settings import Domain, LocalSettings, ServingSettings, expand
+
+
+def test_empty_maps_are_knatives_defaults() -> None:
+    assert settings.parse_defaults({}) == settings.RevisionDefaults()
+    assert settings.parse_network({}) == settings.NetworkSettings()
+    assert settings.parse_deployment({}) == settings.DeploymentSettings()
+    assert settings.parse_features({"_example": "text"}) == settings.Features()
+    assert settings.parse_domains({"_example": "text"}) == ()
+
+
+def test_every_key_of_defaults_and_deployment_is_read() -> None:
+    defaults = settings.parse_defaults(
+        {
+            "revision-timeout-seconds": "60",
+            "max-revision-timeout-seconds": "900",
+            "revision-idle-timeout-seconds": "5",
+            "container-concurrency": "10",
+            "container-concurrency-max-limit": "20",
+            "allow-container-concurrency-zero": "false",
+            "enable-service-links": "true",
+            "revision-cpu-request": "100m",
+            "revision-memory-limit": "1Gi",
+        }
+    )
+    assert (defaults.timeout_s, defaults.max_timeout_s, defaults.response_start_timeout_s) == (60, 900, 60)
+    assert (defaults.idle_timeout_s, defaults.container_concurrency, defaults.max_container_concurrency) == (5, 10, 20)
+    assert (defaults.allow_zero_concurrency, defaults.enable_service_links) == (False, True)
+    assert defaults.resources == {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}}
+    deployment = settings.parse_deployment(
+        {"queueSidecarImage": "a/b", "progress-deadline": "2m", "registries-skipping-tag-resolving": "x.local, y.local"}
+    )
+    assert (deployment.sidecar_image, deployment.progress_deadline_s) == ("a/b", 120)
+    assert deployment.unresolved_registries == {"x.local", "y.local"}
+
+
+def test_features_are_switched_on_and_off() -> None:
+    features = settings.parse_features({"multi-container": "Disabled", "kubernetes.podspec-fieldref": "allowed"})
+    assert "multi-container" not in features
+    assert "kubernetes.podspec-fieldref" in features
+
+
+@pytest.mark.parametrize(
+    ("parse", "data", "path"),
+    [
+        (settings.parse_defaults, {"revision-timeout-seconds": "x"}, "config-defaults.revision-timeout-seconds"),
+        (settings.parse_defaults, {"revision-timeout-seconds": "700"}, "config-defaults.revision-timeout-seconds"),
+        (settings.parse_defaults, {"container-concurrency": "-1"}, "config-defaults.container-concurrency"),
+        (settings.parse_defaults, {"container-concurrency": "2000"}, "config-defaults.container-concurrency"),
+        (settings.parse_defaults, {"enable-service-links": "x"}, "config-defaults.enable-service-links"),
+        (settings.parse_network, {"default-external-scheme": "ftp"}, "config-network.default-external-scheme"),
+        (settings.parse_network, {"domain-template": "{{.Nmae}}"}, "config-network.domain-template"),
+        (settings.parse_network, {"tag-template": "{{.Domain}}"}, "config-network.tag-template"),
+        (settings.parse_deployment, {"progress-deadline": "0s"}, "config-deployment.progress-deadline"),
+        (settings.parse_deployment, {"progress-deadline": "x"}, "config-deployment.progress-deadline"),
+        (settings.parse_features, {"multi-container": "on"}, "config-features.multi-container"),
+        (settings.parse_domains, {"a.com": "selector: 3"}, "config-domain.a.com"),
+        (settings.parse_domains, {"a.com": "a: [b"}, "config-domain.a.com"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_key(
+    parse: Callable[[dict[str, str]], object], data: dict[str, str], path: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(data)
+    assert refused.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("labels", "domain"),
+    [({}, "all.com"), ({"app": "x"}, "app.com"), ({"app": "x", "tier": "y"}, "both.com"), ({"tier": "y"}, "all.com")],
+)
+def test_the_most_specific_domain_wins(labels: dict[str, str], domain: str) -> None:
+    domains = settings.parse_domains(
+        {
+            "zoo.com": "",
+            "all.com": "",
+            "app.com": "selector: {app: x}",
+            "both.com": "selector:\n  app: x\n  tier: y",
+        }
+    )
+    assert ServingSettings(domains=domains).domain_of(labels) == domain
+
+
+def test_without_a_domain_the_local_one_is_used() -> None:
+    assert ServingSettings(local=LocalSettings(default_domain="localhost")).domain_of({"a": "b"}) == "localhost"
+    assert ServingSettings(domains=(Domain("a", {"x": "y"}),)).domain_of({}) == "svc.cluster.local"
+
+
+def test_templates_read_names_annotations_and_labels() -> None:
+    text = expand('{{.Name}}-{{ index .Labels "env" }}.{{index .Annotations "sub"}}.x', {"Name": "n"}, {"sub": "s"}, {})
+    assert text == "n-.s.x"
+    with pytest.raises(ValueError, match="unknown action"):
+        expand("{{if .Name}}", {"Name": "n"})
