@@ -14,7 +14,10 @@ from importlib import import_module
 from eventmesh import __version__
 from eventmesh.base.errors import MeshError
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "gateway": "run the data plane at the edge of the mesh",
+    "sidecar": "run the data plane beside a function",
+}
 """Command name -> one line of help; the module is `eventmesh.cli.<name with _ for ->`."""
 
 

@@ -1,0 +1,45 @@
+"""What the commands `sidecar` and `gateway` share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+from eventmesh.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from eventmesh.sidecar.environment import Pod
+
+DRAIN_TIME_S: Final = 30.0
+"""Kubernetes' own terminationGracePeriodSeconds: longer, and the kubelet would kill in the middle."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of a data plane."""
+    parser.add_argument(
+        "--bootstrap",
+        metavar="FILE",
+        required=True,
+        help="Envoy v3 bootstrap, YAML or JSON: the file Envoy itself takes",
+    )
+    parser.add_argument(
+        "--drain-time-s",
+        metavar="SECONDS",
+        type=float,
+        default=DRAIN_TIME_S,
+        help="longest time requests in flight get to end after SIGTERM (default: %(default)s)",
+    )
+
+
+def start(args: argparse.Namespace, pod: Pod | None) -> int:
+    """Run the data plane that the flags describe; return its exit code. Raises MeshError when it cannot start."""
+    from eventmesh.base import log
+    from eventmesh.dataplane.process import run
+    from eventmesh.sidecar.app import serve
+    from eventmesh.xds.bootstrap import load_bootstrap
+
+    if not args.drain_time_s >= 0:
+        raise UsageError(f"--drain-time-s: {args.drain_time_s} is not a positive number of seconds")
+    log.configure()
+    bootstrap = load_bootstrap(args.bootstrap)
+    return run(lambda: serve(bootstrap, pod, args.drain_time_s))

@@ -1,0 +1,21 @@
+"""`eventmesh sidecar`: the data plane beside a function, or a plain proxy when there is none."""
+
+from __future__ import annotations
+
+import argparse
+
+from eventmesh.cli.data_plane import add_arguments, start
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM; the function is described by Knative's queue-proxy variables (`USER_PORT`, ...)."""
+    import os
+
+    from eventmesh.sidecar.environment import read_pod
+
+    return start(args, read_pod(os.environ))

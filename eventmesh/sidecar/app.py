@@ -1,0 +1,62 @@
+"""The life of a sidecar or gateway process, from its bootstrap to its last request."""
+
+from __future__ import annotations
+
+from eventmesh.base import log
+from eventmesh.base.clock import SystemClock
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.dataplane import admin
+from eventmesh.dataplane.overlay import overlay
+from eventmesh.dataplane.plane import DataPlane
+from eventmesh.dataplane.process import Termination
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.sidecar.environment import Pod
+from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
+from eventmesh.transport.exchange import ExchangeHandler
+from eventmesh.xds.bootstrap import Bootstrap
+
+_log = log.get("sidecar")
+
+
+async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> int:
+    """Run a data plane until it is told to end; return the exit code.
+
+    `pod` is the function beside it; None makes it a gateway or a plain proxy. Raises ConfigError and UnavailableError
+    when it cannot start.
+    """
+    clock = SystemClock()
+    termination = Termination()
+    termination.install()
+    for warning in bootstrap.warnings:
+        _log.warning("bootstrap", warning=warning)
+    handlers: dict[str, ExchangeHandler] = {}
+    network = FunctionNetwork(pod.netns if pod is not None else "")
+    plane = DataPlane(clock, handlers, own=_own(bootstrap, pod), networks=network.networks())
+    handlers[admin.HANDLER] = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
+    function = FunctionSide(pod, plane, network, clock) if pod is not None else None
+    tasks = TaskGroup("sidecar")
+    try:
+        if function is not None:
+            handlers.update(function.handlers)
+            function.start(tasks)
+        await plane.start()
+        await plane.apply(bootstrap.snapshot)
+        _log.info("serving", node=bootstrap.node.id, **plane.addresses())
+        await termination.wanted()
+        await termination.unless_at_once(_end(plane, function, drain_time_s))
+    finally:
+        await tasks.stop()
+        await plane.stop()
+        network.close()
+    return 0
+
+
+def _own(bootstrap: Bootstrap, pod: Pod | None) -> Snapshot:
+    own = function_snapshot(pod) if pod is not None else Snapshot(version="")
+    return overlay(own, admin.pages(bootstrap.admin)) if bootstrap.admin else own
+
+
+async def _end(plane: DataPlane, function: FunctionSide | None, drain_time_s: float) -> None:
+    if function is not None:
+        await function.wait_for_quiet()
+    await plane.drain(drain_time_s)
