@@ -3,4 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod events;
+pub mod grpc;
 pub mod head;
+pub mod hpack;
+pub mod http2;

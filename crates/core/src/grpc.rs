@@ -1,0 +1,82 @@
+//! What the mesh itself says to a gRPC caller: statuses instead of HTTP ones, in a response of trailers only.
+//!
+//! Messages that pass through are opaque: their framing is not read.
+
+use crate::events::ReplyKind;
+
+/// Tell whether a `content-type` is gRPC's (`application/grpc`, alone or with `+proto`, `;charset` and the like).
+pub fn is_grpc(content_type: &[u8]) -> bool {
+    const NAME: &[u8] = b"application/grpc";
+    content_type.strip_prefix(NAME).is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Return the gRPC status that says the same as our own reply (grpc/grpc: doc/http-grpc-status-mapping.md; where that
+/// page sees only a number, we know the cause: a passed deadline and a reached size limit have statuses of their own).
+pub fn status_of(http: u16, kind: ReplyKind) -> u8 {
+    const UNKNOWN: u8 = 2;
+    const DEADLINE_EXCEEDED: u8 = 4;
+    const PERMISSION_DENIED: u8 = 7;
+    const RESOURCE_EXHAUSTED: u8 = 8;
+    const UNIMPLEMENTED: u8 = 12;
+    const INTERNAL: u8 = 13;
+    const UNAVAILABLE: u8 = 14;
+    const UNAUTHENTICATED: u8 = 16;
+    match (http, kind) {
+        (_, ReplyKind::Timeout) | (504, _) => DEADLINE_EXCEEDED,
+        (400, _) => INTERNAL,
+        (401, _) => UNAUTHENTICATED,
+        (403, _) => PERMISSION_DENIED,
+        (404, _) => UNIMPLEMENTED,
+        (413 | 431, _) => RESOURCE_EXHAUSTED,
+        (429 | 502 | 503, _) => UNAVAILABLE,
+        _ => UNKNOWN,
+    }
+}
+
+/// Append `text` as a `grpc-message` value: printable ASCII except `%` as it is, the rest percent-encoded.
+pub fn encode_message(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text {
+        if matches!(byte, 0x20..=0x7e) && *byte != b'%' {
+            out.push(*byte);
+        } else {
+            out.push(b'%');
+            out.extend([byte >> 4, byte & 0xf].map(|nibble| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_is_told_from_grpc_web_and_json() {
+        let told = [&b"application/grpc"[..], b"application/grpc+proto", b"application/grpc; charset=utf-8"];
+        assert!(told.iter().all(|name| is_grpc(name)));
+        let others = [&b"application/grpc-web"[..], b"application/json", b"", b"application/grp"];
+        assert!(!others.iter().any(|name| is_grpc(name)));
+    }
+
+    #[test]
+    fn each_reply_has_the_status_a_grpc_client_acts_on() {
+        let statuses = [
+            (404, ReplyKind::NoRoute, 12),
+            (503, ReplyKind::NoEndpoint, 14),
+            (502, ReplyKind::BadResponse, 14),
+            (504, ReplyKind::Timeout, 4),
+            (413, ReplyKind::BadRequest, 8),
+            (418, ReplyKind::Configured, 2),
+        ];
+        for (http, kind, expected) in statuses {
+            assert_eq!(status_of(http, kind), expected, "{http}");
+        }
+    }
+
+    #[test]
+    fn messages_are_percent_encoded() {
+        let mut out = Vec::new();
+        encode_message("50% f\u{fc}r\n".as_bytes(), &mut out);
+        assert_eq!(out, b"50%25 f%C3%BCr%0A");
+    }
+}

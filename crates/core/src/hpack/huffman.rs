@@ -1,0 +1,160 @@
+//! The Huffman code of RFC 7541 appendix B, both ways.
+//!
+//! The code is canonical: sorted by length and then by symbol, codes count upwards. So the lengths are the whole table,
+//! and everything else is worked out from them when the crate is compiled.
+
+use super::HpackError;
+
+/// Length in bits of each symbol's code; the last one is the end of string.
+const LENGTHS: [u8; 257] = [
+    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,
+    28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
+    6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6,
+    5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
+    13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+    7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
+    15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5,
+    6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28,
+    20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23,
+    24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24,
+    22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23,
+    21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
+    26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25,
+    19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27,
+    20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23,
+    26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
+    30,
+];
+
+const END_OF_STRING: u16 = 256;
+const LONGEST: usize = 30;
+
+/// Everything that follows from [`LENGTHS`].
+struct Tables {
+    /// Code of each symbol, right-aligned.
+    codes: [u32; 257],
+    /// Symbols in the order of their codes.
+    sorted: [u16; 257],
+    /// For each length: the first code that is *not* of this length or shorter, left-aligned in 32 bits.
+    limits: [u64; LONGEST + 1],
+    /// For each length: its first code, and the place of that code's symbol in `sorted`.
+    firsts: [(u32, u16); LONGEST + 1],
+    /// What the next eight bits say: symbol and length, or length 0 when the code is longer.
+    short: [(u8, u8); 256],
+}
+
+static TABLES: Tables = derive();
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time, where a wrong index does not compile")]
+#[expect(clippy::cast_possible_truncation, reason = "symbols end at 256 and codes at 30 bits")]
+const fn derive() -> Tables {
+    let mut tables = Tables {
+        codes: [0; 257],
+        sorted: [0; 257],
+        limits: [0; LONGEST + 1],
+        firsts: [(0, 0); LONGEST + 1],
+        short: [(0, 0); 256],
+    };
+    let mut code = 0_u32;
+    let mut place = 0;
+    let mut length = 1;
+    while length <= LONGEST {
+        code <<= 1;
+        tables.firsts[length] = (code, place as u16);
+        let mut symbol = 0;
+        while symbol < 257 {
+            if LENGTHS[symbol] as usize == length {
+                tables.codes[symbol] = code;
+                tables.sorted[place] = symbol as u16;
+                if length <= 8 {
+                    let mut tail = 0;
+                    while tail < 1 << (8 - length) {
+                        tables.short[((code as usize) << (8 - length)) + tail] = (symbol as u8, length as u8);
+                        tail += 1;
+                    }
+                }
+                place += 1;
+                code += 1;
+            }
+            symbol += 1;
+        }
+        tables.limits[length] = (code as u64) << (32 - length);
+        length += 1;
+    }
+    tables
+}
+
+/// Append the decoded form of `coded` to `out`.
+pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
+    out.reserve(coded.len() * 8 / 5);
+    let mut input = coded.iter();
+    // The next bits, left-aligned; below the `held` ones everything is set, which is how padding looks.
+    let mut bits = u64::MAX;
+    let mut held = 0_u32;
+    loop {
+        while held <= 56 {
+            let Some(byte) = input.next() else { break };
+            bits &= !(u64::from(!*byte) << (56 - held));
+            held += 8;
+        }
+        let (symbol, length) = next_symbol(bits)?;
+        if length > held {
+            let padding_is_ones = bits == u64::MAX;
+            return if held < 8 && padding_is_ones { Ok(()) } else { Err(HpackError::BadHuffman) };
+        }
+        out.push(u8::try_from(symbol).map_err(|_| HpackError::BadHuffman)?);
+        bits = (bits << length) | ((1 << length) - 1);
+        held -= length;
+    }
+}
+
+/// Return the symbol the leading bits spell, and how many they are.
+fn next_symbol(bits: u64) -> Result<(u16, u32), HpackError> {
+    let [first, ..] = bits.to_be_bytes();
+    let (symbol, length) = TABLES.short.get(usize::from(first)).copied().ok_or(HpackError::BadHuffman)?;
+    if length > 0 {
+        return Ok((u16::from(symbol), u32::from(length)));
+    }
+    let word = bits >> 32;
+    for (length, limit) in (0_u32..).zip(&TABLES.limits).skip(9) {
+        if word < *limit {
+            let code = u32::try_from(word >> (32 - length)).map_err(|_| HpackError::BadHuffman)?;
+            let (first_code, place) = TABLES.firsts.get(length as usize).copied().ok_or(HpackError::BadHuffman)?;
+            let symbol = TABLES.sorted.get(usize::from(place) + (code - first_code) as usize);
+            return symbol.map(|symbol| (*symbol, length)).ok_or(HpackError::BadHuffman);
+        }
+    }
+    // Thirty ones: only the end of string is left.
+    Ok((END_OF_STRING, 30))
+}
+
+/// Return how many bytes `plain` takes when coded.
+pub(super) fn encoded_len(plain: &[u8]) -> usize {
+    let bits: usize = plain.iter().map(|byte| LENGTHS.get(usize::from(*byte)).map_or(0, |bits| usize::from(*bits))).sum();
+    bits.div_ceil(8)
+}
+
+/// Append the coded form of `plain` to `out`.
+pub(super) fn encode(plain: &[u8], out: &mut Vec<u8>) {
+    let mut bits = 0_u64;
+    let mut held = 0_u32;
+    for byte in plain {
+        let symbol = usize::from(*byte);
+        let (Some(code), Some(length)) = (TABLES.codes.get(symbol), LENGTHS.get(symbol)) else { continue };
+        bits = (bits << length) | u64::from(*code);
+        held += u32::from(*length);
+        if held >= 32 {
+            held -= 32;
+            let [_, _, _, _, word @ ..] = (bits >> held).to_be_bytes();
+            out.extend_from_slice(&word);
+        }
+    }
+    let padding = (8 - held % 8) % 8;
+    bits = (bits << padding) | ((1 << padding) - 1);
+    held += padding;
+    while held >= 8 {
+        held -= 8;
+        let [.., byte] = (bits >> held).to_be_bytes();
+        out.push(byte);
+    }
+}

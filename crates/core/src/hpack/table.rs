@@ -1,0 +1,97 @@
+//! The dynamic table (RFC 7541 §2.3.2, §4): first in, first out, bounded by bytes.
+
+use std::collections::VecDeque;
+
+use super::ENTRY_OVERHEAD;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Offset of the name in the stream of all bytes ever inserted; the value follows it.
+    start: usize,
+    name_len: usize,
+    value_len: usize,
+}
+
+impl Entry {
+    const fn size(self) -> usize {
+        self.name_len + self.value_len + ENTRY_OVERHEAD
+    }
+}
+
+/// Entries share one buffer, so that inserting allocates nothing once the buffer has grown.
+#[derive(Default)]
+pub(super) struct Table {
+    bytes: Vec<u8>,
+    /// Bytes dropped from the front of `bytes` so far.
+    dropped: usize,
+    /// Oldest first.
+    entries: VecDeque<Entry>,
+    size: usize,
+    max_size: usize,
+    /// Entries ever inserted: the number of the next one.
+    inserted: u64,
+}
+
+impl Table {
+    pub(super) fn new(max_size: usize) -> Self {
+        Self { max_size, ..Self::default() }
+    }
+
+    pub(super) fn max_size(&self) -> usize {
+        self.max_size
+    }
+
+    pub(super) fn set_max_size(&mut self, max_size: usize) {
+        self.max_size = max_size;
+        self.evict(0);
+    }
+
+    /// Return the entry at `distance` from the newest one (0).
+    pub(super) fn newest(&self, distance: usize) -> Option<(&[u8], &[u8])> {
+        let place = self.entries.len().checked_sub(distance.checked_add(1)?)?;
+        let entry = *self.entries.get(place)?;
+        let start = entry.start.wrapping_sub(self.dropped);
+        let (name, rest) = self.bytes.get(start..)?.split_at_checked(entry.name_len)?;
+        Some((name, rest.get(..entry.value_len)?))
+    }
+
+    /// Return how far the entry numbered `number` is from the newest one, if it is still there.
+    pub(super) fn distance(&self, number: u64) -> Option<usize> {
+        let distance = usize::try_from(self.inserted.checked_sub(number)?.checked_sub(1)?).ok()?;
+        (distance < self.entries.len()).then_some(distance)
+    }
+
+    /// Insert a field and return its number; one that is larger than the whole table empties it (RFC 7541 §4.4).
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8]) -> Option<u64> {
+        let size = name.len() + value.len() + ENTRY_OVERHEAD;
+        self.evict(size);
+        if size > self.max_size {
+            return None;
+        }
+        self.forget_evicted_bytes();
+        let start = self.dropped.wrapping_add(self.bytes.len());
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+        self.entries.push_back(Entry { start, name_len: name.len(), value_len: value.len() });
+        self.size += size;
+        self.inserted += 1;
+        Some(self.inserted - 1)
+    }
+
+    fn evict(&mut self, incoming: usize) {
+        while self.size + incoming > self.max_size {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.size -= oldest.size();
+        }
+    }
+
+    /// Move the live bytes to the front once the dead ones before them outweigh a full table: amortised, one copy per
+    /// byte, and never more than twice `max_size` held.
+    fn forget_evicted_bytes(&mut self) {
+        let dead = self.entries.front().map_or(self.bytes.len(), |oldest| oldest.start.wrapping_sub(self.dropped));
+        if dead > self.max_size || dead == self.bytes.len() {
+            self.bytes.drain(..dead);
+            self.dropped = self.dropped.wrapping_add(dead);
+        }
+    }
+}
