@@ -29,6 +29,8 @@ struct Field {
     name: Span,
     value: Span,
     live: bool,
+    /// No hop may put it into a compression table (RFC 7541 §6.2.3).
+    never_indexed: bool,
 }
 
 /// Protocol a head was read from.
@@ -73,7 +75,7 @@ pub struct BoltPart {
 }
 
 /// A request's or response's head, or trailers (fields only).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Head {
     buf: Vec<u8>,
     fields: Vec<Field>,
@@ -181,7 +183,7 @@ impl Head {
 
     /// Add a field whose name (lower case) and value are already stored.
     pub fn place_field(&mut self, name: Span, value: Span) {
-        self.fields.push(Field { name, value, live: true });
+        self.fields.push(Field { name, value, live: true, never_indexed: false });
     }
 
     /// Set the method.
@@ -222,6 +224,19 @@ impl Head {
     /// Iterate over (name, value) in order.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.fields.iter().filter(|field| field.live).map(|field| (self.bytes(field.name), self.bytes(field.value)))
+    }
+
+    /// Iterate over (name, value, never indexed) in order.
+    pub fn fields_marked(&self) -> impl Iterator<Item = (&[u8], &[u8], bool)> {
+        let live = self.fields.iter().filter(|field| field.live);
+        live.map(|field| (self.bytes(field.name), self.bytes(field.value), field.never_indexed))
+    }
+
+    /// Say of the last field that its sender forbade compression tables to hold it.
+    pub fn mark_never_indexed(&mut self) {
+        if let Some(field) = self.fields.last_mut() {
+            field.never_indexed = true;
+        }
     }
 
     /// Return the first value of `name`.

@@ -67,6 +67,14 @@ impl Decoder {
     }
 }
 
+#[cfg(test)]
+impl Decoder {
+    /// Return the bytes allocated for names and values.
+    pub(super) fn table_memory(&self) -> usize {
+        self.table.memory()
+    }
+}
+
 fn entry(table: &Table, index: usize) -> Result<(&[u8], &[u8]), HpackError> {
     match index.checked_sub(DYNAMIC_START) {
         None => static_table::field(index),

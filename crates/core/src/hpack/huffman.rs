@@ -6,6 +6,7 @@
 use super::HpackError;
 
 /// Length in bits of each symbol's code; the last one is the end of string.
+#[rustfmt::skip]
 const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,
     28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
@@ -130,7 +131,8 @@ fn next_symbol(bits: u64) -> Result<(u16, u32), HpackError> {
 
 /// Return how many bytes `plain` takes when coded.
 pub(super) fn encoded_len(plain: &[u8]) -> usize {
-    let bits: usize = plain.iter().map(|byte| LENGTHS.get(usize::from(*byte)).map_or(0, |bits| usize::from(*bits))).sum();
+    let bits: usize =
+        plain.iter().map(|byte| LENGTHS.get(usize::from(*byte)).map_or(0, |bits| usize::from(*bits))).sum();
     bits.div_ceil(8)
 }
 

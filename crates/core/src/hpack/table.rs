@@ -95,3 +95,10 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+impl Table {
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+}

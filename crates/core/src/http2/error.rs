@@ -23,10 +23,6 @@ impl ConnectionError {
         Self { code: ErrorCode::FRAME_SIZE_ERROR, reason }
     }
 
-    pub(super) const fn closed(reason: &'static str) -> Self {
-        Self { code: ErrorCode::STREAM_CLOSED, reason }
-    }
-
     pub(super) const fn flood(reason: &'static str) -> Self {
         Self { code: ErrorCode::ENHANCE_YOUR_CALM, reason }
     }

@@ -4,7 +4,7 @@
 /// Larger frames would let one stream hold the connection for longer and must be held whole for HEADERS.
 pub const MAX_FRAME_BYTES: usize = 16_384;
 
-/// The protocol's own first window (RFC 9113 §6.9.2), in force until SETTINGS and WINDOW_UPDATE change it.
+/// The protocol's own first window (RFC 9113 §6.9.2), in force until SETTINGS and `WINDOW_UPDATE` change it.
 pub const DEFAULT_WINDOW: u32 = 65_535;
 
 /// Largest window there can be (RFC 9113 §6.9.1).
@@ -43,11 +43,11 @@ pub const MAX_IDLE_FRAMES: u32 = 10_000;
 /// trips sends a PING with every few DATA frames, never ten to one.
 pub const IDLE_FRAMES_REGAINED: u32 = 10;
 
-/// WINDOW_UPDATE frames beyond those that what we sent explains: two for each frame and one for each
+/// `WINDOW_UPDATE` frames beyond those that what we sent explains: two for each frame and one for each
 /// `WINDOW_UPDATE_BYTES` of body, since some readers give credit back in small coin.
 pub const MAX_WINDOW_UPDATES: u32 = 10_000;
 
-/// Bytes of body we sent that explain one WINDOW_UPDATE: nobody gives back less than this at a time for long.
+/// Bytes of body we sent that explain one `WINDOW_UPDATE`: nobody gives back less than this at a time for long.
 pub const WINDOW_UPDATE_BYTES: u32 = 256;
 
 /// Streams given up before their answer was whole (by the peer, or by us because the peer broke a rule or the limit

@@ -1,5 +1,6 @@
 //! SETTINGS (RFC 9113 §6.5): what we announce, and what the peer asks of us.
 
+use super::connection::{connection_window, Role};
 use super::error::ConnectionError;
 use super::frame::{self, Kind};
 use super::limits;
@@ -17,7 +18,6 @@ pub(super) struct PeerSettings {
     pub(super) header_table_bytes: usize,
     pub(super) max_concurrent_streams: u32,
     pub(super) initial_window: u32,
-    pub(super) max_frame_bytes: usize,
 }
 
 impl Default for PeerSettings {
@@ -27,7 +27,6 @@ impl Default for PeerSettings {
             // No limit by the letter of RFC 9113 §6.5.2; a client that has not heard yet stays at its recommended floor.
             max_concurrent_streams: limits::STREAMS_BEFORE_SETTINGS,
             initial_window: limits::DEFAULT_WINDOW,
-            max_frame_bytes: limits::MAX_FRAME_BYTES,
         }
     }
 }
@@ -53,7 +52,7 @@ impl PeerSettings {
                 MAX_FRAME_SIZE if !(16_384..=16_777_215).contains(&value) => {
                     return Err(ConnectionError::protocol("SETTINGS_MAX_FRAME_SIZE is not between 2^14 and 2^24-1"));
                 }
-                MAX_FRAME_SIZE => self.max_frame_bytes = (value as usize).min(limits::MAX_SENT_FRAME_BYTES),
+                // Larger frames than the default are allowed us, and never sent: one stream would hold up the others.
                 _ => {}
             }
         }
@@ -61,18 +60,19 @@ impl PeerSettings {
     }
 }
 
-/// Append our first frames: SETTINGS, and a WINDOW_UPDATE that widens the connection's window.
-pub(super) fn write_initial(is_client: bool, max_head_bytes: u32, out: &mut Vec<u8>) {
-    let push = is_client.then_some((ENABLE_PUSH, 0));
-    let streams = (!is_client).then_some((MAX_CONCURRENT_STREAMS, limits::MAX_CONCURRENT_STREAMS));
-    let common = [(INITIAL_WINDOW_SIZE, limits::STREAM_WINDOW), (MAX_HEADER_LIST_SIZE, max_head_bytes)];
-    let settings = push.into_iter().chain(streams).chain(common);
-    frame::write_header(6 * settings.clone().count(), Kind::Settings, 0, 0, out);
+/// Append our first frames: SETTINGS, and a `WINDOW_UPDATE` that widens the connection's window.
+pub(super) fn write_initial(role: Role, max_head_bytes: u32, out: &mut Vec<u8>) {
+    let by_role = match role {
+        Role::Client => (ENABLE_PUSH, 0),
+        Role::Server => (MAX_CONCURRENT_STREAMS, limits::MAX_CONCURRENT_STREAMS),
+    };
+    let settings = [by_role, (INITIAL_WINDOW_SIZE, limits::STREAM_WINDOW), (MAX_HEADER_LIST_SIZE, max_head_bytes)];
+    frame::write_header(6 * settings.len(), Kind::Settings, 0, 0, out);
     for (identifier, value) in settings {
         out.extend_from_slice(&identifier.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
     }
-    frame::write_window_update(0, limits::CONNECTION_WINDOW - limits::DEFAULT_WINDOW, out);
+    frame::write_window_update(0, connection_window(role) - limits::DEFAULT_WINDOW, out);
 }
 
 pub(super) fn write_ack(out: &mut Vec<u8>) {

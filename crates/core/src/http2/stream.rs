@@ -1,17 +1,26 @@
 //! One stream's state, and the table of those that are open.
 
 use super::limits;
+use crate::head::Head;
+
+/// How far one direction of a stream has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The (final) head has not come yet.
+    #[default]
+    Head,
+    Body,
+    Ended,
+}
 
 /// A stream from its first HEADERS until both sides have ended it or one has reset it.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     pub(super) id: u32,
-    /// The peer has sent its (final) head.
-    pub(super) head_received: bool,
-    /// The peer has ended its side.
-    pub(super) remote_ended: bool,
-    /// We have ended our side; what is queued may still have to leave.
-    pub(super) local_ended: bool,
+    /// How far the peer's message has come.
+    pub(super) remote: Side,
+    /// How far ours has; once ended, what is queued may still have to leave.
+    pub(super) local: Side,
     /// Body bytes the peer still owes by its `content-length`.
     pub(super) owed: Option<u64>,
     /// The request's method is HEAD: its answer has no body, whatever its `content-length`.
@@ -24,7 +33,7 @@ pub(super) struct Stream {
     pub(super) receive_window: u32,
     /// Received and not consumed yet.
     pub(super) held: u32,
-    /// Consumed and not told by WINDOW_UPDATE yet.
+    /// Consumed and not told by `WINDOW_UPDATE` yet.
     pub(super) credit: u32,
     /// Waits for its turn to send.
     pub(super) is_ready: bool,
@@ -36,9 +45,8 @@ pub(super) struct Stream {
 pub(super) struct Queue {
     bytes: Vec<u8>,
     sent: usize,
-    /// Trailers that end the message: fields as (name, value), encoded only when they leave, since HPACK follows
-    /// the order on the wire.
-    pub(super) trailers: Option<Vec<(Box<[u8]>, Box<[u8]>)>>,
+    /// Trailers that end the message, encoded only when they leave, since HPACK follows the order on the wire.
+    pub(super) trailers: Option<Box<Head>>,
 }
 
 impl Queue {
@@ -161,6 +169,7 @@ mod tests {
         queue.push(b"abcd");
         assert_eq!(queue.take(3), b"abc");
         queue.push(b"ef");
-        assert_eq!((queue.take(9), queue.len()), (&b"def"[..], 0));
+        assert_eq!(queue.take(9), b"def");
+        assert!(queue.is_empty());
     }
 }

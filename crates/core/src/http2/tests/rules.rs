@@ -1,0 +1,211 @@
+use super::*;
+
+fn with(extra: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    [&GET[..], extra].concat()
+}
+
+#[test]
+fn malformed_requests_are_reset_and_never_reach_the_engine() {
+    let rows: [(&str, Vec<(&str, &str)>); 27] = [
+        ("no method", GET[1..].to_vec()),
+        ("no scheme", vec![GET[0], GET[2], GET[3]]),
+        ("no path", GET[..3].to_vec()),
+        ("no authority", vec![GET[0], GET[1], GET[3]]),
+        ("empty path", vec![GET[0], GET[1], GET[2], (":path", "")]),
+        ("relative path", vec![GET[0], GET[1], GET[2], (":path", "x")]),
+        ("blank in path", vec![GET[0], GET[1], GET[2], (":path", "/a b")]),
+        ("fragment in path", vec![GET[0], GET[1], GET[2], (":path", "/a#b")]),
+        ("path * with GET", vec![GET[0], GET[1], GET[2], (":path", "*")]),
+        ("line break in method", vec![(":method", "GET\r\n"), GET[1], GET[2], GET[3]]),
+        ("userinfo in authority", vec![GET[0], GET[1], (":authority", "a@b"), GET[3]]),
+        ("method twice", with(&[])[..1].iter().chain(&GET).copied().collect()),
+        ("status in a request", [&[(":status", "200")], &GET[..]].concat()),
+        ("unknown pseudo-header field", [&GET[..], &[(":protocol", "websocket")]].concat()),
+        ("pseudo-header field after a regular one", vec![GET[0], GET[1], GET[2], ("a", "b"), GET[3]]),
+        ("upper case", with(&[("X-Id", "1")])),
+        ("blank in name", with(&[("x id", "1")])),
+        ("empty name", with(&[("", "1")])),
+        ("line break in value", with(&[("a", "b\r\nc: d")])),
+        ("nul in value", with(&[("a", "b\0c")])),
+        ("leading blank in value", with(&[("a", " b")])),
+        ("connection", with(&[("connection", "close")])),
+        ("transfer-encoding", with(&[("transfer-encoding", "chunked")])),
+        ("te", with(&[("te", "gzip")])),
+        ("host differs", with(&[("host", "other.example")])),
+        ("odd content-length", with(&[("content-length", "+1")])),
+        ("two content-lengths", with(&[("content-length", "1"), ("content-length", "2")])),
+    ];
+    for (what, fields) in rows {
+        let mut server = End::server();
+        server.hears(&headers(1, &fields, false));
+        assert_eq!((server.saw(), codes(&server.frames())), (vec![], vec![(Kind::RstStream, 1, 1)]), "{what}");
+        server.hears(&data(1, b"late", true)).hears(&headers(3, &GET, true));
+        assert!(matches!(server.saw()[..], [Seen::Head { stream: 3, .. }]), "{what}: the connection lives on");
+    }
+}
+
+#[test]
+fn host_stands_in_for_authority_and_cookies_become_one() {
+    let mut server = End::server();
+    let fields = [GET[0], GET[1], GET[3], ("host", "a.b:80"), ("cookie", "x=1"), ("cookie", "y=2"), ("te", "trailers")];
+    server.hears(&headers(1, &fields, true));
+    let start = "GET http a.b:80 /x".to_owned();
+    let fields = pairs(&[("te", "trailers"), ("cookie", "x=1; y=2")]);
+    let [Seen::Head { start: seen, fields: got, .. }] = &server.saw()[..] else { panic!("no head") };
+    let mut got = got.clone();
+    got.sort_by(|a, b| b.cmp(a));
+    assert_eq!((seen, got), (&start, fields));
+}
+
+#[test]
+fn a_body_must_be_as_long_as_it_was_declared() {
+    let declared = [&POST[..], &[("content-length", "5")]].concat();
+    let bad = [
+        [headers(1, &declared, true)].concat(),
+        [headers(1, &declared, false), data(1, b"123456", false)].concat(),
+        [headers(1, &declared, false), data(1, b"1234", true)].concat(),
+        [headers(1, &declared, false), data(1, b"1234", false), headers(1, &[("t", "1")], true)].concat(),
+    ];
+    for bytes in bad {
+        let mut server = End::server();
+        server.hears(&bytes);
+        assert_eq!(codes(&server.frames()), [(Kind::RstStream, 1, 1)]);
+        assert!(!server.saw().iter().any(|seen| matches!(seen, Seen::Data { end: true, .. } | Seen::Trailers { .. })));
+    }
+    let mut server = End::server();
+    server.hears(&headers(1, &declared, false)).hears(&data(1, b"12345", true));
+    assert!(server.says().is_empty());
+}
+
+#[test]
+fn malformed_responses_reset_their_stream_alone() {
+    let ok = (":status", "200");
+    let rows: [Vec<u8>; 11] = [
+        headers(1, &[("server", "x")], true),
+        headers(1, &[(":status", "20")], true),
+        headers(1, &[(":status", "099")], true),
+        headers(1, &[ok, (":method", "GET")], true),
+        headers(1, &[(":status", "101")], false),
+        headers(1, &[(":status", "103")], true),
+        headers(1, &[ok, ("connection", "close")], true),
+        data(1, b"before the head", false),
+        [headers(1, &[ok, ("content-length", "3")], false), data(1, b"12", true)].concat(),
+        [headers(1, &[(":status", "204")], false), data(1, b"12", true)].concat(),
+        [headers(1, &[ok], false), headers(1, &[("no", "end")], false)].concat(),
+    ];
+    for bytes in rows {
+        let mut client = End::client();
+        client.hears(&bytes);
+        assert_eq!(client.saw().last(), Some(&Seen::Reset { stream: 1, cause: Cause::Protocol }));
+        assert_eq!(codes(&client.frames()), [(Kind::RstStream, 1, 1)]);
+    }
+}
+
+#[test]
+fn trailers_hold_neither_pseudo_header_fields_nor_framing() {
+    for field in [(":path", "/y"), ("content-length", "1"), ("host", "a.b"), ("transfer-encoding", "chunked")] {
+        let mut server = End::server();
+        server.hears(&headers(1, &POST, false)).hears(&headers(1, &[field], true));
+        assert_eq!(codes(&server.frames()), [(Kind::RstStream, 1, 1)], "{field:?}");
+    }
+}
+
+#[test]
+fn each_breach_of_framing_ends_the_connection_with_its_code() {
+    let open = headers(1, &POST, false);
+    let ended = headers(1, &GET, true);
+    let after = |first: &[u8], then: Vec<u8>| [first, &then].concat();
+    let rows: [(&str, Vec<u8>, u32); 28] = [
+        ("frame too large", frame(Kind::Ping, 0, 0, &vec![0; 16_385])[..9].to_vec(), 6),
+        ("DATA on stream 0", data(0, b"x", false), 1),
+        ("DATA on an idle stream", data(1, b"x", false), 1),
+        ("HEADERS on stream 0", headers(0, &GET, true), 1),
+        ("HEADERS on an even stream", headers(2, &GET, true), 1),
+        ("padding longer than DATA", after(&open, frame(Kind::Data, 0x8, 1, &[9, 0])), 1),
+        ("padding longer than HEADERS", frame(Kind::Headers, 0xc, 1, &[9, 0]), 1),
+        ("HEADERS without room for its priority", frame(Kind::Headers, 0x24, 1, &[0; 4]), 6),
+        ("block interrupted", after(&frame(Kind::Headers, 0, 1, b""), frame(Kind::Ping, 0, 0, &[0; 8])), 1),
+        ("block goes on elsewhere", after(&frame(Kind::Headers, 0, 1, b""), frame(Kind::Continuation, 4, 3, b"")), 1),
+        ("CONTINUATION alone", frame(Kind::Continuation, 0x4, 1, b""), 1),
+        ("block is no HPACK", frame(Kind::Headers, 0x5, 1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), 9),
+        ("PRIORITY of 4 bytes", frame(Kind::Priority, 0, 1, &[0; 4]), 1),
+        ("RST_STREAM on an idle stream", frame(Kind::RstStream, 0, 1, &[0; 4]), 1),
+        ("RST_STREAM of 3 bytes", after(&open, frame(Kind::RstStream, 0, 1, &[0; 3])), 6),
+        ("SETTINGS on a stream", frame(Kind::Settings, 0, 1, b""), 1),
+        ("SETTINGS of 5 bytes", frame(Kind::Settings, 0, 0, &[0; 5]), 6),
+        ("SETTINGS ACK with content", frame(Kind::Settings, 1, 0, &[0; 6]), 6),
+        ("ENABLE_PUSH of 2", settings(&[(2, 2)]), 1),
+        ("window of 2^31", settings(&[(4, 0x8000_0000)]), 3),
+        ("frames of 16383", settings(&[(5, 16_383)]), 1),
+        ("PUSH_PROMISE", after(&ended, frame(Kind::PushPromise, 4, 1, &[0; 4])), 1),
+        ("PING on a stream", frame(Kind::Ping, 0, 1, &[0; 8]), 1),
+        ("PING of 7 bytes", frame(Kind::Ping, 0, 0, &[0; 7]), 6),
+        ("GOAWAY of 7 bytes", frame(Kind::GoAway, 0, 0, &[0; 7]), 6),
+        ("WINDOW_UPDATE of 0", window_update(0, 0), 1),
+        ("window beyond 2^31-1", window_update(0, 0x7fff_ffff), 3),
+        (
+            "initial window beyond",
+            after(&[open.clone(), window_update(1, 0x7fff_0000)].concat(), settings(&[(4, 0x7fff_ffff)])),
+            3,
+        ),
+    ];
+    for (what, bytes, code) in rows {
+        let mut server = End::server();
+        server.hears(&bytes);
+        assert_eq!(codes(&server.frames()), [(Kind::GoAway, 0, code)], "{what}");
+        assert!(matches!(server.saw().last(), Some(Seen::Fault(_))), "{what}");
+    }
+}
+
+#[test]
+fn a_connection_that_does_not_begin_as_http2_is_refused() {
+    for first in [&b"GET / HTTP/1.1\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nXX"] {
+        let mut server = End::new(Role::Server);
+        assert!(matches!(server.hears(first).saw()[..], [Seen::Fault(_)]));
+    }
+    let mut server = End::new(Role::Server);
+    server.hears(PREFACE).hears(&frame(Kind::Ping, 0, 0, &[0; 8]));
+    assert!(matches!(server.saw()[..], [Seen::Fault("first frame is not SETTINGS")]));
+}
+
+#[test]
+fn after_a_fault_there_is_nothing_but_that_fault() {
+    let mut server = End::server();
+    server.hears(&data(0, b"", false)).says();
+    let first = server.saw();
+    server.hears(&headers(1, &GET, true));
+    server.wire.head(1, &response(200), true, &mut server.out);
+    server.wire.drain(&mut server.out);
+    assert_eq!((server.saw(), server.says()), (first, vec![]));
+    assert!(server.wire.closing() && !server.wire.reset(1, Cause::Cancelled, &mut Vec::new()));
+}
+
+#[test]
+fn frames_for_a_stream_we_gave_up_are_dropped() {
+    let mut server = End::server();
+    server.hears(&headers(1, &POST, false));
+    server.wire.reset(1, Cause::Timeout, &mut server.out);
+    server.saw();
+    server.says();
+    server.hears(&data(1, b"in flight", false)).hears(&headers(1, &[("t", "1")], true)).hears(&window_update(1, 9));
+    assert_eq!((server.saw(), server.says()), (vec![], vec![]));
+}
+
+#[test]
+fn speaking_after_the_end_of_a_stream_resets_it() {
+    for more in [data(1, b"x", false), headers(1, &[("t", "1")], true)] {
+        let mut server = End::server();
+        server.hears(&headers(1, &GET, true)).hears(&more);
+        assert_eq!(codes(&server.frames()), [(Kind::RstStream, 1, 5)]);
+        assert_eq!(server.saw().last(), Some(&Seen::Reset { stream: 1, cause: Cause::Protocol }));
+    }
+}
+
+#[test]
+fn unknown_frames_and_settings_are_ignored() {
+    let mut server = End::server();
+    let mut unknown = frame(Kind::Unknown, 0xff, 77, b"whatever");
+    unknown[3] = 0xfe;
+    server.hears(&unknown).hears(&settings(&[(0xff, 1)]));
+    assert_eq!((server.saw(), server.frames().len()), (vec![], 1));
+}
