@@ -56,6 +56,8 @@ class Answer:
     status: int
     error: str = ""
     retry_after_s: float | None = None
+    body: bytes = b""
+    """The beginning of the answer's body: what a dead letter tells of the failure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,143 @@
+"""Does what the delivery tables decide: loads events, sends them, stores replies, records ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
+from eventmesh.activator.broker.delivery import Answer, Purpose, Send
+from eventmesh.activator.broker.ingress import Ingress
+from eventmesh.activator.broker.retry_after import parse_retry_after
+from eventmesh.activator.broker.store.api import EventStore, Outcome, StoredEvent, StoreError
+from eventmesh.activator.broker.triggers import Subscription, TriggerSource
+from eventmesh.activator.broker.worker import TriggerWorker
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.cloudevents import http
+from eventmesh.cloudevents.event import InvalidEvent
+from eventmesh.model.delivery import is_delivered
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Headers, Response
+
+MAX_BODY_KEPT = 1024
+"""Bytes of an answer's body that are kept for a dead letter."""
+
+_log = log.get("activator.broker.dispatcher")
+
+
+class Subscribers(Protocol):
+    """How a subscriber is reached."""
+
+    async def post(self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool) -> Response:
+        """Return how the request ended; `hold` lets it wait until a function at zero is awake."""
+        ...
+
+
+class Dispatcher:
+    """Delivers the events of all brokers to all triggers; one per process."""
+
+    def __init__(
+        self, store: EventStore, triggers: TriggerSource, ingress: Ingress, subscribers: Subscribers, clock: Clock
+    ) -> None:
+        self._store = store
+        self._triggers = triggers
+        self._ingress = ingress
+        self._subscribers = subscribers
+        self._clock = clock
+        self._workers: dict[str, TriggerWorker] = {}
+        self._tasks = TaskGroup("dispatcher")
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """(trigger `namespace/name`, outcome) -> events that ended so."""
+
+    def start(self) -> None:
+        """Begin to deliver; follows Triggers as they come and go."""
+        self._ingress.subscribe(self)
+        self._triggers.subscribe(self._sync)
+        self._sync()
+
+    async def stop(self) -> None:
+        """Give up what is in flight (it will be delivered again after a restart), record what ended, end all tasks."""
+        await self._tasks.stop()
+        for worker in self._workers.values():
+            with suppress(StoreError):
+                await worker.flush()
+
+    def accepted(self, stored: StoredEvent) -> None:
+        """Wake the triggers of the event's broker."""
+        for worker in self._workers.values():
+            if worker.subscription.broker == stored.broker:
+                worker.wake()
+
+    def backlog(self) -> dict[str, int]:
+        """Return, per Trigger `namespace/name`, the events in memory that are not settled."""
+        return {f"{w.subscription.namespace}/{w.subscription.name}": len(w.table) for w in self._workers.values()}
+
+    def _sync(self) -> None:
+        wanted = self._triggers.subscriptions()
+        for uid in self._workers.keys() - wanted.keys():
+            worker = self._workers.pop(uid)
+            worker.cancel()
+            # Only a Trigger that is gone is forgotten; one that lost its subscriber keeps its place.
+            if not self._triggers.exists(uid):
+                self._tasks.spawn(f"forget {uid}", self._forget(uid))
+        for uid, subscription in wanted.items():
+            known = self._workers.get(uid)
+            if known is None:
+                worker = TriggerWorker(subscription, self._store, self._deliver, self._clock, self._tasks, self._count)
+                self._workers[uid] = worker
+                worker.start()
+            else:
+                known.update(subscription)
+
+    async def _forget(self, uid: str) -> None:
+        with suppress(StoreError):
+            await self._store.forget_trigger(uid)
+
+    def _count(self, subscription: Subscription, outcome: Outcome) -> None:
+        self.outcomes[f"{subscription.namespace}/{subscription.name}", outcome.value] += 1
+
+    async def _deliver(self, subscription: Subscription, send: Send, stored: StoredEvent, last: Answer) -> Answer:
+        """Send one event once; a reply is in the store before its cause counts as delivered."""
+        if send.purpose is Purpose.DEAD_LETTER:
+            uri, event = (
+                subscription.policy.dead_letter_uri,
+                as_dead_letter(stored.event, subscription.subscriber_uri, last),
+            )
+        else:
+            uri, event = subscription.subscriber_uri, for_subscriber(stored.event)
+        headers, body = http.encode_binary(event)
+        headers += [*stored.carried, ("prefer", "reply"), ("kn-namespace", subscription.namespace)]
+        response = await self._subscribers.post(
+            uri, headers, body, timeout_s=subscription.policy.timeout_s, hold=send.purpose is not Purpose.DELIVER
+        )
+        if response.error:
+            return Answer(0, response.error)
+        retry_after = next((value for name, value in response.headers if name == "retry-after"), None)
+        answer = Answer(
+            response.status, "", parse_retry_after(retry_after, self._clock.now()), response.body[:MAX_BODY_KEPT]
+        )
+        # 202 means "accepted, no reply"; only a 200 carries one (data-plane.md).
+        if send.purpose is not Purpose.DEAD_LETTER and is_delivered(response.status) and response.status != 202:
+            return await self._route_reply(subscription, stored, response) or answer
+        return answer
+
+    async def _route_reply(self, subscription: Subscription, cause: StoredEvent, response: Response) -> Answer | None:
+        """Store the reply, if there is one; return the failure that the delivery then counts as, or None."""
+        if not http.is_event(response.headers):
+            return None
+        try:
+            reply = http.decode(response.headers, response.body)
+        except (InvalidEvent, http.UnsupportedFormat) as error:
+            return Answer(502, body=f"the reply is not a valid event: {error}".encode())
+        headers = [*cause.carried, *response.headers]
+        try:
+            await self._ingress.accept(subscription.broker, as_reply(reply, cause.event), headers)
+        except InvalidEvent as error:
+            _log.warning("reply dropped", trigger=subscription.name, namespace=subscription.namespace, reason=error)
+        except StoreError as error:
+            return Answer(503, body=str(error).encode())
+        return None

@@ -1,0 +1,87 @@
+"""The broker's front door: `POST /<namespace>/<broker>` takes one CloudEvent; 202 means it is on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from eventmesh.activator.broker.attributes import carried, on_arrival
+from eventmesh.activator.broker.store.api import EventStore, NewEvent, StoredEvent, StoreError
+from eventmesh.activator.broker.triggers import TriggerSource
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.cloudevents import http
+from eventmesh.cloudevents.event import Event, InvalidEvent
+from eventmesh.transport.exchange import Reply
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Headers, Request
+
+HANDLER = "broker"
+"""Name under which the ingress is registered, and that its Serve route names."""
+
+RETRY_AFTER_S = 1
+"""What a sender is asked to wait when the store cannot take the event now."""
+
+_ALLOW = ("allow", "POST, OPTIONS")
+_WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
+
+_log = log.get("activator.broker.ingress")
+
+
+class Acceptance(Protocol):
+    """Who wants to hear of an accepted event."""
+
+    def accepted(self, stored: StoredEvent) -> None:
+        """Take note: the event is on disk."""
+        ...
+
+
+class Ingress:
+    """Takes events in, from senders and as replies of subscribers."""
+
+    def __init__(self, store: EventStore, triggers: TriggerSource, clock: Clock) -> None:
+        self._store = store
+        self._triggers = triggers
+        self._clock = clock
+        self._listeners: list[Acceptance] = []
+
+    def subscribe(self, listener: Acceptance) -> None:
+        """Tell `listener` of each event from now on."""
+        self._listeners.append(listener)
+
+    async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
+        """Return the event once it is on disk; raises InvalidEvent (no hop left) or StoreError."""
+        arrived = on_arrival(event, self._clock.now())
+        stored = await self._store.append(NewEvent(broker, arrived, carried(headers)))
+        for listener in self._listeners:
+            listener.accepted(stored)
+        return stored
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer one request: 202 accepted, 400 not a valid event, 404 no such broker, 405, 415, 503 cannot store."""
+        if request.method == "OPTIONS":
+            return Reply(200, (_ALLOW, *_WEBHOOK))
+        if request.method != "POST":
+            return Reply(405, (_ALLOW,), b"send events with POST\n")
+        parts = request.path.partition("?")[0].strip("/").split("/")
+        if parts == [""]:
+            return Reply.text(404, "send events to /<namespace>/<broker>\n")
+        if len(parts) != 2:
+            return Reply.text(400, f"path {request.path} is not /<namespace>/<broker>\n")
+        broker = "/".join(parts)
+        if not self._triggers.has_broker(broker):
+            return Reply.text(404, f'no broker "{parts[1]}" in namespace "{parts[0]}"\n')
+        return await self._take(broker, request)
+
+    async def _take(self, broker: str, request: Request) -> Reply:
+        try:
+            await self.accept(broker, http.decode(request.headers, request.body), request.headers)
+        except InvalidEvent as error:
+            return Reply.text(400, f"{error}\n")
+        except http.UnsupportedFormat as error:
+            return Reply.text(415, f"{error}\n")
+        except StoreError as error:
+            _log.error("event not stored", broker=broker, reason=error)
+            body = b"the event could not be stored; send it again later\n"
+            return Reply(503, (("retry-after", str(RETRY_AFTER_S)),), body)
+        return Reply(202)

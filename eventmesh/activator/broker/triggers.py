@@ -1,0 +1,132 @@
+"""What the broker needs to know of Brokers and Triggers, kept current from their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from eventmesh.base import log
+from eventmesh.base.errors import ConfigError
+from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
+from eventmesh.kube.api import Object
+from eventmesh.kube.delivery_spec import parse_delivery
+from eventmesh.kube.informer import Informer
+from eventmesh.kube.objects import annotations_of, is_deleting, key_of
+from eventmesh.model.delivery import DeliveryPolicy
+
+BROKER_CLASS = "EventMesh"
+CLASS_ANNOTATION = "eventing.knative.dev/broker.class"
+
+_log = log.get("activator.broker.triggers")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One Trigger, compiled."""
+
+    uid: str
+    namespace: str
+    name: str
+    broker: str
+    """`namespace/name` of its broker."""
+    subscriber_uri: str
+    passes: Filter
+    policy: DeliveryPolicy
+
+
+class TriggerSource(Protocol):
+    """Where the broker learns of brokers and subscriptions."""
+
+    def has_broker(self, broker: str) -> bool:
+        """Return whether `namespace/name` is a broker of ours."""
+        ...
+
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """Return all subscriptions by UID."""
+        ...
+
+    def exists(self, uid: str) -> bool:
+        """Return whether the Trigger is there, be it served or not."""
+        ...
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after each change."""
+        ...
+
+
+class KubeTriggers:
+    """A `TriggerSource` from the informers of Brokers and Triggers. A Trigger counts once its subscriber is resolved
+    (`status.subscriberUri`, written by the eventing controllers)."""
+
+    def __init__(self, brokers: Informer, triggers: Informer) -> None:
+        self._brokers = brokers
+        self._compiled: dict[str, Subscription] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._triggers = triggers
+        triggers.add_handler(self._trigger_changed)
+        brokers.add_handler(self._broker_changed)
+
+    def has_broker(self, broker: str) -> bool:
+        """Return whether the broker exists, is of our class, and is not on its way out."""
+        namespace, _, name = broker.partition("/")
+        obj = self._brokers.get(name, namespace)
+        return obj is not None and not is_deleting(obj) and annotations_of(obj).get(CLASS_ANNOTATION) == BROKER_CLASS
+
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """Return the compiled Triggers."""
+        return self._compiled
+
+    def exists(self, uid: str) -> bool:
+        """Return whether a Trigger of that UID is there."""
+        return any(obj["metadata"]["uid"] == uid for obj in self._triggers.list())
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after each change."""
+        self._listeners.append(changed)
+
+    def _trigger_changed(self, old: Object | None, new: Object | None) -> None:
+        uid = (new or old or {})["metadata"]["uid"]
+        compiled = self._compile(new) if new is not None else None
+        if compiled is None:
+            self._compiled.pop(uid, None)
+        else:
+            self._compiled[uid] = compiled
+        self._notify()
+
+    def _broker_changed(self, _old: Object | None, new: Object | None) -> None:
+        # A Trigger without a delivery block of its own follows its Broker's.
+        broker = str(key_of(new)) if new is not None else ""
+        for obj in self._triggers.list():
+            if f"{obj['metadata']['namespace']}/{obj['spec'].get('broker')}" == broker:
+                self._trigger_changed(obj, obj)
+        self._notify()
+
+    def _notify(self) -> None:
+        for changed in self._listeners:
+            changed()
+
+    def _compile(self, obj: Object) -> Subscription | None:
+        key, spec, status = key_of(obj), obj["spec"], obj.get("status") or {}
+        uri = status.get("subscriberUri")
+        if not uri or is_deleting(obj):
+            return None
+        try:
+            policy = self._policy(obj, status.get("deadLetterSinkUri") or "")
+            passes = compile_trigger_filter(spec)
+        except ConfigError as error:
+            # Admission refuses these; one that was there before is told in its own conditions by the controller.
+            _log.warning("trigger is not served", trigger=key, reason=error)
+            return None
+        broker = f"{key.namespace}/{spec.get('broker', 'default')}"
+        return Subscription(obj["metadata"]["uid"], key.namespace, key.name, broker, uri, passes, policy)
+
+    def _policy(self, trigger: Object, dead_letter_uri: str) -> DeliveryPolicy:
+        delivery = trigger["spec"].get("delivery")
+        if delivery:
+            return parse_delivery(delivery, "spec.delivery", dead_letter_uri)
+        broker = self._brokers.get(trigger["spec"].get("broker", "default"), trigger["metadata"]["namespace"])
+        delivery = (broker or {}).get("spec", {}).get("delivery")
+        if delivery:
+            return parse_delivery(delivery, "spec.delivery", dead_letter_uri)
+        return DeliveryPolicy(dead_letter_uri=dead_letter_uri)
