@@ -56,7 +56,13 @@ def test_a_dead_letter_tells_what_went_wrong(failure: Answer, code: int, data: b
 
 
 def test_only_tracing_and_knative_headers_travel() -> None:
-    headers = [("x-request-id", "r"), ("authorization", "s"), ("knative-x", "k"), ("x-b3-traceid", "b"), ("cookie", "c")]
+    headers = [
+        ("x-request-id", "r"),
+        ("authorization", "s"),
+        ("knative-x", "k"),
+        ("x-b3-traceid", "b"),
+        ("cookie", "c"),
+    ]
     assert [name for name, _ in attributes.carried(headers)] == ["x-request-id", "knative-x", "x-b3-traceid"]
 
 

@@ -1,0 +1,78 @@
+"""Brokers of class EventMesh: the address and the conditions. Any other class is left alone."""
+
+from __future__ import annotations
+
+from eventmesh.base.clock import Clock
+from eventmesh.controllers.eventing.destinations import Destinations, Unresolved
+from eventmesh.controllers.eventing.names import BROKER_CLASS, CLASS_ANNOTATION, broker_url
+from eventmesh.kube.api import Api, Object
+from eventmesh.kube.events import EventRecorder
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
+from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.resources import BROKER
+from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
+
+CONDITIONS = ConditionSet(
+    (
+        "IngressReady",
+        "TriggerChannelReady",
+        "FilterReady",
+        "Addressable",
+        "DeadLetterSinkResolved",
+        "EventPoliciesReady",
+    )
+)
+"""Those of Knative's own broker, so that what people know to look for is there."""
+
+
+class Brokers:
+    """The controller of Brokers."""
+
+    def __init__(
+        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._destinations = destinations
+        self._brokers = informers.of(BROKER)
+        self.controller = Controller("broker", self._brokers, self.reconcile, clock, recorder=recorder)
+        for informer in destinations.informers.values():
+            self.controller.watch(informer, self._whose_sink)
+
+    def _whose_sink(self, obj: Object) -> list[Key]:
+        key = key_of(obj)
+        return [key_of(broker) for broker in self._brokers if _sink_key(broker) == key]
+
+    async def reconcile(self, key: Key) -> None:
+        """Write address and conditions."""
+        broker = self._brokers.get(key.name, key.namespace)
+        if broker is None or is_deleting(broker) or annotations_of(broker).get(CLASS_ANNOTATION) != BROKER_CLASS:
+            return
+        conditions = Conditions(CONDITIONS, conditions_of(broker), self._clock.now())
+        for kind in ("IngressReady", "TriggerChannelReady", "FilterReady", "Addressable"):
+            conditions.mark_true(kind)
+        conditions.mark_true("EventPoliciesReady", "AuthorizationDisabled", "no EventPolicy is enforced")
+        status: Object = {"address": {"name": "http", "url": broker_url(key.namespace, key.name)}}
+        status |= self._dead_letter_sink(broker, conditions)
+        status["conditions"] = conditions.result()
+        await write_status(self._api, BROKER, broker, status)
+
+    def _dead_letter_sink(self, broker: Object, conditions: Conditions) -> Object:
+        sink = (broker["spec"].get("delivery") or {}).get("deadLetterSink")
+        if not sink:
+            conditions.mark_true(
+                "DeadLetterSinkResolved", "DeadLetterSinkNotConfigured", "No dead letter sink is configured."
+            )
+            return {}
+        url = self._destinations.resolve(sink)
+        if isinstance(url, Unresolved):
+            conditions.mark_false("DeadLetterSinkResolved", url.reason, url.message)
+            return {}
+        conditions.mark_true("DeadLetterSinkResolved")
+        return {"deadLetterSinkUri": url}
+
+
+def _sink_key(broker: Object) -> Key | None:
+    reference = ((broker["spec"].get("delivery") or {}).get("deadLetterSink") or {}).get("ref")
+    return Key(reference.get("namespace", ""), reference["name"]) if reference else None

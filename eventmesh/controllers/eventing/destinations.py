@@ -1,0 +1,63 @@
+"""From a Destination (duck type `ref` and/or `uri`) to the URL it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from eventmesh.controllers.eventing.names import CLUSTER_DOMAIN
+from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.informer import Informer, Informers
+from eventmesh.kube.objects import Key
+from eventmesh.kube.resources import BROKER, KSERVICE, ROUTE, SERVICE
+
+ADDRESSABLE = (KSERVICE, ROUTE, BROKER, SERVICE)
+"""Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Why a Destination has no URL (yet); the words go into a condition."""
+
+    reason: str
+    message: str
+    permanent: bool = False
+    """True: only a change of the Destination helps."""
+
+
+class Destinations:
+    """Resolves Destinations from the caches of addressable kinds."""
+
+    def __init__(self, informers: Informers) -> None:
+        self.informers: dict[Resource, Informer] = {resource: informers.of(resource) for resource in ADDRESSABLE}
+
+    def resolve(self, destination: Object) -> str | Unresolved:
+        """Return the URL, or why there is none."""
+        reference, uri = destination.get("ref"), destination.get("uri") or ""
+        url = self._of_reference(reference) if reference else uri
+        if isinstance(url, Unresolved):
+            return url
+        if urlsplit(url).scheme == "https":
+            return Unresolved("TLSNotSupported", f"{url}: https subscribers are not supported yet", permanent=True)
+        return urljoin(url if url.endswith("/") or not uri else f"{url}/", uri) if reference and uri else url
+
+    def _of_reference(self, reference: Object) -> str | Unresolved:
+        wanted = (reference.get("apiVersion"), reference.get("kind"))
+        resource = next((r for r in ADDRESSABLE if (r.api_version, r.kind) == wanted), None)
+        if resource is None:
+            return Unresolved("NotAddressable", f"{wanted[1]} of {wanted[0]} is not addressable", permanent=True)
+        key = Key(reference["namespace"], reference["name"])
+        obj = self.informers[resource].get(key.name, key.namespace)
+        if obj is None:
+            group = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+            return Unresolved("NotFound", f'{group} "{key.name}" not found')
+        if resource == SERVICE:
+            return f"http://{key.name}.{key.namespace}.svc.{CLUSTER_DOMAIN}"
+        url = ((obj.get("status") or {}).get("address") or {}).get("url")
+        return url or Unresolved("AddressNotSet", f"{resource.kind} {key} has no address yet")
+
+
+def references(destination: Object | None) -> Key | None:
+    """Return the key of the object that a Destination refers to, or None."""
+    reference = (destination or {}).get("ref")
+    return Key(reference.get("namespace", ""), reference["name"]) if reference else None

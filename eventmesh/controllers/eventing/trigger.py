@@ -1,0 +1,120 @@
+"""Triggers: resolve subscriber and dead letter sink, follow the broker, tell in conditions what is missing."""
+
+from __future__ import annotations
+
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import ConfigError
+from eventmesh.cloudevents.filters import compile_trigger_filter
+from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references
+from eventmesh.controllers.eventing.names import BROKER_CLASS, CLASS_ANNOTATION
+from eventmesh.kube.api import Api, Object
+from eventmesh.kube.events import EventRecorder
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
+from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.resources import BROKER, TRIGGER
+from eventmesh.kube.status import UNKNOWN, Conditions, ConditionSet, condition, conditions_of, write_status
+
+CONDITIONS = ConditionSet(
+    (
+        "BrokerReady",
+        "SubscriptionReady",
+        "DependencyReady",
+        "SubscriberResolved",
+        "DeadLetterSinkResolved",
+        "OIDCIdentityCreated",
+    )
+)
+
+
+class Triggers:
+    """The controller of Triggers."""
+
+    def __init__(
+        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._destinations = destinations
+        self._triggers = informers.of(TRIGGER)
+        self._brokers = informers.of(BROKER)
+        self.controller = Controller("trigger", self._triggers, self.reconcile, clock, recorder=recorder)
+        self.controller.watch(self._brokers, self._of_broker)
+        for informer in destinations.informers.values():
+            self.controller.watch(informer, self._who_refers_to)
+
+    def _of_broker(self, broker: Object) -> list[Key]:
+        key = key_of(broker)
+        mine = (t for t in self._triggers.list(key.namespace) if t["spec"].get("broker") == key.name)
+        return [key_of(trigger) for trigger in mine]
+
+    def _who_refers_to(self, obj: Object) -> list[Key]:
+        key = key_of(obj)
+        return [
+            key_of(trigger)
+            for trigger in self._triggers
+            if key in (references(trigger["spec"].get("subscriber")), references(_sink_of(trigger)))
+        ]
+
+    async def reconcile(self, key: Key) -> None:
+        """Write the resolved addresses and the conditions."""
+        trigger = self._triggers.get(key.name, key.namespace)
+        if trigger is None or is_deleting(trigger):
+            return
+        broker = self._brokers.get(trigger["spec"]["broker"], key.namespace)
+        if broker is not None and annotations_of(broker).get(CLASS_ANNOTATION) != BROKER_CLASS:
+            return
+        conditions = Conditions(CONDITIONS, conditions_of(trigger), self._clock.now())
+        self._follow_broker(trigger, broker, conditions)
+        status = self._subscriber(trigger, conditions) | self._dead_letter_sink(trigger, broker, conditions)
+        conditions.mark_true("DependencyReady")
+        conditions.mark_true("OIDCIdentityCreated", "AuthenticationDisabled", "OIDC authentication is off")
+        status["conditions"] = conditions.result()
+        await write_status(self._api, TRIGGER, trigger, status)
+
+    def _follow_broker(self, trigger: Object, broker: Object | None, conditions: Conditions) -> None:
+        if broker is None:
+            name = trigger["spec"]["broker"]
+            conditions.mark_false("BrokerReady", "BrokerDoesNotExist", f'Broker "{name}" does not exist')
+            return
+        ready = condition(broker, "Ready") or {"status": UNKNOWN}
+        conditions.mark("BrokerReady", ready["status"], ready.get("reason", ""), ready.get("message", ""))
+
+    def _subscriber(self, trigger: Object, conditions: Conditions) -> Object:
+        try:
+            compile_trigger_filter(trigger["spec"])
+        except ConfigError as error:
+            # Admission refuses such a filter; this tells of one that was stored before the rule was there.
+            conditions.mark_false("SubscriptionReady", "FilterInvalid", str(error))
+            return {}
+        url = self._destinations.resolve(trigger["spec"]["subscriber"])
+        if isinstance(url, Unresolved):
+            conditions.mark_false("SubscriberResolved", url.reason, url.message)
+            conditions.mark_unknown("SubscriptionReady", "SubscriberNotResolved", "waits for the subscriber's address")
+            return {}
+        conditions.mark_true("SubscriberResolved")
+        conditions.mark_true("SubscriptionReady")
+        return {"subscriberUri": url}
+
+    def _dead_letter_sink(self, trigger: Object, broker: Object | None, conditions: Conditions) -> Object:
+        """The Trigger's own delivery block hides its Broker's as a whole (data-plane.md)."""
+        if trigger["spec"].get("delivery"):
+            sink = _sink_of(trigger)
+        else:
+            sink = _sink_of(broker) if broker is not None else None
+        if not sink:
+            conditions.mark_true(
+                "DeadLetterSinkResolved", "DeadLetterSinkNotConfigured", "No dead letter sink is configured."
+            )
+            return {}
+        url = self._destinations.resolve(sink)
+        if isinstance(url, Unresolved):
+            conditions.mark_false("DeadLetterSinkResolved", url.reason, url.message)
+            return {}
+        conditions.mark_true("DeadLetterSinkResolved")
+        return {"deadLetterSinkUri": url}
+
+
+def _sink_of(obj: Object) -> Object | None:
+    sink: Object | None = (obj["spec"].get("delivery") or {}).get("deadLetterSink")
+    return sink
