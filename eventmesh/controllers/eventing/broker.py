@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from eventmesh.base.clock import Clock
-from eventmesh.controllers.eventing.destinations import Destinations, Unresolved
+from eventmesh.controllers.eventing.destinations import (
+    Destinations,
+    dead_letter_sink_of,
+    references,
+    resolve_dead_letter_sink,
+)
 from eventmesh.controllers.eventing.names import BROKER_CLASS, CLASS_ANNOTATION, broker_url
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
@@ -42,7 +47,7 @@ class Brokers:
 
     def _whose_sink(self, obj: Object) -> list[Key]:
         key = key_of(obj)
-        return [key_of(broker) for broker in self._brokers if _sink_key(broker) == key]
+        return [key_of(broker) for broker in self._brokers if references(dead_letter_sink_of(broker)) == key]
 
     async def reconcile(self, key: Key) -> None:
         """Write address and conditions."""
@@ -54,25 +59,6 @@ class Brokers:
             conditions.mark_true(kind)
         conditions.mark_true("EventPoliciesReady", "AuthorizationDisabled", "no EventPolicy is enforced")
         status: Object = {"address": {"name": "http", "url": broker_url(key.namespace, key.name)}}
-        status |= self._dead_letter_sink(broker, conditions)
+        status |= resolve_dead_letter_sink(self._destinations, dead_letter_sink_of(broker), conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, BROKER, broker, status)
-
-    def _dead_letter_sink(self, broker: Object, conditions: Conditions) -> Object:
-        sink = (broker["spec"].get("delivery") or {}).get("deadLetterSink")
-        if not sink:
-            conditions.mark_true(
-                "DeadLetterSinkResolved", "DeadLetterSinkNotConfigured", "No dead letter sink is configured."
-            )
-            return {}
-        url = self._destinations.resolve(sink)
-        if isinstance(url, Unresolved):
-            conditions.mark_false("DeadLetterSinkResolved", url.reason, url.message)
-            return {}
-        conditions.mark_true("DeadLetterSinkResolved")
-        return {"deadLetterSinkUri": url}
-
-
-def _sink_key(broker: Object) -> Key | None:
-    reference = ((broker["spec"].get("delivery") or {}).get("deadLetterSink") or {}).get("ref")
-    return Key(reference.get("namespace", ""), reference["name"]) if reference else None

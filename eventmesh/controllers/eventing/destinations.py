@@ -10,6 +10,7 @@ from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import BROKER, KSERVICE, ROUTE, SERVICE
+from eventmesh.kube.status import Conditions
 
 ADDRESSABLE = (KSERVICE, ROUTE, BROKER, SERVICE)
 """Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
@@ -55,6 +56,26 @@ class Destinations:
             return f"http://{key.name}.{key.namespace}.svc.{CLUSTER_DOMAIN}"
         url = ((obj.get("status") or {}).get("address") or {}).get("url")
         return url or Unresolved("AddressNotSet", f"{resource.kind} {key} has no address yet")
+
+
+def dead_letter_sink_of(obj: Object) -> Object | None:
+    """Return the dead letter sink that a Broker or Trigger names itself."""
+    sink: Object | None = (obj["spec"].get("delivery") or {}).get("deadLetterSink")
+    return sink
+
+
+def resolve_dead_letter_sink(destinations: Destinations, sink: Object | None, conditions: Conditions) -> Object:
+    """Mark `DeadLetterSinkResolved`; return the part of the status that holds the address."""
+    kind = "DeadLetterSinkResolved"
+    if not sink:
+        conditions.mark_true(kind, "DeadLetterSinkNotConfigured", "No dead letter sink is configured.")
+        return {}
+    url = destinations.resolve(sink)
+    if isinstance(url, Unresolved):
+        conditions.mark_false(kind, url.reason, url.message)
+        return {}
+    conditions.mark_true(kind)
+    return {"deadLetterSinkUri": url}
 
 
 def references(destination: Object | None) -> Key | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
-from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references
+from eventmesh.controllers.eventing.destinations import (
+    Destinations,
+    Unresolved,
+    dead_letter_sink_of,
+    references,
+    resolve_dead_letter_sink,
+)
 from eventmesh.controllers.eventing.names import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
@@ -53,7 +59,7 @@ class Triggers:
         return [
             key_of(trigger)
             for trigger in self._triggers
-            if key in (references(trigger["spec"].get("subscriber")), references(_sink_of(trigger)))
+            if key in (references(trigger["spec"].get("subscriber")), references(dead_letter_sink_of(trigger)))
         ]
 
     async def reconcile(self, key: Key) -> None:
@@ -99,22 +105,7 @@ class Triggers:
     def _dead_letter_sink(self, trigger: Object, broker: Object | None, conditions: Conditions) -> Object:
         """The Trigger's own delivery block hides its Broker's as a whole (data-plane.md)."""
         if trigger["spec"].get("delivery"):
-            sink = _sink_of(trigger)
+            sink = dead_letter_sink_of(trigger)
         else:
-            sink = _sink_of(broker) if broker is not None else None
-        if not sink:
-            conditions.mark_true(
-                "DeadLetterSinkResolved", "DeadLetterSinkNotConfigured", "No dead letter sink is configured."
-            )
-            return {}
-        url = self._destinations.resolve(sink)
-        if isinstance(url, Unresolved):
-            conditions.mark_false("DeadLetterSinkResolved", url.reason, url.message)
-            return {}
-        conditions.mark_true("DeadLetterSinkResolved")
-        return {"deadLetterSinkUri": url}
-
-
-def _sink_of(obj: Object) -> Object | None:
-    sink: Object | None = (obj["spec"].get("delivery") or {}).get("deadLetterSink")
-    return sink
+            sink = dead_letter_sink_of(broker) if broker is not None else None
+        return resolve_dead_letter_sink(self._destinations, sink, conditions)
