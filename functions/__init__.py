@@ -1,0 +1,1 @@
+"""Examples of functions, and the demo that deploys them."""
