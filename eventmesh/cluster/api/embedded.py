@@ -14,7 +14,7 @@ from eventmesh.cluster.api.definitions import DefinitionStrategy
 from eventmesh.cluster.api.deletion import Deleter
 from eventmesh.cluster.api.inprocess import InProcessApi
 from eventmesh.cluster.api.lifecycle import DEFINITIONS, Lifecycle
-from eventmesh.cluster.api.manifests import apply_objects, read_manifests
+from eventmesh.cluster.api.manifests import apply_objects, install_shipped, read_manifests
 from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.store.store import Store
 from eventmesh.kube.api import Object, Resource
@@ -51,8 +51,9 @@ class EmbeddedApi:
         return apply_objects(self.registry, read_manifests(manifests))
 
     async def start(self) -> None:
-        """Create what every cluster has, and begin to follow changes."""
+        """Create what every cluster has, Knative's kinds among it, and begin to follow changes."""
         apply_objects(self.registry, [_namespace(name) for name in FIRST_NAMESPACES] + [_node(self.registry.now())])
+        install_shipped(self.registry)
         self._tasks.spawn("lifecycle", self._lifecycle.run())
         self._tasks.spawn("events", self._lifecycle.age_events())
         self._tasks.spawn("store", self.store.maintain())

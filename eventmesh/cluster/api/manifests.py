@@ -7,12 +7,18 @@ from typing import Any
 
 import yaml
 
+import eventmesh
 from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.registry import FieldValidation, Registry, WriteOptions
 from eventmesh.cluster.api.structural import clone
 from eventmesh.cluster.store.store import Key
 from eventmesh.kube.api import Object, Resource
+
+SHIPPED = Path(eventmesh.__file__).parent.parent / "knative"
+"""The manifests that come with eventmesh: beside the package, in a checkout as in an installation."""
+FIRST_MANIFESTS = ("namespaces.yaml", "crds", "serving", "eventing")
+"""What of them a local cluster starts with."""
 
 _FIRST = {"Namespace": 0, "CustomResourceDefinition": 1}
 _AS_ADMIN = WriteOptions(user="eventmesh-admin", field_validation=FieldValidation.STRICT)
@@ -37,6 +43,25 @@ def _checked(file: Path, document: Any) -> Object:
     if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
         raise ConfigError(str(file), "holds a document without apiVersion and kind")
     return document
+
+
+def install_shipped(registry: Registry, directory: Path = SHIPPED) -> None:
+    """Bring the shipped CRDs up to date, and create what else is shipped and absent.
+
+    What the user may have changed since (a ConfigMap, a namespace) stays as it is.
+    """
+    paths = [directory / name for name in FIRST_MANIFESTS]
+    objects = [obj for path in paths if path.exists() for obj in read_manifests(path)]
+    apply_objects(registry, [obj for obj in objects if obj["kind"] == "CustomResourceDefinition"])
+    apply_objects(registry, [obj for obj in objects if _is_absent(registry, obj)])
+
+
+def _is_absent(registry: Registry, obj: Object) -> bool:
+    served = registry.catalog.by_kind(obj["apiVersion"], obj["kind"])
+    if served is None:
+        return True
+    namespace = obj["metadata"].get("namespace", "default") if served.resource.namespaced else ""
+    return registry.store.get(Key(served.kind_key, namespace, obj["metadata"]["name"])) is None
 
 
 def apply_objects(registry: Registry, objects: list[Object]) -> list[tuple[Resource, Object]]:
