@@ -22,8 +22,12 @@ SIDECAR_ENTRY: Final = "eventmesh.cli.main:main"
 QUEUE_SERVING_PORT: Final = 8012
 """The queue-proxy's own port for requests."""
 
-FORWARD_PROXY: Final = "http://127.0.0.1:15001"
-"""Where the sidecar listens inside the pod's network for what the function sends."""
+FORWARD_PROXY_PORT: Final = 15001
+"""Where the sidecar listens for what the function sends: on the pod's own loopback, else on the pod's address."""
+
+DRAIN_QUIET_S: Final = 0.5
+"""A pod's sidecar ends when no request has come for so long. Data planes hear of a pod's end within milliseconds here;
+the half minute of Knative's queue-proxy is made for clusters where that takes seconds."""
 
 _INHERITED: Final = ("LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE")
 """What a function needs of its user's surroundings; the rest stays outside, so that it runs alike everywhere."""
@@ -55,12 +59,14 @@ def function_command(pod: Object, container: Object, image: Image, place: Place,
     env["PYTHONUNBUFFERED"] = "1"
     env["HOSTNAME"] = pod["metadata"]["name"]
     env["PORT"] = str(place.port.number)
-    if podspec.has_sidecar(pod) and place.network is not None:
-        env |= {"HTTP_PROXY": FORWARD_PROXY, "http_proxy": FORWARD_PROXY}
+    if podspec.has_sidecar(pod):
+        proxy = f"http://{place.address if place.network is None else '127.0.0.1'}:{FORWARD_PROXY_PORT}"
+        env |= {"HTTP_PROXY": proxy, "http_proxy": proxy}
         env |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
     env |= image.env
     env |= asked
-    if place.network is None:
+    if place.network is None and podspec.has_sidecar(pod):
+        # Whatever port was asked for, this free one is the pod's on the host's network.
         env["PORT"] = str(place.port.number)
     command = [expand(word, env) for word in container.get("command") or ()] or list(image.command)
     has_args = "args" in container or container.get("command")
@@ -79,10 +85,10 @@ def sidecar_command(pod: Object, place: Place, notify_socket: str, bootstrap: Pa
         "SERVING_POD": pod["metadata"]["name"],
         "SERVING_POD_IP": place.address,
         "USER_PORT": str(place.port.number),
+        "EVENTMESH_USER_PROTOCOL": place.port.protocol,
+        "EVENTMESH_DRAIN_QUIET_S": str(DRAIN_QUIET_S),
         "NOTIFY_SOCKET": notify_socket,
     }
-    if place.port.bolt:
-        env["EVENTMESH_USER_PROTOCOL"] = "bolt"
     if place.network is not None:
         env["EVENTMESH_POD_NETNS"] = place.network.path
     return Command(("sidecar", "--bootstrap", str(bootstrap)), env, "/", entry=SIDECAR_ENTRY)

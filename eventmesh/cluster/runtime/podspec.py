@@ -27,7 +27,8 @@ class UserPort:
     """Where the function listens."""
 
     number: int
-    bolt: bool = False
+    protocol: str = "http1"
+    """What it speaks, in the words of `EVENTMESH_USER_PROTOCOL`: http1, h2c or bolt."""
 
 
 def has_sidecar(pod: Object) -> bool:
@@ -75,12 +76,18 @@ def user_port(pod: Object) -> UserPort:
     for container in functions(pod):
         for port in container.get("ports") or ():
             name = port.get("name") or ""
-            return UserPort(int(port["containerPort"]), bolt=name == "bolt" or name.startswith("bolt-"))
+            return UserPort(int(port["containerPort"]), _protocol(name))
     for container in functions(pod):
         for variable in container.get("env") or ():
             if variable["name"] == "PORT" and str(variable.get("value") or "").isdigit():
                 return UserPort(int(variable["value"]))
     return UserPort(DEFAULT_PORT)
+
+
+def _protocol(port_name: str) -> str:
+    """Return what a port of that name speaks, by the naming convention of Knative and Istio: `protocol[-suffix]`."""
+    word = port_name.partition("-")[0]
+    return {"h2c": "h2c", "grpc": "h2c", "http2": "h2c", "bolt": "bolt"}.get(word, "http1")
 
 
 def readiness_probe(pod: Object) -> Object | None:

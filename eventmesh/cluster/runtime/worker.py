@@ -151,7 +151,7 @@ class PodWorker:
         bootstrap = host.bootstrap(metadata["namespace"], metadata["name"], address)
         write_bootstrap(self._bootstrap_file, bootstrap)
         if host.network_note:
-            return Place(address, podspec.UserPort(free_port(), port.bolt), None)
+            return Place(address, podspec.UserPort(free_port(), port.protocol), None)
         return Place(address, port, await host.launcher.make_network())
 
     async def _leave(self) -> None:

@@ -1,0 +1,112 @@
+"""Where the parts of one local mesh listen: the usual addresses, or free ones beside another mesh."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from eventmesh.base.errors import UnavailableError
+
+LOOPBACK: Final = "127.0.0.1"
+ADS_PORT: Final = 18000
+AUTOSCALER_PORT: Final = 18080
+ACTIVATOR_HOST: Final = "127.0.0.2"
+ACTIVATOR_PORT: Final = 8012
+BROKER_PORT: Final = 8080
+GATEWAY_ADMIN_PORT: Final = 15000
+ACTIVATOR_ADMIN_PORT: Final = 15001
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """`host:port` of everything that one mesh listens on."""
+
+    api: str
+    gateway: str
+    """For requests from outside."""
+    gateway_local: str
+    """For requests that a cluster-local host may answer."""
+    gateway_admin: str
+    ads: str
+    autoscaler: str
+    activator: str
+    """For requests whose function is at zero."""
+    broker: str
+    """For events."""
+    activator_admin: str
+
+    @property
+    def gateway_port(self) -> int:
+        """Return the port that belongs into the URLs of functions."""
+        return port_of(self.gateway)
+
+
+def choose(api_port: int, gateway_port: int, spare_host: str) -> Addresses:
+    """Return the addresses of a mesh about to start; port 0 means any free one.
+
+    The ports a person names must be free (UnavailableError names the flag); for those that only the mesh's own parts
+    use, a free port takes the place of one that is taken. `spare_host` is the activator's address beside another mesh.
+    """
+    api = _wanted(api_port, "--port")
+    gateway = _wanted(gateway_port, "--gateway-port")
+    taken = {api, gateway}
+    activator_host = ACTIVATOR_HOST
+    if not (_is_free(ACTIVATOR_HOST, ACTIVATOR_PORT) and _is_free(ACTIVATOR_HOST, BROKER_PORT)):
+        activator_host = spare_host
+    return Addresses(
+        api=_at(LOOPBACK, api),
+        gateway=_at(LOOPBACK, gateway),
+        gateway_local=_at(LOOPBACK, _preferred(gateway + 1 if gateway_port else 0, taken)),
+        gateway_admin=_at(LOOPBACK, _preferred(GATEWAY_ADMIN_PORT, taken)),
+        ads=_at(LOOPBACK, _preferred(ADS_PORT, taken)),
+        autoscaler=_at(LOOPBACK, _preferred(AUTOSCALER_PORT, taken)),
+        activator=_at(activator_host, ACTIVATOR_PORT),
+        broker=_at(activator_host, BROKER_PORT),
+        activator_admin=_at(LOOPBACK, _preferred(ACTIVATOR_ADMIN_PORT, taken)),
+    )
+
+
+def port_of(address: str) -> int:
+    """Return the port of `host:port`."""
+    return int(address.rpartition(":")[2])
+
+
+def _wanted(port: int, flag: str) -> int:
+    if port == 0:
+        return _any_port()
+    if not _is_free(LOOPBACK, port):
+        raise UnavailableError(
+            f"{flag} {port}: {LOOPBACK}:{port} is in use; stop what holds it, or choose another port"
+        )
+    return port
+
+
+def _preferred(port: int, taken: set[int]) -> int:
+    chosen = port if port and port not in taken and _is_free(LOOPBACK, port) else _any_port()
+    taken.add(chosen)
+    return chosen
+
+
+def _at(host: str, port: int) -> str:
+    return f"{host}:{port}"
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def _any_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
