@@ -68,7 +68,7 @@ class Supervised:
         await self._tasks.stop()
 
     async def _spawn(self) -> None:
-        run = self._output.open_run(self.restarts)
+        run = self._output.open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
         try:
             self._process = await self._launcher.spawn(self._command, stdout, stderr, None)

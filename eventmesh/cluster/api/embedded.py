@@ -8,6 +8,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.api.admission import AdmissionChain
 from eventmesh.cluster.api.builtin.kinds import BUILTIN_KINDS
+from eventmesh.cluster.api.builtin.podspec import NODE_NAME
 from eventmesh.cluster.api.builtin.strategies import strategies
 from eventmesh.cluster.api.catalog import Catalog
 from eventmesh.cluster.api.definitions import DefinitionStrategy
@@ -20,7 +21,6 @@ from eventmesh.cluster.store.store import Store
 from eventmesh.kube.api import Object, Resource
 
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
-NODE_NAME = "local"
 CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"
 """Who our controllers are to admission: Knative's own lets only this user skip some rules."""
 

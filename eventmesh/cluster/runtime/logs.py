@@ -56,9 +56,11 @@ class ContainerLog:
         self._closed = False
         directory.mkdir(parents=True, exist_ok=True)
 
-    def open_run(self, number: int) -> RunLog:
-        """Begin the log of restart `number`; older runs than the one before are removed."""
-        for run in _runs(self._directory):
+    def open_run(self) -> RunLog:
+        """Begin the log of the next run; older runs than the one before are removed."""
+        runs = _runs(self._directory)
+        number = runs[-1] + 1 if runs else 0
+        for run in runs:
             if run <= number - MAX_RUNS:
                 for file in self._directory.glob(f"{run}.log*"):
                     file.unlink(missing_ok=True)

@@ -11,9 +11,6 @@ from eventmesh.cluster.runtime.pod import Container, PodMachine, Running, Stage,
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import condition
 
-NODE_NAME: Final = "local"
-"""The one node of the embedded cluster."""
-
 HOST_IP: Final = "127.0.0.1"
 
 

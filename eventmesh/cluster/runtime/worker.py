@@ -100,7 +100,6 @@ class PodWorker:
         self._machine = PodMachine(podspec.containers(pod), podspec.restart_policy(pod), host.clock)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._processes: dict[str, Process] = {}
-        self._runs: dict[str, int] = {}
         self._image_ids: dict[str, str] = {}
         metadata = pod["metadata"]
         self._uid: str = metadata["uid"]
@@ -218,8 +217,7 @@ class PodWorker:
             return self._machine.not_started(name, "ErrImagePull", str(error))
         except (ContainerConfigError, MeshError) as error:
             return self._machine.not_started(name, "CreateContainerConfigError", str(error))
-        run = self._logs[name].open_run(self._runs.get(name, 0))
-        self._runs[name] = self._runs.get(name, 0) + 1
+        run = self._logs[name].open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
         try:
             network = None if name == podspec.SIDECAR or self._place is None else self._place.network
@@ -271,13 +269,13 @@ class PodWorker:
                 _log.warning("pod status refused", pod=metadata["name"], reason=error.message)
 
     async def _delete(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, _remove_tree, self.directory)
         metadata = self.pod["metadata"]
         try:
             await self._host.api.delete(POD, metadata["name"], metadata["namespace"], uid=self._uid, grace_seconds=0)
         except ApiError as error:
             if not (error.not_found or error.conflict):
                 _log.warning("pod not removed", pod=metadata["name"], reason=error.message)
-        await asyncio.get_running_loop().run_in_executor(None, _remove_tree, self.directory)
 
 
 def _remove_tree(directory: Path) -> None:

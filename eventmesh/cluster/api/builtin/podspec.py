@@ -7,6 +7,9 @@ from typing import Any
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.kube.api import Object
 
+NODE_NAME = "local"
+"""The one node of an embedded cluster."""
+
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_DEFAULTS = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 

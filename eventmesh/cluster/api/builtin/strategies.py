@@ -9,7 +9,7 @@ import base64
 import binascii
 from typing import Any
 
-from eventmesh.cluster.api.builtin.podspec import check_pod_spec, default_pod_spec
+from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.strategy import Strategy
 from eventmesh.cluster.api.structural import clone
@@ -47,6 +47,8 @@ class PodStrategy(Strategy):
         """Fill in the pod's spec and first status."""
         default_pod_spec(obj.setdefault("spec", {}))
         obj["spec"].setdefault("serviceAccountName", "default")
+        # There is one node, so every pod is placed from the start.
+        obj["spec"].setdefault("nodeName", NODE_NAME)
         if old is None:
             obj["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
 

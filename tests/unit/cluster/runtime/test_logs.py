@@ -33,13 +33,13 @@ async def text(log: ContainerLog, query: LogQuery | None = None) -> str:
 
 async def test_what_was_written_is_read_again(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
-    await write(log.open_run(0), "one\n\nzwölf\nno end".encode())
+    await write(log.open_run(), "one\n\nzwölf\nno end".encode())
     assert await text(log) == "one\n\nzwölf\nno end\n"
 
 
 async def test_tail_limit_and_timestamps(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
-    await write(log.open_run(0), b"one\ntwo\nthree\n")
+    await write(log.open_run(), b"one\ntwo\nthree\n")
     assert await text(log, LogQuery(tail_lines=2)) == "two\nthree\n"
     assert await text(log, LogQuery(tail_lines=0)) == ""
     assert await text(log, LogQuery(limit_bytes=5)) == "one\nt"
@@ -48,7 +48,7 @@ async def test_tail_limit_and_timestamps(tmp_path: Path, clock: ManualClock) -> 
 
 async def test_since_leaves_out_what_is_older(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
-    run = log.open_run(0)
+    run = log.open_run()
     pipe = run.pipe("stderr")
     os.write(pipe, b"early\n")
     while await text(log) != "early\n":
@@ -63,7 +63,7 @@ async def test_since_leaves_out_what_is_older(tmp_path: Path, clock: ManualClock
 async def test_previous_is_the_run_before_and_older_runs_are_removed(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
     for number in range(3):
-        await write(log.open_run(number), f"run {number}\n".encode())
+        await write(log.open_run(), f"run {number}\n".encode())
     assert await text(log) == "run 2\n"
     assert await text(log, LogQuery(previous=True)) == "run 1\n"
     assert sorted(os.listdir(tmp_path)) == ["1.log", "2.log"]
@@ -71,14 +71,14 @@ async def test_previous_is_the_run_before_and_older_runs_are_removed(tmp_path: P
 
 async def test_a_first_run_has_no_previous(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
-    await write(log.open_run(0), b"only\n")
+    await write(log.open_run(), b"only\n")
     assert await text(log, LogQuery(previous=True)) == ""
 
 
 async def test_a_line_of_any_length_is_read_as_one_line(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
     line = b"x" * (3 * MAX_LINE_BYTES + 7)
-    await write(log.open_run(0), line + b"\nnext\n")
+    await write(log.open_run(), line + b"\nnext\n")
     assert await text(log) == line.decode() + "\nnext\n"
     assert max(len(stored) for stored in (tmp_path / "0.log").read_bytes().splitlines()) < MAX_LINE_BYTES + 64
 
@@ -89,7 +89,7 @@ async def test_full_files_are_rotated_and_the_oldest_dropped(
     monkeypatch.setattr(logs, "MAX_FILE_BYTES", 400)
     monkeypatch.setattr(logs, "MAX_FILES", 3)
     log = ContainerLog(tmp_path, clock)
-    await write(log.open_run(0), b"".join(b"line %03d\n" % number for number in range(100)))
+    await write(log.open_run(), b"".join(b"line %03d\n" % number for number in range(100)))
     assert sorted(os.listdir(tmp_path)) == ["0.log", "0.log.1", "0.log.2"]
     assert all(path.stat().st_size <= 400 for path in tmp_path.iterdir())
     kept = (await text(log)).splitlines()
@@ -98,7 +98,7 @@ async def test_full_files_are_rotated_and_the_oldest_dropped(
 
 async def test_a_follower_gets_what_is_written_and_ends_with_the_pod(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
-    run = log.open_run(0)
+    run = log.open_run()
     pipe = run.pipe("stdout")
     got: list[bytes] = []
 
@@ -113,7 +113,7 @@ async def test_a_follower_gets_what_is_written_and_ends_with_the_pod(tmp_path: P
             await asyncio.sleep(0)
     os.close(pipe)
     await run.ended()
-    await write(log.open_run(1), b"after a restart\n")
+    await write(log.open_run(), b"after a restart\n")
     while len(got) < 3:
         await asyncio.sleep(0)
     log.close()
@@ -124,5 +124,5 @@ async def test_a_follower_gets_what_is_written_and_ends_with_the_pod(tmp_path: P
 async def test_the_tail_is_the_end_of_the_newest_run(tmp_path: Path, clock: ManualClock) -> None:
     log = ContainerLog(tmp_path, clock)
     assert log.tail(10) == ""
-    await write(log.open_run(0), b"first\nlast words\n")
+    await write(log.open_run(), b"first\nlast words\n")
     assert log.tail(10) == "last words"
