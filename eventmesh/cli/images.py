@@ -5,14 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Final
 
 from eventmesh.cli import data_dir
 from eventmesh.cluster.runtime.images import REGISTRY, ImageStore
-
-NAME: Final = "images"
-HELP: Final = "make a directory runnable as an image, list images"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""

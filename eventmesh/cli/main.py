@@ -16,7 +16,9 @@ from eventmesh.base.errors import MeshError
 
 COMMANDS: dict[str, str] = {
     "gateway": "run the data plane at the edge of the mesh",
+    "images": "make a directory runnable as an image, list images",
     "sidecar": "run the data plane beside a function",
+    "up": "run a whole mesh on this machine",
 }
 """Command name -> one line of help; the module is `eventmesh.cli.<name with _ for ->`."""
 

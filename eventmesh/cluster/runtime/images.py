@@ -113,6 +113,10 @@ class ImageStore:
             raise UnknownImageError(self._unknown(f"unknown version of image {name!r}: {digest}"))
         return _image(name, digest, directory, _manifest(directory))
 
+    async def resolve(self, reference: str) -> str:
+        """Return `reference` by digest; raises what `find` raises. This is what Serving asks of an image resolver."""
+        return self.find(reference).reference
+
     def names(self) -> list[str]:
         """Return the name of every image, sorted."""
         return sorted(_name(folder.name) for folder in self._folders())

@@ -1,0 +1,84 @@
+"""`eventmesh up`: a whole mesh on this machine, in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from eventmesh.cli import data_dir
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    data_dir.add_flag(parser)
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="where to write the kubeconfig (DIR/kubeconfig)", default=None
+    )
+    parser.add_argument("--port", type=_port, default=6443, help="port of the Kubernetes API, 0 = any (%(default)s)")
+    parser.add_argument(
+        "--gateway-port", type=_port, default=8080, help="port of the public gateway, 0 = any (%(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the mesh until SIGINT or SIGTERM; return 0, or 1 when it could not go on. Raises MeshError."""
+    import uvloop
+
+    from eventmesh.base import log
+
+    log.configure()
+    return uvloop.run(_serve(args))
+
+
+async def _serve(args: argparse.Namespace) -> int:
+    from eventmesh.base.clock import SystemClock
+    from eventmesh.cluster.mesh import Mesh, MeshSettings
+
+    clock = SystemClock()
+    began = clock.monotonic()
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[None] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _ask, asked)
+    directory = args.data_dir.absolute()
+    kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
+    settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port)
+    mesh = Mesh(settings, clock, _say)
+    _say(f"eventmesh: starting, state in {directory}")
+    await mesh.start()
+    _say(f"eventmesh: ready in {clock.monotonic() - began:.1f} s\n")
+    where = mesh.addresses
+    _say(f"  Kubernetes API   https://{where.api}")
+    _say(f"  functions        http://NAME.NAMESPACE.localhost:{where.gateway_port}")
+    _say(f"  events           http://broker-ingress.knative-eventing.localhost:{where.gateway_port}/NAMESPACE/BROKER\n")
+    _say(f"  export KUBECONFIG={kubeconfig}\n")
+    _say("Ctrl-C stops the mesh and every process it started.")
+    try:
+        await asyncio.wait((asked, mesh.lost), return_when=asyncio.FIRST_COMPLETED)
+        if mesh.lost.done():
+            sys.stderr.write(f"eventmesh: {mesh.lost.result()}\n")
+            return 1
+        return 0
+    finally:
+        _say("eventmesh: stopping")
+        await mesh.stop()
+
+
+def _ask(asked: asyncio.Future[None]) -> None:
+    if not asked.done():
+        asked.set_result(None)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 65_536:
+        raise argparse.ArgumentTypeError(f"{number} is no port; use 0 to 65535")
+    return number

@@ -1,0 +1,192 @@
+"""One local mesh: everything that `eventmesh up` runs, wired together, started and stopped in order.
+
+One process holds store, API, controllers, autoscaler, control and runtime; gateway and activator are processes beside
+it, started by the same launcher as the pods. Nothing of it outlives `stop`, or the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import UnavailableError
+from eventmesh.cluster import addresses, readiness
+from eventmesh.cluster.addresses import Addresses
+from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.bootstrap import bootstrap
+from eventmesh.cluster.parts import Parts
+from eventmesh.cluster.runtime.agent import PodAgent
+from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY, write_bootstrap
+from eventmesh.cluster.runtime.images import ImageStore
+from eventmesh.cluster.runtime.network import PodAddresses
+from eventmesh.cluster.runtime.process import Command, ProcessLauncher, product_pythonpath
+from eventmesh.cluster.store.store import Store
+from eventmesh.cluster.supervisor import Supervised
+from eventmesh.controllers.eventing.admission import ADMISSIONS as EVENTING_ADMISSIONS
+from eventmesh.controllers.eventing.app import EventingControllers
+from eventmesh.controllers.workloads.app import WorkloadControllers
+from eventmesh.kube.api import Api, Object
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.resources import POD, REVISION
+
+_log = log.get("cluster.mesh")
+
+PRELOADED: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventmesh.sidecar.app")
+"""What the launcher imports once for every sidecar, gateway and activator that it forks."""
+
+LIVE_WITHIN_S: Final = 15.0
+"""A gateway that serves nothing by then never will; its log says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSettings:
+    """What a person decides about a local mesh."""
+
+    data_dir: Path
+    kubeconfig: Path
+    """Where the kubeconfig is written."""
+    api_port: int = 6443
+    """0 = any free port, here and below."""
+    gateway_port: int = 8080
+
+
+class Mesh:
+    """A local mesh. `start` raises UnavailableError (a port is taken, the data directory is in use) or ConfigError."""
+
+    def __init__(self, settings: MeshSettings, clock: Clock, tell: Callable[[str], None]) -> None:
+        """`tell` is called with a line for each step of the start that a person may want to see."""
+        self._settings = settings
+        self._clock = clock
+        self._tell = tell
+        self._parts = Parts()
+        self._addresses: Addresses | None = None
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Resolves, with the reason, when the mesh cannot go on."""
+
+    @property
+    def addresses(self) -> Addresses:
+        """Return where everything listens; only after `start`."""
+        if self._addresses is None:
+            raise UnavailableError("the mesh has not been started")
+        return self._addresses
+
+    async def start(self) -> None:
+        """Start everything; return when requests can be served. What was started is stopped again on an error."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._parts.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop everything in the opposite order; pods end, their objects stay."""
+        await self._parts.stop()
+
+    async def _start(self) -> None:
+        # First of all, so that it imports while the rest starts on the other processor.
+        launcher = self._launcher()
+        pod_addresses = PodAddresses.reserve()
+        self._parts.add_sync(pod_addresses.close)
+        where = addresses.choose(self._settings.api_port, self._settings.gateway_port, pod_addresses.own(1))
+        self._addresses = where
+        embedded = await self._api()
+        api = embedded.in_process()
+        informers = Informers(api, self._clock)
+        self._parts.add(informers.stop)
+        workloads = WorkloadControllers(api, informers, self._clock)
+        eventing = EventingControllers(api, informers, self._clock)
+        images = ImageStore(self._settings.data_dir)
+        agent = self._agent(api, informers, launcher, pod_addresses, images)
+        for resource in (REVISION, POD):
+            informers.of(resource)
+        await informers.start()
+        images.prune(frozenset(_digests_in_use(informers)))
+        for controllers in (workloads, eventing):
+            controllers.start()
+            self._parts.add(controllers.stop)
+        await self._data_planes(launcher)
+        await agent.start()
+        self._parts.add(agent.stop)
+
+    # -- the parts
+
+    def _launcher(self) -> ProcessLauncher:
+        def lost() -> None:
+            if not self.lost.done():
+                self.lost.set_result("the process launcher ended, and every pod with it")
+
+        launcher = ProcessLauncher.start(PRELOADED, on_lost=lost)
+        self._parts.add(launcher.stop)
+        return launcher
+
+    async def _api(self) -> EmbeddedApi:
+        store = Store(self._settings.data_dir / "store", self._clock)
+        self._parts.add_sync(store.close)
+        embedded = EmbeddedApi(store, self._clock)
+        for resource, admission in EVENTING_ADMISSIONS.items():
+            embedded.admission.register(resource, admission)
+        await embedded.start()
+        self._parts.add(embedded.stop)
+        return embedded
+
+    def _agent(
+        self,
+        api: Api,
+        informers: Informers,
+        launcher: ProcessLauncher,
+        pod_addresses: PodAddresses,
+        images: ImageStore,
+    ) -> PodAgent:
+        def sidecar_bootstrap(namespace: str, name: str, address: str) -> Object:
+            node = f"sidecar~{address}~{name}.{namespace}"
+            admin = f"{address}:{addresses.GATEWAY_ADMIN_PORT}"
+            return bootstrap("sidecar", node, admin, self.addresses.ads, namespace=namespace, pod=name)
+
+        return PodAgent(
+            api,
+            informers,
+            self._clock,
+            launcher=launcher,
+            addresses=pod_addresses,
+            images=images,
+            bootstrap=sidecar_bootstrap,
+            data_dir=self._settings.data_dir,
+        )
+
+    async def _data_planes(self, launcher: ProcessLauncher) -> None:
+        where = self.addresses
+        gateway = self._supervised("gateway", launcher, where.gateway_admin)
+        await gateway.start()
+        self._parts.add(gateway.stop)
+        await self._until_live("gateway", where.gateway_admin)
+
+    def _supervised(self, role: str, launcher: ProcessLauncher, admin: str, *flags: str) -> Supervised:
+        file = self._settings.data_dir / "run" / f"{role}.json"
+        write_bootstrap(file, bootstrap(role, f"{role}~{admin}", admin, self.addresses.ads))
+        env = {**os.environ, "PYTHONPATH": product_pythonpath(os.environ)}
+        command = Command((role, "--bootstrap", str(file), *flags), env, "/", entry=SIDECAR_ENTRY)
+        return Supervised(role, command, launcher, self._settings.data_dir / "logs", self._clock)
+
+    async def _until_live(self, role: str, admin: str) -> None:
+        try:
+            async with asyncio.timeout(LIVE_WITHIN_S):
+                await readiness.until_live(admin, self._clock)
+        except TimeoutError:
+            logs = self._settings.data_dir / "logs" / role
+            raise UnavailableError(f"the {role} does not serve after {LIVE_WITHIN_S:.0f} s; see {logs}") from None
+
+
+def _digests_in_use(informers: Informers) -> Iterator[str]:
+    """Yield the digest of every image that a revision or a pod refers to."""
+    for resource in (REVISION, POD):
+        for obj in informers.of(resource):
+            statuses = (obj.get("status") or {}).get("containerStatuses") or ()
+            references = [status.get("imageDigest") or status.get("imageID") or "" for status in statuses]
+            references += [container.get("image", "") for container in obj["spec"].get("containers") or ()]
+            yield from (reference.partition("@")[2] for reference in references if "@" in reference)
