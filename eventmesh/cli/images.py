@@ -9,6 +9,7 @@ from pathlib import Path
 from eventmesh.cli import data_dir
 from eventmesh.cluster.runtime.images import REGISTRY, ImageStore
 
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")

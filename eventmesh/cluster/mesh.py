@@ -16,6 +16,7 @@ from typing import Final
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster import addresses, readiness
 from eventmesh.cluster.addresses import Addresses
 from eventmesh.cluster.api.embedded import EmbeddedApi
@@ -161,10 +162,7 @@ class Mesh:
 
     async def _data_planes(self, launcher: ProcessLauncher) -> None:
         where = self.addresses
-        gateway = self._supervised("gateway", launcher, where.gateway_admin)
-        await gateway.start()
-        self._parts.add(gateway.stop)
-        await self._until_live("gateway", where.gateway_admin)
+        await self._serve(self._supervised("gateway", launcher, where.gateway_admin), where.gateway_admin)
 
     def _supervised(self, role: str, launcher: ProcessLauncher, admin: str, *flags: str) -> Supervised:
         file = self._settings.data_dir / "run" / f"{role}.json"
@@ -173,13 +171,19 @@ class Mesh:
         command = Command((role, "--bootstrap", str(file), *flags), env, "/", entry=SIDECAR_ENTRY)
         return Supervised(role, command, launcher, self._settings.data_dir / "logs", self._clock)
 
-    async def _until_live(self, role: str, admin: str) -> None:
-        try:
-            async with asyncio.timeout(LIVE_WITHIN_S):
-                await readiness.until_live(admin, self._clock)
-        except TimeoutError:
-            logs = self._settings.data_dir / "logs" / role
-            raise UnavailableError(f"the {role} does not serve after {LIVE_WITHIN_S:.0f} s; see {logs}") from None
+    async def _serve(self, plane: Supervised, admin: str) -> None:
+        """Start a data plane and return when it serves; one that ends meanwhile, or never serves, ends the start."""
+        await plane.start()
+        self._parts.add(plane.stop)
+        tasks = TaskGroup("mesh")
+        live = tasks.spawn("readiness", readiness.until_live(admin, self._clock))
+        await asyncio.wait((live, plane.failed), timeout=LIVE_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        await tasks.stop()
+        if plane.failed.done():
+            raise UnavailableError(f"the {plane.name} cannot run: {plane.failed.result()}")
+        if not live.done() or live.cancelled():
+            logs = self._settings.data_dir / "logs" / plane.name
+            raise UnavailableError(f"the {plane.name} does not serve after {LIVE_WITHIN_S:.0f} s; see {logs}")
 
 
 def _digests_in_use(informers: Informers) -> Iterator[str]:

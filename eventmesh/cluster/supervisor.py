@@ -39,6 +39,8 @@ class Supervised:
     ) -> None:
         self.name = name
         self.restarts = 0
+        self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Resolves with its last words when the process ends for the first time without having been told to."""
         self._command = command
         self._launcher = launcher
         self._clock = clock
@@ -86,8 +88,10 @@ class Supervised:
                     return
                 failures = 0 if self._clock.monotonic() - began >= STEADY_S else failures
                 wait_s = exponential_s(failures, FIRST_RESTART_S, RESTART_CAP_S)
-                words = self._output.tail(_TAIL_BYTES)
+                words = self._output.tail(_TAIL_BYTES).rpartition("\n")[2]
                 _log.error("process ended", name=self.name, code=status, restart_in_s=wait_s, last_words=words)
+                if not self.failed.done():
+                    self.failed.set_result(words)
                 await self._clock.sleep(wait_s)
                 failures += 1
                 self.restarts += 1

@@ -1,0 +1,59 @@
+"""Supervised processes, real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from eventmesh.base.clock import SystemClock
+from eventmesh.cluster.runtime.process import Command, ProcessLauncher
+from eventmesh.cluster.supervisor import Supervised
+
+
+@pytest_asyncio.fixture
+async def launcher() -> AsyncIterator[ProcessLauncher]:
+    launcher = ProcessLauncher.start()
+    yield launcher
+    await launcher.stop()
+
+
+def supervised(launcher: ProcessLauncher, directory: Path, script: str) -> Supervised:
+    command = Command(("sh", "-c", script), {"PATH": os.environ["PATH"]})
+    return Supervised("part", command, launcher, directory, SystemClock())
+
+
+async def test_a_process_that_ends_is_started_again(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    part = supervised(launcher, tmp_path, "exec sleep 600")
+    await part.start()
+    first = part.pid
+    os.kill(first, signal.SIGKILL)
+    while part.pid == first:
+        await asyncio.sleep(0.005)
+    assert part.restarts == 1
+    await part.stop()
+
+
+async def test_its_last_words_are_told_and_its_log_is_kept(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    part = supervised(launcher, tmp_path, "echo one; echo port taken >&2; exit 3")
+    await part.start()
+    assert await part.failed == "port taken"
+    await part.stop()
+    assert "port taken" in (tmp_path / "part" / "0.log").read_text()
+
+
+async def test_stop_asks_first_and_leaves_nothing(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    mark = tmp_path / "asked"
+    part = supervised(launcher, tmp_path, f"trap 'touch {mark}; exit 0' TERM; echo up; sleep 600 & wait")
+    await part.start()
+    pid = part.pid
+    while not (tmp_path / "part" / "0.log").read_text():
+        await asyncio.sleep(0.005)
+    await part.stop()
+    assert mark.exists()
+    assert not Path(f"/proc/{pid}").exists()
+    assert not part.failed.done()

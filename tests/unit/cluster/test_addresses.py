@@ -1,0 +1,38 @@
+"""Where a mesh listens."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import asdict
+
+import pytest
+
+from eventmesh.base.errors import UnavailableError
+from eventmesh.cluster import addresses
+
+
+def test_any_free_port_may_be_asked_for_and_no_two_parts_share_one() -> None:
+    where = addresses.choose(0, 0, "127.64.0.1")
+    assert len(set(asdict(where).values())) == len(asdict(where))
+    assert where.gateway_port == addresses.port_of(where.gateway) != 0
+
+
+@pytest.mark.parametrize(("flag", "position"), [("--port", 0), ("--gateway-port", 1)])
+def test_a_port_that_is_taken_is_told_with_its_flag(flag: str, position: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        ports = [0, 0]
+        ports[position] = holder.getsockname()[1]
+        with pytest.raises(UnavailableError, match=f"{flag} {ports[position]}") as refusal:
+            addresses.choose(ports[0], ports[1], "127.64.0.1")
+    assert refusal.value.exit_code == 3
+
+
+def test_beside_another_mesh_the_activator_takes_the_spare_address() -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            other.bind((addresses.ACTIVATOR_HOST, addresses.ACTIVATOR_PORT))
+            other.listen()
+        except OSError:
+            pass  # another mesh holds it already, which is the case to be tested
+        assert addresses.choose(0, 0, "127.64.0.1").activator == f"127.64.0.1:{addresses.ACTIVATOR_PORT}"
