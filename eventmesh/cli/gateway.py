@@ -14,4 +14,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM."""
-    return start(args, None)
+    return start(args, function=False)

@@ -14,8 +14,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM; the function is described by Knative's queue-proxy variables (`USER_PORT`, ...)."""
-    import os
-
-    from eventmesh.sidecar.environment import read_pod
-
-    return start(args, read_pod(os.environ))
+    return start(args, function=True)

@@ -66,6 +66,6 @@ def _raise_file_limit() -> None:
 
 def _quiet_collector() -> None:
     # What is loaded now lives as long as the process: never look at it again, and keep its pages shared after a fork.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_YOUNG, 20, 100)
+    gc.enable()

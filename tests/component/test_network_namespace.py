@@ -48,7 +48,7 @@ def answer_one(listening: socket.socket) -> None:
 async def test_a_cluster_is_dialled_inside_the_namespace_it_is_placed_in(namespace: str) -> None:
     with listen_inside(namespace) as listening, closing(NetworkNamespace(namespace)) as inside:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
-        thread = threading.Thread(target=answer_one, args=(listening,))
+        thread = threading.Thread(target=answer_one, args=(listening,), daemon=True)
         thread.start()
         async with running(proxy(address), networks=Networks(clusters={"backend": inside})) as plane:
             assert (await ask(plane.addresses()["edge"])).body == b"pod"
