@@ -35,7 +35,7 @@ def start(args: argparse.Namespace, *, function: bool) -> int:
 
     Returns its exit code; raises MeshError when it cannot start.
     """
-    # A third of the time to the first answer would be the collector's, which finds nothing while modules load;
+    # A tenth of the time to the first answer would be the collector's, which finds nothing while modules load;
     # `process.run` turns it on again.
     gc.disable()
     from eventmesh.base import log

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from eventmesh.base import log
 from eventmesh.base.clock import SystemClock
 from eventmesh.base.tasks import TaskGroup
@@ -10,10 +12,12 @@ from eventmesh.dataplane.overlay import overlay
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.dataplane.process import Termination
 from eventmesh.model.snapshot import Snapshot
-from eventmesh.sidecar.environment import Pod
-from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
+
+if TYPE_CHECKING:
+    from eventmesh.sidecar.environment import Pod
+    from eventmesh.sidecar.function import FunctionSide
 
 _log = log.get("sidecar")
 
@@ -30,16 +34,24 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
     for warning in bootstrap.warnings:
         _log.warning("bootstrap", warning=warning)
     handlers: dict[str, ExchangeHandler] = {}
-    network = FunctionNetwork(pod.netns if pod is not None else "")
-    plane = DataPlane(clock, handlers, own=_own(bootstrap, pod), networks=network.networks())
-    handlers[admin.HANDLER] = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
-    function = FunctionSide(pod, plane, network, clock) if pod is not None else None
     tasks = TaskGroup("sidecar")
+    function: FunctionSide | None = None
+    if pod is None:
+        plane = DataPlane(clock, handlers, own=_admin_pages(bootstrap))
+    else:
+        # A gateway has no function and does not pay for what watches over one.
+        from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
+
+        network = FunctionNetwork(pod.netns)
+        own = overlay(function_snapshot(pod), _admin_pages(bootstrap))
+        plane = DataPlane(clock, handlers, own=own, networks=network.networks())
+        function = FunctionSide(pod, plane, network, clock)
+        handlers.update(function.handlers)
+    handlers[admin.HANDLER] = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
     try:
-        if function is not None:
-            handlers.update(function.handlers)
-            function.start(tasks)
         await plane.start()
+        if function is not None:
+            function.start(tasks)
         await plane.apply(bootstrap.snapshot)
         _log.info("serving", node=bootstrap.node.id, **plane.addresses())
         await termination.wanted()
@@ -47,13 +59,13 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
     finally:
         await tasks.stop()
         await plane.stop()
-        network.close()
+        if function is not None:
+            function.close()
     return 0
 
 
-def _own(bootstrap: Bootstrap, pod: Pod | None) -> Snapshot:
-    own = function_snapshot(pod) if pod is not None else Snapshot(version="")
-    return overlay(own, admin.pages(bootstrap.admin)) if bootstrap.admin else own
+def _admin_pages(bootstrap: Bootstrap) -> Snapshot:
+    return admin.pages(bootstrap.admin) if bootstrap.admin else Snapshot(version="")
 
 
 async def _end(plane: DataPlane, function: FunctionSide | None, drain_time_s: float) -> None:

@@ -79,6 +79,10 @@ class FunctionSide:
             notify(self._pod.notify_socket, "STOPPING=1")
         await self._drain.wait_for_quiet()
 
+    def close(self) -> None:
+        """Leave the function's network."""
+        self._network.close()
+
     def _in_flight(self) -> int:
         _, in_flight, waiting = self._plane.engine.capacity(inbound.USER)
         return in_flight + waiting

@@ -46,6 +46,7 @@ PROBE_HANDLER: Final = "network-probe"
 STAT_HANDLER: Final = "stat"
 DRAIN_HANDLER: Final = "wait-for-drain"
 
+QUEUE_PORT: Final = 8012
 H2C_PORT: Final = 8013
 STAT_PORT: Final = 9090
 ADMIN_PORT: Final = 8022
@@ -89,16 +90,23 @@ def _listeners(pod: Pod) -> tuple[Listener, ...]:
     def at(name: str, port: int, table: str, protocol: WireProtocol, via: str = "") -> Listener:
         return Listener(name, str(InetAddress(pod.ip, port)), table, protocol=protocol, via=via)
 
-    listeners = [
-        at("inbound", pod.serving_port, "inbound", WireProtocol.AUTO, via="sidecar"),
-        at("stat", STAT_PORT, "stat", WireProtocol.HTTP1),
-        at("queue-admin", ADMIN_PORT, "queue-admin", WireProtocol.HTTP1),
-    ]
-    if pod.serving_port == 8012:
+    is_bolt = pod.user_protocol is WireProtocol.BOLT
+    is_knative = pod.serving_port == QUEUE_PORT
+    listeners = []
+    if is_bolt:
+        listeners.append(
+            at("inbound-bolt", BOLT_PORT if is_knative else pod.serving_port, "inbound-bolt", WireProtocol.BOLT)
+        )
+    if is_knative or not is_bolt:
+        listeners.append(at("inbound", pod.serving_port, "inbound", WireProtocol.AUTO, via="sidecar"))
+    if is_knative:
         # Callers choose the port by what they speak; both tell HTTP/1.1 and h2c apart by themselves.
         listeners.append(at("inbound-h2c", H2C_PORT, "inbound", WireProtocol.AUTO, via="sidecar"))
-    if pod.user_protocol is WireProtocol.BOLT:
-        listeners.append(at("inbound-bolt", BOLT_PORT, "inbound-bolt", WireProtocol.BOLT))
+    # Outside Knative a pod may use these ports itself, and goes without.
+    if pod.serving_port != STAT_PORT:
+        listeners.append(at("stat", STAT_PORT, "stat", WireProtocol.HTTP1))
+    if pod.serving_port != ADMIN_PORT:
+        listeners.append(at("queue-admin", ADMIN_PORT, "queue-admin", WireProtocol.HTTP1))
     return tuple(listeners)
 
 

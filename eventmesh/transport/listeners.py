@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from eventmesh.base.errors import ConfigError
 from eventmesh.model.listener import Listener
 from eventmesh.transport.acceptor import Acceptor
 from eventmesh.transport.address import InetAddress, UnixAddress, parse_address
@@ -49,9 +50,12 @@ class Listeners:
         try:
             for listener in listeners:
                 network = self._networks.get(listener.name, self._host)
-                address = parse_address(listener.address, f"listener {listener.name}: address")
+                field = f"listener {listener.name}: address"
+                address = parse_address(listener.address, field)
                 chosen_by_kernel = isinstance(address, InetAddress) and address.port == 0
                 key = (str(address), id(network), listener.name if chosen_by_kernel else "")
+                if key in names:
+                    raise ConfigError(field, f"{address} is taken by the listener {names[key]}")
                 if key not in self._acceptors and key not in opened:
                     opened[key] = Acceptor(address, network)
                 names[key] = listener.name
