@@ -236,3 +236,36 @@ def _ready_addresses(item: Object) -> list[str]:
 
 def _version(pod: Object) -> str:
     return str(pod["spec"]["containers"][0]["env"][0]["value"])
+
+
+async def test_a_pod_without_sidecar_is_ready_when_its_probe_is_answered(cluster: Cluster, tmp_path: Path) -> None:
+    program = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if os.path.exists(os.environ["MARK"]) else 503)
+        self.end_headers()
+http.server.HTTPServer((os.environ["IP"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+    cluster.image(tmp_path / "slow", "slow", program)
+    mark = tmp_path / "mark"
+    address = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    wanted = deployment("dev.local/slow", "one", env=(address, {"name": "MARK", "value": str(mark)}))
+    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    wanted["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe
+    await cluster.api.create(DEPLOYMENT, wanted, "default")
+    (pod,) = await cluster.until(POD, lambda pods: bool(pods) and "running" in str(pods[0].get("status")))
+    assert not is_ready(pod)
+    mark.touch()
+    await cluster.until(POD, lambda pods: is_ready(pods[0]))
+
+
+async def test_what_a_process_cannot_have_is_told_in_the_pod(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.image(tmp_path / "hello", "hello", "import time; time.sleep(600)")
+    wanted = deployment("dev.local/hello", "one")
+    spec = wanted["spec"]["template"]["spec"]
+    spec["volumes"] = [{"name": "scratch", "emptyDir": {}}]
+    spec["containers"][0]["volumeMounts"] = [{"name": "scratch", "mountPath": "/scratch"}]
+    await cluster.api.create(DEPLOYMENT, wanted, "default")
+    (pod,) = await cluster.until(POD, lambda pods: bool(pods) and "CreateContainerConfigError" in str(pods[0]))
+    assert "volumeMounts: '/scratch'" in str(pod["status"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from eventmesh.cluster.runtime import podspec
-from eventmesh.cluster.runtime.environment import References, container_env, expand
+from eventmesh.cluster.runtime.environment import ContainerConfigError, References, container_env, expand
 from eventmesh.cluster.runtime.images import Image
 from eventmesh.cluster.runtime.process import Command, Network, product_pythonpath
 from eventmesh.kube.api import Object
@@ -51,7 +51,10 @@ class Place:
 
 
 def function_command(pod: Object, container: Object, image: Image, place: Place, references: References) -> Command:
-    """Return how to run a function container; raises ContainerConfigError when its environment cannot be made."""
+    """Return how to run a function container; raises ContainerConfigError naming what it asks for and cannot have."""
+    problem = podspec.unsupported(pod, container)
+    if problem:
+        raise ContainerConfigError(problem)
     asked = container_env(container, pod, place.address, references)
     env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

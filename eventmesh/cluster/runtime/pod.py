@@ -124,12 +124,16 @@ Order = Start | Send
 class PodMachine:
     """One pod. Every method returns the orders to carry out; `wake_at` says when to call `tick` at the latest."""
 
-    def __init__(self, containers: Sequence[Container], restart: RestartPolicy, clock: Clock) -> None:
+    def __init__(
+        self, containers: Sequence[Container], restart: RestartPolicy, clock: Clock, *, announced: bool = True
+    ) -> None:
+        """`announced`: somebody tells by `told_ready` when the functions answer; else they do when they run."""
         self.containers = {container.name: container for container in containers}
         self.stage = Stage.PENDING
         self._restart = restart
         self._clock = clock
-        self._told_ready = not any(container.sidecar for container in containers)
+        self._announced = announced
+        self._told_ready = not announced
         self._kill_at = 0.0
         self._stop_at = 0.0
 
@@ -206,8 +210,8 @@ class PodMachine:
         if self.stage is not Stage.RUNNING:
             return self._continue_ending()
         if not container.sidecar:
-            # Whether the function answers is unknown until the sidecar has probed its next process.
-            self._told_ready = not any(other.sidecar for other in self.containers.values())
+            # Whether the function answers is unknown until its next process has been probed.
+            self._told_ready = not self._announced
         if self.finished:
             return self._end_sidecars()
         if self._done(container):

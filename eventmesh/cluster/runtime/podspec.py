@@ -90,6 +90,20 @@ def _protocol(port_name: str) -> str:
     return {"h2c": "h2c", "grpc": "h2c", "http2": "h2c", "bolt": "bolt"}.get(word, "http1")
 
 
+def unsupported(pod: Object, container: Object) -> str:
+    """Return what the container asks for that a local process cannot have; empty when there is nothing."""
+    for mount in container.get("volumeMounts") or ():
+        return f"volumeMounts: {mount.get('mountPath')!r}: local processes have no mounts; use variables (env, envFrom)"
+    if pod["spec"].get("initContainers"):
+        return "initContainers: not supported for local processes; prepare in the function's own start"
+    for kind in ("livenessProbe", "startupProbe"):
+        if container.get(kind):
+            return f"{kind}: not supported for local processes; a process that is broken must end itself"
+    if "exec" in (container.get("readinessProbe") or {}):
+        return "readinessProbe.exec: not supported for local processes; use httpGet, tcpSocket or grpc"
+    return ""
+
+
 def readiness_probe(pod: Object) -> Object | None:
     """Return the first function's readiness probe, or None."""
     for container in functions(pod):

@@ -28,6 +28,7 @@ from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import PodAddresses, free_port
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.pod import Order, PodMachine, Send, Start
+from eventmesh.cluster.runtime.probing import host_prober
 from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.kube.api import Api, ApiError, Object
@@ -97,7 +98,13 @@ class PodWorker:
     def __init__(self, pod: Object, host: Host) -> None:
         self.pod = pod
         self._host = host
-        self._machine = PodMachine(podspec.containers(pod), podspec.restart_policy(pod), host.clock)
+        self._probe = None if podspec.has_sidecar(pod) else podspec.readiness_probe(pod)
+        self._machine = PodMachine(
+            podspec.containers(pod),
+            podspec.restart_policy(pod),
+            host.clock,
+            announced=podspec.has_sidecar(pod) or self._probe is not None,
+        )
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._processes: dict[str, Process] = {}
         self._image_ids: dict[str, str] = {}
@@ -128,6 +135,10 @@ class PodWorker:
             self._place = await self._settle()
             await self._obey(self._machine.start())
             await self._publish()
+            if self._probe is not None:
+                place = self._place
+                prober = host_prober(self._probe, place.address, place.port.number, self._host.clock, self._tell)
+                self._watchers.spawn("readiness", prober.run())
             while not self._machine.gone:
                 self._arm()
                 await self._obey(self._take(await self._inbox.get()))
@@ -145,7 +156,7 @@ class PodWorker:
         port = podspec.user_port(self.pod)
         if not podspec.has_sidecar(self.pod):
             return Place(address, port, None)
-        self._notify = host.notify.open(self._uid, lambda ready: self._inbox.put_nowait(ToldReady(ready)))
+        self._notify = host.notify.open(self._uid, self._tell)
         metadata = self.pod["metadata"]
         bootstrap = host.bootstrap(metadata["namespace"], metadata["name"], address)
         write_bootstrap(self._bootstrap_file, bootstrap)
@@ -170,6 +181,9 @@ class PodWorker:
         return self.directory / "bootstrap.json"
 
     # -- what happens to it
+
+    def _tell(self, ready: bool) -> None:
+        self._inbox.put_nowait(ToldReady(ready))
 
     def _arm(self) -> None:
         """Have the machine woken when it wants to be."""

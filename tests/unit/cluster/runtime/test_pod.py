@@ -26,7 +26,7 @@ from tests.manual_clock import ManualClock
 
 def machine(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS, *, sidecar: bool = True) -> PodMachine:
     containers = [Container("app")] + ([Container("mesh", sidecar=True)] if sidecar else [])
-    return PodMachine(containers, restart, clock)
+    return PodMachine(containers, restart, clock, announced=sidecar)
 
 
 def running(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS, *, sidecar: bool = True) -> PodMachine:
