@@ -4,6 +4,7 @@ mod bounds;
 mod conversation;
 mod flow;
 mod rules;
+mod vectors;
 
 use super::frame::{self, Kind};
 use super::{Connection, HeadLimits, Role, PREFACE};

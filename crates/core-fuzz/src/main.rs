@@ -1,0 +1,136 @@
+//! Feeds the core what nobody meant to send: `eventmesh-core-fuzz TARGET [--seconds N] [--runs N] [--seed N]`.
+//!
+//! A stable compiler suffices. Inputs are mutations of a stored corpus (`corpus/TARGET/`, one input a file) and of those
+//! found on the way that made the target behave in a new way; the same seed gives the same inputs. On a failure the input
+//! is printed in hex, saved beside the corpus as `crash-*`, and the exit code is 1.
+
+#![forbid(unsafe_code)]
+
+mod corpus;
+mod mutate;
+mod targets;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use corpus::Corpus;
+use mutate::Mutator;
+use targets::Target;
+
+/// Resident memory beyond which a target is said to leak or to hoard: the corpus kept in memory and a hundred
+/// times the largest input stay far below.
+const MAX_RESIDENT_KIB: u64 = 512 * 1024;
+
+/// How often resident memory is looked at, in runs.
+const MEMORY_CHECK_EVERY: u64 = 4096;
+
+struct Options {
+    target: &'static Target,
+    limit: Limit,
+    seed: u64,
+}
+
+enum Limit {
+    Time(Duration),
+    Runs(u64),
+}
+
+fn main() -> ExitCode {
+    let options = match parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(usage) => {
+            eprintln!("{usage}");
+            return ExitCode::from(2);
+        }
+    };
+    // The hook would print a trace for a panic that is reported below, with its input.
+    panic::set_hook(Box::new(|_| {}));
+    match fuzz(&options) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let names: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
+    let usage = format!("usage: TARGET [--seconds N | --runs N] [--seed N]; targets: {}", names.join(" "));
+    let name = arguments.next().ok_or_else(|| usage.clone())?;
+    let target = targets::ALL.iter().find(|target| target.name == name).ok_or_else(|| usage.clone())?;
+    let mut options = Options { target, limit: Limit::Time(Duration::from_secs(60)), seed: 1 };
+    while let Some(flag) = arguments.next() {
+        let number = arguments.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(|| usage.clone())?;
+        match flag.as_str() {
+            "--seconds" => options.limit = Limit::Time(Duration::from_secs(number)),
+            "--runs" => options.limit = Limit::Runs(number),
+            "--seed" => options.seed = number,
+            _ => return Err(usage),
+        }
+    }
+    Ok(options)
+}
+
+fn fuzz(options: &Options) -> Result<String, String> {
+    let target = options.target;
+    let mut corpus = Corpus::load(target.name)?;
+    let stored = corpus.stored();
+    for input in &stored {
+        let behaviour = run(target, input, options.seed)?;
+        corpus.learn(input, behaviour);
+    }
+    let mut mutator = Mutator::new(options.seed, target.words);
+    let begun = Instant::now();
+    let mut runs = 0_u64;
+    loop {
+        let over = match options.limit {
+            Limit::Time(limit) => begun.elapsed() >= limit,
+            Limit::Runs(limit) => runs >= limit,
+        };
+        if over {
+            break;
+        }
+        let input = mutator.mutate(&corpus);
+        let behaviour = run(target, &input, options.seed.wrapping_add(runs))?;
+        corpus.learn(&input, behaviour);
+        runs += 1;
+        if runs % MEMORY_CHECK_EVERY == 0 {
+            check_memory(target)?;
+        }
+    }
+    check_memory(target)?;
+    let seconds = begun.elapsed().as_secs();
+    let (name, kept) = (target.name, corpus.len());
+    Ok(format!("{name}: {runs} runs in {seconds} s, {} stored inputs, {kept} behaviours, no failure", stored.len()))
+}
+
+/// Run one input; `cuts` seeds where it is cut.
+fn run(target: &Target, input: &[u8], cuts: u64) -> Result<u64, String> {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input, cuts)));
+    let what = match outcome {
+        Ok(Ok(behaviour)) => return Ok(behaviour),
+        Ok(Err(what)) => what,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            format!("panic: {}", text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?"))
+        }
+    };
+    let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+    let saved = corpus::save_crash(target.name, input);
+    Err(format!("{}: {what}\ninput ({} bytes, cuts {cuts}): {hex}\nsaved: {saved}", target.name, input.len()))
+}
+
+fn check_memory(target: &Target) -> Result<(), String> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    let kib: u64 = line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    if kib > MAX_RESIDENT_KIB {
+        return Err(format!("{}: resident memory has grown to {kib} KiB", target.name));
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What is fuzzed, each with the promises that hold for any bytes.
+
+mod hpack;
+mod wires;
+
+/// One thing to fuzz.
+pub struct Target {
+    /// Also the name of its corpus folder.
+    pub name: &'static str,
+    /// Words of its grammar, for the mutator.
+    pub words: &'static [&'static [u8]],
+    /// Run one input; the second argument seeds where it is cut. Return a digest of the behaviour seen, or the broken promise.
+    pub run: fn(&[u8], u64) -> Result<u64, String>,
+}
+
+const HTTP1_WORDS: &[&[u8]] = &[
+    b"\r\n",
+    b"\r\n\r\n",
+    b"GET / HTTP/1.1\r\n",
+    b"Host: a\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"0\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"Connection: close\r\n",
+    b"Expect: 100-continue\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 101 x\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n",
+    b" ",
+    b"\t",
+    b"\0",
+    b":",
+];
+
+/// Frame headers and preface.
+const HTTP2_WORDS: &[&[u8]] = &[
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\0\0\0\x04\0\0\0\0\0",
+    b"\0\0\0\x04\x01\0\0\0\0",
+    b"\0\0\x04\x01\x05\0\0\0\x01\x82\x86\x84\x81",
+    b"\0\0\x04\x01\x04\0\0\0\x03\x83\x86\x84\x81",
+    b"\0\0\0\0\x01\0\0\0\x01",
+    b"\0\0\x05\0\0\0\0\0\x01hello",
+    b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
+    b"\0\0\x08\x06\0\0\0\0\0pingpong",
+    b"\0\0\x04\x08\0\0\0\0\0\0\0\xff\xff",
+    b"\0\0\x04\x08\0\0\0\0\x01\0\0\0\xff",
+    b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    b"\0\0\0\x09\x04\0\0\0\x01",
+    b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01",
+];
+
+pub static ALL: &[Target] = &[
+    Target { name: "hpack", words: &[], run: hpack::run },
+    Target { name: "http2-server", words: HTTP2_WORDS, run: wires::http2_server },
+    Target { name: "http2-client", words: HTTP2_WORDS, run: wires::http2_client },
+];

@@ -1,0 +1,244 @@
+//! Every wire protocol, both sides: any bytes give events or a fault, however they are cut, and a fault is for good.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use eventmesh_core::events::{Cause, Event, Fault, Piece, StreamId, Wire};
+use eventmesh_core::head::Head;
+use eventmesh_core::http2;
+
+use crate::mutate::Random;
+
+/// Requests a client side sends: enough to meet pipelining and reuse.
+const MAX_REQUESTS: usize = 6;
+
+/// What may be written for each byte heard, besides `OUT_GRACE`: an answer of our own to a frame of nine bytes.
+const OUT_FACTOR: usize = 32;
+const OUT_GRACE: usize = 64 * 1024;
+
+/// Bytes a wire may leave unconsumed while it waits for more: a head of the largest size and one frame.
+const MAX_UNUSED: usize = 128 * 1024;
+
+/// An event with everything it points at.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+enum Seen {
+    Head(StreamId, Vec<Vec<u8>>, u16, Option<u64>, bool),
+    Informational(StreamId, u16),
+    Data(StreamId, Vec<u8>, bool),
+    Trailers(StreamId, Vec<Vec<u8>>),
+    Reset(StreamId, u8),
+    GoAway,
+    Fault(u16, &'static str),
+}
+
+pub fn http2_server(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, Side::Server, || http2::Connection::new(http2::Role::Server, LIMITS))
+}
+
+pub fn http2_client(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, Side::Client, || http2::Connection::new(http2::Role::Client, LIMITS))
+}
+
+const LIMITS: http2::HeadLimits = http2::HeadLimits { max_bytes: 8192, max_count: 50 };
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
+/// Hold the conversation twice, whole and cut in pieces, and compare what was seen and said.
+fn check<W: Wire>(input: &[u8], cuts: u64, side: Side, make: impl Fn() -> W) -> Result<u64, String> {
+    let whole = converse(make(), side, &[input])?;
+    let mut random = Random::new(cuts);
+    let mut pieces = Vec::new();
+    let mut rest = input;
+    while !rest.is_empty() {
+        let most = if random.below(2) == 0 { 4 } else { rest.len() };
+        let (piece, after) = rest.split_at((1 + random.below(most)).min(rest.len()));
+        pieces.push(piece);
+        rest = after;
+    }
+    let cut = converse(make(), side, &pieces)?;
+    if whole.seen != cut.seen {
+        return Err(format!("cut, it gives other events:\n  whole {:?}\n  cut   {:?}", whole.seen, cut.seen));
+    }
+    Ok(whole.behaviour())
+}
+
+struct Transcript {
+    seen: Vec<Seen>,
+}
+
+impl Transcript {
+    /// Digest the kinds of what was seen, not their content: that is what is new or not.
+    fn behaviour(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for seen in self.seen.iter().take(24) {
+            match seen {
+                Seen::Head(_, fields, status, length, end) => {
+                    (0, fields.len().min(9), status, length.is_some(), end).hash(&mut hasher);
+                }
+                Seen::Informational(_, status) => (1, status).hash(&mut hasher),
+                Seen::Data(_, bytes, end) => (2, bytes.is_empty(), end).hash(&mut hasher),
+                Seen::Trailers(_, fields) => (3, fields.len().min(3)).hash(&mut hasher),
+                other => other.hash(&mut hasher),
+            }
+        }
+        hasher.finish()
+    }
+}
+
+struct Talk<W> {
+    wire: W,
+    side: Side,
+    head: Head,
+    out: Vec<u8>,
+    said: usize,
+    requests: usize,
+    seen: Vec<Seen>,
+}
+
+fn converse<W: Wire>(wire: W, side: Side, pieces: &[&[u8]]) -> Result<Transcript, String> {
+    let mut talk = Talk { wire, side, head: Head::default(), out: vec![], said: 0, requests: 0, seen: vec![] };
+    talk.ask();
+    let mut unused: Vec<u8> = Vec::new();
+    let mut heard = 0;
+    for piece in pieces {
+        unused.extend_from_slice(piece);
+        heard += piece.len();
+        let mut at = 0;
+        loop {
+            let rest = unused.get(at..).unwrap_or_default();
+            let (used, event) = talk.wire.decode(rest, &mut talk.head, &mut talk.out);
+            if used > rest.len() {
+                return Err(format!("used {used} of {} bytes", rest.len()));
+            }
+            let Some(event) = event else {
+                at += used;
+                break;
+            };
+            talk.record(event, rest)?;
+            if let Event::Fault(fault) = event {
+                talk.stays_failed(fault)?;
+                return Ok(Transcript { seen: talk.seen });
+            }
+            at += used;
+            talk.answer(event);
+            talk.check_output(heard)?;
+        }
+        unused.drain(..at);
+        if unused.len() > MAX_UNUSED && pieces.len() > 1 {
+            return Err(format!("{} bytes wait to be understood", unused.len()));
+        }
+        talk.check_output(heard)?;
+    }
+    Ok(Transcript { seen: talk.seen })
+}
+
+impl<W: Wire> Talk<W> {
+    /// Client side: send requests while there is room.
+    fn ask(&mut self) {
+        const METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
+        while self.side == Side::Client && self.requests < MAX_REQUESTS && self.wire.room() > 0 {
+            let mut head = Head::default();
+            let method = METHODS.get(self.requests % METHODS.len()).copied().unwrap_or(b"GET");
+            head.set_method(method);
+            head.set_path(b"/");
+            head.set_authority(b"a");
+            let body = method == b"POST";
+            head.content_length = body.then_some(2);
+            let stream = self.wire.open();
+            self.wire.head(stream, &head, !body, &mut self.out);
+            if body {
+                self.wire.data(stream, b"ok", true, &mut self.out);
+            }
+            self.requests += 1;
+        }
+    }
+
+    /// Server side: answer whole requests, in ways that depend on the stream alone.
+    fn answer(&mut self, event: Event) {
+        while self.wire.sent().is_some() {}
+        let ended = match event {
+            Event::Head { stream, end: true } | Event::Trailers { stream } | Event::Data { stream, end: true, .. } => {
+                stream
+            }
+            _ => return,
+        };
+        if self.side == Side::Client {
+            return self.ask();
+        }
+        if ended % 7 == 5 {
+            self.wire.reset(ended, Cause::Cancelled, &mut self.out);
+            return;
+        }
+        let mut head = Head::default();
+        head.status = 200;
+        head.push(b"server", b"fuzz");
+        self.wire.head(ended, &head, false, &mut self.out);
+        self.wire.data(ended, &[b'x'; 100], ended % 3 != 0, &mut self.out);
+        if ended % 3 == 0 {
+            self.wire.trailers(ended, &Head::default(), &mut self.out);
+        }
+    }
+
+    fn check_output(&mut self, heard: usize) -> Result<(), String> {
+        self.said += self.out.len();
+        self.out.clear();
+        if self.said > heard * OUT_FACTOR + OUT_GRACE {
+            return Err(format!("{} bytes said to {heard} heard", self.said));
+        }
+        Ok(())
+    }
+
+    fn stays_failed(&mut self, fault: Fault) -> Result<(), String> {
+        self.out.clear();
+        let (_, again) = self.wire.decode(b"more", &mut self.head, &mut self.out);
+        if again != Some(Event::Fault(fault)) || !self.out.is_empty() {
+            return Err(format!("after a fault there is {again:?}, and {} bytes more", self.out.len()));
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, event: Event, input: &[u8]) -> Result<(), String> {
+        let fields = || {
+            let flat = self.head.fields().flat_map(|(name, value)| [name.to_vec(), value.to_vec()]);
+            flat.collect::<Vec<_>>()
+        };
+        let head = &self.head;
+        let seen = match event {
+            Event::Head { stream, end } => {
+                let mut parts = vec![head.method().to_vec(), head.authority().to_vec(), head.path().to_vec()];
+                parts.extend(fields());
+                Seen::Head(stream, parts, head.status, head.content_length, end)
+            }
+            Event::Informational { stream } => Seen::Informational(stream, head.status),
+            Event::Data { stream, piece, end } => {
+                let Piece { start, end: stop } = piece;
+                if start > stop || stop > input.len() {
+                    return Err(format!("a piece from {start} to {stop} of {} bytes", input.len()));
+                }
+                Seen::Data(stream, piece.of(input).to_vec(), end)
+            }
+            Event::Trailers { stream } => Seen::Trailers(stream, fields()),
+            Event::Reset { stream, cause } => {
+                Seen::Reset(stream, format!("{cause:?}").as_bytes().first().copied().unwrap_or(0))
+            }
+            Event::Sent { .. } => return Ok(()),
+            Event::GoAway => Seen::GoAway,
+            Event::Fault(fault) => Seen::Fault(fault.status, fault.what),
+        };
+        if let Seen::Data(stream, bytes, end) = &seen {
+            // How a body was cut says nothing.
+            if let Some(Seen::Data(before, held, held_end @ false)) = self.seen.last_mut() {
+                if before == stream {
+                    held.extend_from_slice(bytes);
+                    *held_end = *end;
+                    return Ok(());
+                }
+            }
+        }
+        self.seen.push(seen);
+        Ok(())
+    }
+}
