@@ -1,4 +1,5 @@
-//! Feeds the core what nobody meant to send: `eventmesh-core-fuzz TARGET [--seconds N] [--runs N] [--seed N]`.
+//! Feeds the core what nobody meant to send: `eventmesh-core-fuzz TARGET|all [--seconds N | --runs N] [--seed N]`,
+//! the limit being that of each target.
 //!
 //! A stable compiler suffices. Inputs are mutations of a stored corpus (`corpus/TARGET/`, one input a file) and of those
 //! found on the way that made the target behave in a new way; the same seed gives the same inputs. On a failure the input
@@ -26,7 +27,7 @@ const MAX_RESIDENT_KIB: u64 = 512 * 1024;
 const MEMORY_CHECK_EVERY: u64 = 4096;
 
 struct Options {
-    target: &'static Target,
+    targets: Vec<&'static Target>,
     limit: Limit,
     seed: u64,
 }
@@ -46,24 +47,28 @@ fn main() -> ExitCode {
     };
     // The hook would print a trace for a panic that is reported below, with its input.
     panic::set_hook(Box::new(|_| {}));
-    match fuzz(&options) {
-        Ok(summary) => {
-            println!("{summary}");
-            ExitCode::SUCCESS
-        }
-        Err(failure) => {
-            eprintln!("{failure}");
-            ExitCode::FAILURE
+    let mut code = ExitCode::SUCCESS;
+    for target in &options.targets {
+        match fuzz(target, &options) {
+            Ok(summary) => println!("{summary}"),
+            Err(failure) => {
+                eprintln!("{failure}");
+                code = ExitCode::FAILURE;
+            }
         }
     }
+    code
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let names: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
-    let usage = format!("usage: TARGET [--seconds N | --runs N] [--seed N]; targets: {}", names.join(" "));
+    let usage = format!("usage: TARGET [--seconds N | --runs N] [--seed N]; targets: all {}", names.join(" "));
     let name = arguments.next().ok_or_else(|| usage.clone())?;
-    let target = targets::ALL.iter().find(|target| target.name == name).ok_or_else(|| usage.clone())?;
-    let mut options = Options { target, limit: Limit::Time(Duration::from_secs(60)), seed: 1 };
+    let targets: Vec<_> = targets::ALL.iter().filter(|target| name == "all" || target.name == name).collect();
+    if targets.is_empty() {
+        return Err(usage);
+    }
+    let mut options = Options { targets, limit: Limit::Time(Duration::from_secs(60)), seed: 1 };
     while let Some(flag) = arguments.next() {
         let number = arguments.next().and_then(|text| text.parse::<u64>().ok()).ok_or_else(|| usage.clone())?;
         match flag.as_str() {
@@ -76,8 +81,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
     Ok(options)
 }
 
-fn fuzz(options: &Options) -> Result<String, String> {
-    let target = options.target;
+fn fuzz(target: &Target, options: &Options) -> Result<String, String> {
     let mut corpus = Corpus::load(target.name)?;
     let stored = corpus.stored();
     for input in &stored {
@@ -120,7 +124,7 @@ fn run(target: &Target, input: &[u8], cuts: u64) -> Result<u64, String> {
             format!("panic: {}", text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?"))
         }
     };
-    let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = input.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let saved = corpus::save_crash(target.name, input);
     Err(format!("{}: {what}\ninput ({} bytes, cuts {cuts}): {hex}\nsaved: {saved}", target.name, input.len()))
 }

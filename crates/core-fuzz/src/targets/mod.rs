@@ -13,26 +13,6 @@ pub struct Target {
     pub run: fn(&[u8], u64) -> Result<u64, String>,
 }
 
-const HTTP1_WORDS: &[&[u8]] = &[
-    b"\r\n",
-    b"\r\n\r\n",
-    b"GET / HTTP/1.1\r\n",
-    b"Host: a\r\n",
-    b"Content-Length: 5\r\n",
-    b"Transfer-Encoding: chunked\r\n",
-    b"0\r\n\r\n",
-    b"5\r\nhello\r\n",
-    b"Connection: close\r\n",
-    b"Expect: 100-continue\r\n",
-    b"HTTP/1.1 200 OK\r\n",
-    b"HTTP/1.1 100 Continue\r\n\r\n",
-    b"HTTP/1.1 101 x\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n",
-    b" ",
-    b"\t",
-    b"\0",
-    b":",
-];
-
 /// Frame headers and preface.
 const HTTP2_WORDS: &[&[u8]] = &[
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

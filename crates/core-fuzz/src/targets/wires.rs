@@ -159,11 +159,11 @@ impl<W: Wire> Talk<W> {
     /// Server side: answer whole requests, in ways that depend on the stream alone.
     fn answer(&mut self, event: Event) {
         while self.wire.sent().is_some() {}
-        let ended = match event {
-            Event::Head { stream, end: true } | Event::Trailers { stream } | Event::Data { stream, end: true, .. } => {
-                stream
-            }
-            _ => return,
+        let (Event::Head { stream: ended, end: true }
+        | Event::Trailers { stream: ended }
+        | Event::Data { stream: ended, end: true, .. }) = event
+        else {
+            return;
         };
         if self.side == Side::Client {
             return self.ask();

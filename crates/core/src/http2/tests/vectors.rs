@@ -40,7 +40,7 @@ fn as_json(seen: &Seen) -> Value {
         Seen::Head { stream, end, .. } => serde_json::json!({"head": stream, "end": end}),
         Seen::Informational { stream, .. } => serde_json::json!({"informational": stream}),
         Seen::Data { stream, bytes, end } => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             serde_json::json!({"data": stream, "hex": hex, "end": end})
         }
         Seen::Trailers { stream, .. } => serde_json::json!({"trailers": stream}),
