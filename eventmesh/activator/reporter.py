@@ -1,0 +1,103 @@
+"""Tells the autoscaler how much every revision has to do, each second, and at once when one has to be woken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
+
+from eventmesh.autoscale.stat import Stat, StatMessage, encode_messages
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.core.actions import QUESTION_NEED_CAPACITY
+from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.transport.exchange import Caller
+
+PERIOD_S = 1.0
+"""Knative's reporting period: the autoscaler's buckets are one second wide."""
+
+TIMEOUT_S = 2.0
+"""A report that takes longer is worthless: the next one is on its way."""
+
+NAME = "autoscaler"
+"""Route table and cluster through which reports go."""
+
+LoadRow = tuple[str, float, int, float, int]
+"""A row of `Engine.take_load`."""
+
+_log = log.get("activator.reporter")
+
+
+def route_to(url: str) -> Snapshot:
+    """Return the route and the cluster that reports to the autoscaler at `url` need."""
+    parts = urlsplit(url)
+    address = f"{parts.hostname}:{parts.port or 80}"
+    forward = Forward((WeightedCluster(NAME),), timeout_s=TIMEOUT_S)
+    table = RouteTable(NAME, (VirtualHost(NAME, ("*",), (Route(RouteMatch("/"), forward),)),))
+    return Snapshot(version="", route_tables=(table,), clusters=(Cluster(NAME, (Endpoint(address),)),))
+
+
+class Reporter:
+    """Reports loads of clusters named `<namespace>/<revision>`."""
+
+    def __init__(
+        self, url: str, pod_name: str, take_load: Callable[[float], list[LoadRow]], caller: Caller, clock: Clock
+    ) -> None:
+        parts = urlsplit(url)
+        self._authority = parts.netloc
+        self._path = parts.path or "/"
+        self._pod_name = pod_name
+        self._take_load = take_load
+        self._caller = caller
+        self._clock = clock
+        self._tasks = TaskGroup("reporter")
+        self._reachable = True
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._tasks.spawn("report", self._run())
+
+    async def stop(self) -> None:
+        """Report no more."""
+        await self._tasks.stop()
+
+    def on_question(self, _token: int, question: str, subject: str) -> None:
+        """Poke the autoscaler: a request began to wait for the revision `subject`, which may be at zero."""
+        if question == QUESTION_NEED_CAPACITY:
+            waiting = Stat(self._pod_name, average_concurrent_requests=1.0, request_count=1.0)
+            self._tasks.spawn(f"poke {subject}", self._send(self._messages([(subject, waiting)])))
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(PERIOD_S)
+            loads = [
+                (name, Stat(self._pod_name, average_concurrent_requests=concurrency, request_count=float(begun)))
+                for name, concurrency, begun, _, _ in self._take_load(self._clock.monotonic())
+            ]
+            await self._send(self._messages(loads))
+
+    @staticmethod
+    def _messages(loads: Iterable[tuple[str, Stat]]) -> list[StatMessage]:
+        messages = []
+        for cluster, stat in loads:
+            namespace, _, revision = cluster.partition("/")
+            # Clusters of plain Services carry a port; those of this process have no namespace. Neither is scaled.
+            if revision and ":" not in revision:
+                messages.append(StatMessage(namespace, revision, stat))
+        return messages
+
+    async def _send(self, messages: list[StatMessage]) -> None:
+        if not messages:
+            return
+        headers = [("content-type", "application/protobuf")]
+        body = encode_messages(messages)
+        response = await self._caller.send(
+            NAME, "POST", self._authority, self._path, headers, body, timeout_s=TIMEOUT_S, hold=False
+        )
+        reachable = not response.error and response.status < 300
+        if reachable != self._reachable:
+            self._reachable = reachable
+            write = _log.info if reachable else _log.warning
+            write("autoscaler", reachable=reachable, status=response.status, error=response.error)
