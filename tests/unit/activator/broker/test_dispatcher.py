@@ -1,0 +1,236 @@
+"""The broker without a network: real store, real tables, subscribers that a test scripts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest_asyncio
+
+from eventmesh.activator.broker.dispatcher import Dispatcher
+from eventmesh.activator.broker.ingress import Ingress
+from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.base.clock import SystemClock
+from eventmesh.cloudevents import http
+from eventmesh.cloudevents.event import Event
+from eventmesh.cloudevents.filters import compile_trigger_filter
+from eventmesh.model.delivery import DeliveryPolicy
+
+BROKER = "demo/shop"
+
+
+@dataclass
+class Answered:
+    """Shaped like the core's Response."""
+
+    status: int = 202
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    error: str = ""
+
+
+Script = Callable[[str, Event], Answered]
+
+
+class ScriptedSubscribers:
+    """Answers by the script, and remembers who got what."""
+
+    def __init__(self) -> None:
+        self.script: Script = lambda uri, event: Answered()
+        self.got: list[tuple[str, Event, list[tuple[str, str]]]] = []
+        self.arrived = asyncio.Event()
+
+    async def post(
+        self, uri: str, headers: object, body: bytes, *, timeout_s: float, hold: bool
+    ) -> Answered:  # the shape of Response is what counts
+        pairs: list[tuple[str, str]] = list(headers)  # type: ignore[call-overload]  # the protocol's Headers
+        event = http.decode(pairs, body)
+        self.got.append((uri, event, pairs))
+        self.arrived.set()
+        return self.script(uri, event)
+
+    async def until(self, count: int) -> None:
+        while len(self.got) < count:
+            self.arrived.clear()
+            await asyncio.wait_for(self.arrived.wait(), 5)
+
+
+class FixedTriggers:
+    """A TriggerSource that tests change by hand."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Subscription] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def has_broker(self, broker: str) -> bool:
+        return broker == BROKER
+
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        return self.known
+
+    def exists(self, uid: str) -> bool:
+        return uid in self.known
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        self._listeners.append(changed)
+
+    def add(self, name: str, policy: DeliveryPolicy | None = None, **attributes: str) -> None:
+        passes = compile_trigger_filter({"filter": {"attributes": attributes}})
+        made = Subscription(
+            f"uid-{name}", "demo", name, BROKER, f"http://{name}/", passes, policy or DeliveryPolicy(retry=0)
+        )
+        self.known[made.uid] = made
+        for changed in self._listeners:
+            changed()
+
+
+class Broker:
+    """A broker process's worth of parts over one data directory."""
+
+    def __init__(self, directory: Path, triggers: FixedTriggers) -> None:
+        clock = SystemClock()
+        self.subscribers = ScriptedSubscribers()
+        self.store = SqliteStore(directory / "events.db", clock)
+        self.ingress = Ingress(self.store, triggers, clock)
+        self.dispatcher = Dispatcher(self.store, triggers, self.ingress, self.subscribers, clock)  # type: ignore[arg-type]
+        self.dispatcher.start()
+
+    async def send(self, number: int, event_type: str = "order") -> None:
+        attributes = {"id": str(number), "source": "/s", "type": event_type, "specversion": "1.0"}
+        await self.ingress.accept(BROKER, Event(attributes, b"{}"), [("x-request-id", f"r{number}")])
+
+    async def stop(self) -> None:
+        await self.dispatcher.stop()
+        await self.store.close()
+
+
+@pytest_asyncio.fixture
+async def triggers() -> FixedTriggers:
+    return FixedTriggers()
+
+
+@pytest_asyncio.fixture
+async def broker(tmp_path: Path, triggers: FixedTriggers) -> AsyncIterator[Broker]:
+    made = Broker(tmp_path, triggers)
+    yield made
+    await made.stop()
+
+
+async def opened(broker: Broker, name: str) -> None:
+    """Return once the trigger has its place in the store: it receives what is accepted from then on."""
+    await broker.store.open_trigger(f"uid-{name}", BROKER)
+
+
+async def test_an_event_goes_to_each_trigger_whose_filter_it_passes(broker: Broker, triggers: FixedTriggers) -> None:
+    triggers.add("all")
+    triggers.add("orders", type="order")
+    triggers.add("bills", type="bill")
+    for name in ("all", "orders", "bills"):
+        await opened(broker, name)
+    await broker.send(1)
+    await broker.subscribers.until(2)
+    assert sorted(uri for uri, _, _ in broker.subscribers.got) == ["http://all/", "http://orders/"]
+    _, event, headers = broker.subscribers.got[0]
+    assert "knativebrokerttl" not in event.attributes
+    assert {("prefer", "reply"), ("kn-namespace", "demo"), ("x-request-id", "r1")} <= set(headers)
+
+
+async def test_a_reply_is_routed_like_any_event(broker: Broker, triggers: FixedTriggers) -> None:
+    def script(uri: str, event: Event) -> Answered:
+        if uri != "http://confirm/":
+            return Answered()
+        reply = Event({"id": "reply", "source": "/confirm", "type": "confirmed", "specversion": "1.0"}, b"[]")
+        headers, body = http.encode_binary(reply)
+        return Answered(200, headers, body)
+
+    broker.subscribers.script = script
+    triggers.add("confirm", type="order")
+    triggers.add("mail", type="confirmed")
+    await opened(broker, "confirm")
+    await opened(broker, "mail")
+    await broker.send(1)
+    await broker.subscribers.until(2)
+    uri, event, _ = broker.subscribers.got[1]
+    assert (uri, event.id, event.data) == ("http://mail/", "reply", b"[]")
+
+
+async def test_a_trigger_that_matches_its_own_reply_ends(broker: Broker, triggers: FixedTriggers) -> None:
+    def script(uri: str, event: Event) -> Answered:
+        again = Event({"id": f"{event.id}+", "source": "/s", "type": "order", "specversion": "1.0"})
+        return Answered(200, *http.encode_binary(again))
+
+    broker.subscribers.script = script
+    triggers.add("loop", type="order")
+    await opened(broker, "loop")
+    await broker.send(1)
+    await broker.subscribers.until(255)
+    await asyncio.wait_for(_settled(broker, ("demo/loop", "delivered"), 255), 10)
+    assert len(broker.subscribers.got) == 255
+
+
+async def _settled(broker: Broker, key: tuple[str, str], count: int) -> None:
+    while broker.dispatcher.outcomes[key] < count:
+        await asyncio.sleep(0.005)
+
+
+async def test_a_dead_letter_tells_its_sink_what_went_wrong(broker: Broker, triggers: FixedTriggers) -> None:
+    broker.subscribers.script = lambda uri, event: Answered(400 if "fails" in uri else 202, body=b"no such order")
+    triggers.add("fails", DeliveryPolicy(retry=0, dead_letter_uri="http://letters/"))
+    await opened(broker, "fails")
+    await broker.send(1)
+    await broker.subscribers.until(2)
+    uri, event, _ = broker.subscribers.got[1]
+    assert (uri, event.text("knativeerrordest")) == ("http://letters/", "http://fails/")
+    assert event.text("knativeerrorcode") == "400"
+
+
+async def test_an_event_nobody_takes_is_kept(broker: Broker, triggers: FixedTriggers) -> None:
+    broker.subscribers.script = lambda uri, event: Answered(0, error="connect_failed")
+    triggers.add("down")
+    await opened(broker, "down")
+    await broker.send(1)
+    await asyncio.wait_for(_settled(broker, ("demo/down", "kept"), 1), 5)
+    while not (letters := await broker.store.dead_letters(BROKER)):
+        await asyncio.sleep(0.01)
+    assert letters[0].reason == "subscriber: no answer: connect_failed"
+
+
+async def test_a_reply_that_is_no_event_fails_the_delivery(broker: Broker, triggers: FixedTriggers) -> None:
+    broker.subscribers.script = lambda uri, event: Answered(200, [("ce-specversion", "1.0")], b"x")
+    triggers.add("odd")
+    await opened(broker, "odd")
+    await broker.send(1)
+    await asyncio.wait_for(_settled(broker, ("demo/odd", "kept"), 1), 5)
+
+
+async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, triggers: FixedTriggers) -> None:
+    first = Broker(tmp_path, triggers)
+    triggers.add("slow")
+    await opened(first, "slow")
+    never = asyncio.Event()
+
+    async def hang(*args: object, **kwargs: object) -> Answered:
+        first.subscribers.arrived.set()
+        await never.wait()
+        return Answered()
+
+    first.subscribers.post = hang  # type: ignore[method-assign]
+    for number in range(5):
+        await first.send(number)
+    await asyncio.wait_for(first.subscribers.arrived.wait(), 5)
+    await first.stop()
+
+    second = Broker(tmp_path, triggers)
+    await second.subscribers.until(5)
+    assert sorted(event.id for _, event, _ in second.subscribers.got) == ["0", "1", "2", "3", "4"]
+    await asyncio.wait_for(_settled(second, ("demo/slow", "delivered"), 5), 5)
+    await second.stop()
+
+    third = Broker(tmp_path, triggers)
+    await third.send(9)
+    await third.subscribers.until(1)
+    assert [event.id for _, event, _ in third.subscribers.got] == ["9"]
+    await third.stop()

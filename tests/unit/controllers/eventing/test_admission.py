@@ -1,0 +1,77 @@
+"""Defaults and rules of Broker and Trigger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eventmesh.controllers.eventing.admission import DEFAULT_DELIVERY, BrokerAdmission, TriggerAdmission
+from eventmesh.controllers.eventing.names import BROKER_CLASS, CLASS_ANNOTATION
+from eventmesh.kube.admission import AdmissionRequest
+
+CREATE = AdmissionRequest("ada")
+KSERVICE = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "hello"}
+
+
+def broker(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "b", "namespace": "ns"}, "spec": spec}
+
+
+def trigger(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "t", "namespace": "ns"}, "spec": {"subscriber": {"ref": KSERVICE}, **spec}}
+
+
+def test_a_broker_gets_our_class_and_knatives_delivery() -> None:
+    made = BrokerAdmission().default({"metadata": {"name": "b", "namespace": "ns"}}, CREATE)
+    assert made["metadata"]["annotations"] == {CLASS_ANNOTATION: BROKER_CLASS}
+    assert made["spec"]["delivery"] == DEFAULT_DELIVERY
+
+
+def test_what_the_author_wrote_stays() -> None:
+    written = broker(delivery={"retry": 1})
+    written["metadata"]["annotations"] = {CLASS_ANNOTATION: "Kafka"}
+    made = BrokerAdmission().default(written, CREATE)
+    assert (made["metadata"]["annotations"][CLASS_ANNOTATION], made["spec"]["delivery"]) == ("Kafka", {"retry": 1})
+
+
+def test_a_trigger_gets_broker_label_filter_and_namespace() -> None:
+    made = TriggerAdmission().default(trigger(), CREATE)
+    assert made["spec"]["broker"] == "default"
+    assert made["spec"]["filter"] == {}
+    assert made["metadata"]["labels"] == {"eventing.knative.dev/broker": "default"}
+    assert made["spec"]["subscriber"]["ref"]["namespace"] == "ns"
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"subscriber": None}, "spec.subscriber.ref, spec.subscriber.uri"),
+        ({"subscriber": {"uri": "relative"}}, "spec.subscriber.uri"),
+        ({"subscriber": {"ref": KSERVICE, "uri": "http://absolute/"}}, "spec.subscriber.uri"),
+        ({"subscriber": {"ref": {"kind": "Service"}}}, "spec.subscriber.ref.apiVersion, spec.subscriber.ref.name"),
+        ({"filter": {"attributes": {"Type": "x"}}}, "spec.filter.attributes.Type"),
+        ({"filters": [{"glob": {}}]}, "spec.filters[0].glob"),
+        ({"delivery": {"retry": -1}}, "spec.delivery.retry"),
+        ({"delivery": {"backoffDelay": "2s"}}, "spec.delivery.backoffDelay"),
+        ({"delivery": {"backoffPolicy": "random"}}, "spec.delivery.backoffPolicy"),
+        ({"delivery": {"timeout": "PT0S"}}, "spec.delivery.timeout"),
+        ({"delivery": {"retries": 3}}, "spec.delivery.retries"),
+        ({"delivery": {"deadLetterSink": {}, "retry": 1}}, None),
+    ],
+)
+def test_a_wrong_trigger_is_refused_at_its_field(spec: dict[str, Any], path: str | None) -> None:
+    admission = TriggerAdmission()
+    errors = admission.validate(admission.default(trigger(**spec), CREATE), CREATE)
+    assert [error.path for error in errors] == ([] if path is None else [path])
+
+
+def test_a_trigger_keeps_its_broker_and_a_broker_its_class() -> None:
+    triggers, brokers = TriggerAdmission(), BrokerAdmission()
+    old = triggers.default(trigger(broker="a"), CREATE)
+    moved = triggers.default(trigger(broker="b"), CREATE)
+    assert [error.path for error in triggers.validate(moved, AdmissionRequest("ada", old))] == ["spec.broker"]
+    before = brokers.default(broker(), CREATE)
+    after = brokers.default(broker(), CREATE)
+    after["metadata"]["annotations"] = {CLASS_ANNOTATION: "Kafka"}
+    assert len(brokers.validate(after, AdmissionRequest("ada", before))) == 1
