@@ -1,0 +1,88 @@
+"""Making the objects that another object owns what they should be: created, updated, left alone, refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from eventmesh.base import log
+from eventmesh.base.errors import MeshError
+from eventmesh.kube.api import Api, ApiError, Object, Resource
+from eventmesh.kube.informer import Informer
+from eventmesh.kube.objects import annotations_of, is_controlled_by, labels_of
+
+_log = log.get("controllers.serving.children")
+
+
+class NotOwned(MeshError):
+    """An object of that name exists and belongs to somebody else; the owner's condition says so."""
+
+    def __init__(self, resource: Resource, name: str) -> None:
+        super().__init__(f'There is an existing {resource.kind} "{name}" that we do not own.')
+
+
+class Children:
+    """Writes what owners want, and only where it differs from what is there."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def ensure(
+        self, cache: Informer, desired: Object, owner: Object, *, kept_annotations: Iterable[str] = ()
+    ) -> Object:
+        """Return the stored object after it was made `desired`; raises NotOwned.
+
+        Labels, annotations and `spec` are replaced when they differ; annotations named by `kept_annotations`
+        are another controller's and stay. Fields of `spec` that the server fills in are no difference.
+        """
+        resource = cache.resource
+        metadata = desired["metadata"]
+        stored = cache.get(metadata["name"], metadata["namespace"])
+        if stored is None:
+            try:
+                return await self._api.create(resource, desired, metadata["namespace"])
+            except ApiError as error:
+                if not error.already_exists:
+                    raise
+            # Made a moment ago, perhaps by this controller: the cache does not know it yet.
+            stored = await self._api.get(resource, metadata["name"], metadata["namespace"])
+        if not is_controlled_by(stored, owner):
+            raise NotOwned(resource, metadata["name"])
+        wanted = _with(stored, desired, frozenset(kept_annotations))
+        if wanted == stored:
+            return stored
+        return await self._api.replace(resource, wanted)
+
+    async def delete(self, resource: Resource, obj: Object) -> None:
+        """Delete this very incarnation of `obj`; that it is gone already is as well."""
+        metadata = obj["metadata"]
+        try:
+            await self._api.delete(resource, metadata["name"], metadata["namespace"], uid=metadata["uid"])
+        except ApiError as error:
+            if not error.not_found:
+                raise
+
+
+def _with(stored: Object, desired: Object, kept: frozenset[str]) -> Object:
+    """Return `stored` with what `desired` says; `stored` itself when it says that already."""
+    annotations = {key: value for key, value in annotations_of(stored).items() if key in kept}
+    annotations |= annotations_of(desired)
+    labels = labels_of(desired)
+    same_spec = covers(stored.get("spec"), desired.get("spec"))
+    if same_spec and labels_of(stored) == labels and annotations_of(stored) == annotations:
+        return stored
+    metadata = {**stored["metadata"], "labels": labels, "annotations": annotations}
+    return {**stored, "metadata": metadata, "spec": stored["spec"] if same_spec else desired["spec"]}
+
+
+def covers(stored: object, desired: object) -> bool:
+    """Return whether `stored` says everything that `desired` says; more fields in a map are no difference."""
+    if isinstance(desired, dict):
+        if not isinstance(stored, dict):
+            # An empty map and an absent one mean the same.
+            return not desired and stored is None
+        return all(covers(stored.get(key), value) for key, value in desired.items())
+    if isinstance(desired, list):
+        if not isinstance(stored, list) or len(stored) != len(desired):
+            return not desired and not stored
+        return all(covers(old, new) for old, new in zip(stored, desired, strict=True))
+    return stored == desired
