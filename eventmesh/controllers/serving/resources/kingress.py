@@ -1,0 +1,92 @@
+"""Route → KIngress (Serving, pkg/reconciler/route/resources/ingress.go)."""
+
+from __future__ import annotations
+
+from eventmesh.controllers.serving.domains import cluster_hosts, is_cluster_local, public_host
+from eventmesh.controllers.serving.names import (
+    INGRESS_CLASS,
+    INGRESS_CLASS_OLD,
+    LAST_APPLIED,
+    NETWORKING,
+    ROUTE_NAMESPACE,
+    SERVICE,
+)
+from eventmesh.controllers.serving.names import ROUTE as ROUTE_LABEL
+from eventmesh.controllers.serving.resources.deployment import is_h2c
+from eventmesh.controllers.serving.settings import ServingSettings
+from eventmesh.controllers.serving.traffic import Traffic
+from eventmesh.kube.api import Object
+from eventmesh.kube.objects import annotations_of, labels_of, owner_reference
+from eventmesh.kube.resources import KINGRESS, ROUTE
+
+HTTP1_PORT = 80
+HTTP2_PORT = 81
+"""Ports of a revision's Service, by what its function speaks."""
+
+
+def ingress_class(route: Object, settings: ServingSettings) -> str:
+    """Return which networking layer a route is for."""
+    annotations = annotations_of(route)
+    return annotations.get(INGRESS_CLASS) or annotations.get(INGRESS_CLASS_OLD) or settings.network.ingress_class
+
+
+def kingress(route: Object, traffic: Traffic, settings: ServingSettings) -> Object:
+    """Return the KIngress that sends a route's traffic to its revisions."""
+    metadata = route["metadata"]
+    annotations = {key: value for key, value in annotations_of(route).items() if key != LAST_APPLIED}
+    annotations.pop(INGRESS_CLASS_OLD, None)
+    annotations[INGRESS_CLASS] = ingress_class(route, settings)
+    labels = {
+        **labels_of(route),
+        ROUTE_LABEL: metadata["name"],
+        ROUTE_NAMESPACE: metadata["namespace"],
+        SERVICE: labels_of(route).get(SERVICE, ""),
+    }
+    return {
+        "apiVersion": KINGRESS.api_version,
+        "kind": KINGRESS.kind,
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(ROUTE, route)],
+        },
+        "spec": {"httpOption": _http_option(annotations), "rules": _rules(route, traffic, settings)},
+    }
+
+
+def _rules(route: Object, traffic: Traffic, settings: ServingSettings) -> list[Object]:
+    hidden = is_cluster_local(route, settings)
+    rules = []
+    for tag in traffic.tags():
+        paths = [{"splits": _splits(route, traffic, tag)}]
+        rules.append({"hosts": cluster_hosts(route, tag), "visibility": "ClusterLocal", "http": {"paths": paths}})
+        if not hidden:
+            host = public_host(route, tag, settings)
+            rules.append({"hosts": [host], "visibility": "ExternalIP", "http": {"paths": paths}})
+    return rules
+
+
+def _splits(route: Object, traffic: Traffic, tag: str) -> list[Object]:
+    namespace = route["metadata"]["namespace"]
+    return [
+        {
+            "serviceNamespace": namespace,
+            "serviceName": revision["metadata"]["name"],
+            "servicePort": HTTP2_PORT if is_h2c(revision) else HTTP1_PORT,
+            "percent": percent,
+            "appendHeaders": {
+                "Knative-Serving-Namespace": namespace,
+                "Knative-Serving-Revision": revision["metadata"]["name"],
+            },
+        }
+        for revision, percent in traffic.shares(tag)
+    ]
+
+
+def _http_option(annotations: dict[str, str]) -> str:
+    for key in ("http-protocol", "http-option", "httpOption"):
+        if annotations.get(f"{NETWORKING}/{key}", "").lower() == "redirected":
+            return "Redirected"
+    return "Enabled"
