@@ -55,6 +55,7 @@ class AckTracker:
         self._routes = routes
         self._peers: dict[int, tuple[Stream, str]] = {}
         self._done: dict[int, int] = {}
+        self._words: dict[int, str] = {}
         self._on_progress: Callable[[], None] = lambda: None
         self._on_refusal: Callable[[Nack], None] = lambda nack: None
 
@@ -70,6 +71,7 @@ class AckTracker:
     def left(self, stream: Stream) -> None:
         """Count `stream` out."""
         self._peers.pop(id(stream), None)
+        self._words.pop(id(stream), None)
         if self._done.pop(id(stream), None) is not None:
             self._on_progress()
 
@@ -78,15 +80,22 @@ class AckTracker:
         done = stream.acknowledged(self._routes(stream.node.role))
         if self._done.get(id(stream), done) != done:
             self._done[id(stream)] = done
+            self._words.pop(id(stream), None)
             self._on_progress()
 
     def refused(self, stream: Stream, refusal: Refusal) -> None:
-        """Pass a NACK on."""
+        """Pass a NACK on, and keep the client's words until it acknowledges something again."""
+        self._words[id(stream)] = refusal.message
         self._on_refusal(Nack(stream.node.id, stream.node.role, refusal))
 
     def clients(self, role: Role) -> int:
         """Return how many streams of `role` are open."""
         return sum(stream.node.role is role for stream, _ in self._peers.values())
+
+    def proves(self, generation: int) -> bool:
+        """True when there are gateways or activators, and each has acknowledged `generation`."""
+        required = [key for key, (stream, _) in self._peers.items() if stream.node.role in _REQUIRED]
+        return bool(required) and all(self._done[key] >= generation for key in required)
 
     def of(self, generation: int, published_at: float) -> Acks:
         """Return who has not acknowledged `generation`, published at that monotonic time, yet."""
@@ -95,6 +104,8 @@ class AckTracker:
             if self._done[key] >= generation:
                 continue
             name = stream.node.id or peer
+            if key in self._words:
+                name = f"{name} (refused: {self._words[key]})"
             if stream.node.role in _REQUIRED:
                 waiting.append(name)
             elif stream.node.role is Role.SIDECAR:

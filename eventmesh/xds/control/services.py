@@ -45,6 +45,10 @@ class Settings:
     domain: str = "localhost"
     """Domain of public hosts that control itself publishes (the broker ingress)."""
     cluster_domain: str = "cluster.local"
+    public_service: str = "gateway.eventmesh-system.svc.cluster.local"
+    """Service of the gateway's public listener, as told in KIngress status."""
+    local_service: str = "gateway-internal.eventmesh-system.svc.cluster.local"
+    """Service of the gateway's cluster-local listener, as told in KIngress status."""
 
     @property
     def activator_addresses(self) -> tuple[Address, ...]:

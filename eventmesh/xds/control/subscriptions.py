@@ -92,15 +92,15 @@ class Subscription:
         if self.variant is Variant.SOTW:
             if self.nonce and request.nonce and request.nonce != self.nonce:
                 return None  # Stale: an answer to a response that a newer one has overtaken (SotW rule 3).
-            refusal = self._answered(request)
+            refusal = self._answered(request, configuration)
             self._wanted(request, configuration)
         else:
-            refusal = self._answered(request)
+            refusal = self._answered(request, configuration)
             self._increments(request, configuration)
         self.active = True
         return refusal
 
-    def _answered(self, request: Request) -> Refusal | None:
+    def _answered(self, request: Request, configuration: Configuration) -> Refusal | None:
         push = self.in_flight
         if push is None or request.nonce != push.nonce:
             return None
@@ -108,7 +108,7 @@ class Subscription:
         if request.error is None:
             self._accept(push)
             return None
-        return self._refuse(push, request.error)
+        return self._refuse(push, request.error, configuration)
 
     def _accept(self, push: Push) -> None:
         for resource in push.resources:
@@ -121,13 +121,14 @@ class Subscription:
         if not self.refused and not self.suspects:
             self.acknowledged = max(self.acknowledged, push.generation)
 
-    def _refuse(self, push: Push, message: str) -> Refusal:
+    def _refuse(self, push: Push, message: str, configuration: Configuration) -> Refusal:
         """Set aside what the refusal is about, and send the rest again without it.
 
         Envoy and gRPC apply the good part of a refused response, other clients none of it; both are right after
         the rest has been sent once more.
         """
-        candidates = push.changed or frozenset(resource.name for resource in push.resources)
+        sent = {resource.name: resource.version for resource in push.resources}
+        candidates = push.changed or frozenset(sent)
         mentioned = sorted(name for name in candidates if _mentions(message, name))
         blamed = mentioned or sorted(candidates)
         for name in candidates:
@@ -135,15 +136,16 @@ class Subscription:
                 self.known[name] = self.accepted[name].version
             else:
                 self.known.pop(name, None)
+        # What has changed since is another resource, and innocent.
+        current = configuration.of(self.type)
+        guilty = [name for name in blamed if name in current and current[name].version == sent[name]]
+        self.dirty |= candidates - set(guilty)
+        self.suspects = [name for name in self.suspects if name not in blamed]
         if mentioned or len(blamed) == 1:
-            versions = {resource.name: resource.version for resource in push.resources}
-            self.refused.update({name: versions[name] for name in blamed})
-            self.suspects = [name for name in self.suspects if name not in blamed]
-            self.dirty |= candidates - set(blamed)
-            self.dirty.update(self.suspects[:1])
+            self.refused.update({name: sent[name] for name in guilty})
         else:
-            self.suspects = blamed
-            self.dirty.update(blamed[:1])
+            self.suspects = guilty
+        self.dirty.update(self.suspects[:1])
         return Refusal(self.type, push.generation, tuple(blamed), message)
 
     def _wanted(self, request: Request, configuration: Configuration) -> None:
@@ -220,7 +222,9 @@ class Subscription:
             resource = current.get(name)
             if resource is None or resource.version != self.refused[name]:
                 del self.refused[name]
+        self.suspects = [name for name in self.suspects if name not in touched]
         self.dirty |= touched
+        self.dirty.update(self.suspects[:1])
 
     def wants(self, name: str) -> bool:
         """True when the client has asked for `name`."""

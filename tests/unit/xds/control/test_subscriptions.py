@@ -308,3 +308,16 @@ def test_a_name_is_blamed_only_where_it_stands_as_a_word() -> None:
     client.request(RDS, "local", "public")
     refusal = client.nack(client.push(), "public: domain localhost appears twice")
     assert refusal.names == ("public",)
+
+
+@pytest.mark.parametrize("variant", [SOTW, DELTA])
+def test_a_refusal_of_what_has_changed_meanwhile_holds_nothing_back(variant: Variant) -> None:
+    client = Client(variant, resource(LDS, "a"), resource(LDS, "b"))
+    client.request(LDS) if variant is SOTW else client.subscribe(LDS)
+    client.settle()
+    client.publish(resource(LDS, "a", "broken"), resource(LDS, "b", "broken"))
+    push = client.push()
+    client.publish(resource(LDS, "a"), resource(LDS, "b"))
+    client.nack(push, "no")
+    client.settle()
+    assert client.stream.subscription(LDS).acknowledged == client.generation

@@ -1,0 +1,127 @@
+"""`Control`: watches objects, publishes configurations, serves them over ADS, and keeps the promises it makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.kube.api import Api, Object, Resource
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.objects import Key, key_of
+from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, REVISION, SERVERLESS_SERVICE, SERVICE
+from eventmesh.xds.control.acks import AckTracker, Nack
+from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
+from eventmesh.xds.control.ingress_status import IngressStatus
+from eventmesh.xds.control.objects import Ingress, View
+from eventmesh.xds.control.promises import Promises
+from eventmesh.xds.control.publisher import Publication, Publisher
+from eventmesh.xds.control.quarantine import Quarantine
+from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.control.server import AdsServer
+from eventmesh.xds.control.serverless import ServerlessServices
+from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.watcher import Effect, Watcher
+
+_log = log.get("xds.control")
+
+_Handler = Callable[[Object | None, Object | None], Effect]
+
+
+class Control:
+    """The control component of one mesh. It reads and writes nothing but Kubernetes objects and ADS streams."""
+
+    def __init__(self, api: Api, informers: Informers, clock: Clock, settings: Settings | None = None) -> None:
+        """Ask `informers` for what is watched; the caller starts them before `start`."""
+        settings = settings or Settings()
+        self._watcher = Watcher()
+        self._quarantine = Quarantine()
+        self._cache = SnapshotCache()
+        self._builder = ResourceBuilder(settings)
+        self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
+        self._publisher = Publisher(self._cache, self._builder, self._effective_view, clock)
+        self._server = AdsServer(self._cache, self.acks, clock)
+        ingresses, serverless = informers.of(KINGRESS), informers.of(SERVERLESS_SERVICE)
+        self._ingress_status = IngressStatus(
+            api,
+            ingresses,
+            clock,
+            self.acks,
+            self._quarantine,
+            settings,
+            invalid=lambda: self._watcher.invalid,
+            conflicts=lambda: self._builder.conflicts,
+        )
+        self._serverless = ServerlessServices(api, serverless, informers.of(SERVICE), clock, self.acks)
+        self._effective: Mapping[Key, Ingress] = {}
+        self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)
+        self._watch(informers, SERVERLESS_SERVICE, self._watcher.serverless, self._serverless.promises)
+        self._watch(informers, SERVICE, self._watcher.service)
+        self._watch(informers, ENDPOINT_SLICE, self._watcher.slice)
+        self._watch(informers, REVISION, self._watcher.revision)
+
+    async def start(self, address: str) -> int:
+        """Publish what the synced informers hold, then serve ADS on `host:port`; return the port.
+
+        Nothing is served before the first publication: an empty answer would take everything away from a data plane
+        that has been serving all along. Raises UnavailableError when the port is taken.
+        """
+        self.acks.listen(self._progressed, self._refused)
+        self._publisher.listen(self._published)
+        self._publisher.start()
+        port = await self._server.start(address)
+        self._ingress_status.controller.start()
+        self._serverless.controller.start()
+        _log.info("serving ADS", port=port)
+        return port
+
+    async def stop(self) -> None:
+        """Close all streams. Data planes go on with what they have."""
+        await self._ingress_status.controller.stop()
+        await self._serverless.controller.stop()
+        await self._server.stop()
+        await self._publisher.stop()
+
+    def _watch(
+        self, informers: Informers, resource: Resource, handler: _Handler, promises: Promises | None = None
+    ) -> None:
+        def changed(old: Object | None, new: Object | None) -> None:
+            effect = handler(old, new)
+            obj = new if new is not None else old
+            if obj is not None and promises is not None:
+                promises.changed(key_of(obj), effect)
+            if obj is not None and resource is KINGRESS:
+                key = key_of(obj)
+                self._quarantine.observed(key, self._watcher.view.ingresses.get(key))
+            self._publisher.touch(effect)
+
+        informers.of(resource).add_handler(changed)
+
+    def _effective_view(self) -> View:
+        view = self._watcher.view
+        self._effective = self._quarantine.effective(view.ingresses)
+        return dataclasses.replace(view, ingresses=self._effective)
+
+    def _published(self, publication: Publication, effect: Effect) -> None:
+        if effect is Effect.EVERYTHING:
+            self._quarantine.published(publication.generation, self._effective)
+        for part in (self._ingress_status, self._serverless):
+            for key in part.promises.published(publication, effect):
+                part.controller.enqueue(key)
+
+    def _progressed(self) -> None:
+        if self._quarantine.acknowledged(self.acks.proves):
+            self._publisher.touch(Effect.EVERYTHING)
+        for part in (self._ingress_status, self._serverless):
+            for key in part.promises.still_open():
+                part.controller.enqueue(key)
+
+    def _refused(self, nack: Nack) -> None:
+        if nack.refusal.type is not ResourceType.ROUTE:
+            return
+        message = f"{nack.node}: {nack.refusal.message}"
+        for key in self._quarantine.refused(nack.refusal.generation, message):
+            self._ingress_status.controller.enqueue(key)
+            self._publisher.touch(Effect.EVERYTHING)

@@ -1,0 +1,115 @@
+"""Writes what has become of each KIngress: Ready when the data plane has acknowledged its routes, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from eventmesh.base.clock import Clock
+from eventmesh.kube.api import Api, Object
+from eventmesh.kube.events import EventKind, EventRecorder
+from eventmesh.kube.informer import Informer
+from eventmesh.kube.objects import Key, is_deleting
+from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.resources import KINGRESS
+from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
+from eventmesh.xds.control.acks import SIDECAR_WAIT_S, Acks, AckTracker
+from eventmesh.xds.control.objects import is_ours
+from eventmesh.xds.control.promises import Promises
+from eventmesh.xds.control.quarantine import Quarantine
+from eventmesh.xds.control.services import Settings
+
+KINDS = ConditionSet(("NetworkConfigured", "LoadBalancerReady"))
+LAGGING = "DataPlaneLagging"
+
+QUIET_WAIT_S = 1.0
+"""An acknowledgement takes milliseconds; only a longer wait is worth telling, and naming who is waited for."""
+
+
+class IngressStatus:
+    """The controller of KIngress status."""
+
+    def __init__(
+        self,
+        api: Api,
+        ingresses: Informer,
+        clock: Clock,
+        acks: AckTracker,
+        quarantine: Quarantine,
+        settings: Settings,
+        invalid: Callable[[], Mapping[Key, str]],
+        conflicts: Callable[[], Mapping[Key, tuple[str, ...]]],
+    ) -> None:
+        self.promises = Promises()
+        self._api = api
+        self._ingresses = ingresses
+        self._clock = clock
+        self._acks = acks
+        self._quarantine = quarantine
+        self._settings = settings
+        self._invalid = invalid
+        self._conflicts = conflicts
+        self._recorder = EventRecorder(api, "eventmesh-control", clock)
+        self.controller = Controller("kingress", ingresses, self.reconcile, clock, recorder=self._recorder)
+
+    async def reconcile(self, key: Key) -> None:
+        """Write the status of one KIngress as far as it is known."""
+        obj = self._ingresses.get(key.name, key.namespace)
+        if obj is None or not is_ours(obj) or is_deleting(obj):
+            self.promises.gone(key)
+            return
+        conditions = Conditions(KINDS, conditions_of(obj), self._clock.now())
+        problem = self._problem(key)
+        if problem is not None:
+            kind, reason, message = problem
+            conditions.mark_false(kind, reason, message)
+            await self._write(obj, conditions)
+            if reason == "ConfigurationRefused":
+                await self._recorder.record(obj, EventKind.WARNING, reason, message)
+            return
+        publication = self.promises.of(key)
+        if publication is None:
+            return  # Enqueued again by the publication that will contain it.
+        acks = self._acks.of(publication.generation, publication.at)
+        if acks.ready and not self._quarantine.holds(key):
+            await self._write_ready(obj, key, conditions, acks)
+            return
+        waited = self._clock.monotonic() - publication.at
+        for due in (QUIET_WAIT_S, SIDECAR_WAIT_S):
+            if waited < due:
+                self.controller.enqueue_after(key, due - waited)
+                break
+        if waited >= QUIET_WAIT_S:
+            who = ", ".join(acks.waiting or acks.lagging) or "the data plane"
+            conditions.mark_unknown("LoadBalancerReady", "AwaitingAcknowledgement", f"waiting for {who}")
+            await self._write(obj, conditions)
+
+    def _problem(self, key: Key) -> tuple[str, str, str] | None:
+        """Return (condition, reason, message) when the author must change something."""
+        if key in self._invalid():
+            return "NetworkConfigured", "InvalidIngress", self._invalid()[key]
+        refusal = self._quarantine.message(key)
+        if refusal is not None:
+            return "NetworkConfigured", "ConfigurationRefused", refusal
+        lost = self._conflicts().get(key)
+        if lost:
+            return "LoadBalancerReady", "DomainConflict", f"claimed by an older ingress: {', '.join(lost)}"
+        return None
+
+    async def _write_ready(self, obj: Object, key: Key, conditions: Conditions, acks: Acks) -> None:
+        conditions.mark_true("NetworkConfigured")
+        conditions.mark_true("LoadBalancerReady")
+        if acks.lagging:
+            message = f"no acknowledgement within {SIDECAR_WAIT_S:g} s from {', '.join(acks.lagging)}"
+            conditions.mark(LAGGING, "True", "NoAcknowledgement", message)
+        else:
+            conditions.remove(LAGGING)
+            self.promises.kept(key)
+        await self._write(obj, conditions)
+
+    async def _write(self, obj: Object, conditions: Conditions) -> None:
+        status = {
+            "conditions": conditions.result(),
+            "publicLoadBalancer": {"ingress": [{"domainInternal": self._settings.public_service}]},
+            "privateLoadBalancer": {"ingress": [{"domainInternal": self._settings.local_service}]},
+        }
+        await write_status(self._api, KINGRESS, obj, status)

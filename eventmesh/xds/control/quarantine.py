@@ -1,0 +1,126 @@
+"""Which KIngress is to blame when a data plane refuses the routes, so that one author's mistake stops nobody else.
+
+A route table is joined from many KIngresses, and a proxy refuses it whole. Those that changed since the last
+acknowledged table are suspects: they are set aside, with what was accepted of them before in their place, so that
+everything else goes on; then they are tried again one at a time, and the one whose trial is refused is convicted.
+It stays out until its object changes. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from eventmesh.kube.objects import Key
+from eventmesh.xds.control.objects import Ingress
+
+MAX_PUBLICATIONS = 64
+"""Publications remembered while a data plane does not answer; a refusal of an older one blames what is new in none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A KIngress that is kept out, and the data plane's words."""
+
+    ingress: Ingress
+    message: str
+
+
+@dataclass(slots=True)
+class Quarantine:
+    """What is kept out, what is on trial, and what was acknowledged last of each KIngress."""
+
+    convicted: dict[Key, Verdict] = field(default_factory=dict)
+    _suspects: dict[Key, Verdict] = field(default_factory=dict)
+    _trial: Key | None = None
+    _proven: dict[Key, Ingress] = field(default_factory=dict)
+    _published: dict[int, Mapping[Key, Ingress]] = field(default_factory=dict)
+    """What each publication contained that has not been acknowledged by all, by generation."""
+
+    def effective(self, ingresses: Mapping[Key, Ingress]) -> Mapping[Key, Ingress]:
+        """Return what is to be published: for a KIngress that is kept out, its last acknowledged form, if any."""
+        out = dict(ingresses)
+        for key, verdict in [*self.convicted.items(), *self._suspects.items()]:
+            if key == self._trial or ingresses.get(key) != verdict.ingress:
+                continue
+            if key in self._proven:
+                out[key] = self._proven[key]
+            else:
+                del out[key]
+        return out
+
+    def observed(self, key: Key, ingress: Ingress | None) -> None:
+        """Take note that a KIngress has changed or gone: whatever was held against its old form is void."""
+        for held in (self.convicted, self._suspects):
+            if key in held and held[key].ingress != ingress:
+                del held[key]
+        if self._trial == key and key not in self._suspects:
+            self._trial = None
+        if ingress is None:
+            self._proven.pop(key, None)
+
+    def published(self, generation: int, ingresses: Mapping[Key, Ingress]) -> None:
+        """Take note of what a publication contains."""
+        self._published[generation] = ingresses
+        while len(self._published) > MAX_PUBLICATIONS:
+            del self._published[min(self._published)]
+
+    def refused(self, generation: int, message: str) -> list[Key]:
+        """Take in a refusal of routes published at `generation`; return who is held back because of it."""
+        new = self._unproven_at(generation)
+        held = {ingress.key for ingress in new if self._is_held(ingress)}
+        if held:
+            return []  # The answer to a publication from before they were set aside: nothing new is learnt.
+        named = [ingress for ingress in new if _named(ingress, message)]
+        blamed = named or new
+        if self._trial is not None and self._trial in [ingress.key for ingress in blamed]:
+            blamed = [ingress for ingress in blamed if ingress.key == self._trial]
+            self._suspects.pop(self._trial, None)
+            self._trial = None
+        into = self.convicted if len(blamed) == 1 else self._suspects
+        into.update({ingress.key: Verdict(ingress, message) for ingress in blamed})
+        return [ingress.key for ingress in blamed]
+
+    def acknowledged(self, done: Callable[[int], bool]) -> bool:
+        """Take note of what everybody has acknowledged, as `done` says by generation.
+
+        True when a suspect has been cleared or is to be tried: the next publication differs.
+        """
+        newest = max((generation for generation in self._published if done(generation)), default=None)
+        if newest is None:
+            return False
+        contained = self._published[newest]
+        self._proven.update(contained)
+        self._published = {number: rest for number, rest in self._published.items() if number > newest}
+        trial = self._suspects.get(self._trial) if self._trial is not None else None
+        if trial is not None and self._trial is not None:
+            if contained.get(self._trial) != trial.ingress:
+                return False  # Not published yet.
+            del self._suspects[self._trial]
+        self._trial = min(self._suspects, default=None)
+        return self._trial is not None
+
+    def _unproven_at(self, generation: int) -> list[Ingress]:
+        """Return what a publication contained in a form nobody had acknowledged."""
+        at = max((number for number in self._published if number <= generation), default=None)
+        contained = self._published[at] if at is not None else {}
+        return [ingress for key, ingress in contained.items() if self._proven.get(key) != ingress]
+
+    def _is_held(self, ingress: Ingress) -> bool:
+        verdicts = (self.convicted.get(ingress.key), self._suspects.get(ingress.key))
+        return ingress.key != self._trial and any(v is not None and v.ingress == ingress for v in verdicts)
+
+    def message(self, key: Key) -> str | None:
+        """Return why the KIngress is kept out; None when it is not, or not known to be the cause."""
+        verdict = self.convicted.get(key)
+        return verdict.message if verdict else None
+
+    def holds(self, key: Key) -> bool:
+        """True while the current form of the KIngress is not being published, or only on trial."""
+        return key in self.convicted or key in self._suspects
+
+
+def _named(ingress: Ingress, message: str) -> bool:
+    # Virtual hosts are called `<namespace>/<name>/<rule>`.
+    hosts = [host for rule in ingress.rules for host in rule.hosts]
+    return f"{ingress.key}/" in message or any(host in message for host in hosts)

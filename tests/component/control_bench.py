@@ -1,0 +1,118 @@
+"""Control over the embedded API, without processes: objects in, resources and statuses out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from eventmesh.base.clock import Clock, SystemClock
+from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.store.store import Store
+from eventmesh.kube.api import Api, Object, Resource
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.resources import DEPLOYMENT, ENDPOINT_SLICE, KINGRESS, REVISION, SERVERLESS_SERVICE
+from eventmesh.kube.status import is_ready
+from eventmesh.xds.control.app import Control
+from eventmesh.xds.control.services import Settings
+
+CLASS = "eventmesh.ingress.networking.knative.dev"
+
+
+class Bench:
+    """One cluster with control and nothing else."""
+
+    def __init__(self, directory: Path, clock: Clock | None = None, settings: Settings | None = None) -> None:
+        self.clock = clock or SystemClock()
+        self.store = Store(directory / "store", self.clock)
+        self.embedded = EmbeddedApi(self.store, self.clock)
+        self.api: Api = self.embedded.in_process()
+        self.informers = Informers(self.api, self.clock)
+        self.control = Control(self.api, self.informers, self.clock, settings)
+        self.port = 0
+
+    async def start(self) -> None:
+        await self.embedded.start()
+        await self.informers.start()
+        self.port = await self.control.start("127.0.0.1:0")
+
+    async def stop(self) -> None:
+        await self.control.stop()
+        await self.informers.stop()
+        await self.embedded.stop()
+        self.store.close()
+
+    async def revision(self, name: str, *, mode: str = "Proxy", concurrency: int = 0, protocol: str = "http1") -> None:
+        """Create what a revision leaves behind: Revision, Deployment, ServerlessService."""
+        labels = {"serving.knative.dev/revisionUID": f"uid-{name}"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "dev.local/x"}]}}
+        deployment = {"selector": {"matchLabels": labels}, "template": template}
+        await self.create(DEPLOYMENT, f"{name}-deployment", deployment, labels=labels)
+        container = {"image": "dev.local/x"}
+        await self.create(REVISION, name, {"containerConcurrency": concurrency, "containers": [container]})
+        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{name}-deployment"}
+        await self.create(
+            SERVERLESS_SERVICE, name, {"mode": mode, "objectRef": reference, "protocolType": protocol}, labels=labels
+        )
+
+    async def ingress(self, name: str, host: str, service: str, *, class_: str = CLASS, **more: Any) -> Object:
+        """Create a KIngress with one external host that leads to `service`."""
+        split = {"serviceNamespace": "default", "serviceName": service, "servicePort": 80, "percent": 100}
+        rule = {"hosts": [host], "visibility": "ExternalIP", "http": {"paths": [{"splits": [split], **more}]}}
+        annotations = {"networking.knative.dev/ingress-class": class_} if class_ else {}
+        return await self.create(KINGRESS, name, {"rules": [rule]}, annotations=annotations)
+
+    async def pods(self, revision: str, *addresses: str) -> None:
+        """Say which pods of a revision are ready, as the endpoints controller does."""
+        name = f"{revision}-private-0"
+        body = {
+            "apiVersion": ENDPOINT_SLICE.api_version,
+            "kind": ENDPOINT_SLICE.kind,
+            "metadata": {
+                "name": name,
+                "namespace": "default",
+                "labels": {"kubernetes.io/service-name": f"{revision}-private"},
+            },
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8012, "protocol": "TCP"}],
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+        }
+        stored = self.informers.of(ENDPOINT_SLICE).get(name, "default")
+        if stored is None:
+            await self.api.create(ENDPOINT_SLICE, body, "default")
+        else:
+            await self.api.replace(ENDPOINT_SLICE, {**stored, "endpoints": body["endpoints"]})
+
+    async def create(
+        self,
+        resource: Resource,
+        name: str,
+        spec: Object,
+        *,
+        labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+    ) -> Object:
+        metadata = {"name": name, "namespace": "default", "labels": labels or {}, "annotations": annotations or {}}
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}
+        return await self.api.create(resource, body, "default")
+
+    async def until(self, resource: Resource, name: str, holds: Callable[[Object], bool]) -> Object:
+        """Return the object `name` as soon as it is there and `holds`."""
+        changed = asyncio.Event()
+        informer = self.informers.of(resource)
+        informer.add_handler(lambda old, new: changed.set())
+        async with asyncio.timeout(10):
+            while (found := informer.get(name, "default")) is None or not holds(found):
+                changed.clear()
+                await changed.wait()
+        return found
+
+    async def ready(self, name: str) -> Object:
+        """Return the KIngress as soon as it is Ready."""
+        return await self.until(KINGRESS, name, is_ready)
+
+    def stored(self, resource: Resource, name: str) -> Object:
+        found = self.informers.of(resource).get(name, "default")
+        assert found is not None
+        return found

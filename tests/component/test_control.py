@@ -1,0 +1,201 @@
+"""Objects in the API become resources of data planes, and acknowledgements become statuses."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
+
+from eventmesh.kube.resources import EVENT, KINGRESS, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.status import condition, is_ready
+from eventmesh.xds.control.resource_types import ResourceType
+from tests.component.ads_client import CDS, EDS, RDS, AdsClient, connected
+from tests.component.control_bench import Bench
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+def addresses(client: AdsClient, cluster: str) -> set[str]:
+    if cluster not in client.held[EDS]:
+        return set()
+    found = ClusterLoadAssignment.parse(client.held[EDS][cluster])
+    return {
+        f"{e.endpoint.address.socket_address.address}:{e.endpoint.address.socket_address.port_value}"
+        for group in found.endpoints
+        for e in group.lb_endpoints
+        if e.endpoint and e.endpoint.address and e.endpoint.address.socket_address
+    }
+
+
+def hosts(client: AdsClient, table: str) -> set[str]:
+    if table not in client.held[RDS]:
+        return set()
+    found = RouteConfiguration.parse(client.held[RDS][table])
+    return {domain for host in found.virtual_hosts for domain in host.domains}
+
+
+async def test_without_any_data_plane_an_ingress_is_ready_at_once(bench: Bench) -> None:
+    await bench.ingress("a", "a.test", "svc")
+    stored = await bench.ready("a")
+    balancers = stored["status"]["publicLoadBalancer"]["ingress"]
+    assert balancers == [{"domainInternal": "gateway.eventmesh-system.svc.cluster.local"}]
+
+
+async def test_an_ingress_is_ready_only_when_the_gateway_has_acknowledged_its_routes(bench: Bench) -> None:
+    async with connected(bench.port, "gateway", "public", "local") as gateway:
+        await gateway.until(lambda: "public" in gateway.held[RDS])
+        gateway.answering.clear()
+        seen = len(gateway.pushes)
+        await bench.ingress("a", "a.test", "svc")
+        await gateway.until(lambda: any(type_ is RDS for type_, _ in gateway.pushes[seen:]))
+        # Another object goes all the way through control and back in the meantime.
+        await bench.revision("bystander")
+        await bench.until(SERVICE, "bystander-private", lambda obj: True)
+        assert not is_ready(bench.stored(KINGRESS, "a"))
+        gateway.answering.set()
+        await bench.ready("a")
+        assert "a.test" in hosts(gateway, "public")
+
+
+async def test_an_ingress_of_another_class_is_not_touched(bench: Bench) -> None:
+    foreign = [
+        await bench.ingress("foreign", "f.test", "svc", class_="istio.ingress.networking.knative.dev"),
+        await bench.ingress("classless", "c.test", "svc", class_=""),
+    ]
+    await bench.ingress("ours", "o.test", "svc")
+    await bench.ready("ours")
+    for obj in foreign:
+        assert bench.stored(KINGRESS, obj["metadata"]["name"]) == obj
+
+
+async def test_a_pod_that_becomes_ready_moves_endpoints_and_nothing_else(bench: Bench) -> None:
+    await bench.revision("rev", mode="Serve", concurrency=5)
+    async with (
+        connected(bench.port, "gateway", "public", "local") as gateway,
+        connected(bench.port, "activator", "activator", "local") as activator,
+    ):
+        await gateway.until(lambda: addresses(gateway, "default/rev") == {"127.0.0.2:8012"})
+        await activator.until(lambda: "default/rev" in activator.held[EDS])
+        assert addresses(activator, "default/rev") == set()
+        held = Cluster.parse(activator.held[CDS]["default/rev"]).metadata
+        assert held is not None
+        said = held.filter_metadata["eventmesh"].fields
+        assert said["hold"].bool_value is True
+        assert said["max_requests_per_endpoint"].number_value == 5.0
+        await bench.until(SERVERLESS_SERVICE, "rev", is_ready)
+        await gateway.until(lambda: "rev.default" in hosts(gateway, "local"))
+        before = len(gateway.pushes)
+        await bench.pods("rev", "127.64.0.1")
+        await gateway.until(lambda: addresses(gateway, "default/rev") == {"127.64.0.1:8012"})
+        await activator.until(lambda: addresses(activator, "default/rev") == {"127.64.0.1:8012"})
+        assert gateway.pushes[before:] == [(EDS, ["default/rev"])]
+
+
+async def test_a_revision_sent_to_sleep_is_acknowledged_before_its_status_says_so(bench: Bench) -> None:
+    await bench.revision("rev", mode="Serve")
+    async with connected(bench.port, "gateway", "public", "local") as gateway:
+        await bench.pods("rev", "127.64.0.1")
+        await gateway.until(lambda: addresses(gateway, "default/rev") == {"127.64.0.1:8012"})
+        awake = await bench.until(SERVERLESS_SERVICE, "rev", is_ready)
+        assert awake["status"]["privateServiceName"] == "rev-private"
+        gateway.answering.clear()
+        asleep = {**awake, "spec": {**awake["spec"], "mode": "Proxy"}}
+        await bench.api.replace(SERVERLESS_SERVICE, asleep)
+        count = len(gateway.pushes)
+        await gateway.until(lambda: len(gateway.pushes) > count)
+        assert not is_ready(bench.stored(SERVERLESS_SERVICE, "rev"))
+        gateway.answering.set()
+        stored = await bench.until(SERVERLESS_SERVICE, "rev", is_ready)
+        assert addresses(gateway, "default/rev") == {"127.0.0.2:8012"}
+        proxied = condition(stored, "ActivatorEndpointsPopulated")
+        assert proxied is not None and proxied["status"] == "True"
+
+
+async def test_a_revision_has_its_two_services(bench: Bench) -> None:
+    await bench.revision("rev", protocol="h2c")
+    private = await bench.until(SERVICE, "rev-private", lambda obj: True)
+    assert private["spec"]["selector"] == {"serving.knative.dev/revisionUID": "uid-rev"}
+    assert (private["spec"]["ports"][0]["name"], private["spec"]["ports"][0]["targetPort"]) == ("http2", 8013)
+    public = await bench.until(SERVICE, "rev", lambda obj: True)
+    assert "selector" not in public["spec"]
+    assert public["spec"]["ports"][0]["port"] == 81
+
+
+async def test_refused_routes_become_a_condition_of_their_author_and_stop_nobody_else(bench: Bench) -> None:
+    def picky(type_: ResourceType, body: bytes) -> str | None:
+        return "header x-evil is not welcome" if type_ is RDS and b"x-evil" in body else None
+
+    async with connected(bench.port, "gateway", "public", "local") as gateway:
+        await gateway.until(lambda: "public" in gateway.held[RDS])
+        gateway.refuse = picky
+        await bench.ingress("first", "first.test", "svc")
+        await bench.ready("first")
+        await bench.ingress("bad", "bad.test", "svc", appendHeaders={"x-evil": "1"})
+        refused = await bench.until(KINGRESS, "bad", lambda obj: condition(obj, "NetworkConfigured") is not None)
+        found = condition(refused, "NetworkConfigured")
+        assert found is not None
+        assert (found["status"], found["reason"]) == ("False", "ConfigurationRefused")
+        assert "gateway-1: header x-evil is not welcome" in found["message"]
+        await bench.ingress("second", "second.test", "svc")
+        await bench.ready("second")
+        assert {"first.test", "second.test"} <= hosts(gateway, "public")
+        events = await bench.api.list(EVENT, "default")
+        assert any(event["reason"] == "ConfigurationRefused" for event in events.items)
+        repaired = copy.deepcopy(bench.stored(KINGRESS, "bad"))
+        del repaired["spec"]["rules"][0]["http"]["paths"][0]["appendHeaders"]
+        await bench.api.replace(KINGRESS, repaired)
+        await bench.ready("bad")
+        assert "bad.test" in hosts(gateway, "public")
+
+
+async def test_a_gateway_that_comes_later_may_still_refuse_what_was_ready_without_it(bench: Bench) -> None:
+    await bench.ingress("bad", "bad.test", "svc", appendHeaders={"x-evil": "1"})
+    await bench.ingress("good", "good.test", "svc")
+    await bench.ready("bad")
+    await bench.ready("good")
+    async with connected(bench.port, "gateway", "public", "local", answering=False) as gateway:
+        gateway.refuse = lambda type_, body: "no" if type_ is RDS and b"x-evil" in body else None
+        gateway.answering.set()
+        await bench.until(KINGRESS, "bad", lambda obj: not is_ready(obj))
+        await gateway.until(lambda: "good.test" in hosts(gateway, "public"))
+        await bench.ready("good")
+
+
+async def test_of_several_suspects_only_the_guilty_one_stays_out(bench: Bench) -> None:
+    def picky(type_: ResourceType, body: bytes) -> str | None:
+        return "something is wrong" if type_ is RDS and b"x-evil" in body else None
+
+    async with connected(bench.port, "gateway", "public", "local") as gateway:
+        await gateway.until(lambda: "public" in gateway.held[RDS])
+        gateway.refuse = picky
+        gateway.answering.clear()
+        for name in ("a", "b", "c"):
+            await bench.ingress(name, f"{name}.test", "svc", appendHeaders={"x-evil" if name == "b" else "x-good": "1"})
+        gateway.answering.set()
+        for name in ("a", "c"):
+            await bench.ready(name)
+        refused = await bench.until(KINGRESS, "b", lambda obj: condition(obj, "NetworkConfigured") is not None)
+        assert not is_ready(refused)
+        assert {"a.test", "c.test"} <= hosts(gateway, "public")
+        assert "b.test" not in hosts(gateway, "public")
+
+
+async def test_a_host_belongs_to_the_older_ingress(bench: Bench) -> None:
+    await bench.ingress("a-first", "same.test", "svc")
+    await bench.ready("a-first")
+    await bench.ingress("b-second", "same.test", "other")
+    stored = await bench.until(KINGRESS, "b-second", lambda obj: condition(obj, "LoadBalancerReady") is not None)
+    found = condition(stored, "LoadBalancerReady")
+    assert found is not None and found["reason"] == "DomainConflict"
+    assert "same.test" in found["message"]
