@@ -8,7 +8,7 @@ connection, per failure, or per exchange that ends in this process. This is one 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +38,8 @@ MAX_SERVED: Final = 1_024
 
 _TIMER_STEP_S: Final = 0.001
 """libuv's timers count whole milliseconds: ring one later, never too early."""
+
+_RETRY_TICK_S: Final = 1.0
 
 QuestionHandler = Callable[[int, str, str], None]
 """Takes an ASK: (token, question, subject)."""
@@ -157,7 +159,24 @@ class Driver:
 
     def _tick(self) -> None:
         self._timer = None
-        self.perform(self.engine.tick(self.now()))
+        if not self._tell(self.engine.tick):
+            # The engine's deadlines hang on this timer: whatever it stumbled over, it has to be asked again.
+            self._wake(self.now() + _RETRY_TICK_S)
+
+    def _tell(self, event: Callable[..., Sequence[Action]], *arguments: object) -> bool:
+        """Tell the engine of something that is rarer than a read; return whether it took that without a bug."""
+        try:
+            self.perform(event(*arguments, self.now()))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a bug, the core's panics included: what it concerned is lost, no more
+            self._count_bug(error)
+            return False
+        return True
+
+    def _count_bug(self, error: BaseException, **fields: object) -> None:
+        self.failures.bugs += 1
+        _log.error("unexpected error", exc_info=error, **fields)
 
     # Connections
 
@@ -180,39 +199,37 @@ class Driver:
 
     def opened(self, connection: Connection, number: int) -> None:
         """Register a connection that the engine asked for, unless it has been called off meanwhile."""
-        if number not in self._dials:
+        if self._dials.pop(number, None) is None:
             connection.abort()
             return
         connection.number = number
         self._connections[number] = connection
-        self.perform(self.engine.opened(number, self.now()))
+        self._tell(self.engine.opened, number)
 
     def writable(self, connection: Connection, yes: bool) -> None:
         """Pass back-pressure on."""
         if connection.number:
-            self.perform(self.engine.writable(connection.number, yes, self.now()))
+            self._tell(self.engine.writable, connection.number, yes)
 
     def ended(self, connection: Connection) -> None:
         """Pass a peer's half-close on."""
-        self.perform(self.engine.eof(connection.number, self.now()))
+        self._tell(self.engine.eof, connection.number)
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
         """Forget a connection, and tell the engine unless the engine itself let it go."""
         if connection.is_accepted:
             self._accepted -= 1
-        number = connection.number
-        if number and self._connections.pop(number, None) is not None:
-            connection.number = 0
-            self.perform(self.engine.lost(number, str(error or "closed by peer"), self.now()))
+        number, connection.number = connection.number, 0
+        if self._connections.pop(number, None) is not None:
+            self._tell(self.engine.lost, number, str(error or "closed by peer"))
 
     def failed(self, connection: Connection, error: BaseException) -> None:
-        """Cut a connection whose handling met a bug, and go on with the others."""
-        self.failures.bugs += 1
-        _log.error("connection cut by an unexpected error", connection=connection.number, exc_info=error)
+        """Cut a connection whose bytes met a bug, and go on with the others."""
+        self._count_bug(error, connection=connection.number)
         number = connection.number
         connection.abort()
         if self._connections.pop(number, None) is not None:
-            self.perform(self.engine.lost(number, "internal error", self.now()))
+            self._tell(self.engine.lost, number, "internal error")
 
     async def _dial(self, number: int, cluster: str, address: str) -> None:
         upstream = self._upstreams.get(cluster, self._elsewhere)
@@ -226,8 +243,8 @@ class Driver:
                 upstream.connect_timeout_s,
             )
         except (OSError, ConfigError) as error:
-            if self._dials.get(number) is not None:
-                self.perform(self.engine.open_failed(number, str(error) or "timed out", self.now()))
+            if number in self._dials:
+                self._tell(self.engine.open_failed, number, str(error) or "timed out")
         finally:
             self._dials.pop(number, None)
 
@@ -248,8 +265,7 @@ class Driver:
         try:
             reply = await handler.handle(request)
         except Exception as error:
-            self.failures.bugs += 1
-            _log.error("handler failed", method=request.method, path=request.path, exc_info=error)
+            self._count_bug(error, method=request.method, path=request.path)
             reply = Reply.text(500, "internal error\n")
         finally:
             self._serving -= 1
@@ -257,11 +273,11 @@ class Driver:
 
     def _reply(self, exchange: int, reply: Reply) -> None:
         # An exchange that has ended meanwhile is unknown to the engine, which ignores the answer.
-        self.perform(self.engine.reply(exchange, reply.status, reply.headers, reply.body, self.now()))
+        self._tell(self.engine.reply, exchange, reply.status, reply.headers, reply.body)
 
     def answer(self, token: int, decision: tuple[object, ...]) -> None:
         """Answer an ASK."""
-        self.perform(self.engine.answer(token, decision, self.now()))
+        self._tell(self.engine.answer, token, decision)
 
     async def stop(self) -> None:
         """Cut every connection and every handler still at work."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.listener import Listener
 from eventmesh.transport.acceptor import Acceptor
@@ -13,6 +14,8 @@ from eventmesh.transport.address import InetAddress, UnixAddress, parse_address
 from eventmesh.transport.connection import AcceptedConnection
 from eventmesh.transport.driver import Driver
 from eventmesh.transport.netns import HostNetwork, SocketFactory
+
+_log = log.get("transport.listeners")
 
 _Key = tuple[str, int, str]
 
@@ -77,6 +80,7 @@ class Listeners:
         for key, acceptor in change.opened.items():
             self._acceptors[key] = acceptor
             await acceptor.serve(self._protocol(key, acceptor))
+            _log.info("listening", listener=change.names[key], address=acceptor.address)
 
     def _protocol(self, key: _Key, acceptor: Acceptor) -> Callable[[], asyncio.Protocol]:
         is_unix = isinstance(acceptor.configured, UnixAddress)

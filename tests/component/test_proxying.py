@@ -1,6 +1,7 @@
 """Requests through a data plane on real sockets."""
 
 import asyncio
+import dataclasses
 import socket
 from pathlib import Path
 
@@ -78,10 +79,9 @@ async def test_a_snapshot_that_names_an_unknown_handler_is_refused_whole() -> No
         assert (await ask(plane.addresses()["edge"])).status == 200
 
 
-async def test_a_renamed_listener_keeps_its_socket_and_a_removed_one_closes_it(tmp_path: Path) -> None:
-    async with backend() as upstream, running(proxy(upstream)) as plane:
-        address = plane.addresses()["edge"]
-        await plane.apply(proxy(upstream, address=address, version="2"))
+async def test_a_renamed_listener_keeps_its_socket_and_a_removed_one_closes_it(unused_tcp_port: int) -> None:
+    address = f"127.0.0.1:{unused_tcp_port}"
+    async with backend() as upstream, running(proxy(upstream, address=address)) as plane:
         inode = _listening_inode(address)
         await plane.apply(proxy(upstream, name="renamed", address=address, version="3"))
         assert plane.addresses() == {"renamed": address}
@@ -90,6 +90,14 @@ async def test_a_renamed_listener_keeps_its_socket_and_a_removed_one_closes_it(t
         await plane.apply(Snapshot("4"))
         with pytest.raises(OSError, match="connect"):
             await ask(address)
+
+
+async def test_two_listeners_at_one_address_are_refused(unused_tcp_port: int) -> None:
+    address = f"127.0.0.1:{unused_tcp_port}"
+    one, other = proxy("127.0.0.1:1", address=address), proxy("127.0.0.1:1", name="other", address=address)
+    async with running(Snapshot("0")) as plane:
+        with pytest.raises(ConfigError, match="edge"):
+            await plane.apply(dataclasses.replace(one, listeners=one.listeners + other.listeners))
 
 
 async def test_endpoints_are_exchanged_without_a_failed_request() -> None:
