@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 GROUP = "serving.knative.dev"
 SERVICE = f"{GROUP}/service"
@@ -67,6 +69,12 @@ def deployment_name(revision: str) -> str:
 def tagged_name(tag: str, route: str) -> str:
     """Return the name under which a tag of a route is reached; the route's own for the empty tag."""
     return child_name(f"{tag}-", route) if tag else route
+
+
+def is_of_service(metadata: Mapping[str, Any]) -> bool:
+    """Return whether an object belongs to a Knative Service, which speaks for its author then."""
+    owners = metadata.get("ownerReferences") or ()
+    return any(o.get("kind") == "Service" and str(o.get("apiVersion", "")).startswith(f"{GROUP}/") for o in owners)
 
 
 def _md5(text: str) -> str:

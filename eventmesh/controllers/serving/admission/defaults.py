@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from eventmesh.controllers.serving.names import CREATOR, LAST_MODIFIER
+from eventmesh.controllers.serving.names import CREATOR, LAST_MODIFIER, is_of_service
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.kube.admission import AdmissionRequest
 from eventmesh.kube.api import Object
@@ -64,6 +64,9 @@ def _section(parent: Any, field: str) -> Any:
 
 
 def _authorship(obj: Object, request: AdmissionRequest) -> None:
+    if is_of_service(obj["metadata"]):
+        # Its Service hands down who wrote it; the controller that carries the note is nobody's author.
+        return
     annotations = _section(obj["metadata"], "annotations")
     if request.old is None:
         annotations[CREATOR] = annotations[LAST_MODIFIER] = request.user

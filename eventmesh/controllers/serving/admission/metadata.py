@@ -21,6 +21,7 @@ from eventmesh.controllers.serving.names import (
     ROLLOUT_DURATION,
     SERVICE,
     VISIBILITY,
+    is_of_service,
 )
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
@@ -129,7 +130,7 @@ def _seconds_or_duration(annotations: Mapping[str, str]) -> Iterator[FieldError]
 
 
 def _authorship(annotations: Mapping[str, str], obj: Object, request: AdmissionRequest) -> Iterator[FieldError]:
-    if request.old is None:
+    if request.old is None or is_of_service(obj["metadata"]):
         return
     before: Mapping[str, str] = request.old["metadata"].get("annotations") or {}
     if CREATOR in before and annotations.get(CREATOR) != before[CREATOR]:

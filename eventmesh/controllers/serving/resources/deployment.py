@@ -30,7 +30,8 @@ from eventmesh.kube.resources import DEPLOYMENT, REVISION
 DEFAULT_PORT = 8080
 """Where a function listens when it names no port (Knative's DefaultUserPort)."""
 USER_PORT_NAME = "user-port"
-_NOT_OF_PODS = (LAST_APPLIED, ROUTES, ROUTING_STATE_MODIFIED)
+NOT_OF_CHILDREN = (LAST_APPLIED, ROUTES, ROUTING_STATE_MODIFIED)
+"""Annotations of a revision that come and go with routes, or are one client's: what it owns does without them."""
 _REVISION_ONLY = frozenset(
     ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
 )
@@ -41,6 +42,11 @@ def revision_labels(revision: Object) -> dict[str, str]:
     labels = {key: value for key, value in labels_of(revision).items() if key not in (ROUTING_STATE,)}
     metadata = revision["metadata"]
     return {**labels, REVISION_LABEL: metadata["name"], REVISION_UID: metadata["uid"], "app": metadata["name"]}
+
+
+def child_annotations(revision: Object) -> dict[str, str]:
+    """Return the annotations of what a revision owns."""
+    return {key: value for key, value in annotations_of(revision).items() if key not in NOT_OF_CHILDREN}
 
 
 def user_port(revision: Object) -> int:
@@ -73,7 +79,7 @@ def deployment(revision: Object, digests: Mapping[str, str], replicas: int | Non
     `replicas` is what the autoscaler has set; None for a new Deployment, which starts at the initial scale.
     """
     metadata = revision["metadata"]
-    annotations = {key: value for key, value in annotations_of(revision).items() if key not in _NOT_OF_PODS}
+    annotations = child_annotations(revision)
     pod_annotations = {k: v for k, v in annotations.items() if not k.startswith(f"{AUTOSCALING}/")}
     labels = revision_labels(revision)
     if replicas is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from eventmesh.autoscale.annotations import CLASS
 from eventmesh.controllers.serving.names import ROUTING_STATE, deployment_name
-from eventmesh.controllers.serving.resources.deployment import is_h2c, revision_labels
+from eventmesh.controllers.serving.resources.deployment import child_annotations, is_h2c, revision_labels
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.kube.api import Object
-from eventmesh.kube.objects import annotations_of, labels_of, owner_reference
+from eventmesh.kube.objects import labels_of, owner_reference
 from eventmesh.kube.resources import DEPLOYMENT, POD_AUTOSCALER, REVISION
 
 _REACHABILITY = {"active": "Reachable", "reserve": "Unreachable"}
@@ -17,7 +17,7 @@ _REACHABILITY = {"active": "Reachable", "reserve": "Unreachable"}
 def pod_autoscaler(revision: Object, settings: ServingSettings) -> Object:
     """Return the PodAutoscaler of a revision."""
     metadata = revision["metadata"]
-    annotations = dict(annotations_of(revision))
+    annotations = child_annotations(revision)
     annotations.setdefault(CLASS, settings.autoscaler.autoscaler_class)
     return {
         "apiVersion": POD_AUTOSCALER.api_version,
