@@ -15,6 +15,7 @@ pub struct Field<'a> {
 }
 
 /// What a peer's encoder has told so far.
+#[derive(Debug)]
 pub struct Decoder {
     table: Table,
     name: Vec<u8>,

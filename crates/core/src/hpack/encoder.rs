@@ -21,6 +21,7 @@ const WITHOUT_INDEXING: u8 = 0x00;
 /// A field enters the table when it is seen for the *second* time: request ids, trace contexts and paths that never
 /// come back cost nothing and evict nothing, without a list of names. Fields that enter are Huffman-coded; those
 /// that do not are sent as they are, because a byte on the wire inside a cluster costs less than the time to code it.
+#[derive(Debug)]
 pub struct Encoder {
     table: Table,
     /// From the hash of a whole field to the number of its entry.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::ENTRY_OVERHEAD;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     /// Offset of the name in the stream of all bytes ever inserted; the value follows it.
     start: usize,
@@ -19,7 +19,7 @@ impl Entry {
 }
 
 /// Entries share one buffer, so that inserting allocates nothing once the buffer has grown.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Table {
     bytes: Vec<u8>,
     /// Bytes dropped from the front of `bytes` so far.

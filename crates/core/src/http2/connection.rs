@@ -66,6 +66,7 @@ pub(super) struct BlockStart {
 }
 
 /// One HTTP/2 connection.
+#[derive(Debug)]
 pub struct Connection {
     pub(super) role: Role,
     pub(super) head_limits: HeadLimits,
@@ -314,6 +315,7 @@ impl Wire for Connection {
     }
 
     fn closing(&self) -> bool {
-        self.drain == Drain::Final || self.peer_leaves || self.is_failed()
+        // A stream lives on here while its last bytes wait for window, long after its exchange has ended.
+        self.is_failed() || ((self.drain == Drain::Final || self.peer_leaves) && self.streams.is_empty())
     }
 }

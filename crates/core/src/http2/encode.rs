@@ -32,9 +32,6 @@ pub(super) fn head(encoder: &mut Encoder, stream: u32, head: &Head, lead: Lead, 
                 let (digits, start) = decimal(length);
                 encoder.field(b"content-length", digits.get(start..).unwrap_or_default(), false, out);
             }
-            if lead == Lead::Request && head.expects_continue {
-                encoder.field(b"expect", b"100-continue", false, out);
-            }
         }
         for (name, value, never_indexed) in head.fields_marked() {
             if !is_connection_specific(name, value) {

@@ -134,6 +134,7 @@ impl Reader<'_> {
             b"cookie" => self.cookie(value, never_indexed),
             b"expect" if self.block == Block::Request && value.eq_ignore_ascii_case(b"100-continue") => {
                 self.head.expects_continue = true;
+                self.push(name, value, never_indexed);
             }
             _ => self.push(name, value, never_indexed),
         }

@@ -13,6 +13,9 @@ use crate::head::Head;
 impl Connection {
     /// Go on until there is an event or bytes are wanting; `used` counts what was consumed.
     pub(super) fn advance(&mut self, input: &[u8], used: &mut usize, head: &mut Head, out: &mut Vec<u8>) -> Outcome {
+        if self.role == Role::Client {
+            self.greet(out);
+        }
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
