@@ -3,6 +3,7 @@
 use super::connection::{Connection, Drain, Outcome, Role, Stage};
 use super::error::ConnectionError;
 use super::frame::{self, flag, ErrorCode, Header};
+use super::stream::Side;
 use super::{limits, settings};
 use crate::events::{Cause, Event, StreamId};
 
@@ -44,12 +45,14 @@ impl Connection {
     pub(super) fn rst_stream(&mut self, header: Header, payload: &[u8], out: &mut Vec<u8>) -> Outcome {
         let code = ErrorCode(word(payload, "RST_STREAM frame is not 4 bytes")?);
         self.check_known(header.stream)?;
-        if self.streams.get(header.stream).is_none() {
+        let Some(stream) = self.streams.get(header.stream) else {
             self.spend_idle("too many frames for streams that have ended")?;
             return Ok(None);
-        }
+        };
+        // Once an answer has begun, giving up is how many streams end: server streams, watches, downloads.
+        let in_vain = self.role == Role::Server && stream.local == Side::Head;
         self.forget(header.stream, out);
-        if self.role == Role::Server {
+        if in_vain {
             self.spend_abandoned()?;
         }
         let cause = match code {

@@ -25,6 +25,8 @@ pub struct HeadLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     TooLarge,
+    /// CONNECT: we are no forward tunnel.
+    Connect,
     Malformed(&'static str),
 }
 
@@ -193,10 +195,7 @@ impl Reader<'_> {
         let has = |bits: u8| self.seen & bits == bits;
         let malformed = match self.block {
             Block::Response => (!has(STATUS)).then_some("response without :status"),
-            Block::Request if self.head.method() == b"CONNECT" => {
-                let allowed = has(METHOD | AUTHORITY) && self.seen & (SCHEME | PATH) == 0;
-                (!allowed).then_some("CONNECT wants :authority and neither :scheme nor :path")
-            }
+            Block::Request if self.head.method() == b"CONNECT" => return Err(Refusal::Connect),
             Block::Request if !has(METHOD | SCHEME | PATH) => Some("request without :method, :scheme or :path"),
             Block::Request if self.head.authority().is_empty() => Some("request without :authority or host"),
             Block::Request if self.head.path() == b"*" && self.head.method() != b"OPTIONS" => {

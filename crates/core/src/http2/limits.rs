@@ -50,7 +50,7 @@ pub const MAX_WINDOW_UPDATES: u32 = 10_000;
 /// Bytes of body we sent that explain one `WINDOW_UPDATE`: nobody gives back less than this at a time for long.
 pub const WINDOW_UPDATE_BYTES: u32 = 256;
 
-/// Streams given up before their answer was whole (by the peer, or by us because the peer broke a rule or the limit
+/// Streams given up before their answer began (by the peer, or by us because the peer broke a rule or the limit
 /// of streams), in excess of twice those that ended well. Opening and resetting at once makes us work for
 /// nothing (CVE-2023-44487, CVE-2025-8671); a thousand deadlines that pass together are an ordinary accident.
 pub const MAX_ABANDONED_STREAMS: u32 = 1_000;

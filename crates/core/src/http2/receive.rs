@@ -324,8 +324,12 @@ impl Connection {
         match read {
             Ok(()) if owed_ok => Ok(Some(Event::Head { stream: StreamId::from(id), end })),
             Err(Refusal::TooLarge) => {
-                self.refuse_large_head(id, out);
+                self.refuse(id, 431, b"request header fields too large", out);
                 self.spend_abandoned().map(|()| None)
+            }
+            Err(Refusal::Connect) => {
+                self.refuse(id, 405, b"CONNECT is not supported", out);
+                Ok(None)
             }
             _ => {
                 frame::write_rst_stream(id, ErrorCode::PROTOCOL_ERROR, out);

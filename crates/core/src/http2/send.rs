@@ -22,7 +22,11 @@ impl Connection {
         };
         if end {
             stream.local = Side::Ended;
+        } else if lead == Lead::Request || head.status >= 200 {
+            stream.local = Side::Body;
         }
+        // Some readers widen the window of each stream they open, whether or not a body comes.
+        self.window_updates.regain(2);
         encode::head(&mut self.encoder, id, head, lead, end, out);
         if end {
             self.after_our_end(id, out);
@@ -159,10 +163,9 @@ impl Connection {
         self.abandoned.regain(limits::ABANDONED_STREAMS_REGAINED);
     }
 
-    /// Refuse a request whose head is over a limit (RFC 6585 §5); nothing of it reaches the engine.
-    pub(super) fn refuse_large_head(&mut self, id: u32, out: &mut Vec<u8>) {
-        let body = b"request header fields too large";
-        self.send_reply(id, &LocalReply { status: 431, body, fields: &[], kind: ReplyKind::BadRequest }, out);
+    /// Refuse a request of which nothing reaches the engine.
+    pub(super) fn refuse(&mut self, id: u32, status: u16, body: &[u8], out: &mut Vec<u8>) {
+        self.send_reply(id, &LocalReply { status, body, fields: &[], kind: ReplyKind::BadRequest }, out);
     }
 
     /// Answer from the mesh itself: HTTP to HTTP callers, trailers only to gRPC ones (their libraries look at nothing else).

@@ -79,6 +79,18 @@ fn cancelling_every_other_request_is_allowed() {
 }
 
 #[test]
+fn giving_up_answers_that_have_begun_is_allowed_for_ever() {
+    let mut server = End::server();
+    for round in 0..2 * limits::MAX_ABANDONED_STREAMS {
+        let stream = round * 2 + 1;
+        server.hears(&headers(stream, &GET, true)).hears(&window_update(stream, 1_000_000));
+        server.wire.head(u64::from(stream), &response(200), false, &mut server.out);
+        server.hears(&frame(Kind::RstStream, 0, stream, &8_u32.to_be_bytes()));
+    }
+    assert!(codes(&server.frames()).is_empty());
+}
+
+#[test]
 fn window_updates_that_nothing_explains_end_the_connection() {
     let mut server = End::server();
     assert_eq!(times_until_calm(&mut server, |_| window_update(0, 1)), limits::MAX_WINDOW_UPDATES + 1);

@@ -139,6 +139,14 @@ fn our_own_answer_speaks_http_to_http_and_grpc_to_grpc() {
 }
 
 #[test]
+fn connect_is_refused() {
+    let mut server = End::server();
+    server.hears(&headers(1, &[(":method", "CONNECT"), (":authority", "a.b:443")], false));
+    assert_eq!(fields_of(&server.frames()[0].3)[0], (":status".to_owned(), "405".to_owned()));
+    assert!(server.saw().is_empty() && server.wire.streams.is_empty());
+}
+
+#[test]
 fn the_answer_to_head_has_no_body() {
     let reply = LocalReply { status: 404, body: b"no route", fields: &[], kind: ReplyKind::NoRoute };
     let mut server = End::server();
