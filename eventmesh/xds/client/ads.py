@@ -1,0 +1,276 @@
+"""The aggregated stream: `AdsClient` keeps it open and hands one consistent Snapshot after the other to `apply`.
+
+grpc is imported when `run` starts, so that a data plane on a static bootstrap does not pay for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock, SystemClock
+from eventmesh.base.errors import MeshError
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.kube.backoff import Backoff
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.xds.bootstrap import AdsConfig, Node
+from eventmesh.xds.client.known import Known
+from eventmesh.xds.client.messages import Request, Response, node_fields, read_response, write_request
+from eventmesh.xds.client.subscription import Subscription, subscription
+from eventmesh.xds.client.unpack import unpack
+from eventmesh.xds.control.resource_types import PUSH_ORDER, ResourceType
+from eventmesh.xds.schema.wire import MAX_MESSAGE_BYTES
+from eventmesh.xds.translate.resources import StaticResources
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+Apply = Callable[[Snapshot], Awaitable[None]]
+"""Puts a Snapshot into force, or raises MeshError and leaves the former one in force."""
+
+_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
+
+RECONNECT_FIRST_S = 0.1
+"""Soon: a control process that restarts is back within a second."""
+RECONNECT_CAP_S = 10.0
+"""A fleet of ten thousand then asks a returning server a thousand times a second, at most."""
+RETRY_APPLY_S = 15.0
+"""When what went live by the clock cannot be applied (an address is taken), it is tried again after this."""
+MAX_WARNINGS_REMEMBERED = 1_000
+"""Each warning is logged once; past this many they are not logged at all, rather than with every response."""
+
+_KEEPALIVE_MS = 30_000
+_KEEPALIVE_TIMEOUT_MS = 10_000
+
+
+class AdsClient:
+    """Subscribes to a control plane for as long as `run` runs.
+
+    Everything is applied before it is acknowledged. The ACK of route tables comes only when they are live, which
+    makes it a promise: whoever waits for it may send requests. What is refused is answered with a NACK that says
+    why, and its last good version stays in force; so does everything when the server is away.
+    """
+
+    def __init__(
+        self,
+        config: AdsConfig,
+        node: Node,
+        apply: Apply,
+        *,
+        static: StaticResources | None = None,
+        tables: Iterable[str] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        """`static` is what the bootstrap holds itself and stays part of every Snapshot; `tables` are route tables
+        wanted by this process beside those that listeners name.
+        """
+        self._config = config
+        self._node = node_fields(node)
+        self._apply = apply
+        self._clock: Clock = clock or SystemClock()
+        self._known = Known(static or StaticResources(), tables, self._clock.monotonic())
+        self._subscriptions: dict[ResourceType, Subscription] = {
+            ResourceType.CLUSTER: subscription(ResourceType.CLUSTER, delta=config.delta, wildcard=config.clusters),
+            ResourceType.ENDPOINT: subscription(ResourceType.ENDPOINT, delta=config.delta, wildcard=False),
+            ResourceType.LISTENER: subscription(ResourceType.LISTENER, delta=config.delta, wildcard=config.listeners),
+            ResourceType.ROUTE: subscription(ResourceType.ROUTE, delta=config.delta, wildcard=False),
+        }
+        self._applied = 0
+        # Held while resources change: a response and the clock may both make something go live.
+        self._turn = asyncio.Lock()
+        self._call: grpc.aio.StreamStreamCall[bytes, bytes] | None = None
+        self._node_is_known = False
+        self._unanswered: list[tuple[Response, dict[str, str]]] = []
+        self._tasks = TaskGroup("xds.client")
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_at: float | None = None
+        self._warned: set[str] = set()
+        self._log = log.get("xds.client")
+        self._to_answer = {
+            resource_type
+            for resource_type, wanted in (
+                (ResourceType.CLUSTER, config.clusters),
+                (ResourceType.LISTENER, config.listeners),
+            )
+            if wanted
+        }
+        self.connected = False
+        """Whether the server has answered on the stream that is open now."""
+        self.initialized = asyncio.Event()
+        """Set once the server has said which listeners and clusters there are, and all of these are live."""
+
+    async def run(self) -> None:
+        """Keep a stream open until cancelled; a lost one is opened again, with what is held already."""
+        import grpc
+        import grpc.aio
+
+        backoff = Backoff(RECONNECT_FIRST_S, RECONNECT_CAP_S)
+        name = "DeltaAggregatedResources" if self._config.delta else "StreamAggregatedResources"
+        try:
+            async with grpc.aio.insecure_channel(self._config.target, options=self._options()) as channel:
+                method: Any = channel.stream_stream(_METHOD + name, request_serializer=None, response_deserializer=None)
+                while True:
+                    try:
+                        await self._converse(method, grpc.aio.EOF, backoff)
+                        why = "the server ended the stream"
+                    except grpc.aio.AioRpcError as error:
+                        why = f"{error.code().name}: {error.details()}"
+                    except (MeshError, asyncio.InvalidStateError) as error:
+                        why = str(error)
+                    wait_s = backoff.next_s()
+                    self._log.warning("no control plane", target=self._config.target, why=why, retry_s=round(wait_s, 2))
+                    await self._clock.sleep(wait_s)
+        finally:
+            await self._tasks.stop()
+
+    def _options(self) -> list[tuple[str, object]]:
+        options: list[tuple[str, object]] = [
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+            ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_FIRST_S * 1000)),
+            ("grpc.min_reconnect_backoff_ms", int(RECONNECT_FIRST_S * 1000)),
+            ("grpc.max_reconnect_backoff_ms", int(RECONNECT_CAP_S * 1000)),
+            # The control plane is near; a proxy meant for the function would only be in the way.
+            ("grpc.enable_http_proxy", 0),
+        ]
+        if self._config.authority:
+            options.append(("grpc.default_authority", self._config.authority))
+        return options
+
+    async def _converse(self, method: Any, end: object, backoff: Backoff) -> None:
+        """Hold one stream from its first request to its end."""
+        call = method(metadata=self._config.metadata or None, wait_for_ready=True)
+        try:
+            async with self._turn:
+                self._call = call
+                self._node_is_known = False
+                await self._advance()
+                for resource_type in PUSH_ORDER:
+                    await self._send(self._subscriptions[resource_type].open())
+                await self._send_wants()
+            while (data := await call.read()) is not end:
+                backoff.reset()
+                self.connected = True
+                response = read_response(data, delta=self._config.delta)
+                if response is None:
+                    continue
+                async with self._turn:
+                    await self._take(response)
+        finally:
+            self._call = None
+            self.connected = False
+            self._unanswered.clear()
+            call.cancel()
+
+    async def _take(self, response: Response) -> None:
+        """Take in one response and answer it, unless it has to become live first."""
+        changes = self._subscriptions[response.type].receive(response, self._held(response.type))
+        unpacked = unpack(response.type, changes, self._known)
+        self._warn(unpacked.warnings)
+        refused = unpacked.refused
+        before, self._known = self._known, self._known.copy()
+        self._known.update(unpacked.update, self._clock.monotonic())
+        try:
+            await self._advance()
+        except MeshError as error:
+            self._known = before
+            names = [*(resource.name for resource in changes.resources), *changes.removed] or [""]
+            refused = dict.fromkeys(names, str(error)) | refused
+        if refused:
+            self._log.warning("configuration refused", type=response.type.short, version=response.version, why=refused)
+        self._unanswered.append((response, refused))
+        self._to_answer.discard(response.type)
+        self._check_initialized()
+        await self._answer()
+        await self._send_wants()
+
+    def _check_initialized(self) -> None:
+        if not self._to_answer and not self._known.is_waiting():
+            self.initialized.set()
+
+    def _held(self, resource_type: ResourceType) -> frozenset[str]:
+        match resource_type:
+            case ResourceType.LISTENER:
+                return self._known.listeners_held()
+            case ResourceType.CLUSTER:
+                return self._known.clusters_held()
+            case _:
+                return frozenset()
+
+    async def _advance(self) -> None:
+        """Let go live what is ready, apply it, and set the clock for what still waits. Raises what `apply` raises."""
+        known = self._known.copy()
+        if known.advance(self._clock.monotonic()):
+            await self._apply(known.snapshot(f"xds-{self._applied + 1}"))
+            self._applied += 1
+        self._known = known
+        self._set_timer(known.deadline())
+
+    async def _answer(self) -> None:
+        """Send every ACK and NACK that is due, in order within its type."""
+        late = []
+        for response, refused in self._unanswered:
+            if response.type is ResourceType.ROUTE and self._is_waiting(response, refused):
+                late.append((response, refused))
+            else:
+                await self._send(self._subscriptions[response.type].settle(response, refused))
+        self._unanswered = late
+
+    def _is_waiting(self, response: Response, refused: dict[str, str]) -> bool:
+        return any(
+            resource.name not in refused and self._known.is_table_waiting(resource.name)
+            for resource in response.resources
+        )
+
+    async def _send_wants(self) -> None:
+        for resource_type, names in (
+            (ResourceType.ENDPOINT, self._known.wanted_assignments()),
+            (ResourceType.ROUTE, self._known.wanted_tables()),
+        ):
+            await self._send(self._subscriptions[resource_type].want(names))
+
+    async def _send(self, request: Request | None) -> None:
+        call = self._call
+        if request is None or call is None:
+            return
+        node = None if self._node_is_known and self._config.node_on_first_message_only else self._node
+        self._node_is_known = True
+        await call.write(write_request(request, node, delta=self._config.delta))
+
+    def _set_timer(self, at: float | None) -> None:
+        timer = self._timer
+        # The timer that calls this has rung, be it a little early: it is set anew.
+        if timer is not None and not timer.done() and timer is not asyncio.current_task():
+            if at == self._timer_at:
+                return
+            timer.cancel()
+        self._timer_at = at
+        self._timer = self._tasks.spawn("warming", self._ring(at)) if at is not None else None
+
+    async def _ring(self, at: float) -> None:
+        """Let go live what has waited long enough, although something it names is missing."""
+        import grpc.aio
+
+        await self._clock.sleep(at - self._clock.monotonic())
+        async with self._turn:
+            self._log.warning("going live without everything that is named")
+            try:
+                await self._advance()
+                self._check_initialized()
+                await self._answer()
+                await self._send_wants()
+            except MeshError as error:
+                self._log.error("what went live by the clock cannot be applied", why=str(error))
+                self._set_timer(self._clock.monotonic() + RETRY_APPLY_S)
+            except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+                # The stream ended meanwhile; the next one begins with all that is known.
+                return
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            if warning not in self._warned and len(self._warned) < MAX_WARNINGS_REMEMBERED:
+                self._warned.add(warning)
+                self._log.warning("configuration", warning=warning)

@@ -1,0 +1,255 @@
+"""Every resource this client was told, and which of them are live: make before break, in virtual time.
+
+A cluster waits for its endpoints, a route table for every cluster it names, a listener for its table; each goes
+live when these are there, or after its time is up. Until then its former version, if any, stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from eventmesh.model.cluster import Endpoint
+from eventmesh.model.route import RouteTable
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.xds.translate.resources import (
+    DEFAULT_FETCH_TIMEOUT_S,
+    ClusterResource,
+    ListenerResource,
+    StaticResources,
+    clusters_named,
+    with_inline_tables,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[T_co]):
+    """A resource: its live version, and a newer one that waits since a monotonic time."""
+
+    live: T_co | None = None
+    waiting: T_co | None = None
+    since: float = 0.0
+
+    def versions(self) -> list[T_co]:
+        return [version for version in (self.live, self.waiting) if version is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one response changes, already translated."""
+
+    listeners: Mapping[str, ListenerResource] | None = None
+    tables: Mapping[str, RouteTable] | None = None
+    clusters: Mapping[str, ClusterResource] | None = None
+    assignments: Mapping[str, tuple[Endpoint, ...]] | None = None
+    removed_listeners: Iterable[str] = ()
+    removed_clusters: Iterable[str] = ()
+    absent_assignments: Iterable[str] = ()
+    """Names the server says do not exist: their clusters have no endpoints, and need not wait to learn it."""
+
+
+class Known:
+    """The resources of one client. `copy` before a change that may have to be taken back."""
+
+    def __init__(self, static: StaticResources, tables: Iterable[str], now: float) -> None:
+        """Hold the bootstrap's own resources; `tables` are wanted beside those that listeners name."""
+        self._tables_wanted = frozenset(tables)
+        self._static_listeners = frozenset(item.listener.name for item in static.listeners)
+        self._static_clusters = frozenset(item.cluster.name for item in static.clusters)
+        # What needs no server is live from the first moment on, as `StaticResources.snapshot` has it.
+        self._listeners = {
+            item.listener.name: _Held(waiting=item, since=now) if item.inline is None else _Held(live=item)
+            for item in static.listeners
+        }
+        self._clusters = {item.cluster.name: _Held(live=item) for item in static.clusters}
+        self._tables: dict[str, _Held[RouteTable]] = {}
+        self._assignments: dict[str, tuple[Endpoint, ...]] = {}
+        self._live_clusters = {item.cluster.name: item.cluster for item in static.clusters}
+        self._changed = True
+
+    def copy(self) -> Known:
+        """Return an independent copy; the resources themselves are immutable and shared."""
+        twin = Known.__new__(Known)
+        twin._tables_wanted = self._tables_wanted
+        twin._static_listeners = self._static_listeners
+        twin._static_clusters = self._static_clusters
+        twin._listeners = dict(self._listeners)
+        twin._clusters = dict(self._clusters)
+        twin._tables = dict(self._tables)
+        twin._assignments = dict(self._assignments)
+        twin._live_clusters = dict(self._live_clusters)
+        twin._changed = self._changed
+        return twin
+
+    def is_static_listener(self, name: str) -> bool:
+        """Tell whether the bootstrap itself holds this listener, so that no server may change it."""
+        return name in self._static_listeners
+
+    def is_static_cluster(self, name: str) -> bool:
+        """Tell whether the bootstrap itself holds this cluster, so that no server may change it."""
+        return name in self._static_clusters
+
+    def listeners_held(self) -> frozenset[str]:
+        """Return the listeners that came from a server."""
+        return frozenset(self._listeners) - self._static_listeners
+
+    def clusters_held(self) -> frozenset[str]:
+        """Return the clusters that came from a server."""
+        return frozenset(self._clusters) - self._static_clusters
+
+    def wanted_tables(self) -> frozenset[str]:
+        """Return the route tables to subscribe to."""
+        named = {
+            version.listener.route_table
+            for held in self._listeners.values()
+            for version in held.versions()
+            if version.inline is None
+        }
+        return self._tables_wanted | named
+
+    def wanted_assignments(self) -> frozenset[str]:
+        """Return the endpoint sets to subscribe to."""
+        names = {version.eds_name for held in self._clusters.values() for version in held.versions()}
+        return frozenset(names - {""})
+
+    def update(self, change: Update, now: float) -> None:
+        """Take in one response; `advance` then decides what of it goes live."""
+        for name in change.removed_listeners:
+            self._changed |= self._listeners.pop(name, None) is not None
+        for name in change.removed_clusters:
+            self._changed |= self._clusters.pop(name, None) is not None
+            self._live_clusters.pop(name, None)
+        _wait(self._listeners, change.listeners or {}, now)
+        _wait(self._tables, change.tables or {}, now)
+        _wait(self._clusters, change.clusters or {}, now)
+        assignments = dict(change.assignments or {})
+        for name in change.absent_assignments:
+            if name not in self._assignments:
+                assignments[name] = ()
+        if assignments:
+            self._assign(assignments)
+
+    def _assign(self, assignments: Mapping[str, tuple[Endpoint, ...]]) -> None:
+        self._assignments.update(assignments)
+        for name, held in self._clusters.items():
+            if held.live is not None and held.live.eds_name in assignments:
+                self._set_live_cluster(name, held.live)
+
+    def _set_live_cluster(self, name: str, resource: ClusterResource) -> None:
+        cluster = resource.with_endpoints(self._assignments)
+        if self._live_clusters.get(name) != cluster:
+            self._live_clusters[name] = cluster
+            self._changed = True
+
+    def advance(self, now: float) -> bool:
+        """Let everything go live that is ready at `now`; return whether anything is new since the last call.
+
+        What nobody names any more is forgotten, as the protocol assumes once it is unsubscribed.
+        """
+        _settle(self._clusters, now, self._cluster_ready, _cluster_timeout, self._cluster_went_live)
+        _settle(self._tables, now, self._table_ready, lambda _: DEFAULT_FETCH_TIMEOUT_S, self._went_live)
+        _settle(self._listeners, now, self._listener_ready, lambda item: item.fetch_timeout_s, self._went_live)
+        tables, assignments = self.wanted_tables(), self.wanted_assignments()
+        for name in [name for name in self._tables if name not in tables]:
+            del self._tables[name]
+            self._changed = True
+        for name in [name for name in self._assignments if name not in assignments]:
+            del self._assignments[name]
+        changed, self._changed = self._changed, False
+        return changed
+
+    def _cluster_ready(self, resource: ClusterResource) -> bool:
+        return not resource.eds_name or resource.eds_name in self._assignments
+
+    def _table_ready(self, table: RouteTable) -> bool:
+        return all(name in self._live_clusters for name, _ in clusters_named(table))
+
+    def _listener_ready(self, resource: ListenerResource) -> bool:
+        if resource.inline is not None:
+            return self._table_ready(resource.inline)
+        held = self._tables.get(resource.listener.route_table)
+        return held is not None and held.live is not None
+
+    def _cluster_went_live(self, name: str, resource: ClusterResource) -> None:
+        self._set_live_cluster(name, resource)
+
+    def _went_live(self, name: str, resource: object) -> None:
+        self._changed = True
+
+    def is_table_waiting(self, name: str) -> bool:
+        """Tell whether a newer version of the table is not live yet."""
+        held = self._tables.get(name)
+        return held is not None and held.waiting is not None
+
+    def is_waiting(self) -> bool:
+        """Tell whether anything is not live yet in its newest version."""
+        kinds: tuple[Iterable[_Held[object]], ...] = (
+            self._listeners.values(),
+            self._tables.values(),
+            self._clusters.values(),
+        )
+        return any(held.waiting is not None for kind in kinds for held in kind)
+
+    def deadline(self) -> float | None:
+        """Return the monotonic time at which the next waiting resource goes live whatever is missing; None: never."""
+        times = [
+            *_deadlines(self._clusters, _cluster_timeout),
+            *_deadlines(self._tables, lambda _: DEFAULT_FETCH_TIMEOUT_S),
+            *_deadlines(self._listeners, lambda item: item.fetch_timeout_s),
+        ]
+        return min(times, default=None)
+
+    def snapshot(self, version: str) -> Snapshot:
+        """Return what is live. A listener that went live without its table gets an empty one: it answers 404."""
+        live = [held.live for held in self._listeners.values() if held.live is not None]
+        tables = {name: held.live for name, held in self._tables.items() if held.live is not None}
+        for resource in live:
+            name = resource.listener.route_table
+            if resource.inline is None and name not in tables:
+                tables[name] = RouteTable(name)
+        listeners, all_tables = with_inline_tables(live, tables.values())
+        return Snapshot(version, listeners, all_tables, tuple(self._live_clusters.values()))
+
+
+def _cluster_timeout(resource: ClusterResource) -> float:
+    return resource.fetch_timeout_s
+
+
+def _wait(kind: dict[str, _Held[T]], arrived: Mapping[str, T], now: float) -> None:
+    for name, resource in arrived.items():
+        held = kind.get(name)
+        if held is None:
+            kind[name] = _Held(waiting=resource, since=now)
+        elif held.live == resource:
+            kind[name] = _Held(live=held.live)
+        else:
+            # A resource that keeps changing has waited since the first change.
+            since = held.since if held.waiting is not None else now
+            kind[name] = _Held(live=held.live, waiting=resource, since=since)
+
+
+def _settle(
+    kind: dict[str, _Held[T]],
+    now: float,
+    ready: Callable[[T], bool],
+    timeout_s: Callable[[T], float],
+    went_live: Callable[[str, T], None],
+) -> None:
+    for name, held in list(kind.items()):
+        waiting = held.waiting
+        if waiting is None:
+            continue
+        limit = timeout_s(waiting)
+        if ready(waiting) or (limit and now >= held.since + limit):
+            kind[name] = _Held(live=waiting)
+            went_live(name, waiting)
+
+
+def _deadlines(kind: Mapping[str, _Held[T]], timeout_s: Callable[[T], float]) -> Iterable[float]:
+    for held in kind.values():
+        if held.waiting is not None and timeout_s(held.waiting):
+            yield held.since + timeout_s(held.waiting)

@@ -1,0 +1,81 @@
+"""Raw resources of one response into what `Known` takes; each resource has its own verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.xds.client.known import Known, Update
+from eventmesh.xds.client.messages import Resource
+from eventmesh.xds.client.subscription import Changes
+from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.schema.tree import Message
+from eventmesh.xds.schema.types import type_of_url
+from eventmesh.xds.schema.wire import read_wire
+from eventmesh.xds.translate.cluster import read_assignment, read_cluster
+from eventmesh.xds.translate.listener import read_listener
+from eventmesh.xds.translate.route import read_route_table
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A response, translated: what to take in, why some of it is refused, and what to tell an operator."""
+
+    update: Update
+    refused: dict[str, str]
+    warnings: list[str] = field(default_factory=list)
+
+
+def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpacked:
+    """Translate every resource of `changes`; one that cannot be carried out is refused and harms no other."""
+    refused: dict[str, str] = {}
+    warnings: list[str] = []
+
+    def each(read: Callable[[Message], T]) -> dict[str, T]:
+        taken = {}
+        for resource in changes.resources:
+            try:
+                taken[resource.name] = read(_message(resource_type, resource, warnings))
+            except ConfigError as error:
+                refused[resource.name] = str(error)
+        return taken
+
+    match resource_type:
+        case ResourceType.LISTENER:
+            _refuse_static(changes, known.is_static_listener, refused)
+            found = {name: item for name, item in each(read_listener).items() if not known.is_static_listener(name)}
+            update = Update(listeners=found, removed_listeners=changes.removed)
+        case ResourceType.CLUSTER:
+            _refuse_static(changes, known.is_static_cluster, refused)
+            clusters = each(lambda message: read_cluster(message, warnings))
+            kept = {name: item for name, item in clusters.items() if not known.is_static_cluster(name)}
+            update = Update(clusters=kept, removed_clusters=changes.removed)
+        case ResourceType.ROUTE:
+            # As in Envoy the removal of a table says nothing: what a listener names stays until it is replaced.
+            update = Update(tables=each(read_route_table))
+        case ResourceType.ENDPOINT:
+            assignments = each(lambda message: read_assignment(message, warnings, dns=True))
+            update = Update(assignments=assignments, absent_assignments=changes.removed)
+    return Unpacked(update, refused, warnings)
+
+
+def _refuse_static(changes: Changes, is_static: Callable[[str], bool], refused: dict[str, str]) -> None:
+    for resource in changes.resources:
+        if is_static(resource.name):
+            refused[resource.name] = "the bootstrap holds one of this name, which a server cannot replace"
+
+
+def _message(resource_type: ResourceType, resource: Resource, warnings: list[str]) -> Message:
+    if resource.type_url != resource_type.value:
+        raise ConfigError("", f"is a {resource.type_url!r} in a response of {resource_type.value!r}")
+    found: list[str] = []
+    message = read_wire(type_of_url(resource.type_url), resource.value, "", found)
+    warnings.extend(f"{resource.name}: {warning}" for warning in found)
+    named = message.text("cluster_name" if resource_type is ResourceType.ENDPOINT else "name")
+    if named != resource.name:
+        raise ConfigError("name", f"is {named!r}, but the resource is called {resource.name!r}")
+    return message
