@@ -31,15 +31,22 @@ from eventmesh.cluster.store.store import Store
 from eventmesh.cluster.supervisor import Supervised
 from eventmesh.controllers.eventing.admission import ADMISSIONS as EVENTING_ADMISSIONS
 from eventmesh.controllers.eventing.app import EventingControllers
+from eventmesh.controllers.serving.app import ServingControllers
+from eventmesh.controllers.serving.settings import LocalSettings
 from eventmesh.controllers.workloads.app import WorkloadControllers
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import POD, REVISION
+from eventmesh.xds.control.app import Control
+from eventmesh.xds.control.services import Settings
 
 _log = log.get("cluster.mesh")
 
 PRELOADED: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventmesh.sidecar.app")
 """What the launcher imports once for every sidecar, gateway and activator that it forks."""
+
+DOMAIN: Final = "localhost"
+"""Names below it mean this machine to curl and to browsers, without any DNS (RFC 6761 6.3)."""
 
 LIVE_WITHIN_S: Final = 15.0
 """A gateway that serves nothing by then never will; its log says why."""
@@ -96,21 +103,32 @@ class Mesh:
         self._parts.add_sync(pod_addresses.close)
         where = addresses.choose(self._settings.api_port, self._settings.gateway_port, pod_addresses.own(1))
         self._addresses = where
-        embedded = await self._api()
+        embedded = self._api()
         api = embedded.in_process()
         informers = Informers(api, self._clock)
-        self._parts.add(informers.stop)
+        images = ImageStore(self._settings.data_dir)
         workloads = WorkloadControllers(api, informers, self._clock)
         eventing = EventingControllers(api, informers, self._clock)
-        images = ImageStore(self._settings.data_dir)
+        serving = self._serving(api, informers, images)
+        control = Control(api, informers, self._clock, _control_settings(where))
         agent = self._agent(api, informers, launcher, pod_addresses, images)
+        for resource, admission in {**serving.admissions(), **EVENTING_ADMISSIONS}.items():
+            embedded.admission.register(resource, admission)
+        await embedded.start()
+        self._parts.add(embedded.stop)
         for resource in (REVISION, POD):
             informers.of(resource)
         await informers.start()
+        self._parts.add(informers.stop)
         images.prune(frozenset(_digests_in_use(informers)))
-        for controllers in (workloads, eventing):
-            controllers.start()
-            self._parts.add(controllers.stop)
+        await control.start(where.ads)
+        self._parts.add(control.stop)
+        workloads.start()
+        self._parts.add(workloads.stop)
+        eventing.start()
+        self._parts.add(eventing.stop)
+        await serving.start()
+        self._parts.add(serving.stop)
         await self._data_planes(launcher)
         await agent.start()
         self._parts.add(agent.stop)
@@ -126,15 +144,15 @@ class Mesh:
         self._parts.add(launcher.stop)
         return launcher
 
-    async def _api(self) -> EmbeddedApi:
+    def _api(self) -> EmbeddedApi:
         store = Store(self._settings.data_dir / "store", self._clock)
         self._parts.add_sync(store.close)
-        embedded = EmbeddedApi(store, self._clock)
-        for resource, admission in EVENTING_ADMISSIONS.items():
-            embedded.admission.register(resource, admission)
-        await embedded.start()
-        self._parts.add(embedded.stop)
-        return embedded
+        return EmbeddedApi(store, self._clock)
+
+    def _serving(self, api: Api, informers: Informers, images: ImageStore) -> ServingControllers:
+        local = LocalSettings(default_domain=DOMAIN, external_port=self.addresses.gateway_port)
+        autoscaler = _host_and_port(self.addresses.autoscaler)
+        return ServingControllers(api, informers, self._clock, images, local, autoscaler_address=autoscaler)
 
     def _agent(
         self,
@@ -184,6 +202,21 @@ class Mesh:
         if not live.done() or live.cancelled():
             logs = self._settings.data_dir / "logs" / plane.name
             raise UnavailableError(f"the {plane.name} does not serve after {LIVE_WITHIN_S:.0f} s; see {logs}")
+
+
+def _control_settings(where: Addresses) -> Settings:
+    return Settings(
+        public=_host_and_port(where.gateway),
+        local=_host_and_port(where.gateway_local),
+        activator=_host_and_port(where.activator),
+        brokers=(_host_and_port(where.broker),),
+        domain=DOMAIN,
+    )
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
 
 
 def _digests_in_use(informers: Informers) -> Iterator[str]:
