@@ -1,1 +1,14 @@
-//! The Python face of the engine.
+//! The Python face of the engine: the module `eventmesh.core._core`. It converts values and errors; it decides nothing.
+
+mod engine;
+mod message;
+mod orders;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<message::Request>()?;
+    module.add_class::<message::Response>()
+}

@@ -17,6 +17,11 @@ impl Span {
         Self { start: narrow(start), end: narrow(end) }
     }
 
+    /// Return start and end.
+    pub fn range(self) -> (usize, usize) {
+        (self.start as usize, self.end as usize)
+    }
+
     /// Return whether it covers nothing.
     pub fn is_empty(self) -> bool {
         self.start == self.end

@@ -2,8 +2,20 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+mod access_log;
+mod ascii;
+mod cluster;
+pub mod config;
+pub mod engine;
 pub mod events;
 pub mod grpc;
 pub mod head;
 pub mod hpack;
+pub mod http1;
 pub mod http2;
+pub mod limits;
+mod random;
+mod routes;
+pub mod slab;
+mod stats;
+mod timers;

@@ -1,0 +1,171 @@
+//! `Engine`, method by method as `_core.pyi` documents it.
+
+use eventmesh_core::engine::{self, Outgoing, OwnTerms};
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::message::{encoded, latin, Pairs};
+use crate::orders::Actions;
+
+/// The whole proxy without its sockets.
+#[pyclass(module = "eventmesh.core._core")]
+pub struct Engine {
+    core: engine::Engine,
+}
+
+type List<'py> = PyResult<Bound<'py, PyList>>;
+
+impl Engine {
+    fn flush<'py>(&mut self, py: Python<'py>) -> List<'py> {
+        let mut actions = Actions::new(py);
+        self.core.flush(&mut actions);
+        actions.finish()
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (seed=0, wall_offset_s=0.0))]
+    fn new(seed: u64, wall_offset_s: f64) -> Self {
+        Self { core: engine::Engine::new(seed, wall_offset_s) }
+    }
+
+    fn apply<'py>(&mut self, py: Python<'py>, snapshot: &[u8], now: f64) -> List<'py> {
+        self.core.apply(snapshot, now).map_err(PyValueError::new_err)?;
+        self.flush(py)
+    }
+
+    fn accepted<'py>(
+        &mut self,
+        py: Python<'py>,
+        listener: &str,
+        peer: &str,
+        now: f64,
+    ) -> PyResult<(u64, Bound<'py, PyList>)> {
+        let conn = self.core.accepted(listener, peer, now).ok_or_else(|| PyKeyError::new_err(listener.to_owned()))?;
+        Ok((conn, self.flush(py)?))
+    }
+
+    fn opened<'py>(&mut self, py: Python<'py>, conn: u64, now: f64) -> List<'py> {
+        self.core.opened(conn, now);
+        self.flush(py)
+    }
+
+    fn open_failed<'py>(&mut self, py: Python<'py>, conn: u64, why: &str, now: f64) -> List<'py> {
+        let _ = why;
+        self.core.open_failed(conn, now);
+        self.flush(py)
+    }
+
+    fn received<'py>(&mut self, py: Python<'py>, conn: u64, data: &[u8], now: f64) -> List<'py> {
+        self.core.received(conn, data, now);
+        self.flush(py)
+    }
+
+    fn eof<'py>(&mut self, py: Python<'py>, conn: u64, now: f64) -> List<'py> {
+        self.core.eof(conn, now);
+        self.flush(py)
+    }
+
+    fn writable<'py>(&mut self, py: Python<'py>, conn: u64, yes: bool, now: f64) -> List<'py> {
+        self.core.writable(conn, yes, now);
+        self.flush(py)
+    }
+
+    fn lost<'py>(&mut self, py: Python<'py>, conn: u64, why: &str, now: f64) -> List<'py> {
+        let _ = why;
+        self.core.lost(conn, now);
+        self.flush(py)
+    }
+
+    fn tick<'py>(&mut self, py: Python<'py>, now: f64) -> List<'py> {
+        self.core.tick(now);
+        self.flush(py)
+    }
+
+    fn answer<'py>(&mut self, py: Python<'py>, token: u64, decision: &Bound<'py, PyTuple>, now: f64) -> List<'py> {
+        let kind: String = decision.get_item(0)?.extract()?;
+        match kind.as_str() {
+            "go" => {}
+            "reply" => {
+                let (status, text): (u16, String) =
+                    (decision.get_item(1)?.extract()?, decision.get_item(2)?.extract()?);
+                if !(200..600).contains(&status) {
+                    return Err(PyValueError::new_err(format!("status: {status} is not that of a final response")));
+                }
+                self.core.answer_wait(token, status, text.as_bytes(), now);
+            }
+            other => return Err(PyValueError::new_err(format!("decision {other:?}: expected \"reply\" or \"go\""))),
+        }
+        self.flush(py)
+    }
+
+    #[pyo3(signature = (route_table, method, authority, path, headers, body, now, *, timeout_s=0.0, hold=true, max_response_bytes=1_048_576))]
+    #[allow(clippy::too_many_arguments)] // the shape of a request
+    fn send<'py>(
+        &mut self,
+        py: Python<'py>,
+        route_table: &str,
+        method: &str,
+        authority: &str,
+        path: &str,
+        headers: Pairs,
+        body: &[u8],
+        now: f64,
+        timeout_s: f64,
+        hold: bool,
+        max_response_bytes: usize,
+    ) -> PyResult<(u64, Bound<'py, PyList>)> {
+        let (method, authority, path) = (latin(method)?, latin(authority)?, latin(path)?);
+        let fields = encoded(&headers)?;
+        let request = Outgoing { method: &method, authority: &authority, path: &path, fields: &fields, body };
+        let terms = OwnTerms { timeout_s, hold, max_response_bytes };
+        let exchange = self.core.send(route_table, &request, terms, now).map_err(PyValueError::new_err)?;
+        Ok((exchange, self.flush(py)?))
+    }
+
+    fn reply<'py>(
+        &mut self,
+        py: Python<'py>,
+        exchange: u64,
+        status: u16,
+        headers: Pairs,
+        body: &[u8],
+        now: f64,
+    ) -> List<'py> {
+        self.core.reply(exchange, status, &encoded(&headers)?, body, now).map_err(PyValueError::new_err)?;
+        self.flush(py)
+    }
+
+    fn cancel<'py>(&mut self, py: Python<'py>, exchange: u64, now: f64) -> List<'py> {
+        self.core.cancel(exchange, now);
+        self.flush(py)
+    }
+
+    fn drain<'py>(&mut self, py: Python<'py>, now: f64) -> List<'py> {
+        self.core.drain(now);
+        self.flush(py)
+    }
+
+    fn active(&self) -> usize {
+        self.core.active()
+    }
+
+    fn capacity(&self, cluster: &str) -> (usize, usize, usize) {
+        self.core.capacity(cluster)
+    }
+
+    fn take_load(&mut self, now: f64) -> Vec<(String, f64, u64, f64, u64)> {
+        self.core.take_load(now)
+    }
+
+    fn take_access_log<'py>(&mut self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>)> {
+        self.core.take_access_log().into_iter().map(|(path, lines)| (path, PyBytes::new(py, &lines))).collect()
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.core.stats())
+    }
+}

@@ -1,0 +1,79 @@
+//! Whole messages as Python sees them. Header values are Latin-1, so that any byte survives the way there and back.
+
+use eventmesh_core::engine::{Handed, OwnAnswer};
+use eventmesh_core::head::{Head, Version};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// Fields as Python gives and takes them.
+pub type Pairs = Vec<(String, String)>;
+
+/// A whole request, as a handler of this process receives it.
+#[pyclass(frozen, get_all, module = "eventmesh.core._core")]
+pub struct Request {
+    method: String,
+    authority: String,
+    path: String,
+    headers: Pairs,
+    body: Py<PyBytes>,
+    protocol: &'static str,
+    peer: String,
+}
+
+impl Request {
+    pub fn new(py: Python<'_>, handed: &Handed<'_>) -> Self {
+        let head = handed.head;
+        Self {
+            method: text(head.method()),
+            authority: text(head.authority()),
+            path: text(head.path()),
+            headers: pairs(head),
+            body: PyBytes::new(py, handed.body).unbind(),
+            protocol: match head.version {
+                Version::Http10 | Version::Http11 => "http1",
+                Version::Http2 => "http2",
+                Version::Bolt => "bolt",
+            },
+            peer: handed.peer.to_owned(),
+        }
+    }
+}
+
+/// What a `send` ended with.
+#[pyclass(frozen, get_all, module = "eventmesh.core._core")]
+pub struct Response {
+    status: u16,
+    headers: Pairs,
+    body: Py<PyBytes>,
+    error: &'static str,
+}
+
+impl Response {
+    pub fn new(py: Python<'_>, answer: &OwnAnswer) -> Self {
+        Self {
+            status: answer.status,
+            headers: pairs(&answer.head),
+            body: PyBytes::new(py, &answer.body).unbind(),
+            error: answer.error,
+        }
+    }
+}
+
+/// Turn fields given by Python into bytes. ValueError when a character has no byte.
+pub fn encoded(headers: &Pairs) -> PyResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    headers.iter().map(|(name, value)| Ok((latin(name)?, latin(value)?))).collect()
+}
+
+/// Turn text into Latin-1 bytes. ValueError when a character has none.
+pub fn latin(text: &str) -> PyResult<Vec<u8>> {
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    bytes.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("{text:?} has characters outside Latin-1")))
+}
+
+fn pairs(head: &Head) -> Pairs {
+    head.fields().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}

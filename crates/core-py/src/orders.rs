@@ -1,0 +1,90 @@
+//! The engine's orders as Python tuples (`eventmesh/core/actions.py` has the same numbers).
+
+use eventmesh_core::engine::{Handed, Orders, OwnAnswer};
+use eventmesh_core::slab::Id;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::message::{Request, Response};
+
+const WRITE: u8 = 0;
+const OPEN: u8 = 1;
+const PAUSE: u8 = 2;
+const RESUME: u8 = 3;
+const SHUTDOWN: u8 = 4;
+const CLOSE: u8 = 5;
+const ABORT: u8 = 6;
+const WAKE: u8 = 7;
+const ASK: u8 = 8;
+const SERVE: u8 = 9;
+const DONE: u8 = 10;
+
+/// Gathers the orders of one call. The first failure (out of memory) is kept and raised.
+pub struct Actions<'py> {
+    py: Python<'py>,
+    list: Bound<'py, PyList>,
+    failed: PyResult<()>,
+}
+
+impl<'py> Actions<'py> {
+    pub fn new(py: Python<'py>) -> Self {
+        Self { py, list: PyList::empty(py), failed: Ok(()) }
+    }
+
+    pub fn finish(self) -> PyResult<Bound<'py, PyList>> {
+        self.failed.map(|()| self.list)
+    }
+
+    fn push(&mut self, action: impl IntoPyObject<'py>) {
+        let pushed = self.list.append(action);
+        if pushed.is_err() {
+            self.failed = pushed;
+        }
+    }
+}
+
+impl Orders for Actions<'_> {
+    fn write(&mut self, conn: Id, data: &[u8]) {
+        self.push((WRITE, conn, PyBytes::new(self.py, data)));
+    }
+
+    fn open(&mut self, conn: Id, cluster: &str, address: &str) {
+        self.push((OPEN, conn, cluster, address));
+    }
+
+    fn pause(&mut self, conn: Id) {
+        self.push((PAUSE, conn));
+    }
+
+    fn resume(&mut self, conn: Id) {
+        self.push((RESUME, conn));
+    }
+
+    fn shutdown(&mut self, conn: Id) {
+        self.push((SHUTDOWN, conn));
+    }
+
+    fn close(&mut self, conn: Id) {
+        self.push((CLOSE, conn));
+    }
+
+    fn abort(&mut self, conn: Id) {
+        self.push((ABORT, conn));
+    }
+
+    fn wake(&mut self, at: f64) {
+        self.push((WAKE, at));
+    }
+
+    fn ask(&mut self, token: Id, cluster: &str) {
+        self.push((ASK, token, "need_capacity", cluster));
+    }
+
+    fn serve(&mut self, exchange: Id, handler: &str, request: Handed<'_>) {
+        self.push((SERVE, exchange, handler, Request::new(self.py, &request)));
+    }
+
+    fn done(&mut self, exchange: Id, answer: OwnAnswer) {
+        self.push((DONE, exchange, Response::new(self.py, &answer)));
+    }
+}

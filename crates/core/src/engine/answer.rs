@@ -1,0 +1,177 @@
+//! Answers of the mesh itself, and the end of every exchange.
+
+use crate::access_log::Line;
+use crate::engine::exchange::{Flag, Origin};
+use crate::engine::flow::Way;
+use crate::engine::{touch, Engine};
+use crate::events::{Cause, LocalReply, ReplyKind, Wire};
+use crate::head::Version;
+use crate::slab::Id;
+
+/// An answer that the mesh gives instead of an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refusal<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// For the access log.
+    pub flag: Flag,
+    /// For protocols with finer errors.
+    pub kind: ReplyKind,
+    /// Short text.
+    pub text: &'a [u8],
+    /// Further fields.
+    pub fields: &'a [(&'a [u8], &'a [u8])],
+}
+
+impl<'a> Refusal<'a> {
+    pub(super) fn new(status: u16, flag: Flag, kind: ReplyKind, text: &'a [u8]) -> Self {
+        Self { status, flag, kind, text, fields: &[] }
+    }
+}
+
+impl Flag {
+    /// Return what a `send` is told (`Response.error`).
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::NoRoute | Self::NoCluster => "no_route",
+            Self::NoEndpoint | Self::Overflow => "no_capacity",
+            Self::ConnectFailed => "connect_failed",
+            Self::UpstreamClosed | Self::UpstreamReset | Self::DownstreamClosed => "reset",
+            Self::UpstreamProtocol | Self::DownstreamProtocol => "protocol_error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl Engine {
+    /// Answer an exchange whose response has not begun, and end it.
+    pub(super) fn refuse(&mut self, id: Id, refusal: &Refusal<'_>, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        if exchange.response_started {
+            return self.break_off(id, refusal.flag, Cause::Timeout, now);
+        }
+        let cause = if refusal.flag == Flag::Timeout { Cause::Timeout } else { Cause::Cancelled };
+        self.leave_upstream(id, Some(cause), now);
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.status = refusal.status;
+        exchange.flag = refusal.flag;
+        match exchange.origin {
+            Origin::Own => {
+                exchange.answer.status = refusal.status;
+                exchange.answer.body.clear();
+                if exchange.answer.error.is_empty() {
+                    exchange.answer.error = refusal.flag.code();
+                }
+                if refusal.flag == Flag::None {
+                    exchange.answer.body.extend_from_slice(refusal.text);
+                    for (name, value) in refusal.fields {
+                        exchange.answer.head.push(name, value);
+                    }
+                }
+            }
+            Origin::Stream { conn, stream, listener } => {
+                exchange.bytes_out = refusal.text.len() as u64;
+                let bolt = exchange.head.version == Version::Bolt;
+                let via = self.listeners.get(listener).map_or(&[][..], |listener| listener.via.as_slice());
+                let mut fields = refusal.fields.to_vec();
+                if !via.is_empty() && !bolt {
+                    fields.push((b"via", via));
+                }
+                let (status, body, kind) = (refusal.status, refusal.text, refusal.kind);
+                if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
+                    let reply = LocalReply { status, body, fields: &fields, kind };
+                    down.wire.local_reply(stream, &reply, &mut down.out);
+                    touch(&mut self.touched, down, conn);
+                }
+            }
+        }
+        self.finish(id, now);
+    }
+
+    /// The client has gone away.
+    pub(super) fn abandoned(&mut self, id: Id, now: f64) {
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.flag = Flag::DownstreamClosed;
+            self.leave_upstream(id, Some(Cause::Cancelled), now);
+            self.finish(id, now);
+        }
+    }
+
+    /// The response has been passed on whole.
+    pub(super) fn complete(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        // An answer that ends before its request leaves the endpoint with a request it will not get whole.
+        let cause = (!exchange.request_done).then_some(Cause::Cancelled);
+        self.leave_upstream(id, cause, now);
+        self.finish(id, now);
+    }
+
+    /// Count and log an exchange, let its client go on, and forget it.
+    pub(super) fn finish(&mut self, id: Id, now: f64) {
+        self.clear_flow(id, Way::Up);
+        self.count(id, now);
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        match exchange.origin {
+            Origin::Own => {
+                let answer = std::mem::take(&mut exchange.answer);
+                self.done.push((id, answer));
+            }
+            Origin::Stream { conn: conn_id, stream, .. } => {
+                if let Some(conn) = self.connections.get_mut(conn_id) {
+                    conn.streams.remove(stream);
+                    if conn.streams.is_empty() && conn.is_open() {
+                        if conn.carry.is_empty() {
+                            self.rest(conn_id, now);
+                        } else {
+                            self.resumable.push(conn_id);
+                        }
+                    }
+                }
+                self.close_if_over(conn_id, now);
+            }
+        }
+        self.exchanges.release(id);
+    }
+
+    fn count(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let (status, took) = (exchange.status, now - exchange.started);
+        if let Some(cluster) = exchange.cluster.filter(|_| exchange.counted).and_then(|at| self.clusters.get_mut(at)) {
+            cluster.load.end(exchange.proxied, now);
+            cluster.counters.responses.record(status);
+            cluster.counters.rq_timeout += u64::from(exchange.flag == Flag::Timeout);
+            if exchange.sent_at > 0.0 {
+                cluster.counters.time.record(now - exchange.sent_at);
+            }
+        }
+        let label = exchange.label.and_then(|label| self.labels.get_mut(label));
+        let mut route = "-";
+        if let Some(label) = label {
+            label.responses.record(status);
+            label.time.record(took);
+            route = &label.name;
+        }
+        let Origin::Stream { listener, .. } = exchange.origin else { return };
+        let Some(listener) = self.listeners.get_mut(listener) else { return };
+        listener.counters.rq_active = listener.counters.rq_active.saturating_sub(1);
+        listener.counters.responses.record(status);
+        listener.counters.time.record(took);
+        if let Some(log) = listener.log {
+            let line = Line {
+                head: &exchange.head,
+                path: exchange.head.bytes(exchange.path),
+                authority: exchange.head.bytes(exchange.authority),
+                status,
+                flags: exchange.flag.name(),
+                bytes_in: exchange.bytes_in,
+                bytes_out: exchange.bytes_out,
+                started: exchange.started,
+                took,
+                upstream: exchange.endpoint.as_deref().unwrap_or("-"),
+                route,
+            };
+            self.log.write(log, &line);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A new configuration: checked whole, then taken over without losing what is under way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::cluster::Cluster;
+use crate::config::{self, Snapshot};
+use crate::engine::connection::{Ending, Role};
+use crate::engine::{Engine, Listener};
+use crate::routes::{check_seconds, compile, Names};
+use crate::slab::Id;
+use crate::stats::{ListenerCounters, RouteCounters};
+
+/// The engine's numbers while a configuration is compiled; what is new is added only if all of it is right.
+struct Numbers<'a> {
+    clusters: HashMap<&'a str, usize>,
+    labels: &'a HashMap<(String, String), usize>,
+    next_label: usize,
+    new_labels: Vec<(String, String)>,
+}
+
+impl Names for Numbers<'_> {
+    fn cluster(&self, name: &str) -> Option<usize> {
+        self.clusters.get(name).copied()
+    }
+
+    fn label(&mut self, host: &str, name: &str) -> usize {
+        let key = (host.to_owned(), name.to_owned());
+        if let Some(number) = self.labels.get(&key) {
+            return *number;
+        }
+        let new = self.new_labels.iter().position(|label| *label == key).unwrap_or_else(|| {
+            self.new_labels.push(key);
+            self.new_labels.len() - 1
+        });
+        self.next_label + new
+    }
+}
+
+impl Engine {
+    /// Make `snapshot` the configuration of every request that starts from now on.
+    ///
+    /// The error names the field that is wrong; the previous configuration then stays in force.
+    pub fn apply(&mut self, snapshot: &[u8], now: f64) -> Result<(), String> {
+        let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(|error| format!("snapshot: {error}"))?;
+        check_clusters(&snapshot.clusters)?;
+        check_listeners(&snapshot.listeners)?;
+        let numbers = self.cluster_numbers(&snapshot.clusters);
+        let clusters = snapshot.clusters.iter().map(|cluster| cluster.name.as_str()).zip(numbers.iter().copied());
+        let mut names = Numbers {
+            clusters: clusters.collect(),
+            labels: &self.label_names,
+            next_label: self.labels.len(),
+            new_labels: Vec::new(),
+        };
+        let tables = compile(&snapshot, &mut names)?;
+        let new_labels = names.new_labels;
+        for (host, name) in new_labels {
+            self.label_names.insert((host.clone(), name.clone()), self.labels.len());
+            self.labels.push(RouteCounters { host, name, ..RouteCounters::default() });
+        }
+        self.tables = Arc::new(tables);
+        self.take_over_clusters(&snapshot.clusters, &numbers, now);
+        self.take_over_listeners(snapshot.listeners);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Return the number each cluster has or will have.
+    fn cluster_numbers(&self, wanted: &[config::Cluster]) -> Vec<usize> {
+        let spent = self.clusters.iter().enumerate().filter(|(_, cluster)| cluster.is_spent()).map(|(at, _)| at);
+        let known = |name: &str| self.cluster_names.get(name).copied();
+        let reused: Vec<usize> = wanted.iter().filter_map(|cluster| known(&cluster.name)).collect();
+        let mut free = spent.filter(|at| !reused.contains(at)).chain(self.clusters.len()..);
+        wanted.iter().filter_map(|cluster| known(&cluster.name).or_else(|| free.next())).collect()
+    }
+
+    fn take_over_clusters(&mut self, wanted: &[config::Cluster], numbers: &[usize], now: f64) {
+        let mut orphans: Vec<Id> = Vec::new();
+        for (at, cluster) in self.clusters.iter_mut().enumerate() {
+            if !cluster.gone && !numbers.contains(&at) {
+                orphans.extend(cluster.retire());
+                self.woken.push(at);
+            }
+        }
+        for (config, at) in wanted.iter().zip(numbers.iter().copied()) {
+            let fresh = self.cluster_names.get(&config.name) != Some(&at);
+            if fresh {
+                let cluster = Cluster::new(config, now);
+                if let Some(slot) = self.clusters.get_mut(at) {
+                    self.cluster_names.remove(&slot.config.name);
+                    *slot = cluster;
+                } else {
+                    self.clusters.push(cluster);
+                }
+                self.cluster_names.insert(config.name.clone(), at);
+            }
+            if let Some(cluster) = self.clusters.get_mut(at) {
+                orphans.extend(cluster.configure(config));
+                self.woken.push(at);
+            }
+        }
+        for id in orphans {
+            self.orphan(id, now);
+        }
+    }
+
+    /// A pooled connection to an endpoint that is gone: close it once nobody rides on it.
+    fn orphan(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get(id) else { return };
+        if conn.streams.is_empty() && conn.boarding.is_empty() && matches!(conn.role, Role::Upstream { .. }) {
+            self.end(id, Ending::Close);
+        } else {
+            self.settle_connection(id, now);
+        }
+    }
+
+    fn take_over_listeners(&mut self, wanted: Vec<config::Listener>) {
+        self.listener_names.clear();
+        for config in wanted {
+            let via = if config.via.is_empty() { Vec::new() } else { format!("1.1 {}", config.via).into_bytes() };
+            let log = self.log.open(&config.access_log);
+            let known = self.listeners.iter().position(|listener| listener.config.name == config.name);
+            let name = config.name.clone();
+            let number = known.unwrap_or(self.listeners.len());
+            if let Some(listener) = self.listeners.get_mut(number) {
+                (listener.config, listener.via, listener.log) = (config, via, log);
+            } else {
+                self.listeners.push(Listener { config, via, log, counters: ListenerCounters::default() });
+            }
+            self.listener_names.insert(name, number);
+        }
+    }
+}
+
+fn check_clusters(clusters: &[config::Cluster]) -> Result<(), String> {
+    let mut names = std::collections::HashSet::new();
+    for cluster in clusters {
+        let field = format!("clusters[{:?}]", cluster.name);
+        if !names.insert(&cluster.name) {
+            return Err(format!("{field}: this name is given twice"));
+        }
+        if cluster.protocol == config::WireProtocol::Auto {
+            return Err(format!("{field}.protocol: auto is for listeners; a cluster must say what it speaks"));
+        }
+        let durations = [
+            ("connect_timeout_s", cluster.connect_timeout_s),
+            ("idle_timeout_s", cluster.idle_timeout_s),
+            ("hold_timeout_s", cluster.hold_timeout_s),
+        ];
+        for (name, seconds) in durations {
+            check_seconds(seconds).map_err(|what| format!("{field}.{name}: {what}"))?;
+        }
+        if let Some(endpoint) = cluster.endpoints.iter().find(|endpoint| endpoint.address.is_empty()) {
+            return Err(format!("{field}.endpoints: address {:?} is empty", endpoint.address));
+        }
+    }
+    Ok(())
+}
+
+fn check_listeners(listeners: &[config::Listener]) -> Result<(), String> {
+    let mut names = std::collections::HashSet::new();
+    for listener in listeners {
+        let field = format!("listeners[{:?}]", listener.name);
+        if !names.insert(&listener.name) {
+            return Err(format!("{field}: this name is given twice"));
+        }
+        if listener.protocol == config::WireProtocol::Downstream {
+            return Err(format!("{field}.protocol: downstream is for clusters"));
+        }
+        for (name, seconds) in
+            [("head_timeout_s", listener.head_timeout_s), ("idle_timeout_s", listener.idle_timeout_s)]
+        {
+            check_seconds(seconds).map_err(|what| format!("{field}.{name}: {what}"))?;
+        }
+        if !listener.via.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
+            return Err(format!("{field}.via: {:?} is not a pseudonym (RFC 9110 7.6.3)", listener.via));
+        }
+        if listener.max_head_bytes == 0 || listener.max_head_count == 0 {
+            return Err(format!("{field}: max_head_bytes and max_head_count must be at least 1"));
+        }
+    }
+    Ok(())
+}

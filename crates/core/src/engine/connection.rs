@@ -1,0 +1,201 @@
+//! One connection as the engine sees it: its wire, what it reads from and writes to, and who rides on it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::engine::wires::{AnyWire, Family};
+use crate::events::StreamId;
+use crate::limits::{KEEP_BUFFER, MAX_PIPELINED};
+use crate::slab::{Id, Recycle};
+use crate::timers::Alarm;
+
+/// Which end of the mesh it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Free slot.
+    #[default]
+    None,
+    /// Accepted by this listener.
+    Downstream {
+        /// Its number.
+        listener: usize,
+    },
+    /// Dialled.
+    Upstream {
+        /// Cluster's number.
+        cluster: usize,
+        /// Endpoint's number in it.
+        endpoint: usize,
+    },
+}
+
+/// Where in its life it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Dialled, not connected.
+    Connecting,
+    /// In use.
+    #[default]
+    Open,
+    /// Told to go away; only waits for the peer to read what was written.
+    Lingering,
+    /// To be forgotten with the next flush.
+    Ended(Ending),
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Flush, then close.
+    Close,
+    /// Reset.
+    Abort,
+    /// It is gone already: say nothing.
+    Lost,
+}
+
+/// Exchanges by stream.
+#[derive(Debug, Default)]
+pub struct Streams {
+    one: Option<(StreamId, Id)>,
+    many: HashMap<StreamId, Id>,
+}
+
+impl Streams {
+    /// Add a stream.
+    pub fn insert(&mut self, stream: StreamId, exchange: Id) {
+        if self.one.is_none() && self.many.is_empty() {
+            self.one = Some((stream, exchange));
+        } else {
+            self.many.insert(stream, exchange);
+        }
+    }
+
+    /// Return the exchange of a stream.
+    pub fn get(&self, stream: StreamId) -> Option<Id> {
+        match self.one {
+            Some((known, exchange)) if known == stream => Some(exchange),
+            _ => self.many.get(&stream).copied(),
+        }
+    }
+
+    /// Remove a stream.
+    pub fn remove(&mut self, stream: StreamId) {
+        if self.one.is_some_and(|(known, _)| known == stream) {
+            self.one = None;
+        } else {
+            self.many.remove(&stream);
+        }
+    }
+
+    /// Return whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.one.is_none() && self.many.is_empty()
+    }
+
+    /// Return how many there are.
+    pub fn len(&self) -> usize {
+        usize::from(self.one.is_some()) + self.many.len()
+    }
+
+    /// Return all exchanges, the oldest stream first (so that replays agree).
+    pub fn exchanges(&self) -> Vec<Id> {
+        let mut all: Vec<(StreamId, Id)> = self.many.iter().map(|(stream, id)| (*stream, *id)).collect();
+        all.extend(self.one);
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn clear(&mut self) {
+        self.one = None;
+        self.many.clear();
+    }
+}
+
+/// One connection.
+pub struct Connection {
+    /// Protocol machine.
+    pub wire: AnyWire,
+    /// Which end.
+    pub role: Role,
+    /// Where in its life.
+    pub phase: Phase,
+    /// Address of the other end.
+    pub peer: Arc<str>,
+    /// Bytes read and not yet used up.
+    pub carry: Vec<u8>,
+    /// Bytes to be written with the next flush.
+    pub out: Vec<u8>,
+    /// Who rides on it.
+    pub streams: Streams,
+    /// Exchanges that wait for it to be connected.
+    pub boarding: Vec<Id>,
+    /// The transport's buffer has room.
+    pub writable: bool,
+    /// Bytes handed over while it had none.
+    pub backlog: usize,
+    /// Exchanges whose other end is slower than this one.
+    pub stalled: usize,
+    /// What the transport was told last.
+    pub paused: bool,
+    /// Half-close the write side with the next flush.
+    pub shutdown: bool,
+    /// It waits for the next flush.
+    pub touched: bool,
+    /// It has carried an exchange before.
+    pub reused: bool,
+    /// When something must happen.
+    pub alarm: Alarm,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            wire: AnyWire::default(),
+            role: Role::None,
+            phase: Phase::Open,
+            peer: Arc::from(""),
+            carry: Vec::new(),
+            out: Vec::new(),
+            streams: Streams::default(),
+            boarding: Vec::new(),
+            writable: true,
+            backlog: 0,
+            stalled: 0,
+            paused: false,
+            shutdown: false,
+            touched: false,
+            reused: false,
+            alarm: Alarm::default(),
+        }
+    }
+}
+
+impl Connection {
+    /// Return whether it may be read from and written to.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Return whether reading should stop for now. HTTP/2 has windows instead, and an upstream that many share is never
+    /// paused for one of them.
+    pub fn wants_pause(&self) -> bool {
+        let shared = matches!(self.role, Role::Upstream { .. }) && self.wire.family() == Family::Bolt;
+        let stalled = self.stalled > 0 && self.wire.family() != Family::Http2 && !shared;
+        self.is_open() && (stalled || (self.carry.len() > MAX_PIPELINED && !self.streams.is_empty()))
+    }
+}
+
+impl Recycle for Connection {
+    fn recycle(&mut self) {
+        let (mut carry, mut out) = (std::mem::take(&mut self.carry), std::mem::take(&mut self.out));
+        let (mut streams, mut alarm) = (std::mem::take(&mut self.streams), self.alarm);
+        carry.clear();
+        carry.shrink_to(KEEP_BUFFER);
+        out.clear();
+        out.shrink_to(KEEP_BUFFER);
+        streams.clear();
+        alarm.disarm();
+        *self = Self { carry, out, streams, alarm, ..Self::default() };
+    }
+}

@@ -1,0 +1,392 @@
+//! From a routed request to a connection: endpoint, pool, queue.
+
+use std::sync::Arc;
+
+use crate::cluster::Pick;
+use crate::engine::answer::Refusal;
+use crate::engine::connection::{Ending, Phase, Role};
+use crate::engine::exchange::{Flag, Stage};
+use crate::engine::flow::Way;
+use crate::engine::wires::{self, AnyWire, Family};
+use crate::engine::{touch, Engine};
+use crate::events::{Cause, ReplyKind, Wire};
+use crate::slab::Id;
+use crate::timers::NEVER;
+
+/// What came of looking for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    /// The request is on a connection, or on one that is being opened.
+    Yes,
+    /// There is room for it later.
+    Full,
+    /// There is no endpoint.
+    Empty,
+    /// The cluster does not speak the request's protocol.
+    Mismatch,
+}
+
+impl Engine {
+    /// Find a place for a routed request, or let it wait, or refuse it.
+    pub(super) fn dispatch(&mut self, id: Id, now: f64) {
+        let Some(cluster) = self.exchanges.get(id).and_then(|exchange| exchange.cluster) else { return };
+        let queue = self.clusters.get(cluster).is_some_and(|cluster| cluster.waiting > 0);
+        let placed = if queue { Placed::Full } else { self.place(id, now) };
+        let hold = self.clusters.get(cluster).is_some_and(|cluster| cluster.config.hold);
+        let patient = self.exchanges.get(id).is_some_and(|exchange| exchange.terms.hold);
+        match placed {
+            Placed::Yes => {}
+            Placed::Mismatch => self.refuse(id, &MISMATCH, now),
+            Placed::Full if !patient => self.refuse(id, &OVERFLOW, now),
+            Placed::Empty if !patient || !hold => self.refuse(id, &NO_ENDPOINT, now),
+            Placed::Full | Placed::Empty => self.wait(id, cluster, now),
+        }
+    }
+
+    fn place(&mut self, id: Id, now: f64) -> Placed {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return Placed::Yes };
+        let (Some(number), version, avoid) = (exchange.cluster, exchange.head.version, exchange.avoid) else {
+            return Placed::Empty;
+        };
+        let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
+        let protocol = cluster.config.protocol;
+        let Some(family) = wires::family(protocol, version) else { return Placed::Mismatch };
+        let at = match cluster.pick(&mut self.random, avoid) {
+            Pick::Endpoint(at) => at,
+            Pick::Full => return Placed::Full,
+            Pick::Empty => return Placed::Empty,
+        };
+        let conn = match family {
+            Family::Http1 => self.take_idle(number, at),
+            Family::Http2 | Family::Bolt => self.find_shared(number, at, family),
+        };
+        let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
+        let full = cluster.connections >= cluster.config.max_connections.max(1);
+        let conn = match conn {
+            Some(conn) => conn,
+            None if full => return Placed::Full,
+            None => {
+                let Some(wire) = AnyWire::client(protocol, version) else { return Placed::Mismatch };
+                self.dial(number, at, wire, now)
+            }
+        };
+        if let Some(cluster) = self.clusters.get_mut(number) {
+            cluster.in_flight += 1;
+            if let Some(endpoint) = cluster.endpoints.get_mut(at) {
+                endpoint.in_flight += 1;
+            }
+        }
+        self.board(id, conn, now);
+        Placed::Yes
+    }
+
+    /// Take the idle connection that was used last.
+    fn take_idle(&mut self, cluster: usize, at: usize) -> Option<Id> {
+        let endpoint = self.clusters.get_mut(cluster)?.endpoints.get_mut(at)?;
+        while let Some(id) = endpoint.idle.pop() {
+            if self.connections.get(id).is_some_and(|conn| conn.is_open() && conn.wire.room() > 0) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Find a connection with room for one more stream.
+    fn find_shared(&self, cluster: usize, at: usize, family: Family) -> Option<Id> {
+        let endpoint = self.clusters.get(cluster)?.endpoints.get(at)?;
+        endpoint.shared.iter().copied().find(|id| {
+            self.connections.get(*id).is_some_and(|conn| {
+                conn.wire.family() == family && !conn.wire.closing() && conn.wire.room() > conn.boarding.len()
+            })
+        })
+    }
+
+    fn dial(&mut self, number: usize, at: usize, wire: AnyWire, now: f64) -> Id {
+        let id = self.connections.take();
+        let mut timeout = 0.0;
+        let mut address = Arc::from("");
+        if let Some(cluster) = self.clusters.get_mut(number) {
+            timeout = cluster.config.connect_timeout_s;
+            cluster.connections += 1;
+            cluster.counters.cx_total += 1;
+            if let Some(endpoint) = cluster.endpoints.get_mut(at) {
+                endpoint.connections += 1;
+                address = Arc::clone(&endpoint.address);
+                if wire.family() != Family::Http1 {
+                    endpoint.shared.push(id);
+                }
+            }
+        }
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.wire = wire;
+            conn.role = Role::Upstream { cluster: number, endpoint: at };
+            conn.phase = Phase::Connecting;
+            conn.peer = address;
+        }
+        self.set_alarm(id, if timeout > 0.0 { now + timeout } else { NEVER });
+        self.opens.push(id);
+        id
+    }
+
+    /// Bind a request to a connection; if that is up, send it.
+    fn board(&mut self, id: Id, conn_id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(conn_id) else { return };
+        if conn.phase == Phase::Connecting {
+            conn.boarding.push(id);
+            if let Some(exchange) = self.exchanges.get_mut(id) {
+                exchange.stage = Stage::Boarding { conn: conn_id };
+                exchange.endpoint = Some(Arc::clone(&conn.peer));
+            }
+        } else {
+            self.launch(id, conn_id, now);
+        }
+    }
+
+    /// Send a request on an open connection.
+    pub(super) fn launch(&mut self, id: Id, conn_id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(conn_id) else { return };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let stream = conn.wire.open();
+        conn.streams.insert(stream, id);
+        conn.alarm.disarm();
+        exchange.stage = Stage::Sent { conn: conn_id, stream };
+        exchange.endpoint = Some(Arc::clone(&conn.peer));
+        exchange.sent_at = now;
+        exchange.on_reused = conn.reused;
+        conn.reused = true;
+        let trailers = exchange.trailers.take();
+        let whole = exchange.request_done && trailers.is_none();
+        let empty = exchange.held.is_empty();
+        conn.wire.head(stream, &exchange.head, whole && empty, &mut conn.out);
+        let mut queued = 0;
+        if !empty {
+            queued = conn.wire.data(stream, &exchange.held, whole, &mut conn.out);
+        }
+        if let Some(trailers) = trailers {
+            conn.wire.trailers(stream, &trailers, &mut conn.out);
+        }
+        exchange.held.clear();
+        touch(&mut self.touched, conn, conn_id);
+        let oneway = exchange.head.bolt.oneway;
+        if !empty {
+            exchange.up.queued += queued;
+            if conn.writable {
+                self.release_credit(id, conn_id);
+            }
+        }
+        if oneway {
+            self.complete(id, now);
+        }
+    }
+
+    /// A connection that could carry `id` could not be made.
+    pub(super) fn connect_failed(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let Stage::Boarding { conn } = exchange.stage else { return };
+        let retried = exchange.retried;
+        let role = self.connections.get(conn).map_or(Role::None, |conn| conn.role);
+        self.leave_upstream(id, Some(Cause::Closed), now);
+        if let (Role::Upstream { cluster: number, endpoint }, false) = (role, retried) {
+            if self.clusters.get(number).is_some_and(|cluster| cluster.has_other(endpoint)) {
+                return self.try_again(id, Some(endpoint), now);
+            }
+        }
+        let text = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure";
+        self.refuse(id, &Refusal::new(503, Flag::ConnectFailed, ReplyKind::NoEndpoint, text), now);
+    }
+
+    /// Send a request that no endpoint has seen once more.
+    pub(super) fn try_again(&mut self, id: Id, avoid: Option<usize>, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.retried = true;
+        exchange.avoid = avoid;
+        exchange.stage = Stage::Begun;
+        if let Some(cluster) = exchange.cluster.and_then(|cluster| self.clusters.get_mut(cluster)) {
+            cluster.counters.rq_retry += 1;
+        }
+        self.dispatch(id, now);
+    }
+
+    /// Let a request wait in its cluster's queue.
+    fn wait(&mut self, id: Id, number: usize, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let Some(cluster) = self.clusters.get_mut(number) else { return };
+        let bytes = exchange.held.len();
+        if cluster.waiting >= cluster.config.max_pending || cluster.held_bytes + bytes > cluster.config.max_held_bytes {
+            cluster.counters.pending_overflow += 1;
+            return self.refuse(id, &OVERFLOW, now);
+        }
+        cluster.waiting += 1;
+        cluster.held_bytes += bytes;
+        cluster.counters.pending_total += 1;
+        cluster.pending.push_back(id);
+        exchange.stage = Stage::Waiting;
+        exchange.wait_until = now + cluster.config.hold_timeout_s;
+        let (asks, empty) = (cluster.config.hold, cluster.free_endpoints() == 0);
+        self.watch(id);
+        if asks && empty {
+            self.asks.push((id, number));
+        }
+    }
+
+    /// Count body bytes of a waiting request; `false`: the cluster holds too many, and the request was refused.
+    pub(super) fn hold_bytes(&mut self, id: Id, bytes: usize, now: f64) -> bool {
+        let Some(number) = self.exchanges.get(id).and_then(|exchange| exchange.cluster) else { return false };
+        let Some(cluster) = self.clusters.get_mut(number) else { return false };
+        cluster.held_bytes += bytes;
+        if cluster.held_bytes > cluster.config.max_held_bytes {
+            cluster.counters.pending_overflow += 1;
+            self.refuse(id, &OVERFLOW, now);
+            return false;
+        }
+        true
+    }
+
+    /// Let waiting requests of a cluster go on, in order, for as long as there is room.
+    pub(super) fn admit(&mut self, number: usize, now: f64) {
+        loop {
+            let Some(cluster) = self.clusters.get_mut(number) else { return };
+            let Some(id) = cluster.pending.front().copied() else { return };
+            let hold = cluster.config.hold;
+            let waits = self.exchanges.get(id).filter(|exchange| exchange.stage == Stage::Waiting);
+            let Some(bytes) = waits.map(|exchange| exchange.held.len()) else {
+                cluster.pending.pop_front();
+                continue;
+            };
+            let placed = self.place(id, now);
+            match placed {
+                Placed::Full => return,
+                Placed::Empty if hold => return,
+                Placed::Yes => self.stop_waiting(id, number, bytes),
+                Placed::Empty => self.refuse(id, &NO_ENDPOINT, now),
+                Placed::Mismatch => self.refuse(id, &MISMATCH, now),
+            }
+        }
+    }
+
+    /// Take a request out of the accounts of its cluster's queue.
+    pub(super) fn stop_waiting(&mut self, id: Id, number: usize, bytes: usize) {
+        if let Some(cluster) = self.clusters.get_mut(number) {
+            cluster.waiting = cluster.waiting.saturating_sub(1);
+            cluster.held_bytes = cluster.held_bytes.saturating_sub(bytes);
+            if cluster.pending.front() == Some(&id) {
+                cluster.pending.pop_front();
+            }
+        }
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.wait_until = NEVER;
+        }
+        self.watch(id);
+    }
+
+    /// Take an exchange off its connection or out of its queue. `cause`: it is given up; `None`: it is through.
+    pub(super) fn leave_upstream(&mut self, id: Id, cause: Option<Cause>, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let (stage, held) = (exchange.stage, exchange.held.len());
+        match stage {
+            Stage::Waiting => {
+                if let Some(number) = exchange.cluster {
+                    self.stop_waiting(id, number, held);
+                }
+            }
+            Stage::Boarding { conn } => {
+                if let Some(conn) = self.connections.get_mut(conn) {
+                    conn.boarding.retain(|other| *other != id);
+                }
+                self.free_slot(conn);
+            }
+            Stage::Sent { conn, stream } => {
+                self.clear_flow(id, Way::Down);
+                self.free_slot(conn);
+                self.release_connection(conn, stream, cause, now);
+            }
+            Stage::Begun | Stage::Served => {}
+        }
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.stage = Stage::Begun;
+        }
+    }
+
+    /// One request less at the endpoint of `conn`.
+    fn free_slot(&mut self, conn: Id) {
+        let role = self.connections.get(conn).map_or(Role::None, |conn| conn.role);
+        let Role::Upstream { cluster: number, endpoint } = role else { return };
+        let Some(cluster) = self.clusters.get_mut(number) else { return };
+        cluster.in_flight = cluster.in_flight.saturating_sub(1);
+        if let Some(endpoint) = cluster.endpoints.get_mut(endpoint) {
+            endpoint.in_flight = endpoint.in_flight.saturating_sub(1);
+        }
+        if cluster.waiting > 0 {
+            self.woken.push(number);
+        }
+    }
+
+    /// Put a connection back into its pool, or close it.
+    fn release_connection(&mut self, id: Id, stream: u64, cause: Option<Cause>, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        conn.streams.remove(stream);
+        if !conn.is_open() {
+            return;
+        }
+        if let Some(cause) = cause {
+            let usable = conn.wire.reset(stream, cause, &mut conn.out);
+            if !conn.out.is_empty() {
+                touch(&mut self.touched, conn, id);
+            }
+            if !usable {
+                return self.end(id, Ending::Abort);
+            }
+        }
+        self.settle_connection(id, now);
+    }
+
+    /// Nobody may ride on an upstream connection any more: let it rest in its pool, or close it.
+    pub(super) fn settle_connection(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get(id).filter(|conn| conn.is_open() && conn.streams.is_empty()) else {
+            return;
+        };
+        let Role::Upstream { cluster, endpoint } = conn.role else { return };
+        let (single, room) = (conn.wire.family() == Family::Http1, conn.wire.room() > 0);
+        let endpoint = self.clusters.get_mut(cluster).and_then(|cluster| cluster.endpoints.get_mut(endpoint));
+        let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.gone && room) else {
+            return self.end(id, Ending::Close);
+        };
+        if single && !endpoint.idle.contains(&id) {
+            endpoint.idle.push(id);
+        }
+        self.rest(id, now);
+    }
+
+    /// An upstream connection has come up or its peer takes no more: make its wire say hello.
+    pub(super) fn publish(&mut self, id: Id) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let (_, _) = conn.wire.decode(&[], &mut self.scratch, &mut conn.out);
+        if !conn.out.is_empty() {
+            touch(&mut self.touched, conn, id);
+        }
+    }
+}
+
+const NO_ENDPOINT: Refusal<'static> = Refusal {
+    status: 503,
+    flag: Flag::NoEndpoint,
+    kind: ReplyKind::NoEndpoint,
+    text: b"no healthy upstream",
+    fields: &[],
+};
+
+const OVERFLOW: Refusal<'static> = Refusal {
+    status: 503,
+    flag: Flag::Overflow,
+    kind: ReplyKind::Overload,
+    text: b"pending request queue full",
+    fields: &[(b"retry-after", b"1")],
+};
+
+const MISMATCH: Refusal<'static> = Refusal {
+    status: 502,
+    flag: Flag::UpstreamProtocol,
+    kind: ReplyKind::NoRoute,
+    text: b"this protocol cannot be sent to that cluster",
+    fields: &[],
+};

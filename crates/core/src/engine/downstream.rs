@@ -1,0 +1,292 @@
+//! What clients say: a request begins, goes on, ends or is given up.
+
+use std::sync::Arc;
+
+use crate::engine::answer::Refusal;
+use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
+use crate::engine::flow::Way;
+use crate::engine::{touch, Engine};
+use crate::events::{Event, ReplyKind, StreamId, Wire};
+use crate::head::{Head, Version};
+use crate::routes::{Action, Found, Tables};
+use crate::slab::Id;
+use crate::timers::NEVER;
+
+impl Engine {
+    pub(super) fn downstream_event(&mut self, id: Id, event: Event, input: &[u8], now: f64) {
+        match event {
+            Event::Head { stream, end } => self.begin(id, stream, end, now),
+            Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),
+            Event::Trailers { stream } => self.request_trailers(id, stream, now),
+            Event::Reset { stream, .. } => {
+                if let Some(exchange) = self.rider(id, stream) {
+                    self.abandoned(exchange, now);
+                }
+            }
+            Event::Sent { stream, bytes } => self.window_moved(id, stream, bytes),
+            Event::Informational { .. } | Event::GoAway => {}
+            Event::Fault(_) => {
+                if let Some(listener) = self.listener_of(id) {
+                    listener.counters.protocol_error += 1;
+                }
+                self.faulted(id, now);
+            }
+        }
+    }
+
+    /// Return the exchange that a stream belongs to.
+    pub(super) fn rider(&self, conn: Id, stream: StreamId) -> Option<Id> {
+        self.connections.get(conn)?.streams.get(stream)
+    }
+
+    fn listener_of(&mut self, conn: Id) -> Option<&mut super::Listener> {
+        match self.connections.get(conn)?.role {
+            super::connection::Role::Downstream { listener } => self.listeners.get_mut(listener),
+            _ => None,
+        }
+    }
+
+    /// A request head has come; it is in the scratch head.
+    fn begin(&mut self, conn_id: Id, stream: StreamId, end: bool, now: f64) {
+        let Some(conn) = self.connections.get_mut(conn_id) else { return };
+        let super::connection::Role::Downstream { listener } = conn.role else { return };
+        let id = self.exchanges.take();
+        conn.streams.insert(stream, id);
+        conn.alarm.disarm();
+        if self.draining {
+            conn.wire.drain(&mut conn.out);
+        }
+        let mut table = None;
+        if let Some(listener) = self.listeners.get_mut(listener) {
+            listener.counters.rq_total += 1;
+            listener.counters.rq_active += 1;
+            table = self.tables.table(&listener.config.route_table);
+        }
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        std::mem::swap(&mut exchange.head, &mut self.scratch);
+        exchange.origin = Origin::Stream { conn: conn_id, stream, listener };
+        exchange.terms.hold = true;
+        exchange.begin(end, now, &self.tables);
+        self.route(id, table, now);
+    }
+
+    /// Find the route of a request and do what it says.
+    pub(super) fn route(&mut self, id: Id, table: Option<usize>, now: f64) {
+        let tables = Arc::clone(&self.tables);
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let found = table.and_then(|table| tables.find(table, &exchange.head));
+        let Some((found, (_, route))) = found.and_then(|found| Some((found, tables.resolve(found)?))) else {
+            let refusal = Refusal::new(404, Flag::NoRoute, ReplyKind::NoRoute, b"no route for this host and path");
+            return self.refuse(id, &refusal, now);
+        };
+        exchange.found = Some(found);
+        exchange.label = Some(route.label);
+        if let Some(label) = self.labels.get_mut(route.label) {
+            label.rq_total += 1;
+        }
+        match &route.action {
+            Action::Forward(_) => self.forward(id, found, &tables, now),
+            Action::Serve { max_body_bytes, .. } => self.collect(id, found, &tables, *max_body_bytes, now),
+            Action::Direct { status, body } => {
+                self.refuse(id, &Refusal::new(*status, Flag::None, ReplyKind::Configured, body), now);
+            }
+            Action::Redirect(redirect) => {
+                let location = redirect.location(&exchange.head);
+                let fields = [(&b"location"[..], location.as_slice())];
+                let refusal = Refusal::new(redirect.status, Flag::None, ReplyKind::Configured, b"");
+                self.refuse(id, &Refusal { fields: &fields, ..refusal }, now);
+            }
+        }
+    }
+
+    /// Draw a cluster, edit the head and look for an endpoint.
+    fn forward(&mut self, id: Id, found: Found, tables: &Tables, now: f64) {
+        let Some((host, route)) = tables.resolve(found) else { return };
+        let Action::Forward(forward) = &route.action else { return };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.share = forward.draw(&mut self.random);
+        let share = forward.share(exchange.share);
+        let Some((share, number)) = share.and_then(|share| Some((share, share.cluster?))) else {
+            let refusal = Refusal::new(503, Flag::NoCluster, ReplyKind::NoEndpoint, b"no such cluster");
+            return self.refuse(id, &refusal, now);
+        };
+        exchange.proxied = exchange.head.get(b"k-proxy-request").is_some();
+        route.rewrite(forward, &mut exchange.head);
+        for edits in [&host.request_edits, &route.request_edits, &share.request_edits] {
+            edits.apply(&mut exchange.head);
+        }
+        exchange.timeout_s = shorter(forward.timeout_s, exchange.terms.timeout_s);
+        if exchange.head.version == Version::Bolt {
+            exchange.timeout_s = shorter(exchange.timeout_s, f64::from(exchange.head.bolt.timeout_ms) / 1_000.0);
+        } else {
+            if exchange.head.find(b"x-request-id").is_none() {
+                exchange.head.push(b"x-request-id", &self.random.uuid());
+            }
+            let via = match exchange.origin {
+                Origin::Stream { listener, .. } => self.listeners.get(listener).map(|listener| listener.via.as_slice()),
+                Origin::Own => None,
+            };
+            add_via(&mut exchange.head, via);
+        }
+        exchange.cluster = Some(number);
+        exchange.counted = true;
+        if let Some(cluster) = self.clusters.get_mut(number) {
+            cluster.load.begin(exchange.proxied, now);
+            cluster.counters.rq_total += 1;
+        }
+        if exchange.request_done {
+            self.start_clock(id, now);
+        }
+        self.dispatch(id, now);
+    }
+
+    /// Collect a request for a handler of this process.
+    fn collect(&mut self, id: Id, found: Found, tables: &Tables, max_body_bytes: usize, now: f64) {
+        let Some((host, route)) = tables.resolve(found) else { return };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        host.request_edits.apply(&mut exchange.head);
+        route.request_edits.apply(&mut exchange.head);
+        exchange.stage = Stage::Served;
+        if exchange.head.content_length.is_some_and(|length| length > max_body_bytes as u64)
+            || exchange.held.len() > max_body_bytes
+        {
+            return self.refuse(id, &TOO_LARGE, now);
+        }
+        if exchange.request_done {
+            self.hand_over(id);
+        } else if let (true, Origin::Stream { conn, stream, .. }) = (exchange.head.expects_continue, exchange.origin) {
+            let mut go_on = Head::default();
+            go_on.status = 100;
+            if let Some(down) = self.connections.get_mut(conn) {
+                down.wire.head(stream, &go_on, false, &mut down.out);
+                touch(&mut self.touched, down, conn);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, id: Id) {
+        if let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| !exchange.handed) {
+            exchange.handed = true;
+            self.handed.push(id);
+        }
+    }
+
+    fn request_data(&mut self, conn: Id, stream: StreamId, bytes: &[u8], end: bool, now: f64) {
+        let Some(id) = self.rider(conn, stream) else {
+            // The exchange has ended: the bytes are thrown away, their credit given back.
+            if let Some(conn) = self.connections.get_mut(conn) {
+                conn.wire.consumed(stream, bytes.len(), &mut conn.out);
+            }
+            return;
+        };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.bytes_in += bytes.len() as u64;
+        exchange.request_done |= end;
+        match exchange.stage {
+            Stage::Sent { conn: up_id, stream } => {
+                let Some(up) = self.connections.get_mut(up_id) else { return };
+                let queued = up.wire.data(stream, bytes, end, &mut up.out);
+                up.shutdown |= end && exchange.tunnel;
+                touch(&mut self.touched, up, up_id);
+                self.pass(id, Way::Up, bytes.len(), queued, Some(up_id));
+            }
+            Stage::Served => {
+                exchange.held.extend_from_slice(bytes);
+                if exchange.held.len() > self.body_limit(id) {
+                    return self.refuse(id, &TOO_LARGE, now);
+                }
+                self.give_credit(conn, stream, bytes.len());
+            }
+            Stage::Begun | Stage::Waiting | Stage::Boarding { .. } => {
+                exchange.held.extend_from_slice(bytes);
+                if exchange.stage == Stage::Waiting && !self.hold_bytes(id, bytes.len(), now) {
+                    return;
+                }
+                self.pass(id, Way::Up, bytes.len(), 0, None);
+            }
+        }
+        if end {
+            self.request_over(id, now);
+        }
+    }
+
+    fn give_credit(&mut self, id: Id, stream: StreamId, bytes: usize) {
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.wire.consumed(stream, bytes, &mut conn.out);
+            touch(&mut self.touched, conn, id);
+        }
+    }
+
+    fn body_limit(&self, id: Id) -> usize {
+        let exchange = self.exchanges.get(id);
+        let route = exchange.and_then(|exchange| exchange.tables.as_ref()?.resolve(exchange.found?));
+        match route.map(|(_, route)| &route.action) {
+            Some(Action::Serve { max_body_bytes, .. }) => *max_body_bytes,
+            _ => 0,
+        }
+    }
+
+    fn request_trailers(&mut self, conn: Id, stream: StreamId, now: f64) {
+        let Some(id) = self.rider(conn, stream) else { return };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.request_done = true;
+        if let Some((up_id, stream)) = exchange.upstream() {
+            if let Some(up) = self.connections.get_mut(up_id) {
+                up.wire.trailers(stream, &self.scratch, &mut up.out);
+                touch(&mut self.touched, up, up_id);
+            }
+        } else if exchange.stage != Stage::Served {
+            exchange.trailers = Some(Box::new(std::mem::take(&mut self.scratch)));
+        }
+        self.request_over(id, now);
+    }
+
+    /// The whole request has come.
+    fn request_over(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        match exchange.stage {
+            Stage::Served => self.hand_over(id),
+            _ if exchange.tunnel && exchange.response_done => self.complete(id, now),
+            _ if exchange.tunnel => {}
+            _ => self.start_clock(id, now),
+        }
+    }
+}
+
+/// What a body longer than its handler takes is told.
+const TOO_LARGE: Refusal<'static> = Refusal {
+    status: 413,
+    flag: Flag::Overflow,
+    kind: ReplyKind::BadRequest,
+    text: b"request body too large",
+    fields: &[],
+};
+
+impl Exchange {
+    /// Set what is common to every request that begins.
+    pub(super) fn begin(&mut self, end: bool, now: f64, tables: &Arc<Tables>) {
+        self.tables = Some(Arc::clone(tables));
+        self.path = self.head.path_span();
+        self.authority = self.head.authority_span();
+        self.request_done = end;
+        self.started = now;
+        (self.answer_by, self.wait_until) = (NEVER, NEVER);
+    }
+}
+
+/// Add this hop to `Via`.
+pub(super) fn add_via(head: &mut Head, via: Option<&[u8]>) {
+    if let Some(via) = via.filter(|via| !via.is_empty()) {
+        head.extend_list(b"via", via);
+    }
+}
+
+/// Return the shorter of two timeouts, of which 0 or less means none.
+fn shorter(one: f64, two: f64) -> f64 {
+    match (one > 0.0, two > 0.0) {
+        (true, true) => one.min(two),
+        (true, false) => one,
+        (false, true) => two,
+        (false, false) => 0.0,
+    }
+}

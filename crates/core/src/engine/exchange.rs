@@ -1,0 +1,243 @@
+//! One request and its response on their way through the mesh.
+
+use std::sync::Arc;
+
+use crate::events::StreamId;
+use crate::head::{Head, Span};
+use crate::limits::KEEP_BUFFER;
+use crate::routes::{Found, Tables};
+use crate::slab::{Id, Recycle};
+use crate::timers::{Alarm, NEVER};
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// From this process (`Engine::send`).
+    #[default]
+    Own,
+    /// From a connection.
+    Stream {
+        /// Its number.
+        conn: Id,
+        /// The stream on it.
+        stream: StreamId,
+        /// The listener that accepted it.
+        listener: usize,
+    },
+}
+
+/// Where a request is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Not routed yet.
+    #[default]
+    Begun,
+    /// In its cluster's queue.
+    Waiting,
+    /// Bound to a connection that is not up yet.
+    Boarding {
+        /// That connection.
+        conn: Id,
+    },
+    /// On a connection.
+    Sent {
+        /// That connection.
+        conn: Id,
+        /// The stream on it.
+        stream: StreamId,
+    },
+    /// Collected for, or with, a handler of this process.
+    Served,
+}
+
+/// Why a response was not what it could have been: Envoy's response flags.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Flag {
+    /// All is well.
+    #[default]
+    None,
+    /// No route.
+    NoRoute,
+    /// No such cluster.
+    NoCluster,
+    /// No healthy endpoint.
+    NoEndpoint,
+    /// Connecting failed.
+    ConnectFailed,
+    /// The upstream connection ended too early.
+    UpstreamClosed,
+    /// The upstream reset the stream.
+    UpstreamReset,
+    /// The upstream broke its protocol.
+    UpstreamProtocol,
+    /// A limit was reached.
+    Overflow,
+    /// A deadline passed.
+    Timeout,
+    /// The client went away.
+    DownstreamClosed,
+    /// The client broke its protocol.
+    DownstreamProtocol,
+}
+
+impl Flag {
+    /// Return Envoy's abbreviation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "-",
+            Self::NoRoute => "NR",
+            Self::NoCluster => "NC",
+            Self::NoEndpoint => "UH",
+            Self::ConnectFailed => "UF",
+            Self::UpstreamClosed => "UC",
+            Self::UpstreamReset => "UR",
+            Self::UpstreamProtocol => "UPE",
+            Self::Overflow => "UO",
+            Self::Timeout => "UT",
+            Self::DownstreamClosed => "DC",
+            Self::DownstreamProtocol => "DPE",
+        }
+    }
+}
+
+/// One direction's flow control: bytes whose credit has not been given back to where they came from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Flow {
+    /// All of them.
+    pub withheld: usize,
+    /// Those that wait in the other side's window.
+    pub queued: usize,
+    /// The source counts this exchange among those that stall it.
+    pub stalled: bool,
+}
+
+/// The answer to a `send`.
+#[derive(Debug, Default)]
+pub struct OwnAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Head of the response.
+    pub head: Head,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Empty, or what went wrong.
+    pub error: &'static str,
+}
+
+/// What a `send` asked for besides the request.
+#[derive(Debug, Default)]
+pub struct OwnTerms {
+    /// Longest time; 0: the route's.
+    pub timeout_s: f64,
+    /// Wait for capacity.
+    pub hold: bool,
+    /// Longest response body.
+    pub max_response_bytes: usize,
+}
+
+/// One request and its response.
+#[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // independent facts, not states
+pub struct Exchange {
+    /// Where it came from.
+    pub origin: Origin,
+    /// Where it is.
+    pub stage: Stage,
+    /// The request's head, edited for the way up.
+    pub head: Head,
+    /// The path as received.
+    pub path: Span,
+    /// The authority as received.
+    pub authority: Span,
+    /// The configuration it began with.
+    pub tables: Option<Arc<Tables>>,
+    /// Its route in `tables`.
+    pub found: Option<Found>,
+    /// Its share of the route's split.
+    pub share: usize,
+    /// Number of the route's counters.
+    pub label: Option<usize>,
+    /// Cluster, once drawn.
+    pub cluster: Option<usize>,
+    /// Endpoint, once chosen; kept for the access log.
+    pub endpoint: Option<Arc<str>>,
+    /// Endpoint that failed to connect.
+    pub avoid: Option<usize>,
+    /// Body bytes that wait: for a connection, or for a handler.
+    pub held: Vec<u8>,
+    /// Trailers that came before there was a connection.
+    pub trailers: Option<Box<Head>>,
+    /// The whole request has come.
+    pub request_done: bool,
+    /// The head of the final response has gone down.
+    pub response_started: bool,
+    /// 101: opaque bytes both ways.
+    pub tunnel: bool,
+    /// The response has ended (tunnels wait for the other direction).
+    pub response_done: bool,
+    /// It went out on a connection that had been used before.
+    pub on_reused: bool,
+    /// It was sent again already.
+    pub retried: bool,
+    /// It came through the activator.
+    pub proxied: bool,
+    /// It counts in its cluster's load.
+    pub counted: bool,
+    /// A handler was told of it.
+    pub handed: bool,
+    /// Request bytes.
+    pub up: Flow,
+    /// Response bytes.
+    pub down: Flow,
+    /// Body bytes received.
+    pub bytes_in: u64,
+    /// Body bytes sent back.
+    pub bytes_out: u64,
+    /// Status told to the client.
+    pub status: u16,
+    /// What went wrong.
+    pub flag: Flag,
+    /// When its head was whole.
+    pub started: f64,
+    /// When it went to an endpoint.
+    pub sent_at: f64,
+    /// Route's or frame's timeout; 0: none.
+    pub timeout_s: f64,
+    /// When it must be answered.
+    pub answer_by: f64,
+    /// When it must not wait any longer.
+    pub wait_until: f64,
+    /// When something must happen.
+    pub alarm: Alarm,
+    /// Terms of a `send`.
+    pub terms: OwnTerms,
+    /// Answer to a `send`.
+    pub answer: OwnAnswer,
+}
+
+impl Exchange {
+    /// Return the connection and stream it rides on.
+    pub fn upstream(&self) -> Option<(Id, StreamId)> {
+        match self.stage {
+            Stage::Sent { conn, stream } => Some((conn, stream)),
+            _ => None,
+        }
+    }
+
+    /// Return when somebody must look at it.
+    pub fn deadline(&self) -> f64 {
+        self.answer_by.min(self.wait_until)
+    }
+}
+
+impl Recycle for Exchange {
+    fn recycle(&mut self) {
+        let (mut head, mut held, mut alarm) =
+            (std::mem::take(&mut self.head), std::mem::take(&mut self.held), self.alarm);
+        head.clear();
+        held.clear();
+        held.shrink_to(KEEP_BUFFER);
+        alarm.disarm();
+        *self = Self { head, held, alarm, answer_by: NEVER, wait_until: NEVER, ..Self::default() };
+    }
+}

@@ -1,0 +1,160 @@
+//! Byte credit between the two sides of an exchange, and the alarms of connections and exchanges.
+
+use crate::engine::connection::{Connection, Role};
+use crate::engine::exchange::{Exchange, Flow, Origin};
+use crate::engine::{touch, Engine};
+use crate::events::{StreamId, Wire};
+use crate::limits::MAX_EXCHANGE_BUFFER;
+use crate::slab::{index_of, Id};
+use crate::timers::{Owner, NEVER};
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the client to the endpoint.
+    Up,
+    /// From the endpoint to the client.
+    Down,
+}
+
+impl Exchange {
+    fn flow(&mut self, way: Way) -> &mut Flow {
+        match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        }
+    }
+
+    /// Return the connection and stream that bytes of this way come from.
+    fn source(&self, way: Way) -> Option<(Id, StreamId)> {
+        match (way, self.origin) {
+            (Way::Up, Origin::Stream { conn, stream, .. }) => Some((conn, stream)),
+            (Way::Up, Origin::Own) => None,
+            (Way::Down, _) => self.upstream(),
+        }
+    }
+}
+
+impl Engine {
+    /// Account for `bytes` that went from one side to the other, `queued` of which wait in the sink's window. `sink` is `None`
+    /// while there is no connection to send them on.
+    pub(super) fn pass(&mut self, id: Id, way: Way, bytes: usize, queued: usize, sink: Option<Id>) {
+        let open = sink.and_then(|sink| self.connections.get(sink)).is_some_and(|sink| sink.writable);
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let source = exchange.source(way);
+        let flow = exchange.flow(way);
+        if open && queued == 0 && flow.withheld == 0 {
+            self.give_back(source, bytes);
+            return;
+        }
+        flow.withheld += bytes;
+        flow.queued += queued;
+        if flow.withheld > MAX_EXCHANGE_BUFFER && !flow.stalled {
+            flow.stalled = true;
+            self.stall(source, true);
+        }
+    }
+
+    /// The sink of an exchange can take bytes again: give back the credit of those that its window does not hold.
+    pub(super) fn release_credit(&mut self, id: Id, sink: Id) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let way = if exchange.upstream().is_some_and(|(conn, _)| conn == sink) { Way::Up } else { Way::Down };
+        let source = exchange.source(way);
+        let flow = exchange.flow(way);
+        let bytes = flow.withheld.saturating_sub(flow.queued);
+        flow.withheld -= bytes;
+        let unstall = flow.stalled && flow.withheld <= MAX_EXCHANGE_BUFFER / 2;
+        if unstall {
+            flow.stalled = false;
+        }
+        self.give_back(source, bytes);
+        if unstall {
+            self.stall(source, false);
+        }
+    }
+
+    /// `bytes` that waited in the window of `sink` have left.
+    pub(super) fn window_moved(&mut self, sink: Id, stream: StreamId, bytes: usize) {
+        let Some(conn) = self.connections.get(sink) else { return };
+        let (Some(id), writable) = (conn.streams.get(stream), conn.writable) else { return };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let way = if exchange.upstream().is_some_and(|(conn, _)| conn == sink) { Way::Up } else { Way::Down };
+        let flow = exchange.flow(way);
+        flow.queued = flow.queued.saturating_sub(bytes);
+        if writable {
+            self.release_credit(id, sink);
+        }
+    }
+
+    /// Forget what an exchange owes the source of `way`, which may then go on.
+    pub(super) fn clear_flow(&mut self, id: Id, way: Way) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let source = exchange.source(way);
+        let flow = std::mem::take(exchange.flow(way));
+        self.give_back(source, flow.withheld);
+        if flow.stalled {
+            self.stall(source, false);
+        }
+    }
+
+    fn give_back(&mut self, source: Option<(Id, StreamId)>, bytes: usize) {
+        let Some((id, stream)) = source.filter(|_| bytes > 0) else { return };
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
+        conn.wire.consumed(stream, bytes, &mut conn.out);
+        if !conn.out.is_empty() {
+            touch(&mut self.touched, conn, id);
+        }
+    }
+
+    fn stall(&mut self, source: Option<(Id, StreamId)>, yes: bool) {
+        let Some((id, _)) = source else { return };
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        conn.stalled = if yes { conn.stalled + 1 } else { conn.stalled.saturating_sub(1) };
+        if conn.wants_pause() != conn.paused {
+            touch(&mut self.touched, conn, id);
+        }
+    }
+
+    /// Set when something must happen on a connection.
+    pub(super) fn set_alarm(&mut self, id: Id, at: f64) {
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.alarm.deadline = at;
+            self.timers.arm(&mut conn.alarm, Owner::Connection(index_of(id)));
+        }
+    }
+
+    /// See to it that an exchange is looked at by its deadline.
+    pub(super) fn watch(&mut self, id: Id) {
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.alarm.deadline = exchange.deadline();
+            self.timers.arm(&mut exchange.alarm, Owner::Exchange(index_of(id)));
+        }
+    }
+
+    /// The whole request has come: its time runs.
+    pub(super) fn start_clock(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| exchange.timeout_s > 0.0) else { return };
+        exchange.answer_by = now + exchange.timeout_s;
+        self.watch(id);
+    }
+
+    /// Nobody rides on a connection: it may rest for as long as its configuration says.
+    pub(super) fn rest(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
+        let idle_timeout = self.idle_timeout(id);
+        self.set_alarm(id, if idle_timeout > 0.0 { now + idle_timeout } else { NEVER });
+    }
+
+    fn idle_timeout(&self, id: Id) -> f64 {
+        let role = self.connections.get(id).map_or(Role::None, |conn: &Connection| conn.role);
+        match role {
+            Role::None => 0.0,
+            Role::Downstream { listener } => {
+                self.listeners.get(listener).map_or(0.0, |listener| listener.config.idle_timeout_s)
+            }
+            Role::Upstream { cluster, .. } => {
+                self.clusters.get(cluster).map_or(0.0, |cluster| cluster.config.idle_timeout_s)
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What the engine wants done, in the order in which it must be done.
+
+use crate::engine::connection::{Ending, Phase, Role};
+use crate::engine::exchange::{Origin, OwnAnswer, Stage};
+use crate::engine::Engine;
+use crate::head::Head;
+use crate::routes::Action;
+use crate::slab::Id;
+
+/// Takes the orders of one call (`eventmesh/core/actions.py`).
+pub trait Orders {
+    /// Write bytes.
+    fn write(&mut self, conn: Id, data: &[u8]);
+    /// Dial.
+    fn open(&mut self, conn: Id, cluster: &str, address: &str);
+    /// Stop reading.
+    fn pause(&mut self, conn: Id);
+    /// Go on reading.
+    fn resume(&mut self, conn: Id);
+    /// Half-close the write side.
+    fn shutdown(&mut self, conn: Id);
+    /// Flush, then close.
+    fn close(&mut self, conn: Id);
+    /// Reset.
+    fn abort(&mut self, conn: Id);
+    /// Call `tick` at this time.
+    fn wake(&mut self, at: f64);
+    /// Announce that a request waits for capacity of a cluster.
+    fn ask(&mut self, token: Id, cluster: &str);
+    /// Hand a whole request to a handler.
+    fn serve(&mut self, exchange: Id, handler: &str, request: Handed<'_>);
+    /// End a `send`.
+    fn done(&mut self, exchange: Id, answer: OwnAnswer);
+}
+
+/// A whole request for a handler of this process.
+#[derive(Debug)]
+pub struct Handed<'a> {
+    /// Its head, after the route's edits.
+    pub head: &'a Head,
+    /// Its body.
+    pub body: &'a [u8],
+    /// Address of the client; empty for a request of this process.
+    pub peer: &'a str,
+}
+
+impl Engine {
+    /// Give all orders of the call that just ended to `orders`.
+    pub fn flush(&mut self, orders: &mut impl Orders) {
+        for id in std::mem::take(&mut self.opens) {
+            let Some(conn) = self.connections.get(id).filter(|conn| conn.phase == Phase::Connecting) else { continue };
+            if let Role::Upstream { cluster, .. } = conn.role {
+                let name = self.clusters.get(cluster).map_or("", |cluster| &*cluster.name);
+                orders.open(id, name, &conn.peer);
+            }
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            self.flush_connection(id, orders);
+        }
+        self.touched = touched;
+        for (token, cluster) in self.asks.drain(..) {
+            orders.ask(token, self.clusters.get(cluster).map_or("", |cluster| &*cluster.name));
+        }
+        for id in std::mem::take(&mut self.handed) {
+            self.flush_handed(id, orders);
+        }
+        for (id, answer) in self.done.drain(..) {
+            orders.done(id, answer);
+        }
+        let next = self.timers.next();
+        if next < self.wake_at {
+            self.wake_at = next;
+            orders.wake(next);
+        }
+    }
+
+    fn flush_connection(&mut self, id: Id, orders: &mut impl Orders) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        conn.touched = false;
+        if !conn.out.is_empty() && !matches!(conn.phase, Phase::Ended(Ending::Lost | Ending::Abort)) {
+            orders.write(id, &conn.out);
+            if !conn.writable {
+                conn.backlog += conn.out.len();
+            }
+        }
+        conn.out.clear();
+        match conn.phase {
+            Phase::Ended(Ending::Close) => orders.close(id),
+            Phase::Ended(Ending::Abort) => orders.abort(id),
+            Phase::Ended(Ending::Lost) => {}
+            Phase::Connecting | Phase::Open | Phase::Lingering => {
+                if std::mem::take(&mut conn.shutdown) {
+                    orders.shutdown(id);
+                }
+                let wanted = conn.wants_pause();
+                if wanted != conn.paused {
+                    conn.paused = wanted;
+                    if wanted {
+                        orders.pause(id);
+                    } else {
+                        orders.resume(id);
+                    }
+                }
+                return;
+            }
+        }
+        self.connections.release(id);
+    }
+
+    fn flush_handed(&mut self, id: Id, orders: &mut impl Orders) {
+        let Some(exchange) = self.exchanges.get(id).filter(|exchange| exchange.stage == Stage::Served) else { return };
+        let route = exchange.tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found));
+        let Some((_, route)) = route else { return };
+        let peer = match exchange.origin {
+            Origin::Stream { conn, .. } => self.connections.get(conn).map_or("", |conn| &*conn.peer),
+            Origin::Own => "",
+        };
+        if let Action::Serve { handler, .. } = &route.action {
+            orders.serve(id, handler, Handed { head: &exchange.head, body: &exchange.held, peer });
+        }
+    }
+}

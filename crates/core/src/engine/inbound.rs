@@ -1,0 +1,223 @@
+//! What the transport reports: connections that come, open, bring bytes, fill, drain and go.
+
+use std::sync::Arc;
+
+use crate::engine::connection::{Ending, Phase, Role};
+use crate::engine::wires::{AnyWire, Family};
+use crate::engine::{touch, Engine};
+use crate::events::{Cause, Wire};
+use crate::http1::HeadLimits;
+use crate::limits::{LINGER_S, MAX_BOLT_BACKLOG};
+use crate::slab::{index_of, Id};
+use crate::timers::{Owner, NEVER};
+
+impl Engine {
+    /// Register a connection accepted by `listener`; `None` if there is no such listener.
+    pub fn accepted(&mut self, listener: &str, peer: &str, now: f64) -> Option<Id> {
+        let number = *self.listener_names.get(listener)?;
+        let listener = self.listeners.get_mut(number)?;
+        listener.counters.cx_total += 1;
+        listener.counters.cx_active += 1;
+        let limits = HeadLimits { bytes: listener.config.max_head_bytes, fields: listener.config.max_head_count };
+        let wire = AnyWire::server(listener.config.protocol, limits);
+        let id = self.connections.take();
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.wire = wire;
+            conn.role = Role::Downstream { listener: number };
+            conn.peer = Arc::from(peer);
+        }
+        self.rest(id, now);
+        Some(id)
+    }
+
+    /// A dialled connection is up.
+    pub fn opened(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.phase == Phase::Connecting) else { return };
+        conn.phase = Phase::Open;
+        let boarding = std::mem::take(&mut conn.boarding);
+        self.set_alarm(id, NEVER);
+        self.publish(id);
+        for exchange in boarding {
+            self.launch(exchange, id, now);
+        }
+        self.settle_connection(id, now);
+        self.settle(now);
+    }
+
+    /// A dialled connection could not be made.
+    pub fn open_failed(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.phase == Phase::Connecting) else { return };
+        let boarding = std::mem::take(&mut conn.boarding);
+        if let Role::Upstream { cluster, .. } = conn.role {
+            if let Some(cluster) = self.clusters.get_mut(cluster) {
+                cluster.counters.cx_connect_fail += 1;
+            }
+        }
+        self.end(id, Ending::Lost);
+        for exchange in boarding {
+            self.connect_failed(exchange, now);
+        }
+        self.settle(now);
+    }
+
+    /// A read brought `data`.
+    pub fn received(&mut self, id: Id, data: &[u8], now: f64) {
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
+        if let (Role::Downstream { listener }, true) = (conn.role, conn.streams.is_empty() && conn.carry.is_empty()) {
+            let head_timeout = self.listeners.get(listener).map_or(0.0, |listener| listener.config.head_timeout_s);
+            conn.alarm.deadline = if head_timeout > 0.0 { now + head_timeout } else { NEVER };
+            self.timers.arm(&mut conn.alarm, Owner::Connection(index_of(id)));
+        }
+        self.pump(id, data, now);
+        self.settle(now);
+    }
+
+    /// The peer has closed its side.
+    pub fn eof(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        match conn.phase {
+            Phase::Lingering => self.end(id, Ending::Close),
+            Phase::Open => {
+                let rest = conn.carry.len();
+                if let Some(event) = conn.wire.eof(rest) {
+                    self.event(id, event, &[], now);
+                } else {
+                    self.gone(id, Ending::Close, now);
+                }
+            }
+            Phase::Connecting | Phase::Ended(_) => {}
+        }
+        self.close_if_over(id, now);
+        self.settle(now);
+    }
+
+    /// The transport's write buffer has filled (`false`) or drained (`true`).
+    pub fn writable(&mut self, id: Id, yes: bool, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        conn.writable = yes;
+        if yes {
+            conn.backlog = 0;
+            let exchanges = conn.streams.exchanges();
+            for exchange in exchanges {
+                self.release_credit(exchange, id);
+            }
+        } else if conn.wire.family() == Family::Bolt && conn.backlog > MAX_BOLT_BACKLOG {
+            self.gone(id, Ending::Abort, now);
+        }
+        self.settle(now);
+    }
+
+    /// The connection is gone.
+    pub fn lost(&mut self, id: Id, now: f64) {
+        self.gone(id, Ending::Lost, now);
+        self.settle(now);
+    }
+
+    /// Finish what is in flight and no more.
+    pub fn drain(&mut self, now: f64) {
+        self.draining = true;
+        let all: Vec<Id> = self.connections.ids().collect();
+        for id in all {
+            let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { continue };
+            if matches!(conn.role, Role::Downstream { .. }) {
+                conn.wire.drain(&mut conn.out);
+                touch(&mut self.touched, conn, id);
+                if conn.wire.is_untold() {
+                    self.end(id, Ending::Close);
+                }
+                self.close_if_over(id, now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// End a connection that is broken or unwanted, and everything that rides on it.
+    pub(super) fn gone(&mut self, id: Id, ending: Ending, now: f64) {
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| !matches!(conn.phase, Phase::Ended(_))) else {
+            return;
+        };
+        let (role, riders) = (conn.role, conn.streams.exchanges());
+        let boarding = std::mem::take(&mut conn.boarding);
+        self.end(id, ending);
+        for exchange in riders {
+            match role {
+                Role::Upstream { .. } => self.upstream_failed(exchange, Cause::Closed, now),
+                _ => self.abandoned(exchange, now),
+            }
+        }
+        for exchange in boarding {
+            self.connect_failed(exchange, now);
+        }
+    }
+
+    /// Mark a connection as ended and take it out of every list but those of its exchanges.
+    pub(super) fn end(&mut self, id: Id, ending: Ending) {
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| !matches!(conn.phase, Phase::Ended(_))) else {
+            return;
+        };
+        conn.phase = Phase::Ended(ending);
+        conn.alarm.disarm();
+        touch(&mut self.touched, conn, id);
+        match conn.role {
+            Role::None => {}
+            Role::Downstream { listener } => {
+                if let Some(listener) = self.listeners.get_mut(listener) {
+                    listener.counters.cx_active = listener.counters.cx_active.saturating_sub(1);
+                }
+            }
+            Role::Upstream { cluster: number, endpoint } => {
+                let Some(cluster) = self.clusters.get_mut(number) else { return };
+                cluster.connections = cluster.connections.saturating_sub(1);
+                if let Some(endpoint) = cluster.endpoints.get_mut(endpoint) {
+                    endpoint.connections = endpoint.connections.saturating_sub(1);
+                    endpoint.idle.retain(|idle| *idle != id);
+                    endpoint.shared.retain(|shared| *shared != id);
+                }
+                if cluster.waiting > 0 {
+                    self.woken.push(number);
+                }
+            }
+        }
+    }
+
+    /// Close a downstream connection whose wire wants that, once nobody rides on it; else see to its alarm.
+    pub(super) fn close_if_over(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
+        if !conn.wire.closing() || !conn.streams.is_empty() {
+            return;
+        }
+        match conn.role {
+            // Closing while the peer still sends would reset the connection and destroy the answer on its way.
+            Role::Downstream { .. } if conn.wire.owed_input() || !conn.carry.is_empty() => {
+                conn.phase = Phase::Lingering;
+                conn.shutdown = true;
+                conn.carry.clear();
+                touch(&mut self.touched, conn, id);
+                self.set_alarm(id, now + LINGER_S);
+            }
+            Role::Downstream { .. } | Role::Upstream { .. } => self.end(id, Ending::Close),
+            Role::None => {}
+        }
+    }
+
+    /// Let `gone` be seen as an event: a fault of the wire.
+    pub(super) fn faulted(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let role = conn.role;
+        for exchange in conn.streams.exchanges() {
+            match role {
+                Role::Upstream { .. } => self.upstream_failed(exchange, Cause::Protocol, now),
+                _ => self.abandoned(exchange, now),
+            }
+        }
+        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
+        if matches!(role, Role::Downstream { .. }) && !conn.out.is_empty() {
+            conn.phase = Phase::Lingering;
+            conn.shutdown = true;
+            touch(&mut self.touched, conn, id);
+            self.set_alarm(id, now + LINGER_S);
+        } else {
+            self.end(id, Ending::Close);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The engine: everything of the proxy but its sockets and its clock.
+//!
+//! One file per concern: `apply` (configuration), `inbound` (what the transport reports), `downstream` and `upstream`
+//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `answer` (local replies and
+//! ends), `own` (exchanges of this process), `timing`, `flush` (orders to the transport), `report`.
+
+mod answer;
+mod apply;
+mod connection;
+mod dispatch;
+mod downstream;
+mod exchange;
+mod flow;
+mod flush;
+mod inbound;
+mod own;
+mod report;
+mod timing;
+mod upstream;
+mod wires;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use exchange::{OwnAnswer, OwnTerms};
+pub use flush::{Handed, Orders};
+pub use own::Outgoing;
+
+use crate::access_log::AccessLog;
+use crate::cluster::Cluster;
+use crate::config;
+use crate::engine::connection::Connection;
+use crate::engine::exchange::Exchange;
+use crate::events::{Event, Wire};
+use crate::head::Head;
+use crate::random::Random;
+use crate::routes::Tables;
+use crate::slab::{Id, Slab};
+use crate::stats::{ListenerCounters, RouteCounters};
+use crate::timers::{Timers, NEVER};
+
+/// A listener at run time.
+#[derive(Debug)]
+struct Listener {
+    config: config::Listener,
+    /// This hop as `Via` spells it; empty: none.
+    via: Vec<u8>,
+    /// Number of its access log.
+    log: Option<usize>,
+    counters: ListenerCounters,
+}
+
+/// The whole proxy without its sockets. See `eventmesh/core/_core.pyi` for the contract of each method.
+///
+/// Every method leaves its orders to be collected by [`Engine::flush`].
+pub struct Engine {
+    tables: Arc<Tables>,
+    listeners: Vec<Listener>,
+    listener_names: HashMap<String, usize>,
+    clusters: Vec<Cluster>,
+    cluster_names: HashMap<String, usize>,
+    labels: Vec<RouteCounters>,
+    label_names: HashMap<(String, String), usize>,
+    connections: Slab<Connection>,
+    exchanges: Slab<Exchange>,
+    timers: Timers,
+    random: Random,
+    log: AccessLog,
+    draining: bool,
+    /// The head of the event at hand.
+    scratch: Head,
+    /// Connections with something to flush.
+    touched: Vec<Id>,
+    /// Connections whose kept bytes can go on.
+    resumable: Vec<Id>,
+    /// Clusters in which a waiting request may go on.
+    woken: Vec<usize>,
+    opens: Vec<Id>,
+    asks: Vec<(Id, usize)>,
+    handed: Vec<Id>,
+    done: Vec<(Id, OwnAnswer)>,
+    /// When the transport will call `tick`.
+    wake_at: f64,
+}
+
+impl Engine {
+    /// Return an engine without configuration. `wall_offset_s` is wall-clock time minus the clock `now` is read from: the access
+    /// log needs it.
+    pub fn new(seed: u64, wall_offset_s: f64) -> Self {
+        Self {
+            tables: Arc::default(),
+            listeners: Vec::new(),
+            listener_names: HashMap::new(),
+            clusters: Vec::new(),
+            cluster_names: HashMap::new(),
+            labels: Vec::new(),
+            label_names: HashMap::new(),
+            connections: Slab::default(),
+            exchanges: Slab::default(),
+            timers: Timers::default(),
+            random: Random::new(seed),
+            log: AccessLog::new(wall_offset_s),
+            draining: false,
+            scratch: Head::default(),
+            touched: Vec::new(),
+            resumable: Vec::new(),
+            woken: Vec::new(),
+            opens: Vec::new(),
+            asks: Vec::new(),
+            handed: Vec::new(),
+            done: Vec::new(),
+            wake_at: NEVER,
+        }
+    }
+
+    /// Return how many exchanges are in flight, waiting ones included.
+    pub fn active(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Decode what connection `id` has kept plus `data`, and act on it.
+    fn pump(&mut self, id: Id, data: &[u8], now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let mut kept = std::mem::take(&mut conn.carry);
+        let owned = !kept.is_empty();
+        if owned {
+            kept.extend_from_slice(data);
+        }
+        let input = if owned { kept.as_slice() } else { data };
+        let mut at = 0;
+        loop {
+            let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else {
+                at = input.len();
+                break;
+            };
+            let rest = input.get(at..).unwrap_or_default();
+            let (used, event) = conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
+            if !conn.out.is_empty() {
+                touch(&mut self.touched, conn, id);
+            }
+            at += used;
+            match event.or_else(|| conn.wire.sent()) {
+                Some(event) => self.event(id, event, rest, now),
+                None => break,
+            }
+        }
+        if owned {
+            kept.drain(..at.min(kept.len()));
+        } else {
+            kept.extend_from_slice(data.get(at..).unwrap_or_default());
+        }
+        if let Some(conn) = self.connections.get_mut(id) {
+            conn.carry = kept;
+            if conn.wants_pause() != conn.paused {
+                touch(&mut self.touched, conn, id);
+            }
+        }
+        self.close_if_over(id, now);
+    }
+
+    /// Act on one event of connection `id`; `input` is what its pieces lie in.
+    fn event(&mut self, id: Id, event: Event, input: &[u8], now: f64) {
+        let Some(conn) = self.connections.get(id) else { return };
+        if matches!(conn.role, connection::Role::Upstream { .. }) {
+            self.upstream_event(id, event, input, now);
+        } else {
+            self.downstream_event(id, event, input, now);
+        }
+    }
+
+    /// Finish what one call set in motion: kept bytes that can go on, waiting requests for which there is room now.
+    fn settle(&mut self, now: f64) {
+        loop {
+            if let Some(id) = self.resumable.pop() {
+                self.pump(id, &[], now);
+            } else if let Some(cluster) = self.woken.pop() {
+                self.admit(cluster, now);
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+/// Note that a connection has something to flush.
+fn touch(touched: &mut Vec<Id>, conn: &mut Connection, id: Id) {
+    if !conn.touched {
+        conn.touched = true;
+        touched.push(id);
+    }
+}

@@ -1,0 +1,102 @@
+//! What the engine has counted, for whoever asks. Names and labels are Envoy's.
+
+use serde_json::{json, Value};
+
+use crate::engine::Engine;
+use crate::stats::{Histogram, Responses};
+
+/// Load of a cluster: name, average concurrency, requests begun, the same two of those that came through the activator.
+pub type Load = (String, f64, u64, f64, u64);
+
+#[derive(Default)]
+struct Report {
+    counters: Vec<Value>,
+    gauges: Vec<Value>,
+    histograms: Vec<Value>,
+}
+
+impl Report {
+    fn counter(&mut self, name: &str, labels: &Value, value: u64) {
+        self.counters.push(json!([name, labels, value]));
+    }
+
+    fn gauge(&mut self, name: &str, labels: &Value, value: u64) {
+        self.gauges.push(json!([name, labels, value]));
+    }
+
+    fn responses(&mut self, name: &str, labels: &Value, responses: &Responses) {
+        for (class, count) in responses.classes() {
+            let mut labels = labels.clone();
+            if let Some(labels) = labels.as_object_mut() {
+                labels.insert("envoy_response_code_class".to_owned(), json!(class.to_string()));
+            }
+            self.counter(name, &labels, count);
+        }
+    }
+
+    fn histogram(&mut self, name: &str, labels: &Value, histogram: &Histogram) {
+        let buckets: Vec<Value> = histogram.cumulative().map(|(bound, count)| json!([bound, count])).collect();
+        self.histograms.push(json!([name, labels, buckets, histogram.sum_ms(), histogram.count()]));
+    }
+}
+
+impl Engine {
+    /// Return all counters, gauges and histograms as JSON.
+    pub fn stats(&self) -> Vec<u8> {
+        let mut report = Report::default();
+        for listener in &self.listeners {
+            let labels = json!({"envoy_http_conn_manager_prefix": listener.config.name});
+            let counters = &listener.counters;
+            report.counter("envoy_http_downstream_cx_total", &labels, counters.cx_total);
+            report.gauge("envoy_http_downstream_cx_active", &labels, counters.cx_active);
+            report.counter("envoy_http_downstream_cx_protocol_error", &labels, counters.protocol_error);
+            report.counter("envoy_http_downstream_rq_total", &labels, counters.rq_total);
+            report.gauge("envoy_http_downstream_rq_active", &labels, counters.rq_active);
+            report.responses("envoy_http_downstream_rq_xx", &labels, &counters.responses);
+            report.histogram("envoy_http_downstream_rq_time", &labels, &counters.time);
+        }
+        self.cluster_stats(&mut report);
+        for route in &self.labels {
+            let labels = json!({"envoy_virtual_host": route.host, "envoy_route": route.name});
+            report.counter("envoy_vhost_route_upstream_rq_total", &labels, route.rq_total);
+            report.responses("envoy_vhost_route_upstream_rq_xx", &labels, &route.responses);
+            report.histogram("envoy_vhost_route_upstream_rq_time", &labels, &route.time);
+        }
+        let all = json!({"counters": report.counters, "gauges": report.gauges, "histograms": report.histograms});
+        all.to_string().into_bytes()
+    }
+
+    fn cluster_stats(&self, report: &mut Report) {
+        for cluster in self.clusters.iter().filter(|cluster| !cluster.gone) {
+            let labels = json!({"envoy_cluster_name": &*cluster.name});
+            let counters = &cluster.counters;
+            report.counter("envoy_cluster_upstream_cx_total", &labels, counters.cx_total);
+            report.counter("envoy_cluster_upstream_cx_connect_fail", &labels, counters.cx_connect_fail);
+            report.gauge("envoy_cluster_upstream_cx_active", &labels, cluster.connections as u64);
+            report.counter("envoy_cluster_upstream_rq_total", &labels, counters.rq_total);
+            report.gauge("envoy_cluster_upstream_rq_active", &labels, cluster.in_flight as u64);
+            report.counter("envoy_cluster_upstream_rq_timeout", &labels, counters.rq_timeout);
+            report.counter("envoy_cluster_upstream_rq_retry", &labels, counters.rq_retry);
+            report.counter("envoy_cluster_upstream_rq_pending_total", &labels, counters.pending_total);
+            report.counter("envoy_cluster_upstream_rq_pending_overflow", &labels, counters.pending_overflow);
+            report.gauge("envoy_cluster_upstream_rq_pending_active", &labels, cluster.waiting as u64);
+            report.gauge("envoy_cluster_membership_healthy", &labels, cluster.free_endpoints() as u64);
+            report.responses("envoy_cluster_upstream_rq_xx", &labels, &counters.responses);
+            report.histogram("envoy_cluster_upstream_rq_time", &labels, &counters.time);
+        }
+    }
+
+    /// Return the load of every cluster with traffic since the last call.
+    pub fn take_load(&mut self, now: f64) -> Vec<Load> {
+        let loads = self.clusters.iter_mut().filter_map(|cluster| {
+            let (average, begun, proxied_average, proxied_begun) = cluster.load.take(now)?;
+            Some((cluster.config.name.clone(), average, begun, proxied_average, proxied_begun))
+        });
+        loads.collect()
+    }
+
+    /// Return and forget the access-log lines, as (path, lines).
+    pub fn take_access_log(&mut self) -> Vec<(String, Vec<u8>)> {
+        self.log.take()
+    }
+}

@@ -1,0 +1,253 @@
+//! What endpoints say: a response begins, goes on, ends or breaks off.
+
+use std::sync::Arc;
+
+use crate::engine::answer::Refusal;
+use crate::engine::connection::Ending;
+use crate::engine::downstream::add_via;
+use crate::engine::exchange::{Flag, Origin};
+use crate::engine::flow::Way;
+use crate::engine::{touch, Engine};
+use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
+use crate::head::Version;
+use crate::routes::Action;
+use crate::slab::Id;
+use crate::timers::NEVER;
+
+impl Engine {
+    pub(super) fn upstream_event(&mut self, conn: Id, event: Event, input: &[u8], now: f64) {
+        match event {
+            Event::Head { stream, end } => {
+                if let Some(id) = self.rider(conn, stream) {
+                    self.response(id, end, now);
+                }
+            }
+            Event::Informational { stream } => {
+                if let Some(id) = self.rider(conn, stream) {
+                    self.informational(id);
+                }
+            }
+            Event::Data { stream, piece, end } => self.response_data(conn, stream, piece.of(input), end, now),
+            Event::Trailers { stream } => {
+                if let Some(id) = self.rider(conn, stream) {
+                    self.response_trailers(id, now);
+                }
+            }
+            Event::Reset { stream, cause } => {
+                if let Some(id) = self.rider(conn, stream) {
+                    self.upstream_failed(id, cause, now);
+                }
+            }
+            Event::Sent { stream, bytes } => self.window_moved(conn, stream, bytes),
+            Event::GoAway => self.retire_shared(conn, now),
+            Event::Fault(_) => self.faulted(conn, now),
+        }
+    }
+
+    /// The head of a final response (or of a 101) has come; it is in the scratch head.
+    fn response(&mut self, id: Id, end: bool, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let tables = exchange.tables.as_ref().map(Arc::clone);
+        if let Some((host, route)) =
+            tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found))
+        {
+            host.response_edits.apply(&mut self.scratch);
+            route.response_edits.apply(&mut self.scratch);
+            if let Action::Forward(forward) = &route.action {
+                if let Some(share) = forward.share(exchange.share) {
+                    share.response_edits.apply(&mut self.scratch);
+                }
+            }
+        }
+        exchange.response_started = true;
+        exchange.status = self.scratch.status;
+        if self.scratch.status == 101 {
+            exchange.tunnel = true;
+            exchange.request_done = false;
+            exchange.answer_by = NEVER;
+        }
+        self.respond(id, end);
+        if end {
+            self.response_over(id, now);
+        }
+    }
+
+    /// Send the scratch head to where the request came from.
+    pub(super) fn respond(&mut self, id: Id, end: bool) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        match exchange.origin {
+            Origin::Own => {
+                exchange.answer.status = self.scratch.status;
+                std::mem::swap(&mut exchange.answer.head, &mut self.scratch);
+            }
+            Origin::Stream { conn, stream, listener } => {
+                if exchange.head.version != Version::Bolt {
+                    add_via(&mut self.scratch, self.listeners.get(listener).map(|listener| listener.via.as_slice()));
+                }
+                if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
+                    down.wire.head(stream, &self.scratch, end, &mut down.out);
+                    touch(&mut self.touched, down, conn);
+                }
+            }
+        }
+    }
+
+    fn informational(&mut self, id: Id) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let Origin::Stream { conn, stream, .. } = exchange.origin else { return };
+        if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
+            down.wire.head(stream, &self.scratch, false, &mut down.out);
+            touch(&mut self.touched, down, conn);
+        }
+    }
+
+    fn response_data(&mut self, conn_id: Id, stream: StreamId, bytes: &[u8], end: bool, now: f64) {
+        let Some(id) = self.rider(conn_id, stream) else {
+            if let Some(conn) = self.connections.get_mut(conn_id) {
+                conn.wire.consumed(stream, bytes.len(), &mut conn.out);
+            }
+            return;
+        };
+        self.send_down(id, bytes, end, now);
+        if end {
+            self.response_over(id, now);
+        }
+    }
+
+    /// Send body bytes to where the request came from.
+    pub(super) fn send_down(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.bytes_out += bytes.len() as u64;
+        match exchange.origin {
+            Origin::Own => {
+                if exchange.answer.body.len() + bytes.len() > exchange.terms.max_response_bytes {
+                    exchange.answer.error = "too_large";
+                    let text = b"response body too large";
+                    let refusal = Refusal::new(502, Flag::Overflow, ReplyKind::Overload, text);
+                    return self.refuse(id, &refusal, now);
+                }
+                exchange.answer.body.extend_from_slice(bytes);
+                self.pass(id, Way::Down, bytes.len(), 0, exchange_sink(self, id));
+            }
+            Origin::Stream { conn, stream, .. } => {
+                let tunnel = exchange.tunnel;
+                let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) else { return };
+                let queued = down.wire.data(stream, bytes, end, &mut down.out);
+                down.shutdown |= end && tunnel;
+                touch(&mut self.touched, down, conn);
+                self.pass(id, Way::Down, bytes.len(), queued, Some(conn));
+            }
+        }
+    }
+
+    fn response_trailers(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        match exchange.origin {
+            Origin::Own => {
+                for (name, value) in self.scratch.fields() {
+                    exchange.answer.head.push(name, value);
+                }
+            }
+            Origin::Stream { conn, stream, .. } => {
+                if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
+                    down.wire.trailers(stream, &self.scratch, &mut down.out);
+                    touch(&mut self.touched, down, conn);
+                }
+            }
+        }
+        self.response_over(id, now);
+    }
+
+    fn response_over(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.response_done = true;
+        if !exchange.tunnel || exchange.request_done {
+            self.complete(id, now);
+        }
+    }
+
+    /// The upstream side of an exchange broke off.
+    pub(super) fn upstream_failed(&mut self, id: Id, cause: Cause, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        if exchange.response_started {
+            return self.break_off(id, failure(cause).0, cause, now);
+        }
+        let idempotent =
+            matches!(exchange.head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE");
+        let bodyless = exchange.request_done && exchange.bytes_in == 0;
+        let stale = cause == Cause::Closed && exchange.on_reused && idempotent;
+        if !exchange.retried && bodyless && (stale || cause == Cause::Refused) {
+            self.leave_upstream(id, Some(cause), now);
+            return self.try_again(id, None, now);
+        }
+        let (flag, status, kind, text) = failure(cause);
+        self.refuse(id, &Refusal::new(status, flag, kind, text), now);
+    }
+
+    /// A response that has begun cannot go on.
+    pub(super) fn break_off(&mut self, id: Id, flag: Flag, cause: Cause, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.flag = flag;
+        let (origin, framed) = (exchange.origin, exchange.head.version != Version::Http10);
+        self.leave_upstream(id, Some(cause), now);
+        match origin {
+            Origin::Own => {
+                if let Some(exchange) = self.exchanges.get_mut(id) {
+                    exchange.answer.status = if cause == Cause::Timeout { 504 } else { 502 };
+                    exchange.answer.error = flag.code();
+                }
+            }
+            Origin::Stream { conn, stream, .. } => {
+                let survives = self.connections.get_mut(conn).filter(|down| down.is_open()).is_none_or(|down| {
+                    let survives = down.wire.reset(stream, cause, &mut down.out);
+                    touch(&mut self.touched, down, conn);
+                    survives
+                });
+                if !survives {
+                    // A body that only the end of the connection ends must not look whole.
+                    self.end(conn, if framed { Ending::Close } else { Ending::Abort });
+                }
+            }
+        }
+        self.finish(id, now);
+    }
+
+    /// The peer of a shared connection takes no more requests.
+    fn retire_shared(&mut self, id: Id, now: f64) {
+        if let Some(conn) = self.connections.get(id) {
+            if let super::connection::Role::Upstream { cluster, endpoint } = conn.role {
+                let endpoint = self.clusters.get_mut(cluster).and_then(|cluster| cluster.endpoints.get_mut(endpoint));
+                if let Some(endpoint) = endpoint {
+                    endpoint.shared.retain(|shared| *shared != id);
+                }
+            }
+        }
+        self.settle_connection(id, now);
+    }
+}
+
+/// Where an own exchange's response bytes go: nowhere that could be slow, so its upstream stands for it.
+fn exchange_sink(engine: &Engine, id: Id) -> Option<Id> {
+    engine.exchanges.get(id)?.upstream().map(|(conn, _)| conn)
+}
+
+/// Return how a broken upstream is told to the client, in Envoy's words.
+fn failure(cause: Cause) -> (Flag, u16, ReplyKind, &'static [u8]) {
+    match cause {
+        Cause::Protocol => (Flag::UpstreamProtocol, 502, ReplyKind::BadResponse, b"upstream sent a malformed response"),
+        Cause::Timeout => (Flag::Timeout, 504, ReplyKind::Timeout, b"upstream request timeout"),
+        Cause::Overload => (Flag::Overflow, 503, ReplyKind::Overload, b"upstream overloaded"),
+        Cause::Refused | Cause::Cancelled => (
+            Flag::UpstreamReset,
+            503,
+            ReplyKind::Broken,
+            b"upstream connect error or disconnect/reset before headers. reset reason: remote reset",
+        ),
+        Cause::Closed => (
+            Flag::UpstreamClosed,
+            503,
+            ReplyKind::Broken,
+            b"upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+        ),
+    }
+}

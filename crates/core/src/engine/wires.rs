@@ -1,0 +1,171 @@
+//! The wire of a connection, whichever protocol it speaks, and how a listener tells which.
+
+use crate::config::WireProtocol;
+use crate::events::{Cause, Event, LocalReply, StreamId, Wire};
+use crate::head::{Head, Version};
+use crate::http1::{self, HeadLimits};
+use crate::http2;
+
+/// One connection's protocol machine.
+pub enum AnyWire {
+    /// Not told yet.
+    Detect(HeadLimits),
+    /// HTTP/1 with a client.
+    Http1Server(http1::Server),
+    /// HTTP/1 with a server.
+    Http1Client(http1::Client),
+    /// HTTP/2, either side.
+    Http2(Box<http2::Connection>),
+}
+
+/// What the engine must know of a protocol besides its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// One stream at a time; back-pressure by pausing the socket.
+    Http1,
+    /// Many streams with windows of their own.
+    Http2,
+    /// Many streams without windows.
+    Bolt,
+}
+
+impl Default for AnyWire {
+    fn default() -> Self {
+        Self::Detect(HeadLimits::default())
+    }
+}
+
+macro_rules! each {
+    ($self:expr, $wire:ident => $body:expr, $detect:expr) => {
+        match $self {
+            AnyWire::Detect(_) => $detect,
+            AnyWire::Http1Server($wire) => $body,
+            AnyWire::Http1Client($wire) => $body,
+            AnyWire::Http2($wire) => $body,
+        }
+    };
+}
+
+impl AnyWire {
+    /// Return the wire of an accepted connection.
+    pub fn server(protocol: WireProtocol, limits: HeadLimits) -> Self {
+        match protocol {
+            WireProtocol::Http1 => Self::Http1Server(http1::Server::new(limits)),
+            WireProtocol::Http2 => Self::http2(http2::Role::Server, limits),
+            _ => Self::Detect(limits),
+        }
+    }
+
+    /// Return the wire of a connection to an endpoint that speaks `protocol`, for a request that came in as `version`.
+    /// `None`: a request of this protocol cannot be sent there.
+    pub fn client(protocol: WireProtocol, version: Version) -> Option<Self> {
+        match family(protocol, version)? {
+            Family::Http1 => Some(Self::Http1Client(http1::Client::default())),
+            Family::Http2 => Some(Self::http2(http2::Role::Client, HeadLimits::default())),
+            Family::Bolt => None,
+        }
+    }
+
+    /// Return the family of the protocol spoken; HTTP/1 until it is told.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Detect(_) | Self::Http1Server(_) | Self::Http1Client(_) => Family::Http1,
+            Self::Http2(_) => Family::Http2,
+        }
+    }
+
+    /// Return whether the protocol is not told yet.
+    pub fn is_untold(&self) -> bool {
+        matches!(self, Self::Detect(_))
+    }
+
+    /// Return whether the peer is in the middle of a message that nobody wants any more.
+    pub fn owed_input(&self) -> bool {
+        match self {
+            Self::Http1Server(server) => server.in_body(),
+            Self::Detect(_) | Self::Http1Client(_) | Self::Http2(_) => false,
+        }
+    }
+
+    /// Tell the protocol from the first bytes, once there are enough of them.
+    fn detect(&mut self, input: &[u8]) {
+        let Self::Detect(limits) = self else { return };
+        let preface = http2::PREFACE;
+        if input.starts_with(preface) {
+            *self = Self::http2(http2::Role::Server, *limits);
+        } else if !preface.starts_with(input) {
+            *self = Self::Http1Server(http1::Server::new(*limits));
+        }
+    }
+
+    fn http2(role: http2::Role, limits: HeadLimits) -> Self {
+        let limits = http2::HeadLimits { max_bytes: limits.bytes, max_count: limits.fields };
+        Self::Http2(Box::new(http2::Connection::new(role, limits)))
+    }
+}
+
+/// Return the family that a cluster of `protocol` speaks for a request that came in as `version`; `None` if the two cannot
+/// meet (Bolt and HTTP have no common meaning).
+pub fn family(protocol: WireProtocol, version: Version) -> Option<Family> {
+    match (protocol, version) {
+        (WireProtocol::Bolt | WireProtocol::Downstream, Version::Bolt) => Some(Family::Bolt),
+        (_, Version::Bolt) | (WireProtocol::Bolt, _) => None,
+        (WireProtocol::Http2, _) | (WireProtocol::Downstream, Version::Http2) => Some(Family::Http2),
+        _ => Some(Family::Http1),
+    }
+}
+
+impl Wire for AnyWire {
+    fn decode(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> (usize, Option<Event>) {
+        self.detect(input);
+        each!(self, wire => wire.decode(input, head, out), (0, None))
+    }
+
+    fn eof(&mut self, rest: usize) -> Option<Event> {
+        each!(self, wire => wire.eof(rest), None)
+    }
+
+    fn open(&mut self) -> StreamId {
+        each!(self, wire => wire.open(), 0)
+    }
+
+    fn room(&self) -> usize {
+        each!(self, wire => wire.room(), 0)
+    }
+
+    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
+        each!(self, wire => wire.head(stream, head, end, out), ());
+    }
+
+    fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
+        each!(self, wire => wire.data(stream, bytes, end, out), 0)
+    }
+
+    fn trailers(&mut self, stream: StreamId, trailers: &Head, out: &mut Vec<u8>) {
+        each!(self, wire => wire.trailers(stream, trailers, out), ());
+    }
+
+    fn local_reply(&mut self, stream: StreamId, reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+        each!(self, wire => wire.local_reply(stream, reply, out), ());
+    }
+
+    fn reset(&mut self, stream: StreamId, cause: Cause, out: &mut Vec<u8>) -> bool {
+        each!(self, wire => wire.reset(stream, cause, out), false)
+    }
+
+    fn consumed(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<u8>) {
+        each!(self, wire => wire.consumed(stream, bytes, out), ());
+    }
+
+    fn sent(&mut self) -> Option<Event> {
+        each!(self, wire => wire.sent(), None)
+    }
+
+    fn drain(&mut self, out: &mut Vec<u8>) {
+        each!(self, wire => wire.drain(out), ());
+    }
+
+    fn closing(&self) -> bool {
+        each!(self, wire => wire.closing(), false)
+    }
+}

@@ -1,0 +1,49 @@
+//! Every bound of the core that a Snapshot does not set, with its argument. Checked before memory is spent.
+
+/// Body bytes of one exchange and direction that may wait inside the mesh before the source is paused. Two to
+/// four socket reads: enough to keep a fast pair busy, small enough that 1,000 stuck exchanges stay under 64 MiB.
+pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
+
+/// Bytes read behind the current request of an HTTP/1 connection (pipelining) before it is paused.
+pub const MAX_PIPELINED: usize = 64 * 1024;
+
+/// Body bytes thrown away after an early answer, to keep the connection. Beyond, closing is cheaper.
+pub const MAX_DISCARD: u64 = 64 * 1024;
+
+/// How long a connection that was told to go away may still talk before it is closed hard: long enough for the answer to
+/// be read before a reset can destroy it (RFC 9112 9.6).
+pub const LINGER_S: f64 = 1.0;
+
+/// Longest chunk-size line, extensions included. Nobody uses extensions; they are a favourite of smugglers.
+pub const MAX_CHUNK_LINE: usize = 256;
+
+/// Longest head of a response and longest block of trailers (Envoy's default of 60 KiB for heads).
+pub const MAX_RESPONSE_HEAD: usize = 61_440;
+
+/// Most fields in a response head or a trailer block (Envoy's default).
+pub const MAX_RESPONSE_FIELDS: usize = 100;
+
+/// Interim (1xx) responses before the final one: 103 and 100 make two; the rest is a flood.
+pub const MAX_INFORMATIONAL: u32 = 16;
+
+/// Largest Bolt content. SOFARPC's `transport.payload.max` is 8 MiB; a frame must be whole before it may enter a shared
+/// upstream connection.
+pub const MAX_BOLT_CONTENT: usize = 8 * 1024 * 1024;
+
+/// Largest Bolt header map: Java reads the length as a signed short, so beyond this no Java peer can follow.
+pub const MAX_BOLT_HEADER: usize = 32_767;
+
+/// Largest Bolt class name: as for the header map; real names have some 50 bytes.
+pub const MAX_BOLT_CLASS: usize = 32_767;
+
+/// Most pairs in a Bolt header map. SOFARPC sends about ten.
+pub const MAX_BOLT_FIELDS: usize = 256;
+
+/// Requests in flight on one Bolt connection.
+pub const MAX_BOLT_STREAMS: usize = 65_536;
+
+/// Bytes written for one slow Bolt caller beyond which it is cut off alone: the upstream it shares is never paused for it.
+pub const MAX_BOLT_BACKLOG: usize = 16 * 1024 * 1024;
+
+/// Buffers above this are given back to the allocator once empty.
+pub const KEEP_BUFFER: usize = 64 * 1024;

@@ -1,0 +1,313 @@
+//! From the Snapshot's route tables to compiled ones. Every error names the field.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::{self, HeaderMatch, RouteTable, Snapshot};
+use crate::routes::matching::without_port;
+use crate::routes::{Action, Condition, Edits, Forward, Host, Redirect, Route, Share, Table, Tables};
+
+/// How names become the engine's numbers.
+pub trait Names {
+    /// Return the number of a cluster, or `None` if the Snapshot has none of that name.
+    fn cluster(&self, name: &str) -> Option<usize>;
+    /// Return the number of the counters of route `name` in virtual host `host`.
+    fn label(&mut self, host: &str, name: &str) -> usize;
+}
+
+/// Compile all route tables of `snapshot`.
+///
+/// A route may name a cluster that is not there (yet): its requests are answered 503. All else that is wrong is an error.
+pub fn compile(snapshot: &Snapshot, names: &mut impl Names) -> Result<Tables, String> {
+    let mut tables = Tables { version: snapshot.version.clone(), ..Tables::default() };
+    for table in &snapshot.route_tables {
+        let field = format!("route_tables[{:?}]", table.name);
+        if tables.by_name.insert(table.name.clone(), tables.tables.len()).is_some() {
+            return Err(format!("{field}: this name is given twice"));
+        }
+        tables.tables.push(compile_table(table, &field, names)?);
+    }
+    Ok(tables)
+}
+
+fn compile_table(table: &RouteTable, field: &str, names: &mut impl Names) -> Result<Table, String> {
+    let mut compiled = Table::default();
+    for host in &table.virtual_hosts {
+        let field = format!("{field}.virtual_hosts[{:?}]", host.name);
+        let number = compiled.hosts.len();
+        for domain in &host.domains {
+            add_domain(&mut compiled, domain, number).map_err(|what| format!("{field}.domains: {domain:?} {what}"))?;
+        }
+        let routes = host.routes.iter().enumerate();
+        let routes = routes.map(|(at, route)| compile_route(route, host, &format!("{field}.routes[{at}]"), names));
+        compiled.hosts.push(Host {
+            routes: routes.collect::<Result<_, String>>()?,
+            request_edits: Edits::compile(&host.request_headers, &format!("{field}.request_headers"))?,
+            response_edits: Edits::compile(&host.response_headers, &format!("{field}.response_headers"))?,
+        });
+    }
+    compiled.suffixes.sort_by_key(|(end, _)| std::cmp::Reverse(end.len()));
+    compiled.prefixes.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
+    Ok(compiled)
+}
+
+fn add_domain(table: &mut Table, domain: &str, host: usize) -> Result<(), &'static str> {
+    let lower = domain.to_ascii_lowercase();
+    let name = lower.strip_suffix(":*").map_or_else(|| without_port(lower.as_bytes()), str::as_bytes);
+    let unique = |list: &mut Vec<(Box<[u8]>, usize)>, part: &[u8]| {
+        let fresh = list.iter().all(|(known, _)| **known != *part);
+        list.push((part.into(), host));
+        fresh
+    };
+    let fresh = match name {
+        b"" => return Err("is empty"),
+        b"*" => table.any.replace(host).is_none(),
+        [b'*', suffix @ ..] => unique(&mut table.suffixes, suffix),
+        [prefix @ .., b'*'] => unique(&mut table.prefixes, prefix),
+        exact if exact.contains(&b'*') => return Err("has a wildcard in its middle"),
+        exact => table.exact.insert(exact.into(), host).is_none(),
+    };
+    // The same host with and without a port is the same domain here, and belongs to one virtual host twice at most.
+    let again = !fresh && table.exact.get(name) == Some(&host);
+    if fresh || again {
+        Ok(())
+    } else {
+        Err("is given twice")
+    }
+}
+
+fn compile_route(
+    route: &config::Route,
+    host: &config::VirtualHost,
+    field: &str,
+    names: &mut impl Names,
+) -> Result<Route, String> {
+    let label = if route.name.is_empty() { &host.name } else { &route.name };
+    Ok(Route {
+        path: route.when.path.as_bytes().into(),
+        path_kind: route.when.path_kind,
+        headers: route.when.headers.iter().map(condition).collect(),
+        action: compile_action(&route.action, &format!("{field}.action"), names)?,
+        label: names.label(&host.name, label),
+        request_edits: Edits::compile(&route.request_headers, &format!("{field}.request_headers"))?,
+        response_edits: Edits::compile(&route.response_headers, &format!("{field}.response_headers"))?,
+    })
+}
+
+fn condition(matched: &HeaderMatch) -> Condition {
+    Condition {
+        name: matched.name.to_ascii_lowercase().as_bytes().into(),
+        kind: matched.kind,
+        value: matched.value.as_bytes().into(),
+        invert: matched.invert,
+    }
+}
+
+fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) -> Result<Action, String> {
+    Ok(match action {
+        config::Action::Forward { clusters, timeout_s, host_rewrite, host_rewrite_header, prefix_rewrite } => {
+            check_seconds(*timeout_s).map_err(|what| format!("{field}.timeout_s: {what}"))?;
+            let shares = clusters.iter().map(|share| compile_share(share, field, names));
+            let shares = shares.collect::<Result<Vec<_>, String>>()?;
+            let total = shares.iter().map(|share| share.weight).sum();
+            if total == 0 {
+                return Err(format!("{field}.clusters: the weights add up to 0"));
+            }
+            for (name, text) in [("host_rewrite", host_rewrite), ("prefix_rewrite", prefix_rewrite)] {
+                printable(text).map_err(|what| format!("{field}.{name}: {what}"))?;
+            }
+            Action::Forward(Forward {
+                shares,
+                total,
+                timeout_s: *timeout_s,
+                host_rewrite: host_rewrite.as_bytes().into(),
+                host_rewrite_header: host_rewrite_header.to_ascii_lowercase().as_bytes().into(),
+                prefix_rewrite: prefix_rewrite.as_bytes().into(),
+            })
+        }
+        config::Action::DirectResponse { status, body } => {
+            check_status(*status).map_err(|what| format!("{field}.status: {what}"))?;
+            Action::Direct { status: *status, body: body.as_bytes().into() }
+        }
+        config::Action::Redirect { status, scheme, host, path } => {
+            if !(300..400).contains(status) {
+                return Err(format!("{field}.status: {status} is not a redirection"));
+            }
+            for (name, text) in [("scheme", scheme), ("host", host), ("path", path)] {
+                printable(text).map_err(|what| format!("{field}.{name}: {what}"))?;
+            }
+            let bytes = |text: &String| text.as_bytes().into();
+            Action::Redirect(Redirect { status: *status, scheme: bytes(scheme), host: bytes(host), path: bytes(path) })
+        }
+        config::Action::Serve { handler, max_body_bytes } => {
+            Action::Serve { handler: Arc::from(handler.as_str()), max_body_bytes: *max_body_bytes }
+        }
+    })
+}
+
+fn compile_share(share: &config::WeightedCluster, field: &str, names: &mut impl Names) -> Result<Share, String> {
+    let field = format!("{field}.clusters[{:?}]", share.name);
+    Ok(Share {
+        cluster: names.cluster(&share.name),
+        weight: share.weight as usize,
+        request_edits: Edits::compile(&share.request_headers, &format!("{field}.request_headers"))?,
+        response_edits: Edits::compile(&share.response_headers, &format!("{field}.response_headers"))?,
+    })
+}
+
+fn check_status(status: u16) -> Result<(), String> {
+    if (200..600).contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("{status} is not the status of a final response"))
+    }
+}
+
+/// Check a duration of the configuration.
+pub fn check_seconds(seconds: f64) -> Result<(), String> {
+    if seconds.is_finite() && seconds >= 0.0 {
+        Ok(())
+    } else {
+        Err(format!("{seconds} is not a duration"))
+    }
+}
+
+fn printable(text: &str) -> Result<(), String> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err(format!("{text:?} has blanks or control characters"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::Head;
+    use crate::random::Random;
+
+    #[derive(Default)]
+    struct Numbers(HashMap<String, usize>);
+
+    impl Names for Numbers {
+        fn cluster(&self, name: &str) -> Option<usize> {
+            name.parse().ok()
+        }
+        fn label(&mut self, _host: &str, name: &str) -> usize {
+            let next = self.0.len();
+            *self.0.entry(name.to_owned()).or_insert(next)
+        }
+    }
+
+    fn tables(hosts: &str) -> Result<Tables, String> {
+        let json = format!(r#"{{"version": "1", "route_tables": [{{"name": "t", "virtual_hosts": {hosts}}}]}}"#);
+        let snapshot: Snapshot = serde_json::from_str(&json).unwrap();
+        compile(&snapshot, &mut Numbers::default())
+    }
+
+    fn host(name: &str, domain: &str, routes: &str) -> String {
+        format!(r#"{{"name": "{name}", "domains": ["{domain}"], "routes": {routes}}}"#)
+    }
+
+    fn route(matched: &str, status: u16) -> String {
+        format!(r#"{{"match": {matched}, "action": {{"direct_response": {{"status": {status}}}}}}}"#)
+    }
+
+    fn status(tables: &Tables, authority: &str, path: &str, fields: &[(&str, &str)]) -> Option<u16> {
+        let mut head = Head::default();
+        head.set_method(b"GET");
+        head.set_authority(authority.as_bytes());
+        head.set_path(path.as_bytes());
+        for (name, value) in fields {
+            head.push(name.as_bytes(), value.as_bytes());
+        }
+        let found = tables.find(tables.table("t")?, &head)?;
+        match tables.resolve(found)?.1.action {
+            Action::Direct { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn hosts_match_exactly_then_by_suffix_prefix_and_any() {
+        let one = |name, domain, code| host(name, domain, &format!("[{}]", route("{}", code)));
+        let all = [
+            one("a", "a.b", 201),
+            one("b", "*.b", 202),
+            one("c", "*.x.b", 203),
+            one("d", "a.*", 204),
+            one("e", "*", 205),
+            one("f", "com.S:1.0", 206),
+        ];
+        let tables = tables(&format!("[{}]", all.join(","))).unwrap();
+        for (authority, code) in [
+            ("a.b", 201),
+            ("A.B:8080", 201),
+            ("z.b", 202),
+            ("z.x.b", 203),
+            ("a.q", 204),
+            ("q", 205),
+            (".b", 205),
+            ("[::1]:80", 205),
+            ("com.S:1.0", 206),
+        ] {
+            assert_eq!(status(&tables, authority, "/", &[]), Some(code), "{authority}");
+        }
+    }
+
+    #[test]
+    fn paths_and_headers_decide_in_the_order_given() {
+        let routes = [
+            route(r#"{"path": "/e", "path_kind": "exact"}"#, 201),
+            route(r#"{"path": "/s", "path_kind": "separated_prefix"}"#, 202),
+            route(r#"{"headers": [{"name": "x", "kind": "prefix", "value": "ab"}]}"#, 203),
+            route(r#"{"headers": [{"name": ":method", "kind": "exact", "value": "GET", "invert": true}]}"#, 204),
+            route(r#"{"path": "/p"}"#, 205),
+        ];
+        let tables = tables(&format!("[{}]", host("h", "*", &format!("[{}]", routes.join(","))))).unwrap();
+        for (path, fields, code) in [
+            ("/e?q", &[][..], Some(201)),
+            ("/e/", &[], None),
+            ("/s", &[], Some(202)),
+            ("/s/t", &[], Some(202)),
+            ("/st", &[], None),
+            ("/q", &[("x", "z"), ("x", "abc")], Some(203)),
+            ("/pq", &[], Some(205)),
+        ] {
+            assert_eq!(status(&tables, "h", path, fields), code, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_split_is_drawn_by_weight() {
+        let action = r#"{"forward": {"clusters": [{"name": "0", "weight": 1}, {"name": "1", "weight": 3}]}}"#;
+        let tables =
+            tables(&format!("[{}]", host("h", "*", &format!(r#"[{{"match": {{}}, "action": {action}}}]"#)))).unwrap();
+        let found = tables.find(0, &Head { ..Head::default() });
+        assert!(found.is_none(), "an empty path matches no prefix");
+        let Action::Forward(forward) = &tables.tables[0].hosts[0].routes[0].action else { panic!("not a forward") };
+        let mut random = Random::new(1);
+        let heavy = (0..10_000).filter(|_| forward.draw(&mut random) == 1).count();
+        assert!((7_300..7_700).contains(&heavy), "{heavy}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let bad_edit = r#"{"match": {}, "action": {"direct_response": {"status": 200}}, "request_headers": {"set": [["a b", "c"]]}}"#;
+        let injected = r#"{"match": {}, "action": {"direct_response": {"status": 200}}, "response_headers": {"append": [["a", "b\r\nc: d"]]}}"#;
+        for (hosts, part) in [
+            (format!("[{}, {}]", host("a", "x", "[]"), host("b", "x:80", "[]")), "given twice"),
+            (format!("[{}]", host("a", "x.*.y", "[]")), "wildcard in its middle"),
+            (format!("[{}]", host("a", "x", &format!("[{}]", route("{}", 100)))), "routes[0].action.status"),
+            (format!("[{}]", host("a", "x", &format!("[{bad_edit}]"))), "request_headers.set"),
+            (format!("[{}]", host("a", "x", &format!("[{injected}]"))), "control characters"),
+            (
+                format!("[{}]", host("a", "x", r#"[{"match": {}, "action": {"forward": {"clusters": []}}}]"#)),
+                "add up to 0",
+            ),
+        ] {
+            let error = tables(&hosts).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! From a head to a route: host, path, headers; and the weighted draw behind it.
+
+use crate::ascii;
+use crate::config::{HeaderKind, PathKind};
+use crate::head::Head;
+use crate::random::Random;
+use crate::routes::{Condition, Forward, Found, Redirect, Route, Share, Table, Tables};
+
+/// Longest host that can match exactly or by wildcard (DNS names end at 253 bytes, Bolt service names are shorter).
+const MAX_HOST: usize = 512;
+
+impl Tables {
+    /// Return the first route of `table` that matches `head`.
+    pub fn find(&self, table: usize, head: &Head) -> Option<Found> {
+        let hosts = self.tables.get(table)?;
+        let host = hosts.host(head.authority())?;
+        let path = without_query(head.path());
+        let routes = &hosts.hosts.get(host)?.routes;
+        let route = routes.iter().position(|route| route.matches(path, head))?;
+        Some(Found { table, host, route })
+    }
+}
+
+impl Table {
+    /// Return the virtual host of `authority`: exact, then the longest suffix, the longest prefix, any.
+    fn host(&self, authority: &[u8]) -> Option<usize> {
+        let name = without_port(authority);
+        let mut buffer = [0u8; MAX_HOST];
+        let Some(lower) = buffer.get_mut(..name.len()) else { return self.any };
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        let lower = &*lower;
+        let longer = |end: &[u8]| lower.len() > end.len();
+        self.exact
+            .get(lower)
+            .copied()
+            .or_else(|| {
+                self.suffixes.iter().find(|(end, _)| longer(end) && lower.ends_with(end)).map(|(_, host)| *host)
+            })
+            .or_else(|| {
+                self.prefixes.iter().find(|(start, _)| longer(start) && lower.starts_with(start)).map(|(_, host)| *host)
+            })
+            .or(self.any)
+    }
+}
+
+impl Route {
+    fn matches(&self, path: &[u8], head: &Head) -> bool {
+        let fits = match self.path_kind {
+            PathKind::Exact => path == &*self.path,
+            PathKind::Prefix => path.starts_with(&self.path),
+            PathKind::SeparatedPrefix => path
+                .strip_prefix(&*self.path)
+                .is_some_and(|rest| matches!(rest, [] | [b'/', ..]) || self.path.ends_with(b"/")),
+        };
+        fits && self.headers.iter().all(|condition| condition.holds(head))
+    }
+
+    /// Rewrite path and authority as `forward` says.
+    pub fn rewrite(&self, forward: &Forward, head: &mut Head) {
+        if !forward.host_rewrite.is_empty() {
+            head.set_authority(&forward.host_rewrite);
+        }
+        if !forward.host_rewrite_header.is_empty() {
+            let original = head.find(&forward.host_rewrite_header);
+            if let Some(host) = original.filter(|host| ascii::is_authority(head.bytes(*host))) {
+                head.place_authority(host);
+            }
+        }
+        if !forward.prefix_rewrite.is_empty() {
+            let mut path = forward.prefix_rewrite.to_vec();
+            path.extend_from_slice(head.path().get(self.path.len()..).unwrap_or_default());
+            head.set_path(&path);
+        }
+    }
+}
+
+impl Condition {
+    fn holds(&self, head: &Head) -> bool {
+        let met = match &*self.name {
+            b":method" => self.compare(head.method()),
+            b":path" => self.compare(head.path()),
+            b":authority" | b"host" => self.compare(head.authority()),
+            b":scheme" => self.compare(head.scheme()),
+            name => head.fields().any(|(field, value)| field == name && self.compare(value)),
+        };
+        met != self.invert
+    }
+
+    fn compare(&self, value: &[u8]) -> bool {
+        match self.kind {
+            HeaderKind::Exact => value == &*self.value,
+            HeaderKind::Prefix => value.starts_with(&self.value),
+            HeaderKind::Suffix => value.ends_with(&self.value),
+            HeaderKind::Contains => memchr::memmem::find(value, &self.value).is_some(),
+            HeaderKind::Present => true,
+        }
+    }
+}
+
+impl Forward {
+    /// Draw a share by weight; return its number.
+    pub fn draw(&self, random: &mut Random) -> usize {
+        if self.shares.len() == 1 {
+            return 0;
+        }
+        let mut left = random.below(self.total);
+        for (at, share) in self.shares.iter().enumerate() {
+            if left < share.weight {
+                return at;
+            }
+            left -= share.weight;
+        }
+        0
+    }
+
+    /// Return the share called `at`.
+    pub fn share(&self, at: usize) -> Option<&Share> {
+        self.shares.get(at)
+    }
+}
+
+impl Redirect {
+    /// Return the Location for `head`.
+    pub fn location(&self, head: &Head) -> Vec<u8> {
+        let pick = |ours: &[u8], theirs: &[u8]| if ours.is_empty() { theirs.to_vec() } else { ours.to_vec() };
+        let scheme = if head.scheme().is_empty() { b"http" } else { head.scheme() };
+        let mut location = pick(&self.scheme, scheme);
+        location.extend_from_slice(b"://");
+        location.extend_from_slice(&pick(&self.host, head.authority()));
+        location.extend_from_slice(&pick(&self.path, head.path()));
+        location
+    }
+}
+
+/// Return the path without its query.
+pub(super) fn without_query(path: &[u8]) -> &[u8] {
+    memchr::memchr(b'?', path).and_then(|at| path.get(..at)).unwrap_or(path)
+}
+
+/// Return the authority without its port. Only digits are a port: a Bolt service name ends in `:1.0`.
+pub(super) fn without_port(authority: &[u8]) -> &[u8] {
+    let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    authority
+        .len()
+        .checked_sub(digits + 1)
+        .filter(|colon| digits > 0 && authority.get(*colon) == Some(&b':'))
+        .and_then(|colon| authority.get(..colon))
+        .unwrap_or(authority)
+}

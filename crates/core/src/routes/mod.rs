@@ -1,0 +1,149 @@
+//! Route tables, compiled: from a request head to what is to be done with it.
+//!
+//! Immutable and shared: a request holds on to the [`Tables`] it began with. Names of clusters are resolved to
+//! the engine's own numbers once, in `compile`.
+
+mod compile;
+mod edits;
+mod matching;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use compile::{check_seconds, compile, Names};
+pub use edits::Edits;
+
+use crate::config::{HeaderKind, PathKind};
+
+/// One compiled configuration.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// The Snapshot's version.
+    pub version: String,
+    by_name: HashMap<String, usize>,
+    tables: Vec<Table>,
+}
+
+/// The virtual hosts of one route table, by host.
+#[derive(Debug, Default)]
+struct Table {
+    exact: HashMap<Box<[u8]>, usize>,
+    /// `*.suffix`, longest first.
+    suffixes: Vec<(Box<[u8]>, usize)>,
+    /// `prefix.*`, longest first.
+    prefixes: Vec<(Box<[u8]>, usize)>,
+    any: Option<usize>,
+    hosts: Vec<Host>,
+}
+
+/// A virtual host.
+#[derive(Debug)]
+pub struct Host {
+    routes: Vec<Route>,
+    /// Edits of requests.
+    pub request_edits: Edits,
+    /// Edits of responses.
+    pub response_edits: Edits,
+}
+
+/// A compiled route.
+#[derive(Debug)]
+pub struct Route {
+    path: Box<[u8]>,
+    path_kind: PathKind,
+    headers: Vec<Condition>,
+    /// What to do.
+    pub action: Action,
+    /// The engine's number of this route's counters and label.
+    pub label: usize,
+    /// Edits of requests.
+    pub request_edits: Edits,
+    /// Edits of responses.
+    pub response_edits: Edits,
+}
+
+#[derive(Debug)]
+struct Condition {
+    name: Box<[u8]>,
+    kind: HeaderKind,
+    value: Box<[u8]>,
+    invert: bool,
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub enum Action {
+    /// Send on to one of the shares.
+    Forward(Forward),
+    /// Answer at once.
+    Direct {
+        /// With this status.
+        status: u16,
+        /// And this text.
+        body: Box<[u8]>,
+    },
+    /// Answer with a Location.
+    Redirect(Redirect),
+    /// Hand to this process.
+    Serve {
+        /// Name of the handler.
+        handler: Arc<str>,
+        /// Longest body.
+        max_body_bytes: usize,
+    },
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub struct Forward {
+    shares: Vec<Share>,
+    total: usize,
+    /// Whole request to whole response; 0: none.
+    pub timeout_s: f64,
+    host_rewrite: Box<[u8]>,
+    host_rewrite_header: Box<[u8]>,
+    prefix_rewrite: Box<[u8]>,
+}
+
+/// One share of a split.
+#[derive(Debug)]
+pub struct Share {
+    /// The engine's number of the cluster; `None`: the Snapshot has no such cluster.
+    pub cluster: Option<usize>,
+    weight: usize,
+    /// Edits of requests.
+    pub request_edits: Edits,
+    /// Edits of responses.
+    pub response_edits: Edits,
+}
+
+/// Parts of a Location; empty ones come from the request.
+#[derive(Debug)]
+pub struct Redirect {
+    /// Status.
+    pub status: u16,
+    scheme: Box<[u8]>,
+    host: Box<[u8]>,
+    path: Box<[u8]>,
+}
+
+/// Names a route inside its [`Tables`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    table: usize,
+    host: usize,
+    route: usize,
+}
+
+impl Tables {
+    /// Return the number of the table called `name`.
+    pub fn table(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Return the virtual host and route behind `found`.
+    pub fn resolve(&self, found: Found) -> Option<(&Host, &Route)> {
+        let host = self.tables.get(found.table)?.hosts.get(found.host)?;
+        Some((host, host.routes.get(found.route)?))
+    }
+}

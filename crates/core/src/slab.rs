@@ -1,0 +1,132 @@
+//! Numbered slots that are reused, under numbers that are not.
+
+/// Number of an entry: the slot in the low half, how often it was used in the high half.
+pub type Id = u64;
+
+/// What a slab can hold: a value that is emptied, not dropped, so that its buffers are used again.
+pub trait Recycle: Default {
+    /// Return to the state of a fresh value, keeping memory.
+    fn recycle(&mut self);
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    used: bool,
+    value: T,
+}
+
+/// Entries by number. A number that is no longer in use finds nothing.
+#[derive(Debug)]
+pub struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T: Recycle> Slab<T> {
+    /// Take a fresh entry into use and return its number.
+    pub fn take(&mut self) -> Id {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, used: false, value: T::default() });
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.slots.get_mut(index as usize).map_or(0, |slot| {
+            slot.used = true;
+            slot.generation = slot.generation.wrapping_add(1);
+            (u64::from(slot.generation) << 32) | u64::from(index)
+        })
+    }
+
+    /// Return the entry called `id`.
+    pub fn get(&self, id: Id) -> Option<&T> {
+        let slot = self.slots.get(slot_of(id))?;
+        (slot.used && u64::from(slot.generation) == id >> 32).then_some(&slot.value)
+    }
+
+    /// Return the entry called `id` for change.
+    pub fn get_mut(&mut self, id: Id) -> Option<&mut T> {
+        let slot = self.slots.get_mut(slot_of(id))?;
+        (slot.used && u64::from(slot.generation) == id >> 32).then_some(&mut slot.value)
+    }
+
+    /// Return the number and value of a slot by its index, whether or not it is in use.
+    pub fn by_slot(&mut self, index: u32) -> Option<(Id, &mut T)> {
+        let slot = self.slots.get_mut(index as usize)?;
+        Some(((u64::from(slot.generation) << 32) | u64::from(index), &mut slot.value))
+    }
+
+    /// Give an entry back; its number never comes again.
+    pub fn release(&mut self, id: Id) {
+        if let Some(value) = self.get_mut(id) {
+            value.recycle();
+            if let Some(slot) = self.slots.get_mut(slot_of(id)) {
+                slot.used = false;
+                self.free.push(index_of(id));
+            }
+        }
+    }
+
+    /// Return how many entries are in use.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Return whether no entry is in use.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Return the numbers in use.
+    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        let used = self.slots.iter().enumerate().filter(|(_, slot)| slot.used);
+        used.map(|(index, slot)| (u64::from(slot.generation) << 32) | index as u64)
+    }
+}
+
+/// Return the index of the slot that `id` lies in.
+pub fn index_of(id: Id) -> u32 {
+    u32::try_from(id & 0xffff_ffff).unwrap_or(u32::MAX)
+}
+
+fn slot_of(id: Id) -> usize {
+    index_of(id) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Recycle for Vec<u8> {
+        fn recycle(&mut self) {
+            self.clear();
+        }
+    }
+
+    #[test]
+    fn a_number_is_never_used_twice_but_its_memory_is() {
+        let mut slab = Slab::<Vec<u8>>::default();
+        let old = slab.take();
+        slab.get_mut(old).unwrap().extend_from_slice(b"long enough to allocate");
+        slab.release(old);
+        let new = slab.take();
+        assert_ne!(old, new);
+        assert!(slab.get(old).is_none() && slab.get(new).unwrap().capacity() > 0 && slab.get(new).unwrap().is_empty());
+        assert_eq!((slab.len(), slab.ids().collect::<Vec<_>>()), (1, vec![new]));
+    }
+
+    #[test]
+    fn releasing_twice_frees_once() {
+        let mut slab = Slab::<Vec<u8>>::default();
+        let id = slab.take();
+        slab.release(id);
+        slab.release(id);
+        assert!(slab.is_empty());
+        assert_ne!(slab.take(), slab.take());
+    }
+}

@@ -1,0 +1,140 @@
+//! Counters in plain numbers; names and labels meet them only when somebody asks (`engine::report`).
+
+/// Upper bounds in milliseconds: Envoy's default histogram buckets.
+pub const BOUNDS_MS: [f64; 19] = [
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1_000.0,
+    2_500.0,
+    5_000.0,
+    10_000.0,
+    30_000.0,
+    60_000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
+];
+
+/// Durations in buckets.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [u64; BOUNDS_MS.len() + 1],
+    sum_ms: f64,
+}
+
+impl Histogram {
+    /// Count a duration.
+    pub fn record(&mut self, seconds: f64) {
+        let ms = seconds * 1_000.0;
+        let at = BOUNDS_MS.iter().position(|bound| ms <= *bound).unwrap_or(BOUNDS_MS.len());
+        if let Some(bucket) = self.buckets.get_mut(at) {
+            *bucket += 1;
+        }
+        self.sum_ms += ms;
+    }
+
+    /// Return (upper bound, how many were at most that long) for each bound.
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        BOUNDS_MS.iter().zip(&self.buckets).scan(0, |sum, (bound, count)| {
+            *sum += count;
+            Some((*bound, *sum))
+        })
+    }
+
+    /// Return how many were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// Return the sum of all, in milliseconds.
+    pub fn sum_ms(&self) -> f64 {
+        self.sum_ms
+    }
+}
+
+/// Responses by class: 1xx to 5xx.
+#[derive(Debug, Default)]
+pub struct Responses {
+    classes: [u64; 5],
+}
+
+impl Responses {
+    /// Count a response.
+    pub fn record(&mut self, status: u16) {
+        if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| self.classes.get_mut(class)) {
+            *class += 1;
+        }
+    }
+
+    /// Return (first digit, count) of each class.
+    pub fn classes(&self) -> impl Iterator<Item = (char, u64)> + '_ {
+        ['1', '2', '3', '4', '5'].into_iter().zip(self.classes)
+    }
+}
+
+/// Counters of a listener.
+#[derive(Debug, Default)]
+pub struct ListenerCounters {
+    /// `downstream_cx_total`.
+    pub cx_total: u64,
+    /// `downstream_cx_active`.
+    pub cx_active: u64,
+    /// `downstream_rq_total`.
+    pub rq_total: u64,
+    /// `downstream_rq_active`.
+    pub rq_active: u64,
+    /// `downstream_rq_xx`.
+    pub responses: Responses,
+    /// `downstream_cx_protocol_error`.
+    pub protocol_error: u64,
+    /// `downstream_rq_time`, milliseconds.
+    pub time: Histogram,
+}
+
+/// Counters of a route.
+#[derive(Debug, Default)]
+pub struct RouteCounters {
+    /// Virtual host.
+    pub host: String,
+    /// Name.
+    pub name: String,
+    /// Requests begun.
+    pub rq_total: u64,
+    /// Responses by class.
+    pub responses: Responses,
+    /// Durations.
+    pub time: Histogram,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_is_cumulative() {
+        let mut histogram = Histogram::default();
+        for seconds in [0.0001, 0.003, 0.003, 9_999.0] {
+            histogram.record(seconds);
+        }
+        let counts: Vec<_> = histogram.cumulative().map(|(_, count)| count).take(3).collect();
+        assert_eq!((counts, histogram.count()), (vec![1, 1, 3], 4));
+        assert!((histogram.sum_ms() - 9_999_006.1).abs() < 0.001);
+    }
+
+    #[test]
+    fn responses_are_counted_by_class() {
+        let mut responses = Responses::default();
+        for status in [200, 204, 503, 0, 999] {
+            responses.record(status);
+        }
+        assert_eq!(responses.classes().map(|(_, count)| count).collect::<Vec<_>>(), [0, 2, 0, 0, 1]);
+    }
+}

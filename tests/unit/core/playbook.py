@@ -1,0 +1,152 @@
+"""A script of what peers say to an engine and what it orders, in plain calls that run at once and in virtual time.
+
+    mesh = Playbook(snapshot)
+    client = mesh.connect()
+    client.says(b"GET / ...")
+    upstream = mesh.dialled("10.0.0.1:80")
+    upstream.hears(b"GET / ...")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from eventmesh.core import Engine
+from eventmesh.core._core import Request, Response
+from eventmesh.core.actions import ABORT, ASK, CLOSE, DONE, OPEN, PAUSE, RESUME, SERVE, SHUTDOWN, WAKE, WRITE
+from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.listener import Listener
+from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.snapshot import Snapshot
+
+
+def forward(cluster: str, timeout_s: float = 15.0) -> Route:
+    return Route(RouteMatch(), Forward((WeightedCluster(cluster),), timeout_s=timeout_s), name="all")
+
+
+def snapshot(
+    cluster: Cluster | None = None,
+    *,
+    routes: tuple[Route, ...] | None = None,
+    listener: Listener | None = None,
+) -> Snapshot:
+    """One listener `in`, one table `t` that sends every host to one cluster `up`, unless told otherwise."""
+    cluster = cluster or Cluster("up", (Endpoint("10.0.0.1:80"),))
+    host = VirtualHost("any", ("*",), routes or (forward(cluster.name),))
+    listener = listener or Listener("in", "127.0.0.1:0", "t")
+    return Snapshot("1", (listener,), (RouteTable("t", (host,)),), (cluster,))
+
+
+@dataclass
+class Peer:
+    """The other end of one connection."""
+
+    mesh: Playbook
+    conn: int
+    address: str
+    heard: bytes = b""
+    events: list[str] = field(default_factory=list)
+    """What was ordered besides writes: `pause`, `resume`, `shutdown`, `close`, `abort`."""
+
+    def says(self, data: bytes) -> None:
+        self.mesh.do(self.mesh.engine.received(self.conn, data, self.mesh.now))
+
+    def opens(self) -> None:
+        self.mesh.do(self.mesh.engine.opened(self.conn, self.mesh.now))
+
+    def refuses(self) -> None:
+        self.mesh.do(self.mesh.engine.open_failed(self.conn, "refused", self.mesh.now))
+
+    def half_closes(self) -> None:
+        self.mesh.do(self.mesh.engine.eof(self.conn, self.mesh.now))
+
+    def vanishes(self) -> None:
+        self.mesh.do(self.mesh.engine.lost(self.conn, "reset by peer", self.mesh.now))
+
+    def is_writable(self, yes: bool) -> None:
+        self.mesh.do(self.mesh.engine.writable(self.conn, yes, self.mesh.now))
+
+    def hears(self, data: bytes) -> None:
+        """Assert that exactly `data` was written since the last look."""
+        heard, self.heard = self.heard, b""
+        assert heard == data, self.mesh.dialogue()
+
+    def takes(self) -> bytes:
+        """Return and forget what was written."""
+        heard, self.heard = self.heard, b""
+        return heard
+
+
+class Playbook:
+    """An engine, its clock and everybody it talks to."""
+
+    def __init__(self, config: Snapshot | None = None, seed: int = 1) -> None:
+        self.engine = Engine(seed)
+        self.now = 1000.0
+        self.peers: dict[int, Peer] = {}
+        self.dials: list[Peer] = []
+        self.served: list[tuple[int, str, Request]] = []
+        self.done: dict[int, Response] = {}
+        self.asked: list[tuple[int, str]] = []
+        self.wake_at = float("inf")
+        self.log: list[str] = []
+        self.apply(config or snapshot())
+
+    def apply(self, config: Snapshot) -> None:
+        self.do(self.engine.apply(config.to_core(), self.now))
+
+    def connect(self, listener: str = "in") -> Peer:
+        conn, actions = self.engine.accepted(listener, "10.9.9.9:5", self.now)
+        self.peers[conn] = Peer(self, conn, "client")
+        self.do(actions)
+        return self.peers[conn]
+
+    def dialled(self, address: str | None = None) -> Peer:
+        """Return the oldest connection that was dialled and not opened yet, opened."""
+        assert self.dials, self.dialogue()
+        peer = self.dials.pop(0)
+        assert address in (None, peer.address), self.dialogue()
+        peer.opens()
+        return peer
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass, waking the engine exactly when it asked to be."""
+        until = self.now + seconds
+        while self.wake_at <= until:
+            self.now, self.wake_at = max(self.now, self.wake_at), float("inf")
+            self.do(self.engine.tick(self.now))
+        self.now = until
+
+    def send(self, path: str = "/", body: bytes = b"", method: str = "GET", **terms: object) -> int:
+        exchange, actions = self.engine.send("t", method, "h", path, [], body, self.now, **terms)  # type: ignore[arg-type]
+        self.do(actions)
+        return exchange
+
+    def reply(self, exchange: int, status: int, body: bytes = b"") -> None:
+        self.do(self.engine.reply(exchange, status, [("x-by", "handler")], body, self.now))
+
+    def do(self, actions: list[tuple[object, ...]]) -> None:
+        for action in actions:
+            self.log.append(repr(action)[:300])
+            match action:
+                case (int(kind), int(conn), bytes(data)) if kind == WRITE:
+                    self.peers[conn].heard += data
+                case (int(kind), int(conn), str(), str(address)) if kind == OPEN:
+                    self.peers[conn] = Peer(self, conn, address)
+                    self.dials.append(self.peers[conn])
+                case (int(kind), float(at)) if kind == WAKE:
+                    self.wake_at = at
+                case (int(kind), int(token), str(), str(subject)) if kind == ASK:
+                    self.asked.append((token, subject))
+                case (int(kind), int(exchange), str(handler), Request() as request) if kind == SERVE:
+                    self.served.append((exchange, handler, request))
+                case (int(kind), int(exchange), Response() as response) if kind == DONE:
+                    self.done[exchange] = response
+                case (int(kind), int(conn)):
+                    names = {PAUSE: "pause", RESUME: "resume", SHUTDOWN: "shutdown", CLOSE: "close", ABORT: "abort"}
+                    self.peers[conn].events.append(names[kind])
+                case _:
+                    raise AssertionError(f"unknown action {action!r}")
+
+    def dialogue(self) -> str:
+        return "\n".join(self.log[-30:])
