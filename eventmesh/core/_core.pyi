@@ -12,6 +12,8 @@ from eventmesh.core.actions import Action
 
 Headers = Sequence[tuple[str, str]]
 
+__all__ = ["Engine", "Request", "Response"]
+
 @final
 class Request:
     """A whole request, as a handler of this process receives it."""
@@ -45,7 +47,12 @@ class Response:
 class Engine:
     """The whole proxy without its sockets."""
 
-    def __new__(cls, seed: int = 0) -> Engine: ...
+    def __new__(cls, seed: int = 0, wall_offset_s: float = 0.0) -> Engine:
+        """Make an engine without configuration.
+
+        `seed` feeds its draws and request ids. `wall_offset_s` is wall-clock time minus the clock `now` comes from: the
+        access log tells time with it.
+        """
     def apply(self, snapshot: bytes, now: float) -> list[Action]:
         """Make `snapshot` (`model.Snapshot.to_core`) the configuration of every request that starts from now on.
 

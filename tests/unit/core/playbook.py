@@ -1,10 +1,10 @@
 """A script of what peers say to an engine and what it orders, in plain calls that run at once and in virtual time.
 
-    mesh = Playbook(snapshot)
-    client = mesh.connect()
-    client.says(b"GET / ...")
-    upstream = mesh.dialled("10.0.0.1:80")
-    upstream.hears(b"GET / ...")
+mesh = Playbook(snapshot)
+client = mesh.connect()
+client.says(b"GET / ...")
+upstream = mesh.dialled("10.0.0.1:80")
+upstream.hears(b"GET / ...")
 """
 
 from __future__ import annotations

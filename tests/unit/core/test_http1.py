@@ -93,7 +93,9 @@ def test_an_http10_client_gets_no_chunks_and_no_interim_responses() -> None:
     client = mesh.connect()
     client.says(b"GET / HTTP/1.0\r\nHost: h\r\n\r\n")
     upstream = mesh.dialled()
-    upstream.says(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+    upstream.says(
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+    )
     client.hears(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nx")
     assert client.events == ["close"]
 
@@ -103,7 +105,11 @@ def test_an_http10_client_gets_no_chunks_and_no_interim_responses() -> None:
     [
         (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"),
         (b"GET", b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"),
-        (b"GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n"),
+        (
+            b"GET",
+            b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+            b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n",
+        ),
     ],
 )
 def test_responses_without_body_end_at_their_head(request_line: bytes, response: bytes, down: bytes) -> None:

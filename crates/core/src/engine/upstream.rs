@@ -65,6 +65,7 @@ impl Engine {
             exchange.tunnel = true;
             exchange.request_done = false;
             exchange.answer_by = NEVER;
+            exchange.alarm.disarm();
         }
         self.respond(id, end);
         if end {

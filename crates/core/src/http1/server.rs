@@ -108,8 +108,12 @@ impl Server {
     fn body(&mut self, input: &[u8], head: &mut Head) -> Result<(usize, Option<Event>), Fault> {
         let mut used = 0;
         loop {
-            let Reading::Body(body) = &mut self.reading else { return Ok((used, None)) };
             let rest = input.get(used..).unwrap_or_default();
+            let Reading::Body(body) = &mut self.reading else {
+                // A body that nobody wanted has come to its end: the next request may lie behind it.
+                let (taken, event) = self.request(rest, head)?;
+                return Ok((used + taken, event));
+            };
             let (taken, step) = body.step(rest, head, 400)?;
             let stream = self.stream;
             let event = match step {
