@@ -12,7 +12,8 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import Caller
 
 if TYPE_CHECKING:
-    from eventmesh.core._core import Headers, Response
+    from eventmesh.core._core import Response
+    from eventmesh.core.actions import Headers
 
 LOCAL = "local"
 """The route table that control publishes for hosts of the mesh."""

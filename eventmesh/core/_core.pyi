@@ -5,12 +5,9 @@ caller does them in order. Connections, exchanges and tokens are numbers the eng
 uses twice. A number that is no longer known is ignored: an event may cross a close.
 """
 
-from collections.abc import Sequence
 from typing import Final, final
 
-from eventmesh.core.actions import Action
-
-Headers = Sequence[tuple[str, str]]
+from eventmesh.core.actions import Action, Headers
 
 __all__ = ["Engine", "Request", "Response"]
 

@@ -16,6 +16,7 @@ Tuples and not objects: this is the one place where Python runs per read, and a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ DONE: Final = 10
 QUESTION_NEED_CAPACITY: Final = "need_capacity"
 """A request began to wait in a cluster with `hold`; `subject` is the cluster's name. It goes on by itself as
 soon as an endpoint has room; `answer(token, ("reply", status, text))` ends the wait."""
+
+Headers = Sequence[tuple[str, str]]
+"""Header fields as they are given to an engine: names in any case, values in Latin-1."""
 
 Action = (
     tuple[Literal[0], int, bytes]

@@ -15,7 +15,8 @@ from eventmesh.core.actions import Action
 
 if TYPE_CHECKING:
     from eventmesh.core import Engine
-    from eventmesh.core._core import Headers, Request, Response
+    from eventmesh.core._core import Request, Response
+    from eventmesh.core.actions import Headers
 
 TEXT = ("content-type", "text/plain; charset=utf-8")
 

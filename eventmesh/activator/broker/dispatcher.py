@@ -21,7 +21,8 @@ from eventmesh.cloudevents.event import InvalidEvent
 from eventmesh.model.delivery import is_delivered
 
 if TYPE_CHECKING:
-    from eventmesh.core._core import Headers, Response
+    from eventmesh.core._core import Response
+    from eventmesh.core.actions import Headers
 
 MAX_BODY_KEPT = 1024
 """Bytes of an answer's body that are kept for a dead letter."""

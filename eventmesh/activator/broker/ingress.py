@@ -14,7 +14,8 @@ from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.transport.exchange import Reply
 
 if TYPE_CHECKING:
-    from eventmesh.core._core import Headers, Request
+    from eventmesh.core._core import Request
+    from eventmesh.core.actions import Headers
 
 HANDLER = "broker"
 """Name under which the ingress is registered, and that its Serve route names."""

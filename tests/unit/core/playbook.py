@@ -9,6 +9,7 @@ upstream.hears(b"GET / ...")
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from eventmesh.core import Engine
@@ -125,7 +126,7 @@ class Playbook:
     def reply(self, exchange: int, status: int, body: bytes = b"") -> None:
         self.do(self.engine.reply(exchange, status, [("x-by", "handler")], body, self.now))
 
-    def do(self, actions: list[tuple[object, ...]]) -> None:
+    def do(self, actions: Sequence[tuple[object, ...]]) -> None:
         for action in actions:
             self.log.append(repr(action)[:300])
             match action:
