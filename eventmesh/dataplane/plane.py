@@ -14,7 +14,7 @@ from eventmesh.base.tasks import TaskGroup
 from eventmesh.core import Engine
 from eventmesh.dataplane.overlay import overlay
 from eventmesh.model.route import Serve
-from eventmesh.model.snapshot import Snapshot
+from eventmesh.model.snapshot import CoreEncoder, Snapshot
 from eventmesh.transport.access_log import AccessLogWriter
 from eventmesh.transport.drain import drain
 from eventmesh.transport.driver import Driver, QuestionHandler, Upstream
@@ -64,6 +64,7 @@ class DataPlane:
         self.engine = Engine(seed)
         self.state = State.INITIALIZING
         self.snapshot = Snapshot(version="")
+        self._encoder = CoreEncoder()
         self._clock = clock
         self._handlers = handlers
         self._networks = networks or Networks()
@@ -111,7 +112,7 @@ class DataPlane:
             self._require_handlers(merged)
             change = self._listeners.prepare(() if self.state is State.DRAINING else merged.listeners)
             try:
-                actions = self.engine.apply(merged.to_core(), self._clock.monotonic())
+                actions = self.engine.apply(self._encoder.encode(merged), self._clock.monotonic())
             except ValueError as error:
                 self._listeners.abandon(change)
                 raise ConfigError("", str(error)) from error
