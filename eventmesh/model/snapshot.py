@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from enum import Enum
@@ -62,18 +61,19 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, Enum):
         return value.value
-    return {name: _field(name, getattr(value, name)) for name in _names(type(value))}
+    # Values are slotted dataclasses: their slots are their fields.
+    return {name: _field(name, getattr(value, name)) for name in _slots(value)}
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+def _slots(value: object) -> tuple[str, ...]:
+    slots: tuple[str, ...] = getattr(value, "__slots__", ())
+    return slots
 
 
 def _field(name: str, value: object) -> object:
-    return {_tag(type(value)): _plain(value)} if name == "action" else _plain(value)
+    return {_tag(type(value).__name__): _plain(value)} if name == "action" else _plain(value)
 
 
 @cache
-def _tag(kind: type) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("_")
+def _tag(words: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in words).lstrip("_")

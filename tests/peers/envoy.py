@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +98,18 @@ def bootstrap(ads_port: int, api_type: str) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def running_envoy(directory: Path, ads_port: int, api_type: str) -> AsyncIterator[Envoy]:
-    """Start Envoy and yield it once its admin port answers; stop it at the end."""
-    config, address, log = directory / "envoy.json", directory / "admin", directory / "envoy.log"
+def running_envoy(directory: Path, ads_port: int, api_type: str) -> AbstractAsyncContextManager[Envoy]:
+    """Start Envoy with nothing but the way to control; stop it at the end."""
+    config = directory / "envoy.json"
     config.write_text(json.dumps(bootstrap(ads_port, api_type)))
+    return envoy_on(config)
+
+
+@asynccontextmanager
+async def envoy_on(config: Path) -> AsyncIterator[Envoy]:
+    """Start Envoy on a bootstrap and yield it once its admin port answers; stop it at the end."""
+    directory = config.parent
+    address, log = directory / "admin", directory / "envoy.log"
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             *(ENVOY, "-c", str(config), "--admin-address-path", str(address)),
