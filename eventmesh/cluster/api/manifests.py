@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ SHIPPED = Path(eventmesh.__file__).parent.parent / "knative"
 """The manifests that come with eventmesh: beside the package, in a checkout as in an installation."""
 FIRST_MANIFESTS = ("namespaces.yaml", "crds", "serving", "eventing")
 """What of them a local cluster starts with."""
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _FIRST = {"Namespace": 0, "CustomResourceDefinition": 1}
 _AS_ADMIN = WriteOptions(user="eventmesh-admin", field_validation=FieldValidation.STRICT)
@@ -78,11 +81,19 @@ def apply_objects(registry: Registry, objects: list[Object]) -> list[tuple[Resou
     return applied
 
 
+def _remember_applied(obj: Object) -> None:
+    """Note in `obj` what was applied, as kubectl does, so that its next apply knows what it may remove."""
+    annotations = obj["metadata"].setdefault("annotations", {})
+    annotations.pop(LAST_APPLIED, None)
+    annotations[LAST_APPLIED] = json.dumps(obj, separators=(",", ":"), sort_keys=True) + "\n"
+
+
 def _apply(registry: Registry, served: Served, obj: Object) -> Object:
     name = obj["metadata"]["name"]
     namespace = obj["metadata"].get("namespace", "default") if served.resource.namespaced else ""
     stored = registry.store.get(Key(served.kind_key, namespace, name))
     status = obj.pop("status", None)
+    _remember_applied(obj)
     if stored is None:
         result = registry.create(served, obj, namespace, _AS_ADMIN).object
     else:

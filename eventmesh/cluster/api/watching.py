@@ -49,9 +49,15 @@ class ObjectWatch:
             if event is not None:
                 return event
 
-    def pending(self) -> bool:
-        """Return whether something has arrived that `next` has not handed out."""
-        return bool(self._initial) or self._watch.pending()
+    def poll(self) -> WatchEvent | None:
+        """Return the next event if one has arrived, else None."""
+        if self._initial:
+            return self._initial.popleft()
+        while (change := self._watch.poll()) is not None:
+            event = self._event(change)
+            if event is not None:
+                return event
+        return None
 
     def close(self) -> None:
         """Stop receiving."""

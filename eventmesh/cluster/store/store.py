@@ -110,9 +110,9 @@ class Watch:
             await self._arrived.wait()
         return self._changes.popleft()
 
-    def pending(self) -> bool:
-        """Return whether `next` would return at once."""
-        return bool(self._changes)
+    def poll(self) -> Change | None:
+        """Return the next change if one has arrived, else None."""
+        return self._changes.popleft() if self._changes else None
 
     def close(self) -> None:
         """Stop receiving."""

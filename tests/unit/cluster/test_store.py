@@ -54,8 +54,7 @@ def store(tmp_path: Path, clock: ManualClock) -> Iterator[Store]:
 
 def drain(watch: Watch) -> list[tuple[ChangeType, str, int]]:
     found = []
-    while watch.pending():
-        change = asyncio.run(watch.next())
+    while (change := watch.poll()) is not None:
         found.append((change.type, change.key.name, change.revision))
     return found
 
@@ -125,14 +124,14 @@ def test_closed_watch_receives_nothing(store: Store) -> None:
     watch.close()
     watch.close()
     store.put(A, named(A), 0)
-    assert not watch.pending()
+    assert watch.poll() is None
 
 
 def test_watcher_that_reads_too_slowly_is_cut_off(store: Store) -> None:
     watch = store.watch("configmaps")
     for number in range(MAX_WATCH_BACKLOG + 1):
         store.put(Key("configmaps", "default", f"c{number}"), named(A), 0)
-    assert not watch.pending(), "memory is given back at once"
+    assert watch.poll() is None, "memory is given back at once"
     with pytest.raises(WatchOverflowError, match=str(MAX_WATCH_BACKLOG)):
         asyncio.run(watch.next())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventmesh.cluster.api.builtin import rows
+from eventmesh.cluster.api.builtin.types import kind_schema
 from eventmesh.cluster.api.catalog import ScalePaths, Served
 from eventmesh.kube.api import Resource
 
@@ -62,6 +63,7 @@ def _core(
         subresources=subresources + (_SCALE if scale else ()),
         columns=row[0] if row else (),
         cells=row[1] if row else None,
+        schema=kind_schema(resource.api_version, kind),
         selectable_fields=fields,
         **({"verbs": verbs, "hidden": True} if verbs else {}),  # type: ignore[arg-type]  # two fields of known types
     )

@@ -1,0 +1,111 @@
+"""What a REST path and its query ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from eventmesh.cluster.api import errors
+from eventmesh.cluster.api.registry import FieldValidation, WriteOptions
+from eventmesh.kube.api import ApiError
+
+MAX_WATCH_S = 3600
+DEFAULT_WATCH_S = 1800
+"""The API server ends a watch without timeoutSeconds after 30 to 60 minutes."""
+_NAMESPACE_SUBRESOURCES = ("status", "finalize")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The collection, object or subresource that a path names."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    """Empty for cluster-scoped kinds, and for a collection over all namespaces."""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse_path(path: str) -> Target | None:
+    """Return what `path` names, or None when it is not the path of a resource."""
+    match [part for part in path.split("/") if part]:
+        case ["api", version, *rest]:
+            group = ""
+        case ["apis", group, version, *rest]:
+            pass
+        case _:
+            return None
+    match rest:
+        case ["namespaces", namespace, plural, *more] if plural not in _NAMESPACE_SUBRESOURCES or group:
+            pass
+        case [plural, *more]:
+            namespace = ""
+        case _:
+            return None
+    if len(more) > 2:
+        return None
+    name, subresource = (*more, "", "")[:2]
+    return Target(group, version, plural, namespace, name, subresource)
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return a boolean query parameter as Go reads it; absent is false."""
+    return query.get(name, "").lower() in ("true", "1", "t")
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """Return a whole, non-negative query parameter, None when absent; raises 400."""
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise errors.bad_request(f'invalid value for query parameter {name}: "{text}" is not a non-negative integer')
+    return int(text)
+
+
+def write_options(query: Mapping[str, str], user: str) -> WriteOptions:
+    """Return how a write is to be done; raises 400 for values that do not exist."""
+    dry_run = query.get("dryRun", "")
+    if dry_run not in ("", "All"):
+        raise errors.bad_request(f'invalid value for query parameter dryRun: "{dry_run}"; the one value is "All"')
+    validation = query.get("fieldValidation") or FieldValidation.WARN.value
+    try:
+        level = FieldValidation(validation)
+    except ValueError:
+        accepted = ", ".join(item.value for item in FieldValidation)
+        message = f'invalid value for query parameter fieldValidation: "{validation}"; use one of {accepted}'
+        raise errors.bad_request(message) from None
+    return WriteOptions(user=user, dry_run=dry_run == "All", field_validation=level)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """How a watch is to be served."""
+
+    after: int | None
+    """Changes after this version; None = from now on."""
+    initial_events: bool
+    """What exists comes first, as added."""
+    bookmarks: bool
+    timeout_s: int
+
+
+def watch_options(query: Mapping[str, str], invalid_for: str) -> WatchOptions:
+    """Return the options of a watch; raises ApiError 422 for combinations the API forbids."""
+    version = query.get("resourceVersion", "")
+    match = query.get("resourceVersionMatch", "")
+    bookmarks = flag(query, "allowWatchBookmarks")
+    wants_initial = query.get("sendInitialEvents")
+    if wants_initial is not None and match != "NotOlderThan":
+        cause = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "{invalid_for}" is invalid: {cause}')
+    if wants_initial is None and match:
+        cause = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "{invalid_for}" is invalid: {cause}')
+    known = number(query, "resourceVersion")
+    from_now = version in ("", "0")
+    initial = flag(query, "sendInitialEvents") if wants_initial is not None else from_now
+    timeout = number(query, "timeoutSeconds") or DEFAULT_WATCH_S
+    return WatchOptions(None if from_now or initial else known, initial, bookmarks, min(timeout, MAX_WATCH_S))

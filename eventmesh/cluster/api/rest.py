@@ -1,0 +1,259 @@
+"""The verbs over HTTP: a request in, a reply out. What is not about objects (discovery, health) is in `server`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from eventmesh.cluster.api import errors, reviews, scaling
+from eventmesh.cluster.api.bodies import decode_body, decode_delete_options
+from eventmesh.cluster.api.catalog import Served
+from eventmesh.cluster.api.deletion import Deleted, DeleteOptions
+from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.api.lifecycle import finalize_namespace
+from eventmesh.cluster.api.negotiation import Form, decode_patch, reply_form
+from eventmesh.cluster.api.paths import Target, flag, number, watch_options, write_options
+from eventmesh.cluster.api.registry import WriteOptions, Written
+from eventmesh.cluster.api.replies import json_reply, success
+from eventmesh.cluster.api.stream import WatchStream
+from eventmesh.cluster.api.table import table
+from eventmesh.kube.api import ApiError, Object
+
+Reply = web.StreamResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request about a served kind."""
+
+    request: web.Request
+    target: Target
+    served: Served
+    user: str
+
+    @property
+    def options(self) -> WriteOptions:
+        """Return how the write is to be done; raises 400."""
+        return write_options(self.request.query, self.user)
+
+
+class RestVerbs:
+    """Every HTTP method on collections, objects and subresources."""
+
+    def __init__(self, api: EmbeddedApi) -> None:
+        self._api = api
+        self._registry = api.registry
+
+    async def serve(self, call: Call) -> Reply:
+        """Answer the call; raises ApiError."""
+        if call.target.namespace and not call.served.resource.namespaced:
+            raise _no_such_path()
+        if call.target.subresource:
+            return await self._subresource(call)
+        match call.request.method, bool(call.target.name):
+            case "GET", _ if flag(call.request.query, "watch"):
+                return await self._watch(call)
+            case "GET", False if "list" in call.served.verbs:
+                return self._list(call)
+            case "GET", True if "get" in call.served.verbs:
+                return self._object(call, self._registry.get(call.served, call.target.name, call.target.namespace))
+            case "POST", False:
+                return await self._create(call)
+            case "PUT", True:
+                return await self._replace(call, status=False)
+            case "PATCH", True:
+                return await self._patch(call, status=False)
+            case "DELETE", True:
+                return await self._delete(call)
+            case "DELETE", False:
+                return await self._delete_collection(call)
+            case method, _:
+                raise errors.method_not_allowed(method)
+
+    # -- reading
+
+    def _list(self, call: Call) -> Reply:
+        query = call.request.query
+        self._check_version(call)
+        selection = self._registry.selection(
+            call.served, query.get("labelSelector", ""), query.get("fieldSelector", "")
+        )
+        items = self._registry.list(call.served, call.target.namespace, selection)
+        metadata: Object = {"resourceVersion": str(self._api.store.revision)}
+        if self._form(call) is Form.TABLE:
+            return json_reply(self._table(call, items, metadata))
+        resource = call.served.resource
+        return json_reply(
+            {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
+        )
+
+    def _check_version(self, call: Call) -> None:
+        query = call.request.query
+        if query.get("continue"):
+            raise errors.expired("The provided continue parameter is too old: this server gives lists in one piece")
+        version = number(query, "resourceVersion") or 0
+        current = self._api.store.revision
+        if version > current:
+            raise errors.too_large_resource_version(version, current)
+        if query.get("resourceVersionMatch") == "Exact" and version != current:
+            raise errors.expired(f"The resourceVersion for the provided list is too old: {version} ({current})")
+
+    async def _watch(self, call: Call) -> Reply:
+        query = call.request.query
+        options = watch_options(query, call.served.resource.plural)
+        fields = query.get("fieldSelector", "")
+        if call.target.name:
+            fields = ",".join(filter(None, (fields, f"metadata.name={call.target.name}")))
+        selection = self._registry.selection(call.served, query.get("labelSelector", ""), fields)
+        watch = self._registry.watch(
+            call.served,
+            call.target.namespace,
+            selection,
+            after=options.after,
+            initial_events=options.initial_events,
+        )
+
+        def shown(obj: Object) -> Object:
+            return self._table(call, [obj], {"resourceVersion": obj["metadata"]["resourceVersion"]})
+
+        as_table = self._form(call) is Form.TABLE
+        stream = WatchStream(watch, call.served, self._api.store, options, shown if as_table else None)
+        return await stream.send(call.request)
+
+    def _form(self, call: Call) -> Form:
+        return reply_form(call.request.headers.get("Accept", ""))[0]
+
+    def _table(self, call: Call, items: list[Object], metadata: Object) -> Object:
+        include = call.request.query.get("includeObject", "Metadata")
+        return table(call.served, items, metadata, include, self._api.clock.now())
+
+    def _object(self, call: Call, obj: Object, status: int = 200, warnings: tuple[str, ...] = ()) -> Reply:
+        if self._form(call) is Form.TABLE:
+            metadata: Object = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+            return json_reply(self._table(call, [obj], metadata), status, warnings)
+        return json_reply(obj, status, warnings)
+
+    def _written(self, call: Call, written: Written, status: int = 200) -> Reply:
+        return self._object(call, written.object, status, written.warnings)
+
+    # -- writing
+
+    async def _body(self, call: Call) -> Object:
+        request = call.request
+        value = decode_body(await request.read(), request.headers.get("Content-Type", ""))
+        if not isinstance(value, dict):
+            raise errors.bad_request("the request body must be one object")
+        return value
+
+    async def _create(self, call: Call) -> Reply:
+        if "create" not in call.served.verbs:
+            raise errors.method_not_allowed("POST")
+        obj = await self._body(call)
+        if call.served.hidden:
+            return json_reply(reviews.answer(call.served.resource.kind, obj, call.user), 201)
+        namespace = call.target.namespace
+        if call.served.resource.namespaced and not namespace:
+            raise errors.bad_request("an empty namespace may not be set during creation")
+        written = self._registry.create(call.served, obj, namespace, call.options)
+        return self._written(call, written, 201)
+
+    async def _replace(self, call: Call, *, status: bool) -> Reply:
+        target = call.target
+        obj = await self._body(call)
+        written = self._registry.update(call.served, obj, target.name, target.namespace, call.options, status=status)
+        return self._written(call, written)
+
+    async def _patch(self, call: Call, *, status: bool) -> Reply:
+        request, target = call.request, call.target
+        patch, patch_type = decode_patch(await request.read(), request.headers.get("Content-Type", ""))
+        written = self._registry.patch(
+            call.served, patch, patch_type, target.name, target.namespace, call.options, status=status
+        )
+        return self._written(call, written)
+
+    async def _delete(self, call: Call) -> Reply:
+        options = await self._delete_options(call)
+        deleted = self._api.deleter.delete(call.served, call.target.name, call.target.namespace, options)
+        return self._deleted(call, deleted)
+
+    async def _delete_options(self, call: Call) -> DeleteOptions:
+        request = call.request
+        return decode_delete_options(await request.read(), request.headers.get("Content-Type", ""), request.query)
+
+    def _deleted(self, call: Call, deleted: Deleted) -> Reply:
+        if not deleted.gone:
+            return self._object(call, deleted.object)
+        resource, metadata = call.served.resource, deleted.object["metadata"]
+        details: Object = {"name": metadata["name"], "kind": resource.plural, "uid": metadata["uid"]}
+        if resource.group:
+            details["group"] = resource.group
+        return json_reply(success(details))
+
+    async def _delete_collection(self, call: Call) -> Reply:
+        if "deletecollection" not in call.served.verbs or (
+            call.served.resource.namespaced and not call.target.namespace
+        ):
+            raise errors.method_not_allowed("DELETE")
+        query = call.request.query
+        options = await self._delete_options(call)
+        selection = self._registry.selection(
+            call.served, query.get("labelSelector", ""), query.get("fieldSelector", "")
+        )
+        items = self._registry.list(call.served, call.target.namespace, selection)
+        for obj in items:
+            self._api.deleter.delete(call.served, obj["metadata"]["name"], call.target.namespace, options)
+        resource = call.served.resource
+        metadata = {"resourceVersion": str(self._api.store.revision)}
+        return json_reply(
+            {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
+        )
+
+    # -- subresources
+
+    async def _subresource(self, call: Call) -> Reply:
+        served, target = call.served, call.target
+        match target.subresource, call.request.method:
+            case "status", "GET" if served.has_status:
+                return self._object(call, self._registry.get(served, target.name, target.namespace))
+            case "status", "PUT" if served.has_status:
+                return await self._replace(call, status=True)
+            case "status", "PATCH" if served.has_status:
+                return await self._patch(call, status=True)
+            case "scale", method if served.scale is not None:
+                return await self._scale(call, method)
+            case "finalize", "PUT" if served.kind_key == "namespaces":
+                finalizers = ((await self._body(call)).get("spec") or {}).get("finalizers") or []
+                return json_reply(finalize_namespace(self._registry, served, target.name, finalizers))
+            case "eviction", "POST" if served.kind_key == "pods":
+                return await self._evict(call)
+            case _:
+                raise _no_such_path()
+
+    async def _scale(self, call: Call, method: str) -> Reply:
+        served, target, registry = call.served, call.target, self._registry
+        match method:
+            case "GET":
+                scale = scaling.scale_of(served, registry.get(served, target.name, target.namespace))
+            case "PUT":
+                body = await self._body(call)
+                scale = registry.update_scale(served, body, target.name, target.namespace, call.options)
+            case "PATCH":
+                content_type = call.request.headers.get("Content-Type", "")
+                patch, kind = decode_patch(await call.request.read(), content_type)
+                scale = registry.patch_scale(served, patch, kind, target.name, target.namespace, call.options)
+            case _:
+                raise errors.method_not_allowed(method)
+        return json_reply(scale)
+
+    async def _evict(self, call: Call) -> Reply:
+        eviction: dict[str, Any] = await self._body(call)
+        grace = (eviction.get("deleteOptions") or {}).get("gracePeriodSeconds")
+        target = call.target
+        self._api.deleter.delete(call.served, target.name, target.namespace, DeleteOptions(grace_seconds=grace))
+        return json_reply(success({}), 201)
+
+
+def _no_such_path() -> ApiError:
+    return ApiError(404, "NotFound", "the server could not find the requested resource")

@@ -1,0 +1,183 @@
+"""The embedded API on a TLS port: who is let in, where a path leads, and how every failure is told."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+from pathlib import Path
+
+from aiohttp import web
+
+from eventmesh.base import log
+from eventmesh.base.errors import UnavailableError
+from eventmesh.cluster.api import errors
+from eventmesh.cluster.api.certificates import Credentials, load_or_make
+from eventmesh.cluster.api.discovery import Discovery
+from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.api.negotiation import MAX_BODY_BYTES, Form, reply_form
+from eventmesh.cluster.api.openapi import OpenApi
+from eventmesh.cluster.api.paths import parse_path
+from eventmesh.cluster.api.replies import error_reply, json_reply
+from eventmesh.cluster.api.rest import Call, RestVerbs
+from eventmesh.kube.api import ApiError, Object
+
+_log = log.get("cluster.api")
+
+ADMIN_USER = "kubernetes-admin"
+KUBERNETES_VERSION = ("1", "33", "0")
+"""The release whose behaviour is reproduced; clients compare their own with it."""
+STOP_TIMEOUT_S = 0.2
+"""Watches never end by themselves; a stop waits this long for the replies under way."""
+MAX_HEADER_BYTES = 16_384
+_HEALTH = ("/healthz", "/livez", "/readyz")
+_OPEN = (*_HEALTH, "/version")
+"""Paths that need no token."""
+
+
+class ApiServer:
+    """Serves one `EmbeddedApi`. `address` is `(host, port)`; port 0 takes a free one."""
+
+    def __init__(self, api: EmbeddedApi, address: tuple[str, int], tls_dir: Path) -> None:
+        self._api = api
+        self._address = address
+        self.credentials: Credentials = load_or_make(tls_dir, api.clock, address[0])
+        self._verbs = RestVerbs(api)
+        self._discovery = Discovery(api.catalog)
+        self._openapi = OpenApi(api.catalog)
+        self._runner: web.AppRunner | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def url(self) -> str:
+        """Return where clients connect; only after `start`."""
+        if self._socket is None:
+            raise UnavailableError("the API server is not running")
+        host, port = self._socket.getsockname()[:2]
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+    async def start(self) -> None:
+        """Listen; raises UnavailableError naming the address when it is taken."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=STOP_TIMEOUT_S,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+        )
+        await self._runner.setup()
+        self._socket = _listen(self._address)
+        await web.SockSite(self._runner, self._socket, ssl_context=self.credentials.server_context()).start()
+
+    async def stop(self) -> None:
+        """Stop listening and end every watch."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+            self._socket = None
+
+    # -- one request
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            if request.path not in _OPEN:
+                self._authenticate(request)
+            return await self._route(request)
+        except ApiError as error:
+            return error_reply(error)
+        except web.HTTPRequestEntityTooLarge:
+            return error_reply(errors.too_large(f"limit is {MAX_BODY_BYTES}"))
+        except ConnectionError:
+            raise
+        except Exception as error:
+            # The edge of the server: a bug met by one request is told to its client, and the others go on.
+            _log.error("request failed", method=request.method, path=request.path, exc_info=error)
+            message = f"Internal error occurred: {type(error).__name__}"
+            return error_reply(ApiError(500, "InternalError", message))
+
+    def _authenticate(self, request: web.Request) -> None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        known = self.credentials.token.encode()
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), known):
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+
+    async def _route(self, request: web.Request) -> web.StreamResponse:
+        target = parse_path(request.path)
+        if target is None:
+            return self._about_the_api(request)
+        served = self._api.catalog.find(target.group, target.version, target.plural)
+        if served is None:
+            return _no_such_path()
+        return await self._verbs.serve(Call(request, target, served, _user(request)))
+
+    def _about_the_api(self, request: web.Request) -> web.StreamResponse:
+        parts = [part for part in request.path.split("/") if part]
+        form, media = reply_form(request.headers.get("Accept", ""))
+        if form is Form.TABLE:
+            form = Form.OBJECT
+        found: Object | None
+        match parts:
+            case ["healthz" | "livez" | "readyz", *_]:
+                return web.Response(text="ok")
+            case ["version"]:
+                found = _version()
+            case ["api"]:
+                return json_reply(self._discovery.core(form), content_type=str(media))
+            case ["apis"]:
+                return json_reply(self._discovery.groups(form), content_type=str(media))
+            case ["api", version]:
+                found = self._discovery.resources("", version)
+            case ["apis", group]:
+                found = self._discovery.group(group)
+            case ["apis", group, version]:
+                found = self._discovery.resources(group, version)
+            case ["openapi", "v3", *rest]:
+                found = self._openapi.document("/".join(rest))
+            case []:
+                found = {"paths": ["/api", "/api/v1", "/apis", *_HEALTH, "/openapi/v3", "/version"]}
+            case _:
+                found = None
+        return _no_such_path() if found is None else json_reply(found)
+
+
+def _user(request: web.Request) -> str:
+    return request.headers.get("Impersonate-User") or ADMIN_USER
+
+
+def _no_such_path() -> web.Response:
+    # Plain text, not a Status: clients tell by it that the kind, not the object, is missing.
+    return web.Response(text="404 page not found\n", status=404)
+
+
+def _version() -> Object:
+    major, minor, patch = KUBERNETES_VERSION
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": f"v{major}.{minor}.{patch}+eventmesh",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "",
+        "platform": "eventmesh",
+    }
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        host, port = address
+        raise UnavailableError(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what uses it, or choose another port"
+        ) from error
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,71 @@
+"""Tables: what `kubectl get` prints, computed by the server (`meta/v1 Table`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from eventmesh.cluster.api import jsonpath
+from eventmesh.cluster.api.age import age
+from eventmesh.cluster.api.catalog import Column, Served
+from eventmesh.kube.api import Object
+
+_NAME = {
+    "name": "Name",
+    "type": "string",
+    "format": "name",
+    "description": "Name must be unique within a namespace.",
+    "priority": 0,
+}
+_AGE = (Column("Age", ".metadata.creationTimestamp", "date"),)
+
+
+def table(served: Served, objects: Sequence[Object], metadata: Object, include: str, now: datetime) -> Object:
+    """Return the Table of `objects`; `include` is Metadata, Object or None, as the query says."""
+    columns = served.columns or _AGE
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": metadata,
+        "columnDefinitions": [_NAME, *map(_definition, columns)],
+        "rows": [_row(served, columns, obj, include, now) for obj in objects],
+    }
+
+
+def _definition(column: Column) -> Object:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "format": "",
+        "description": column.description,
+        "priority": column.priority,
+    }
+
+
+def _row(served: Served, columns: Sequence[Column], obj: Object, include: str, now: datetime) -> Object:
+    cells = served.cells(obj, now) if served.cells is not None else [_cell(column, obj, now) for column in columns]
+    row: Object = {"cells": [obj["metadata"]["name"], *cells]}
+    match include:
+        case "Object":
+            row["object"] = obj
+        case "None":
+            pass
+        case _:
+            row["object"] = {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": obj["metadata"],
+            }
+    return row
+
+
+def _cell(column: Column, obj: Object, now: datetime) -> Any:
+    value = jsonpath.first(obj, column.path)
+    if column.type == "date":
+        return age(value, now) if value else None
+    match value:
+        case None | int() | float() | str():
+            return value
+        case _:
+            return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,35 @@
+"""Writing a kubeconfig for the local cluster: a file of its own, never the user's."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import yaml
+
+CONTEXT = "eventmesh"
+
+
+def write_kubeconfig(file: Path, server: str, ca_pem: bytes, token: str, namespace: str = "default") -> None:
+    """Write `file` (readable by its owner alone) with one context, `eventmesh`, for the API at the URL `server`."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": CONTEXT,
+                "cluster": {"server": server, "certificate-authority-data": base64.b64encode(ca_pem).decode()},
+            }
+        ],
+        "users": [{"name": CONTEXT, "user": {"token": token}}],
+        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}],
+        "current-context": CONTEXT,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # A file made beside it and renamed: a client that reads meanwhile never sees half a configuration.
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        yaml.safe_dump(config, out, sort_keys=False)
+    os.replace(partial, file)
