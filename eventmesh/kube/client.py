@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -172,7 +173,7 @@ class HttpApi:
         content_type: str = "application/json",
     ) -> Object:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        data = None if body is None else BytesIO(json.dumps(body, separators=(",", ":")).encode())
         try:
             async with self._open(method, path, query or {}, data, content_type, timeout) as response:
                 await _require_success(response)
@@ -186,7 +187,7 @@ class HttpApi:
         method: str,
         path: str,
         query: Mapping[str, str],
-        data: bytes | None,
+        data: BytesIO | None,
         content_type: str | None,
         timeout: aiohttp.ClientTimeout,
     ) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.kube.api import Api, ApiError, EventType, Object, PatchType, Propagation, WatchEvent
+from eventmesh.kube.api import Api, ApiError, EventType, Object, PatchType, Propagation, Resource, WatchEvent
 from eventmesh.kube.resources import CONFIG_MAP, CRD, DEPLOYMENT, KSERVICE, NAMESPACE, POD, SECRET, SERVICE_ACCOUNT
 from tests.component.embedded_api import embedded, http_client, served
 
@@ -260,8 +260,6 @@ async def test_watch_without_a_version_begins_with_what_exists(api: Api) -> None
 
 
 async def test_unserved_kind_is_not_a_missing_object(api: Api) -> None:
-    from eventmesh.kube.api import Resource
-
     with pytest.raises(ApiError) as failure:
         await api.list(Resource("nothing.example.com", "v1", "things", "Thing"))
     assert failure.value.code == 404
@@ -287,7 +285,6 @@ async def test_delete_spares_another_incarnation(api: Api) -> None:
 
 async def test_placed_pod_stays_until_its_processes_have_ended(api: Api) -> None:
     await api.create(POD, pod("p"), "default")
-    await api.patch(POD, "p", {"spec": {"nodeName": "local"}}, "default")
     await api.delete(POD, "p", "default")
     assert (await api.get(POD, "p", "default"))["metadata"]["deletionGracePeriodSeconds"] == 30
     await api.delete(POD, "p", "default", grace_seconds=0)
@@ -295,8 +292,9 @@ async def test_placed_pod_stays_until_its_processes_have_ended(api: Api) -> None
         await api.get(POD, "p", "default")
 
 
-async def test_pod_that_runs_nowhere_goes_at_once(api: Api) -> None:
-    await api.create(POD, pod("p"), "default")
+async def test_pod_that_has_ended_goes_at_once(api: Api) -> None:
+    created = await api.create(POD, pod("p"), "default")
+    await api.replace(POD, {**created, "status": {"phase": "Succeeded"}}, subresource="status")
     await api.delete(POD, "p", "default")
     with pytest.raises(ApiError, match="not found"):
         await api.get(POD, "p", "default")
@@ -304,17 +302,18 @@ async def test_pod_that_runs_nowhere_goes_at_once(api: Api) -> None:
 
 async def test_dependents_follow_their_owner(api: Api) -> None:
     owner = await api.create(DEPLOYMENT, deployment("web"), "default")
-    child = await api.create(POD, pod("p", ownerReferences=[owned_by(owner)]), "default")
+    middle = {"metadata": {"name": "s", "ownerReferences": [owned_by(owner)]}}
+    child = await api.create(SECRET, middle, "default")
     await api.create(CONFIG_MAP, {"metadata": {"name": "c", "ownerReferences": [owned_by(child)]}}, "default")
     await api.delete(DEPLOYMENT, "web", "default")
-    await until_gone(api, POD, "p")
+    await until_gone(api, SECRET, "s")
     await until_gone(api, CONFIG_MAP, "c")
 
 
 async def test_dependent_of_an_owner_that_never_was_is_collected(api: Api) -> None:
     ghost = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "ghost", "uid": "gone"}}
-    await api.create(POD, pod("p", ownerReferences=[owned_by(ghost)]), "default")
-    await until_gone(api, POD, "p")
+    await api.create(CONFIG_MAP, {"metadata": {"name": "c", "ownerReferences": [owned_by(ghost)]}}, "default")
+    await until_gone(api, CONFIG_MAP, "c")
 
 
 async def test_foreground_owner_waits_for_dependents_that_block(api: Api) -> None:
@@ -402,8 +401,6 @@ async def test_wrong_type_is_invalid_and_names_the_field(api: Api) -> None:
 
 
 async def test_new_kind_is_served_at_once_and_goes_with_its_definition(api: Api) -> None:
-    from eventmesh.kube.api import Resource
-
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     definition = {
         "metadata": {"name": "widgets.example.com"},
