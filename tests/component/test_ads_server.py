@@ -1,0 +1,108 @@
+"""The ADS server at its edges: taken ports, garbage, too many streams, clients that vanish."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+import pytest
+import pytest_asyncio
+from envoy_data_plane.envoy.config.core.v3 import Node
+from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryRequest
+
+from eventmesh.base.clock import SystemClock
+from eventmesh.base.errors import UnavailableError
+from eventmesh.xds.control import server as server_module
+from eventmesh.xds.control.acks import AckTracker
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.control.server import AdsServer
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from tests.component.ads_client import METHOD, connected
+
+
+class Served:
+    def __init__(self) -> None:
+        clock = SystemClock()
+        self.acks = AckTracker(clock, lambda role: frozenset())
+        self.server = AdsServer(SnapshotCache(), self.acks, clock)
+        self.port = 0
+
+    def another(self) -> AdsServer:
+        return AdsServer(SnapshotCache(), self.acks, SystemClock())
+
+
+@pytest_asyncio.fixture
+async def served() -> AsyncIterator[Served]:
+    served = Served()
+    served.port = await served.server.start("127.0.0.1:0")
+    yield served
+    await served.server.stop()
+
+
+async def ended(port: int, first: bytes) -> grpc.StatusCode:
+    """Send one message; return the status the stream ends with."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stream: Any = channel.stream_stream(METHOD)()
+        await stream.write(first)
+        code: grpc.StatusCode = await stream.code()
+        return code
+
+
+def hello() -> bytes:
+    return bytes(DeltaDiscoveryRequest(node=Node(id="n"), type_url=ResourceType.CLUSTER.value))
+
+
+async def test_a_taken_port_is_told_with_its_address(served: Served) -> None:
+    with pytest.raises(UnavailableError, match=f"ADS cannot listen on 127.0.0.1:{served.port}"):
+        await served.another().start(f"127.0.0.1:{served.port}")
+
+
+@pytest.mark.parametrize(
+    "first", [b"\xff\xff\xff", bytes(DeltaDiscoveryRequest(type_url="x"))], ids=["noise", "no node"]
+)
+async def test_a_first_message_that_is_no_request_of_a_node_is_an_invalid_argument(
+    served: Served, first: bytes
+) -> None:
+    assert await ended(served.port, first) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_garbage_in_mid_stream_ends_that_stream_alone(served: Served) -> None:
+    async with (
+        connected(served.port, "gateway") as good,
+        grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel,
+    ):
+        stream: Any = channel.stream_stream(METHOD)()
+        await stream.write(hello())
+        await stream.read()
+        await stream.write(b"\x0b")
+        assert await stream.code() is grpc.StatusCode.INVALID_ARGUMENT
+        await good.until(lambda: len(good.pushes) >= 2)
+
+
+async def test_one_stream_too_many_is_turned_away_with_a_reason(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MAX_STREAMS", 1)
+    async with connected(served.port, "gateway") as first:
+        await first.until(lambda: bool(first.pushes))
+        assert await ended(served.port, hello()) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_request_beyond_the_limit_is_not_taken_in(served: Served) -> None:
+    huge = b"\x0a" + b"\x80\x80\x80\x03" + bytes(server_module.MAX_REQUEST_BYTES + 1)
+    assert await ended(served.port, huge) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_client_that_goes_is_no_longer_counted(served: Served) -> None:
+    changed = asyncio.Event()
+    served.acks.listen(changed.set, lambda nack: None)
+    async with connected(served.port, "gateway") as client:
+        await client.until(lambda: bool(client.pushes))
+        assert served.acks.clients(Role.GATEWAY) == 1
+    async with asyncio.timeout(10):
+        while served.acks.clients(Role.GATEWAY):
+            changed.clear()
+            await changed.wait()

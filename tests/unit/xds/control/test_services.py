@@ -1,0 +1,108 @@
+"""Clusters and endpoints: where requests go in each mode, as each role sees it."""
+
+from __future__ import annotations
+
+import pytest
+from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
+
+from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings
+from eventmesh.xds.control.watcher import Watcher
+from tests.unit.xds.control.views import cluster_of, hosts_of, revision, serverless, service, slice_, world
+
+ACTIVATOR = {"127.0.0.2:8012"}
+POD = {"10.0.0.1:8012"}
+
+
+def endpoints(watcher: Watcher, cluster: str, settings: Settings | None = None) -> tuple[set[str], set[str]]:
+    """Return where a cluster leads: for gateways and sidecars, and for the activator."""
+    plain, activator = Clusters(settings or Settings()).endpoints(watcher.view)
+    return hosts_of(plain[cluster]), hosts_of(activator[cluster])
+
+
+@pytest.mark.parametrize(
+    ("mode", "pods", "expected"),
+    [
+        ("Serve", ["10.0.0.1"], (POD, POD)),
+        ("Proxy", ["10.0.0.1"], (ACTIVATOR, POD)),
+        ("Serve", [], (ACTIVATOR, set())),
+        ("Proxy", [], (ACTIVATOR, set())),
+    ],
+)
+def test_a_revision_leads_to_its_pods_or_to_the_activator(
+    mode: str, pods: list[str], expected: tuple[set[str], set[str]]
+) -> None:
+    watcher = world(serverless=[serverless("rev", mode)], slice=[slice_("rev-private", *pods, port=8012)])
+    assert endpoints(watcher, "ns/rev") == expected
+
+
+def test_several_activators_all_take_part() -> None:
+    settings = Settings(activators=(("10.1.0.1", 8012), ("10.1.0.2", 8012)))
+    watcher = world(serverless=[serverless("rev", "Proxy")])
+    assert endpoints(watcher, "ns/rev", settings)[0] == {"10.1.0.1:8012", "10.1.0.2:8012"}
+
+
+def test_pods_that_are_not_ready_take_no_requests() -> None:
+    watcher = world(serverless=[serverless("rev")], slice=[slice_("rev-private", "10.0.0.1", port=8012, ready=False)])
+    assert endpoints(watcher, "ns/rev") == (ACTIVATOR, set())
+
+
+def test_metric_ports_of_a_revision_are_never_sent_requests() -> None:
+    pieces = slice_("rev-private", "10.0.0.1", port=8012)
+    pieces["ports"] = [{"name": "http-autometric", "port": 9090}, {"name": "http", "port": 8012}]
+    watcher = world(serverless=[serverless("rev")], slice=[pieces])
+    assert endpoints(watcher, "ns/rev")[0] == POD
+
+
+def test_the_activators_cluster_holds_and_keeps_to_the_containers_concurrency() -> None:
+    watcher = world(serverless=[serverless("rev")], revision=[revision("rev", 7)])
+    plain, holding = Clusters(Settings()).clusters(watcher.view)
+    assert cluster_of(plain["ns/rev"]).metadata is None
+    said = cluster_of(holding["ns/rev"]).metadata
+    assert said is not None
+    fields = said.filter_metadata["eventmesh"].fields
+    assert (fields["hold"].bool_value, fields["max_requests_per_endpoint"].number_value) == (True, 7.0)
+
+
+def test_the_protocol_follows_the_revision_and_the_port() -> None:
+    ports = [
+        {"name": "http", "port": 80},
+        {"name": "http2-web", "port": 81},
+        {"name": "x", "port": 82, "appProtocol": "kubernetes.io/h2c"},
+        {"name": "bolt", "port": 12200},
+        {"name": "udp", "port": 53, "protocol": "UDP"},
+    ]
+    watcher = world(serverless=[serverless("rev", protocol="h2c")], service=[service("svc", *ports)])
+    plain, _ = Clusters(Settings()).clusters(watcher.view)
+    http2 = {name for name, r in plain.items() if cluster_of(r).typed_extension_protocol_options}
+    assert http2 == {"ns/rev", "ns/svc:81", "ns/svc:82"}
+    said = cluster_of(plain["ns/svc:12200"]).metadata
+    assert said is not None and said.filter_metadata["eventmesh"].fields["protocol"].string_value == "bolt"
+    assert "ns/svc:53" not in plain
+
+
+def test_a_service_port_leads_to_the_slices_that_carry_its_name() -> None:
+    ports = [{"name": "a", "port": 80}, {"name": "b", "port": 81}]
+    pieces = [slice_("svc", "10.0.0.1", "10.0.0.2", port=8080, name="a")]
+    watcher = world(service=[service("svc", *ports)], slice=pieces)
+    assert endpoints(watcher, "ns/svc:80")[0] == {"10.0.0.1:8080", "10.0.0.2:8080"}
+    assert endpoints(watcher, "ns/svc:81")[0] == set()
+
+
+def test_an_external_name_is_resolved_by_the_data_plane() -> None:
+    watcher = world(service=[service("svc", {"port": 443}, type="ExternalName", externalName="example.com")])
+    clusters, _ = Clusters(Settings()).clusters(watcher.view)
+    plain, _ = Clusters(Settings()).endpoints(watcher.view)
+    assert cluster_of(clusters["ns/svc:443"]).type is ClusterDiscoveryType.LOGICAL_DNS
+    assert "ns/svc:443" not in plain
+
+
+def test_brokers_take_events_in_at_the_activators() -> None:
+    assert endpoints(world(), BROKER_CLUSTER) == ({"127.0.0.2:8080"}, {"127.0.0.2:8080"})
+
+
+def test_what_has_not_changed_is_the_same_object_again() -> None:
+    clusters = Clusters(Settings())
+    watcher = world(service=[service("svc")], slice=[slice_("svc", "10.0.0.1")])
+    before = clusters.endpoints(watcher.view)[0]["ns/svc:80"]
+    watcher.slice(None, slice_("other", "10.0.0.9"))
+    assert clusters.endpoints(watcher.view)[0]["ns/svc:80"] is before

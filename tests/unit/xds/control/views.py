@@ -1,0 +1,113 @@
+"""Small worlds to route in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
+from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration, VirtualHost
+
+from eventmesh.kube.api import Object
+from eventmesh.xds.control.objects import INGRESS_CLASS
+from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.watcher import Watcher
+
+
+def ingress(name: str, *rules: Object, created: str = "2026-01-01T00:00:00Z", **spec: Any) -> Object:
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": "ns",
+            "generation": 1,
+            "creationTimestamp": created,
+            "annotations": {"networking.knative.dev/ingress-class": INGRESS_CLASS},
+        },
+        "spec": {"rules": list(rules), **spec},
+    }
+
+
+def rule(*hosts: str, paths: list[Object] | None = None, external: bool = True) -> Object:
+    visibility = "ExternalIP" if external else "ClusterLocal"
+    return {"hosts": list(hosts), "visibility": visibility, "http": {"paths": paths or [path(split("svc"))]}}
+
+
+def path(*splits: Object, **more: Any) -> Object:
+    return {"splits": list(splits), **more}
+
+
+def split(service: str, percent: int = 100, port: int | str = 80, **headers: str) -> Object:
+    appended = {name.replace("_", "-"): value for name, value in headers.items()}
+    out: Object = {"serviceNamespace": "ns", "serviceName": service, "servicePort": port, "percent": percent}
+    return {**out, "appendHeaders": appended} if appended else out
+
+
+def service(name: str, *ports: Object, labels: dict[str, str] | None = None, **spec: Any) -> Object:
+    metadata = {"name": name, "namespace": "ns", "labels": labels or {}, "annotations": spec.pop("annotations", {})}
+    return {"metadata": metadata, "spec": {"ports": list(ports) or [{"name": "http", "port": 80}], **spec}}
+
+
+def slice_(service: str, *addresses: str, port: int = 8080, name: str = "http", ready: bool = True) -> Object:
+    return {
+        "metadata": {
+            "name": f"{service}-0",
+            "namespace": "ns",
+            "labels": {"kubernetes.io/service-name": service},
+        },
+        "ports": [{"name": name, "port": port}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": ready}} for address in addresses],
+    }
+
+
+def serverless(name: str, mode: str = "Serve", protocol: str = "http1") -> Object:
+    return {
+        "metadata": {"name": name, "namespace": "ns", "generation": 1},
+        "spec": {"mode": mode, "protocolType": protocol},
+    }
+
+
+def revision(name: str, concurrency: int) -> Object:
+    return {"metadata": {"name": name, "namespace": "ns"}, "spec": {"containerConcurrency": concurrency}}
+
+
+def world(**objects: list[Object]) -> Watcher:
+    """Return a watcher that has seen `ingress=[...]`, `service=[...]`, `slice=[...]` and so on."""
+    watcher = Watcher()
+    for kind, items in objects.items():
+        for obj in items:
+            getattr(watcher, kind)(None, obj)
+    return watcher
+
+
+def table(resource: Resource) -> dict[str, VirtualHost]:
+    """Return the virtual hosts of a route table by domain."""
+    parsed = RouteConfiguration.parse(resource.body)
+    return {domain: host for host in parsed.virtual_hosts for domain in host.domains}
+
+
+def plain(host: VirtualHost) -> list[Route]:
+    """Return the routes that are not for probes."""
+    return [
+        route
+        for route in host.routes
+        if not any(header.name == "k-network-hash" for header in (route.match.headers if route.match else []))
+    ]
+
+
+def edits(items: list[Any]) -> dict[str, str]:
+    return {item.header.key: item.header.value for item in items}
+
+
+def hosts_of(resource: Resource) -> set[str]:
+    """Return the addresses of an endpoint resource."""
+    parsed = ClusterLoadAssignment.parse(resource.body)
+    return {
+        f"{a.address}:{a.port_value}"
+        for group in parsed.endpoints
+        for e in group.lb_endpoints
+        if e.endpoint and e.endpoint.address and (a := e.endpoint.address.socket_address)
+    }
+
+
+def cluster_of(resource: Resource) -> Cluster:
+    return Cluster.parse(resource.body)
