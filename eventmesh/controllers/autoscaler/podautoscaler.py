@@ -176,8 +176,8 @@ class PodAutoscalers:
             if served.get(source):
                 status[field] = served[source]
         status["actualScale"] = scene.ready
-        if want is not None or "desiredScale" not in status:
-            status["desiredScale"] = -1 if want is None else want
+        # While nothing is known, what is asked for is what was asked for last.
+        status["desiredScale"] = scene.replicas if want is None else want
         needed = threshold(scene.spec, scene.initialized)
         if scene.ready >= needed and status.get("serviceName"):
             conditions.mark_true(SCALE_TARGET_INITIALIZED)

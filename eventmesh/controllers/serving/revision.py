@@ -103,7 +103,7 @@ class Revisions:
         mark_autoscaling(conditions, autoscaler)
         scale: Object = autoscaler.get("status") or {}
         status["actualReplicas"] = scale.get("actualScale") or 0
-        status["desiredReplicas"] = max(0, scale.get("desiredScale") or 0)
+        status["desiredReplicas"] = scale.get("desiredScale") or 0
 
     async def _digests(self, revision: Object, status: Object, conditions: Conditions) -> dict[str, str] | None:
         """Return each container's image by digest, resolved once for the life of the revision.

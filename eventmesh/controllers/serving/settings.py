@@ -309,4 +309,7 @@ def expand(template: str, names: Mapping[str, str], annotations: Data | None = N
             return maps[index[1]].get(index[2], "")
         raise ValueError(f"unknown action {found[0]!r}: use " + ", ".join(f"{{{{.{name}}}}}" for name in names))
 
-    return _ACTION.sub(action, template)
+    text = _ACTION.sub(action, template)
+    if "{{" in text:
+        raise ValueError(f"an action is not closed in {template!r}")
+    return text

@@ -100,3 +100,5 @@ def test_templates_read_names_annotations_and_labels() -> None:
     assert text == "n-.s.x"
     with pytest.raises(ValueError, match="unknown action"):
         expand("{{if .Name}}", {"Name": "n"})
+    with pytest.raises(ValueError, match="not closed"):
+        expand("{{.Name", {"Name": "n"})

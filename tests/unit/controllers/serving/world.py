@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from eventmesh.kube.resources import (
     DEPLOYMENT,
     KINGRESS,
     KSERVICE,
-    NAMESPACE,
     POD,
     REVISION,
     SERVERLESS_SERVICE,
@@ -38,7 +36,7 @@ from eventmesh.kube.status import condition
 DIGEST = "sha256:" + "a" * 64
 STAMP = "2026-01-01T00:00:00Z"
 CRDS = Path(__file__).parents[4] / "knative"
-AT_MOST_S = 3.0
+AT_MOST_S = 10.0
 """A state that is not there by then will never be."""
 
 
@@ -116,6 +114,9 @@ class World:
             await self.api.patch(CONFIG_MAP, name, {"data": data}, "knative-serving")
 
     # -- looking
+
+    def key(self, name: str) -> Key:
+        return Key("default", name)
 
     async def get(self, resource: Resource, name: str) -> Object:
         return await self.api.get(resource, name, "default")
@@ -195,7 +196,7 @@ class World:
 
     async def pod_ends(self, revision: str, number: int = 0) -> None:
         """Have a pod of a revision that is gone."""
-        await self.api.delete(POD, f"{revision}-{number}", "default")
+        await self.embedded.in_process().delete(POD, f"{revision}-{number}", "default", grace_seconds=0)
         await self.until_gone(POD, f"{revision}-{number}")
 
     async def until_gone(self, resource: Resource, name: str) -> None:
@@ -264,10 +265,3 @@ def _object(resource: Resource, name: str, spec: Object, **metadata: Any) -> Obj
 
 def _true(kind: str) -> Object:
     return {"type": kind, "status": "True", "lastTransitionTime": STAMP}
-
-
-def stamp(moment: datetime | None = None) -> str:
-    return (moment or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-__all__ = ["DIGEST", "NAMESPACE", "KnownImages", "World", "stamp"]
