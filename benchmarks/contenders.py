@@ -48,13 +48,14 @@ def others() -> set[int]:
     return (os.sched_getaffinity(0) - {PROXY_CPU}) or {PROXY_CPU}
 
 
-def start(name: str, backend_port: int, backend: Server, *, http2: bool) -> Contender:
-    """Start the contender `name` before `backend`."""
+def start(name: str, backend_port: int, backend: Server, *, http2: bool, wait: bool = True) -> Contender:
+    """Start the contender `name` before `backend`; with `wait` return once it listens."""
     if name == "direct":
         return Contender(name, backend_port, backend)
     scene = scenes.Scene(Path(mkdtemp(prefix=f"bench-{name}-")), free_port(), backend_port, free_port(), http2)
     server = Server(_command(name, scene), scene.directory, cpus={PROXY_CPU})
-    server.wait_for(scene.listen_port)
+    if wait:
+        server.wait_for(scene.listen_port)
     return Contender(name, scene.listen_port, server)
 
 

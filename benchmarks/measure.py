@@ -28,11 +28,11 @@ class Server:
     """A started process tree; `stop` ends all of it."""
 
     def __init__(self, argv: Sequence[str], directory: Path, *, cpus: set[int] | None = None) -> None:
+        """Start `argv` on the processors `cpus`; what it prints goes to `directory`/output.log."""
         self.started_at = time.monotonic()
         self._log = (directory / "output.log").open("wb")
         self.process = subprocess.Popen(
             list(argv),
-            cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
