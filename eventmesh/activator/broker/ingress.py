@@ -11,6 +11,9 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
+from eventmesh.model.listener import Listener
+from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
+from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import Reply
 
 if TYPE_CHECKING:
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
 HANDLER = "broker"
 """Name under which the ingress is registered, and that its Serve route names."""
 
+MAX_EVENT_BYTES = 1_048_576
+"""Longest event body; a longer one is answered 413 before it is read to the end. Intermediaries must forward 64 KiB;
+Kafka's and JetStream's default is this."""
+
 RETRY_AFTER_S = 1
 """What a sender is asked to wait when the store cannot take the event now."""
 
@@ -27,6 +34,13 @@ _ALLOW = ("allow", "POST, OPTIONS")
 _WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
 
 _log = log.get("activator.broker.ingress")
+
+
+def route_at(address: str) -> Snapshot:
+    """Return the listener at `address` that takes events in."""
+    everything = Route(RouteMatch("/"), Serve(HANDLER, MAX_EVENT_BYTES), name=HANDLER)
+    table = RouteTable(HANDLER, (VirtualHost(HANDLER, ("*",), (everything,)),))
+    return Snapshot(version="", listeners=(Listener(HANDLER, address, HANDLER, via="broker"),), route_tables=(table,))
 
 
 class Acceptance(Protocol):

@@ -1,0 +1,146 @@
+"""The life of an activator process: a data plane that holds requests, the reporter, and the broker."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventmesh.activator import subscribers
+from eventmesh.activator.broker.app import Broker
+from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
+from eventmesh.activator.broker.ingress import route_at
+from eventmesh.activator.reporter import Reporter, route_to
+from eventmesh.base import log
+from eventmesh.base.clock import Clock, SystemClock
+from eventmesh.base.errors import ConfigError, MeshError
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.dataplane import admin
+from eventmesh.dataplane.overlay import overlay
+from eventmesh.dataplane.plane import DataPlane
+from eventmesh.dataplane.process import Termination
+from eventmesh.kube.api import Api
+from eventmesh.kube.client import HttpApi
+from eventmesh.kube.config import load_config
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.transport.exchange import ExchangeHandler
+from eventmesh.xds.bootstrap import Bootstrap
+from eventmesh.xds.client.ads import AdsClient
+
+_log = log.get("activator")
+
+
+@dataclass(frozen=True, slots=True)
+class ActivatorSettings:
+    """What the command line says."""
+
+    autoscaler_url: str
+    """Where load is reported."""
+    broker_address: str
+    """`host:port` that takes events in."""
+    data_dir: Path
+    """Where events are kept."""
+    kubeconfig: Path | None
+    """How to reach the API that Brokers and Triggers are read from."""
+    drain_time_s: float
+
+
+async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
+    """Run an activator until it is told to end; return the exit code. Raises MeshError when it cannot start."""
+    if bootstrap.ads is None:
+        raise ConfigError(
+            "dynamic_resources.ads_config", "an activator needs a control plane that tells it of revisions"
+        )
+    for warning in bootstrap.warnings:
+        _log.warning("bootstrap", warning=warning)
+    termination = Termination()
+    termination.install()
+    api = HttpApi(await load_config(settings.kubeconfig))
+    activator = Activator(bootstrap, settings, api, SystemClock(), termination)
+    try:
+        await activator.start()
+        await termination.wanted()
+        await termination.unless_at_once(activator.drain())
+    finally:
+        await activator.stop()
+        await api.close()
+    return 0
+
+
+class Activator:
+    """The parts of the process. Must be made in a running event loop."""
+
+    def __init__(
+        self, bootstrap: Bootstrap, settings: ActivatorSettings, api: Api, clock: Clock, termination: Termination
+    ) -> None:
+        self._settings = settings
+        self._handlers: dict[str, ExchangeHandler] = {}
+        self._own = _own(bootstrap, settings)
+        self._outside = Snapshot(version="")
+        self._plane = DataPlane(
+            clock, self._handlers, own=self._own, on_question=lambda *question: self._reporter.on_question(*question)
+        )
+        self._handlers[admin.HANDLER] = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
+        caller = self._plane.caller
+        pod_name = os.environ.get("POD_NAME", bootstrap.node.id)
+        take_load = self._plane.engine.take_load
+        self._reporter = Reporter(settings.autoscaler_url, pod_name, take_load, caller, clock)
+        self._broker = Broker(settings.data_dir, api, subscribers.MeshSubscribers(caller), clock)
+        self._handlers[BROKER_HANDLER] = self._broker.ingress
+        assert bootstrap.ads is not None  # noqa: S101  # `serve` has checked
+        self._ads = AdsClient(
+            bootstrap.ads,
+            bootstrap.node,
+            self._plane.apply,
+            static=bootstrap.resources,
+            tables=(subscribers.LOCAL,),
+            clock=clock,
+        )
+        self._tasks = TaskGroup("activator")
+        self._node = bootstrap.node.id
+
+    async def start(self) -> None:
+        """Serve; events are delivered as soon as control has said where to."""
+        # The broker first: an event that is answered 404 because Brokers are not known yet is an event refused.
+        await self._broker.start()
+        await self._plane.start()
+        self._tasks.spawn("ads", self._ads.run())
+        self._reporter.start()
+        await self._reach_outside()
+        self._broker.triggers.subscribe(lambda: self._tasks.spawn("outside", self._reach_outside()))
+        self._tasks.spawn("deliver", self._deliver())
+        _log.info("serving", node=self._node, **self._plane.addresses())
+
+    async def _deliver(self) -> None:
+        # Routes first: what is sent without any is a failed attempt.
+        await self._ads.initialized.wait()
+        self._broker.deliver()
+
+    async def _reach_outside(self) -> None:
+        """Have a route for every address outside the mesh that a Trigger names."""
+        wanted = subscribers.outside(self._broker.addresses())
+        if wanted == self._outside:
+            return
+        try:
+            await self._plane.extend(overlay(self._own, wanted))
+        except MeshError as error:
+            _log.error("subscribers outside the mesh cannot be reached", reason=error)
+        else:
+            self._outside = wanted
+
+    async def drain(self) -> None:
+        """Take nothing new in, finish what is in flight."""
+        await self._broker.pause()
+        await self._plane.drain(self._settings.drain_time_s)
+
+    async def stop(self) -> None:
+        """End everything; what was acknowledged is on disk."""
+        await self._tasks.stop()
+        await self._reporter.stop()
+        await self._broker.stop()
+        await self._plane.stop()
+
+
+def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
+    own = overlay(route_to(settings.autoscaler_url), route_at(settings.broker_address))
+    return overlay(own, admin.pages(bootstrap.admin)) if bootstrap.admin else own

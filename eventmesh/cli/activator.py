@@ -1,0 +1,36 @@
+"""`eventmesh activator`: holds requests for functions at zero, and keeps the broker."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from eventmesh.cli.data_plane import add_arguments
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add_arguments(parser)
+    parser.add_argument(
+        "--autoscaler", metavar="URL", required=True, help="where load is reported (http://host:port/stats)"
+    )
+    parser.add_argument(
+        "--broker", metavar="ADDRESS", default="0.0.0.0:8080", help="where events are taken in (default: %(default)s)"
+    )
+    parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where events are kept")
+    parser.add_argument(
+        "--kubeconfig", metavar="FILE", type=Path, help="how to reach the API (default: as kubectl does)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM."""
+    from eventmesh.activator.app import ActivatorSettings, serve
+    from eventmesh.base import log
+    from eventmesh.dataplane.process import run as run_process
+    from eventmesh.xds.bootstrap import load_bootstrap
+
+    log.configure()
+    bootstrap = load_bootstrap(args.bootstrap)
+    settings = ActivatorSettings(args.autoscaler, args.broker, args.data_dir, args.kubeconfig, args.drain_time_s)
+    return run_process(lambda: serve(bootstrap, settings))
