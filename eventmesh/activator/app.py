@@ -107,7 +107,7 @@ class Activator:
         self._tasks.spawn("ads", self._ads.run())
         self._reporter.start()
         await self._reach_outside()
-        self._broker.triggers.subscribe(lambda: self._tasks.spawn("outside", self._reach_outside()))
+        self._broker.triggers.subscribe(self._subscribers_changed)
         self._tasks.spawn("deliver", self._deliver())
         _log.info("serving", node=self._node, **self._plane.addresses())
 
@@ -115,6 +115,9 @@ class Activator:
         # Routes first: what is sent without any is a failed attempt.
         await self._ads.initialized.wait()
         self._broker.deliver()
+
+    def _subscribers_changed(self) -> None:
+        self._tasks.spawn("outside", self._reach_outside())
 
     async def _reach_outside(self) -> None:
         """Have a route for every address outside the mesh that a Trigger names."""
