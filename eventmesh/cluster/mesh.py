@@ -20,7 +20,9 @@ from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster import addresses, readiness
 from eventmesh.cluster.addresses import Addresses
 from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.api.server import ApiServer
 from eventmesh.cluster.bootstrap import bootstrap
+from eventmesh.cluster.kubeconfig import write_kubeconfig
 from eventmesh.cluster.parts import Parts
 from eventmesh.cluster.runtime.agent import PodAgent
 from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY, write_bootstrap
@@ -132,6 +134,10 @@ class Mesh:
         await self._data_planes(launcher)
         await agent.start()
         self._parts.add(agent.stop)
+        server = ApiServer(embedded, _host_and_port(where.api), self._settings.data_dir / "tls", agent)
+        await server.start()
+        self._parts.add(server.stop)
+        write_kubeconfig(self._settings.kubeconfig, server.url, server.credentials.ca_pem, server.credentials.token)
 
     # -- the parts
 

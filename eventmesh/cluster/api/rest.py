@@ -15,6 +15,7 @@ from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.api.lifecycle import finalize_namespace
 from eventmesh.cluster.api.negotiation import Form, decode_patch, reply_form
 from eventmesh.cluster.api.paths import Target, flag, number, watch_options, write_options
+from eventmesh.cluster.api.podlogs import PodLogs, log_query, send_log
 from eventmesh.cluster.api.registry import WriteOptions, Written
 from eventmesh.cluster.api.replies import json_reply, success
 from eventmesh.cluster.api.stream import WatchStream
@@ -42,8 +43,9 @@ class Call:
 class RestVerbs:
     """Every HTTP method on collections, objects and subresources."""
 
-    def __init__(self, api: EmbeddedApi) -> None:
+    def __init__(self, api: EmbeddedApi, logs: PodLogs | None) -> None:
         self._api = api
+        self._logs = logs
         self._registry = api.registry
 
     async def serve(self, call: Call) -> Reply:
@@ -226,6 +228,8 @@ class RestVerbs:
             case "finalize", "PUT" if served.kind_key == "namespaces":
                 finalizers = ((await self._body(call)).get("spec") or {}).get("finalizers") or []
                 return json_reply(finalize_namespace(self._registry, served, target.name, finalizers))
+            case "log", "GET" if served.kind_key == "pods" and self._logs is not None:
+                return await self._log(call, self._logs)
             case "eviction", "POST" if served.kind_key == "pods":
                 return await self._evict(call)
             case _:
@@ -246,6 +250,13 @@ class RestVerbs:
             case _:
                 raise errors.method_not_allowed(method)
         return json_reply(scale)
+
+    async def _log(self, call: Call, logs: PodLogs) -> Reply:
+        target, parameters = call.target, call.request.query
+        self._registry.get(call.served, target.name, target.namespace)
+        query = log_query(parameters, self._api.clock.now())
+        text = logs.read_log(target.namespace, target.name, parameters.get("container", ""), query)
+        return await send_log(call.request, text)
 
     async def _evict(self, call: Call) -> Reply:
         eviction: dict[str, Any] = await self._body(call)
