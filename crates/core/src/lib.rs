@@ -4,6 +4,7 @@
 
 mod access_log;
 mod ascii;
+pub mod bolt;
 mod cluster;
 pub mod config;
 pub mod engine;
@@ -14,6 +15,7 @@ pub mod hpack;
 pub mod http1;
 pub mod http2;
 pub mod limits;
+mod numbers;
 mod random;
 mod routes;
 pub mod slab;

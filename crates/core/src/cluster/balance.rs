@@ -147,8 +147,9 @@ mod tests {
         let counts = shares(&mut drawn, 10_000);
         assert!(counts[0].abs_diff(5000) < 200 && counts[1].abs_diff(1000) < 200);
         let mut least = cluster(&format!(r#"{{"name": "x", "balancing": "least_request", {THREE}}}"#));
+        let mut random = Random::new(9);
         for _ in 0..100 {
-            let Pick::Endpoint(at) = least.pick(&mut Random::new(9), None) else { panic!("no endpoint") };
+            let Pick::Endpoint(at) = least.pick(&mut random, None) else { panic!("no endpoint") };
             least.endpoints[at].in_flight += 1;
         }
         assert!(least.endpoints[0].in_flight > least.endpoints[1].in_flight);

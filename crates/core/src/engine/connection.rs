@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::wires::{AnyWire, Family};
 use crate::events::StreamId;
 use crate::limits::{KEEP_BUFFER, MAX_PIPELINED};
+use crate::numbers::ByNumber;
 use crate::slab::{Id, Recycle};
 use crate::timers::Alarm;
 
@@ -58,7 +59,7 @@ pub enum Ending {
 #[derive(Debug, Default)]
 pub struct Streams {
     one: Option<(StreamId, Id)>,
-    many: HashMap<StreamId, Id>,
+    many: HashMap<StreamId, Id, ByNumber>,
 }
 
 impl Streams {
@@ -91,11 +92,6 @@ impl Streams {
     /// Return whether there is none.
     pub fn is_empty(&self) -> bool {
         self.one.is_none() && self.many.is_empty()
-    }
-
-    /// Return how many there are.
-    pub fn len(&self) -> usize {
-        usize::from(self.one.is_some()) + self.many.len()
     }
 
     /// Return all exchanges, the oldest stream first (so that replays agree).

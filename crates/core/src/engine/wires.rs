@@ -1,5 +1,6 @@
 //! The wire of a connection, whichever protocol it speaks, and how a listener tells which.
 
+use crate::bolt;
 use crate::config::WireProtocol;
 use crate::events::{Cause, Event, LocalReply, StreamId, Wire};
 use crate::head::{Head, Version};
@@ -14,6 +15,10 @@ pub enum AnyWire {
     Http1Server(http1::Server),
     /// HTTP/1 with a server.
     Http1Client(http1::Client),
+    /// Bolt with a caller.
+    BoltServer(bolt::Server),
+    /// Bolt with a server.
+    BoltClient(bolt::Client),
     /// HTTP/2, either side.
     Http2(Box<http2::Connection>),
 }
@@ -41,6 +46,8 @@ macro_rules! each {
             AnyWire::Detect(_) => $detect,
             AnyWire::Http1Server($wire) => $body,
             AnyWire::Http1Client($wire) => $body,
+            AnyWire::BoltServer($wire) => $body,
+            AnyWire::BoltClient($wire) => $body,
             AnyWire::Http2($wire) => $body,
         }
     };
@@ -52,6 +59,7 @@ impl AnyWire {
         match protocol {
             WireProtocol::Http1 => Self::Http1Server(http1::Server::new(limits)),
             WireProtocol::Http2 => Self::http2(http2::Role::Server, limits),
+            WireProtocol::Bolt => Self::BoltServer(bolt::Server::default()),
             _ => Self::Detect(limits),
         }
     }
@@ -62,7 +70,7 @@ impl AnyWire {
         match family(protocol, version)? {
             Family::Http1 => Some(Self::Http1Client(http1::Client::default())),
             Family::Http2 => Some(Self::http2(http2::Role::Client, HeadLimits::default())),
-            Family::Bolt => None,
+            Family::Bolt => Some(Self::BoltClient(bolt::Client::default())),
         }
     }
 
@@ -71,6 +79,7 @@ impl AnyWire {
         match self {
             Self::Detect(_) | Self::Http1Server(_) | Self::Http1Client(_) => Family::Http1,
             Self::Http2(_) => Family::Http2,
+            Self::BoltServer(_) | Self::BoltClient(_) => Family::Bolt,
         }
     }
 
@@ -83,7 +92,7 @@ impl AnyWire {
     pub fn owed_input(&self) -> bool {
         match self {
             Self::Http1Server(server) => server.in_body(),
-            Self::Detect(_) | Self::Http1Client(_) | Self::Http2(_) => false,
+            _ => false,
         }
     }
 
@@ -91,7 +100,9 @@ impl AnyWire {
     fn detect(&mut self, input: &[u8]) {
         let Self::Detect(limits) = self else { return };
         let preface = http2::PREFACE;
-        if input.starts_with(preface) {
+        if input.first() == Some(&bolt::PROTOCOL) {
+            *self = Self::BoltServer(bolt::Server::default());
+        } else if input.starts_with(preface) {
             *self = Self::http2(http2::Role::Server, *limits);
         } else if !preface.starts_with(input) {
             *self = Self::Http1Server(http1::Server::new(*limits));

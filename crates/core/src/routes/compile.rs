@@ -1,6 +1,5 @@
 //! From the Snapshot's route tables to compiled ones. Every error names the field.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{self, HeaderMatch, RouteTable, Snapshot};
@@ -65,11 +64,10 @@ fn add_domain(table: &mut Table, domain: &str, host: usize) -> Result<(), &'stat
         [b'*', suffix @ ..] => unique(&mut table.suffixes, suffix),
         [prefix @ .., b'*'] => unique(&mut table.prefixes, prefix),
         exact if exact.contains(&b'*') => return Err("has a wildcard in its middle"),
-        exact => table.exact.insert(exact.into(), host).is_none(),
+        // A host with and without a port is one domain here; a virtual host may list both.
+        exact => table.exact.insert(exact.into(), host).is_none_or(|before| before == host),
     };
-    // The same host with and without a port is the same domain here, and belongs to one virtual host twice at most.
-    let again = !fresh && table.exact.get(name) == Some(&host);
-    if fresh || again {
+    if fresh {
         Ok(())
     } else {
         Err("is given twice")
@@ -182,6 +180,8 @@ fn printable(text: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::head::Head;
     use crate::random::Random;
@@ -283,7 +283,7 @@ mod tests {
         let action = r#"{"forward": {"clusters": [{"name": "0", "weight": 1}, {"name": "1", "weight": 3}]}}"#;
         let tables =
             tables(&format!("[{}]", host("h", "*", &format!(r#"[{{"match": {{}}, "action": {action}}}]"#)))).unwrap();
-        let found = tables.find(0, &Head { ..Head::default() });
+        let found = tables.find(0, &Head::default());
         assert!(found.is_none(), "an empty path matches no prefix");
         let Action::Forward(forward) = &tables.tables[0].hosts[0].routes[0].action else { panic!("not a forward") };
         let mut random = Random::new(1);

@@ -82,7 +82,8 @@ impl Condition {
             b":path" => self.compare(head.path()),
             b":authority" | b"host" => self.compare(head.authority()),
             b":scheme" => self.compare(head.scheme()),
-            name => head.fields().any(|(field, value)| field == name && self.compare(value)),
+            // Bolt's keys have capitals; names of conditions are lower case.
+            name => head.fields().any(|(field, value)| field.eq_ignore_ascii_case(name) && self.compare(value)),
         };
         met != self.invert
     }

@@ -1,0 +1,158 @@
+//! Frames captured from Java sofa-bolt, anthunder and sofa-bolt-node go through both sides.
+
+use super::{Client, Server};
+use crate::events::{Cause, Event, LocalReply, ReplyKind, Wire};
+use crate::head::Head;
+use crate::limits::MAX_BOLT_CONTENT;
+
+const REQUEST: &str = "0101000101000000010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f62";
+const RESPONSE: &str = "01000002010000000101000000100000000000076a6176612e6c616e672e537472696e6706686920626f62";
+const ONEWAY: &str = "01020001010000000201ffffffff00100000000000046a6176612e6c616e672e537472696e67036f6e65";
+const HEARTBEAT: &str = "01010000010000000501ffffffff0000000000000000";
+const HEARTBEAT_ACK: &str = "0100000001000000050100000000000000000000";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+/// A request with a header map.
+fn mapped(id: u32, pairs: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
+    let mut map = Vec::new();
+    for text in pairs.iter().flat_map(|(key, value)| [key, value]) {
+        map.extend_from_slice(&u32::try_from(text.len()).unwrap().to_be_bytes());
+        map.extend_from_slice(text.as_bytes());
+    }
+    let mut frame = vec![1, 1, 0, 1, 1];
+    frame.extend_from_slice(&id.to_be_bytes());
+    frame.extend_from_slice(&[11, 0, 0, 0x0b, 0xb8, 0, 1]);
+    frame.extend_from_slice(&u16::try_from(map.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&u32::try_from(content.len()).unwrap().to_be_bytes());
+    frame.push(b'C');
+    frame.extend_from_slice(&map);
+    frame.extend_from_slice(content);
+    frame
+}
+
+fn following(last: u32) -> Client {
+    let mut client = Client::default();
+    client.last = last;
+    client
+}
+
+/// Decode everything; return what was seen and what was answered.
+fn hear(wire: &mut impl Wire, input: &[u8], cut: usize) -> (Vec<(Event, Vec<u8>)>, Vec<u8>) {
+    let (mut seen, mut out, mut kept, mut head) = (Vec::new(), Vec::new(), Vec::new(), Head::default());
+    for part in input.chunks(cut) {
+        kept.extend_from_slice(part);
+        loop {
+            let (used, event) = wire.decode(&kept, &mut head, &mut out);
+            let data = match event {
+                Some(Event::Data { piece, .. }) => piece.of(&kept).to_vec(),
+                _ => head.authority().to_vec(),
+            };
+            kept.drain(..used);
+            match event {
+                None => break,
+                Some(Event::Fault(_)) => {
+                    seen.push((event.unwrap(), data));
+                    return (seen, out);
+                }
+                Some(event) => seen.push((event, data)),
+            }
+        }
+    }
+    (seen, out)
+}
+
+#[test]
+fn frames_cut_anywhere_are_the_same_events() {
+    let input = [bytes(REQUEST), bytes(HEARTBEAT), bytes(ONEWAY), mapped(7, &[("service", "S:1.0")], b"")].concat();
+    let whole = hear(&mut Server::default(), &input, input.len());
+    assert_eq!((whole.0.len(), &whole.1), (5, &bytes(HEARTBEAT_ACK)));
+    for cut in 1..input.len() {
+        assert_eq!(hear(&mut Server::default(), &input, cut), whole, "{cut}");
+    }
+}
+
+#[test]
+fn only_the_id_of_a_message_changes() {
+    let (mut client, mut out, mut head) = (following(41), Vec::new(), Head::default());
+    let (used, _) = Server::default().decode(&bytes(REQUEST), &mut head, &mut out);
+    let stream = client.open();
+    client.head(stream, &head, false, &mut out);
+    client.data(stream, &bytes(REQUEST)[used..], true, &mut out);
+    assert_eq!(out, bytes(&REQUEST.replacen("00000001", "0000002a", 1)));
+    assert_eq!(head.bolt.timeout_ms, 3000);
+
+    let answer = bytes(&RESPONSE.replacen("00000001", "0000002a", 1));
+    out.clear();
+    let (used, event) = client.decode(&answer, &mut head, &mut out);
+    assert_eq!(event, Some(Event::Head { stream: 42, end: false }));
+    Server::default().head(1 | (1 << 32), &head, false, &mut out);
+    Server::default().data(1 | (1 << 32), &answer[used..], true, &mut out);
+    assert_eq!(out, bytes(RESPONSE));
+}
+
+#[test]
+fn edited_header_maps_are_written_anew() {
+    let (mut head, mut out) = (Head::default(), Vec::new());
+    let frame = mapped(1, &[("service", "S"), ("old", "x")], b"body");
+    Server::default().decode(&frame, &mut head, &mut out);
+    head.remove(b"old");
+    head.set(b"new", b"yy");
+    let mut client = Client::default();
+    let stream = client.open();
+    client.head(stream, &head, false, &mut out);
+    client.data(stream, b"body", true, &mut out);
+    assert_eq!(out, mapped(1, &[("service", "S"), ("new", "yy")], b"body"));
+}
+
+#[test]
+fn ids_wrap_and_pass_over_those_in_use() {
+    let mut client = following(u32::MAX - 1);
+    assert_eq!((client.open(), client.open(), client.open()), (u64::from(u32::MAX), 0, 1));
+    client.last = u32::MAX - 1;
+    assert_eq!(client.open(), 2);
+}
+
+#[test]
+fn answers_to_nothing_are_dropped() {
+    let mut client = Client::default();
+    let (seen, out) = hear(&mut client, &[bytes(RESPONSE), bytes(HEARTBEAT_ACK)].concat(), 1000);
+    assert_eq!((seen.len(), out.len()), (0, 0));
+    let stream = client.open();
+    client.reset(stream, Cause::Timeout, &mut Vec::new());
+    assert!(hear(&mut client, &bytes(RESPONSE), 1000).0.is_empty(), "the late answer");
+}
+
+#[test]
+fn errors_are_bolt_statuses_and_oneway_gets_none() {
+    let reply = |kind, stream| {
+        let mut out = Vec::new();
+        let reply = LocalReply { status: 503, body: b"text", fields: &[], kind };
+        Server::default().local_reply(stream, &reply, &mut out);
+        out
+    };
+    let one = 0xffff_fffe_u64 | (11 << 32);
+    assert_eq!(reply(ReplyKind::NoRoute, one), bytes("0100000201fffffffe0b00060000000000000000"));
+    assert_eq!(reply(ReplyKind::NoEndpoint, one)[10..12], [0, 0x10]);
+    assert_eq!(reply(ReplyKind::Timeout, one)[10..12], [0, 7]);
+    assert_eq!(reply(ReplyKind::Overload, one)[10..12], [0, 4]);
+    assert_eq!(reply(ReplyKind::NoRoute, one | (1 << 40)), b"");
+}
+
+#[test]
+fn garbage_and_giants_are_faults_before_memory_is_spent() {
+    let mut giant = bytes(REQUEST);
+    giant[18..22].copy_from_slice(&u32::try_from(MAX_BOLT_CONTENT + 1).unwrap().to_be_bytes());
+    let map = mapped(1, &[("a", "b")], b"");
+    let mut cut_map = map.clone();
+    cut_map[23..27].copy_from_slice(&[0, 0, 0, 200]);
+    for bad in [&b"GET / HTTP/1.1\r\n"[..], b"\x02\x01", b"\x01\x03", &giant[..22], &cut_map] {
+        let mut server = Server::default();
+        let (seen, _) = hear(&mut server, bad, 1000);
+        assert!(matches!(seen.last(), Some((Event::Fault(_), _))), "{bad:?}");
+        let again = server.decode(b"", &mut Head::default(), &mut Vec::new());
+        assert!(matches!(again, (0, Some(Event::Fault(_)))), "after an error still that error");
+    }
+}
