@@ -15,7 +15,7 @@ from envoy_data_plane.google.protobuf import Struct, Value
 from envoy_data_plane.google.rpc import Status
 
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.xds.control.resource_types import BY_URL, ResourceType
+from eventmesh.xds.resource_types import BY_URL, ResourceType
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 

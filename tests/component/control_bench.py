@@ -12,12 +12,19 @@ from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.store.store import Store
 from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import DEPLOYMENT, ENDPOINT_SLICE, KINGRESS, REVISION, SERVERLESS_SERVICE
+from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, REVISION, SERVERLESS_SERVICE, SERVICE
 from eventmesh.kube.status import is_ready
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.control.services import Settings
 
 CLASS = "eventmesh.ingress.networking.knative.dev"
+
+
+LABEL = "networking.internal.knative.dev/serverlessservice"
+
+
+def _private(revision: str) -> dict[str, str]:
+    return {LABEL: revision, "networking.internal.knative.dev/serviceType": "Private"}
 
 
 class Bench:
@@ -44,17 +51,13 @@ class Bench:
         self.store.close()
 
     async def revision(self, name: str, *, mode: str = "Proxy", concurrency: int = 0, protocol: str = "http1") -> None:
-        """Create what a revision leaves behind: Revision, Deployment, ServerlessService."""
-        labels = {"serving.knative.dev/revisionUID": f"uid-{name}"}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "dev.local/x"}]}}
-        deployment = {"selector": {"matchLabels": labels}, "template": template}
-        await self.create(DEPLOYMENT, f"{name}-deployment", deployment, labels=labels)
+        """Create what a revision leaves behind: Revision, ServerlessService and its Services."""
         container = {"image": "dev.local/x"}
         await self.create(REVISION, name, {"containerConcurrency": concurrency, "containers": [container]})
+        for service, labels_ in ((f"{name}-private", _private(name)), (name, {LABEL: name})):
+            await self.create(SERVICE, service, {"ports": [{"name": "http", "port": 80}]}, labels=labels_)
         reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{name}-deployment"}
-        await self.create(
-            SERVERLESS_SERVICE, name, {"mode": mode, "objectRef": reference, "protocolType": protocol}, labels=labels
-        )
+        await self.create(SERVERLESS_SERVICE, name, {"mode": mode, "objectRef": reference, "protocolType": protocol})
 
     async def ingress(self, name: str, host: str, service: str, *, class_: str = CLASS, **more: Any) -> Object:
         """Create a KIngress with one external host that leads to `service`."""
@@ -72,7 +75,7 @@ class Bench:
             "metadata": {
                 "name": name,
                 "namespace": "default",
-                "labels": {"kubernetes.io/service-name": f"{revision}-private"},
+                "labels": {"kubernetes.io/service-name": f"{revision}-private", **_private(revision)},
             },
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": 8012, "protocol": "TCP"}],

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from eventmesh.xds.control.messages import Request, read_delta_request, read_sotw_request
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.encode import write_wire
 
 PATIENCE_S = 10.0

@@ -17,10 +17,10 @@ from eventmesh.xds.client.ads import AdsClient
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Resource, from_bytes
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.encode import write_wire
 from tests.component.scripted_control import (
     PATIENCE_S,

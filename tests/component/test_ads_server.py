@@ -17,9 +17,9 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.xds.control import server as server_module
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import METHOD, connected
 
 

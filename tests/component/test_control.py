@@ -11,9 +11,9 @@ from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
-from eventmesh.kube.resources import EVENT, KINGRESS, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.resources import EVENT, KINGRESS, SERVERLESS_SERVICE
 from eventmesh.kube.status import condition, is_ready
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import CDS, EDS, RDS, AdsClient, connected
 from tests.component.control_bench import Bench
 
@@ -59,9 +59,9 @@ async def test_an_ingress_is_ready_only_when_the_gateway_has_acknowledged_its_ro
         seen = len(gateway.pushes)
         await bench.ingress("a", "a.test", "svc")
         await gateway.until(lambda: any(type_ is RDS for type_, _ in gateway.pushes[seen:]))
-        # Another object goes all the way through control and back in the meantime.
-        await bench.revision("bystander")
-        await bench.until(SERVICE, "bystander-private", lambda obj: True)
+        # Another object goes all the way through control in the meantime.
+        await bench.ingress("bystander", "b.test", "svc")
+        await bench.until(KINGRESS, "bystander", lambda obj: True)
         assert not is_ready(bench.stored(KINGRESS, "a"))
         gateway.answering.set()
         await bench.ready("a")
@@ -120,16 +120,6 @@ async def test_a_revision_sent_to_sleep_is_acknowledged_before_its_status_says_s
         assert addresses(gateway, "default/rev") == {"127.0.0.2:8012"}
         proxied = condition(stored, "ActivatorEndpointsPopulated")
         assert proxied is not None and proxied["status"] == "True"
-
-
-async def test_a_revision_has_its_two_services(bench: Bench) -> None:
-    await bench.revision("rev", protocol="h2c")
-    private = await bench.until(SERVICE, "rev-private", lambda obj: True)
-    assert private["spec"]["selector"] == {"serving.knative.dev/revisionUID": "uid-rev"}
-    assert (private["spec"]["ports"][0]["name"], private["spec"]["ports"][0]["targetPort"]) == ("http2", 8013)
-    public = await bench.until(SERVICE, "rev", lambda obj: True)
-    assert "selector" not in public["spec"]
-    assert public["spec"]["ports"][0]["port"] == 81
 
 
 async def test_refused_routes_become_a_condition_of_their_author_and_stop_nobody_else(bench: Bench) -> None:

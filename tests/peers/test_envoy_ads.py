@@ -20,11 +20,11 @@ from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.builder import LISTENED_TABLES
 from eventmesh.xds.control.ingress import Fragment, fragment, plain_route
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.tables import joined
+from eventmesh.xds.resource_types import ResourceType
 from tests.peers.backends import backend
 from tests.peers.envoy import Envoy, running_envoy
 

@@ -20,7 +20,7 @@ from eventmesh.xds.client.known import Known
 from eventmesh.xds.client.messages import Request, Response, node_fields, read_response, write_request
 from eventmesh.xds.client.subscription import Subscription, subscription
 from eventmesh.xds.client.unpack import unpack
-from eventmesh.xds.control.resource_types import PUSH_ORDER, ResourceType
+from eventmesh.xds.resource_types import PUSH_ORDER, ResourceType
 from eventmesh.xds.schema.wire import MAX_MESSAGE_BYTES
 from eventmesh.xds.translate.resources import StaticResources
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from eventmesh import __version__
 from eventmesh.base.errors import ConfigError
 from eventmesh.xds.bootstrap import Node
-from eventmesh.xds.control.resource_types import BY_URL, ResourceType
+from eventmesh.xds.resource_types import BY_URL, ResourceType
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.schema.types import message_type

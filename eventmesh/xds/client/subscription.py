@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventmesh.xds.client.messages import Request, Resource, Response
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 
 MAX_REASONS = 8
 """Reasons that one NACK gives; more would not fit into what an author gets to see."""

@@ -10,7 +10,7 @@ from eventmesh.base.errors import ConfigError
 from eventmesh.xds.client.known import Known, Update
 from eventmesh.xds.client.messages import Resource
 from eventmesh.xds.client.subscription import Changes
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.schema.types import type_of_url
 from eventmesh.xds.schema.wire import read_wire

@@ -18,12 +18,12 @@ from eventmesh.xds.control.objects import Ingress, View
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.publisher import Publication, Publisher
 from eventmesh.xds.control.quarantine import Quarantine
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.server import AdsServer
-from eventmesh.xds.control.serverless import ServerlessServices
+from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
 
@@ -54,10 +54,10 @@ class Control:
             invalid=lambda: self._watcher.invalid,
             conflicts=lambda: self._builder.conflicts,
         )
-        self._serverless = ServerlessServices(api, serverless, informers.of(SERVICE), clock, self.acks)
+        self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
         self._effective: Mapping[Key, Ingress] = {}
         self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)
-        self._watch(informers, SERVERLESS_SERVICE, self._watcher.serverless, self._serverless.promises)
+        self._watch(informers, SERVERLESS_SERVICE, self._watcher.serverless, self._serverless_status.promises)
         self._watch(informers, SERVICE, self._watcher.service)
         self._watch(informers, ENDPOINT_SLICE, self._watcher.slice)
         self._watch(informers, REVISION, self._watcher.revision)
@@ -73,14 +73,14 @@ class Control:
         self._publisher.start()
         port = await self._server.start(address)
         self._ingress_status.controller.start()
-        self._serverless.controller.start()
+        self._serverless_status.controller.start()
         _log.info("serving ADS", port=port)
         return port
 
     async def stop(self) -> None:
         """Close all streams. Data planes go on with what they have."""
         await self._ingress_status.controller.stop()
-        await self._serverless.controller.stop()
+        await self._serverless_status.controller.stop()
         await self._server.stop()
         await self._publisher.stop()
 
@@ -107,14 +107,14 @@ class Control:
     def _published(self, publication: Publication, effect: Effect) -> None:
         if effect is Effect.EVERYTHING:
             self._quarantine.published(publication.generation, self._effective)
-        for part in (self._ingress_status, self._serverless):
+        for part in (self._ingress_status, self._serverless_status):
             for key in part.promises.published(publication, effect):
                 part.controller.enqueue(key)
 
     def _progressed(self) -> None:
         if self._quarantine.acknowledged(self.acks.proves):
             self._publisher.touch(Effect.EVERYTHING)
-        for part in (self._ingress_status, self._serverless):
+        for part in (self._ingress_status, self._serverless_status):
             for key in part.promises.still_open():
                 part.controller.enqueue(key)
 

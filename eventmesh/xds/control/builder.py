@@ -15,10 +15,10 @@ from eventmesh.xds.control.envoy import HttpListener
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.objects import View
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.services import Clusters, Settings
 from eventmesh.xds.control.tables import ACTIVATOR, LOCAL, PUBLIC, TableBuilder, Tables
+from eventmesh.xds.resource_types import ResourceType
 
 Sets = dict[Role, dict[ResourceType, Mapping[str, Resource]]]
 

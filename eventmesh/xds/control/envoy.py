@@ -51,8 +51,8 @@ from envoy_data_plane.google.protobuf import Any, Struct, Value
 
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.resource_types import ResourceType
 
 MAX_CLUSTER_REQUESTS = 1_048_576
 """Requests, connections and waiting requests of one cluster. Envoy's default of 1024 is a trap for long polls; what a

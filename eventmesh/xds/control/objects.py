@@ -20,6 +20,7 @@ INGRESS_CLASS = "eventmesh.ingress.networking.knative.dev"
 
 _CLASS_ANNOTATIONS = ("networking.knative.dev/ingress-class", "networking.knative.dev/ingress.class")
 _SKS_LABEL = "networking.internal.knative.dev/serverlessservice"
+_TYPE_LABEL = "networking.internal.knative.dev/serviceType"
 _ROUTE_LABEL = "serving.knative.dev/route"
 _SLICE_SERVICE_LABEL = "kubernetes.io/service-name"
 INTERFACES_ANNOTATION = "eventmesh.io/service-interfaces"
@@ -99,6 +100,8 @@ class Slice:
     service: Key
     ports: tuple[tuple[str, int], ...]
     addresses: tuple[str, ...]
+    revision: Key | None = None
+    """The revision whose pods these are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,14 @@ def _protocol(port: Mapping[str, Any]) -> Protocol:
     return Protocol.HTTP1
 
 
+def private_service_of(obj: Object) -> Key | None:
+    """Return the revision whose pods the Service (or its EndpointSlice) `obj` selects; None for any other."""
+    labels = labels_of(obj)
+    if labels.get(_TYPE_LABEL) != "Private" or not labels.get(_SKS_LABEL):
+        return None
+    return Key(obj["metadata"].get("namespace", ""), labels[_SKS_LABEL])
+
+
 def parse_slice(obj: Object) -> Slice:
     """Return the EndpointSlice with the addresses that take requests now."""
     labels = labels_of(obj)
@@ -225,6 +236,8 @@ def parse_slice(obj: Object) -> Slice:
         service=Key(obj["metadata"].get("namespace", ""), labels.get(_SLICE_SERVICE_LABEL, "")),
         ports=tuple((port.get("name") or "", port["port"]) for port in obj.get("ports") or [] if port.get("port")),
         addresses=tuple(sorted(addresses)),
+        # A slice carries the labels of its Service (endpointslice controller).
+        revision=private_service_of(obj),
     )
 
 

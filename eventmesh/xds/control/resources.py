@@ -15,7 +15,7 @@ import betterproto2
 
 from eventmesh.xds.control.encoding import encode
 from eventmesh.xds.control.protobuf import delimited, text
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 
 _VERSION_BYTES = 8
 """64 bits of BLAKE2b: a collision between two versions of one resource is out of reach, and the text stays short."""

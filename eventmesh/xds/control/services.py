@@ -62,12 +62,14 @@ def service_cluster(service: Key, port: int) -> str:
 
 
 class Pods:
-    """The ready addresses of a view, indexed by Service."""
+    """The ready addresses of a view, by Service and by revision."""
 
     def __init__(self, view: View) -> None:
         self._by_service: dict[Key, dict[str, list[Address]]] = {}
+        self._by_revision: dict[Key, dict[str, list[Address]]] = {}
         for piece in view.slices.values():
-            ports = self._by_service.setdefault(piece.service, {})
+            owner, index = (piece.revision, self._by_revision) if piece.revision else (piece.service, self._by_service)
+            ports = index.setdefault(owner, {})
             for name, number in piece.ports:
                 ports.setdefault(name, []).extend((address, number) for address in piece.addresses)
             if not piece.ports:
@@ -80,7 +82,7 @@ class Pods:
 
     def of_revision(self, sks: ServerlessService) -> tuple[Address, ...]:
         """Return the addresses of the revision's sidecars."""
-        ports = self._by_service.get(Key(sks.key.namespace, f"{sks.key.name}-private"), {})
+        ports = self._by_revision.get(sks.key, {})
         default = HTTP2_PORT if sks.protocol is Protocol.HTTP2 else HTTP1_PORT
         for name in (*_REVISION_PORT_NAMES, ""):
             if name in ports:

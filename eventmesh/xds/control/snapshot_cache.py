@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Configuration, Resource, index
 from eventmesh.xds.control.streams import Changes
+from eventmesh.xds.resource_types import ResourceType
 
 Listener = Callable[[Configuration, Changes], None]
 """Called with the new configuration and the names that differ from the one before."""

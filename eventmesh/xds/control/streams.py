@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from eventmesh.xds.control.messages import Node, Request, Role
-from eventmesh.xds.control.resource_types import BY_URL, PUSH_ORDER, ResourceType
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.subscriptions import Push, Refusal, Subscription, Variant
+from eventmesh.xds.resource_types import BY_URL, PUSH_ORDER, ResourceType
 
 ROUTES_WAIT_S = 5.0
 """Longest wait of routes for the endpoints of new clusters. Measured need: 2-6 ms; a client that takes longer than

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from eventmesh.xds.control.messages import Request
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Configuration, Resource, set_version
+from eventmesh.xds.resource_types import ResourceType
 
 WILDCARD = "*"
 

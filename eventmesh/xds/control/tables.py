@@ -28,9 +28,9 @@ from eventmesh.xds.control.ingress import (
 )
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.services import BROKER_CLUSTER, Settings, service_cluster
+from eventmesh.xds.resource_types import ResourceType
 
 PUBLIC, LOCAL, ACTIVATOR, BOLT = "public", "local", "activator", "bolt"
 

@@ -17,7 +17,7 @@ from eventmesh.xds.client.messages import (
     read_response,
     write_request,
 )
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 
 NODE = node_fields(Node("id", "cluster", {"role": "gateway"}, Locality(zone="z")))
 CLUSTER = ResourceType.CLUSTER.value

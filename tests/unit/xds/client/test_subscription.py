@@ -6,7 +6,7 @@ import pytest
 
 from eventmesh.xds.client.messages import Request, Resource, Response
 from eventmesh.xds.client.subscription import MAX_REASONS, DeltaSubscription, SotwSubscription, subscription
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 
 CDS, EDS = ResourceType.CLUSTER, ResourceType.ENDPOINT
 NOTHING: frozenset[str] = frozenset()

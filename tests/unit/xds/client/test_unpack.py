@@ -7,7 +7,7 @@ from eventmesh.xds.client.known import Known
 from eventmesh.xds.client.messages import Resource
 from eventmesh.xds.client.subscription import Changes
 from eventmesh.xds.client.unpack import unpack
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.translate.resources import ClusterResource, StaticResources
 

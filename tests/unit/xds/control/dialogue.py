@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.messages import Node, Request
-from eventmesh.xds.control.resource_types import ResourceType
 from eventmesh.xds.control.resources import Configuration, Resource
 from eventmesh.xds.control.snapshot_cache import differences
 from eventmesh.xds.control.streams import Stream
 from eventmesh.xds.control.subscriptions import Push, Refusal, Variant
+from eventmesh.xds.resource_types import ResourceType
 
 CDS, EDS, LDS, RDS = (
     ResourceType.CLUSTER,

@@ -28,7 +28,7 @@ from eventmesh.xds.control.messages import (
 )
 from eventmesh.xds.control.messages import Node as ReadNode
 from eventmesh.xds.control.protobuf import WireError
-from eventmesh.xds.control.resource_types import ResourceType
+from eventmesh.xds.resource_types import ResourceType
 
 CDS = ResourceType.CLUSTER.value
 NODE = Node(

@@ -48,12 +48,12 @@ def service(name: str, *ports: Object, labels: dict[str, str] | None = None, **s
 
 
 def slice_(service: str, *addresses: str, port: int = 8080, name: str = "http", ready: bool = True) -> Object:
+    labels = {"kubernetes.io/service-name": service}
+    if service.endswith("-private"):
+        labels["networking.internal.knative.dev/serverlessservice"] = service.removesuffix("-private")
+        labels["networking.internal.knative.dev/serviceType"] = "Private"
     return {
-        "metadata": {
-            "name": f"{service}-0",
-            "namespace": "ns",
-            "labels": {"kubernetes.io/service-name": service},
-        },
+        "metadata": {"name": f"{service}-0", "namespace": "ns", "labels": labels},
         "ports": [{"name": name, "port": port}],
         "endpoints": [{"addresses": [address], "conditions": {"ready": ready}} for address in addresses],
     }

@@ -1,4 +1,4 @@
-"""The resource types control serves, and the order in which one stream receives them."""
+"""The resource types of xDS that both ends speak, and the order in which one stream carries them."""
 
 from __future__ import annotations
 
