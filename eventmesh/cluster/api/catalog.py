@@ -120,13 +120,21 @@ class Catalog:
         return iter(list(self._served.values()))
 
     def group_versions(self) -> dict[str, list[str]]:
-        """Return group -> versions, each in order of preference (stable first, newest first)."""
+        """Return group -> versions, both in order of preference.
+
+        Built-in groups come before custom ones, so that `kubectl get ingress` means the same as everywhere;
+        stable versions before beta and alpha, newer before older.
+        """
         found: dict[str, list[str]] = {}
-        for group, version, _ in self._served:
+        custom: set[str] = set()
+        for (group, version, _), served in self._served.items():
             versions = found.setdefault(group, [])
             if version not in versions:
                 versions.append(version)
-        return {group: sorted(versions, key=version_rank) for group, versions in found.items()}
+            if served.is_custom:
+                custom.add(group)
+        groups = sorted(found, key=lambda group: (group in custom, group if group in custom else ""))
+        return {group: sorted(found[group], key=version_rank) for group in groups}
 
     def in_version(self, group: str, version: str) -> list[Served]:
         """Return the kinds of one group and version."""

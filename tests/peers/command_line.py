@@ -1,0 +1,58 @@
+"""Running kubectl and kn as a user does, against an API of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
+"""Where `make peers` puts what is not on PATH."""
+COMMAND_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+class CommandLine:
+    """One foreign command with a home directory of its own."""
+
+    def __init__(self, name: str, kubeconfig: Path, home: Path) -> None:
+        found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
+        assert found, f"{name} is neither on PATH nor in {TOOLS}; run `make peers`"
+        self._path = found
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home)}
+
+    async def run(self, *arguments: str, stdin: str = "") -> Output:
+        """Run the command to its end."""
+        process = await asyncio.create_subprocess_exec(
+            self._path,
+            *arguments,
+            env=self._environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                out, err = await process.communicate(stdin.encode())
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
+        assert process.returncode is not None
+        return Output(process.returncode, out.decode(), err.decode())
+
+    async def __call__(self, *arguments: str, stdin: str = "") -> str:
+        """Run the command, require success, and return what it printed."""
+        result = await self.run(*arguments, stdin=stdin)
+        assert result.code == 0, f"{arguments}: exit {result.code}\n{result.out}{result.err}"
+        return result.out

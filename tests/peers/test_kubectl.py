@@ -1,0 +1,267 @@
+"""kubectl, as people use it, against the embedded API on its port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from eventmesh.cluster.api.manifests import SHIPPED
+from eventmesh.kube.resources import DEPLOYMENT, KSERVICE, POD
+from tests.component.embedded_api import Served, served
+from tests.peers.command_line import CommandLine
+
+pytestmark = pytest.mark.peer
+
+FUNCTION = """
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: hello, labels: {tier: web}}
+spec:
+  template:
+    spec:
+      containers:
+      - image: dev.local/hello
+"""
+DEPLOYMENT_YAML = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: main
+        image: dev.local/web
+        env: [{name: A, value: "1"}]
+"""
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
+    async with AsyncExitStack() as stack:
+        yield await stack.enter_async_context(served(tmp_path))
+
+
+@pytest.fixture
+def kubectl(cluster: Served, tmp_path: Path) -> Iterator[CommandLine]:
+    yield CommandLine("kubectl", cluster.kubeconfig, tmp_path)
+
+
+async def test_version_and_discovery(kubectl: CommandLine) -> None:
+    assert "Server Version: v1.33.0+eventmesh" in await kubectl("version")
+    names = (await kubectl("api-resources", "-o", "name")).split()
+    assert {"pods", "deployments.apps", "services.serving.knative.dev", "brokers.eventing.knative.dev"} <= set(names)
+
+
+async def test_apply_creates_changes_and_leaves_alone(kubectl: CommandLine) -> None:
+    assert await kubectl("apply", "-f", "-", stdin=FUNCTION) == "service.serving.knative.dev/hello created\n"
+    assert await kubectl("apply", "-f", "-", stdin=FUNCTION) == "service.serving.knative.dev/hello unchanged\n"
+    changed = FUNCTION.replace("dev.local/hello", "dev.local/other")
+    assert await kubectl("apply", "-f", "-", stdin=changed) == "service.serving.knative.dev/hello configured\n"
+    path = "jsonpath={.spec.template.spec.containers[0].image} {.metadata.generation}"
+    assert await kubectl("get", "ksvc", "hello", "-o", path) == "dev.local/other 2"
+
+
+async def test_apply_of_a_built_in_kind_merges_by_name(kubectl: CommandLine) -> None:
+    await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML)
+    await kubectl("set", "env", "deployment/web", "B=2")
+    changed = DEPLOYMENT_YAML.replace('value: "1"', 'value: "9"')
+    assert await kubectl("apply", "-f", "-", stdin=changed) == "deployment.apps/web configured\n"
+    env = await kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.template.spec.containers[0].env}")
+    assert json.loads(env) == [{"name": "A", "value": "9"}, {"name": "B", "value": "2"}]
+
+
+async def test_unknown_field_is_refused_before_anything_is_stored(kubectl: CommandLine) -> None:
+    wrong = FUNCTION.replace("spec:\n  template", "spec:\n  templates: 1\n  template", 1)
+    result = await kubectl.run("apply", "-f", "-", stdin=wrong)
+    assert result.code == 1 and 'strict decoding error: unknown field "spec.templates"' in result.err
+    wrong = DEPLOYMENT_YAML.replace("image:", "imagge:")
+    result = await kubectl.run("create", "-f", "-", stdin=wrong)
+    assert 'unknown field "spec.template.spec.containers[0].imagge"' in result.err
+    assert await kubectl("get", "ksvc,deploy") == ""
+
+
+async def test_tables_show_the_columns_of_the_kind(kubectl: CommandLine, cluster: Served) -> None:
+    await kubectl("apply", "-f", "-", stdin=FUNCTION)
+    api = cluster.api.in_process()
+    stored = await api.get(KSERVICE, "hello", "default")
+    status = {"url": "http://hello", "conditions": [{"type": "Ready", "status": "True"}]}
+    await api.replace(KSERVICE, {**stored, "status": status}, subresource="status")
+    header, row = (await kubectl("get", "ksvc")).splitlines()
+    assert header.split() == ["NAME", "URL", "LATESTCREATED", "LATESTREADY", "READY", "REASON"]
+    assert row.split() == ["hello", "http://hello", "True"]
+    assert "default" in await kubectl("get", "ksvc", "-A", "-l", "tier=web", "-o", "wide")
+    assert await kubectl("get", "ksvc", "-l", "tier=db") == ""
+
+
+async def test_create_sends_protobuf_that_is_understood(kubectl: CommandLine, tmp_path: Path) -> None:
+    certificate = tmp_path / "tls"
+    await kubectl("create", "namespace", "shop")
+    await kubectl("create", "configmap", "c", "--from-literal=a=b", "-n", "shop")
+    await kubectl("create", "secret", "generic", "s", "--from-literal=p=geheim", "-n", "shop")
+    await kubectl("create", "secret", "tls", "t", f"--cert={certificate}/ca.crt", f"--key={certificate}/ca.key")
+    await kubectl("create", "serviceaccount", "robot", "-n", "shop")
+    await kubectl("create", "role", "reader", "--verb=get,list", "--resource=pods", "-n", "shop")
+    await kubectl("create", "rolebinding", "rb", "--role=reader", "--serviceaccount=shop:robot", "-n", "shop")
+    await kubectl("create", "deployment", "web", "--image=dev.local/web", "--replicas=0", "--port=8080")
+    await kubectl("create", "job", "once", "--image=dev.local/job", "--", "run", "--fast")
+    await kubectl("create", "cronjob", "often", "--image=dev.local/job", "--schedule=*/5 * * * *")
+    await kubectl("create", "service", "clusterip", "web", "--tcp=80:8080")
+    await kubectl("create", "ingress", "web", "--rule=shop.example/cart=web:80")
+    secret = json.loads(await kubectl("get", "secret", "s", "-n", "shop", "-o", "json"))
+    assert secret["data"] == {"p": "Z2VoZWlt"}
+    web = json.loads(await kubectl("get", "deploy", "web", "-o", "json"))
+    assert web["spec"]["replicas"] == 0
+    assert web["spec"]["template"]["spec"]["containers"][0]["ports"] == [{"containerPort": 8080, "protocol": "TCP"}]
+    job = json.loads(await kubectl("get", "job", "once", "-o", "json"))
+    assert job["spec"]["template"]["spec"]["containers"][0]["command"] == ["run", "--fast"]
+    service = json.loads(await kubectl("get", "svc", "web", "-o", "json"))
+    assert service["spec"]["ports"] == [{"name": "80-8080", "port": 80, "protocol": "TCP", "targetPort": 8080}]
+    ingress = json.loads(await kubectl("get", "ingress", "web", "-o", "json"))
+    assert ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] == {"number": 80}
+
+
+async def test_label_annotate_patch_scale_and_restart(kubectl: CommandLine) -> None:
+    await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML)
+    await kubectl("label", "deploy", "web", "tier=front")
+    await kubectl("annotate", "deploy", "web", "note=seen")
+    await kubectl("patch", "deploy", "web", "-p", '{"spec":{"revisionHistoryLimit":3}}')
+    await kubectl("patch", "deploy", "web", "--type=json", "-p", '[{"op":"remove","path":"/metadata/labels/tier"}]')
+    await kubectl("scale", "deploy", "web", "--replicas=5")
+    await kubectl("set", "image", "deploy/web", "main=dev.local/newer")
+    await kubectl("rollout", "restart", "deploy/web")
+    stored = json.loads(await kubectl("get", "deploy", "web", "-o", "json"))
+    assert stored["metadata"]["annotations"]["note"] == "seen" and "labels" not in stored["metadata"]
+    assert (stored["spec"]["replicas"], stored["spec"]["revisionHistoryLimit"]) == (5, 3)
+    template = stored["spec"]["template"]
+    assert template["spec"]["containers"][0]["image"] == "dev.local/newer"
+    assert "kubectl.kubernetes.io/restartedAt" in template["metadata"]["annotations"]
+
+
+async def test_edit_saves_what_the_editor_left(kubectl: CommandLine, tmp_path: Path) -> None:
+    await kubectl("create", "configmap", "c", "--from-literal=a=before")
+    kubectl._environment["EDITOR"] = "sed -i s/before/after/"
+    assert "configmap/c edited" in await kubectl("edit", "configmap", "c")
+    assert await kubectl("get", "cm", "c", "-o", "jsonpath={.data.a}") == "after"
+
+
+async def test_wait_sees_a_condition_arrive(kubectl: CommandLine, cluster: Served) -> None:
+    await kubectl("apply", "-f", "-", stdin=FUNCTION)
+    waiting = asyncio.get_running_loop().create_task(
+        kubectl("wait", "ksvc/hello", "--for=condition=Ready", "--timeout=20s")
+    )
+    while not any(cluster.api.store._watches["services.serving.knative.dev"]):
+        await asyncio.sleep(0.01)
+    api = cluster.api.in_process()
+    stored = await api.get(KSERVICE, "hello", "default")
+    status = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}
+    await api.replace(KSERVICE, {**stored, "status": status}, subresource="status")
+    assert await waiting == "service.serving.knative.dev/hello condition met\n"
+
+
+async def test_rollout_status_follows_to_the_end(kubectl: CommandLine, cluster: Served) -> None:
+    await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML)
+    following = asyncio.get_running_loop().create_task(kubectl("rollout", "status", "deploy/web", "--timeout=20s"))
+    while not any(cluster.api.store._watches["deployments.apps"]):
+        await asyncio.sleep(0.01)
+    api = cluster.api.in_process()
+    stored = await api.get(DEPLOYMENT, "web", "default")
+    counts = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
+    status = {"observedGeneration": stored["metadata"]["generation"], **counts}
+    await api.replace(DEPLOYMENT, {**stored, "status": status}, subresource="status")
+    assert "successfully rolled out" in await following
+
+
+async def test_delete_waits_until_the_object_is_gone(kubectl: CommandLine) -> None:
+    await kubectl("apply", "-f", "-", stdin=FUNCTION)
+    assert 'service.serving.knative.dev "hello" deleted' in await kubectl("delete", "ksvc", "hello")
+    result = await kubectl.run("get", "ksvc", "hello")
+    assert (result.code, result.err) == (
+        1,
+        'Error from server (NotFound): services.serving.knative.dev "hello" not found\n',
+    )
+
+
+async def test_deleting_a_namespace_empties_it(kubectl: CommandLine) -> None:
+    await kubectl("create", "namespace", "shop")
+    await kubectl("create", "configmap", "c", "-n", "shop")
+    await kubectl("delete", "namespace", "shop", "--timeout=20s")
+    result = await kubectl.run("get", "configmap", "c", "-n", "shop")
+    assert "not found" in result.err
+
+
+async def test_describe_reads_the_object_and_its_events(kubectl: CommandLine) -> None:
+    await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML + "---" + FUNCTION)
+    described = await kubectl("describe", "deploy", "web")
+    assert "Replicas:               2 desired" in described and "Events:            <none>" in described
+    assert "Image:  dev.local/hello" in await kubectl("describe", "ksvc", "hello")
+    assert "Status:       Active" in await kubectl("describe", "ns", "default")
+
+
+async def test_explain_knows_built_in_and_custom_kinds(kubectl: CommandLine) -> None:
+    assert "containerPort\t<integer>" in await kubectl("explain", "pod.spec.containers.ports")
+    assert "The revision to run" in await kubectl("explain", "ksvc.spec.template")
+    result = await kubectl.run("explain", "ksvc.spec.nothing")
+    assert result.code == 1 and 'field "nothing" does not exist' in result.err
+
+
+async def test_server_side_apply_is_refused_with_what_to_do(kubectl: CommandLine) -> None:
+    result = await kubectl.run("apply", "--server-side", "-f", "-", stdin=FUNCTION)
+    assert result.code == 1 and "server-side apply is not supported" in result.err
+
+
+async def test_dry_run_and_diff_store_nothing(kubectl: CommandLine) -> None:
+    assert "created (server dry run)" in await kubectl("apply", "--dry-run=server", "-f", "-", stdin=FUNCTION)
+    assert await kubectl("get", "ksvc") == ""
+    await kubectl("apply", "-f", "-", stdin=FUNCTION)
+    result = await kubectl.run("diff", "-f", "-", stdin=FUNCTION.replace("dev.local/hello", "dev.local/other"))
+    assert result.code == 1 and "+      - image: dev.local/other" in result.out
+    assert "dev.local/hello" in await kubectl("get", "ksvc", "hello", "-o", "yaml")
+
+
+async def test_get_watch_prints_changes_as_they_come(kubectl: CommandLine) -> None:
+    watching = asyncio.get_running_loop().create_task(kubectl("get", "cm", "-w", "--request-timeout=3s", "-o", "name"))
+    await asyncio.sleep(0.5)
+    await kubectl("create", "configmap", "late")
+    assert "configmap/late" in await watching
+
+
+async def test_deleting_a_placed_pod_leaves_it_to_its_runtime(kubectl: CommandLine, cluster: Served) -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "dev.local/x"}]},
+    }
+    await kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+    await kubectl("delete", "pod", "p", "--wait=false")
+    assert "Terminating" in await kubectl("get", "pod", "p")
+    await cluster.api.in_process().delete(POD, "p", "default", grace_seconds=0)
+    assert (await kubectl.run("get", "pod", "p")).code == 1
+
+
+async def test_every_shipped_manifest_applies(kubectl: CommandLine) -> None:
+    output = await kubectl("apply", "-R", "-f", str(SHIPPED))
+    assert "customresourcedefinition.apiextensions.k8s.io/services.serving.knative.dev" in output
+    again = await kubectl("apply", "-R", "-f", str(SHIPPED))
+    assert again and all(line.endswith("unchanged") for line in again.splitlines())
+
+
+async def test_access_questions_are_answered(kubectl: CommandLine) -> None:
+    assert await kubectl("auth", "can-i", "delete", "pods") == "yes\n"
+    assert "kubernetes-admin" in await kubectl("auth", "whoami")
+
+
+async def test_wrong_token_is_unauthorized(kubectl: CommandLine, cluster: Served) -> None:
+    config = cluster.kubeconfig
+    config.write_text(config.read_text().replace(cluster.server.credentials.token, "wrong"))
+    result = await kubectl.run("get", "ns")
+    assert result.code == 1 and "You must be logged in to the server" in result.err
