@@ -13,7 +13,8 @@ async def backend(name: str) -> AsyncIterator[tuple[str, int]]:
     """Serve on a free port of the loopback; yield (host, port)."""
 
     async def answer(request: web.Request) -> web.Response:
-        return web.json_response({"name": name, "host": request.host, "headers": dict(request.headers)})
+        seen = {"name": name, "host": request.host, "path": request.raw_path, "headers": dict(request.headers)}
+        return web.json_response({**seen, "fields": list(request.headers.items())})
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)

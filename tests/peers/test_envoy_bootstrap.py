@@ -32,6 +32,11 @@ def _add(name: str, value: str) -> dict[str, Any]:
     return {"header": {"key": name, "value": value}}
 
 
+def _everywhere(level: str) -> list[dict[str, Any]]:
+    """Return edits that every level makes, so that their order shows."""
+    return [_set("x-last", level), _add("x-all", level), _set("x-twice", "first"), _set("x-twice", level)]
+
+
 def _matching(matcher: dict[str, Any], cluster: str) -> dict[str, Any]:
     return {"match": {"prefix": "/", "headers": [matcher]}, "route": {"cluster": cluster}}
 
@@ -71,7 +76,7 @@ VIRTUAL_HOSTS: list[dict[str, Any]] = [
     {
         "name": "edits",
         "domains": ["edit.test"],
-        "request_headers_to_add": [_set("x-set", "host"), _add("x-add", "host")],
+        "request_headers_to_add": [_set("x-set", "host"), _add("x-add", "host"), *_everywhere("host")],
         "request_headers_to_remove": ["x-gone"],
         "response_headers_to_add": [_set("x-answer", "50%%")],
         "response_headers_to_remove": ["server"],
@@ -81,12 +86,17 @@ VIRTUAL_HOSTS: list[dict[str, Any]] = [
                 "route": {
                     "weighted_clusters": {
                         "clusters": [
-                            {"name": "a", "weight": 5, "request_headers_to_add": [_add("x-share", "a")]},
+                            {
+                                "name": "a",
+                                "weight": 5,
+                                "request_headers_to_add": [_add("x-share", "a"), *_everywhere("share")],
+                            },
                             {"name": "b", "weight": 0},
                         ]
                     }
                 },
-                "request_headers_to_add": [_add("x-route", "yes"), _add("x-empty", "")],
+                "request_headers_to_add": [_add("x-route", "yes"), _add("x-empty", ""), *_everywhere("route")],
+                "response_headers_to_add": [_set("x-answer", "route")],
             }
         ],
     },
@@ -151,8 +161,10 @@ CASES = [
     Case("start.anything"),
 ]
 
-_OF_ENVOY_ALONE = ("x-envoy", "x-request-id", "x-forwarded-proto", "server", "via")
+_OF_ENVOY_ALONE = ("x-envoy", "x-forwarded-proto")
 """Headers that Envoy adds unasked and eventmesh does not."""
+_DRAWN = "x-request-id"
+"""A header that both add, with a value drawn at random."""
 
 
 @dataclass
@@ -177,11 +189,13 @@ class Pair:
             return response.status, response.headers.get("Location"), edited, seen
 
 
-def _seen(body: dict[str, Any]) -> dict[str, Any]:
-    kept = {
-        name.lower(): value for name, value in body["headers"].items() if not name.lower().startswith(_OF_ENVOY_ALONE)
-    }
-    return {**body, "headers": kept}
+def _seen(body: dict[str, Any]) -> object:
+    """Return what a backend saw: the values of each header in their order, headers in any."""
+    fields: dict[str, list[str]] = {}
+    for name, value in body["fields"]:
+        if not name.lower().startswith(_OF_ENVOY_ALONE):
+            fields.setdefault(name.lower(), []).append(value if name.lower() != _DRAWN else "drawn")
+    return body["name"], body["path"], fields
 
 
 def _document(a: tuple[str, int], b: tuple[str, int]) -> dict[str, Any]:
@@ -190,7 +204,12 @@ def _document(a: tuple[str, int], b: tuple[str, int]) -> dict[str, Any]:
         "stat_prefix": "in",
         "common_http_protocol_options": {"idle_timeout": "60s"},
         "max_request_headers_kb": 32,
-        "route_config": {"name": "all", "virtual_hosts": VIRTUAL_HOSTS, "ignore_port_in_host_matching": True},
+        "route_config": {
+            "name": "all",
+            "virtual_hosts": VIRTUAL_HOSTS,
+            "ignore_port_in_host_matching": True,
+            "request_headers_to_add": _everywhere("table"),
+        },
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",

@@ -47,7 +47,11 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpac
     match resource_type:
         case ResourceType.LISTENER:
             _refuse_static(changes, known.is_static_listener, refused)
-            found = {name: item for name, item in each(read_listener).items() if not known.is_static_listener(name)}
+            found = {
+                name: item
+                for name, item in each(lambda message: read_listener(message, warnings)).items()
+                if not known.is_static_listener(name)
+            }
             update = Update(listeners=found, removed_listeners=changes.removed)
         case ResourceType.CLUSTER:
             _refuse_static(changes, known.is_static_cluster, refused)
@@ -56,7 +60,7 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpac
             update = Update(clusters=kept, removed_clusters=changes.removed)
         case ResourceType.ROUTE:
             # As in Envoy the removal of a table says nothing: what a listener names stays until it is replaced.
-            update = Update(tables=each(read_route_table))
+            update = Update(tables=each(lambda message: read_route_table(message, warnings)))
         case ResourceType.ENDPOINT:
             assignments = each(lambda message: read_assignment(message, warnings, dns=True))
             update = Update(assignments=assignments, absent_assignments=changes.removed)

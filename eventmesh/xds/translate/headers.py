@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch
@@ -10,12 +11,31 @@ from eventmesh.xds.schema.tree import Message
 
 _NAME = re.compile(r":?[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_FIXED_NAMES = frozenset(("host", ":authority", ":path", ":method", ":scheme", ":status", ":protocol"))
-"""What a header edit may not touch: there are fields for host and path, and the rest would break the message."""
+_FIXED_NAMES = frozenset(("host", "content-length", "transfer-encoding", "connection", "upgrade", "keep-alive"))
+"""What an edit may not touch, beside pseudo-headers: a rewrite has a field of its own, the others frame messages."""
 
 
-def read_edits(owner: Message, direction: str) -> HeaderEdits:
-    """Return `<direction>_headers_to_add` and `_to_remove` of `owner`; `direction` is request or response."""
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The header edits of one level: a table, a virtual host, a route or a share of a split."""
+
+    request: HeaderEdits = HeaderEdits()
+    response: HeaderEdits = HeaderEdits()
+
+    def __bool__(self) -> bool:
+        return self != Edits()
+
+    def then(self, later: Edits) -> Edits:
+        """Return the edits that do what these and after them `later` would do."""
+        return Edits(merge_edits(self.request, later.request), merge_edits(self.response, later.response))
+
+
+def read_edits(owner: Message) -> Edits:
+    """Return the edits that `owner` itself asks for."""
+    return Edits(_read_direction(owner, "request"), _read_direction(owner, "response"))
+
+
+def _read_direction(owner: Message, direction: str) -> HeaderEdits:
     removed = []
     for i, name in enumerate(owner.texts(f"{direction}_headers_to_remove")):
         _check_name(owner.where(f"{direction}_headers_to_remove[{i}]"), name)
@@ -28,6 +48,8 @@ def read_edits(owner: Message, direction: str) -> HeaderEdits:
 
 def merge_edits(first: HeaderEdits, then: HeaderEdits) -> HeaderEdits:
     """Return the one set of edits that does what `first` and after it `then` would do."""
+    if then == HeaderEdits():
+        return first
     gone = {name for name, _ in then.set} | set(then.remove)
     kept = [pair for pair in first.set if pair[0] not in gone]
     appended = [pair for pair in first.append if pair[0] not in gone]

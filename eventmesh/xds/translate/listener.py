@@ -23,7 +23,7 @@ MAX_HEAD_KB = 8192
 _CODECS = {"AUTO": WireProtocol.AUTO, "HTTP1": WireProtocol.HTTP1, "HTTP2": WireProtocol.HTTP2}
 
 
-def read_listener(message: Message) -> ListenerResource:
+def read_listener(message: Message, warnings: list[str]) -> ListenerResource:
     """Return a `listener.Listener`. Raises ConfigError for what is unsupported, naming it by its path."""
     if not message.text("name"):
         raise message.error("name", "missing")
@@ -46,10 +46,10 @@ def read_listener(message: Message) -> ListenerResource:
         what = config.schema.name if config else f"{filters[0].text('name')!r} without typed_config"
         raise filters[0].error("typed_config", f"{what} is not supported; {', '.join(_FILTERS)} are")
     listener = Listener(message.text("name"), read_address(message, "address", zero_port=True), route_table="")
-    return read(config, listener)
+    return read(config, listener, warnings)
 
 
-def _http(manager: Message, listener: Listener) -> ListenerResource:
+def _http(manager: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
     codec = manager.text("codec_type", "AUTO")
     if codec not in _CODECS:
         raise manager.error("codec_type", f"{codec} is not supported; use {', '.join(_CODECS)}")
@@ -72,10 +72,11 @@ def _http(manager: Message, listener: Listener) -> ListenerResource:
             max_head_bytes=head_kb * 1024,
             max_head_count=common.number("max_headers_count", 100) if common else listener.max_head_count,
         ),
+        warnings,
     )
 
 
-def _bolt(proxy: Message, listener: Listener) -> ListenerResource:
+def _bolt(proxy: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
     return _with_routes(
         proxy,
         replace(
@@ -84,16 +85,20 @@ def _bolt(proxy: Message, listener: Listener) -> ListenerResource:
             access_log=_access_log(proxy),
             idle_timeout_s=proxy.seconds("idle_timeout", listener.idle_timeout_s),
         ),
+        warnings,
     )
 
 
-_FILTERS: dict[str, Callable[[Message, Listener], ListenerResource]] = {HTTP_MANAGER: _http, BOLT_PROXY: _bolt}
+_FILTERS: dict[str, Callable[[Message, Listener, list[str]], ListenerResource]] = {
+    HTTP_MANAGER: _http,
+    BOLT_PROXY: _bolt,
+}
 
 
-def _with_routes(owner: Message, listener: Listener) -> ListenerResource:
+def _with_routes(owner: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
     configuration = owner.child("route_config")
     if configuration is not None:
-        table = read_route_table(configuration, default_name=listener.name)
+        table = read_route_table(configuration, warnings, default_name=listener.name)
         return ListenerResource(replace(listener, route_table=table.name), table, DEFAULT_FETCH_TIMEOUT_S)
     rds = owner.child("rds")
     if rds is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
+    HeaderEdits,
     HeaderKind,
     HeaderMatch,
     PathKind,
@@ -19,7 +21,7 @@ from eventmesh.model.route import (
     WeightedCluster,
 )
 from eventmesh.xds.schema.tree import Message
-from eventmesh.xds.translate.headers import merge_edits, read_edits, read_matcher
+from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher
 
 MAX_DIRECT_BODY_BYTES = 4096
 """Longest body of a direct response (Envoy's max_direct_response_body_size_bytes default)."""
@@ -40,19 +42,43 @@ _PATH_KINDS = {
 }
 
 
-def read_route_table(configuration: Message, default_name: str = "") -> RouteTable:
+def read_route_table(configuration: Message, warnings: list[str], default_name: str = "") -> RouteTable:
     """Return the table of a `route.RouteConfiguration`; `default_name` is for one without a name.
 
     Raises ConfigError for a duplicate domain, a route without match or action, and anything unsupported.
     """
     owners: dict[str, str] = {}
-    hosts = []
-    for host in configuration.children("virtual_hosts"):
-        hosts.append(_virtual_host(configuration, host, owners))
-    return RouteTable(configuration.text("name") or default_name, tuple(hosts))
+    context = _Context(
+        edits=read_edits(configuration),
+        specific_last=configuration.flag("most_specific_header_mutations_wins"),
+        warnings=warnings,
+    )
+    hosts = tuple(_virtual_host(host, owners, context) for host in configuration.children("virtual_hosts"))
+    return RouteTable(configuration.text("name") or default_name, hosts)
 
 
-def _virtual_host(table: Message, host: Message, owners: dict[str, str]) -> VirtualHost:
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What surrounds a route: the header edits of its table and virtual host, and their order.
+
+    Envoy applies the edits of a share first, then those of its route, host and table, so that the most general
+    one has the last word, unless most_specific_header_mutations_wins. Here they become one set of edits.
+    """
+
+    edits: Edits
+    specific_last: bool
+    warnings: list[str]
+
+    def within(self, owner: Message) -> _Context:
+        """Return the context of what `owner` contains."""
+        return replace(self, edits=self.around(read_edits(owner)))
+
+    def around(self, inner: Edits) -> Edits:
+        """Return `inner` together with the edits of everything around it."""
+        return self.edits.then(inner) if self.specific_last else inner.then(self.edits)
+
+
+def _virtual_host(host: Message, owners: dict[str, str], context: _Context) -> VirtualHost:
     name = host.text("name")
     if not name:
         raise host.error("name", "missing")
@@ -66,14 +92,8 @@ def _virtual_host(table: Message, host: Message, owners: dict[str, str]) -> Virt
             raise host.error(f"domains[{i}]", f"{written!r} belongs to the virtual host {owner!r} already")
         if domain not in domains:
             domains.append(domain)
-    # Envoy applies the edits of the virtual host first, those of the table after them.
-    return VirtualHost(
-        name=name,
-        domains=tuple(domains),
-        routes=tuple(_route(route) for route in host.children("routes")),
-        request_headers=merge_edits(read_edits(host, "request"), read_edits(table, "request")),
-        response_headers=merge_edits(read_edits(host, "response"), read_edits(table, "response")),
-    )
+    inside = context.within(host)
+    return VirtualHost(name, tuple(domains), tuple(_route(route, inside) for route in host.children("routes")))
 
 
 def _domain(host: Message, at: int, written: str) -> str:
@@ -85,20 +105,29 @@ def _domain(host: Message, at: int, written: str) -> str:
     return domain
 
 
-def _route(route: Message) -> Route:
+def _route(route: Message, context: _Context) -> Route:
     match = route.child("match")
     if match is None:
         raise route.error("match", "missing")
-    for field, read in _ACTIONS.items():
-        action = route.child(field)
-        if action is not None:
-            return Route(
-                match=_match(match),
-                action=read(action),
-                name=route.text("name"),
-                request_headers=read_edits(route, "request"),
-                response_headers=read_edits(route, "response"),
-            )
+    inside = context.within(route)
+    action, edits = _action(route, inside)
+    return Route(_match(match), action, route.text("name"), edits.request, edits.response)
+
+
+def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | DirectResponse, Edits]:
+    """Return what the route does, and the header edits that are left to the route itself."""
+    forward = route.child("route")
+    if forward is not None:
+        action, split = _forward(forward, context)
+        return action, Edits() if split else context.edits
+    for field, read in _ANSWERS.items():
+        answer = route.child(field)
+        if answer is not None:
+            if context.edits.response != HeaderEdits():
+                context.warnings.append(
+                    f"{answer.path}: response header edits are not made to answers of the mesh itself"
+                )
+            return read(answer), context.edits
     raise route.error("", "has no action; give route, redirect or direct_response")
 
 
@@ -117,10 +146,13 @@ def _match(match: Message) -> RouteMatch:
     raise match.error("", "has no path condition; give prefix, path or path_separated_prefix")
 
 
-def _forward(action: Message) -> Forward:
+def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
+    """Return the action, and whether its shares carry all header edits because one of them has its own."""
     weighted = action.child("weighted_clusters")
+    shares = weighted.children("clusters") if weighted is not None else ()
+    split = any(read_edits(share) for share in shares)
     if weighted is not None:
-        clusters = tuple(_share(share) for share in weighted.children("clusters"))
+        clusters = tuple(_share(share, context if split else None) for share in shares)
         total = sum(share.weight for share in clusters)
         if not 0 < total <= MAX_TOTAL_WEIGHT:
             raise weighted.error("clusters", f"the weights add up to {total}; accepted are 1 to {MAX_TOTAL_WEIGHT}")
@@ -128,24 +160,21 @@ def _forward(action: Message) -> Forward:
         clusters = (WeightedCluster(action.text("cluster")),)
     else:
         raise action.error("cluster", "missing; give cluster or weighted_clusters")
-    return Forward(
+    forward = Forward(
         clusters=clusters,
         timeout_s=action.seconds("timeout", 15.0),
         host_rewrite=action.text("host_rewrite_literal"),
         host_rewrite_header=action.text("host_rewrite_header").lower(),
         prefix_rewrite=action.text("prefix_rewrite"),
     )
+    return forward, split
 
 
-def _share(share: Message) -> WeightedCluster:
+def _share(share: Message, context: _Context | None) -> WeightedCluster:
     if not share.text("name"):
         raise share.error("name", "missing")
-    return WeightedCluster(
-        name=share.text("name"),
-        weight=share.number("weight"),
-        request_headers=read_edits(share, "request"),
-        response_headers=read_edits(share, "response"),
-    )
+    edits = context.around(read_edits(share)) if context is not None else Edits()
+    return WeightedCluster(share.text("name"), share.number("weight"), edits.request, edits.response)
 
 
 def _redirect(action: Message) -> Redirect:
@@ -177,8 +206,7 @@ def _direct_response(action: Message) -> DirectResponse:
     return DirectResponse(status, text)
 
 
-_ACTIONS: dict[str, Callable[[Message], Forward | Redirect | DirectResponse]] = {
-    "route": _forward,
+_ANSWERS: dict[str, Callable[[Message], Redirect | DirectResponse]] = {
     "redirect": _redirect,
     "direct_response": _direct_response,
 }

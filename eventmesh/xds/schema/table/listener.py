@@ -75,7 +75,7 @@ MESSAGES = {
         14 use_remote_address bool? only false
         19 xff_num_trusted_hops uint32 only 0
         21 skip_xff_append bool only true
-        15 generate_request_id bool? only false
+        15 generate_request_id bool? only true
         37 always_set_request_id_in_response bool only false
         16 forward_client_cert_details ForwardClientCertDetails only SANITIZE
         30 normalize_path bool? only false

@@ -16,7 +16,7 @@ MESSAGES = {
         6 request_headers_to_add core.HeaderValueOption[]
         8 request_headers_to_remove string[]
         7 validate_clusters bool?
-        10 most_specific_header_mutations_wins bool only false
+        10 most_specific_header_mutations_wins bool
         14 ignore_port_in_host_matching bool
         15 ignore_path_parameters_in_path_matching bool only false
         ignored: 11 max_direct_response_body_size_bytes, 17 metadata
