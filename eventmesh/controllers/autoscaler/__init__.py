@@ -1,5 +1,5 @@
 """The pod autoscaler (class kpa): measures load, decides, and carries the decision out on Deployments.
 
 `collector` and `scraper` measure, `deciders` keeps one `autoscale` decision for each revision, `podautoscaler`
-reconciles, `reports` is the port that activators report to, `app` wires them.
+and `serverlessservice` reconcile, `reports` is the port that activators report to, `app` wires them.
 """

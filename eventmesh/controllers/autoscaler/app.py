@@ -9,6 +9,7 @@ from eventmesh.controllers.autoscaler.deciders import Deciders
 from eventmesh.controllers.autoscaler.podautoscaler import PodAutoscalers
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.controllers.autoscaler.scraper import Scraper
+from eventmesh.controllers.autoscaler.serverlessservice import ServerlessServices
 from eventmesh.controllers.serving.settings import SettingsStore
 from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
@@ -32,6 +33,7 @@ class Autoscaler:
         self._collector = Collector()
         self.deciders = Deciders(self._collector, clock)
         self.autoscalers = PodAutoscalers(api, informers, clock, recorder, settings, self.deciders)
+        self.serverless = ServerlessServices(api, informers, clock, recorder)
         self._scraper = Scraper(self._collector, self.autoscalers.scrape_targets, clock)
         self.reports = ReportServer(*address, self.deciders.report)
         self._tasks = TaskGroup("autoscaler")
@@ -40,6 +42,7 @@ class Autoscaler:
         """Begin to work; the informers are expected to have synced. Raises UnavailableError for a taken port."""
         await self.reports.start()
         self.autoscalers.controller.start()
+        self.serverless.controller.start()
         self._tasks.spawn("decide", self.deciders.run())
         self._tasks.spawn("scrape", self._scraper.run())
 
@@ -48,3 +51,4 @@ class Autoscaler:
         await self.reports.stop()
         await self._tasks.stop()
         await self.autoscalers.controller.stop()
+        await self.serverless.controller.stop()

@@ -4,7 +4,7 @@ import asyncio
 
 from eventmesh.autoscale.stat import Stat
 from eventmesh.kube.api import Object
-from eventmesh.kube.resources import DEPLOYMENT, KSERVICE, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE
+from eventmesh.kube.resources import DEPLOYMENT, KSERVICE, POD_AUTOSCALER, REVISION, SERVERLESS_SERVICE, SERVICE
 from eventmesh.kube.status import condition
 from tests.unit.controllers.serving.world import World
 
@@ -92,6 +92,20 @@ async def test_a_new_revision_starts_behind_the_activator(world: World) -> None:
     }
     for kind in ("Active", "ScaleTargetInitialized", "SKSReady", "Ready"):
         assert (condition(autoscaler, kind) or {})["status"] == "True", kind
+
+
+async def test_the_services_of_a_revision_are_knatives(world: World) -> None:
+    await Scene.of(world)
+    revision = await world.get(REVISION, REV)
+    public, private = await world.get(SERVICE, REV), await world.get(SERVICE, f"{REV}-private")
+    assert "selector" not in public["spec"]
+    assert private["spec"]["selector"] == {"serving.knative.dev/revisionUID": revision["metadata"]["uid"]}
+    ports = [(port["name"], port["port"], port["targetPort"]) for port in private["spec"]["ports"]]
+    assert ports == [("http", 80, 8012), ("http-autometric", 9090, 9090), ("http-usermetric", 9091, 9091)]
+    for service, kind in ((public, "Public"), (private, "Private")):
+        labels = service["metadata"]["labels"]
+        assert labels["networking.internal.knative.dev/serviceType"] == kind
+        assert labels["networking.internal.knative.dev/serverlessservice"] == REV
 
 
 async def test_going_to_sleep_moves_the_routes_before_the_last_pod_goes(world: World) -> None:

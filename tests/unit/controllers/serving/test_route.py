@@ -5,7 +5,7 @@ from typing import Any
 from eventmesh.controllers.serving.names import ROUTES, ROUTING_STATE
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import annotations_of, labels_of
-from eventmesh.kube.resources import CONFIGURATION, KINGRESS, KSERVICE, REVISION, ROUTE, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.resources import CONFIGURATION, KINGRESS, KSERVICE, REVISION, ROUTE, SERVICE
 from eventmesh.kube.status import condition
 from tests.unit.controllers.serving.world import World
 
@@ -120,8 +120,11 @@ async def test_an_h2c_function_is_reached_by_its_own_port(world: World) -> None:
     await world.ready()
     ingress = await world.get(KINGRESS, "hello")
     assert ingress["spec"]["rules"][0]["http"]["paths"][0]["splits"][0]["servicePort"] == 81
-    serverless = await world.get(SERVERLESS_SERVICE, "hello-00001")
-    assert serverless["spec"]["protocolType"] == "h2c"
+    public = await world.get(SERVICE, "hello-00001")
+    private = await world.get(SERVICE, "hello-00001-private")
+    for service, port in ((public, 81), (private, 80)):
+        first = service["spec"]["ports"][0]
+        assert (first["name"], first["port"], first["targetPort"]) == ("http2", port, 8013)
 
 
 async def test_a_cluster_local_service_has_no_public_rule(world: World) -> None:

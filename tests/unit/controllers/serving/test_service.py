@@ -63,6 +63,8 @@ async def test_each_object_is_owned_by_the_one_it_was_made_for(world: World) -> 
         (DEPLOYMENT, "hello-00001-deployment", REVISION, "hello-00001"),
         (POD_AUTOSCALER, "hello-00001", REVISION, "hello-00001"),
         (SERVERLESS_SERVICE, "hello-00001", POD_AUTOSCALER, "hello-00001"),
+        (SERVICE, "hello-00001", SERVERLESS_SERVICE, "hello-00001"),
+        (SERVICE, "hello-00001-private", SERVERLESS_SERVICE, "hello-00001"),
         (SERVICE, "hello", ROUTE, "hello"),
         (KINGRESS, "hello", ROUTE, "hello"),
     )
