@@ -15,6 +15,7 @@ from eventmesh import __version__
 from eventmesh.base.errors import MeshError
 
 COMMANDS: dict[str, str] = {
+    "control": "watch Kubernetes objects and publish routes over xDS",
     "activator": "hold requests for sleeping functions, keep the broker",
     "gateway": "run the data plane at the edge of the mesh",
     "images": "make a directory runnable as an image, list images",

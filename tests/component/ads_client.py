@@ -32,7 +32,8 @@ class AdsClient:
     refuse: Callable[[ResourceType, bytes], str | None] = lambda type_, body: None
     """Returns why a resource is refused, or None."""
     answering: asyncio.Event = field(default_factory=asyncio.Event)
-    """While it is not set, responses are taken but not answered."""
+    """While it is not set, responses of the types in `withheld` are taken but not answered."""
+    withheld: frozenset[ResourceType] = frozenset(ResourceType)
     held: dict[ResourceType, dict[str, bytes]] = field(default_factory=lambda: {t: {} for t in ResourceType})
     pushes: list[tuple[ResourceType, list[str]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,7 +55,8 @@ class AdsClient:
         bodies = {r.name: r.resource.value for r in response.resources if r.resource is not None}
         self.pushes.append((type_, sorted(bodies)))
         self.changed.set()
-        await self.answering.wait()
+        if type_ in self.withheld:
+            await self.answering.wait()
         why = next((why for body in bodies.values() if (why := self.refuse(type_, body))), None)
         answer = DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
         if why is not None:

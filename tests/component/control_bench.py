@@ -36,6 +36,7 @@ class Bench:
         self.embedded = EmbeddedApi(self.store, self.clock)
         self.api: Api = self.embedded.in_process()
         self.informers = Informers(self.api, self.clock)
+        self.settings = settings
         self.control = Control(self.api, self.informers, self.clock, settings)
         self.port = 0
 
@@ -49,6 +50,15 @@ class Bench:
         await self.informers.stop()
         await self.embedded.stop()
         self.store.close()
+
+    async def restart_control(self) -> None:
+        """End control and start another one on the same port, with informers of its own."""
+        await self.control.stop()
+        await self.informers.stop()
+        self.informers = Informers(self.api, self.clock)
+        self.control = Control(self.api, self.informers, self.clock, self.settings)
+        await self.informers.start()
+        await self.control.start(f"127.0.0.1:{self.port}")
 
     async def revision(self, name: str, *, mode: str = "Proxy", concurrency: int = 0, protocol: str = "http1") -> None:
         """Create what a revision leaves behind: Revision, ServerlessService and its Services."""

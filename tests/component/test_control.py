@@ -55,6 +55,7 @@ async def test_without_any_data_plane_an_ingress_is_ready_at_once(bench: Bench) 
 async def test_an_ingress_is_ready_only_when_the_gateway_has_acknowledged_its_routes(bench: Bench) -> None:
     async with connected(bench.port, "gateway", "public", "local") as gateway:
         await gateway.until(lambda: "public" in gateway.held[RDS])
+        gateway.withheld = frozenset((RDS,))
         gateway.answering.clear()
         seen = len(gateway.pushes)
         await bench.ingress("a", "a.test", "svc")

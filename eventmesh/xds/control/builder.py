@@ -43,8 +43,8 @@ class ResourceBuilder:
 
     def full(self, view: View) -> Sets:
         """Return everything of every role."""
-        sets = self.endpoints(view)
         plain, holding = self._clusters.clusters(view)
+        sets = self.endpoints(view)
         tables = self._tables.build(view)
         self.conflicts = tables.conflicts
         for role in Role:

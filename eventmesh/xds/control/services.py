@@ -61,6 +61,20 @@ def service_cluster(service: Key, port: int) -> str:
     return f"{service}:{port}"
 
 
+def resolve(view: View, service: Key, port: int | str) -> str:
+    """Return the cluster that a KIngress means by a Service and its port: the revision's own, else the port's.
+
+    While there is no such Service, the name is that of the cluster it will have; it exists, empty, meanwhile.
+    """
+    if service in view.serverless:
+        return str(service)
+    known = view.services.get(service)
+    for candidate in known.ports if known else ():
+        if port in (candidate.number, candidate.name):
+            return service_cluster(service, candidate.number)
+    return f"{service}:{port}"
+
+
 class Pods:
     """The ready addresses of a view, by Service and by revision."""
 
@@ -110,6 +124,9 @@ class Clusters:
         self._clusters: Memo[tuple[str, Protocol, Hold | None], Resource] = Memo()
         self._dns: Memo[tuple[str, str, int, Protocol], Resource] = Memo()
         self._endpoints: Memo[tuple[str, tuple[Address, ...]], Resource] = Memo()
+        self._dangling: tuple[str, ...] = ()
+        """Clusters that a KIngress names although nobody has made their Service: a data plane that meets a route to a
+        cluster it has never heard of holds the whole table back for a while."""
 
     def clusters(self, view: View) -> tuple[dict[str, Resource], dict[str, Resource]]:
         """Return every cluster by name, twice: as most see it, and as the activator does, which holds requests."""
@@ -126,12 +143,16 @@ class Clusters:
             name = str(sks.key)
             plain[name] = self._cluster(name, sks.protocol, None)
             holding[name] = self._cluster(name, sks.protocol, Hold(view.concurrency.get(sks.key, 0)))
+        named = {resolve(view, service, port) for service, port in _references(view)}
+        self._dangling = tuple(sorted(named - plain.keys()))
+        for name in self._dangling:
+            plain[name] = holding[name] = self._cluster(name, Protocol.HTTP1, None)
         self._clusters.sweep()
         self._dns.sweep()
         return plain, holding
 
     def endpoints(self, view: View) -> tuple[dict[str, Resource], dict[str, Resource]]:
-        """Return the endpoints of every cluster by name, as most see them and as the activator does: pods only."""
+        """Return the endpoints of the clusters built last, as most see them and as the activator does: pods only."""
         pods = Pods(view)
         plain: dict[str, Resource] = {}
         for service, port in _plain_ports(view):
@@ -139,6 +160,8 @@ class Clusters:
                 name = service_cluster(service.key, port.number)
                 plain[name] = self._assigned(name, pods.of_port(service.key, port))
         plain[BROKER_CLUSTER] = self._assigned(BROKER_CLUSTER, self._settings.brokers)
+        for name in self._dangling:
+            plain[name] = self._assigned(name, ())
         holding = dict(plain)
         for sks in view.serverless.values():
             name = str(sks.key)
@@ -157,6 +180,13 @@ class Clusters:
 
     def _assigned(self, name: str, addresses: tuple[Address, ...]) -> Resource:
         return self._endpoints.get((name, addresses), lambda: envoy.endpoints(name, addresses))
+
+
+def _references(view: View) -> Iterator[tuple[Key, int | str]]:
+    for ingress in view.ingresses.values():
+        for rule in ingress.rules:
+            for path in rule.paths:
+                yield from ((split.service, split.port) for split in path.splits)
 
 
 def _plain_ports(view: View) -> Iterator[tuple[Service, ServicePort]]:

@@ -29,7 +29,7 @@ from eventmesh.xds.control.ingress import (
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
 from eventmesh.xds.control.resources import Resource
-from eventmesh.xds.control.services import BROKER_CLUSTER, Settings, service_cluster
+from eventmesh.xds.control.services import BROKER_CLUSTER, Settings, resolve, service_cluster
 from eventmesh.xds.resource_types import ResourceType
 
 PUBLIC, LOCAL, ACTIVATOR, BOLT = "public", "local", "activator", "bolt"
@@ -126,7 +126,7 @@ class TableBuilder:
         lost: list[str] = []
         for number, rule in enumerate(ingress.rules):
             hosts = rule_hosts(rule, self._settings.cluster_domain)
-            clusters = tuple(_resolve(view, s.service, s.port) for path in rule.paths for s in path.splits)
+            clusters = tuple(resolve(view, s.service, s.port) for path in rule.paths for s in path.splits)
             for table in (local, public) if rule.external else (local,):
                 claimed = table.claim(hosts, ingress.key)
                 lost += set(hosts) - set(table.free(hosts, ingress.key))
@@ -163,23 +163,11 @@ class TableBuilder:
         return self._activator.get(revisions, lambda: _activator_fragment(revisions))
 
 
-def _resolve(view: View, service: Key, port: int | str) -> str:
-    """Return the cluster of a split: the revision's own, else that of the Service's port."""
-    if service in view.serverless:
-        return str(service)
-    known = view.services.get(service)
-    for candidate in known.ports if known else ():
-        if port in (candidate.number, candidate.name):
-            return service_cluster(service, candidate.number)
-    # Not there yet: the name it will have once somebody creates the Service.
-    return f"{service}:{port}"
-
-
 def _rule_fragment(name: str, key: tuple[Rule, str, tuple[str, ...], tuple[str, ...], bool], view: View) -> Fragment:
     rule, hash_, _, hosts, redirect = key
     if redirect:
         return fragment(redirect_host(name, hosts))
-    return fragment(virtual_host(name, hosts, rule, hash_, lambda service, port: _resolve(view, service, port)))
+    return fragment(virtual_host(name, hosts, rule, hash_, lambda service, port: resolve(view, service, port)))
 
 
 def _service_fragment(service: Service, hosts: tuple[str, ...], ports: list[ServicePort]) -> Fragment:

@@ -7,7 +7,19 @@ from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
 
 from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings
 from eventmesh.xds.control.watcher import Watcher
-from tests.unit.xds.control.views import cluster_of, hosts_of, revision, serverless, service, slice_, world
+from tests.unit.xds.control.views import (
+    cluster_of,
+    hosts_of,
+    ingress,
+    path,
+    revision,
+    rule,
+    serverless,
+    service,
+    slice_,
+    split,
+    world,
+)
 
 ACTIVATOR = {"127.0.0.2:8012"}
 POD = {"10.0.0.1:8012"}
@@ -106,3 +118,13 @@ def test_what_has_not_changed_is_the_same_object_again() -> None:
     before = clusters.endpoints(watcher.view)[0]["ns/svc:80"]
     watcher.slice(None, slice_("other", "10.0.0.9"))
     assert clusters.endpoints(watcher.view)[0]["ns/svc:80"] is before
+
+
+def test_a_cluster_that_only_a_route_names_exists_and_is_empty() -> None:
+    clusters = Clusters(Settings())
+    watcher = world(ingress=[ingress("a", rule("a.test", paths=[path(split("missing", port="web"))]))])
+    plain, holding = clusters.clusters(watcher.view)
+    assert "ns/missing:web" in plain and "ns/missing:web" in holding
+    assert hosts_of(clusters.endpoints(watcher.view)[0]["ns/missing:web"]) == set()
+    watcher.service(None, service("missing", {"name": "web", "port": 80}))
+    assert "ns/missing:web" not in clusters.clusters(watcher.view)[0]

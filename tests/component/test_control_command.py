@@ -1,0 +1,98 @@
+"""`eventmesh control` as a process of its own, against an API over TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from eventmesh.base.errors import UsageError
+from eventmesh.cli.control import client_bootstrap
+from eventmesh.cli.main import main
+from eventmesh.kube.resources import KINGRESS
+from eventmesh.kube.status import is_ready
+from eventmesh.xds.bootstrap import load_bootstrap
+from eventmesh.xds.resource_types import ResourceType
+from tests.component.ads_client import connected
+from tests.component.embedded_api import served
+from tests.unit.xds.control.views import ingress, rule
+
+RDS = ResourceType.ROUTE
+
+
+@asynccontextmanager
+async def control(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Run the command; yield it with the port of its ADS."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "eventmesh.cli.main", "control", "--address", "127.0.0.1:0", *flags),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = (await process.stdout.readline()).decode()
+        yield process, int(line.rpartition(":")[2])
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_the_command_serves_what_the_api_holds_and_ends_on_sigterm(tmp_path: Path) -> None:
+    async with served(tmp_path) as api, control("--kubeconfig", str(api.kubeconfig)) as (process, port):
+        client = api.api.in_process()
+        body = ingress("a", rule("a.test"))
+        body["metadata"]["namespace"] = "default"
+        body["spec"]["rules"][0]["http"]["paths"][0]["splits"][0]["serviceNamespace"] = "default"
+        async with connected(port, "gateway", "public", "local") as gateway:
+            await gateway.until(lambda: "public" in gateway.held[RDS])
+            created = {"apiVersion": KINGRESS.api_version, "kind": KINGRESS.kind, **body}
+            await client.create(KINGRESS, created, "default")
+            await gateway.until(lambda: b"a.test" in gateway.held[RDS]["public"])
+            stored = created
+            async with asyncio.timeout(10):
+                async for event in client.watch(KINGRESS, "default"):
+                    stored = event.object
+                    if is_ready(stored):
+                        break
+            assert is_ready(stored)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("role", ["gateway", "activator", "sidecar", "envoy"])
+def test_a_printed_bootstrap_is_one_our_data_planes_take(
+    role: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["control", "bootstrap", "--for", role, "--id", "me", "--ads", "127.0.0.1:18000"]) == 0
+    file = tmp_path / "bootstrap.json"
+    file.write_text(capsys.readouterr().out)
+    read = load_bootstrap(file)
+    assert read.node.id == "me"
+    assert read.node.metadata["role"] == ("gateway" if role == "envoy" else role)
+    assert read.ads is not None and read.ads.target == "127.0.0.1:18000"
+
+
+def test_the_grpc_bootstrap_names_control_and_the_node(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["control", "bootstrap", "--for", "grpc", "--id", "app-1"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["xds_servers"][0]["server_uri"] == "127.0.0.1:18000"
+    assert printed["node"] == {"id": "app-1"}
+
+
+def test_control_by_name_is_resolved() -> None:
+    made = client_bootstrap("envoy", "e", "control.eventmesh-system:18000", "127.0.0.1:0")
+    assert made["static_resources"]["clusters"][0]["type"] == "STRICT_DNS"
+
+
+@pytest.mark.parametrize("address", ["18000", "host:", "host:x", "host:70000", ":1"])
+def test_a_bad_address_is_named_with_its_flag(address: str) -> None:
+    with pytest.raises(UsageError, match="--ads"):
+        client_bootstrap("gateway", "g", address, "127.0.0.1:9901")
