@@ -162,17 +162,25 @@ class Known:
         changed, self._changed = self._changed, False
         return changed
 
-    def _cluster_ready(self, resource: ClusterResource) -> bool:
+    def _cluster_ready(self, _: str, resource: ClusterResource) -> bool:
         return not resource.eds_name or resource.eds_name in self._assignments
 
-    def _table_ready(self, table: RouteTable) -> bool:
-        return all(name in self._live_clusters for name, _ in clusters_named(table))
+    def _table_ready(self, name: str, table: RouteTable) -> bool:
+        held = self._tables.get(name)
+        return self._clusters_ready(table, held.live if held is not None else None)
 
-    def _listener_ready(self, resource: ListenerResource) -> bool:
+    def _listener_ready(self, name: str, resource: ListenerResource) -> bool:
         if resource.inline is not None:
-            return self._table_ready(resource.inline)
+            former = self._listeners[name].live
+            return self._clusters_ready(resource.inline, former.inline if former is not None else None)
         held = self._tables.get(resource.listener.route_table)
         return held is not None and held.live is not None
+
+    def _clusters_ready(self, table: RouteTable, former: RouteTable | None) -> bool:
+        """Tell whether the clusters are live that are new in `table`: a cluster that the former version names and that
+        is not there is missing already, and waiting for it would only hold up the rest."""
+        missing = {name for name, _ in clusters_named(table) if name not in self._live_clusters}
+        return not missing or (former is not None and missing <= {name for name, _ in clusters_named(former)})
 
     def _cluster_went_live(self, name: str, resource: ClusterResource) -> None:
         self._set_live_cluster(name, resource)
@@ -235,7 +243,7 @@ def _wait(kind: dict[str, _Held[T]], arrived: Mapping[str, T], now: float) -> No
 def _settle(
     kind: dict[str, _Held[T]],
     now: float,
-    ready: Callable[[T], bool],
+    ready: Callable[[str, T], bool],
     timeout_s: Callable[[T], float],
     went_live: Callable[[str, T], None],
 ) -> None:
@@ -244,7 +252,7 @@ def _settle(
         if waiting is None:
             continue
         limit = timeout_s(waiting)
-        if ready(waiting) or (limit and now >= held.since + limit):
+        if ready(name, waiting) or (limit and now >= held.since + limit):
             kind[name] = _Held(live=waiting)
             went_live(name, waiting)
 

@@ -165,6 +165,17 @@ def test_a_resource_that_keeps_changing_does_not_wait_longer() -> None:
     assert world.known.deadline() == 115.0
 
 
+def test_a_cluster_that_was_missing_before_holds_no_later_table_up() -> None:
+    world = World("public")
+    world.told(Update(tables=_table("public", "missing")))
+    world.after(15.0)
+    assert world.told(Update(tables=_table("public", "missing", "missing")))
+    assert not world.told(Update(tables=_table("public", "missing", "new")))
+    world.told(Update(clusters=_cluster("new")))
+    assert world.told(Update(assignments={"new": HERE}))
+    assert not world.known.is_table_waiting("public")
+
+
 def test_a_resource_may_be_told_to_wait_for_ever() -> None:
     world = World()
     world.told(Update(clusters={"a": ClusterResource(Cluster("a"), "a", fetch_timeout_s=0.0)}))
