@@ -3,5 +3,5 @@ plane reads a bootstrap and subscribes.
 
 Client end: `schema` knows Envoy's v3 messages, `bootstrap` and `translate` turn them into a `model.Snapshot`,
 `client` subscribes to a control plane; none of it loads aiohttp, kubernetes or envoy_data_plane, because a
-sidecar starts with every pod. The serving end is imported by `control` only.
+sidecar starts with every pod. The serving end is the package `control`.
 """
