@@ -48,10 +48,10 @@ impl Engine {
     /// Answer an exchange whose response has not begun, and end it.
     pub(super) fn refuse(&mut self, id: Id, refusal: &Refusal<'_>, now: f64) {
         let Some(exchange) = self.exchanges.get(id) else { return };
-        if exchange.response_started {
-            return self.break_off(id, refusal.flag, Cause::Timeout, now);
-        }
         let cause = if refusal.flag == Flag::Timeout { Cause::Timeout } else { Cause::Cancelled };
+        if exchange.response_started {
+            return self.break_off(id, refusal.flag, cause, now);
+        }
         self.leave_upstream(id, Some(cause), now);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.status = refusal.status;

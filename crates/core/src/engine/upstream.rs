@@ -195,7 +195,10 @@ impl Engine {
             Origin::Own => {
                 if let Some(exchange) = self.exchanges.get_mut(id) {
                     exchange.answer.status = if cause == Cause::Timeout { 504 } else { 502 };
-                    exchange.answer.error = flag.code();
+                    exchange.answer.body.clear();
+                    if exchange.answer.error.is_empty() {
+                        exchange.answer.error = flag.code();
+                    }
                 }
             }
             Origin::Stream { conn, stream, .. } => {
