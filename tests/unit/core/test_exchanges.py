@@ -490,17 +490,20 @@ def test_a_send_that_fails_says_why(
     cluster: Cluster, terms: dict[str, object], spoil: str, expected: tuple[int, str]
 ) -> None:
     mesh = Playbook(snapshot(cluster, routes=(forward("up"),)))
-    exchange = mesh.send(**terms)
+    exchange = mesh.send(**terms)  # type: ignore[arg-type]
     if spoil == "refuse":
         mesh.dials.pop().refuses()
     elif spoil:
         upstream = mesh.dialled()
-        {
-            "vanish": upstream.vanishes,
-            "garbage": lambda: upstream.says(b"nonsense\r\n\r\n"),
-            "wait": lambda: mesh.passes(2),
-            "answer": lambda: upstream.says(OK),
-        }[spoil]()
+        match spoil:
+            case "vanish":
+                upstream.vanishes()
+            case "garbage":
+                upstream.says(b"nonsense\r\n\r\n")
+            case "wait":
+                mesh.passes(2)
+            case _:
+                upstream.says(OK)
     response = mesh.done[exchange]
     assert (response.status, response.error) == expected
 
