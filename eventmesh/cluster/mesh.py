@@ -153,7 +153,8 @@ class Mesh:
     def _api(self) -> EmbeddedApi:
         store = Store(self._settings.data_dir / "store", self._clock)
         self._parts.add_sync(store.close)
-        return EmbeddedApi(store, self._clock)
+        self._embedded = EmbeddedApi(store, self._clock)
+        return self._embedded
 
     def _serving(self, api: Api, informers: Informers, images: ImageStore) -> ServingControllers:
         local = LocalSettings(default_domain=DOMAIN, external_port=self.addresses.gateway_port)
