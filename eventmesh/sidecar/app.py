@@ -12,6 +12,7 @@ from eventmesh.dataplane.overlay import overlay
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.dataplane.process import Termination
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.sidecar import outbound
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
 
@@ -52,7 +53,7 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
         await plane.start()
         if function is not None:
             function.start(tasks)
-        await plane.apply(bootstrap.snapshot)
+        await _configure(bootstrap, plane, function, clock, tasks)
         _log.info("serving", node=bootstrap.node.id, **plane.addresses())
         await termination.wanted()
         await termination.unless_at_once(_end(plane, function, drain_time_s))
@@ -62,6 +63,22 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
         if function is not None:
             function.close()
     return 0
+
+
+async def _configure(
+    bootstrap: Bootstrap, plane: DataPlane, function: FunctionSide | None, clock: SystemClock, tasks: TaskGroup
+) -> None:
+    """Apply what the bootstrap holds, and all that control sends from now on."""
+    if bootstrap.ads is None:
+        await plane.apply(bootstrap.snapshot)
+        return
+    from eventmesh.xds.client.ads import AdsClient
+
+    tables = outbound.TABLES if function is not None else ()
+    client = AdsClient(
+        bootstrap.ads, bootstrap.node, plane.apply, static=bootstrap.resources, tables=tables, clock=clock
+    )
+    tasks.spawn("ads", client.run())
 
 
 def _admin_pages(bootstrap: Bootstrap) -> Snapshot:

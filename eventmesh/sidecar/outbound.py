@@ -17,6 +17,9 @@ from eventmesh.transport.address import InetAddress
 HTTP_PORT: Final = 15001
 BOLT_PORT: Final = 12220
 
+TABLES: Final = ("local", "bolt")
+"""Route tables that control publishes for every sidecar."""
+
 HTTP: Final = "outbound"
 BOLT: Final = "outbound-bolt"
 

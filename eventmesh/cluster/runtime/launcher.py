@@ -156,6 +156,7 @@ def _call(order: wire.Spawn) -> int:
     """Call the entry as a program's `main`; return its exit code."""
     import traceback
 
+    _name_process(f"eventmesh-{order.argv[0]}" if order.argv else order.entry)
     os.environ.clear()
     os.environ.update(order.env)
     module, _, function = order.entry.partition(":")
@@ -171,6 +172,12 @@ def _call(order: wire.Spawn) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return code or 0
+
+
+def _name_process(name: str) -> None:
+    """Have `ps` and `top` show what this fork is; its command line remains the launcher's."""
+    with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
+        file.write(name)
 
 
 def _highest_descriptor() -> int:
