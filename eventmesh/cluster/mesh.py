@@ -44,7 +44,12 @@ from eventmesh.xds.control.services import Settings
 
 _log = log.get("cluster.mesh")
 
-PRELOADED: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventmesh.sidecar.app")
+PRELOADED: Final = (
+    "eventmesh.cli.main",
+    "eventmesh.cli.sidecar",
+    "eventmesh.sidecar.app",
+    "eventmesh.sidecar.function",
+)
 """What the launcher imports once for every sidecar, gateway and activator that it forks."""
 
 DOMAIN: Final = "localhost"
@@ -114,15 +119,16 @@ class Mesh:
         serving = self._serving(api, informers, images)
         control = Control(api, informers, self._clock, _control_settings(where))
         agent = self._agent(api, informers, launcher, pod_addresses, images)
+        for resource in (REVISION, POD):
+            informers.of(resource)
         for resource, admission in {**serving.admissions(), **EVENTING_ADMISSIONS}.items():
             embedded.admission.register(resource, admission)
         await embedded.start()
         self._parts.add(embedded.stop)
-        for resource in (REVISION, POD):
-            informers.of(resource)
         await informers.start()
         self._parts.add(informers.stop)
         images.prune(frozenset(_digests_in_use(informers)))
+        await self._open(embedded, agent)
         await control.start(where.ads)
         self._parts.add(control.stop)
         workloads.start()
@@ -134,7 +140,10 @@ class Mesh:
         await self._data_planes(launcher)
         await agent.start()
         self._parts.add(agent.stop)
-        server = ApiServer(embedded, _host_and_port(where.api), self._settings.data_dir / "tls", agent)
+
+    async def _open(self, embedded: EmbeddedApi, agent: PodAgent) -> None:
+        """Serve the API on its port, and write how to reach it."""
+        server = ApiServer(embedded, _host_and_port(self.addresses.api), self._settings.data_dir / "tls", agent)
         await server.start()
         self._parts.add(server.stop)
         write_kubeconfig(self._settings.kubeconfig, server.url, server.credentials.ca_pem, server.credentials.token)
@@ -153,8 +162,7 @@ class Mesh:
     def _api(self) -> EmbeddedApi:
         store = Store(self._settings.data_dir / "store", self._clock)
         self._parts.add_sync(store.close)
-        self._embedded = EmbeddedApi(store, self._clock)
-        return self._embedded
+        return EmbeddedApi(store, self._clock)
 
     def _serving(self, api: Api, informers: Informers, images: ImageStore) -> ServingControllers:
         local = LocalSettings(default_domain=DOMAIN, external_port=self.addresses.gateway_port)
@@ -187,7 +195,17 @@ class Mesh:
 
     async def _data_planes(self, launcher: ProcessLauncher) -> None:
         where = self.addresses
-        await self._serve(self._supervised("gateway", launcher, where.gateway_admin), where.gateway_admin)
+        gateway = self._supervised("gateway", launcher, where.gateway_admin)
+        activator = self._supervised(
+            "activator",
+            launcher,
+            where.activator_admin,
+            f"--autoscaler=http://{where.autoscaler}/stats",
+            f"--broker={where.broker}",
+            f"--data-dir={self._settings.data_dir / 'events'}",
+            f"--kubeconfig={self._settings.kubeconfig}",
+        )
+        await asyncio.gather(self._serve(gateway, where.gateway_admin), self._serve(activator, where.activator_admin))
 
     def _supervised(self, role: str, launcher: ProcessLauncher, admin: str, *flags: str) -> Supervised:
         file = self._settings.data_dir / "run" / f"{role}.json"
