@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,8 @@ class Catalog:
 
     def __init__(self, served: Iterable[Served]) -> None:
         self._served: dict[tuple[str, str, str], Served] = {}
+        self._by_kind: dict[tuple[str, str], Served] = {}
+        self._by_kind_key: dict[str, Served] = {}
         self.generation = 0
         for entry in served:
             self.add(entry)
@@ -86,12 +88,17 @@ class Catalog:
         """Serve `served`, in place of what had its name."""
         resource = served.resource
         self._served[resource.group, resource.version, resource.plural] = served
+        self._by_kind[resource.api_version, resource.kind] = served
+        if served.stored_api_version == resource.api_version:
+            self._by_kind_key[served.kind_key] = served
         self.generation += 1
 
     def remove(self, group: str, plural: str) -> None:
         """Serve no version of the kind any more."""
         for key in [key for key in self._served if (key[0], key[2]) == (group, plural)]:
-            del self._served[key]
+            served = self._served.pop(key)
+            self._by_kind.pop((served.resource.api_version, served.resource.kind), None)
+            self._by_kind_key.pop(served.kind_key, None)
         self.generation += 1
 
     def find(self, group: str, version: str, plural: str) -> Served | None:
@@ -104,20 +111,11 @@ class Catalog:
 
     def by_kind(self, api_version: str, kind: str) -> Served | None:
         """Return the kind that an object or owner reference names, or None."""
-        for served in self._served.values():
-            if served.resource.kind == kind and served.resource.api_version == api_version:
-                return served
-        return None
+        return self._by_kind.get((api_version, kind))
 
     def by_kind_key(self, kind_key: str) -> Served | None:
         """Return the storage version of the kind that the store calls `kind_key`, or None."""
-        for served in self._served.values():
-            if served.kind_key == kind_key and served.stored_api_version == served.resource.api_version:
-                return served
-        return None
-
-    def __iter__(self) -> Iterator[Served]:
-        return iter(list(self._served.values()))
+        return self._by_kind_key.get(kind_key)
 
     def group_versions(self) -> dict[str, list[str]]:
         """Return group -> versions, both in order of preference.
