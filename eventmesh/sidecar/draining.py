@@ -8,7 +8,7 @@ probes "not ready", goes on serving until no request has come for a while, and o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.base.clock import Clock
@@ -65,10 +65,10 @@ class PodDrain:
 class DrainHandler:
     """Answers `GET :8022/wait-for-drain` when the pod is quiet."""
 
-    def __init__(self, drain: PodDrain) -> None:
-        self._drain = drain
+    def __init__(self, wait_for_quiet: Callable[[], Awaitable[None]]) -> None:
+        self._wait_for_quiet = wait_for_quiet
 
     async def handle(self, request: Request) -> Reply:
         """Return 200 once no request has come for the quiet time."""
-        await self._drain.wait_for_quiet()
+        await self._wait_for_quiet()
         return Reply.text(200, "drained\n")

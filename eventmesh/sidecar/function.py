@@ -62,7 +62,7 @@ class FunctionSide:
         self.handlers: Mapping[str, ExchangeHandler] = {
             inbound.PROBE_HANDLER: inbound.NetworkProbe(self.is_ready),
             inbound.STAT_HANDLER: StatHandler(meter, pod.name, clock),
-            inbound.DRAIN_HANDLER: DrainHandler(self._drain),
+            inbound.DRAIN_HANDLER: DrainHandler(self.wait_for_quiet),
         }
 
     def start(self, tasks: TaskGroup) -> None:

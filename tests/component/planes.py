@@ -40,7 +40,7 @@ async def backend(answer: Answer = echo, address: str = LOOPBACK) -> AsyncIterat
     """Serve with aiohttp; give the address to dial."""
     app = web.Application(client_max_size=2**30)
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)  # 0 would mean for ever
     await runner.setup()
     site: web.BaseSite
     if address.startswith("unix:"):
