@@ -60,42 +60,38 @@ def container_errors(container: Object, volumes: frozenset[str], features: Featu
     yield from _environment(container, features)
     yield from _ports(container.get("ports") or [])
     yield from _mounts(container.get("volumeMounts") or [], volumes)
-    security = container.get("securityContext")
-    if isinstance(security, dict):
-        yield from within("securityContext", _security(security))
+    yield from within("securityContext", _security(container.get("securityContext") or {}))
     policy = container.get("imagePullPolicy")
     if policy not in (None, "", "Always", "IfNotPresent", "Never"):
         yield invalid(policy, "imagePullPolicy")
     for kind in ("readinessProbe", "livenessProbe", "startupProbe"):
         probe = container.get(kind)
-        if isinstance(probe, dict):
+        if probe is not None:
             yield from within(kind, _probe(probe, readiness=kind == "readinessProbe"))
 
 
-def _image(image: object) -> Iterator[FieldError]:
+def _image(image: str | None) -> Iterator[FieldError]:
     if not image:
         yield missing("image")
-    elif not isinstance(image, str) or len(image) > _MAX_IMAGE_CHARS or not _IMAGE.fullmatch(image):
-        details = f'image: "{str(image)[:200]}", error: could not parse reference'
+    elif len(image) > _MAX_IMAGE_CHARS or not _IMAGE.fullmatch(image):
+        details = f'image: "{image[:200]}", error: could not parse reference'
         yield FieldError("Failed to parse image reference", "image", details)
 
 
 def _environment(container: Object, features: Features) -> Iterator[FieldError]:
-    for index, variable in enumerate(_items(container, "env")):
+    for index, variable in enumerate(container.get("env") or []):
         path = f"env[{index}]"
         name = variable.get("name")
         if not name:
             yield missing(f"{path}.name")
         elif name in RESERVED_ENV:
             yield FieldError(f'"{name}" is a reserved environment variable', f"{path}.name")
-        elif not isinstance(name, str) or not _ENV_NAME.fullmatch(name):
+        elif not _ENV_NAME.fullmatch(name):
             yield invalid(name, f"{path}.name")
-        source = variable.get("valueFrom")
-        if isinstance(source, dict):
-            yield from within(f"{path}.valueFrom", _value_source(source, features))
-    for index, source in enumerate(_items(container, "envFrom")):
+        yield from within(f"{path}.valueFrom", _value_source(variable.get("valueFrom") or {}, features))
+    for index, source in enumerate(container.get("envFrom") or []):
         path = f"envFrom[{index}]"
-        found = [kind for kind in ("configMapRef", "secretRef") if isinstance(source.get(kind), dict)]
+        found = [kind for kind in ("configMapRef", "secretRef") if source.get(kind) is not None]
         if len(found) != 1:
             paths = (f"{path}.configMapRef", f"{path}.secretRef")
             yield both_of(*paths) if found else neither_of(*paths)
@@ -106,16 +102,13 @@ def _environment(container: Object, features: Features) -> Iterator[FieldError]:
 def _value_source(source: Object, features: Features) -> Iterator[FieldError]:
     for kind in ("configMapKeyRef", "secretKeyRef"):
         reference = source.get(kind)
-        if isinstance(reference, dict):
+        if reference is not None:
             yield from (missing(f"{kind}.{field}") for field in ("key", "name") if not reference.get(field))
     if "kubernetes.podspec-fieldref" not in features:
-        yield from (disallowed(kind) for kind in ("fieldRef", "resourceFieldRef") if source.get(kind))
+        yield from (disallowed(kind) for kind in ("fieldRef", "resourceFieldRef") if source.get(kind) is not None)
 
 
-def _ports(ports: object) -> Iterator[FieldError]:
-    if not isinstance(ports, list):
-        yield invalid(ports, "ports")
-        return
+def _ports(ports: list[Object]) -> Iterator[FieldError]:
     if len(ports) > 1:
         details = "Only a single port is allowed across all containers"
         yield FieldError("More than one container port is set", "ports", details)
@@ -129,21 +122,18 @@ def _port(port: Object) -> Iterator[FieldError]:
     number = port.get("containerPort")
     if number is None:
         yield missing("containerPort")
-    elif not isinstance(number, int) or not 0 <= number <= 65535:
+    elif not 0 <= number <= 65535:
         yield out_of_bounds(number, 0, 65535, "containerPort")
     elif number in RESERVED_PORTS:
         yield FieldError(f"{number} is a reserved port", "containerPort")
-    if port.get("name", "") not in PORT_NAMES:
+    if (port.get("name") or "") not in PORT_NAMES:
         details = "Name must be empty, or one of: 'h2c', 'http1'"
         yield FieldError(f"Port name {port['name']} is not allowed", "name", details)
-    if port.get("protocol", "TCP") != "TCP":
+    if (port.get("protocol") or "TCP") != "TCP":
         yield invalid(port["protocol"], "protocol")
 
 
-def _mounts(mounts: object, volumes: frozenset[str]) -> Iterator[FieldError]:
-    if not isinstance(mounts, list):
-        yield invalid(mounts, "volumeMounts")
-        return
+def _mounts(mounts: list[Object], volumes: frozenset[str]) -> Iterator[FieldError]:
     seen: set[str] = set()
     for index, mount in enumerate(mounts):
         path = f"volumeMounts[{index}]"
@@ -153,7 +143,7 @@ def _mounts(mounts: object, volumes: frozenset[str]) -> Iterator[FieldError]:
             yield disallowed(f"{path}.mountPropagation")
         if mount.get("name") not in volumes:
             yield FieldError("volumeMount has no matching volume", f"{path}.name")
-        where = str(mount.get("mountPath") or "")
+        where: str = mount.get("mountPath") or ""
         clean = where.rstrip("/") or where[:1]
         if not where:
             yield missing(f"{path}.mountPath")
@@ -171,7 +161,7 @@ def _security(context: Object) -> Iterator[FieldError]:
         yield disallowed(field)
     for field in ("runAsUser", "runAsGroup"):
         uid = context.get(field)
-        if uid is not None and (not isinstance(uid, int) or not 0 <= uid <= MAX_UID):
+        if uid is not None and not 0 <= uid <= MAX_UID:
             yield out_of_bounds(uid, 0, MAX_UID, field)
 
 
@@ -183,17 +173,12 @@ def _probe(probe: Object, *, readiness: bool) -> Iterator[FieldError]:
         yield neither_of(*PROBE_HANDLERS)
     for field in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
         value = probe.get(field)
-        if value is not None and (not isinstance(value, int) or not 0 <= value < 2**31):
+        if value is not None and not 0 <= value < 2**31:
             yield out_of_bounds(value, 0, 2**31 - 1, field)
             return
     if readiness and not probe.get("periodSeconds"):
         for field in ("failureThreshold", "timeoutSeconds"):
             if probe.get(field):
                 yield FieldError(f"{field} is disallowed when periodSeconds is zero", field)
-    elif not readiness and probe.get("successThreshold", 1) != 1:
+    elif not readiness and probe.get("successThreshold") not in (None, 1):
         yield out_of_bounds(probe["successThreshold"], 1, 1, "successThreshold")
-
-
-def _items(parent: Object, field: str) -> list[Object]:
-    items = parent.get(field)
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

@@ -103,7 +103,7 @@ def _revision_spec(spec: Any, settings: ServingSettings, *, creating: bool) -> N
     if creating and spec.get("enableServiceLinks") is None:
         # On create only: an object from before this default must not get a new revision by it.
         spec["enableServiceLinks"] = defaults.enable_service_links
-    volumes = {volume.get("name"): volume for volume in _list(spec, "volumes")}
+    volumes = {str(volume.get("name")): volume for volume in _list(spec, "volumes")}
     containers = _list(spec, "containers")
     for index, container in enumerate(containers):
         if not container.get("name"):
@@ -115,7 +115,7 @@ def _revision_spec(spec: Any, settings: ServingSettings, *, creating: bool) -> N
         _container(container, volumes, settings, serving=False)
 
 
-def _container(container: Object, volumes: dict[Any, Object], settings: ServingSettings, *, serving: bool) -> None:
+def _container(container: Object, volumes: dict[str, Object], settings: ServingSettings, *, serving: bool) -> None:
     resources = _section(container, "resources")
     for bound, quantities in settings.defaults.resources.items():
         for kind, quantity in quantities.items():
@@ -129,7 +129,7 @@ def _container(container: Object, volumes: dict[Any, Object], settings: ServingS
     for kind in ("readinessProbe", "livenessProbe", "startupProbe"):
         _probe(container.get(kind))
     for mount in _list(container, "volumeMounts"):
-        volume = volumes.get(mount.get("name"), {})
+        volume = volumes.get(str(mount.get("name")), {})
         if not any(source in volume for source in WRITABLE_VOLUMES):
             mount["readOnly"] = True
 

@@ -84,9 +84,9 @@ def dns_1123_subdomain_problem(name: str) -> str:
     )
 
 
-def is_dns_1123_label(name: object) -> bool:
+def is_dns_1123_label(name: str) -> bool:
     """Return whether `name` is an RFC 1123 label."""
-    return isinstance(name, str) and len(name) <= MAX_DNS_LABEL and _DNS_1123_LABEL.fullmatch(name) is not None
+    return len(name) <= MAX_DNS_LABEL and _DNS_1123_LABEL.fullmatch(name) is not None
 
 
 def _join(prefix: str, path: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from eventmesh.controllers.serving.admission import defaults
 from eventmesh.controllers.serving.admission.fields import missing, within
@@ -13,6 +12,7 @@ from eventmesh.controllers.serving.admission.metadata import (
     template_metadata_errors,
 )
 from eventmesh.controllers.serving.admission.pod_spec import revision_spec_errors
+from eventmesh.controllers.serving.admission.shape import REVISION_SPEC, TEMPLATE, shape_errors
 from eventmesh.controllers.serving.admission.traffic import traffic_errors
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.kube.admission import Admission, AdmissionRequest, FieldError
@@ -41,7 +41,7 @@ class ServiceAdmission:
             return []
         errors = object_metadata_errors(obj, request)
         errors += _template_errors(obj, request, self._settings())
-        errors += within("spec", traffic_errors(obj["spec"], of_service=True))
+        errors += within("spec", traffic_errors(obj.get("spec"), of_service=True))
         return errors
 
 
@@ -77,7 +77,7 @@ class RouteAdmission:
         if _on_its_way_out(obj):
             return []
         errors = object_metadata_errors(obj, request)
-        return errors + within("spec", traffic_errors(obj["spec"], of_service=False))
+        return errors + within("spec", traffic_errors(obj.get("spec"), of_service=False))
 
 
 class RevisionAdmission:
@@ -104,6 +104,9 @@ class RevisionAdmission:
             ]
         settings = self._settings()
         annotations: Mapping[str, str] = obj["metadata"].get("annotations") or {}
+        malformed = list(shape_errors(obj.get("spec"), REVISION_SPEC, "spec"))
+        if malformed:
+            return malformed
         errors = within("metadata.annotations", annotation_errors(annotations, settings.autoscaler))
         return errors + within("spec", revision_spec_errors(obj["spec"], settings))
 
@@ -124,15 +127,18 @@ def _on_its_way_out(obj: Object) -> bool:
 
 
 def _template_errors(obj: Object, request: AdmissionRequest, settings: ServingSettings) -> list[FieldError]:
-    template = obj["spec"].get("template") if isinstance(obj["spec"], dict) else None
-    if not isinstance(template, dict):
+    template: Object | None = obj["spec"].get("template") if isinstance(obj.get("spec"), dict) else None
+    if template is None:
         return [missing("spec.template")]
+    malformed = list(shape_errors(template, TEMPLATE, "spec.template"))
+    if malformed:
+        return malformed
     metadata: Object = template.get("metadata") or {}
     parent = obj["metadata"].get("name") or ""
     errors = within("metadata", template_metadata_errors(metadata, settings.autoscaler, parent))
-    errors += within("spec", revision_spec_errors(template.get("spec"), settings))
+    errors += within("spec", revision_spec_errors(template.get("spec") or {}, settings))
     errors = within("spec.template", errors)
-    before: Any = ((request.old or {}).get("spec") or {}).get("template") or {}
+    before: Object = (request.old or {"spec": {}})["spec"].get("template") or {}
     name = metadata.get("name")
     if name and request.old is not None and name == (before.get("metadata") or {}).get("name") and template != before:
         details = _difference(before, template)

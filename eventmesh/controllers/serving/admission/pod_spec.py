@@ -55,10 +55,8 @@ MAX_CONTAINERS = 32
 """More belong in services of their own; each costs a process and a log."""
 
 
-def revision_spec_errors(spec: object, settings: ServingSettings) -> list[FieldError]:
-    """Return what is wrong with a revision's spec, paths below it."""
-    if not isinstance(spec, dict):
-        return [invalid(spec, "")]
+def revision_spec_errors(spec: Object, settings: ServingSettings) -> list[FieldError]:
+    """Return what is wrong with a revision's spec of the right shape, paths below it."""
     return [
         *_masked(spec, settings.features),
         *_containers(spec, settings.features),
@@ -76,12 +74,9 @@ def _masked(spec: Object, features: Features) -> Iterator[FieldError]:
 
 
 def _containers(spec: Object, features: Features) -> Iterator[FieldError]:
-    containers = spec.get("containers")
+    containers: list[Object] = spec.get("containers") or []
     if not containers:
         yield missing("containers")
-        return
-    if not isinstance(containers, list) or not all(isinstance(item, dict) for item in containers):
-        yield invalid(containers, "containers")
         return
     if len(containers) > 1 and "multi-container" not in features:
         yield FieldError(f"multi-container is off, but found {len(containers)} containers", "containers")
@@ -89,7 +84,7 @@ def _containers(spec: Object, features: Features) -> Iterator[FieldError]:
     if len(containers) > MAX_CONTAINERS:
         yield out_of_bounds(len(containers), 1, MAX_CONTAINERS, "containers")
         return
-    volumes = frozenset(str(volume.get("name")) for volume in spec.get("volumes") or [] if isinstance(volume, dict))
+    volumes = frozenset(volume.get("name", "") for volume in spec.get("volumes") or [])
     for index, container in enumerate(containers):
         yield from within(f"containers[{index}]", container_errors(container, volumes, features))
     for index, container in enumerate(spec.get("initContainers") or []):
@@ -121,19 +116,15 @@ def _together(containers: list[Object], features: Features) -> Iterator[FieldErr
 
 
 def _volumes(spec: Object, features: Features) -> Iterator[FieldError]:
-    volumes = spec.get("volumes") or []
-    if not isinstance(volumes, list):
-        yield invalid(volumes, "volumes")
-        return
+    volumes: list[Object] = spec.get("volumes") or []
     seen: set[str] = set()
     mounted = {
         mount.get("name")
         for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-        if isinstance(container, dict)
         for mount in container.get("volumeMounts") or []
     }
     for index, volume in enumerate(volumes):
-        path, name = f"volumes[{index}]", volume.get("name")
+        path, name = f"volumes[{index}]", volume.get("name") or ""
         if not is_dns_1123_label(name):
             yield invalid(name, f"{path}.name")
         elif name in seen:
@@ -159,19 +150,18 @@ def _volume_source(volume: Object, features: Features) -> Iterator[FieldError]:
         yield missing("configMap.name")
 
 
-def _service_account(name: object) -> Iterator[FieldError]:
-    if name:
-        problem = dns_1123_subdomain_problem(str(name))
-        if problem:
-            yield invalid(name, "serviceAccountName", problem)
+def _service_account(name: str | None) -> Iterator[FieldError]:
+    problem = dns_1123_subdomain_problem(name) if name else ""
+    if problem:
+        yield invalid(name, "serviceAccountName", problem)
 
 
-def _concurrency(concurrency: object, defaults: RevisionDefaults) -> Iterator[FieldError]:
+def _concurrency(concurrency: int | None, defaults: RevisionDefaults) -> Iterator[FieldError]:
     if concurrency is None:
         return
     low = 0 if defaults.allow_zero_concurrency else 1
     most = defaults.max_container_concurrency
-    if not isinstance(concurrency, int) or not low <= concurrency <= most:
+    if not low <= concurrency <= most:
         yield out_of_bounds(concurrency, low, most, "containerConcurrency")
 
 
@@ -179,10 +169,10 @@ def _timeouts(spec: Object, defaults: RevisionDefaults) -> Iterator[FieldError]:
     total = spec.get("timeoutSeconds")
     if total is None:
         total = defaults.timeout_s
-    if not isinstance(total, int) or not 0 <= total <= defaults.max_timeout_s:
+    if not 0 <= total <= defaults.max_timeout_s:
         yield out_of_bounds(total, 0, defaults.max_timeout_s, "timeoutSeconds")
         return
     for field in ("responseStartTimeoutSeconds", "idleTimeoutSeconds"):
         value = spec.get(field)
-        if value is not None and (not isinstance(value, int) or not 0 <= value <= total):
+        if value is not None and not 0 <= value <= total:
             yield out_of_bounds(value, 0, total, field)

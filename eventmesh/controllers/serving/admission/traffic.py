@@ -14,32 +14,30 @@ from eventmesh.controllers.serving.admission.fields import (
     out_of_bounds,
     within,
 )
+from eventmesh.controllers.serving.admission.shape import TRAFFIC, shape_errors
 from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 
 
-def traffic_errors(spec: Object, *, of_service: bool) -> list[FieldError]:
+def traffic_errors(spec: object, *, of_service: bool) -> list[FieldError]:
     """Return what is wrong with `spec.traffic`, paths below `spec`; a Service speaks only of its own revisions."""
-    targets = spec.get("traffic") or []
-    if not isinstance(targets, list):
-        return [invalid(targets, "traffic")]
+    targets = spec.get("traffic") if isinstance(spec, dict) else None
     if not targets:
         return [missing("traffic")]
+    malformed = list(shape_errors(targets, TRAFFIC, "traffic"))
+    if malformed:
+        return malformed
     errors: list[FieldError] = []
     seen: dict[str, int] = {}
     total = 0
     for index, target in enumerate(targets):
         path = f"traffic[{index}]"
-        if not isinstance(target, dict):
-            errors.append(invalid(target, path))
-            continue
         errors += within(path, _target(target, of_service=of_service))
-        percent = target.get("percent")
-        total += percent if isinstance(percent, int) else 0
+        total += target.get("percent") or 0
         tag = target.get("tag")
         if tag and tag in seen:
             errors.append(
-                FieldError("Multiple definitions for " + str(tag), f"traffic[{index}].tag, traffic[{seen[tag]}].tag")
+                FieldError(f"Multiple definitions for {tag}", f"traffic[{index}].tag, traffic[{seen[tag]}].tag")
             )
         elif tag:
             seen[tag] = index
@@ -49,14 +47,12 @@ def traffic_errors(spec: Object, *, of_service: bool) -> list[FieldError]:
 
 
 def _target(target: Object, *, of_service: bool) -> Iterator[FieldError]:
-    percent = target.get("percent")
-    if percent is not None and (not isinstance(percent, int) or isinstance(percent, bool)):
-        yield invalid(percent, "percent")
-    elif percent is not None and not 0 <= percent <= 100:
+    percent = target.get("percent") or 0
+    if not 0 <= percent <= 100:
         yield out_of_bounds(percent, 0, 100, "percent")
     tag = target.get("tag")
-    if tag and (not isinstance(tag, str) or dns_1035_problem(tag)):
-        yield invalid(f"not a DNS 1035 label: [{dns_1035_problem(str(tag))}]", "tag")
+    if tag and dns_1035_problem(tag):
+        yield invalid(f"not a DNS 1035 label: [{dns_1035_problem(tag)}]", "tag")
     if target.get("url"):
         yield disallowed("url")
     yield from _revision(target, of_service=of_service)
@@ -64,8 +60,8 @@ def _target(target: Object, *, of_service: bool) -> Iterator[FieldError]:
 
 def _revision(target: Object, *, of_service: bool) -> Iterator[FieldError]:
     revision, configuration = target.get("revisionName"), target.get("configurationName")
-    if revision and (not isinstance(revision, str) or dns_1035_problem(revision)):
-        yield invalid(f"not a DNS 1035 label: [{dns_1035_problem(str(revision))}]", "revisionName")
+    if revision and dns_1035_problem(revision):
+        yield invalid(f"not a DNS 1035 label: [{dns_1035_problem(revision)}]", "revisionName")
     latest = target.get("latestRevision")
     if latest is not None and latest == bool(revision):
         yield invalid(latest, "latestRevision")
