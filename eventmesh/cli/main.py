@@ -15,10 +15,14 @@ from eventmesh import __version__
 from eventmesh.base.errors import MeshError
 
 COMMANDS: dict[str, str] = {
-    "control": "watch Kubernetes objects and publish routes over xDS",
     "activator": "hold requests for sleeping functions, keep the broker",
+    "apply": "create or update what a manifest says",
+    "control": "watch Kubernetes objects and publish routes over xDS",
     "gateway": "run the data plane at the edge of the mesh",
+    "get": "show objects of a mesh",
     "images": "make a directory runnable as an image, list images",
+    "logs": "show what a function has written",
+    "send": "put an event into a broker",
     "sidecar": "run the data plane beside a function",
     "up": "run a whole mesh on this machine",
 }

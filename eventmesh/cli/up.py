@@ -53,7 +53,7 @@ async def _serve(args: argparse.Namespace) -> int:
     where = mesh.addresses
     _say(f"  Kubernetes API   https://{where.api}")
     _say(f"  functions        http://NAME.NAMESPACE.localhost:{where.gateway_port}")
-    _say(f"  events           http://broker-ingress.knative-eventing.localhost:{where.gateway_port}/NAMESPACE/BROKER\n")
+    _say(f"  events           {where.events_url}/NAMESPACE/BROKER\n")
     _say(f"  export KUBECONFIG={kubeconfig}\n")
     _say("Ctrl-C stops the mesh and every process it started.")
     try:

@@ -10,6 +10,8 @@ from typing import Final
 from eventmesh.base.errors import UnavailableError
 
 LOOPBACK: Final = "127.0.0.1"
+DOMAIN: Final = "localhost"
+"""Names below it mean this machine to curl and to browsers, without any DNS (RFC 6761 6.3)."""
 ADS_PORT: Final = 18000
 AUTOSCALER_PORT: Final = 18080
 ACTIVATOR_HOST: Final = "127.0.0.2"
@@ -36,6 +38,11 @@ class Addresses:
     broker: str
     """For events."""
     activator_admin: str
+
+    @property
+    def events_url(self) -> str:
+        """Return where brokers take events in from outside: add `/NAMESPACE/BROKER`."""
+        return f"http://broker-ingress.knative-eventing.{DOMAIN}:{self.gateway_port}"
 
     @property
     def gateway_port(self) -> int:

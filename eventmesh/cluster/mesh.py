@@ -52,9 +52,6 @@ PRELOADED: Final = (
 )
 """What the launcher imports once for every sidecar, gateway and activator that it forks."""
 
-DOMAIN: Final = "localhost"
-"""Names below it mean this machine to curl and to browsers, without any DNS (RFC 6761 6.3)."""
-
 LIVE_WITHIN_S: Final = 15.0
 """A gateway that serves nothing by then never will; its log says why."""
 
@@ -115,7 +112,7 @@ class Mesh:
         informers = Informers(api, self._clock)
         images = ImageStore(self._settings.data_dir)
         workloads = WorkloadControllers(api, informers, self._clock)
-        eventing = EventingControllers(api, informers, self._clock)
+        eventing = EventingControllers(api, informers, self._clock, external_ingress=where.events_url)
         serving = self._serving(api, informers, images)
         control = Control(api, informers, self._clock, _control_settings(where))
         agent = self._agent(api, informers, launcher, pod_addresses, images)
@@ -165,7 +162,7 @@ class Mesh:
         return EmbeddedApi(store, self._clock)
 
     def _serving(self, api: Api, informers: Informers, images: ImageStore) -> ServingControllers:
-        local = LocalSettings(default_domain=DOMAIN, external_port=self.addresses.gateway_port)
+        local = LocalSettings(default_domain=addresses.DOMAIN, external_port=self.addresses.gateway_port)
         autoscaler = _host_and_port(self.addresses.autoscaler)
         return ServingControllers(api, informers, self._clock, images, local, autoscaler_address=autoscaler)
 
@@ -235,7 +232,7 @@ def _control_settings(where: Addresses) -> Settings:
         local=_host_and_port(where.gateway_local),
         activator=_host_and_port(where.activator),
         brokers=(_host_and_port(where.broker),),
-        domain=DOMAIN,
+        domain=addresses.DOMAIN,
     )
 
 

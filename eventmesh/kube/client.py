@@ -21,6 +21,7 @@ from eventmesh.kube.api import (
     WatchEvent,
 )
 from eventmesh.kube.config import ClientConfig
+from eventmesh.kube.resources import POD
 
 REQUEST_TIMEOUT_S = 30.0
 """An API server gives up on a request after 60 s; a controller had better try again sooner."""
@@ -160,6 +161,18 @@ class HttpApi:
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
         await self._call("DELETE", resource.path(namespace, name), body=options)
+
+    async def pod_log(self, name: str, namespace: str, container: str = "") -> str:
+        """Return what a container of a pod (the first one by default) has written; raises ApiError NotFound."""
+        query = {"container": container} if container else {}
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        try:
+            async with self._open("GET", POD.path(namespace, name, "log"), query, None, None, timeout) as response:
+                await _require_success(response)
+                text: str = await response.text(errors="replace")
+                return text
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._unavailable(error) from error
 
     # -- one exchange
 

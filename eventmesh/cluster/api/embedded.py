@@ -15,10 +15,11 @@ from eventmesh.cluster.api.definitions import DefinitionStrategy
 from eventmesh.cluster.api.deletion import Deleter
 from eventmesh.cluster.api.inprocess import InProcessApi
 from eventmesh.cluster.api.lifecycle import DEFINITIONS, Lifecycle
-from eventmesh.cluster.api.manifests import apply_objects, install_shipped, read_manifests
+from eventmesh.cluster.api.manifests import apply_objects, install_shipped
 from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.store.store import Store
 from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.manifests import read_manifests
 
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
 CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"

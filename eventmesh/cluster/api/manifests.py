@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 import eventmesh
 from eventmesh.base.errors import ConfigError
@@ -15,6 +12,7 @@ from eventmesh.cluster.api.registry import FieldValidation, Registry, WriteOptio
 from eventmesh.cluster.api.structural import clone
 from eventmesh.cluster.store.store import Key
 from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.manifests import read_manifests
 
 SHIPPED = Path(eventmesh.__file__).parent.parent / "knative"
 """The manifests that come with eventmesh: beside the package, in a checkout as in an installation."""
@@ -25,27 +23,6 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _FIRST = {"Namespace": 0, "CustomResourceDefinition": 1}
 _AS_ADMIN = WriteOptions(user="eventmesh-admin", field_validation=FieldValidation.STRICT)
-
-
-def read_manifests(path: Path) -> list[Object]:
-    """Return the objects of the YAML file `path`, or of all below the directory `path`; raises ConfigError."""
-    files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
-    objects: list[Object] = []
-    for file in files:
-        try:
-            documents = list(yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader))  # noqa: S506  # is a safe loader
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(str(file), f"cannot be read: {error}") from error
-        for document in documents:
-            if document is not None:
-                objects.append(_checked(file, document))
-    return objects
-
-
-def _checked(file: Path, document: Any) -> Object:
-    if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
-        raise ConfigError(str(file), "holds a document without apiVersion and kind")
-    return document
 
 
 def install_shipped(registry: Registry, directory: Path = SHIPPED) -> None:

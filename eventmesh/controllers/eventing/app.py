@@ -14,10 +14,11 @@ from eventmesh.kube.informer import Informers
 class EventingControllers:
     """Runs the controllers of Brokers and Triggers over shared informers."""
 
-    def __init__(self, api: Api, informers: Informers, clock: Clock) -> None:
+    def __init__(self, api: Api, informers: Informers, clock: Clock, *, external_ingress: str = "") -> None:
+        """`external_ingress` is the URL at which brokers can be reached from outside the mesh, if they can."""
         destinations = Destinations(informers)
         recorder = EventRecorder(api, "eventing-controller", clock)
-        self.brokers = Brokers(api, informers, destinations, clock, recorder)
+        self.brokers = Brokers(api, informers, destinations, clock, recorder, external_ingress)
         self.triggers = Triggers(api, informers, destinations, clock, recorder)
 
     def start(self) -> None:

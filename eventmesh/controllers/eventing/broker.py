@@ -35,9 +35,16 @@ class Brokers:
     """The controller of Brokers."""
 
     def __init__(
-        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+        self,
+        api: Api,
+        informers: Informers,
+        destinations: Destinations,
+        clock: Clock,
+        recorder: EventRecorder,
+        external_ingress: str,
     ) -> None:
         self._api = api
+        self._external_ingress = external_ingress
         self._clock = clock
         self._destinations = destinations
         self._brokers = informers.of(BROKER)
@@ -58,7 +65,14 @@ class Brokers:
         for kind in ("IngressReady", "TriggerChannelReady", "FilterReady", "Addressable"):
             conditions.mark_true(kind)
         conditions.mark_true("EventPoliciesReady", "AuthorizationDisabled", "no EventPolicy is enforced")
-        status: Object = {"address": {"name": "http", "url": broker_url(key.namespace, key.name)}}
+        status = self._addresses(key)
         status |= resolve_dead_letter_sink(self._destinations, dead_letter_sink_of(broker), conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, BROKER, broker, status)
+
+    def _addresses(self, key: Key) -> Object:
+        inside = {"name": "http", "url": broker_url(key.namespace, key.name)}
+        if not self._external_ingress:
+            return {"address": inside}
+        outside = {"name": "external", "url": f"{self._external_ingress}/{key.namespace}/{key.name}"}
+        return {"address": inside, "addresses": [inside, outside]}
