@@ -204,6 +204,7 @@ def _document(a: tuple[str, int], b: tuple[str, int]) -> dict[str, Any]:
         "stat_prefix": "in",
         "common_http_protocol_options": {"idle_timeout": "60s"},
         "max_request_headers_kb": 32,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "route_config": {
             "name": "all",
             "virtual_hosts": VIRTUAL_HOSTS,

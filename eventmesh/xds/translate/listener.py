@@ -10,7 +10,7 @@ from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.address import read_address
 from eventmesh.xds.translate.resources import DEFAULT_FETCH_TIMEOUT_S, ListenerResource
 from eventmesh.xds.translate.route import read_route_table
-from eventmesh.xds.translate.sources import check_plain_transport, read_config_source
+from eventmesh.xds.translate.sources import check_plain_transport, check_upgrades, read_config_source
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 BOLT_PROXY = "eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
@@ -56,6 +56,7 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
     if not manager.text("stat_prefix"):
         raise manager.error("stat_prefix", "missing; Envoy too refuses a connection manager without one")
     _check_http_filters(manager)
+    check_upgrades(manager)
     common = manager.child("common_http_protocol_options")
     head_kb = manager.number("max_request_headers_kb", listener.max_head_bytes // 1024)
     if not 0 < head_kb <= MAX_HEAD_KB:

@@ -22,6 +22,7 @@ from eventmesh.model.route import (
 )
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher
+from eventmesh.xds.translate.sources import check_upgrades
 
 MAX_DIRECT_BODY_BYTES = 4096
 """Longest body of a direct response (Envoy's max_direct_response_body_size_bytes default)."""
@@ -148,6 +149,7 @@ def _match(match: Message) -> RouteMatch:
 
 def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
     """Return the action, and whether its shares carry all header edits because one of them has its own."""
+    check_upgrades(action)
     weighted = action.child("weighted_clusters")
     shares = weighted.children("clusters") if weighted is not None else ()
     split = any(read_edits(share) for share in shares)

@@ -1,4 +1,4 @@
-"""What several resources share: where a part of their configuration comes from, and over what it is carried."""
+"""What several resources share: where a part of their configuration comes from, and what carries their bytes."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ def check_plain_transport(owner: Message) -> None:
     config = socket.child("typed_config") if socket else None
     if config is not None and config.schema.name != RAW_BUFFER:
         raise owner.error("transport_socket.typed_config", f"{config.schema.name} is not supported; {RAW_BUFFER} is")
+
+
+def check_upgrades(owner: Message) -> None:
+    """Raise ConfigError when `upgrade_configs` of `owner` asks for CONNECT; other upgrades are passed on always."""
+    for upgrade in owner.children("upgrade_configs"):
+        kind = upgrade.text("upgrade_type")
+        if not kind or kind.upper().startswith("CONNECT"):
+            raise upgrade.error("upgrade_type", f"{kind!r} is not supported; websocket and other upgrades are")

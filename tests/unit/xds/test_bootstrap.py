@@ -176,6 +176,11 @@ def test_the_version_follows_the_content() -> None:
         (f"{MANAGER}.http_filters", [], f"{MANAGER}.http_filters"),
         (f"{MANAGER}.max_request_headers_kb", 8193, f"{MANAGER}.max_request_headers_kb"),
         (f"{MANAGER}.access_log", [{}, {}], f"{MANAGER}.access_log[1]"),
+        (
+            f"{MANAGER}.upgrade_configs",
+            [{"upgrade_type": "websocket"}, {"upgrade_type": "CONNECT"}],
+            f"{MANAGER}.upgrade_configs[1].upgrade_type",
+        ),
         (f"{MANAGER}.use_remote_address", True, f"{MANAGER}.use_remote_address"),
         (
             f"{MANAGER}.http_filters.0.typed_config.@type",

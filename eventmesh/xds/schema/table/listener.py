@@ -70,6 +70,7 @@ MESSAGES = {
         22 via string
         34 server_header_transformation ServerHeaderTransformation only PASS_THROUGH
         6 add_user_agent bool? only false
+        23 upgrade_configs hcm.HttpConnectionManager.UpgradeConfig[]
         24 stream_idle_timeout duration only 0
         28 request_timeout duration only 0
         14 use_remote_address bool? only false
@@ -93,9 +94,15 @@ MESSAGES = {
         ignored: 57 append_local_overload, 53 add_proxy_protocol_connection_state
         refused: 31 scoped_routes, 7 tracing, 44 http3_protocol_options, 48 scheme_header_transformation
         refused: 46 original_ip_detection_extensions, 52 early_header_mutation_extensions
-        refused: 60 forward_client_cert_matcher, 23 upgrade_configs, 36 request_id_extension
+        refused: 60 forward_client_cert_matcher, 36 request_id_extension
         refused: 38 local_reply_config, 43 path_normalization_options, 49 proxy_status_config
         refused: 50 typed_header_validation_config, 61 forward_proto_config
+    """,
+    # Every upgrade but CONNECT is passed on, asked for or not.
+    "hcm.HttpConnectionManager.UpgradeConfig": """
+        1 upgrade_type string
+        3 enabled bool? only true
+        refused: 2 filters
     """,
     "hcm.Rds": """
         1 config_source core.ConfigSource

@@ -88,14 +88,20 @@ MESSAGES = {
         38 append_x_forwarded_host bool only false
         8 timeout duration
         24 idle_timeout duration only 0
+        25 upgrade_configs route.RouteAction.UpgradeConfig[]
         11 priority RoutingPriority only DEFAULT
         ignored: 42 flush_timeout, 14 include_vh_rate_limits, 31 max_internal_redirects
         refused: 2 cluster_header, 37 cluster_specifier_plugin, 39 inline_cluster_specifier_plugin
         refused: 4 metadata_match, 32 regex_rewrite, 41 path_rewrite_policy, 45 path_rewrite
         refused: 35 host_rewrite_path_regex, 44 host_rewrite, 40 early_data_policy
         refused: 9 retry_policy, 33 retry_policy_typed_config, 30 request_mirror_policies, 13 rate_limits
-        refused: 15 hash_policy, 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset, 25 upgrade_configs
+        refused: 15 hash_policy, 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset
         refused: 34 internal_redirect_policy, 26 internal_redirect_action, 27 hedge_policy, 36 max_stream_duration
+    """,
+    "route.RouteAction.UpgradeConfig": """
+        1 upgrade_type string
+        2 enabled bool? only true
+        refused: 3 connect_config
     """,
     "route.WeightedCluster": """
         1 clusters route.WeightedCluster.ClusterWeight[]
