@@ -6,7 +6,7 @@ use super::budget::Budget;
 use super::error::ConnectionError;
 use super::fields::HeadLimits;
 use super::frame::{self, ErrorCode};
-use super::stream::{Side, Streams};
+use super::stream::{Side, Silenced, Streams};
 use super::{control, limits, settings};
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::head::Head;
@@ -81,6 +81,7 @@ pub struct Connection {
     /// A header block that did not come in one frame.
     pub(super) block: Vec<u8>,
     pub(super) streams: Streams,
+    pub(super) silenced: Silenced,
     /// Highest stream the client has opened: the peer on the server side, we on the client side.
     pub(super) last_stream: u32,
     /// Bytes we may send, all streams together.
@@ -115,6 +116,7 @@ impl Connection {
             encoder: Encoder::default(),
             block: Vec::new(),
             streams: Streams::default(),
+            silenced: Silenced::default(),
             last_stream: 0,
             send_window: i64::from(limits::DEFAULT_WINDOW),
             receive_window: connection_window(role),
@@ -152,11 +154,23 @@ impl Connection {
 
     /// Forget a stream that has ended; what it held counts as consumed, for nobody will ask for it any more.
     pub(super) fn forget(&mut self, id: u32, out: &mut Vec<u8>) {
-        if let Some(held) = self.streams.remove(id) {
+        if let Some((held, remote)) = self.streams.remove(id) {
+            if remote != Side::Ended {
+                self.silenced.add(id);
+            }
             if self.role == Role::Server {
                 self.give_credit(held, out);
             }
         }
+    }
+
+    /// Judge a frame for a stream that is not open (any more): what crossed our reset is dropped, anything else is a
+    /// peer that speaks on after its own end (RFC 9113 §5.1, "closed").
+    pub(super) fn check_silenced(&mut self, id: u32) -> Result<(), ConnectionError> {
+        if !self.silenced.contains(id) {
+            return Err(ConnectionError { code: ErrorCode::STREAM_CLOSED, reason: "frame on a stream that has ended" });
+        }
+        self.spend_idle("too many frames for streams that have ended")
     }
 
     /// Give the peer back `bytes` of the connection's window, in few large updates.

@@ -31,8 +31,11 @@ impl Connection {
         self.check_known(header.stream)?;
         let Some(stream) = self.streams.get(header.stream) else { return Ok(None) };
         stream.send_window += increment;
-        if increment == 0 || stream.send_window > most {
+        if increment == 0 {
             return self.stream_fault(header.stream, ErrorCode::PROTOCOL_ERROR, out);
+        }
+        if stream.send_window > most {
+            return self.stream_fault(header.stream, ErrorCode::FLOW_CONTROL_ERROR, out);
         }
         if stream.send_window > 0 && !stream.queue.is_empty() && !stream.is_ready {
             stream.is_ready = true;
@@ -51,6 +54,7 @@ impl Connection {
         };
         // Once an answer has begun, giving up is how many streams end: server streams, watches, downloads.
         let in_vain = self.role == Role::Server && stream.local == Side::Head;
+        stream.remote = Side::Ended;
         self.forget(header.stream, out);
         if in_vain {
             self.spend_abandoned()?;

@@ -58,5 +58,10 @@ pub const MAX_ABANDONED_STREAMS: u32 = 1_000;
 /// What a stream that ended well wins back of `MAX_ABANDONED_STREAMS`.
 pub const ABANDONED_STREAMS_REGAINED: u32 = 2;
 
+/// Streams that we gave up while the peer was still speaking, remembered so that what was on its way when we did is
+/// not held against it. The peer has at most `MAX_CONCURRENT_STREAMS` open at a time; four times that leaves room for
+/// those it opened before it heard of the limit.
+pub const MAX_REMEMBERED_RESETS: usize = 1024;
+
 /// Capacity of a stream's queue that is kept when the stream ends, for the next stream in its place.
 pub const KEPT_QUEUE_BYTES: usize = 16 * 1024;

@@ -125,9 +125,9 @@ impl Connection {
         let padded = on_wire - u32::try_from(length).unwrap_or(0);
         let is_client = self.role == Role::Client;
         let Some(stream) = self.streams.get(header.stream) else {
-            // Sent before the peer heard of our reset: nobody's bytes.
+            // Sent before the peer heard of our reset: nobody's bytes, but they used its window.
+            self.check_silenced(header.stream)?;
             self.give_credit(on_wire, out);
-            self.spend_idle("too many frames for streams that have ended")?;
             return Ok(self.enter_data(header.stream, length, padding, end, true));
         };
         if stream.remote == Side::Ended {
@@ -277,7 +277,7 @@ impl Connection {
             return self.new_request(id, end, read, head, out);
         }
         let Some(stream) = self.streams.get(id) else {
-            self.spend_idle("too many frames for streams that have ended")?;
+            self.check_silenced(id)?;
             return Ok(None);
         };
         if stream.remote == Side::Ended {
@@ -307,10 +307,12 @@ impl Connection {
     ) -> Outcome {
         if self.drain == Drain::Final {
             // Above the last stream of our GOAWAY: the client knows that it was not processed.
+            self.silenced.add(id);
             self.spend_idle("too many streams after GOAWAY")?;
             return Ok(None);
         }
         if self.streams.len() >= limits::MAX_CONCURRENT_STREAMS as usize {
+            self.silenced.add(id);
             frame::write_rst_stream(id, ErrorCode::REFUSED_STREAM, out);
             return self.spend_abandoned().map(|()| None);
         }

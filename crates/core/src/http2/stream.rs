@@ -1,5 +1,7 @@
 //! One stream's state, and the table of those that are open.
 
+use std::collections::VecDeque;
+
 use super::limits;
 use crate::head::Head;
 
@@ -81,6 +83,28 @@ impl Queue {
     }
 }
 
+/// Streams that ended while their peer was still speaking: what it says of them is no fault, for a while.
+#[derive(Debug, Default)]
+pub(super) struct Silenced {
+    ids: VecDeque<u32>,
+    /// Streams up to this one may have been forgotten.
+    forgotten: u32,
+}
+
+impl Silenced {
+    pub(super) fn add(&mut self, id: u32) {
+        if self.ids.len() == limits::MAX_REMEMBERED_RESETS {
+            self.forgotten = self.ids.pop_front().unwrap_or(0).max(self.forgotten);
+        }
+        self.ids.push_back(id);
+    }
+
+    /// Tell whether the peer may still speak of `id` without knowing better.
+    pub(super) fn contains(&self, id: u32) -> bool {
+        id <= self.forgotten || self.ids.contains(&id)
+    }
+}
+
 /// Open streams by number. Numbers only grow, so the index stays sorted by appending; places are used again,
 /// with the memory of their queues.
 #[derive(Debug, Default)]
@@ -119,14 +143,14 @@ impl Streams {
         Some(stream)
     }
 
-    /// Remove a stream; return the bytes it held that were never consumed.
-    pub(super) fn remove(&mut self, id: u32) -> Option<u32> {
+    /// Remove a stream; return the bytes it held that were never consumed, and how far the peer had come.
+    pub(super) fn remove(&mut self, id: u32) -> Option<(u32, Side)> {
         let at = self.index.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         let (_, place) = self.index.remove(at);
         self.free.push(place);
         let stream = self.places.get_mut(place as usize)?;
         stream.queue.clear();
-        Some(stream.held)
+        Some((stream.held, stream.remote))
     }
 
     /// Return the numbers of all open streams above `id`.
@@ -155,7 +179,7 @@ mod tests {
         let mut streams = Streams::default();
         streams.add(1, 10).unwrap().queue.push(b"left over");
         streams.add(3, 10);
-        assert_eq!(streams.remove(1), Some(0));
+        assert_eq!(streams.remove(1), Some((0, Side::Head)));
         assert!(streams.get(1).is_none());
         let again = streams.add(5, 7).unwrap();
         assert!(again.queue.is_empty() && again.send_window == 7);

@@ -155,7 +155,7 @@ fn one_stream_more_than_allowed_is_refused() {
     }
     assert!(server.says().is_empty());
     let next = limits::MAX_CONCURRENT_STREAMS * 2 + 1;
-    server.hears(&headers(next, &GET, true));
+    server.hears(&headers(next, &POST, false)).hears(&data(next, b"on its way", true));
     assert_eq!(codes(&server.frames()), [(Kind::RstStream, next, 7)]);
     assert_eq!(server.saw().len(), limits::MAX_CONCURRENT_STREAMS as usize);
 }

@@ -171,7 +171,7 @@ fn a_draining_server_takes_what_crossed_its_goaway_and_nothing_later() {
     let (Kind::Ping, 0, 0, payload) = &said[1] else { panic!("no ping") };
     server.hears(&headers(3, &GET, true));
     assert!(!server.wire.closing());
-    server.hears(&frame(Kind::Ping, 0x1, 0, payload)).hears(&headers(5, &GET, true));
+    server.hears(&frame(Kind::Ping, 0x1, 0, payload)).hears(&headers(5, &POST, false)).hears(&data(5, b"x", true));
     assert_eq!(server.saw().len(), 2);
     assert_eq!(server.frames().last().unwrap().3[..4], 3_u32.to_be_bytes());
     assert!(!server.wire.closing());

@@ -192,6 +192,46 @@ fn frames_for_a_stream_we_gave_up_are_dropped() {
 }
 
 #[test]
+fn speaking_after_both_ends_of_a_stream_ends_the_connection() {
+    let finished = |server: &mut End| server.wire.head(1, &response(200), true, &mut server.out);
+    let reset = |server: &mut End| drop(server.hears(&frame(Kind::RstStream, 0, 1, &8_u32.to_be_bytes())).says());
+    let ways: [(&[u8], &dyn Fn(&mut End)); 2] =
+        [(&headers(1, &GET, true), &finished), (&headers(1, &POST, false), &reset)];
+    for (first, end_it) in ways {
+        for more in [data(1, b"x", false), headers(1, &[("t", "1")], true)] {
+            let mut server = End::server();
+            server.hears(first);
+            end_it(&mut server);
+            server.hears(&window_update(1, 1)).hears(&frame(Kind::RstStream, 0, 1, &[0; 4]));
+            assert!(codes(&server.frames()).is_empty());
+            server.hears(&more);
+            assert_eq!(codes(&server.frames()), [(Kind::GoAway, 0, 5)]);
+        }
+    }
+}
+
+#[test]
+fn what_crosses_our_resets_is_dropped_however_many_they_were() {
+    let mut server = End::server();
+    let streams = || (1_u32..).step_by(2).take(2 * super::super::limits::MAX_REMEMBERED_RESETS);
+    for stream in streams() {
+        server.hears(&headers(stream, &POST, false));
+        server.wire.head(u64::from(stream), &response(200), true, &mut server.out);
+    }
+    for stream in streams() {
+        server.hears(&data(stream, b"late", true));
+    }
+    assert!(codes(&server.frames()).iter().all(|(kind, ..)| *kind == Kind::RstStream));
+}
+
+#[test]
+fn a_streams_window_beyond_its_limit_resets_it() {
+    let mut server = End::server();
+    server.hears(&headers(1, &GET, true)).hears(&window_update(1, 0x7fff_ffff));
+    assert_eq!(codes(&server.frames()), [(Kind::RstStream, 1, 3)]);
+}
+
+#[test]
 fn speaking_after_the_end_of_a_stream_resets_it() {
     for more in [data(1, b"x", false), headers(1, &[("t", "1")], true)] {
         let mut server = End::server();
