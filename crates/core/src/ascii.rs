@@ -38,6 +38,12 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| TOKEN.get(usize::from(*byte)).is_some_and(|lower| *lower != 0))
 }
 
+/// Return whether `bytes` is a token without upper-case letters.
+pub fn is_lower_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes.iter().all(|byte| TOKEN.get(usize::from(*byte)).is_some_and(|lower| lower == byte && *lower != 0))
+}
+
 /// Return whether `bytes` may be a field value: no control characters but the tab.
 pub fn is_field_value(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |bad, byte| bad | ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f))
@@ -152,6 +158,7 @@ mod tests {
         let mut name = *b"Content-TYPE";
         assert!(lower_token(&mut name));
         assert_eq!(&name, b"content-type");
+        assert!(is_lower_token(b"x-id") && !is_lower_token(b"X-id") && !is_lower_token(b"") && !is_lower_token(b"\0"));
         assert!(!lower_token(&mut b"a b".to_owned()) && !lower_token(&mut []));
     }
 

@@ -1,6 +1,7 @@
 //! From header blocks to heads: the rules of RFC 9113 §8.2 and §8.3 that make a message malformed.
 
 use super::error::ConnectionError;
+use crate::ascii;
 use crate::head::{Head, Version};
 use crate::hpack::{Decoder, Field, ENTRY_OVERHEAD};
 
@@ -88,7 +89,7 @@ impl Reader<'_> {
         if self.count > self.limits.max_count {
             return Err(Refusal::TooLarge);
         }
-        if !is_field_name(name) {
+        if !ascii::is_lower_token(name) {
             return Err(Refusal::Malformed("field name is not a lower-case token"));
         }
         if !is_field_value(value) {
@@ -102,10 +103,10 @@ impl Reader<'_> {
             return Err("pseudo-header field after a regular one");
         }
         let bit = match (self.block, name) {
-            (Block::Request, b":method") if is_token(value) => METHOD,
+            (Block::Request, b":method") if ascii::is_token(value) => METHOD,
             (Block::Request, b":scheme") if is_scheme(value) => SCHEME,
             (Block::Request, b":path") if is_path(value) => PATH,
-            (Block::Request, b":authority") if is_authority(value) => AUTHORITY,
+            (Block::Request, b":authority") if ascii::is_authority(value) => AUTHORITY,
             (Block::Response, b":status") => STATUS,
             (Block::Trailers, _) => return Err("pseudo-header field in trailers"),
             _ => return Err("unknown or invalid pseudo-header field"),
@@ -154,7 +155,7 @@ impl Reader<'_> {
         if self.block == Block::Trailers {
             return Err("content-length in trailers");
         }
-        let length = parse_length(value).ok_or("invalid content-length")?;
+        let length = ascii::parse_decimal(value).ok_or("invalid content-length")?;
         match self.head.content_length.replace(length) {
             Some(other) if other != length => Err("two different content-length fields"),
             _ => Ok(()),
@@ -168,7 +169,7 @@ impl Reader<'_> {
         }
         self.seen |= HOST;
         if self.seen & AUTHORITY == 0 {
-            if !is_authority(value) {
+            if !ascii::is_authority(value) {
                 return Err("invalid host");
             }
             self.head.set_authority(value);
@@ -207,93 +208,21 @@ impl Reader<'_> {
     }
 }
 
-const TOKEN: u8 = 1;
-const NAME: u8 = 2;
-const VISIBLE: u8 = 4;
-const VALUE: u8 = 8;
-const HOST_BYTE: u8 = 16;
-
-/// What each byte may be part of, as bits.
-static CLASSES: [u8; 256] = classes();
-
-#[expect(clippy::indexing_slicing, reason = "runs at compile time, where a wrong index does not compile")]
-const fn classes() -> [u8; 256] {
-    let mut classes = [0_u8; 256];
-    let mut index = 0;
-    let mut byte = 0_u8;
-    while index < 256 {
-        let mut class = 0;
-        if byte.is_ascii_alphanumeric() || is_token_mark(byte) {
-            class |= TOKEN;
-            if !byte.is_ascii_uppercase() {
-                class |= NAME;
-            }
-        }
-        if byte.is_ascii_graphic() {
-            class |= VISIBLE;
-            // Everything a host and port can hold, userinfo and path excluded (RFC 3986 §3.2.2).
-            if !matches!(
-                byte,
-                b'"' | b'#' | b'/' | b'<' | b'>' | b'?' | b'@' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
-            ) {
-                class |= HOST_BYTE;
-            }
-        }
-        if byte == b'\t' || (byte >= 0x20 && byte != 0x7f) {
-            class |= VALUE;
-        }
-        classes[index] = class;
-        index += 1;
-        byte = byte.wrapping_add(1);
-    }
-    classes
-}
-
-const fn is_token_mark(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-    )
-}
-
-fn all(bytes: &[u8], class: u8) -> bool {
-    bytes.iter().all(|byte| CLASSES.get(usize::from(*byte)).is_some_and(|classes| classes & class != 0))
-}
-
-fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && all(bytes, TOKEN)
-}
-
-fn is_field_name(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && all(bytes, NAME)
-}
-
 fn is_field_value(bytes: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    all(bytes, VALUE) && !blank(bytes.first()) && !blank(bytes.last())
+    ascii::is_field_value(bytes) && !blank(bytes.first()) && !blank(bytes.last())
 }
 
 fn is_scheme(bytes: &[u8]) -> bool {
-    bytes.first().is_some_and(u8::is_ascii_alphabetic) && all(bytes, NAME)
+    bytes.first().is_some_and(u8::is_ascii_alphabetic) && ascii::is_lower_token(bytes)
 }
 
 fn is_path(bytes: &[u8]) -> bool {
-    (bytes.first() == Some(&b'/') || bytes == b"*") && all(bytes, VISIBLE) && !bytes.contains(&b'#')
-}
-
-fn is_authority(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && all(bytes, HOST_BYTE)
+    (bytes.first() == Some(&b'/') || bytes == b"*") && ascii::is_target(bytes)
 }
 
 fn parse_status(value: &[u8]) -> Option<u16> {
     let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] = value else { return None };
     let digit = |byte: &u8| u16::from(byte - b'0');
     Some(digit(a) * 100 + digit(b) * 10 + digit(c))
-}
-
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
 }

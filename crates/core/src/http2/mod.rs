@@ -9,6 +9,7 @@
 mod budget;
 mod connection;
 mod control;
+mod data;
 mod encode;
 mod error;
 mod fields;

@@ -1,12 +1,13 @@
 //! What we hear: from bytes to frames, from frames to stream states and events.
 
-use super::connection::{BlockStart, Connection, DataFrame, Drain, Outcome, Role, Stage};
+use super::connection::{BlockStart, Connection, Drain, Outcome, Role, Stage};
+use super::data::owe_less;
 use super::error::ConnectionError;
 use super::fields::{self, Block, Refusal};
 use super::frame::{self, flag, ErrorCode, Header, Kind, HEADER_LEN, PREFACE};
 use super::limits;
 use super::stream::Side;
-use crate::events::{Cause, Event, Piece, StreamId};
+use crate::events::{Cause, Event, StreamId};
 use crate::grpc;
 use crate::head::Head;
 
@@ -90,7 +91,7 @@ impl Connection {
             Kind::Settings => self.settings(header, payload, out)?,
             Kind::Ping => self.ping(header, payload, out)?,
             Kind::GoAway => self.goaway(header, payload, out)?,
-            Kind::Priority if header.stream == 0 || payload.len() != 5 => {
+            Kind::Priority if header.stream == 0 || payload.len() != 5 || depends_on_itself(header.stream, payload) => {
                 return Err(ConnectionError::protocol("malformed PRIORITY frame"));
             }
             Kind::PushPromise => return Err(ConnectionError::protocol("PUSH_PROMISE where push is not allowed")),
@@ -107,99 +108,6 @@ impl Connection {
         }
     }
 
-    // DATA
-
-    fn data_frame(&mut self, header: Header, padding: &[u8], out: &mut Vec<u8>) -> Outcome {
-        let padding = padding.first().map_or(0, |byte| usize::from(*byte));
-        let prefix = usize::from(header.has(flag::PADDED));
-        let Some(length) = header.length.checked_sub(prefix + padding) else {
-            return Err(ConnectionError::protocol("padding is longer than its frame"));
-        };
-        self.check_known(header.stream)?;
-        let on_wire = u32::try_from(header.length).unwrap_or(u32::MAX);
-        let Some(window) = self.receive_window.checked_sub(on_wire) else {
-            return Err(ConnectionError::flow_control("more DATA than the connection's window allows"));
-        };
-        self.receive_window = window;
-        let end = header.has(flag::END_STREAM);
-        let padded = on_wire - u32::try_from(length).unwrap_or(0);
-        let is_client = self.role == Role::Client;
-        let Some(stream) = self.streams.get(header.stream) else {
-            // Sent before the peer heard of our reset: nobody's bytes, but they used its window.
-            self.check_silenced(header.stream)?;
-            self.give_credit(on_wire, out);
-            return Ok(self.enter_data(header.stream, length, padding, end, true));
-        };
-        if stream.remote == Side::Ended {
-            self.give_credit(on_wire, out);
-            self.enter_data(header.stream, length, padding, end, true);
-            return self.stream_fault(header.stream, ErrorCode::STREAM_CLOSED, out);
-        }
-        let Some(window) = stream.receive_window.checked_sub(on_wire) else {
-            return Err(ConnectionError::flow_control("more DATA than the stream's window allows"));
-        };
-        stream.receive_window = window;
-        stream.credit += padded;
-        let owed_ok = stream.remote == Side::Body && owe_less(&mut stream.owed, length as u64, end);
-        stream.held += if owed_ok { on_wire - padded } else { 0 };
-        self.give_credit(if is_client || !owed_ok { on_wire } else { padded }, out);
-        if !owed_ok {
-            self.enter_data(header.stream, length, padding, end, true);
-            return self.stream_fault(header.stream, ErrorCode::PROTOCOL_ERROR, out);
-        }
-        if length > 0 {
-            self.idle_frames.regain(limits::IDLE_FRAMES_REGAINED);
-        } else if !end {
-            self.spend_idle("too many empty DATA frames")?;
-        }
-        Ok(self.enter_data(header.stream, length, padding, end, false))
-    }
-
-    /// Go on inside the frame; an empty one that ends its stream is told at once.
-    fn enter_data(&mut self, stream: u32, left: usize, padding: usize, end: bool, discard: bool) -> Option<Event> {
-        if left + padding > 0 {
-            self.stage = Stage::Data(DataFrame { stream, left, padding, end, discard });
-        }
-        if discard || left > 0 || !end {
-            return None;
-        }
-        self.remote_end(stream);
-        Some(Event::Data { stream: StreamId::from(stream), piece: Piece { start: 0, end: 0 }, end: true })
-    }
-
-    fn data_bytes(&mut self, mut frame: DataFrame, available: usize, used: &mut usize) -> Option<Event> {
-        let start = *used;
-        let taken = frame.left.min(available);
-        frame.left -= taken;
-        let skipped = if frame.left == 0 { frame.padding.min(available - taken) } else { 0 };
-        frame.padding -= skipped;
-        *used += taken + skipped;
-        self.stage = if frame.left + frame.padding == 0 { Stage::Frames } else { Stage::Data(frame) };
-        // A stream can go while its frame is half read.
-        if frame.discard || taken == 0 || self.streams.get(frame.stream).is_none() {
-            return None;
-        }
-        let end = frame.end && frame.left == 0;
-        if end {
-            self.remote_end(frame.stream);
-        }
-        let piece = Piece { start, end: start + taken };
-        Some(Event::Data { stream: StreamId::from(frame.stream), piece, end })
-    }
-
-    /// The peer has said everything on this stream.
-    fn remote_end(&mut self, id: u32) {
-        let Some(stream) = self.streams.get(id) else { return };
-        stream.remote = Side::Ended;
-        if stream.local == Side::Ended && stream.queue.is_empty() {
-            self.finished_well();
-            // Client side only, where the connection's credit does not wait for what was held.
-            self.streams.remove(id);
-        }
-    }
-
-    // HEADERS and CONTINUATION
-
     fn headers(&mut self, header: Header, payload: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Outcome {
         let mut block = payload;
         let mut padding = 0;
@@ -211,6 +119,9 @@ impl Connection {
             block = rest;
         }
         if header.has(flag::PRIORITY) {
+            if depends_on_itself(header.stream, block) {
+                return Err(ConnectionError::protocol("stream depends on itself"));
+            }
             block = block.get(5..).ok_or(ConnectionError::frame_size("HEADERS frame is too short"))?;
         }
         let Some(length) = block.len().checked_sub(padding) else {
@@ -380,16 +291,8 @@ impl Connection {
     }
 }
 
-/// Count body bytes against the declared length; return whether they agree so far, or at the end.
-fn owe_less(owed: &mut Option<u64>, bytes: u64, end: bool) -> bool {
-    match owed {
-        None => true,
-        Some(left) => match left.checked_sub(bytes) {
-            None => false,
-            Some(rest) => {
-                *left = rest;
-                !end || rest == 0
-            }
-        },
-    }
+/// Priorities are read no further than RFC 7540 §5.3.1 makes this an error; RFC 9113 deprecates them.
+fn depends_on_itself(stream: u32, priority: &[u8]) -> bool {
+    let dependency = priority.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) & limits::MAX_WINDOW);
+    dependency == Some(stream)
 }

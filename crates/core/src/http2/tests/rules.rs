@@ -115,7 +115,7 @@ fn each_breach_of_framing_ends_the_connection_with_its_code() {
     let open = headers(1, &POST, false);
     let ended = headers(1, &GET, true);
     let after = |first: &[u8], then: Vec<u8>| [first, &then].concat();
-    let rows: [(&str, Vec<u8>, u32); 28] = [
+    let rows: [(&str, Vec<u8>, u32); 30] = [
         ("frame too large", frame(Kind::Ping, 0, 0, &vec![0; 16_385])[..9].to_vec(), 6),
         ("DATA on stream 0", data(0, b"x", false), 1),
         ("DATA on an idle stream", data(1, b"x", false), 1),
@@ -129,6 +129,8 @@ fn each_breach_of_framing_ends_the_connection_with_its_code() {
         ("CONTINUATION alone", frame(Kind::Continuation, 0x4, 1, b""), 1),
         ("block is no HPACK", frame(Kind::Headers, 0x5, 1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), 9),
         ("PRIORITY of 4 bytes", frame(Kind::Priority, 0, 1, &[0; 4]), 1),
+        ("PRIORITY on itself", frame(Kind::Priority, 0, 1, &[0, 0, 0, 1, 0]), 1),
+        ("HEADERS that depend on themselves", frame(Kind::Headers, 0x24, 1, &[0x80, 0, 0, 1, 0]), 1),
         ("RST_STREAM on an idle stream", frame(Kind::RstStream, 0, 1, &[0; 4]), 1),
         ("RST_STREAM of 3 bytes", after(&open, frame(Kind::RstStream, 0, 1, &[0; 3])), 6),
         ("SETTINGS on a stream", frame(Kind::Settings, 0, 1, b""), 1),
