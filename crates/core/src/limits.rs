@@ -45,5 +45,9 @@ pub const MAX_BOLT_STREAMS: usize = 65_536;
 /// Bytes written for one slow Bolt caller beyond which it is cut off alone: the upstream it shares is never paused for it.
 pub const MAX_BOLT_BACKLOG: usize = 16 * 1024 * 1024;
 
+/// Bytes written for an HTTP/2 client that does not read beyond which it is not read from either. Bodies are bounded by
+/// windows; this bounds what no window does, a megabyte being 60,000 acknowledgements of pings.
+pub const MAX_HTTP2_BACKLOG: usize = 1024 * 1024;
+
 /// Buffers above this are given back to the allocator once empty.
 pub const KEEP_BUFFER: usize = 64 * 1024;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::wires::{AnyWire, Family};
 use crate::events::StreamId;
-use crate::limits::{KEEP_BUFFER, MAX_PIPELINED};
+use crate::limits::{KEEP_BUFFER, MAX_HTTP2_BACKLOG, MAX_PIPELINED};
 use crate::numbers::ByNumber;
 use crate::slab::{Id, Recycle};
 use crate::timers::Alarm;
@@ -178,7 +178,11 @@ impl Connection {
     pub fn wants_pause(&self) -> bool {
         let shared = matches!(self.role, Role::Upstream { .. }) && self.wire.family() == Family::Bolt;
         let stalled = self.stalled > 0 && self.wire.family() != Family::Http2 && !shared;
-        self.is_open() && (stalled || (self.carry.len() > MAX_PIPELINED && !self.streams.is_empty()))
+        // What a client makes an HTTP/2 connection say (acknowledgements, resets) knows no window: one that does not read
+        // is not listened to. Upstream we always listen, or two meshes could wait for each other.
+        let deaf = self.wire.family() == Family::Http2 && !self.writable && self.backlog > MAX_HTTP2_BACKLOG;
+        let deaf = deaf && matches!(self.role, Role::Downstream { .. });
+        self.is_open() && (deaf || stalled || (self.carry.len() > MAX_PIPELINED && !self.streams.is_empty()))
     }
 }
 

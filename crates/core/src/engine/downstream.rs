@@ -52,6 +52,7 @@ impl Engine {
         let super::connection::Role::Downstream { listener } = conn.role else { return };
         let id = self.exchanges.take();
         conn.streams.insert(stream, id);
+        conn.reused = true;
         conn.alarm.disarm();
         if self.draining {
             conn.wire.drain(&mut conn.out);

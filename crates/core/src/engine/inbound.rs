@@ -63,7 +63,10 @@ impl Engine {
     /// A read brought `data`.
     pub fn received(&mut self, id: Id, data: &[u8], now: f64) {
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
-        if let (Role::Downstream { listener }, true) = (conn.role, conn.streams.is_empty() && conn.carry.is_empty()) {
+        // An HTTP/2 connection that has carried a request may talk (pings, windows) without beginning another.
+        let begins = conn.streams.is_empty() && conn.carry.is_empty();
+        let begins = begins && !(conn.reused && conn.wire.family() == Family::Http2);
+        if let (Role::Downstream { listener }, true) = (conn.role, begins) {
             let head_timeout = self.listeners.get(listener).map_or(0.0, |listener| listener.config.head_timeout_s);
             conn.alarm.deadline = if head_timeout > 0.0 { now + head_timeout } else { NEVER };
             self.timers.arm(&mut conn.alarm, Owner::Connection(index_of(id)));
@@ -100,6 +103,9 @@ impl Engine {
             let exchanges = conn.streams.exchanges();
             for exchange in exchanges {
                 self.release_credit(exchange, id);
+            }
+            if let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.wants_pause() != conn.paused) {
+                touch(&mut self.touched, conn, id);
             }
         } else if conn.wire.family() == Family::Bolt && conn.backlog > MAX_BOLT_BACKLOG {
             self.gone(id, Ending::Abort, now);

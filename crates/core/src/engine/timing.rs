@@ -1,7 +1,9 @@
 //! Deadlines that have come.
 
 use crate::engine::connection::{Ending, Phase, Role};
-use crate::engine::Engine;
+use crate::engine::{touch, Engine};
+use crate::events::Wire;
+use crate::limits::LINGER_S;
 use crate::slab::Id;
 use crate::timers::{Owner, NEVER};
 
@@ -38,8 +40,21 @@ impl Engine {
                 self.gone(id, Ending::Abort, now);
             }
             (Phase::Lingering, _) => self.end(id, Ending::Close),
-            (Phase::Open, _) if conn.streams.is_empty() => self.end(id, Ending::Close),
+            (Phase::Open, _) if conn.streams.is_empty() => self.part(id, now),
             _ => {}
         }
+    }
+
+    /// Close a connection that has rested long enough; where the protocol can say goodbye, the peer's answer is awaited
+    /// for a moment, since a request may be on its way.
+    fn part(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let before = conn.out.len();
+        conn.wire.drain(&mut conn.out);
+        if conn.wire.closing() || conn.out.len() == before {
+            return self.end(id, Ending::Close);
+        }
+        touch(&mut self.touched, conn, id);
+        self.set_alarm(id, now + LINGER_S);
     }
 }

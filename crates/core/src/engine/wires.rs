@@ -92,6 +92,7 @@ impl AnyWire {
     pub fn owed_input(&self) -> bool {
         match self {
             Self::Http1Server(server) => server.in_body(),
+            Self::Http2(connection) => connection.is_failed(),
             _ => false,
         }
     }

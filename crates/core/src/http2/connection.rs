@@ -182,7 +182,8 @@ impl Connection {
         }
     }
 
-    fn is_failed(&self) -> bool {
+    /// Return whether the peer broke the protocol: what it still sends is not read.
+    pub fn is_failed(&self) -> bool {
         matches!(self.stage, Stage::Failed(_))
     }
 }
