@@ -41,7 +41,9 @@ RETRY_APPLY_S = 15.0
 MAX_WARNINGS_REMEMBERED = 1_000
 """Each warning is logged once; past this many they are not logged at all, rather than with every response."""
 
-_KEEPALIVE_MS = 30_000
+_KEEPALIVE_MS = 310_000
+"""A server that vanished without a word is noticed after this. gRPC servers end a connection that is pinged more often
+than every five minutes without data (GOAWAY, too_many_pings), unless told otherwise."""
 _KEEPALIVE_TIMEOUT_MS = 10_000
 
 
