@@ -36,10 +36,14 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The listeners and clusters whose sockets live in another network namespace than the process."""
+    """What is special about the sockets of some listeners and clusters."""
 
     listeners: Mapping[str, SocketFactory] = field(default_factory=dict)
+    """Listeners whose sockets live in another network namespace than the process."""
     clusters: Mapping[str, SocketFactory] = field(default_factory=dict)
+    """Clusters that are dialled in another network namespace."""
+    prompt: frozenset[str] = frozenset()
+    """Clusters of servers that wait for each acknowledgement (`transport.connection.PromptConnection`)."""
 
 
 class DataPlane:
@@ -120,7 +124,9 @@ class DataPlane:
             self.driver.configure(
                 {
                     cluster.name: Upstream(
-                        self._networks.clusters.get(cluster.name, self._host), cluster.connect_timeout_s
+                        self._networks.clusters.get(cluster.name, self._host),
+                        cluster.connect_timeout_s,
+                        cluster.name in self._networks.prompt,
                     )
                     for cluster in merged.clusters
                 }

@@ -37,10 +37,13 @@ class FunctionNetwork:
         self.sockets = self._namespace or HostNetwork()
 
     def networks(self) -> Networks:
-        """Return the listeners and clusters whose sockets are made there."""
+        """Return the listeners and clusters whose sockets are made there. What a function was written with is unknown:
+        it is spared the 40 ms that a head and a body written apart would cost it."""
+        clusters = inbound.cluster_names()
         return Networks(
             listeners=dict.fromkeys(outbound.listener_names(), self.sockets),
-            clusters=dict.fromkeys(inbound.cluster_names(), self.sockets),
+            clusters=dict.fromkeys(clusters, self.sockets),
+            prompt=frozenset(clusters),
         )
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core.actions import ABORT, ASK, CLOSE, DONE, OPEN, PAUSE, RESUME, SERVE, SHUTDOWN, WAKE, WRITE, Action
 from eventmesh.transport.address import UnixAddress, parse_address
-from eventmesh.transport.connection import Connection, DialledConnection
+from eventmesh.transport.connection import Connection, DialledConnection, PromptConnection
 from eventmesh.transport.dialer import Dialer
 from eventmesh.transport.exchange import Caller, ExchangeHandler, Reply
 from eventmesh.transport.netns import HostNetwork, SocketFactory
@@ -63,6 +63,8 @@ class Upstream:
 
     network: SocketFactory
     connect_timeout_s: float = 5.0
+    is_prompt: bool = False
+    """Acknowledge each read at once (`PromptConnection`)."""
 
 
 class Driver:
@@ -236,11 +238,9 @@ class Driver:
         try:
             parsed = parse_address(address)
             is_unix = isinstance(parsed, UnixAddress)
+            kind = PromptConnection if upstream.is_prompt and not is_unix else DialledConnection
             await self._dialer.dial(
-                parsed,
-                upstream.network,
-                lambda: DialledConnection(self, number, is_unix=is_unix),
-                upstream.connect_timeout_s,
+                parsed, upstream.network, lambda: kind(self, number, is_unix=is_unix), upstream.connect_timeout_s
             )
         except (OSError, ConfigError) as error:
             if number in self._dials:
