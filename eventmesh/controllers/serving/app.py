@@ -35,6 +35,7 @@ class ServingControllers:
         autoscaler_address: tuple[str, int] = DEFAULT_ADDRESS,
     ) -> None:
         recorder = EventRecorder(api, "serving-controller", clock)
+        self._api = api
         self.settings = SettingsStore(informers.of(CONFIG_MAP), local or LocalSettings())
         self.services = Services(api, informers, clock, recorder)
         self.configurations = Configurations(api, informers, clock, recorder)
@@ -54,6 +55,7 @@ class ServingControllers:
 
     async def start(self) -> None:
         """Begin to work; the informers are expected to have synced. Raises UnavailableError for a taken port."""
+        await self.settings.publish(self._api)
         await self.autoscaler.start()
         for controller in self._controllers:
             controller.start()

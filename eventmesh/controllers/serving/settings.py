@@ -18,8 +18,9 @@ from eventmesh.base import log
 from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import ConfigError
 from eventmesh.controllers.serving.names import INGRESS_CLASS_EVENTMESH
-from eventmesh.kube.api import Object
+from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.informer import Informer
+from eventmesh.kube.resources import CONFIG_MAP
 
 _log = log.get("controllers.serving.settings")
 
@@ -258,6 +259,7 @@ class SettingsStore:
     """The settings in force, kept true by an informer of ConfigMaps."""
 
     def __init__(self, config_maps: Informer, local: LocalSettings) -> None:
+        self._config_maps = config_maps
         self._initial = ServingSettings(local)
         self._current = self._initial
         self._changed: list[Callable[[], None]] = []
@@ -271,6 +273,21 @@ class SettingsStore:
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever a setting has taken another value."""
         self._changed.append(changed)
+
+    async def publish(self, api: Api) -> None:
+        """Create the ConfigMaps that do not exist, without keys, so that there is something to look at and to patch.
+
+        A cluster without the system namespace keeps the defaults.
+        """
+        for name in _PARSERS:
+            if self._config_maps.get(name, SYSTEM_NAMESPACE) is None:
+                metadata = {"name": name, "labels": {"app.kubernetes.io/part-of": "eventmesh"}}
+                config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {}}
+                try:
+                    await api.create(CONFIG_MAP, config_map, SYSTEM_NAMESPACE)
+                except ApiError as error:
+                    if not (error.already_exists or error.not_found):
+                        raise
 
     def _config_map_changed(self, old: Object | None, new: Object | None) -> None:
         metadata = (new or old or {})["metadata"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 from eventmesh.controllers.serving.admission import defaults
@@ -151,10 +152,14 @@ def _difference(old: object, new: object, path: str = "") -> str:
     """Return one line for each leaf that differs: `-spec.a: 1` and `+spec.a: 2`."""
     if old == new:
         return ""
+    pairs: list[tuple[str, object, object]] = []
     if isinstance(old, dict) and isinstance(new, dict):
+        prefix = f"{path}." if path else ""
         keys = sorted(old.keys() | new.keys())
-        changed = (
-            _difference(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{path}.{key}".lstrip(".")) for key in keys
-        )
-        return "\n".join(filter(None, changed))
-    return "\n".join(f"{sign}{path}: {value}" for sign, value in (("-", old), ("+", new)) if value is not _ABSENT)
+        pairs = [(f"{prefix}{key}", old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(f"{path}[{index}]", *pair) for index, pair in enumerate(zip(old, new, strict=True))]
+    if pairs:
+        return "\n".join(filter(None, (_difference(before, after, where) for where, before, after in pairs)))
+    sides = ((sign, value) for sign, value in (("-", old), ("+", new)) if value is not _ABSENT)
+    return "\n".join(f"{sign}{path}: {json.dumps(value)}" for sign, value in sides)

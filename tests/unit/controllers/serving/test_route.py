@@ -5,7 +5,7 @@ from typing import Any
 from eventmesh.controllers.serving.names import ROUTES, ROUTING_STATE
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import annotations_of, labels_of
-from eventmesh.kube.resources import CONFIGURATION, KINGRESS, KSERVICE, REVISION, ROUTE, SERVICE
+from eventmesh.kube.resources import CONFIG_MAP, CONFIGURATION, KINGRESS, KSERVICE, REVISION, ROUTE, SERVICE
 from eventmesh.kube.status import condition
 from tests.unit.controllers.serving.world import World
 
@@ -149,6 +149,17 @@ async def test_a_domain_is_taken_over_while_running(world: World) -> None:
     await world.until(
         KSERVICE, "hello", lambda obj: bool(obj["status"]["url"] == "http://hello.default.example.com:8080")
     )
+
+
+async def test_every_setting_has_a_config_map_to_look_at_and_what_was_there_stays(world: World) -> None:
+    found = await world.api.list(CONFIG_MAP, "knative-serving")
+    names = {obj["metadata"]["name"] for obj in found.items}
+    wanted = {"autoscaler", "defaults", "deployment", "domain", "features", "network"}
+    assert {f"config-{name}" for name in wanted} <= names
+    await world.configure("config-domain", {"example.com": ""})
+    await world.serving.settings.publish(world.api)
+    kept = await world.api.get(CONFIG_MAP, "config-domain", "knative-serving")
+    assert kept["data"] == {"example.com": ""}
 
 
 async def test_a_setting_that_does_not_parse_changes_nothing(world: World) -> None:
