@@ -258,14 +258,15 @@ def _status_error(status: Object) -> ApiError:
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     buffer = bytearray()
     async for chunk in content.iter_any():
-        buffer += chunk
-        *lines, rest = bytes(buffer).split(b"\n")
-        if len(rest) > MAX_EVENT_BYTES:
+        if len(buffer) + len(chunk) > MAX_EVENT_BYTES:
             raise UnavailableError(f"a watch event is longer than {MAX_EVENT_BYTES} bytes")
+        buffer += chunk
+        if b"\n" not in chunk:
+            continue
+        *lines, rest = bytes(buffer).split(b"\n")
         buffer = bytearray(rest)
-        for line in lines:
-            if line:
-                yield line
+        for line in filter(None, lines):
+            yield line
 
 
 def _event(line: bytes) -> WatchEvent:

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eventmesh.cluster.api.builtin.kinds import BUILTIN_KINDS
+from eventmesh.cluster.api.catalog import Catalog, version_rank
+from eventmesh.cluster.api.definitions import DefinitionStrategy
+from eventmesh.cluster.api.manifests import SHIPPED, read_manifests
+from eventmesh.kube import resources
+from eventmesh.kube.api import Resource
+
+
+def definition(**changes: Any) -> dict[str, Any]:
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    spec = {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [version],
+    }
+    metadata = {"name": "widgets.example.com", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {"metadata": metadata, "spec": {**spec, **changes}}
+
+
+def causes(obj: dict[str, Any]) -> list[str]:
+    strategy = DefinitionStrategy(Catalog(()))
+    strategy.prepare(obj, None)
+    return [cause.field for cause in strategy.check(obj, None)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({}, []),
+        ({"group": ""}, ["spec.group"]),
+        ({"versions": []}, ["spec.versions"]),
+        ({"names": {}}, ["spec.names.plural", "spec.names.kind"]),
+        ({"names": {"plural": "gadgets", "kind": "Gadget"}}, ["metadata.name"]),
+        ({"scope": "Galaxy"}, ["spec.scope"]),
+        (
+            {"versions": [{"name": "v1", "served": True, "storage": True}]},
+            ["spec.versions[0].schema.openAPIV3Schema"],
+        ),
+        (
+            {"versions": [{"name": "v1", "served": True, "schema": {"openAPIV3Schema": {"type": "object"}}}]},
+            ["spec.versions"],
+        ),
+    ],
+)
+def test_definition_that_cannot_be_served_names_its_field(changes: dict[str, Any], fields: list[str]) -> None:
+    assert causes(definition(**changes)) == fields
+
+
+def test_versions_are_preferred_as_kubernetes_does() -> None:
+    versions = ["v1alpha1", "v1", "v1beta2", "v2", "v10", "v1beta10"]
+    assert sorted(versions, key=version_rank) == ["v10", "v2", "v1", "v1beta10", "v1beta2", "v1alpha1"]
+
+
+def test_removed_definition_takes_its_kind_away() -> None:
+    catalog = Catalog(())
+    strategy = DefinitionStrategy(catalog)
+    obj = definition()
+    strategy.prepare(obj, None)
+    strategy.stored(obj)
+    assert catalog.by_kind("example.com/v1", "Widget") is not None
+    strategy.removed(obj)
+    assert catalog.by_kind("example.com/v1", "Widget") is None
+    assert catalog.by_kind_key("widgets.example.com") is None
+    assert catalog.group_versions() == {}
+
+
+def test_every_kind_that_the_code_names_is_shipped_or_built_in() -> None:
+    catalog = Catalog(BUILTIN_KINDS)
+    strategy = DefinitionStrategy(catalog)
+    for obj in read_manifests(SHIPPED / "crds"):
+        obj["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        strategy.prepare(obj, None)
+        assert strategy.check(obj, None) == []
+        strategy.stored(obj)
+    named = [value for value in vars(resources).values() if isinstance(value, Resource)]
+    assert named
+    for resource in named:
+        served = catalog.of(resource)
+        assert served is not None and served.resource == resource, resource
+
+
+def test_labels_that_kn_selects_by_are_on_the_definitions() -> None:
+    labels = {obj["metadata"]["name"]: obj["metadata"]["labels"] for obj in read_manifests(SHIPPED / "crds")}
+    sources = {name for name, found in labels.items() if found.get("duck.knative.dev/source") == "true"}
+    assert sources == {
+        f"{plural}.sources.knative.dev"
+        for plural in ("apiserversources", "containersources", "pingsources", "sinkbindings", "integrationsources")
+    }
+    channels = {name for name, found in labels.items() if found.get("messaging.knative.dev/subscribable") == "true"}
+    assert channels == {"channels.messaging.knative.dev", "inmemorychannels.messaging.knative.dev"}
