@@ -7,9 +7,10 @@ import pytest
 from eventmesh.cluster.api.builtin.kinds import BUILTIN_KINDS
 from eventmesh.cluster.api.catalog import Catalog, version_rank
 from eventmesh.cluster.api.definitions import DefinitionStrategy
-from eventmesh.cluster.api.manifests import SHIPPED, read_manifests
+from eventmesh.cluster.api.manifests import SHIPPED
 from eventmesh.kube import resources
 from eventmesh.kube.api import Resource
+from eventmesh.kube.manifests import read_manifests
 
 
 def definition(**changes: Any) -> dict[str, Any]:
