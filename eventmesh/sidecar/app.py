@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import SystemClock
@@ -19,8 +21,13 @@ from eventmesh.xds.bootstrap import Bootstrap
 if TYPE_CHECKING:
     from eventmesh.sidecar.environment import Pod
     from eventmesh.sidecar.function import FunctionSide
+    from eventmesh.xds.client.ads import AdsClient
 
 _log = log.get("sidecar")
+
+ADS_DELAY_S: Final = 0.15
+"""A function's first answer needs the inbound side alone, and somebody waits for it: opening the stream, some 50 ms of
+work here and in control, comes after it, or after this time when the function is slower than that."""
 
 
 async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> int:
@@ -78,7 +85,15 @@ async def _configure(
     client = AdsClient(
         bootstrap.ads, bootstrap.node, plane.apply, static=bootstrap.resources, tables=tables, clock=clock
     )
-    tasks.spawn("ads", client.run())
+    tasks.spawn("ads", _follow(client, function))
+
+
+async def _follow(client: AdsClient, function: FunctionSide | None) -> None:
+    if function is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ADS_DELAY_S):
+                await function.answered()
+    await client.run()
 
 
 def _admin_pages(bootstrap: Bootstrap) -> Snapshot:

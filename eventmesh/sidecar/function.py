@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from eventmesh.base.clock import Clock
@@ -61,6 +62,7 @@ class FunctionSide:
         self._network = network
         meter = LoadMeter(plane.engine.take_load, inbound.USER, clock)
         self._drain = PodDrain(meter, self._in_flight, clock, pod.drain_quiet_s)
+        self._answered = asyncio.Event()
         self._prober = Prober(pod.probe, self._probe, clock, self._tell)
         self.handlers: Mapping[str, ExchangeHandler] = {
             inbound.PROBE_HANDLER: inbound.NetworkProbe(self.is_ready),
@@ -75,6 +77,10 @@ class FunctionSide:
     def is_ready(self) -> bool:
         """Return whether the function takes new requests."""
         return self._prober.is_ready and not self._drain.has_begun
+
+    async def answered(self) -> None:
+        """Return when the function has been ready for the first time."""
+        await self._answered.wait()
 
     async def wait_for_quiet(self) -> None:
         """Begin to drain and return when no new requests come."""
@@ -93,6 +99,8 @@ class FunctionSide:
     def _tell(self, ready: bool) -> None:
         if not self._drain.has_begun:
             notify(self._pod.notify_socket, f"READY={int(ready)}")
+        if ready:
+            self._answered.set()
 
     async def _probe(self) -> bool:
         probe = self._pod.probe

@@ -16,6 +16,7 @@ from eventmesh.cluster.runtime.commands import SidecarBootstrap
 from eventmesh.cluster.runtime.images import ImageStore
 from eventmesh.cluster.runtime.logs import LogQuery
 from eventmesh.cluster.runtime.network import PodAddresses
+from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.process import ProcessLauncher
 from eventmesh.cluster.runtime.worker import Host, PodWorker
@@ -70,6 +71,7 @@ class PodAgent:
         self._directory = data_dir / "pods"
         self._pods = informers.of(POD)
         self._references = CachedReferences(informers)
+        self._networks: NetworkStock | None = None
         self._notify: NotifySockets | None = None
         self._host: Host | None = None
         self._workers: dict[str, PodWorker] = {}
@@ -80,8 +82,9 @@ class PodAgent:
     async def start(self) -> None:
         """Begin to run pods, those of an earlier life included; the informers are expected to have synced."""
         note = ""
+        self._networks = NetworkStock(self._launcher, self._clock)
         try:
-            await self._launcher.drop_network(await self._launcher.make_network())
+            await self._networks.start()
         except UnavailableError as error:
             note = f"{error}; the function shares the host's network on a port of its own"
             _log.warning("pods share the host's network", reason=error)
@@ -90,6 +93,7 @@ class PodAgent:
             api=self._api,
             clock=self._clock,
             launcher=self._launcher,
+            networks=self._networks,
             addresses=self._addresses,
             images=self._images,
             notify=self._notify,
@@ -107,6 +111,8 @@ class PodAgent:
         if self._running:
             await asyncio.wait(self._running.values(), timeout=STOP_GRACE_S + 1.0)
         await self._tasks.stop()
+        if self._networks is not None:
+            await self._networks.stop()
         if self._notify is not None:
             self._notify.stop()
 

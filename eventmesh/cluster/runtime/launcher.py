@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, NoReturn
 
@@ -27,14 +28,19 @@ _EXEC_FAILED: Final = 127
 """What a shell answers for a command that cannot be run."""
 
 _STREAMS: Final = (1, 2)
+_STANDARD_ERROR: Final = 2
+_NO_REPORT: Final = -1
+"""An entry cannot fail to be executed, so nobody waits for a report of it."""
 
 
 class Launcher:
     """Answers the runtime's messages; one object per process."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, selector: selectors.BaseSelector) -> None:
         self._channel = channel
+        self._selector = selector
         self._children: set[int] = set()
+        self.starting: dict[int, _Starting] = {}
         self._networks: set[int] = set()
 
     def answer(self, data: bytes, descriptors: list[int]) -> None:
@@ -42,8 +48,7 @@ class Launcher:
         match wire.decode(data):
             case wire.Spawn() as order:
                 try:
-                    pid = self._spawn(order, descriptors)
-                    self._say(wire.Reply(order.request, pid=pid))
+                    self._spawn(order, descriptors)
                 except OSError as error:
                     self._refuse(order.request, error)
             case wire.MakeNetwork(request):
@@ -63,6 +68,20 @@ class Launcher:
         for descriptor in descriptors:
             os.close(descriptor)
 
+    def started(self, start: _Starting) -> None:
+        """Tell how a program's start ended: its pipe has closed, at exec or with the reason why there was none."""
+        del self.starting[start.pid]
+        self._selector.unregister(start.failure)
+        with os.fdopen(start.failure, "rb") as pipe:
+            words = pipe.read().decode()
+        if words:
+            os.waitpid(start.pid, 0)
+            number, _, text = words.partition(" ")
+            self._refuse(start.request, OSError(int(number), text))
+            return
+        self._children.add(start.pid)
+        self._say(wire.Reply(start.request, pid=start.pid))
+
     def reap(self) -> None:
         """Collect every child that has ended and tell the runtime about those it knows."""
         while True:
@@ -73,6 +92,10 @@ class Launcher:
             if ended is None:
                 return
             pid = ended.si_pid
+            if pid in self.starting:
+                self.started(self.starting[pid])
+                if pid not in self._children:
+                    continue
             if pid in self._children:
                 # Before the leader is reaped: until then its number, and so the group's, belongs to nobody else.
                 with suppress(ProcessLookupError, PermissionError):
@@ -84,7 +107,7 @@ class Launcher:
 
     def end_all(self) -> None:
         """Kill every process that was started here, and those that they started."""
-        for pid in self._children:
+        for pid in (*self._children, *self.starting):
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         # As the sub-reaper of its descendants the launcher inherits orphans that left their group.
@@ -97,21 +120,22 @@ class Launcher:
             except ChildProcessError:
                 return
 
-    def _spawn(self, order: wire.Spawn, descriptors: list[int]) -> int:
+    def _spawn(self, order: wire.Spawn, descriptors: list[int]) -> None:
+        """Fork. An entry runs from then on; the outcome of a program's exec is told when it is known."""
+        if order.entry:
+            pid = os.fork()
+            if pid == 0:
+                _become(order, descriptors, _NO_REPORT)
+            self._children.add(pid)
+            self._say(wire.Reply(order.request, pid=pid))
+            return
         failure, report = os.pipe()
         pid = os.fork()
         if pid == 0:
             _become(order, descriptors, report)
         os.close(report)
-        # The pipe closes at exec; what comes before that is the reason why there was none.
-        with os.fdopen(failure, "rb") as pipe:
-            words = pipe.read().decode()
-        if words:
-            os.waitpid(pid, 0)
-            number, _, text = words.partition(" ")
-            raise OSError(int(number), text)
-        self._children.add(pid)
-        return pid
+        start = self.starting[pid] = _Starting(order.request, pid, failure)
+        self._selector.register(failure, selectors.EVENT_READ, start)
 
     def _refuse(self, request: int, error: OSError) -> None:
         self._say(wire.Reply(request, error=error.strerror or str(error)))
@@ -119,6 +143,16 @@ class Launcher:
     def _say(self, message: wire.Message) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
             self._channel.send(wire.encode(message))
+
+
+@dataclass(frozen=True, slots=True)
+class _Starting:
+    """A forked child on its way to exec."""
+
+    request: int
+    pid: int
+    failure: int
+    """The pipe that closes at exec; what comes before that is the reason why there was none."""
 
 
 def _own_children() -> list[int]:
@@ -141,13 +175,12 @@ def _become(order: wire.Spawn, descriptors: list[int], report: int) -> NoReturn:
             linux.enter_namespace(order.network, linux.CLONE_NEWNET)
         os.chdir(order.workdir)
         if order.entry:
-            os.close(report)
             os.closerange(3, _highest_descriptor() + 1)
             os._exit(_call(order))
         os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - no shell is wanted
     except OSError as error:
         what = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-        os.write(report, f"{error.errno} {what}".encode())
+        os.write(_STANDARD_ERROR if report == _NO_REPORT else report, f"{error.errno} {what}".encode())
     finally:
         os._exit(_EXEC_FAILED)
 
@@ -197,18 +230,21 @@ def _preload(modules: list[str]) -> str:
 
 
 def _run(channel: socket.socket, modules: list[str]) -> None:
-    launcher = Launcher(channel)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     channel.send(wire.encode(wire.Preloaded(_preload(modules))))
     with selectors.DefaultSelector() as selector:
+        launcher = Launcher(channel, selector)
         selector.register(channel, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
-                if key.fileobj is channel:
+                if isinstance(key.data, _Starting):
+                    if key.data.pid in launcher.starting:
+                        launcher.started(key.data)
+                elif key.fileobj is channel:
                     data, descriptors, _, _ = socket.recv_fds(channel, wire.MAX_MESSAGE_BYTES, wire.MAX_DESCRIPTORS)
                     if not data:
                         launcher.end_all()

@@ -26,6 +26,7 @@ from eventmesh.cluster.runtime.environment import ContainerConfigError, Referenc
 from eventmesh.cluster.runtime.images import ImageStore, UnknownImageError
 from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import PodAddresses, free_port
+from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.pod import Order, PodMachine, Send, Start
 from eventmesh.cluster.runtime.probing import host_prober
@@ -50,6 +51,7 @@ class Host:
     api: Api
     clock: Clock
     launcher: ProcessLauncher
+    networks: NetworkStock
     addresses: PodAddresses
     images: ImageStore
     notify: NotifySockets
@@ -162,7 +164,7 @@ class PodWorker:
         write_bootstrap(self._bootstrap_file, bootstrap)
         if host.network_note:
             return Place(address, podspec.UserPort(free_port(), port.protocol), None)
-        return Place(address, port, await host.launcher.make_network())
+        return Place(address, port, await host.networks.take())
 
     async def _leave(self) -> None:
         await self._watchers.stop()
