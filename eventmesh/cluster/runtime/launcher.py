@@ -245,7 +245,7 @@ def _run(channel: socket.socket, modules: list[str]) -> None:
                     if key.data.pid in launcher.starting:
                         launcher.started(key.data)
                 elif key.fileobj is channel:
-                    data, descriptors, _, _ = socket.recv_fds(channel, wire.MAX_MESSAGE_BYTES, wire.MAX_DESCRIPTORS)
+                    data, descriptors = _receive(channel)
                     if not data:
                         launcher.end_all()
                         return
@@ -253,6 +253,16 @@ def _run(channel: socket.socket, modules: list[str]) -> None:
                 else:
                     os.read(wake_read, 4096)
                     launcher.reap()
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """Return the next message; no bytes when the runtime is gone, orderly or by kill -9."""
+    try:
+        data, descriptors, _, _ = socket.recv_fds(channel, wire.MAX_MESSAGE_BYTES, wire.MAX_DESCRIPTORS)
+    except ConnectionResetError:
+        # It died with replies of ours unread.
+        return b"", []
+    return data, descriptors
 
 
 def main() -> None:
