@@ -17,6 +17,9 @@ from eventmesh.xds.control.subscriptions import Refusal
 SIDECAR_WAIT_S = 5.0
 """A sidecar that has not answered by then is named in the condition DataPlaneLagging; design, law 6."""
 
+RESOLUTION_S = 0.001
+"""A wait that has less than this to go is over: timers and sums of floats are not exact."""
+
 _REQUIRED = (Role.GATEWAY, Role.ENVOY, Role.ACTIVATOR)
 
 
@@ -110,5 +113,5 @@ class AckTracker:
                 waiting.append(name)
             elif stream.node.role is Role.SIDECAR:
                 lagging.append(name)
-        overdue = self._clock.monotonic() - published_at >= SIDECAR_WAIT_S
+        overdue = self._clock.monotonic() - published_at >= SIDECAR_WAIT_S - RESOLUTION_S
         return Acks(tuple(sorted(waiting)), tuple(sorted(lagging)), overdue)

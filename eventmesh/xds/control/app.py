@@ -41,7 +41,7 @@ class Control:
         self._cache = SnapshotCache()
         self._builder = ResourceBuilder(settings)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
-        self._publisher = Publisher(self._cache, self._builder, self._effective_view, clock)
+        self._publisher = Publisher(self._cache, self._builder, self._effective_view, self._watcher.take_touched, clock)
         self._server = AdsServer(self._cache, self.acks, clock)
         ingresses, serverless = informers.of(KINGRESS), informers.of(SERVERLESS_SERVICE)
         self._ingress_status = IngressStatus(
@@ -83,6 +83,10 @@ class Control:
         await self._serverless_status.controller.stop()
         await self._server.stop()
         await self._publisher.stop()
+
+    def open_promises(self) -> int:
+        """Return how many objects wait for acknowledgements."""
+        return sum(len(part.promises.still_open()) for part in (self._ingress_status, self._serverless_status))
 
     def _watch(
         self, informers: Informers, resource: Resource, handler: _Handler, promises: Promises | None = None

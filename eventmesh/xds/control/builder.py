@@ -57,9 +57,12 @@ class ResourceBuilder:
         self._api_listeners.sweep()
         return sets
 
-    def endpoints(self, view: View) -> Sets:
-        """Return the endpoints of every role, and nothing else."""
-        everybody, activator = self._clusters.endpoints(view)
+    def endpoints(self, view: View, touched: frozenset[Key] | None = None) -> Sets:
+        """Return the endpoints of every role, and nothing else.
+
+        `touched` names the Services and revisions that have changed since the last build; None: build all anew.
+        """
+        everybody, activator = self._clusters.endpoints(view, touched)
         return {role: {ResourceType.ENDPOINT: activator if role is Role.ACTIVATOR else everybody} for role in Role}
 
 

@@ -12,7 +12,7 @@ from eventmesh.kube.objects import Key, is_deleting
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import KINGRESS
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
-from eventmesh.xds.control.acks import SIDECAR_WAIT_S, Acks, AckTracker
+from eventmesh.xds.control.acks import RESOLUTION_S, SIDECAR_WAIT_S, Acks, AckTracker
 from eventmesh.xds.control.objects import is_ours
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.quarantine import Quarantine
@@ -73,7 +73,7 @@ class IngressStatus:
         if acks.ready and not self._quarantine.holds(key):
             await self._write_ready(obj, key, conditions, acks)
             return
-        waited = self._clock.monotonic() - publication.at
+        waited = self._clock.monotonic() - publication.at + RESOLUTION_S
         for due in (QUIET_WAIT_S, SIDECAR_WAIT_S):
             if waited < due:
                 self.controller.enqueue_after(key, due - waited)

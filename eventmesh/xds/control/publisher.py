@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
+from eventmesh.kube.objects import Key
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
@@ -38,10 +39,19 @@ class Publication:
 class Publisher:
     """Turns views into publications. `touch` says that the view has changed; a task of its own does the rest."""
 
-    def __init__(self, cache: SnapshotCache, builder: ResourceBuilder, view: Callable[[], View], clock: Clock) -> None:
+    def __init__(
+        self,
+        cache: SnapshotCache,
+        builder: ResourceBuilder,
+        view: Callable[[], View],
+        touched: Callable[[], frozenset[Key]],
+        clock: Clock,
+    ) -> None:
+        """`view` returns what to build, `touched` (once) whose endpoints have changed since it was last asked."""
         self._cache = cache
         self._builder = builder
         self._view = view
+        self._touched = touched
         self._clock = clock
         self._tasks = TaskGroup("xds.publisher")
         self._wake = asyncio.Event()
@@ -91,6 +101,7 @@ class Publisher:
 
     def _full(self, now: float) -> None:
         self._dirty = Effect.NOTHING
+        self._touched()
         generation = self._cache.update(self._builder.full(self._view()))
         took = self._clock.monotonic() - now
         self._not_before = now + took + min(max(took * PAUSE_FACTOR, MIN_PAUSE_S), MAX_PAUSE_S)
@@ -98,7 +109,7 @@ class Publisher:
         self._on_published(Publication(generation, now), Effect.EVERYTHING)
 
     def _publish_endpoints(self, now: float) -> None:
-        generation = self._cache.update(self._builder.endpoints(self._view()))
+        generation = self._cache.update(self._builder.endpoints(self._view(), self._touched()))
         self._on_published(Publication(generation, now), Effect.ENDPOINTS)
 
     def _wait_for_turn(self, seconds: float) -> None:

@@ -7,8 +7,9 @@ pods, and holds requests while there are none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
@@ -18,6 +19,10 @@ from eventmesh.xds.control.objects import ServerlessService, Service, ServicePor
 from eventmesh.xds.control.resources import Resource
 
 Address = tuple[str, int]
+Assigned = dict[str, Resource]
+"""Endpoint resources by cluster."""
+
+V = TypeVar("V")
 
 BROKER_CLUSTER = "knative-eventing/broker-ingress:80"
 """Where brokers take events in: the activators."""
@@ -78,11 +83,14 @@ def resolve(view: View, service: Key, port: int | str) -> str:
 class Pods:
     """The ready addresses of a view, by Service and by revision."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, touched: frozenset[Key] | None = None) -> None:
+        """Index the slices of `touched`, or of everybody."""
         self._by_service: dict[Key, dict[str, list[Address]]] = {}
         self._by_revision: dict[Key, dict[str, list[Address]]] = {}
         for piece in view.slices.values():
             owner, index = (piece.revision, self._by_revision) if piece.revision else (piece.service, self._by_service)
+            if touched is not None and owner not in touched:
+                continue
             ports = index.setdefault(owner, {})
             for name, number in piece.ports:
                 ports.setdefault(name, []).extend((address, number) for address in piece.addresses)
@@ -124,6 +132,8 @@ class Clusters:
         self._clusters: Memo[tuple[str, Protocol, Hold | None], Resource] = Memo()
         self._dns: Memo[tuple[str, str, int, Protocol], Resource] = Memo()
         self._endpoints: Memo[tuple[str, tuple[Address, ...]], Resource] = Memo()
+        self._plain: Assigned = {}
+        self._pods_only: Assigned = {}
         self._dangling: tuple[str, ...] = ()
         """Clusters that a KIngress names although nobody has made their Service: a data plane that meets a route to a
         cluster it has never heard of holds the whole table back for a while."""
@@ -151,24 +161,29 @@ class Clusters:
         self._dns.sweep()
         return plain, holding
 
-    def endpoints(self, view: View) -> tuple[dict[str, Resource], dict[str, Resource]]:
-        """Return the endpoints of the clusters built last, as most see them and as the activator does: pods only."""
-        pods = Pods(view)
-        plain: dict[str, Resource] = {}
-        for service, port in _plain_ports(view):
+    def endpoints(self, view: View, touched: frozenset[Key] | None = None) -> tuple[Assigned, Assigned]:
+        """Return the endpoints of the clusters built last, as most see them and as the activator does: pods only.
+
+        `touched` names the Services and revisions that have changed since the last call; None: build all anew.
+        """
+        if touched is None:
+            self._plain = {name: self._assigned(name, ()) for name in self._dangling}
+            self._plain[BROKER_CLUSTER] = self._assigned(BROKER_CLUSTER, self._settings.brokers)
+            self._pods_only = {}
+        pods = Pods(view, touched)
+        plain, pods_only = dict(self._plain), dict(self._pods_only)
+        for service, port in _plain_ports(view, touched):
             if not service.external_name:
                 name = service_cluster(service.key, port.number)
                 plain[name] = self._assigned(name, pods.of_port(service.key, port))
-        plain[BROKER_CLUSTER] = self._assigned(BROKER_CLUSTER, self._settings.brokers)
-        for name in self._dangling:
-            plain[name] = self._assigned(name, ())
-        holding = dict(plain)
-        for sks in view.serverless.values():
+        for sks in _chosen(view.serverless, touched):
             name = str(sks.key)
             plain[name] = self._assigned(name, revision_addresses(sks, pods, self._settings))
-            holding[name] = self._assigned(name, pods.of_revision(sks))
-        self._endpoints.sweep()
-        return plain, holding
+            pods_only[name] = self._assigned(name, pods.of_revision(sks))
+        if touched is None:
+            self._endpoints.sweep()
+        self._plain, self._pods_only = plain, pods_only
+        return plain, {**plain, **pods_only}
 
     def _cluster(self, name: str, protocol: Protocol, hold: Hold | None) -> Resource:
         return self._clusters.get((name, protocol, hold), lambda: envoy.cluster(name, protocol, hold))
@@ -189,8 +204,15 @@ def _references(view: View) -> Iterator[tuple[Key, int | str]]:
                 yield from ((split.service, split.port) for split in path.splits)
 
 
-def _plain_ports(view: View) -> Iterator[tuple[Service, ServicePort]]:
-    for service in view.services.values():
+def _chosen(objects: Mapping[Key, V], touched: frozenset[Key] | None) -> Iterator[V]:
+    if touched is None:
+        yield from objects.values()
+    else:
+        yield from (objects[key] for key in touched if key in objects)
+
+
+def _plain_ports(view: View, touched: frozenset[Key] | None = None) -> Iterator[tuple[Service, ServicePort]]:
+    for service in _chosen(view.services, touched):
         if service.of_revision or service.placeholder:
             continue
         for port in service.ports:

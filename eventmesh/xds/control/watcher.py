@@ -38,6 +38,7 @@ class Watcher:
         self.view = View()
         self.invalid: dict[Key, str] = {}
         """KIngresses that cannot be routed, and why."""
+        self._touched: set[Key] = set()
 
     def ingress(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a KIngress; those of other classes do not exist for us."""
@@ -51,6 +52,11 @@ class Watcher:
                 self.invalid[key] = str(error)
         return self._put("ingresses", self.view.ingresses, key, value, Effect.EVERYTHING)
 
+    def take_touched(self) -> frozenset[Key]:
+        """Return, and forget, the Services and revisions whose endpoints may have changed since the last call."""
+        touched, self._touched = frozenset(self._touched), set()
+        return touched
+
     def service(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Service."""
         value = parse_service(new) if new is not None else None
@@ -59,6 +65,9 @@ class Watcher:
     def slice(self, old: Object | None, new: Object | None) -> Effect:
         """Take in an EndpointSlice."""
         value = parse_slice(new) if new is not None else None
+        for piece in (self.view.slices.get(_key(old, new)), value):
+            if piece is not None:
+                self._touched.add(piece.revision or piece.service)
         return self._put("slices", self.view.slices, _key(old, new), value, Effect.ENDPOINTS)
 
     def serverless(self, old: Object | None, new: Object | None) -> Effect:
@@ -67,6 +76,7 @@ class Watcher:
         value = parse_serverless(new) if new is not None and not is_deleting(new) else None
         known = self.view.serverless.get(key)
         moved = known is not None and value is not None and known.protocol is value.protocol
+        self._touched.add(key)
         effect = Effect.ENDPOINTS if moved else Effect.EVERYTHING
         return self._put("serverless", self.view.serverless, key, value, effect)
 

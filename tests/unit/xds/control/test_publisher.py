@@ -19,7 +19,9 @@ class World:
         self.clock = ManualClock()
         self.effects: list[Effect] = []
         self.cache = SnapshotCache()
-        self.publisher = Publisher(self.cache, ResourceBuilder(Settings()), lambda: Watcher().view, self.clock)
+        self.publisher = Publisher(
+            self.cache, ResourceBuilder(Settings()), lambda: Watcher().view, frozenset, self.clock
+        )
         self.publisher.listen(lambda publication, effect: self.effects.append(effect))
 
     async def touch(self, *effects: Effect) -> list[Effect]:

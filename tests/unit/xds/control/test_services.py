@@ -128,3 +128,25 @@ def test_a_cluster_that_only_a_route_names_exists_and_is_empty() -> None:
     assert hosts_of(clusters.endpoints(watcher.view)[0]["ns/missing:web"]) == set()
     watcher.service(None, service("missing", {"name": "web", "port": 80}))
     assert "ns/missing:web" not in clusters.clusters(watcher.view)[0]
+
+
+def test_building_only_what_was_touched_gives_the_same_as_building_all() -> None:
+    watcher = world(
+        serverless=[serverless("rev", "Proxy"), serverless("other")],
+        service=[service("svc"), service("still")],
+        slice=[slice_("svc", "10.0.0.1"), slice_("still", "10.0.0.7"), slice_("rev-private", "10.0.0.2", port=8012)],
+    )
+    clusters = Clusters(Settings())
+    clusters.clusters(watcher.view)
+    clusters.endpoints(watcher.view)
+    watcher.take_touched()
+    watcher.slice(None, slice_("svc", "10.0.0.3"))
+    watcher.serverless(None, serverless("rev", "Serve"))
+    watcher.slice(None, slice_("other-private", "10.0.0.4", port=8012))
+    touched = watcher.take_touched()
+    assert {key.name for key in touched} == {"svc", "rev", "other"}
+    partial = clusters.endpoints(watcher.view, touched)
+    assert partial == Clusters(Settings()).endpoints(watcher.view)
+    watcher.slice(slice_("svc", "10.0.0.3"), None)
+    gone = clusters.endpoints(watcher.view, watcher.take_touched())
+    assert hosts_of(gone[0]["ns/svc:80"]) == set()
