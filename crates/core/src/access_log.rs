@@ -164,13 +164,18 @@ fn quoted(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+/// Return whether a byte may stand in a line as it is.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
+}
+
 /// Append `text` so that it cannot end its quotes or its line.
 fn escaped(out: &mut Vec<u8>, text: &[u8]) {
-    if !text.iter().any(|byte| *byte < 0x20 || *byte >= 0x7f || matches!(byte, b'"' | b'\\')) {
+    if text.iter().all(|byte| is_plain(*byte)) {
         return out.extend_from_slice(text);
     }
     for byte in text {
-        if *byte < 0x20 || *byte >= 0x7f || matches!(byte, b'"' | b'\\') {
+        if !is_plain(*byte) {
             out.extend_from_slice(b"\\x");
             out.push(hex_digit(usize::from(byte >> 4)));
             out.push(hex_digit(usize::from(byte & 15)));

@@ -34,13 +34,16 @@ impl Random {
         let bits = (u128::from(self.next()) << 64) | u128::from(self.next());
         let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
         let mut text = [b'-'; 36];
-        let mut shift = 128u32;
-        for (at, slot) in text.iter_mut().enumerate() {
-            if !matches!(at, 8 | 13 | 18 | 23) {
-                shift -= 4;
-                *slot = hex_digit(usize::try_from((bits >> shift) & 15).unwrap_or(0));
+        let mut slots =
+            text.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23)).map(|(_, slot)| slot);
+        for byte in bits.to_be_bytes() {
+            for digit in [byte >> 4, byte & 15] {
+                if let Some(slot) = slots.next() {
+                    *slot = hex_digit(usize::from(digit));
+                }
             }
         }
+        drop(slots);
         text
     }
 }

@@ -58,15 +58,15 @@ impl Engine {
         exchange.flag = refusal.flag;
         match exchange.origin {
             Origin::Own => {
-                exchange.answer.status = refusal.status;
-                exchange.answer.body.clear();
-                if exchange.answer.error.is_empty() {
-                    exchange.answer.error = refusal.flag.code();
-                }
-                if refusal.flag == Flag::None {
-                    exchange.answer.body.extend_from_slice(refusal.text);
-                    for (name, value) in refusal.fields {
-                        exchange.answer.head.push(name, value);
+                if let Some(own) = exchange.own.as_mut() {
+                    own.answer.status = refusal.status;
+                    own.answer.body.clear();
+                    own.answer.fail(refusal.flag.code());
+                    if refusal.flag == Flag::None {
+                        own.answer.body.extend_from_slice(refusal.text);
+                        for (name, value) in refusal.fields {
+                            own.answer.head.push(name, value);
+                        }
                     }
                 }
             }
@@ -114,8 +114,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
             Origin::Own => {
-                let answer = std::mem::take(&mut exchange.answer);
-                self.done.push((id, answer));
+                if let Some(own) = exchange.own.take() {
+                    self.done.push((id, own.answer));
+                }
             }
             Origin::Stream { conn: conn_id, stream, .. } => {
                 if let Some(conn) = self.connections.get_mut(conn_id) {

@@ -116,17 +116,21 @@ impl Engine {
     }
 
     fn take_over_listeners(&mut self, wanted: Vec<config::Listener>) {
+        for listener in &mut self.listeners {
+            listener.table = None; // connections of a removed listener get 404 for what they still ask
+        }
         self.listener_names.clear();
         for config in wanted {
             let via = if config.via.is_empty() { Vec::new() } else { format!("1.1 {}", config.via).into_bytes() };
             let log = self.log.open(&config.access_log);
+            let table = self.tables.table(&config.route_table);
             let known = self.listeners.iter().position(|listener| listener.config.name == config.name);
             let name = config.name.clone();
             let number = known.unwrap_or(self.listeners.len());
             if let Some(listener) = self.listeners.get_mut(number) {
-                (listener.config, listener.via, listener.log) = (config, via, log);
+                (listener.config, listener.via, listener.table, listener.log) = (config, via, table, log);
             } else {
-                self.listeners.push(Listener { config, via, log, counters: ListenerCounters::default() });
+                self.listeners.push(Listener { config, via, table, log, counters: ListenerCounters::default() });
             }
             self.listener_names.insert(name, number);
         }

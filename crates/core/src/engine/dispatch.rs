@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cluster::Pick;
 use crate::engine::answer::Refusal;
 use crate::engine::connection::{Ending, Phase, Role};
-use crate::engine::exchange::{Flag, Stage};
+use crate::engine::exchange::{Exchange, Flag, Stage};
 use crate::engine::flow::Way;
 use crate::engine::wires::{self, AnyWire, Family};
 use crate::engine::{touch, Engine};
@@ -33,7 +33,7 @@ impl Engine {
         let queue = self.clusters.get(cluster).is_some_and(|cluster| cluster.waiting > 0);
         let placed = if queue { Placed::Full } else { self.place(id, now) };
         let hold = self.clusters.get(cluster).is_some_and(|cluster| cluster.config.hold);
-        let patient = self.exchanges.get(id).is_some_and(|exchange| exchange.terms.hold);
+        let patient = self.exchanges.get(id).is_some_and(Exchange::is_patient);
         match placed {
             Placed::Yes => {}
             Placed::Mismatch => self.refuse(id, &MISMATCH, now),

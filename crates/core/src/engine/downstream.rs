@@ -61,12 +61,11 @@ impl Engine {
         if let Some(listener) = self.listeners.get_mut(listener) {
             listener.counters.rq_total += 1;
             listener.counters.rq_active += 1;
-            table = self.tables.table(&listener.config.route_table);
+            table = listener.table;
         }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         exchange.origin = Origin::Stream { conn: conn_id, stream, listener };
-        exchange.terms.hold = true;
         exchange.begin(end, now, &self.tables);
         self.route(id, table, now);
     }
@@ -116,7 +115,7 @@ impl Engine {
         for edits in [&host.request_edits, &route.request_edits, &share.request_edits] {
             edits.apply(&mut exchange.head);
         }
-        exchange.timeout_s = shorter(forward.timeout_s, exchange.terms.timeout_s);
+        exchange.timeout_s = shorter(forward.timeout_s, exchange.own.as_ref().map_or(0.0, |own| own.terms.timeout_s));
         if exchange.head.version == Version::Bolt {
             exchange.timeout_s = shorter(exchange.timeout_s, f64::from(exchange.head.bolt.timeout_ms) / 1_000.0);
         } else {

@@ -124,6 +124,15 @@ pub struct OwnAnswer {
     pub error: &'static str,
 }
 
+impl OwnAnswer {
+    /// Set what went wrong, unless that is known more precisely.
+    pub fn fail(&mut self, code: &'static str) {
+        if self.error.is_empty() {
+            self.error = code;
+        }
+    }
+}
+
 /// What a `send` asked for besides the request.
 #[derive(Debug, Default)]
 pub struct OwnTerms {
@@ -209,9 +218,16 @@ pub struct Exchange {
     pub wait_until: f64,
     /// When something must happen.
     pub alarm: Alarm,
-    /// Terms of a `send`.
+    /// What only a `send` has.
+    pub own: Option<Box<Own>>,
+}
+
+/// What only a `send` has: its terms, and its answer as far as it has come.
+#[derive(Debug, Default)]
+pub struct Own {
+    /// What was asked for.
     pub terms: OwnTerms,
-    /// Answer to a `send`.
+    /// What has come.
     pub answer: OwnAnswer,
 }
 
@@ -222,6 +238,11 @@ impl Exchange {
             Stage::Sent { conn, stream } => Some((conn, stream)),
             _ => None,
         }
+    }
+
+    /// Return whether it may wait for room.
+    pub fn is_patient(&self) -> bool {
+        self.own.as_ref().is_none_or(|own| own.terms.hold)
     }
 
     /// Return when somebody must look at it.

@@ -2,8 +2,10 @@
 
 use crate::engine::connection::{Ending, Phase, Role};
 use crate::engine::exchange::{Origin, OwnAnswer, Stage};
+use crate::engine::wires::Family;
 use crate::engine::Engine;
 use crate::head::Head;
+use crate::limits::MAX_BOLT_BACKLOG;
 use crate::routes::Action;
 use crate::slab::Id;
 
@@ -82,6 +84,9 @@ impl Engine {
             orders.write(id, &conn.out);
             if !conn.writable {
                 conn.backlog += conn.out.len();
+                if conn.wire.family() == Family::Bolt && conn.backlog > MAX_BOLT_BACKLOG {
+                    self.overrun.push(id); // ended with the next call: orders are being given
+                }
             }
         }
         conn.out.clear();

@@ -7,7 +7,7 @@ use crate::engine::wires::{AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Wire};
 use crate::http1::HeadLimits;
-use crate::limits::{LINGER_S, MAX_BOLT_BACKLOG};
+use crate::limits::LINGER_S;
 use crate::slab::{index_of, Id};
 use crate::timers::{Owner, NEVER};
 
@@ -107,8 +107,6 @@ impl Engine {
             if let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.wants_pause() != conn.paused) {
                 touch(&mut self.touched, conn, id);
             }
-        } else if conn.wire.family() == Family::Bolt && conn.backlog > MAX_BOLT_BACKLOG {
-            self.gone(id, Ending::Abort, now);
         }
         self.settle(now);
     }

@@ -48,6 +48,8 @@ struct Listener {
     config: config::Listener,
     /// This hop as `Via` spells it; empty: none.
     via: Vec<u8>,
+    /// Number of its route table in the newest configuration.
+    table: Option<usize>,
     /// Number of its access log.
     log: Option<usize>,
     counters: ListenerCounters,
@@ -78,6 +80,8 @@ pub struct Engine {
     resumable: Vec<Id>,
     /// Clusters in which a waiting request may go on.
     woken: Vec<usize>,
+    /// Bolt connections whose peer reads too slowly.
+    overrun: Vec<Id>,
     opens: Vec<Id>,
     asks: Vec<(Id, usize)>,
     handed: Vec<Id>,
@@ -108,6 +112,7 @@ impl Engine {
             touched: Vec::new(),
             resumable: Vec::new(),
             woken: Vec::new(),
+            overrun: Vec::new(),
             opens: Vec::new(),
             asks: Vec::new(),
             handed: Vec::new(),
@@ -174,7 +179,9 @@ impl Engine {
     /// Finish what one call set in motion: kept bytes that can go on, waiting requests for which there is room now.
     fn settle(&mut self, now: f64) {
         loop {
-            if let Some(id) = self.resumable.pop() {
+            if let Some(id) = self.overrun.pop() {
+                self.gone(id, connection::Ending::Abort, now);
+            } else if let Some(id) = self.resumable.pop() {
                 self.pump(id, &[], now);
             } else if let Some(cluster) = self.woken.pop() {
                 self.admit(cluster, now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::ascii;
 use crate::engine::answer::Refusal;
-use crate::engine::exchange::{Flag, Origin, OwnTerms, Stage};
+use crate::engine::exchange::{Flag, Origin, Own, OwnTerms, Stage};
 use crate::engine::Engine;
 use crate::events::{Cause, ReplyKind};
 use crate::head::Version;
@@ -48,7 +48,7 @@ impl Engine {
         exchange.origin = Origin::Own;
         exchange.held.extend_from_slice(request.body);
         exchange.bytes_in = request.body.len() as u64;
-        exchange.terms = terms;
+        exchange.own = Some(Box::new(Own { terms, ..Own::default() }));
         exchange.begin(true, now, &tables);
         self.route(id, tables.table(table), now);
         self.settle(now);

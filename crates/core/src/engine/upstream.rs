@@ -78,8 +78,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
             Origin::Own => {
-                exchange.answer.status = self.scratch.status;
-                std::mem::swap(&mut exchange.answer.head, &mut self.scratch);
+                let Some(own) = exchange.own.as_mut() else { return };
+                own.answer.status = self.scratch.status;
+                std::mem::swap(&mut own.answer.head, &mut self.scratch);
             }
             Origin::Stream { conn, stream, listener } => {
                 if exchange.head.version != Version::Bolt {
@@ -121,13 +122,14 @@ impl Engine {
         exchange.bytes_out += bytes.len() as u64;
         match exchange.origin {
             Origin::Own => {
-                if exchange.answer.body.len() + bytes.len() > exchange.terms.max_response_bytes {
-                    exchange.answer.error = "too_large";
+                let Some(own) = exchange.own.as_mut() else { return };
+                if own.answer.body.len() + bytes.len() > own.terms.max_response_bytes {
+                    own.answer.error = "too_large";
                     let text = b"response body too large";
                     let refusal = Refusal::new(502, Flag::Overflow, ReplyKind::Overload, text);
                     return self.refuse(id, &refusal, now);
                 }
-                exchange.answer.body.extend_from_slice(bytes);
+                own.answer.body.extend_from_slice(bytes);
                 self.pass(id, Way::Down, bytes.len(), 0, exchange_sink(self, id));
             }
             Origin::Stream { conn, stream, .. } => {
@@ -145,8 +147,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
             Origin::Own => {
+                let Some(own) = exchange.own.as_mut() else { return };
                 for (name, value) in self.scratch.fields() {
-                    exchange.answer.head.push(name, value);
+                    own.answer.head.push(name, value);
                 }
             }
             Origin::Stream { conn, stream, .. } => {
@@ -193,12 +196,10 @@ impl Engine {
         self.leave_upstream(id, Some(cause), now);
         match origin {
             Origin::Own => {
-                if let Some(exchange) = self.exchanges.get_mut(id) {
-                    exchange.answer.status = if cause == Cause::Timeout { 504 } else { 502 };
-                    exchange.answer.body.clear();
-                    if exchange.answer.error.is_empty() {
-                        exchange.answer.error = flag.code();
-                    }
+                if let Some(own) = self.exchanges.get_mut(id).and_then(|exchange| exchange.own.as_mut()) {
+                    own.answer.status = if cause == Cause::Timeout { 504 } else { 502 };
+                    own.answer.body.clear();
+                    own.answer.fail(flag.code());
                 }
             }
             Origin::Stream { conn, stream, .. } => {

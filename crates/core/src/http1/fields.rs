@@ -153,21 +153,26 @@ fn special_field(head: &mut Head, name: Span, value: Span, framing: &mut Framing
 
 /// Act on every `Connection` option and take out the fields it names (RFC 9110 7.6.1).
 fn connection_options(head: &mut Head, framing: &mut Framing) {
-    let mut options = Vec::new();
+    let mut named = Vec::new(); // allocates only for options that nobody sends in good faith
     for (name, value) in head.fields() {
-        if name == b"connection" {
-            options.extend(value.split(|byte| *byte == b',').map(|option| ascii::trim(option).to_ascii_lowercase()));
+        if name != b"connection" {
+            continue;
+        }
+        for option in value.split(|byte| *byte == b',').map(ascii::trim) {
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                framing.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                framing.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                framing.upgrade = true;
+            } else if !option.is_empty() && !option.eq_ignore_ascii_case(b"te") {
+                named.push(option.to_ascii_lowercase());
+            }
         }
     }
     head.remove(b"connection");
-    for option in options {
-        match option.as_slice() {
-            b"close" => framing.close = true,
-            b"keep-alive" => framing.keep_alive = true,
-            b"upgrade" => framing.upgrade = true,
-            b"te" | b"" => {}
-            name => head.remove(name),
-        }
+    for name in named {
+        head.remove(&name);
     }
     head.edited = false;
 }
