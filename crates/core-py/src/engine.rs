@@ -119,7 +119,7 @@ impl Engine {
         max_response_bytes: usize,
     ) -> PyResult<(u64, Bound<'py, PyList>)> {
         let (method, authority, path) = (latin(method)?, latin(authority)?, latin(path)?);
-        let fields = encoded(&headers)?;
+        let fields = encoded(headers)?;
         let request = Outgoing { method: &method, authority: &authority, path: &path, fields: &fields, body };
         let terms = OwnTerms { timeout_s, hold, max_response_bytes };
         let exchange = self.core.send(route_table, &request, terms, now).map_err(PyValueError::new_err)?;
@@ -135,7 +135,7 @@ impl Engine {
         body: &[u8],
         now: f64,
     ) -> List<'py> {
-        self.core.reply(exchange, status, &encoded(&headers)?, body, now).map_err(PyValueError::new_err)?;
+        self.core.reply(exchange, status, &encoded(headers)?, body, now).map_err(PyValueError::new_err)?;
         self.flush(py)
     }
 

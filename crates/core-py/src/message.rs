@@ -59,12 +59,12 @@ impl Response {
     }
 }
 
-/// Turn fields given by Python into bytes. ValueError when a character has no byte.
-pub fn encoded(headers: &Pairs) -> PyResult<Vec<(Vec<u8>, Vec<u8>)>> {
-    headers.iter().map(|(name, value)| Ok((latin(name)?, latin(value)?))).collect()
+/// Turn fields given by Python into bytes. `ValueError` when a character has no byte.
+pub fn encoded(headers: Pairs) -> PyResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    headers.into_iter().map(|(name, value)| Ok((latin(&name)?, latin(&value)?))).collect()
 }
 
-/// Turn text into Latin-1 bytes. ValueError when a character has none.
+/// Turn text into Latin-1 bytes. `ValueError` when a character has none.
 pub fn latin(text: &str) -> PyResult<Vec<u8>> {
     let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
     bytes.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("{text:?} has characters outside Latin-1")))

@@ -171,16 +171,16 @@ fn is_plain(byte: u8) -> bool {
 
 /// Append `text` so that it cannot end its quotes or its line.
 fn escaped(out: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().all(|byte| is_plain(*byte)) {
+    if text.iter().fold(0, |odd, byte| odd | u8::from(!is_plain(*byte))) == 0 {
         return out.extend_from_slice(text);
     }
     for byte in text {
-        if !is_plain(*byte) {
+        if is_plain(*byte) {
+            out.push(*byte);
+        } else {
             out.extend_from_slice(b"\\x");
             out.push(hex_digit(usize::from(byte >> 4)));
             out.push(hex_digit(usize::from(byte & 15)));
-        } else {
-            out.push(*byte);
         }
     }
 }

@@ -46,13 +46,14 @@ pub fn is_lower_token(bytes: &[u8]) -> bool {
 
 /// Return whether `bytes` may be a field value: no control characters but the tab.
 pub fn is_field_value(bytes: &[u8]) -> bool {
-    !bytes.iter().fold(false, |bad, byte| bad | ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f))
+    let control = |byte: u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+    bytes.iter().fold(0, |bad, byte| bad | u8::from(control(*byte))) == 0
 }
 
 /// Return whether `bytes` may be a request target: visible ASCII, no fragment.
 pub fn is_target(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && !bytes.iter().fold(false, |bad, byte| bad | (*byte <= 0x20) | (*byte >= 0x7f) | (*byte == b'#'))
+    let barred = |byte: u8| byte <= 0x20 || byte >= 0x7f || byte == b'#';
+    !bytes.is_empty() && bytes.iter().fold(0, |bad, byte| bad | u8::from(barred(*byte))) == 0
 }
 
 /// Return whether `bytes` may be a Host (RFC 3986 3.2: no user information, and no comma, which joins lists).

@@ -82,7 +82,7 @@ impl Frame {
             kind,
             id: u32_at(input, ID_AT),
             codec: input.get(9).copied().unwrap_or(0),
-            timeout_ms: if response { 0 } else { u32_at(input, 10).cast_signed() },
+            timeout_ms: if response { 0 } else { i32::from_be_bytes(u32_at(input, 10).to_be_bytes()) },
             status: if response { u16_at(input, 10) } else { 0 },
             fixed,
             class: usize::from(u16_at(input, lengths)),

@@ -1,4 +1,4 @@
-//! Concurrency over time, as Knative's autoscaler wants it (knative/serving: pkg/queue/request_metric.go).
+//! Concurrency over time, as Knative's autoscaler wants it (knative/serving: `pkg/queue/request_metric.go`).
 
 /// Requests at a cluster, waiting ones included, integrated over time.
 #[derive(Debug)]

@@ -89,10 +89,10 @@ impl Engine {
         self.finish(id, now);
     }
 
-    /// The client has gone away.
-    pub(super) fn abandoned(&mut self, id: Id, now: f64) {
+    /// The client has gone away, or is no longer understood.
+    pub(super) fn abandoned(&mut self, id: Id, flag: Flag, now: f64) {
         if let Some(exchange) = self.exchanges.get_mut(id) {
-            exchange.flag = Flag::DownstreamClosed;
+            exchange.flag = flag;
             self.leave_upstream(id, Some(Cause::Cancelled), now);
             self.finish(id, now);
         }

@@ -109,6 +109,7 @@ impl Streams {
 }
 
 /// One connection.
+#[allow(clippy::struct_excessive_bools)] // independent facts, not states
 pub struct Connection {
     /// Protocol machine.
     pub wire: AnyWire,

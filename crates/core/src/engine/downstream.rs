@@ -20,7 +20,7 @@ impl Engine {
             Event::Trailers { stream } => self.request_trailers(id, stream, now),
             Event::Reset { stream, .. } => {
                 if let Some(exchange) = self.rider(id, stream) {
-                    self.abandoned(exchange, now);
+                    self.abandoned(exchange, Flag::DownstreamClosed, now);
                 }
             }
             Event::Sent { stream, bytes } => self.window_moved(id, stream, bytes),

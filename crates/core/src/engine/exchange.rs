@@ -253,12 +253,12 @@ impl Exchange {
 
 impl Recycle for Exchange {
     fn recycle(&mut self) {
-        let (mut head, mut held, mut alarm) =
+        let (mut head, mut body, mut alarm) =
             (std::mem::take(&mut self.head), std::mem::take(&mut self.held), self.alarm);
         head.clear();
-        held.clear();
-        held.shrink_to(KEEP_BUFFER);
+        body.clear();
+        body.shrink_to(KEEP_BUFFER);
         alarm.disarm();
-        *self = Self { head, held, alarm, answer_by: NEVER, wait_until: NEVER, ..Self::default() };
+        *self = Self { head, held: body, alarm, answer_by: NEVER, wait_until: NEVER, ..Self::default() };
     }
 }

@@ -140,7 +140,6 @@ impl Engine {
 
     /// Nobody rides on a connection: it may rest for as long as its configuration says.
     pub(super) fn rest(&mut self, id: Id, now: f64) {
-        let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
         let idle_timeout = self.idle_timeout(id);
         self.set_alarm(id, if idle_timeout > 0.0 { now + idle_timeout } else { NEVER });
     }

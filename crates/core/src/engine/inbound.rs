@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::connection::{Ending, Phase, Role};
+use crate::engine::exchange::Flag;
 use crate::engine::wires::{AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Wire};
@@ -146,7 +147,7 @@ impl Engine {
         for exchange in riders {
             match role {
                 Role::Upstream { .. } => self.upstream_failed(exchange, Cause::Closed, now),
-                _ => self.abandoned(exchange, now),
+                _ => self.abandoned(exchange, Flag::DownstreamClosed, now),
             }
         }
         for exchange in boarding {
@@ -204,14 +205,14 @@ impl Engine {
         }
     }
 
-    /// Let `gone` be seen as an event: a fault of the wire.
+    /// The peer broke its protocol: what its wire had to say about that is flushed, then the connection ends.
     pub(super) fn faulted(&mut self, id: Id, now: f64) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         let role = conn.role;
         for exchange in conn.streams.exchanges() {
             match role {
                 Role::Upstream { .. } => self.upstream_failed(exchange, Cause::Protocol, now),
-                _ => self.abandoned(exchange, now),
+                _ => self.abandoned(exchange, Flag::DownstreamProtocol, now),
             }
         }
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };

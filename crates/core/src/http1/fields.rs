@@ -8,6 +8,7 @@ use crate::head::{Head, Span};
 
 /// What the fields say about this connection and about the body.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // independent facts, not states
 pub struct Framing {
     /// `Transfer-Encoding: chunked`.
     pub chunked: bool,
@@ -93,11 +94,18 @@ fn field(
     if !ascii::lower_token(head.bytes_mut(name)) {
         return Err(fault("invalid header name"));
     }
-    let special = match head.bytes(name) {
-        b"host" | b"content-length" | b"transfer-encoding" => true,
-        b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade" | b"te" | b"expect" => true,
-        _ => false,
-    };
+    let special = matches!(
+        head.bytes(name),
+        b"host"
+            | b"content-length"
+            | b"transfer-encoding"
+            | b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"upgrade"
+            | b"te"
+            | b"expect"
+    );
     match (special, kind) {
         (false, _) => head.place_field(name, value),
         (true, Block::Head) => return special_field(head, name, value, framing, status),
@@ -109,11 +117,7 @@ fn field(
 fn special_field(head: &mut Head, name: Span, value: Span, framing: &mut Framing, status: u16) -> Result<(), Fault> {
     let fault = |what| Fault { status, what };
     match head.bytes(name) {
-        b"host" => {
-            if framing.host.replace(value).is_some() {
-                return Err(fault("more than one Host"));
-            }
-        }
+        b"host" if framing.host.replace(value).is_some() => return Err(fault("more than one Host")),
         b"content-length" => {
             let length = ascii::parse_decimal(head.bytes(value)).ok_or(fault("invalid Content-Length"))?;
             if head.content_length.replace(length).is_some() {

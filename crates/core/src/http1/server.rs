@@ -30,6 +30,7 @@ enum Writing {
 /// One HTTP/1 connection with a client at its other end. The next request is not read before the current answer has
 /// been written: pipelined requests wait as bytes.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent facts; the states are enums
 pub struct Server {
     limits: HeadLimits,
     search: Search,

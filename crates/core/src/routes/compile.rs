@@ -18,13 +18,13 @@ pub trait Names {
 ///
 /// A route may name a cluster that is not there (yet): its requests are answered 503. All else that is wrong is an error.
 pub fn compile(snapshot: &Snapshot, names: &mut impl Names) -> Result<Tables, String> {
-    let mut tables = Tables { version: snapshot.version.clone(), ..Tables::default() };
+    let mut tables = Tables::default();
     for table in &snapshot.route_tables {
         let field = format!("route_tables[{:?}]", table.name);
-        if tables.by_name.insert(table.name.clone(), tables.tables.len()).is_some() {
+        if tables.by_name.insert(table.name.clone(), tables.all.len()).is_some() {
             return Err(format!("{field}: this name is given twice"));
         }
-        tables.tables.push(compile_table(table, &field, names)?);
+        tables.all.push(compile_table(table, &field, names)?);
     }
     Ok(tables)
 }
@@ -285,7 +285,7 @@ mod tests {
             tables(&format!("[{}]", host("h", "*", &format!(r#"[{{"match": {{}}, "action": {action}}}]"#)))).unwrap();
         let found = tables.find(0, &Head::default());
         assert!(found.is_none(), "an empty path matches no prefix");
-        let Action::Forward(forward) = &tables.tables[0].hosts[0].routes[0].action else { panic!("not a forward") };
+        let Action::Forward(forward) = &tables.all[0].hosts[0].routes[0].action else { panic!("not a forward") };
         let mut random = Random::new(1);
         let heavy = (0..10_000).filter(|_| forward.draw(&mut random) == 1).count();
         assert!((7_300..7_700).contains(&heavy), "{heavy}");

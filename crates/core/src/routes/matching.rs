@@ -12,7 +12,7 @@ const MAX_HOST: usize = 512;
 impl Tables {
     /// Return the first route of `table` that matches `head`.
     pub fn find(&self, table: usize, head: &Head) -> Option<Found> {
-        let hosts = self.tables.get(table)?;
+        let hosts = self.all.get(table)?;
         let host = hosts.host(head.authority())?;
         let path = without_query(head.path());
         let routes = &hosts.hosts.get(host)?.routes;

@@ -18,10 +18,8 @@ use crate::config::{HeaderKind, PathKind};
 /// One compiled configuration.
 #[derive(Debug, Default)]
 pub struct Tables {
-    /// The Snapshot's version.
-    pub version: String,
     by_name: HashMap<String, usize>,
-    tables: Vec<Table>,
+    all: Vec<Table>,
 }
 
 /// The virtual hosts of one route table, by host.
@@ -143,7 +141,7 @@ impl Tables {
 
     /// Return the virtual host and route behind `found`.
     pub fn resolve(&self, found: Found) -> Option<(&Host, &Route)> {
-        let host = self.tables.get(found.table)?.hosts.get(found.host)?;
+        let host = self.all.get(found.table)?.hosts.get(found.host)?;
         Some((host, host.routes.get(found.route)?))
     }
 }
