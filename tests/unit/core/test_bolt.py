@@ -1,4 +1,4 @@
-"""Bolt v1 through the engine: frames as Java sofa-bolt and anthunder send them, and what happens when things go wrong."""
+"""Bolt v1 through the engine: frames as Java and Python peers send them, and what happens when things go wrong."""
 
 from __future__ import annotations
 
