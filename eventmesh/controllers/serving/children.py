@@ -27,12 +27,19 @@ class Children:
         self._api = api
 
     async def ensure(
-        self, cache: Informer, desired: Object, owner: Object, *, kept_annotations: Iterable[str] = ()
+        self,
+        cache: Informer,
+        desired: Object,
+        owner: Object,
+        *,
+        kept_annotations: Iterable[str] = (),
+        kept_spec: Iterable[str] = (),
     ) -> Object:
         """Return the stored object after it was made `desired`; raises NotOwned.
 
-        Labels, annotations and `spec` are replaced when they differ; annotations named by `kept_annotations`
-        are another controller's and stay. Fields of `spec` that the server fills in are no difference.
+        Labels, annotations and `spec` are replaced when they differ. What `kept_annotations` and `kept_spec` name is
+        another controller's: it is set on creation and stays from then on, whatever `desired` says. Fields of `spec`
+        that the server fills in are no difference.
         """
         resource = cache.resource
         metadata = desired["metadata"]
@@ -47,6 +54,9 @@ class Children:
             stored = await self._api.get(resource, metadata["name"], metadata["namespace"])
         if not is_controlled_by(stored, owner):
             raise NotOwned(resource, metadata["name"])
+        kept = {field: stored["spec"][field] for field in kept_spec if field in stored["spec"]}
+        if kept:
+            desired = {**desired, "spec": {**desired["spec"], **kept}}
         wanted = _with(stored, desired, frozenset(kept_annotations))
         if wanted == stored:
             return stored

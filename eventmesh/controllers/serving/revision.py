@@ -11,7 +11,6 @@ from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.controllers.serving.children import Children, NotOwned
 from eventmesh.controllers.serving.images import ImageResolver
 from eventmesh.controllers.serving.names import REVISION as REVISION_LABEL
-from eventmesh.controllers.serving.names import deployment_name
 from eventmesh.controllers.serving.resources.deployment import deployment
 from eventmesh.controllers.serving.resources.pod_autoscaler import pod_autoscaler
 from eventmesh.controllers.serving.revision_status import (
@@ -86,13 +85,18 @@ class Revisions:
         settings = self._settings.current
         metadata = revision["metadata"]
         namespace = metadata["namespace"]
-        stored = self._deployments.get(deployment_name(metadata["name"]), namespace)
-        replicas = None if stored is None else stored["spec"].get("replicas", 1)
-        wanted = deployment(revision, digests, replicas, settings)
+        wanted = deployment(revision, digests, settings)
         try:
             # Independent of each other, and on the way of every cold start: written side by side.
             scaled, autoscaler = await asyncio.gather(
-                self._children.ensure(self._deployments, wanted, revision, kept_annotations=_DEPLOYMENT_ANNOTATIONS),
+                self._children.ensure(
+                    self._deployments,
+                    wanted,
+                    revision,
+                    kept_annotations=_DEPLOYMENT_ANNOTATIONS,
+                    # The autoscaler's, from the first moment on: what this reconcile has read may be old by now.
+                    kept_spec=("replicas",),
+                ),
                 self._children.ensure(self._autoscalers, pod_autoscaler(revision, settings), revision),
             )
         except NotOwned as error:

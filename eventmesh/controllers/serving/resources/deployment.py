@@ -73,17 +73,15 @@ def progress_deadline_s(revision: Object, settings: ServingSettings) -> float:
     return settings.deployment.progress_deadline_s
 
 
-def deployment(revision: Object, digests: Mapping[str, str], replicas: int | None, settings: ServingSettings) -> Object:
+def deployment(revision: Object, digests: Mapping[str, str], settings: ServingSettings) -> Object:
     """Return the Deployment of a revision; `digests` name each container's image by digest.
 
-    `replicas` is what the autoscaler has set; None for a new Deployment, which starts at the initial scale.
+    It starts at the initial scale; from then on `replicas` is the autoscaler's.
     """
     metadata = revision["metadata"]
     annotations = child_annotations(revision)
     pod_annotations = {k: v for k, v in annotations.items() if not k.startswith(f"{AUTOSCALING}/")}
     labels = revision_labels(revision)
-    if replicas is None:
-        replicas = initial_scale(annotations, settings.autoscaler)
     return {
         "apiVersion": DEPLOYMENT.api_version,
         "kind": DEPLOYMENT.kind,
@@ -95,7 +93,7 @@ def deployment(revision: Object, digests: Mapping[str, str], replicas: int | Non
             "ownerReferences": [owner_reference(REVISION, revision)],
         },
         "spec": {
-            "replicas": replicas,
+            "replicas": initial_scale(annotations, settings.autoscaler),
             "selector": {"matchLabels": {REVISION_UID: metadata["uid"]}},
             "progressDeadlineSeconds": math.ceil(progress_deadline_s(revision, settings)),
             "revisionHistoryLimit": 0,

@@ -43,7 +43,7 @@ def revision(*containers: Object, annotations: dict[str, str] | None = None, **s
 
 def pod_of(obj: Object, **digests: str) -> tuple[dict[str, Object], Object]:
     """Return the containers by name and the pod spec of a revision's Deployment."""
-    spec = deployment(obj, digests, None, SETTINGS)["spec"]["template"]["spec"]
+    spec = deployment(obj, digests, SETTINGS)["spec"]["template"]["spec"]
     return {container["name"]: container for container in spec["containers"]}, spec
 
 
@@ -52,7 +52,7 @@ def environment(container: Object) -> dict[str, Any]:
 
 
 def test_the_deployment_rolls_without_losing_a_pod_and_selects_by_revision() -> None:
-    made = deployment(revision(annotations={"serving.knative.dev/routes": "hello", "note": "n"}), {}, None, SETTINGS)
+    made = deployment(revision(annotations={"serving.knative.dev/routes": "hello", "note": "n"}), {}, SETTINGS)
     assert made["metadata"]["name"] == "hello-00001-deployment"
     assert made["metadata"]["annotations"] == {"note": "n"}
     spec = made["spec"]
@@ -75,13 +75,9 @@ def test_the_deployment_rolls_without_losing_a_pod_and_selects_by_revision() -> 
 
 def test_autoscaling_annotations_do_not_reach_pods() -> None:
     annotations = {"autoscaling.knative.dev/initial-scale": "3", "note": "n"}
-    spec = deployment(revision(annotations=annotations), {}, None, SETTINGS)["spec"]
+    spec = deployment(revision(annotations=annotations), {}, SETTINGS)["spec"]
     assert spec["template"]["metadata"]["annotations"] == {"note": "n"}
     assert spec["replicas"] == 3
-
-
-def test_what_the_autoscaler_set_stays() -> None:
-    assert deployment(revision(), {}, 0, SETTINGS)["spec"]["replicas"] == 0
 
 
 def test_the_users_container_is_told_its_port_and_names_and_probed_by_the_sidecar() -> None:
