@@ -156,7 +156,7 @@ class Registry:
         metadata.initialise(obj, self.now(), has_generation=served.has_generation)
         if served.has_status:
             obj.pop("status", None)
-        warnings = self._clean(served, obj, options)
+        warnings = self._clean(served, obj, None, options)
         self._prepare(served, obj, None, options)
         self._require_namespace(served, obj["metadata"].get("name", ""), namespace)
         self._check(served, obj, None, options)
@@ -191,10 +191,10 @@ class Registry:
             )
         current = self.load(served, name, namespace)
         metadata.carry_over(served, obj, current.object)
-        warnings = self._clean(served, obj, options)
         if status:
             obj = {**current.object, "metadata": dict(current.object["metadata"]), "status": obj.get("status", {})}
-        else:
+        warnings = self._clean(served, obj, current.object, options)
+        if not status:
             self._carry_status(served, obj, current.object)
             self._prepare(served, obj, current.object, options)
         obj["apiVersion"] = served.stored_api_version
@@ -202,7 +202,7 @@ class Registry:
             return Written(self._convert(served)(current.object), warnings)
         if not status:
             self._advance_generation(served, obj, current.object)
-        self._check(served, obj, None if status else current.object, options, status=status)
+        self._check(served, obj, current.object, options, status=status)
         if not options.dry_run:
             self.commit(served, obj, current)
         return Written(self._convert(served)(obj), warnings)
@@ -281,11 +281,12 @@ class Registry:
 
     # -- the steps of a write
 
-    def _clean(self, served: Served, obj: Object, options: WriteOptions) -> tuple[str, ...]:
+    def _clean(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> tuple[str, ...]:
         schema = served.schema
         if schema is None:
             return ()
-        unknown = [f'unknown field "{path}"' for path in drop_unknown(schema, obj)]
+        dropped = drop_unknown(schema, obj, _unchanged(obj, old))
+        unknown = [f'unknown field "{path}"' for path in dropped]
         if unknown and options.field_validation is FieldValidation.STRICT:
             name = f"{served.resource.kind} in version {served.resource.version!r}".replace("'", '"')
             raise errors.bad_request(
@@ -309,7 +310,7 @@ class Registry:
         name = obj["metadata"].get("name", "")
         causes = metadata.violations(served, obj)
         if served.schema is not None:
-            causes += violations(served.schema, obj)
+            causes += violations(served.schema, obj, _unchanged(obj, old))
         if not status:
             causes += self.strategy(served).check(obj, old)
         if causes:
@@ -325,6 +326,11 @@ class Registry:
             raise errors.not_found(NAMESPACE, namespace)
         if jsonpath.first(stored.object, ".status.phase") == "Terminating":
             raise errors.terminating(served.resource, name, namespace)
+
+
+def _unchanged(obj: Object, old: Object | None) -> frozenset[str]:
+    """Return the fields that are as they were stored, and need not be looked at again (a pod's spec, mostly)."""
+    return frozenset() if old is None else frozenset(name for name in obj if name in old and obj[name] == old[name])
 
 
 def _same(obj: Object) -> Object:

@@ -7,7 +7,7 @@ its rules are the registry's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -49,14 +49,19 @@ def _children(value: Any) -> list[Any]:
     return []
 
 
-def drop_unknown(schema: Schema, obj: dict[str, Any]) -> list[str]:
-    """Remove the fields that `schema` does not have; return their paths."""
+def drop_unknown(schema: Schema, obj: dict[str, Any], known: Container[str] = ()) -> list[str]:
+    """Remove the fields that `schema` does not have; return their paths.
+
+    Fields of the object itself that are in `known` are not looked into: they are as they were stored.
+    """
     dropped: list[str] = []
-    _drop(schema, obj, "", dropped, root=True)
+    _drop(schema, obj, "", dropped, root=True, known=known)
     return dropped
 
 
-def _drop(schema: Schema, value: Any, path: str, dropped: list[str], *, root: bool = False) -> None:
+def _drop(
+    schema: Schema, value: Any, path: str, dropped: list[str], *, root: bool = False, known: Container[str] = ()
+) -> None:
     if isinstance(value, list):
         items = schema.get("items")
         if isinstance(items, dict):
@@ -70,7 +75,7 @@ def _drop(schema: Schema, value: Any, path: str, dropped: list[str], *, root: bo
     keeps = bool(schema.get("x-kubernetes-preserve-unknown-fields")) or additional is True
     is_resource = root or schema.get("x-kubernetes-embedded-resource")
     for name in list(value):
-        if is_resource and name in _ROOT_FIELDS:
+        if (is_resource and name in _ROOT_FIELDS) or name in known:
             continue
         where = f"{path}.{name}" if path else name
         if name in properties:
@@ -104,10 +109,11 @@ def fill_defaults(schema: Schema, value: Any) -> None:
                 fill_defaults(additional, item)
 
 
-def violations(schema: Schema, obj: dict[str, Any]) -> list[Cause]:
-    """Return what in `obj` breaks `schema`, at most MAX_CAUSES of it."""
+def violations(schema: Schema, obj: dict[str, Any], known: Container[str] = ()) -> list[Cause]:
+    """Return what in `obj` breaks `schema`, at most MAX_CAUSES of it; not in its fields that are `known`."""
     found: list[Cause] = []
-    for cause in _violations(schema, {k: v for k, v in obj.items() if k not in _ROOT_FIELDS}, ""):
+    fields = {name: value for name, value in obj.items() if name not in _ROOT_FIELDS}
+    for cause in _object_violations(schema, fields, "", known):
         found.append(cause)
         if len(found) == MAX_CAUSES:
             break
@@ -135,7 +141,7 @@ def _violations(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
         yield from _list_violations(schema, value, path)
 
 
-def _object_violations(schema: Schema, value: dict[str, Any], path: str) -> Iterator[Cause]:
+def _object_violations(schema: Schema, value: dict[str, Any], path: str, known: Container[str] = ()) -> Iterator[Cause]:
     for name in schema.get("required") or ():
         if name not in value:
             yield Cause(CauseType.REQUIRED, _join(path, name))
@@ -143,7 +149,7 @@ def _object_violations(schema: Schema, value: dict[str, Any], path: str) -> Iter
     additional = schema.get("additionalProperties")
     for name, item in value.items():
         sub = properties.get(name, additional)
-        if isinstance(sub, dict):
+        if isinstance(sub, dict) and name not in known:
             yield from _violations(sub, item, _join(path, name))
 
 

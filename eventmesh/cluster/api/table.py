@@ -28,9 +28,14 @@ def table(served: Served, objects: Sequence[Object], metadata: Object, include: 
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
-        "columnDefinitions": [_NAME, *map(_definition, columns)],
+        "columnDefinitions": ([] if _names_itself(columns) else [_NAME]) + [_definition(column) for column in columns],
         "rows": [_row(served, columns, obj, include, now) for obj in objects],
     }
+
+
+def _names_itself(columns: Sequence[Column]) -> bool:
+    """Return whether the kind has a place of its own for the name; Events show it last, and only when asked."""
+    return any(column.name == _NAME["name"] for column in columns)
 
 
 def _definition(column: Column) -> Object:
@@ -45,7 +50,7 @@ def _definition(column: Column) -> Object:
 
 def _row(served: Served, columns: Sequence[Column], obj: Object, include: str, now: datetime) -> Object:
     cells = served.cells(obj, now) if served.cells is not None else [_cell(column, obj, now) for column in columns]
-    row: Object = {"cells": [obj["metadata"]["name"], *cells]}
+    row: Object = {"cells": cells if _names_itself(columns) else [obj["metadata"]["name"], *cells]}
     match include:
         case "Object":
             row["object"] = obj

@@ -176,7 +176,18 @@ def _event(obj: Object, now: datetime) -> list[Any]:
     involved = obj.get("involvedObject") or {}
     stamp = obj.get("lastTimestamp") or obj["metadata"].get("creationTimestamp")
     what = f"{involved.get('kind', '').lower()}/{involved.get('name', '')}"
-    return [age(stamp, now), obj.get("type"), obj.get("reason"), what, (obj.get("message") or "").strip()]
+    source = (obj.get("source") or {}).get("component") or obj.get("reportingComponent") or ""
+    return [
+        age(stamp, now),
+        obj.get("type"),
+        obj.get("reason"),
+        what,
+        source,
+        (obj.get("message") or "").strip(),
+        age(obj.get("firstTimestamp") or stamp, now),
+        obj.get("count", 1),
+        obj["metadata"]["name"],
+    ]
 
 
 def _node(obj: Object, now: datetime) -> list[Any]:
@@ -207,7 +218,7 @@ ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
     "secrets": (_columns("Type Data Age"), _secret),
     "serviceaccounts": (_columns("Secrets Age"), _service_account),
     "endpoints": (_columns("Endpoints Age"), _endpoints),
-    "events": (_columns("Last_Seen Type Reason Object Message"), _event),
+    "events": (_columns("Last_Seen Type Reason Object *Source Message *First_Seen *Count *Name"), _event),
     "nodes": (_columns("Status Roles Age Version"), _node),
     "deployments.apps": (_columns("Ready Up-to-date Available Age *Containers *Images *Selector"), _deployment),
     "replicasets.apps": (_columns("Desired Current Ready Age *Containers *Images *Selector"), _replica_set),

@@ -123,6 +123,14 @@ def test_what_keeps_every_rule_is_accepted() -> None:
     assert violations(SCHEMA, {"spec": {**spec, "port": 80, "ratio": 0.5, "tags": ["x"]}}) == []
 
 
+def test_fields_known_from_before_are_not_looked_into_but_count_as_present() -> None:
+    schema = {**SCHEMA, "required": ["spec"]}
+    obj: dict[str, Any] = {"spec": {"bogus": 1}, "odd": 1}
+    assert drop_unknown(schema, obj, {"spec"}) == ["odd"]
+    assert violations(schema, obj, {"spec"}) == []
+    assert [cause.field for cause in violations(schema, {})] == ["spec"]
+
+
 def test_a_long_wrong_list_does_not_make_a_long_answer() -> None:
     schema = {"type": "object", "properties": {"tags": {"type": "array", "items": STRING}}}
     assert len(violations(schema, {"tags": [1] * (MAX_CAUSES * 10)})) == MAX_CAUSES

@@ -98,6 +98,20 @@ def test_endpoints_row_is_cut_short() -> None:
     assert row[1] == "10.0.0.0:80,10.0.0.1:80,10.0.0.2:80 + 2 more..."
 
 
+def test_event_row_begins_with_when_and_ends_with_its_name() -> None:
+    event = {
+        "involvedObject": {"kind": "Pod", "name": "p"},
+        "lastTimestamp": "2025-12-31T23:59:30Z",
+        "type": "Warning",
+        "reason": "Failed",
+        "message": "no such image\n",
+        "count": 3,
+    }
+    row = cells("events", event)
+    assert row[:4] == ["30s", "Warning", "Failed", "pod/p"] and row[5] == "no such image"
+    assert row[-2:] == [3, "x"]
+
+
 def test_every_row_has_a_cell_for_every_column_whatever_the_object_lacks() -> None:
     for served in BUILTIN_KINDS:
         if served.cells is not None:
