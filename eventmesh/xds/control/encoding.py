@@ -1,20 +1,25 @@
-"""From envoy-data-plane messages to bytes, one writer compiled per message class.
+"""Envoy-data-plane messages without what makes them slow: made without validation, encoded by compiled writers.
 
-The library's own serialiser validates the whole subtree again at every level of nesting, which makes it three
-orders of magnitude slower than the walk here. The bytes are the same (tests compare them), except that
-map entries are always sorted by key, so that equal configurations have equal versions on every replica.
+The library validates at run time what the type checker has checked already: the first message of each type costs
+2-85 ms for its schema, and its serialiser validates the whole subtree again at every level of nesting, which makes
+it three orders of magnitude slower than the walk here. The bytes are the same (tests compare them), except
+that map entries are always sorted by key, so that equal configurations have equal versions on every replica.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 import betterproto2
 
 from eventmesh.xds.control.protobuf import BYTES, FIXED32, FIXED64, VARINT, delimited, tag, varint
+
+P = ParamSpec("P")
+M = TypeVar("M")
 
 Writer = Callable[[Any], bytes]
 """Encodes one value. `Any` because a message field may hold whatever the schema says."""
@@ -38,11 +43,19 @@ _FIXED = {
 }
 
 
+def made(cls: Callable[P, M], *_: P.args, **fields: P.kwargs) -> M:
+    """Return `cls(**fields)` as the type checker sees it, without validation at run time; for `encode` alone."""
+    message: M = object.__new__(cast(type[M], cls))
+    vars(message).update(fields)
+    return message
+
+
 def encode(message: betterproto2.Message) -> bytes:
     """Return the protocol-buffer bytes of `message`; equal to `bytes(message)` when its maps are sorted."""
     parts = []
+    values = vars(message)
     for name, default, write in _writers(type(message)):
-        value = getattr(message, name)
+        value = values.get(name)
         if value is None or value == default:
             continue
         parts.append(write(value))
@@ -51,10 +64,16 @@ def encode(message: betterproto2.Message) -> bytes:
 
 @cache
 def _writers(cls: type[betterproto2.Message]) -> tuple[tuple[str, object, Writer], ...]:
-    # The library's class property is declared in a way that type checkers cannot follow.
-    schema: betterproto2.ProtoClassMetadata = getattr(cls, "_betterproto")  # noqa: B009
-    meta, defaults = schema.meta_by_field_name, schema.default_gen
-    return tuple((name, defaults[name](), _field_writer(field)) for name, field in meta.items())
+    # Every generated message is a dataclass by its decorator; its base is not.
+    fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(cls)  # type: ignore[arg-type]
+    return tuple(
+        (field.name, _default(field), _field_writer(betterproto2.FieldMetadata.get(field))) for field in fields
+    )
+
+
+def _default(field: dataclasses.Field[Any]) -> object:
+    # The library gives every field a factory: the zero of its kind, None where absence is a value.
+    return field.default_factory() if callable(field.default_factory) else None
 
 
 def _field_writer(field: betterproto2.FieldMetadata) -> Writer:

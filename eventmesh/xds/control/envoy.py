@@ -50,7 +50,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 from envoy_data_plane.google.protobuf import Any, Struct, Value
 
 from eventmesh.xds.control import resources
-from eventmesh.xds.control.encoding import encode
+from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.resource_types import ResourceType
 
@@ -84,10 +84,11 @@ class Hold:
 
 def cluster(name: str, protocol: Protocol, hold: Hold | None = None) -> Resource:
     """Return the cluster `name`, whose endpoints come over EDS under the same name."""
-    message = Cluster(
+    message = made(
+        Cluster,
         name=name,
         type=ClusterDiscoveryType.EDS,
-        eds_cluster_config=ClusterEdsClusterConfig(eds_config=_ads()),
+        eds_cluster_config=made(ClusterEdsClusterConfig, eds_config=_ads()),
         connect_timeout=_CONNECT_TIMEOUT,
         lb_policy=ClusterLbPolicy.ROUND_ROBIN,
         circuit_breakers=_breakers(),
@@ -100,7 +101,8 @@ def cluster(name: str, protocol: Protocol, hold: Hold | None = None) -> Resource
 
 def dns_cluster(name: str, host: str, port: int, protocol: Protocol) -> Resource:
     """Return the cluster of an ExternalName Service: its one host is resolved by the data plane."""
-    message = Cluster(
+    message = made(
+        Cluster,
         name=name,
         type=ClusterDiscoveryType.LOGICAL_DNS,
         connect_timeout=_CONNECT_TIMEOUT,
@@ -130,23 +132,28 @@ class HttpListener:
 
 def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resource:
     """Return the listener; `for_envoy` switches off limits and on upgrades, which our engine does by itself."""
-    manager = HttpConnectionManager(
+    manager = made(
+        HttpConnectionManager,
         codec_type=HttpConnectionManagerCodecType.AUTO,
         stat_prefix=listener.name,
-        rds=Rds(config_source=_ads(), route_config_name=listener.table),
+        rds=made(Rds, config_source=_ads(), route_config_name=listener.table),
         http_filters=[_router()],
         via=listener.via,
     )
     if for_envoy:
         # Requests may be quiet for as long as the function likes; its own timeouts stand in its sidecar.
         manager.stream_idle_timeout = timedelta(0)
-        manager.upgrade_configs = [HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")]
-    message = Listener(
+        manager.upgrade_configs = [made(HttpConnectionManagerUpgradeConfig, upgrade_type="websocket")]
+    message = made(
+        Listener,
         name=listener.name,
         address=_address(listener.host, listener.port),
         filter_chains=[
-            FilterChain(
-                filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))]
+            made(
+                FilterChain,
+                filters=[
+                    made(Filter, name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
+                ],
             )
         ],
     )
@@ -155,20 +162,22 @@ def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resourc
 
 def api_listener(target: str, table: str) -> Resource:
     """Return the listener of the proxyless gRPC target `xds:///TARGET`."""
-    manager = HttpConnectionManager(
+    manager = made(
+        HttpConnectionManager,
         stat_prefix=target,
-        rds=Rds(config_source=_ads(), route_config_name=table),
+        rds=made(Rds, config_source=_ads(), route_config_name=table),
         http_filters=[_router()],
     )
-    message = Listener(name=target, api_listener=ApiListener(api_listener=pack(manager)))
+    message = made(Listener, name=target, api_listener=made(ApiListener, api_listener=pack(manager)))
     return resources.from_message(ResourceType.LISTENER, target, message)
 
 
 def set_headers(headers: Mapping[str, str]) -> list[HeaderValueOption]:
     """Return edits that put each header in place of what the client sent (Knative's appendHeaders are sets)."""
     return [
-        HeaderValueOption(
-            header=HeaderValue(key=name, value=value),
+        made(
+            HeaderValueOption,
+            header=made(HeaderValue, key=name, value=value),
             append_action=HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
         )
         for name, value in sorted(headers.items())
@@ -177,7 +186,7 @@ def set_headers(headers: Mapping[str, str]) -> list[HeaderValueOption]:
 
 def pack(message: betterproto2.Message) -> Any:
     """Return `message` as an Any; the library's own `pack` encodes a thousand times slower."""
-    return Any(type_url=_type_url(message), value=encode(message))
+    return made(Any, type_url=_type_url(message), value=encode(message))
 
 
 def _type_url(message: betterproto2.Message) -> str:
@@ -186,45 +195,56 @@ def _type_url(message: betterproto2.Message) -> str:
 
 
 def _ads() -> ConfigSource:
-    return ConfigSource(
-        ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3, initial_fetch_timeout=_FIRST_FETCH
+    return made(
+        ConfigSource,
+        ads=made(AggregatedConfigSource),
+        resource_api_version=ApiVersion.V3,
+        initial_fetch_timeout=_FIRST_FETCH,
     )
 
 
 def _router() -> HttpFilter:
-    return HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
+    return made(HttpFilter, name="envoy.filters.http.router", typed_config=pack(made(Router)))
 
 
 def _http2() -> HttpProtocolOptions:
-    return HttpProtocolOptions(
-        explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
+    return made(
+        HttpProtocolOptions,
+        explicit_http_config=made(
+            HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=made(Http2ProtocolOptions)
+        ),
     )
 
 
 def _breakers() -> CircuitBreakers:
     most = MAX_CLUSTER_REQUESTS
-    return CircuitBreakers(
-        thresholds=[CircuitBreakersThresholds(max_connections=most, max_pending_requests=most, max_requests=most)]
+    return made(
+        CircuitBreakers,
+        thresholds=[
+            made(CircuitBreakersThresholds, max_connections=most, max_pending_requests=most, max_requests=most)
+        ],
     )
 
 
 def _metadata(protocol: Protocol, hold: Hold | None) -> Metadata | None:
     said: dict[str, Value] = {}
     if protocol is Protocol.BOLT:
-        said["protocol"] = Value(string_value=protocol.value)
+        said["protocol"] = made(Value, string_value=protocol.value)
     if hold is not None:
-        said["hold"] = Value(bool_value=True)
+        said["hold"] = made(Value, bool_value=True)
         if hold.max_requests_per_endpoint:
-            said["max_requests_per_endpoint"] = Value(number_value=float(hold.max_requests_per_endpoint))
-    return Metadata(filter_metadata={"eventmesh": Struct(fields=said)}) if said else None
+            said["max_requests_per_endpoint"] = made(Value, number_value=float(hold.max_requests_per_endpoint))
+    return made(Metadata, filter_metadata={"eventmesh": made(Struct, fields=said)}) if said else None
 
 
 def _assignment(name: str, addresses: Iterable[tuple[str, int]]) -> ClusterLoadAssignment:
-    hosts = [LbEndpoint(endpoint=Endpoint(address=_address(host, port))) for host, port in addresses]
+    hosts = [made(LbEndpoint, endpoint=made(Endpoint, address=_address(host, port))) for host, port in addresses]
     # gRPC passes over a locality without a weight or without a name.
-    locality = LocalityLbEndpoints(locality=Locality(region="mesh"), lb_endpoints=hosts, load_balancing_weight=1)
-    return ClusterLoadAssignment(cluster_name=name, endpoints=[locality] if hosts else [])
+    locality = made(
+        LocalityLbEndpoints, locality=made(Locality, region="mesh"), lb_endpoints=hosts, load_balancing_weight=1
+    )
+    return made(ClusterLoadAssignment, cluster_name=name, endpoints=[locality] if hosts else [])
 
 
 def _address(host: str, port: int) -> Address:
-    return Address(socket_address=SocketAddress(address=host, port_value=port))
+    return made(Address, socket_address=made(SocketAddress, address=host, port_value=port))

@@ -24,7 +24,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
 from eventmesh.kube.objects import Key
-from eventmesh.xds.control.encoding import encode
+from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import set_headers
 from eventmesh.xds.control.objects import Path, Rule, Split
 from eventmesh.xds.control.protobuf import delimited
@@ -74,7 +74,8 @@ def virtual_host(name: str, domains: Iterable[str], rule: Rule, hash_: str, reso
     """Return the virtual host of `rule`: every path twice, the probe's copy ahead of its twin."""
     paths = [(path, probe) for path in rule.paths for probe in (True, False)]
     paths.sort(key=lambda entry: (-len(entry[0].matches) - entry[1], -len(entry[0].prefix)))
-    return VirtualHost(
+    return made(
+        VirtualHost,
         name=name,
         domains=list(domains),
         routes=[_route(path, hash_ if probe else "", resolve) for path, probe in paths],
@@ -83,23 +84,25 @@ def virtual_host(name: str, domains: Iterable[str], rule: Rule, hash_: str, reso
 
 def redirect_host(name: str, domains: Iterable[str]) -> VirtualHost:
     """Return a virtual host that sends every request to https (httpOption Redirected)."""
-    return VirtualHost(
+    return made(
+        VirtualHost,
         name=name,
         domains=list(domains),
-        routes=[Route(match=RouteMatch(prefix="/"), redirect=RedirectAction(https_redirect=True))],
+        routes=[made(Route, match=made(RouteMatch, prefix="/"), redirect=made(RedirectAction, https_redirect=True))],
     )
 
 
 def header_is(name: str, value: str) -> HeaderMatcher:
     """Return the condition that the header `name` is exactly `value`."""
-    return HeaderMatcher(name=name, string_match=StringMatcher(exact=value))
+    return made(HeaderMatcher, name=name, string_match=made(StringMatcher, exact=value))
 
 
 def plain_route(cluster: str, *conditions: HeaderMatcher) -> Route:
     """Return a route that sends everything under the conditions to `cluster`, however long it takes."""
-    return Route(
-        match=RouteMatch(prefix="/", headers=list(conditions)),
-        route=RouteAction(cluster=cluster, timeout=_NO_TIMEOUT),
+    return made(
+        Route,
+        match=made(RouteMatch, prefix="/", headers=list(conditions)),
+        route=made(RouteAction, cluster=cluster, timeout=_NO_TIMEOUT),
     )
 
 
@@ -110,21 +113,24 @@ def _route(path: Path, hash_: str, resolve: Resolve) -> Route:
         matches.append(header_is(HASH_HEADER, HASH_OVERRIDE))
         probe = {HASH_HEADER: hash_}
     shares = [split for split in path.splits if split.percent > 0]
-    action = RouteAction(timeout=_NO_TIMEOUT)
+    action = made(RouteAction, timeout=_NO_TIMEOUT)
     if path.rewrite_host:
         action.host_rewrite_literal = path.rewrite_host
-    route = Route(match=RouteMatch(prefix=path.prefix, headers=matches), route=action)
+    route = made(Route, match=made(RouteMatch, prefix=path.prefix, headers=matches), route=action)
     if len(shares) == 1:
         action.cluster = resolve(shares[0].service, shares[0].port)
         route.request_headers_to_add = set_headers({**path.headers, **shares[0].headers, **probe})
     else:
-        action.weighted_clusters = WeightedCluster(clusters=[_share(path, split, probe, resolve) for split in shares])
+        action.weighted_clusters = made(
+            WeightedCluster, clusters=[_share(path, split, probe, resolve) for split in shares]
+        )
     return route
 
 
 def _share(path: Path, split: Split, probe: Mapping[str, str], resolve: Resolve) -> WeightedClusterClusterWeight:
     # All edits stand at the share: proxies apply the route's after the share's, Knative wants the share to win.
-    return WeightedClusterClusterWeight(
+    return made(
+        WeightedClusterClusterWeight,
         name=resolve(split.service, split.port),
         weight=split.percent,
         request_headers_to_add=set_headers({**path.headers, **split.headers, **probe}),

@@ -14,7 +14,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import resources
-from eventmesh.xds.control.encoding import encode
+from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import Protocol, set_headers
 from eventmesh.xds.control.ingress import (
     Fragment,
@@ -100,7 +100,7 @@ class TableBuilder:
                 conflicts[ingress.key] = lost
         for service in sorted(view.services.values(), key=lambda s: s.key):
             self._add_service(service, view, local, bolt)
-        marked = encode(RouteConfiguration(request_headers_to_add=set_headers(_PROXY_HEADER)))
+        marked = encode(made(RouteConfiguration, request_headers_to_add=set_headers(_PROXY_HEADER)))
         tables = Tables(
             public=joined(PUBLIC, public.fields),
             local=joined(LOCAL, local.fields),
@@ -119,7 +119,7 @@ class TableBuilder:
         outside = f"{BROKER_HOST}.{self._settings.domain}"
         for table, hosts in ((local, [*inside, outside]), (public, [outside])):
             claimed = table.claim(hosts, BROKER_CLUSTER)
-            host = VirtualHost(name=BROKER_CLUSTER, domains=list(claimed), routes=[plain_route(BROKER_CLUSTER)])
+            host = made(VirtualHost, name=BROKER_CLUSTER, domains=list(claimed), routes=[plain_route(BROKER_CLUSTER)])
             table.add(fragment(host))
 
     def _add_ingress(self, ingress: Ingress, view: View, public: _Table, local: _Table) -> tuple[str, ...]:
@@ -178,13 +178,13 @@ def _service_fragment(service: Service, hosts: tuple[str, ...], ports: list[Serv
         by_port = [
             plain_route(
                 service_cluster(service.key, port.number),
-                HeaderMatcher(name=":authority", string_match=StringMatcher(suffix=f":{port.number}")),
+                made(HeaderMatcher, name=":authority", string_match=made(StringMatcher, suffix=f":{port.number}")),
             )
             for port in ports
         ]
         main = next((port for port in ports if port.number == 80), ports[0])
         routes = [*(by_port if len(ports) > 1 else []), plain_route(service_cluster(service.key, main.number))]
-    return fragment(VirtualHost(name=str(service.key), domains=list(hosts), routes=routes))
+    return fragment(made(VirtualHost, name=str(service.key), domains=list(hosts), routes=routes))
 
 
 def _activator_fragment(revisions: tuple[Key, ...]) -> Fragment:
@@ -192,16 +192,16 @@ def _activator_fragment(revisions: tuple[Key, ...]) -> Fragment:
         plain_route(str(key), header_is(_NAMESPACE_HEADER, key.namespace), header_is(_REVISION_HEADER, key.name))
         for key in revisions
     ]
-    return fragment(VirtualHost(name=ACTIVATOR, domains=["*"], routes=routes))
+    return fragment(made(VirtualHost, name=ACTIVATOR, domains=["*"], routes=routes))
 
 
 def _bolt_fragment(cluster: str, names: tuple[str, ...]) -> Fragment:
-    return fragment(VirtualHost(name=cluster, domains=list(names), routes=[plain_route(cluster)]))
+    return fragment(made(VirtualHost, name=cluster, domains=list(names), routes=[plain_route(cluster)]))
 
 
 def joined(name: str, hosts: list[bytes], rest: bytes = b"") -> Resource:
     """Return the route table `name` of encoded virtual hosts and whatever other encoded fields stand in `rest`."""
-    head = encode(RouteConfiguration(name=name))
+    head = encode(made(RouteConfiguration, name=name))
     # Clients come with and without a port in Host; it never tells hosts apart (knative/networking, conformance).
-    tail = encode(RouteConfiguration(ignore_port_in_host_matching=True))
+    tail = encode(made(RouteConfiguration, ignore_port_in_host_matching=True))
     return resources.from_bytes(ResourceType.ROUTE, name, b"".join([head, *hosts, rest, tail]))

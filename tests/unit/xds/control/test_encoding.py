@@ -14,7 +14,7 @@ from envoy_data_plane.envoy.type.v3 import DoubleRange, FractionalPercent, Int64
 from envoy_data_plane.google.protobuf import FieldDescriptorProto, ListValue, SourceCodeInfoLocation, Struct, Value
 
 from eventmesh.xds.control import envoy
-from eventmesh.xds.control.encoding import encode
+from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import Hold, HttpListener, Protocol
 
 LISTENER = HttpListener("public", "127.0.0.1", 8080, "public", "gateway")
@@ -63,3 +63,8 @@ def test_a_packed_any_is_read_back_as_the_message_inside_it() -> None:
     packed = envoy.pack(inner)
     assert packed.type_url == "type.googleapis.com/envoy.config.route.v3.VirtualHost"
     assert packed.unpack() == inner
+
+
+def test_a_message_made_without_validation_has_the_same_bytes() -> None:
+    fields = made(VirtualHost, name="v", domains=["a"], include_request_attempt_count=True)
+    assert encode(fields) == bytes(VirtualHost(name="v", domains=["a"], include_request_attempt_count=True))
