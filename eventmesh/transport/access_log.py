@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from eventmesh.base import log
@@ -18,6 +20,9 @@ FLUSH_INTERVAL_S: Final = 0.1
 MAX_PENDING_BYTES: Final = 16_777_216
 """Lines kept for a file system or pipe that does not take them (about 100,000 requests); later ones are dropped and
 counted, because serving goes before logging."""
+
+LAST_FLUSH_S: Final = 2.0
+"""How long the end of the process waits for lines that a stuck file does not take; then they are given up."""
 
 _STREAMS: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Opening these by name fails when they are sockets (ENXIO), as under some supervisors."""
@@ -45,11 +50,15 @@ class AccessLogWriter:
 
     async def flush(self) -> None:
         """Write everything there is; called once, at the end."""
-        if self._write is not None:
-            await self._write
-        self._collect()
-        if self._pending:
-            await self._start()
+        try:
+            async with asyncio.timeout(LAST_FLUSH_S):
+                if self._write is not None:
+                    await self._write
+                self._collect()
+                if self._pending:
+                    await self._start()
+        except TimeoutError:
+            _log.error("last lines of the access log given up: a file or pipe takes nothing", seconds=LAST_FLUSH_S)
 
     def _collect(self) -> None:
         for path, lines in self._take():
@@ -61,7 +70,17 @@ class AccessLogWriter:
 
     def _start(self) -> asyncio.Future[None]:
         batch, self._pending, self._pending_bytes = self._pending, {}, 0
-        return asyncio.get_running_loop().run_in_executor(None, self._write_all, batch)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def write() -> None:
+            self._write_all(batch)
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(_settle, done)
+
+        # A thread of its own, which the end of the process need not wait for: an executor's would be joined.
+        threading.Thread(target=write, name="access-log", daemon=True).start()
+        return done
 
     def _write_all(self, batch: dict[str, list[bytes]]) -> None:
         for path, chunks in batch.items():
@@ -77,7 +96,7 @@ class AccessLogWriter:
 
 def _append(path: str, lines: bytes) -> None:
     stream = _STREAMS.get(path)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644) if stream is None else stream
+    fd = _open(path) if stream is None else stream
     try:
         rest = memoryview(lines)
         while rest:
@@ -85,3 +104,15 @@ def _append(path: str, lines: bytes) -> None:
     finally:
         if stream is None:
             os.close(fd)
+
+
+def _open(path: str) -> int:
+    # Without waiting: a pipe that nobody reads is an error here (ENXIO), not a place to hang.
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    os.set_blocking(fd, True)
+    return fd
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)

@@ -38,7 +38,7 @@ class Dialer:
         """
         async with asyncio.timeout(timeout_s):
             if isinstance(address, InetAddress) and address.is_name:
-                address = await self._resolve(address)
+                address = await self.resolve(address)
             await self._connect(network, address, protocol)
 
     async def _connect(
@@ -60,7 +60,13 @@ class Dialer:
             dialled.close()
             raise
 
-    async def _resolve(self, address: InetAddress) -> InetAddress:
+    @property
+    def names_kept(self) -> int:
+        """How many names are believed at the moment."""
+        return len(self._names)
+
+    async def resolve(self, address: InetAddress) -> InetAddress:
+        """Return `address` with its name replaced by what it means. Raises OSError."""
         known = self._names.get(address)
         now = self._clock.monotonic()
         if known is not None and known[0] > now:

@@ -127,7 +127,7 @@ class Driver:
             self._wake(action[1])
         elif action[0] == ASK:
             if self._on_question is not None:
-                self.loop.call_soon(self._on_question, *action[1:])
+                self.loop.call_soon(self._ask, self._on_question, *action[1:])
         elif action[0] == SERVE:
             self._serve(action[1], action[2], action[3])
         elif action[0] == DONE:
@@ -179,6 +179,12 @@ class Driver:
     def _count_bug(self, error: BaseException, **fields: object) -> None:
         self.failures.bugs += 1
         _log.error("unexpected error", exc_info=error, **fields)
+
+    def _ask(self, handler: QuestionHandler, token: int, question: str, subject: str) -> None:
+        try:
+            handler(token, question, subject)
+        except Exception as error:
+            self._count_bug(error, question=question, subject=subject)
 
     # Connections
 
