@@ -26,18 +26,20 @@ class Aggregation(Enum):
 class Window:
     """Sums by second of the last `span_s` seconds. Memory is bounded by the span, not by the reports."""
 
-    __slots__ = ("_aggregation", "_buckets", "_first", "_last")
+    __slots__ = ("_aggregation", "_buckets", "_first", "_last", "_span")
 
     def __init__(self, span_s: float, aggregation: Aggregation = Aggregation.LINEAR) -> None:
         self._aggregation = aggregation
-        self._buckets = [0.0] * _count(span_s)
+        self._span = _count(span_s)
+        # One more than the span: the second that has begun beside as many complete ones.
+        self._buckets = [0.0] * (self._span + 1)
         self._first: int | None = None
         self._last = 0
 
     @property
     def span_s(self) -> float:
         """Return the length of the window in seconds, whole buckets."""
-        return len(self._buckets) * BUCKET_S
+        return self._span * BUCKET_S
 
     def record(self, value: float, now: float) -> None:
         """Add `value` to the bucket of `now`; a report older than the window is dropped."""
@@ -58,22 +60,29 @@ class Window:
     def average(self, now: float) -> float | None:
         """Return the average at `now`, or None when nothing was recorded within the window.
 
-        Until the window has filled, only the seconds since the first record count; seconds without a
-        record count as zero.
+        Seconds before the first record and after the last are unknown and do not count; seconds between
+        without one are zero. The second that has begun counts only where it raises the average: a waiting
+        request must be seen at once, and not all reports of that second are in.
         """
+        slot = _slot(now)
+        complete = self._until(slot - 1)
+        begun = self._until(slot) if self._last >= slot else None
+        known = [average for average in (complete, begun) if average is not None]
+        return max(known, default=None)
+
+    def _until(self, end: int) -> float | None:
+        """Return the average of the window whose last second is `end`."""
         if self._first is None:
             return None
-        newest = max(_slot(now), self._last)
-        oldest = max(self._first, newest - len(self._buckets) + 1)
-        if oldest > self._last:
+        newest, oldest = min(self._last, end), max(self._first, end - self._span + 1)
+        if oldest > newest:
             return None
-        sums = [self._buckets[slot % len(self._buckets)] for slot in range(self._last, oldest - 1, -1)]
-        silent, elapsed = newest - self._last, newest - oldest + 1
+        sums = [self._buckets[slot % len(self._buckets)] for slot in range(newest, oldest - 1, -1)]
         if self._aggregation is Aggregation.LINEAR:
-            return sum(sums) / elapsed
-        keep = 1 - _coefficient(len(self._buckets))
-        weights = [math.pow(keep, age) for age in range(elapsed)]
-        return sum(value * weight for value, weight in zip(sums, weights[silent:], strict=True)) / sum(weights)
+            return sum(sums) / len(sums)
+        keep = 1 - _coefficient(self._span)
+        weights = [math.pow(keep, age) for age in range(len(sums))]
+        return sum(value * weight for value, weight in zip(sums, weights, strict=True)) / sum(weights)
 
     def resized(self, span_s: float, aggregation: Aggregation) -> Window:
         """Return a window of another span or kind that holds what still fits of this one."""
