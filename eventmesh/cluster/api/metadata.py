@@ -99,16 +99,17 @@ def initialise(obj: Object, now: str, *, has_generation: bool) -> None:
     for field in SYSTEM_FIELDS:
         metadata.pop(field, None)
     if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = metadata["generateName"] + random_suffix()
+        metadata["name"] = generated_name(metadata["generateName"])
     metadata["uid"] = str(uuid4())
     metadata["creationTimestamp"] = now
     if has_generation:
         metadata["generation"] = 1
 
 
-def random_suffix() -> str:
-    """Return five characters for a generated name."""
-    return "".join(random.choices(NAME_ALPHABET, k=NAME_SUFFIX_CHARS))  # noqa: S311  # a name, not a secret
+def generated_name(prefix: str) -> str:
+    """Return `prefix` (cut so that the whole stays a DNS label) and five random characters."""
+    suffix = random.choices(NAME_ALPHABET, k=NAME_SUFFIX_CHARS)  # noqa: S311  # a name, not a secret
+    return str(prefix)[: MAX_LABEL_VALUE_CHARS - NAME_SUFFIX_CHARS] + "".join(suffix)
 
 
 def violations(served: Served, obj: Object) -> list[Cause]:

@@ -153,6 +153,7 @@ class Registry:
         """Store the new `obj`, which becomes the registry's; raises ApiError."""
         metadata.check_shape(served, obj)
         metadata.check_namespace(served, obj, namespace)
+        generated = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
         metadata.initialise(obj, self.now(), has_generation=served.has_generation)
         if served.has_status:
             obj.pop("status", None)
@@ -161,23 +162,22 @@ class Registry:
         self._require_namespace(served, obj["metadata"].get("name", ""), namespace)
         self._check(served, obj, None, options)
         if not options.dry_run:
-            self._store_new(served, obj, namespace)
+            self._store_new(served, obj, generated)
             self.strategy(served).stored(obj)
         elif self.store.get(self._key(served, obj)) is not None:
             raise errors.already_exists(served.resource, obj["metadata"]["name"])
         return Written(self._convert(served)(obj), warnings)
 
-    def _store_new(self, served: Served, obj: Object, namespace: str) -> None:
-        generated = obj["metadata"].get("generateName")
+    def _store_new(self, served: Served, obj: Object, generated: str) -> None:
         attempts = GENERATED_NAME_ATTEMPTS if generated else 1
         for attempt in range(attempts):
             try:
                 self._put(served, obj, 0)
                 return
             except RevisionConflictError:
-                if attempt + 1 == attempts or not obj["metadata"]["name"].startswith(generated or "\0"):
+                if attempt + 1 == attempts:
                     raise errors.already_exists(served.resource, obj["metadata"]["name"]) from None
-                obj["metadata"]["name"] = generated + metadata.random_suffix()
+                obj["metadata"]["name"] = metadata.generated_name(generated)
 
     def update(
         self, served: Served, obj: Object, name: str, namespace: str, options: WriteOptions, *, status: bool = False

@@ -91,6 +91,8 @@ class ApiServer:
             return await self._route(request)
         except ApiError as error:
             return error_reply(error)
+        except UnavailableError as error:
+            return error_reply(ApiError(503, "ServiceUnavailable", str(error), {"retryAfterSeconds": 1}))
         except web.HTTPRequestEntityTooLarge:
             return error_reply(errors.too_large(f"limit is {MAX_BODY_BYTES}"))
         except ConnectionError:

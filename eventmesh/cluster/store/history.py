@@ -91,12 +91,14 @@ class History:
     def append(self, row: Row, written: float) -> None:
         """Store `row`; on return it survives the death of this process.
 
-        `written` is in seconds since the epoch. Raises apsw.ConstraintError when the row it names has been replaced.
+        `written` is in seconds since the epoch. Raises UnavailableError when the disk does not take it, and
+        apsw.ConstraintError when the row it names has been replaced; nothing has been stored then.
         """
-        self._db.execute(
-            "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (row.revision, row.kind, row.namespace, row.name, row.previous, row.deleted, written, row.value),
-        )
+        values = (row.revision, row.kind, row.namespace, row.name, row.previous, row.deleted, written, row.value)
+        try:
+            self._db.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError) as error:
+            raise UnavailableError(f"{self.path} cannot be written: {error}; make room on its disk") from error
 
     def current(self) -> Iterator[Row]:
         """Yield the last row of every key, deletions included, in the order of revisions."""

@@ -192,6 +192,20 @@ def test_object_beyond_the_limit_is_refused_before_it_is_stored(store: Store) ->
     assert store.get(A) is None and store.revision == 0
 
 
+def test_full_disk_refuses_the_write_and_keeps_what_was_stored(tmp_path: Path, clock: ManualClock) -> None:
+    store = Store(tmp_path, clock)
+    store.put(A, named(A, v="1"), 0)
+    pages = store._history._db.execute("PRAGMA page_count").get
+    store._history._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(UnavailableError, match="make room on its disk"):
+        store.put(A, named(A, v="x" * 100_000), 1)
+    found = store.get(A)
+    assert found is not None and found.object["data"] == {"v": "1"}
+    store._history._db.execute("PRAGMA max_page_count = 1000000")
+    assert store.put(A, named(A, v="2"), 1).revision == 2
+    store.close()
+
+
 def test_second_process_on_the_directory_is_told_who_has_it(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=f"in use by process {os.getpid()}"):
         History(tmp_path)

@@ -108,6 +108,18 @@ async def test_metadata_of_the_wrong_shape_is_a_bad_request(api: InProcessApi, m
     assert failure.value.code == 400
 
 
+async def test_generated_name_stays_a_dns_label(api: InProcessApi) -> None:
+    created = await api.create(CONFIG_MAP, {"metadata": {"generateName": "a" * 100}}, "default")
+    assert len(created["metadata"]["name"]) == 63
+
+
+async def test_given_name_wins_over_a_generated_one(api: InProcessApi) -> None:
+    both = {"metadata": {"name": "mine", "generateName": "m"}}
+    assert (await api.create(CONFIG_MAP, both, "default"))["metadata"]["name"] == "mine"
+    with pytest.raises(ApiError, match="already exists"):
+        await api.create(CONFIG_MAP, both, "default")
+
+
 async def test_names_that_become_dns_labels_have_no_dots(api: InProcessApi) -> None:
     for resource, namespace in ((NAMESPACE, None), (SERVICE, "default")):
         with pytest.raises(ApiError, match="RFC 1123 label"):
