@@ -58,6 +58,10 @@ MAX_CLUSTER_REQUESTS = 1_048_576
 """Requests, connections and waiting requests of one cluster. Envoy's default of 1024 is a trap for long polls; what a
 function can bear is its containerConcurrency, which its sidecar and the activator hold to."""
 
+MAX_HELD_REQUESTS = 10_000
+"""Requests that wait for one revision at the activator; Knative's own queue is as deep, and the bytes they hold are
+bounded apart."""
+
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 """net-kourier's; pods that are gone refuse at once, only a lost host takes this long."""
 
@@ -91,7 +95,7 @@ def cluster(name: str, protocol: Protocol, hold: Hold | None = None) -> Resource
         eds_cluster_config=made(ClusterEdsClusterConfig, eds_config=_ads()),
         connect_timeout=_CONNECT_TIMEOUT,
         lb_policy=ClusterLbPolicy.ROUND_ROBIN,
-        circuit_breakers=_breakers(),
+        circuit_breakers=_breakers(MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
         metadata=_metadata(protocol, hold),
     )
     if protocol is Protocol.HTTP2:
@@ -216,12 +220,12 @@ def _http2() -> HttpProtocolOptions:
     )
 
 
-def _breakers() -> CircuitBreakers:
+def _breakers(waiting: int = MAX_CLUSTER_REQUESTS) -> CircuitBreakers:
     most = MAX_CLUSTER_REQUESTS
     return made(
         CircuitBreakers,
         thresholds=[
-            made(CircuitBreakersThresholds, max_connections=most, max_pending_requests=most, max_requests=most)
+            made(CircuitBreakersThresholds, max_connections=most, max_pending_requests=waiting, max_requests=most)
         ],
     )
 

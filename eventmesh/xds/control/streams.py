@@ -92,6 +92,8 @@ class Stream:
     def configure(self, configuration: Configuration, changes: Changes) -> None:
         """Take a newer configuration into account; `changes` are the names that differ from the last one given."""
         self.configuration = configuration
+        # What is no longer configured will never be acknowledged: nobody waits for it.
+        self._awaited.intersection_update(configuration.of(ResourceType.ENDPOINT))
         for type_, names in changes.items():
             self._subscriptions[type_].changed(names, configuration)
 
@@ -163,8 +165,9 @@ class Stream:
 
     def _keep(self, subscription: Subscription, gone: list[str], now: float) -> tuple[list[str], list[str]]:
         """Split `gone` into clusters to keep for now and clusters to remove."""
-        for name in [n for n in self._lingering if self.configuration.of(ResourceType.CLUSTER).get(n)]:
-            del self._lingering[name]
+        configured = self.configuration.of(ResourceType.CLUSTER)
+        for name in [n for n in self._lingering if n in configured or n not in subscription.known]:
+            del self._lingering[name]  # It has come back, or the client itself has dropped it.
         if not self._subscriptions[ResourceType.ROUTE].active:
             return [], gone
         kept, remove = [], []

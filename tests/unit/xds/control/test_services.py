@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
 
+from eventmesh.xds.control.envoy import MAX_HELD_REQUESTS
 from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings
 from eventmesh.xds.control.watcher import Watcher
 from tests.unit.xds.control.views import (
@@ -73,6 +74,8 @@ def test_the_activators_cluster_holds_and_keeps_to_the_containers_concurrency() 
     assert said is not None
     fields = said.filter_metadata["eventmesh"].fields
     assert (fields["hold"].bool_value, fields["max_requests_per_endpoint"].number_value) == (True, 7.0)
+    breakers = cluster_of(holding["ns/rev"]).circuit_breakers
+    assert breakers is not None and breakers.thresholds[0].max_pending_requests == MAX_HELD_REQUESTS
 
 
 def test_the_protocol_follows_the_revision_and_the_port() -> None:

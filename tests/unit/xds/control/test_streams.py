@@ -180,3 +180,33 @@ def test_a_type_we_do_not_serve_is_never_answered() -> None:
     client = Client(Variant.SOTW, resource(CDS, "a"))
     client.stream.receive(Request("type.googleapis.com/envoy.service.runtime.v3.Runtime", names=("x",)), 0.0)
     assert client.pushes() == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_lingering_cluster_that_the_client_drops_itself_is_forgotten(variant: Variant) -> None:
+    client = Client(variant, *service("a"), *service("b"), resource(LDS, "l"), resource(RDS, "t"))
+    ask(client, CDS, "a", "b")
+    client.settle()
+    ask(client, EDS, "a", "b")
+    ask(client, RDS, "t")
+    client.settle()
+    client.publish(*service("a"), resource(LDS, "l"), resource(RDS, "t", "2"))
+    client.settle()
+    assert client.stream.wake_at() is not None
+    if variant is Variant.SOTW:
+        client.request(CDS, "a", nonce=client.stream.subscription(CDS).nonce)
+    else:
+        client.subscribe(CDS, drop=["b"])
+    client.now = 1000.0
+    assert client.pushes() == []
+    assert client.stream.wake_at() is None
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_routes_do_not_wait_for_a_cluster_that_is_gone_again(variant: Variant) -> None:
+    client = connected(variant, "a")
+    client.publish(*service("a"), *service("brief"), resource(LDS, "l"), resource(RDS, "t", "2"))
+    client.ack(client.push())
+    assert client.pushes() == []
+    client.publish(*service("a"), resource(LDS, "l"), resource(RDS, "t", "3"))
+    assert client.push().type is RDS
