@@ -113,20 +113,43 @@ fn fuzz(target: &Target, options: &Options) -> Result<String, String> {
     Ok(format!("{name}: {runs} runs in {seconds} s, {} stored inputs, {kept} behaviours, no failure", stored.len()))
 }
 
-/// Run one input; `cuts` seeds where it is cut.
+/// Run one input; `cuts` seeds where it is cut. An input that fails is made as small as it goes before it is told.
 fn run(target: &Target, input: &[u8], cuts: u64) -> Result<u64, String> {
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input, cuts)));
-    let what = match outcome {
-        Ok(Ok(behaviour)) => return Ok(behaviour),
-        Ok(Err(what)) => what,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            format!("panic: {}", text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?"))
+    if let Ok(behaviour) = attempt(target, input, cuts) {
+        return Ok(behaviour);
+    }
+    let small = shrink(target, input, cuts);
+    let Err(what) = attempt(target, &small, cuts) else { return Err("a failure that does not repeat".to_owned()) };
+    let hex = small.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let saved = corpus::save_crash(target.name, &small);
+    Err(format!("{}: {what}\ninput ({} bytes, cuts {cuts}): {hex}\nsaved: {saved}", target.name, small.len()))
+}
+
+/// Leave out pieces, large ones first, for as long as the rest still fails.
+fn shrink(target: &Target, input: &[u8], cuts: u64) -> Vec<u8> {
+    let mut small = input.to_vec();
+    let mut size = small.len() / 2;
+    while size > 0 {
+        let mut at = 0;
+        while at < small.len() {
+            let without = [small.get(..at), small.get(at + size..)].map(Option::unwrap_or_default).concat();
+            if attempt(target, &without, cuts).is_err() {
+                small = without;
+            } else {
+                at += size;
+            }
         }
-    };
-    let hex = input.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
-    let saved = corpus::save_crash(target.name, input);
-    Err(format!("{}: {what}\ninput ({} bytes, cuts {cuts}): {hex}\nsaved: {saved}", target.name, input.len()))
+        size /= 2;
+    }
+    small
+}
+
+fn attempt(target: &Target, input: &[u8], cuts: u64) -> Result<u64, String> {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(input, cuts)));
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        Err(format!("panic: {}", text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?")))
+    })
 }
 
 fn check_memory(target: &Target) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! What is fuzzed, each with the promises that hold for any bytes.
 
+mod config;
+mod engine;
 mod hpack;
 mod wires;
 
@@ -9,11 +11,63 @@ pub struct Target {
     pub name: &'static str,
     /// Words of its grammar, for the mutator.
     pub words: &'static [&'static [u8]],
-    /// Run one input; the second argument seeds where it is cut. Return a digest of the behaviour seen, or the broken promise.
+    /// Run one input; the second argument seeds what is not the input's: where it is cut, the engine's dice. Return a
+    /// digest of the behaviour seen, or the broken promise.
     pub run: fn(&[u8], u64) -> Result<u64, String>,
 }
 
-/// Frame headers and preface.
+pub static ALL: &[Target] = &[
+    Target { name: "http1-server", words: HTTP1_WORDS, run: wires::http1_server },
+    Target { name: "http1-client", words: HTTP1_WORDS, run: wires::http1_client },
+    Target { name: "chunked", words: CHUNKED_WORDS, run: wires::chunked },
+    Target { name: "hpack", words: &[], run: hpack::run },
+    Target { name: "http2-server", words: HTTP2_WORDS, run: wires::http2_server },
+    Target { name: "http2-client", words: HTTP2_WORDS, run: wires::http2_client },
+    Target { name: "bolt-server", words: BOLT_WORDS, run: wires::bolt_server },
+    Target { name: "bolt-client", words: BOLT_WORDS, run: wires::bolt_client },
+    Target { name: "config", words: CONFIG_WORDS, run: config::run },
+    Target { name: "engine", words: ENGINE_WORDS, run: engine::run },
+];
+
+const HTTP1_WORDS: &[&[u8]] = &[
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"GET / HTTP/1.1\r\n",
+    b"Host: a\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"0\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"Connection: close\r\n",
+    b"Connection: upgrade\r\nUpgrade: websocket\r\n",
+    b"Expect: 100-continue\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0 200 OK\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n",
+    b" ",
+    b"\t",
+    b"\0",
+    b":",
+];
+
+const CHUNKED_WORDS: &[&[u8]] = &[
+    b"0\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"\r\n",
+    b"\n",
+    b"ffffffffffffffff\r\n",
+    b"00000000000000000000005\r\n",
+    b";a=b\r\n",
+    b"Trailer: x\r\n",
+    b"0x5\r\n",
+    b"+5\r\n",
+    b" 5\r\n",
+];
+
+/// The preface, and frames that follow each other well or badly.
 const HTTP2_WORDS: &[&[u8]] = &[
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"\0\0\0\x04\0\0\0\0\0",
@@ -31,8 +85,60 @@ const HTTP2_WORDS: &[&[u8]] = &[
     b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01",
 ];
 
-pub static ALL: &[Target] = &[
-    Target { name: "hpack", words: &[], run: hpack::run },
-    Target { name: "http2-server", words: HTTP2_WORDS, run: wires::http2_server },
-    Target { name: "http2-client", words: HTTP2_WORDS, run: wires::http2_client },
+/// Fixed parts of requests, one-way requests, responses and heartbeats.
+const BOLT_WORDS: &[&[u8]] = &[
+    b"\x01\x01\0\x01\x01\0\0\0\x01\x01\0\0\x0b\xb8\0\x01\0\0\0\0\0\0C",
+    b"\x01\x02\0\x01\x01\0\0\0\x02\x01\0\0\x0b\xb8\0\x01\0\0\0\0\0\x02Chi",
+    b"\x01\0\0\x02\x01\0\0\0\x01\x01\0\0\0\x01\0\0\0\0\0\x02Chi",
+    b"\x01\x01\0\0\x01\0\0\0\x07\x01\0\0\x0b\xb8\0\0\0\0\0\0\0\0",
+    b"\0\0\0\x07service\0\0\0\x05S:1.0",
+    b"\xff\xff\xff\xff",
+];
+
+const CONFIG_WORDS: &[&[u8]] = &[
+    b"\"\"",
+    b"[]",
+    b"{}",
+    b"null",
+    b"0",
+    b"-1",
+    b"1e308",
+    b"4294967296",
+    b"\"*\"",
+    b"\"*.example.com\"",
+    b"\"www.*\"",
+    b"\"exact\"",
+    b"\"weight\": 0",
+    b"\"path_kind\": \"separated_prefix\"",
+    b"\"host_rewrite\": \"a\\r\\nb\"",
+    b"\\u0000",
+    b",",
+    b"}",
+];
+
+/// Operations of `engine`'s scripts.
+const ENGINE_WORDS: &[&[u8]] = &[
+    b"a\0",
+    b"a\x01",
+    b"a\x02",
+    b"a\x03",
+    b"o\0",
+    b"f\0",
+    b"l\0",
+    b"l\x01",
+    b"e\x01",
+    b"w\0",
+    b"w\x01",
+    b"t\x08",
+    b"t\xff",
+    b"y\x03",
+    b"s\x02",
+    b"s\x04",
+    b"c\0",
+    b"n\0",
+    b"p\0",
+    b"d\0",
+    b"r\0\0\x1fGET /h1/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"r\0\0\x1fGET /h2/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"r\x01\0\x28HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 ];

@@ -2,9 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use eventmesh_core::events::{Cause, Event, Fault, Piece, StreamId, Wire};
+use eventmesh_core::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
 use eventmesh_core::head::Head;
-use eventmesh_core::http2;
+use eventmesh_core::{bolt, http1, http2};
 
 use crate::mutate::Random;
 
@@ -14,9 +14,6 @@ const MAX_REQUESTS: usize = 6;
 /// What may be written for each byte heard, besides `OUT_GRACE`: an answer of our own to a frame of nine bytes.
 const OUT_FACTOR: usize = 32;
 const OUT_GRACE: usize = 64 * 1024;
-
-/// Bytes a wire may leave unconsumed while it waits for more: a head of the largest size and one frame.
-const MAX_UNUSED: usize = 128 * 1024;
 
 /// An event with everything it points at.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
@@ -30,25 +27,81 @@ enum Seen {
     Fault(u16, &'static str),
 }
 
+pub fn http1_server(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, HTTP1_SERVER, || http1::Server::new(HTTP1_LIMITS))
+}
+
+pub fn http1_client(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, HTTP1_CLIENT, http1::Client::default)
+}
+
+/// The body of a request whose head is good: every mutation meets the chunk decoder.
+pub fn chunked(input: &[u8], cuts: u64) -> Result<u64, String> {
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    check(&[head, input].concat(), cuts, HTTP1_SERVER, || http1::Server::new(HTTP1_LIMITS))
+}
+
 pub fn http2_server(input: &[u8], cuts: u64) -> Result<u64, String> {
-    check(input, cuts, Side::Server, || http2::Connection::new(http2::Role::Server, LIMITS))
+    check(input, cuts, HTTP2_SERVER, || http2::Connection::new(http2::Role::Server, HTTP2_LIMITS))
 }
 
 pub fn http2_client(input: &[u8], cuts: u64) -> Result<u64, String> {
-    check(input, cuts, Side::Client, || http2::Connection::new(http2::Role::Client, LIMITS))
+    check(input, cuts, HTTP2_CLIENT, || http2::Connection::new(http2::Role::Client, HTTP2_LIMITS))
 }
 
-const LIMITS: http2::HeadLimits = http2::HeadLimits { max_bytes: 8192, max_count: 50 };
+pub fn bolt_server(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, BOLT_SERVER, bolt::Server::default)
+}
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Client,
-    Server,
+pub fn bolt_client(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, BOLT_CLIENT, bolt::Client::default)
+}
+
+const HTTP1_LIMITS: http1::HeadLimits = http1::HeadLimits { bytes: 8192, fields: 50 };
+const HTTP2_LIMITS: http2::HeadLimits = http2::HeadLimits { max_bytes: 8192, max_count: 50 };
+
+/// How a conversation is held.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// The request that is sent as number so-and-so; `None` on the server side.
+    request: Option<fn(usize) -> Head>,
+    /// Whole requests are answered by the mesh itself, as a protocol needs whose answers only its own kind can write.
+    replies_locally: bool,
+    /// Bytes a wire may leave unconsumed while it waits for more.
+    max_unused: usize,
+}
+
+const HTTP1_SERVER: Manner = Manner { request: None, replies_locally: false, max_unused: 64 * 1024 };
+const HTTP1_CLIENT: Manner = Manner { request: Some(http_request), ..HTTP1_SERVER };
+/// One frame.
+const HTTP2_SERVER: Manner = Manner { max_unused: 9 + 16_384, ..HTTP1_SERVER };
+const HTTP2_CLIENT: Manner = Manner { request: Some(http_request), ..HTTP2_SERVER };
+/// Frames are awaited whole, up to 8 MiB: more than any input.
+const BOLT_SERVER: Manner = Manner { request: None, replies_locally: true, max_unused: usize::MAX };
+const BOLT_CLIENT: Manner = Manner { request: Some(bolt_request), ..BOLT_SERVER };
+
+fn http_request(number: usize) -> Head {
+    const METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
+    let mut head = Head::default();
+    let method = METHODS.get(number % METHODS.len()).copied().unwrap_or(b"GET");
+    head.set_method(method);
+    head.set_path(b"/");
+    head.set_authority(b"a");
+    head.content_length = (method == b"POST").then_some(2);
+    head
+}
+
+fn bolt_request(_number: usize) -> Head {
+    // Two-way request 1 of class "C", with neither header map nor content.
+    const REQUEST: &[u8] = b"\x01\x01\0\x01\x01\0\0\0\x01\x01\0\0\x0b\xb8\0\x01\0\0\0\0\0\0C";
+    let mut head = Head::default();
+    let _ = bolt::Server::default().decode(REQUEST, &mut head, &mut Vec::new());
+    head
 }
 
 /// Hold the conversation twice, whole and cut in pieces, and compare what was seen and said.
-fn check<W: Wire>(input: &[u8], cuts: u64, side: Side, make: impl Fn() -> W) -> Result<u64, String> {
-    let whole = converse(make(), side, &[input])?;
+fn check<W: Wire>(input: &[u8], cuts: u64, manner: Manner, make: impl Fn() -> W) -> Result<u64, String> {
+    let whole = converse(make(), manner, &[input])?;
     let mut random = Random::new(cuts);
     let mut pieces = Vec::new();
     let mut rest = input;
@@ -58,7 +111,7 @@ fn check<W: Wire>(input: &[u8], cuts: u64, side: Side, make: impl Fn() -> W) -> 
         pieces.push(piece);
         rest = after;
     }
-    let cut = converse(make(), side, &pieces)?;
+    let cut = converse(make(), manner, &pieces)?;
     if whole.seen != cut.seen {
         return Err(format!("cut, it gives other events:\n  whole {:?}\n  cut   {:?}", whole.seen, cut.seen));
     }
@@ -90,16 +143,19 @@ impl Transcript {
 
 struct Talk<W> {
     wire: W,
-    side: Side,
+    manner: Manner,
     head: Head,
     out: Vec<u8>,
     said: usize,
     requests: usize,
+    /// The connection cannot be used any more.
+    over: bool,
     seen: Vec<Seen>,
 }
 
-fn converse<W: Wire>(wire: W, side: Side, pieces: &[&[u8]]) -> Result<Transcript, String> {
-    let mut talk = Talk { wire, side, head: Head::default(), out: vec![], said: 0, requests: 0, seen: vec![] };
+fn converse<W: Wire>(wire: W, manner: Manner, pieces: &[&[u8]]) -> Result<Transcript, String> {
+    let mut talk =
+        Talk { wire, manner, head: Head::default(), out: vec![], said: 0, requests: 0, over: false, seen: vec![] };
     talk.ask();
     let mut unused: Vec<u8> = Vec::new();
     let mut heard = 0;
@@ -125,9 +181,12 @@ fn converse<W: Wire>(wire: W, side: Side, pieces: &[&[u8]]) -> Result<Transcript
             at += used;
             talk.answer(event);
             talk.check_output(heard)?;
+            if talk.over {
+                return Ok(Transcript { seen: talk.seen });
+            }
         }
         unused.drain(..at);
-        if unused.len() > MAX_UNUSED && pieces.len() > 1 {
+        if unused.len() > manner.max_unused && pieces.len() > 1 {
             return Err(format!("{} bytes wait to be understood", unused.len()));
         }
         talk.check_output(heard)?;
@@ -138,15 +197,10 @@ fn converse<W: Wire>(wire: W, side: Side, pieces: &[&[u8]]) -> Result<Transcript
 impl<W: Wire> Talk<W> {
     /// Client side: send requests while there is room.
     fn ask(&mut self) {
-        const METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
-        while self.side == Side::Client && self.requests < MAX_REQUESTS && self.wire.room() > 0 {
-            let mut head = Head::default();
-            let method = METHODS.get(self.requests % METHODS.len()).copied().unwrap_or(b"GET");
-            head.set_method(method);
-            head.set_path(b"/");
-            head.set_authority(b"a");
-            let body = method == b"POST";
-            head.content_length = body.then_some(2);
+        let Some(request) = self.manner.request else { return };
+        while self.requests < MAX_REQUESTS && self.wire.room() > 0 {
+            let head = request(self.requests);
+            let body = head.content_length.is_some();
             let stream = self.wire.open();
             self.wire.head(stream, &head, !body, &mut self.out);
             if body {
@@ -165,11 +219,15 @@ impl<W: Wire> Talk<W> {
         else {
             return;
         };
-        if self.side == Side::Client {
+        if self.manner.request.is_some() {
             return self.ask();
         }
+        if self.manner.replies_locally || ended % 7 == 6 {
+            let reply = LocalReply { status: 503, body: b"no", fields: &[], kind: ReplyKind::NoEndpoint };
+            return self.wire.local_reply(ended, &reply, &mut self.out);
+        }
         if ended % 7 == 5 {
-            self.wire.reset(ended, Cause::Cancelled, &mut self.out);
+            self.over = !self.wire.reset(ended, Cause::Cancelled, &mut self.out);
             return;
         }
         let mut head = Head::default();

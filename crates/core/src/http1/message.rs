@@ -35,12 +35,16 @@ impl Search {
     pub fn block(&mut self, input: &[u8], max: usize, status: u16) -> Result<Option<usize>, Fault> {
         let fresh = input.get(self.searched..).unwrap_or_default();
         for at in memchr_iter(b'\n', fresh).map(|n| n + self.searched) {
+            // Before anything else, so that the fault does not depend on how the bytes were cut.
+            if at >= max {
+                return Err(too_long(status));
+            }
             if at == 0 || input.get(at - 1) != Some(&b'\r') {
                 return Err(Fault { status, what: "line feed without carriage return" });
             }
             if at == 1 || (at >= 3 && input.get(at - 3..at - 1) == Some(b"\r\n")) {
                 self.searched = 0;
-                return if at < max { Ok(Some(at + 1)) } else { Err(too_long(status)) };
+                return Ok(Some(at + 1));
             }
         }
         self.searched = input.len();
