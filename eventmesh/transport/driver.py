@@ -244,10 +244,13 @@ class Driver:
         try:
             parsed = parse_address(address)
             is_unix = isinstance(parsed, UnixAddress)
-            kind = PromptConnection if upstream.is_prompt and not is_unix else DialledConnection
-            await self._dialer.dial(
-                parsed, upstream.network, lambda: kind(self, number, is_unix=is_unix), upstream.connect_timeout_s
-            )
+
+            def connection() -> DialledConnection:
+                if upstream.is_prompt and not is_unix:
+                    return PromptConnection(self, number)
+                return DialledConnection(self, number, is_unix=is_unix)
+
+            await self._dialer.dial(parsed, upstream.network, connection, upstream.connect_timeout_s)
         except (OSError, ConfigError) as error:
             if number in self._dials:
                 self._tell(self.engine.open_failed, number, str(error) or "timed out")
