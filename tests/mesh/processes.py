@@ -1,0 +1,148 @@
+"""`eventmesh up` as a process of its own, and a look at every process below it."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventmesh.kube.client import HttpApi
+from eventmesh.kube.config import load_config
+
+EVENTMESH = (sys.executable, "-m", "eventmesh.cli.main")
+WAIT_S = 30.0
+"""Far longer than anything here takes; a test that waits so long has failed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the gateway answered."""
+
+    status: int
+    via: str
+    body: str
+
+
+class MeshProcess:
+    """One `eventmesh up` on free ports."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.output = data_dir.with_suffix(".out")
+        self.gateway_port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.data_dir / "kubeconfig"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Return when it says that it is ready."""
+        with open(self.output, "wb") as output:
+            self._process = subprocess.Popen(
+                [*EVENTMESH, "up", "--data-dir", str(self.data_dir), "--port", "0", "--gateway-port", "0"],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        async with asyncio.timeout(WAIT_S):
+            while "Ctrl-C stops" not in (text := self.output.read_text()):
+                assert self._process.poll() is None, text
+                await asyncio.sleep(0.02)
+        found = re.search(r"NAMESPACE\.localhost:(\d+)", text)
+        assert found is not None
+        self.gateway_port = int(found[1])
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return await asyncio.get_running_loop().run_in_executor(None, self._process.wait, WAIT_S)
+
+    def close(self) -> None:
+        """Leave nothing running, whatever a test did."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def descendants(self) -> set[int]:
+        """Return every process that this mesh has started, and what those have started."""
+        found = {self.pid}
+        while more := {pid for parent in found for pid in _children(parent)} - found:
+            found |= more
+        return found - {self.pid}
+
+    def named(self, name: str) -> list[int]:
+        """Return the descendants that `ps` shows as `name`."""
+        return [pid for pid in self.descendants() if _name(pid) == name]
+
+    def add_image(self, name: str, directory: Path) -> None:
+        """Run `eventmesh images add`."""
+        command = [*EVENTMESH, "images", "add", name, str(directory), "--data-dir", str(self.data_dir)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    @asynccontextmanager
+    async def api(self) -> AsyncIterator[HttpApi]:
+        """The API over its port, as a client with the kubeconfig sees it."""
+        api = HttpApi(await load_config(self.kubeconfig))
+        try:
+            yield api
+        finally:
+            await api.close()
+
+    async def get(self, service: str, path: str = "/") -> Answer:
+        """Send a request for a service of the default namespace to the gateway."""
+
+        def exchange() -> Answer:
+            connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=WAIT_S)
+            connection.request("GET", path, headers={"Host": f"{service}.default.localhost"})
+            response = connection.getresponse()
+            answer = Answer(response.status, response.getheader("via") or "", response.read().decode())
+            connection.close()
+            return answer
+
+        return await asyncio.get_running_loop().run_in_executor(None, exchange)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether the process runs; a corpse that nobody has collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def gone(pids: set[int]) -> None:
+    """Return when none of the processes is left."""
+    async with asyncio.timeout(WAIT_S):
+        while any(is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.02)
+
+
+def _children(pid: int) -> set[int]:
+    found: set[int] = set()
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found |= {int(word) for word in Path(f"/proc/{pid}/task/{task}/children").read_text().split()}
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except FileNotFoundError:
+        return ""
