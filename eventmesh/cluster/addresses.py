@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,11 @@ ACTIVATOR_PORT: Final = 8012
 BROKER_PORT: Final = 8080
 GATEWAY_ADMIN_PORT: Final = 15000
 ACTIVATOR_ADMIN_PORT: Final = 15001
+
+_FIRST_SPARE_PORT: Final = 10_000
+_LAST_PORT: Final = 65_535
+_DRAWS: Final = 100
+"""On a machine where a hundred random ports are all taken something else is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,16 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _any_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a free port below those that the kernel gives to outgoing connections: what is free now stays so until
+    its owner binds it, unless another mesh draws the same number in the same moment."""
+    for port in random.sample(range(_FIRST_SPARE_PORT, _first_ephemeral_port()), _DRAWS):
+        if _is_free(LOOPBACK, port):
+            return port
+    raise UnavailableError(f"no free port on {LOOPBACK} among {_DRAWS} drawn from {_FIRST_SPARE_PORT} upwards")
+
+
+def _first_ephemeral_port() -> int:
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first = int(file.read().split()[0])
+    # An administrator may have widened the range downwards; then there is nothing safer than the whole of it.
+    return first if first > 2 * _FIRST_SPARE_PORT else _LAST_PORT

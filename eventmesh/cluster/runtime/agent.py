@@ -78,6 +78,7 @@ class PodAgent:
         self._names: dict[Key, str] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks = TaskGroup("pods")
+        self._stopping = False
 
     async def start(self) -> None:
         """Begin to run pods, those of an earlier life included; the informers are expected to have synced."""
@@ -106,6 +107,7 @@ class PodAgent:
 
     async def stop(self) -> None:
         """End every process, but leave the pods' objects: they run again with the next start."""
+        self._stopping = True
         for worker in self._workers.values():
             worker.terminate(STOP_GRACE_S, remove=False)
         if self._running:
@@ -135,6 +137,8 @@ class PodAgent:
     def _changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old
         assert pod is not None  # noqa: S101 - an informer always hands over one of them
+        if self._stopping:
+            return
         uid = pod["metadata"]["uid"]
         worker = self._workers.get(uid)
         if old is not None and old["metadata"]["uid"] != uid and old["metadata"]["uid"] in self._workers:
