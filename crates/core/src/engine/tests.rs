@@ -1,1 +1,252 @@
-//! The whole engine in virtual time.
+//! The whole engine under seeded chaos: whatever peers, clocks and configurations do, its books balance in the end.
+//!
+//! What it says message by message is scripted in `tests/unit/core` through the Python face.
+
+use super::*;
+use crate::engine::flush::{Handed, Orders};
+use crate::random::Random;
+
+/// What the transport would have to do.
+#[derive(Default)]
+struct World {
+    open: Vec<Id>,
+    clients: Vec<Id>,
+    dialling: Vec<Id>,
+    served: Vec<Id>,
+    asked: Vec<Id>,
+    written: Vec<(Id, Vec<u8>)>,
+    wake_at: f64,
+}
+
+impl Orders for World {
+    fn write(&mut self, conn: Id, data: &[u8]) {
+        assert!(self.open.contains(&conn), "wrote to a connection that is not open");
+        self.written.push((conn, data.to_vec()));
+    }
+    fn open(&mut self, conn: Id, _cluster: &str, address: &str) {
+        assert!(!address.is_empty());
+        self.dialling.push(conn);
+    }
+    fn pause(&mut self, conn: Id) {
+        assert!(self.open.contains(&conn));
+    }
+    fn resume(&mut self, conn: Id) {
+        assert!(self.open.contains(&conn));
+    }
+    fn shutdown(&mut self, conn: Id) {
+        assert!(self.open.contains(&conn));
+    }
+    fn close(&mut self, conn: Id) {
+        self.forget(conn);
+    }
+    fn abort(&mut self, conn: Id) {
+        self.forget(conn);
+    }
+    fn wake(&mut self, at: f64) {
+        self.wake_at = at;
+    }
+    fn ask(&mut self, token: Id, _cluster: &str) {
+        self.asked.push(token);
+    }
+    fn serve(&mut self, exchange: Id, _handler: &str, _request: Handed<'_>) {
+        self.served.push(exchange);
+    }
+    fn done(&mut self, _exchange: Id, answer: OwnAnswer) {
+        assert!(answer.status >= 200, "an own exchange ends with a status");
+    }
+}
+
+impl World {
+    fn forget(&mut self, conn: Id) {
+        self.open.retain(|open| *open != conn);
+        self.dialling.retain(|dialling| *dialling != conn);
+    }
+}
+
+/// What clients may say.
+const ASKED: [&[u8]; 8] = [
+    b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"GET /served HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"\x01\x01\x00\x01\x01\x00\x00\x00\x01\x0b\x00\x00\x0b\xb8\x00\x00\x00\x00\x00\x00\x00\x01x",
+    // An HTTP/2 client: preface, SETTINGS, and GET /a of host h on stream 1 (RFC 7541 literals without Huffman).
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\
+      \x00\x00\x09\x01\x05\x00\x00\x00\x01\x82\x86\x41\x01h\x44\x02/a",
+];
+
+/// What servers may say.
+const ANSWERED: [&[u8]; 6] = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
+    b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    b"\x01\x00\x00\x02\x01\x00\x00\x00\x01\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+    // An HTTP/2 server: SETTINGS, and 200 on stream 1.
+    b"\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88",
+];
+
+fn configuration(random: &mut Random) -> String {
+    let endpoints = ["", r#"{"address": "a"}"#, r#"{"address": "a"}, {"address": "b"}"#][random.below(3)];
+    let protocol = ["downstream", "http1", "http2"][random.below(3)];
+    let (hold, limit) = (random.below(2) == 1, random.below(3));
+    format!(
+        r#"{{"version": "1",
+        "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log"}}],
+        "clusters": [{{"name": "up", "endpoints": [{endpoints}], "protocol": "{protocol}", "hold": {hold},
+            "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3}}],
+        "route_tables": [{{"name": "t", "virtual_hosts": [{{"name": "h", "domains": ["*"], "routes": [
+            {{"match": {{"path": "/served"}}, "action": {{"serve": {{"handler": "s"}}}}}},
+            {{"match": {{}}, "action": {{"forward": {{"clusters": [{{"name": "up"}}], "timeout_s": 3}}}}}}]}}]}}]}}"#
+    )
+}
+
+fn any(random: &mut Random, of: &[Id]) -> Option<Id> {
+    (!of.is_empty()).then(|| of[random.below(of.len())])
+}
+
+/// Do one thing that may happen.
+fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64) {
+    match random.below(16) {
+        0 | 3 => {
+            if let Some(conn) = engine.accepted("in", "peer", now) {
+                world.open.push(conn);
+                world.clients.push(conn);
+            }
+        }
+        1 | 2 => {
+            if let Some(conn) = any(random, &world.dialling) {
+                world.forget(conn);
+                if random.below(4) == 0 {
+                    engine.open_failed(conn, now);
+                } else {
+                    world.open.push(conn);
+                    engine.opened(conn, now);
+                }
+            }
+        }
+        4..=9 => {
+            if let Some(conn) = any(random, &world.open) {
+                let said = if world.clients.contains(&conn) {
+                    ASKED[random.below(ASKED.len())]
+                } else {
+                    ANSWERED[random.below(ANSWERED.len())]
+                };
+                let cut = random.below(said.len());
+                let part = if random.below(4) == 0 { &said[..cut] } else { said };
+                engine.received(conn, part, now);
+            }
+        }
+        10 => {
+            if let Some(conn) = any(random, &world.open) {
+                engine.eof(conn, now);
+            }
+        }
+        11 => {
+            if let Some(conn) = any(random, &world.open) {
+                world.forget(conn);
+                engine.lost(conn, now);
+            }
+        }
+        12 => {
+            if let Some(conn) = any(random, &world.open) {
+                engine.writable(conn, random.below(2) == 0, now);
+            }
+        }
+        13 => engine.apply(configuration(random).as_bytes(), now).unwrap(),
+        14 => {
+            let request = Outgoing { method: b"POST", authority: b"h", path: b"/a", fields: &[], body: b"own" };
+            let terms = OwnTerms { timeout_s: 1.0, hold: random.below(2) == 0, max_response_bytes: 10 };
+            let id = engine.send("t", &request, terms, now).unwrap();
+            if random.below(4) == 0 {
+                engine.cancel(id, now);
+            }
+        }
+        _ => {
+            if let Some(exchange) = world.served.pop() {
+                engine.reply(exchange, 200, &[], b"reply", now).unwrap();
+            }
+            if let Some(token) = world.asked.pop() {
+                engine.answer_wait(token, 503, b"no", now);
+            }
+        }
+    }
+}
+
+/// The engine is empty: nothing is in flight, waiting, connected or held, in any of its books.
+fn assert_balanced(engine: &Engine, seed: u64) {
+    assert_eq!(engine.active(), 0, "exchanges, seed {seed}");
+    assert!(engine.connections.is_empty(), "connections, seed {seed}");
+    for cluster in &engine.clusters {
+        let books =
+            (cluster.in_flight, cluster.waiting, cluster.held_bytes, cluster.connections, cluster.load.current());
+        assert_eq!(books, (0, 0, 0, 0, 0), "cluster, seed {seed}");
+        for endpoint in &cluster.endpoints {
+            let books = (endpoint.in_flight, endpoint.connections, endpoint.idle.len(), endpoint.shared.len());
+            assert_eq!(books, (0, 0, 0, 0), "endpoint, seed {seed}");
+        }
+    }
+    for listener in &engine.listeners {
+        assert_eq!((listener.counters.cx_active, listener.counters.rq_active), (0, 0), "listener, seed {seed}");
+    }
+}
+
+#[test]
+fn the_books_balance_after_any_history() {
+    let mut statuses = std::collections::HashSet::new();
+    for seed in 0..300 {
+        let mut random = Random::new(seed);
+        let (mut engine, mut world, mut now) = (Engine::new(seed, 0.0), World::default(), 100.0);
+        engine.apply(configuration(&mut random).as_bytes(), now).unwrap();
+        for _ in 0..200 {
+            happen(&mut engine, &mut world, &mut random, now);
+            engine.flush(&mut world);
+            if random.below(8) == 0 {
+                now += 0.7;
+                engine.tick(now);
+                engine.flush(&mut world);
+            }
+        }
+        for _ in 0..10 {
+            now += 10.0;
+            engine.tick(now);
+            engine.flush(&mut world);
+        }
+        for conn in world.dialling.clone() {
+            engine.open_failed(conn, now);
+            engine.flush(&mut world);
+        }
+        for conn in world.open.clone() {
+            engine.lost(conn, now);
+            engine.flush(&mut world);
+        }
+        for exchange in std::mem::take(&mut world.served) {
+            engine.reply(exchange, 200, &[], b"", now).unwrap();
+            engine.flush(&mut world);
+        }
+        assert_balanced(&engine, seed);
+        statuses.extend(world.written.iter().filter_map(|(_, data)| data.get(9..12).map(<[u8]>::to_vec)));
+    }
+    for status in [b"200", b"101", b"400", b"502", b"503", b"504"] {
+        assert!(statuses.contains(status.as_slice()), "no history answered {}", String::from_utf8_lossy(status));
+    }
+}
+
+#[test]
+fn the_same_history_gives_the_same_orders() {
+    let run = || {
+        let mut random = Random::new(7);
+        let (mut engine, mut world) = (Engine::new(7, 0.0), World::default());
+        engine.apply(configuration(&mut random).as_bytes(), 0.0).unwrap();
+        for step in 0..300 {
+            happen(&mut engine, &mut world, &mut random, f64::from(step) * 0.01);
+            engine.flush(&mut world);
+        }
+        world.written
+    };
+    let first = run();
+    assert!(first.len() > 20);
+    assert_eq!(first, run());
+}
