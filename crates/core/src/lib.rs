@@ -21,3 +21,6 @@ mod routes;
 pub mod slab;
 mod stats;
 mod timers;
+
+#[cfg(test)]
+mod vectors;
