@@ -2,8 +2,8 @@
 
     python -m tests.vectors.make_wires
 
-The events are written by hand from RFC 9112 and from frames captured of Java sofa-bolt 1.6 and anthunder 0.8; no code of
-ours takes part. Bodies are joined: where one is cut is the wire's own business.
+The events are written by hand from RFC 9112 and from frames captured of Java sofa-bolt 1.6 and anthunder 0.8; no code
+of ours takes part. Bodies are joined: where one is cut is the wire's own business.
 """
 
 from __future__ import annotations
