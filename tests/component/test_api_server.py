@@ -301,6 +301,15 @@ async def test_levels_of_field_validation(http: Browser) -> None:
     assert (ignored.status, ignored.warnings) == (201, []) and "bogus" not in ignored.json["spec"]
 
 
+async def test_kind_that_nobody_acts_on_is_stored_with_a_warning(http: Browser) -> None:
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+    answer = await http("POST", path, {"metadata": {"name": "reader"}, "rules": []})
+    assert answer.status == 201
+    assert answer.warnings == [
+        '299 - "roles are stored, but not enforced in the local cluster: its one user may do everything"'
+    ]
+
+
 @pytest.mark.parametrize("query", ["dryRun=Some", "fieldValidation=Maybe"])
 async def test_unknown_write_options_are_named(http: Browser, query: str) -> None:
     answer = await http("POST", f"{MAPS}?{query}", {"metadata": {"name": "a"}})

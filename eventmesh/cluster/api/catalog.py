@@ -57,6 +57,8 @@ class Served:
     selectable_fields: tuple[str, ...] = ()
     """Fields that a field selector may name beside metadata.name and metadata.namespace."""
     is_custom: bool = False
+    caveat: str = ""
+    """What a writer should know: the kind is stored but something that a real cluster does with it is not done."""
     hidden: bool = False
     """Accepted on create but never stored (reviews); without list or get."""
 

@@ -137,6 +137,6 @@ class InProcessApi:
 
     def _written(self, served: Served, written: Written) -> Object:
         for warning in written.warnings:
-            # A real cluster would drop the field just as silently: our own controllers should not send it.
-            _log.warning("field dropped", kind=served.resource.kind, problem=warning)
+            # Our own controllers should write nothing that is dropped, or that nobody acts on.
+            _log.warning("write has a caveat", kind=served.resource.kind, warning=warning)
         return written.object

@@ -166,7 +166,7 @@ class Registry:
             self.strategy(served).stored(obj)
         elif self.store.get(self._key(served, obj)) is not None:
             raise errors.already_exists(served.resource, obj["metadata"]["name"])
-        return Written(self._convert(served)(obj), warnings)
+        return Written(self._convert(served)(obj), (*warnings, *filter(None, (served.caveat,))))
 
     def _store_new(self, served: Served, obj: Object, generated: str) -> None:
         attempts = GENERATED_NAME_ATTEMPTS if generated else 1

@@ -34,6 +34,49 @@ _WORKLOAD_SCALE = ScalePaths(selector="")
 """Workloads keep their selector as an object; the registry spells it out."""
 
 
+_NO_CONTROLLER = "{} are stored, but nothing in the local cluster acts on them"
+_NOT_ENFORCED = "{} are stored, but not enforced in the local cluster: its one user may do everything"
+_NOT_CALLED = "{} are stored, but the local cluster never calls webhooks"
+_CAVEATS = {
+    kind: text.format(kind.partition(".")[0])
+    for text, kinds in (
+        (
+            _NO_CONTROLLER,
+            (
+                "cronjobs.batch",
+                "daemonsets.apps",
+                "horizontalpodautoscalers.autoscaling",
+                "ingresses.networking.k8s.io",
+                "jobs.batch",
+                "limitranges",
+                "networkpolicies.networking.k8s.io",
+                "persistentvolumeclaims",
+                "poddisruptionbudgets.policy",
+                "replicationcontrollers",
+                "resourcequotas",
+                "statefulsets.apps",
+            ),
+        ),
+        (
+            _NOT_ENFORCED,
+            tuple(
+                f"{plural}.rbac.authorization.k8s.io"
+                for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
+            ),
+        ),
+        (
+            _NOT_CALLED,
+            (
+                "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+                "validatingwebhookconfigurations.admissionregistration.k8s.io",
+            ),
+        ),
+    )
+    for kind in kinds
+}
+"""What a writer is warned of: nothing is ignored in silence."""
+
+
 def _core(
     plural: str,
     kind: str,
@@ -65,6 +108,7 @@ def _core(
         cells=row[1] if row else None,
         schema=kind_schema(resource.api_version, kind),
         selectable_fields=fields,
+        caveat=_CAVEATS.get(f"{plural}.{group}" if group else plural, ""),
         **({"verbs": verbs, "hidden": True} if verbs else {}),  # type: ignore[arg-type]  # two fields of known types
     )
     return served

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from eventmesh.cluster.api.age import UNKNOWN, age, human_duration
-from eventmesh.cluster.api.builtin.kinds import BUILTIN_KINDS
+from eventmesh.cluster.api.builtin.kinds import _CAVEATS, BUILTIN_KINDS
 from eventmesh.cluster.api.builtin.rows import ROWS
 from eventmesh.cluster.api.catalog import Catalog
 from eventmesh.cluster.api.table import table
@@ -117,6 +117,11 @@ def test_every_row_has_a_cell_for_every_column_whatever_the_object_lacks() -> No
         if served.cells is not None:
             bare = {"metadata": {"name": "x"}}
             assert len(served.cells(bare, NOW)) == len(served.columns), served.kind_key
+
+
+def test_every_caveat_belongs_to_a_kind() -> None:
+    warned = {served.kind_key for served in BUILTIN_KINDS if served.caveat}
+    assert warned == set(_CAVEATS)
 
 
 def test_every_row_belongs_to_a_kind() -> None:
