@@ -8,6 +8,9 @@ from enum import Enum
 class ResourceType(Enum):
     """A type of the xDS transport protocol; the value is its type URL."""
 
+    # Members are single objects, so identity will do; the enum's own hash is a Python call, on the path of every push.
+    __hash__ = object.__hash__
+
     CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
     ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
     LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"

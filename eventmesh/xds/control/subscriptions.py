@@ -277,8 +277,10 @@ class Subscription:
             else:
                 resources = tuple(update)
             removed: tuple[str, ...] = ()
+            version = set_version(resources)
         else:
             resources, removed = tuple(update), tuple(gone)
+            version = str(configuration.generation)  # Only for people: what counts is the version of each resource.
         for resource in update:
             self.known[resource.name] = resource.version
         for name in gone:
@@ -287,7 +289,7 @@ class Subscription:
             type=self.type,
             resources=resources,
             removed=removed,
-            version=set_version(resources),
+            version=version,
             nonce=nonce,
             generation=configuration.generation,
             changed=changed,
