@@ -35,9 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="eventmesh", description="A serverless event-routing mesh for Knative.")
     parser.add_argument("--version", action="version", version=f"eventmesh {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text)
-        if words[:1] == [name]:
+    called = words[0] if words and words[0] in COMMANDS else None
+    # The others are declared only when they have to be shown: each costs a starting sidecar a part of a millisecond.
+    for name in COMMANDS if called is None else (called,):
+        sub = commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name])
+        if name == called:
             module = import_module(f"eventmesh.cli.{name.replace('-', '_')}")
             module.configure(sub)
             sub.set_defaults(run=module.run)

@@ -168,7 +168,7 @@ def _parse_line(line: str) -> list[Field]:
             kind=kind,
             shape=Shape(found["shape"] or ""),
             group=found["group"] or "",
-            type_name=_full(word) if kind is Kind.MESSAGE else word,
+            type_name=full_name(word) if kind is Kind.MESSAGE else word,
             only=_literal(found["only"], kind),
         )
     ]
@@ -189,7 +189,8 @@ def _literal(word: str | None, kind: Kind) -> Scalar | None:
 _PACKAGES = {package: alias for alias, package in ALIASES.items()}
 
 
-def _full(short: str) -> str:
+def full_name(short: str) -> str:
+    """Return the full name of a message that the table calls `short`."""
     alias, _, name = short.partition(".")
     return f"{ALIASES[alias]}.{name}"
 

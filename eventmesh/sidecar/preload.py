@@ -1,0 +1,25 @@
+"""Imported by a process that forks sidecars: all that a starting sidecar would import, and compute always alike.
+
+A pod's start waits for its sidecar, so what can be done once is done here, before the fork: modules (grpc alone is
+45 ms of processor time), the compiled table of Envoy's messages, argparse's own lazy import. Nothing here starts a
+thread or opens a socket: grpc does both with its first channel, after the fork.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil  # noqa: F401 - argparse imports it for each parser's help
+
+import grpc.aio  # noqa: F401 - the client's, when it opens its channel
+
+import eventmesh.base.linux  # noqa: F401 - transport.netns's, when a pod has a namespace
+import eventmesh.sidecar.app
+import eventmesh.sidecar.function
+import eventmesh.xds.client.ads  # noqa: F401 - the app's, when there is a control plane
+from eventmesh.xds.bootstrap import parse_bootstrap
+from eventmesh.xds.schema.table import MESSAGES
+from eventmesh.xds.schema.types import full_name, message_type
+
+for _name in MESSAGES:
+    message_type(full_name(_name))
+parse_bootstrap(json.dumps({"node": {"id": "preload", "cluster": "preload"}}))
