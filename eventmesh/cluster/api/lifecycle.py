@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.errors import UnavailableError
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.collector import GarbageCollector
 from eventmesh.cluster.api.definitions import CLEANUP_FINALIZER
@@ -16,7 +17,7 @@ from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
 from eventmesh.cluster.api.registry import NAMESPACES, Registry, WriteOptions
 from eventmesh.cluster.api.structural import clone
 from eventmesh.cluster.store.store import EVERY_KIND, Change, ChangeType, Key, WatchOverflowError
-from eventmesh.kube.api import Object
+from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.resources import CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
 
 _log = log.get("cluster.lifecycle")
@@ -26,6 +27,8 @@ EVENTS = "events"
 EVENT_KEPT = timedelta(hours=1)
 """The API server's default time to live of Events."""
 EVENT_SWEEP_S = 60.0
+RETRY_S = 5.0
+"""A full disk is emptied by hand; this often is soon enough to notice."""
 _AS_KEEPER = WriteOptions(user="system:kube-controller-manager")
 
 
@@ -48,6 +51,9 @@ class Lifecycle:
                     self.observe(await watch.next())
             except WatchOverflowError as error:
                 _log.warning("fell behind, looking at everything again", reason=error)
+            except UnavailableError as error:
+                _log.error("cannot write, looking at everything again later", reason=error, after_s=RETRY_S)
+                await self._clock.sleep(RETRY_S)
             finally:
                 watch.close()
 
@@ -55,12 +61,10 @@ class Lifecycle:
         """Do what follows from one change."""
         self._collector.observe(change)
         key = change.key
-        if key.kind == NAMESPACES and change.type is not ChangeType.DELETED:
-            self._keep_namespace(change.object)
-        elif key.kind == DEFINITIONS and change.type is not ChangeType.DELETED:
-            self._clean_definition(change.object)
-        elif change.type is ChangeType.DELETED:
+        if change.type is ChangeType.DELETED:
             self._after_removal(key)
+        else:
+            self._keep(key.kind, change.object)
 
     def _take_in(self) -> None:
         store = self._registry.store
@@ -71,10 +75,17 @@ class Lifecycle:
         for kind, obj in keys:
             self._collector.examine(_key(kind, obj))
             self._collector.continue_deletion(_key(kind, obj))
-        for obj in store.list(NAMESPACES):
-            self._keep_namespace(obj)
-        for obj in store.list(DEFINITIONS):
-            self._clean_definition(obj)
+            self._keep(kind, obj)
+
+    def _keep(self, kind: str, obj: Object) -> None:
+        try:
+            if kind == NAMESPACES:
+                self._keep_namespace(obj)
+            elif kind == DEFINITIONS:
+                self._clean_definition(obj)
+        except ApiError as error:
+            # One object that cannot be kept must not end the keeping of all others.
+            _log.error("not kept", kind=kind, name=obj["metadata"]["name"], reason=error.message)
 
     # -- namespaces
 
@@ -115,10 +126,10 @@ class Lifecycle:
         if key.namespace:
             namespace = store.get(Key(NAMESPACES, "", key.namespace))
             if namespace is not None and "deletionTimestamp" in namespace.object["metadata"]:
-                self._empty_namespace(key.namespace)
+                self._keep(NAMESPACES, namespace.object)
         definition = store.get(Key(DEFINITIONS, "", key.kind))
         if definition is not None:
-            self._clean_definition(definition.object)
+            self._keep(DEFINITIONS, definition.object)
 
     # -- custom resource definitions
 
@@ -145,7 +156,10 @@ class Lifecycle:
         """Delete Events that are older than an hour, every minute until cancelled."""
         while True:
             await self._clock.sleep(EVENT_SWEEP_S)
-            self.sweep_events(self._clock.now() - EVENT_KEPT)
+            try:
+                self.sweep_events(self._clock.now() - EVENT_KEPT)
+            except UnavailableError as error:
+                _log.warning("events not swept", reason=error)
 
     def sweep_events(self, before: datetime) -> None:
         """Delete the Events last seen before that time."""

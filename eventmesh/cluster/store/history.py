@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,8 @@ class History:
         apsw.ConstraintError when the row it names has been replaced; nothing has been stored then.
         """
         values = (row.revision, row.kind, row.namespace, row.name, row.previous, row.deleted, written, row.value)
-        try:
+        with self._writing():
             self._db.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError) as error:
-            raise UnavailableError(f"{self.path} cannot be written: {error}; make room on its disk") from error
 
     def current(self) -> Iterator[Row]:
         """Yield the last row of every key, deletions included, in the order of revisions."""
@@ -131,8 +130,11 @@ class History:
         return int(found or 0)
 
     def compact(self, floor: int) -> int:
-        """Forget what was superseded at or before `floor`, and deletions up to it; return how many rows went."""
-        with self._db:
+        """Forget what was superseded at or before `floor`, and deletions up to it; return how many rows went.
+
+        Raises UnavailableError when the disk does not take it; nothing is forgotten then.
+        """
+        with self._writing(), self._db:
             self._db.execute("UPDATE compaction SET floor = max(floor, ?)", (floor,))
             self._db.execute(
                 """DELETE FROM history WHERE revision IN (
@@ -145,13 +147,24 @@ class History:
         return superseded + deletions
 
     def checkpoint(self) -> None:
-        """Move the write-ahead log into the main file; runs on a connection of its own, so in any thread."""
-        db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        """Move the write-ahead log into the main file; runs on a connection of its own, so in any thread.
+
+        Raises UnavailableError when the disk does not take it; the log grows until one succeeds.
+        """
+        with self._writing():
+            db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                db.set_busy_timeout(BUSY_TIMEOUT_MS)
+                db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            finally:
+                db.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
-            db.set_busy_timeout(BUSY_TIMEOUT_MS)
-            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        finally:
-            db.close()
+            yield
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
+            raise UnavailableError(f"{self.path} cannot be written: {error}; make room on its disk") from error
 
     def _rows(self, query: str, *bindings: object) -> Iterator[Row]:
         for columns in self._db.execute(query, bindings or None):

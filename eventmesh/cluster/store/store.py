@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
-from eventmesh.base.errors import MeshError
+from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.cluster.store.history import History, Row, StoreCorruptError
 
 _log = log.get("cluster.store")
@@ -256,8 +256,11 @@ class Store:
         """Compact every minute until cancelled."""
         while True:
             await self._clock.sleep(COMPACT_EVERY_S)
-            self.compact_old()
-            await asyncio.to_thread(self._history.checkpoint)
+            try:
+                self.compact_old()
+                await asyncio.to_thread(self._history.checkpoint)
+            except UnavailableError as error:
+                _log.warning("history not compacted, trying again in a minute", reason=error)
 
     def compact_old(self) -> None:
         """Forget the history that is older than HISTORY_KEPT_S."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.api.lifecycle import RETRY_S
 from eventmesh.cluster.store.store import MAX_WATCH_BACKLOG, Store
 from eventmesh.kube.api import ApiError, Object, Propagation
 from eventmesh.kube.resources import CONFIG_MAP, EVENT, NAMESPACE, SECRET, SERVICE_ACCOUNT
@@ -76,6 +77,29 @@ async def test_falling_behind_loses_no_deletion(tmp_path: Path) -> None:
             await api.delete(EVENT, "e", SPACE)
         await api.delete(SECRET, "owner", SPACE)
         await settle()
+        with pytest.raises(ApiError, match="not found"):
+            await api.get(CONFIG_MAP, "c", SPACE)
+
+
+async def test_full_disk_delays_the_collector_and_does_not_end_it(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with embedded(tmp_path, clock) as cluster:
+        await settle()
+        api = cluster.in_process()
+        owner = await api.create(SECRET, {"metadata": {"name": "owner"}}, SPACE)
+        reference = {"apiVersion": "v1", "kind": "Secret", "name": "owner", "uid": owner["metadata"]["uid"]}
+        big = {"a": "x" * 1_000_000}
+        dependent = {"metadata": {"name": "c", "ownerReferences": [reference]}, "data": big}
+        await api.create(CONFIG_MAP, dependent, SPACE)
+        await settle()
+        await api.delete(SECRET, "owner", SPACE)
+        database = cluster.store._history._db
+        pages = database.execute("PRAGMA page_count").get
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        await settle()
+        assert await api.get(CONFIG_MAP, "c", SPACE)
+        database.execute("PRAGMA max_page_count = 1000000")
+        await clock.advance(RETRY_S)
         with pytest.raises(ApiError, match="not found"):
             await api.get(CONFIG_MAP, "c", SPACE)
 
