@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import jsonpatch  # type: ignore[import-untyped]  # ships no annotations
+import jsonpatch
 import jsonpointer
 
 from eventmesh.cluster.api.errors import bad_request, unsupported_media_type
