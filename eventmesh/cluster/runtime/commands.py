@@ -94,7 +94,18 @@ def sidecar_command(pod: Object, place: Place, notify_socket: str, bootstrap: Pa
     }
     if place.network is not None:
         env["EVENTMESH_POD_NETNS"] = place.network.path
+    elif "SERVING_READINESS_PROBE" in env:
+        env["SERVING_READINESS_PROBE"] = _moved_probe(env["SERVING_READINESS_PROBE"], place.port.number)
     return Command(("sidecar", "--bootstrap", str(bootstrap)), env, "/", entry=SIDECAR_ENTRY)
+
+
+def _moved_probe(text: str, port: int) -> str:
+    """Return the probe, asked at the port where the function listens instead of the one its author gave it."""
+    probe = json.loads(text)
+    for handler in ("httpGet", "tcpSocket", "grpc"):
+        if handler in probe:
+            probe[handler] = {**(probe[handler] or {}), "port": port}
+    return json.dumps(probe)
 
 
 def write_bootstrap(path: Path, bootstrap: Mapping[str, object]) -> None:
