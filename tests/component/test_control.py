@@ -190,3 +190,28 @@ async def test_a_host_belongs_to_the_older_ingress(bench: Bench) -> None:
     found = condition(stored, "LoadBalancerReady")
     assert found is not None and found["reason"] == "DomainConflict"
     assert "same.test" in found["message"]
+
+
+async def test_a_contested_host_goes_to_the_younger_ingress_when_the_older_one_is_gone(bench: Bench) -> None:
+    async with connected(bench.port, "gateway", "public", "local") as gateway:
+        await bench.ingress("a-first", "same.test", "svc")
+        await bench.ready("a-first")
+        await bench.ingress("b-second", "same.test", "other")
+        await bench.until(KINGRESS, "b-second", lambda obj: condition(obj, "LoadBalancerReady") is not None)
+        await bench.api.delete(KINGRESS, "a-first", "default")
+        await bench.ready("b-second")
+        assert b"default/other:80" in gateway.held[RDS]["public"]
+
+
+async def test_a_refusal_is_told_once_however_much_happens_afterwards(bench: Bench) -> None:
+    async with connected(bench.port, "gateway", "public", "local") as gateway:
+        await gateway.until(lambda: "public" in gateway.held[RDS])
+        gateway.refuse = lambda type_, body: "no" if type_ is RDS and b"x-evil" in body else None
+        await bench.ingress("bad", "bad.test", "svc", appendHeaders={"x-evil": "1"})
+        await bench.until(KINGRESS, "bad", lambda obj: condition(obj, "NetworkConfigured") is not None)
+        for number in range(5):
+            await bench.ingress(f"good-{number}", f"good-{number}.test", "svc")
+            await bench.ready(f"good-{number}")
+        events = (await bench.api.list(EVENT, "default")).items
+        told = [event for event in events if event["reason"] == "ConfigurationRefused"]
+        assert [event["count"] for event in told] == [1]

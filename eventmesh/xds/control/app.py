@@ -56,6 +56,7 @@ class Control:
         )
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
         self._effective: Mapping[Key, Ingress] = {}
+        self._contested: Mapping[Key, tuple[str, ...]] = {}
         self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)
         self._watch(informers, SERVERLESS_SERVICE, self._watcher.serverless, self._serverless_status.promises)
         self._watch(informers, SERVICE, self._watcher.service)
@@ -111,9 +112,18 @@ class Control:
     def _published(self, publication: Publication, effect: Effect) -> None:
         if effect is Effect.EVERYTHING:
             self._quarantine.published(publication.generation, self._effective)
+            self._renew_contested()
         for part in (self._ingress_status, self._serverless_status):
             for key in part.promises.published(publication, effect):
                 part.controller.enqueue(key)
+
+    def _renew_contested(self) -> None:
+        """Have the status of each KIngress written anew that has won or lost a host by somebody else's change."""
+        before, after = self._contested, self._builder.conflicts
+        for key in {*before, *after}:
+            if before.get(key) != after.get(key):
+                self._ingress_status.promises.changed(key, Effect.EVERYTHING)
+        self._contested = after
 
     def _progressed(self) -> None:
         if self._quarantine.acknowledged(self.acks.proves):

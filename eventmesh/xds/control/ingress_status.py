@@ -11,7 +11,7 @@ from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import Key, is_deleting
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import KINGRESS
-from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
+from eventmesh.kube.status import Conditions, ConditionSet, condition, conditions_of, write_status
 from eventmesh.xds.control.acks import RESOLUTION_S, SIDECAR_WAIT_S, Acks, AckTracker
 from eventmesh.xds.control.objects import is_ours
 from eventmesh.xds.control.promises import Promises
@@ -20,6 +20,7 @@ from eventmesh.xds.control.services import Settings
 
 KINDS = ConditionSet(("NetworkConfigured", "LoadBalancerReady"))
 LAGGING = "DataPlaneLagging"
+REFUSED = "ConfigurationRefused"
 
 QUIET_WAIT_S = 1.0
 """An acknowledgement takes milliseconds; only a longer wait is worth telling, and naming who is waited for."""
@@ -60,11 +61,9 @@ class IngressStatus:
         conditions = Conditions(KINDS, conditions_of(obj), self._clock.now())
         problem = self._problem(key)
         if problem is not None:
-            kind, reason, message = problem
-            conditions.mark_false(kind, reason, message)
-            await self._write(obj, conditions)
-            if reason == "ConfigurationRefused":
-                await self._recorder.record(obj, EventKind.WARNING, reason, message)
+            await self._write_problem(obj, conditions, *problem)
+            # Whatever ends the problem enqueues the key: a change of the object, or a publication without the conflict.
+            self.promises.kept(key)
             return
         publication = self.promises.of(key)
         if publication is None:
@@ -83,13 +82,20 @@ class IngressStatus:
             conditions.mark_unknown("LoadBalancerReady", "AwaitingAcknowledgement", f"waiting for {who}")
             await self._write(obj, conditions)
 
+    async def _write_problem(self, obj: Object, conditions: Conditions, kind: str, reason: str, message: str) -> None:
+        known = condition(obj, kind) or {}
+        conditions.mark_false(kind, reason, message)
+        await self._write(obj, conditions)
+        if reason == REFUSED and (known.get("reason"), known.get("message")) != (reason, message):
+            await self._recorder.record(obj, EventKind.WARNING, reason, message)
+
     def _problem(self, key: Key) -> tuple[str, str, str] | None:
         """Return (condition, reason, message) when the author must change something."""
         if key in self._invalid():
             return "NetworkConfigured", "InvalidIngress", self._invalid()[key]
         refusal = self._quarantine.message(key)
         if refusal is not None:
-            return "NetworkConfigured", "ConfigurationRefused", refusal
+            return "NetworkConfigured", REFUSED, refusal
         lost = self._conflicts().get(key)
         if lost:
             return "LoadBalancerReady", "DomainConflict", f"claimed by an older ingress: {', '.join(lost)}"
