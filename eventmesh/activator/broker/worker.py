@@ -41,6 +41,7 @@ class TriggerWorker:
     ) -> None:
         self.subscription = subscription
         self.table = DeliveryTable(subscription.policy)
+        self._key = f"{subscription.namespace}/{subscription.name}"
         self._store = store
         self._deliver = deliver
         self._clock = clock
@@ -79,8 +80,7 @@ class TriggerWorker:
         self._changed.set()
 
     def _own(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
-        key = f"{self.subscription.namespace}/{self.subscription.name}"
-        task = self._tasks.spawn(f"{name} {key}", coroutine)
+        task = self._tasks.spawn(f"{name} {self._key}", coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -111,6 +111,7 @@ class TriggerWorker:
                 await self._store_failed(error)
                 continue
             self._position, self._ahead = progress.cursor, progress.ahead
+            _log.info("delivering", trigger=self._key, after=progress.cursor)
             return
 
     async def _load(self) -> None:
@@ -144,7 +145,7 @@ class TriggerWorker:
             answer = await self._deliver(self.subscription, send, stored, last)
         except Exception as error:
             # One event whose delivery breaks in an unforeseen way must not stop the trigger: it counts as a failure.
-            _log.error("delivery failed", trigger=self.subscription.name, sequence=send.sequence, exc_info=error)
+            _log.error("delivery failed", trigger=self._key, sequence=send.sequence, exc_info=error)
             answer = Answer(0, "internal")
         step = self.table.answered(send, answer, self._clock.monotonic())
         if isinstance(step, Settled):
@@ -157,8 +158,7 @@ class TriggerWorker:
         self._ended.set()
         self._count(self.subscription, outcome)
         if outcome is Outcome.KEPT:
-            subscription = self.subscription
-            _log.warning("event kept as dead letter", trigger=subscription.name, sequence=sequence, reason=reason)
+            _log.warning("event kept as dead letter", trigger=self._key, sequence=sequence, reason=reason)
 
     async def _record_ends(self) -> None:
         while True:
@@ -184,5 +184,5 @@ class TriggerWorker:
             raise
 
     async def _store_failed(self, error: StoreError) -> None:
-        _log.error("event store", trigger=self.subscription.name, reason=error)
+        _log.error("event store", trigger=self._key, reason=error)
         await self._clock.sleep(STORE_RETRY_S)
