@@ -278,6 +278,32 @@ def test_a_cluster_has_no_more_connections_than_allowed() -> None:
     assert [status(client) for client in clients] == [200, 200]
 
 
+def test_an_idle_connection_makes_room_for_another_endpoint() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO, max_connections=1)))
+    client = mesh.connect()
+    client.says(GET)
+    first = mesh.dialled()
+    first.says(OK)
+    client.takes()
+    client.says(GET)
+    assert first.events == ["close"]
+    second = mesh.dialled()
+    assert second.address != first.address
+    second.says(OK)
+    assert status(client) == 200
+
+
+def test_a_connection_that_nobody_wants_any_more_serves_who_waits() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], max_connections=1)))
+    one, two = mesh.connect(), mesh.connect()
+    one.says(GET)
+    two.says(GET)
+    one.vanishes()
+    upstream = mesh.dialled()
+    upstream.says(OK)
+    assert status(two) == 200
+
+
 def held(**limits: int | float) -> Cluster:
     return Cluster("up", hold=True, **limits)  # type: ignore[arg-type]
 

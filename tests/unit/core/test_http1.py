@@ -152,6 +152,14 @@ def test_websocket_bytes_pass_opaquely_until_both_sides_close() -> None:
     assert client.events[-1] == "close" and upstream.events[-1] == "close" and mesh.engine.active() == 0
 
 
+def test_an_upgrade_to_http2_is_not_tunnelled() -> None:
+    mesh = Playbook()
+    client = mesh.connect()
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    client.says(b"GET / HTTP/1.1\r\nHost: h\r\nx-request-id: 1\r\n" + upgrade + b"\r\n")
+    mesh.dialled().hears(b"GET / HTTP/1.1\r\nhost: h\r\nx-request-id: 1\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     "smuggled",
     [

@@ -29,6 +29,33 @@ impl<'a> Refusal<'a> {
     }
 }
 
+/// No endpoint is configured, or none is healthy.
+pub(super) const NO_ENDPOINT: Refusal<'static> = Refusal {
+    status: 503,
+    flag: Flag::NoEndpoint,
+    kind: ReplyKind::NoEndpoint,
+    text: b"no healthy upstream",
+    fields: &[],
+};
+
+/// A queue is full.
+pub(super) const OVERFLOW: Refusal<'static> = Refusal {
+    status: 503,
+    flag: Flag::Overflow,
+    kind: ReplyKind::Overload,
+    text: b"pending request queue full",
+    fields: &[(b"retry-after", b"1")],
+};
+
+/// Bolt for an HTTP cluster, or the other way round.
+pub(super) const MISMATCH: Refusal<'static> = Refusal {
+    status: 502,
+    flag: Flag::UpstreamProtocol,
+    kind: ReplyKind::NoRoute,
+    text: b"this protocol cannot be sent to that cluster",
+    fields: &[],
+};
+
 impl Flag {
     /// Return what a `send` is told (`Response.error`).
     pub(super) fn code(self) -> &'static str {

@@ -1,9 +1,9 @@
-//! From a routed request to a connection: endpoint, pool, queue.
+//! From a routed request to a connection, and from the connection back to its pool.
 
 use std::sync::Arc;
 
 use crate::cluster::Pick;
-use crate::engine::answer::Refusal;
+use crate::engine::answer::{Refusal, MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::connection::{Ending, Phase, Role};
 use crate::engine::exchange::{Exchange, Flag, Stage};
 use crate::engine::flow::Way;
@@ -15,7 +15,7 @@ use crate::timers::NEVER;
 
 /// What came of looking for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Placed {
+pub(super) enum Placed {
     /// The request is on a connection, or on one that is being opened.
     Yes,
     /// There is room for it later.
@@ -43,7 +43,8 @@ impl Engine {
         }
     }
 
-    fn place(&mut self, id: Id, now: f64) -> Placed {
+    /// Choose an endpoint with room and put the request on a connection to it.
+    pub(super) fn place(&mut self, id: Id, now: f64) -> Placed {
         let Some(exchange) = self.exchanges.get_mut(id) else { return Placed::Yes };
         let (Some(number), version, avoid) = (exchange.cluster, exchange.head.version, exchange.avoid) else {
             return Placed::Empty;
@@ -64,7 +65,7 @@ impl Engine {
         let full = cluster.connections >= cluster.config.max_connections.max(1);
         let conn = match conn {
             Some(conn) => conn,
-            None if full => return Placed::Full,
+            None if full && !self.evict_idle(number) => return Placed::Full,
             None => {
                 let Some(wire) = AnyWire::client(protocol, version) else { return Placed::Mismatch };
                 self.dial(number, at, wire, now)
@@ -89,6 +90,17 @@ impl Engine {
             }
         }
         None
+    }
+
+    /// Close a connection that rests at some endpoint, so that another endpoint can have one; `false`: all are busy.
+    fn evict_idle(&mut self, number: usize) -> bool {
+        let endpoints =
+            self.clusters.get_mut(number).map(|cluster| cluster.endpoints.as_mut_slice()).unwrap_or_default();
+        let oldest = endpoints.iter().find_map(|endpoint| endpoint.idle.first().copied());
+        if let Some(id) = oldest {
+            self.end(id, Ending::Close);
+        }
+        oldest.is_some()
     }
 
     /// Find a connection with room for one more stream.
@@ -207,78 +219,6 @@ impl Engine {
         self.dispatch(id, now);
     }
 
-    /// Let a request wait in its cluster's queue.
-    fn wait(&mut self, id: Id, number: usize, now: f64) {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        let Some(cluster) = self.clusters.get_mut(number) else { return };
-        let bytes = exchange.held.len();
-        if cluster.waiting >= cluster.config.max_pending || cluster.held_bytes + bytes > cluster.config.max_held_bytes {
-            cluster.counters.pending_overflow += 1;
-            return self.refuse(id, &OVERFLOW, now);
-        }
-        cluster.waiting += 1;
-        cluster.held_bytes += bytes;
-        cluster.counters.pending_total += 1;
-        cluster.pending.push_back(id);
-        exchange.stage = Stage::Waiting;
-        exchange.wait_until = now + cluster.config.hold_timeout_s;
-        let (asks, empty) = (cluster.config.hold, cluster.free_endpoints() == 0);
-        self.watch(id);
-        if asks && empty {
-            self.asks.push((id, number));
-        }
-    }
-
-    /// Count body bytes of a waiting request; `false`: the cluster holds too many, and the request was refused.
-    pub(super) fn hold_bytes(&mut self, id: Id, bytes: usize, now: f64) -> bool {
-        let Some(number) = self.exchanges.get(id).and_then(|exchange| exchange.cluster) else { return false };
-        let Some(cluster) = self.clusters.get_mut(number) else { return false };
-        cluster.held_bytes += bytes;
-        if cluster.held_bytes > cluster.config.max_held_bytes {
-            cluster.counters.pending_overflow += 1;
-            self.refuse(id, &OVERFLOW, now);
-            return false;
-        }
-        true
-    }
-
-    /// Let waiting requests of a cluster go on, in order, for as long as there is room.
-    pub(super) fn admit(&mut self, number: usize, now: f64) {
-        loop {
-            let Some(cluster) = self.clusters.get_mut(number) else { return };
-            let Some(id) = cluster.pending.front().copied() else { return };
-            let hold = cluster.config.hold;
-            let waits = self.exchanges.get(id).filter(|exchange| exchange.stage == Stage::Waiting);
-            let Some(bytes) = waits.map(|exchange| exchange.held.len()) else {
-                cluster.pending.pop_front();
-                continue;
-            };
-            let placed = self.place(id, now);
-            match placed {
-                Placed::Full => return,
-                Placed::Empty if hold => return,
-                Placed::Yes => self.stop_waiting(id, number, bytes),
-                Placed::Empty => self.refuse(id, &NO_ENDPOINT, now),
-                Placed::Mismatch => self.refuse(id, &MISMATCH, now),
-            }
-        }
-    }
-
-    /// Take a request out of the accounts of its cluster's queue.
-    pub(super) fn stop_waiting(&mut self, id: Id, number: usize, bytes: usize) {
-        if let Some(cluster) = self.clusters.get_mut(number) {
-            cluster.waiting = cluster.waiting.saturating_sub(1);
-            cluster.held_bytes = cluster.held_bytes.saturating_sub(bytes);
-            if cluster.pending.front() == Some(&id) {
-                cluster.pending.pop_front();
-            }
-        }
-        if let Some(exchange) = self.exchanges.get_mut(id) {
-            exchange.wait_until = NEVER;
-        }
-        self.watch(id);
-    }
-
     /// Take an exchange off its connection or out of its queue. `cause`: it is given up; `None`: it is through.
     pub(super) fn leave_upstream(&mut self, id: Id, cause: Option<Cause>, now: f64) {
         let Some(exchange) = self.exchanges.get(id) else { return };
@@ -347,8 +287,11 @@ impl Engine {
         };
         let Role::Upstream { cluster, endpoint } = conn.role else { return };
         let (single, room) = (conn.wire.family() == Family::Http1, conn.wire.room() > 0);
-        let endpoint = self.clusters.get_mut(cluster).and_then(|cluster| cluster.endpoints.get_mut(endpoint));
-        let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.gone && room) else {
+        let Some(found) = self.clusters.get_mut(cluster) else { return };
+        if found.waiting > 0 {
+            self.woken.push(cluster);
+        }
+        let Some(endpoint) = found.endpoints.get_mut(endpoint).filter(|endpoint| !endpoint.gone && room) else {
             return self.end(id, Ending::Close);
         };
         if single && !endpoint.idle.contains(&id) {
@@ -366,27 +309,3 @@ impl Engine {
         }
     }
 }
-
-const NO_ENDPOINT: Refusal<'static> = Refusal {
-    status: 503,
-    flag: Flag::NoEndpoint,
-    kind: ReplyKind::NoEndpoint,
-    text: b"no healthy upstream",
-    fields: &[],
-};
-
-const OVERFLOW: Refusal<'static> = Refusal {
-    status: 503,
-    flag: Flag::Overflow,
-    kind: ReplyKind::Overload,
-    text: b"pending request queue full",
-    fields: &[(b"retry-after", b"1")],
-};
-
-const MISMATCH: Refusal<'static> = Refusal {
-    status: 502,
-    flag: Flag::UpstreamProtocol,
-    kind: ReplyKind::NoRoute,
-    text: b"this protocol cannot be sent to that cluster",
-    fields: &[],
-};

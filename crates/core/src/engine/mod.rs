@@ -1,8 +1,9 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
 //! One file per concern: `apply` (configuration), `inbound` (what the transport reports), `downstream` and `upstream`
-//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `answer` (local replies and
-//! ends), `own` (exchanges of this process), `timing`, `flush` (orders to the transport), `report`.
+//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
+//! `flow` (byte credit), `answer` (local replies and ends), `own` (exchanges of this process), `timing`, `flush`
+//! (orders to the transport), `report`.
 
 mod answer;
 mod apply;
@@ -17,6 +18,7 @@ mod own;
 mod report;
 mod timing;
 mod upstream;
+mod waiting;
 mod wires;
 
 #[cfg(test)]

@@ -55,7 +55,11 @@ pub fn read(head: &mut Head, block: Span, kind: Block, max_fields: usize, status
         connection_options(head, &mut framing);
     }
     if let (true, Some(protocol)) = (framing.upgrade, framing.upgrade_to) {
-        head.place_upgrade(protocol);
+        // One protocol, and not HTTP/2: requests inside such a tunnel would pass by every route unseen.
+        let name = head.bytes(protocol);
+        if ascii::is_token(name) && !name.eq_ignore_ascii_case(b"h2c") {
+            head.place_upgrade(protocol);
+        }
     }
     Ok(framing)
 }
