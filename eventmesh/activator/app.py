@@ -114,6 +114,7 @@ class Activator:
     async def _deliver(self) -> None:
         # Routes first: what is sent without any is a failed attempt.
         await self._ads.initialized.wait()
+        self._plane.go_live()
         self._broker.deliver()
 
     def _subscribers_changed(self) -> None:

@@ -29,7 +29,7 @@ class State(Enum):
     """What `/ready` answers, in Envoy's words."""
 
     INITIALIZING = "PRE_INITIALIZING"
-    """No configuration has been applied yet."""
+    """The configuration is not whole yet."""
     LIVE = "LIVE"
     DRAINING = "DRAINING"
 
@@ -103,6 +103,9 @@ class DataPlane:
         taken); the earlier configuration then stays in force, and the xDS client answers NACK with the message.
         """
         await self._change(snapshot, self._own)
+
+    def go_live(self) -> None:
+        """Tell on `/ready` that the configuration is whole: all that the control plane has to say has been applied."""
         if self.state is State.INITIALIZING:
             self.state = State.LIVE
 

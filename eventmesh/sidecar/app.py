@@ -78,6 +78,7 @@ async def _configure(
     """Apply what the bootstrap holds, and all that control sends from now on."""
     if bootstrap.ads is None:
         await plane.apply(bootstrap.snapshot)
+        plane.go_live()
         return
     from eventmesh.xds.client.ads import AdsClient
 
@@ -94,6 +95,11 @@ async def _follow(client: AdsClient, function: FunctionSide | None) -> None:
             async with asyncio.timeout(ADS_DELAY_S):
                 await function.answered()
     await client.run()
+
+
+async def _go_live(plane: DataPlane, client: AdsClient) -> None:
+    await client.initialized.wait()
+    plane.go_live()
 
 
 def _admin_pages(bootstrap: Bootstrap) -> Snapshot:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from eventmesh.cluster.bootstrap import bootstrap as mesh_bootstrap
 from tests.component.planes import ask, backend
 from tests.component.processes import data_plane, spawn, write_bootstrap
 
@@ -196,6 +197,16 @@ async def test_admin_pages_speak_envoys_words(tmp_path: Path) -> None:
         assert (missing.status, b"/ready" in missing.body) == (404, True)
         refused = await ask(admin, "/quitquitquit")
         assert (refused.status, refused.headers["allow"]) == (405, "POST")
+
+
+async def test_without_its_control_plane_a_gateway_is_up_but_not_ready(tmp_path: Path, unused_tcp_port: int) -> None:
+    bootstrap = tmp_path / "b.json"
+    bootstrap.write_text(json.dumps(mesh_bootstrap("gateway", "g", "127.0.0.1:0", f"127.0.0.1:{unused_tcp_port}")))
+    async with data_plane("gateway", bootstrap) as gateway:
+        ready = await ask(gateway.addresses["admin"], "/ready")
+        assert (ready.status, ready.body) == (503, b"PRE_INITIALIZING\n")
+        gateway.process.terminate()
+        assert await gateway.process.wait() == 0
 
 
 async def test_drained_listeners_refuse_and_the_admin_port_stays(tmp_path: Path) -> None:

@@ -140,6 +140,19 @@ async def test_a_body_above_the_handlers_limit_is_answered_413() -> None:
         assert (await ask(address, method="POST", body=b"x" * 1001)).status == 413
 
 
+async def test_a_client_that_still_sends_gets_the_refusal_and_no_reset() -> None:
+    async with running(serving("here", max_body_bytes=1000), {"here": Handler()}) as plane:
+        host, _, port = plane.addresses()["edge"].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        size = 16 * 1024 * 1024  # more than the kernel keeps on the way
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(16):
+            writer.write(bytes(size // 16))
+            await writer.drain()
+        assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+
+
 async def test_requests_above_the_limit_of_served_ones_are_answered_503() -> None:
     gate = asyncio.Event()
 
