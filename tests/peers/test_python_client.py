@@ -1,0 +1,85 @@
+"""The Python client of the Kubernetes project: legacy discovery, typed models that refuse what is out of order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config, watch
+from kubernetes.dynamic import DynamicClient
+
+from tests.component.embedded_api import Served, served
+
+pytestmark = pytest.mark.peer
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def connection(cluster: Served) -> AsyncIterator[Any]:
+    made = await asyncio.to_thread(config.new_client_from_config, str(cluster.kubeconfig))
+    yield made
+    await asyncio.to_thread(made.close)
+
+
+async def test_typed_models_accept_our_objects(connection: Any) -> None:
+    def use() -> tuple[list[str], str, list[str]]:
+        core, apps = client.CoreV1Api(connection), client.AppsV1Api(connection)
+        namespaces = [item.metadata.name for item in core.list_namespace().items]
+        pod = {"containers": [{"name": "c", "image": "dev.local/x"}]}
+        template = {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+        body = {
+            "metadata": {"name": "web"},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
+        }
+        deployment = apps.create_namespaced_deployment("default", body)
+        core.create_namespaced_pod("default", {"metadata": {"name": "p"}, "spec": pod})
+        pods = [item.metadata.name for item in core.list_pod_for_all_namespaces().items]
+        core.list_node()
+        core.list_event_for_all_namespaces()
+        return namespaces, deployment.spec.strategy.type, pods
+
+    namespaces, strategy, pods = await asyncio.to_thread(use)
+    assert {"default", "knative-serving"} <= set(namespaces)
+    assert (strategy, pods) == ("RollingUpdate", ["p"])
+
+
+async def test_dynamic_client_finds_custom_kinds_by_legacy_discovery(connection: Any) -> None:
+    def use() -> list[str]:
+        functions = DynamicClient(connection).resources.get(api_version="serving.knative.dev/v1", kind="Service")
+        body = {
+            "apiVersion": "serving.knative.dev/v1",
+            "kind": "Service",
+            "metadata": {"name": "hello"},
+            "spec": {"template": {"spec": {"containers": [{"image": "dev.local/x"}]}}},
+        }
+        functions.create(body=body, namespace="default")
+        return [item.metadata.name for item in functions.get(namespace="default").items]
+
+    assert await asyncio.to_thread(use) == ["hello"]
+
+
+async def test_watch_of_the_package_sees_changes(connection: Any) -> None:
+    def use() -> list[tuple[str, str]]:
+        core = client.CoreV1Api(connection)
+        core.create_namespaced_config_map("kube-public", {"metadata": {"name": "a"}})
+        core.delete_namespaced_config_map("a", "kube-public")
+        listing = core.list_namespaced_config_map("kube-public")
+        core.create_namespaced_config_map("kube-public", {"metadata": {"name": "b"}})
+        core.patch_namespaced_config_map("b", "kube-public", {"data": {"k": "v"}})
+        stream = watch.Watch().stream(
+            core.list_namespaced_config_map,
+            "kube-public",
+            resource_version=listing.metadata.resource_version,
+            timeout_seconds=1,
+        )
+        return [(event["type"], event["object"].metadata.name) for event in stream]
+
+    assert await asyncio.to_thread(use) == [("ADDED", "b"), ("MODIFIED", "b")]
