@@ -15,6 +15,10 @@ from tests.component.embedded_api import Served, served
 
 pytestmark = pytest.mark.peer
 
+# The package leaves these two untyped.
+_DYNAMIC: Any = DynamicClient
+_WATCH: Any = watch.Watch
+
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
@@ -31,15 +35,13 @@ async def connection(cluster: Served) -> AsyncIterator[Any]:
 
 async def test_typed_models_accept_our_objects(connection: Any) -> None:
     def use() -> tuple[list[str], str, list[str]]:
-        core, apps = client.CoreV1Api(connection), client.AppsV1Api(connection)
+        core: Any = client.CoreV1Api(connection)
+        apps: Any = client.AppsV1Api(connection)
         namespaces = [item.metadata.name for item in core.list_namespace().items]
         pod = {"containers": [{"name": "c", "image": "dev.local/x"}]}
         template = {"metadata": {"labels": {"app": "web"}}, "spec": pod}
-        body = {
-            "metadata": {"name": "web"},
-            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
-        }
-        deployment = apps.create_namespaced_deployment("default", body)
+        spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template}
+        deployment = apps.create_namespaced_deployment("default", {"metadata": {"name": "web"}, "spec": spec})
         core.create_namespaced_pod("default", {"metadata": {"name": "p"}, "spec": pod})
         pods = [item.metadata.name for item in core.list_pod_for_all_namespaces().items]
         core.list_node()
@@ -53,7 +55,7 @@ async def test_typed_models_accept_our_objects(connection: Any) -> None:
 
 async def test_dynamic_client_finds_custom_kinds_by_legacy_discovery(connection: Any) -> None:
     def use() -> list[str]:
-        functions = DynamicClient(connection).resources.get(api_version="serving.knative.dev/v1", kind="Service")
+        functions = _DYNAMIC(connection).resources.get(api_version="serving.knative.dev/v1", kind="Service")
         body = {
             "apiVersion": "serving.knative.dev/v1",
             "kind": "Service",
@@ -68,13 +70,13 @@ async def test_dynamic_client_finds_custom_kinds_by_legacy_discovery(connection:
 
 async def test_watch_of_the_package_sees_changes(connection: Any) -> None:
     def use() -> list[tuple[str, str]]:
-        core = client.CoreV1Api(connection)
+        core: Any = client.CoreV1Api(connection)
         core.create_namespaced_config_map("kube-public", {"metadata": {"name": "a"}})
         core.delete_namespaced_config_map("a", "kube-public")
         listing = core.list_namespaced_config_map("kube-public")
         core.create_namespaced_config_map("kube-public", {"metadata": {"name": "b"}})
         core.patch_namespaced_config_map("b", "kube-public", {"data": {"k": "v"}})
-        stream = watch.Watch().stream(
+        stream = _WATCH().stream(
             core.list_namespaced_config_map,
             "kube-public",
             resource_version=listing.metadata.resource_version,
