@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from eventmesh.kube.api import Object, Resource
@@ -25,7 +26,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ScalePaths:
-    """Where a kind keeps what the `scale` subresource shows, as JSONPath without the leading dot's meaning lost."""
+    """Where a kind keeps what its `scale` subresource shows, as JSONPath; an empty selector = `spec.selector`."""
 
     spec_replicas: str = ".spec.replicas"
     status_replicas: str = ".status.replicas"
@@ -48,8 +49,8 @@ class Served:
     """Further subresources: name, kind, verbs."""
     verbs: tuple[str, ...] = ALL_VERBS
     columns: tuple[Column, ...] = ()
-    cells: Callable[[Object, Any], list[Any]] | None = None
-    """For built-in kinds: the row of an object at a time, one cell a column after the name."""
+    cells: Callable[[Object, datetime], list[Any]] | None = None
+    """For built-in kinds: the row of an object as of a moment, one cell a column."""
     schema: Object | None = None
     """The structural schema of a custom kind; None for built-in kinds."""
     storage_version: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventmesh.cluster.api.builtin import rows
 from eventmesh.cluster.api.builtin.types import kind_schema
-from eventmesh.cluster.api.catalog import ScalePaths, Served
+from eventmesh.cluster.api.catalog import ALL_VERBS, ScalePaths, Served
 from eventmesh.kube.api import Resource
 
 _POD_FIELDS = (
@@ -77,7 +77,7 @@ _CAVEATS = {
 """What a writer is warned of: nothing is ignored in silence."""
 
 
-def _core(
+def _kind(
     plural: str,
     kind: str,
     *,
@@ -91,11 +91,11 @@ def _core(
     version: str = "v1",
     generation: bool = False,
     scale: ScalePaths | None = None,
-    verbs: tuple[str, ...] | None = None,
+    verbs: tuple[str, ...] = ALL_VERBS,
 ) -> Served:
     resource = Resource(group, version, plural, kind, namespaced)
     row = rows.ROWS.get(f"{plural}.{group}" if group else plural)
-    served = Served(
+    return Served(
         resource=resource,
         singular=kind.lower(),
         short_names=short,
@@ -109,13 +109,13 @@ def _core(
         schema=kind_schema(resource.api_version, kind),
         selectable_fields=fields,
         caveat=_CAVEATS.get(f"{plural}.{group}" if group else plural, ""),
-        **({"verbs": verbs, "hidden": True} if verbs else {}),  # type: ignore[arg-type]  # two fields of known types
+        verbs=verbs,
+        hidden=verbs == _CREATE_ONLY,
     )
-    return served
 
 
 def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> Served:
-    return _core(plural, kind, group=group, namespaced=namespaced, verbs=_CREATE_ONLY)
+    return _kind(plural, kind, group=group, namespaced=namespaced, verbs=_CREATE_ONLY)
 
 
 _ALL = ("all",)
@@ -126,7 +126,7 @@ _NETWORKING = "networking.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 
 BUILTIN_KINDS: tuple[Served, ...] = (
-    _core(
+    _kind(
         "namespaces",
         "Namespace",
         short=("ns",),
@@ -135,7 +135,7 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         fields=("status.phase",),
         subresources=(("finalize", "Namespace", ("update",)),),
     ),
-    _core(
+    _kind(
         "pods",
         "Pod",
         short=("po",),
@@ -145,19 +145,19 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         generation=True,
         subresources=(("log", "Pod", ("get",)), ("eviction", "Eviction", ("create",))),
     ),
-    _core("services", "Service", short=("svc",), status=True, categories=_ALL, fields=("spec.type",)),
-    _core("configmaps", "ConfigMap", short=("cm",)),
-    _core("secrets", "Secret", fields=("type",)),
-    _core("serviceaccounts", "ServiceAccount", short=("sa",)),
-    _core("endpoints", "Endpoints", short=("ep",)),
-    _core("events", "Event", short=("ev",), fields=_EVENT_FIELDS),
-    _core("nodes", "Node", short=("no",), namespaced=False, status=True, fields=("spec.unschedulable",)),
-    _core("persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), status=True),
-    _core("persistentvolumes", "PersistentVolume", short=("pv",), namespaced=False, status=True),
-    _core("resourcequotas", "ResourceQuota", short=("quota",), status=True),
-    _core("limitranges", "LimitRange", short=("limits",)),
-    _core("podtemplates", "PodTemplate"),
-    _core(
+    _kind("services", "Service", short=("svc",), status=True, categories=_ALL, fields=("spec.type",)),
+    _kind("configmaps", "ConfigMap", short=("cm",)),
+    _kind("secrets", "Secret", fields=("type",)),
+    _kind("serviceaccounts", "ServiceAccount", short=("sa",)),
+    _kind("endpoints", "Endpoints", short=("ep",)),
+    _kind("events", "Event", short=("ev",), fields=_EVENT_FIELDS),
+    _kind("nodes", "Node", short=("no",), namespaced=False, status=True, fields=("spec.unschedulable",)),
+    _kind("persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), status=True),
+    _kind("persistentvolumes", "PersistentVolume", short=("pv",), namespaced=False, status=True),
+    _kind("resourcequotas", "ResourceQuota", short=("quota",), status=True),
+    _kind("limitranges", "LimitRange", short=("limits",)),
+    _kind("podtemplates", "PodTemplate"),
+    _kind(
         "replicationcontrollers",
         "ReplicationController",
         short=("rc",),
@@ -166,7 +166,7 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         generation=True,
         scale=_WORKLOAD_SCALE,
     ),
-    _core(
+    _kind(
         "deployments",
         "Deployment",
         group="apps",
@@ -176,7 +176,7 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         generation=True,
         scale=_WORKLOAD_SCALE,
     ),
-    _core(
+    _kind(
         "replicasets",
         "ReplicaSet",
         group="apps",
@@ -186,7 +186,7 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         generation=True,
         scale=_WORKLOAD_SCALE,
     ),
-    _core(
+    _kind(
         "statefulsets",
         "StatefulSet",
         group="apps",
@@ -196,21 +196,21 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         generation=True,
         scale=_WORKLOAD_SCALE,
     ),
-    _core("daemonsets", "DaemonSet", group="apps", short=("ds",), status=True, categories=_ALL, generation=True),
-    _core("controllerrevisions", "ControllerRevision", group="apps"),
-    _core("jobs", "Job", group="batch", status=True, categories=_ALL, generation=True, fields=("status.successful",)),
-    _core("cronjobs", "CronJob", group="batch", short=("cj",), status=True, categories=_ALL, generation=True),
-    _core("leases", "Lease", group="coordination.k8s.io"),
-    _core("endpointslices", "EndpointSlice", group="discovery.k8s.io", generation=True),
-    _core("roles", "Role", group=_RBAC),
-    _core("rolebindings", "RoleBinding", group=_RBAC),
-    _core("clusterroles", "ClusterRole", group=_RBAC, namespaced=False),
-    _core("clusterrolebindings", "ClusterRoleBinding", group=_RBAC, namespaced=False),
-    _core("ingresses", "Ingress", group=_NETWORKING, short=("ing",), status=True, generation=True),
-    _core("ingressclasses", "IngressClass", group=_NETWORKING, namespaced=False, generation=True),
-    _core("networkpolicies", "NetworkPolicy", group=_NETWORKING, short=("netpol",), generation=True),
-    _core("poddisruptionbudgets", "PodDisruptionBudget", group="policy", short=("pdb",), status=True, generation=True),
-    _core(
+    _kind("daemonsets", "DaemonSet", group="apps", short=("ds",), status=True, categories=_ALL, generation=True),
+    _kind("controllerrevisions", "ControllerRevision", group="apps"),
+    _kind("jobs", "Job", group="batch", status=True, categories=_ALL, generation=True, fields=("status.successful",)),
+    _kind("cronjobs", "CronJob", group="batch", short=("cj",), status=True, categories=_ALL, generation=True),
+    _kind("leases", "Lease", group="coordination.k8s.io"),
+    _kind("endpointslices", "EndpointSlice", group="discovery.k8s.io", generation=True),
+    _kind("roles", "Role", group=_RBAC),
+    _kind("rolebindings", "RoleBinding", group=_RBAC),
+    _kind("clusterroles", "ClusterRole", group=_RBAC, namespaced=False),
+    _kind("clusterrolebindings", "ClusterRoleBinding", group=_RBAC, namespaced=False),
+    _kind("ingresses", "Ingress", group=_NETWORKING, short=("ing",), status=True, generation=True),
+    _kind("ingressclasses", "IngressClass", group=_NETWORKING, namespaced=False, generation=True),
+    _kind("networkpolicies", "NetworkPolicy", group=_NETWORKING, short=("netpol",), generation=True),
+    _kind("poddisruptionbudgets", "PodDisruptionBudget", group="policy", short=("pdb",), status=True, generation=True),
+    _kind(
         "horizontalpodautoscalers",
         "HorizontalPodAutoscaler",
         group="autoscaling",
@@ -219,24 +219,24 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         status=True,
         categories=_ALL,
     ),
-    _core("storageclasses", "StorageClass", group="storage.k8s.io", short=("sc",), namespaced=False),
-    _core("priorityclasses", "PriorityClass", group="scheduling.k8s.io", short=("pc",), namespaced=False),
-    _core(
+    _kind("storageclasses", "StorageClass", group="storage.k8s.io", short=("sc",), namespaced=False),
+    _kind("priorityclasses", "PriorityClass", group="scheduling.k8s.io", short=("pc",), namespaced=False),
+    _kind(
         "mutatingwebhookconfigurations",
         "MutatingWebhookConfiguration",
         group=_ADMISSION,
         namespaced=False,
         generation=True,
     ),
-    _core(
+    _kind(
         "validatingwebhookconfigurations",
         "ValidatingWebhookConfiguration",
         group=_ADMISSION,
         namespaced=False,
         generation=True,
     ),
-    _core("apiservices", "APIService", group="apiregistration.k8s.io", namespaced=False, status=True),
-    _core(
+    _kind("apiservices", "APIService", group="apiregistration.k8s.io", namespaced=False, status=True),
+    _kind(
         "customresourcedefinitions",
         "CustomResourceDefinition",
         group="apiextensions.k8s.io",
