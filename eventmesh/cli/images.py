@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action; errors are MeshError."""
-    store = ImageStore(args.data_dir)
+    store = ImageStore(data_dir.prepared(args.data_dir))
     if args.action == "add":
         image = store.add(args.name, args.directory)
         sys.stdout.write(f"{REGISTRY}/{image.name} is now {image.digest}\n")

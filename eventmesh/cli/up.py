@@ -17,9 +17,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="where to write the kubeconfig (DIR/kubeconfig)", default=None
     )
-    parser.add_argument("--port", type=_port, default=6443, help="port of the Kubernetes API, 0 = any (%(default)s)")
     parser.add_argument(
-        "--gateway-port", type=_port, default=8080, help="port of the public gateway, 0 = any (%(default)s)"
+        "--port", type=_port, default=6443, metavar="N", help="port of the Kubernetes API, 0 = any (%(default)s)"
+    )
+    parser.add_argument(
+        "--gateway-port",
+        type=_port,
+        default=8080,
+        metavar="N",
+        help="port of the public gateway, 0 = any (%(default)s)",
     )
 
 
@@ -43,8 +49,9 @@ async def _serve(args: argparse.Namespace) -> int:
     asked: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask, asked)
-    directory = args.data_dir.absolute()
+    directory = data_dir.prepared(args.data_dir)
     kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
+    data_dir.prepared(kubeconfig.parent, "--kubeconfig")
     settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port)
     mesh = Mesh(settings, clock, _say)
     _say(f"eventmesh: starting, state in {directory}")
@@ -78,7 +85,6 @@ def _say(line: str) -> None:
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 65_536:
-        raise argparse.ArgumentTypeError(f"{number} is no port; use 0 to 65535")
-    return number
+    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; use 0 to 65535")
+    return int(text)

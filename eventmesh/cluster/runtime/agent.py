@@ -30,6 +30,9 @@ _log = log.get("runtime.agent")
 STOP_GRACE_S: Final = 3.0
 """When the mesh stops nobody waits for answers any more: functions get this long to end by themselves."""
 
+RETRY_S: Final = 1.0
+"""How soon a pod that found no room is tried again."""
+
 
 class CachedReferences:
     """ConfigMaps and Secrets from the shared informers."""
@@ -172,12 +175,23 @@ class PodAgent:
     async def _run(self, uid: str, worker: PodWorker) -> None:
         try:
             await worker.run()
+        except UnavailableError as error:
+            # Addresses, descriptors, namespaces: what is short now is given back by pods that end.
+            _log.warning("pod cannot be run now", pod=key_of(worker.pod), reason=error, retry_s=RETRY_S)
+            self._tasks.spawn("retry", self._retry(worker.pod))
         finally:
             self._workers.pop(uid, None)
             self._running.pop(uid, None)
             key = key_of(worker.pod)
             if self._names.get(key) == uid:
                 del self._names[key]
+
+    async def _retry(self, pod: Object) -> None:
+        await self._clock.sleep(RETRY_S)
+        key = key_of(pod)
+        present = self._pods.get(key.name, key.namespace)
+        if present is not None and present["metadata"]["uid"] not in self._workers:
+            self._changed(None, present)
 
     async def _remove(self, pod: Object) -> None:
         metadata = pod["metadata"]

@@ -234,7 +234,8 @@ def _run(channel: socket.socket, modules: list[str]) -> None:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    channel.send(wire.encode(wire.Preloaded(_preload(modules))))
+    with suppress(BrokenPipeError):
+        channel.send(wire.encode(wire.Preloaded(_preload(modules))))
     with selectors.DefaultSelector() as selector:
         launcher = Launcher(channel, selector)
         selector.register(channel, selectors.EVENT_READ)
