@@ -14,18 +14,10 @@ from eventmesh.cli import data_dir
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     data_dir.add_flag(parser)
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="where to write it (DIR/kubeconfig)")
+    parser.add_argument("--port", type=_port, default=6443, metavar="N", help="of the API, 0 = any (%(default)s)")
     parser.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="where to write the kubeconfig (DIR/kubeconfig)", default=None
-    )
-    parser.add_argument(
-        "--port", type=_port, default=6443, metavar="N", help="port of the Kubernetes API, 0 = any (%(default)s)"
-    )
-    parser.add_argument(
-        "--gateway-port",
-        type=_port,
-        default=8080,
-        metavar="N",
-        help="port of the public gateway, 0 = any (%(default)s)",
+        "--gateway-port", type=_port, default=8080, metavar="N", help="of the public gateway, 0 = any (%(default)s)"
     )
 
 
