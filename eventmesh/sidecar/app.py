@@ -87,6 +87,7 @@ async def _configure(
         bootstrap.ads, bootstrap.node, plane.apply, static=bootstrap.resources, tables=tables, clock=clock
     )
     tasks.spawn("ads", _follow(client, function))
+    tasks.spawn("go live", _go_live(plane, client))
 
 
 async def _follow(client: AdsClient, function: FunctionSide | None) -> None:
