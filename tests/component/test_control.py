@@ -45,7 +45,7 @@ def hosts(client: AdsClient, table: str) -> set[str]:
     return {domain for host in found.virtual_hosts for domain in host.domains}
 
 
-async def test_without_any_data_plane_an_ingress_is_ready_at_once(bench: Bench) -> None:
+async def test_without_any_data_plane_an_ingress_is_ready_by_itself(bench: Bench) -> None:
     await bench.ingress("a", "a.test", "svc")
     stored = await bench.ready("a")
     balancers = stored["status"]["publicLoadBalancer"]["ingress"]

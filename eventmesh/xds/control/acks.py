@@ -20,6 +20,10 @@ SIDECAR_WAIT_S = 5.0
 RESOLUTION_S = 0.001
 """A wait that has less than this to go is over: timers and sums of floats are not exact."""
 
+RECONNECT_WAIT_S = 1.0
+"""After a start, data planes that served before are given this long to come back before nobody counts as everybody:
+a revision must not lose its pods because control was restarted in between. Ours are back after 0.1 s, Envoy 0.5."""
+
 _REQUIRED = (Role.GATEWAY, Role.ENVOY, Role.ACTIVATOR)
 
 
@@ -42,6 +46,8 @@ class Acks:
     """Sidecars that have not, by node id."""
     overdue: bool
     """The sidecars had `SIDECAR_WAIT_S`."""
+    again_after_s: float | None = None
+    """When time alone may change the verdict, the seconds until then."""
 
     @property
     def ready(self) -> bool:
@@ -59,12 +65,17 @@ class AckTracker:
         self._peers: dict[int, tuple[Stream, str]] = {}
         self._done: dict[int, int] = {}
         self._words: dict[int, str] = {}
+        self._returning_until = float("-inf")
         self._on_progress: Callable[[], None] = lambda: None
         self._on_refusal: Callable[[Nack], None] = lambda nack: None
 
     def listen(self, on_progress: Callable[[], None], on_refusal: Callable[[Nack], None]) -> None:
         """Call `on_progress` whenever a promise may have come true, `on_refusal` at every NACK."""
         self._on_progress, self._on_refusal = on_progress, on_refusal
+
+    def opened(self) -> None:
+        """Take note that clients can connect from now on, and that some may be on their way back."""
+        self._returning_until = self._clock.monotonic() + RECONNECT_WAIT_S
 
     def joined(self, stream: Stream, peer: str) -> None:
         """Count `stream` in; from now on it is waited for."""
@@ -102,7 +113,7 @@ class AckTracker:
 
     def of(self, generation: int, published_at: float) -> Acks:
         """Return who has not acknowledged `generation`, published at that monotonic time, yet."""
-        waiting, lagging = [], []
+        waiting, lagging, now = [], [], self._clock.monotonic()
         for key, (stream, peer) in self._peers.items():
             if self._done[key] >= generation:
                 continue
@@ -113,5 +124,11 @@ class AckTracker:
                 waiting.append(name)
             elif stream.node.role is Role.SIDECAR:
                 lagging.append(name)
-        overdue = self._clock.monotonic() - published_at >= SIDECAR_WAIT_S - RESOLUTION_S
-        return Acks(tuple(sorted(waiting)), tuple(sorted(lagging)), overdue)
+        left_s = published_at + SIDECAR_WAIT_S - now
+        overdue = left_s <= RESOLUTION_S
+        again = [left_s] if lagging and not overdue else []
+        returning_s = self._returning_until - now
+        if returning_s > RESOLUTION_S and not any(stream.node.role in _REQUIRED for stream, _ in self._peers.values()):
+            waiting.append("data planes that may come back")
+            again.append(returning_s)
+        return Acks(tuple(sorted(waiting)), tuple(sorted(lagging)), overdue, min(again, default=None))

@@ -73,6 +73,7 @@ class Control:
         self._publisher.listen(self._published)
         self._publisher.start()
         port = await self._server.start(address)
+        self.acks.opened()
         self._ingress_status.controller.start()
         self._serverless_status.controller.start()
         _log.info("serving ADS", port=port)

@@ -72,12 +72,13 @@ class IngressStatus:
         if acks.ready and not self._quarantine.holds(key):
             await self._write_ready(obj, key, conditions, acks)
             return
+        self.promises.reopened(key)
         waited = self._clock.monotonic() - publication.at + RESOLUTION_S
-        for due in (QUIET_WAIT_S, SIDECAR_WAIT_S):
-            if waited < due:
-                self.controller.enqueue_after(key, due - waited)
-                break
-        if waited >= QUIET_WAIT_S:
+        if acks.again_after_s is not None:
+            self.controller.enqueue_after(key, acks.again_after_s)
+        if waited < QUIET_WAIT_S:
+            self.controller.enqueue_after(key, QUIET_WAIT_S - waited)
+        else:
             who = ", ".join(acks.waiting or acks.lagging) or "the data plane"
             conditions.mark_unknown("LoadBalancerReady", "AwaitingAcknowledgement", f"waiting for {who}")
             await self._write(obj, conditions)

@@ -45,6 +45,10 @@ class Promises:
         """Return the publication that contains the object as it is now; None while there is none."""
         return self._published.get(key)
 
+    def reopened(self, key: Key) -> None:
+        """Take note that a promise kept before is in doubt again."""
+        self._open.add(key)
+
     def kept(self, key: Key) -> None:
         """Take note that there is nothing more to wait for."""
         self._open.discard(key)

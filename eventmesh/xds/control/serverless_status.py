@@ -14,7 +14,7 @@ from eventmesh.kube.objects import Key, is_deleting
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import SERVERLESS_SERVICE
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
-from eventmesh.xds.control.acks import SIDECAR_WAIT_S, AckTracker
+from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.objects import private_service_of
 from eventmesh.xds.control.promises import Promises
 
@@ -52,8 +52,8 @@ class ServerlessStatus:
         if acks.ready:
             await self._write_ready(sks, private[0]["metadata"]["name"])
             self.promises.kept(key)
-        elif acks.lagging and not acks.overdue:
-            self.controller.enqueue_after(key, publication.at + SIDECAR_WAIT_S - self._clock.monotonic())
+        elif acks.again_after_s is not None:
+            self.controller.enqueue_after(key, acks.again_after_s)
 
     async def _write_ready(self, sks: Object, private: str) -> None:
         conditions = Conditions(KINDS, conditions_of(sks), self._clock.now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventmesh.xds.control.acks import SIDECAR_WAIT_S, AckTracker
+from eventmesh.xds.control.acks import RECONNECT_WAIT_S, SIDECAR_WAIT_S, AckTracker
 from eventmesh.xds.control.messages import Node
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.streams import Stream
@@ -92,3 +92,20 @@ def test_grpc_clients_are_never_waited_for() -> None:
     stream = Stream(Variant.SOTW, Configuration(), Node("app", user_agent="gRPC Python"))
     world.tracker.joined(stream, "peer")
     assert world.tracker.of(1, 0.0).ready
+
+
+async def test_after_a_start_data_planes_are_given_time_to_come_back() -> None:
+    world = World()
+    world.tracker.opened()
+    early = world.tracker.of(1, 0.0)
+    assert (early.ready, early.again_after_s) == (False, RECONNECT_WAIT_S)
+    await world.clock.advance(RECONNECT_WAIT_S)
+    assert world.tracker.of(1, 0.0).ready
+
+
+def test_one_that_has_come_back_is_waited_for_by_name() -> None:
+    world = World()
+    world.tracker.opened()
+    world.join("gateway", "gw")
+    assert world.tracker.of(1, 0.0).ready
+    assert world.tracker.of(2, 0.0).waiting == ("gw",)
