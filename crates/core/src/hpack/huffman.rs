@@ -27,7 +27,6 @@ const LENGTHS: [u8; 257] = [
     30,
 ];
 
-const END_OF_STRING: u16 = 256;
 const LONGEST: usize = 30;
 
 /// Everything that follows from [`LENGTHS`].
@@ -88,45 +87,56 @@ const fn derive() -> Tables {
 /// Append the decoded form of `coded` to `out`.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
     out.reserve(coded.len() * 8 / 5);
-    let mut input = coded.iter();
-    // The next bits, left-aligned; below the `held` ones everything is set, which is how padding looks.
-    let mut bits = u64::MAX;
+    let mut rest = coded;
+    // The next bits, left-aligned and inverted: padding is all ones, and what a shift brings in is all zeros.
+    let mut inverted = 0_u64;
     let mut held = 0_u32;
     loop {
-        while held <= 56 {
-            let Some(byte) = input.next() else { break };
-            bits &= !(u64::from(!*byte) << (56 - held));
-            held += 8;
+        if held < 32 {
+            if let Some((word, after)) = rest.split_first_chunk::<4>() {
+                inverted |= u64::from(!u32::from_be_bytes(*word)) << (32 - held);
+                held += 32;
+                rest = after;
+            } else {
+                while let ([byte, after @ ..], true) = (rest, held < 32) {
+                    inverted |= u64::from(!*byte) << (56 - held);
+                    held += 8;
+                    rest = after;
+                }
+            }
         }
-        let (symbol, length) = next_symbol(bits)?;
-        if length > held {
-            let padding_is_ones = bits == u64::MAX;
-            return if held < 8 && padding_is_ones { Ok(()) } else { Err(HpackError::BadHuffman) };
+        let [first, ..] = (!inverted).to_be_bytes();
+        let (mut symbol, mut length) = TABLES.short.get(usize::from(first)).copied().unwrap_or_default();
+        if length == 0 {
+            (symbol, length) = long_symbol(!inverted)?;
         }
-        out.push(u8::try_from(symbol).map_err(|_| HpackError::BadHuffman)?);
-        bits = (bits << length) | ((1 << length) - 1);
-        held -= length;
+        if u32::from(length) > held {
+            return if held < 8 && inverted == 0 { Ok(()) } else { Err(HpackError::BadHuffman) };
+        }
+        out.push(symbol);
+        inverted <<= length;
+        held -= u32::from(length);
     }
 }
 
-/// Return the symbol the leading bits spell, and how many they are.
-fn next_symbol(bits: u64) -> Result<(u16, u32), HpackError> {
-    let [first, ..] = bits.to_be_bytes();
-    let (symbol, length) = TABLES.short.get(usize::from(first)).copied().ok_or(HpackError::BadHuffman)?;
-    if length > 0 {
-        return Ok((u16::from(symbol), u32::from(length)));
-    }
+/// Return the symbol that the leading bits spell, and how many they are, when they are more than eight. The end of string
+/// is given a length that nothing has: then it is padding if it is all that is left, and an error otherwise.
+#[cold]
+fn long_symbol(bits: u64) -> Result<(u8, u8), HpackError> {
+    const UNREACHED: (u8, u8) = (0, u8::MAX);
     let word = bits >> 32;
-    for (length, limit) in (0_u32..).zip(&TABLES.limits).skip(9) {
+    for (length, limit) in (0_u8..).zip(&TABLES.limits).skip(9) {
         if word < *limit {
             let code = u32::try_from(word >> (32 - length)).map_err(|_| HpackError::BadHuffman)?;
-            let (first_code, place) = TABLES.firsts.get(length as usize).copied().ok_or(HpackError::BadHuffman)?;
-            let symbol = TABLES.sorted.get(usize::from(place) + (code - first_code) as usize);
-            return symbol.map(|symbol| (*symbol, length)).ok_or(HpackError::BadHuffman);
+            let (first_code, place) = TABLES.firsts.get(usize::from(length)).copied().unwrap_or_default();
+            let symbol = TABLES.sorted.get(usize::from(place) + (code - first_code) as usize).copied();
+            return match symbol.and_then(|symbol| u8::try_from(symbol).ok()) {
+                Some(symbol) => Ok((symbol, length)),
+                None => Ok(UNREACHED),
+            };
         }
     }
-    // Thirty ones: only the end of string is left.
-    Ok((END_OF_STRING, 30))
+    Ok(UNREACHED)
 }
 
 /// Return how many bytes `plain` takes when coded.
