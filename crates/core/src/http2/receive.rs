@@ -10,6 +10,7 @@ use super::stream::Side;
 use crate::events::{Cause, Event, StreamId};
 use crate::grpc;
 use crate::head::Head;
+use crate::limits::MAX_INFORMATIONAL;
 
 impl Connection {
     /// Go on until there is an event or bytes are wanting; `used` counts what was consumed.
@@ -256,8 +257,9 @@ impl Connection {
         let Some(stream) = self.streams.get(id) else { return Ok(None) };
         let event_stream = StreamId::from(id);
         if (100..200).contains(&head.status) {
+            stream.informational += 1;
             // HTTP/2 has no 101 (RFC 9113 §8.6), and an interim answer ends nothing.
-            if end || head.status == 101 {
+            if end || head.status == 101 || stream.informational > MAX_INFORMATIONAL {
                 return self.stream_fault(id, ErrorCode::PROTOCOL_ERROR, out);
             }
             return Ok(Some(Event::Informational { stream: event_stream }));

@@ -23,6 +23,8 @@ pub(super) struct Stream {
     pub(super) remote: Side,
     /// How far ours has; once ended, what is queued may still have to leave.
     pub(super) local: Side,
+    /// Interim responses heard so far.
+    pub(super) informational: u32,
     /// Body bytes the peer still owes by its `content-length`.
     pub(super) owed: Option<u64>,
     /// The request's method is HEAD: its answer has no body, whatever its `content-length`.

@@ -1,5 +1,6 @@
 use super::super::limits;
 use super::*;
+use crate::limits::MAX_INFORMATIONAL;
 
 const CALM: u32 = 11;
 
@@ -145,6 +146,17 @@ fn a_compression_bomb_is_answered_431_in_little_memory() {
     server.hears(&frame(Kind::Headers, 0x5, 1, &bomb));
     assert_eq!(fields_of(&server.frames()[0].3)[0].1, "431");
     assert!(server.saw().is_empty());
+}
+
+#[test]
+fn interim_answers_end_some_time() {
+    let mut client = End::client();
+    for _ in 0..MAX_INFORMATIONAL {
+        client.hears(&headers(1, &[(":status", "103")], false));
+    }
+    assert!(codes(&client.frames()).is_empty());
+    client.hears(&headers(1, &[(":status", "103")], false));
+    assert_eq!(codes(&client.frames()), [(Kind::RstStream, 1, 1)]);
 }
 
 #[test]
