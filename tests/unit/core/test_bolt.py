@@ -247,3 +247,21 @@ def test_http_and_bolt_do_not_meet() -> None:
     client = mesh.connect()
     client.says(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     assert client.takes().startswith(b"HTTP/1.1 502 ")
+
+
+def test_header_fields_are_bounded() -> None:
+    mesh = Playbook(snapshot(UP))
+    caller = mesh.connect()
+    caller.says(request(1, **{f"k{number}": "" for number in range(257)}))
+    assert caller.events == ["close"] and not mesh.dials
+
+
+def test_requests_on_one_connection_are_bounded() -> None:
+    wide = Cluster("up", UP.endpoints, protocol=WireProtocol.BOLT, max_requests=0, max_connections=1, max_pending=1)
+    mesh = Playbook(snapshot(wide))
+    caller = mesh.connect()
+    caller.says(request(0, b""))
+    mesh.dialled()
+    caller.says(b"".join(request(number, b"") for number in range(1, 65_538)))
+    assert mesh.engine.capacity("up")[1:] == (65_536, 1)
+    caller.hears(error(65_537, 4))

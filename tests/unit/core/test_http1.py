@@ -323,3 +323,58 @@ def test_an_idle_connection_that_sends_bytes_is_closed() -> None:
     upstream.says(OK)
     upstream.says(OK)
     assert upstream.events == ["close"]
+
+
+# ---- limits of the core, each at its breach
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nx: " + b"a" * 61_440,
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"h%d: x\r\n" % n for n in range(101)) + b"\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 17,
+    ],
+    ids=["head bytes", "head fields", "interim responses"],
+)
+def test_response_heads_are_bounded(response: bytes) -> None:
+    mesh = Playbook()
+    client = mesh.connect()
+    client.says(GET)
+    mesh.dialled().says(response)
+    assert b"HTTP/1.1 502 " in client.takes() and mesh.engine.active() == 0
+
+
+def test_trailers_are_bounded() -> None:
+    mesh = Playbook()
+    client = mesh.connect()
+    client.says(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: " + b"a" * 61_440)
+    assert client.takes().startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_chunk_size_line_is_bounded() -> None:
+    mesh = Playbook()
+    client = mesh.connect()
+    client.says(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 256)
+    assert client.takes().startswith(b"HTTP/1.1 400 ")
+
+
+def test_pipelined_bytes_are_bounded_by_a_pause() -> None:
+    mesh = Playbook()
+    client = mesh.connect()
+    client.says(GET + GET + b"x" * 70_000)
+    assert client.events == ["pause"]
+    upstream = mesh.dialled()
+    upstream.says(OK)
+    upstream.says(OK)
+    assert b"HTTP/1.1 431 " in client.takes(), "what was kept is read at last"
+
+
+def test_what_is_thrown_away_after_an_early_answer_is_bounded() -> None:
+    mesh = Playbook(snapshot(Cluster("up")))
+    client = mesh.connect()
+    client.says(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert client.takes().startswith(b"HTTP/1.1 503 ") and client.events == []
+    for _ in range(2):
+        client.says(b"A000\r\n" + b"x" * 0xA000 + b"\r\n")
+    assert client.events == ["shutdown"]
