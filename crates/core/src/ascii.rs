@@ -33,6 +33,19 @@ pub fn lower_token(name: &mut [u8]) -> bool {
     valid
 }
 
+/// Lower-case the token at the front of a header line in place; return its length, which is where the colon stands.
+/// `None`: there is no token, or something else than a colon follows it.
+pub fn lower_name(line: &mut [u8]) -> Option<usize> {
+    for (at, byte) in line.iter_mut().enumerate() {
+        let lower = TOKEN.get(usize::from(*byte)).copied().unwrap_or(0);
+        if lower == 0 {
+            return (*byte == b':' && at > 0).then_some(at);
+        }
+        *byte = lower;
+    }
+    None
+}
+
 /// Return whether `bytes` is a token.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| TOKEN.get(usize::from(*byte)).is_some_and(|lower| *lower != 0))

@@ -252,7 +252,8 @@ def test_http_and_bolt_do_not_meet() -> None:
 def test_header_fields_are_bounded() -> None:
     mesh = Playbook(snapshot(UP))
     caller = mesh.connect()
-    caller.says(request(1, **{f"k{number}": "" for number in range(257)}))
+    pairs = {f"k{number}": "" for number in range(257)}
+    caller.says(request(1, b"", timeout_ms=0, kind=1, **pairs))
     assert caller.events == ["close"] and not mesh.dials
 
 

@@ -82,11 +82,11 @@ fn field(
     status: u16,
 ) -> Result<(), Fault> {
     let fault = |what| Fault { status, what };
-    let line = head.bytes(Span::new(start, end));
+    let line = head.bytes_mut(Span::new(start, end));
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(fault("folded header line"));
     }
-    let colon = memchr(b':', line).ok_or(fault("header line without a colon"))?;
+    let colon = ascii::lower_name(line).ok_or(fault("invalid header name"))?;
     let raw = line.get(colon + 1..).unwrap_or_default();
     if !ascii::is_field_value(raw) {
         return Err(fault("control character in a header value"));
@@ -95,9 +95,6 @@ fn field(
     let from = start + colon + 1 + skipped;
     let value = Span::new(from, from + ascii::trim(raw).len());
     let name = Span::new(start, start + colon);
-    if !ascii::lower_token(head.bytes_mut(name)) {
-        return Err(fault("invalid header name"));
-    }
     let special = matches!(
         head.bytes(name),
         b"host"
