@@ -11,7 +11,10 @@ from typing import Final
 
 import uvloop
 
+from eventmesh.base import log
 from eventmesh.base.tasks import TaskGroup
+
+_log = log.get("dataplane.process")
 
 _GC_YOUNG: Final = 50_000
 """Allocations between collections of the youngest generation. The hot path makes no cycles; Python's 700 would make the
@@ -54,7 +57,18 @@ def run(main: Callable[[], Coroutine[object, object, int]]) -> int:
     """Run `main()` on uvloop until it returns the exit code."""
     _raise_file_limit()
     _quiet_collector()
-    return uvloop.run(main())
+
+    async def watched() -> int:
+        asyncio.get_running_loop().set_exception_handler(_log_stray_error)
+        return await main()
+
+    return uvloop.run(watched())
+
+
+def _log_stray_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Write what nobody caught in our own form; the process goes on."""
+    error = context.get("exception")
+    _log.error(str(context.get("message")), exc_info=error if isinstance(error, BaseException) else False)
 
 
 def _raise_file_limit() -> None:

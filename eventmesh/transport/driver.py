@@ -8,6 +8,7 @@ connection, per failure, or per exchange that ends in this process. This is one 
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,10 @@ _log = log.get("transport.driver")
 MAX_CONNECTIONS: Final = 50_000
 """Open connections of one process; one more is closed at once. A connection costs about 30 KiB with its kernel
 buffers when idle: 1.5 GiB, what a gateway's machine has to spare and an attacker must not exceed."""
+
+RESERVED_FILES: Final = 128
+"""File descriptors that connections may not use up: listeners, logs, the loop itself, ADS. Without them accept(2) fails
+with EMFILE, and the event loop would try it again and again."""
 
 MAX_SERVED: Final = 1_024
 """Requests that handlers of this process work on at once; one more is answered 503. Each may hold a body of 1 MiB."""
@@ -67,6 +72,11 @@ class Upstream:
     """Acknowledge each read at once (`PromptConnection`)."""
 
 
+def connection_limit(files: int) -> int:
+    """Return how many connections a process that may open `files` files can hold."""
+    return max(min(MAX_CONNECTIONS, files - RESERVED_FILES), 1)
+
+
 class Driver:
     """The engine's hands: sockets, timers, handlers."""
 
@@ -95,7 +105,7 @@ class Driver:
         self._serving = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = TaskGroup("transport")
-        self.max_connections = MAX_CONNECTIONS
+        self.max_connections = connection_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.max_served = MAX_SERVED
 
     @property
@@ -200,6 +210,11 @@ class Driver:
         except (KeyError, OSError):  # the listener was removed, or the client was gone before we looked
             self.failures.refused_connections += 1
             connection.abort()
+            return
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a bug, the core's panics included
+            self.failed(connection, error)
             return
         connection.number = number
         self._connections[number] = connection
