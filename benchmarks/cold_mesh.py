@@ -1,0 +1,157 @@
+"""A mesh of its own with functions that sleep, and what is asked of them: a request, an event, when things happened."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.direct import Program
+from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.client import HttpApi
+from eventmesh.kube.config import load_config
+from eventmesh.kube.resources import BROKER, CONFIG_MAP, KSERVICE, POD, TRIGGER
+from eventmesh.kube.status import condition
+from functions.demo.mesh import EVENTMESH, MeshProcess
+
+NAMESPACE = "default"
+BROKER_NAME = "bench"
+FUNCTION = Path(__file__).parent / "tiny"
+SLEEP_AFTER = "6s"
+"""The shortest window and the shortest grace that Knative allows."""
+PATIENCE_S = 90.0
+SETTLE_S = 0.5
+"""Between two wakes: as long as the mesh works on what the last one left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The function's own account of its start, in monotonic seconds, and when the caller asked and had the answer."""
+
+    asked: float
+    answered: float
+    began: float
+    """The function's first line of code ran."""
+    listening: float
+    accepted: float
+    """The request had reached the function."""
+    event: float
+    """The first event had reached the function; 0 when none has."""
+
+
+class ColdMesh:
+    """`eventmesh up` with `count` functions `cold-N`, each with a Trigger for events of type `cold-N`."""
+
+    def __init__(self, count: int) -> None:
+        self.names = [f"cold-{number}" for number in range(count)]
+        self._scratch = tempfile.TemporaryDirectory(prefix="bench-cold-")
+        began = time.monotonic()
+        self.process = MeshProcess(Path(self._scratch.name))
+        self.ready_s = time.monotonic() - began
+        self._host, _, port = self.process.gateway.rpartition(":")
+        self._port = int(port)
+
+    def stop(self) -> None:
+        """Stop the mesh and forget its state."""
+        self.process.stop()
+        self._scratch.cleanup()
+
+    async def api(self) -> HttpApi:
+        """Return a client of the mesh's API; close it."""
+        return HttpApi(await load_config(self.process.kubeconfig))
+
+    async def deploy(self, api: HttpApi) -> None:
+        """Return when every function and every Trigger is Ready."""
+        image = [*EVENTMESH, "images", "add", "tiny", str(FUNCTION)]
+        subprocess.run(image, check=True, stdout=subprocess.DEVNULL, env=self.process.environment())
+        settings = {"stable-window": SLEEP_AFTER, "scale-to-zero-grace-period": SLEEP_AFTER}
+        await api.patch(CONFIG_MAP, "config-autoscaler", {"data": settings}, "knative-serving")
+        await _create(api, BROKER, BROKER_NAME, {"spec": {}})
+        for name in self.names:
+            template = {"spec": {"containers": [{"image": "dev.local/tiny"}]}}
+            await _create(api, KSERVICE, name, {"spec": {"template": template}})
+            subscriber = {"ref": {"apiVersion": KSERVICE.api_version, "kind": KSERVICE.kind, "name": name}}
+            spec = {"broker": BROKER_NAME, "filter": {"attributes": {"type": name}}, "subscriber": subscriber}
+            await _create(api, TRIGGER, name, {"spec": spec})
+        for resource in (KSERVICE, TRIGGER):
+            await until(api, resource, lambda objects: all(map(_is_ready, objects)))
+
+    async def asleep(self, api: HttpApi) -> None:
+        """Return when no function has a pod, and the mesh has come to rest."""
+        await until(api, POD, lambda pods: not pods)
+        await asyncio.sleep(SETTLE_S)
+
+    def program(self) -> Program:
+        """Return how the mesh runs a function that is awake now."""
+        for child in psutil.Process(self.process.process.pid).children(recursive=True):
+            if child.cmdline()[-1:] == ["function.py"]:
+                return Program.of(child.pid)
+        raise RuntimeError("no function is running")
+
+    def data_planes(self) -> dict[str, list[int]]:
+        """Return the processes of the mesh by name."""
+        found: dict[str, list[int]] = {"up": [self.process.process.pid]}
+        for child in psutil.Process(self.process.process.pid).children(recursive=True):
+            name = Path(f"/proc/{child.pid}/comm").read_text().strip()
+            if child.cmdline()[-1:] == ["function.py"]:
+                name = "function"
+            found.setdefault(name, []).append(child.pid)
+        return found
+
+    def call(self, name: str) -> Answer:
+        """Send a request through the gateway; raises RuntimeError for any answer but 200."""
+        host = f"{name}.{NAMESPACE}.localhost"
+        asked, status, body = self._exchange("GET", "/", {"Host": host}, None)
+        answered = time.monotonic()
+        if status != 200:
+            raise RuntimeError(f"{name} answered {status}: {body}")
+        return Answer(asked, answered, *map(float, body.split()))
+
+    def send(self, name: str) -> tuple[float, float]:
+        """Send the event that wakes `name`; return when it was sent and when it was accepted."""
+        headers = {
+            "Host": "broker-ingress.knative-eventing.localhost",
+            "ce-specversion": "1.0",
+            "ce-id": name,
+            "ce-source": "/benchmarks",
+            "ce-type": name,
+            "content-type": "application/json",
+        }
+        sent, status, body = self._exchange("POST", f"/{NAMESPACE}/{BROKER_NAME}", headers, json.dumps({"n": 1}))
+        if status != 202:
+            raise RuntimeError(f"the broker answered {status}: {body}")
+        return sent, time.monotonic()
+
+    def _exchange(self, method: str, path: str, headers: dict[str, str], body: str | None) -> tuple[float, int, str]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_S)
+        try:
+            began = time.monotonic()
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return began, response.status, response.read().decode()
+        finally:
+            connection.close()
+
+
+async def until(api: HttpApi, resource: Resource, holds: Callable[[list[Object]], bool]) -> None:
+    """Return when `holds` is true of all objects of a kind; raises TimeoutError."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds((await api.list(resource, NAMESPACE)).items):
+            await asyncio.sleep(0.1)
+
+
+async def _create(api: HttpApi, resource: Resource, name: str, rest: Object) -> None:
+    await api.create(resource, {"metadata": {"name": name, "namespace": NAMESPACE}, **rest}, NAMESPACE)
+
+
+def _is_ready(obj: Object) -> bool:
+    found = condition(obj, "Ready")
+    return found is not None and found["status"] == "True"
