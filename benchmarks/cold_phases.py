@@ -1,4 +1,4 @@
-"""Where the time of a cold start goes: when objects changed, seen through the API, and what the function itself tells."""
+"""Where the time of a cold start goes: when objects changed, seen through the API, and what the function tells."""
 
 from __future__ import annotations
 
