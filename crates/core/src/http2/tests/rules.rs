@@ -193,9 +193,11 @@ fn frames_for_a_stream_we_gave_up_are_dropped() {
     assert_eq!((server.saw(), server.says()), (vec![], vec![]));
 }
 
+/// What opens a stream, and what ends it on both sides.
+type Way<'a> = (&'a [u8], &'a dyn Fn(&mut End));
+
 #[test]
 fn speaking_after_both_ends_of_a_stream_ends_the_connection() {
-    type Way<'a> = (&'a [u8], &'a dyn Fn(&mut End));
     let finished = |server: &mut End| server.wire.head(1, &response(200), true, &mut server.out);
     let reset = |server: &mut End| drop(server.hears(&frame(Kind::RstStream, 0, 1, &8_u32.to_be_bytes())).says());
     let ways: [Way<'_>; 2] = [(&headers(1, &GET, true), &finished), (&headers(1, &POST, false), &reset)];
