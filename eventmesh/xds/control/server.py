@@ -7,6 +7,7 @@ serialisers: requests are scanned, responses joined from the bytes every stream 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,7 @@ class AdsServer:
 
     async def start(self, address: str) -> int:
         """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken."""
+        _require_free(address)
         server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -118,6 +120,17 @@ class AdsServer:
                 session.close()
 
         return grpc.stream_stream_rpc_method_handler(serve)
+
+
+def _require_free(address: str) -> None:
+    """Raise UnavailableError when `address` cannot be bound; gRPC itself would say so in many lines on stderr."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, int(port)), family=family).close()
+    except OSError as error:
+        raise UnavailableError(f"ADS cannot listen on {address}: {error.strerror or error}") from error
 
 
 class _Session:
