@@ -41,12 +41,15 @@ def start(args: argparse.Namespace, *, function: bool) -> int:
     from eventmesh.base import log
     from eventmesh.dataplane.process import run
     from eventmesh.sidecar.app import serve
-    from eventmesh.sidecar.environment import read_pod
+    from eventmesh.sidecar.environment import ignored, read_pod
     from eventmesh.xds.bootstrap import load_bootstrap
 
     if not args.drain_time_s >= 0:
         raise UsageError(f"--drain-time-s: {args.drain_time_s} is not a positive number of seconds")
     log.configure()
     pod = read_pod(os.environ) if function else None
+    if pod is not None:
+        for name in ignored(os.environ):
+            log.get("sidecar").warning("variable without effect", name=name, value=os.environ[name])
     bootstrap = load_bootstrap(args.bootstrap)
     return run(lambda: serve(bootstrap, pod, args.drain_time_s))

@@ -25,6 +25,12 @@ MAX_TIMEOUT_S: Final = 86_400
 DRAIN_QUIET_S: Final = 30.0
 """Knative's queue-proxy counts a pod as drained when no request has come for 30 s (pkg/queue/sharedmain)."""
 
+_IGNORED: Final = (
+    "REVISION_RESPONSE_START_TIMEOUT_SECONDS",
+    "REVISION_IDLE_TIMEOUT_SECONDS",
+)
+"""Limits that are not enforced: only the whole request's is."""
+
 _PROTOCOLS: Final = {
     "http1": WireProtocol.DOWNSTREAM,  # as it came in: the port may serve HTTP/1.1 and h2c alike
     "h2c": WireProtocol.HTTP2,
@@ -82,6 +88,11 @@ def read_pod(environment: Mapping[str, str]) -> Pod | None:
         notify_socket=environment.get("NOTIFY_SOCKET", ""),
         drain_quiet_s=_seconds(environment, "EVENTMESH_DRAIN_QUIET_S", DRAIN_QUIET_S),
     )
+
+
+def ignored(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables of queue-proxy that ask for something this sidecar does not do; each deserves a warning."""
+    return tuple(name for name in _IGNORED if environment.get(name, "0") not in ("", "0", "false"))
 
 
 def _protocol(environment: Mapping[str, str]) -> WireProtocol:

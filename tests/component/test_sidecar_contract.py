@@ -14,6 +14,7 @@ from aiohttp import web
 from eventmesh.autoscale.stat import decode_stat
 from tests.component.planes import Answer, ask, backend, echo
 from tests.component.processes import START_TIMEOUT_S, DataPlaneProcess, data_plane
+from tests.unit.core import test_bolt as bolt
 
 QUIET_S = "0.05"
 
@@ -232,3 +233,24 @@ async def test_outbound_requests_without_a_route_are_answered_404(tmp_path: Path
     async with function_with_sidecar(tmp_path) as (process, _):
         reply = await ask(process.addresses["outbound"], headers={"Host": "hello.default.svc.cluster.local"})
         assert reply.status == 404
+
+
+async def test_a_bolt_function_is_called_on_sofas_port_and_http_callers_are_told(tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while frame := await reader.read(65_536):
+            writer.write(bolt.response(bolt.id_of(frame)))
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with sidecar(tmp_path, port, EVENTMESH_USER_PROTOCOL="bolt") as (process, supervisor):
+        assert await supervisor.hears() == "READY=1"
+        host, _, inbound = process.addresses["inbound-bolt"].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(inbound))
+        expected = bolt.response(7)
+        writer.write(bolt.request(7))
+        assert await reader.readexactly(len(expected)) == expected
+        told = await ask(process.addresses["inbound"])
+        assert (told.status, b"Bolt" in told.body) == (502, True)
+        writer.close()
+    server.close()

@@ -4,7 +4,7 @@ import pytest
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.listener import WireProtocol
-from eventmesh.sidecar.environment import DRAIN_QUIET_S, MAX_CONCURRENCY, read_pod
+from eventmesh.sidecar.environment import DRAIN_QUIET_S, MAX_CONCURRENCY, ignored, read_pod
 from eventmesh.sidecar.readiness import ProbeKind
 
 
@@ -69,3 +69,9 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: st
 def test_the_function_finds_the_mesh_on_a_loopback_of_its_own(ip: str, netns: str, host: str) -> None:
     pod = read_pod({"USER_PORT": "1", "SERVING_POD_IP": ip, "EVENTMESH_POD_NETNS": netns})
     assert pod is not None and pod.outbound_host == host
+
+
+def test_what_is_asked_for_and_not_done_is_named() -> None:
+    asked = {"REVISION_IDLE_TIMEOUT_SECONDS": "5", "REVISION_RESPONSE_START_TIMEOUT_SECONDS": "0"}
+    assert ignored(asked) == ("REVISION_IDLE_TIMEOUT_SECONDS",)
+    assert ignored({}) == ()
