@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use eventmesh_core::hpack::{Decoder, Encoder, HpackError};
 
 /// Decoded bytes beyond which the caller stops storing, as `http2` does.
-const MAX_STORED: usize = 64 * 1024;
+const MAX_STORED: usize = 8 * 1024;
 
 /// Bytes read of one input: every entry may be named again and again, so that more only costs time.
 const MAX_INPUT: usize = 4096;
