@@ -69,9 +69,23 @@ class Broker:
         while True:
             await self._clock.sleep(TRIM_INTERVAL_S)
             try:
-                gone = await self._store.trim()
+                await self._forget_deleted_triggers()
+                gone = await self._trim_all()
             except StoreError as error:
                 _log.error("event store", reason=error)
             else:
                 if gone:
                     _log.debug("trimmed", events=gone)
+
+    async def _forget_deleted_triggers(self) -> None:
+        # One that was deleted while this process was down would keep every event from then on from going.
+        for uid in await self._store.triggers():
+            if not self.triggers.exists(uid):
+                await self._store.forget_trigger(uid)
+
+    async def _trim_all(self) -> int:
+        """Delete what nobody waits for, a batch at a time; return how many events went."""
+        total = 0
+        while gone := await self._store.trim():
+            total += gone
+        return total

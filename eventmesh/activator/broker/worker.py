@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
 from eventmesh.activator.broker.delivery import Answer, DeliveryTable, Send, Settled
-from eventmesh.activator.broker.store.api import EventStore, Outcome, Settlement, StoredEvent, StoreError
+from eventmesh.activator.broker.store.api import DamagedEvent, EventStore, Outcome, Settlement, StoredEvent, StoreError
 from eventmesh.activator.broker.triggers import Subscription
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -120,6 +120,10 @@ class TriggerWorker:
             limit = min(READ_BATCH, self.table.room)
             try:
                 events = await self._store.read(self.subscription.broker, self._position, limit)
+            except DamagedEvent as error:
+                self._more = True
+                self._pass_over(error)
+                continue
             except StoreError as error:
                 self._more = True
                 await self._store_failed(error)
@@ -127,6 +131,14 @@ class TriggerWorker:
             for stored in events:
                 self._take(stored)
             self._more = self._more or len(events) == limit
+
+    def _pass_over(self, damaged: DamagedEvent) -> None:
+        for stored in damaged.before:
+            self._take(stored)
+        # It can never be delivered, and must not hold up those behind it.
+        self._position = damaged.sequence
+        if damaged.sequence not in self._ahead:
+            self._settle(damaged.sequence, Outcome.KEPT, str(damaged))
 
     def _take(self, stored: StoredEvent) -> None:
         self._position = stored.sequence

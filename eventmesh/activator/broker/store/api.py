@@ -21,6 +21,16 @@ class CorruptStore(StoreError):
     """What is on disk is not what was acknowledged; the message says which file and record, and what can be done."""
 
 
+class DamagedEvent(CorruptStore):
+    """One event cannot be read as it was written; all others can. `before` holds those that were read before it."""
+
+    def __init__(self, sequence: int, problem: str, before: Sequence[StoredEvent] = ()) -> None:
+        super().__init__(f"event {sequence} {problem}")
+        self.sequence = sequence
+        self.problem = problem
+        self.before = before
+
+
 @dataclass(frozen=True, slots=True)
 class NewEvent:
     """An event on its way in."""
@@ -81,7 +91,9 @@ class DeadLetter:
     """An event that stayed in the store because nobody would take it."""
 
     trigger: str
-    stored: StoredEvent
+    sequence: int
+    stored: StoredEvent | None
+    """None: it is here because it is damaged."""
     reason: str
 
 
@@ -93,7 +105,10 @@ class EventStore(Protocol):
         ...
 
     async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
-        """Return up to `limit` events of `broker` with a sequence beyond `after`, in order."""
+        """Return up to `limit` events of `broker` with a sequence beyond `after`, in order.
+
+        Raises DamagedEvent, which holds those before it, when one of them is not what was written.
+        """
         ...
 
     async def open_trigger(self, trigger: str, broker: str) -> Progress:
@@ -106,6 +121,10 @@ class EventStore(Protocol):
 
     async def forget_trigger(self, trigger: str) -> None:
         """Drop what is known of a deleted trigger; events that only it waited for may go."""
+        ...
+
+    async def triggers(self) -> Sequence[str]:
+        """Return the UIDs of all triggers that have a place, those deleted meanwhile included."""
         ...
 
     async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:

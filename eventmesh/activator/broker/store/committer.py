@@ -24,6 +24,9 @@ MAX_BATCH = 512
 MAX_WAITING = 20_000
 """Writes that may wait for the disk; one more is refused, so that a stalled disk costs bounded memory."""
 
+_DISK_ERRORS = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemError, apsw.ReadOnlyError)
+"""Errors that say nothing about the write that met them."""
+
 
 @dataclass(slots=True)
 class _Job(Generic[T]):
@@ -64,8 +67,8 @@ class Committer:
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run `work` in the next transaction; return its result after the commit.
 
-        Raises what `work` raised (its own changes are undone, those of others stand), or StoreError when the commit
-        failed or too many writes wait.
+        `work` may be run again, when another write of the same transaction failed. Raises what it raised (its own
+        changes are undone, those of others stand), or StoreError when the commit failed or too many writes wait.
         """
         loop = asyncio.get_running_loop()
         job: _Job[T] = _Job(work, loop, loop.create_future())
@@ -79,11 +82,12 @@ class Committer:
         return await job.future
 
     def close(self) -> None:
-        """Commit what waits, then end the thread."""
+        """Commit what waits, end the thread, close the connection."""
         with self._ready:
             self._inbox.closed = True
             self._ready.notify()
         self._thread.join()
+        self._connection.close()
 
     def _run(self) -> None:
         while True:
@@ -97,11 +101,24 @@ class Committer:
             self._hand_back(jobs)
 
     def _commit(self, jobs: list[_Job[object]]) -> None:
+        # One write that fails must not take the others with it. That is rare: instead of a savepoint for each, the
+        # transaction is begun again without the one that failed.
+        left = jobs
+        while left and (failed := self._attempt(left)) is not None:
+            left = [job for job in left if job is not failed]
+
+    def _attempt(self, jobs: list[_Job[object]]) -> _Job[object] | None:
+        """Commit all of `jobs`, or fail all of them; or undo everything and return the one that failed by itself."""
         try:
-            with self._connection:
-                for job in jobs:
-                    self._perform(job)
-        except apsw.Error as error:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                if not self._perform(job):
+                    self._roll_back()
+                    return job
+            self._connection.execute("COMMIT")
+        except Exception as error:
+            # Whatever it is: this thread must go on, or every later write would wait for ever.
+            self._roll_back()
             failure = StoreError(f"the event store could not commit: {error}")
             failure.__cause__ = error
             for job in jobs:
@@ -109,16 +126,25 @@ class Committer:
         else:
             self.commits += 1
             self.writes += len(jobs)
+        return None
 
-    def _perform(self, job: _Job[object]) -> None:
-        # A savepoint of its own: one write that fails must not take the others with it.
+    def _perform(self, job: _Job[object]) -> bool:
+        """Return whether the write succeeded; raises apsw.Error when the disk, not the write, is at fault."""
         try:
-            with self._connection:
-                job.result = job.work(self._connection)
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError):
-            raise
+            job.result = job.work(self._connection)
         except Exception as error:
+            # SQLite itself undoes the whole transaction when it cannot write.
+            if isinstance(error, _DISK_ERRORS) or not self._connection.in_transaction:
+                raise
             job.error = error
+            return False
+        return True
+
+    def _roll_back(self) -> None:
+        # If even this fails, BEGIN will, and tell.
+        with contextlib.suppress(apsw.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     @staticmethod
     def _hand_back(jobs: list[_Job[object]]) -> None:

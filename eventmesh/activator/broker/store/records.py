@@ -6,7 +6,7 @@ import json
 import zlib
 from dataclasses import dataclass
 
-from eventmesh.activator.broker.store.api import CorruptStore, NewEvent, StoredEvent
+from eventmesh.activator.broker.store.api import DamagedEvent, NewEvent, StoredEvent
 from eventmesh.cloudevents.event import Event
 
 
@@ -32,10 +32,10 @@ def to_record(sequence: int, accepted_at: float, new: NewEvent) -> Record:
 
 
 def from_record(record: Record) -> StoredEvent:
-    """Return the event of a row; raises CorruptStore when it is not what was written."""
+    """Return the event of a row; raises DamagedEvent when it is not what was written."""
     wanted = _checksum(record.sequence, record.broker, record.attributes, record.carried, record.data)
     if wanted != record.checksum:
-        raise CorruptStore(f"event {record.sequence} of broker {record.broker} does not match its checksum")
+        raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")
     carried = tuple((name, value) for name, value in json.loads(record.carried))
     event = Event(json.loads(record.attributes), record.data)
     return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)

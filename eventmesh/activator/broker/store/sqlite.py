@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from eventmesh.activator.broker.store.api import (
-    CorruptStore,
+    DamagedEvent,
     DeadLetter,
     NewEvent,
     Outcome,
@@ -22,25 +22,15 @@ from eventmesh.activator.broker.store.api import (
     StoreError,
 )
 from eventmesh.activator.broker.store.committer import Committer
+from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
 from eventmesh.activator.broker.store.records import Record, from_record, to_record
 from eventmesh.base.clock import Clock
 
-SCHEMA_VERSION = 1
 TRIM_BATCH = 5_000
 """Events deleted in one transaction: deleting a large backlog must not hold up acceptance."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-  sequence INTEGER PRIMARY KEY, accepted_at REAL NOT NULL, broker TEXT NOT NULL,
-  attributes TEXT NOT NULL, carried TEXT NOT NULL, data BLOB, checksum INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS events_of_broker ON events (broker, sequence);
-CREATE TABLE IF NOT EXISTS triggers (uid TEXT PRIMARY KEY, broker TEXT NOT NULL, cursor INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS ahead (
-  uid TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (uid, sequence)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS dead_letters (
-  uid TEXT NOT NULL, sequence INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (uid, sequence)) WITHOUT ROWID;
-"""
 _COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
+_KEEP = f"INSERT OR REPLACE INTO dead_letters SELECT ?, ?, {_COLUMNS} FROM events WHERE sequence = ?"  # noqa: S608
 
 
 class SqliteStore:
@@ -48,19 +38,16 @@ class SqliteStore:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         """Open or create the store; raises StoreError when it is in use, CorruptStore when it is damaged."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         self._clock = clock
-        self._lock = _lock(path)
+        self._lock = lock(path)
         try:
-            writer = _connect(path)
-            self._reader = _connect(path)
-            self._last = _verify(writer, path)
-        except apsw.Error as error:
-            os.close(self._lock)
-            raise CorruptStore(f"event store {path} cannot be opened: {error}; restore it, or move it away") from error
+            writer, self._last = open_database(path)
         except StoreError:
             os.close(self._lock)
             raise
+        self._reader = connect(path)
+        self._reading = threading.Lock()
         self.committer = Committer(writer, path.stem)
 
     async def append(self, new: NewEvent) -> StoredEvent:
@@ -94,11 +81,18 @@ class SqliteStore:
 
     def _read(self, broker: str, after: int, limit: int) -> list[StoredEvent]:
         sql = f"SELECT {_COLUMNS} FROM events WHERE broker = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
-        return [from_record(Record(*row)) for row in self._query(sql, (broker, after, limit))]
+        found: list[StoredEvent] = []
+        for row in self._query(sql, (broker, after, limit)):
+            try:
+                found.append(from_record(Record(*row)))
+            except DamagedEvent as error:
+                raise DamagedEvent(error.sequence, error.problem, found) from error
+        return found
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:
-            return list(self._reader.execute(sql, values))
+            with self._reading:
+                return list(self._reader.execute(sql, values))
         except apsw.Error as error:
             raise StoreError(f"the event store could not be read: {error}") from error
 
@@ -129,20 +123,18 @@ class SqliteStore:
 
         await self.committer.write(forget)
 
+    async def triggers(self) -> Sequence[str]:
+        """Return the UIDs of all triggers that have a place."""
+        rows = await asyncio.to_thread(self._query, "SELECT uid FROM triggers", ())
+        return [str(uid) for (uid,) in rows]
+
     async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
         """Return what stayed undelivered, oldest first."""
         return await asyncio.to_thread(self._dead_letters, broker)
 
     def _dead_letters(self, broker: str) -> list[DeadLetter]:
-        columns = ", ".join(f"events.{name}" for name in _COLUMNS.split(", "))
-        sql = (
-            f"SELECT uid, reason, {columns} FROM dead_letters JOIN events USING (sequence)"  # noqa: S608
-            " WHERE events.broker = ? ORDER BY events.sequence"
-        )
-        return [
-            DeadLetter(str(uid), from_record(Record(*row)), str(reason))
-            for uid, reason, *row in self._query(sql, (broker,))
-        ]
+        sql = f"SELECT uid, reason, {_COLUMNS} FROM dead_letters WHERE broker = ? ORDER BY sequence"  # noqa: S608
+        return [_dead_letter(str(uid), str(reason), Record(*row)) for uid, reason, *row in self._query(sql, (broker,))]
 
     async def trim(self) -> int:
         """Delete the oldest events that nobody waits for."""
@@ -150,8 +142,14 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Commit what waits, close both connections, give the file free."""
-        await asyncio.to_thread(self.committer.close)
-        self._reader.close()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        # A read may still be going on for somebody who no longer waits for it.
+        with self._reading:
+            self._reader.close()
+        # The writer last: it copies the log into the database and removes it.
+        self.committer.close()
         os.close(self._lock)
 
 
@@ -162,8 +160,7 @@ def _settle(connection: apsw.Connection, settlements: Sequence[Settlement]) -> N
             continue
         connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
         if end.outcome is Outcome.KEPT:
-            kept = (end.trigger, end.sequence, end.reason)
-            connection.execute("INSERT OR REPLACE INTO dead_letters VALUES (?,?,?)", kept)
+            connection.execute(_KEEP, (end.trigger, end.reason, end.sequence))
         touched.add(end.trigger)
     for trigger in touched:
         _advance(connection, trigger)
@@ -190,44 +187,15 @@ def _trim(connection: apsw.Connection) -> int:
         SELECT sequence FROM events WHERE sequence < min(
           (SELECT max(sequence) FROM events),
           coalesce((SELECT min(e.sequence) FROM triggers t JOIN events e
-                    ON e.broker = t.broker AND e.sequence > t.cursor), 9223372036854775807),
-          coalesce((SELECT min(sequence) FROM dead_letters), 9223372036854775807))
+                    ON e.broker = t.broker AND e.sequence > t.cursor), 9223372036854775807))
         ORDER BY sequence LIMIT ?)"""
     connection.execute(sql, (TRIM_BATCH,))
     return int(connection.changes())
 
 
-def _connect(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(5_000)
-    # FULL: the log is synced at each commit, before the 202. NORMAL would sync at checkpoints only.
-    connection.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000")
-    return connection
-
-
-def _lock(path: Path) -> int:
-    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _dead_letter(trigger: str, reason: str, record: Record) -> DeadLetter:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise StoreError(
-            f"event store {path} is in use by another process: stop it, or choose another --data-dir"
-        ) from error
-    return handle
-
-
-def _verify(connection: apsw.Connection, path: Path) -> int:
-    """Create the schema or check what is there; return the last sequence."""
-    ((version,),) = connection.execute("PRAGMA user_version")
-    if version not in (0, SCHEMA_VERSION):
-        raise StoreError(f"event store {path} has format {version}; this version of eventmesh reads {SCHEMA_VERSION}")
-    connection.execute(_SCHEMA)
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    ((first, last, count),) = connection.execute("SELECT min(sequence), max(sequence), count(*) FROM events")
-    if count and last - first + 1 != count:
-        missing = last - first + 1 - count
-        raise CorruptStore(
-            f"event store {path} lacks {missing} of the events {first} to {last}: restore it from a copy"
-        )
-    return int(last or 0)
+        return DeadLetter(trigger, record.sequence, from_record(record), reason)
+    except DamagedEvent:
+        # Listed all the same: that it cannot be read is why it is here.
+        return DeadLetter(trigger, record.sequence, None, reason)

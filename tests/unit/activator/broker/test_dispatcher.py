@@ -63,6 +63,8 @@ class FixedTriggers:
 
     def __init__(self) -> None:
         self.known: dict[str, Subscription] = {}
+        self.present: set[str] = set()
+        """UIDs of Triggers that are there, with a subscriber or without."""
         self._listeners: list[Callable[[], None]] = []
 
     def has_broker(self, broker: str) -> bool:
@@ -72,7 +74,7 @@ class FixedTriggers:
         return self.known
 
     def exists(self, uid: str) -> bool:
-        return uid in self.known
+        return uid in self.present
 
     def subscribe(self, changed: Callable[[], None]) -> None:
         self._listeners.append(changed)
@@ -83,6 +85,15 @@ class FixedTriggers:
             f"uid-{name}", "demo", name, BROKER, f"http://{name}/", passes, policy or DeliveryPolicy(retry=0)
         )
         self.known[made.uid] = made
+        self.present.add(made.uid)
+        self._changed()
+
+    def unresolve(self, name: str) -> None:
+        """Take the subscriber away; the Trigger stays."""
+        del self.known[f"uid-{name}"]
+        self._changed()
+
+    def _changed(self) -> None:
         for changed in self._listeners:
             changed()
 
@@ -196,6 +207,21 @@ async def test_an_event_nobody_takes_is_kept(broker: Broker, triggers: FixedTrig
     while not (letters := await broker.store.dead_letters(BROKER)):
         await asyncio.sleep(0.01)
     assert letters[0].reason == "subscriber: no answer: connect_failed"
+
+
+async def test_a_damaged_event_holds_up_no_other(broker: Broker, triggers: FixedTriggers) -> None:
+    triggers.add("behind")
+    await opened(broker, "behind")
+    triggers.unresolve("behind")
+    for number in range(3):
+        await broker.send(number)
+    await broker.store.committer.write(
+        lambda connection: connection.execute("UPDATE events SET data = x'00' WHERE sequence = 2")
+    )
+    triggers.add("behind")
+    await asyncio.wait_for(_settled(broker, ("demo/behind", "delivered"), 2), 5)
+    assert sorted(event.id for _, event, _ in broker.subscribers.got) == ["0", "2"]
+    assert broker.dispatcher.outcomes["demo/behind", "kept"] == 1
 
 
 async def test_a_reply_that_is_no_event_fails_the_delivery(broker: Broker, triggers: FixedTriggers) -> None:

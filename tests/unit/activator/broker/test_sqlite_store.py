@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
-from eventmesh.activator.broker.store.api import CorruptStore, StoreError
+from eventmesh.activator.broker.store.api import CorruptStore, DamagedEvent, Outcome, Settlement, StoreError
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.base.clock import SystemClock
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
@@ -72,12 +73,53 @@ async def test_a_missing_event_is_noticed_on_opening(tmp_path: Path) -> None:
         open_sqlite(tmp_path)
 
 
-async def test_a_changed_event_is_not_delivered(tmp_path: Path) -> None:
+async def test_a_damaged_event_is_named_and_hides_no_other(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path)
-    await store.append(new_event(1))
-    await store.committer.write(lambda connection: connection.execute("UPDATE events SET data = x'00'"))
-    with pytest.raises(CorruptStore, match="checksum"):
-        await store.read(SHOP, 0, 1)
+    written = [await store.append(new_event(n)) for n in range(3)]
+    await store.committer.write(
+        lambda connection: connection.execute("UPDATE events SET data = x'00' WHERE sequence = 2")
+    )
+    with pytest.raises(DamagedEvent, match="event 2 of broker demo/shop does not match its checksum") as raised:
+        await store.read(SHOP, 0, 10)
+    assert raised.value.before == [written[0]]
+    assert await store.read(SHOP, raised.value.sequence, 10) == [written[2]]
+    await store.open_trigger("t", SHOP)
+    await store.settle([Settlement("t", 2, Outcome.KEPT, "damaged")])
+    (letter,) = await store.dead_letters(SHOP)
+    assert (letter.sequence, letter.stored, letter.reason) == (2, None, "damaged")
+    await store.close()
+
+
+async def test_a_full_disk_refuses_and_loses_nothing_and_leaves_no_gap(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    first = await store.append(new_event(1))
+
+    def limit(pages: int) -> Callable[[apsw.Connection], object]:
+        return lambda connection: connection.pragma("max_page_count", pages)
+
+    await store.committer.write(limit(1))
+    big = [store.append(new_event(n, data=b"x" * 100_000)) for n in range(2, 6)]
+    refused = await asyncio.gather(*big, return_exceptions=True)
+    assert [type(error) for error in refused] == [StoreError] * 4
+    assert "full" in str(refused[0])
+    await store.committer.write(limit(100_000))
+    second = await store.append(new_event(6))
+    assert second.sequence == first.sequence + 1
+    await store.close()
+    again = open_sqlite(tmp_path)
+    assert await again.read(SHOP, 0, 10) == [first, second]
+    await again.close()
+
+
+async def test_dead_letters_let_later_events_go(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path)
+    await store.open_trigger("t", SHOP)
+    events = [await store.append(new_event(n)) for n in range(4)]
+    ends = [Settlement("t", events[0].sequence, Outcome.KEPT, "answered 400")]
+    await store.settle([*ends, *(Settlement("t", e.sequence, Outcome.DELIVERED) for e in events[1:])])
+    assert await store.trim() == 3
+    (letter,) = await store.dead_letters(SHOP)
+    assert letter.stored == events[0]
     await store.close()
 
 
