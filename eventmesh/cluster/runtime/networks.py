@@ -29,6 +29,11 @@ class NetworkStock:
         self._ready: deque[Network] = deque()
         self._tasks = TaskGroup("networks")
 
+    @property
+    def in_stock(self) -> int:
+        """Return how many are ready to be taken."""
+        return len(self._ready)
+
     async def start(self) -> None:
         """Make the first ones; raises UnavailableError where the host allows this user none."""
         while len(self._ready) < STOCK:
