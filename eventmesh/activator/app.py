@@ -109,7 +109,11 @@ class Activator:
         await self._reach_outside()
         self._broker.triggers.subscribe(self._subscribers_changed)
         self._tasks.spawn("deliver", self._deliver())
-        _log.info("serving", node=self._node, **self._plane.addresses())
+        _log.info("serving", node=self._node, **self.addresses())
+
+    def addresses(self) -> dict[str, str]:
+        """Return where each listener really listens."""
+        return self._plane.addresses()
 
     async def _deliver(self) -> None:
         # Routes first: what is sent without any is a failed attempt.
