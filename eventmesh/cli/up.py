@@ -33,20 +33,25 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(args: argparse.Namespace) -> int:
     from eventmesh.base.clock import SystemClock
-    from eventmesh.cluster.mesh import Mesh, MeshSettings
+    from eventmesh.cluster.runtime.process import SIDECAR_MODULES, ProcessLauncher
 
     clock = SystemClock()
     began = clock.monotonic()
+    directory = data_dir.prepared(args.data_dir)
+    kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
+    data_dir.prepared(kubeconfig.parent, "--kubeconfig")
+    _say(f"eventmesh: starting, state in {directory}")
+    # It imports what data planes need on another processor while this process imports the control side.
+    launcher = ProcessLauncher.start(SIDECAR_MODULES)
+
+    from eventmesh.cluster.mesh import Mesh, MeshSettings
+
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask, asked)
-    directory = data_dir.prepared(args.data_dir)
-    kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
-    data_dir.prepared(kubeconfig.parent, "--kubeconfig")
     settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port)
-    mesh = Mesh(settings, clock, _say)
-    _say(f"eventmesh: starting, state in {directory}")
+    mesh = Mesh(settings, clock, launcher)
     await mesh.start()
     _say(f"eventmesh: ready in {clock.monotonic() - began:.1f} s\n")
     where = mesh.addresses

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,9 +44,6 @@ from eventmesh.xds.control.services import Settings
 
 _log = log.get("cluster.mesh")
 
-PRELOADED: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventmesh.sidecar.preload")
-"""What the launcher imports once for every sidecar, gateway and activator that it forks."""
-
 LIVE_WITHIN_S: Final = 15.0
 """A gateway that serves nothing by then never will; its log says why."""
 
@@ -66,11 +63,11 @@ class MeshSettings:
 class Mesh:
     """A local mesh. `start` raises UnavailableError (a port is taken, the data directory is in use) or ConfigError."""
 
-    def __init__(self, settings: MeshSettings, clock: Clock, tell: Callable[[str], None]) -> None:
-        """`tell` is called with a line for each step of the start that a person may want to see."""
+    def __init__(self, settings: MeshSettings, clock: Clock, launcher: ProcessLauncher) -> None:
+        """`launcher` becomes the mesh's own, which stops it; it has preloaded `SIDECAR_MODULES`."""
         self._settings = settings
         self._clock = clock
-        self._tell = tell
+        self._launcher = launcher
         self._parts = Parts()
         self._addresses: Addresses | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -96,8 +93,9 @@ class Mesh:
         await self._parts.stop()
 
     async def _start(self) -> None:
-        # First of all, so that it imports while the rest starts on the other processor.
-        launcher = self._launcher()
+        launcher = self._launcher
+        launcher.on_lost = self._launcher_lost
+        self._parts.add(launcher.stop)
         pod_addresses = PodAddresses.reserve()
         self._parts.add_sync(pod_addresses.close)
         where = addresses.choose(self._settings.api_port, self._settings.gateway_port, pod_addresses.own(1))
@@ -133,6 +131,10 @@ class Mesh:
         await agent.start()
         self._parts.add(agent.stop)
 
+    def _launcher_lost(self) -> None:
+        if not self.lost.done():
+            self.lost.set_result("the process launcher ended, and every pod with it")
+
     async def _open(self, embedded: EmbeddedApi, agent: PodAgent) -> None:
         """Serve the API on its port, and write how to reach it."""
         server = ApiServer(embedded, _host_and_port(self.addresses.api), self._settings.data_dir / "tls", agent)
@@ -141,15 +143,6 @@ class Mesh:
         write_kubeconfig(self._settings.kubeconfig, server.url, server.credentials.ca_pem, server.credentials.token)
 
     # -- the parts
-
-    def _launcher(self) -> ProcessLauncher:
-        def lost() -> None:
-            if not self.lost.done():
-                self.lost.set_result("the process launcher ended, and every pod with it")
-
-        launcher = ProcessLauncher.start(PRELOADED, on_lost=lost)
-        self._parts.add(launcher.stop)
-        return launcher
 
     def _api(self) -> EmbeddedApi:
         store = Store(self._settings.data_dir / "store", self._clock)

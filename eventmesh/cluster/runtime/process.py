@@ -28,6 +28,9 @@ _log = log.get("runtime.process")
 PRODUCT_PATH: Final = str(Path(eventmesh.__file__).resolve().parent.parent)
 """Where this very eventmesh is imported from, so that children run the same one."""
 
+SIDECAR_MODULES: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventmesh.sidecar.preload")
+"""What a launcher imports once for every sidecar, gateway and activator that it forks."""
+
 
 class SpawnError(MeshError):
     """A process could not be started; the message is the kernel's reason with the file it is about."""
@@ -67,7 +70,8 @@ class ProcessLauncher:
     def __init__(self, child: subprocess.Popen[bytes], channel: socket.socket, on_lost: Callable[[], None]) -> None:
         self._child = child
         self._channel = channel
-        self._on_lost = on_lost
+        self.on_lost = on_lost
+        """Called when the launcher ends without having been stopped."""
         self._loop = asyncio.get_running_loop()
         self._requests = 0
         self._replies: dict[int, asyncio.Future[wire.Reply]] = {}
@@ -195,7 +199,7 @@ class ProcessLauncher:
             self._channel.close()
             _log.error("process launcher ended", code=self._child.poll())
             self._abandon()
-            self._on_lost()
+            self.on_lost()
             return
         match wire.decode(data):
             case wire.Reply() as reply:
