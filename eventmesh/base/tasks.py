@@ -10,6 +10,19 @@ from eventmesh.base import log
 _log = log.get("base.tasks")
 
 
+async def first_of(*work: Coroutine[object, object, object]) -> None:
+    """Do all of `work` at once; return when the first has ended, with the others cancelled. Raises what that raises."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
 class TaskGroup:
     """The background tasks of one component.
 

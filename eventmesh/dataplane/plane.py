@@ -42,6 +42,8 @@ class Networks:
     """Listeners whose sockets live in another network namespace than the process."""
     clusters: Mapping[str, SocketFactory] = field(default_factory=dict)
     """Clusters that are dialled in another network namespace."""
+    held: frozenset[str] = frozenset()
+    """Listeners that accept nobody before `DataPlane.release`; who connects waits."""
     prompt: frozenset[str] = frozenset()
     """Clusters of servers that wait for each acknowledgement (`transport.connection.PromptConnection`)."""
 
@@ -78,7 +80,7 @@ class DataPlane:
         self._own = own or Snapshot(version="")
         self._applying = asyncio.Lock()
         self.driver = Driver(self.engine, handlers, clock, on_question=on_question)
-        self._listeners = Listeners(self.driver, self._networks.listeners)
+        self._listeners = Listeners(self.driver, self._networks.listeners, self._networks.held)
         self.access_log = AccessLogWriter(self.engine.take_access_log, clock)
         self._tasks = TaskGroup("dataplane")
         self._log_task: asyncio.Task[None] | None = None
@@ -108,6 +110,14 @@ class DataPlane:
         """Tell on `/ready` that the configuration is whole: all that the control plane has to say has been applied."""
         if self.state is State.INITIALIZING:
             self.state = State.LIVE
+
+    async def somebody_waits(self) -> None:
+        """Return when a connection waits at a listener that is held (`Networks.held`)."""
+        await self._listeners.somebody_waits()
+
+    async def release(self) -> None:
+        """Accept connections on the listeners that were held."""
+        await self._listeners.release()
 
     async def extend(self, own: Snapshot) -> None:
         """Replace what this process itself adds. Raises what `apply` raises."""

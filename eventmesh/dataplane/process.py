@@ -12,7 +12,7 @@ from typing import Final
 import uvloop
 
 from eventmesh.base import log
-from eventmesh.base.tasks import TaskGroup
+from eventmesh.base.tasks import first_of
 
 _log = log.get("dataplane.process")
 
@@ -44,13 +44,7 @@ class Termination:
 
     async def unless_at_once(self, work: Coroutine[object, object, None]) -> None:
         """Do `work`, the orderly end; return early, with it cancelled, when the end is asked for again."""
-        tasks = TaskGroup("termination")
-        both = (tasks.spawn("orderly end", work), tasks.spawn("end at once", self._hurried()))
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        await tasks.stop()
-
-    async def _hurried(self) -> None:
-        await self._at_once.wait()
+        await first_of(work, self._at_once.wait())
 
 
 def run(main: Callable[[], Coroutine[object, object, int]]) -> int:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import SystemClock
-from eventmesh.base.tasks import TaskGroup
+from eventmesh.base.tasks import TaskGroup, first_of
 from eventmesh.dataplane import admin
 from eventmesh.dataplane.overlay import overlay
 from eventmesh.dataplane.plane import DataPlane
@@ -25,9 +23,15 @@ if TYPE_CHECKING:
 
 _log = log.get("sidecar")
 
-ADS_DELAY_S: Final = 0.15
+ADS_AFTER_READY_S: Final = 0.1
 """A function's first answer needs the inbound side alone, and somebody waits for it: opening the stream, some 50 ms of
-work here and in control, comes after it, or after this time when the function is slower than that."""
+work here and in control, comes after it, unless the function itself wants to send."""
+
+ADS_DELAY_S: Final = 0.15
+"""A function that is not ready by then starts slowly enough for the stream to be opened meanwhile."""
+
+ROUTES_PATIENCE_S: Final = 5.0
+"""So long a function's first request out waits for routes when control is away; then it is answered 404."""
 
 
 async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> int:
@@ -78,6 +82,7 @@ async def _configure(
     """Apply what the bootstrap holds, and all that control sends from now on."""
     if bootstrap.ads is None:
         await plane.apply(bootstrap.snapshot)
+        await plane.release()
         plane.go_live()
         return
     from eventmesh.xds.client.ads import AdsClient
@@ -86,16 +91,39 @@ async def _configure(
     client = AdsClient(
         bootstrap.ads, bootstrap.node, plane.apply, static=bootstrap.resources, tables=tables, clock=clock
     )
-    tasks.spawn("ads", _follow(client, function))
+    if function is None:
+        tasks.spawn("ads", client.run())
+    else:
+        tasks.spawn("ads", _follow(client, plane, function, clock))
+        tasks.spawn("outbound", _open_outbound(client, plane, clock))
     tasks.spawn("go live", _go_live(plane, client))
 
 
-async def _follow(client: AdsClient, function: FunctionSide | None) -> None:
-    if function is not None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ADS_DELAY_S):
-                await function.answered()
+async def _follow(client: AdsClient, plane: DataPlane, function: FunctionSide, clock: SystemClock) -> None:
+    """Subscribe as soon as the function sends, else a little later: when it has answered, or when it is slow to."""
+
+    async def answered() -> None:
+        await function.answered()
+        await clock.sleep(ADS_AFTER_READY_S)
+
+    async def slow() -> None:
+        await clock.sleep(ADS_DELAY_S)
+        if function.is_ready():
+            await answered()
+
+    await first_of(answered(), slow(), plane.somebody_waits())
     await client.run()
+
+
+async def _open_outbound(client: AdsClient, plane: DataPlane, clock: SystemClock) -> None:
+    """Let the function's own requests in once there are routes for them."""
+
+    async def patience() -> None:
+        await plane.somebody_waits()
+        await clock.sleep(ROUTES_PATIENCE_S)
+
+    await first_of(client.tables_live.wait(), patience())
+    await plane.release()
 
 
 async def _go_live(plane: DataPlane, client: AdsClient) -> None:

@@ -44,6 +44,7 @@ class FunctionNetwork:
         return Networks(
             listeners=dict.fromkeys(outbound.listener_names(), self.sockets),
             clusters=dict.fromkeys(clusters, self.sockets),
+            held=frozenset(outbound.listener_names()),
             prompt=frozenset(clusters),
         )
 

@@ -25,7 +25,8 @@ BOLT: Final = "outbound-bolt"
 
 
 def outbound(pod: Pod) -> Snapshot:
-    """Return the listeners; their tables are empty (404, or Bolt's "no processor") until control has sent them."""
+    """Return the listeners; they are held until control has sent their tables, so that what a function sends in its
+    first moment waits for the routes (`sidecar.app`)."""
     return Snapshot(
         version="",
         listeners=(

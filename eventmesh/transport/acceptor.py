@@ -38,6 +38,7 @@ class Acceptor:
             raise UnavailableError(f"cannot listen on {address}: {reason}") from error
         self.address = self._bound()
         self._server: asyncio.Server | None = None
+        self._ignore_waiting: Callable[[], object] = lambda: None
 
     def _bound(self) -> str:
         return (
@@ -46,8 +47,21 @@ class Acceptor:
             else format_peer(self._socket.getsockname())
         )
 
+    def on_waiting(self, tell: Callable[[], None]) -> None:
+        """Call `tell`, once, when somebody has connected; only before `serve`, until which the kernel holds them."""
+        loop = asyncio.get_running_loop()
+        descriptor = self._socket.fileno()
+
+        def connected() -> None:
+            self._ignore_waiting()
+            tell()
+
+        loop.add_reader(descriptor, connected)
+        self._ignore_waiting = lambda: loop.remove_reader(descriptor)
+
     async def serve(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept connections from now on, one `protocol()` each."""
+        self._ignore_waiting()
         loop = asyncio.get_running_loop()
         if isinstance(self.configured, UnixAddress):
             self._server = await loop.create_unix_server(protocol, sock=self._socket, backlog=BACKLOG)
@@ -56,6 +70,7 @@ class Acceptor:
 
     def close(self) -> None:
         """Accept no more; connections already accepted live on. A unix socket's file goes away."""
+        self._ignore_waiting()
         if self._server is not None:
             self._server.close()
         else:

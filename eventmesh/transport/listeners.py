@@ -31,8 +31,15 @@ class Change:
 class Listeners:
     """Opens and closes listening sockets; a socket whose address stays the same is kept, whatever else changes."""
 
-    def __init__(self, driver: Driver, networks: Mapping[str, SocketFactory]) -> None:
-        """`networks` names the listeners whose sockets live in another network namespace."""
+    def __init__(
+        self, driver: Driver, networks: Mapping[str, SocketFactory], held: frozenset[str] = frozenset()
+    ) -> None:
+        """`networks` names the listeners whose sockets live in another network namespace.
+
+        Those named in `held` listen, but accept nobody before `release`: connections wait in the kernel.
+        """
+        self._held = held
+        self._waiting = asyncio.Event()
         self._driver = driver
         self._networks = networks
         self._host = HostNetwork()
@@ -79,8 +86,25 @@ class Listeners:
             self._acceptors.pop(key).close()
         for key, acceptor in change.opened.items():
             self._acceptors[key] = acceptor
-            await acceptor.serve(self._protocol(key, acceptor))
-            _log.info("listening", listener=change.names[key], address=acceptor.address)
+            if change.names[key] in self._held:
+                acceptor.on_waiting(self._waiting.set)
+            else:
+                await self._serve(key, acceptor)
+
+    async def somebody_waits(self) -> None:
+        """Return when a connection waits at a listener that is held."""
+        await self._waiting.wait()
+
+    async def release(self) -> None:
+        """Accept on the listeners that were held, those who wait first."""
+        held, self._held = self._held, frozenset()
+        for key, acceptor in list(self._acceptors.items()):
+            if self._names[key] in held:
+                await self._serve(key, acceptor)
+
+    async def _serve(self, key: _Key, acceptor: Acceptor) -> None:
+        await acceptor.serve(self._protocol(key, acceptor))
+        _log.info("listening", listener=self._names[key], address=acceptor.address)
 
     def _protocol(self, key: _Key, acceptor: Acceptor) -> Callable[[], asyncio.Protocol]:
         is_unix = isinstance(acceptor.configured, UnixAddress)

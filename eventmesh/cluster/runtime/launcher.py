@@ -10,27 +10,21 @@ It holds the pods' network namespaces as descriptors, so none outlives it.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import selectors
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Final, NoReturn
 
 from eventmesh.base import linux
-from eventmesh.cluster.runtime import wire
-
-_EXEC_FAILED: Final = 127
-"""What a shell answers for a command that cannot be run."""
-
-_STREAMS: Final = (1, 2)
-_STANDARD_ERROR: Final = 2
-_NO_REPORT: Final = -1
-"""An entry cannot fail to be executed, so nobody waits for a report of it."""
+from eventmesh.cluster.runtime import child, wire
+from eventmesh.cluster.runtime.spares import RESTOCK_AFTER_S, Spares
 
 
 class Launcher:
@@ -42,13 +36,14 @@ class Launcher:
         self._children: set[int] = set()
         self.starting: dict[int, _Starting] = {}
         self._networks: set[int] = set()
+        self.spares = Spares()
 
     def answer(self, data: bytes, descriptors: list[int]) -> None:
         """Do what one message asks; `descriptors` are closed here when the child has them."""
         match wire.decode(data):
             case wire.Spawn() as order:
                 try:
-                    self._spawn(order, descriptors)
+                    self._spawn(order, data, descriptors)
                 except OSError as error:
                     self._refuse(order.request, error)
             case wire.MakeNetwork(request):
@@ -101,6 +96,7 @@ class Launcher:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
+            self.spares.lost(pid)
             if pid in self._children:
                 self._children.discard(pid)
                 self._say(wire.Exited(pid, os.waitstatus_to_exitcode(status)))
@@ -120,22 +116,40 @@ class Launcher:
             except ChildProcessError:
                 return
 
-    def _spawn(self, order: wire.Spawn, descriptors: list[int]) -> None:
-        """Fork. An entry runs from then on; the outcome of a program's exec is told when it is known."""
+    def restock(self) -> None:
+        """Fork one spare; called when nobody is in a hurry. Without any, orders are forked for one by one."""
+        try:
+            self.spares.add()
+        except OSError as error:
+            sys.stderr.write(f"eventmesh: no spare process: {error.strerror}\n")
+
+    def _spawn(self, order: wire.Spawn, data: bytes, descriptors: list[int]) -> None:
+        """Start. An entry runs from then on; the outcome of a program's exec is told when it is known."""
+        if order.network is not None and order.network not in self._networks:
+            raise OSError(errno.ENOENT, "its network namespace is gone")
+        network = () if order.network is None else (order.network,)
         if order.entry:
-            pid = os.fork()
-            if pid == 0:
-                _become(order, descriptors, _NO_REPORT)
+            pid = self._start(order, data, (*descriptors, *network))
             self._children.add(pid)
             self._say(wire.Reply(order.request, pid=pid))
             return
         failure, report = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            _become(order, descriptors, report)
-        os.close(report)
+        try:
+            pid = self._start(order, data, (*descriptors, report, *network))
+        except BaseException:
+            os.close(failure)
+            raise
+        finally:
+            os.close(report)
         start = self.starting[pid] = _Starting(order.request, pid, failure)
         self._selector.register(failure, selectors.EVENT_READ, start)
+
+    def _start(self, order: wire.Spawn, data: bytes, descriptors: Sequence[int]) -> int:
+        """Return the number of the process that becomes what was ordered: a spare, or else a fork made now."""
+        pid = self.spares.give(data, descriptors) or os.fork()
+        if pid == 0:
+            child.start(order, descriptors)
+        return pid
 
     def _refuse(self, request: int, error: OSError) -> None:
         self._say(wire.Reply(request, error=error.strerror or str(error)))
@@ -158,63 +172,6 @@ class _Starting:
 def _own_children() -> list[int]:
     with open("/proc/thread-self/children", encoding="ascii") as file:
         return [int(word) for word in file.read().split()]
-
-
-def _become(order: wire.Spawn, descriptors: list[int], report: int) -> NoReturn:
-    """Turn the forked child into what was ordered."""
-    try:
-        linux.die_with_parent()
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        for stream, descriptor in zip(_STREAMS, descriptors, strict=True):
-            os.dup2(descriptor, stream)
-        if order.network is not None:
-            linux.enter_namespace(order.network, linux.CLONE_NEWNET)
-        os.chdir(order.workdir)
-        if order.entry:
-            os.closerange(3, _highest_descriptor() + 1)
-            os._exit(_call(order))
-        os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - no shell is wanted
-    except OSError as error:
-        what = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-        os.write(_STANDARD_ERROR if report == _NO_REPORT else report, f"{error.errno} {what}".encode())
-    finally:
-        os._exit(_EXEC_FAILED)
-
-
-def _call(order: wire.Spawn) -> int:
-    """Call the entry as a program's `main`; return its exit code."""
-    import traceback
-
-    _name_process(f"eventmesh-{order.argv[0]}" if order.argv else order.entry)
-    os.environ.clear()
-    os.environ.update(order.env)
-    module, _, function = order.entry.partition(":")
-    sys.argv = list(order.argv)
-    try:
-        code = getattr(import_module(module), function)(list(order.argv))
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException:  # the end of this process: there is nobody above to raise to
-        traceback.print_exc()
-        code = 1
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return code or 0
-
-
-def _name_process(name: str) -> None:
-    """Have `ps` and `top` show what this fork is; its command line remains the launcher's."""
-    with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
-        file.write(name)
-
-
-def _highest_descriptor() -> int:
-    return max(int(name) for name in os.listdir("/proc/self/fd"))
 
 
 def _preload(modules: list[str]) -> str:
@@ -241,7 +198,10 @@ def _run(channel: socket.socket, modules: list[str]) -> None:
         selector.register(channel, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
         while True:
-            for key, _ in selector.select():
+            events = selector.select(RESTOCK_AFTER_S if launcher.spares.lacking else None)
+            if not events:
+                launcher.restock()
+            for key, _ in events:
                 if isinstance(key.data, _Starting):
                     if key.data.pid in launcher.starting:
                         launcher.started(key.data)

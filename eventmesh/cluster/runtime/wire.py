@@ -16,6 +16,9 @@ on a default host (net.core.wmem_default), so that a longer one would be refused
 MAX_DESCRIPTORS: Final = 2
 """Standard output and standard error."""
 
+MAX_CHILD_DESCRIPTORS: Final = 4
+"""What an order has on its way from the launcher to a spare: the streams, the pipe for its failure, its network."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spawn:

@@ -100,6 +100,8 @@ class AdsClient:
         }
         self.connected = False
         """Whether the server has answered on the stream that is open now."""
+        self.tables_live = asyncio.Event()
+        """Set once every route table that this process wants for itself (`tables`) is live."""
         self.initialized = asyncio.Event()
         """Set once the server has said which listeners and clusters there are, and all of these are live."""
 
@@ -190,6 +192,8 @@ class AdsClient:
         await self._send_wants()
 
     def _check_initialized(self) -> None:
+        if self._known.has_tables_wanted():
+            self.tables_live.set()
         if not self._to_answer and not self._known.is_waiting():
             self.initialized.set()
 

@@ -193,6 +193,11 @@ class Known:
         held = self._tables.get(name)
         return held is not None and held.waiting is not None
 
+    def has_tables_wanted(self) -> bool:
+        """Tell whether the tables wanted beside those that listeners name are live, in whatever version."""
+        held = (self._tables.get(name) for name in self._tables_wanted)
+        return all(table is not None and table.live is not None for table in held)
+
     def is_waiting(self) -> bool:
         """Tell whether anything is not live yet in its newest version."""
         kinds: tuple[Iterable[_Held[object]], ...] = (

@@ -1,0 +1,122 @@
+"""What a process does that the launcher has forked: get ready, wait for its order if it is a spare, become what it is.
+
+Nothing here runs in the launcher itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Final, NoReturn
+
+from eventmesh.base import linux
+from eventmesh.cluster.runtime import wire
+
+EXEC_FAILED: Final = 127
+"""What a shell answers for a command that cannot be run."""
+
+SPARE_NAME: Final = "eventmesh-spare"
+
+_STREAMS: Final = (1, 2)
+_STANDARD_ERROR: Final = 2
+
+
+def wait(channel: socket.socket) -> NoReturn:
+    """Be a spare: keep nothing of the launcher's but `channel`, and become what comes over it."""
+    try:
+        _prepare()
+        _name_process(SPARE_NAME)
+        number = channel.fileno()
+        os.closerange(3, number)
+        os.closerange(number + 1, _highest_descriptor() + 1)
+        data, descriptors, _, _ = socket.recv_fds(channel, wire.MAX_MESSAGE_BYTES, wire.MAX_CHILD_DESCRIPTORS)
+        channel.close()
+        if data:
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            order = wire.decode(data)
+            assert isinstance(order, wire.Spawn)  # noqa: S101 - the launcher sends nothing else
+            _become(order, descriptors)
+    finally:
+        os._exit(EXEC_FAILED)
+
+
+def start(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
+    """Be no spare: become what is ordered at once."""
+    try:
+        _prepare()
+        _become(order, descriptors)
+    finally:
+        os._exit(EXEC_FAILED)
+
+
+def _prepare() -> None:
+    """Do what is alike for every child: its own session, its own signals, its end with the launcher's."""
+    linux.die_with_parent()
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
+    """Turn this prepared process into what was ordered.
+
+    `descriptors` are standard output, standard error, for a program the pipe that takes the reason why it cannot be
+    executed, and the network namespace if the order names one.
+    """
+    streams, rest = descriptors[: len(_STREAMS)], list(descriptors[len(_STREAMS) :])
+    # An entry cannot fail to be executed, so nobody waits for a report of it.
+    report = _STANDARD_ERROR if order.entry else rest.pop(0)
+    try:
+        for stream, descriptor in zip(_STREAMS, streams, strict=True):
+            os.dup2(descriptor, stream)
+        if order.network is not None:
+            linux.enter_namespace(rest[0], linux.CLONE_NEWNET)
+        os.chdir(order.workdir)
+        if order.entry:
+            os.closerange(3, _highest_descriptor() + 1)
+            os._exit(_call(order))
+        os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        what = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        os.write(report, f"{error.errno} {what}".encode())
+    finally:
+        os._exit(EXEC_FAILED)
+
+
+def _call(order: wire.Spawn) -> int:
+    """Call the entry as a program's `main`; return its exit code."""
+    _name_process(f"eventmesh-{order.argv[0]}" if order.argv else order.entry)
+    os.environ.clear()
+    os.environ.update(order.env)
+    module, _, function = order.entry.partition(":")
+    sys.argv = list(order.argv)
+    try:
+        code = getattr(import_module(module), function)(list(order.argv))
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:  # the end of this process: there is nobody above to raise to
+        traceback.print_exc()
+        code = 1
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code or 0
+
+
+def _name_process(name: str) -> None:
+    """Have `ps` and `top` show what this fork is; its command line remains the launcher's."""
+    with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
+        file.write(name)
+
+
+def _highest_descriptor() -> int:
+    return max(int(name) for name in os.listdir("/proc/self/fd"))
