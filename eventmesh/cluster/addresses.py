@@ -61,23 +61,26 @@ def choose(api_port: int, gateway_port: int, spare_host: str) -> Addresses:
 
     The ports a person names must be free (UnavailableError names the flag); for those that only the mesh's own parts
     use, a free port takes the place of one that is taken. `spare_host` is the activator's address beside another mesh.
+    With `api_port` 0 nothing has its usual address: such meshes are started side by side, in the same moment, and one
+    must not find free what the other is about to take.
     """
     api = _wanted(api_port, "--port")
     gateway = _wanted(gateway_port, "--gateway-port")
     taken = {api, gateway}
+    usual = api_port != 0
     activator_host = ACTIVATOR_HOST
-    if not (_is_free(ACTIVATOR_HOST, ACTIVATOR_PORT) and _is_free(ACTIVATOR_HOST, BROKER_PORT)):
+    if not (usual and _is_free(ACTIVATOR_HOST, ACTIVATOR_PORT) and _is_free(ACTIVATOR_HOST, BROKER_PORT)):
         activator_host = spare_host
     return Addresses(
         api=_at(LOOPBACK, api),
         gateway=_at(LOOPBACK, gateway),
         gateway_local=_at(LOOPBACK, _preferred(gateway + 1 if gateway_port else 0, taken)),
-        gateway_admin=_at(LOOPBACK, _preferred(GATEWAY_ADMIN_PORT, taken)),
-        ads=_at(LOOPBACK, _preferred(ADS_PORT, taken)),
-        autoscaler=_at(LOOPBACK, _preferred(AUTOSCALER_PORT, taken)),
+        gateway_admin=_at(LOOPBACK, _preferred(GATEWAY_ADMIN_PORT if usual else 0, taken)),
+        ads=_at(LOOPBACK, _preferred(ADS_PORT if usual else 0, taken)),
+        autoscaler=_at(LOOPBACK, _preferred(AUTOSCALER_PORT if usual else 0, taken)),
         activator=_at(activator_host, ACTIVATOR_PORT),
         broker=_at(activator_host, BROKER_PORT),
-        activator_admin=_at(LOOPBACK, _preferred(ACTIVATOR_ADMIN_PORT, taken)),
+        activator_admin=_at(LOOPBACK, _preferred(ACTIVATOR_ADMIN_PORT if usual else 0, taken)),
     )
 
 

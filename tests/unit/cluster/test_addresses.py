@@ -27,12 +27,27 @@ def test_a_port_that_is_taken_is_told_with_its_flag(flag: str, position: int) ->
     assert refusal.value.exit_code == 3
 
 
+def test_meshes_on_any_ports_have_none_of_the_usual_addresses() -> None:
+    where = addresses.choose(0, 0, "127.64.0.1")
+    usual = {
+        addresses.ADS_PORT,
+        addresses.AUTOSCALER_PORT,
+        addresses.GATEWAY_ADMIN_PORT,
+        addresses.ACTIVATOR_ADMIN_PORT,
+    }
+    inner = (where.ads, where.autoscaler, where.gateway_admin, where.activator_admin)
+    assert not usual & {addresses.port_of(address) for address in inner}
+    assert where.activator == f"127.64.0.1:{addresses.ACTIVATOR_PORT}"
+
+
 def test_beside_another_mesh_the_activator_takes_the_spare_address() -> None:
-    with socket.socket() as other:
+    with socket.socket() as other, socket.create_server(("127.0.0.1", 0)) as api:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             other.bind((addresses.ACTIVATOR_HOST, addresses.ACTIVATOR_PORT))
             other.listen()
         except OSError:
             pass  # another mesh holds it already, which is the case to be tested
-        assert addresses.choose(0, 0, "127.64.0.1").activator == f"127.64.0.1:{addresses.ACTIVATOR_PORT}"
+        free = api.getsockname()[1]
+        api.close()
+        assert addresses.choose(free, 0, "127.64.0.1").activator == f"127.64.0.1:{addresses.ACTIVATOR_PORT}"
