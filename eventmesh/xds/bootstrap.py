@@ -137,7 +137,7 @@ def _parse(text: str, source: str) -> object:
                 raise ConfigError(source, problem) from None
         except RecursionError:
             raise ConfigError(source, "is nested too deep") from None
-    from eventmesh.xds.yaml_file import parse_yaml
+    from eventmesh.base.yaml_file import parse_yaml
 
     return parse_yaml(text, source)
 

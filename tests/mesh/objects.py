@@ -80,10 +80,10 @@ async def until(api: HttpApi, resource: Resource, name: str, holds: Callable[[Ob
             await asyncio.sleep(0.02)
 
 
-async def until_none(api: HttpApi, resource: Resource) -> None:
-    """Return when no object of the kind is left in the default namespace."""
+async def until_none(api: HttpApi, resource: Resource, label_selector: str = "") -> None:
+    """Return when no (such) object of the kind is left in the default namespace."""
     async with asyncio.timeout(WAIT_S):
-        while (await api.list(resource, "default")).items:
+        while (await api.list(resource, "default", label_selector=label_selector)).items:
             await asyncio.sleep(0.05)
 
 

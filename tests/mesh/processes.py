@@ -102,18 +102,27 @@ class MeshProcess:
         finally:
             await api.close()
 
-    async def get(self, service: str, path: str = "/") -> Answer:
-        """Send a request for a service of the default namespace to the gateway."""
+    async def get(self, service: str, path: str = "/", timeout_s: float = WAIT_S) -> Answer:
+        """Send a request for a service of the default namespace to the gateway; raises TimeoutError."""
+        (answer,) = await self.get_many(service, 1, path, timeout_s)
+        return answer
 
-        def exchange() -> Answer:
-            connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=WAIT_S)
+    async def get_many(self, service: str, count: int, path: str = "/", timeout_s: float = WAIT_S) -> list[Answer]:
+        """Send the same request `count` times on one connection, one after the other."""
+
+        def exchanges() -> list[Answer]:
+            connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=timeout_s)
+            try:
+                return [exchange(connection) for _ in range(count)]
+            finally:
+                connection.close()
+
+        def exchange(connection: http.client.HTTPConnection) -> Answer:
             connection.request("GET", path, headers={"Host": f"{service}.default.localhost"})
             response = connection.getresponse()
-            answer = Answer(response.status, response.getheader("via") or "", response.read().decode())
-            connection.close()
-            return answer
+            return Answer(response.status, response.getheader("via") or "", response.read().decode())
 
-        return await asyncio.get_running_loop().run_in_executor(None, exchange)
+        return await asyncio.get_running_loop().run_in_executor(None, exchanges)
 
 
 def is_alive(pid: int) -> bool:

@@ -33,14 +33,7 @@ class CommandLine:
 
     async def run(self, *arguments: str, stdin: str = "") -> Output:
         """Run the command to its end."""
-        process = await asyncio.create_subprocess_exec(
-            self._path,
-            *arguments,
-            env=self._environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process = await self.start(*arguments)
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 out, err = await process.communicate(stdin.encode())
@@ -50,6 +43,13 @@ class CommandLine:
             raise
         assert process.returncode is not None
         return Output(process.returncode, out.decode(), err.decode())
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        """Start the command with pipes; the caller ends it."""
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            self._path, *arguments, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe
+        )
 
     async def __call__(self, *arguments: str, stdin: str = "") -> str:
         """Run the command, require success, and return what it printed."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from eventmesh.base import log
 from eventmesh.base.errors import MeshError
 from eventmesh.kube.api import Api, ApiError, Object, Resource
+from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import annotations_of, is_controlled_by, labels_of
 
@@ -23,8 +24,10 @@ class NotOwned(MeshError):
 class Children:
     """Writes what owners want, and only where it differs from what is there."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, recorder: EventRecorder | None = None) -> None:
+        """With a `recorder`, the owner of what is created is told by an Event."""
         self._api = api
+        self._recorder = recorder
 
     async def ensure(
         self,
@@ -46,7 +49,11 @@ class Children:
         stored = cache.get(metadata["name"], metadata["namespace"])
         if stored is None:
             try:
-                return await self._api.create(resource, desired, metadata["namespace"])
+                created = await self._api.create(resource, desired, metadata["namespace"])
+                if self._recorder is not None:
+                    message = f'Created {resource.kind} "{metadata["name"]}"'
+                    await self._recorder.record(owner, EventKind.NORMAL, "Created", message)
+                return created
             except ApiError as error:
                 if not error.already_exists:
                     raise

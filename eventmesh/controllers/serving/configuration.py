@@ -8,7 +8,7 @@ from eventmesh.controllers.serving.names import CONFIGURATION as CONFIGURATION_L
 from eventmesh.controllers.serving.names import CONFIGURATION_GENERATION
 from eventmesh.controllers.serving.resources.revision import name_of_revision, revision
 from eventmesh.kube.api import Api, ApiError, Object
-from eventmesh.kube.events import EventRecorder
+from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_controlled_by, is_deleting, labels_of
 from eventmesh.kube.reconciler import Controller
@@ -25,6 +25,7 @@ class Configurations:
     def __init__(self, api: Api, informers: Informers, clock: Clock, recorder: EventRecorder) -> None:
         self._api = api
         self._clock = clock
+        self._recorder = recorder
         self._configurations = informers.of(CONFIGURATION)
         self._revisions = informers.of(REVISION)
         self._revisions.add_index(BY_CONFIGURATION, _configuration_of)
@@ -56,7 +57,9 @@ class Configurations:
         if found is None:
             try:
                 wanted = revision(configuration, rfc3339(self._clock.now()))
-                return await self._api.create(REVISION, wanted, namespace)
+                created = await self._api.create(REVISION, wanted, namespace)
+                await self._recorder.record(configuration, EventKind.NORMAL, "Created", f'Created Revision "{name}"')
+                return created
             except ApiError as error:
                 if not error.already_exists:
                     raise

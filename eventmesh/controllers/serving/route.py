@@ -37,7 +37,7 @@ class Routes:
     ) -> None:
         self._api = api
         self._clock = clock
-        self._children = Children(api)
+        self._children = Children(api, recorder)
         self._settings = settings
         self._routes = informers.of(ROUTE)
         self._configurations = informers.of(CONFIGURATION)

@@ -27,7 +27,7 @@ class Services:
     def __init__(self, api: Api, informers: Informers, clock: Clock, recorder: EventRecorder) -> None:
         self._api = api
         self._clock = clock
-        self._children = Children(api)
+        self._children = Children(api, recorder)
         self._services = informers.of(KSERVICE)
         self._configurations = informers.of(CONFIGURATION)
         self._routes = informers.of(ROUTE)

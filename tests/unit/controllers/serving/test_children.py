@@ -13,9 +13,10 @@ from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.store.store import Store
 from eventmesh.controllers.serving.children import Children
 from eventmesh.kube.api import Api, Object
+from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.objects import owner_reference
-from eventmesh.kube.resources import CONFIG_MAP, DEPLOYMENT
+from eventmesh.kube.resources import CONFIG_MAP, DEPLOYMENT, EVENT
 
 
 @pytest_asyncio.fixture
@@ -57,3 +58,13 @@ async def test_a_field_that_is_another_controllers_stays(world: tuple[Api, Infor
     await api.patch(DEPLOYMENT, "d", {"spec": {"replicas": 0}}, "default", subresource="scale")
     stored = await children.ensure(cache, deployment(owner, version="2"), owner, kept_spec=("replicas",))
     assert (stored["spec"]["replicas"], stored["metadata"]["labels"]) == (0, {"version": "2"})
+
+
+async def test_the_owner_is_told_once_what_was_made_for_it(world: tuple[Api, Informer, Object]) -> None:
+    api, cache, owner = world
+    children = Children(api, EventRecorder(api, "test", SystemClock()))
+    await children.ensure(cache, deployment(owner), owner)
+    await children.ensure(cache, deployment(owner, version="2"), owner)
+    (event,) = (await api.list(EVENT, "default")).items
+    assert (event["reason"], event["message"], event["count"]) == ("Created", 'Created Deployment "d"', 1)
+    assert event["involvedObject"]["name"] == "owner"

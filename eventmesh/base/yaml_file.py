@@ -1,6 +1,9 @@
-"""Reads YAML as Envoy does: JSON's types, no key twice. Imported only for files that are not JSON."""
+"""Reads YAML as Kubernetes and Envoy do: JSON's types, no key twice. Imported only for files that are not JSON."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import yaml
 from yaml.constructor import ConstructorError
@@ -34,14 +37,36 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: load
 
 def parse_yaml(text: str, source: str) -> object:
     """Return the one document in `text`. Raises ConfigError with `source`, line and column."""
-    try:
+    with _errors_name(source):
         document: object = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+    if document is None:
+        raise ConfigError(source, "is empty")
+    return document
+
+
+def parse_documents(text: str, source: str) -> list[tuple[int, object]]:
+    """Return each document in `text` that is not empty, with the line it begins on. Raises ConfigError likewise."""
+    found: list[tuple[int, object]] = []
+    with _errors_name(source):
+        loader = _Loader(text)
+        try:
+            while loader.check_node():
+                node = loader.get_node()
+                document: object = loader.construct_document(node)
+                if document is not None:
+                    found.append((node.start_mark.line + 1, document))
+        finally:
+            loader.dispose()
+    return found
+
+
+@contextmanager
+def _errors_name(source: str) -> Iterator[None]:
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(source, f"is no valid YAML{place}: {error.problem}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(source, f"is no valid YAML: {error}") from None
-    if document is None:
-        raise ConfigError(source, "is empty")
-    return document
