@@ -84,6 +84,14 @@ class MeshProcess:
             found |= more
         return found - {self.pid}
 
+    def names(self) -> list[str]:
+        """Return the descendants as `ps` shows them."""
+        return sorted(filter(None, map(_name, self.descendants())))
+
+    def name(self, pid: int) -> str:
+        """Return what `ps` shows of a process; nothing when it is gone."""
+        return _name(pid)
+
     def named(self, name: str) -> list[int]:
         """Return the descendants that `ps` shows as `name`."""
         return [pid for pid in self.descendants() if _name(pid) == name]
