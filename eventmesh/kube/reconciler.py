@@ -26,6 +26,10 @@ _log = log.get("kube.reconciler")
 CONCURRENCY = 4
 """Keys of one controller worked on at once; a reconcile mostly waits for the API."""
 
+SETTLE_S = 0.01
+"""For `watch`: what others do to the objects that a controller watches comes in bursts (a pod that starts changes its
+ReplicaSet, that the Deployment, that the Revision, each several times), and most of it only has to be told, once."""
+
 Reconcile = Callable[[Key], Awaitable[None]]
 KeyMap = Callable[[Object], Iterable[Key]]
 """Which keys of this controller an object of another kind concerns."""
@@ -53,19 +57,23 @@ class Controller:
         self._tasks = TaskGroup(f"controller.{name}")
         self.watch(primary, lambda obj: (key_of(obj),))
 
-    def watch(self, informer: Informer, keys: KeyMap) -> None:
-        """Reconcile `keys(obj)` whenever an object of `informer` appears, changes or goes."""
+    def watch(self, informer: Informer, keys: KeyMap, *, settle_s: float = 0.0) -> None:
+        """Reconcile `keys(obj)` whenever an object of `informer` appears, changes or goes.
+
+        With `settle_s` they wait so long for more of the same, and what is urgent goes ahead of them.
+        """
 
         def changed(old: Object | None, new: Object | None) -> None:
             concerned = {key for obj in (old, new) if obj is not None for key in keys(obj)}
             for key in concerned:
-                self._queue.add(key)
+                self._queue.add_after(key, settle_s)
 
         informer.add_handler(changed)
 
-    def watch_controlled(self, informer: Informer) -> None:
-        """Reconcile an object whenever one that it controls (by owner reference) changes."""
-        self.watch(informer, controlled_by(self._primary.resource.kind, self._primary.resource.group))
+    def watch_controlled(self, informer: Informer, *, settle_s: float = 0.0) -> None:
+        """Reconcile an object whenever one that it controls (by owner reference) changes; `settle_s` as for `watch`."""
+        mine = controlled_by(self._primary.resource.kind, self._primary.resource.group)
+        self.watch(informer, mine, settle_s=settle_s)
 
     def enqueue(self, key: Key) -> None:
         """Reconcile `key` as soon as a worker is free."""

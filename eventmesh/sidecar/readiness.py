@@ -18,7 +18,7 @@ from eventmesh.base.errors import ConfigError
 MAX_PROBE_BYTES: Final = 65_536
 """Longest SERVING_READINESS_PROBE that is parsed; Kubernetes stores whole objects of at most 1.5 MiB (etcd)."""
 
-SHORTEST_PAUSE_S: Final = 0.002
+SHORTEST_PAUSE_S: Final = 0.001
 LONGEST_PAUSE_S: Final = 0.05
 """Knative's own retry interval for an aggressive probe (pkg/queue/readiness)."""
 

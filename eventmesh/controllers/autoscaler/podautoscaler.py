@@ -34,7 +34,7 @@ from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of, labels_of
-from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.reconciler import SETTLE_S, Controller
 from eventmesh.kube.resources import DEPLOYMENT, POD, POD_AUTOSCALER, SERVERLESS_SERVICE
 from eventmesh.kube.status import Conditions, ConditionSet, condition, conditions_of, write_status
 
@@ -87,8 +87,8 @@ class PodAutoscalers:
         self._pods.add_index(BY_REVISION, lambda pod: map(str, _revision_of(pod)))
         self.controller = Controller("podautoscaler", self._autoscalers, self.reconcile, clock, recorder=recorder)
         self.controller.watch_controlled(self._serverless)
-        self.controller.watch(self._deployments, _revision_of)
-        self.controller.watch(self._pods, _revision_of)
+        self.controller.watch(self._deployments, _revision_of, settle_s=SETTLE_S)
+        self.controller.watch(self._pods, _revision_of, settle_s=SETTLE_S)
         deciders.on_change(self.controller.enqueue)
         settings.on_change(self._settings_changed)
 

@@ -25,7 +25,7 @@ from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of, labels_of
-from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.reconciler import SETTLE_S, Controller
 from eventmesh.kube.resources import DEPLOYMENT, POD, POD_AUTOSCALER, REVISION
 from eventmesh.kube.status import Conditions, conditions_of, write_status
 
@@ -61,9 +61,9 @@ class Revisions:
         self._pods = informers.of(POD)
         self._pods.add_index(BY_REVISION, _revision_index)
         self.controller = Controller("revision", self._revisions, self.reconcile, clock, recorder=recorder)
-        self.controller.watch_controlled(self._deployments)
-        self.controller.watch_controlled(self._autoscalers)
-        self.controller.watch(self._pods, _revision_of)
+        self.controller.watch_controlled(self._deployments, settle_s=SETTLE_S)
+        self.controller.watch_controlled(self._autoscalers, settle_s=SETTLE_S)
+        self.controller.watch(self._pods, _revision_of, settle_s=SETTLE_S)
         settings.on_change(self._settings_changed)
 
     async def reconcile(self, key: Key) -> None:

@@ -15,7 +15,7 @@ from eventmesh.kube.api import Api, ApiError, Object, Propagation
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_controlled_by, is_deleting, key_of, labels_of, owner_reference
-from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.reconciler import SETTLE_S, Controller
 from eventmesh.kube.resources import DEPLOYMENT, REPLICA_SET
 from eventmesh.kube.status import condition, write_status
 
@@ -38,7 +38,7 @@ class Deployments:
         self._deployments = informers.of(DEPLOYMENT)
         self._sets = informers.of(REPLICA_SET)
         self.controller = Controller("deployments", self._deployments, self.reconcile, clock, recorder=recorder)
-        self.controller.watch_controlled(self._sets)
+        self.controller.watch_controlled(self._sets, settle_s=SETTLE_S)
 
     async def reconcile(self, key: Key) -> None:
         """Bring the ReplicaSets to the sizes that the rollout allows now, and tell the status."""

@@ -14,7 +14,7 @@ from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, controller_of, is_deleting, key_of, owner_reference
-from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.reconciler import SETTLE_S, Controller
 from eventmesh.kube.resources import POD, REPLICA_SET
 from eventmesh.kube.status import write_status
 
@@ -40,7 +40,7 @@ class ReplicaSets:
         self._deleted: set[str] = set()
         self._pods.add_handler(self._seen)
         self.controller = Controller("replicasets", self._sets, self.reconcile, clock, recorder=recorder)
-        self.controller.watch_controlled(self._pods)
+        self.controller.watch_controlled(self._pods, settle_s=SETTLE_S)
 
     async def reconcile(self, key: Key) -> None:
         """Create or delete pods until there are as many as wanted, and tell the status."""

@@ -9,6 +9,7 @@ from eventmesh.cluster.store.store import Store
 from eventmesh.controllers.workloads.app import WorkloadControllers
 from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.informer import Informers
+from eventmesh.kube.reconciler import SETTLE_S
 from eventmesh.kube.resources import DEPLOYMENT, POD
 from tests.manual_clock import ManualClock, settle
 
@@ -39,6 +40,7 @@ class Cluster:
         """Return all objects of the default namespace, once the controllers have nothing left to do."""
         for _ in range(10):
             await settle()
+            await self.clock.advance(SETTLE_S)
         return (await self.api.list(resource, "default")).items
 
     async def pods(self) -> list[Object]:
