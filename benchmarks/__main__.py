@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import bolt_wire, cold_start, startup, wire
+from benchmarks import bolt_wire, cold_start, events, startup, wire
 from benchmarks.contenders import NAMES
 
-SUITES = {"wire": wire.run, "bolt": bolt_wire.run, "startup": startup.run, "cold": cold_start.run}
+SUITES = {"wire": wire.run, "bolt": bolt_wire.run, "events": events.run, "startup": startup.run, "cold": cold_start.run}
 
 
 def main() -> int:

@@ -1,0 +1,78 @@
+"""Who takes events in: our activator, and nats-server with JetStream that syncs each message."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+
+from benchmarks import report
+from benchmarks.contenders import find, others
+from benchmarks.measure import PROXY_CPU, Server, free_port
+from eventmesh.cluster.bootstrap import bootstrap
+
+NAMES = ("eventmesh", "jetstream")
+
+SYNCS = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync")
+"""Only these two calls stop at the tracer; all others run as without it."""
+
+
+@dataclass(slots=True)
+class EventContender:
+    """A running store of events."""
+
+    name: str
+    port: int
+    server: Server
+    trace: Path
+    beside: list[Server] = field(default_factory=list)
+
+    def syncs(self) -> int:
+        """Return the syncs so far, when it was started with `traced`."""
+        return sum(1 for line in self.trace.read_text().splitlines() if "sync(" in line)
+
+    def stop(self) -> None:
+        """End it and what it needs."""
+        for server in (self.server, *self.beside):
+            server.stop()
+
+
+def start(name: str, *, traced: bool = False) -> EventContender:
+    """Start a contender, with its files on the disk that holds the results."""
+    report.RESULTS.mkdir(parents=True, exist_ok=True)
+    directory = Path(mkdtemp(prefix=f"events-{name}-", dir=report.RESULTS)).absolute()
+    port = free_port()
+    beside: list[Server] = []
+    argv = _jetstream(directory, port) if name == "jetstream" else _eventmesh(directory, port, beside)
+    trace = directory / "trace"
+    server = Server([*SYNCS, "-o", str(trace), *argv] if traced else argv, directory, cpus={PROXY_CPU})
+    server.wait_for(port)
+    return EventContender(name, port, server, trace, beside)
+
+
+def _jetstream(directory: Path, port: int) -> list[str]:
+    config = directory / "nats.conf"
+    config.write_text(
+        f'listen: "127.0.0.1:{port}"\njetstream {{\n  store_dir: "{directory}/data"\n  sync_interval: always\n}}\n'
+    )
+    return [find("nats-server"), "-c", str(config)]
+
+
+def _eventmesh(directory: Path, port: int, beside: list[Server]) -> list[str]:
+    (directory / "api").mkdir()
+    beside.append(
+        Server([sys.executable, "-m", "benchmarks.event_api", str(directory)], directory / "api", cpus=others())
+    )
+    kubeconfig, config = directory / "kubeconfig", directory / "bootstrap.json"
+    deadline = time.monotonic() + 20
+    while not kubeconfig.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    # Nothing is delivered here, so no routes are needed: control is absent, as it may be.
+    absent = f"127.0.0.1:{free_port()}"
+    config.write_text(json.dumps(bootstrap("activator", "bench", f"127.0.0.1:{free_port()}", absent)))
+    flags = ("--bootstrap", str(config), "--kubeconfig", str(kubeconfig), "--data-dir", str(directory / "data"))
+    where = ("--broker", f"127.0.0.1:{port}", "--autoscaler", f"http://{absent}/")
+    return [sys.executable, "-m", "eventmesh.cli.main", "activator", *flags, *where]

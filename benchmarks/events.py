@@ -1,0 +1,66 @@
+"""Durable events accepted a second, each on disk before it is acknowledged, beside JetStream that syncs always."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+from collections import defaultdict
+
+from benchmarks import event_contenders, event_load, report
+from benchmarks.event_contenders import EventContender
+
+PRODUCERS = 64
+MAKERS = {"eventmesh": event_load.HttpProducer, "jetstream": event_load.NatsProducer}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; return how many events were answered wrongly."""
+    rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    wrong = 0
+    running: list[EventContender] = []
+    try:
+        running += [event_contenders.start(name) for name in event_contenders.NAMES]
+        for number in range(args.rounds):
+            for contender in running:
+                report.progress(f"events: round {number + 1}/{args.rounds} {contender.name}")
+                before = contender.server.cpu_s()
+                result = event_load.run(MAKERS[contender.name], contender.port, PRODUCERS, args.seconds)
+                used = contender.server.cpu_s() - before
+                wrong += result.wrong
+                row = rows[contender.name]
+                row["accepted_per_s"].append(result.accepted / result.seconds)
+                row["cpu_us"].append(used / max(1, result.accepted) * 1e6)
+                row["p50_ms"].append(result.p50_ms)
+                row["p99_ms"].append(result.p99_ms)
+        for contender in running:
+            contender.stop()
+        running.clear()
+        for name in event_contenders.NAMES:
+            report.progress(f"events: syncs of {name}")
+            running.append(event_contenders.start(name, traced=True))
+            began = running[-1].syncs()
+            result = event_load.run(MAKERS[name], running[-1].port, PRODUCERS, args.seconds)
+            rows[name]["per_sync"].append(result.accepted / max(1, running[-1].syncs() - began))
+    finally:
+        report.clear_progress()
+        for contender in running:
+            contender.stop()
+        for directory in report.RESULTS.glob("events-*-*"):
+            shutil.rmtree(directory)
+    _print(rows)
+    report.save("events", rows)
+    return wrong
+
+
+def _print(rows: report.Rows) -> None:
+    print(f"\nDurable events of 1 KiB, {PRODUCERS} producers, each event on disk before it is acknowledged")
+    print(f"  {'':12}{'accepted/s':>12}{'events/sync':>13}{'CPU us/event':>14}{'p50 ms':>9}{'p99 ms':>9}")
+    for name, row in rows.items():
+        figures = {column: statistics.median(values) for column, values in row.items()}
+        print(
+            f"  {name:12}{figures['accepted_per_s']:12.0f}{figures['per_sync']:13.1f}{figures['cpu_us']:14.0f}"
+            f"{figures['p50_ms']:9.1f}{figures['p99_ms']:9.1f}"
+        )
+    ratio = report.median(rows, "eventmesh", "accepted_per_s") / report.median(rows, "jetstream", "accepted_per_s")
+    print(f"  bar: at least 1.00 x jetstream: {ratio:.2f}, {'held' if ratio >= 1 else 'NOT held'}")
