@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -80,12 +81,29 @@ class Event:
         return canonical(value)
 
     def with_attributes(self, **changes: AttributeValue | None) -> Event:
-        """Return a copy with attributes set, or removed where the value is None."""
-        merged = {**self.attributes, **{k: v for k, v in changes.items() if v is not None}}
-        for name, value in changes.items():
-            if value is None:
-                merged.pop(name, None)
-        return Event(merged, self.data)
+        """Return a copy with attributes set, or removed where the value is None; only what changes is checked."""
+        merged = {**self.attributes, **changes}
+        for name in REQUIRED:
+            if name in changes:
+                _check_required(merged)
+        changed: dict[str, AttributeValue] = {}
+        kept: dict[str, AttributeValue] = {}
+        for name, value in merged.items():
+            if value is not None:
+                kept[name] = value
+                if name in changes:
+                    changed[name] = value
+        _check_count(kept)
+        _check_each(changed)
+        return Event.checked(kept, self.data)
+
+    @staticmethod
+    def checked(attributes: Mapping[str, AttributeValue], data: bytes | None) -> Event:
+        """Return an event from attributes that are known to be valid, because they are those of an event."""
+        event = object.__new__(Event)
+        object.__setattr__(event, "attributes", MappingProxyType(attributes))
+        object.__setattr__(event, "data", data)
+        return event
 
 
 def canonical(value: AttributeValue) -> str:
@@ -97,21 +115,34 @@ def canonical(value: AttributeValue) -> str:
 
 def check_attributes(attributes: Mapping[str, AttributeValue]) -> None:
     """Raise InvalidEvent when a name, a value or the set of attributes breaks a rule."""
+    _check_count(attributes)
+    _check_required(attributes)
+    _check_each(attributes)
+
+
+def _check_count(attributes: Mapping[str, AttributeValue]) -> None:
     if len(attributes) > MAX_ATTRIBUTES:
         raise InvalidEvent("", f"CloudEvent has {len(attributes)} attributes, more than {MAX_ATTRIBUTES}")
+
+
+def _check_required(attributes: Mapping[str, AttributeValue | None]) -> None:
     for name in REQUIRED:
-        if attributes.get(name, "") == "":
+        if attributes.get(name) in ("", None):
             raise InvalidEvent(name, "is required and must not be empty")
     if attributes["specversion"] != "1.0":
         raise InvalidEvent("specversion", f'is {attributes["specversion"]!r}; only "1.0" is supported')
+
+
+def _check_each(attributes: Mapping[str, AttributeValue]) -> None:
     for name, value in attributes.items():
         _check_name(name)
         _check_value(name, value)
-    for name, rule in _RULES.items():
-        if name in attributes:
-            rule(name, canonical(attributes[name]))
+        rule = _RULES.get(name)
+        if rule is not None:
+            rule(name, canonical(value))
 
 
+@lru_cache(maxsize=1024)
 def _check_name(name: str) -> None:
     if len(name) > MAX_NAME_LENGTH:
         raise InvalidEvent(name[:MAX_NAME_LENGTH], f"name has {len(name)} characters, more than {MAX_NAME_LENGTH}")
@@ -128,10 +159,11 @@ def _check_value(name: str, value: AttributeValue) -> None:
         if value not in _INTEGER_RANGE:
             raise InvalidEvent(name, f"{value} is outside the 32-bit signed range")
         return
-    found = _FORBIDDEN_TEXT.search(value)
-    if found:
+    # Nearly all values are plain ASCII, and those need no search.
+    plain = value.isascii() and value.isprintable()
+    if not plain and (found := _FORBIDDEN_TEXT.search(value)):
         raise InvalidEvent(name, f"holds the forbidden character U+{ord(found.group()):04X}")
-    size = len(value.encode())
+    size = len(value) if plain else len(value.encode())
     if size > MAX_VALUE_BYTES:
         raise InvalidEvent(name, f"has {size} bytes, more than {MAX_VALUE_BYTES}")
 

@@ -37,7 +37,8 @@ def from_record(record: Record) -> StoredEvent:
     if wanted != record.checksum:
         raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")
     carried = tuple((name, value) for name, value in json.loads(record.carried))
-    event = Event(json.loads(record.attributes), record.data)
+    # The checksum says that these are the attributes that were checked on arrival.
+    event = Event.checked(json.loads(record.attributes), record.data)
     return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)
 
 
