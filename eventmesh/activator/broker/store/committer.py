@@ -70,6 +70,10 @@ class Committer:
         `work` may be run again, when another write of the same transaction failed. Raises what it raised (its own
         changes are undone, those of others stand), or StoreError when the commit failed or too many writes wait.
         """
+        return await self.submit(work)
+
+    def submit(self, work: Callable[[apsw.Connection], T]) -> asyncio.Future[T]:
+        """Like `write`, but return at once; raises StoreError when closed or when too many writes wait."""
         loop = asyncio.get_running_loop()
         job: _Job[T] = _Job(work, loop, loop.create_future())
         with self._ready:
@@ -79,7 +83,7 @@ class Committer:
                 raise StoreError(f"more than {MAX_WAITING} writes wait for the disk: try again later")
             self._inbox.jobs.append(job)  # type: ignore[arg-type]  # the list holds jobs of every result type
             self._ready.notify()
-        return await job.future
+        return job.future
 
     def close(self) -> None:
         """Commit what waits, end the thread, close the connection."""

@@ -23,18 +23,32 @@ class Record:
     checksum: int
 
 
-def to_record(sequence: int, accepted_at: float, new: NewEvent) -> Record:
-    """Return the row of `new`."""
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What of a row can be made before its sequence is known."""
+
+    attributes: str
+    carried: str
+    checksum: int
+    """Over all but the sequence."""
+
+
+def encode(new: NewEvent) -> Encoded:
+    """Return the columns of `new`."""
     attributes = json.dumps(dict(new.event.attributes), ensure_ascii=False, separators=(",", ":"))
-    carried = json.dumps(new.carried, ensure_ascii=False, separators=(",", ":"))
-    checksum = _checksum(sequence, new.broker, attributes, carried, new.event.data)
-    return Record(sequence, accepted_at, new.broker, attributes, carried, new.event.data, checksum)
+    carried = json.dumps(new.carried, ensure_ascii=False, separators=(",", ":")) if new.carried else "[]"
+    return Encoded(attributes, carried, _checksum(new.broker, attributes, carried, new.event.data))
+
+
+def with_sequence(checksum: int, sequence: int) -> int:
+    """Return the checksum of the whole row: a row in the wrong place is damage too."""
+    return zlib.crc32(sequence.to_bytes(8, "big"), checksum)
 
 
 def from_record(record: Record) -> StoredEvent:
     """Return the event of a row; raises DamagedEvent when it is not what was written."""
-    wanted = _checksum(record.sequence, record.broker, record.attributes, record.carried, record.data)
-    if wanted != record.checksum:
+    wanted = _checksum(record.broker, record.attributes, record.carried, record.data)
+    if with_sequence(wanted, record.sequence) != record.checksum:
         raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")
     carried = tuple((name, value) for name, value in json.loads(record.carried))
     # The checksum says that these are the attributes that were checked on arrival.
@@ -42,7 +56,7 @@ def from_record(record: Record) -> StoredEvent:
     return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)
 
 
-def _checksum(sequence: int, broker: str, attributes: str, carried: str, data: bytes | None) -> int:
+def _checksum(broker: str, attributes: str, carried: str, data: bytes | None) -> int:
     # SQLite checks frames of its log, not pages of its file: a flipped bit on disk would otherwise be delivered.
-    head = f"{sequence}\n{broker}\n{attributes}\n{carried}\n{data is None}\n".encode()
+    head = f"{broker}\n{attributes}\n{carried}\n{data is None}\n".encode()
     return zlib.crc32(data or b"", zlib.crc32(head))

@@ -21,9 +21,10 @@ from eventmesh.activator.broker.store.api import (
     StoredEvent,
     StoreError,
 )
+from eventmesh.activator.broker.store.arrivals import Arrival, Arrivals
 from eventmesh.activator.broker.store.committer import Committer
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
-from eventmesh.activator.broker.store.records import Record, from_record, to_record
+from eventmesh.activator.broker.store.records import Record, encode, from_record, with_sequence
 from eventmesh.base.clock import Clock
 
 TRIM_BATCH = 5_000
@@ -31,6 +32,13 @@ TRIM_BATCH = 5_000
 
 _COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
 _KEEP = f"INSERT OR REPLACE INTO dead_letters SELECT ?, ?, {_COLUMNS} FROM events WHERE sequence = ?"  # noqa: S608
+
+_INSERT_SIZES = (64, 16, 4, 1)
+"""Rows of one statement: few sizes, so that each is prepared once."""
+_INSERTS = {
+    size: f"INSERT INTO events ({_COLUMNS}) VALUES {','.join(['(?,?,?,?,?,?,?)'] * size)}"  # noqa: S608  # constants
+    for size in _INSERT_SIZES
+}
 
 
 class SqliteStore:
@@ -49,31 +57,28 @@ class SqliteStore:
         self._reader = connect(path)
         self._reading = threading.Lock()
         self.committer = Committer(writer, path.stem)
+        self._arrivals = Arrivals(self.committer, self._insert)
 
     async def append(self, new: NewEvent) -> StoredEvent:
         """Return once the event is on disk."""
-        accepted_at = self._clock.now().timestamp()
-        return await self.committer.write(lambda connection: self._insert(connection, accepted_at, new))
+        return await self._arrivals.append(Arrival(new, encode(new), self._clock.now().timestamp()))
 
-    def _insert(self, connection: apsw.Connection, accepted_at: float, new: NewEvent) -> StoredEvent:
+    def _insert(self, connection: apsw.Connection, arrivals: Sequence[Arrival]) -> list[StoredEvent]:
         # Only the committer's thread comes here. The number is read, not counted in memory: a transaction that was
         # rolled back must leave no gap.
         (last,) = next(iter(connection.execute("SELECT max(sequence) FROM events")))
-        sequence = max(last or 0, self._last) + 1
-        record = to_record(sequence, accepted_at, new)
-        connection.execute(
-            f"INSERT INTO events ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608  # a constant list of columns
-            (
-                record.sequence,
-                record.accepted_at,
-                record.broker,
-                record.attributes,
-                record.carried,
-                record.data,
-                record.checksum,
-            ),
-        )
-        return StoredEvent(sequence, accepted_at, new.broker, new.event, new.carried)
+        sequences = range(max(last or 0, self._last) + 1, max(last or 0, self._last) + 1 + len(arrivals))
+        rows = [_row(sequence, arrival) for sequence, arrival in zip(sequences, arrivals, strict=True)]
+        at = 0
+        for size in _INSERT_SIZES:
+            while len(rows) - at >= size:
+                values = [value for row in rows[at : at + size] for value in row]
+                connection.execute(_INSERTS[size], values)
+                at += size
+        return [
+            StoredEvent(sequence, arrival.accepted_at, arrival.new.broker, arrival.new.event, arrival.new.carried)
+            for sequence, arrival in zip(sequences, arrivals, strict=True)
+        ]
 
     async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """Return events of `broker` beyond `after`, in order."""
@@ -151,6 +156,21 @@ class SqliteStore:
         # The writer last: it copies the log into the database and removes it.
         self.committer.close()
         os.close(self._lock)
+
+
+def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, bytes | None, int]:
+    """Return the values of `_COLUMNS`."""
+    new, encoded = arrival.new, arrival.encoded
+    checksum = with_sequence(encoded.checksum, sequence)
+    return (
+        sequence,
+        arrival.accepted_at,
+        new.broker,
+        encoded.attributes,
+        encoded.carried,
+        new.event.data,
+        checksum,
+    )
 
 
 def _settle(connection: apsw.Connection, settlements: Sequence[Settlement]) -> None:
