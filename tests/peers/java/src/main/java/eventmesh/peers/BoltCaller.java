@@ -47,7 +47,7 @@ public final class BoltCaller {
                     return "ERROR unknown command " + words[0];
             }
         } catch (RemotingException e) {
-            return "ERROR " + e.getClass().getSimpleName();
+            return "ERROR " + e.getClass().getSimpleName() + " " + String.valueOf(e.getMessage()).lines().findFirst().orElse("");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return "ERROR interrupted";
