@@ -53,8 +53,11 @@ class Server:
                 time.sleep(0.01)
             else:
                 return
-        output = Path(self._log.name).read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"{self.process.args!r} does not listen on {port}:\n{output}")
+        raise RuntimeError(f"{self.process.args!r} does not listen on {port}:\n{self.output()}")
+
+    def output(self) -> str:
+        """Return the end of what the process has printed."""
+        return Path(self._log.name).read_text(errors="replace")[-2000:]
 
     def _tree(self) -> list[psutil.Process]:
         root = psutil.Process(self.process.pid)
@@ -71,6 +74,16 @@ class Server:
     def rss_mib(self) -> float:
         """Return resident memory of the tree."""
         return float(sum(process.memory_info().rss for process in self._tree())) / 2**20
+
+    def pss_mib(self) -> float:
+        """Return proportional memory of the tree: a page that n processes share counts for 1/n."""
+        lines = [
+            line
+            for process in self._tree()
+            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+            if line.startswith("Pss:")
+        ]
+        return sum(int(line.split()[1]) for line in lines) / 1024
 
     def stop(self) -> None:
         """Kill the tree and wait for its root."""
