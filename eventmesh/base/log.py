@@ -10,8 +10,8 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TextIO
 
 
@@ -71,19 +71,23 @@ def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     return fields if isinstance(fields, Mapping) else {}
 
 
+def _stamp(record: logging.LogRecord, pattern: str) -> str:
+    """Return when the line was written, in UTC; without datetime, whose import a sidecar would feel."""
+    return f"{time.strftime(pattern, time.gmtime(record.created))}.{int(record.msecs):03}"
+
+
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        stamp = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
         pairs = "".join(f" {key}={_quote(value)}" for key, value in _fields_of(record).items())
         name = record.name.removeprefix("eventmesh.")
-        line = f"{stamp} {record.levelname.lower():7} {name}: {record.getMessage()}{pairs}"
+        line = f"{_stamp(record, '%H:%M:%S')} {record.levelname.lower():7} {name}: {record.getMessage()}{pairs}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "ts": _stamp(record, "%Y-%m-%dT%H:%M:%S") + "Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "msg": record.getMessage(),

@@ -49,29 +49,20 @@ class CoreEncoder:
         return f"{{{','.join(sections)}}}".encode()
 
 
-def _json(part: object) -> str:
-    return json.dumps(_plain(part), separators=(",", ":"))
-
-
-def _plain(value: object) -> object:
-    """Turn dataclasses, enums and tuples into what JSON knows; a route's action is tagged by its type."""
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+def _members(value: object) -> object:
+    """Turn an enum or a value of the model into what JSON knows; a route's action is tagged by its type."""
     if isinstance(value, Enum):
         return value.value
     # Values are slotted dataclasses: their slots are their fields.
-    return {name: _field(name, getattr(value, name)) for name in _slots(value)}
-
-
-def _slots(value: object) -> tuple[str, ...]:
     slots: tuple[str, ...] = getattr(value, "__slots__", ())
-    return slots
+    members = {name: getattr(value, name) for name in slots}
+    if "action" in members:
+        members["action"] = {_tag(type(members["action"]).__name__): members["action"]}
+    return members
 
 
-def _field(name: str, value: object) -> object:
-    return {_tag(type(value).__name__): _plain(value)} if name == "action" else _plain(value)
+_json = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_members).encode
+"""Immutable values hold no cycles, so nobody looks for them."""
 
 
 @cache

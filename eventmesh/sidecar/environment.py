@@ -7,7 +7,6 @@ sidecar's own), `EVENTMESH_DRAIN_QUIET_S`. `NOTIFY_SOCKET` is sd_notify(3)'s.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.listener import WireProtocol
 from eventmesh.sidecar.readiness import Probe, parse_probe
+from eventmesh.transport.address import canonical_ip
 
 MAX_CONCURRENCY: Final = 1_000
 """Knative's default for container-concurrency-max-limit (config-defaults)."""
@@ -61,7 +61,7 @@ class Pod:
     @property
     def outbound_host(self) -> str:
         """Where the function finds the mesh: its own loopback, or, when pods share one, the pod's own address."""
-        shares_loopback = not self.netns and ipaddress.ip_address(self.ip).is_loopback
+        shares_loopback = not self.netns and (self.ip.startswith("127.") or self.ip == "::1")
         return self.ip if shares_loopback else "127.0.0.1"
 
 
@@ -104,10 +104,10 @@ def _protocol(environment: Mapping[str, str]) -> WireProtocol:
 
 def _ip(environment: Mapping[str, str]) -> str:
     text = environment.get("SERVING_POD_IP", "") or "0.0.0.0"
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError as error:
-        raise ConfigError("SERVING_POD_IP", f"{text!r} is not an IP address") from error
+    address = canonical_ip(text)
+    if address is None:
+        raise ConfigError("SERVING_POD_IP", f"{text!r} is not an IP address")
+    return address
 
 
 def _integer(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
+import socket
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,11 +35,7 @@ class InetAddress:
     @property
     def is_name(self) -> bool:
         """Whether the host has to be looked up before it can be dialled."""
-        try:
-            ipaddress.ip_address(self.host)
-        except ValueError:
-            return True
-        return False
+        return canonical_ip(self.host) is None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -69,6 +65,20 @@ def parse_address(text: str, field: str = "address") -> Address:
     elif ":" in host:
         raise ConfigError(field, f"{text!r}: an IPv6 address stands in brackets: [{host}]:{port}")
     return InetAddress(host, int(port))
+
+
+def canonical_ip(text: str) -> str | None:
+    """Return an IPv4 or IPv6 address as the kernel spells it, with its zone (`fe80::1%eth0`) if it has one; None when
+    `text` is no IP address.
+    """
+    number, percent, zone = text.partition("%")
+    family = socket.AF_INET6 if ":" in number else socket.AF_INET
+    if percent and not (zone and family is socket.AF_INET6):
+        return None
+    try:
+        return socket.inet_ntop(family, socket.inet_pton(family, number)) + percent + zone
+    except (OSError, ValueError):  # ValueError: a NUL, or what is not ASCII
+        return None
 
 
 def format_peer(name: object) -> str:

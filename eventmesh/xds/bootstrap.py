@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from os import PathLike, fspath
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.snapshot import Snapshot
@@ -80,25 +80,25 @@ class Bootstrap:
     """Fields that are set and have no effect here, each by its path."""
 
 
-def load_bootstrap(path: Path | str) -> Bootstrap:
+def load_bootstrap(path: PathLike[str] | str) -> Bootstrap:
     """Return the bootstrap in the YAML or JSON file `path`.
 
     Raises ConfigError when the file cannot be read, is no YAML or JSON (with line and column), or asks for what
     eventmesh cannot do (with the field's path).
     """
-    file = Path(path)
+    file = fspath(path)
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigError(str(file), f"cannot be read: {error.strerror}") from None
+        raise ConfigError(file, f"cannot be read: {error.strerror}") from None
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(str(file), f"is longer than the limit of {MAX_FILE_BYTES} bytes")
+        raise ConfigError(file, f"is longer than the limit of {MAX_FILE_BYTES} bytes")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(str(file), f"is not UTF-8 at byte {error.start}") from None
-    return parse_bootstrap(text, str(file))
+        raise ConfigError(file, f"is not UTF-8 at byte {error.start}") from None
+    return parse_bootstrap(text, file)
 
 
 def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:

@@ -5,7 +5,6 @@ A message is compiled when it is first met, so that a sidecar pays for the messa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -143,9 +142,6 @@ def enum_type(name: str) -> EnumType:
     return EnumType(by_name, {n: label for label, n in by_name.items()})
 
 
-_LINE = re.compile(
-    r"(?P<number>\d+) (?P<name>\w+) (?P<type>[\w.]+)(?P<shape>\?|\[\]|\{\})?( \|(?P<group>\w+))?( only (?P<only>\w+))?"
-)
 _PRIMITIVES = {kind.value: kind for kind in Kind if kind not in (Kind.ENUM, Kind.MESSAGE)}
 
 
@@ -155,21 +151,27 @@ def _parse_line(line: str) -> list[Field]:
         policy = Policy(head)
         pairs = (item.split() for item in rest.split(","))
         return [Field(int(number), name, policy) for number, name in pairs]
-    found = _LINE.fullmatch(line)
-    if found is None:
-        raise ValueError(f"the table has a line that cannot be read: {line!r}")
-    word = found["type"]
+    number, name, typed, *more = line.split()
+    group = more.pop(0).removeprefix("|") if more and more[0].startswith("|") else ""
+    match more:
+        case []:
+            only = None
+        case ["only", only]:
+            pass
+        case _:
+            raise ValueError(f"the table has a line that cannot be read: {line!r}")
+    word = typed.rstrip("?[]{}")
     kind = _PRIMITIVES.get(word) or (Kind.MESSAGE if "." in word else Kind.ENUM)
     return [
         Field(
-            number=int(found["number"]),
-            name=found["name"],
+            number=int(number),
+            name=name,
             policy=Policy.SUPPORTED,
             kind=kind,
-            shape=Shape(found["shape"] or ""),
-            group=found["group"] or "",
+            shape=Shape(typed.removeprefix(word)),
+            group=group,
             type_name=full_name(word) if kind is Kind.MESSAGE else word,
-            only=_literal(found["only"], kind),
+            only=_literal(only, kind),
         )
     ]
 

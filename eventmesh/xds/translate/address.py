@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-
+from eventmesh.transport.address import canonical_ip
 from eventmesh.xds.schema.tree import Message
 
 MAX_PIPE_BYTES = 107
@@ -36,11 +35,9 @@ def read_address(owner: Message, name: str, *, dns: bool = False, zero_port: boo
 
 
 def _host(socket: Message, host: str, dns: bool) -> str:
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        if dns and host and not any(c.isspace() or c in ":/[]" for c in host):
-            return host
-        wanted = "an IP address or a host name" if dns else "an IP address"
-        raise socket.error("address", f"{host!r} is not {wanted}") from None
-    return f"[{host}]" if ip.version == 6 else host
+    if canonical_ip(host) is not None:
+        return f"[{host}]" if ":" in host else host
+    if dns and host and not any(c.isspace() or c in ":/[]" for c in host):
+        return host
+    wanted = "an IP address or a host name" if dns else "an IP address"
+    raise socket.error("address", f"{host!r} is not {wanted}")

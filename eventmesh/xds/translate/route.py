@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -99,7 +98,8 @@ def _virtual_host(host: Message, owners: dict[str, str], context: _Context) -> V
 
 def _domain(host: Message, at: int, written: str) -> str:
     # Ports take no part in matching, so `a:80` and `a` are one domain.
-    domain = re.sub(r":(\d+|\*)$", "", written.lower())
+    name, colon, port = written.lower().rpartition(":")
+    domain = name if colon and (port == "*" or port.isdecimal()) else written.lower()
     inner = domain.removeprefix("*") if domain.startswith("*") else domain.removesuffix("*")
     if not domain or "*" in inner or any(c.isspace() for c in domain):
         raise host.error(f"domains[{at}]", f"{written!r} is no host name; a * may stand at its beginning or its end")

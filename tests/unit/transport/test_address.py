@@ -9,6 +9,7 @@ from eventmesh.transport.address import (
     Address,
     InetAddress,
     UnixAddress,
+    canonical_ip,
     format_peer,
     parse_address,
 )
@@ -63,3 +64,23 @@ def test_only_names_are_looked_up() -> None:
 )
 def test_a_peer_is_named_as_addresses_are_written(name: object, text: str) -> None:
     assert format_peer(name) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("FE80::1%eth0", "fe80::1%eth0"),
+        ("example.test", None),
+        ("127.0.0.01", None),
+        ("127.1", None),
+        ("10.0.0.1%eth0", None),
+        ("fe80::1%", None),
+        ("::1\0", None),
+        ("１27.0.0.1", None),  # noqa: RUF001 - a digit that is not ASCII
+        ("", None),
+    ],
+)
+def test_ip_addresses_are_told_from_names_and_spelled_one_way(text: str, address: str | None) -> None:
+    assert canonical_ip(text) == address
