@@ -13,7 +13,7 @@ from eventmesh.base import log
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Log to memory, at 1970-01-02 00:00:01.004; restore the logger after the test."""
-    root = logging.getLogger("eventmesh")
+    root = logging.getLogger("eventmesh")  # noqa: TID251 - to put it back as it was
     before = root.handlers[:], root.propagate, root.level
     monkeypatch.setattr("time.time", lambda: 86_401.004_25)
     yield io.StringIO()
