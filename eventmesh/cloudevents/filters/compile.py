@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from eventmesh.cloudevents.event import Event
-from eventmesh.cloudevents.filters import exact, legacy, prefix, suffix
+from eventmesh.cloudevents.filters import cesql, exact, legacy, prefix, suffix
 from eventmesh.cloudevents.filters.attributes import Filter, FilterError
 
 __all__ = ["Filter", "FilterError", "compile_trigger_filter"]
@@ -16,12 +16,13 @@ MAX_DEPTH = 16
 MAX_FILTERS = 256
 """Most entries of one list of filters: every event may be compared with all of them."""
 
-_ATTRIBUTE_DIALECTS: Mapping[str, Callable[[object, str], Filter]] = {
+_LEAF_DIALECTS: Mapping[str, Callable[[object, str], Filter]] = {
     "exact": exact.compile_argument,
     "prefix": prefix.compile_argument,
     "suffix": suffix.compile_argument,
+    "cesql": cesql.compile_argument,
 }
-_DIALECTS = (*_ATTRIBUTE_DIALECTS, "all", "any", "not")
+_DIALECTS = (*_LEAF_DIALECTS, "all", "any", "not")
 
 
 def compile_trigger_filter(spec: Mapping[str, object]) -> Filter:
@@ -53,8 +54,8 @@ def _one(entry: object, path: str, depth: int) -> Filter:
         raise FilterError(path, f"must be an object with exactly one dialect of {', '.join(_DIALECTS)}")
     ((dialect, argument),) = entry.items()
     below = f"{path}.{dialect}"
-    if dialect in _ATTRIBUTE_DIALECTS:
-        return _ATTRIBUTE_DIALECTS[dialect](argument, below)
+    if dialect in _LEAF_DIALECTS:
+        return _LEAF_DIALECTS[dialect](argument, below)
     match dialect:
         case "all":
             return _all(_entries(argument, below, depth + 1))
@@ -62,8 +63,6 @@ def _one(entry: object, path: str, depth: int) -> Filter:
             return _any(_entries(argument, below, depth + 1))
         case "not":
             return _not(_one(argument, below, depth + 1))
-        case "cesql":
-            raise FilterError(below, f"the dialect cesql is not supported yet; use one of {', '.join(_DIALECTS)}")
         case _:
             raise FilterError(below, f"unknown dialect; use one of {', '.join(_DIALECTS)}")
 

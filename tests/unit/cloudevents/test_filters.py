@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from eventmesh.cloudevents.event import AttributeValue, Event
@@ -38,6 +41,16 @@ EVENT = Event(ATTRIBUTES, b"{}")
         ({"filters": [{"all": [{"exact": {"type": "x"}}, {"prefix": {"type": "order"}}]}]}, False),
         ({"filters": [{"not": {"exact": {"missing": "x"}}}]}, True),
         ({"filters": [{"not": {"not": {"exact": {"priority": "5"}}}}]}, True),
+        ({"filters": [{"cesql": "type LIKE 'order.%' AND priority > 4"}]}, True),
+        ({"filters": [{"cesql": "type = 'order.created'"}, {"cesql": "gift AND priority = 6"}]}, False),
+        ({"filters": [{"cesql": "gift"}]}, True),
+        ({"filters": [{"cesql": "priority"}]}, False),
+        ({"filters": [{"cesql": "'true'"}]}, False),
+        ({"filters": [{"cesql": "ABS(-2147483648)"}]}, False),
+        ({"filters": [{"cesql": "missing = 'x' OR TRUE"}]}, False),
+        ({"filters": [{"all": [{"cesql": "EXISTS gift"}, {"prefix": {"source": "/orders"}}]}]}, True),
+        ({"filters": [{"any": [{"exact": {"type": "x"}}, {"cesql": "source LIKE '%/eu'"}]}]}, True),
+        ({"filters": [{"not": {"cesql": "missing = 'x'"}}]}, True),
     ],
 )
 def test_an_event_passes_or_not(spec: dict[str, object], passes: bool) -> None:
@@ -69,7 +82,11 @@ def _nested(depth: int) -> dict[str, object]:
         ),
         ({"filters": [{"any": []}]}, "spec.filters[0].any"),
         ({"filters": [{"glob": {"type": "*"}}]}, "spec.filters[0].glob"),
-        ({"filters": [{"cesql": "type = 'x'"}]}, "spec.filters[0].cesql"),
+        ({"filters": [{"cesql": "type = "}]}, "spec.filters[0].cesql"),
+        ({"filters": [{"cesql": ""}]}, "spec.filters[0].cesql"),
+        ({"filters": [{"cesql": True}]}, "spec.filters[0].cesql"),
+        ({"filters": [{"cesql": "HASPREFIX(type, 'x')"}]}, "spec.filters[0].cesql"),
+        ({"filters": [{"cesql": "TRUE"}, {"not": {"any": [{"cesql": "a ="}]}}]}, "spec.filters[1].not.any[0].cesql"),
         ({"filters": [{"exact": {"t": "x"}}] * 257}, "spec.filters"),
         ({"filters": [{"exact": {f"a{n}": "x" for n in range(65)}}]}, "spec.filters[0].exact"),
     ],
@@ -87,3 +104,17 @@ def test_nesting_is_bounded() -> None:
     compile_trigger_filter({"filters": [_nested(16)]})
     with pytest.raises(FilterError, match="nested deeper"):
         compile_trigger_filter({"filters": [_nested(17)]})
+
+
+def test_a_refused_expression_is_pointed_at_by_line_and_column() -> None:
+    with pytest.raises(FilterError, match=r"^spec\.filters\[0\]\.cesql: line 2, column 5: unexpected '='"):
+        compile_trigger_filter({"filters": [{"cesql": "type = 'x'\nAND = 'y'"}]})
+
+
+def test_only_a_process_that_compiles_an_expression_loads_the_grammar_library() -> None:
+    script = (
+        "import sys; from eventmesh.cloudevents.filters import compile_trigger_filter as f; f({'filters': [{'not': "
+        "{'exact': {'a': 'b'}}}]}); assert 'lark' not in sys.modules; f({'filters': [{'cesql': 'TRUE'}]}); "
+        "assert 'lark' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
