@@ -10,7 +10,7 @@ from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key
-from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.reconciler import SETTLE_S, Controller
 from eventmesh.kube.resources import CONFIG_MAP, EVENT, SECRET
 from tests.manual_clock import ManualClock, settle
 from tests.unit.kube.faulty_api import FaultyApi
@@ -74,6 +74,27 @@ async def test_what_exists_and_what_changes_is_reconciled(
     await api.delete(CONFIG_MAP, "a", SPACE)
     await settle()
     assert reconcile.seen == [A, A, A]
+
+
+async def test_a_burst_that_may_settle_is_reconciled_once_and_what_may_not_goes_ahead(
+    api: FaultyApi, clock: ManualClock, reconcile: Scripted
+) -> None:
+    informers = Informers(api, clock)
+    controller = Controller("test", informers.of(CONFIG_MAP), reconcile, clock)
+    controller.watch(informers.of(SECRET), lambda _: (Key(SPACE, "told"),), settle_s=SETTLE_S)
+    await informers.start()
+    controller.start()
+    await settle()
+    reconcile.seen.clear()
+    for name in ("s", "t", "u"):
+        await api.create(SECRET, {"metadata": {"name": name}}, SPACE)
+    await create(api)
+    await settle()
+    assert reconcile.seen == [A]
+    await clock.advance(SETTLE_S)
+    assert reconcile.seen == [A, Key(SPACE, "told")]
+    await controller.stop()
+    await informers.stop()
 
 
 async def test_change_of_a_controlled_object_reconciles_its_owner(

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from eventmesh.base.errors import UnavailableError
 from eventmesh.cluster.runtime import wire
+from eventmesh.cluster.runtime.child import SPARE_NAME
 from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
+from eventmesh.cluster.runtime.spares import STOCK
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -173,3 +177,42 @@ async def test_a_process_in_a_network_of_its_own_is_not_reachable_from_outside(
     await launcher.signal(process, signal.SIGKILL)
     await process.exited
     await launcher.drop_network(network)
+
+
+async def spares(launcher: ProcessLauncher, count: int) -> list[int]:
+    """Return the launcher's spares once there are `count`."""
+    while True:
+        children = [
+            int(word) for word in Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        ]
+        found = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == SPARE_NAME]
+        if len(found) == count:
+            return found
+        await asyncio.sleep(0.01)
+
+
+async def test_a_spare_becomes_what_is_ordered_and_is_replaced(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    before = await spares(launcher, STOCK)
+    process = await run(launcher, Command(("sleep", "600"), ENV), tmp_path / "out")
+    assert process.pid in before
+    assert Path(f"/proc/{process.pid}/comm").read_text().strip() == "sleep"
+    assert len(set(await spares(launcher, STOCK)) - set(before)) == 1
+
+
+async def test_a_spare_keeps_nothing_of_the_launchers_open(launcher: ProcessLauncher) -> None:
+    # Where the host allows none there is only less to keep.
+    with suppress(UnavailableError):
+        await launcher.make_network()
+    for pid in await spares(launcher, STOCK):
+        assert sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd"))[:3] == [0, 1, 2]
+        assert len(os.listdir(f"/proc/{pid}/fd")) == 4  # and the socket its order comes over
+
+
+async def test_spares_that_were_killed_are_not_missed(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    for pid in await spares(launcher, STOCK):
+        os.kill(pid, signal.SIGKILL)
+        await gone(pid)
+    process = await run(launcher, Command(("sh", "-c", "echo well"), ENV), tmp_path / "out")
+    assert await process.exited == 0
+    assert await lines(tmp_path / "out", 1) == ["well"]
+    assert len(await spares(launcher, STOCK)) == STOCK
