@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +12,11 @@ import pytest_asyncio
 from eventmesh.activator.broker.dispatcher import Dispatcher
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.store.sqlite import SqliteStore
-from eventmesh.activator.broker.triggers import Subscription
 from eventmesh.base.clock import SystemClock
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
-from eventmesh.cloudevents.filters import compile_trigger_filter
 from eventmesh.model.delivery import DeliveryPolicy
-
-BROKER = "demo/shop"
+from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
 
 
 @dataclass
@@ -56,46 +53,6 @@ class ScriptedSubscribers:
         while len(self.got) < count:
             self.arrived.clear()
             await asyncio.wait_for(self.arrived.wait(), 5)
-
-
-class FixedTriggers:
-    """A TriggerSource that tests change by hand."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Subscription] = {}
-        self.present: set[str] = set()
-        """UIDs of Triggers that are there, with a subscriber or without."""
-        self._listeners: list[Callable[[], None]] = []
-
-    def has_broker(self, broker: str) -> bool:
-        return broker == BROKER
-
-    def subscriptions(self) -> Mapping[str, Subscription]:
-        return self.known
-
-    def exists(self, uid: str) -> bool:
-        return uid in self.present
-
-    def subscribe(self, changed: Callable[[], None]) -> None:
-        self._listeners.append(changed)
-
-    def add(self, name: str, policy: DeliveryPolicy | None = None, **attributes: str) -> None:
-        passes = compile_trigger_filter({"filter": {"attributes": attributes}})
-        made = Subscription(
-            f"uid-{name}", "demo", name, BROKER, f"http://{name}/", passes, policy or DeliveryPolicy(retry=0)
-        )
-        self.known[made.uid] = made
-        self.present.add(made.uid)
-        self._changed()
-
-    def unresolve(self, name: str) -> None:
-        """Take the subscriber away; the Trigger stays."""
-        del self.known[f"uid-{name}"]
-        self._changed()
-
-    def _changed(self) -> None:
-        for changed in self._listeners:
-            changed()
 
 
 class Broker:

@@ -1,0 +1,44 @@
+"""What need not be kept any longer: places of deleted Triggers, and events that nobody waits for."""
+
+from __future__ import annotations
+
+from eventmesh.activator.broker.store.api import EventStore, StoreError
+from eventmesh.activator.broker.triggers import TriggerSource
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+
+TRIM_INTERVAL_S = 30.0
+"""Events that nobody waits for are deleted this often."""
+
+_log = log.get("activator.broker.trimming")
+
+
+class Trimmer:
+    """Keeps the store as small as it can be."""
+
+    def __init__(self, store: EventStore, triggers: TriggerSource, clock: Clock) -> None:
+        self._store = store
+        self._triggers = triggers
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Trim again and again, until cancelled. `triggers` must know all Triggers by then."""
+        while True:
+            await self._clock.sleep(TRIM_INTERVAL_S)
+            try:
+                gone = await self.trim()
+            except StoreError as error:
+                _log.error("event store", reason=error)
+            else:
+                _log.debug("trimmed", events=gone)
+
+    async def trim(self) -> int:
+        """Forget deleted Triggers, delete what nobody waits for; return how many events went. Raises StoreError."""
+        # A Trigger that was deleted while this process was down would keep every event from then on from going.
+        for uid in await self._store.triggers():
+            if not self._triggers.exists(uid):
+                await self._store.forget_trigger(uid)
+        total = 0
+        while gone := await self._store.trim():
+            total += gone
+        return total

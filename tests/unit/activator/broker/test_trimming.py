@@ -1,0 +1,39 @@
+"""The store gets smaller again, however Triggers went away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eventmesh.activator.broker.store import sqlite
+from eventmesh.activator.broker.store.api import Outcome, Settlement
+from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.trimming import Trimmer
+from eventmesh.base.clock import SystemClock
+from tests.contracts.event_store import SHOP, new_event
+from tests.unit.activator.broker.fixed_triggers import FixedTriggers
+
+
+async def test_a_trigger_deleted_while_nobody_looked_keeps_nothing(tmp_path: Path) -> None:
+    store, triggers = SqliteStore(tmp_path / "events.db", SystemClock()), FixedTriggers()
+    triggers.present = {"there"}
+    for uid in ("there", "deleted"):
+        await store.open_trigger(uid, SHOP)
+    events = [await store.append(new_event(n)) for n in range(4)]
+    await store.settle([Settlement("there", events[0].sequence, Outcome.DELIVERED)])
+    assert await Trimmer(store, triggers, SystemClock()).trim() == 1
+    assert list(await store.triggers()) == ["there"]
+    assert [event.event.id for event in await store.read(SHOP, 0, 10)] == ["1", "2", "3"]
+    await store.close()
+
+
+async def test_all_that_can_go_goes_however_many_batches_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "TRIM_BATCH", 3)
+    store = SqliteStore(tmp_path / "events.db", SystemClock())
+    for n in range(11):
+        await store.append(new_event(n))
+    assert await Trimmer(store, FixedTriggers(), SystemClock()).trim() == 10, "the last one carries the number"
+    await store.close()
