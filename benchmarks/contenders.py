@@ -33,11 +33,11 @@ def find(program: str) -> str:
     return path
 
 
-def start_backend(http2: bool) -> tuple[int, Server]:
-    """Start the backend; return its port."""
+def start_backend(http2: bool, body_bytes: int = scenes.BODY_BYTES) -> tuple[int, Server]:
+    """Start the backend, which answers with `body_bytes`; return its port."""
     directory = Path(mkdtemp(prefix="bench-backend-"))
     port = free_port()
-    (directory / "nginx.conf").write_text(scenes.backend_config(directory, port, http2))
+    (directory / "nginx.conf").write_text(scenes.backend_config(directory, port, http2, body_bytes))
     server = Server([find("nginx"), "-c", str(directory / "nginx.conf")], directory, cpus=others())
     server.wait_for(port)
     return port, server

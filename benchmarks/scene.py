@@ -14,6 +14,8 @@ HOSTS = tuple(f"host{n}.bench.test" for n in range(20))
 PATHS = ("/alpha", "/beta", "/gamma")
 EDIT = ("x-mesh-edit", "on")
 BODY_BYTES = 1024
+MAX_CONFIGURED_BODY = 2048
+"""Longer bodies do not fit a parameter of nginx's configuration; they are a file."""
 HEADERS = {
     "user-agent": "bench/1.0 (load)",
     "accept": "application/json",
@@ -174,22 +176,26 @@ http {{
 """
 
 
-def backend_config(directory: Path, port: int, http2: bool) -> str:
-    """Return nginx's configuration as the backend: 1 KiB, and 400 when the edited header is missing."""
+def backend_config(directory: Path, port: int, http2: bool, body_bytes: int = BODY_BYTES) -> str:
+    """Return nginx's configuration as the backend: one body, and 400 when the edited header is missing."""
     variable = "$http_" + EDIT[0].replace("-", "_")
-    body = "x" * BODY_BYTES
+    answer = f'return 200 "{"x" * body_bytes}";'
+    if body_bytes > MAX_CONFIGURED_BODY:
+        (directory / "body").write_bytes(b"x" * body_bytes)
+        answer = f"root {directory}; try_files /body =404;"
     return f"""
 worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 3600s; http2_max_requests 100000000;
+  open_file_cache max=8; sendfile on;
   client_body_temp_path {directory}; proxy_temp_path {directory};
   fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};
   server {{
     listen 127.0.0.1:{port}{" http2" if http2 else ""};
     default_type application/json;
     if ({variable} != "{EDIT[1]}") {{ return 400; }}
-    location / {{ return 200 "{body}"; }}
+    location / {{ {answer} }}
   }}
 }}
 """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from benchmarks import contenders, load, report
 from benchmarks.contenders import Contender
 from benchmarks.load import LoadResult
+from benchmarks.scene import BODY_BYTES
 
 WARM_UP_S = 1.0
 
@@ -26,6 +27,7 @@ class Case:
     run: Callable[[int, int, float], LoadResult]
     bars: dict[str, float]
     """Rival -> highest ratio of our CPU per request to the rival's."""
+    body_bytes: int = BODY_BYTES
 
 
 CASES = (
@@ -33,6 +35,10 @@ CASES = (
     Case("HTTP/1.1, 1 connection, 1 KiB", False, 1, load.http1, {"envoy": 0.40, "haproxy": 1.0}),
     Case("HTTP/2, 6 connections x 10 streams, 1 KiB", True, 6, load.http2, {"envoy": 0.20}),
     Case("HTTP/2, 1 connection x 10 streams, 1 KiB", True, 1, load.http2, {"envoy": 0.20}),
+    Case("HTTP/1.1, 16 connections, 64 KiB", False, 16, load.http1, {"envoy": 1.0}, 65_536),
+    Case("HTTP/1.1, 16 connections, 1 MiB", False, 16, load.http1, {"envoy": 1.0}, 1_048_576),
+    Case("HTTP/2, 2 connections x 10 streams, 64 KiB", True, 2, load.http2, {"envoy": 1.0}, 65_536),
+    Case("HTTP/2, 2 connections x 10 streams, 1 MiB", True, 2, load.http2, {"envoy": 1.0}, 1_048_576),
 )
 
 Samples = dict[str, dict[str, list[float]]]
@@ -53,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(case: Case, names: list[str], rounds: int, seconds: float) -> tuple[Samples, int]:
-    backend_port, backend = contenders.start_backend(case.http2)
-    plain_port, plain = contenders.start_backend(False)
+    backend_port, backend = contenders.start_backend(case.http2, case.body_bytes)
+    plain_port, plain = contenders.start_backend(False, case.body_bytes)
     running: list[Contender] = []
     samples: Samples = defaultdict(lambda: defaultdict(list))
     failed = 0
