@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import cast
 
 import yaml
 
@@ -57,8 +58,7 @@ class _Echo(asyncio.Protocol):
     """Answers every frame; all frames have one size, so that the server costs little."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._rest = b""
 
     def data_received(self, data: bytes) -> None:
@@ -81,8 +81,7 @@ class _Caller(asyncio.Protocol):
         self._open: set[int] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._send(self._window)
 
     def _send(self, count: int) -> None:

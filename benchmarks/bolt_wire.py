@@ -13,7 +13,7 @@ CONNECTIONS, WINDOW = 4, 64
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; return how many answers carried a wrong id."""
+    """Print the table; return how many answers carried a wrong id, and rounds had no answer."""
     backend_port, backend = bolt.start_backend()
     sidecar_port, sidecar = bolt.start_sidecar(backend_port)
     rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
                 before = server.cpu_s()
                 result = asyncio.run(bolt.load(port, CONNECTIONS, WINDOW, args.seconds))
                 used = server.cpu_s() - before
-                wrong += result.wrong
+                wrong += result.wrong + (not result.messages)
                 rows[name]["cpu_us"].append(used / max(1, result.messages) * 1e6)
                 rows[name]["mps"].append(result.messages / result.seconds)
     finally:
