@@ -48,15 +48,16 @@ struct Sink {
 pub struct AccessLog {
     wall_offset_s: f64,
     sinks: Vec<Sink>,
-    day: u64,
-    date: Vec<u8>,
+    second: u64,
+    /// That second as lines spell it, up to its fraction: formatted once, since thousands of lines share it.
+    second_text: Vec<u8>,
     dropped: u64,
 }
 
 impl AccessLog {
     /// Return a set of logs without any.
     pub fn new(wall_offset_s: f64) -> Self {
-        Self { wall_offset_s, sinks: Vec::new(), day: u64::MAX, date: Vec::new(), dropped: 0 }
+        Self { wall_offset_s, sinks: Vec::new(), second: u64::MAX, second_text: Vec::new(), dropped: 0 }
     }
 
     /// Return the number of the log at `path`; `None` for an empty path.
@@ -74,7 +75,7 @@ impl AccessLog {
     /// Append a line to log `number`.
     pub fn write(&mut self, number: usize, line: &Line<'_>) {
         let ms = milliseconds(line.started + self.wall_offset_s);
-        self.set_day(ms / 86_400_000);
+        self.set_second(ms / 1_000);
         let Some(sink) = self.sinks.get_mut(number) else { return };
         if sink.lines.len() > MAX_KEPT {
             self.dropped += 1;
@@ -82,9 +83,9 @@ impl AccessLog {
         }
         let out = &mut sink.lines;
         out.push(b'[');
-        out.extend_from_slice(&self.date);
-        push_time(out, ms % 86_400_000);
-        out.extend_from_slice(b"] \"");
+        out.extend_from_slice(&self.second_text);
+        push_padded(out, ms % 1_000, 3);
+        out.extend_from_slice(b"Z] \"");
         escaped(out, line.head.method());
         out.push(b' ');
         escaped(out, line.path);
@@ -125,18 +126,25 @@ impl AccessLog {
             .collect()
     }
 
-    fn set_day(&mut self, day: u64) {
-        if day != self.day {
-            self.day = day;
-            self.date.clear();
-            let (year, month, day) = civil(day);
-            for (number, width) in [(year, 4), (month, 2), (day, 2)] {
-                if width == 2 {
-                    self.date.push(b'-');
-                }
-                push_padded(&mut self.date, number, width);
+    fn set_second(&mut self, second: u64) {
+        if second != self.second {
+            self.second = second;
+            let (year, month, day) = civil(second / 86_400);
+            let text = &mut self.second_text;
+            text.clear();
+            push_padded(text, year, 4);
+            let parts = [
+                (b'-', month),
+                (b'-', day),
+                (b'T', second / 3_600 % 24),
+                (b':', second / 60 % 60),
+                (b':', second % 60),
+            ];
+            for (mark, number) in parts {
+                text.push(mark);
+                push_padded(text, number, 2);
             }
-            self.date.push(b'T');
+            text.push(b'.');
         }
     }
 }
@@ -145,17 +153,6 @@ fn milliseconds(seconds: f64) -> u64 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, which is what a log wants
     let whole = (seconds * 1_000.0) as u64;
     whole
-}
-
-fn push_time(out: &mut Vec<u8>, ms: u64) {
-    push_padded(out, ms / 3_600_000, 2);
-    out.push(b':');
-    push_padded(out, ms / 60_000 % 60, 2);
-    out.push(b':');
-    push_padded(out, ms / 1_000 % 60, 2);
-    out.push(b'.');
-    push_padded(out, ms % 1_000, 3);
-    out.push(b'Z');
 }
 
 fn quoted(out: &mut Vec<u8>, text: &[u8]) {

@@ -2,6 +2,9 @@
 
 use crate::ascii::hex_digit;
 
+/// Where each byte of a UUID stands in its text.
+const UUID_PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 /// `SplitMix64` (Steele, Lea, Flood 2014): one addition and two multiplications a draw.
 #[derive(Debug)]
 pub struct Random {
@@ -34,16 +37,11 @@ impl Random {
         let bits = (u128::from(self.next()) << 64) | u128::from(self.next());
         let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
         let mut text = [b'-'; 36];
-        let mut slots =
-            text.iter_mut().enumerate().filter(|(at, _)| !matches!(at, 8 | 13 | 18 | 23)).map(|(_, slot)| slot);
-        for byte in bits.to_be_bytes() {
-            for digit in [byte >> 4, byte & 15] {
-                if let Some(slot) = slots.next() {
-                    *slot = hex_digit(usize::from(digit));
-                }
+        for (byte, at) in bits.to_be_bytes().into_iter().zip(UUID_PLACES) {
+            if let Some([high, low]) = text.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                (*high, *low) = (hex_digit(usize::from(byte >> 4)), hex_digit(usize::from(byte & 15)));
             }
         }
-        drop(slots);
         text
     }
 }

@@ -54,6 +54,7 @@ fn read(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, HpackError> {
         if stored <= MAX_STORED {
             fields.push((field.name.to_vec(), field.value.to_vec(), field.never_indexed));
         }
+        true
     })?;
     Ok(fields)
 }

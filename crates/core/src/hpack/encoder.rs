@@ -74,14 +74,15 @@ impl Encoder {
     /// another's secrets by the size of what is sent (RFC 7541 §7.1).
     pub fn field(&mut self, name: &[u8], value: &[u8], never_indexed: bool, out: &mut Vec<u8>) {
         let name_hash = static_table::hash(0, name);
+        let hash = static_table::hash(name_hash, value);
+        // First what comes most often. Credentials never enter the table, so they are never found there.
+        if let Some(index) = self.index_of(hash, name, value).filter(|_| !never_indexed) {
+            integer::encode(INDEXED, 7, index, out);
+            return;
+        }
         let static_name = static_table::index_of_name(name, name_hash);
         if never_indexed || static_name.is_some_and(is_credential) {
             literal(NEVER_INDEXED, 4, static_name.unwrap_or(0), name, value, out);
-            return;
-        }
-        let hash = static_table::hash(name_hash, value);
-        if let Some(index) = self.index_of(hash, name, value) {
-            integer::encode(INDEXED, 7, index, out);
             return;
         }
         if let Some(index) = static_name.and_then(|first| static_table::index_of_pair(first, name, value)) {
@@ -113,7 +114,7 @@ impl Encoder {
     }
 
     fn remember(&mut self, name_hash: u64, hash: u64, name: &[u8], value: &[u8]) {
-        let Some(number) = self.table.insert(name, value) else { return };
+        let Some(number) = self.table.insert(name, value, true) else { return };
         if let Some(slot) = self.fields.get_mut(slot_of(hash)) {
             *slot = number;
         }

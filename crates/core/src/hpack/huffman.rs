@@ -84,6 +84,26 @@ const fn derive() -> Tables {
     tables
 }
 
+/// Codes of at most eight bits that are looked up together: what the 32 bits of one refill hold for certain.
+const TOGETHER: usize = 4;
+
+/// Return the next symbols and how many bits they take, if all of them have short codes. `inverted` holds 32 bits at least.
+fn short_symbols(mut inverted: u64) -> Option<([u8; TOGETHER], u32)> {
+    let mut symbols = [0; TOGETHER];
+    let mut bits = 0;
+    for symbol in &mut symbols {
+        let [first, ..] = (!inverted).to_be_bytes();
+        let (found, length) = TABLES.short.get(usize::from(first)).copied().unwrap_or_default();
+        if length == 0 {
+            return None;
+        }
+        *symbol = found;
+        inverted <<= length;
+        bits += u32::from(length);
+    }
+    Some((symbols, bits))
+}
+
 /// Append the decoded form of `coded` to `out`.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
     out.reserve(coded.len() * 8 / 5);
@@ -103,6 +123,14 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> 
                     held += 8;
                     rest = after;
                 }
+            }
+        }
+        if held >= 32 {
+            if let Some((symbols, bits)) = short_symbols(inverted) {
+                out.extend_from_slice(&symbols);
+                inverted <<= bits;
+                held -= bits;
+                continue;
             }
         }
         let [first, ..] = (!inverted).to_be_bytes();

@@ -10,7 +10,7 @@ mod integer;
 mod static_table;
 mod table;
 
-pub use decoder::{Decoder, Field};
+pub use decoder::{Decoder, Field, Known};
 pub use encoder::Encoder;
 
 use std::fmt;

@@ -10,6 +10,7 @@ struct Entry {
     start: usize,
     name_len: usize,
     value_len: usize,
+    is_sound: bool,
 }
 
 impl Entry {
@@ -48,11 +49,16 @@ impl Table {
 
     /// Return the entry at `distance` from the newest one (0).
     pub(super) fn newest(&self, distance: usize) -> Option<(&[u8], &[u8])> {
+        self.judged(distance).map(|(name, value, _)| (name, value))
+    }
+
+    /// Return the entry at `distance` from the newest one, and whether it was sound when it was inserted.
+    pub(super) fn judged(&self, distance: usize) -> Option<(&[u8], &[u8], bool)> {
         let place = self.entries.len().checked_sub(distance.checked_add(1)?)?;
         let entry = *self.entries.get(place)?;
         let start = entry.start.wrapping_sub(self.dropped);
         let (name, rest) = self.bytes.get(start..)?.split_at_checked(entry.name_len)?;
-        Some((name, rest.get(..entry.value_len)?))
+        Some((name, rest.get(..entry.value_len)?, entry.is_sound))
     }
 
     /// Return how far the entry numbered `number` is from the newest one, if it is still there.
@@ -62,7 +68,7 @@ impl Table {
     }
 
     /// Insert a field and return its number; one that is larger than the whole table empties it (RFC 7541 §4.4).
-    pub(super) fn insert(&mut self, name: &[u8], value: &[u8]) -> Option<u64> {
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8], is_sound: bool) -> Option<u64> {
         let size = name.len() + value.len() + ENTRY_OVERHEAD;
         self.evict(size);
         if size > self.max_size {
@@ -72,7 +78,7 @@ impl Table {
         let start = self.dropped.wrapping_add(self.bytes.len());
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
-        self.entries.push_back(Entry { start, name_len: name.len(), value_len: value.len() });
+        self.entries.push_back(Entry { start, name_len: name.len(), value_len: value.len(), is_sound });
         self.size += size;
         self.inserted += 1;
         Some(self.inserted - 1)

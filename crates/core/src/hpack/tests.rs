@@ -42,7 +42,10 @@ fn text(bytes: &[u8]) -> String {
 
 fn read(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<(String, String)>, HpackError> {
     let mut fields = Vec::new();
-    decoder.decode(block, |field| fields.push((text(field.name), text(field.value))))?;
+    decoder.decode(block, |field| {
+        fields.push((text(field.name), text(field.value)));
+        true
+    })?;
     Ok(fields)
 }
 

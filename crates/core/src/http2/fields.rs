@@ -3,7 +3,7 @@
 use super::error::ConnectionError;
 use crate::ascii;
 use crate::head::{Head, Version};
-use crate::hpack::{Decoder, Field, ENTRY_OVERHEAD};
+use crate::hpack::{Decoder, Field, Known, ENTRY_OVERHEAD};
 
 /// What a block should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,44 +69,47 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn take(&mut self, field: Field<'_>) {
+    /// Take one field in; return whether it is sound, whatever block it may come in again.
+    fn take(&mut self, field: Field<'_>) -> bool {
         if self.refusal.is_none() {
             self.refusal = self.store(field).err();
         }
+        self.refusal.is_none()
     }
 
     fn store(&mut self, field: Field<'_>) -> Result<(), Refusal> {
-        let Field { name, value, never_indexed } = field;
+        let Field { name, value, never_indexed, known } = field;
         self.size += name.len() + value.len() + ENTRY_OVERHEAD;
         if self.size > self.limits.max_bytes {
             return Err(Refusal::TooLarge);
         }
         if name.first() == Some(&b':') {
-            return self.pseudo(name, value).map_err(Refusal::Malformed);
+            return self.pseudo(name, value, known).map_err(Refusal::Malformed);
         }
         self.regular = true;
         self.count += 1;
         if self.count > self.limits.max_count {
             return Err(Refusal::TooLarge);
         }
-        if !ascii::is_lower_token(name) {
+        if known < Known::Name && !ascii::is_lower_token(name) {
             return Err(Refusal::Malformed("field name is not a lower-case token"));
         }
-        if !is_field_value(value) {
+        if known < Known::Field && !is_field_value(value) {
             return Err(Refusal::Malformed("field value holds a control character or begins or ends in a blank"));
         }
         self.regular_field(name, value, never_indexed).map_err(Refusal::Malformed)
     }
 
-    fn pseudo(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+    fn pseudo(&mut self, name: &[u8], value: &[u8], known: Known) -> Result<(), &'static str> {
         if self.regular {
             return Err("pseudo-header field after a regular one");
         }
+        let sound = known == Known::Field;
         let bit = match (self.block, name) {
-            (Block::Request, b":method") if ascii::is_token(value) => METHOD,
-            (Block::Request, b":scheme") if is_scheme(value) => SCHEME,
-            (Block::Request, b":path") if is_path(value) => PATH,
-            (Block::Request, b":authority") if ascii::is_authority(value) => AUTHORITY,
+            (Block::Request, b":method") if sound || ascii::is_token(value) => METHOD,
+            (Block::Request, b":scheme") if sound || is_scheme(value) => SCHEME,
+            (Block::Request, b":path") if sound || is_path(value) => PATH,
+            (Block::Request, b":authority") if sound || ascii::is_authority(value) => AUTHORITY,
             (Block::Response, b":status") => STATUS,
             (Block::Trailers, _) => return Err("pseudo-header field in trailers"),
             _ => return Err("unknown or invalid pseudo-header field"),

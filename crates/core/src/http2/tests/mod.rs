@@ -10,7 +10,7 @@ use super::frame::{self, Kind};
 use super::{Connection, HeadLimits, Role, PREFACE};
 use crate::events::{Cause, Event, StreamId, Wire};
 use crate::head::Head;
-use crate::hpack::{Decoder, Encoder};
+use crate::hpack::{Decoder, Encoder, Field};
 
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 61_440, max_count: 100 };
 
@@ -213,7 +213,11 @@ fn data(stream: u32, bytes: &[u8], end: bool) -> Vec<u8> {
 fn fields_of(payload: &[u8]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Decoder::default().decode(payload, |field| found.push((text(field.name), text(field.value)))).unwrap();
+    let keep = |field: Field<'_>| {
+        found.push((text(field.name), text(field.value)));
+        true
+    };
+    Decoder::default().decode(payload, keep).unwrap();
     found
 }
 
