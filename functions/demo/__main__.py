@@ -41,12 +41,14 @@ def until(what: str, look: Callable[[], T | None]) -> T:
     while time.monotonic() - began < PATIENCE_S:
         found = look()
         if found is not None:
-            if dots:
-                print("\r" + " " * 60 + "\r", end="", flush=True)
+            if dots and sys.stdout.isatty():
+                print("\r" + " " * 78 + "\r", end="", flush=True)
             return found
         dots += 1
         if sys.stdout.isatty():
             print(f"\r  ... {what} ({time.monotonic() - began:.0f} s)", end="", flush=True)
+        elif dots == 1:
+            print(f"  ... {what}", flush=True)
         time.sleep(0.25)
     raise SystemExit(f"demo: {what}: nothing after {PATIENCE_S:.0f} s")
 
@@ -112,7 +114,10 @@ def events(tools: Tools) -> None:
     say("order.placed sent", f"accepted, on disk, after {(time.monotonic() - began) * 1000:.0f} ms (command included)")
     for event_type in ("order.placed", "order.priced", "order.shipped"):
         line = until(f"{event_type} reaches the journal", lambda wanted=event_type: journal(tools, wanted))  # type: ignore[misc]
-        say(f"{event_type} in the journal", f"after {(time.monotonic() - began) * 1000:.0f} ms: {line}")
+        say(
+            f"{event_type} delivered" if event_type == "order.placed" else f"reply {event_type} routed",
+            f"after {(time.monotonic() - began) * 1000:.0f} ms: {line}",
+        )
     woken = sorted(asleep & awake(tools))
     say("woken by events", ", ".join(woken))
     until("they fall asleep again", lambda: True if not asleep & awake(tools) else None)
