@@ -125,7 +125,7 @@ class Revisions:
             except UnavailableError:
                 raise
             except MeshError as error:
-                mark_unknown_image(conditions, image, str(error))
+                mark_unknown_image(conditions, image, str(error), self._clock.now())
                 return None
         status["containerStatuses"] = [
             {"name": container["name"], "imageDigest": known[container["name"]]} for container in containers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from eventmesh.controllers.serving.resources.sidecar import NAME as SIDECAR
 from eventmesh.kube.api import Object
@@ -16,6 +17,9 @@ ACTIVE = "Active"
 REVISION_CONDITIONS = ConditionSet((RESOURCES_AVAILABLE, CONTAINER_HEALTHY))
 
 CONTAINER_MISSING = "ContainerMissing"
+RESOLVING_DIGESTS = "ResolvingDigests"
+IMAGE_GRACE_S = 2.0
+"""How long an image is looked for before its absence is a failure. Stamps hold whole seconds: at least one passes."""
 PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 _NOT_STARTABLE = frozenset(
     ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
@@ -50,11 +54,25 @@ def mark_resources(conditions: Conditions, deployment: Object, pods: Iterable[Ob
         conditions.mark_unknown(CONTAINER_HEALTHY, "Deploying")
 
 
-def mark_unknown_image(conditions: Conditions, image: str, problem: str) -> None:
-    """Tell that there is no such image: nothing of the revision can run."""
-    conditions.mark_false(CONTAINER_HEALTHY, CONTAINER_MISSING, f'Unable to fetch image "{image}": {problem}')
+def mark_unknown_image(conditions: Conditions, image: str, problem: str, now: datetime) -> None:
+    """Tell that there is no such image: nothing of the revision can run.
+
+    The verdict comes after IMAGE_GRACE_S. kn reads a Service right after it was created and then waits for changes:
+    a failure that was written before that reading is one it never hears of.
+    """
+    message = f'Unable to fetch image "{image}": {problem}'
+    told = conditions.get(CONTAINER_HEALTHY)
+    if told is not None and (told.get("reason") == CONTAINER_MISSING or _has_been_resolving(told, now)):
+        conditions.mark_false(CONTAINER_HEALTHY, CONTAINER_MISSING, message)
+    else:
+        conditions.mark_unknown(CONTAINER_HEALTHY, RESOLVING_DIGESTS, message)
     if not conditions.is_true(RESOURCES_AVAILABLE):
         conditions.mark_unknown(RESOURCES_AVAILABLE, "Deploying")
+
+
+def _has_been_resolving(told: Object, now: datetime) -> bool:
+    since = datetime.fromisoformat(told["lastTransitionTime"])
+    return told.get("reason") == RESOLVING_DIGESTS and (now - since).total_seconds() >= IMAGE_GRACE_S
 
 
 def mark_autoscaling(conditions: Conditions, autoscaler: Object | None) -> None:

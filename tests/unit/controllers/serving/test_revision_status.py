@@ -1,11 +1,12 @@
 """What a Revision's conditions say, in tables: Deployment, pods and PodAutoscaler in, conditions out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from eventmesh.controllers.serving.revision_status import (
+    IMAGE_GRACE_S,
     REVISION_CONDITIONS,
     mark_autoscaling,
     mark_resources,
@@ -95,7 +96,8 @@ def test_what_ended_stays_told_while_it_is_started_again() -> None:
 
 def test_an_image_that_turned_up_is_no_longer_missing() -> None:
     marks = fresh()
-    mark_unknown_image(marks, "dev.local/x", "unknown")
+    mark_unknown_image(marks, "dev.local/x", "unknown", NOW)
+    mark_unknown_image(marks, "dev.local/x", "unknown", NOW + timedelta(seconds=IMAGE_GRACE_S))
     assert said(marks, "ContainerHealthy") == ("False", "ContainerMissing")
     mark_resources(marks, deployment(), [])
     assert said(marks, "ContainerHealthy") == ("Unknown", "Deploying")
@@ -136,3 +138,12 @@ def test_pods_that_came_up_once_make_up_for_a_crash_but_not_for_a_failed_deploym
     mark_resources(failed, deployment(entry("Progressing", "False", "ProgressDeadlineExceeded")), [])
     mark_autoscaling(failed, autoscaler(entry("Ready", "True"), CAME_UP))
     assert said(failed, "ResourcesAvailable") == ("False", "ProgressDeadlineExceeded")
+
+
+def test_an_image_is_looked_for_a_while_before_its_absence_is_a_failure() -> None:
+    marks = fresh()
+    for seconds in (0.0, 0.1, IMAGE_GRACE_S - 0.1):
+        mark_unknown_image(marks, "dev.local/x", "unknown", NOW + timedelta(seconds=seconds))
+        assert said(marks, "ContainerHealthy") == ("Unknown", "ResolvingDigests")
+    mark_unknown_image(marks, "dev.local/x", "unknown", NOW + timedelta(seconds=IMAGE_GRACE_S))
+    assert said(marks, "ContainerHealthy") == ("False", "ContainerMissing")
