@@ -35,7 +35,7 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the current time in UTC."""
-        # Imported here for the sake of a starting sidecar, which never asks: the module costs a millisecond.
+        # Imported here for the sake of a starting sidecar, which asks late if at all: the module costs a millisecond.
         from datetime import UTC, datetime
 
         return datetime.now(UTC)

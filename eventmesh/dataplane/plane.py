@@ -67,7 +67,7 @@ class DataPlane:
         seed: int = 0,
     ) -> None:
         """`handlers` is looked into at each request: it may be filled until the snapshot that names them is applied."""
-        self.engine = Engine(seed)
+        self.engine = Engine(seed, clock.now().timestamp() - clock.monotonic())
         self.state = State.INITIALIZING
         self.snapshot = Snapshot(version="")
         self._encoder = CoreEncoder()

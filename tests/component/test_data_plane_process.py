@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,7 @@ async def test_drained_listeners_refuse_and_the_admin_port_stays(tmp_path: Path)
 
 
 async def test_the_access_log_has_one_line_a_request_also_at_the_very_end(tmp_path: Path) -> None:
-    log = tmp_path / "access.log"
+    log, began = tmp_path / "access.log", _now_as_logged()
     async with (
         backend() as upstream,
         data_plane("gateway", write_bootstrap(tmp_path / "b.json", upstream, access_log=str(log))) as gateway,
@@ -235,6 +236,12 @@ async def test_the_access_log_has_one_line_a_request_also_at_the_very_end(tmp_pa
         assert await gateway.process.wait() == 0
     lines = log.read_text().splitlines()
     assert [f'"GET /{n} HTTP/1.1" 200' in line for n, line in enumerate(lines)] == [True, True, True]
+    stamps = [began, *(line[: len(began)] for line in lines), _now_as_logged()]
+    assert stamps == sorted(stamps), "lines tell the time of day"
+
+
+def _now_as_logged() -> str:
+    return f"{datetime.now(UTC):[%Y-%m-%dT%H:%M:%S}"
 
 
 async def test_a_port_that_is_taken_ends_the_command_with_3(tmp_path: Path) -> None:

@@ -44,6 +44,60 @@ fn malformed_requests_are_reset_and_never_reach_the_engine() {
     }
 }
 
+/// A literal that enters the table, where it is the newest entry: index 62.
+fn entering(name: &str, value: &str) -> Vec<u8> {
+    let sizes = [name.len(), value.len()].map(|size| u8::try_from(size).unwrap());
+    [&[0x40, sizes[0]], name.as_bytes(), &[sizes[1]], value.as_bytes()].concat()
+}
+
+#[test]
+fn what_the_table_lends_is_judged_as_if_it_were_spelt_out() {
+    const NEWEST: &[u8] = &[0x80 | 62];
+    const NEWEST_NAME_WITH_V: &[u8] = &[0x0f, 62 - 15, 1, b'v'];
+    let rows = [
+        (("a", "b"), NEWEST, Some(("a", "b"))),
+        (("a", "b"), NEWEST_NAME_WITH_V, Some(("a", "v"))),
+        (("a", "b\0c"), NEWEST, None),
+        (("a", " b"), NEWEST, None),
+        (("X-Id", "1"), NEWEST, None),
+        (("X-Id", "1"), NEWEST_NAME_WITH_V, None),
+        (("te", "gzip"), NEWEST, None),
+        (("connection", "close"), NEWEST, None),
+        ((":status", "200"), NEWEST, None),
+    ];
+    for ((name, value), lent, delivered) in rows {
+        let mut server = End::server();
+        for (stream, last) in [(1, entering(name, value)), (3, lent.to_vec()), (5, lent.to_vec())] {
+            server.hears(&frame(Kind::Headers, 0x5, stream, &[block(&GET), last].concat()));
+            if stream > 1 {
+                let seen = server.saw();
+                let fields = delivered.map(|(name, value)| vec![(name.to_owned(), value.to_owned())]);
+                let heads: Vec<_> = seen
+                    .iter()
+                    .map(|event| match event {
+                        Seen::Head { fields, .. } => fields.clone(),
+                        other => panic!("{name}: {value:?}: {other:?}"),
+                    })
+                    .collect();
+                assert_eq!(heads, fields.into_iter().collect::<Vec<_>>(), "{name}: {value:?} from the table");
+            }
+            server.saw();
+        }
+    }
+}
+
+#[test]
+fn an_authority_from_the_table_is_judged_too() {
+    for (authority, taken) in [("shop.example", true), ("a@b", false)] {
+        let mut server = End::server();
+        for (stream, last) in [(1, entering(":authority", authority)), (3, vec![0x80 | 62])] {
+            let start = block(&[GET[0], GET[1], GET[3]]);
+            server.hears(&frame(Kind::Headers, 0x5, stream, &[start, last].concat()));
+            assert_eq!(server.saw().len(), usize::from(taken), "{authority} on stream {stream}");
+        }
+    }
+}
+
 #[test]
 fn host_stands_in_for_authority_and_cookies_become_one() {
     let mut server = End::server();
