@@ -47,6 +47,8 @@ INSERT INTO compaction VALUES (0);
 class StoreCorruptError(MeshError):
     """The file cannot be trusted; the message says which, what is wrong and what to do."""
 
+    exit_code = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
