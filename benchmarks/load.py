@@ -36,7 +36,7 @@ def http1(port: int, connections: int, seconds: float) -> LoadResult:
             find("wrk"),
             "-t1",
             f"-c{connections}",
-            f"-d{seconds:g}s",
+            f"-d{max(1, round(seconds))}s",
             "-s",
             script.name,
             f"http://127.0.0.1:{port}/",
