@@ -24,7 +24,9 @@ $(CORE): $(RUST) | $(VENV)/.ready
 
 .PHONY: setup core demo test test-all check fmt bench fuzz-smoke soak docs peers clean help
 
+# Compiled as pip compiles what it installs: under PYTHONDONTWRITEBYTECODE each start would compile everything anew.
 setup: $(VENV)/.ready $(CORE) ## everything a developer needs, in .venv
+	@$(PY) -m compileall -q eventmesh
 
 core: ## compile the Rust core with the quick profile: for the edit loop
 	cargo build --profile quick -p eventmesh-core-py

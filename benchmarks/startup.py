@@ -26,6 +26,8 @@ PATIENCE_S = 20.0
 EXEC_TO_ANSWER_MS = 150.0
 STATIC_MIB = 30.0
 ADS_MIB = 45.0
+UP_S = 2.0
+MESHES = 3
 BUSY_MIB = 60.0
 """With 1,000 connections that have carried requests."""
 
@@ -66,12 +68,14 @@ def run(args: argparse.Namespace) -> int:
             for case in cases:
                 report.progress(f"start {number + 1}/{STARTS} {case.name}")
                 _measure(case, figures[case.name], busy=number == 0)
+        meshes = [_mesh_ready_s(number) for number in range(MESHES)]
     finally:
         report.clear_progress()
         control.stop()
         backend.stop()
     _print(figures)
-    report.save("startup", {name: _columns(row) for name, row in figures.items()})
+    print(report.limit_bar("`eventmesh up`, exec to ready", statistics.median(meshes), UP_S, "s"))
+    report.save("startup", {name: _columns(row) for name, row in figures.items()} | {"up_ready_s": meshes})
     return 0
 
 
@@ -141,6 +145,22 @@ def _first_answer(case: Case, server: Server) -> float:
         finally:
             connection.close()
     raise RuntimeError(f"{case.name} did not answer within {PATIENCE_S:g} s:\n{server.output()}")
+
+
+def _mesh_ready_s(number: int) -> float:
+    """Return the seconds from exec of `eventmesh up`, in an empty directory, until it says that it is ready."""
+    report.progress(f"mesh {number + 1}/{MESHES}")
+    directory = Path(mkdtemp(prefix="bench-up-"))
+    argv = [sys.executable, "-m", "eventmesh.cli.main", "up", "--data-dir", str(directory / "data")]
+    server = Server([*argv, "--port", "0", "--gateway-port", "0"], directory)
+    try:
+        while time.monotonic() < server.started_at + PATIENCE_S:
+            if "ready in" in server.output():
+                return time.monotonic() - server.started_at
+            time.sleep(0.005)
+        raise RuntimeError(f"`eventmesh up` was not ready within {PATIENCE_S:g} s:\n{server.output()}")
+    finally:
+        server.stop()
 
 
 def _print(figures: dict[str, Figures]) -> None:
