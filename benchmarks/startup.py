@@ -61,9 +61,10 @@ def run(args: argparse.Namespace) -> int:
     # pip compiles what it installs; a checkout is compiled by its first run, which must not be one that is measured.
     compileall.compile_dir(Path(eventmesh.__file__).parent, quiet=2)
     backend_port, backend = contenders.start_backend(False)
-    control, cases = _prepare(backend_port)
-    figures = {case.name: Figures() for case in cases}
+    servers = [backend]
     try:
+        cases = _prepare(backend_port, servers)
+        figures = {case.name: Figures() for case in cases}
         for number in range(STARTS):
             for case in cases:
                 report.progress(f"start {number + 1}/{STARTS} {case.name}")
@@ -71,16 +72,16 @@ def run(args: argparse.Namespace) -> int:
         meshes = [_mesh_ready_s(number) for number in range(MESHES)]
     finally:
         report.clear_progress()
-        control.stop()
-        backend.stop()
+        for server in servers:
+            server.stop()
     _print(figures)
     print(report.limit_bar("`eventmesh up`, exec to ready", statistics.median(meshes), UP_S, "s"))
     report.save("startup", {name: _columns(row) for name, row in figures.items()} | {"up_ready_s": meshes})
     return 0
 
 
-def _prepare(backend_port: int) -> tuple[Server, list[Case]]:
-    """Start control; return it and every case, each with ports and files of its own."""
+def _prepare(backend_port: int, servers: list[Server]) -> list[Case]:
+    """Start control, which joins `servers`; return every case, each with ports and files of its own."""
     us = (sys.executable, "-m", "eventmesh.cli.main", "sidecar", "--bootstrap")
     envoy = (contenders.find("envoy"), "--concurrency", "1", "--log-level", "error", "--use-dynamic-base-id", "-c")
     cases: list[Case] = []
@@ -100,10 +101,11 @@ def _prepare(backend_port: int) -> tuple[Server, list[Case]]:
         directory,
         cpus=contenders.others(),
     )
+    servers.append(control)
     control.wait_for(control_port)
     for contender, argv in (("eventmesh, ADS", us), ("envoy, ADS", envoy)):
         cases.append(_case(directory, contender, argv, port, "config.json", json.dumps(subscribing)))
-    return control, cases
+    return cases
 
 
 def _bootstrap(directory: Path, backend_port: int) -> tuple[str, int]:
