@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the mesh until SIGINT or SIGTERM; return 0, or 1 when it could not go on. Raises MeshError."""
+    # Whatever is imported now stays; the collector would look through all of it a dozen times.
+    gc.disable()
     import uvloop
 
     from eventmesh.base import log
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(args: argparse.Namespace) -> int:
     from eventmesh.base.clock import SystemClock
-    from eventmesh.cluster.runtime.process import SIDECAR_MODULES, ProcessLauncher
+    from eventmesh.cluster.runtime.process import ACTIVATOR_MODULES, SIDECAR_MODULES, ProcessLauncher
 
     clock = SystemClock()
     began = clock.monotonic()
@@ -43,8 +46,10 @@ async def _serve(args: argparse.Namespace) -> int:
     _say(f"eventmesh: starting, state in {directory}")
     # It imports what data planes need on another processor while this process imports the control side.
     launcher = ProcessLauncher.start(SIDECAR_MODULES)
+    await launcher.prepare("activator", ACTIVATOR_MODULES)
 
     from eventmesh.cluster.mesh import Mesh, MeshSettings
+    from eventmesh.dataplane.process import quiet_collector
 
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[None] = loop.create_future()
@@ -53,6 +58,7 @@ async def _serve(args: argparse.Namespace) -> int:
     settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port)
     mesh = Mesh(settings, clock, launcher)
     await mesh.start()
+    quiet_collector()
     _say(f"eventmesh: ready in {clock.monotonic() - began:.1f} s\n")
     where = mesh.addresses
     _say(f"  Kubernetes API   https://{where.api}")

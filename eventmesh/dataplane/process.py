@@ -50,7 +50,7 @@ class Termination:
 def run(main: Callable[[], Coroutine[object, object, int]]) -> int:
     """Run `main()` on uvloop until it returns the exit code."""
     _raise_file_limit()
-    _quiet_collector()
+    quiet_collector()
 
     async def watched() -> int:
         asyncio.get_running_loop().set_exception_handler(_log_stray_error)
@@ -72,8 +72,9 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _quiet_collector() -> None:
-    # What is loaded now lives as long as the process: never look at it again, and keep its pages shared after a fork.
+def quiet_collector() -> None:
+    """Turn the collector on, for what is made from now on: what is there lives as long as the process, so that nobody
+    needs to look at it again (and its pages stay shared after a fork)."""
     gc.freeze()
     gc.set_threshold(_GC_YOUNG, 20, 100)
     gc.enable()

@@ -27,14 +27,18 @@ _STREAMS: Final = (1, 2)
 _STANDARD_ERROR: Final = 2
 
 
-def wait(channel: socket.socket) -> NoReturn:
-    """Be a spare: keep nothing of the launcher's but `channel`, and become what comes over it."""
+def wait(channel: socket.socket, modules: Sequence[str] = ()) -> NoReturn:
+    """Be a spare: keep nothing of the launcher's but `channel`, import `modules`, become what comes over `channel`."""
     try:
         _prepare()
         _name_process(SPARE_NAME)
         number = channel.fileno()
         os.closerange(3, number)
         os.closerange(number + 1, _highest_descriptor() + 1)
+        # What cannot be imported fails where it is needed, with more to say.
+        with suppress(ImportError):
+            for module in modules:
+                import_module(module)
         data, descriptors, _, _ = socket.recv_fds(channel, wire.MAX_MESSAGE_BYTES, wire.MAX_CHILD_DESCRIPTORS)
         channel.close()
         if data:

@@ -46,6 +46,10 @@ class Launcher:
                     self._spawn(order, data, descriptors)
                 except OSError as error:
                     self._refuse(order.request, error)
+            case wire.Prepare(word, modules):
+                # Without it the order finds another process, which imports then.
+                with suppress(OSError):
+                    self.spares.prepare(word, modules)
             case wire.MakeNetwork(request):
                 try:
                     network = linux.new_network()
@@ -146,7 +150,8 @@ class Launcher:
 
     def _start(self, order: wire.Spawn, data: bytes, descriptors: Sequence[int]) -> int:
         """Return the number of the process that becomes what was ordered: a spare, or else a fork made now."""
-        pid = self.spares.give(data, descriptors) or os.fork()
+        word = order.argv[0] if order.entry and order.argv else ""
+        pid = self.spares.give(data, descriptors, word) or os.fork()
         if pid == 0:
             child.start(order, descriptors)
         return pid

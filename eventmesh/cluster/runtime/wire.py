@@ -35,6 +35,14 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Fork a process now, have it import `modules`, and keep it for the entry whose first word is `word`."""
+
+    word: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MakeNetwork:
     """Make a network namespace."""
 
@@ -82,10 +90,10 @@ class Preloaded:
     error: str = ""
 
 
-Message = Spawn | MakeNetwork | DropNetwork | Signal | Reply | Exited | Preloaded
+Message = Spawn | Prepare | MakeNetwork | DropNetwork | Signal | Reply | Exited | Preloaded
 
 _KINDS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Spawn, MakeNetwork, DropNetwork, Signal, Reply, Exited, Preloaded)
+    kind.__name__: kind for kind in (Spawn, Prepare, MakeNetwork, DropNetwork, Signal, Reply, Exited, Preloaded)
 }
 
 
@@ -98,8 +106,9 @@ def decode(data: bytes) -> Message:
     """Return the message in a datagram of our own peer; anything else is a bug and raises."""
     values = json.loads(data)
     kind = _KINDS[values.pop("kind")]
-    if "argv" in values:
-        values["argv"] = tuple(values["argv"])
+    for name in ("argv", "modules"):
+        if name in values:
+            values[name] = tuple(values[name])
     known = {field.name for field in fields(kind)}
     message: Message = kind(**{name: value for name, value in values.items() if name in known})
     return message

@@ -13,3 +13,8 @@ def main(argv: list[str]) -> int:
 
 def broken(argv: list[str]) -> int:
     return 1 // len(argv)
+
+
+def knows(argv: list[str]) -> int:
+    """Return whether this process has imported the module named."""
+    return int(argv[1] in sys.modules)

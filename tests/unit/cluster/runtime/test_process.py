@@ -216,3 +216,19 @@ async def test_spares_that_were_killed_are_not_missed(launcher: ProcessLauncher,
     assert await process.exited == 0
     assert await lines(tmp_path / "out", 1) == ["well"]
     assert len(await spares(launcher, STOCK)) == STOCK
+
+
+async def test_a_process_may_be_prepared_for_one_entry(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    entry = "tests.unit.cluster.runtime.entry:knows"
+    await launcher.prepare("knows", ["wave"])
+    other = await run(launcher, Command(("other", "wave"), ENV, entry=entry), tmp_path / "out")
+    prepared = await run(launcher, Command(("knows", "wave"), ENV, entry=entry), tmp_path / "out")
+    again = await run(launcher, Command(("knows", "wave"), ENV, entry=entry), tmp_path / "out")
+    assert [await process.exited for process in (other, prepared, again)] == [0, 1, 0]
+
+
+async def test_what_cannot_be_prepared_runs_all_the_same(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    await launcher.prepare("knows", ["no_such_module"])
+    command = Command(("knows", "sys"), ENV, entry="tests.unit.cluster.runtime.entry:knows")
+    process = await run(launcher, command, tmp_path / "out")
+    assert await process.exited == 1
