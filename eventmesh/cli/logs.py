@@ -17,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     parser.add_argument("name", metavar="NAME", help="a Knative Service or a pod")
     parser.add_argument("-c", "--container", default="", metavar="NAME", help="(default: the pod's first container)")
+    parser.add_argument("--timestamps", action="store_true", help="begin each line with the time it was written")
     connection.add_flags(parser)
 
 
@@ -33,7 +34,8 @@ def run(args: argparse.Namespace) -> int:
         if not names:
             raise UsageError(f"no pod {args.name} and no pod of a service {args.name}: the function may be asleep")
         for name in names:
-            sys.stdout.write(await api.pod_log(name, args.namespace, args.container))
+            text = await api.pod_log(name, args.namespace, args.container, timestamps=args.timestamps)
+            sys.stdout.write(text)
         return 0
 
     return connection.run(args, show)

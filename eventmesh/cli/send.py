@@ -8,6 +8,7 @@ import sys
 import uuid
 from urllib.parse import urlsplit
 
+from eventmesh.base.clock import SystemClock
 from eventmesh.base.errors import UnavailableError, UsageError
 from eventmesh.cli import connection
 from eventmesh.cloudevents.event import Event
@@ -37,14 +38,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send the event; return 0 when the broker accepted it. Raises InvalidEvent before anything is sent."""
     event = _event(args)
+    clock = SystemClock()
 
     async def send(api: HttpApi) -> int:
         broker = await api.get(BROKER, args.broker, args.namespace)
+        began = clock.monotonic()
         status, text = post(_address(broker), event)
+        took_ms = (clock.monotonic() - began) * 1000
         if status // 100 != 2:
             sys.stderr.write(f"eventmesh: broker {args.broker} answered {status}: {text}\n")
             return 1
-        sys.stdout.write(f"event {event.id} of type {event.type} accepted by broker {args.broker} ({status})\n")
+        accepted = f"accepted by broker {args.broker} ({status} after {took_ms:.1f} ms)"
+        sys.stdout.write(f"event {event.id} of type {event.type} {accepted}\n")
         return 0
 
     return connection.run(args, send)

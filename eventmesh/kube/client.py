@@ -162,9 +162,14 @@ class HttpApi:
             options["gracePeriodSeconds"] = grace_seconds
         await self._call("DELETE", resource.path(namespace, name), body=options)
 
-    async def pod_log(self, name: str, namespace: str, container: str = "") -> str:
-        """Return what a container of a pod (the first one by default) has written; raises ApiError NotFound."""
+    async def pod_log(self, name: str, namespace: str, container: str = "", *, timestamps: bool = False) -> str:
+        """Return what a container of a pod (the first one by default) has written; raises ApiError NotFound.
+
+        With `timestamps` each line begins with the time at which it was written (RFC 3339) and a space.
+        """
         query = {"container": container} if container else {}
+        if timestamps:
+            query["timestamps"] = "true"
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         try:
             async with self._open("GET", POD.path(namespace, name, "log"), query, None, None, timeout) as response:

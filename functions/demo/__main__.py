@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from functions.demo.mesh import MeshProcess
-from functions.demo.tools import Answer, Tools
+from functions.demo.mesh import EVENTMESH, MeshProcess
+from functions.demo.tools import Answer, Line, Tools
 
 EXAMPLES = Path("functions/examples")
 HERE = Path(__file__).parent
 PATIENCE_S = 60.0
+WIDEST = 100
+"""Characters of an outcome in the closing table."""
 T = TypeVar("T")
 
 steps: list[tuple[str, str]] = []
@@ -105,47 +107,61 @@ def requests(tools: Tools) -> None:
 
 def events(tools: Tools) -> None:
     """Send events to functions that sleep, and see their replies routed."""
-    asleep = {"order-price", "order-ship", "order-events"}
-    until("the pipeline falls asleep", lambda: True if not asleep & awake(tools) else None)
+    steps_of_order = {"order-events", "order-price", "order-ship"}
+    until("the pipeline falls asleep", lambda: True if not steps_of_order & awake(tools) else None)
     say("pipeline asleep", "order-price, order-ship and order-events have no pods")
-    began = time.monotonic()
-    order = json.dumps({"items": ["tea", "pot"]})
-    tools.eventmesh("send", "--broker", "orders", "--type", "order.placed", "--subject", "42", "--data", order)
-    say("order.placed sent", f"accepted, on disk, after {(time.monotonic() - began) * 1000:.0f} ms (command included)")
+    accepted = tools.send("orders", "order.placed", {"items": ["tea", "pot"]}, "--subject", "42")
+    say("order.placed sent", f"accepted, which means on disk: {accepted}")
+    before = None
     for event_type in ("order.placed", "order.priced", "order.shipped"):
         line = until(f"{event_type} reaches the journal", lambda wanted=event_type: journal(tools, wanted))  # type: ignore[misc]
-        say(
-            f"{event_type} delivered" if event_type == "order.placed" else f"reply {event_type} routed",
-            f"after {(time.monotonic() - began) * 1000:.0f} ms: {line}",
-        )
-    woken = sorted(asleep & awake(tools))
-    say("woken by events", ", ".join(woken))
-    until("they fall asleep again", lambda: True if not asleep & awake(tools) else None)
-    say("asleep again", "order-price, order-ship")
+        data = json.dumps(json.loads(line.text)["data"])
+        if before is None:
+            say(f"{event_type} delivered", data)
+        else:
+            later_ms = (line.at - before).total_seconds() * 1000
+            say(f"reply {event_type} routed", f"{later_ms:.0f} ms later, its function was woken for it: {data}")
+        before = line.at
+    accepted = tools.send("default", "order.created", {"order": 7, "items": [{"price": 3, "count": 2}]})
+    say("order.created sent", accepted)
+    confirmed = until("the reply comes back", lambda: first_line(tools, "order-events", "order.confirmed"))
+    say("reply routed to a second trigger", confirmed.text)
+    until("they fall asleep again", lambda: True if not steps_of_order & awake(tools) else None)
+    say("asleep again", ", ".join(sorted(steps_of_order)))
 
 
-def journal(tools: Tools, event_type: str) -> str | None:
+def journal(tools: Tools, event_type: str) -> Line | None:
     """Return the journal's line about an event of that type, or None."""
-    for line in tools.logs("order-journal").splitlines():
-        if line.startswith("{") and json.loads(line)["type"] == event_type:
-            return json.dumps(json.loads(line)["data"])
-    return None
+    return first_line(tools, "order-journal", f'{{"type": "{event_type}"')
+
+
+def first_line(tools: Tools, service: str, start: str) -> Line | None:
+    """Return the first line that begins so in a function's log; None when there is none, or the function is asleep."""
+    if service not in awake(tools):
+        return None
+    return next((line for line in tools.logs(service) if line.text.startswith(start)), None)
 
 
 def close(mesh: MeshProcess, tools: Tools, keep: bool) -> None:
     """Print the table, and how to go on by hand."""
     title("What happened")
     for step, outcome in steps:
-        print(f"  {step:34} {outcome[:100]}")
+        print(f"  {step:34} {outcome if len(outcome) <= WIDEST else outcome[: WIDEST - 3] + '...'}")
     if keep:
         title("The mesh goes on running. Try:")
         print(f"  export KUBECONFIG={mesh.kubeconfig} EVENTMESH_DATA_DIR={mesh.directory}")
         print(f"  curl http://hello-http.default.localhost:{mesh.gateway.rpartition(':')[2]}/")
-        print('  eventmesh send --broker default --type order.created --data \'{"order": 7, "items": []}\'')
-        print(f"  {'kubectl get ksvc,trigger,pod' if tools.kubectl else 'eventmesh get ksvc'}")
-        print(f"  kill {mesh.process.pid}      # stops everything")
+        print(f'  {command()} send --broker default --type order.created --data \'{{"order": 7, "items": []}}\'')
+        print(f"  {'kubectl get ksvc,trigger,pod' if tools.kubectl else f'{command()} get ksvc'}")
+        print(f"  kill {mesh.process.pid}      # stops everything; its state stays in {mesh.directory}")
     else:
         title("Everything has been stopped. To go on by hand: KEEP=1 make demo, or `eventmesh up`.")
+
+
+def command() -> str:
+    """Return how a shell outside of this environment calls eventmesh."""
+    installed = Path(sys.executable).with_name("eventmesh")
+    return str(installed) if installed.exists() else " ".join(EVENTMESH)
 
 
 def main() -> int:

@@ -25,7 +25,11 @@ class MeshProcess:
         with self.log.open("wb") as output:
             argv = [*EVENTMESH, "up", "--data-dir", str(directory), "--port", "0", "--gateway-port", "0"]
             self.process = subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True)
-        self.gateway = self._wait_until_ready()
+        try:
+            self.gateway = self._wait_until_ready()
+        except BaseException:
+            self.process.kill()
+            raise
 
     def _wait_until_ready(self) -> str:
         """Return the gateway's `host:port`; raises SystemExit with the mesh's own words when it does not start."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ class Answer:
     headers: dict[str, str]
     body: str
     ms: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a function's log, and when it was written."""
+
+    at: datetime
+    text: str
 
 
 class Tools:
@@ -65,12 +74,21 @@ class Tools:
         objects: list[dict[str, Any]] = json.loads(self.eventmesh("get", kind, "-o", "json"))
         return objects
 
-    def logs(self, service: str) -> str:
-        """Return what the pods of a function have written."""
+    def logs(self, service: str) -> list[Line]:
+        """Return what the pods of a function have written; nothing while it is asleep."""
         if self.kubectl:
             selector = f"serving.knative.dev/service={service}"
-            return self._run([self.kubectl, "logs", "-l", selector, "-c", "user-container", "--tail=-1"])
-        return self.eventmesh("logs", service)
+            flags = ["-l", selector, "-c", "user-container", "--tail=-1", "--timestamps"]
+            text = self._run([self.kubectl, "logs", *flags])
+        else:
+            text = self.eventmesh("logs", service, "--timestamps")
+        stamped = [line.partition(" ") for line in text.splitlines()]
+        return [Line(datetime.fromisoformat(stamp), words) for stamp, _, words in stamped if words]
+
+    def send(self, broker: str, event_type: str, data: object, *flags: str) -> str:
+        """Put an event into a broker; return what the broker said, and how soon."""
+        words = ("--broker", broker, "--type", event_type, "--data", json.dumps(data))
+        return self.eventmesh("send", *words, *flags).strip().rpartition(" (")[2].rstrip(")")
 
     def call(self, service: str, path: str = "/") -> Answer:
         """Send an HTTP request to a function, through the gateway."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
+from tests.peers.command_line import Output
 
 EVENTMESH = (sys.executable, "-m", "eventmesh.cli.main")
 WAIT_S = 30.0
@@ -100,6 +101,16 @@ class MeshProcess:
         """Run `eventmesh images add`."""
         command = [*EVENTMESH, "images", "add", name, str(directory), "--data-dir", str(self.data_dir)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    async def eventmesh(self, *words: str) -> Output:
+        """Run one of our own commands against this mesh."""
+
+        def run() -> Output:
+            flags = ("--data-dir", str(self.data_dir), "--kubeconfig", str(self.kubeconfig))
+            done = subprocess.run([*EVENTMESH, *words, *flags], capture_output=True, text=True, timeout=WAIT_S)
+            return Output(done.returncode, done.stdout, done.stderr)
+
+        return await asyncio.get_running_loop().run_in_executor(None, run)
 
     @asynccontextmanager
     async def api(self) -> AsyncIterator[HttpApi]:

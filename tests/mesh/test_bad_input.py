@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.mesh.objects import add_function, deploy, service
-from tests.mesh.processes import EVENTMESH, MeshProcess
-from tests.peers.command_line import Output
+from tests.mesh.processes import MeshProcess
 
 EVENT = {"ce-id": "1", "ce-source": "/test", "ce-type": "order.placed", "ce-specversion": "1.0"}
 BROKER = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: orders}\n"
@@ -28,23 +26,12 @@ def deployed(shared_mesh: MeshProcess, tmp_path_factory: pytest.TempPathFactory)
     async def run() -> None:
         async with shared_mesh.api() as api:
             await deploy(api, service("hello", min_scale="1"))
-        assert (await eventmesh(shared_mesh, "apply", "-f", str(manifest))).code == 0
+        assert (await shared_mesh.eventmesh("apply", "-f", str(manifest))).code == 0
         async with asyncio.timeout(30):
             while (await post(shared_mesh, EVENT))[0] != 202:
                 await asyncio.sleep(0.02)
 
     asyncio.run(run())
-
-
-async def eventmesh(mesh: MeshProcess, *words: str) -> Output:
-    """Run one of our own commands against the mesh."""
-
-    def run() -> Output:
-        flags = ("--data-dir", str(mesh.data_dir), "--kubeconfig", str(mesh.kubeconfig))
-        done = subprocess.run([*EVENTMESH, *words, *flags], capture_output=True, text=True, check=False, timeout=30)
-        return Output(done.returncode, done.stdout, done.stderr)
-
-    return await asyncio.get_running_loop().run_in_executor(None, run)
 
 
 async def say(mesh: MeshProcess, request: bytes) -> tuple[int, str, bool]:
@@ -159,9 +146,9 @@ async def test_a_broker_that_is_not_there_is_404_by_name(shared_mesh: MeshProces
 async def test_an_unknown_image_harms_no_other_function(shared_mesh: MeshProcess, tmp_path: Path) -> None:
     manifest = tmp_path / "lost.yaml"
     manifest.write_text(json.dumps(service("lost", "dev.local/nobody")))
-    assert (await eventmesh(shared_mesh, "apply", "-f", str(manifest))).code == 0
+    assert (await shared_mesh.eventmesh("apply", "-f", str(manifest))).code == 0
     async with asyncio.timeout(30):
-        while "False (RevisionFailed)" not in (listed := (await eventmesh(shared_mesh, "get", "ksvc"))).out:
+        while "False (RevisionFailed)" not in (listed := (await shared_mesh.eventmesh("get", "ksvc"))).out:
             await asyncio.sleep(0.02)
     assert "hello-00001" in listed.out
     assert (await shared_mesh.get("hello")).status == 200
@@ -187,7 +174,7 @@ async def test_a_manifest_that_is_wrong_is_refused_with_its_place(
 ) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(manifest)
-    result = await eventmesh(shared_mesh, "apply", "-f", str(path))
+    result = await shared_mesh.eventmesh("apply", "-f", str(path))
     assert result.code == code
     assert said in result.err
     assert len(result.err.splitlines()) == 1
@@ -208,6 +195,6 @@ async def test_a_manifest_that_is_wrong_is_refused_with_its_place(
 async def test_a_command_that_cannot_be_done_says_why_in_one_line(
     shared_mesh: MeshProcess, words: tuple[str, ...], code: int, said: str
 ) -> None:
-    result = await eventmesh(shared_mesh, *words)
+    result = await shared_mesh.eventmesh(*words)
     assert (result.code, result.err.count("\n")) == (code, 1)
     assert said in result.err

@@ -1,0 +1,64 @@
+"""eventmesh's own commands, for who has neither kn nor kubectl."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+from pathlib import Path
+
+from tests.mesh.objects import add_function, service
+from tests.mesh.processes import WAIT_S, MeshProcess
+
+READER = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        print(self.headers["ce-type"], self.headers["ce-colour"], body, flush=True)
+        self.send_response(202)
+        self.end_headers()
+    def log_message(self, *words):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+EVENTING = [
+    {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"name": "post"}},
+    {
+        "apiVersion": "eventing.knative.dev/v1",
+        "kind": "Trigger",
+        "metadata": {"name": "reader"},
+        "spec": {
+            "broker": "post",
+            "subscriber": {"ref": {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "reader"}},
+        },
+    },
+]
+
+
+async def test_apply_get_send_and_logs_tell_one_story(shared_mesh: MeshProcess, tmp_path: Path) -> None:
+    add_function(shared_mesh, tmp_path / "reader", "reader", READER)
+    manifest = tmp_path / "reader.yaml"
+    manifest.write_text(
+        "\n---\n".join(json.dumps(obj) for obj in [service("reader", "dev.local/reader", min_scale="1"), *EVENTING])
+    )
+    applied = await shared_mesh.eventmesh("apply", "-f", str(manifest))
+    assert applied.out == "services/reader created\nbrokers/post created\ntriggers/reader created\n"
+    async with asyncio.timeout(WAIT_S):
+        for kind in ("ksvc", "broker", "trigger"):
+            while not (await shared_mesh.eventmesh("get", kind)).out.endswith("True\n"):
+                pass
+    (shown,) = json.loads((await shared_mesh.eventmesh("get", "ksvc", "-o", "json")).out)
+    assert shown["metadata"]["name"] == "reader"
+    sent = await shared_mesh.eventmesh(
+        "send", "--broker", "post", "--type", "letter", "--id", "7", "--extension", "colour=blue", "--data", '"hi"'
+    )
+    assert sent.out.startswith("event 7 of type letter accepted by broker post (202 after ")
+    async with asyncio.timeout(WAIT_S):
+        while (logs := await shared_mesh.eventmesh("logs", "reader")).out != 'letter blue "hi"\n':
+            assert logs.code == 0
+    stamp, _, line = (await shared_mesh.eventmesh("logs", "reader", "--timestamps")).out.partition(" ")
+    assert line == 'letter blue "hi"\n'
+    assert datetime.fromisoformat(stamp).tzinfo is not None
+    again = await shared_mesh.eventmesh("apply", "-f", str(manifest))
+    assert again.out.count("configured\n") == 3
