@@ -70,9 +70,9 @@ async def test_calls_are_answered_one_by_one_and_a_thousand_at_once(
     sidecar: DataPlaneProcess, unused_tcp_port: int
 ) -> None:
     async with service(unused_tcp_port), caller(sidecar.addresses["bolt"], HELLO) as java:
-        assert await java.ask("sync 3000 Ada") == "OK hello Ada"
+        assert await java.ask("sync 20000 Ada") == "OK hello Ada"
         assert await java.ask("many 1000") == "OK 1000/1000"
-        assert await java.ask(f"sync 3000 {'x' * 100_000}") == f"OK hello {'x' * 100_000}"
+        assert await java.ask(f"sync 20000 {'x' * 100_000}") == f"OK hello {'x' * 100_000}"
     assert await stat(sidecar, "envoy_cluster_upstream_rq_total") == 1_002
     assert await stat(sidecar, "envoy_cluster_upstream_cx_total") == 1
 
@@ -96,7 +96,7 @@ async def test_an_exception_of_the_service_reaches_the_caller_as_it_was(
             expected = await beside.ask("sync 3000 fail")
         assert through.split()[1] == "InvokeServerException"
         assert through.replace(sidecar.addresses["bolt"], direct) == expected
-        assert await java.ask("sync 3000 Ada") == "OK hello Ada"
+        assert await java.ask("sync 20000 Ada") == "OK hello Ada"
 
 
 async def test_a_slow_service_times_out_as_the_route_says(sidecar: DataPlaneProcess, unused_tcp_port: int) -> None:
@@ -118,7 +118,7 @@ async def test_the_callers_own_timeout_ends_its_call_and_no_other(
 
 async def test_a_service_that_nobody_routes_is_no_processor(sidecar: DataPlaneProcess, unused_tcp_port: int) -> None:
     async with service(unused_tcp_port), caller(sidecar.addresses["bolt"], "com.shop.Nobody:1.0") as java:
-        answer = await java.ask("sync 3000 Ada")
+        answer = await java.ask("sync 20000 Ada")
         assert answer.startswith("ERROR InvokeException") and "NO_PROCESSOR" in answer
     assert await stat(sidecar, "envoy_cluster_upstream_rq_total") == 0
 
@@ -128,11 +128,11 @@ async def test_a_killed_service_is_an_error_and_answers_again_when_it_is_back(
 ) -> None:
     async with caller(sidecar.addresses["bolt"], HELLO) as java:
         async with service(unused_tcp_port) as first:
-            assert await java.ask("sync 3000 Ada") == "OK hello Ada"
+            assert await java.ask("sync 20000 Ada") == "OK hello Ada"
             await first.kill()
-            assert (await java.ask("sync 3000 Ada")).startswith("ERROR ")
+            assert (await java.ask("sync 20000 Ada")).startswith("ERROR ")
         async with service(unused_tcp_port), asyncio.timeout(10):
-            while not (await java.ask("sync 3000 Ada")).startswith("OK"):
+            while not (await java.ask("sync 20000 Ada")).startswith("OK"):
                 pass
 
 
@@ -142,7 +142,7 @@ async def test_heartbeats_are_answered_while_nothing_is_called(sidecar: DataPlan
         recorded(sidecar.addresses["bolt"]) as relay,
         caller(relay.address, HELLO, heartbeat_ms=50) as java,
     ):
-        assert await java.ask("sync 3000 Ada") == "OK hello Ada"
+        assert await java.ask("sync 20000 Ada") == "OK hello Ada"
         relay.forget()
         async with asyncio.timeout(20):
             while len(relay.answered) < 3 * HEARTBEAT_ANSWER.size:
@@ -153,7 +153,7 @@ async def test_heartbeats_are_answered_while_nothing_is_called(sidecar: DataPlan
         assert [(proto, kind, command) for proto, kind, command, *_ in answered] == [(1, 0, 0)] * 3
         assert [frame[4] for frame in answered] == [frame[4] for frame in asked]
         assert {frame[6] for frame in answered} == {0}
-        assert await java.ask("sync 3000 Ada") == "OK hello Ada"
+        assert await java.ask("sync 20000 Ada") == "OK hello Ada"
         assert relay.connections == 1
     assert await stat(sidecar, "envoy_cluster_upstream_rq_total") == 2
 
