@@ -4,8 +4,9 @@ use super::static_table::{self, DYNAMIC_START};
 use super::table::Table;
 use super::{huffman, integer, ENTRY_OVERHEAD, MAX_TABLE_BYTES};
 
-/// Slots of the two direct-mapped look-up tables. A full dynamic table holds at most 128 entries (4096 / 32).
-const SLOTS: usize = 128;
+/// Slots of each direct-mapped look-up table, one for each value of a hash's lowest byte. A full dynamic table holds at
+/// most 128 entries (4096 / 32), an ordinary one thirty: two that share a slot push each other out and travel in full.
+const SLOTS: usize = 256;
 
 /// Largest share of the table one field may take: a field that evicts everything else costs more than it saves.
 const MAX_ENTRY_BYTES: usize = MAX_TABLE_BYTES / 4;
@@ -25,11 +26,11 @@ const WITHOUT_INDEXING: u8 = 0x00;
 pub struct Encoder {
     table: Table,
     /// From the hash of a whole field to the number of its entry.
-    fields: Box<[u64; SLOTS]>,
+    fields: Box<[u32; SLOTS]>,
     /// From the hash of a name to the number of the newest entry that bears it.
-    names: Box<[u64; SLOTS]>,
-    /// Hashes of fields that were sent once.
-    seen: Box<[u64; SLOTS]>,
+    names: Box<[u32; SLOTS]>,
+    /// Upper halves of the hashes of fields that were sent once.
+    seen: Box<[u32; SLOTS]>,
     /// Smallest and last table size the peer asked for since the last block (RFC 7541 §4.2).
     resize: Option<(usize, usize)>,
 }
@@ -38,8 +39,8 @@ impl Default for Encoder {
     fn default() -> Self {
         Self {
             table: Table::new(MAX_TABLE_BYTES),
-            fields: Box::new([u64::MAX; SLOTS]),
-            names: Box::new([u64::MAX; SLOTS]),
+            fields: Box::new([u32::MAX; SLOTS]),
+            names: Box::new([u32::MAX; SLOTS]),
             seen: Box::new([0; SLOTS]),
             resize: None,
         }
@@ -110,7 +111,8 @@ impl Encoder {
 
     fn seen_before(&mut self, hash: u64) -> bool {
         let Some(seen) = self.seen.get_mut(slot_of(hash)) else { return false };
-        std::mem::replace(seen, hash) == hash
+        let half = u32::try_from(hash >> 32).unwrap_or(0);
+        std::mem::replace(seen, half) == half
     }
 
     fn remember(&mut self, name_hash: u64, hash: u64, name: &[u8], value: &[u8]) {
@@ -125,7 +127,7 @@ impl Encoder {
 }
 
 fn slot_of(hash: u64) -> usize {
-    usize::from(hash.to_le_bytes()[0]) % SLOTS
+    usize::from(hash.to_le_bytes()[0])
 }
 
 /// Tell whether the static name at `index` is authorization, cookie, proxy-authorization or set-cookie.

@@ -133,13 +133,16 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> 
                 continue;
             }
         }
+        if held < 8 && inverted == 0 {
+            return Ok(()); // nothing or padding: no symbol is spelt with ones alone
+        }
         let [first, ..] = (!inverted).to_be_bytes();
         let (mut symbol, mut length) = TABLES.short.get(usize::from(first)).copied().unwrap_or_default();
         if length == 0 {
             (symbol, length) = long_symbol(!inverted)?;
         }
         if u32::from(length) > held {
-            return if held < 8 && inverted == 0 { Ok(()) } else { Err(HpackError::BadHuffman) };
+            return Err(HpackError::BadHuffman);
         }
         out.push(symbol);
         inverted <<= length;

@@ -123,22 +123,32 @@ pub(super) fn index_of_pair(first: usize, name: &[u8], value: &[u8]) -> Option<u
     None
 }
 
-/// Hash eight bytes a step. Not keyed: whoever forces a collision only makes one field travel uncompressed.
+/// Hash eight bytes a step; the last step takes the last eight, some of them twice, so that no byte is read alone.
+/// Not keyed: whoever forces a collision only makes one field travel uncompressed.
 pub(super) fn hash(seed: u64, bytes: &[u8]) -> u64 {
     const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut state = seed ^ MULTIPLIER.wrapping_mul(bytes.len() as u64 + 1);
-    let mut rest = bytes;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER);
-        state ^= state >> 29;
-        rest = after;
-    }
-    let mut last = 0_u64;
-    for byte in rest {
-        last = (last << 8) | u64::from(*byte);
-    }
+    let last = if let Some(last) = bytes.last_chunk() {
+        let mut rest = bytes;
+        while let Some((word, after)) = rest.split_first_chunk().filter(|(_, after)| !after.is_empty()) {
+            state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(MULTIPLIER);
+            state ^= state >> 29;
+            rest = after;
+        }
+        u64::from_le_bytes(*last)
+    } else {
+        short_word(bytes)
+    };
     state = (state ^ last).wrapping_mul(MULTIPLIER);
     state ^ (state >> 32)
+}
+
+/// Return all bytes of a string of less than eight in one word.
+fn short_word(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u64::from(u32::from_le_bytes(*first)) << 32) | u64::from(u32::from_le_bytes(*last));
+    }
+    bytes.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte))
 }
 
 fn slot_of(name_hash: u64) -> usize {

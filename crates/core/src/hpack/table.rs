@@ -29,8 +29,8 @@ pub(super) struct Table {
     entries: VecDeque<Entry>,
     size: usize,
     max_size: usize,
-    /// Entries ever inserted: the number of the next one.
-    inserted: u64,
+    /// Entries ever inserted, modulo 2^32: the number of the next one.
+    inserted: u32,
 }
 
 impl Table {
@@ -61,14 +61,15 @@ impl Table {
         Some((name, rest.get(..entry.value_len)?, entry.is_sound))
     }
 
-    /// Return how far the entry numbered `number` is from the newest one, if it is still there.
-    pub(super) fn distance(&self, number: u64) -> Option<usize> {
-        let distance = usize::try_from(self.inserted.checked_sub(number)?.checked_sub(1)?).ok()?;
+    /// Return how far the entry numbered `number` is from the newest one, if it is still there. Numbers come again after
+    /// 2^32 entries: the caller compares what it finds.
+    pub(super) fn distance(&self, number: u32) -> Option<usize> {
+        let distance = self.inserted.wrapping_sub(number).wrapping_sub(1) as usize;
         (distance < self.entries.len()).then_some(distance)
     }
 
     /// Insert a field and return its number; one that is larger than the whole table empties it (RFC 7541 §4.4).
-    pub(super) fn insert(&mut self, name: &[u8], value: &[u8], is_sound: bool) -> Option<u64> {
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8], is_sound: bool) -> Option<u32> {
         let size = name.len() + value.len() + ENTRY_OVERHEAD;
         self.evict(size);
         if size > self.max_size {
@@ -80,8 +81,9 @@ impl Table {
         self.bytes.extend_from_slice(value);
         self.entries.push_back(Entry { start, name_len: name.len(), value_len: value.len(), is_sound });
         self.size += size;
-        self.inserted += 1;
-        Some(self.inserted - 1)
+        let number = self.inserted;
+        self.inserted = number.wrapping_add(1);
+        Some(number)
     }
 
     fn evict(&mut self, incoming: usize) {
