@@ -31,6 +31,11 @@ class Listener:
     protocol: WireProtocol = WireProtocol.AUTO
     via: str = ""
     """Name of this hop, appended to the Via header of requests and responses (RFC 9110 7.6.3); empty: no header."""
+    use_remote_address: bool = False
+    """Callers are clients and no proxies (Envoy's use_remote_address): their address is appended to X-Forwarded-For,
+    and X-Forwarded-Proto says how they came, whatever they claim."""
+    forwarded_header: bool = False
+    """Requests without Forwarded (RFC 7239) get one made of X-Forwarded-For and -Proto (queue-proxy's shim)."""
     access_log: str = ""
     """Path the access log goes to (`/dev/stdout`); empty: none."""
     head_timeout_s: float = 60.0

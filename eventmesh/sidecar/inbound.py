@@ -88,7 +88,9 @@ def cluster_names() -> tuple[str, ...]:
 
 def _listeners(pod: Pod) -> tuple[Listener, ...]:
     def at(name: str, port: int, table: str, protocol: WireProtocol, via: str = "") -> Listener:
-        return Listener(name, str(InetAddress(pod.ip, port)), table, protocol=protocol, via=via)
+        return Listener(
+            name, str(InetAddress(pod.ip, port)), table, protocol=protocol, via=via, forwarded_header=bool(via)
+        )
 
     is_bolt = pod.user_protocol is WireProtocol.BOLT
     is_knative = pod.serving_port == QUEUE_PORT

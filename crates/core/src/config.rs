@@ -51,6 +51,12 @@ pub struct Listener {
     /// Name of this hop in `Via`.
     #[serde(default)]
     pub via: String,
+    /// Callers are clients: `X-Forwarded-For` and `-Proto` tell about them.
+    #[serde(default)]
+    pub use_remote_address: bool,
+    /// Requests without `Forwarded` get one.
+    #[serde(default)]
+    pub forwarded_header: bool,
     /// Path of the access log.
     #[serde(default)]
     pub access_log: String,

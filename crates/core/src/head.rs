@@ -283,19 +283,17 @@ impl Head {
         self.edited = true;
     }
 
-    /// Add `value` to the comma-separated list `name` holds (`Via`).
+    /// Add `value` to the end of the comma-separated list `name` holds (`Via`): to its last line, when it has several.
     pub fn extend_list(&mut self, name: &[u8], value: &[u8]) {
-        let Some(old) = self.find(name) else { return self.append(name, value) };
+        let last = self.fields.iter().rposition(|field| field.live && self.bytes(field.name) == name);
+        let Some(old) = last.and_then(|at| self.fields.get(at)).map(|field| field.value) else {
+            return self.append(name, value);
+        };
         let mut joined = self.bytes(old).to_vec();
         joined.extend_from_slice(b", ");
         joined.extend_from_slice(value);
         let span = self.store(&joined);
-        let buf = &self.buf;
-        if let Some(field) = self
-            .fields
-            .iter_mut()
-            .find(|field| field.live && buf.get(field.name.start as usize..field.name.end as usize) == Some(name))
-        {
+        if let Some(field) = last.and_then(|at| self.fields.get_mut(at)) {
             field.value = span;
         }
         self.edited = true;
@@ -325,6 +323,16 @@ mod tests {
         head.extend_list(b"via", b"1.1 a");
         head.extend_list(b"via", b"1.1 b");
         assert_eq!(head.get(b"via"), Some(&b"1.1 a, 1.1 b"[..]));
+    }
+
+    #[test]
+    fn a_list_of_several_lines_grows_at_its_end() {
+        let mut head = Head::default();
+        head.push(b"x-forwarded-for", b"1.1.1.1");
+        head.push(b"x-forwarded-for", b"2.2.2.2");
+        head.extend_list(b"x-forwarded-for", b"3.3.3.3");
+        let got: Vec<_> = head.fields().map(|(_, value)| value).collect();
+        assert_eq!(got, [&b"1.1.1.1"[..], b"2.2.2.2, 3.3.3.3"]);
     }
 
     #[test]

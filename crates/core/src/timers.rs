@@ -38,6 +38,8 @@ pub enum Owner {
     Connection(u32),
     /// An exchange.
     Exchange(u32),
+    /// A cluster.
+    Cluster(usize),
 }
 
 /// Seconds as a totally ordered number.

@@ -83,8 +83,8 @@ def _listeners(settings: Settings) -> dict[Role, dict[str, Resource]]:
     def built(*listeners: HttpListener, for_envoy: bool = False) -> dict[str, Resource]:
         return {listener.name: envoy.http_listener(listener, for_envoy=for_envoy) for listener in listeners}
 
-    public = HttpListener("public", *settings.public, table=PUBLIC, via="gateway")
-    local = HttpListener("local", *settings.local, table=LOCAL, via="gateway")
+    public = HttpListener("public", *settings.public, table=PUBLIC, via="gateway", is_edge=True)
+    local = HttpListener("local", *settings.local, table=LOCAL, via="gateway", is_edge=True)
     activator = HttpListener("activator", *settings.activator, table=ACTIVATOR, via="activator")
     return {
         Role.GATEWAY: built(public, local),

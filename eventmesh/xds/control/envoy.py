@@ -132,6 +132,8 @@ class HttpListener:
     port: int
     table: str
     via: str = ""
+    is_edge: bool = False
+    """Callers are clients: they are named in X-Forwarded-For."""
 
 
 def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resource:
@@ -143,6 +145,7 @@ def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resourc
         rds=made(Rds, config_source=_ads(), route_config_name=listener.table),
         http_filters=[_router()],
         via=listener.via,
+        use_remote_address=listener.is_edge,
     )
     if for_envoy:
         # Requests may be quiet for as long as the function likes; its own timeouts stand in its sidecar.

@@ -57,6 +57,8 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
         raise manager.error("stat_prefix", "missing; Envoy too refuses a connection manager without one")
     _check_http_filters(manager)
     check_upgrades(manager)
+    if manager.flag("use_remote_address") and manager.flag("skip_xff_append"):
+        raise manager.error("skip_xff_append", "is not supported with use_remote_address; leave one of them out")
     common = manager.child("common_http_protocol_options")
     head_kb = manager.number("max_request_headers_kb", listener.max_head_bytes // 1024)
     if not 0 < head_kb <= MAX_HEAD_KB:
@@ -67,6 +69,7 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
             listener,
             protocol=_CODECS[codec],
             via=manager.text("via"),
+            use_remote_address=manager.flag("use_remote_address"),
             access_log=_access_log(manager),
             head_timeout_s=manager.seconds("request_headers_timeout", listener.head_timeout_s),
             idle_timeout_s=common.seconds("idle_timeout", 3600.0) if common else listener.idle_timeout_s,

@@ -328,6 +328,50 @@ def test_a_held_request_is_answered_in_time() -> None:
     assert status(client) == 503 and mesh.engine.capacity("up") == (0, 0, 0)
 
 
+def test_where_requests_can_wait_a_refused_connection_is_tried_again() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], hold=True)))
+    clients = [mesh.connect(), mesh.connect()]
+    clients[0].says(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+    mesh.dials.pop().refuses()
+    clients[1].says(GET)
+    assert mesh.dials == [] and mesh.engine.capacity("up") == (0, 0, 2)
+    mesh.passes(0.11)
+    upstream, second = mesh.dialled(), mesh.dialled()
+    assert upstream.takes().endswith(b"abc")
+    for server, client in zip((upstream, second), clients, strict=True):
+        server.says(OK)
+        assert status(client) == 200
+
+
+def test_an_endpoint_that_refuses_for_ever_holds_a_request_no_longer_than_any_other() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], hold=True, hold_timeout_s=2), routes=(forward("up", timeout_s=0),)))
+    client = mesh.connect()
+    client.says(GET)
+    dials = 0
+    while not client.heard:
+        while mesh.dials:
+            mesh.dials.pop().refuses()
+            dials += 1
+        mesh.passes(0.05)
+        assert mesh.now < 1003
+    assert status(client) == 503 and 10 <= dials <= 21
+
+
+def test_while_one_endpoint_refuses_another_one_is_taken() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO, hold=True)))
+    client = mesh.connect()
+    client.says(GET)
+    refusing = mesh.dials.pop()
+    refusing.refuses()
+    for _ in range(3):
+        upstream = mesh.dialled()
+        assert upstream.address != refusing.address
+        upstream.says(OK)
+        assert status(client) == 200
+        upstream.vanishes()
+        client.says(GET)
+
+
 def test_a_held_request_can_be_answered_by_whoever_was_asked() -> None:
     mesh = Playbook(snapshot(held()))
     client = mesh.connect()

@@ -272,6 +272,29 @@ def test_via_and_request_id_are_added() -> None:
     assert b"via: 1.1 gateway\r\n" in client.takes()
 
 
+def test_an_edge_tells_who_the_client_is_whatever_it_claims() -> None:
+    mesh = Playbook(snapshot(listener=Listener("in", "", "t", use_remote_address=True)))
+    claims = b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: https\r\n"
+    mesh.connect().says(b"GET / HTTP/1.1\r\nHost: h\r\n" + claims + b"\r\n")
+    heard = mesh.dialled().takes()
+    assert b"\r\nx-forwarded-for: 1.1.1.1\r\nx-forwarded-for: 2.2.2.2, 10.9.9.9\r\n" in heard
+    assert b"\r\nx-forwarded-proto: http\r\n" in heard and b"https" not in heard and b"forwarded: " not in heard
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: http\r\n", b"\r\nforwarded: for=1.1.1.1;proto=http\r\n"),
+        (b"X-Forwarded-For: 1.1.1.1\r\nForwarded: for=3.3.3.3\r\n", b"\r\nforwarded: for=3.3.3.3\r\n"),
+    ],
+)
+def test_a_sidecar_says_it_the_standard_way_unless_somebody_has(said: bytes, told: bytes) -> None:
+    mesh = Playbook(snapshot(listener=Listener("in", "", "t", forwarded_header=True)))
+    mesh.connect().says(b"GET / HTTP/1.1\r\nHost: h\r\n" + said + b"\r\n")
+    heard = mesh.dialled().takes()
+    assert told in heard and heard.count(b"\r\nforwarded: ") == 1
+
+
 def test_header_edits_apply_both_ways() -> None:
     plain = forward("up")
     edited = Route(

@@ -181,7 +181,7 @@ def test_the_version_follows_the_content() -> None:
             [{"upgrade_type": "websocket"}, {"upgrade_type": "CONNECT"}],
             f"{MANAGER}.upgrade_configs[1].upgrade_type",
         ),
-        (f"{MANAGER}.use_remote_address", True, f"{MANAGER}.use_remote_address"),
+        (f"{MANAGER}.xff_num_trusted_hops", 1, f"{MANAGER}.xff_num_trusted_hops"),
         (
             f"{MANAGER}.http_filters.0.typed_config.@type",
             f"{TYPES}.filters.http.cors.v3.Cors",
@@ -227,6 +227,14 @@ def test_what_cannot_be_carried_out_is_told_by_its_path(path: str, value: object
     with pytest.raises(ConfigError) as caught:
         parse_bootstrap(json.dumps(_put(_document(), path, value)))
     assert caught.value.path == _indexed(told_at)
+
+
+def test_an_edge_names_its_clients_unless_that_is_asked_not_to_be() -> None:
+    document = _put(_document(), f"{MANAGER}.use_remote_address", True)
+    assert [one.use_remote_address for one in parse_bootstrap(json.dumps(document)).snapshot.listeners] == [True]
+    with pytest.raises(ConfigError) as caught:
+        parse_bootstrap(json.dumps(_put(document, f"{MANAGER}.skip_xff_append", True)))
+    assert caught.value.path == _indexed(f"{MANAGER}.skip_xff_append")
 
 
 def _indexed(path: str) -> str:

@@ -56,7 +56,7 @@ impl Cluster {
 
     fn has_room(&self, at: usize) -> bool {
         let most = self.config.max_requests_per_endpoint;
-        self.endpoints.get(at).is_some_and(|endpoint| most == 0 || endpoint.in_flight < most)
+        self.endpoints.get(at).is_some_and(|endpoint| !endpoint.resting && (most == 0 || endpoint.in_flight < most))
     }
 
     fn fits(&self, at: usize, avoid: Option<usize>) -> bool {
@@ -176,6 +176,20 @@ mod tests {
         assert_eq!(cluster.retire(), [7]);
         assert_eq!(cluster.pick(&mut Random::new(1), None), Pick::Empty);
         assert!(cluster.is_spent());
+    }
+
+    #[test]
+    fn who_refused_a_connection_rests_only_where_requests_can_wait() {
+        let mut holds = cluster(r#"{"name": "x", "hold": true, "endpoints": [{"address": "a"}, {"address": "b"}]}"#);
+        assert!(holds.rest(0));
+        assert_eq!(shares(&mut holds, 10), [0, 10]);
+        assert!(holds.rest(1));
+        assert_eq!(holds.pick(&mut Random::new(1), None), Pick::Full);
+        holds.wake();
+        assert_eq!(shares(&mut holds, 10), [5, 5]);
+        let mut plain = cluster(r#"{"name": "x", "endpoints": [{"address": "a"}]}"#);
+        assert!(!plain.rest(0));
+        assert_eq!(shares(&mut plain, 10), [10]);
     }
 
     #[test]

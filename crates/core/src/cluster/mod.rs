@@ -15,6 +15,7 @@ pub use load::Load;
 use crate::config;
 use crate::slab::Id;
 use crate::stats::{Histogram, Responses};
+use crate::timers::Alarm;
 
 /// One upstream address and what it carries.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Endpoint {
     pub idle: Vec<Id>,
     /// Connections that carry many requests.
     pub shared: Vec<Id>,
+    /// It has just refused a connection: nothing more for the moment.
+    resting: bool,
     turn: i64,
 }
 
@@ -87,6 +90,8 @@ pub struct Cluster {
     pub counters: Counters,
     /// Concurrency over time.
     pub load: Load,
+    /// When the endpoints that rest are tried again.
+    pub alarm: Alarm,
 }
 
 impl Cluster {
@@ -107,6 +112,7 @@ impl Cluster {
             connections: 0,
             counters: Counters::default(),
             load: Load::new(now),
+            alarm: Alarm::default(),
         }
     }
 
@@ -141,6 +147,21 @@ impl Cluster {
         orphans
     }
 
+    /// Give an endpoint that has refused a connection nothing before `wake`; return whether requests can wait so long.
+    pub fn rest(&mut self, at: usize) -> bool {
+        if let Some(endpoint) = self.endpoints.get_mut(at).filter(|_| self.config.hold) {
+            endpoint.resting = true;
+        }
+        self.config.hold
+    }
+
+    /// Try every endpoint again.
+    pub fn wake(&mut self) {
+        for endpoint in &mut self.endpoints {
+            endpoint.resting = false;
+        }
+    }
+
     /// Return whether its number can be given to another cluster.
     pub fn is_spent(&self) -> bool {
         self.gone && self.connections == 0 && self.in_flight == 0 && self.load.current() == 0
@@ -156,6 +177,7 @@ impl Cluster {
             connections: 0,
             idle: Vec::new(),
             shared: Vec::new(),
+            resting: false,
             turn: 0,
         };
         let spent = |old: &&mut Endpoint| old.gone && old.connections == 0 && old.in_flight == 0;

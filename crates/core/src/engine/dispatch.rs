@@ -10,8 +10,9 @@ use crate::engine::flow::Way;
 use crate::engine::wires::{self, AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, ReplyKind, Wire};
+use crate::limits::REFUSED_REST_S;
 use crate::slab::Id;
-use crate::timers::NEVER;
+use crate::timers::{Owner, NEVER};
 
 /// What came of looking for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,13 +199,30 @@ impl Engine {
         let retried = exchange.retried;
         let role = self.connections.get(conn).map_or(Role::None, |conn| conn.role);
         self.leave_upstream(id, Some(Cause::Closed), now);
-        if let (Role::Upstream { cluster: number, endpoint }, false) = (role, retried) {
-            if self.clusters.get(number).is_some_and(|cluster| cluster.has_other(endpoint)) {
+        if let Role::Upstream { cluster: number, endpoint } = role {
+            let patient = self.exchanges.get(id).is_some_and(Exchange::is_patient);
+            if patient && self.spare(number, endpoint, now) {
+                return self.try_again(id, None, now);
+            }
+            if !retried && self.clusters.get(number).is_some_and(|cluster| cluster.has_other(endpoint)) {
                 return self.try_again(id, Some(endpoint), now);
             }
         }
         let text = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure";
         self.refuse(id, &Refusal::new(503, Flag::ConnectFailed, ReplyKind::NoEndpoint, text), now);
+    }
+
+    /// Spare an endpoint that refused a connection for a moment; `false`: its cluster's requests cannot wait for it.
+    fn spare(&mut self, number: usize, endpoint: usize, now: f64) -> bool {
+        let Some(cluster) = self.clusters.get_mut(number).filter(|cluster| !cluster.gone) else { return false };
+        if !cluster.rest(endpoint) {
+            return false;
+        }
+        if cluster.alarm.deadline == NEVER {
+            cluster.alarm.deadline = now + REFUSED_REST_S;
+            self.timers.arm(&mut cluster.alarm, Owner::Cluster(number));
+        }
+        true
     }
 
     /// Send a request that no endpoint has seen once more.

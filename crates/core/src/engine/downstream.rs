@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
 use crate::engine::flow::Way;
+use crate::engine::forwarded;
 use crate::engine::{touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
 use crate::head::{Head, Version};
@@ -122,11 +123,13 @@ impl Engine {
             if exchange.head.find(b"x-request-id").is_none() {
                 exchange.head.push(b"x-request-id", &self.random.uuid());
             }
-            let via = match exchange.origin {
-                Origin::Stream { listener, .. } => self.listeners.get(listener).map(|listener| listener.via.as_slice()),
-                Origin::Own => None,
-            };
-            add_via(&mut exchange.head, via);
+            if let Origin::Stream { conn, listener, .. } = exchange.origin {
+                let peer = self.connections.get(conn).map_or("", |conn| &*conn.peer);
+                if let Some(listener) = self.listeners.get(listener) {
+                    forwarded::describe(&mut exchange.head, &listener.config, peer);
+                    add_via(&mut exchange.head, Some(&listener.via));
+                }
+            }
         }
         exchange.cluster = Some(number);
         exchange.counted = true;

@@ -13,6 +13,7 @@ mod downstream;
 mod exchange;
 mod flow;
 mod flush;
+mod forwarded;
 mod inbound;
 mod own;
 mod report;

@@ -25,6 +25,13 @@ impl Engine {
                         self.overdue(id, now);
                     }
                 }
+                Owner::Cluster(number) => {
+                    let Some(cluster) = self.clusters.get_mut(number) else { continue };
+                    if self.timers.due(&mut cluster.alarm, owner, entry, now) {
+                        cluster.wake();
+                        self.woken.push(number);
+                    }
+                }
             }
         }
         self.settle(now);

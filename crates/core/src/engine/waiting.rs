@@ -22,7 +22,8 @@ impl Engine {
         cluster.counters.pending_total += 1;
         cluster.pending.push_back(id);
         exchange.stage = Stage::Waiting;
-        exchange.wait_until = now + cluster.config.hold_timeout_s;
+        // From its beginning: an endpoint that refuses again and again does not hold a request for ever.
+        exchange.wait_until = exchange.started + cluster.config.hold_timeout_s;
         let (asks, empty) = (cluster.config.hold, cluster.free_endpoints() == 0);
         self.watch(id);
         if asks && empty {

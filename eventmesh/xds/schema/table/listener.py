@@ -73,9 +73,9 @@ MESSAGES = {
         23 upgrade_configs hcm.HttpConnectionManager.UpgradeConfig[]
         24 stream_idle_timeout duration only 0
         28 request_timeout duration only 0
-        14 use_remote_address bool? only false
+        14 use_remote_address bool?
         19 xff_num_trusted_hops uint32 only 0
-        21 skip_xff_append bool only true
+        21 skip_xff_append bool
         15 generate_request_id bool? only true
         37 always_set_request_id_in_response bool only false
         16 forward_client_cert_details ForwardClientCertDetails only SANITIZE
