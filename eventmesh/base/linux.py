@@ -1,4 +1,4 @@
-"""Kernel calls that Python 3.11 does not wrap: namespaces, parent-death signals, sub-reapers.
+"""Kernel calls that Python 3.11 does not wrap: namespaces, mounts, privileges, parent-death signals, sub-reapers.
 
 Every function raises OSError with the kernel's own reason. Nothing here decides anything.
 """
@@ -19,11 +19,32 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+CLONE_NEWNS: Final = 0x0002_0000
 CLONE_NEWUSER: Final = 0x1000_0000
 CLONE_NEWNET: Final = 0x4000_0000
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_CAPBSET_DROP: Final = 24
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_PR_SET_NO_NEW_PRIVS: Final = 38
+_LAST_CAPABILITY: Final = "/proc/sys/kernel/cap_last_cap"
+
+_MS_RDONLY: Final = 0x1
+_MS_REMOUNT: Final = 0x20
+_MS_BIND: Final = 0x1000
+_MS_REC: Final = 0x4000
+_MS_UNBINDABLE: Final = 0x2_0000
+_MS_PRIVATE: Final = 0x4_0000
+_KEPT_MOUNT_FLAGS: Final = (
+    (os.ST_NOSUID, 0x2),
+    (os.ST_NODEV, 0x4),
+    (os.ST_NOEXEC, 0x8),
+    (os.ST_NOATIME, 0x400),
+    (os.ST_NODIRATIME, 0x800),
+    (os.ST_RELATIME, 0x20_0000),
+)
+"""What `statvfs` tells of a mount, and the flag of mount(2) for it: a user namespace may add to them, not take away."""
+
 _SIOCGIFFLAGS: Final = 0x8913
 _SIOCSIFFLAGS: Final = 0x8914
 _IFF_UP: Final = 0x1
@@ -60,6 +81,47 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def adopt_orphans() -> None:
     """Make this process, and not init, the parent of descendants whose own parent ends."""
     _check(_libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def own_mounts() -> None:
+    """Give the calling process a mount namespace of its own, whose mounts nobody else ever sees."""
+    unshare(CLONE_NEWNS)
+    _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
+
+
+def bind(source: str, target: str, *, read_only: bool = False) -> None:
+    """Show the file or directory `source`, with what is mounted below it, at `target` too."""
+    _mount(source, target, "", _MS_BIND | _MS_REC)
+    if read_only:
+        told = os.statvfs(target).f_flag
+        kept = sum(flag for reported, flag in _KEPT_MOUNT_FLAGS if told & reported)
+        _mount("none", target, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept)
+
+
+def mount_memory(target: str, mode: int, *, unbindable: bool = False) -> None:
+    """Mount an empty file system in memory; an `unbindable` one is left out when what it lies in is bound elsewhere."""
+    _mount("tmpfs", target, "tmpfs", 0, f"mode={mode:o}")
+    if unbindable:
+        _mount("none", target, "", _MS_UNBINDABLE)
+
+
+def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    if _libc().mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount: {os.strerror(number)}", target)
+
+
+def give_up_capabilities() -> None:
+    """Have the next program executed without any capability, root's too; the calling process keeps its own."""
+    with open(_LAST_CAPABILITY, encoding="ascii") as file:
+        last = int(file.read())
+    for capability in range(last + 1):
+        _check(_libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
+
+
+def gain_no_privileges() -> None:
+    """Keep every program executed from now on from gaining privileges (set-user-id files have no effect)."""
+    _check(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def raise_loopback() -> None:

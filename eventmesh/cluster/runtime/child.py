@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Final, NoReturn
 
 from eventmesh.base import linux
-from eventmesh.cluster.runtime import wire
+from eventmesh.cluster.runtime import mounts, wire
 
 EXEC_FAILED: Final = 127
 """What a shell answers for a command that cannot be run."""
@@ -84,16 +84,34 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
             os.dup2(descriptor, stream)
         if order.network is not None:
             linux.enter_namespace(rest[0], linux.CLONE_NEWNET)
+        if order.confinement.mounts:
+            mounts.show(order.confinement.mounts, order.confinement.staging)
         os.chdir(order.workdir)
         if order.entry:
             os.closerange(3, _highest_descriptor() + 1)
             os._exit(_call(order))
+        _confine(order.confinement)
         os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - no shell is wanted
     except OSError as error:
         what = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
         os.write(report, f"{error.errno} {what}".encode())
     finally:
         os._exit(EXEC_FAILED)
+
+
+def _confine(confinement: wire.Confinement) -> None:
+    """Give up what the program to be executed is not to have; last, since nothing can be done without it afterwards."""
+    if confinement.no_capabilities:
+        linux.give_up_capabilities()
+    if confinement.group is not None:
+        os.setgroups([confinement.group])
+        os.setgid(confinement.group)
+    if confinement.user is not None:
+        os.setuid(confinement.user)
+        # A change of user forgets this.
+        linux.die_with_parent()
+    if confinement.no_new_privileges:
+        linux.gain_no_privileges()
 
 
 def _call(order: wire.Spawn) -> int:

@@ -49,6 +49,7 @@ class Command:
     workdir: str = "/"
     entry: str = ""
     """`module:function` called with `argv` inside the forked launcher, which has it imported already."""
+    confinement: wire.Confinement = wire.Confinement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ class ProcessLauncher:
             command.workdir,
             network.number if network else None,
             command.entry,
+            command.confinement,
         )
         reply = await self._ask(order, [stdout, stderr])
         if reply.error:

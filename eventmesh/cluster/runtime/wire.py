@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 MAX_MESSAGE_BYTES: Final = 160 * 1024
 """Longest message, environment included. Linux takes 128 KiB for one variable and about 200 KiB for one datagram
@@ -18,6 +18,27 @@ MAX_DESCRIPTORS: Final = 2
 
 MAX_CHILD_DESCRIPTORS: Final = 4
 """What an order has on its way from the launcher to a spare: the streams, the pipe for its failure, its network."""
+
+
+class Mount(NamedTuple):
+    """A file or directory that a process sees at another path too."""
+
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a process sees of the files and may do, where that differs from the runtime's own."""
+
+    mounts: tuple[Mount, ...] = ()
+    staging: str = ""
+    """An empty directory, mounted over in the process's own view alone; needed when there are mounts."""
+    user: int | None = None
+    group: int | None = None
+    no_new_privileges: bool = False
+    no_capabilities: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +53,7 @@ class Spawn:
     """The launcher's number for a namespace that `MakeNetwork` returned; None is the host's."""
     entry: str = ""
     """`module:function` to call with `argv` in the forked launcher, instead of executing a program."""
+    confinement: Confinement = Confinement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +131,10 @@ def decode(data: bytes) -> Message:
     for name in ("argv", "modules"):
         if name in values:
             values[name] = tuple(values[name])
+    if "confinement" in values:
+        confinement = values["confinement"]
+        mounts = tuple(Mount(*mount) for mount in confinement.pop("mounts"))
+        values["confinement"] = Confinement(mounts, **confinement)
     known = {field.name for field in fields(kind)}
     message: Message = kind(**{name: value for name, value in values.items() if name in known})
     return message
