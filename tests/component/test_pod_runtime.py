@@ -264,8 +264,8 @@ async def test_what_a_process_cannot_have_is_told_in_the_pod(cluster: Cluster, t
     cluster.image(tmp_path / "hello", "hello", "import time; time.sleep(600)")
     wanted = deployment("dev.local/hello", "one")
     spec = wanted["spec"]["template"]["spec"]
-    spec["volumes"] = [{"name": "scratch", "emptyDir": {}}]
-    spec["containers"][0]["volumeMounts"] = [{"name": "scratch", "mountPath": "/scratch"}]
+    spec["volumes"] = [{"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}}]
+    spec["containers"][0]["volumeMounts"] = [{"name": "disk", "mountPath": "/disk"}]
     await cluster.api.create(DEPLOYMENT, wanted, "default")
     (pod,) = await cluster.until(POD, lambda pods: bool(pods) and "CreateContainerConfigError" in str(pods[0]))
-    assert "volumeMounts: '/scratch'" in str(pod["status"])
+    assert "volumes disk: persistentVolumeClaim is not supported" in str(pod["status"])

@@ -74,6 +74,7 @@ class PodAgent:
         self._directory = data_dir / "pods"
         self._pods = informers.of(POD)
         self._references = CachedReferences(informers)
+        self._contents = (informers.of(CONFIG_MAP), informers.of(SECRET))
         self._networks: NetworkStock | None = None
         self._notify: NotifySockets | None = None
         self._host: Host | None = None
@@ -107,6 +108,8 @@ class PodAgent:
             network_note=note,
         )
         self._pods.add_handler(self._changed)
+        for informer in self._contents:
+            informer.add_handler(self._content_changed)
 
     async def stop(self) -> None:
         """End every process, but leave the pods' objects: they run again with the next start."""
@@ -159,6 +162,14 @@ class PodAgent:
             grace = podspec.grace_s(new)
             if old is None or not is_deleting(old) or podspec.grace_s(old) != grace:
                 worker.terminate(grace)
+
+    def _content_changed(self, old: Object | None, new: Object | None) -> None:
+        """Have the pods of that namespace look at their volumes again; a deleted object leaves its last content."""
+        if old is None or new is None:
+            return
+        for worker in self._workers.values():
+            if worker.pod["metadata"]["namespace"] == new["metadata"]["namespace"]:
+                worker.refresh_volumes()
 
     def _begin(self, pod: Object) -> None:
         assert self._host is not None  # noqa: S101 - handlers are added in `start`

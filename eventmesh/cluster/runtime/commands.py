@@ -13,7 +13,8 @@ from typing import Final
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References, container_env, expand
 from eventmesh.cluster.runtime.images import Image
-from eventmesh.cluster.runtime.process import Command, Network, product_pythonpath
+from eventmesh.cluster.runtime.process import UNCONFINED, Command, Network, product_pythonpath
+from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import labels_of
 
@@ -50,7 +51,14 @@ class Place:
     network: Network | None
 
 
-def function_command(pod: Object, container: Object, image: Image, place: Place, references: References) -> Command:
+def function_command(
+    pod: Object,
+    container: Object,
+    image: Image,
+    place: Place,
+    references: References,
+    confinement: Confinement = UNCONFINED,
+) -> Command:
     """Return how to run a function container; raises ContainerConfigError naming what it asks for and cannot have."""
     problem = podspec.unsupported(pod, container)
     if problem:
@@ -75,7 +83,7 @@ def function_command(pod: Object, container: Object, image: Image, place: Place,
     has_args = "args" in container or container.get("command")
     args = [expand(word, env) for word in container.get("args") or ()] if has_args else list(image.args)
     workdir = container.get("workingDir") or str(image.directory / image.workdir)
-    return Command((*command, *args), env, workdir)
+    return Command((*command, *args), env, workdir, confinement=confinement)
 
 
 def sidecar_command(pod: Object, place: Place, notify_socket: str, bootstrap: Path, references: References) -> Command:

@@ -6,6 +6,7 @@ By the rules of `k8s.io/kubernetes/pkg/kubelet` (`makeEnvironmentVariables`) and
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from typing import Final, Protocol
@@ -92,7 +93,7 @@ def _referred(name: str, source: Object, pod: Object, pod_ip: str, references: R
                 raise ContainerConfigError(f"env {name}: {where} {problem}")
             return value
     if "fieldRef" in source:
-        return _field(name, source["fieldRef"]["fieldPath"], pod, pod_ip)
+        return field_value(f"env {name}", source["fieldRef"]["fieldPath"], pod, pod_ip)
     raise ContainerConfigError(f"env {name}: valueFrom {', '.join(source)} is not supported for local processes")
 
 
@@ -111,11 +112,15 @@ def _named(field: str) -> str:
     return "ConfigMap" if field.startswith("configMap") else "Secret"
 
 
-def _field(name: str, path: str, pod: Object, pod_ip: str) -> str:
+def field_value(where: str, path: str, pod: Object, pod_ip: str) -> str:
+    """Return a field of the pod by its `fieldPath`; raises ContainerConfigError, which begins with `where`."""
     metadata, spec = pod["metadata"], pod["spec"]
     keyed = _KEYED_FIELD.fullmatch(path)
     if keyed:
         return str((metadata.get(keyed[1]) or {}).get(keyed[2], ""))
+    if path in ("metadata.labels", "metadata.annotations"):
+        pairs: dict[str, str] = metadata.get(path.rpartition(".")[2]) or {}
+        return "\n".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(pairs.items()))
     fields = {
         "metadata.name": metadata["name"],
         "metadata.namespace": metadata["namespace"],
@@ -128,5 +133,5 @@ def _field(name: str, path: str, pod: Object, pod_ip: str) -> str:
         "status.hostIPs": "127.0.0.1",
     }
     if path not in fields:
-        raise ContainerConfigError(f"env {name}: fieldRef {path!r} is not supported; known are {', '.join(fields)}")
+        raise ContainerConfigError(f"{where}: fieldRef {path!r} is not supported; known are {', '.join(fields)}")
     return str(fields[path])

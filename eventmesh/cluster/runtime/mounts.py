@@ -30,9 +30,9 @@ def show(mounts: Sequence[Mount], staging: str) -> None:
     `staging` is an empty directory, used when the root directory itself needs a new entry. Raises OSError with the
     path that it is about.
     """
+    linux.own_mounts()
     # By descriptor, because a mount may hide the source of a later one.
     opened = [(os.open(mount.source, _PATH_ONLY), mount) for mount in mounts]
-    linux.own_mounts()
     view = _View(staging)
     for source, mount in sorted(opened, key=lambda pair: pair[1].target):
         is_directory = stat.S_ISDIR(os.fstat(source).st_mode)

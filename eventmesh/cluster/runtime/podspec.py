@@ -92,8 +92,6 @@ def _protocol(port_name: str) -> str:
 
 def unsupported(pod: Object, container: Object) -> str:
     """Return what the container asks for that a local process cannot have; empty when there is nothing."""
-    for mount in container.get("volumeMounts") or ():
-        return f"volumeMounts: {mount.get('mountPath')!r}: local processes have no mounts; use variables (env, envFrom)"
     if pod["spec"].get("initContainers"):
         return "initContainers: not supported for local processes; prepare in the function's own start"
     for kind in ("livenessProbe", "startupProbe"):

@@ -35,6 +35,9 @@ SIDECAR_MODULES: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventm
 ACTIVATOR_MODULES: Final = ("eventmesh.cli.activator", "eventmesh.activator.app")
 """What the activator imports beyond that: a quarter of a second that passes beside the start of everything else."""
 
+UNCONFINED: Final = wire.Confinement()
+"""The runtime's own view of the files, its user and its privileges."""
+
 
 class SpawnError(MeshError):
     """A process could not be started; the message is the kernel's reason with the file it is about."""
@@ -49,7 +52,7 @@ class Command:
     workdir: str = "/"
     entry: str = ""
     """`module:function` called with `argv` inside the forked launcher, which has it imported already."""
-    confinement: wire.Confinement = wire.Confinement()
+    confinement: wire.Confinement = UNCONFINED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +24,18 @@ from eventmesh.cluster.runtime.commands import (
     write_bootstrap,
 )
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References
-from eventmesh.cluster.runtime.images import ImageStore, UnknownImageError
+from eventmesh.cluster.runtime.images import Image, ImageStore, UnknownImageError
 from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import PodAddresses, free_port
 from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.pod import Order, PodMachine, Send, Start
+from eventmesh.cluster.runtime.privileges import confined
 from eventmesh.cluster.runtime.probing import host_prober
-from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
+from eventmesh.cluster.runtime.process import PRODUCT_PATH, Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.status import Facts, pod_status
+from eventmesh.cluster.runtime.volumes import PodVolumes
+from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.resources import POD
 
@@ -117,6 +121,7 @@ class PodWorker:
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
         self._published: Object | None = None
         self._place: Place | None = None
+        self._volumes: PodVolumes | None = None
         self._notify = ""
         self._remove = True
         self._timer: asyncio.Task[None] | None = None
@@ -131,10 +136,19 @@ class PodWorker:
         self._remove = self._remove and remove
         self._inbox.put_nowait(Terminate(grace_s))
 
+    def refresh_volumes(self) -> None:
+        """Bring the files of the pod's volumes up to date: a ConfigMap or Secret of its namespace has changed."""
+        if self._volumes is not None:
+            try:
+                self._volumes.refresh()
+            except (ContainerConfigError, OSError) as error:
+                _log.warning("volumes keep their last content", pod=self.pod["metadata"]["name"], reason=error)
+
     async def run(self) -> None:
         """Start the pod, keep it running, return when it is gone."""
         try:
             self._place = await self._settle()
+            self._volumes = PodVolumes(self.pod, self._place.address, self.directory / "volumes", self._host.references)
             await self._obey(self._machine.start())
             await self._publish()
             if self._probe is not None:
@@ -231,7 +245,7 @@ class PodWorker:
             command = self._command(name)
         except UnknownImageError as error:
             return self._machine.not_started(name, "ErrImagePull", str(error))
-        except (ContainerConfigError, MeshError) as error:
+        except (MeshError, OSError) as error:
             return self._machine.not_started(name, "CreateContainerConfigError", str(error))
         run = self._logs[name].open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
@@ -248,14 +262,22 @@ class PodWorker:
         return self._machine.started(name)
 
     def _command(self, name: str) -> Command:
-        assert self._place is not None  # noqa: S101 - settled before anything is started
+        assert self._place is not None and self._volumes is not None  # noqa: S101, PT018 - set before any start
         references = self._host.references
         if name == podspec.SIDECAR:
             return sidecar_command(self.pod, self._place, self._notify, self._bootstrap_file, references)
         container = next(item for item in podspec.functions(self.pod) if item["name"] == name)
         image = self._host.images.find(container.get("image", ""))
         self._image_ids[name] = image.reference
-        return function_command(self.pod, container, image, self._place, references)
+        confinement = confined(self._view(container, image, self._volumes), self.pod, container)
+        return function_command(self.pod, container, image, self._place, references, confinement)
+
+    def _view(self, container: Object, image: Image, volumes: PodVolumes) -> Confinement:
+        """Return what the container sees of the files."""
+        if self._host.network_note and container.get("volumeMounts"):
+            raise ContainerConfigError(f"volumeMounts: {self._host.network_note}; use env and envFrom")
+        kept = (image.directory, Path(PRODUCT_PATH), Path(sys.executable), Path(sys.prefix))
+        return Confinement(volumes.mounts(container, kept), str(volumes.staging))
 
     async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
         status = await process.exited

@@ -77,7 +77,6 @@ def test_the_environment_of_the_mesh_itself_stays_outside(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"volumeMounts": [{"name": "v", "mountPath": "/data"}]}, "volumeMounts: '/data'"),
         ({"livenessProbe": {"tcpSocket": {"port": 1}}}, "livenessProbe"),
         ({"readinessProbe": {"exec": {"command": ["true"]}}}, "readinessProbe.exec"),
     ],
