@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from functions.demo.mesh import EVENTMESH, MeshProcess
 NAMESPACE = "default"
 BROKER_NAME = "bench"
 FUNCTION = Path(__file__).parent / "tiny"
+FUNCTION_NAME = "function"
 SLEEP_AFTER = "6s"
 """The shortest window and the shortest grace that Knative allows."""
 PATIENCE_S = 90.0
@@ -90,20 +92,18 @@ class ColdMesh:
         await asyncio.sleep(SETTLE_S)
 
     def program(self) -> Program:
-        """Return how the mesh runs a function that is awake now."""
-        for child in psutil.Process(self.process.process.pid).children(recursive=True):
-            if child.cmdline()[-1:] == ["function.py"]:
-                return Program.of(child.pid)
-        raise RuntimeError("no function is running")
+        """Return how the mesh runs a function; wakes one."""
+        self.call(self.names[0])
+        return Program.of(self.data_planes()[FUNCTION_NAME][0])
 
     def data_planes(self) -> dict[str, list[int]]:
         """Return the processes of the mesh by name."""
         found: dict[str, list[int]] = {"up": [self.process.process.pid]}
         for child in psutil.Process(self.process.process.pid).children(recursive=True):
-            name = Path(f"/proc/{child.pid}/comm").read_text().strip()
-            if child.cmdline()[-1:] == ["function.py"]:
-                name = "function"
-            found.setdefault(name, []).append(child.pid)
+            # Functions go to sleep whenever they like.
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                is_function = child.cmdline()[-1:] == ["function.py"]
+                found.setdefault(FUNCTION_NAME if is_function else child.name(), []).append(child.pid)
         return found
 
     def call(self, name: str) -> Answer:

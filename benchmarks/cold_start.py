@@ -57,7 +57,7 @@ async def _measure(mesh: ColdMesh) -> _Figures:
     try:
         report.progress(f"deploying {FUNCTIONS} functions")
         await mesh.deploy(api)
-        program = mesh.program()
+        program = await asyncio.to_thread(mesh.program)
         await _fall_asleep(mesh, api)
         for name in mesh.names:
             report.progress(f"request to {name}")
@@ -112,20 +112,22 @@ async def _direct(program: Program) -> float:
 
 def _memory(processes: dict[str, list[int]]) -> dict[str, tuple[float, float]]:
     """Return the median resident and proportional MiB of each kind of process."""
-    return {
-        name: (
-            statistics.median(_kib(pid, "Rss") for pid in pids) / 1024,
-            statistics.median(_kib(pid, "Pss") for pid in pids) / 1024,
-        )
-        for name, pids in processes.items()
-    }
+    found: dict[str, tuple[float, float]] = {}
+    for name, pids in processes.items():
+        rows = [row for row in map(_rss_and_pss_mib, pids) if row is not None]
+        if rows:
+            found[name] = (statistics.median(rss for rss, _ in rows), statistics.median(pss for _, pss in rows))
+    return found
 
 
-def _kib(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    return 0
+def _rss_and_pss_mib(pid: int) -> tuple[float, float] | None:
+    """Return a process's own account of its memory; None when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
+    return kib["Rss"] / 1024, kib["Pss"] / 1024
 
 
 def _print(mesh: ColdMesh, figures: _Figures) -> None:
