@@ -11,8 +11,8 @@ from eventmesh.cloudevents.cesql.values import Value
 from eventmesh.cloudevents.event import Event
 
 MAX_LENGTH = 4096
-"""Longest expression in characters. It bounds what one event costs a trigger (time grows with operators, and a LIKE
-with its pattern times the attribute); a list of a hundred event types fits."""
+"""Longest expression in characters. It bounds what one event costs a trigger, with the number of LIKEs
+(`parser.MAX_PATTERNS`); a list of a hundred event types fits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ MAX_DEPTH = 64
 """Deepest nesting of operators and calls. Evaluating takes up to four frames a level, and Python stops at 1,000;
 chains such as `a OR b OR c` and mere parentheses do not nest."""
 
+MAX_PATTERNS = 32
+"""Most LIKEs of one expression. Each costs its pattern times the attribute, up to 4 ms for the longest
+attribute: this many keep the worst event in the order of a tenth of a second; real filters have a handful."""
+
 _GRAMMAR = r"""
 ?logic: comparison ((AND | OR | XOR) comparison)*
 ?comparison: sum ((EQUAL | NOT_EQUAL | LESS | LESS_OR_EQUAL | GREATER | GREATER_OR_EQUAL) sum)*
@@ -123,6 +127,7 @@ class _Builder(lark.visitors.Transformer_NonRecursive[lark.Token, Term]):
     def __init__(self, functions: FunctionTable) -> None:
         super().__init__(visit_tokens=False)
         self._functions = functions
+        self._patterns = 0
 
     def logic(self, first: Term, *rest: Term | lark.Token) -> Term:
         return _nested(operators.logic(first, _links(rest)), _token(rest))
@@ -136,6 +141,9 @@ class _Builder(lark.visitors.Transformer_NonRecursive[lark.Token, Term]):
     product = sum
 
     def like(self, operand: Term, *tokens: lark.Token) -> Term:
+        self._patterns += 1
+        if self._patterns > MAX_PATTERNS:
+            raise _at(tokens[0], f"the expression has more than {MAX_PATTERNS} LIKEs")
         matches = compile_pattern(_unquoted(tokens[-1]))
         return _nested(operators.like(operand, matches, negated=tokens[0].type == "NOT"), tokens[0])
 

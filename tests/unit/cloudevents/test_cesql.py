@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from eventmesh.cloudevents.cesql import CesqlError, compile_cesql
 from eventmesh.cloudevents.cesql.expression import MAX_LENGTH
-from eventmesh.cloudevents.cesql.parser import MAX_DEPTH
-from eventmesh.cloudevents.event import Event
+from eventmesh.cloudevents.cesql.parser import MAX_DEPTH, MAX_PATTERNS
+from eventmesh.cloudevents.event import AttributeValue, Event
 
 EVENT = Event({"id": "1", "source": "/orders", "type": "order.created", "specversion": "1.0", "n": 7, "flag": True})
 
@@ -56,3 +56,26 @@ def test_length_and_depth_are_bounded() -> None:
         compile_cesql("'" + "x" * MAX_LENGTH + "' = type")
     with pytest.raises(CesqlError, match=str(MAX_DEPTH)):
         compile_cesql("NOT " * (MAX_DEPTH + 1) + "TRUE")
+
+
+def test_patterns_are_bounded() -> None:
+    def likes(count: int) -> str:
+        return " AND ".join(["type LIKE 'order%'"] * count)
+
+    assert compile_cesql(likes(MAX_PATTERNS)).passes(EVENT)
+    with pytest.raises(CesqlError, match=f"more than {MAX_PATTERNS} LIKEs"):
+        compile_cesql(likes(MAX_PATTERNS + 1))
+
+
+names = st.from_regex(r"x[a-z0-9]{0,8}", fullmatch=True)
+texts = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=30)
+extensions = st.dictionaries(names, st.booleans() | st.integers(-(2**31), 2**31 - 1) | texts, max_size=5)
+expressions = st.sampled_from(
+    ["x = 1", "x LIKE '%b_'", "LENGTH(xa) + x", "NOT xa OR xb", "x IN (xb, 'x', 3)", "-x / xa", "UPPER(x) = xb"]
+)
+
+
+@given(extensions, expressions)
+def test_any_event_evaluates(attributes: dict[str, AttributeValue], text: str) -> None:
+    event = Event({"id": "1", "source": "/s", "type": "t", "specversion": "1.0", **attributes})
+    assert isinstance(compile_cesql(text).evaluate(event).value, bool | int | str)
