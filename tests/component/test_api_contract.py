@@ -348,6 +348,14 @@ async def test_orphans_lose_their_owner_and_stay(api: Api) -> None:
     assert "ownerReferences" not in (await api.get(CONFIG_MAP, "c", "default"))["metadata"]
 
 
+@pytest.mark.parametrize("name", ["default", "kube-system", "kube-public"])
+async def test_a_namespace_that_every_cluster_needs_may_not_be_deleted(api: Api, name: str) -> None:
+    with pytest.raises(ApiError, match=f'namespaces "{name}" is forbidden') as refusal:
+        await api.delete(NAMESPACE, name)
+    assert refusal.value.code == 403
+    assert (await api.get(NAMESPACE, name))["status"]["phase"] == "Active"
+
+
 async def test_namespace_begins_with_an_account_and_ends_with_its_contents(api: Api) -> None:
     await api.create(NAMESPACE, {"metadata": {"name": "shop"}})
     async with asyncio.timeout(5):

@@ -27,7 +27,7 @@ class Strategy:
         return False
 
     def begin_deletion(self, obj: Object) -> None:
-        """Mark in the object that it is on its way out, in place."""
+        """Mark in the object that it is on its way out, in place; raises ApiError when it may not go."""
 
     def stored(self, obj: Object) -> None:
         """Learn that `obj` has been stored."""

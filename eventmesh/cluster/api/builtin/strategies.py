@@ -10,13 +10,16 @@ import binascii
 from typing import Any
 
 from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec
-from eventmesh.cluster.api.errors import Cause, CauseType
+from eventmesh.cluster.api.errors import Cause, CauseType, forbidden
 from eventmesh.cluster.api.strategy import Strategy
 from eventmesh.cluster.api.structural import clone
 from eventmesh.kube.api import Object
+from eventmesh.kube.resources import NAMESPACE
 from eventmesh.kube.selectors import LabelSelector
 
 NAMESPACE_FINALIZER = "kubernetes"
+UNDELETABLE_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
+"""Those that a real cluster does not let go either (admission plug-in NamespaceLifecycle, with kube-public)."""
 
 
 class NamespaceStrategy(Strategy):
@@ -36,7 +39,10 @@ class NamespaceStrategy(Strategy):
         return bool((obj.get("spec") or {}).get("finalizers"))
 
     def begin_deletion(self, obj: Object) -> None:
-        """Refuse new contents from now on."""
+        """Refuse new contents from now on; raises ApiError Forbidden for a namespace that every cluster needs."""
+        name = obj["metadata"]["name"]
+        if name in UNDELETABLE_NAMESPACES:
+            raise forbidden(NAMESPACE, name, "this namespace may not be deleted")
         obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
 
 
