@@ -1,0 +1,189 @@
+"""Endpoints, limits and queues: who is served by whom, who waits, and what ends a wait. Virtual time."""
+
+from __future__ import annotations
+
+from eventmesh.model.cluster import Cluster
+from tests.unit.core.playbook import Playbook, forward, snapshot
+from tests.unit.core.requests import GET, OK, TWO, status
+
+# ---- endpoints, limits, queues
+
+
+def test_round_robin_takes_turns() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO)))
+    for _ in range(4):
+        mesh.connect().says(GET)
+    assert sorted(peer.address for peer in mesh.dials) == ["10.0.0.1:80"] * 2 + ["10.0.0.2:80"] * 2
+
+
+def test_the_connection_used_last_is_used_next() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1])))
+    clients = [mesh.connect() for _ in range(2)]
+    for client in clients:
+        client.says(GET)
+    first, second = mesh.dialled(), mesh.dialled()
+    second.says(OK)
+    first.says(OK)
+    first.takes()
+    clients[0].says(GET)
+    assert first.heard
+
+
+def test_requests_beyond_an_endpoints_limit_wait_in_order() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], max_requests_per_endpoint=1, max_pending=2)))
+    clients = [mesh.connect() for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.says(GET.replace(b"/ ", b"/%d " % number))
+    assert mesh.engine.capacity("up") == (0, 1, 2)
+    heard = clients[3].takes()
+    assert heard.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in heard
+    upstream = mesh.dialled()
+    for number in range(3):
+        assert upstream.takes().startswith(b"GET /%d " % number)
+        upstream.says(OK)
+        assert status(clients[number]) == 200
+    assert mesh.engine.capacity("up") == (1, 0, 0) and not mesh.dials
+
+
+def test_a_waiting_client_that_leaves_frees_its_place() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], max_requests_per_endpoint=1)))
+    clients = [mesh.connect() for _ in range(3)]
+    for client in clients:
+        client.says(GET)
+    clients[1].vanishes()
+    assert mesh.engine.capacity("up") == (0, 1, 1)
+    upstream = mesh.dialled()
+    upstream.says(OK)
+    upstream.says(OK)
+    assert status(clients[2]) == 200
+
+
+def test_a_cluster_has_no_more_connections_than_allowed() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], max_connections=1)))
+    clients = [mesh.connect() for _ in range(2)]
+    for client in clients:
+        client.says(GET)
+    assert len(mesh.dials) == 1
+    upstream = mesh.dialled()
+    upstream.says(OK)
+    upstream.says(OK)
+    assert [status(client) for client in clients] == [200, 200]
+
+
+def test_an_idle_connection_makes_room_for_another_endpoint() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO, max_connections=1)))
+    client = mesh.connect()
+    client.says(GET)
+    first = mesh.dialled()
+    first.says(OK)
+    client.takes()
+    client.says(GET)
+    assert first.events == ["close"]
+    second = mesh.dialled()
+    assert second.address != first.address
+    second.says(OK)
+    assert status(client) == 200
+
+
+def test_a_connection_that_nobody_wants_any_more_serves_who_waits() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], max_connections=1)))
+    one, two = mesh.connect(), mesh.connect()
+    one.says(GET)
+    two.says(GET)
+    one.vanishes()
+    upstream = mesh.dialled()
+    upstream.says(OK)
+    assert status(two) == 200
+
+
+def held(**limits: int | float) -> Cluster:
+    return Cluster("up", hold=True, **limits)  # type: ignore[arg-type]
+
+
+def test_a_held_request_goes_on_when_an_endpoint_appears() -> None:
+    mesh = Playbook(snapshot(held()))
+    client = mesh.connect()
+    client.says(b"POST / HTTP/1.1\r\nHost: h\r\nx-request-id: 1\r\nContent-Length: 3\r\n\r\nabc")
+    assert mesh.asked == [(mesh.asked[0][0], "up")] and mesh.engine.capacity("up") == (0, 0, 1)
+    mesh.apply(snapshot(Cluster("up", TWO[:1], hold=True)))
+    upstream = mesh.dialled()
+    upstream.hears(b"POST / HTTP/1.1\r\nhost: h\r\nx-request-id: 1\r\ncontent-length: 3\r\n\r\nabc")
+    upstream.says(OK)
+    assert status(client) == 200 and mesh.engine.capacity("up") == (1, 0, 0)
+
+
+def test_a_held_request_is_answered_in_time() -> None:
+    mesh = Playbook(snapshot(held(hold_timeout_s=2), routes=(forward("up", timeout_s=0),)))
+    client = mesh.connect()
+    client.says(GET)
+    mesh.passes(3)
+    assert status(client) == 503 and mesh.engine.capacity("up") == (0, 0, 0)
+
+
+def test_where_requests_can_wait_a_refused_connection_is_tried_again() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], hold=True)))
+    clients = [mesh.connect(), mesh.connect()]
+    clients[0].says(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")
+    mesh.dials.pop().refuses()
+    clients[1].says(GET)
+    assert mesh.dials == [] and mesh.engine.capacity("up") == (0, 0, 2)
+    mesh.passes(0.11)
+    upstream, second = mesh.dialled(), mesh.dialled()
+    assert upstream.takes().endswith(b"abc")
+    for server, client in zip((upstream, second), clients, strict=True):
+        server.says(OK)
+        assert status(client) == 200
+
+
+def test_an_endpoint_that_refuses_for_ever_holds_a_request_no_longer_than_any_other() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], hold=True, hold_timeout_s=2), routes=(forward("up", timeout_s=0),)))
+    client = mesh.connect()
+    client.says(GET)
+    dials = 0
+    while not client.heard:
+        while mesh.dials:
+            mesh.dials.pop().refuses()
+            dials += 1
+        mesh.passes(0.05)
+        assert mesh.now < 1003
+    assert status(client) == 503 and 10 <= dials <= 21
+
+
+def test_while_one_endpoint_refuses_another_one_is_taken() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO, hold=True)))
+    client = mesh.connect()
+    client.says(GET)
+    refusing = mesh.dials.pop()
+    refusing.refuses()
+    for _ in range(3):
+        upstream = mesh.dialled()
+        assert upstream.address != refusing.address
+        upstream.says(OK)
+        assert status(client) == 200
+        upstream.vanishes()
+        client.says(GET)
+
+
+def test_a_held_request_can_be_answered_by_whoever_was_asked() -> None:
+    mesh = Playbook(snapshot(held()))
+    client = mesh.connect()
+    client.says(GET)
+    mesh.do(mesh.engine.answer(mesh.asked[0][0], ("reply", 503, "it cannot start"), mesh.now))
+    assert client.takes().endswith(b"it cannot start")
+
+
+def test_held_bytes_are_bounded() -> None:
+    mesh = Playbook(snapshot(held(max_held_bytes=10)))
+    clients = [mesh.connect() for _ in range(2)]
+    for client in clients:
+        client.says(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabcdef")
+    assert clients[0].heard == b"" and status(clients[1]) == 503
+    mesh.apply(snapshot(Cluster("up", TWO[:1], hold=True)))
+    assert mesh.dialled().takes().endswith(b"abcdef")
+
+
+def test_a_held_body_pauses_its_client() -> None:
+    mesh = Playbook(snapshot(held()))
+    client = mesh.connect()
+    client.says(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 70_000)
+    assert client.events == ["pause"]
