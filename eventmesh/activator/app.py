@@ -10,7 +10,8 @@ from eventmesh.activator import subscribers
 from eventmesh.activator.broker.app import Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
-from eventmesh.activator.reporter import Reporter, route_to
+from eventmesh.activator.direct import address_of, route_to
+from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, SystemClock
 from eventmesh.base.errors import ConfigError, MeshError
@@ -150,5 +151,6 @@ class Activator:
 
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
-    own = overlay(route_to(settings.autoscaler_url), route_at(settings.broker_address))
+    autoscaler = route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S)
+    own = overlay(autoscaler, route_at(settings.broker_address))
     return overlay(own, admin.pages(bootstrap.admin)) if bootstrap.admin else own

@@ -9,10 +9,7 @@ from eventmesh.autoscale.stat import Stat, StatMessage, encode_messages
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.core.actions import QUESTION_NEED_CAPACITY
-from eventmesh.model.cluster import Cluster, Endpoint
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
-from eventmesh.model.snapshot import Snapshot
+from eventmesh.core.actions import QUESTION_NEED_CAPACITY, LoadRow
 from eventmesh.transport.exchange import Caller
 
 PERIOD_S = 1.0
@@ -24,19 +21,7 @@ TIMEOUT_S = 2.0
 NAME = "autoscaler"
 """Route table and cluster through which reports go."""
 
-LoadRow = tuple[str, float, int, float, int]
-"""A row of `Engine.take_load`."""
-
 _log = log.get("activator.reporter")
-
-
-def route_to(url: str) -> Snapshot:
-    """Return the route and the cluster that reports to the autoscaler at `url` need."""
-    parts = urlsplit(url)
-    address = f"{parts.hostname}:{parts.port or 80}"
-    forward = Forward((WeightedCluster(NAME),), timeout_s=TIMEOUT_S)
-    table = RouteTable(NAME, (VirtualHost(NAME, ("*",), (Route(RouteMatch("/"), forward),)),))
-    return Snapshot(version="", route_tables=(table,), clusters=(Cluster(NAME, (Endpoint(address),)),))
 
 
 class Reporter:

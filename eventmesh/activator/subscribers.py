@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from eventmesh.model.cluster import Cluster, Endpoint
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.activator.direct import address_of, route_to
+from eventmesh.dataplane.overlay import overlay
+from eventmesh.kube.knative import CLUSTER_DOMAIN
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import Caller
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 LOCAL = "local"
 """The route table that control publishes for hosts of the mesh."""
 
-_MESH_SUFFIXES = (".svc", ".svc.cluster.local")
+_MESH_SUFFIXES = (".svc", f".svc.{CLUSTER_DOMAIN}")
 
 
 def is_mesh_host(host: str) -> bool:
@@ -28,23 +30,17 @@ def is_mesh_host(host: str) -> bool:
 
 def outside(uris: Iterable[str]) -> Snapshot:
     """Return a route table and a cluster for each address among `uris` that is not of the mesh."""
-    tables, clusters = [], []
-    for name, address in sorted({(_table(uri), _address(uri)) for uri in uris if _table(uri) != LOCAL}):
-        forward = Forward((WeightedCluster(name),), timeout_s=0.0)
-        tables.append(RouteTable(name, (VirtualHost(name, ("*",), (Route(RouteMatch("/"), forward),)),)))
-        clusters.append(Cluster(name, (Endpoint(address),)))
-    return Snapshot(version="", route_tables=tuple(tables), clusters=tuple(clusters))
+    addresses = sorted({address_of(uri) for uri in uris if _table(uri) != LOCAL})
+    return reduce(overlay, (route_to(address, _outside(address)) for address in addresses), Snapshot(version=""))
 
 
 def _table(uri: str) -> str:
+    return LOCAL if is_mesh_host(urlsplit(uri).hostname or "") else _outside(address_of(uri))
+
+
+def _outside(address: str) -> str:
     # A table of its own for each outside address: routes compare hosts without their ports.
-    return LOCAL if is_mesh_host(urlsplit(uri).hostname or "") else f"outside/{_address(uri)}"
-
-
-def _address(uri: str) -> str:
-    parts = urlsplit(uri)
-    host = parts.hostname or ""
-    return f"[{host}]:{parts.port or 80}" if ":" in host else f"{host}:{parts.port or 80}"
+    return f"outside/{address}"
 
 
 class MeshSubscribers:

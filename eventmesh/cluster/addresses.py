@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import UnavailableError
+from eventmesh.kube.knative import BROKER_INGRESS
 
 LOOPBACK: Final = "127.0.0.1"
 DOMAIN: Final = "localhost"
@@ -48,7 +49,7 @@ class Addresses:
     @property
     def events_url(self) -> str:
         """Return where brokers take events in from outside: add `/NAMESPACE/BROKER`."""
-        return f"http://broker-ingress.knative-eventing.{DOMAIN}:{self.gateway_port}"
+        return f"http://{BROKER_INGRESS}.{DOMAIN}:{self.gateway_port}"
 
     @property
     def gateway_port(self) -> int:

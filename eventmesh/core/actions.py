@@ -41,6 +41,9 @@ soon as an endpoint has room; `answer(token, ("reply", status, text))` ends the 
 Headers = Sequence[tuple[str, str]]
 """Header fields as they are given to an engine: names in any case, values in Latin-1."""
 
+LoadRow = tuple[str, float, int, float, int]
+"""A row of `Engine.take_load`."""
+
 Action = (
     tuple[Literal[0], int, bytes]
     | tuple[Literal[1], int, str, str]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from eventmesh.autoscale.stat import Stat, encode_stat
 from eventmesh.base.clock import Clock
+from eventmesh.core.actions import LoadRow
 from eventmesh.transport.exchange import Reply
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
 WINDOW_S: Final = 1.0
 """A Stat covers at least one second, Knative's reporting period; scraping more often gets the same one again."""
-
-LoadRow = tuple[str, float, int, float, int]
-"""A row of `Engine.take_load`."""
 
 
 class LoadMeter:

@@ -12,11 +12,9 @@ from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
 from eventmesh.kube.api import Object
 from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
+from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import annotations_of, is_deleting, key_of
 from eventmesh.model.delivery import DeliveryPolicy
-
-BROKER_CLASS = "EventMesh"
-CLASS_ANNOTATION = "eventing.knative.dev/broker.class"
 
 _log = log.get("activator.broker.triggers")
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
-from eventmesh.controllers.eventing.names import BROKER_CLASS, BROKER_LABEL, CLASS_ANNOTATION
+from eventmesh.controllers.eventing.names import BROKER_LABEL
 from eventmesh.kube.admission import Admission, AdmissionRequest, FieldError
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.delivery_spec import parse_delivery
+from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.resources import BROKER, TRIGGER
 
 IMMUTABLE = "Immutable fields changed (-old +new)"

@@ -9,10 +9,11 @@ from eventmesh.controllers.eventing.destinations import (
     references,
     resolve_dead_letter_sink,
 )
-from eventmesh.controllers.eventing.names import BROKER_CLASS, CLASS_ANNOTATION, broker_url
+from eventmesh.controllers.eventing.names import broker_url
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
+from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import BROKER

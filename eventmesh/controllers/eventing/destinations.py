@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from eventmesh.controllers.eventing.names import CLUSTER_DOMAIN
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
+from eventmesh.kube.knative import service_host
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import BROKER, KSERVICE, ROUTE, SERVICE
 from eventmesh.kube.status import Conditions
@@ -53,7 +53,7 @@ class Destinations:
             group = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
             return Unresolved("NotFound", f'{group} "{key.name}" not found')
         if resource == SERVICE:
-            return f"http://{key.name}.{key.namespace}.svc.{CLUSTER_DOMAIN}"
+            return f"http://{service_host(key.name, key.namespace)}"
         url = ((obj.get("status") or {}).get("address") or {}).get("url")
         return url or Unresolved("AddressNotSet", f"{resource.kind} {key} has no address yet")
 

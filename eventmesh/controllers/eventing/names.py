@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-CLUSTER_DOMAIN = "cluster.local"
-BROKER_CLASS = "EventMesh"
-CLASS_ANNOTATION = "eventing.knative.dev/broker.class"
+from eventmesh.kube.knative import BROKER_INGRESS, CLUSTER_DOMAIN
+
 BROKER_LABEL = "eventing.knative.dev/broker"
 DEPENDENCY_ANNOTATION = "knative.dev/dependency"
-INGRESS_HOST = f"broker-ingress.knative-eventing.svc.{CLUSTER_DOMAIN}"
+INGRESS_HOST = f"{BROKER_INGRESS}.svc.{CLUSTER_DOMAIN}"
 
 
 def broker_url(namespace: str, name: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from eventmesh.controllers.serving.names import CLUSTER_LOCAL, VISIBILITY, tagged_name
-from eventmesh.controllers.serving.settings import CLUSTER_DOMAIN, ServingSettings, expand
+from eventmesh.controllers.serving.settings import ServingSettings, expand
 from eventmesh.kube.api import Object
+from eventmesh.kube.knative import CLUSTER_DOMAIN
 from eventmesh.kube.objects import annotations_of, labels_of
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -20,19 +20,19 @@ from eventmesh.base.errors import ConfigError
 from eventmesh.controllers.serving.names import INGRESS_CLASS_EVENTMESH
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.informer import Informer
+from eventmesh.kube.knative import CLUSTER_DOMAIN
 from eventmesh.kube.resources import CONFIG_MAP
 
 _log = log.get("controllers.serving.settings")
 
 SYSTEM_NAMESPACE = "knative-serving"
-CLUSTER_DOMAIN = "cluster.local"
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
     """What the process that runs the controllers knows and no ConfigMap says."""
 
-    default_domain: str = "svc.cluster.local"
+    default_domain: str = f"svc.{CLUSTER_DOMAIN}"
     """The domain when config-domain is empty; Knative's own default makes every route cluster-local."""
     external_port: int = 80
     """The port of the public gateway; it appears in URLs when it is not HTTP's own."""

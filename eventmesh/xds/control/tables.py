@@ -12,6 +12,7 @@ from functools import partial
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, RouteConfiguration, VirtualHost
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
+from eventmesh.kube.knative import BROKER_INGRESS
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
@@ -33,9 +34,6 @@ from eventmesh.xds.control.services import BROKER_CLUSTER, Settings, resolve, se
 from eventmesh.xds.resource_types import ResourceType
 
 PUBLIC, LOCAL, ACTIVATOR, BOLT = "public", "local", "activator", "bolt"
-
-BROKER_HOST = "broker-ingress.knative-eventing"
-"""Name and namespace of the Service that Knative's brokers are addressed by."""
 
 _NAMESPACE_HEADER, _REVISION_HEADER = "knative-serving-namespace", "knative-serving-revision"
 _PROXY_HEADER = {"k-proxy-request": "activator"}
@@ -115,8 +113,8 @@ class TableBuilder:
         return tables
 
     def _add_broker(self, public: _Table, local: _Table) -> None:
-        inside = local_names(f"{BROKER_HOST}.svc.{self._settings.cluster_domain}", self._settings.cluster_domain)
-        outside = f"{BROKER_HOST}.{self._settings.domain}"
+        inside = local_names(f"{BROKER_INGRESS}.svc.{self._settings.cluster_domain}", self._settings.cluster_domain)
+        outside = f"{BROKER_INGRESS}.{self._settings.domain}"
         for table, hosts in ((local, [*inside, outside]), (public, [outside])):
             claimed = table.claim(hosts, BROKER_CLUSTER)
             host = made(VirtualHost, name=BROKER_CLUSTER, domains=list(claimed), routes=[plain_route(BROKER_CLUSTER)])

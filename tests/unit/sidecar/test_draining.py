@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from eventmesh.base.tasks import TaskGroup
+from eventmesh.core.actions import LoadRow
 from eventmesh.sidecar.draining import LONGEST_WAIT_S, PodDrain
-from eventmesh.sidecar.load import LoadMeter, LoadRow
+from eventmesh.sidecar.load import LoadMeter
 from tests.manual_clock import ManualClock, settle
 
 QUIET_S = 2.0

@@ -3,7 +3,8 @@
 import pytest
 
 from eventmesh.autoscale.stat import Stat
-from eventmesh.sidecar.load import WINDOW_S, LoadMeter, LoadRow, StatHandler
+from eventmesh.core.actions import LoadRow
+from eventmesh.sidecar.load import WINDOW_S, LoadMeter, StatHandler
 from tests.manual_clock import ManualClock
 
 

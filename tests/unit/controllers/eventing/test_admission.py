@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from eventmesh.controllers.eventing.admission import DEFAULT_DELIVERY, BrokerAdmission, TriggerAdmission
-from eventmesh.controllers.eventing.names import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.admission import AdmissionRequest
+from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 
 CREATE = AdmissionRequest("ada")
 KSERVICE = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "hello"}

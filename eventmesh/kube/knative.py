@@ -1,0 +1,19 @@
+"""Names of Knative that more than one component goes by; what only one needs stands with that one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CLUSTER_DOMAIN: Final = "cluster.local"
+
+BROKER_CLASS: Final = "EventMesh"
+"""The class of the Brokers that are ours."""
+CLASS_ANNOTATION: Final = "eventing.knative.dev/broker.class"
+
+BROKER_INGRESS: Final = "broker-ingress.knative-eventing"
+"""Name and namespace of the Service that Knative's brokers are addressed by; a domain is added to it."""
+
+
+def service_host(name: str, namespace: str) -> str:
+    """Return the full name of a Service inside the mesh."""
+    return f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"
