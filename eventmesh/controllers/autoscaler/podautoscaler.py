@@ -23,6 +23,7 @@ from eventmesh.controllers.autoscaler.activity import active_mark, threshold
 from eventmesh.controllers.autoscaler.collector import is_scraped
 from eventmesh.controllers.autoscaler.deciders import Deciders
 from eventmesh.controllers.autoscaler.resources import serverless_service
+from eventmesh.controllers.autoscaler.scales import Scales
 from eventmesh.controllers.autoscaler.scraper import ScrapedPod, ScrapeTarget
 from eventmesh.controllers.autoscaler.standings import Standings
 from eventmesh.controllers.serving.children import Children, NotOwned
@@ -80,6 +81,7 @@ class PodAutoscalers:
         self._settings = settings
         self._deciders = deciders
         self._standings = Standings(clock)
+        self._scales = Scales(api)
         self._autoscalers = informers.of(POD_AUTOSCALER)
         self._serverless = informers.of(SERVERLESS_SERVICE)
         self._deployments = informers.of(DEPLOYMENT)
@@ -98,6 +100,7 @@ class PodAutoscalers:
         if autoscaler is None or is_deleting(autoscaler):
             self._deciders.forget(key)
             self._standings.forget(key)
+            self._scales.forget(key)
             return
         if annotations_of(autoscaler).get(CLASS, KPA_CLASS) != KPA_CLASS:
             return
@@ -128,7 +131,7 @@ class PodAutoscalers:
             decision=self._deciders.update(key, spec, ready),
             standing=self._standings.of(key, conditions.get(ACTIVE), serverless),
             ready=ready,
-            replicas=None if deployment is None else deployment["spec"].get("replicas", 1),
+            replicas=self._scales.of(key, deployment),
             initialized=conditions.is_true(SCALE_TARGET_INITIALIZED),
         )
 
@@ -150,9 +153,7 @@ class PodAutoscalers:
     async def _scale(self, scene: _Scene, want: int) -> None:
         if scene.replicas is None or scene.replicas == want:
             return
-        name = scene.autoscaler["spec"]["scaleTargetRef"]["name"]
-        patch = {"spec": {"replicas": want}}
-        await self._api.patch(DEPLOYMENT, name, patch, scene.key.namespace, subresource="scale")
+        await self._scales.set(scene.key, scene.autoscaler["spec"]["scaleTargetRef"]["name"], want)
         _log.info("scaled", revision=scene.key, replicas=want, before=scene.replicas)
 
     async def _point(self, scene: _Scene, want: int | None) -> Object:
