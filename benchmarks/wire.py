@@ -33,7 +33,7 @@ class Case:
 CASES = (
     Case("HTTP/1.1, 64 connections, 1 KiB", False, 64, load.http1, {"envoy": 0.40, "haproxy": 1.0}),
     Case("HTTP/1.1, 1 connection, 1 KiB", False, 1, load.http1, {"envoy": 0.40, "haproxy": 1.0}),
-    Case("HTTP/2, 6 connections x 10 streams, 1 KiB", True, 6, load.http2, {"envoy": 0.20}),
+    Case("HTTP/2, 64 connections x 10 streams, 1 KiB", True, 64, load.http2, {"envoy": 0.20}),
     Case("HTTP/2, 1 connection x 10 streams, 1 KiB", True, 1, load.http2, {"envoy": 0.20}),
     Case("HTTP/1.1, 16 connections, 64 KiB", False, 16, load.http1, {"envoy": 1.0}, 65_536),
     Case("HTTP/1.1, 16 connections, 1 MiB", False, 16, load.http1, {"envoy": 1.0}, 1_048_576),
