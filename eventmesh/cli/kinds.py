@@ -59,6 +59,16 @@ KINDS = (
         ("trigger", "triggers"),
         {"BROKER": lambda obj: obj["spec"].get("broker"), "SUBSCRIBER": _status("subscriberUri"), "READY": _ready},
     ),
+    Kind(resources.CHANNEL, ("channel", "channels", "ch"), {"URL": _status("address", "url"), "READY": _ready}),
+    Kind(
+        resources.SUBSCRIPTION,
+        ("subscription", "subscriptions", "sub"),
+        {
+            "CHANNEL": lambda obj: obj["spec"]["channel"].get("name"),
+            "SUBSCRIBER": _status("physicalSubscription", "subscriberUri"),
+            "READY": _ready,
+        },
+    ),
     Kind(
         resources.POD,
         ("pod", "pods", "po"),

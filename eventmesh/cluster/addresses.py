@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import UnavailableError
-from eventmesh.kube.knative import BROKER_INGRESS
+from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER
 
 LOOPBACK: Final = "127.0.0.1"
 DOMAIN: Final = "localhost"
@@ -50,6 +50,11 @@ class Addresses:
     def events_url(self) -> str:
         """Return where brokers take events in from outside: add `/NAMESPACE/BROKER`."""
         return f"http://{BROKER_INGRESS}.{DOMAIN}:{self.gateway_port}"
+
+    @property
+    def channels_url(self) -> str:
+        """Return where channels take events in from outside: add `/NAMESPACE/CHANNEL`."""
+        return f"http://{CHANNEL_DISPATCHER}.{DOMAIN}:{self.gateway_port}"
 
     @property
     def gateway_port(self) -> int:

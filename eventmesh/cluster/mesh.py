@@ -105,7 +105,13 @@ class Mesh:
         informers = Informers(api, self._clock)
         images = ImageStore(self._settings.data_dir)
         workloads = WorkloadControllers(api, informers, self._clock)
-        eventing = EventingControllers(api, informers, self._clock, external_ingress=where.events_url)
+        eventing = EventingControllers(
+            api,
+            informers,
+            self._clock,
+            external_ingress=where.events_url,
+            external_dispatcher=where.channels_url,
+        )
         serving = self._serving(api, informers, images)
         control = Control(api, informers, self._clock, _control_settings(where))
         agent = self._agent(api, informers, launcher, pod_addresses, images)

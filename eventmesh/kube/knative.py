@@ -13,6 +13,11 @@ CLASS_ANNOTATION: Final = "eventing.knative.dev/broker.class"
 BROKER_INGRESS: Final = "broker-ingress.knative-eventing"
 """Name and namespace of the Service that Knative's brokers are addressed by; a domain is added to it."""
 
+CHANNEL_DISPATCHER: Final = "imc-dispatcher.knative-eventing"
+"""Name and namespace of the Service that stands behind every channel; a domain is added to it."""
+CHANNEL_SUFFIX: Final = "-kn-channel"
+"""Added to a channel's name it is the name of the Service that the channel is addressed by."""
+
 
 def service_host(name: str, namespace: str) -> str:
     """Return the full name of a Service inside the mesh."""

@@ -27,3 +27,7 @@ SERVERLESS_SERVICE = Resource("networking.internal.knative.dev", "v1alpha1", "se
 
 BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")
 TRIGGER = Resource("eventing.knative.dev", "v1", "triggers", "Trigger")
+
+CHANNEL = Resource("messaging.knative.dev", "v1", "channels", "Channel")
+IN_MEMORY_CHANNEL = Resource("messaging.knative.dev", "v1", "inmemorychannels", "InMemoryChannel")
+SUBSCRIPTION = Resource("messaging.knative.dev", "v1", "subscriptions", "Subscription")

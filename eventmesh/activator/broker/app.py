@@ -1,21 +1,24 @@
-"""The broker's parts together: store, triggers, ingress, dispatcher."""
+"""The broker's parts together: store, triggers and channels, ingress, dispatcher."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from eventmesh.activator.broker.acknowledgement import Acknowledgement
+from eventmesh.activator.broker.channels import KubeChannels
 from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.subscriptions import Subscriptions
 from eventmesh.activator.broker.triggers import KubeTriggers
 from eventmesh.activator.broker.trimming import Trimmer
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import BROKER, TRIGGER
+from eventmesh.kube.resources import BROKER, IN_MEMORY_CHANNEL, TRIGGER
 
 STORE_FILE = "events.db"
 
@@ -28,14 +31,18 @@ class Broker:
         self._clock = clock
         self._store: EventStore = SqliteStore(data_dir / STORE_FILE, clock)
         self._informers = Informers(api, clock)
-        self.triggers = KubeTriggers(self._informers.of(BROKER), self._informers.of(TRIGGER))
+        channels = self._informers.of(IN_MEMORY_CHANNEL)
+        triggers = KubeTriggers(self._informers.of(BROKER), self._informers.of(TRIGGER))
+        self.triggers = Subscriptions(triggers, KubeChannels(channels))
+        self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
         self.ingress = Ingress(self._store, self.triggers, clock)
         self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock)
         self._tasks = TaskGroup("broker")
 
     async def start(self) -> None:
-        """Learn which Brokers and Triggers there are; return when events can be taken in."""
+        """Learn which Brokers, Triggers and channels there are; return when events can be taken in."""
         await self._informers.start()
+        self._acknowledgement.controller.start()
         self._tasks.spawn("trim", Trimmer(self._store, self.triggers, self._clock).run())
 
     def deliver(self) -> None:
@@ -48,14 +55,17 @@ class Broker:
 
     async def stop(self) -> None:
         """End everything and close the store."""
+        await self._acknowledgement.controller.stop()
         await self._dispatcher.stop()
         await self._tasks.stop()
         await self._informers.stop()
         await self._store.close()
 
     def addresses(self) -> Iterator[str]:
-        """Yield the address of every subscriber and dead letter sink."""
+        """Yield the address of every subscriber, dead letter sink and taker of replies."""
         for subscription in self.triggers.subscriptions().values():
             yield subscription.subscriber_uri
             if subscription.policy.dead_letter_uri:
                 yield subscription.policy.dead_letter_uri
+            if "://" in subscription.reply_to:
+                yield subscription.reply_to

@@ -25,8 +25,8 @@ _CARRIED = frozenset({"x-request-id", "traceparent", "tracestate"})
 _CARRIED_PREFIXES = ("knative-", "x-b3-")
 
 
-def on_arrival(event: Event, now: datetime) -> Event:
-    """Return the event as it is stored: one hop used up, arrival time set; raises InvalidEvent when no hop is left."""
+def count_hop(event: Event) -> Event:
+    """Return the event with one hop used up; raises InvalidEvent when none is left."""
     hops = MAX_HOPS
     if TTL in event.attributes:
         try:
@@ -37,7 +37,12 @@ def on_arrival(event: Event, now: datetime) -> Event:
         raise InvalidEvent(
             TTL, f"the event has passed brokers {MAX_HOPS} times: a trigger seems to match its own reply"
         )
-    return event.with_attributes(knativebrokerttl=hops, knativearrivaltime=rfc3339(now))
+    return event.with_attributes(knativebrokerttl=hops)
+
+
+def on_arrival(event: Event, now: datetime) -> Event:
+    """Return the event as a broker stores it: one hop used up, arrival time set; raises InvalidEvent, see count_hop."""
+    return count_hop(event).with_attributes(knativearrivaltime=rfc3339(now))
 
 
 def for_subscriber(event: Event) -> Event:

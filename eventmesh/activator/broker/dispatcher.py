@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
 from eventmesh.activator.broker.delivery import Answer, Purpose, Send
-from eventmesh.activator.broker.ingress import Ingress
+from eventmesh.activator.broker.ingress import Ingress, absent
 from eventmesh.activator.broker.retry_after import parse_retry_after
 from eventmesh.activator.broker.store.api import EventStore, Outcome, StoredEvent, StoreError
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
@@ -17,7 +17,7 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents import http
-from eventmesh.cloudevents.event import InvalidEvent
+from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.model.delivery import is_delivered
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class Dispatcher:
                 subscription.policy.dead_letter_uri,
                 as_dead_letter(stored.event, subscription.subscriber_uri, last),
             )
+        elif subscription.subscriber_key:
+            return await self._hand_over(subscription.subscriber_key, stored.event, stored.carried)
         else:
             uri, event = subscription.subscriber_uri, for_subscriber(stored.event)
         headers, body = http.encode_binary(event)
@@ -128,17 +130,41 @@ class Dispatcher:
 
     async def _route_reply(self, subscription: Subscription, cause: StoredEvent, response: Response) -> Answer | None:
         """Store the reply, if there is one; return the failure that the delivery then counts as, or None."""
-        if not http.is_event(response.headers):
+        if not subscription.reply_to or not http.is_event(response.headers):
             return None
         try:
             reply = http.decode(response.headers, response.body)
         except (InvalidEvent, http.UnsupportedFormat) as error:
             return Answer(502, body=f"the reply is not a valid event: {error}".encode())
+        if "://" in subscription.reply_to:
+            return await self._post_reply(subscription, cause, reply)
         headers = [*cause.carried, *response.headers]
+        answer = await self._hand_over(subscription.reply_to, as_reply(reply, cause.event), headers)
+        if answer.status == 400:
+            reason = answer.body.decode()
+            _log.warning("reply dropped", trigger=subscription.name, namespace=subscription.namespace, reason=reason)
+            return None
+        return None if is_delivered(answer.status) else answer
+
+    async def _post_reply(self, subscription: Subscription, cause: StoredEvent, reply: Event) -> Answer | None:
+        """Send the reply to somebody else; return the failure that the delivery then counts as, or None."""
+        headers, body = http.encode_binary(reply)
+        headers += [*cause.carried, ("kn-namespace", subscription.namespace)]
+        uri = subscription.reply_to
+        response = await self._subscribers.post(uri, headers, body, timeout_s=subscription.policy.timeout_s, hold=True)
+        if not response.error and is_delivered(response.status):
+            return None
+        ended = f"gave no answer: {response.error}" if response.error else f"answered {response.status}"
+        return Answer(502, body=f"the reply went to {uri}, which {ended}".encode())
+
+    async def _hand_over(self, key: str, event: Event, headers: Headers) -> Answer:
+        """Put an event into a broker or channel of this process; it goes on with the hops it has left."""
+        if not self._triggers.has_broker(key):
+            return Answer(404, body=absent(key).encode())
         try:
-            await self._ingress.accept(subscription.broker, as_reply(reply, cause.event), headers)
+            await self._ingress.accept(key, event, headers)
         except InvalidEvent as error:
-            _log.warning("reply dropped", trigger=subscription.name, namespace=subscription.namespace, reason=error)
+            return Answer(400, body=str(error).encode())
         except StoreError as error:
             return Answer(503, body=str(error).encode())
-        return None
+        return Answer(202)

@@ -1,10 +1,11 @@
-"""The broker's front door: `POST /<namespace>/<broker>` takes one CloudEvent; 202 means it is on disk."""
+"""The front door of brokers and channels: a POST takes one CloudEvent in; 202 means it is on disk."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from eventmesh.activator.broker.attributes import carried, on_arrival
+from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of
+from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.store.api import EventStore, NewEvent, StoredEvent, StoreError
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
@@ -43,6 +44,12 @@ def route_at(address: str) -> Snapshot:
     return Snapshot(version="", listeners=(Listener(HANDLER, address, HANDLER, via="broker"),), route_tables=(table,))
 
 
+def absent(key: str) -> str:
+    """Return the words for a broker or channel that is not there."""
+    namespace, name = channel_of(key) or key.split("/")
+    return f'no {"channel" if channel_of(key) else "broker"} "{name}" in namespace "{namespace}"'
+
+
 class Acceptance(Protocol):
     """Who wants to hear of an accepted event."""
 
@@ -65,28 +72,29 @@ class Ingress:
         self._listeners.append(listener)
 
     async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
-        """Return the event once it is on disk; raises InvalidEvent (no hop left) or StoreError."""
-        arrived = on_arrival(event, self._clock.now())
+        """Return the event once it is on disk; raises InvalidEvent (no hop left) or StoreError.
+
+        `broker` is the key of a broker or channel; only a broker's events tell when they arrived.
+        """
+        arrived = count_hop(event) if channel_of(broker) else on_arrival(event, self._clock.now())
         stored = await self._store.append(NewEvent(broker, arrived, carried(headers)))
         for listener in self._listeners:
             listener.accepted(stored)
         return stored
 
     async def handle(self, request: Request) -> Reply:
-        """Answer one request: 202 accepted, 400 not a valid event, 404 no such broker, 405, 415, 503 cannot store."""
+        """Answer one request: 202 accepted, 400 not a valid event, 404 nobody there, 405, 415, 503 cannot store."""
         if request.method == "OPTIONS":
             return Reply(200, (_ALLOW, *_WEBHOOK))
         if request.method != "POST":
             return Reply(405, (_ALLOW,), b"send events with POST\n")
-        parts = request.path.partition("?")[0].strip("/").split("/")
-        if parts == [""]:
-            return Reply.text(404, "send events to /<namespace>/<broker>\n")
-        if len(parts) != 2:
-            return Reply.text(400, f"path {request.path} is not /<namespace>/<broker>\n")
-        broker = "/".join(parts)
-        if not self._triggers.has_broker(broker):
-            return Reply.text(404, f'no broker "{parts[1]}" in namespace "{parts[0]}"\n')
-        return await self._take(broker, request)
+        try:
+            key = addressee(request.authority, request.path)
+        except Unaddressed as error:
+            return Reply.text(error.status, f"{error}\n")
+        if not self._triggers.has_broker(key):
+            return Reply.text(404, f"{absent(key)}\n")
+        return await self._take(key, request)
 
     async def _take(self, broker: str, request: Request) -> Reply:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from eventmesh.activator.broker.addressee import broker_key, own_key
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
@@ -21,23 +22,27 @@ _log = log.get("activator.broker.triggers")
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One Trigger, compiled."""
+    """One Trigger, or one subscriber of a channel, compiled."""
 
     uid: str
     namespace: str
     name: str
     broker: str
-    """`namespace/name` of its broker."""
+    """Key of the broker or channel whose events it gets (`addressee`)."""
     subscriber_uri: str
     passes: Filter
     policy: DeliveryPolicy
+    reply_to: str = ""
+    """Where replies go: the key of a broker or channel, or the URL of somebody else; empty: nobody wants them."""
+    subscriber_key: str = ""
+    """Key of the broker or channel that `subscriber_uri` is the address of; empty for all others."""
 
 
 class TriggerSource(Protocol):
     """Where the broker learns of brokers and subscriptions."""
 
     def has_broker(self, broker: str) -> bool:
-        """Return whether `namespace/name` is a broker of ours."""
+        """Return whether `broker` is the key of a broker or channel of ours."""
         ...
 
     def subscriptions(self) -> Mapping[str, Subscription]:
@@ -45,7 +50,7 @@ class TriggerSource(Protocol):
         ...
 
     def exists(self, uid: str) -> bool:
-        """Return whether the Trigger is there, be it served or not."""
+        """Return whether the object of that UID is there, be it served or not."""
         ...
 
     def subscribe(self, changed: Callable[[], None]) -> None:
@@ -116,8 +121,18 @@ class KubeTriggers:
             # Admission refuses these; one that was there before is told in its own conditions by the controller.
             _log.warning("trigger is not served", trigger=key, reason=error)
             return None
-        broker = f"{key.namespace}/{spec.get('broker', 'default')}"
-        return Subscription(obj["metadata"]["uid"], key.namespace, key.name, broker, uri, passes, policy)
+        broker = broker_key(key.namespace, spec.get("broker", "default"))
+        return Subscription(
+            uid=obj["metadata"]["uid"],
+            namespace=key.namespace,
+            name=key.name,
+            broker=broker,
+            subscriber_uri=uri,
+            passes=passes,
+            policy=policy,
+            reply_to=broker,
+            subscriber_key=own_key(uri),
+        )
 
     def _policy(self, trigger: Object, dead_letter_uri: str) -> DeliveryPolicy:
         delivery = trigger["spec"].get("delivery")

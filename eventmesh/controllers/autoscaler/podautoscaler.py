@@ -26,7 +26,7 @@ from eventmesh.controllers.autoscaler.resources import serverless_service
 from eventmesh.controllers.autoscaler.scales import Scales
 from eventmesh.controllers.autoscaler.scraper import ScrapedPod, ScrapeTarget
 from eventmesh.controllers.autoscaler.standings import Standings
-from eventmesh.controllers.serving.children import Children, NotOwned
+from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.names import REVISION as REVISION_LABEL
 from eventmesh.controllers.serving.resources.deployment import progress_deadline_s
 from eventmesh.controllers.serving.settings import SettingsStore

@@ -7,7 +7,7 @@ import asyncio
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import PermanentError
 from eventmesh.controllers.autoscaler.resources import private_service, public_service
-from eventmesh.controllers.serving.children import Children, NotOwned
+from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers

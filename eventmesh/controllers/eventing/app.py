@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.eventing.broker import Brokers
+from eventmesh.controllers.eventing.channel import Channels
 from eventmesh.controllers.eventing.destinations import Destinations
+from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
+from eventmesh.controllers.eventing.subscription import Subscriptions
 from eventmesh.controllers.eventing.trigger import Triggers
 from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
@@ -12,21 +15,39 @@ from eventmesh.kube.informer import Informers
 
 
 class EventingControllers:
-    """Runs the controllers of Brokers and Triggers over shared informers."""
+    """Runs the controllers of the kinds of Eventing over shared informers."""
 
-    def __init__(self, api: Api, informers: Informers, clock: Clock, *, external_ingress: str = "") -> None:
-        """`external_ingress` is the URL at which brokers can be reached from outside the mesh, if they can."""
+    def __init__(
+        self,
+        api: Api,
+        informers: Informers,
+        clock: Clock,
+        *,
+        external_ingress: str = "",
+        external_dispatcher: str = "",
+    ) -> None:
+        """`external_ingress` is the URL at which brokers can be reached from outside the mesh, if they can;
+        `external_dispatcher` that of channels."""
         destinations = Destinations(informers)
         recorder = EventRecorder(api, "eventing-controller", clock)
-        self.brokers = Brokers(api, informers, destinations, clock, recorder, external_ingress)
-        self.triggers = Triggers(api, informers, destinations, clock, recorder)
+        shared = (api, informers, destinations, clock, recorder)
+        self._controllers = [
+            made.controller
+            for made in (
+                Brokers(*shared, external_ingress),
+                Triggers(*shared),
+                Channels(api, informers, clock, recorder),
+                InMemoryChannels(*shared, external_dispatcher),
+                Subscriptions(*shared),
+            )
+        ]
 
     def start(self) -> None:
         """Begin to work; the informers are expected to have synced."""
-        self.brokers.controller.start()
-        self.triggers.controller.start()
+        for controller in self._controllers:
+            controller.start()
 
     async def stop(self) -> None:
         """Stop; objects stay as they are."""
-        await self.brokers.controller.stop()
-        await self.triggers.controller.stop()
+        for controller in self._controllers:
+            await controller.stop()

@@ -9,10 +9,10 @@ from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.knative import service_host
 from eventmesh.kube.objects import Key
-from eventmesh.kube.resources import BROKER, KSERVICE, ROUTE, SERVICE
+from eventmesh.kube.resources import BROKER, CHANNEL, IN_MEMORY_CHANNEL, KSERVICE, ROUTE, SERVICE
 from eventmesh.kube.status import Conditions
 
-ADDRESSABLE = (KSERVICE, ROUTE, BROKER, SERVICE)
+ADDRESSABLE = (KSERVICE, ROUTE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SERVICE)
 """Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
 
 
@@ -59,7 +59,7 @@ class Destinations:
 
 
 def dead_letter_sink_of(obj: Object) -> Object | None:
-    """Return the dead letter sink that a Broker or Trigger names itself."""
+    """Return the dead letter sink that an object names itself."""
     sink: Object | None = (obj["spec"].get("delivery") or {}).get("deadLetterSink")
     return sink
 

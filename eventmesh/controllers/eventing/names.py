@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from eventmesh.kube.knative import BROKER_INGRESS, CLUSTER_DOMAIN
+from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER, CHANNEL_SUFFIX, CLUSTER_DOMAIN, service_host
 
 BROKER_LABEL = "eventing.knative.dev/broker"
 DEPENDENCY_ANNOTATION = "knative.dev/dependency"
 INGRESS_HOST = f"{BROKER_INGRESS}.svc.{CLUSTER_DOMAIN}"
+DISPATCHER_HOST = f"{CHANNEL_DISPATCHER}.svc.{CLUSTER_DOMAIN}"
+CHANNEL_LABEL = "messaging.knative.dev/channel"
+ROLE_LABEL = "messaging.knative.dev/role"
 
 
 def broker_url(namespace: str, name: str) -> str:
     """Return the address at which a broker takes events in (the shape of Knative's own broker-ingress)."""
     return f"http://{INGRESS_HOST}/{namespace}/{name}"
+
+
+def channel_service(name: str) -> str:
+    """Return the name of the Service that a channel is addressed by."""
+    return f"{name}{CHANNEL_SUFFIX}"
+
+
+def channel_url(namespace: str, name: str) -> str:
+    """Return the address at which a channel takes events in: a host of its own."""
+    return f"http://{service_host(channel_service(name), namespace)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventmesh.base.clock import Clock, rfc3339
-from eventmesh.controllers.serving.children import covers
+from eventmesh.controllers.children import covers
 from eventmesh.controllers.serving.names import CONFIGURATION as CONFIGURATION_LABEL
 from eventmesh.controllers.serving.names import CONFIGURATION_GENERATION
 from eventmesh.controllers.serving.resources.revision import name_of_revision, revision

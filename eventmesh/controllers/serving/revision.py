@@ -8,7 +8,7 @@ from typing import Any
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
-from eventmesh.controllers.serving.children import Children, NotOwned
+from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.images import ImageResolver
 from eventmesh.controllers.serving.names import REVISION as REVISION_LABEL
 from eventmesh.controllers.serving.resources.deployment import deployment

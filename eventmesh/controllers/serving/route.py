@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eventmesh.base.clock import Clock
-from eventmesh.controllers.serving.children import Children, NotOwned
+from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.domains import cluster_host, url
 from eventmesh.controllers.serving.labeler import Labeler
 from eventmesh.controllers.serving.names import CONFIGURATION as CONFIGURATION_LABEL

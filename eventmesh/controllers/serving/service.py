@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eventmesh.base.clock import Clock
-from eventmesh.controllers.serving.children import Children, NotOwned
+from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.names import ROUTES
 from eventmesh.controllers.serving.resources.configuration import configuration, route
 from eventmesh.kube.api import Api, Object

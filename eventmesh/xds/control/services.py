@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER, CLUSTER_DOMAIN
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.envoy import Hold, Protocol
@@ -26,6 +27,9 @@ V = TypeVar("V")
 
 BROKER_CLUSTER = "knative-eventing/broker-ingress:80"
 """Where brokers take events in: the activators."""
+
+INGRESS_HOSTS = frozenset(f"{name}.svc.{CLUSTER_DOMAIN}" for name in (BROKER_INGRESS, CHANNEL_DISPATCHER))
+"""An ExternalName Service that leads to one of these leads to the activators: each channel has such a Service."""
 
 HTTP1_PORT, HTTP2_PORT = 8012, 8013
 """Ports of a Knative pod's sidecar, used when an EndpointSlice names none (knative/serving pkg/networking)."""
@@ -66,6 +70,11 @@ def service_cluster(service: Key, port: int) -> str:
     return f"{service}:{port}"
 
 
+def cluster_of(service: Service, port: ServicePort) -> str:
+    """Return the cluster that requests to one port of a Service go to."""
+    return BROKER_CLUSTER if service.external_name in INGRESS_HOSTS else service_cluster(service.key, port.number)
+
+
 def resolve(view: View, service: Key, port: int | str) -> str:
     """Return the cluster that a KIngress means by a Service and its port: the revision's own, else the port's.
 
@@ -74,9 +83,10 @@ def resolve(view: View, service: Key, port: int | str) -> str:
     if service in view.serverless:
         return str(service)
     known = view.services.get(service)
-    for candidate in known.ports if known else ():
-        if port in (candidate.number, candidate.name):
-            return service_cluster(service, candidate.number)
+    if known is not None:
+        for candidate in known.ports:
+            if port in (candidate.number, candidate.name):
+                return cluster_of(known, candidate)
     return f"{service}:{port}"
 
 
@@ -216,5 +226,5 @@ def _plain_ports(view: View, touched: frozenset[Key] | None = None) -> Iterator[
         if service.of_revision or service.placeholder:
             continue
         for port in service.ports:
-            if service_cluster(service.key, port.number) != BROKER_CLUSTER:
+            if cluster_of(service, port) != BROKER_CLUSTER:
                 yield service, port

@@ -12,7 +12,7 @@ from functools import partial
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, RouteConfiguration, VirtualHost
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
-from eventmesh.kube.knative import BROKER_INGRESS
+from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
@@ -30,7 +30,7 @@ from eventmesh.xds.control.ingress import (
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
 from eventmesh.xds.control.resources import Resource
-from eventmesh.xds.control.services import BROKER_CLUSTER, Settings, resolve, service_cluster
+from eventmesh.xds.control.services import BROKER_CLUSTER, Settings, cluster_of, resolve, service_cluster
 from eventmesh.xds.resource_types import ResourceType
 
 PUBLIC, LOCAL, ACTIVATOR, BOLT = "public", "local", "activator", "bolt"
@@ -113,9 +113,11 @@ class TableBuilder:
         return tables
 
     def _add_broker(self, public: _Table, local: _Table) -> None:
-        inside = local_names(f"{BROKER_INGRESS}.svc.{self._settings.cluster_domain}", self._settings.cluster_domain)
-        outside = f"{BROKER_INGRESS}.{self._settings.domain}"
-        for table, hosts in ((local, [*inside, outside]), (public, [outside])):
+        domain = self._settings.cluster_domain
+        names = (BROKER_INGRESS, CHANNEL_DISPATCHER)
+        inside = [host for name in names for host in local_names(f"{name}.svc.{domain}", domain)]
+        outside = [f"{name}.{self._settings.domain}" for name in names]
+        for table, hosts in ((local, [*inside, *outside]), (public, outside)):
             claimed = table.claim(hosts, BROKER_CLUSTER)
             host = made(VirtualHost, name=BROKER_CLUSTER, domains=list(claimed), routes=[plain_route(BROKER_CLUSTER)])
             table.add(fragment(host))
@@ -175,13 +177,13 @@ def _service_fragment(service: Service, hosts: tuple[str, ...], ports: list[Serv
     else:
         by_port = [
             plain_route(
-                service_cluster(service.key, port.number),
+                cluster_of(service, port),
                 made(HeaderMatcher, name=":authority", string_match=made(StringMatcher, suffix=f":{port.number}")),
             )
             for port in ports
         ]
         main = next((port for port in ports if port.number == 80), ports[0])
-        routes = [*(by_port if len(ports) > 1 else []), plain_route(service_cluster(service.key, main.number))]
+        routes = [*(by_port if len(ports) > 1 else []), plain_route(cluster_of(service, main))]
     return fragment(made(VirtualHost, name=str(service.key), domains=list(hosts), routes=routes))
 
 

@@ -35,7 +35,7 @@ class FixedTriggers:
     def add(self, name: str, policy: DeliveryPolicy | None = None, **attributes: str) -> None:
         passes = compile_trigger_filter({"filter": {"attributes": attributes}})
         made = Subscription(
-            f"uid-{name}", "demo", name, BROKER, f"http://{name}/", passes, policy or DeliveryPolicy(retry=0)
+            f"uid-{name}", "demo", name, BROKER, f"http://{name}/", passes, policy or DeliveryPolicy(retry=0), BROKER
         )
         self.known[made.uid] = made
         self.present.add(made.uid)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.controllers.serving.children import covers
+from eventmesh.controllers.children import covers
 from eventmesh.controllers.serving.resources.configuration import configuration, route
 from eventmesh.controllers.serving.resources.deployment import deployment, progress_deadline_s, user_port
 from eventmesh.controllers.serving.resources.pod_autoscaler import pod_autoscaler

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
 
+from eventmesh.kube.objects import Key
 from eventmesh.xds.control.envoy import MAX_HELD_REQUESTS
-from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings
+from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings, resolve
 from eventmesh.xds.control.watcher import Watcher
 from tests.unit.xds.control.views import (
     cluster_of,
@@ -109,6 +110,14 @@ def test_an_external_name_is_resolved_by_the_data_plane() -> None:
     plain, _ = Clusters(Settings()).endpoints(watcher.view)
     assert cluster_of(clusters["ns/svc:443"]).type is ClusterDiscoveryType.LOGICAL_DNS
     assert "ns/svc:443" not in plain
+
+
+def test_the_service_of_a_channel_leads_to_the_activators() -> None:
+    host = "imc-dispatcher.knative-eventing.svc.cluster.local"
+    watcher = world(service=[service("orders-kn-channel", {"port": 80}, type="ExternalName", externalName=host)])
+    clusters, _ = Clusters(Settings()).clusters(watcher.view)
+    assert set(clusters) == {BROKER_CLUSTER}
+    assert resolve(watcher.view, Key("ns", "orders-kn-channel"), 80) == BROKER_CLUSTER
 
 
 def test_brokers_take_events_in_at_the_activators() -> None:

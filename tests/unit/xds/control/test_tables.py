@@ -8,7 +8,7 @@ from envoy_data_plane.envoy.config.core.v3 import HeaderValueOptionHeaderAppendA
 from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration
 
 from eventmesh.kube.objects import Key
-from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.services import BROKER_CLUSTER, Settings
 from eventmesh.xds.control.tables import TableBuilder, Tables
 from eventmesh.xds.control.watcher import Watcher
 from tests.unit.xds.control.views import edits, ingress, path, plain, rule, serverless, service, split, table, world
@@ -159,9 +159,15 @@ def test_a_routes_placeholder_service_takes_no_host() -> None:
 def test_brokers_are_reached_by_their_ingress_host() -> None:
     tables = built(world())
     assert action(table(tables.public)["broker-ingress.knative-eventing.localhost"].routes[0])
-    assert action(table(tables.local)["broker-ingress.knative-eventing.svc.cluster.local"].routes[0]) == (
-        "knative-eventing/broker-ingress:80"
-    )
+    assert action(table(tables.local)["broker-ingress.knative-eventing.svc.cluster.local"].routes[0]) == BROKER_CLUSTER
+
+
+def test_channels_are_reached_by_their_own_hosts_inside_and_by_the_dispatchers_from_outside() -> None:
+    host = "imc-dispatcher.knative-eventing.svc.cluster.local"
+    tables = built(world(service=[service("a-kn-channel", {"port": 80}, type="ExternalName", externalName=host)]))
+    assert action(table(tables.local)["a-kn-channel.ns.svc.cluster.local"].routes[0]) == BROKER_CLUSTER
+    assert action(table(tables.public)["imc-dispatcher.knative-eventing.localhost"].routes[0]) == BROKER_CLUSTER
+    assert "a-kn-channel.ns" not in table(tables.public)
 
 
 def test_the_activator_finds_a_revision_by_its_headers_and_marks_what_it_sends() -> None:

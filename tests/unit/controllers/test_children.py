@@ -11,7 +11,7 @@ import pytest_asyncio
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.store.store import Store
-from eventmesh.controllers.serving.children import Children
+from eventmesh.controllers.children import Children
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informer, Informers

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.controllers.eventing.admission import DEFAULT_DELIVERY, BrokerAdmission, TriggerAdmission
+from eventmesh.controllers.eventing.admission.brokers import DEFAULT_DELIVERY, BrokerAdmission, TriggerAdmission
 from eventmesh.kube.admission import AdmissionRequest
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 

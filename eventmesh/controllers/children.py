@@ -11,7 +11,7 @@ from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import annotations_of, is_controlled_by, labels_of
 
-_log = log.get("controllers.serving.children")
+_log = log.get("controllers.children")
 
 
 class NotOwned(MeshError):
