@@ -15,6 +15,7 @@ from eventmesh.base.clock import SystemClock
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.resources import Resource, from_bytes
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.resource_types import ResourceType
@@ -89,7 +90,7 @@ async def _serve(port: int, file: Path) -> None:
     documents = json.loads(file.read_text())
     resources = [_resource(ResourceType[name], one) for name, listed in documents.items() for one in listed]
     cache = SnapshotCache()
-    cache.publish(dict.fromkeys(Role, resources))
+    cache.publish(dict.fromkeys(map(Audience, Role), resources))
     clock = SystemClock()
     await AdsServer(cache, AckTracker(clock, lambda role: frozenset()), clock).start(f"127.0.0.1:{port}")
     await asyncio.Event().wait()

@@ -18,6 +18,7 @@ from eventmesh.xds.control import envoy
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.resources import Resource, from_bytes
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.resource_types import ResourceType
@@ -275,7 +276,7 @@ class Published:
         self.port = await self.server.start(f"127.0.0.1:{self.port}")
 
     def publish(self, *resources: Resource) -> int:
-        return self.cache.publish({Role.GATEWAY: resources})
+        return self.cache.publish({Audience(Role.GATEWAY): resources})
 
     async def acknowledged(self, generation: int) -> None:
         async with asyncio.timeout(PATIENCE_S):

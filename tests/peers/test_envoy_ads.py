@@ -21,6 +21,7 @@ from eventmesh.xds.control.builder import LISTENED_TABLES
 from eventmesh.xds.control.ingress import Fragment, fragment, plain_route
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.tables import joined
@@ -54,7 +55,7 @@ class Control:
         self.port = await self.server.start(f"127.0.0.1:{self.port}")
 
     def publish(self, *resources: Resource) -> int:
-        return self.cache.publish({Role.ENVOY: [*LISTENERS, *resources]})
+        return self.cache.publish({Audience(Role.ENVOY): [*LISTENERS, *resources]})
 
     def done(self, generation: int) -> bool:
         return bool(self.acks.clients(Role.ENVOY)) and self.acks.of(generation, 0.0).ready

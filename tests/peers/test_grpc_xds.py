@@ -20,6 +20,7 @@ from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.ingress import fragment, plain_route
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.tables import joined
@@ -116,11 +117,11 @@ async def cache() -> AsyncIterator[tuple[SnapshotCache, int]]:
 async def test_a_grpc_channel_follows_listener_routes_cluster_and_endpoints(cache: tuple[SnapshotCache, int]) -> None:
     snapshots, port = cache
     async with greeter("a") as a, greeter("b") as b:
-        snapshots.publish({Role.GRPC: resources("ns/greeter:80", a)})
+        snapshots.publish({Audience(Role.GRPC): resources("ns/greeter:80", a)})
         async with caller(port) as client:
             assert await client.call() == "a"
-            snapshots.publish({Role.GRPC: resources("ns/greeter:80", b)})
+            snapshots.publish({Audience(Role.GRPC): resources("ns/greeter:80", b)})
             await client.until("b")
             # A new cluster under the same host: the route moves, no call fails.
-            snapshots.publish({Role.GRPC: [*resources("ns/other:80", a), *resources("ns/greeter:80", b)[2:]]})
+            snapshots.publish({Audience(Role.GRPC): [*resources("ns/other:80", a), *resources("ns/greeter:80", b)[2:]]})
             await client.until("a")

@@ -109,13 +109,18 @@ class AckTracker:
     def proves(self, generation: int) -> bool:
         """True when there are gateways or activators, and each has acknowledged `generation`."""
         required = [key for key, (stream, _) in self._peers.items() if stream.node.role in _REQUIRED]
-        return bool(required) and all(self._done[key] >= generation for key in required)
+        return bool(required) and all(self._has(key, generation) for key in required)
+
+    def _has(self, key: int, generation: int) -> bool:
+        # Publications that change nothing for a client are not sent to it: its newest one stands for them.
+        stream, _ = self._peers[key]
+        return self._done[key] >= min(generation, stream.configuration.generation)
 
     def of(self, generation: int, published_at: float) -> Acks:
         """Return who has not acknowledged `generation`, published at that monotonic time, yet."""
         waiting, lagging, now = [], [], self._clock.monotonic()
         for key, (stream, peer) in self._peers.items():
-            if self._done[key] >= generation:
+            if self._has(key, generation):
                 continue
             name = stream.node.id or peer
             if key in self._words:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api, Object, Resource
+from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.objects import Key, key_of
-from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, REVISION, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.objects import Key, annotations_of, key_of
+from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, NAMESPACE, REVISION, SERVERLESS_SERVICE, SERVICE
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
 from eventmesh.xds.control.ingress_status import IngressStatus
@@ -22,7 +24,7 @@ from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
-from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.control.watcher import Changed, Effect, Watcher
 from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
@@ -38,10 +40,10 @@ class Control:
         settings = settings or Settings()
         self._watcher = Watcher()
         self._quarantine = Quarantine()
-        self._cache = SnapshotCache()
         self._builder = ResourceBuilder(settings)
+        self._cache = SnapshotCache(self._builder.sets)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
-        self._publisher = Publisher(self._cache, self._builder, self._effective_view, self._watcher.take_touched, clock)
+        self._publisher = Publisher(self._cache, self._builder, self._effective_view, self, clock)
         self._server = AdsServer(self._cache, self.acks, clock)
         ingresses, serverless = informers.of(KINGRESS), informers.of(SERVERLESS_SERVICE)
         self._ingress_status = IngressStatus(
@@ -55,13 +57,19 @@ class Control:
             conflicts=lambda: self._builder.conflicts,
         )
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
-        self._effective: Mapping[Key, Ingress] = {}
+        self._effective: dict[str, Mapping[Key, Ingress]] = {}
+        self._routed: dict[Key, Ingress] = {}
+        self._held: frozenset[Key] = frozenset()
         self._contested: Mapping[Key, tuple[str, ...]] = {}
+        self._recorder = EventRecorder(api, "eventmesh-control", clock)
+        self._tasks = TaskGroup("xds.control")
         self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)
         self._watch(informers, SERVERLESS_SERVICE, self._watcher.serverless, self._serverless_status.promises)
         self._watch(informers, SERVICE, self._watcher.service)
         self._watch(informers, ENDPOINT_SLICE, self._watcher.slice)
         self._watch(informers, REVISION, self._watcher.revision)
+        self._watch(informers, NAMESPACE, self._watcher.namespace)
+        informers.of(NAMESPACE).add_handler(self._tell_of_egress)
 
     async def start(self, address: str) -> int:
         """Publish what the synced informers hold, then serve ADS on `host:port`; return the port.
@@ -85,6 +93,7 @@ class Control:
         await self._serverless_status.controller.stop()
         await self._server.stop()
         await self._publisher.stop()
+        await self._tasks.stop()
 
     def open_promises(self) -> int:
         """Return how many objects wait for acknowledgements."""
@@ -100,19 +109,42 @@ class Control:
                 promises.changed(key_of(obj), effect)
             if obj is not None and resource is KINGRESS:
                 key = key_of(obj)
-                self._quarantine.observed(key, self._watcher.view.ingresses.get(key))
+                self._quarantine.observed(key, self._watcher.of(key.namespace).ingresses.get(key))
             self._publisher.touch(effect)
 
         informers.of(resource).add_handler(changed)
 
-    def _effective_view(self) -> View:
-        view = self._watcher.view
-        self._effective = self._quarantine.effective(view.ingresses)
-        return dataclasses.replace(view, ingresses=self._effective)
+    def _tell_of_egress(self, old: Object | None, new: Object | None) -> None:
+        """Tell the author of a Namespace whose declared egress is not understood; its functions go by the gateway."""
+        problem = self._watcher.invalid_egress.get(key_of(new).name) if new is not None else None
+        if new is not None and problem is not None and (old is None or annotations_of(old) != annotations_of(new)):
+            _log.warning("egress not understood", namespace=key_of(new).name, problem=problem)
+            self._tasks.spawn("event", self._recorder.record(new, EventKind.WARNING, "InvalidEgress", problem))
+
+    def take_changed(self) -> Changed:
+        """Return what must be built again: what has changed, and where the quarantine holds something or did."""
+        changed = self._watcher.take_changed()
+        held = self._quarantine.held()
+        moved = {key.namespace for key in (*held, *self._held)}
+        self._held = held
+        return dataclasses.replace(changed, namespaces=changed.namespaces | moved)
+
+    def take_touched(self) -> Changed:
+        """Return whose endpoints must be built again."""
+        return self._watcher.take_touched()
+
+    def _effective_view(self, namespace: str) -> View:
+        view = self._watcher.of(namespace)
+        ingresses = self._quarantine.effective(view.ingresses)
+        for key in self._effective.get(namespace, {}):
+            self._routed.pop(key, None)
+        self._effective[namespace] = ingresses
+        self._routed.update(ingresses)
+        return dataclasses.replace(view, ingresses=ingresses)
 
     def _published(self, publication: Publication, effect: Effect) -> None:
         if effect is Effect.EVERYTHING:
-            self._quarantine.published(publication.generation, self._effective)
+            self._quarantine.published(publication.generation, dict(self._routed))
             self._renew_contested()
         for part in (self._ingress_status, self._serverless_status):
             for key in part.promises.published(publication, effect):
@@ -120,7 +152,7 @@ class Control:
 
     def _renew_contested(self) -> None:
         """Have the status of each KIngress written anew that has won or lost a host by somebody else's change."""
-        before, after = self._contested, self._builder.conflicts
+        before, after = self._contested, dict(self._builder.conflicts)
         for key in {*before, *after}:
             if before.get(key) != after.get(key):
                 self._ingress_status.promises.changed(key, Effect.EVERYTHING)

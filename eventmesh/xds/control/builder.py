@@ -1,26 +1,41 @@
-"""From a view of objects to what each role is told. Pure but for its memory of what has not changed.
+"""From views of objects to what each audience is told. Pure but for its memory of what has not changed.
 
-Endpoints are built apart from everything else: a pod that becomes ready is on the path of a cold start, and changes
-nothing but endpoints.
+Namespaces are built one by one, and only those in which something has changed: the cost of a change does not grow
+with the number of namespaces. Endpoints are built apart from everything else: a pod that becomes ready is on the
+path of a cold start, and changes nothing but endpoints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
-from eventmesh.xds.control.envoy import HttpListener
+from eventmesh.xds.control.claims import MESH, Claims, Rank
+from eventmesh.xds.control.envoy import HttpListener, Protocol
+from eventmesh.xds.control.hosts import ACTIVATOR, BOLT, LOCAL, PUBLIC, Entry, HostBuilder, Hosts
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.resources import Resource
-from eventmesh.xds.control.services import Clusters, Settings
-from eventmesh.xds.control.tables import ACTIVATOR, LOCAL, PUBLIC, TableBuilder, Tables
+from eventmesh.xds.control.scope import Audience, Scope, scope_of
+from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Clusters, Settings
+from eventmesh.xds.control.tables import (
+    PROXIED,
+    activator_host,
+    beyond_scope,
+    broker_host,
+    broker_hosts,
+    joined,
+)
+from eventmesh.xds.control.watcher import Changed
 from eventmesh.xds.resource_types import ResourceType
 
-Sets = dict[Role, dict[ResourceType, Mapping[str, Resource]]]
+Named = Mapping[str, Resource]
+ResourceSets = dict[ResourceType, Named]
+"""Resources by name, by type."""
 
 LISTENED_TABLES = {
     Role.GATEWAY: frozenset((PUBLIC, LOCAL)),
@@ -30,53 +45,231 @@ LISTENED_TABLES = {
 """Route tables the listeners of a role refer to: without them a client does not serve."""
 
 
+@dataclass(slots=True)
+class _Namespace:
+    """What one namespace adds to the mesh."""
+
+    builder: HostBuilder
+    clusters: Clusters
+    hosts: Hosts = field(default_factory=Hosts)
+    joined: dict[str, bytes] = field(default_factory=dict)
+    """Its virtual hosts in one piece, by route table."""
+    sets: Mapping[str, Named] = field(default_factory=dict)
+    egress: tuple[Key, ...] = ()
+
+
+_PLAIN, _HOLDING, _ENDPOINTS, _PODS_ONLY = "plain", "holding", "endpoints", "pods only"
+"""Sets of clusters and of endpoints: as most see them, and as the activator does."""
+
+
 class ResourceBuilder:
-    """Builds resource sets from views, role by role."""
+    """Builds resource sets from views: namespaces first (`update`), then what an audience is told of them (`sets`)."""
 
     def __init__(self, settings: Settings) -> None:
-        self._clusters = Clusters(settings)
-        self._tables = TableBuilder(settings)
-        self._api_listeners: Memo[str, Resource] = Memo()
-        self._fixed = _listeners(settings)
-        self.conflicts: Mapping[Key, tuple[str, ...]] = {}
-        """Hosts that a KIngress lost to an older one in the last full build."""
+        self._settings = settings
+        self._namespaces: dict[str, _Namespace] = {}
+        self._claims = {PUBLIC: Claims(), LOCAL: Claims(), BOLT: Claims()}
+        self._broker: dict[str, bytes] = {}
+        for table, hosts in broker_hosts(settings).items():
+            self._claims[table].renew("", {host: [Rank(MESH, "", Key("", BROKER_CLUSTER))] for host in hosts})
+            self._broker[table] = broker_host(hosts)
+        broker = {BROKER_CLUSTER: envoy.cluster(BROKER_CLUSTER, Protocol.HTTP1)}
+        leads_to = {BROKER_CLUSTER: envoy.endpoints(BROKER_CLUSTER, settings.brokers)}
+        self._sets: dict[str, Named] = {_PLAIN: broker, _HOLDING: broker, _ENDPOINTS: leads_to, _PODS_ONLY: leads_to}
+        self._gateway = _gateway(settings)
+        self._tables: dict[str, Resource] = {}
+        self._listeners = _listeners(settings)
+        self._grpc: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
+        self._changed = Changed()
+        self._bolt_changed = False
+        self.conflicts: dict[Key, tuple[str, ...]] = {}
+        """Hosts that a KIngress lost to an older one."""
+        self._join_tables((PUBLIC, LOCAL, BOLT, ACTIVATOR))
 
-    def full(self, view: View) -> Sets:
-        """Return everything of every role."""
-        plain, holding = self._clusters.clusters(view)
-        sets = self.endpoints(view)
-        tables = self._tables.build(view)
-        self.conflicts = tables.conflicts
-        for role in Role:
-            sets[role][ResourceType.CLUSTER] = holding if role is Role.ACTIVATOR else plain
-            sets[role][ResourceType.ROUTE] = _tables_of(role, tables)
-            sets[role][ResourceType.LISTENER] = self._fixed.get(role, {})
-        sets[Role.GRPC][ResourceType.LISTENER] = {
-            host: self._api_listeners.get(host, partial(envoy.api_listener, host, LOCAL)) for host in tables.local_hosts
+    def update(self, view: Callable[[str], View], changed: Changed) -> None:
+        """Build again what has changed; `view` returns what there is in a namespace now."""
+        dirty = set(changed.namespaces)
+        for namespace in changed.namespaces:
+            for table, wanted in self._of(namespace).builder.wanted(view(namespace)).items():
+                dirty |= self._claims[table].renew(namespace, wanted)
+        bolt = self._bolt_entries()
+        self._join_tables({table for namespace in sorted(dirty) for table in self._build(namespace, view(namespace))})
+        by_namespace: dict[str, set[Key]] = {}
+        for key in changed.endpoints:
+            if key.namespace not in dirty:
+                by_namespace.setdefault(key.namespace, set()).add(key)
+        for namespace, keys in by_namespace.items():
+            self._assign(namespace, view(namespace), frozenset(keys))
+        self._bolt_changed = (
+            bolt != self._bolt_entries()
+            or not {entry.owner for entry in bolt}.isdisjoint(changed.endpoints)
+            or any(entry.owner.namespace in dirty for entry in bolt)
+        )
+        self._changed = Changed(frozenset(dirty), changed.endpoints)
+
+    def affects(self, audience: Audience) -> bool:
+        """Tell whether the last update may have changed what `audience` is told."""
+        if audience.role is not Role.SIDECAR:
+            return True
+        touched = {*self._changed.namespaces, *(key.namespace for key in self._changed.endpoints)}
+        egress = self._egress(audience.namespace)
+        return scope_of(audience.namespace, egress).looks_into(touched) or (not egress and self._bolt_changed)
+
+    def sets(self, audience: Audience) -> ResourceSets:
+        """Return everything that `audience` is to be told."""
+        match audience.role:
+            case Role.GATEWAY | Role.ENVOY:
+                return self._whole(audience.role, PUBLIC, LOCAL)
+            case Role.ACTIVATOR:
+                return self._whole(Role.ACTIVATOR, ACTIVATOR, _LOCAL_PROXIED)
+            case Role.SIDECAR:
+                egress = self._egress(audience.namespace)
+                scope = scope_of(audience.namespace, egress)
+                return self._whole(Role.SIDECAR, LOCAL, BOLT) if scope.everything else self._scoped(scope, bool(egress))
+            case Role.GRPC:
+                return self._whole(Role.GRPC) | self._proxyless()
+
+    def _of(self, namespace: str) -> _Namespace:
+        known = self._namespaces.get(namespace)
+        if known is None:
+            known = self._namespaces[namespace] = _Namespace(HostBuilder(self._settings), Clusters(self._settings))
+        return known
+
+    def _egress(self, namespace: str) -> tuple[Key, ...]:
+        known = self._namespaces.get(namespace)
+        return known.egress if known is not None else ()
+
+    def _build(self, namespace: str, view: View) -> set[str]:
+        """Build everything of a namespace; return the route tables that differ by it."""
+        known = self._of(namespace)
+        before, joined_before = known.hosts, known.joined
+        for key in known.hosts.conflicts:
+            self.conflicts.pop(key, None)
+        known.hosts = known.builder.build(view, self._claims)
+        self.conflicts.update(known.hosts.conflicts)
+        known.joined = {
+            table: b"".join(entry.host.field for entry in entries) for table, entries in known.hosts.entries.items()
         }
-        self._api_listeners.sweep()
-        return sets
+        known.egress = view.egress
+        plain, holding = known.clusters.clusters(view)
+        endpoints, pods_only = known.clusters.endpoints(view)
+        self._merge(known, {_PLAIN: plain, _HOLDING: holding, _ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only})
+        if view == View():
+            del self._namespaces[namespace]
+        changed = {table for table, fields in known.joined.items() if joined_before.get(table, b"") != fields}
+        return changed | ({ACTIVATOR} if known.hosts.activator != before.activator else set())
 
-    def endpoints(self, view: View, touched: frozenset[Key] | None = None) -> Sets:
-        """Return the endpoints of every role, and nothing else.
+    def _assign(self, namespace: str, view: View, touched: frozenset[Key]) -> None:
+        known = self._of(namespace)
+        endpoints, pods_only = known.clusters.endpoints(view, touched)
+        self._merge(known, {_ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only})
 
-        `touched` names the Services and revisions that have changed since the last build; None: build all anew.
+    def _merge(self, namespace: _Namespace, sets: Mapping[str, Named]) -> None:
+        """Put `sets` in place of what the namespace has added so far."""
+        for kind, after in sets.items():
+            before = namespace.sets.get(kind, {})
+            if before != after:
+                merged = dict(self._sets[kind])
+                for name in before.keys() - after.keys():
+                    del merged[name]
+                self._sets[kind] = {**merged, **after}
+        namespace.sets = {**namespace.sets, **sets}
+
+    def _join_tables(self, tables: Iterable[str]) -> None:
+        """Join those of `tables` anew: the bytes of a whole table are what a change costs in a large mesh."""
+        parts = [self._namespaces[name] for name in sorted(self._namespaces)]
+        for table in tables:
+            if table == ACTIVATOR:
+                fields = [activator_host(part.hosts.activator for part in parts)]
+            else:
+                fields = [self._broker.get(table, b""), *(part.joined.get(table, b"") for part in parts)]
+            self._tables[table] = joined(table, fields, PROXIED if table == ACTIVATOR else b"")
+            if table == LOCAL:
+                self._tables[_LOCAL_PROXIED] = joined(LOCAL, fields, PROXIED)
+
+    def table(self, name: str) -> Resource:
+        """Return a route table of the whole mesh: `public`, `local`, `activator` or `bolt`."""
+        return self._tables[name]
+
+    def _whole(self, role: Role, *tables: str) -> ResourceSets:
+        is_activator = role is Role.ACTIVATOR
+        return {
+            ResourceType.CLUSTER: self._sets[_HOLDING if is_activator else _PLAIN],
+            ResourceType.ENDPOINT: self._sets[_PODS_ONLY if is_activator else _ENDPOINTS],
+            ResourceType.ROUTE: {table.name: table for table in (self._tables[name] for name in tables)},
+            ResourceType.LISTENER: self._listeners.get(role, {}),
+        }
+
+    def _scoped(self, scope: Scope, declared: bool) -> ResourceSets:
+        """Return the part of the mesh in `scope`, and the way to the gateway for the rest.
+
+        Bolt has no gateway to fall back on, and an interface has one Service in the whole mesh: its services are seen
+        by every namespace that has not declared what it calls.
         """
-        everybody, activator = self._clusters.endpoints(view, touched)
-        return {role: {ResourceType.ENDPOINT: activator if role is Role.ACTIVATOR else everybody} for role in Role}
+        local = list(self._seen(scope, LOCAL))
+        bolt = list(self._seen(scope, BOLT)) if declared else self._bolt_entries()
+        names = sorted({BROKER_CLUSTER, *(name for entry in (*local, *bolt) for name in entry.clusters)})
+        clusters, assigned = self._sets[_PLAIN], self._sets[_ENDPOINTS]
+        fields = [self._broker[LOCAL], *(entry.host.field for entry in local), beyond_scope()]
+        return {
+            ResourceType.CLUSTER: {
+                **{name: clusters[name] for name in names if name in clusters},
+                **self._gateway[ResourceType.CLUSTER],
+            },
+            ResourceType.ENDPOINT: {
+                **{name: assigned[name] for name in names if name in assigned},
+                **self._gateway[ResourceType.ENDPOINT],
+            },
+            ResourceType.ROUTE: {
+                LOCAL: joined(LOCAL, fields),
+                BOLT: joined(BOLT, (entry.host.field for entry in bolt)) if declared else self._tables[BOLT],
+            },
+        }
+
+    def _seen(self, scope: Scope, table: str) -> Iterable[Entry]:
+        for namespace in sorted({*scope.namespaces, *(key.namespace for key in scope.names)}):
+            if namespace in self._namespaces:
+                entries = self._namespaces[namespace].hosts.of(table)
+                yield from (entry for entry in entries if scope.sees(entry.owner))
+
+    def _bolt_entries(self) -> list[Entry]:
+        return [entry for name in sorted(self._namespaces) for entry in self._namespaces[name].hosts.of(BOLT)]
+
+    def _proxyless(self) -> ResourceSets:
+        """Return a listener and a table of its own for each host that a gRPC channel may name: it asks for no more."""
+        suffix = f".svc.{self._settings.cluster_domain}"
+        built = {
+            host: self._grpc.get((host, entry.host.field), partial(_proxyless_host, host, entry.host.field))
+            for namespace in self._namespaces.values()
+            for entry in namespace.hosts.of(LOCAL)
+            for host in entry.host.domains
+            if host.endswith(suffix)
+        }
+        self._grpc.sweep()
+        return {
+            ResourceType.LISTENER: {host: listener for host, (listener, _) in built.items()},
+            ResourceType.ROUTE: {host: table for host, (_, table) in built.items()},
+        }
 
 
-def _tables_of(role: Role, tables: Tables) -> dict[str, Resource]:
-    match role:
-        case Role.GATEWAY | Role.ENVOY:
-            found = [tables.public, tables.local]
-        case Role.ACTIVATOR:
-            found = [tables.activator, tables.activator_local]
-        case Role.SIDECAR:
-            found = [tables.local, tables.bolt]
-        case Role.GRPC:
-            found = [tables.local]
-    return {table.name: table for table in found}
+_LOCAL_PROXIED = "local, proxied"
+"""The table `local` as the activator sees it: what it sends itself is marked as proxied."""
+
+
+def _proxyless_host(host: str, virtual_host: bytes) -> tuple[Resource, Resource]:
+    return envoy.api_listener(host, host), joined(host, [virtual_host])
+
+
+def _gateway(settings: Settings) -> Mapping[ResourceType, Named]:
+    """Return the cluster of the gateway's local listener, as sidecars see it."""
+    host, port = settings.gateway_address
+    if settings.is_gateway_named:
+        cluster = envoy.dns_cluster(GATEWAY_CLUSTER, host, port, Protocol.DOWNSTREAM)
+        return {ResourceType.CLUSTER: {GATEWAY_CLUSTER: cluster}, ResourceType.ENDPOINT: {}}
+    return {
+        ResourceType.CLUSTER: {GATEWAY_CLUSTER: envoy.cluster(GATEWAY_CLUSTER, Protocol.DOWNSTREAM)},
+        ResourceType.ENDPOINT: {GATEWAY_CLUSTER: envoy.endpoints(GATEWAY_CLUSTER, [(host, port)])},
+    }
 
 
 def _listeners(settings: Settings) -> dict[Role, dict[str, Resource]]:

@@ -28,6 +28,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     HeaderValue,
     HeaderValueOption,
     HeaderValueOptionHeaderAppendAction,
+    Http1ProtocolOptions,
     Http2ProtocolOptions,
     Locality,
     Metadata,
@@ -46,6 +47,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptions,
     HttpProtocolOptionsExplicitHttpConfig,
+    HttpProtocolOptionsUseDownstreamHttpConfig,
 )
 from envoy_data_plane.google.protobuf import Any, Struct, Value
 
@@ -77,6 +79,8 @@ class Protocol(Enum):
     HTTP1 = "http1"
     HTTP2 = "http2"
     BOLT = "bolt"
+    DOWNSTREAM = "downstream"
+    """Whatever the caller speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,7 @@ def cluster(name: str, protocol: Protocol, hold: Hold | None = None) -> Resource
         circuit_breakers=_breakers(MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
         metadata=_metadata(protocol, hold),
     )
-    if protocol is Protocol.HTTP2:
-        message.typed_extension_protocol_options = {_HTTP_OPTIONS: pack(_http2())}
+    message.typed_extension_protocol_options = _http_options(protocol)
     return resources.from_message(ResourceType.CLUSTER, name, message)
 
 
@@ -113,8 +116,7 @@ def dns_cluster(name: str, host: str, port: int, protocol: Protocol) -> Resource
         circuit_breakers=_breakers(),
         load_assignment=_assignment(name, [(host, port)]),
     )
-    if protocol is Protocol.HTTP2:
-        message.typed_extension_protocol_options = {_HTTP_OPTIONS: pack(_http2())}
+    message.typed_extension_protocol_options = _http_options(protocol)
     return resources.from_message(ResourceType.CLUSTER, name, message)
 
 
@@ -214,13 +216,23 @@ def _router() -> HttpFilter:
     return made(HttpFilter, name="envoy.filters.http.router", typed_config=pack(made(Router)))
 
 
-def _http2() -> HttpProtocolOptions:
-    return made(
-        HttpProtocolOptions,
-        explicit_http_config=made(
-            HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=made(Http2ProtocolOptions)
-        ),
-    )
+def _http_options(protocol: Protocol) -> dict[str, Any]:
+    """Return the extension that names the HTTP version spoken upstream; HTTP/1.1 needs none."""
+    http2 = made(Http2ProtocolOptions)
+    match protocol:
+        case Protocol.HTTP2:
+            explicit = made(HttpProtocolOptionsExplicitHttpConfig, http2_protocol_options=http2)
+            options = made(HttpProtocolOptions, explicit_http_config=explicit)
+        case Protocol.DOWNSTREAM:
+            same = made(
+                HttpProtocolOptionsUseDownstreamHttpConfig,
+                http_protocol_options=made(Http1ProtocolOptions),
+                http2_protocol_options=http2,
+            )
+            options = made(HttpProtocolOptions, use_downstream_protocol_config=same)
+        case _:
+            return {}
+    return {_HTTP_OPTIONS: pack(options)}
 
 
 def _breakers(waiting: int = MAX_CLUSTER_REQUESTS) -> CircuitBreakers:

@@ -116,7 +116,7 @@ class ServerlessService:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that routing depends on, at one moment. Replaced, never changed."""
+    """All that routing depends on in one namespace, at one moment. Replaced, never changed."""
 
     ingresses: Mapping[Key, Ingress] = field(default_factory=dict)
     services: Mapping[Key, Service] = field(default_factory=dict)
@@ -124,6 +124,8 @@ class View:
     serverless: Mapping[Key, ServerlessService] = field(default_factory=dict)
     concurrency: Mapping[Key, int] = field(default_factory=dict)
     """containerConcurrency by revision."""
+    egress: tuple[Key, ...] = ()
+    """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 
 
 def is_ours(obj: Object) -> bool:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.kube.objects import Key
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
-from eventmesh.xds.control.watcher import Effect
+from eventmesh.xds.control.watcher import Changed, Effect
 
 MIN_PAUSE_S = 0.005
 """Between two full builds; what one request of a client such as kn changes arrives in one burst."""
@@ -36,6 +36,18 @@ class Publication:
     """Monotonic seconds."""
 
 
+class Changes(Protocol):
+    """Who knows what has changed; each answer is given once."""
+
+    def take_changed(self) -> Changed:
+        """Return all that has changed."""
+        ...
+
+    def take_touched(self) -> Changed:
+        """Return whose endpoints have changed, and keep the rest for `take_changed`."""
+        ...
+
+
 class Publisher:
     """Turns views into publications. `touch` says that the view has changed; a task of its own does the rest."""
 
@@ -43,15 +55,15 @@ class Publisher:
         self,
         cache: SnapshotCache,
         builder: ResourceBuilder,
-        view: Callable[[], View],
-        touched: Callable[[], frozenset[Key]],
+        view: Callable[[str], View],
+        changes: Changes,
         clock: Clock,
     ) -> None:
-        """`view` returns what to build, `touched` (once) whose endpoints have changed since it was last asked."""
+        """`view` returns what to build of a namespace, `changes` tells what of it."""
         self._cache = cache
         self._builder = builder
         self._view = view
-        self._touched = touched
+        self._changes = changes
         self._clock = clock
         self._tasks = TaskGroup("xds.publisher")
         self._wake = asyncio.Event()
@@ -101,16 +113,20 @@ class Publisher:
 
     def _full(self, now: float) -> None:
         self._dirty = Effect.NOTHING
-        self._touched()
-        generation = self._cache.update(self._builder.full(self._view()))
+        generation = self._build(self._changes.take_changed())
         took = self._clock.monotonic() - now
         self._not_before = now + took + min(max(took * PAUSE_FACTOR, MIN_PAUSE_S), MAX_PAUSE_S)
         _log.debug("published", generation=generation, build_ms=round(took * 1000, 2))
         self._on_published(Publication(generation, now), Effect.EVERYTHING)
 
     def _publish_endpoints(self, now: float) -> None:
-        generation = self._cache.update(self._builder.endpoints(self._view(), self._touched()))
+        generation = self._build(self._changes.take_touched())
         self._on_published(Publication(generation, now), Effect.ENDPOINTS)
+
+    def _build(self, changed: Changed) -> int:
+        self._builder.update(self._view, changed)
+        concerned = filter(self._builder.affects, self._cache.audiences())
+        return self._cache.update({audience: self._builder.sets(audience) for audience in concerned})
 
     def _wait_for_turn(self, seconds: float) -> None:
         if self._alarm is None or self._alarm.done():

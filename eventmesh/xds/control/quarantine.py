@@ -49,6 +49,10 @@ class Quarantine:
                 del out[key]
         return out
 
+    def held(self) -> frozenset[Key]:
+        """Return the KIngresses of which something else than their newest form is published, or on trial."""
+        return frozenset((*self.convicted, *self._suspects))
+
     def observed(self, key: Key, ingress: Ingress | None) -> None:
         """Take note that a KIngress has changed or gone: whatever was held against its old form is void."""
         for held in (self.convicted, self._suspects):

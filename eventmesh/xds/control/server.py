@@ -29,6 +29,7 @@ from eventmesh.xds.control.messages import (
 )
 from eventmesh.xds.control.protobuf import WireError
 from eventmesh.xds.control.resources import Configuration
+from eventmesh.xds.control.scope import audience_of
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.streams import Changes, Stream
 from eventmesh.xds.control.subscriptions import Push, Variant
@@ -174,14 +175,16 @@ class _Session:
             self._acks.left(self._stream)
 
     def _begin(self, request: Request) -> Stream:
-        role = request.node.role if request.node else None
-        if request.node is None or role is None:
+        if request.node is None:
             raise WireError("the first request of a stream carries no node")
-        stream = Stream(self._wire.variant, self._cache.current(role), request.node)
+        audience = audience_of(request.node)
+        self._unsubscribe = self._cache.subscribe(audience, self._configured)
+        stream = Stream(self._wire.variant, self._cache.current(audience), request.node)
         self._stream = stream
-        self._unsubscribe = self._cache.subscribe(role, self._configured)
         self._acks.joined(stream, self._peer)
-        self._log.info("client connected", node=request.node.id, role=role.value, variant=self._wire.variant.value)
+        self._log.info(
+            "client connected", node=request.node.id, role=stream.node.role.value, variant=self._wire.variant.value
+        )
         self._received(stream, request)
         return stream
 

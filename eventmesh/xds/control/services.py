@@ -31,8 +31,14 @@ BROKER_CLUSTER = "knative-eventing/broker-ingress:80"
 INGRESS_HOSTS = frozenset(f"{name}.svc.{CLUSTER_DOMAIN}" for name in (BROKER_INGRESS, CHANNEL_DISPATCHER))
 """An ExternalName Service that leads to one of these leads to the activators: each channel has such a Service."""
 
+GATEWAY_CLUSTER = "eventmesh-system/gateway-internal"
+"""The gateway's cluster-local listener, to which a sidecar hands what lies beyond its scope."""
+
 HTTP1_PORT, HTTP2_PORT = 8012, 8013
 """Ports of a Knative pod's sidecar, used when an EndpointSlice names none (knative/serving pkg/networking)."""
+
+HTTP_SERVICE_PORT = 80
+"""Port of the gateway's Services (knative/networking: a load balancer's `domainInternal` is asked on port 80)."""
 
 _REVISION_PORT_NAMES = ("http", "http2", "h2c")
 
@@ -58,6 +64,16 @@ class Settings:
     """Service of the gateway's public listener, as told in KIngress status."""
     local_service: str = "gateway-internal.eventmesh-system.svc.cluster.local"
     """Service of the gateway's cluster-local listener, as told in KIngress status."""
+
+    @property
+    def gateway_address(self) -> Address:
+        """Return where sidecars find the gateway's local listener; by its Service when it listens on every address."""
+        return (self.local_service, HTTP_SERVICE_PORT) if self.is_gateway_named else self.local
+
+    @property
+    def is_gateway_named(self) -> bool:
+        """True when `gateway_address` is a name to be resolved."""
+        return self.local[0] in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
     @property
     def activator_addresses(self) -> tuple[Address, ...]:
@@ -135,7 +151,7 @@ def revision_addresses(sks: ServerlessService, pods: Pods, settings: Settings) -
 
 
 class Clusters:
-    """Builds the CDS and EDS sets; what has not changed since the last build is the same object again."""
+    """Builds the clusters of one namespace; what has not changed since the last build is the same object again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -157,14 +173,13 @@ class Clusters:
                 plain[name] = self._external(name, service.external_name, port)
             else:
                 plain[name] = self._cluster(name, port.protocol, None)
-        plain[BROKER_CLUSTER] = self._cluster(BROKER_CLUSTER, Protocol.HTTP1, None)
         holding = dict(plain)
         for sks in view.serverless.values():
             name = str(sks.key)
             plain[name] = self._cluster(name, sks.protocol, None)
             holding[name] = self._cluster(name, sks.protocol, Hold(view.concurrency.get(sks.key, 0)))
         named = {resolve(view, service, port) for service, port in _references(view)}
-        self._dangling = tuple(sorted(named - plain.keys()))
+        self._dangling = tuple(sorted(named - plain.keys() - {BROKER_CLUSTER}))
         for name in self._dangling:
             plain[name] = holding[name] = self._cluster(name, Protocol.HTTP1, None)
         self._clusters.sweep()
@@ -172,13 +187,13 @@ class Clusters:
         return plain, holding
 
     def endpoints(self, view: View, touched: frozenset[Key] | None = None) -> tuple[Assigned, Assigned]:
-        """Return the endpoints of the clusters built last, as most see them and as the activator does: pods only.
+        """Return the endpoints of the clusters built last, as most see them, and those the activator sees otherwise:
+        pods only.
 
         `touched` names the Services and revisions that have changed since the last call; None: build all anew.
         """
         if touched is None:
             self._plain = {name: self._assigned(name, ()) for name in self._dangling}
-            self._plain[BROKER_CLUSTER] = self._assigned(BROKER_CLUSTER, self._settings.brokers)
             self._pods_only = {}
         pods = Pods(view, touched)
         plain, pods_only = dict(self._plain), dict(self._pods_only)
@@ -193,7 +208,7 @@ class Clusters:
         if touched is None:
             self._endpoints.sweep()
         self._plain, self._pods_only = plain, pods_only
-        return plain, {**plain, **pods_only}
+        return plain, pods_only
 
     def _cluster(self, name: str, protocol: Protocol, hold: Hold | None) -> Resource:
         return self._clusters.get((name, protocol, hold), lambda: envoy.cluster(name, protocol, hold))

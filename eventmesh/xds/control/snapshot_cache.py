@@ -1,11 +1,11 @@
-"""The newest configuration of each role, and who is told when one changes."""
+"""The newest configuration of each audience that somebody belongs to, and who is told when it changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.resources import Configuration, Resource, index
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.streams import Changes
 from eventmesh.xds.resource_types import ResourceType
 
@@ -13,38 +13,54 @@ Listener = Callable[[Configuration, Changes], None]
 """Called with the new configuration and the names that differ from the one before."""
 
 
-class SnapshotCache:
-    """One `Configuration` a role. The generation is common to all roles and rises with every publication."""
+Derive = Callable[[Audience], Mapping[ResourceType, Mapping[str, Resource]]]
+"""Returns what an audience is to be told, from what has been built last."""
 
-    def __init__(self) -> None:
+
+class SnapshotCache:
+    """One `Configuration` an audience. Generations count the publications of all; a configuration bears the number of
+    the one that changed it last, and whoever has acknowledged that one has all that came since."""
+
+    def __init__(self, derive: Derive | None = None) -> None:
+        """`derive` is asked when the first client of an audience appears; without it, what is published is kept."""
+        self._derive = derive
         self._generation = 0
-        self._current = {role: Configuration() for role in Role}
-        self._listeners: dict[Role, list[Listener]] = {role: [] for role in Role}
+        self._current: dict[Audience, Configuration] = {}
+        self._listeners: dict[Audience, list[Listener]] = {}
 
     @property
     def generation(self) -> int:
         """Return the number of the newest publication."""
         return self._generation
 
-    def current(self, role: Role) -> Configuration:
-        """Return what clients of `role` shall have now."""
-        return self._current[role]
+    def current(self, audience: Audience) -> Configuration:
+        """Return what clients of `audience` shall have now."""
+        known = self._current.get(audience)
+        if known is not None:
+            return known
+        return Configuration(self._generation, dict(self._derive(audience)) if self._derive else {})
 
-    def publish(self, sets: Mapping[Role, Iterable[Resource]]) -> int:
-        """Replace the whole configuration of each role in `sets`; return the new generation.
+    def audiences(self) -> list[Audience]:
+        """Return the audiences that have clients."""
+        return list(self._listeners)
+
+    def publish(self, sets: Mapping[Audience, Iterable[Resource]]) -> int:
+        """Replace the whole configuration of each audience in `sets`; return the new generation.
 
         Raises ValueError, and publishes nothing, when a name appears twice in a type.
         """
-        return self.update({role: index(resources) for role, resources in sets.items()})
+        return self.update({audience: index(resources) for audience, resources in sets.items()})
 
-    def update(self, sets: Mapping[Role, Mapping[ResourceType, Mapping[str, Resource]]]) -> int:
-        """Replace the given types of the given roles; types that are not given stay. Return the new generation."""
+    def update(self, sets: Mapping[Audience, Mapping[ResourceType, Mapping[str, Resource]]]) -> int:
+        """Replace the given types of the given audiences; types that are not given stay. Return the new generation.
+
+        An audience for which nothing differs is not told, so that a change costs those alone whom it concerns.
+        """
         self._generation += 1
-        # Roles share most of their sets, so each pair is compared once.
+        # Audiences share most of their sets, so each pair is compared once.
         compared: dict[tuple[int, int], frozenset[str]] = {}
-        for role, current in list(self._current.items()):
-            given = sets.get(role, {})
-            resources = {**current.resources, **given}
+        for audience, given in sets.items():
+            current = self.current(audience)
             changes: dict[ResourceType, frozenset[str]] = {}
             for type_, after in given.items():
                 before = current.of(type_)
@@ -52,16 +68,29 @@ class SnapshotCache:
                     pair = (id(before), id(after))
                     if pair not in compared:
                         compared[pair] = differences(before, after)
-                    changes[type_] = compared[pair]
-            self._current[role] = Configuration(self._generation, resources)
-            for listener in list(self._listeners[role]):
-                listener(self._current[role], changes)
+                    if compared[pair]:
+                        changes[type_] = compared[pair]
+            generation = self._generation if changes else current.generation
+            self._current[audience] = Configuration(generation, {**current.resources, **given})
+            if changes:
+                for listener in list(self._listeners.get(audience, ())):
+                    listener(self._current[audience], changes)
         return self._generation
 
-    def subscribe(self, role: Role, listener: Listener) -> Callable[[], None]:
-        """Call `listener` at every publication from now on; return what ends it."""
-        self._listeners[role].append(listener)
-        return lambda: self._listeners[role].remove(listener)
+    def subscribe(self, audience: Audience, listener: Listener) -> Callable[[], None]:
+        """Call `listener` at every change from now on; return what ends it. Whom nobody listens to is forgotten."""
+        self._current[audience] = self.current(audience)
+        self._listeners.setdefault(audience, []).append(listener)
+
+        def end() -> None:
+            left = self._listeners[audience]
+            left.remove(listener)
+            if not left:
+                del self._listeners[audience]
+                if self._derive is not None:
+                    del self._current[audience]
+
+        return end
 
 
 def differences(before: Mapping[str, Resource], after: Mapping[str, Resource]) -> frozenset[str]:

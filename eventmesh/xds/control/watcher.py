@@ -1,11 +1,10 @@
-"""Keeps the `View` true while objects change, and tells what a change can affect."""
+"""Keeps the views of all namespaces true while objects change, and tells what a change can affect."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, is_deleting, key_of
@@ -19,8 +18,7 @@ from eventmesh.xds.control.objects import (
     parse_service,
     parse_slice,
 )
-
-V = TypeVar("V")
+from eventmesh.xds.control.scope import parse_egress
 
 
 class Effect(Enum):
@@ -31,14 +29,46 @@ class Effect(Enum):
     EVERYTHING = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What must be built again."""
+
+    namespaces: frozenset[str] = frozenset()
+    """Everything of these."""
+    endpoints: frozenset[Key] = frozenset()
+    """The endpoints of these Services and revisions."""
+
+
+_EMPTY = View()
+
+
 class Watcher:
-    """The current view. Each method takes (old, new) as informers tell it."""
+    """The current views. Each method takes (old, new) as informers tell it."""
 
     def __init__(self) -> None:
-        self.view = View()
         self.invalid: dict[Key, str] = {}
         """KIngresses that cannot be routed, and why."""
+        self.invalid_egress: dict[str, str] = {}
+        """Namespaces whose declared egress is not understood, and why."""
+        self._views: dict[str, View] = {}
+        self._dirty: set[str] = set()
         self._touched: set[Key] = set()
+
+    def of(self, namespace: str) -> View:
+        """Return what there is in a namespace now."""
+        return self._views.get(namespace, _EMPTY)
+
+    def take_changed(self) -> Changed:
+        """Return, and forget, what has changed since the last call."""
+        changed = Changed(frozenset(self._dirty), frozenset(self._touched))
+        self._dirty, self._touched = set(), set()
+        return changed
+
+    def take_touched(self) -> Changed:
+        """Return, and forget, whose endpoints have changed; what else has changed is kept."""
+        changed = Changed(endpoints=frozenset(self._touched))
+        self._touched = set()
+        return changed
 
     def ingress(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a KIngress; those of other classes do not exist for us."""
@@ -50,50 +80,67 @@ class Watcher:
                 value = parse_ingress(new)
             except ValueError as error:
                 self.invalid[key] = str(error)
-        return self._put("ingresses", self.view.ingresses, key, value, Effect.EVERYTHING)
-
-    def take_touched(self) -> frozenset[Key]:
-        """Return, and forget, the Services and revisions whose endpoints may have changed since the last call."""
-        touched, self._touched = frozenset(self._touched), set()
-        return touched
+        return self._put("ingresses", key, value, Effect.EVERYTHING)
 
     def service(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Service."""
         value = parse_service(new) if new is not None else None
-        return self._put("services", self.view.services, _key(old, new), value, Effect.EVERYTHING)
+        return self._put("services", _key(old, new), value, Effect.EVERYTHING)
 
     def slice(self, old: Object | None, new: Object | None) -> Effect:
         """Take in an EndpointSlice."""
         value = parse_slice(new) if new is not None else None
-        for piece in (self.view.slices.get(_key(old, new)), value):
+        key = _key(old, new)
+        for piece in (self.of(key.namespace).slices.get(key), value):
             if piece is not None:
                 self._touched.add(piece.revision or piece.service)
-        return self._put("slices", self.view.slices, _key(old, new), value, Effect.ENDPOINTS)
+        return self._put("slices", key, value, Effect.ENDPOINTS)
 
     def serverless(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a ServerlessService: a change of mode moves endpoints and nothing else."""
         key = _key(old, new)
         value = parse_serverless(new) if new is not None and not is_deleting(new) else None
-        known = self.view.serverless.get(key)
+        known = self.of(key.namespace).serverless.get(key)
         moved = known is not None and value is not None and known.protocol is value.protocol
         self._touched.add(key)
         effect = Effect.ENDPOINTS if moved else Effect.EVERYTHING
-        return self._put("serverless", self.view.serverless, key, value, effect)
+        return self._put("serverless", key, value, effect)
 
     def revision(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Revision: only its containerConcurrency matters."""
         value = parse_concurrency(new) if new is not None else None
-        return self._put("concurrency", self.view.concurrency, _key(old, new), value, Effect.EVERYTHING)
+        return self._put("concurrency", _key(old, new), value, Effect.EVERYTHING)
 
-    def _put(self, field: str, known: Mapping[Key, V], key: Key, value: V | None, effect: Effect) -> Effect:
-        if known.get(key) == value:
-            return Effect.NOTHING
-        changed = dict(known)
+    def namespace(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a Namespace: only the egress it declares matters; one that is not understood declares nothing."""
+        name = _key(old, new).name
+        self.invalid_egress.pop(name, None)
+        egress: tuple[Key, ...] = ()
+        if new is not None:
+            try:
+                egress = parse_egress(new)
+            except ValueError as error:
+                self.invalid_egress[name] = str(error)
+        return self._replace(name, dataclasses.replace(self.of(name), egress=egress), Effect.EVERYTHING)
+
+    def _put(self, field: str, key: Key, value: object, effect: Effect) -> Effect:
+        view = self.of(key.namespace)
+        changed = dict(getattr(view, field))
         if value is None:
             changed.pop(key, None)
         else:
             changed[key] = value
-        self.view = dataclasses.replace(self.view, **{field: changed})  # type: ignore[arg-type]
+        return self._replace(key.namespace, dataclasses.replace(view, **{field: changed}), effect)  # type: ignore[arg-type]
+
+    def _replace(self, namespace: str, view: View, effect: Effect) -> Effect:
+        if self.of(namespace) == view:
+            return Effect.NOTHING
+        if view == _EMPTY:
+            del self._views[namespace]
+        else:
+            self._views[namespace] = view
+        if effect is Effect.EVERYTHING:
+            self._dirty.add(namespace)
         return effect
 
 

@@ -33,6 +33,11 @@ class World:
         return client
 
 
+def publish(client: Client) -> None:
+    """Publish generation 2, which the client has not acknowledged."""
+    client.publish(resource(CDS, "c", "2"), resource(LDS, "l"), resource(RDS, "r"))
+
+
 def test_without_clients_everything_is_ready() -> None:
     assert World().tracker.of(5, 0.0).ready
 
@@ -41,7 +46,7 @@ def test_every_gateway_and_activator_is_waited_for() -> None:
     world = World()
     gateway, activator = world.join("gateway", "gw"), world.join("activator", "act")
     for client in (gateway, activator):
-        client.publish(resource(CDS, "c", "2"), resource(LDS, "l"), resource(RDS, "r"))
+        publish(client)
     assert world.tracker.of(2, 0.0).waiting == ("act", "gw")
     gateway.settle()
     world.tracker.progressed(gateway.stream)
@@ -53,7 +58,7 @@ def test_every_gateway_and_activator_is_waited_for() -> None:
 
 async def test_a_sidecar_is_waited_for_a_while_and_then_named() -> None:
     world = World()
-    world.join("sidecar", "pod-1")
+    publish(world.join("sidecar", "pod-1"))
     early = world.tracker.of(2, world.clock.monotonic())
     assert (early.ready, early.lagging) == (False, ("pod-1",))
     await world.clock.advance(SIDECAR_WAIT_S)
@@ -73,6 +78,7 @@ def test_a_client_that_leaves_is_no_longer_waited_for_and_that_is_told() -> None
 def test_a_refusal_is_told_with_the_name_of_who_is_waited_for() -> None:
     world = World()
     gateway = world.join("gateway", "gw")
+    publish(gateway)
     world.tracker.refused(gateway.stream, Refusal(RDS, 2, ("r",), "no such header"))
     assert world.tracker.of(2, 0.0).waiting == ("gw (refused: no such header)",)
 
@@ -82,9 +88,18 @@ def test_nothing_is_proven_while_nobody_could_refuse_it() -> None:
     assert not world.tracker.proves(1)
     world.join("sidecar", "pod")
     assert not world.tracker.proves(1)
-    world.join("gateway", "gw")
+    gateway = world.join("gateway", "gw")
     assert world.tracker.proves(1)
+    publish(gateway)
     assert not world.tracker.proves(2)
+
+
+def test_a_publication_that_changes_nothing_for_a_client_is_not_waited_for() -> None:
+    world = World()
+    gateway = world.join("gateway", "gw")
+    assert world.tracker.of(7, 0.0).ready and world.tracker.proves(7)
+    publish(gateway)
+    assert not world.tracker.of(7, 0.0).ready
 
 
 def test_grpc_clients_are_never_waited_for() -> None:
@@ -106,6 +121,7 @@ async def test_after_a_start_data_planes_are_given_time_to_come_back() -> None:
 def test_one_that_has_come_back_is_waited_for_by_name() -> None:
     world = World()
     world.tracker.opened()
-    world.join("gateway", "gw")
+    gateway = world.join("gateway", "gw")
     assert world.tracker.of(1, 0.0).ready
+    publish(gateway)
     assert world.tracker.of(2, 0.0).waiting == ("gw",)

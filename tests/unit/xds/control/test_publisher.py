@@ -19,9 +19,8 @@ class World:
         self.clock = ManualClock()
         self.effects: list[Effect] = []
         self.cache = SnapshotCache()
-        self.publisher = Publisher(
-            self.cache, ResourceBuilder(Settings()), lambda: Watcher().view, frozenset, self.clock
-        )
+        watcher = Watcher()
+        self.publisher = Publisher(self.cache, ResourceBuilder(Settings()), watcher.of, watcher, self.clock)
         self.publisher.listen(lambda publication, effect: self.effects.append(effect))
 
     async def touch(self, *effects: Effect) -> list[Effect]:

@@ -7,9 +7,13 @@ from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.envoy import MAX_HELD_REQUESTS
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings, resolve
 from eventmesh.xds.control.watcher import Watcher
+from tests.unit.xds.control.dialogue import CDS, EDS
 from tests.unit.xds.control.views import (
+    built,
     cluster_of,
     hosts_of,
     ingress,
@@ -29,8 +33,9 @@ POD = {"10.0.0.1:8012"}
 
 def endpoints(watcher: Watcher, cluster: str, settings: Settings | None = None) -> tuple[set[str], set[str]]:
     """Return where a cluster leads: for gateways and sidecars, and for the activator."""
-    plain, activator = Clusters(settings or Settings()).endpoints(watcher.view)
-    return hosts_of(plain[cluster]), hosts_of(activator[cluster])
+    builder = built(watcher, settings)
+    sets = [builder.sets(Audience(role))[EDS] for role in (Role.GATEWAY, Role.ACTIVATOR)]
+    return hosts_of(sets[0][cluster]), hosts_of(sets[1][cluster])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,7 @@ def test_metric_ports_of_a_revision_are_never_sent_requests() -> None:
 
 def test_the_activators_cluster_holds_and_keeps_to_the_containers_concurrency() -> None:
     watcher = world(serverless=[serverless("rev")], revision=[revision("rev", 7)])
-    plain, holding = Clusters(Settings()).clusters(watcher.view)
+    plain, holding = Clusters(Settings()).clusters(watcher.of("ns"))
     assert cluster_of(plain["ns/rev"]).metadata is None
     said = cluster_of(holding["ns/rev"]).metadata
     assert said is not None
@@ -88,7 +93,7 @@ def test_the_protocol_follows_the_revision_and_the_port() -> None:
         {"name": "udp", "port": 53, "protocol": "UDP"},
     ]
     watcher = world(serverless=[serverless("rev", protocol="h2c")], service=[service("svc", *ports)])
-    plain, _ = Clusters(Settings()).clusters(watcher.view)
+    plain, _ = Clusters(Settings()).clusters(watcher.of("ns"))
     http2 = {name for name, r in plain.items() if cluster_of(r).typed_extension_protocol_options}
     assert http2 == {"ns/rev", "ns/svc:81", "ns/svc:82"}
     said = cluster_of(plain["ns/svc:12200"]).metadata
@@ -100,14 +105,15 @@ def test_a_service_port_leads_to_the_slices_that_carry_its_name() -> None:
     ports = [{"name": "a", "port": 80}, {"name": "b", "port": 81}]
     pieces = [slice_("svc", "10.0.0.1", "10.0.0.2", port=8080, name="a")]
     watcher = world(service=[service("svc", *ports)], slice=pieces)
-    assert endpoints(watcher, "ns/svc:80")[0] == {"10.0.0.1:8080", "10.0.0.2:8080"}
-    assert endpoints(watcher, "ns/svc:81")[0] == set()
+    assigned = built(watcher).sets(Audience(Role.GATEWAY))[EDS]
+    assert hosts_of(assigned["ns/svc:80"]) == {"10.0.0.1:8080", "10.0.0.2:8080"}
+    assert hosts_of(assigned["ns/svc:81"]) == set()
 
 
 def test_an_external_name_is_resolved_by_the_data_plane() -> None:
     watcher = world(service=[service("svc", {"port": 443}, type="ExternalName", externalName="example.com")])
-    clusters, _ = Clusters(Settings()).clusters(watcher.view)
-    plain, _ = Clusters(Settings()).endpoints(watcher.view)
+    clusters, _ = Clusters(Settings()).clusters(watcher.of("ns"))
+    plain, _ = Clusters(Settings()).endpoints(watcher.of("ns"))
     assert cluster_of(clusters["ns/svc:443"]).type is ClusterDiscoveryType.LOGICAL_DNS
     assert "ns/svc:443" not in plain
 
@@ -115,9 +121,8 @@ def test_an_external_name_is_resolved_by_the_data_plane() -> None:
 def test_the_service_of_a_channel_leads_to_the_activators() -> None:
     host = "imc-dispatcher.knative-eventing.svc.cluster.local"
     watcher = world(service=[service("orders-kn-channel", {"port": 80}, type="ExternalName", externalName=host)])
-    clusters, _ = Clusters(Settings()).clusters(watcher.view)
-    assert set(clusters) == {BROKER_CLUSTER}
-    assert resolve(watcher.view, Key("ns", "orders-kn-channel"), 80) == BROKER_CLUSTER
+    assert set(built(watcher).sets(Audience(Role.GATEWAY))[CDS]) == {BROKER_CLUSTER}
+    assert resolve(watcher.of("ns"), Key("ns", "orders-kn-channel"), 80) == BROKER_CLUSTER
 
 
 def test_brokers_take_events_in_at_the_activators() -> None:
@@ -127,19 +132,19 @@ def test_brokers_take_events_in_at_the_activators() -> None:
 def test_what_has_not_changed_is_the_same_object_again() -> None:
     clusters = Clusters(Settings())
     watcher = world(service=[service("svc")], slice=[slice_("svc", "10.0.0.1")])
-    before = clusters.endpoints(watcher.view)[0]["ns/svc:80"]
+    before = clusters.endpoints(watcher.of("ns"))[0]["ns/svc:80"]
     watcher.slice(None, slice_("other", "10.0.0.9"))
-    assert clusters.endpoints(watcher.view)[0]["ns/svc:80"] is before
+    assert clusters.endpoints(watcher.of("ns"))[0]["ns/svc:80"] is before
 
 
 def test_a_cluster_that_only_a_route_names_exists_and_is_empty() -> None:
     clusters = Clusters(Settings())
     watcher = world(ingress=[ingress("a", rule("a.test", paths=[path(split("missing", port="web"))]))])
-    plain, holding = clusters.clusters(watcher.view)
+    plain, holding = clusters.clusters(watcher.of("ns"))
     assert "ns/missing:web" in plain and "ns/missing:web" in holding
-    assert hosts_of(clusters.endpoints(watcher.view)[0]["ns/missing:web"]) == set()
+    assert hosts_of(clusters.endpoints(watcher.of("ns"))[0]["ns/missing:web"]) == set()
     watcher.service(None, service("missing", {"name": "web", "port": 80}))
-    assert "ns/missing:web" not in clusters.clusters(watcher.view)[0]
+    assert "ns/missing:web" not in clusters.clusters(watcher.of("ns"))[0]
 
 
 def test_building_only_what_was_touched_gives_the_same_as_building_all() -> None:
@@ -149,16 +154,16 @@ def test_building_only_what_was_touched_gives_the_same_as_building_all() -> None
         slice=[slice_("svc", "10.0.0.1"), slice_("still", "10.0.0.7"), slice_("rev-private", "10.0.0.2", port=8012)],
     )
     clusters = Clusters(Settings())
-    clusters.clusters(watcher.view)
-    clusters.endpoints(watcher.view)
+    clusters.clusters(watcher.of("ns"))
+    clusters.endpoints(watcher.of("ns"))
     watcher.take_touched()
     watcher.slice(None, slice_("svc", "10.0.0.3"))
     watcher.serverless(None, serverless("rev", "Serve"))
     watcher.slice(None, slice_("other-private", "10.0.0.4", port=8012))
     touched = watcher.take_touched()
-    assert {key.name for key in touched} == {"svc", "rev", "other"}
-    partial = clusters.endpoints(watcher.view, touched)
-    assert partial == Clusters(Settings()).endpoints(watcher.view)
+    assert {key.name for key in touched.endpoints} == {"svc", "rev", "other"}
+    partial = clusters.endpoints(watcher.of("ns"), touched.endpoints)
+    assert partial == Clusters(Settings()).endpoints(watcher.of("ns"))
     watcher.slice(slice_("svc", "10.0.0.3"), None)
-    gone = clusters.endpoints(watcher.view, watcher.take_touched())
+    gone = clusters.endpoints(watcher.of("ns"), watcher.take_touched().endpoints)
     assert hosts_of(gone[0]["ns/svc:80"]) == set()

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from envoy_data_plane.envoy.config.core.v3 import HeaderValueOptionHeaderAppendAction
 from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration
 
 from eventmesh.kube.objects import Key
-from eventmesh.xds.control.services import BROKER_CLUSTER, Settings
-from eventmesh.xds.control.tables import TableBuilder, Tables
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.scope import Audience
+from eventmesh.xds.control.services import BROKER_CLUSTER
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.resource_types import ResourceType
+from tests.unit.xds.control import views
 from tests.unit.xds.control.views import edits, ingress, path, plain, rule, serverless, service, split, table, world
 
 
+@dataclass(frozen=True)
+class Tables:
+    public: Resource
+    local: Resource
+    bolt: Resource
+    activator: Resource
+    activator_local: Resource
+    conflicts: Mapping[Key, tuple[str, ...]]
+
+
 def built(watcher: Watcher) -> Tables:
-    return TableBuilder(Settings()).build(watcher.view)
+    builder = views.built(watcher)
+    proxied = builder.sets(Audience(Role.ACTIVATOR))[ResourceType.ROUTE]["local"]
+    public, local, bolt, activator = (builder.table(name) for name in ("public", "local", "bolt", "activator"))
+    return Tables(public, local, bolt, activator, proxied, builder.conflicts)
 
 
 def action(route: Route) -> str:
@@ -92,7 +111,7 @@ def test_every_path_has_a_copy_that_answers_probes_with_the_hash() -> None:
     header = probe.match.headers[0]
     assert header.string_match is not None
     assert (header.name, header.string_match.exact) == ("k-network-hash", "override")
-    assert edits(probe.request_headers_to_add) == {"k-network-hash": watcher.view.ingresses[Key("ns", "a")].hash}
+    assert edits(probe.request_headers_to_add) == {"k-network-hash": watcher.of("ns").ingresses[Key("ns", "a")].hash}
     assert (prefix(probe), action(probe)) == (prefix(route), action(route))
 
 
@@ -194,11 +213,31 @@ def test_bolt_services_are_found_by_the_interfaces_they_announce() -> None:
 
 
 def test_a_change_of_one_ingress_encodes_no_other_again() -> None:
-    builder = TableBuilder(Settings())
     watcher = world(ingress=[ingress(name, rule(f"{name}.test")) for name in ("a", "b")])
-    before = builder.build(watcher.view)
+    builder = views.built(watcher)
+    before = builder.table("public")
     watcher.ingress(None, ingress("b", rule("b.test", paths=[path(split("other"))])))
-    after = builder.build(watcher.view)
-    assert before.public.version != after.public.version
-    assert plain(table(after.public)["a.test"]) == plain(table(before.public)["a.test"])
-    assert builder.build(watcher.view).public == after.public
+    builder.update(watcher.of, watcher.take_changed())
+    after = builder.table("public")
+    assert before.version != after.version
+    assert plain(table(after)["a.test"]) == plain(table(before)["a.test"])
+    builder.update(watcher.of, watcher.take_changed())
+    assert builder.table("public") is after
+
+
+def test_a_host_goes_to_the_next_claimant_in_another_namespace_when_its_owner_leaves() -> None:
+    old = ingress("old", rule("same.test", paths=[path(split("old"))]), created="2026-01-01T00:00:00Z")
+    young = ingress("young", rule("same.test", paths=[path(split("young"))]), created="2026-02-01T00:00:00Z")
+    watcher = world(ingress=[old, views.within("other", young)])
+    builder = views.built(watcher)
+    assert builder.conflicts == {Key("other", "young"): ("same.test",)}
+    watcher.ingress(old, None)
+    changed = watcher.take_changed()
+    assert changed.namespaces == {"ns"}
+    builder.update(watcher.of, changed)
+    assert action(plain(table(builder.table("public"))["same.test"])[0]) == "other/young:80"
+    assert builder.conflicts == {}
+    watcher.ingress(None, old)
+    builder.update(watcher.of, watcher.take_changed())
+    assert action(plain(table(builder.table("public"))["same.test"])[0]) == "ns/old:80"
+    assert builder.conflicts == {Key("other", "young"): ("same.test",)}

@@ -46,7 +46,7 @@ def test_services_and_their_deletion_affect_everything() -> None:
     watcher = Watcher()
     assert watcher.service(None, service("svc")) is Effect.EVERYTHING
     assert watcher.service(service("svc"), None) is Effect.EVERYTHING
-    assert not watcher.view.services
+    assert not watcher.of("ns").services
 
 
 @pytest.mark.parametrize("class_", [None, "", "istio.ingress.networking.knative.dev"])
@@ -63,7 +63,7 @@ def test_an_ingress_that_is_being_deleted_serves_no_more() -> None:
     leaving = copy.deepcopy(obj)
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert watcher.ingress(obj, leaving) is Effect.EVERYTHING
-    assert not watcher.view.ingresses
+    assert not watcher.of("ns").ingresses
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
@@ -9,8 +10,10 @@ from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration, VirtualHost
 
 from eventmesh.kube.api import Object
+from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.objects import INGRESS_CLASS
 from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.watcher import Watcher
 
 
@@ -59,6 +62,18 @@ def slice_(service: str, *addresses: str, port: int = 8080, name: str = "http", 
     }
 
 
+def within(namespace: str, obj: Object) -> Object:
+    """Return the object in another namespace than `ns`, and what its paths lead to with it."""
+    text = json.dumps(obj).replace('"serviceNamespace": "ns"', f'"serviceNamespace": "{namespace}"')
+    out: Object = json.loads(text)
+    out["metadata"]["namespace"] = namespace
+    return out
+
+
+def namespace(name: str, egress: str) -> Object:
+    return {"metadata": {"name": name, "annotations": {"eventmesh.io/egress": egress}}}
+
+
 def serverless(name: str, mode: str = "Serve", protocol: str = "http1") -> Object:
     return {
         "metadata": {"name": name, "namespace": "ns", "generation": 1},
@@ -77,6 +92,13 @@ def world(**objects: list[Object]) -> Watcher:
         for obj in items:
             getattr(watcher, kind)(None, obj)
     return watcher
+
+
+def built(watcher: Watcher, settings: Settings | None = None) -> ResourceBuilder:
+    """Return a builder that has built all that the watcher has seen."""
+    builder = ResourceBuilder(settings or Settings())
+    builder.update(watcher.of, watcher.take_changed())
+    return builder
 
 
 def table(resource: Resource) -> dict[str, VirtualHost]:

@@ -1,0 +1,214 @@
+"""The virtual hosts of one namespace, encoded, and which clusters each leads to; `tables` joins route tables of them.
+
+Hosts are claimed first (`wanted`), since a KIngress elsewhere may have an older claim; what was won is built (`build`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, VirtualHost
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
+
+from eventmesh.kube.objects import Key
+from eventmesh.xds.control.claims import INGRESS, SERVICE, Claims, Rank
+from eventmesh.xds.control.encoding import encode, made
+from eventmesh.xds.control.envoy import Protocol
+from eventmesh.xds.control.ingress import (
+    Fragment,
+    fragment,
+    header_is,
+    local_names,
+    plain_route,
+    redirect_host,
+    rule_hosts,
+    virtual_host,
+)
+from eventmesh.xds.control.memo import Memo
+from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
+from eventmesh.xds.control.protobuf import delimited
+from eventmesh.xds.control.services import Settings, cluster_of, resolve, service_cluster
+
+PUBLIC, LOCAL, ACTIVATOR, BOLT = "public", "local", "activator", "bolt"
+
+NAMESPACE_HEADER, REVISION_HEADER = "knative-serving-namespace", "knative-serving-revision"
+
+Wanted = dict[str, dict[str, list[Rank]]]
+"""Claimants by host, by route table."""
+
+_RuleKey = tuple[Rule, str, tuple[str, ...], tuple[str, ...], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One virtual host, the object it stands for, and the clusters it leads to."""
+
+    owner: Key
+    host: Fragment
+    clusters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What one namespace puts into the route tables."""
+
+    entries: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
+    """Virtual hosts by route table."""
+    activator: bytes = b""
+    """The encoded routes of its revisions at the activator."""
+    conflicts: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
+    """Hosts of a KIngress that an older one has already claimed."""
+
+    def of(self, table: str) -> tuple[Entry, ...]:
+        """Return the virtual hosts in one table."""
+        return self.entries.get(table, ())
+
+
+class HostBuilder:
+    """Builds the hosts of one namespace; keeps the encoded form of what has not changed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rules: Memo[_RuleKey, Fragment] = Memo()
+        self._services: Memo[tuple[Service, tuple[str, ...]], Fragment] = Memo()
+        self._revisions: Memo[Key, bytes] = Memo()
+        self._bolt: Memo[tuple[str, tuple[str, ...]], Fragment] = Memo()
+
+    def wanted(self, view: View) -> Wanted:
+        """Return which hosts the namespace asks for, and with what right."""
+        out: Wanted = {PUBLIC: {}, LOCAL: {}, BOLT: {}}
+        for ingress in view.ingresses.values():
+            for number, rule in enumerate(ingress.rules):
+                for table in _tables_of(rule):
+                    _ask(out[table], self._hosts_of(rule), _rank(ingress, number))
+        for service in view.services.values():
+            if _http_ports(service, view):
+                _ask(out[LOCAL], self._names_of(service), Rank(SERVICE, "", service.key))
+            for number, _ in _bolt_ports(service):
+                _ask(out[BOLT], service.interfaces, Rank(SERVICE, "", service.key, number))
+        return out
+
+    def build(self, view: View, claims: Mapping[str, Claims]) -> Hosts:
+        """Return the hosts that the namespace has won."""
+        entries: dict[str, list[Entry]] = {PUBLIC: [], LOCAL: [], BOLT: []}
+        conflicts: dict[Key, tuple[str, ...]] = {}
+        for ingress in sorted(view.ingresses.values(), key=lambda i: (i.created, i.key)):
+            lost: set[str] = set()
+            for number, rule in enumerate(ingress.rules):
+                for table in _tables_of(rule):
+                    won = claims[table].won(self._hosts_of(rule), _rank(ingress, number))
+                    lost.update(claims[table].lost(self._hosts_of(rule), ingress.key))
+                    if won:
+                        entries[table].append(self._of_rule(ingress, number, won, view, table))
+            if lost:
+                conflicts[ingress.key] = tuple(sorted(lost))
+        for service in sorted(view.services.values(), key=lambda s: s.key):
+            self._add_service(service, view, claims, entries)
+        activator = b"".join(
+            self._revisions.get(key, partial(_activator_route, key)) for key in sorted(view.serverless)
+        )
+        for memo in (self._rules, self._services, self._revisions, self._bolt):
+            memo.sweep()
+        return Hosts({table: tuple(found) for table, found in entries.items()}, activator, conflicts)
+
+    def _hosts_of(self, rule: Rule) -> tuple[str, ...]:
+        return rule_hosts(rule, self._settings.cluster_domain)
+
+    def _names_of(self, service: Service) -> Sequence[str]:
+        full = f"{service.key.name}.{service.key.namespace}.svc.{self._settings.cluster_domain}"
+        return local_names(full, self._settings.cluster_domain)
+
+    def _of_rule(self, ingress: Ingress, number: int, hosts: tuple[str, ...], view: View, table: str) -> Entry:
+        rule = ingress.rules[number]
+        clusters = tuple(resolve(view, s.service, s.port) for path in rule.paths for s in path.splits)
+        key = (rule, ingress.hash, clusters, hosts, ingress.redirect and table == PUBLIC)
+        made_ = self._rules.get(key, partial(_rule_fragment, f"{ingress.key}/{number}", key, view))
+        return Entry(ingress.key, made_, clusters)
+
+    def _add_service(
+        self, service: Service, view: View, claims: Mapping[str, Claims], entries: Mapping[str, list[Entry]]
+    ) -> None:
+        http = _http_ports(service, view)
+        won = claims[LOCAL].won(self._names_of(service), Rank(SERVICE, "", service.key)) if http else ()
+        if won:
+            host = self._services.get((service, won), partial(_service_fragment, service, won, http))
+            entries[LOCAL].append(Entry(service.key, host, _service_clusters(service, http)))
+        for number, port in _bolt_ports(service):
+            names = claims[BOLT].won(service.interfaces, Rank(SERVICE, "", service.key, number))
+            cluster = service_cluster(service.key, port.number)
+            if names:
+                host = self._bolt.get((cluster, names), partial(_bolt_fragment, cluster, names))
+                entries[BOLT].append(Entry(service.key, host, (cluster,)))
+
+
+def _ask(table: dict[str, list[Rank]], hosts: Sequence[str], rank: Rank) -> None:
+    for host in hosts:
+        table.setdefault(host, []).append(rank)
+
+
+def _rank(ingress: Ingress, number: int) -> Rank:
+    return Rank(INGRESS, ingress.created, ingress.key, number)
+
+
+def _tables_of(rule: Rule) -> tuple[str, ...]:
+    return (LOCAL, PUBLIC) if rule.external else (LOCAL,)
+
+
+def _http_ports(service: Service, view: View) -> list[ServicePort]:
+    """Return the ports under which the Service's own name leads to it over HTTP."""
+    if service.placeholder:
+        return []
+    http = [port for port in service.ports if port.protocol is not Protocol.BOLT]
+    if service.of_revision:
+        # The public Service of a revision has the revision's name; the private one names pods that may be away.
+        return http[:1] if service.key in view.serverless else []
+    return http
+
+
+def _bolt_ports(service: Service) -> Iterator[tuple[int, ServicePort]]:
+    if service.placeholder or (service.of_revision and not service.interfaces):
+        return
+    for number, port in enumerate(service.ports):
+        if port.protocol is Protocol.BOLT and service.interfaces:
+            yield number, port
+
+
+def _rule_fragment(name: str, key: _RuleKey, view: View) -> Fragment:
+    rule, hash_, _, hosts, redirect = key
+    if redirect:
+        return fragment(redirect_host(name, hosts))
+    return fragment(virtual_host(name, hosts, rule, hash_, lambda service, port: resolve(view, service, port)))
+
+
+def _service_clusters(service: Service, ports: Sequence[ServicePort]) -> tuple[str, ...]:
+    if service.of_revision:
+        return (str(service.key),)
+    return tuple(cluster_of(service, port) for port in ports)
+
+
+def _service_fragment(service: Service, hosts: tuple[str, ...], ports: list[ServicePort]) -> Fragment:
+    """Return the host of a plain Service: the port the client named, else 80, else the first one."""
+    if service.of_revision:
+        routes = [plain_route(str(service.key))]
+    else:
+        by_port = [
+            plain_route(
+                cluster_of(service, port),
+                made(HeaderMatcher, name=":authority", string_match=made(StringMatcher, suffix=f":{port.number}")),
+            )
+            for port in ports
+        ]
+        main = next((port for port in ports if port.number == 80), ports[0])
+        routes = [*(by_port if len(ports) > 1 else []), plain_route(cluster_of(service, main))]
+    return fragment(made(VirtualHost, name=str(service.key), domains=list(hosts), routes=routes))
+
+
+def _activator_route(key: Key) -> bytes:
+    route = plain_route(str(key), header_is(NAMESPACE_HEADER, key.namespace), header_is(REVISION_HEADER, key.name))
+    return delimited(3, encode(route))
+
+
+def _bolt_fragment(cluster: str, names: tuple[str, ...]) -> Fragment:
+    return fragment(made(VirtualHost, name=cluster, domains=list(names), routes=[plain_route(cluster)]))

@@ -1,0 +1,95 @@
+"""Who is told what: a sidecar hears of its own namespace and of the egress that declares, all others of everything.
+
+A namespace declares its egress in the annotation `eventmesh.io/egress`, in the words of Istio's Sidecar resource:
+`NAMESPACE/NAME` for one Service, `NAMESPACE/*` for all of a namespace, `*/*` for the whole mesh; several are separated
+by commas. What a function calls beyond that still arrives: its sidecar hands it to the gateway's cluster-local
+listener, which knows every host. Declaring an egress saves that hop. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from eventmesh.kube.api import Object
+from eventmesh.kube.objects import Key, annotations_of
+from eventmesh.xds.control.messages import Node, Role
+
+EGRESS_ANNOTATION = "eventmesh.io/egress"
+
+MAX_EGRESS = 256
+"""Entries of one declaration. Whoever needs more means `*/*`; each is looked up for every host of its namespace."""
+
+EVERYTHING = Key("*", "*")
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_ENTRY = re.compile(rf"({_LABEL})/({_LABEL}|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Clients that are told the same."""
+
+    role: Role
+    namespace: str = ""
+    """Of sidecars; one that names none hears of the whole mesh."""
+
+
+def audience_of(node: Node) -> Audience:
+    """Return the audience that a client belongs to."""
+    namespace = node.metadata.get("namespace", "")
+    if node.role is Role.SIDECAR and isinstance(namespace, str):
+        return Audience(Role.SIDECAR, namespace)
+    return Audience(node.role)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of the mesh."""
+
+    namespaces: frozenset[str] = frozenset()
+    """Namespaces seen whole."""
+    names: frozenset[Key] = frozenset()
+    """Single Services seen of other namespaces."""
+    everything: bool = False
+
+    def sees(self, key: Key) -> bool:
+        """True when the KIngress or Service `key` is part of it."""
+        return self.everything or key.namespace in self.namespaces or key in self.names
+
+    def looks_into(self, namespaces: Iterable[str]) -> bool:
+        """True when a change in one of `namespaces` may be seen."""
+        if self.everything:
+            return True
+        partly = {key.namespace for key in self.names}
+        return any(name in self.namespaces or name in partly for name in namespaces)
+
+
+WHOLE_MESH = Scope(everything=True)
+
+
+def scope_of(namespace: str, egress: Iterable[Key]) -> Scope:
+    """Return what the sidecars of a namespace with this egress see; without a namespace: the whole mesh."""
+    entries = frozenset(egress)
+    if not namespace or EVERYTHING in entries:
+        return WHOLE_MESH
+    whole = {key.namespace for key in entries if key.name == "*"} | {namespace}
+    return Scope(frozenset(whole), frozenset(key for key in entries if key.namespace not in whole))
+
+
+def parse_egress(namespace: Object) -> tuple[Key, ...]:
+    """Return the egress that a Namespace declares; raises ValueError naming the annotation and the wrong entry."""
+    words = [word.strip() for word in annotations_of(namespace).get(EGRESS_ANNOTATION, "").split(",")]
+    words = sorted({word for word in words if word})
+    if len(words) > MAX_EGRESS:
+        raise ValueError(f"{EGRESS_ANNOTATION}: {len(words)} entries are more than {MAX_EGRESS}; write */* for all")
+    return tuple(_entry(word) for word in words)
+
+
+def _entry(word: str) -> Key:
+    if word == "*/*":
+        return EVERYTHING
+    if _ENTRY.fullmatch(word) is None:
+        raise ValueError(f"{EGRESS_ANNOTATION}: {word!r} is not NAMESPACE/NAME, NAMESPACE/* or */*")
+    return Key(*word.split("/"))
