@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eventmesh.activator import subscribers
-from eventmesh.activator.broker.app import Broker
+from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
+from eventmesh.activator.broker.store.api import Retention
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
 from eventmesh.base import log
@@ -44,6 +45,8 @@ class ActivatorSettings:
     kubeconfig: Path | None
     """How to reach the API that Brokers and Triggers are read from."""
     drain_time_s: float
+    retention: Retention = DEFAULT_RETENTION
+    """How long events stay that nobody waits for."""
 
 
 async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
@@ -81,12 +84,16 @@ class Activator:
         self._plane = DataPlane(
             clock, self._handlers, own=self._own, on_question=lambda *question: self._reporter.on_question(*question)
         )
-        self._handlers[admin.HANDLER] = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
+        pages = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
+        self._handlers[admin.HANDLER] = pages
         caller = self._plane.caller
         pod_name = os.environ.get("POD_NAME", bootstrap.node.id)
         take_load = self._plane.engine.take_load
         self._reporter = Reporter(settings.autoscaler_url, pod_name, take_load, caller, clock)
-        self._broker = Broker(settings.data_dir, api, subscribers.MeshSubscribers(caller), clock)
+        self._broker = Broker(
+            settings.data_dir, api, subscribers.MeshSubscribers(caller), clock, retention=settings.retention
+        )
+        pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
         assert bootstrap.ads is not None  # noqa: S101  # `serve` has checked
         self._ads = AdsClient(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from eventmesh.base.durations import parse_go
+from eventmesh.base.errors import UsageError
 from eventmesh.cli.data_plane import add_arguments
 
 
@@ -17,6 +19,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--broker", metavar="ADDRESS", default="0.0.0.0:8080", help="where events are taken in (default: %(default)s)"
     )
+    parser.add_argument(
+        "--keep-events",
+        metavar="DURATION",
+        default="24h",
+        help="how long events stay that no trigger waits for, such as 90m (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep-bytes",
+        metavar="N",
+        type=int,
+        default=1 << 30,
+        help="size of the store beyond which the oldest of them go before their time (default: %(default)s)",
+    )
     parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where events are kept")
     parser.add_argument(
         "--kubeconfig", metavar="FILE", type=Path, help="how to reach the API (default: as kubectl does)"
@@ -26,11 +41,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM."""
     from eventmesh.activator.app import ActivatorSettings, serve
+    from eventmesh.activator.broker.store.api import Retention
     from eventmesh.base import log
     from eventmesh.dataplane.process import run as run_process
     from eventmesh.xds.bootstrap import load_bootstrap
 
     log.configure()
     bootstrap = load_bootstrap(args.bootstrap)
-    settings = ActivatorSettings(args.autoscaler, args.broker, args.data_dir, args.kubeconfig, args.drain_time_s)
+    retention = Retention(_duration("--keep-events", args.keep_events), args.keep_bytes)
+    settings = ActivatorSettings(
+        args.autoscaler, args.broker, args.data_dir, args.kubeconfig, args.drain_time_s, retention
+    )
     return run_process(lambda: serve(bootstrap, settings))
+
+
+def _duration(flag: str, text: str) -> float:
+    try:
+        seconds = parse_go(text)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from None
+    if seconds < 0:
+        raise UsageError(f"{flag}: {text} is negative")
+    return seconds

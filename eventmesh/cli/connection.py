@@ -29,7 +29,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, work: Callable[[HttpApi], Awaitable[int]]) -> int:
     """Run `work` with the API; return its exit code."""
 
-    kubeconfig = _kubeconfig(args)
+    kubeconfig = kubeconfig_of(args)
 
     async def main() -> int:
         async with open_api(kubeconfig) as api:
@@ -51,7 +51,8 @@ async def open_api(kubeconfig: Path | None) -> AsyncIterator[HttpApi]:
         await api.close()
 
 
-def _kubeconfig(args: argparse.Namespace) -> Path | None:
+def kubeconfig_of(args: argparse.Namespace) -> Path | None:
+    """Return the kubeconfig in force; None: that of $KUBECONFIG. Raises UsageError when there is none."""
     named: Path | None = args.kubeconfig
     if named is not None or os.environ.get("KUBECONFIG"):
         return named

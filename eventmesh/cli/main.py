@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "activator": "hold requests for sleeping functions, keep the broker",
     "apply": "create or update what a manifest says",
     "control": "watch Kubernetes objects and publish routes over xDS",
+    "events": "see events and what became of them",
     "gateway": "run the data plane at the edge of the mesh",
     "get": "show objects of a mesh",
     "images": "make a directory runnable as an image, list images",

@@ -8,20 +8,28 @@ from pathlib import Path
 
 import yaml
 
+from eventmesh.kube.config import ACTIVATOR_EXTENSION
+
 CONTEXT = "eventmesh"
 
 
-def write_kubeconfig(file: Path, server: str, ca_pem: bytes, token: str, namespace: str = "default") -> None:
-    """Write `file` (readable by its owner alone) with one context, `eventmesh`, for the API at the URL `server`."""
+def write_kubeconfig(
+    file: Path, server: str, ca_pem: bytes, token: str, namespace: str = "default", *, activator_admin: str = ""
+) -> None:
+    """Write `file` (readable by its owner alone) with one context, `eventmesh`, for the API at the URL `server`.
+
+    `activator_admin` (`host:port`) is told in an extension of the cluster's entry, which other clients pass over.
+    """
+    cluster: dict[str, object] = {
+        "server": server,
+        "certificate-authority-data": base64.b64encode(ca_pem).decode(),
+    }
+    if activator_admin:
+        cluster["extensions"] = [{"name": ACTIVATOR_EXTENSION, "extension": {"admin": activator_admin}}]
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {
-                "name": CONTEXT,
-                "cluster": {"server": server, "certificate-authority-data": base64.b64encode(ca_pem).decode()},
-            }
-        ],
+        "clusters": [{"name": CONTEXT, "cluster": cluster}],
         "users": [{"name": CONTEXT, "user": {"token": token}}],
         "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT, "namespace": namespace}}],
         "current-context": CONTEXT,

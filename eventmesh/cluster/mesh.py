@@ -146,7 +146,13 @@ class Mesh:
         server = ApiServer(embedded, _host_and_port(self.addresses.api), self._settings.data_dir / "tls", agent)
         await server.start()
         self._parts.add(server.stop)
-        write_kubeconfig(self._settings.kubeconfig, server.url, server.credentials.ca_pem, server.credentials.token)
+        write_kubeconfig(
+            self._settings.kubeconfig,
+            server.url,
+            server.credentials.ca_pem,
+            server.credentials.token,
+            activator_admin=self.addresses.activator_admin,
+        )
 
     # -- the parts
 

@@ -15,7 +15,7 @@ from eventmesh.dataplane.plane import DataPlane, State
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
-from eventmesh.transport.exchange import Reply
+from eventmesh.transport.exchange import ExchangeHandler, Reply
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Request
@@ -64,14 +64,24 @@ class Admin:
             "/quitquitquit": _Page("drain and end the process", self._quit, True),
         }
 
+        self._rooms: dict[str, tuple[str, ExchangeHandler]] = {}
+
+    def add(self, name: str, help_line: str, handler: ExchangeHandler) -> None:
+        """Have `handler` answer what is asked at and below the path `/name`."""
+        self._rooms[name] = (help_line, handler)
+
     async def handle(self, request: Request) -> Reply:
         """Return the page that the path names; 404 lists them all."""
         path, _, query = request.path.partition("?")
+        if (room := self._rooms.get(path.split("/")[1])) is not None:
+            return await room[1].handle(request)
         if path == "/stats" and "format=prometheus" in query.split("&"):
             path = "/stats/prometheus"
         page = self._pages.get(path)
         if page is None:
-            listing = "".join(f"{name}: {known.help}\n" for name, known in sorted(self._pages.items()))
+            helps = {name: known.help for name, known in self._pages.items()}
+            helps |= {f"/{name}": text for name, (text, _) in self._rooms.items()}
+            listing = "".join(f"{name}: {text}\n" for name, text in sorted(helps.items()))
             return Reply.text(200 if path == "/" else 404, listing)
         allowed = ("POST",) if page.changes_state else ("GET", "HEAD")
         if request.method not in allowed:

@@ -23,6 +23,10 @@ SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """What the kubelet mounts into every pod."""
 
 
+ACTIVATOR_EXTENSION = "eventmesh.io/activator"
+"""The extension of a cluster's entry that says where the admin port of its activator is."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
     """How to reach one API."""
@@ -48,6 +52,21 @@ async def load_config(kubeconfig: Path | None = None, context: str | None = None
     if "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT_DIR / "token").exists():
         return in_cluster()
     return await _from_file(Path.home() / ".kube" / "config", context)
+
+
+def activator_admin(kubeconfig: Path) -> str:
+    """Return `host:port` of the admin port of the activator that `kubeconfig` names; empty when it names none.
+
+    Raises ConfigError as `load_config` does.
+    """
+    config = _read(kubeconfig)
+    reader = _Reader(kubeconfig, config)
+    chosen = reader.entry("contexts", "context", config.get("current-context") or "")
+    cluster = reader.entry("clusters", "cluster", chosen.get("cluster", ""))
+    for extension in cluster.get("extensions") or ():
+        if extension.get("name") == ACTIVATOR_EXTENSION:
+            return str((extension.get("extension") or {}).get("admin") or "")
+    return ""
 
 
 def in_cluster(directory: Path = SERVICE_ACCOUNT_DIR) -> ClientConfig:

@@ -57,15 +57,17 @@ class World:
     def __init__(
         self,
         mesh: BrokerMesh,
-        broker: str,
+        addresses: Mapping[str, str],
         session: aiohttp.ClientSession,
         log: LogWatch,
         stack: AsyncExitStack,
     ) -> None:
         self.mesh = mesh
         self.log = log
-        self.broker = broker
+        self.broker = addresses["broker"]
         """`host:port` of the ingress."""
+        self.admin = addresses["admin"]
+        """`host:port` of the admin pages."""
         self._session = session
         self._stack = stack
         self._made: dict[str, int] = {}
@@ -93,6 +95,11 @@ class World:
         async with self._session.request(method, f"http://{self.broker}{path}", data=body, headers=headers) as response:
             return Answer(response.status, await response.text(), response.headers)
 
+    async def ask_admin(self, path: str) -> Answer:
+        """Send a GET to the admin port."""
+        async with self._session.get(f"http://{self.admin}{path}") as response:
+            return Answer(response.status, await response.text(), response.headers)
+
     async def send(self, event_id: str, body: bytes = b"{}", **attributes: str) -> None:
         """Send an event that is accepted."""
         answer = await self.ask(body=body, headers=event_headers(event_id, **attributes))
@@ -116,7 +123,7 @@ async def world_in(directory: Path) -> AsyncIterator[World]:
             stack.push_async_callback(activator.stop)
             await activator.start()
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            yield World(mesh, activator.addresses()["broker"], session, log, stack)
+            yield World(mesh, activator.addresses(), session, log, stack)
     finally:
         logger.removeHandler(log)
         logger.setLevel(level)

@@ -57,6 +57,11 @@ async def test_apply_get_send_and_logs_tell_one_story(shared_mesh: MeshProcess, 
     async with asyncio.timeout(WAIT_S):
         while (logs := await shared_mesh.eventmesh("logs", "reader")).out != 'letter blue "hi"\n':
             assert logs.code == 0
+    async with asyncio.timeout(WAIT_S):
+        while "delivered" not in (told := await shared_mesh.eventmesh("events", "trace", "7")).out:
+            assert told.code == 0, told.err
+    assert "  letter  id=7  source=/eventmesh/send  broker=default/post\n" in told.out
+    assert "  default/reader  attempt 1  202 after " in told.out
     stamp, _, line = (await shared_mesh.eventmesh("logs", "reader", "--timestamps")).out.partition(" ")
     assert line == 'letter blue "hi"\n'
     assert datetime.fromisoformat(stamp).tzinfo is not None

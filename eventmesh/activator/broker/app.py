@@ -9,7 +9,8 @@ from eventmesh.activator.broker.acknowledgement import Acknowledgement
 from eventmesh.activator.broker.channels import KubeChannels
 from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
 from eventmesh.activator.broker.ingress import Ingress
-from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.inspection import Inspection
+from eventmesh.activator.broker.store.api import EventStore, Retention
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.subscriptions import Subscriptions
 from eventmesh.activator.broker.triggers import KubeTriggers
@@ -22,13 +23,20 @@ from eventmesh.kube.resources import BROKER, IN_MEMORY_CHANNEL, TRIGGER
 
 STORE_FILE = "events.db"
 
+DEFAULT_RETENTION = Retention(max_age_s=24 * 3600.0, max_bytes=1 << 30)
+"""A day, to see and repeat what went wrong yesterday; a gibibyte, which any disk has and a million events of 1 KiB
+need. What a trigger still waits for stays in any case."""
+
 
 class Broker:
     """All brokers of this process, over one store."""
 
-    def __init__(self, data_dir: Path, api: Api, subscribers: Subscribers, clock: Clock) -> None:
+    def __init__(
+        self, data_dir: Path, api: Api, subscribers: Subscribers, clock: Clock, retention: Retention = DEFAULT_RETENTION
+    ) -> None:
         """Open the store in `data_dir`; raises StoreError (in use) or CorruptStore (damaged)."""
         self._clock = clock
+        self._retention = retention
         self._store: EventStore = SqliteStore(data_dir / STORE_FILE, clock)
         self._informers = Informers(api, clock)
         channels = self._informers.of(IN_MEMORY_CHANNEL)
@@ -37,13 +45,15 @@ class Broker:
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
         self.ingress = Ingress(self._store, self.triggers, clock)
         self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock)
+        self.inspection = Inspection(self._store.history, self.triggers, clock)
+        """What the admin port tells of events."""
         self._tasks = TaskGroup("broker")
 
     async def start(self) -> None:
         """Learn which Brokers, Triggers and channels there are; return when events can be taken in."""
         await self._informers.start()
         self._acknowledgement.controller.start()
-        self._tasks.spawn("trim", Trimmer(self._store, self.triggers, self._clock).run())
+        self._tasks.spawn("trim", Trimmer(self._store, self.triggers, self._clock, self._retention).run())
 
     def deliver(self) -> None:
         """Begin to deliver, what was accepted before a restart first."""

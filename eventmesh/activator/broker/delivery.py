@@ -58,6 +58,8 @@ class Answer:
     retry_after_s: float | None = None
     body: bytes = b""
     """The beginning of the answer's body: what a dead letter tells of the failure."""
+    reply: int = 0
+    """Sequence of the event that came back and is stored; 0: none did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,10 @@ class Settled:
 
     outcome: Outcome
     reason: str = ""
+    failure: Answer | None = None
+    """For KEPT: how the subscriber, not the dead letter sink, failed last."""
+    attempts: int = 0
+    """For KEPT: how often the subscriber was tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class _Delivery:
     failures: int = 0
     purpose: Purpose = Purpose.DELIVER
     last: Answer | None = None
+    tried: int = 0
+    """Attempts at the subscriber, once there will be no more."""
 
 
 class DeliveryTable:
@@ -175,10 +183,11 @@ class DeliveryTable:
         if send.purpose is Purpose.DEAD_LETTER:
             first = delivery.last
             cause = f"answered {first.status}" if first and first.status else "no answer"
-            return self._settle(send.sequence, Outcome.KEPT, f"subscriber: {cause}; dead letter sink: {reason}")
+            return self._keep(send.sequence, f"subscriber: {cause}; dead letter sink: {reason}")
+        delivery.last, delivery.tried = answer, delivery.failures
         if not self.policy.dead_letter_uri:
-            return self._settle(send.sequence, Outcome.KEPT, f"subscriber: {reason}")
-        delivery.purpose, delivery.failures, delivery.last = Purpose.DEAD_LETTER, 0, answer
+            return self._keep(send.sequence, f"subscriber: {reason}")
+        delivery.purpose, delivery.failures = Purpose.DEAD_LETTER, 0
         heapq.heappush(self._ready, send.sequence)
         return Again(0.0)
 
@@ -186,6 +195,10 @@ class DeliveryTable:
         heapq.heappush(self._waiting, (at, sequence))
         return Again(at)
 
-    def _settle(self, sequence: int, outcome: Outcome, reason: str = "") -> Settled:
+    def _keep(self, sequence: int, reason: str) -> Settled:
+        delivery = self._deliveries.pop(sequence)
+        return Settled(Outcome.KEPT, reason, delivery.last, delivery.tried)
+
+    def _settle(self, sequence: int, outcome: Outcome) -> Settled:
         del self._deliveries[sequence]
-        return Settled(outcome, reason)
+        return Settled(outcome)

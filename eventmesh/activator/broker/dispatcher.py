@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
@@ -125,35 +126,37 @@ class Dispatcher:
         )
         # 202 means "accepted, no reply"; only a 200 carries one (data-plane.md).
         if send.purpose is not Purpose.DEAD_LETTER and is_delivered(response.status) and response.status != 202:
-            return await self._route_reply(subscription, stored, response) or answer
+            return await self._route_reply(subscription, stored, response, answer)
         return answer
 
-    async def _route_reply(self, subscription: Subscription, cause: StoredEvent, response: Response) -> Answer | None:
-        """Store the reply, if there is one; return the failure that the delivery then counts as, or None."""
+    async def _route_reply(
+        self, subscription: Subscription, cause: StoredEvent, response: Response, answer: Answer
+    ) -> Answer:
+        """Hand the reply on, if there is one; return what the delivery then counts as: `answer`, or a failure."""
         if not subscription.reply_to or not http.is_event(response.headers):
-            return None
+            return answer
         try:
             reply = http.decode(response.headers, response.body)
         except (InvalidEvent, http.UnsupportedFormat) as error:
             return Answer(502, body=f"the reply is not a valid event: {error}".encode())
         if "://" in subscription.reply_to:
-            return await self._post_reply(subscription, cause, reply)
+            return await self._post_reply(subscription, cause, reply, answer)
         headers = [*cause.carried, *response.headers]
-        answer = await self._hand_over(subscription.reply_to, as_reply(reply, cause.event), headers)
-        if answer.status == 400:
-            reason = answer.body.decode()
+        handed = await self._hand_over(subscription.reply_to, as_reply(reply, cause.event), headers)
+        if handed.status == 400:
+            reason = handed.body.decode()
             _log.warning("reply dropped", trigger=subscription.name, namespace=subscription.namespace, reason=reason)
-            return None
-        return None if is_delivered(answer.status) else answer
+            return answer
+        return replace(answer, reply=handed.reply) if is_delivered(handed.status) else handed
 
-    async def _post_reply(self, subscription: Subscription, cause: StoredEvent, reply: Event) -> Answer | None:
-        """Send the reply to somebody else; return the failure that the delivery then counts as, or None."""
+    async def _post_reply(self, subscription: Subscription, cause: StoredEvent, reply: Event, answer: Answer) -> Answer:
+        """Send the reply to somebody else; return what the delivery then counts as: `answer`, or a failure."""
         headers, body = http.encode_binary(reply)
         headers += [*cause.carried, ("kn-namespace", subscription.namespace)]
         uri = subscription.reply_to
         response = await self._subscribers.post(uri, headers, body, timeout_s=subscription.policy.timeout_s, hold=True)
         if not response.error and is_delivered(response.status):
-            return None
+            return answer
         ended = f"gave no answer: {response.error}" if response.error else f"answered {response.status}"
         return Answer(502, body=f"the reply went to {uri}, which {ended}".encode())
 
@@ -162,9 +165,9 @@ class Dispatcher:
         if not self._triggers.has_broker(key):
             return Answer(404, body=absent(key).encode())
         try:
-            await self._ingress.accept(key, event, headers)
+            stored = await self._ingress.accept(key, event, headers)
         except InvalidEvent as error:
             return Answer(400, body=str(error).encode())
         except StoreError as error:
             return Answer(503, body=str(error).encode())
-        return Answer(202)
+        return Answer(202, reply=stored.sequence)

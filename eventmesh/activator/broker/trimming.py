@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventmesh.activator.broker.store.api import EventStore, StoreError
+from eventmesh.activator.broker.store.api import KEEP_NOTHING, EventStore, Retention, StoreError
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -16,8 +16,12 @@ _log = log.get("activator.broker.trimming")
 class Trimmer:
     """Keeps the store as small as it can be."""
 
-    def __init__(self, store: EventStore, triggers: TriggerSource, clock: Clock) -> None:
+    def __init__(
+        self, store: EventStore, triggers: TriggerSource, clock: Clock, retention: Retention = KEEP_NOTHING
+    ) -> None:
+        """`retention`: what stays although nobody waits for it."""
         self._store = store
+        self._retention = retention
         self._triggers = triggers
         self._clock = clock
 
@@ -39,6 +43,6 @@ class Trimmer:
             if not self._triggers.exists(uid):
                 await self._store.forget_trigger(uid)
         total = 0
-        while gone := await self._store.trim():
+        while gone := await self._store.trim(self._retention):
             total += gone
         return total

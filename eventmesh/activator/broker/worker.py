@@ -5,8 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 
-from eventmesh.activator.broker.delivery import Answer, DeliveryTable, Send, Settled
-from eventmesh.activator.broker.store.api import DamagedEvent, EventStore, Outcome, Settlement, StoredEvent, StoreError
+from eventmesh.activator.broker.delivery import Again, Answer, DeliveryTable, Purpose, Send, Settled
+from eventmesh.activator.broker.store.api import (
+    Attempt,
+    DamagedEvent,
+    EventStore,
+    Failure,
+    Outcome,
+    Settlement,
+    StoredEvent,
+    StoreError,
+)
 from eventmesh.activator.broker.triggers import Subscription
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -20,6 +29,9 @@ SETTLE_INTERVAL_S = 0.05
 
 READ_BATCH = 128
 """Events read at once."""
+
+MAX_ATTEMPTS_RECORDED = 100
+"""Attempts of one event that its timeline shows, beside the last: a policy may ask for two thousand million."""
 
 Deliver = Callable[[Subscription, Send, StoredEvent, Answer], Awaitable[Answer]]
 """Sends one event once; the last argument is the failure a dead letter tells of."""
@@ -54,6 +66,7 @@ class TriggerWorker:
         self._more = True
         """Whether the store may hold events beyond the position."""
         self._ends: list[Settlement] = []
+        self._attempts: list[Attempt] = []
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -153,20 +166,51 @@ class TriggerWorker:
     async def _send(self, send: Send) -> None:
         stored = self._loaded[send.sequence]
         last = self.table.last_failure(send.sequence) or Answer(0)
+        sent_at, began = self._clock.now().timestamp(), self._clock.monotonic()
         try:
             answer = await self._deliver(self.subscription, send, stored, last)
         except Exception as error:
             # One event whose delivery breaks in an unforeseen way must not stop the trigger: it counts as a failure.
             _log.error("delivery failed", trigger=self._key, sequence=send.sequence, exc_info=error)
             answer = Answer(0, "internal")
-        step = self.table.answered(send, answer, self._clock.monotonic())
+        now = self._clock.monotonic()
+        step = self.table.answered(send, answer, now)
+        self._record(send, answer, step, sent_at, now - began)
         if isinstance(step, Settled):
             del self._loaded[send.sequence]
-            self._settle(send.sequence, step.outcome, step.reason)
+            self._settle(send.sequence, step.outcome, step.reason, self._failure(step))
         self._changed.set()
 
-    def _settle(self, sequence: int, outcome: Outcome, reason: str = "") -> None:
-        self._ends.append(Settlement(self.subscription.uid, sequence, outcome, reason))
+    def _record(self, send: Send, answer: Answer, step: Settled | Again, sent_at: float, took_s: float) -> None:
+        end = step if isinstance(step, Settled) else None
+        # What found no capacity was never sent.
+        if end is None and (answer.error == "no_capacity" or send.attempt > MAX_ATTEMPTS_RECORDED):
+            return
+        attempt = Attempt(
+            self.subscription.uid,
+            self._key,
+            send.sequence,
+            send.attempt,
+            send.purpose is Purpose.DEAD_LETTER,
+            sent_at,
+            took_s,
+            answer.status,
+            answer.error,
+            end.outcome if end else None,
+            end.reason if end else "",
+            answer.reply,
+        )
+        self._attempts.append(attempt)
+        self._ended.set()
+
+    def _failure(self, step: Settled) -> Failure | None:
+        if step.failure is None:
+            return None
+        data = step.failure.body or step.failure.error.encode()
+        return Failure(self.subscription.subscriber_uri, step.failure.status, data, step.attempts)
+
+    def _settle(self, sequence: int, outcome: Outcome, reason: str = "", failure: Failure | None = None) -> None:
+        self._ends.append(Settlement(self.subscription.uid, sequence, outcome, reason, self._key, failure))
         self._ended.set()
         self._count(self.subscription, outcome)
         if outcome is Outcome.KEPT:
@@ -187,12 +231,14 @@ class TriggerWorker:
     async def flush(self) -> None:
         """Record the ends so far; raises StoreError, and then they are still to be recorded."""
         ends, self._ends = self._ends, []
-        if not ends:
+        attempts, self._attempts = self._attempts, []
+        if not ends and not attempts:
             return
         try:
-            await self._store.settle(ends)
+            await self._store.settle(ends, attempts)
         except StoreError:
             self._ends = ends + self._ends
+            self._attempts = attempts + self._attempts
             raise
 
     async def _store_failed(self, error: StoreError) -> None:

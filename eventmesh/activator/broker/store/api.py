@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.base.errors import MeshError
 from eventmesh.cloudevents.event import Event
+
+if TYPE_CHECKING:
+    from eventmesh.activator.broker.store.history import EventHistory
 
 
 class StoreError(MeshError):
@@ -67,6 +70,19 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """How the last attempt at a subscriber failed: what a dead letter tells."""
+
+    uri: str
+    """Who refused it."""
+    status: int
+    """0: no answer came."""
+    data: bytes = b""
+    """The beginning of the answer's body, or the name of the error when there was no answer."""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """The end of one event for one trigger."""
 
@@ -76,6 +92,48 @@ class Settlement:
     outcome: Outcome
     reason: str = ""
     """For KEPT: why, in words."""
+    name: str = ""
+    """For KEPT: `namespace/name` of the Trigger."""
+    failure: Failure | None = None
+    """For KEPT: how its subscriber refused it; None when nothing was sent (a damaged event)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request that carried an event, as its timeline shows it."""
+
+    trigger: str
+    """UID of the Trigger."""
+    name: str
+    """`namespace/name` of the Trigger."""
+    sequence: int
+    number: int
+    """Counts from 1, for the subscriber and for the dead letter sink each."""
+    to_dead_letter_sink: bool
+    at: float
+    """When it was sent; seconds since the epoch."""
+    took_s: float
+    status: int
+    """0: no answer came, and `error` says why."""
+    error: str = ""
+    outcome: Outcome | None = None
+    """The event's end, when this attempt was the last."""
+    reason: str = ""
+    """For KEPT: why, in words."""
+    reply: int = 0
+    """Sequence of the event that came back; 0: none did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long events stay that nobody waits for any more, so that they can be looked at and sent again."""
+
+    max_age_s: float
+    max_bytes: int
+    """Of the store's file: beyond it the oldest go before their time."""
+
+
+KEEP_NOTHING = Retention(0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +153,20 @@ class DeadLetter:
     stored: StoredEvent | None
     """None: it is here because it is damaged."""
     reason: str
+    name: str = ""
+    """`namespace/name` of the Trigger."""
+    at: float = 0.0
+    """When it was given up; seconds since the epoch."""
+    failure: Failure | None = None
 
 
 class EventStore(Protocol):
     """Durable, ordered, shared by all brokers of a process. Every method may raise StoreError."""
+
+    @property
+    def history(self) -> EventHistory:
+        """Return the side of the store that people look at."""
+        ...
 
     async def append(self, new: NewEvent) -> StoredEvent:
         """Return once the event is on disk: what returned is never lost. Concurrent calls share one sync."""
@@ -115,8 +183,11 @@ class EventStore(Protocol):
         """Return how far `trigger` is; one that was never seen starts behind the last event accepted so far."""
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Record ends. A crash may forget the latest of them: those events are delivered again."""
+    async def settle(self, settlements: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
+        """Record ends, and the attempts that led there.
+
+        A crash may forget the latest of them: those events are delivered again.
+        """
         ...
 
     async def forget_trigger(self, trigger: str) -> None:
@@ -131,8 +202,11 @@ class EventStore(Protocol):
         """Return what stayed undelivered, oldest first."""
         ...
 
-    async def trim(self) -> int:
-        """Delete the oldest events that no trigger waits for; return how many went."""
+    async def trim(self, retention: Retention = KEEP_NOTHING) -> int:
+        """Delete the oldest events that no trigger waits for and that need not be kept; return how many went.
+
+        It deletes a batch at a time: call it until nothing goes.
+        """
         ...
 
     async def close(self) -> None:

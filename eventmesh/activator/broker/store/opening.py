@@ -12,7 +12,7 @@ from eventmesh.activator.broker.store.api import CorruptStore, StoreError
 from eventmesh.activator.broker.store.log_tail import read_tail
 from eventmesh.base import log
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 CHECKPOINT_PAGES = 4_000
 """Pages of the log (16 MiB) after which SQLite copies them to the database: often enough that a restart reads little,
@@ -31,6 +31,24 @@ CREATE TABLE IF NOT EXISTS dead_letters (
   uid TEXT NOT NULL, reason TEXT NOT NULL, sequence INTEGER NOT NULL, accepted_at REAL NOT NULL, broker TEXT NOT NULL,
   attributes TEXT NOT NULL, carried TEXT NOT NULL, data BLOB, checksum INTEGER NOT NULL, PRIMARY KEY (uid, sequence));
 """
+
+_SINCE_3 = """
+ALTER TABLE dead_letters ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead_letters ADD COLUMN at REAL NOT NULL DEFAULT 0;
+ALTER TABLE dead_letters ADD COLUMN uri TEXT;
+ALTER TABLE dead_letters ADD COLUMN status INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letters ADD COLUMN error BLOB NOT NULL DEFAULT x'';
+ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE triggers ADD COLUMN began INTEGER NOT NULL DEFAULT 0;
+-- Numbers are never used twice: who follows the attempts asks for those behind the last one seen.
+CREATE TABLE attempts (
+  entry INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER NOT NULL, uid TEXT NOT NULL, name TEXT NOT NULL,
+  number INTEGER NOT NULL, to_sink INTEGER NOT NULL, at REAL NOT NULL, took_s REAL NOT NULL, status INTEGER NOT NULL,
+  error TEXT NOT NULL, outcome TEXT, reason TEXT NOT NULL, reply INTEGER);
+CREATE INDEX attempts_of_event ON attempts (sequence);
+CREATE INDEX attempts_with_reply ON attempts (reply) WHERE reply IS NOT NULL;
+"""
+"""What format 3 has beyond format 2: what became of each event."""
 
 _log = log.get("activator.broker.store")
 
@@ -125,11 +143,17 @@ def lock(path: Path) -> int:
 def _verify(connection: apsw.Connection, path: Path) -> int:
     """Create the schema or check what is there; return the last sequence."""
     version = connection.pragma("user_version")
-    if version not in (0, SCHEMA_VERSION):
-        raise StoreError(f"event store {path} has format {version}; this version of eventmesh reads {SCHEMA_VERSION}")
-    if not version:
+    if version not in (0, 2, SCHEMA_VERSION):
+        raise StoreError(
+            f"event store {path} has format {version}; this version of eventmesh reads 2 and {SCHEMA_VERSION}"
+        )
+    if version != SCHEMA_VERSION:
+        # All or nothing: a store that is killed here is found in its old format.
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute(_SCHEMA)
+        connection.execute(_SINCE_3)
         connection.pragma("user_version", SCHEMA_VERSION)
+        connection.execute("COMMIT")
     ((first, last, count),) = connection.execute("SELECT min(sequence), max(sequence), count(*) FROM events")
     if count and last - first + 1 != count:
         missing = last - first + 1 - count

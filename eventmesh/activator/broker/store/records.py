@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from eventmesh.activator.broker.store.api import DamagedEvent, NewEvent, StoredEvent
 from eventmesh.cloudevents.event import Event
 
+COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
+"""The columns of a `Record`, in every table that holds events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

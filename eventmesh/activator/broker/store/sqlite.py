@@ -12,11 +12,13 @@ from typing import Any
 import apsw
 
 from eventmesh.activator.broker.store.api import (
+    KEEP_NOTHING,
+    Attempt,
     DamagedEvent,
     DeadLetter,
     NewEvent,
-    Outcome,
     Progress,
+    Retention,
     Settlement,
     StoredEvent,
     StoreError,
@@ -24,19 +26,16 @@ from eventmesh.activator.broker.store.api import (
 from eventmesh.activator.broker.store.arrivals import Arrival, Arrivals
 from eventmesh.activator.broker.store.committer import Committer
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
-from eventmesh.activator.broker.store.records import Record, encode, from_record, with_sequence
+from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record, with_sequence
+from eventmesh.activator.broker.store.settling import settle
+from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
+from eventmesh.activator.broker.store.trimming import trim, trim_attempts
 from eventmesh.base.clock import Clock
-
-TRIM_BATCH = 5_000
-"""Events deleted in one transaction: deleting a large backlog must not hold up acceptance."""
-
-_COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
-_KEEP = f"INSERT OR REPLACE INTO dead_letters SELECT ?, ?, {_COLUMNS} FROM events WHERE sequence = ?"  # noqa: S608
 
 _INSERT_SIZES = (64, 16, 4, 1)
 """Rows of one statement: few sizes, so that each is prepared once."""
 _INSERTS = {
-    size: f"INSERT INTO events ({_COLUMNS}) VALUES {','.join(['(?,?,?,?,?,?,?)'] * size)}"  # noqa: S608  # constants
+    size: f"INSERT INTO events ({COLUMNS}) VALUES {','.join(['(?,?,?,?,?,?,?)'] * size)}"  # noqa: S608  # constants
     for size in _INSERT_SIZES
 }
 
@@ -57,6 +56,8 @@ class SqliteStore:
         self._reader = connect(path)
         self._reading = threading.Lock()
         self.committer = Committer(writer, path.stem)
+        self.history = SqliteHistory(connect(path))
+        """For people: what was accepted and what became of it."""
         self._arrivals = Arrivals(self.committer, self._insert)
 
     async def append(self, new: NewEvent) -> StoredEvent:
@@ -85,7 +86,7 @@ class SqliteStore:
         return await asyncio.to_thread(self._read, broker, after, limit)
 
     def _read(self, broker: str, after: int, limit: int) -> list[StoredEvent]:
-        sql = f"SELECT {_COLUMNS} FROM events WHERE broker = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
+        sql = f"SELECT {COLUMNS} FROM events WHERE broker = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
         found: list[StoredEvent] = []
         for row in self._query(sql, (broker, after, limit)):
             try:
@@ -112,12 +113,13 @@ class SqliteStore:
             return Progress(int(known[0][0]), frozenset(int(row[0]) for row in ahead))
         (last,) = next(iter(connection.execute("SELECT max(sequence) FROM events")))
         cursor = max(int(last or 0), self._last)
-        connection.execute("INSERT INTO triggers VALUES (?,?,?)", (trigger, broker, cursor))
+        connection.execute("INSERT INTO triggers VALUES (?,?,?,?)", (trigger, broker, cursor, cursor))
         return Progress(cursor)
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
+    async def settle(self, settlements: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
         """Record ends and move cursors over what is settled without a gap."""
-        await self.committer.write(lambda connection: _settle(connection, settlements))
+        now = self._clock.now().timestamp()
+        await self.committer.write(lambda connection: settle(connection, settlements, attempts, now))
 
     async def forget_trigger(self, trigger: str) -> None:
         """Drop what is known of a trigger, its dead letters included."""
@@ -135,15 +137,15 @@ class SqliteStore:
 
     async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
         """Return what stayed undelivered, oldest first."""
-        return await asyncio.to_thread(self._dead_letters, broker)
+        return await self.history.dead_letters(broker)
 
-    def _dead_letters(self, broker: str) -> list[DeadLetter]:
-        sql = f"SELECT uid, reason, {_COLUMNS} FROM dead_letters WHERE broker = ? ORDER BY sequence"  # noqa: S608
-        return [_dead_letter(str(uid), str(reason), Record(*row)) for uid, reason, *row in self._query(sql, (broker,))]
-
-    async def trim(self) -> int:
-        """Delete the oldest events that nobody waits for."""
-        return await self.committer.write(_trim)
+    async def trim(self, retention: Retention = KEEP_NOTHING) -> int:
+        """Delete the oldest events that nobody waits for and that need not be kept, with their attempts."""
+        now = self._clock.now().timestamp()
+        gone = await self.committer.write(lambda connection: trim(connection, retention, now))
+        while await self.committer.write(trim_attempts):
+            pass
+        return gone
 
     async def close(self) -> None:
         """Commit what waits, close both connections, give the file free."""
@@ -153,13 +155,14 @@ class SqliteStore:
         # A read may still be going on for somebody who no longer waits for it.
         with self._reading:
             self._reader.close()
+        self.history.close()
         # The writer last: it copies the log into the database and removes it.
         self.committer.close()
         os.close(self._lock)
 
 
 def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, bytes | None, int]:
-    """Return the values of `_COLUMNS`."""
+    """Return the values of `COLUMNS`."""
     new, encoded = arrival.new, arrival.encoded
     checksum = with_sequence(encoded.checksum, sequence)
     return (
@@ -171,51 +174,3 @@ def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, by
         new.event.data,
         checksum,
     )
-
-
-def _settle(connection: apsw.Connection, settlements: Sequence[Settlement]) -> None:
-    touched = set()
-    for end in settlements:
-        if not list(connection.execute("SELECT 1 FROM triggers WHERE uid = ?", (end.trigger,))):
-            continue
-        connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
-        if end.outcome is Outcome.KEPT:
-            connection.execute(_KEEP, (end.trigger, end.reason, end.sequence))
-        touched.add(end.trigger)
-    for trigger in touched:
-        _advance(connection, trigger)
-
-
-def _advance(connection: apsw.Connection, trigger: str) -> None:
-    """Move the cursor to the event before the first unsettled one of its broker."""
-    sql = """
-      SELECT coalesce(
-        (SELECT min(e.sequence) - 1 FROM events e WHERE e.broker = t.broker AND e.sequence > t.cursor
-           AND NOT EXISTS (SELECT 1 FROM ahead a WHERE a.uid = t.uid AND a.sequence = e.sequence)),
-        (SELECT max(a.sequence) FROM ahead a WHERE a.uid = t.uid), t.cursor)
-      FROM triggers t WHERE t.uid = ?"""
-    ((cursor,),) = connection.execute(sql, (trigger,))
-    connection.execute("UPDATE triggers SET cursor = max(cursor, ?) WHERE uid = ?", (cursor, trigger))
-    connection.execute("DELETE FROM ahead WHERE uid = ? AND sequence <= ?", (trigger, cursor))
-
-
-def _trim(connection: apsw.Connection) -> int:
-    # A prefix only, so that the numbers that are left have no gap: a gap then always means damage. The last event
-    # stays: it carries the highest number ever used.
-    sql = """
-      DELETE FROM events WHERE sequence IN (
-        SELECT sequence FROM events WHERE sequence < min(
-          (SELECT max(sequence) FROM events),
-          coalesce((SELECT min(e.sequence) FROM triggers t JOIN events e
-                    ON e.broker = t.broker AND e.sequence > t.cursor), 9223372036854775807))
-        ORDER BY sequence LIMIT ?)"""
-    connection.execute(sql, (TRIM_BATCH,))
-    return int(connection.changes())
-
-
-def _dead_letter(trigger: str, reason: str, record: Record) -> DeadLetter:
-    try:
-        return DeadLetter(trigger, record.sequence, from_record(record), reason)
-    except DamagedEvent:
-        # Listed all the same: that it cannot be read is why it is here.
-        return DeadLetter(trigger, record.sequence, None, reason)

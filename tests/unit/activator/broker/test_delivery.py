@@ -52,7 +52,8 @@ def test_a_retried_answer_is_tried_again_after_the_wait(status: int) -> None:
 def test_other_answers_are_final(status: int) -> None:
     table = DeliveryTable(TWICE)
     table.offer(1)
-    assert table.answered(one(table), Answer(status), 0.0) == Settled(Outcome.KEPT, f"subscriber: answered {status}")
+    end = table.answered(one(table), Answer(status), 0.0)
+    assert end == Settled(Outcome.KEPT, f"subscriber: answered {status}", Answer(status), 1)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_dead_letter_that_its_sink_refuses_is_kept_with_both_reasons() -> None
     table.answered(one(table), Answer(500), 0.0)
     end = table.answered(one(table), Answer(0, "connect_failed"), 0.0)
     reason = "subscriber: answered 500; dead letter sink: no answer: connect_failed"
-    assert end == Settled(Outcome.KEPT, reason)
+    assert end == Settled(Outcome.KEPT, reason, Answer(500), 1)
 
 
 def test_at_zero_one_scout_waits_and_the_others_stay() -> None:

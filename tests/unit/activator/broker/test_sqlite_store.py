@@ -9,9 +9,12 @@ from pathlib import Path
 import apsw
 import pytest
 
+from eventmesh.activator.broker.store import opening
 from eventmesh.activator.broker.store.api import CorruptStore, DamagedEvent, Outcome, Settlement, StoreError
+from eventmesh.activator.broker.store.records import encode, with_sequence
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.base.clock import SystemClock
+from tests.contracts.event_history import EventHistoryContract
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
 
 
@@ -19,7 +22,7 @@ def open_sqlite(directory: Path) -> SqliteStore:
     return SqliteStore(directory / "events.db", SystemClock())
 
 
-class TestSqliteStore(EventStoreContract):
+class TestSqliteStore(EventStoreContract, EventHistoryContract):
     def open_store(self, directory: Path) -> SqliteStore:
         return open_sqlite(directory)
 
@@ -36,7 +39,7 @@ async def test_a_write_that_fails_takes_no_other_with_it(tmp_path: Path) -> None
     store = open_sqlite(tmp_path)
 
     def fail(connection: apsw.Connection) -> None:
-        connection.execute("INSERT INTO triggers VALUES ('half', 'x', 1)")
+        connection.execute("INSERT INTO triggers VALUES ('half', 'x', 1, 1)")
         raise ValueError("asked to fail")
 
     failed, written = await asyncio.gather(
@@ -121,6 +124,29 @@ async def test_dead_letters_let_later_events_go(tmp_path: Path) -> None:
     (letter,) = await store.dead_letters(SHOP)
     assert letter.stored == events[0]
     await store.close()
+
+
+async def test_a_store_of_the_format_before_is_read_and_written_on(tmp_path: Path) -> None:
+    with apsw.Connection(str(tmp_path / "events.db")) as connection:
+        connection.execute(opening._SCHEMA)
+        connection.execute("INSERT INTO triggers VALUES ('t', ?, 0)", (SHOP,))
+        new = new_event(1)
+        encoded = encode(new)
+        checksum = with_sequence(encoded.checksum, 1)
+        row = (1, 5.0, SHOP, encoded.attributes, encoded.carried, new.event.data, checksum)
+        connection.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?)", row)
+        connection.execute("INSERT INTO dead_letters SELECT 't', 'answered 400', * FROM events")
+        connection.execute("PRAGMA user_version=2")
+    store = open_sqlite(tmp_path)
+    (stored,) = await store.read(SHOP, 0, 10)
+    assert stored.event.id == "1"
+    (letter,) = await store.dead_letters(SHOP)
+    assert (letter.stored, letter.reason, letter.failure) == (stored, "answered 400", None)
+    assert (await store.open_trigger("t", SHOP)).cursor == 0
+    await store.settle([Settlement("t", 1, Outcome.DELIVERED)])
+    assert (await store.append(new_event(2))).sequence == 2
+    await store.close()
+    await open_sqlite(tmp_path).close()
 
 
 async def test_a_newer_format_is_refused(tmp_path: Path) -> None:

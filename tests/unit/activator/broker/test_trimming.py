@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.activator.broker.store import sqlite
+from eventmesh.activator.broker.store import trimming
 from eventmesh.activator.broker.store.api import Outcome, Settlement
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.trimming import Trimmer
@@ -31,7 +31,7 @@ async def test_a_trigger_deleted_while_nobody_looked_keeps_nothing(tmp_path: Pat
 async def test_all_that_can_go_goes_however_many_batches_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "TRIM_BATCH", 3)
+    monkeypatch.setattr(trimming, "TRIM_BATCH", 3)
     store = SqliteStore(tmp_path / "events.db", SystemClock())
     for n in range(11):
         await store.append(new_event(n))

@@ -1,0 +1,111 @@
+"""What people ask of the broker, on the admin port below `/events`: events, their timelines, those of now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from eventmesh.activator.broker import presentation
+from eventmesh.activator.broker.questions import BadQuestion, number, query_of
+from eventmesh.activator.broker.store.api import CorruptStore, StoreError
+from eventmesh.activator.broker.store.history import MAX_PAGE, EventHistory, Order, Position, Query
+from eventmesh.activator.broker.triggers import TriggerSource
+from eventmesh.base.clock import Clock
+from eventmesh.transport.exchange import Reply
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Request
+
+MAX_WAIT_S: Final = 20
+"""Longest that an answer about the newest events is waited with: shorter than proxies in between are patient."""
+
+LOOK_AGAIN_S: Final = 0.1
+"""The store is looked at so often while somebody follows events; a person sees no difference."""
+
+
+class Inspection:
+    """The `ExchangeHandler` of these paths."""
+
+    def __init__(self, history: EventHistory, triggers: TriggerSource, clock: Clock) -> None:
+        self._history = history
+        self._triggers = triggers
+        self._clock = clock
+
+    async def handle(self, request: Request) -> Reply:
+        """Return JSON: 400 for a question that cannot be read, 404 for what is not there, 503 when the store fails."""
+        try:
+            return await self._answer(request)
+        except BadQuestion as error:
+            return Reply.text(400, f"{error}\n")
+        except CorruptStore as error:
+            return Reply.text(500, f"{error}\n")
+        except StoreError as error:
+            return Reply.text(503, f"{error}\n")
+
+    async def _answer(self, request: Request) -> Reply:
+        parts = request.path.partition("?")[0].strip("/").split("/")[1:]
+        match request.method, parts:
+            case "GET", []:
+                return await self._list(request.path)
+            case "GET", ["tail"]:
+                return await self._tail(request.path)
+            case "GET", [sequence]:
+                return await self._event(sequence)
+            case "GET", [sequence, "trace"]:
+                return await self._trace(sequence)
+            case _:
+                return Reply.text(404, "GET /events, /events/tail, /events/SEQUENCE, /events/SEQUENCE/trace\n")
+
+    async def _list(self, path: str) -> Reply:
+        query, _ = query_of(path)
+        page = await self._history.events(query)
+        return _json({"events": [presentation.event(stored) for stored in page.events], "next": page.next})
+
+    async def _event(self, text: str) -> Reply:
+        sequence = number({"sequence": text}, "sequence")
+        stored = await self._history.event(sequence)
+        return _gone(sequence) if stored is None else _json(presentation.event(stored))
+
+    async def _trace(self, text: str) -> Reply:
+        sequence = number({"sequence": text}, "sequence")
+        known = await self._history.timeline(sequence)
+        return _gone(sequence) if known is None else _json(presentation.timeline(known, self._triggers))
+
+    async def _tail(self, path: str) -> Reply:
+        """Answer as soon as there is something behind `after` (events) and `entry` (attempts), or after `wait`."""
+        query, given = query_of(path, frozenset({"entry", "wait"}))
+        wait_s = min(number(given, "wait", MAX_WAIT_S), MAX_WAIT_S)
+        newest = await self._history.position()
+        # Who names no place begins now.
+        seen = Position(number(given, "after", newest.sequence), number(given, "entry", newest.entry))
+        deadline = self._clock.monotonic() + wait_s
+        while newest == seen and self._clock.monotonic() < deadline:
+            await self._clock.sleep(LOOK_AGAIN_S)
+            newest = await self._history.position()
+        return _json(await self._news(query, seen, newest))
+
+    async def _news(self, query: Query, seen: Position, newest: Position) -> dict[str, Any]:
+        page = await self._history.events(
+            replace(query, after=seen.sequence, before=newest.sequence + 1, order=Order.OLDEST_FIRST, limit=MAX_PAGE)
+        )
+        last = min(newest.entry, seen.entry + MAX_PAGE)
+        made = await self._history.attempts(replace(query, after=seen.entry, limit=MAX_PAGE))
+        return {
+            "events": [presentation.event(stored) for stored in page.events],
+            "attempts": [
+                {**presentation.attempt(row.attempt), "broker": row.stored.broker, "id": row.stored.event.id}
+                for row in made
+                if row.entry <= last
+            ],
+            "after": page.next or newest.sequence,
+            "entry": last,
+        }
+
+
+def _gone(sequence: int) -> Reply:
+    return Reply.text(404, f"event {sequence} is not in the store (any more)\n")
+
+
+def _json(value: object) -> Reply:
+    return Reply(200, (("content-type", "application/json"),), json.dumps(value, ensure_ascii=False).encode())

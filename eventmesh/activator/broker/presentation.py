@@ -1,0 +1,77 @@
+"""How events and what became of them look as JSON on the admin port; `eventmesh events` prints the same."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from eventmesh.activator.broker.store.api import Attempt, StoredEvent
+from eventmesh.activator.broker.store.history import Timeline
+from eventmesh.activator.broker.triggers import TriggerSource
+from eventmesh.cloudevents import json_format
+
+Json = dict[str, Any]
+
+
+def moment(seconds: float) -> str:
+    """Return seconds since the epoch as RFC 3339 with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event(stored: StoredEvent) -> Json:
+    """Return an event in the JSON format of CloudEvents, with its place in the store."""
+    return {
+        "sequence": stored.sequence,
+        "acceptedAt": moment(stored.accepted_at),
+        "broker": stored.broker,
+        "event": json.loads(json_format.encode(stored.event)),
+    }
+
+
+def attempt(made: Attempt) -> Json:
+    """Return one attempt; what does not apply is left out."""
+    shown: Json = {
+        "sequence": made.sequence,
+        "trigger": made.name,
+        "to": "deadLetterSink" if made.to_dead_letter_sink else "subscriber",
+        "attempt": made.number,
+        "at": moment(made.at),
+        "tookMs": round(made.took_s * 1000, 1),
+    }
+    if made.status:
+        shown["status"] = made.status
+    if made.error:
+        shown["error"] = made.error
+    if made.outcome is not None:
+        shown["outcome"] = made.outcome.value
+    if made.reason:
+        shown["reason"] = made.reason
+    if made.reply:
+        shown["reply"] = made.reply
+    return shown
+
+
+def timeline(known: Timeline, triggers: TriggerSource) -> Json:
+    """Return all that is known of an event."""
+    shown = event(known.stored)
+    shown["attempts"] = [attempt(made) for made in known.attempts]
+    reaches = sorted((name_of(uid, triggers), reach.value) for uid, reach in known.triggers.items())
+    shown["triggers"] = [{"trigger": name, "state": reach} for name, reach in reaches]
+    shown["replyTo"] = list(known.causes)
+    return shown
+
+
+def name_of(uid: str, triggers: TriggerSource) -> str:
+    """Return `namespace/name` of a trigger; its UID when it is not served."""
+    subscription = triggers.subscriptions().get(uid)
+    return f"{subscription.namespace}/{subscription.name}" if subscription else uid
+
+
+def text_or_base64(data: bytes) -> str:
+    """Return bytes that a person may read: as text if they are, else as base64."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return base64.b64encode(data).decode()

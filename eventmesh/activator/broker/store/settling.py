@@ -1,0 +1,74 @@
+"""Writing down how deliveries went and ended; runs in the committer's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from eventmesh.activator.broker.store.api import Attempt, Failure, Outcome, Settlement
+from eventmesh.activator.broker.store.records import COLUMNS
+
+_KEEP = f"""
+  INSERT OR REPLACE INTO dead_letters (uid, reason, name, at, uri, status, error, attempts, {COLUMNS})
+  SELECT ?, ?, ?, ?, ?, ?, ?, ?, {COLUMNS} FROM events WHERE sequence = ?"""  # noqa: S608  # constants
+
+_RECORD = """
+  INSERT INTO attempts (sequence, uid, name, number, to_sink, at, took_s, status, error, outcome, reason, reply)
+  VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"""
+
+
+def settle(
+    connection: apsw.Connection, settlements: Sequence[Settlement], attempts: Sequence[Attempt], now: float
+) -> None:
+    """Record attempts and ends in one transaction: an end without an attempt means that nothing was sent."""
+    if attempts:
+        connection.executemany(_RECORD, [_columns(attempt) for attempt in attempts])
+    touched = set()
+    for end in settlements:
+        if not list(connection.execute("SELECT 1 FROM triggers WHERE uid = ?", (end.trigger,))):
+            continue
+        connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
+        if end.outcome is Outcome.KEPT:
+            _keep(connection, end, now)
+        touched.add(end.trigger)
+    for trigger in touched:
+        _advance(connection, trigger)
+
+
+def _columns(attempt: Attempt) -> tuple[object, ...]:
+    outcome = None if attempt.outcome is None else attempt.outcome.value
+    return (
+        attempt.sequence,
+        attempt.trigger,
+        attempt.name,
+        attempt.number,
+        attempt.to_dead_letter_sink,
+        attempt.at,
+        attempt.took_s,
+        attempt.status,
+        attempt.error,
+        outcome,
+        attempt.reason,
+        attempt.reply or None,
+    )
+
+
+def _keep(connection: apsw.Connection, end: Settlement, now: float) -> None:
+    failure = end.failure or Failure("", 0)
+    uri = failure.uri if end.failure else None
+    facts = (end.trigger, end.reason, end.name, now, uri, failure.status, failure.data, failure.attempts)
+    connection.execute(_KEEP, (*facts, end.sequence))
+
+
+def _advance(connection: apsw.Connection, trigger: str) -> None:
+    """Move the cursor to the event before the first unsettled one of its broker."""
+    sql = """
+      SELECT coalesce(
+        (SELECT min(e.sequence) - 1 FROM events e WHERE e.broker = t.broker AND e.sequence > t.cursor
+           AND NOT EXISTS (SELECT 1 FROM ahead a WHERE a.uid = t.uid AND a.sequence = e.sequence)),
+        (SELECT max(a.sequence) FROM ahead a WHERE a.uid = t.uid), t.cursor)
+      FROM triggers t WHERE t.uid = ?"""
+    ((cursor,),) = connection.execute(sql, (trigger,))
+    connection.execute("UPDATE triggers SET cursor = max(cursor, ?) WHERE uid = ?", (cursor, trigger))
+    connection.execute("DELETE FROM ahead WHERE uid = ? AND sequence <= ?", (trigger, cursor))

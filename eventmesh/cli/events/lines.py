@@ -1,0 +1,31 @@
+"""An event, and an attempt to deliver it, each on one line."""
+
+from __future__ import annotations
+
+from eventmesh.cli.events.admin import Json
+
+OUTCOMES = {
+    "delivered": "delivered",
+    "dead_lettered": "taken by the dead letter sink",
+    "kept": "kept as dead letter",
+}
+
+
+def head_line(row: Json) -> str:
+    """Return what identifies an event."""
+    event = row["event"]
+    return (
+        f"event {row['sequence']}  {event['type']}  id={event['id']}  source={event['source']}  broker={row['broker']}"
+    )
+
+
+def attempt_line(attempt: Json) -> str:
+    """Return trigger, number and end of an attempt."""
+    whose = f"{attempt['trigger']} (dead letter sink)" if attempt["to"] == "deadLetterSink" else attempt["trigger"]
+    answer = attempt.get("status") or f"no answer ({attempt.get('error', 'unknown')})"
+    notes = [OUTCOMES.get(attempt.get("outcome", ""), attempt.get("outcome", ""))]
+    notes.append(f"replied with event {attempt['reply']}" if "reply" in attempt else "")
+    told = ", ".join(note for note in notes if note)
+    reason = f" ({attempt['reason']})" if attempt.get("reason") else ""
+    ending = f": {told}{reason}" if told else ""
+    return f"{whose}  attempt {attempt['attempt']}  {answer} after {attempt['tookMs']} ms{ending}"

@@ -1,0 +1,177 @@
+"""`eventmesh events` against a running activator: what it prints is what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.cli.main import main
+from tests.component.broker_world import World, world_in
+from tests.mesh.broker_mesh import Received, event_headers
+
+RETRY_ONCE = {"retry": 1, "backoffPolicy": "linear", "backoffDelay": "PT0.01S"}
+WAIT_S = 20.0
+
+Printed = tuple[int, str, str]
+"""Exit code, standard output, standard error."""
+Events = Callable[..., Coroutine[None, None, Printed]]
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with world_in(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def events(world: World, capsys: pytest.CaptureFixture[str]) -> Events:
+    """Run `eventmesh events` with these words."""
+
+    async def run(*words: str) -> Printed:
+        code = await asyncio.to_thread(main, ["events", *words, "--admin", world.admin])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+async def told(events: Events, holds: Callable[[Any], bool], *words: str) -> Any:
+    """Return what is printed as JSON, as soon as it is so."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            code, out, err = await events(*words, "-o", "json")
+            assert code == 0, err
+            if holds(found := json.loads(out)):
+                return found
+
+
+async def test_a_trace_tells_attempts_the_reply_and_who_did_not_match(world: World, events: Events) -> None:
+    def second_time(event: Received) -> web.Response:
+        if flaky.refused == 0:
+            return web.Response(status=503)
+        return web.Response(status=200, headers=event_headers("r1", type="confirmed"), body=b"{}")
+
+    flaky = await world.subscriber(second_time)
+    mail = await world.subscriber()
+    await world.trigger("flaky", flaky, RETRY_ONCE, type="order")
+    await world.trigger("mail", mail, type="confirmed")
+    await world.send("7")
+    await told(events, lambda t: t["replies"] and t["replies"][0]["attempts"], "trace", "7")
+    code, out, _ = await events("trace", "7")
+    assert code == 0
+    shape = re.sub(r"\d+-\d+-\d+T[\d:.]+Z", "TIME", re.sub(r"[\d.]+ ms", "N ms", out))
+    assert shape.splitlines() == [
+        "event 1  order  id=7  source=/tests  broker=default/shop",
+        "  TIME  accepted",
+        "  TIME  default/flaky  attempt 1  503 after N ms",
+        "  TIME  default/flaky  attempt 2  200 after N ms: delivered, replied with event 2",
+        "                            default/mail  not matched",
+        "  event 2  confirmed  id=r1  source=/tests  broker=default/shop",
+        "    TIME  accepted",
+        "    TIME  default/mail  attempt 1  202 after N ms: delivered",
+        "                              default/flaky  not matched",
+    ]
+
+
+async def test_a_trace_tells_of_the_dead_letter_sink_and_of_what_was_kept(world: World, events: Events) -> None:
+    refusing = await world.subscriber(lambda _: web.Response(status=400))
+    await world.trigger("refusing", refusing)
+    await world.send("8")
+    (attempt,) = (await told(events, lambda t: t["attempts"], "trace", "8"))["attempts"]
+    assert (attempt["status"], attempt["outcome"]) == (400, "kept")
+    assert attempt["reason"] == "subscriber: answered 400"
+
+
+async def test_events_are_listed_and_got_without_any_trigger(world: World, events: Events) -> None:
+    for number in range(5):
+        await world.send(f"e{number}", body=b'{"n": %d}' % number, type="order" if number % 2 else "bill", subject="s")
+    code, out, _ = await events("list", "shop", "--limit", "3")
+    assert code == 0
+    assert [line.split()[5] for line in out.splitlines()] == ["ID", "e2", "e3", "e4"]
+    listed = await told(events, lambda rows: True, "list", "--filter", "type = 'bill' AND EXISTS subject")
+    assert [row["event"]["id"] for row in listed] == ["e0", "e2", "e4"]
+    assert await told(events, lambda rows: True, "list", "--type", "bill", "--until", "1h") == []
+    assert len(await told(events, lambda rows: True, "list", "--since", "1h", "--type", "order")) == 2
+    assert (await told(events, lambda row: True, "get", "e3"))["event"]["data"] == {"n": 3}
+    code, out, _ = await events("get", "e3")
+    assert re.search(r"subject +s\n", out)
+    assert out.endswith('data:\n{\n  "n": 3\n}\n')
+
+
+async def test_an_id_that_several_sources_use_asks_which(world: World, events: Events) -> None:
+    for source in ("/a", "/b", "/a"):
+        await world.send("1", source=source)
+    asked = "eventmesh: 2 sources use the id '1': name one of /a, /b with --source\n"
+    assert await events("get", "1") == (2, "", asked)
+    code, out, err = await events("get", "1", "--source", "/a", "-o", "json")
+    assert (code, json.loads(out)["sequence"]) == (0, 3)
+    assert err == "eventmesh: shown is the newest of 2 events with this id; before it: 1\n"
+
+
+async def test_tail_follows_events_and_attempts(world: World, events: Events) -> None:
+    subscriber = await world.subscriber()
+    await world.trigger("all", subscriber)
+    printed: list[Printed] = []
+
+    async def follow() -> None:
+        printed.append(await events("tail", "--max", "2", "--type", "order"))
+
+    follows = TaskGroup("tail").spawn("tail", follow())
+    async with asyncio.timeout(WAIT_S):
+        number = 0
+        while not follows.done():
+            # Following begins some time after the command does.
+            await world.send(f"t{number}", type="order" if number % 2 else "bill")
+            number += 1
+            await asyncio.wait((follows,), timeout=0.05)
+    ((code, out, _),) = printed
+    lines = out.splitlines()
+    assert (code, len(lines)) == (0, 2)
+    assert "  event " in lines[0]
+    assert all(re.search(r"id=t\d*[13579]\b", line) for line in lines)
+
+
+COMPLAINTS = {
+    ("list", "--filter", "type ="): "filter: ",
+    ("list", "--since", "yesterday"): "--since: 'yesterday' is neither a time",
+    ("list", "--limit", "0"): "--limit: must be at least 1, not 0",
+    ("get",): "name the event by its ID, or by --sequence",
+    ("get", "nothing"): "no event with the id 'nothing'",
+    ("trace", "--sequence", "99"): "event 99 is not in the store",
+    ("list", "a/b"): "broker: 'default/a/b' is not NAMESPACE/NAME",
+}
+REFUSALS = {
+    "/events": (400, "namespace: name a namespace"),
+    "/events?namespace=default&colour=red": (400, "colour: is no parameter here"),
+    "/events?namespace=default&namespace=other": (400, "namespace: is given twice"),
+    "/events?namespace=default&limit=501": (400, "limit: must be 1 to 500, not 501"),
+    "/events?namespace=default&after=-1": (400, "after: '-1' is not a whole number"),
+    "/events?namespace=default&order=up": (400, "order: must be oldest or newest"),
+    "/events?namespace=default&since=2026-01-01T00:00:00": (400, "since: '2026-01-01T00:00:00' has no time zone"),
+    f"/events/{'9' * 19}": (400, "sequence: '9999999999999999999' is not a whole number"),
+    "/events/1/what": (404, "GET /events"),
+}
+
+
+async def test_what_cannot_be_told_is_said_with_the_flag_or_parameter_at_fault(world: World, events: Events) -> None:
+    for words, complaint in COMPLAINTS.items():
+        code, out, err = await events(*words)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"eventmesh: {complaint}")
+    for path, (status, text) in REFUSALS.items():
+        answer = await world.ask_admin(path)
+        assert (answer.status, answer.text[: len(text)]) == (status, text)
+
+
+async def test_an_activator_that_is_away_is_told_as_unavailable(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await asyncio.to_thread(main, ["events", "list", "--admin", "127.0.0.1:1"]) == 3
+    assert "the activator's admin port 127.0.0.1:1 cannot be reached" in capsys.readouterr().err
