@@ -162,7 +162,7 @@ class Mesh:
         return EmbeddedApi(store, self._clock)
 
     def _serving(self, api: Api, informers: Informers, images: ImageStore) -> ServingControllers:
-        local = LocalSettings(default_domain=addresses.DOMAIN, external_port=self.addresses.gateway_port)
+        local = LocalSettings(addresses.DOMAIN, self.addresses.gateway_port, claims_domains=True)
         autoscaler = _host_and_port(self.addresses.autoscaler)
         return ServingControllers(api, informers, self._clock, images, local, autoscaler_address=autoscaler)
 

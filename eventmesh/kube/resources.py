@@ -21,8 +21,12 @@ KSERVICE = Resource("serving.knative.dev", "v1", "services", "Service")
 CONFIGURATION = Resource("serving.knative.dev", "v1", "configurations", "Configuration")
 REVISION = Resource("serving.knative.dev", "v1", "revisions", "Revision")
 ROUTE = Resource("serving.knative.dev", "v1", "routes", "Route")
+DOMAIN_MAPPING = Resource("serving.knative.dev", "v1beta1", "domainmappings", "DomainMapping")
 POD_AUTOSCALER = Resource("autoscaling.internal.knative.dev", "v1alpha1", "podautoscalers", "PodAutoscaler")
 KINGRESS = Resource("networking.internal.knative.dev", "v1alpha1", "ingresses", "Ingress")
+DOMAIN_CLAIM = Resource(
+    "networking.internal.knative.dev", "v1alpha1", "clusterdomainclaims", "ClusterDomainClaim", namespaced=False
+)
 SERVERLESS_SERVICE = Resource("networking.internal.knative.dev", "v1alpha1", "serverlessservices", "ServerlessService")
 
 BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")

@@ -128,6 +128,13 @@ class MeshProcess:
 
     async def get_many(self, service: str, count: int, path: str = "/", timeout_s: float = WAIT_S) -> list[Answer]:
         """Send the same request `count` times on one connection, one after the other."""
+        return await self.ask(f"{service}.default.localhost", count, path, timeout_s)
+
+    async def ask(
+        self, host: str, count: int = 1, path: str = "/", timeout_s: float = WAIT_S, **headers: str
+    ) -> list[Answer]:
+        """Send the same request `count` times for a host; `X_Name` in `headers` is the header `X-Name`."""
+        sent = {"Host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
 
         def exchanges() -> list[Answer]:
             connection = http.client.HTTPConnection("127.0.0.1", self.gateway_port, timeout=timeout_s)
@@ -137,7 +144,7 @@ class MeshProcess:
                 connection.close()
 
         def exchange(connection: http.client.HTTPConnection) -> Answer:
-            connection.request("GET", path, headers={"Host": f"{service}.default.localhost"})
+            connection.request("GET", path, headers=sent)
             response = connection.getresponse()
             return Answer(response.status, response.getheader("via") or "", response.read().decode())
 

@@ -10,7 +10,7 @@ from eventmesh.controllers.autoscaler.podautoscaler import PodAutoscalers
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.controllers.autoscaler.scraper import Scraper
 from eventmesh.controllers.autoscaler.serverlessservice import ServerlessServices
-from eventmesh.controllers.serving.settings import SettingsStore
+from eventmesh.controllers.serving.settings_store import SettingsStore
 from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers

@@ -29,7 +29,7 @@ from eventmesh.controllers.autoscaler.standings import Standings
 from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.names import REVISION as REVISION_LABEL
 from eventmesh.controllers.serving.resources.deployment import progress_deadline_s
-from eventmesh.controllers.serving.settings import SettingsStore
+from eventmesh.controllers.serving.settings_store import SettingsStore
 from eventmesh.controllers.workloads.pods import is_active, is_ready_pod
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder

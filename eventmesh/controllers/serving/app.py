@@ -1,4 +1,4 @@
-"""Serving together: settings, admission, the four controllers, and the autoscaler."""
+"""Serving together: settings, admission, the controllers, and the autoscaler."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from eventmesh.base.clock import Clock
 from eventmesh.controllers.autoscaler.app import DEFAULT_ADDRESS, Autoscaler
 from eventmesh.controllers.serving.admission.kinds import serving_admissions
 from eventmesh.controllers.serving.configuration import Configurations
+from eventmesh.controllers.serving.domain_mapping import DomainMappings
 from eventmesh.controllers.serving.images import ImageResolver
 from eventmesh.controllers.serving.revision import Revisions
 from eventmesh.controllers.serving.route import Routes
 from eventmesh.controllers.serving.service import Services
-from eventmesh.controllers.serving.settings import LocalSettings, SettingsStore
+from eventmesh.controllers.serving.settings import LocalSettings
+from eventmesh.controllers.serving.settings_store import SettingsStore
 from eventmesh.kube.admission import Admission
 from eventmesh.kube.api import Api, Resource
 from eventmesh.kube.events import EventRecorder
@@ -41,12 +43,14 @@ class ServingControllers:
         self.configurations = Configurations(api, informers, clock, recorder)
         self.revisions = Revisions(api, informers, clock, recorder, self.settings, images)
         self.routes = Routes(api, informers, clock, recorder, self.settings)
+        self.domains = DomainMappings(api, informers, clock, recorder, self.settings)
         self.autoscaler = Autoscaler(api, informers, clock, self.settings, autoscaler_address)
         self._controllers = (
             self.services.controller,
             self.configurations.controller,
             self.revisions.controller,
             self.routes.controller,
+            self.domains.controller,
         )
 
     def admissions(self) -> dict[Resource, Admission]:

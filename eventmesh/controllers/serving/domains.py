@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eventmesh.controllers.serving.names import CLUSTER_LOCAL, VISIBILITY, tagged_name
-from eventmesh.controllers.serving.settings import ServingSettings, expand
+from eventmesh.controllers.serving.settings import ServingSettings
+from eventmesh.controllers.serving.templates import expand
 from eventmesh.kube.api import Object
 from eventmesh.kube.knative import CLUSTER_DOMAIN
 from eventmesh.kube.objects import annotations_of, labels_of
@@ -45,6 +46,10 @@ def url(route: Object, tag: str, settings: ServingSettings) -> str:
     """Return the URL of a route or its tag, with the gateway's port when it is not the scheme's own."""
     if is_cluster_local(route, settings):
         return f"http://{cluster_host(route, tag)}"
-    scheme, port = settings.network.default_scheme, settings.local.external_port
-    host = public_host(route, tag, settings)
+    return public_url(public_host(route, tag, settings), settings)
+
+
+def public_url(host: str, settings: ServingSettings, scheme: str = "") -> str:
+    """Return the URL under which the world reaches `host` by the settings' scheme, or by the one given."""
+    scheme, port = scheme or settings.network.default_scheme, settings.local.external_port
     return f"{scheme}://{host}" if port == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"

@@ -25,6 +25,8 @@ LAST_MODIFIER = f"{GROUP}/lastModifier"
 NO_GC = f"{GROUP}/no-gc"
 PROGRESS_DEADLINE = f"{GROUP}/progress-deadline"
 ROLLOUT_DURATION = f"{GROUP}/rollout-duration"
+DOMAIN_MAPPING_UID = f"{GROUP}/domainMappingUID"
+DOMAIN_MAPPING_NAMESPACE = f"{GROUP}/domainMappingNamespace"
 
 NETWORKING = "networking.knative.dev"
 VISIBILITY = f"{NETWORKING}/visibility"

@@ -20,7 +20,7 @@ from eventmesh.controllers.serving.revision_status import (
     mark_resources,
     mark_unknown_image,
 )
-from eventmesh.controllers.serving.settings import SettingsStore
+from eventmesh.controllers.serving.settings_store import SettingsStore
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers

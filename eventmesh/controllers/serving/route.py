@@ -12,7 +12,8 @@ from eventmesh.controllers.serving.names import CONFIGURATION as CONFIGURATION_L
 from eventmesh.controllers.serving.names import ROUTE as ROUTE_LABEL
 from eventmesh.controllers.serving.resources.kingress import kingress
 from eventmesh.controllers.serving.resources.placeholder import placeholder
-from eventmesh.controllers.serving.settings import ServingSettings, SettingsStore
+from eventmesh.controllers.serving.settings import ServingSettings
+from eventmesh.controllers.serving.settings_store import SettingsStore
 from eventmesh.controllers.serving.traffic import Target, Traffic, resolve
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder

@@ -60,7 +60,7 @@ class Control:
         self._effective: dict[str, Mapping[Key, Ingress]] = {}
         self._routed: dict[Key, Ingress] = {}
         self._held: frozenset[Key] = frozenset()
-        self._contested: Mapping[Key, tuple[str, ...]] = {}
+        self._contested: Mapping[Key, Mapping[str, Key]] = {}
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self._tasks = TaskGroup("xds.control")
         self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)

@@ -15,6 +15,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.claims import MESH, Claims, Rank
 from eventmesh.xds.control.envoy import HttpListener, Protocol
+from eventmesh.xds.control.forwarding import forwarded
 from eventmesh.xds.control.hosts import ACTIVATOR, BOLT, LOCAL, PUBLIC, Entry, HostBuilder, Hosts
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
@@ -82,8 +83,8 @@ class ResourceBuilder:
         self._grpc: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
         self._changed = Changed()
         self._bolt_changed = False
-        self.conflicts: dict[Key, tuple[str, ...]] = {}
-        """Hosts that a KIngress lost to an older one."""
+        self.conflicts: dict[Key, Mapping[str, Key]] = {}
+        """Hosts of a KIngress that somebody has claimed before it, and who."""
         self._join_tables((PUBLIC, LOCAL, BOLT, ACTIVATOR))
 
     def update(self, view: Callable[[str], View], changed: Changed) -> None:
@@ -142,6 +143,7 @@ class ResourceBuilder:
     def _build(self, namespace: str, view: View) -> set[str]:
         """Build everything of a namespace; return the route tables that differ by it."""
         known = self._of(namespace)
+        view = forwarded(view, self._settings.cluster_domain)
         before, joined_before = known.hosts, known.joined
         for key in known.hosts.conflicts:
             self.conflicts.pop(key, None)

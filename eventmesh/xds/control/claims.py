@@ -67,6 +67,6 @@ class Claims:
         """Return those of `hosts` that `rank` has."""
         return tuple(host for host in hosts if self.winner(host) == rank)
 
-    def lost(self, hosts: Iterable[str], key: Key) -> tuple[str, ...]:
-        """Return those of `hosts` that another object than `key` has."""
-        return tuple(host for host in hosts if (rank := self.winner(host)) is not None and rank.key != key)
+    def lost(self, hosts: Iterable[str], key: Key) -> dict[str, Key]:
+        """Return those of `hosts` that another object than `key` has, and which."""
+        return {host: rank.key for host in hosts if (rank := self.winner(host)) is not None and rank.key != key}

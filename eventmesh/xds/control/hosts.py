@@ -58,8 +58,8 @@ class Hosts:
     """Virtual hosts by route table."""
     activator: bytes = b""
     """The encoded routes of its revisions at the activator."""
-    conflicts: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
-    """Hosts of a KIngress that an older one has already claimed."""
+    conflicts: Mapping[Key, Mapping[str, Key]] = field(default_factory=dict)
+    """Hosts of a KIngress that somebody has claimed before it, and who."""
 
     def of(self, table: str) -> tuple[Entry, ...]:
         """Return the virtual hosts in one table."""
@@ -93,17 +93,17 @@ class HostBuilder:
     def build(self, view: View, claims: Mapping[str, Claims]) -> Hosts:
         """Return the hosts that the namespace has won."""
         entries: dict[str, list[Entry]] = {PUBLIC: [], LOCAL: [], BOLT: []}
-        conflicts: dict[Key, tuple[str, ...]] = {}
+        conflicts: dict[Key, Mapping[str, Key]] = {}
         for ingress in sorted(view.ingresses.values(), key=lambda i: (i.created, i.key)):
-            lost: set[str] = set()
+            lost: dict[str, Key] = {}
             for number, rule in enumerate(ingress.rules):
                 for table in _tables_of(rule):
                     won = claims[table].won(self._hosts_of(rule), _rank(ingress, number))
-                    lost.update(claims[table].lost(self._hosts_of(rule), ingress.key))
+                    lost |= claims[table].lost(self._hosts_of(rule), ingress.key)
                     if won:
                         entries[table].append(self._of_rule(ingress, number, won, view, table))
             if lost:
-                conflicts[ingress.key] = tuple(sorted(lost))
+                conflicts[ingress.key] = lost
         for service in sorted(view.services.values(), key=lambda s: s.key):
             self._add_service(service, view, claims, entries)
         activator = b"".join(

@@ -38,7 +38,7 @@ class IngressStatus:
         quarantine: Quarantine,
         settings: Settings,
         invalid: Callable[[], Mapping[Key, str]],
-        conflicts: Callable[[], Mapping[Key, tuple[str, ...]]],
+        conflicts: Callable[[], Mapping[Key, Mapping[str, Key]]],
     ) -> None:
         self.promises = Promises()
         self._api = api
@@ -99,7 +99,8 @@ class IngressStatus:
             return "NetworkConfigured", REFUSED, refusal
         lost = self._conflicts().get(key)
         if lost:
-            return "LoadBalancerReady", "DomainConflict", f"claimed by an older ingress: {', '.join(lost)}"
+            message = ", ".join(f"{host} is claimed by {owner}, which is older" for host, owner in sorted(lost.items()))
+            return "LoadBalancerReady", "DomainConflict", message
         return None
 
     async def _write_ready(self, obj: Object, key: Key, conditions: Conditions, acks: Acks) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from eventmesh.controllers.serving.admission.fields import (
     both_of,
     disallowed,
+    dns_1123_label_problem,
     invalid,
-    is_dns_1123_label,
     missing,
     neither_of,
     out_of_bounds,
@@ -54,7 +54,7 @@ def container_errors(container: Object, volumes: frozenset[str], features: Featu
     name = container.get("name")
     if name in RESERVED_NAMES:
         yield FieldError(f'"{name}" is a reserved container name', "name")
-    elif name and not is_dns_1123_label(name):
+    elif name and dns_1123_label_problem(name):
         yield invalid(name, "name")
     yield from _image(container.get("image"))
     yield from _environment(container, features)

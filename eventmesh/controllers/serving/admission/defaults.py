@@ -43,6 +43,16 @@ def default_route(obj: Object, request: AdmissionRequest, settings: ServingSetti
     return obj
 
 
+def default_domain_mapping(obj: Object, request: AdmissionRequest) -> Object:
+    """Return the DomainMapping with the namespace of its reference and authorship filled in."""
+    obj = copy.deepcopy(obj)
+    reference = _section(_section(obj, "spec"), "ref")
+    if isinstance(reference, dict) and not reference.get("namespace"):
+        reference["namespace"] = obj["metadata"].get("namespace", "")
+    _authorship(obj, request)
+    return obj
+
+
 def default_revision(obj: Object, request: AdmissionRequest, settings: ServingSettings) -> Object:
     """Return the Revision with its spec filled in; an update is left alone, a revision never changes."""
     obj = copy.deepcopy(obj)

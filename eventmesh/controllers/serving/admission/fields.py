@@ -84,9 +84,17 @@ def dns_1123_subdomain_problem(name: str) -> str:
     )
 
 
-def is_dns_1123_label(name: str) -> bool:
-    """Return whether `name` is an RFC 1123 label."""
-    return len(name) <= MAX_DNS_LABEL and _DNS_1123_LABEL.fullmatch(name) is not None
+def dns_1123_label_problem(name: str) -> str:
+    """Return what keeps `name` from being an RFC 1123 label, in Kubernetes' words; empty when nothing does."""
+    if len(name) > MAX_DNS_LABEL:
+        return f"must be no more than {MAX_DNS_LABEL} characters"
+    if _DNS_1123_LABEL.fullmatch(name):
+        return ""
+    return (
+        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
+        "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+        "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    )
 
 
 def _join(prefix: str, path: str) -> str:

@@ -1,4 +1,4 @@
-"""The four doors: defaults and rules of Service, Configuration, Revision and Route, as an API server asks them."""
+"""The doors of Serving's kinds: defaults and rules, as an API server asks them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from eventmesh.controllers.serving.admission import defaults
+from eventmesh.controllers.serving.admission.domain_mapping import DomainClaimAdmission, DomainMappingAdmission
 from eventmesh.controllers.serving.admission.fields import missing, within
 from eventmesh.controllers.serving.admission.metadata import (
     annotation_errors,
@@ -18,7 +19,7 @@ from eventmesh.controllers.serving.admission.traffic import traffic_errors
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.kube.admission import Admission, AdmissionRequest, FieldError
 from eventmesh.kube.api import Object, Resource
-from eventmesh.kube.resources import CONFIGURATION, KSERVICE, REVISION, ROUTE
+from eventmesh.kube.resources import CONFIGURATION, DOMAIN_CLAIM, DOMAIN_MAPPING, KSERVICE, REVISION, ROUTE
 
 Settings = Callable[[], ServingSettings]
 """Where the settings in force are read, at each request."""
@@ -119,6 +120,8 @@ def serving_admissions(settings: Settings) -> dict[Resource, Admission]:
         CONFIGURATION: ConfigurationAdmission(settings),
         REVISION: RevisionAdmission(settings),
         ROUTE: RouteAdmission(settings),
+        DOMAIN_MAPPING: DomainMappingAdmission(),
+        DOMAIN_CLAIM: DomainClaimAdmission(),
     }
 
 

@@ -54,7 +54,7 @@ def object_metadata_errors(obj: Object, request: AdmissionRequest) -> list[Field
         *(_not_here(key) for key in annotations if key.startswith(f"{AUTOSCALING}/")),
         *_networking(annotations),
         *within("annotations", _seconds_or_duration(annotations)),
-        *within("annotations", _authorship(annotations, obj, request)),
+        *within("annotations", authorship_errors(annotations, obj, request)),
         *within("labels", _labels(metadata)),
     ]
     return within("metadata", errors)
@@ -77,6 +77,18 @@ def annotation_errors(annotations: Mapping[str, str], config: AutoscalerConfig) 
         if key.startswith(f"{QUEUE_SIDECAR}/") and key not in QUEUE_SIDECAR_ANNOTATIONS:
             yield invalid_key(key, "")
     yield from _seconds_or_duration(annotations)
+
+
+def authorship_errors(annotations: Mapping[str, str], obj: Object, request: AdmissionRequest) -> Iterator[FieldError]:
+    """Yield what was changed of who made an object and who changed it last, paths are the keys."""
+    if request.old is None or is_of_service(obj["metadata"]):
+        return
+    before: Mapping[str, str] = request.old["metadata"].get("annotations") or {}
+    if CREATOR in before and annotations.get(CREATOR) != before[CREATOR]:
+        yield FieldError("annotation value is immutable", CREATOR)
+    unchanged = obj.get("spec") == request.old.get("spec")
+    if unchanged and LAST_MODIFIER in before and annotations.get(LAST_MODIFIER) != before[LAST_MODIFIER]:
+        yield FieldError("modified without spec changes", LAST_MODIFIER)
 
 
 def _name(metadata: Object) -> Iterator[FieldError]:
@@ -127,17 +139,6 @@ def _seconds_or_duration(annotations: Mapping[str, str]) -> Iterator[FieldError]
             yield invalid(f"{key}={text} is not at second precision", key)
         elif seconds < 0 or (key == PROGRESS_DEADLINE and seconds == 0):
             yield invalid(f"{key}={text} must be positive", key)
-
-
-def _authorship(annotations: Mapping[str, str], obj: Object, request: AdmissionRequest) -> Iterator[FieldError]:
-    if request.old is None or is_of_service(obj["metadata"]):
-        return
-    before: Mapping[str, str] = request.old["metadata"].get("annotations") or {}
-    if CREATOR in before and annotations.get(CREATOR) != before[CREATOR]:
-        yield FieldError("annotation value is immutable", CREATOR)
-    unchanged = obj.get("spec") == request.old.get("spec")
-    if unchanged and LAST_MODIFIER in before and annotations.get(LAST_MODIFIER) != before[LAST_MODIFIER]:
-        yield FieldError("modified without spec changes", LAST_MODIFIER)
 
 
 def _labels(metadata: Object) -> Iterator[FieldError]:

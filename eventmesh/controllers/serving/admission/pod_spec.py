@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from eventmesh.controllers.serving.admission.container import container_errors
 from eventmesh.controllers.serving.admission.fields import (
     disallowed,
+    dns_1123_label_problem,
     dns_1123_subdomain_problem,
     invalid,
-    is_dns_1123_label,
     missing,
     out_of_bounds,
     within,
@@ -125,7 +125,7 @@ def _volumes(spec: Object, features: Features) -> Iterator[FieldError]:
     }
     for index, volume in enumerate(volumes):
         path, name = f"volumes[{index}]", volume.get("name") or ""
-        if not is_dns_1123_label(name):
+        if dns_1123_label_problem(name):
             yield invalid(name, f"{path}.name")
         elif name in seen:
             yield FieldError(f'duplicate volume name "{name}"', f"{path}.name")

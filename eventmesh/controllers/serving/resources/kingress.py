@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from eventmesh.controllers.serving.domains import cluster_hosts, is_cluster_local, public_host
 from eventmesh.controllers.serving.names import (
     INGRESS_CLASS,
@@ -24,9 +26,9 @@ HTTP2_PORT = 81
 """Ports of a revision's Service, by what its function speaks."""
 
 
-def ingress_class(route: Object, settings: ServingSettings) -> str:
-    """Return which networking layer a route is for."""
-    annotations = annotations_of(route)
+def ingress_class(obj: Object, settings: ServingSettings) -> str:
+    """Return which networking layer a Route or DomainMapping is for."""
+    annotations = annotations_of(obj)
     return annotations.get(INGRESS_CLASS) or annotations.get(INGRESS_CLASS_OLD) or settings.network.ingress_class
 
 
@@ -52,7 +54,7 @@ def kingress(route: Object, traffic: Traffic, settings: ServingSettings) -> Obje
             "annotations": annotations,
             "ownerReferences": [owner_reference(ROUTE, route)],
         },
-        "spec": {"httpOption": _http_option(annotations), "rules": _rules(route, traffic, settings)},
+        "spec": {"httpOption": http_option(annotations, settings), "rules": _rules(route, traffic, settings)},
     }
 
 
@@ -85,8 +87,8 @@ def _splits(route: Object, traffic: Traffic, tag: str) -> list[Object]:
     ]
 
 
-def _http_option(annotations: dict[str, str]) -> str:
-    for key in ("http-protocol", "http-option", "httpOption"):
-        if annotations.get(f"{NETWORKING}/{key}", "").lower() == "redirected":
-            return "Redirected"
-    return "Enabled"
+def http_option(annotations: Mapping[str, str], settings: ServingSettings) -> str:
+    """Return what public hosts answer to plain HTTP: `Enabled`, or `Redirected` to https."""
+    said = (annotations.get(f"{NETWORKING}/{key}") for key in ("http-protocol", "http-option", "httpOption"))
+    protocol = next(filter(None, said), settings.network.http_protocol)
+    return "Redirected" if protocol.lower() == "redirected" else "Enabled"

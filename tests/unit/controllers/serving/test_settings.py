@@ -5,20 +5,21 @@ from collections.abc import Callable
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.controllers.serving import settings
-from eventmesh.controllers.serving.settings import Domain, LocalSettings, ServingSettings, expand
+from eventmesh.controllers.serving import config_maps, settings
+from eventmesh.controllers.serving.settings import Domain, LocalSettings, ServingSettings
+from eventmesh.controllers.serving.templates import expand
 
 
 def test_empty_maps_are_knatives_defaults() -> None:
-    assert settings.parse_defaults({}) == settings.RevisionDefaults()
-    assert settings.parse_network({}) == settings.NetworkSettings()
-    assert settings.parse_deployment({}) == settings.DeploymentSettings()
-    assert settings.parse_features({"_example": "text"}) == settings.Features()
-    assert settings.parse_domains({"_example": "text"}) == ()
+    assert config_maps.parse_defaults({}) == settings.RevisionDefaults()
+    assert config_maps.parse_network({}) == settings.NetworkSettings()
+    assert config_maps.parse_deployment({}) == settings.DeploymentSettings()
+    assert config_maps.parse_features({"_example": "text"}) == settings.Features()
+    assert config_maps.parse_domains({"_example": "text"}) == ()
 
 
 def test_every_key_of_defaults_and_deployment_is_read() -> None:
-    defaults = settings.parse_defaults(
+    defaults = config_maps.parse_defaults(
         {
             "revision-timeout-seconds": "60",
             "max-revision-timeout-seconds": "900",
@@ -35,7 +36,7 @@ def test_every_key_of_defaults_and_deployment_is_read() -> None:
     assert (defaults.idle_timeout_s, defaults.container_concurrency, defaults.max_container_concurrency) == (5, 10, 20)
     assert (defaults.allow_zero_concurrency, defaults.enable_service_links) == (False, True)
     assert defaults.resources == {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}}
-    deployment = settings.parse_deployment(
+    deployment = config_maps.parse_deployment(
         {"queueSidecarImage": "a/b", "progress-deadline": "2m", "registries-skipping-tag-resolving": "x.local, y.local"}
     )
     assert (deployment.sidecar_image, deployment.progress_deadline_s) == ("a/b", 120)
@@ -43,7 +44,7 @@ def test_every_key_of_defaults_and_deployment_is_read() -> None:
 
 
 def test_features_are_switched_on_and_off() -> None:
-    features = settings.parse_features({"multi-container": "Disabled", "kubernetes.podspec-fieldref": "allowed"})
+    features = config_maps.parse_features({"multi-container": "Disabled", "kubernetes.podspec-fieldref": "allowed"})
     assert "multi-container" not in features
     assert "kubernetes.podspec-fieldref" in features
 
@@ -51,19 +52,19 @@ def test_features_are_switched_on_and_off() -> None:
 @pytest.mark.parametrize(
     ("parse", "data", "path"),
     [
-        (settings.parse_defaults, {"revision-timeout-seconds": "x"}, "config-defaults.revision-timeout-seconds"),
-        (settings.parse_defaults, {"revision-timeout-seconds": "700"}, "config-defaults.revision-timeout-seconds"),
-        (settings.parse_defaults, {"container-concurrency": "-1"}, "config-defaults.container-concurrency"),
-        (settings.parse_defaults, {"container-concurrency": "2000"}, "config-defaults.container-concurrency"),
-        (settings.parse_defaults, {"enable-service-links": "x"}, "config-defaults.enable-service-links"),
-        (settings.parse_network, {"default-external-scheme": "ftp"}, "config-network.default-external-scheme"),
-        (settings.parse_network, {"domain-template": "{{.Nmae}}"}, "config-network.domain-template"),
-        (settings.parse_network, {"tag-template": "{{.Domain}}"}, "config-network.tag-template"),
-        (settings.parse_deployment, {"progress-deadline": "0s"}, "config-deployment.progress-deadline"),
-        (settings.parse_deployment, {"progress-deadline": "x"}, "config-deployment.progress-deadline"),
-        (settings.parse_features, {"multi-container": "on"}, "config-features.multi-container"),
-        (settings.parse_domains, {"a.com": "selector: 3"}, "config-domain.a.com"),
-        (settings.parse_domains, {"a.com": "a: [b"}, "config-domain.a.com"),
+        (config_maps.parse_defaults, {"revision-timeout-seconds": "x"}, "config-defaults.revision-timeout-seconds"),
+        (config_maps.parse_defaults, {"revision-timeout-seconds": "700"}, "config-defaults.revision-timeout-seconds"),
+        (config_maps.parse_defaults, {"container-concurrency": "-1"}, "config-defaults.container-concurrency"),
+        (config_maps.parse_defaults, {"container-concurrency": "2000"}, "config-defaults.container-concurrency"),
+        (config_maps.parse_defaults, {"enable-service-links": "x"}, "config-defaults.enable-service-links"),
+        (config_maps.parse_network, {"default-external-scheme": "ftp"}, "config-network.default-external-scheme"),
+        (config_maps.parse_network, {"domain-template": "{{.Nmae}}"}, "config-network.domain-template"),
+        (config_maps.parse_network, {"tag-template": "{{.Domain}}"}, "config-network.tag-template"),
+        (config_maps.parse_deployment, {"progress-deadline": "0s"}, "config-deployment.progress-deadline"),
+        (config_maps.parse_deployment, {"progress-deadline": "x"}, "config-deployment.progress-deadline"),
+        (config_maps.parse_features, {"multi-container": "on"}, "config-features.multi-container"),
+        (config_maps.parse_domains, {"a.com": "selector: 3"}, "config-domain.a.com"),
+        (config_maps.parse_domains, {"a.com": "a: [b"}, "config-domain.a.com"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_key(
@@ -79,7 +80,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_key(
     [({}, "all.com"), ({"app": "x"}, "app.com"), ({"app": "x", "tier": "y"}, "both.com"), ({"tier": "y"}, "all.com")],
 )
 def test_the_most_specific_domain_wins(labels: dict[str, str], domain: str) -> None:
-    domains = settings.parse_domains(
+    domains = config_maps.parse_domains(
         {
             "zoo.com": "",
             "all.com": "",

@@ -25,6 +25,7 @@ from eventmesh.kube.objects import Key, labels_of
 from eventmesh.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
+    DOMAIN_CLAIM,
     KINGRESS,
     KSERVICE,
     POD,
@@ -157,6 +158,19 @@ class World:
             return observed and found.get("status") == status and reason in ("", found.get("reason", ""))
 
         return await self.until(resource, name, holds)
+
+    async def until_claimed(self, domain: str, namespace: str) -> None:
+        """Return when `namespace` has the claim to `domain`."""
+        async with asyncio.timeout(AT_MOST_S):
+            listing = await self.api.list(DOMAIN_CLAIM)
+            holders = {obj["metadata"]["name"]: obj["spec"]["namespace"] for obj in listing.items}
+            if holders.get(domain) == namespace:
+                return
+            async for event in self.api.watch(DOMAIN_CLAIM, resource_version=listing.resource_version):
+                obj = event.object
+                named = (obj["metadata"]["name"], (obj.get("spec") or {}).get("namespace"))
+                if event.type is not EventType.DELETED and named == (domain, namespace):
+                    return
 
     # -- the parts of the neighbours
 

@@ -27,7 +27,7 @@ class Tables:
     bolt: Resource
     activator: Resource
     activator_local: Resource
-    conflicts: Mapping[Key, tuple[str, ...]]
+    conflicts: Mapping[Key, Mapping[str, Key]]
 
 
 def built(watcher: Watcher) -> Tables:
@@ -155,7 +155,7 @@ def test_the_older_ingress_keeps_a_contested_host() -> None:
     old = ingress("b", rule("same.test", "own.test", paths=[path(split("old"))]), created="2026-01-01T00:00:00Z")
     tables = built(world(ingress=[young, old]))
     assert action(plain(table(tables.public)["same.test"])[0]) == "ns/old:80"
-    assert tables.conflicts == {Key("ns", "a"): ("same.test",)}
+    assert tables.conflicts == {Key("ns", "a"): {"same.test": Key("ns", "b")}}
 
 
 def test_plain_services_are_local_hosts_and_choose_by_port() -> None:
@@ -230,7 +230,7 @@ def test_a_host_goes_to_the_next_claimant_in_another_namespace_when_its_owner_le
     young = ingress("young", rule("same.test", paths=[path(split("young"))]), created="2026-02-01T00:00:00Z")
     watcher = world(ingress=[old, views.within("other", young)])
     builder = views.built(watcher)
-    assert builder.conflicts == {Key("other", "young"): ("same.test",)}
+    assert builder.conflicts == {Key("other", "young"): {"same.test": Key("ns", "old")}}
     watcher.ingress(old, None)
     changed = watcher.take_changed()
     assert changed.namespaces == {"ns"}
@@ -240,4 +240,4 @@ def test_a_host_goes_to_the_next_claimant_in_another_namespace_when_its_owner_le
     watcher.ingress(None, old)
     builder.update(watcher.of, watcher.take_changed())
     assert action(plain(table(builder.table("public"))["same.test"])[0]) == "ns/old:80"
-    assert builder.conflicts == {Key("other", "young"): ("same.test",)}
+    assert builder.conflicts == {Key("other", "young"): {"same.test": Key("ns", "old")}}
