@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from eventmesh.base.clock import Clock
-from eventmesh.controllers.serving.children import Children, NotOwned
+from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.domains import public_url
 from eventmesh.controllers.serving.names import INGRESS_CLASS_EVENTMESH
 from eventmesh.controllers.serving.references import References, Unresolvable
