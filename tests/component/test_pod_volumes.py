@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import CONFIG_MAP, POD, SECRET
-from tests.component.test_pod_runtime import Cluster
+from tests.component.pod_cluster import Cluster
 
 ANOTHER_USER = 54_321 if os.geteuid() == 0 else os.geteuid()
 

@@ -21,6 +21,7 @@ from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.process import ProcessLauncher
 from eventmesh.cluster.runtime.worker import Host, PodWorker
 from eventmesh.kube.api import Api, ApiError, Object
+from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.kube.resources import CONFIG_MAP, POD, SECRET
@@ -103,6 +104,7 @@ class PodAgent:
             images=self._images,
             notify=self._notify,
             references=self._references,
+            recorder=EventRecorder(self._api, "kubelet", self._clock),
             bootstrap=self._bootstrap,
             directory=self._directory,
             network_note=note,
@@ -132,9 +134,9 @@ class PodAgent:
         worker = self._workers.get(self._names.get(Key(namespace, pod), ""))
         if worker is None:
             raise ApiError(400, "BadRequest", f'pod "{pod}" has not been started yet')
-        names = [item["name"] for item in podspec.functions(worker.pod)]
-        found = worker.log(container or names[0])
+        found = worker.log(container or podspec.serving(worker.pod)["name"])
         if found is None:
+            names = worker.containers
             raise ApiError(
                 400, "BadRequest", f"container {container} is not valid for pod {pod}: it has {', '.join(names)}"
             )

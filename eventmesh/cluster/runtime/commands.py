@@ -69,14 +69,16 @@ def function_command(
     env["PYTHONPATH"] = product_pythonpath({})
     env["PYTHONUNBUFFERED"] = "1"
     env["HOSTNAME"] = pod["metadata"]["name"]
-    env["PORT"] = str(place.port.number)
+    requested = container["name"] == podspec.serving(pod)["name"]
+    if requested:
+        env["PORT"] = str(place.port.number)
     if podspec.has_sidecar(pod):
         proxy = f"http://{place.address if place.network is None else '127.0.0.1'}:{FORWARD_PROXY_PORT}"
         env |= {"HTTP_PROXY": proxy, "http_proxy": proxy}
         env |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
     env |= image.env
     env |= asked
-    if place.network is None and podspec.has_sidecar(pod):
+    if requested and place.network is None and podspec.has_sidecar(pod):
         # Whatever port was asked for, this free one is the pod's on the host's network.
         env["PORT"] = str(place.port.number)
     command = [expand(word, env) for word in container.get("command") or ()] or list(image.command)

@@ -57,6 +57,11 @@ class Launcher:
                     self._say(wire.Reply(request, network=network))
                 except OSError as error:
                     self._refuse(request, error)
+            case wire.OpenSocket(request, network):
+                try:
+                    self._open_socket(request, network)
+                except OSError as error:
+                    self._refuse(request, error)
             case wire.DropNetwork(network) if network in self._networks:
                 self._networks.discard(network)
                 os.close(network)
@@ -127,6 +132,12 @@ class Launcher:
         except OSError as error:
             sys.stderr.write(f"eventmesh: no spare process: {error.strerror}\n")
 
+    def _open_socket(self, request: int, network: int) -> None:
+        if network not in self._networks:
+            raise OSError(errno.ENOENT, "its network namespace is gone")
+        with linux.call_in_network(network, socket.socket) as made:
+            self._say(wire.Reply(request), made.fileno())
+
     def _spawn(self, order: wire.Spawn, data: bytes, descriptors: list[int]) -> None:
         """Start. An entry runs from then on; the outcome of a program's exec is told when it is known."""
         if order.network is not None and order.network not in self._networks:
@@ -159,9 +170,9 @@ class Launcher:
     def _refuse(self, request: int, error: OSError) -> None:
         self._say(wire.Reply(request, error=error.strerror or str(error)))
 
-    def _say(self, message: wire.Message) -> None:
+    def _say(self, message: wire.Message, *descriptors: int) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
-            self._channel.send(wire.encode(message))
+            socket.send_fds(self._channel, [wire.encode(message)], descriptors)
 
 
 @dataclass(frozen=True, slots=True)

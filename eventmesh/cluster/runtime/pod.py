@@ -1,31 +1,42 @@
 """The life of one pod as a state machine: no processes, no API, no clock of its own; events in, orders out.
 
 pending ──start──▶ running ──terminate──▶ draining ──sidecar gone──▶ stopping ──all gone──▶ gone
-A container that ends is started again by the pod's restart policy: at once the first time, then after a back-off.
+Running begins with the init containers, one after the other; the containers of the work start together when the last
+has succeeded. A container that ends is started again by the pod's restart policy: at once the first time, then after a
+back-off. A container whose liveness or startup probe gives it up is told to stop, killed after its grace, and then
+treated like any that ended.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final
 
 from eventmesh.base.clock import Clock
-
-FIRST_BACK_OFF_S: Final = 10.0
-"""The kubelet's back-off after the second failure; it doubles."""
-
-MAX_BACK_OFF_S: Final = 300.0
-"""The kubelet's longest back-off."""
-
-FORGIVEN_AFTER_S: Final = 600.0
-"""A container that ran this long starts with a clean slate, as with the kubelet."""
+from eventmesh.cluster.runtime.container import (
+    FORGIVEN_AFTER_S,
+    Container,
+    Role,
+    Running,
+    Terminated,
+    Waiting,
+    back_off_s,
+)
+from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
+from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, Purpose, Verdict
 
 SIDECAR_GRACE_S: Final = 30.0
 """How long the sidecar may drain before the function is told to stop, however long the pod's own grace is."""
+
+DEFAULT_GRACE_S: Final = 30.0
+"""Kubernetes' default of terminationGracePeriodSeconds."""
+
+DEADLINE_EXCEEDED: Final = "Pod was active on the node longer than the specified deadline"
+
+_KILL_AGAIN_S: Final = 1.0
+"""Between kills of a process that the kernel does not let go."""
 
 
 class RestartPolicy(Enum):
@@ -48,110 +59,75 @@ class Stage(Enum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A container without a process, and why."""
-
-    reason: str = "ContainerCreating"
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A container with a process."""
-
-    started_at: datetime
-    since: float
-    """The same moment on the monotonic clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terminated:
-    """A process that ended. `code` is the exit code, 128 + n for signal n."""
-
-    code: int
-    signal: int
-    started_at: datetime
-    finished_at: datetime
-    message: str = ""
-
-    @property
-    def reason(self) -> str:
-        """Return Kubernetes' word for the outcome."""
-        return "Completed" if self.code == 0 else "Error"
-
-
-State = Waiting | Running | Terminated
-
-
-@dataclass(slots=True)
-class Container:
-    """What is known of one container."""
-
-    name: str
-    sidecar: bool = False
-    state: State = field(default_factory=Waiting)
-    last: Terminated | None = None
-    restarts: int = 0
-    failures: int = 0
-    """Starts since the slate was clean; the length of the back-off."""
-    retry_at: float | None = None
-
-    @property
-    def running(self) -> bool:
-        """True while it has a process."""
-        return isinstance(self.state, Running)
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start the process of a container; answer with `started` or `not_started`."""
-
-    container: str
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a signal to the process group of a container."""
-
-    container: str
-    signal: int
-
-
-Order = Start | Send
-
-
 class PodMachine:
     """One pod. Every method returns the orders to carry out; `wake_at` says when to call `tick` at the latest."""
 
     def __init__(
-        self, containers: Sequence[Container], restart: RestartPolicy, clock: Clock, *, announced: bool = True
+        self,
+        containers: Sequence[Container],
+        restart: RestartPolicy,
+        clock: Clock,
+        *,
+        grace_s: float = DEFAULT_GRACE_S,
+        deadline_s: float | None = None,
     ) -> None:
-        """`announced`: somebody tells by `told_ready` when the functions answer; else they do when they run."""
+        """`grace_s`: `terminationGracePeriodSeconds`. `deadline_s`: `activeDeadlineSeconds`."""
         self.containers = {container.name: container for container in containers}
         self.stage = Stage.PENDING
+        self.expired = False
+        """True when the pod ran longer than `activeDeadlineSeconds` allows."""
         self._restart = restart
         self._clock = clock
-        self._announced = announced
-        self._told_ready = not announced
+        self._grace_s = grace_s
+        self._deadline_s = deadline_s
+        self._deadline_at: float | None = None
+        self._watches = {c.name: {p.purpose: ProbeWatch(p, clock) for p in c.probes} for c in containers}
+        self._told_ready = not any(container.pushed for container in containers)
+        self._init_failed = False
         self._kill_at = 0.0
         self._stop_at = 0.0
+        if self._of(Role.INIT):
+            for app in self._of(Role.APP):
+                app.state = Waiting("PodInitializing")
+
+    # -- what it is
 
     @property
     def ready(self) -> bool:
         """True while the pod may be sent requests."""
         return (
             self.stage is Stage.RUNNING
-            and self._told_ready
-            and all(container.running for container in self.containers.values())
+            and all(self.is_ready(container) for container in self._of(Role.APP))
+            and all(container.running for container in self._of(Role.MESH))
         )
+
+    def is_started(self, container: Container) -> bool:
+        """Return whether the container runs and its startup probe, if it has one, has passed."""
+        startup = self._watches[container.name].get(Purpose.STARTUP)
+        return container.running and (startup is None or startup.passed)
+
+    def is_ready(self, container: Container) -> bool:
+        """Return whether the container is ready, whatever becomes of the others; an init container that it is done."""
+        if container.role is Role.INIT:
+            return container.succeeded
+        asked = self._watches[container.name].get(Purpose.READINESS)
+        told = self._told_ready or not container.pushed
+        return self.is_started(container) and told and (asked is None or asked.passed)
+
+    @property
+    def uninitialized(self) -> list[str]:
+        """Return the names of the init containers that have not succeeded yet."""
+        return [container.name for container in self._of(Role.INIT) if not container.succeeded]
 
     @property
     def wake_at(self) -> float | None:
         """Return the monotonic time of the next `tick`, or None when only events move the pod."""
         match self.stage:
             case Stage.RUNNING:
-                return min((c.retry_at for c in self.containers.values() if c.retry_at is not None), default=None)
+                times = [self._deadline_at, *(watch.due_at for _, watch in self._askable())]
+                for container in self.containers.values():
+                    times += [container.retry_at, container.kill_at]
+                return min((at for at in times if at is not None), default=None)
             case Stage.DRAINING:
                 return self._stop_at
             case Stage.STOPPING:
@@ -166,70 +142,83 @@ class PodMachine:
 
     @property
     def finished(self) -> bool:
-        """True when every function has ended for good by the restart policy."""
-        return all(self._done(container) for container in self.containers.values() if not container.sidecar)
+        """True when every container of the work has ended for good, or never will begin."""
+        return self._init_failed or all(self._done(container) for container in self._of(Role.APP))
+
+    # -- what happens to it
 
     def start(self) -> list[Order]:
         """Begin: sidecar first, since the function may need it from its first line on."""
         self.stage = Stage.RUNNING
-        order = sorted(self.containers.values(), key=lambda container: not container.sidecar)
-        return [Start(container.name) for container in order]
+        if self._deadline_s is not None:
+            self._deadline_at = self._clock.monotonic() + self._deadline_s
+        return [*(Start(container.name) for container in self._of(Role.MESH)), *self._start_next()]
 
     def started(self, name: str) -> list[Order]:
         """A process runs; when the pod was told to go meanwhile, it is told at once."""
         container = self.containers[name]
         container.retry_at = None
-        container.state = Running(self._clock.now(), self._clock.monotonic())
-        if self.stage is Stage.STOPPING or (self.stage is Stage.DRAINING and container.sidecar):
+        container.run += 1
+        now = self._clock.monotonic()
+        container.state = Running(self._clock.now(), now)
+        if self.stage is Stage.STOPPING or (self.stage is Stage.DRAINING and container.role is Role.MESH):
             return [Send(name, signal.SIGTERM)]
+        for watch in self._watches[name].values():
+            watch.begin(now)
         return []
 
     def not_started(self, name: str, reason: str, message: str) -> list[Order]:
         """There is no process, for a reason that may pass (an image that is added, a Secret that appears)."""
         container = self.containers[name]
+        told = container.state == Waiting(reason, message)
         container.state = Waiting(reason, message)
         if self.stage is not Stage.RUNNING:
             return self._continue_ending()
         container.failures += 1
         container.retry_at = self._clock.monotonic() + back_off_s(container.failures)
-        return []
+        return [] if told else [Tell("Failed", f"Error: {reason}: {message}" if message else f"Error: {reason}")]
 
-    def exited(self, name: str, status: int, message: str = "") -> list[Order]:
-        """A process ended with exit code `status`, or by the signal `-status`."""
+    def exited(self, name: str, status: int, message: str = "", cause: str = "") -> list[Order]:
+        """A process ended with exit code `status`, or by the signal `-status`; `cause` as in `Terminated`."""
         container = self.containers[name]
-        began = container.state if isinstance(container.state, Running) else None
-        now = self._clock.now()
-        ended = Terminated(
-            code=128 - status if status < 0 else status,
-            signal=max(0, -status),
-            started_at=began.started_at if began else now,
-            finished_at=now,
-            message=message,
-        )
-        container.state = ended
+        ended = self._ended(container, status, message, cause)
+        for watch in self._watches[name].values():
+            watch.end()
         if self.stage is not Stage.RUNNING:
             return self._continue_ending()
-        if not container.sidecar:
+        if container.role is not Role.MESH:
             # Whether the function answers is unknown until its next process has been probed.
-            self._told_ready = not self._announced
+            self._told_ready = not any(each.pushed for each in self.containers.values())
+        if container.role is Role.INIT and ended.code == 0 and not self.expired:
+            return self._start_next()
+        if container.role is Role.INIT and (self.expired or self._restart is RestartPolicy.NEVER):
+            self._init_failed = True
         if self.finished:
+            self._deadline_at = None
             return self._end_sidecars()
         if self._done(container):
             return []
-        if began is not None and self._clock.monotonic() - began.since >= FORGIVEN_AFTER_S:
-            container.failures = 0
-        container.failures += 1
-        container.last = ended
-        if container.failures == 1:
-            return self._restart_now(container)
-        wait_s = back_off_s(container.failures)
-        container.retry_at = self._clock.monotonic() + wait_s
-        container.state = Waiting("CrashLoopBackOff", f"back-off {wait_s:.0f}s restarting failed container {name}")
-        return []
+        return self._again(container, ended)
 
     def told_ready(self, ready: bool) -> None:
         """The sidecar says whether the function answers."""
         self._told_ready = ready
+
+    def probed(self, name: str, purpose: Purpose, run: int, outcome: Outcome) -> list[Order]:
+        """A probe that was asked of the container's process number `run` was answered."""
+        container = self.containers[name]
+        if self.stage is not Stage.RUNNING or container.run != run or not container.running:
+            return []
+        watch = self._watches[name][purpose]
+        verdict = watch.answer(outcome)
+        orders: list[Order] = []
+        if verdict in (Verdict.FAILURE, Verdict.GAVE_UP):
+            orders.append(Tell("Unhealthy", f"{purpose.value} probe failed: {outcome.output}"))
+        if verdict is Verdict.GAVE_UP and purpose is not Purpose.READINESS:
+            orders += self._give_up(container, watch.probe)
+        if verdict is Verdict.PASSED and purpose is Purpose.STARTUP:
+            watch.due_at = None
+        return orders
 
     def terminate(self, grace_s: float) -> list[Order]:
         """Begin to end: drain, stop, and kill what is left after `grace_s`. A second call may only shorten it."""
@@ -244,7 +233,7 @@ class PodMachine:
         self._stop_at = now + min(SIDECAR_GRACE_S, grace_s / 2)
         self.stage = Stage.DRAINING
         for container in self.containers.values():
-            container.retry_at = None
+            container.retry_at = container.kill_at = None
         orders: list[Order] = self._end_sidecars()
         return orders or self._continue_ending()
 
@@ -253,19 +242,67 @@ class PodMachine:
         now = self._clock.monotonic()
         match self.stage:
             case Stage.RUNNING:
-                due = [c for c in self.containers.values() if c.retry_at is not None and c.retry_at <= now]
-                return [order for container in due for order in self._restart_now(container)]
+                return self._due(now)
             case Stage.DRAINING if now >= self._stop_at:
                 return self._stop_functions()
             case Stage.STOPPING if now >= self._kill_at:
-                self._kill_at = now + 1.0
+                self._kill_at = now + _KILL_AGAIN_S
                 return [Send(c.name, signal.SIGKILL) for c in self.containers.values() if c.running]
             case _:
                 return []
 
+    # -- how
+
+    def _of(self, role: Role) -> list[Container]:
+        return [container for container in self.containers.values() if container.role is role]
+
+    def _start_next(self) -> list[Order]:
+        """Start the first init container that has not succeeded, or all of the work when there is none."""
+        for container in self._of(Role.INIT):
+            if not container.succeeded:
+                container.state = Waiting()
+                return [Start(container.name)]
+        apps = self._of(Role.APP)
+        for container in apps:
+            container.state = Waiting()
+        return [Start(container.name) for container in apps]
+
+    def _ended(self, container: Container, status: int, message: str, cause: str) -> Terminated:
+        now = self._clock.now()
+        began = container.state if isinstance(container.state, Running) else None
+        if began is not None and self._clock.monotonic() - began.since >= FORGIVEN_AFTER_S:
+            container.failures = 0
+        ended = Terminated(
+            code=128 - status if status < 0 else status,
+            signal=max(0, -status),
+            started_at=began.started_at if began else now,
+            finished_at=now,
+            message=message,
+            cause=cause,
+        )
+        container.state = ended
+        container.kill_at = None
+        return ended
+
+    def _again(self, container: Container, ended: Terminated) -> list[Order]:
+        """Start a container that has ended again: now, or after its back-off."""
+        container.failures += 1
+        container.last = ended
+        if container.failures == 1:
+            return self._restart_now(container)
+        wait_s = back_off_s(container.failures)
+        container.retry_at = self._clock.monotonic() + wait_s
+        container.state = Waiting(
+            "CrashLoopBackOff", f"back-off {wait_s:.0f}s restarting failed container {container.name}"
+        )
+        return [Tell("BackOff", f"Back-off restarting failed container {container.name}")]
+
     def _done(self, container: Container) -> bool:
-        if not isinstance(container.state, Terminated) or container.sidecar:
+        """Return whether a container of the work has ended for good."""
+        if container.role is not Role.APP:
             return False
+        if self.expired or not isinstance(container.state, Terminated):
+            return self.expired and not container.running
         match self._restart:
             case RestartPolicy.ALWAYS:
                 return False
@@ -281,12 +318,60 @@ class PodMachine:
         container.state = Waiting()
         return [Start(container.name)]
 
+    def _due(self, now: float) -> list[Order]:
+        orders: list[Order] = []
+        if self._deadline_at is not None and self._deadline_at <= now:
+            return self._expire()
+        for container in self.containers.values():
+            if container.retry_at is not None and container.retry_at <= now:
+                orders += self._restart_now(container)
+            if container.kill_at is not None and container.kill_at <= now:
+                container.kill_at = now + _KILL_AGAIN_S
+                orders.append(Send(container.name, signal.SIGKILL))
+        for container, watch in self._askable():
+            if watch.due_at is not None and watch.due_at <= now:
+                watch.asked()
+                orders.append(Ask(container.name, watch.probe, container.run))
+        return orders
+
+    def _askable(self) -> Iterable[tuple[Container, ProbeWatch]]:
+        """Yield the probes that may be asked now: startup alone until it has passed, as with the kubelet."""
+        for container in self.containers.values():
+            if not container.running or container.kill_at is not None:
+                continue
+            started = self.is_started(container)
+            for purpose, watch in self._watches[container.name].items():
+                if started is not (purpose is Purpose.STARTUP):
+                    yield container, watch
+
+    def _give_up(self, container: Container, probe: Probe) -> list[Order]:
+        grace_s = self._grace_s if probe.grace_s is None else probe.grace_s
+        container.kill_at = self._clock.monotonic() + grace_s
+        word = probe.purpose.value.lower()
+        return [
+            Tell("Killing", f"Container {container.name} failed {word} probe, will be restarted", warning=False),
+            Send(container.name, signal.SIGTERM),
+        ]
+
+    def _expire(self) -> list[Order]:
+        """End the work for good: the pod has had all the time that it may have."""
+        self.expired = True
+        self._deadline_at = None
+        orders: list[Order] = [Tell("DeadlineExceeded", DEADLINE_EXCEEDED, warning=False)]
+        running = [c for c in self.containers.values() if c.running and c.role is not Role.MESH]
+        for container in self.containers.values():
+            container.retry_at = None
+        for container in running:
+            container.kill_at = self._clock.monotonic() + self._grace_s
+            orders.append(Send(container.name, signal.SIGTERM))
+        return orders if running else [*orders, *self._end_sidecars()]
+
     def _end_sidecars(self) -> list[Order]:
-        return [Send(c.name, signal.SIGTERM) for c in self.containers.values() if c.sidecar and c.running]
+        return [Send(c.name, signal.SIGTERM) for c in self._of(Role.MESH) if c.running]
 
     def _continue_ending(self) -> list[Order]:
         running = [container for container in self.containers.values() if container.running]
-        if self.stage is Stage.DRAINING and not any(container.sidecar for container in running):
+        if self.stage is Stage.DRAINING and not any(container.role is Role.MESH for container in running):
             return self._stop_functions()
         if self.stage is Stage.STOPPING and not running:
             self.stage = Stage.GONE
@@ -295,13 +380,6 @@ class PodMachine:
     def _stop_functions(self) -> list[Order]:
         self.stage = Stage.STOPPING
         orders: list[Order] = [
-            Send(c.name, signal.SIGTERM) for c in self.containers.values() if c.running and not c.sidecar
+            Send(c.name, signal.SIGTERM) for c in self.containers.values() if c.running and c.role is not Role.MESH
         ]
         return orders or self._continue_ending()
-
-
-def back_off_s(failures: int) -> float:
-    """Return how long a container waits after so many starts that failed: 1 s, then 10 s doubling up to 300 s."""
-    if failures <= 1:
-        return 1.0
-    return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 2, 10))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from eventmesh.cluster.runtime.pod import Container, RestartPolicy
+from eventmesh.base.errors import ConfigError
+from eventmesh.cluster.runtime.container import Container, Role
+from eventmesh.cluster.runtime.pod import DEFAULT_GRACE_S, RestartPolicy
+from eventmesh.cluster.runtime.probe import Exec, GrpcHealth, Probe, Purpose, parse_probe
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import annotations_of, labels_of
 
@@ -17,9 +20,6 @@ SIDECAR: Final = "queue-proxy"
 
 DEFAULT_PORT: Final = 8080
 """Knative's default of containerPort."""
-
-DEFAULT_GRACE_S: Final = 30
-"""Kubernetes' default of terminationGracePeriodSeconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,24 @@ def has_sidecar(pod: Object) -> bool:
 
 
 def functions(pod: Object) -> list[Object]:
-    """Return the containers that are not the sidecar."""
+    """Return the containers of the work: those that are not the sidecar."""
     return [item for item in pod["spec"].get("containers") or () if item["name"] != SIDECAR]
+
+
+def init_containers(pod: Object) -> list[Object]:
+    """Return the containers that run to their end, in order, before the work begins."""
+    return list(pod["spec"].get("initContainers") or ())
+
+
+def container(pod: Object, name: str) -> Object:
+    """Return the container of that name, whatever it is for."""
+    return next(item for item in (*init_containers(pod), *functions(pod)) if item["name"] == name)
+
+
+def serving(pod: Object) -> Object:
+    """Return the container that requests go to: the first with a port, else the first (Knative's rule)."""
+    found = functions(pod)
+    return next((container for container in found if container.get("ports")), found[0])
 
 
 def sidecar_spec(pod: Object) -> Object:
@@ -52,10 +68,34 @@ def sidecar_spec(pod: Object) -> Object:
 
 def containers(pod: Object) -> list[Container]:
     """Return what the pod's machine runs."""
-    found = [Container(item["name"]) for item in functions(pod)]
+    found = [Container(item["name"], Role.INIT) for item in init_containers(pod)]
+    requested = serving(pod)
+    for item in functions(pod):
+        pushed = item is requested and has_sidecar(pod)
+        found.append(Container(item["name"], probes=probes(pod, item), pushed=pushed))
     if has_sidecar(pod):
-        found.append(Container(SIDECAR, sidecar=True))
+        found.append(Container(SIDECAR, Role.MESH))
     return found
+
+
+def probes(pod: Object, container: Object) -> tuple[Probe, ...]:
+    """Return what the runtime asks the container; nothing when that cannot be read (`unsupported` says why).
+
+    The readiness of the container that requests go to is told by the sidecar; the runtime adds what the sidecar does
+    not speak (exec and gRPC).
+    """
+    port = user_port(pod).number
+    try:
+        found = [parse_probe(container, purpose, port) for purpose in Purpose]
+    except ConfigError:
+        return ()
+    told = has_sidecar(pod) and container["name"] == serving(pod)["name"]
+    return tuple(
+        probe
+        for probe in found
+        if probe is not None
+        and not (told and probe.purpose is Purpose.READINESS and not isinstance(probe.action, Exec | GrpcHealth))
+    )
 
 
 def restart_policy(pod: Object) -> RestartPolicy:
@@ -72,15 +112,13 @@ def grace_s(pod: Object) -> float:
 
 
 def user_port(pod: Object) -> UserPort:
-    """Return where the pod's function listens: a literal PORT, else the first containerPort, else 8080."""
-    for container in functions(pod):
-        for port in container.get("ports") or ():
-            name = port.get("name") or ""
-            return UserPort(int(port["containerPort"]), _protocol(name))
-    for container in functions(pod):
-        for variable in container.get("env") or ():
-            if variable["name"] == "PORT" and str(variable.get("value") or "").isdigit():
-                return UserPort(int(variable["value"]))
+    """Return where the pod's function listens: the first containerPort, else a literal PORT, else 8080."""
+    container = serving(pod)
+    for port in container.get("ports") or ():
+        return UserPort(int(port["containerPort"]), _protocol(port.get("name") or ""))
+    for variable in container.get("env") or ():
+        if variable["name"] == "PORT" and str(variable.get("value") or "").isdigit():
+            return UserPort(int(variable["value"]))
     return UserPort(DEFAULT_PORT)
 
 
@@ -92,22 +130,30 @@ def _protocol(port_name: str) -> str:
 
 def unsupported(pod: Object, container: Object) -> str:
     """Return what the container asks for that a local process cannot have; empty when there is nothing."""
-    if pod["spec"].get("initContainers"):
-        return "initContainers: not supported for local processes; prepare in the function's own start"
-    for kind in ("livenessProbe", "startupProbe"):
-        if container.get(kind):
-            return f"{kind}: not supported for local processes; a process that is broken must end itself"
-    if "exec" in (container.get("readinessProbe") or {}):
-        return "readinessProbe.exec: not supported for local processes; use httpGet, tcpSocket or grpc"
+    for item in init_containers(pod):
+        if item.get("restartPolicy"):
+            return (
+                f"initContainers {item['name']}: restartPolicy {item['restartPolicy']} is not supported for local "
+                "processes; make it an ordinary container"
+            )
+    try:
+        for purpose in Purpose:
+            parse_probe(container, purpose, user_port(pod).number)
+    except ConfigError as error:
+        return str(error)
     return ""
 
 
 def readiness_probe(pod: Object) -> Object | None:
-    """Return the first function's readiness probe, or None."""
-    for container in functions(pod):
-        probe: Object | None = container.get("readinessProbe")
-        return probe
-    return None
+    """Return the readiness probe of the container that requests go to, or None."""
+    probe: Object | None = serving(pod).get("readinessProbe")
+    return probe
+
+
+def deadline_s(pod: Object) -> float | None:
+    """Return how long the pod may run in all, `activeDeadlineSeconds`; None = for ever."""
+    seconds = pod["spec"].get("activeDeadlineSeconds")
+    return None if seconds is None else float(seconds)
 
 
 def is_finished(pod: Object) -> bool:

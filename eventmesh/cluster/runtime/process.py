@@ -84,6 +84,7 @@ class ProcessLauncher:
         self._requests = 0
         self._replies: dict[int, asyncio.Future[wire.Reply]] = {}
         self._processes: dict[int, Process] = {}
+        self._sockets: dict[int, socket.socket] = {}
         self._writable = asyncio.Lock()
         self._loop.add_reader(channel.fileno(), self._received)
 
@@ -123,6 +124,22 @@ class ProcessLauncher:
             raise UnavailableError(f"this host allows no network namespaces to this user: {reply.error}")
         return Network(reply.network, f"/proc/{self.pid}/fd/{reply.network}")
 
+    async def open_socket(self, network: Network) -> socket.socket:
+        """Return a TCP socket that lives in `network`, not connected; raises UnavailableError when that is gone."""
+        self._requests += 1
+        request = self._requests
+        try:
+            reply = await self._ask(wire.OpenSocket(request, network.number))
+            if reply.error:
+                raise UnavailableError(f"no socket in the pod's network: {reply.error}")
+            opened = self._sockets.pop(request)
+        finally:
+            # Still there when the caller was cancelled between the reply and its own next turn.
+            if request in self._sockets:
+                self._sockets.pop(request).close()
+        opened.setblocking(False)
+        return opened
+
     async def drop_network(self, network: Network) -> None:
         """Forget a namespace; it ends with the last process inside."""
         await self._send(wire.DropNetwork(network.number))
@@ -159,7 +176,9 @@ class ProcessLauncher:
         await self._loop.run_in_executor(None, self._child.wait)
         self._abandon()
 
-    async def _ask(self, message: wire.Spawn | wire.MakeNetwork, descriptors: Sequence[int] = ()) -> wire.Reply:
+    async def _ask(
+        self, message: wire.Spawn | wire.MakeNetwork | wire.OpenSocket, descriptors: Sequence[int] = ()
+    ) -> wire.Reply:
         reply: asyncio.Future[wire.Reply] = self._loop.create_future()
         self._replies[message.request] = reply
         try:
@@ -202,11 +221,11 @@ class ProcessLauncher:
 
     def _received(self) -> None:
         try:
-            data = self._channel.recv(wire.MAX_MESSAGE_BYTES)
+            data, descriptors, _, _ = socket.recv_fds(self._channel, wire.MAX_MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except ConnectionResetError:
-            data = b""
+            data, descriptors = b"", []
         if not data:
             self._loop.remove_reader(self._channel.fileno())
             self._channel.close()
@@ -216,7 +235,7 @@ class ProcessLauncher:
             return
         match wire.decode(data):
             case wire.Reply() as reply:
-                self._replied(reply)
+                self._replied(reply, [socket.socket(fileno=descriptor) for descriptor in descriptors])
             case wire.Exited(pid, status):
                 process = self._processes.pop(pid, None)
                 if process is not None and not process.exited.done():
@@ -224,14 +243,19 @@ class ProcessLauncher:
             case wire.Preloaded(error) if error:
                 _log.warning("module not preloaded", error=error)
 
-    def _replied(self, reply: wire.Reply) -> None:
+    def _replied(self, reply: wire.Reply, sockets: Sequence[socket.socket]) -> None:
         if reply.pid:
             # On record before its exit can be read, however soon that comes.
             self._processes[reply.pid] = Process(reply.pid)
         waiting = self._replies.get(reply.request)
         if waiting is not None and not waiting.done():
+            for opened in sockets:
+                self._sockets[reply.request] = opened
             waiting.set_result(reply)
-        elif reply.pid:
+            return
+        for opened in sockets:
+            opened.close()
+        if reply.pid:
             # Whoever wanted it was cancelled meanwhile: nobody else would ever end it.
             with suppress(OSError):
                 self._channel.send(wire.encode(wire.Signal(reply.pid, signal.SIGKILL)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from eventmesh.base.clock import rfc3339
-from eventmesh.cluster.runtime.pod import Container, PodMachine, Running, Stage, State, Terminated, Waiting
+from eventmesh.cluster.runtime.container import Container, Role, Running, State, Terminated, Waiting
+from eventmesh.cluster.runtime.pod import DEADLINE_EXCEEDED, PodMachine, Stage
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import condition
 
@@ -36,39 +38,59 @@ def pod_status(pod: Object, machine: PodMachine, facts: Facts, now: datetime) ->
         "podIPs": [{"ip": facts.address}],
         "qosClass": "BestEffort",
         "startTime": (pod.get("status") or {}).get("startTime") or rfc3339(now),
-        "containerStatuses": [
-            _container_status(container, machine.containers[container["name"]], machine, facts)
-            for container in pod["spec"].get("containers") or ()
-        ],
+        "containerStatuses": _statuses(pod["spec"].get("containers"), machine, facts),
     }
+    if pod["spec"].get("initContainers"):
+        status["initContainerStatuses"] = _statuses(pod["spec"]["initContainers"], machine, facts)
+    if machine.expired:
+        status |= {"reason": "DeadlineExceeded", "message": DEADLINE_EXCEEDED}
     return status
 
 
 def _phase(machine: PodMachine) -> str:
-    functions = [container for container in machine.containers.values() if not container.sidecar]
+    apps = [container for container in machine.containers.values() if container.role is Role.APP]
     if machine.finished or machine.stage is Stage.GONE:
-        codes = [c.state.code for c in functions if isinstance(c.state, Terminated)]
-        return "Succeeded" if machine.finished and not any(codes) else "Failed"
-    begun = all(not isinstance(container.state, Waiting) or container.last is not None for container in functions)
+        well = machine.finished and not machine.expired and all(container.succeeded for container in apps)
+        return "Succeeded" if well else "Failed"
+    begun = all(not isinstance(container.state, Waiting) or container.last is not None for container in apps)
     return "Running" if begun else "Pending"
 
 
 def _conditions(pod: Object, machine: PodMachine, facts: Facts, now: datetime) -> list[Object]:
-    ready = machine.ready
-    finished = machine.finished
-    unready = [name for name, container in machine.containers.items() if not container.sidecar]
-    reason = "" if ready else ("PodCompleted" if finished else "ContainersNotReady")
-    message = "" if ready or finished else f"containers with unready status: [{' '.join(unready)}]"
     own_network = "False" if facts.network_note else "True"
+    ready = _readiness(machine)
     wanted = (
         ("PodScheduled", "True", "", ""),
-        ("Initialized", "True", "", ""),
+        ("Initialized", *_initialized(machine)),
         ("PodReadyToStartContainers", "True", "", ""),
         ("eventmesh.io/NetworkIsolated", own_network, "HostNetwork" if facts.network_note else "", facts.network_note),
-        ("ContainersReady", str(ready), reason, message),
-        ("Ready", str(ready), reason, message),
+        ("ContainersReady", *ready),
+        ("Ready", *ready),
     )
     return [_condition(pod, *each, now) for each in wanted]
+
+
+def _readiness(machine: PodMachine) -> tuple[str, str, str]:
+    if machine.ready:
+        return "True", "", ""
+    match _phase(machine):
+        case "Succeeded":
+            return "False", "PodCompleted", ""
+        case "Failed":
+            return "False", "PodFailed", ""
+        case _:
+            apps = [container for container in machine.containers.values() if container.role is Role.APP]
+            unready = [container.name for container in apps if not machine.is_ready(container)]
+            # The mesh's own container is in no spec when it was put in unasked.
+            named = unready or [container.name for container in machine.containers.values() if not container.running]
+            return "False", "ContainersNotReady", f"containers with unready status: [{' '.join(named)}]"
+
+
+def _initialized(machine: PodMachine) -> tuple[str, str, str]:
+    if machine.uninitialized:
+        message = f"containers with incomplete status: [{' '.join(machine.uninitialized)}]"
+        return "False", "ContainersNotInitialized", message
+    return "True", "PodCompleted" if _phase(machine) == "Succeeded" else "", ""
 
 
 def _condition(pod: Object, kind: str, status: str, reason: str, message: str, now: datetime) -> Object:
@@ -84,13 +106,17 @@ def _condition(pod: Object, kind: str, status: str, reason: str, message: str, n
     return written
 
 
+def _statuses(specs: Sequence[Object] | None, machine: PodMachine, facts: Facts) -> list[Object]:
+    return [_container_status(spec, machine.containers[spec["name"]], machine, facts) for spec in specs or ()]
+
+
 def _container_status(spec: Object, container: Container, machine: PodMachine, facts: Facts) -> Object:
     status: Object = {
         "name": container.name,
         "image": spec.get("image", ""),
         "imageID": facts.image_ids.get(container.name, ""),
-        "ready": machine.ready and container.running,
-        "started": container.running,
+        "ready": machine.ready if container.role is Role.MESH else machine.is_ready(container),
+        "started": machine.is_started(container),
         "restartCount": container.restarts,
         "state": _state(container.state),
         "lastState": _state(container.last) if container.last is not None else {},

@@ -72,6 +72,14 @@ class MakeNetwork:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """Make a TCP socket inside a namespace; it travels beside the reply."""
+
+    request: int
+    network: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropNetwork:
     """Forget a namespace; it ends with the last process inside."""
 
@@ -88,7 +96,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The outcome of a `Spawn` (`pid`) or a `MakeNetwork` (`network`, a descriptor of the launcher), or its error."""
+    """The outcome of a `Spawn` (`pid`), a `MakeNetwork` (`network`, a descriptor of the launcher) or an `OpenSocket`,
+    or its error."""
 
     request: int
     pid: int = 0
@@ -112,10 +121,11 @@ class Preloaded:
     error: str = ""
 
 
-Message = Spawn | Prepare | MakeNetwork | DropNetwork | Signal | Reply | Exited | Preloaded
+Message = Spawn | Prepare | MakeNetwork | OpenSocket | DropNetwork | Signal | Reply | Exited | Preloaded
 
 _KINDS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind for kind in (Spawn, Prepare, MakeNetwork, DropNetwork, Signal, Reply, Exited, Preloaded)
+    kind.__name__: kind
+    for kind in (Spawn, Prepare, MakeNetwork, OpenSocket, DropNetwork, Signal, Reply, Exited, Preloaded)
 }
 
 

@@ -16,6 +16,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
+from eventmesh.cluster.runtime.asking import Asker
 from eventmesh.cluster.runtime.commands import (
     Place,
     SidecarBootstrap,
@@ -29,20 +30,25 @@ from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import PodAddresses, free_port
 from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.notify import NotifySockets
-from eventmesh.cluster.runtime.pod import Order, PodMachine, Send, Start
+from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
+from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.privileges import confined
-from eventmesh.cluster.runtime.probing import host_prober
+from eventmesh.cluster.runtime.probe import Outcome, Purpose
 from eventmesh.cluster.runtime.process import PRODUCT_PATH, Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Api, ApiError, Object
+from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.resources import POD
 
 _log = log.get("runtime.pod")
 
 MAX_MESSAGE_BYTES: Final = 2048
 """Of a failed container's log, what becomes its termination message; the kubelet's limit for that source."""
+
+START_FAILED: Final = 128
+"""The exit code that Kubernetes shows for a program that could not be executed."""
 
 DRAIN_LOG_S: Final = 0.2
 """How long an ended process's pipes may take to close before its last words are read without them."""
@@ -60,6 +66,7 @@ class Host:
     images: ImageStore
     notify: NotifySockets
     references: References
+    recorder: EventRecorder
     bootstrap: SidecarBootstrap
     directory: Path
     """Logs and bootstraps, one folder a pod."""
@@ -84,6 +91,16 @@ class ToldReady:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """A probe of the container's process number `run` was answered."""
+
+    container: str
+    purpose: Purpose
+    run: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Terminate:
     """The pod is to end within the grace."""
 
@@ -95,7 +112,7 @@ class Due:
     """The moment has come that the machine wanted to be woken at."""
 
 
-Event = Exited | ToldReady | Terminate | Due
+Event = Exited | ToldReady | Probed | Terminate | Due
 
 
 class PodWorker:
@@ -104,12 +121,12 @@ class PodWorker:
     def __init__(self, pod: Object, host: Host) -> None:
         self.pod = pod
         self._host = host
-        self._probe = None if podspec.has_sidecar(pod) else podspec.readiness_probe(pod)
         self._machine = PodMachine(
             podspec.containers(pod),
             podspec.restart_policy(pod),
             host.clock,
-            announced=podspec.has_sidecar(pod) or self._probe is not None,
+            grace_s=podspec.grace_s(pod),
+            deadline_s=podspec.deadline_s(pod),
         )
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._processes: dict[str, Process] = {}
@@ -121,11 +138,17 @@ class PodWorker:
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
         self._published: Object | None = None
         self._place: Place | None = None
+        self._asker: Asker | None = None
         self._volumes: PodVolumes | None = None
         self._notify = ""
         self._remove = True
         self._timer: asyncio.Task[None] | None = None
         self._armed_for: float | None = None
+
+    @property
+    def containers(self) -> list[str]:
+        """Return the names of all containers, the sidecar's included."""
+        return list(self._logs)
 
     def log(self, container: str) -> ContainerLog | None:
         """Return the log of a container, or None when the pod has none of that name."""
@@ -149,12 +172,15 @@ class PodWorker:
         try:
             self._place = await self._settle()
             self._volumes = PodVolumes(self.pod, self._place.address, self.directory / "volumes", self._host.references)
+            self._asker = Asker(
+                self._place,
+                podspec.user_port(self.pod).number,
+                podspec.has_sidecar(self.pod),
+                self._host.launcher,
+                self._command,
+            )
             await self._obey(self._machine.start())
             await self._publish()
-            if self._probe is not None:
-                place = self._place
-                prober = host_prober(self._probe, place.address, place.port.number, self._host.clock, self._tell)
-                self._watchers.spawn("readiness", prober.run())
             while not self._machine.gone:
                 self._arm()
                 await self._obey(self._take(await self._inbox.get()))
@@ -224,6 +250,8 @@ class PodWorker:
             case ToldReady(ready):
                 self._machine.told_ready(ready)
                 return []
+            case Probed(container, purpose, run, outcome):
+                return self._machine.probed(container, purpose, run, outcome)
             case Terminate(grace_s):
                 return self._machine.terminate(grace_s)
             case Due():
@@ -235,8 +263,13 @@ class PodWorker:
         while orders:
             starts = [order for order in orders if isinstance(order, Start)]
             for order in orders:
-                if isinstance(order, Send) and order.container in self._processes:
-                    await self._host.launcher.signal(self._processes[order.container], order.signal)
+                match order:
+                    case Send(container, number) if container in self._processes:
+                        await self._host.launcher.signal(self._processes[container], number)
+                    case Ask():
+                        self._watchers.spawn(f"{order.container} {order.probe.purpose.value}", self._ask(order))
+                    case Tell():
+                        self._watchers.spawn("event", self._record(order))
             outcomes = await asyncio.gather(*(self._start(order.container) for order in starts))
             orders = [order for outcome in outcomes for order in outcome]
 
@@ -252,7 +285,9 @@ class PodWorker:
         try:
             network = None if name == podspec.SIDECAR or self._place is None else self._place.network
             process = await self._host.launcher.spawn(command, stdout, stderr, network)
-        except (SpawnError, UnavailableError) as error:
+        except SpawnError as error:
+            return self._machine.exited(name, START_FAILED, str(error), "StartError")
+        except UnavailableError as error:
             return self._machine.not_started(name, "RunContainerError", str(error))
         finally:
             os.close(stdout)
@@ -266,7 +301,7 @@ class PodWorker:
         references = self._host.references
         if name == podspec.SIDECAR:
             return sidecar_command(self.pod, self._place, self._notify, self._bootstrap_file, references)
-        container = next(item for item in podspec.functions(self.pod) if item["name"] == name)
+        container = podspec.container(self.pod, name)
         image = self._host.images.find(container.get("image", ""))
         self._image_ids[name] = image.reference
         confinement = confined(self._view(container, image, self._volumes), self.pod, container)
@@ -287,7 +322,16 @@ class PodWorker:
         message = self._logs[name].tail(MAX_MESSAGE_BYTES) if status != 0 else ""
         self._inbox.put_nowait(Exited(name, status, message))
 
+    async def _ask(self, order: Ask) -> None:
+        assert self._asker is not None  # noqa: S101 - set before any start
+        outcome = await self._asker.ask(order.container, order.probe)
+        self._inbox.put_nowait(Probed(order.container, order.probe.purpose, order.run, outcome))
+
     # -- what it tells
+
+    async def _record(self, told: Tell) -> None:
+        kind = EventKind.WARNING if told.warning else EventKind.NORMAL
+        await self._host.recorder.record(self.pod, kind, told.reason, told.message)
 
     async def _publish(self) -> None:
         assert self._place is not None  # noqa: S101 - settled before anything is told

@@ -57,8 +57,9 @@ def check_pod_spec(spec: Object, path: str) -> list[Cause]:
         return [Cause(CauseType.REQUIRED, f"{path}.containers")]
     causes: list[Cause] = []
     seen: set[Any] = set()
-    for number, container in enumerate(containers):
-        where = f"{path}.containers[{number}]"
+    every = [(f"{path}.initContainers[{n}]", item) for n, item in enumerate(_containers(spec, "initContainers"))]
+    every += [(f"{path}.containers[{n}]", item) for n, item in enumerate(containers)]
+    for where, container in every:
         for field in ("name", "image"):
             if not container.get(field):
                 causes.append(Cause(CauseType.REQUIRED, f"{where}.{field}"))

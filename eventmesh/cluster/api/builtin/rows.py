@@ -37,6 +37,9 @@ def pod_phase(pod: Object) -> str:
     """Return the word for a pod's state: a waiting or terminated container's reason explains more than the phase."""
     status = _status(pod)
     word: str = status.get("reason") or status.get("phase") or "Unknown"
+    beginning = _initializing(pod)
+    if beginning:
+        return "Terminating" if "deletionTimestamp" in pod["metadata"] else beginning
     for container in reversed(status.get("containerStatuses") or []):
         state = container.get("state") or {}
         waiting, terminated = state.get("waiting"), state.get("terminated")
@@ -45,6 +48,22 @@ def pod_phase(pod: Object) -> str:
         elif terminated:
             word = terminated.get("reason") or f"ExitCode:{terminated.get('exitCode', 0)}"
     return "Terminating" if "deletionTimestamp" in pod["metadata"] else word
+
+
+def _initializing(pod: Object) -> str:
+    """Return the word for a pod whose init containers have not all succeeded; empty for any other."""
+    total = len(_spec(pod).get("initContainers") or [])
+    for number, container in enumerate(_status(pod).get("initContainerStatuses") or []):
+        state = container.get("state") or {}
+        waiting, terminated = state.get("waiting") or {}, state.get("terminated")
+        if terminated and not terminated.get("exitCode"):
+            continue
+        if terminated:
+            return f"Init:{terminated.get('reason') or 'ExitCode:' + str(terminated.get('exitCode'))}"
+        if waiting.get("reason", "PodInitializing") not in ("PodInitializing", "ContainerCreating"):
+            return f"Init:{waiting['reason']}"
+        return f"Init:{number}/{total}"
+    return ""
 
 
 def _pod(pod: Object, now: datetime) -> list[Any]:

@@ -75,6 +75,24 @@ def test_age_reads_any_offset() -> None:
             ["0/1", "CrashLoopBackOff", "0"],
         ),
         ({"containerStatuses": [{"state": {"terminated": {"exitCode": 3}}}]}, {}, ["0/1", "ExitCode:3", "0"]),
+        (
+            {"phase": "Pending", "initContainerStatuses": [{"state": {"terminated": {"exitCode": 0}}}, {"state": {}}]},
+            {},
+            ["0/1", "Init:1/0", "0"],
+        ),
+        (
+            {"phase": "Pending", "initContainerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]},
+            {},
+            ["0/1", "Init:ErrImagePull", "0"],
+        ),
+        (
+            {
+                "phase": "Failed",
+                "initContainerStatuses": [{"state": {"terminated": {"exitCode": 1, "reason": "Error"}}}],
+            },
+            {},
+            ["0/1", "Init:Error", "0"],
+        ),
         ({"phase": "Running"}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}, ["0/1", "Terminating", "0"]),
     ],
 )

@@ -77,14 +77,32 @@ def test_the_environment_of_the_mesh_itself_stays_outside(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"livenessProbe": {"tcpSocket": {"port": 1}}}, "livenessProbe"),
-        ({"readinessProbe": {"exec": {"command": ["true"]}}}, "readinessProbe.exec"),
+        ({"livenessProbe": {"tcpSocket": {"port": "web"}}}, "livenessProbe.tcpSocket.port"),
+        ({"startupProbe": {"httpGet": {}, "grpc": {}}}, "startupProbe: must have one action"),
     ],
 )
 def test_what_a_process_cannot_have_is_refused_by_name(asked: dict[str, Any], named: str) -> None:
     with pytest.raises(ContainerConfigError) as refusal:
         function(asked)
     assert named in str(refusal.value)
+
+
+def test_only_the_container_that_requests_go_to_gets_a_port() -> None:
+    helper = {"name": "helper", "image": "dev.local/hello"}
+    whole = pod(None, helper)
+    whole["spec"]["initContainers"] = [{"name": "first", "image": "dev.local/hello"}]
+    for container in (helper, whole["spec"]["initContainers"][0]):
+        env = function_command(whole, container, IMAGE, OWN_NETWORK, NoReferences()).env
+        assert "PORT" not in env
+        assert env["HTTP_PROXY"] == "http://127.0.0.1:15001"
+
+
+def test_an_init_container_that_would_run_for_ever_is_refused_by_name() -> None:
+    whole = pod()
+    whole["spec"]["initContainers"] = [{"name": "proxy", "image": "dev.local/hello", "restartPolicy": "Always"}]
+    with pytest.raises(ContainerConfigError) as refusal:
+        function_command(whole, whole["spec"]["containers"][0], IMAGE, OWN_NETWORK, NoReferences())
+    assert "initContainers proxy: restartPolicy Always" in str(refusal.value)
 
 
 def test_a_sidecar_learns_where_the_function_is_and_whom_to_tell() -> None:

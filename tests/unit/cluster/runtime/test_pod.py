@@ -7,31 +7,34 @@ from typing import Any
 
 import pytest
 
-from eventmesh.cluster.runtime.pod import (
+from eventmesh.cluster.runtime.container import (
     FORGIVEN_AFTER_S,
     MAX_BACK_OFF_S,
-    SIDECAR_GRACE_S,
     Container,
-    PodMachine,
-    RestartPolicy,
-    Send,
-    Stage,
-    Start,
+    Role,
     Terminated,
     Waiting,
     back_off_s,
 )
+from eventmesh.cluster.runtime.orders import Order, Send, Start, Tell
+from eventmesh.cluster.runtime.pod import SIDECAR_GRACE_S, PodMachine, RestartPolicy, Stage
 from tests.manual_clock import ManualClock
 
 
+def deeds(orders: list[Order]) -> list[Order]:
+    """Return the orders without the Events."""
+    return [order for order in orders if not isinstance(order, Tell)]
+
+
 def machine(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS, *, sidecar: bool = True) -> PodMachine:
-    containers = [Container("app")] + ([Container("mesh", sidecar=True)] if sidecar else [])
-    return PodMachine(containers, restart, clock, announced=sidecar)
+    containers = [Container("app", pushed=sidecar)] + ([Container("mesh", Role.MESH)] if sidecar else [])
+    return PodMachine(containers, restart, clock)
 
 
 def running(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS, *, sidecar: bool = True) -> PodMachine:
     pod = machine(clock, restart, sidecar=sidecar)
     for order in pod.start():
+        assert isinstance(order, Start)
         pod.started(order.container)
     return pod
 
@@ -70,7 +73,7 @@ async def test_restarts_come_at_once_then_after_10_20_40_seconds() -> None:
     assert pod.exited("app", 1) == [Start("app")]
     for wait_s in (10.0, 20.0, 40.0):
         pod.started("app")
-        assert pod.exited("app", 1) == []
+        assert deeds(pod.exited("app", 1)) == []
         assert isinstance(pod.containers["app"].state, Waiting)
         assert pod.containers["app"].state.reason == "CrashLoopBackOff"
         assert pod.wake_at == clock.monotonic() + wait_s
@@ -120,7 +123,9 @@ async def test_a_container_that_cannot_start_is_tried_again() -> None:
     pod = machine(clock)
     pod.start()
     pod.started("mesh")
-    assert pod.not_started("app", "ErrImagePull", "unknown image") == []
+    assert pod.not_started("app", "ErrImagePull", "unknown image") == [
+        Tell("Failed", "Error: ErrImagePull: unknown image")
+    ]
     assert pod.containers["app"].state == Waiting("ErrImagePull", "unknown image")
     await clock.advance(1.0)
     assert pod.tick() == [Start("app")]

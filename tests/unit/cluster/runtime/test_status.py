@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from eventmesh.cluster.runtime.pod import Container, PodMachine, RestartPolicy
+from eventmesh.cluster.runtime.container import Container, Role
+from eventmesh.cluster.runtime.orders import Start
+from eventmesh.cluster.runtime.pod import PodMachine, RestartPolicy
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import condition
@@ -13,12 +15,13 @@ POD: Object = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "app"
 
 
 def machine(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS) -> PodMachine:
-    return PodMachine([Container("app"), Container("mesh", sidecar=True)], restart, clock)
+    return PodMachine([Container("app", pushed=True), Container("mesh", Role.MESH)], restart, clock)
 
 
 def started(clock: ManualClock, restart: RestartPolicy = RestartPolicy.ALWAYS) -> PodMachine:
     pod = machine(clock, restart)
     for order in pod.start():
+        assert isinstance(order, Start)
         pod.started(order.container)
     return pod
 
@@ -37,6 +40,7 @@ def test_a_pod_is_pending_then_running_then_ready() -> None:
     pod = machine(clock)
     assert show(pod, clock)["phase"] == "Pending"
     for order in pod.start():
+        assert isinstance(order, Start)
         pod.started(order.container)
     status = show(pod, clock)
     assert (status["phase"], status["podIP"], is_true(status, "Ready")) == ("Running", "127.64.0.20", False)

@@ -1,0 +1,107 @@
+"""One container of a pod: what it is for, and what is known of its process. Values only; `pod` moves them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from eventmesh.cluster.runtime.probe import Probe
+
+FIRST_BACK_OFF_S: Final = 10.0
+"""The kubelet's back-off after the second failure; it doubles."""
+
+MAX_BACK_OFF_S: Final = 300.0
+"""The kubelet's longest back-off."""
+
+FORGIVEN_AFTER_S: Final = 600.0
+"""A container that ran this long starts with a clean slate, as with the kubelet."""
+
+
+class Role(Enum):
+    """What a container is for."""
+
+    INIT = "init"
+    """Runs to its end before the next begins (`spec.initContainers`)."""
+    APP = "app"
+    """The work itself (`spec.containers`)."""
+    MESH = "mesh"
+    """The mesh's own sidecar: first to start, last to be needed, never counted in the pod's outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A container without a process, and why."""
+
+    reason: str = "ContainerCreating"
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A container with a process."""
+
+    started_at: datetime
+    since: float
+    """The same moment on the monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """A process that ended. `code` is the exit code, 128 + n for signal n."""
+
+    code: int
+    signal: int
+    started_at: datetime
+    finished_at: datetime
+    message: str = ""
+    cause: str = ""
+    """Why it ended if that is known from elsewhere: OOMKilled, StartError."""
+
+    @property
+    def reason(self) -> str:
+        """Return Kubernetes' word for the outcome."""
+        return self.cause or ("Completed" if self.code == 0 else "Error")
+
+
+State = Waiting | Running | Terminated
+
+
+@dataclass(slots=True)
+class Container:
+    """What is known of one container."""
+
+    name: str
+    role: Role = Role.APP
+    probes: tuple[Probe, ...] = ()
+    """What the runtime asks it; the sidecar asks beside."""
+    pushed: bool = False
+    """Whether the sidecar tells its readiness."""
+    state: State = field(default_factory=Waiting)
+    last: Terminated | None = None
+    restarts: int = 0
+    run: int = 0
+    """Counts its processes, so that what is heard of an earlier one can be told apart."""
+    failures: int = 0
+    """Starts since the slate was clean; the length of the back-off."""
+    retry_at: float | None = None
+    kill_at: float | None = None
+    """When it is killed, after it was told to stop because a probe gave it up."""
+
+    @property
+    def running(self) -> bool:
+        """True while it has a process."""
+        return isinstance(self.state, Running)
+
+    @property
+    def succeeded(self) -> bool:
+        """True when its process ended well."""
+        return isinstance(self.state, Terminated) and self.state.code == 0
+
+
+def back_off_s(failures: int) -> float:
+    """Return how long a container waits after so many starts that failed: 1 s, then 10 s doubling up to 300 s."""
+    if failures <= 1:
+        return 1.0
+    return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 2, 10))
