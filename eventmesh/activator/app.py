@@ -1,4 +1,4 @@
-"""The life of an activator process: a data plane that holds requests, the reporter, and the broker."""
+"""The life of an activator process: a data plane that holds requests, the reporter, the broker, and event sources."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from eventmesh.activator.broker.ingress import route_at
 from eventmesh.activator.broker.store.api import Retention
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
+from eventmesh.activator.sources.app import EventSources, sinks_of
+from eventmesh.activator.sources.outbox import Outbox
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, SystemClock
 from eventmesh.base.errors import ConfigError, MeshError
@@ -24,6 +26,7 @@ from eventmesh.dataplane.process import Termination
 from eventmesh.kube.api import Api
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
+from eventmesh.kube.informer import Informers
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
@@ -90,11 +93,19 @@ class Activator:
         pod_name = os.environ.get("POD_NAME", bootstrap.node.id)
         take_load = self._plane.engine.take_load
         self._reporter = Reporter(settings.autoscaler_url, pod_name, take_load, caller, clock)
+        informers = Informers(api, clock)
         self._broker = Broker(
-            settings.data_dir, api, subscribers.MeshSubscribers(caller), clock, retention=settings.retention
+            settings.data_dir,
+            api,
+            informers,
+            subscribers.MeshSubscribers(caller),
+            clock,
+            retention=settings.retention,
+            more=(sinks_of(informers),),
         )
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
+        self._sources = EventSources(informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)
         assert bootstrap.ads is not None  # noqa: S101  # `serve` has checked
         self._ads = AdsClient(
             bootstrap.ads,
@@ -112,6 +123,7 @@ class Activator:
         # The broker first: an event that is answered 404 because Brokers are not known yet is an event refused.
         await self._broker.start()
         await self._plane.start()
+        self._sources.start()
         self._tasks.spawn("ads", self._ads.run())
         self._reporter.start()
         await self._reach_outside()
@@ -146,12 +158,14 @@ class Activator:
 
     async def drain(self) -> None:
         """Take nothing new in, finish what is in flight."""
+        await self._sources.stop()
         await self._broker.pause()
         await self._plane.drain(self._settings.drain_time_s)
 
     async def stop(self) -> None:
         """End everything; what was acknowledged is on disk."""
         await self._tasks.stop()
+        await self._sources.stop()
         await self._reporter.stop()
         await self._broker.stop()
         await self._plane.stop()

@@ -35,3 +35,6 @@ TRIGGER = Resource("eventing.knative.dev", "v1", "triggers", "Trigger")
 CHANNEL = Resource("messaging.knative.dev", "v1", "channels", "Channel")
 IN_MEMORY_CHANNEL = Resource("messaging.knative.dev", "v1", "inmemorychannels", "InMemoryChannel")
 SUBSCRIPTION = Resource("messaging.knative.dev", "v1", "subscriptions", "Subscription")
+
+PING_SOURCE = Resource("sources.knative.dev", "v1", "pingsources", "PingSource")
+PING_SOURCE_V1BETA2 = Resource("sources.knative.dev", "v1beta2", "pingsources", "PingSource")

@@ -35,6 +35,11 @@ def channel_key(namespace: str, name: str) -> str:
     return f"{namespace}/{_CHANNEL}{name}"
 
 
+def is_broker(key: str) -> bool:
+    """Return whether `key` is a broker's; channels and sources have a colon in theirs."""
+    return ":" not in key
+
+
 def channel_of(key: str) -> tuple[str, str] | None:
     """Return namespace and name of the channel that `key` stands for; None: it is a broker's."""
     namespace, _, name = key.partition("/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from eventmesh.activator.broker.acknowledgement import Acknowledgement
@@ -13,7 +13,7 @@ from eventmesh.activator.broker.inspection import Inspection
 from eventmesh.activator.broker.store.api import EventStore, Retention
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.subscriptions import Subscriptions
-from eventmesh.activator.broker.triggers import KubeTriggers
+from eventmesh.activator.broker.triggers import KubeTriggers, TriggerSource
 from eventmesh.activator.broker.trimming import Trimmer
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
@@ -32,22 +32,38 @@ class Broker:
     """All brokers of this process, over one store."""
 
     def __init__(
-        self, data_dir: Path, api: Api, subscribers: Subscribers, clock: Clock, retention: Retention = DEFAULT_RETENTION
+        self,
+        data_dir: Path,
+        api: Api,
+        informers: Informers,
+        subscribers: Subscribers,
+        clock: Clock,
+        retention: Retention = DEFAULT_RETENTION,
+        *,
+        more: Sequence[TriggerSource] = (),
     ) -> None:
-        """Open the store in `data_dir`; raises StoreError (in use) or CorruptStore (damaged)."""
+        """Open the store in `data_dir`; raises StoreError (in use) or CorruptStore (damaged).
+
+        `more` is what is delivered beside Triggers and subscribers of channels.
+        """
         self._clock = clock
         self._retention = retention
         self._store: EventStore = SqliteStore(data_dir / STORE_FILE, clock)
-        self._informers = Informers(api, clock)
-        channels = self._informers.of(IN_MEMORY_CHANNEL)
-        triggers = KubeTriggers(self._informers.of(BROKER), self._informers.of(TRIGGER))
-        self.triggers = Subscriptions(triggers, KubeChannels(channels))
+        self._informers = informers
+        channels = informers.of(IN_MEMORY_CHANNEL)
+        triggers = KubeTriggers(informers.of(BROKER), informers.of(TRIGGER))
+        self.triggers = Subscriptions(triggers, KubeChannels(channels), *more)
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
         self.ingress = Ingress(self._store, self.triggers, clock)
         self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock)
         self.inspection = Inspection(self._store.history, self.triggers, clock)
         """What the admin port tells of events."""
         self._tasks = TaskGroup("broker")
+
+    @property
+    def store(self) -> EventStore:
+        """Return where events are kept."""
+        return self._store
 
     async def start(self) -> None:
         """Learn which Brokers, Triggers and channels there are; return when events can be taken in."""

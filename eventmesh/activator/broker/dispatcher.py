@@ -114,7 +114,9 @@ class Dispatcher:
         else:
             uri, event = subscription.subscriber_uri, for_subscriber(stored.event)
         headers, body = http.encode_binary(event)
-        headers += [*stored.carried, ("prefer", "reply"), ("kn-namespace", subscription.namespace)]
+        headers += [*stored.carried, ("kn-namespace", subscription.namespace)]
+        if subscription.prefers_reply:
+            headers.append(("prefer", "reply"))
         response = await self._subscribers.post(
             uri, headers, body, timeout_s=subscription.policy.timeout_s, hold=send.purpose is not Purpose.DELIVER
         )

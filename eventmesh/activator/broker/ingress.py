@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of
+from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of, is_broker
 from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.store.api import EventStore, NewEvent, StoredEvent, StoreError
 from eventmesh.activator.broker.triggers import TriggerSource
@@ -74,9 +74,9 @@ class Ingress:
     async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
         """Return the event once it is on disk; raises InvalidEvent (no hop left) or StoreError.
 
-        `broker` is the key of a broker or channel; only a broker's events tell when they arrived.
+        `broker` is the key of a broker, channel or source; only a broker's events tell when they arrived.
         """
-        arrived = count_hop(event) if channel_of(broker) else on_arrival(event, self._clock.now())
+        arrived = on_arrival(event, self._clock.now()) if is_broker(broker) else count_hop(event)
         stored = await self._store.append(NewEvent(broker, arrived, carried(headers)))
         for listener in self._listeners:
             listener.accepted(stored)

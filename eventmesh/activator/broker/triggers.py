@@ -22,7 +22,7 @@ _log = log.get("activator.broker.triggers")
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One Trigger, or one subscriber of a channel, compiled."""
+    """One Trigger, one subscriber of a channel, or the sink of a source, compiled."""
 
     uid: str
     namespace: str
@@ -36,6 +36,8 @@ class Subscription:
     """Where replies go: the key of a broker or channel, or the URL of somebody else; empty: nobody wants them."""
     subscriber_key: str = ""
     """Key of the broker or channel that `subscriber_uri` is the address of; empty for all others."""
+    prefers_reply: bool = True
+    """Whether the subscriber is asked for a reply: brokers and channels ask all of theirs (data-plane.md)."""
 
 
 class TriggerSource(Protocol):

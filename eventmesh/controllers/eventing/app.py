@@ -7,6 +7,7 @@ from eventmesh.controllers.eventing.broker import Brokers
 from eventmesh.controllers.eventing.channel import Channels
 from eventmesh.controllers.eventing.destinations import Destinations
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
+from eventmesh.controllers.eventing.ping_source import PingSources
 from eventmesh.controllers.eventing.subscription import Subscriptions
 from eventmesh.controllers.eventing.trigger import Triggers
 from eventmesh.kube.api import Api
@@ -39,6 +40,7 @@ class EventingControllers:
                 Channels(api, informers, clock, recorder),
                 InMemoryChannels(*shared, external_dispatcher),
                 Subscriptions(*shared),
+                PingSources(*shared),
             )
         ]
 

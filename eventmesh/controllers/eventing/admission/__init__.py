@@ -10,9 +10,18 @@ from eventmesh.controllers.eventing.admission.channels import (
     InMemoryChannelAdmission,
     SubscriptionAdmission,
 )
+from eventmesh.controllers.eventing.admission.sources import PingSourceAdmission
 from eventmesh.kube.admission import Admission
 from eventmesh.kube.api import Resource
-from eventmesh.kube.resources import BROKER, CHANNEL, IN_MEMORY_CHANNEL, SUBSCRIPTION, TRIGGER
+from eventmesh.kube.resources import (
+    BROKER,
+    CHANNEL,
+    IN_MEMORY_CHANNEL,
+    PING_SOURCE,
+    PING_SOURCE_V1BETA2,
+    SUBSCRIPTION,
+    TRIGGER,
+)
 
 ADMISSIONS: Mapping[Resource, Admission] = {
     BROKER: BrokerAdmission(),
@@ -20,5 +29,7 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     CHANNEL: ChannelAdmission(),
     IN_MEMORY_CHANNEL: InMemoryChannelAdmission(),
     SUBSCRIPTION: SubscriptionAdmission(),
+    PING_SOURCE: PingSourceAdmission(),
+    PING_SOURCE_V1BETA2: PingSourceAdmission(),
 }
 """What an API server registers."""

@@ -1,0 +1,33 @@
+"""The event sources of one activator together."""
+
+from __future__ import annotations
+
+from eventmesh.activator.sources.outbox import Outbox
+from eventmesh.activator.sources.ping import PingSources
+from eventmesh.activator.sources.sinks import KubeSinks
+from eventmesh.base.clock import Clock
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.resources import PING_SOURCE
+
+KINDS = (PING_SOURCE,)
+"""Kinds whose events are made in this process."""
+
+
+def sinks_of(informers: Informers) -> KubeSinks:
+    """Return what is delivered of sources."""
+    return KubeSinks([informers.of(resource) for resource in KINDS])
+
+
+class EventSources:
+    """Runs all of them."""
+
+    def __init__(self, informers: Informers, outbox: Outbox, clock: Clock) -> None:
+        self._ping = PingSources(informers.of(PING_SOURCE), outbox, clock)
+
+    def start(self) -> None:
+        """Begin to make events; the informers are expected to have synced."""
+        self._ping.start()
+
+    async def stop(self) -> None:
+        """Make no more events."""
+        await self._ping.stop()

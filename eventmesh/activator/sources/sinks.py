@@ -1,0 +1,78 @@
+"""The sinks of sources as subscriptions: a source's own queue, delivered to `status.sinkUri`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from eventmesh.activator.broker.addressee import own_key
+from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.cloudevents.filters import compile_trigger_filter
+from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.informer import Informer
+from eventmesh.kube.objects import is_deleting, key_of
+from eventmesh.model.delivery import DeliveryPolicy
+
+_EVERYTHING = compile_trigger_filter({})
+
+
+def source_key(resource: Resource, namespace: str, name: str) -> str:
+    """Return the key of a source's queue; like a channel's it is no broker's (see `addressee`)."""
+    return f"{namespace}/{resource.kind.lower()}:{name}"
+
+
+class KubeSinks:
+    """A `TriggerSource` from the informers of source kinds. A source counts once its sink is resolved."""
+
+    def __init__(self, sources: Sequence[Informer]) -> None:
+        self._sources = sources
+        self._compiled: dict[str, Subscription] = {}
+        self._listeners: list[Callable[[], None]] = []
+        for informer in sources:
+            informer.add_handler(self._follow(informer.resource))
+
+    def has_broker(self, broker: str) -> bool:
+        """Return False: nobody but the source itself puts events into its queue."""
+        return False
+
+    def subscriptions(self) -> Mapping[str, Subscription]:
+        """Return the sources that have a sink, by UID."""
+        return self._compiled
+
+    def exists(self, uid: str) -> bool:
+        """Return whether a source of that UID is there."""
+        return any(source["metadata"]["uid"] == uid for informer in self._sources for source in informer)
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after each change."""
+        self._listeners.append(changed)
+
+    def _follow(self, resource: Resource) -> Callable[[Object | None, Object | None], None]:
+        def changed(old: Object | None, new: Object | None) -> None:
+            uid = (new or old or {})["metadata"]["uid"]
+            compiled = _compile(resource, new) if new is not None else None
+            if compiled is None:
+                self._compiled.pop(uid, None)
+            else:
+                self._compiled[uid] = compiled
+            for listener in self._listeners:
+                listener()
+
+        return changed
+
+
+def _compile(resource: Resource, source: Object) -> Subscription | None:
+    uri = (source.get("status") or {}).get("sinkUri")
+    if not uri or is_deleting(source):
+        return None
+    key = key_of(source)
+    return Subscription(
+        uid=source["metadata"]["uid"],
+        namespace=key.namespace,
+        name=key.name,
+        broker=source_key(resource, key.namespace, key.name),
+        subscriber_uri=uri,
+        passes=_EVERYTHING,
+        policy=DeliveryPolicy(),
+        subscriber_key=own_key(uri),
+        prefers_reply=False,
+    )

@@ -1,0 +1,91 @@
+"""Defaults and rules of the sources (knative/eventing: pkg/apis/sources/v1)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.cloudevents.event import Event, InvalidEvent
+from eventmesh.controllers.eventing.admission.fields import INVALID, default_namespace, destination_errors
+from eventmesh.kube.admission import AdmissionRequest, FieldError
+from eventmesh.kube.api import Object
+from eventmesh.kube.ping_source import parse_ping, payload
+
+DEFAULT_SCHEDULE: Final = "* * * * *"
+
+MAX_DATA_BYTES: Final = 1_048_576
+"""Longest data of a PingSource: a broker takes no longer event (`activator.broker.ingress`)."""
+
+_NO_UID: Final = "00000000-0000-0000-0000-000000000000"
+_ANY_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class PingSourceAdmission:
+    """A PingSource without a schedule sends every minute."""
+
+    def default(self, obj: Object, request: AdmissionRequest) -> Object:
+        """Return the source with schedule and the sink's namespace filled in."""
+        source = with_sink_namespace(obj)
+        source["spec"]["schedule"] = source["spec"].get("schedule") or DEFAULT_SCHEDULE
+        return source
+
+    def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
+        """Return what is wrong: a schedule or time zone nobody knows, data that is too long or not what it says."""
+        spec = obj["spec"]
+        errors = source_errors(spec)
+        try:
+            ping = parse_ping({**obj, "metadata": {"uid": _NO_UID, **obj["metadata"]}})
+        except ConfigError as error:
+            message = f"{INVALID}: {error.problem}" if "," not in error.path else error.problem
+            fields = (f"spec.{field.strip()}" for field in error.path.split(","))
+            return [*errors, FieldError(message, ", ".join(fields))]
+        if not errors:
+            try:
+                Event(ping.attributes(_ANY_TIME), ping.data)
+            except InvalidEvent as error:
+                errors.append(FieldError(f"{INVALID}: {error}", _field_of(error.attribute)))
+        return errors + _data_errors(spec)
+
+
+def with_sink_namespace(obj: Object) -> Object:
+    """Return a copy whose sink names its namespace."""
+    source = copy.deepcopy(obj)
+    source["spec"] = source.get("spec") or {}
+    default_namespace(source["spec"].get("sink"), source["metadata"].get("namespace", ""))
+    return source
+
+
+def source_errors(spec: dict[str, Any]) -> list[FieldError]:
+    """Return what is wrong with the fields that all sources have: `sink` and `ceOverrides`."""
+    errors = destination_errors(spec.get("sink"), "spec.sink")
+    extensions = (spec.get("ceOverrides") or {}).get("extensions") or {}
+    for name in extensions:
+        if not (name.isascii() and name.isalnum() and name == name.lower()):
+            details = "keys are expected to be lower-case letters and digits"
+            errors.append(FieldError(f'invalid key name "{name}"', "spec.ceOverrides.extensions", details))
+    return errors
+
+
+def _data_errors(spec: dict[str, Any]) -> list[FieldError]:
+    field = "dataBase64" if spec.get("dataBase64") else "data"
+    data = payload(spec)
+    if data is None:
+        return []
+    if len(data) > MAX_DATA_BYTES:
+        problem = f"the {field} length of {len(data)} bytes exceeds limit set at {MAX_DATA_BYTES}."
+        return [FieldError(f"{INVALID}: {problem}", f"spec.{field}")]
+    if spec.get("contentType") == "application/json":
+        try:
+            found = json.loads(data)
+        except ValueError as error:
+            return [FieldError(f"{INVALID}: not JSON: {error}", f"spec.{field}")]
+        if not isinstance(found, dict):
+            return [FieldError(f"{INVALID}: not a JSON object", f"spec.{field}")]
+    return []
+
+
+def _field_of(attribute: str) -> str:
+    return "spec.contentType" if attribute == "datacontenttype" else f"spec.ceOverrides.extensions.{attribute}"

@@ -1,0 +1,34 @@
+"""What all sources have in common: the sink they send to, followed as it comes, moves and goes."""
+
+from __future__ import annotations
+
+from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references
+from eventmesh.kube.api import Object
+from eventmesh.kube.informer import Informer
+from eventmesh.kube.objects import key_of
+from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.status import Conditions
+
+
+def resolve_sink(destinations: Destinations, source: Object, conditions: Conditions) -> Object:
+    """Mark `SinkProvided`; return the part of the status that holds the address."""
+    url = destinations.resolve(source["spec"]["sink"])
+    if isinstance(url, Unresolved):
+        conditions.mark_false("SinkProvided", url.reason, url.message)
+        return {}
+    conditions.mark_true("SinkProvided")
+    return {"sinkUri": url}
+
+
+def no_identity(conditions: Conditions) -> None:
+    """Mark that no identity is made for the source: nobody asks for one."""
+    conditions.mark_true("OIDCIdentityCreated", "AuthenticationDisabled", "OIDC authentication is off")
+
+
+def watch_sinks(controller: Controller, sources: Informer, destinations: Destinations) -> None:
+    """Have each source reconciled whenever the object that its sink refers to changes."""
+    for informer in destinations.informers.values():
+        controller.watch(
+            informer,
+            lambda obj: [key_of(s) for s in sources if references((s.get("spec") or {}).get("sink")) == key_of(obj)],
+        )
