@@ -145,7 +145,8 @@ async def test_openapi_index_names_documents_by_their_content(http: Browser) -> 
     document = (await http("GET", url)).json
     patch = document["paths"]["/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}"]["patch"]
     assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]
-    assert set(patch["requestBody"]["content"]) == {"application/json-patch+json", "application/merge-patch+json"}
+    patches = {"application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"}
+    assert set(patch["requestBody"]["content"]) == patches
     schema = document["components"]["schemas"]["dev.knative.serving.v1.Service"]
     assert schema["x-kubernetes-group-version-kind"] == [
         {"group": "serving.knative.dev", "version": "v1", "kind": "Service"}
@@ -336,9 +337,69 @@ async def test_namespace_of_the_body_must_be_that_of_the_path(http: Browser) -> 
     assert answer.status == 400 and "(kube-public != default)" in answer.json["message"]
 
 
-async def test_server_side_apply_is_refused_in_words(http: Browser) -> None:
-    answer = await http("PATCH", f"{MAPS}/a", b"{}", media="application/apply-patch+yaml")
-    assert answer.status == 415 and "server-side apply is not supported" in answer.json["message"]
+APPLY = "application/apply-patch+yaml"
+
+
+async def test_applied_object_may_be_yaml_and_is_created_or_changed(http: Browser) -> None:
+    text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n"
+    path = f"{MAPS}/a?fieldManager=me"
+    assert (await http("PATCH", path, text, media=APPLY)).status == 201
+    revision = http.api.store.revision
+    assert (await http("PATCH", path, text, media=APPLY)).status == 200
+    assert http.api.store.revision == revision
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status", "words"),
+    [
+        ("", {"metadata": {"name": "a"}}, 422, "fieldManager: Required value: is required for apply patch"),
+        (f"?fieldManager={'x' * 129}", {}, 422, "may not be more than 128 bytes"),
+        ("?fieldManager=a%07", {}, 422, "should only contain printable characters"),
+        ("?fieldManager=me", {"metadata": {"name": "b"}}, 400, "does not match the name on the URL"),
+        ("?fieldManager=me", {"kind": "Secret"}, 400, "does not match the expected API version"),
+        ("?fieldManager=me", {"metadata": {"managedFields": [{}]}}, 400, "metadata.managedFields must be nil"),
+        ("?fieldManager=me", {"metadata": {"resourceVersion": "9"}}, 409, "does not exist"),
+        ("?fieldManager=me", {"metadata": {"uid": "u"}}, 409, "uid mismatch"),
+        ("?fieldManager=me", {"metadata": []}, 400, "metadata must be an object"),
+        ("?fieldManager=me", [], 400, "the request body must be one object"),
+        ("?fieldManager=me", {"kind": None}, 400, "kind must be set"),
+    ],
+)
+async def test_apply_says_what_is_wrong_with_it(
+    http: Browser, query: str, body: object, status: int, words: str
+) -> None:
+    if isinstance(body, dict):
+        body = {"apiVersion": "v1", "kind": "ConfigMap", **body}
+    answer = await http("PATCH", f"{MAPS}/a{query}", body, media=APPLY)
+    assert (answer.status, words in answer.json["message"]) == (status, True), answer.text
+
+
+async def test_only_an_apply_may_be_forced(http: Browser) -> None:
+    await create_map(http, "a", k="v")
+    answer = await http("PATCH", f"{MAPS}/a?force=true", {}, media="application/merge-patch+json")
+    assert answer.status == 422 and "may not be specified for non-apply patch" in answer.json["message"]
+
+
+async def test_conflict_tells_manager_and_field_of_each_cause(http: Browser) -> None:
+    def config(**data: str) -> object:
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
+
+    await http("PATCH", f"{MAPS}/a?fieldManager=me", config(k="1", l="1"), media=APPLY)
+    answer = await http("PATCH", f"{MAPS}/a?fieldManager=you", config(k="2", l="2"), media=APPLY)
+    assert answer.status == 409 and answer.json["reason"] == "Conflict"
+    assert answer.json["message"] == 'Apply failed with 2 conflicts: conflicts with "me":\n- .data.k\n- .data.l'
+    assert answer.json["details"]["causes"][0] == {
+        "reason": "FieldManagerConflict",
+        "message": 'conflict with "me"',
+        "field": ".data.k",
+    }
+
+
+async def test_writers_without_a_name_own_by_the_name_of_their_program(http: Browser) -> None:
+    stored = await http("POST", MAPS, {"metadata": {"name": "a"}, "data": {"k": "v"}}, User_Agent="robot/1.0 (linux)")
+    (entry,) = stored.json["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("robot", "Update")
+    assert entry["fieldsV1"] == {"f:data": {".": {}, "f:k": {}}}
 
 
 async def test_deleted_collection_keeps_what_is_not_selected(http: Browser) -> None:

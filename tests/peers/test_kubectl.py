@@ -213,11 +213,6 @@ async def test_explain_knows_built_in_and_custom_kinds(kubectl: CommandLine) -> 
     assert result.code == 1 and 'field "nothing" does not exist' in result.err
 
 
-async def test_server_side_apply_is_refused_with_what_to_do(kubectl: CommandLine) -> None:
-    result = await kubectl.run("apply", "--server-side", "-f", "-", stdin=FUNCTION)
-    assert result.code == 1 and "server-side apply is not supported" in result.err
-
-
 async def test_dry_run_and_diff_store_nothing(kubectl: CommandLine) -> None:
     assert "created (server dry run)" in await kubectl("apply", "--dry-run=server", "-f", "-", stdin=FUNCTION)
     assert await kubectl("get", "ksvc") == ""

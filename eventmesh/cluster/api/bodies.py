@@ -20,6 +20,13 @@ def decode_body(body: bytes, content_type: str) -> Any:
     return decode_text(body, content_type)
 
 
+def as_object(value: Any) -> Object:
+    """Return `value` when it is an object; raises 400."""
+    if not isinstance(value, dict):
+        raise errors.bad_request("the request body must be one object")
+    return value
+
+
 def decode_delete_options(body: bytes, content_type: str, query: Mapping[str, str]) -> DeleteOptions:
     """Return the options of a DELETE: from the body if there is one, else from the query; raises 400."""
     options: Object = {}

@@ -96,6 +96,31 @@ def conflict(resource: Resource, name: str, why: str = MODIFIED) -> ApiError:
     return ApiError(409, "Conflict", message, _details(resource, name))
 
 
+def apply_conflict(conflicts: Sequence[tuple[str, str]]) -> ApiError:
+    """Return the 409 of a server-side apply that would change what others own: (manager, path) of each conflict."""
+    causes = [
+        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path}
+        for manager, path in conflicts
+    ]
+    if len(conflicts) == 1:
+        (manager, path), *_ = conflicts
+        message = f"Apply failed with 1 conflict: conflict with {manager}: {path}"
+    else:
+        paths: dict[str, list[str]] = {}
+        for manager, path in conflicts:
+            paths.setdefault(manager, []).append(f"- {path}")
+        listed = [f"conflicts with {manager}:\n" + "\n".join(paths[manager]) for manager in sorted(paths)]
+        message = f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(listed)
+    return ApiError(409, "Conflict", message, {"causes": causes})
+
+
+def invalid_options(kind: str, cause: Cause) -> ApiError:
+    """Return 422 Invalid for a parameter of the request; `kind` is `PatchOptions`, `ListOptions`, ..."""
+    listed = [{"reason": cause.type.value, "message": cause.message, "field": cause.field}]
+    details: Object = {"group": "meta.k8s.io", "kind": kind, "causes": listed}
+    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {cause}', details)
+
+
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     """Return 422 Invalid naming every refused field."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind

@@ -9,7 +9,7 @@ from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
 from eventmesh.cluster.api.registry import Registry, WriteOptions, Written
-from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.api.structural import clone_object
 from eventmesh.cluster.store.store import WatchOverflowError
 from eventmesh.kube.api import ApiError, Object, ObjectList, PatchType, Propagation, Resource, WatchEvent
 
@@ -69,14 +69,14 @@ class InProcessApi:
         """Create and return the stored object."""
         served = self._served(resource)
         space = self._space(resource, namespace or obj.get("metadata", {}).get("namespace"))
-        return self._written(served, self._registry.create(served, clone(obj), space, self._options))
+        return self._written(served, self._registry.create(served, clone_object(obj), space, self._options))
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:
         """Replace the object (or its status) and return it as stored."""
         served = self._served(resource)
         is_status = self._is_status(served, subresource)
         name, space = obj["metadata"]["name"], self._space(resource, obj["metadata"].get("namespace"))
-        written = self._registry.update(served, clone(obj), name, space, self._options, status=is_status)
+        written = self._registry.update(served, clone_object(obj), name, space, self._options, status=is_status)
         return self._written(served, written)
 
     async def patch(

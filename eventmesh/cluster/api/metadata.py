@@ -56,7 +56,6 @@ def check_shape(served: Served, obj: Any) -> None:
     metadata = obj.setdefault("metadata", {})
     if not isinstance(metadata, dict):
         raise bad_request("metadata must be an object")
-    metadata.pop("managedFields", None)
     metadata.pop("selfLink", None)
     for field in ("labels", "annotations"):
         _check_text_map(metadata, field)

@@ -88,14 +88,14 @@ def decode_text(body: bytes, content_type: str) -> Any:
 def decode_patch(body: bytes, content_type: str) -> tuple[Any, PatchType]:
     """Return the patch and its type; raises 400, 415."""
     media = next(media_types(content_type))
-    accepted = [kind.value for kind in PatchType if kind is not PatchType.APPLY]
+    accepted = [kind.value for kind in PatchType]
     try:
         patch_type = PatchType(media.name)
     except ValueError:
         raise errors.unsupported_media_type(media.name, accepted) from None
-    if patch_type is PatchType.APPLY:
-        raise errors.unsupported_media_type(f"{media.name}: server-side apply is not supported; leave out", accepted)
-    return _bounded(_json(body)), patch_type
+    # kubectl sends an applied object as JSON, which is read a hundred times faster than the YAML it also is.
+    is_yaml = patch_type is PatchType.APPLY and not body.lstrip().startswith(b"{")
+    return _bounded(_yaml(body) if is_yaml else _json(body)), patch_type
 
 
 def _json(body: bytes) -> Any:

@@ -165,7 +165,7 @@ def _add_paths(paths: Object, served: Served) -> None:
         return
     # kubectl computes a strategic patch from the schema; where there is none, a merge patch says the same.
     has_fields = not served.is_custom and served.schema is not None
-    patches = [PatchType.JSON, PatchType.MERGE] + ([PatchType.STRATEGIC] if has_fields else [])
+    patches = [PatchType.APPLY, PatchType.JSON, PatchType.MERGE] + ([PatchType.STRATEGIC] if has_fields else [])
     bodies: dict[str, Any] = {
         "put": {"application/json": body},
         "patch": {patch.value: {"schema": {"type": "object"}} for patch in patches},

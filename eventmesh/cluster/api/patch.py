@@ -9,7 +9,7 @@ import jsonpointer
 
 from eventmesh.cluster.api.errors import bad_request, unsupported_media_type
 from eventmesh.cluster.api.strategic import strategic_merge
-from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.api.structural import MAX_DEPTH, clone, clone_object, depth_exceeds
 from eventmesh.kube.api import ApiError, Object, PatchType
 
 MAX_JSON_PATCH_OPERATIONS = 10_000
@@ -24,11 +24,11 @@ def apply_patch(obj: Object, patch: Any, patch_type: PatchType, *, is_custom: bo
     """
     match patch_type:
         case PatchType.JSON:
-            return _json_patch(obj, patch)
+            return _shallow(_json_patch(obj, patch))
         case PatchType.MERGE:
             return _checked(merge_patch(obj, _mapping(patch)))
         case PatchType.STRATEGIC if not is_custom:
-            return _checked(strategic_merge(clone(obj), _mapping(patch)))
+            return _checked(strategic_merge(clone_object(obj), _mapping(patch)))
         case _:
             accepted = [PatchType.JSON.value, PatchType.MERGE.value]
             if not is_custom:
@@ -46,6 +46,13 @@ def merge_patch(target: Any, patch: Any) -> Any:
             result.pop(name, None)
         else:
             result[name] = merge_patch(result.get(name), value)
+    return result
+
+
+def _shallow(result: Object) -> Object:
+    """Return `result` when its operations, which can copy a value into itself, have not made it too deep."""
+    if depth_exceeds(result):
+        raise bad_request(f"the object nests deeper than {MAX_DEPTH} levels")
     return result
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eventmesh.cluster.api import errors
+from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.registry import FieldValidation, WriteOptions
-from eventmesh.kube.api import ApiError
+from eventmesh.kube.api import ApiError, PatchType
 
+MAX_MANAGER_CHARS = 128
+"""The API server's own limit on the name of a field manager."""
 MAX_WATCH_S = 3600
 DEFAULT_WATCH_S = 1800
 """The API server ends a watch without timeoutSeconds after 30 to 60 minutes."""
@@ -65,7 +68,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
-def write_options(query: Mapping[str, str], user: str) -> WriteOptions:
+def write_options(query: Mapping[str, str], user: str, user_agent: str = "") -> WriteOptions:
     """Return how a write is to be done; raises 400 for values that do not exist."""
     dry_run = query.get("dryRun", "")
     if dry_run not in ("", "All"):
@@ -77,7 +80,31 @@ def write_options(query: Mapping[str, str], user: str) -> WriteOptions:
         accepted = ", ".join(item.value for item in FieldValidation)
         message = f'invalid value for query parameter fieldValidation: "{validation}"; use one of {accepted}'
         raise errors.bad_request(message) from None
-    return WriteOptions(user=user, dry_run=dry_run == "All", field_validation=level)
+    manager = query.get("fieldManager", "")
+    _check_manager(manager)
+    name = manager or user_agent.partition("/")[0][:MAX_MANAGER_CHARS]
+    return WriteOptions(user=user, dry_run=dry_run == "All", field_validation=level, manager=name)
+
+
+def _check_manager(name: str) -> None:
+    detail = ""
+    if len(name) > MAX_MANAGER_CHARS:
+        detail = f"may not be more than {MAX_MANAGER_CHARS} bytes"
+    elif not name.isprintable():
+        detail = "should only contain printable characters"
+    if detail:
+        raise errors.invalid_options("PatchOptions", Cause(CauseType.INVALID, "fieldManager", detail, name))
+
+
+def patch_options(query: Mapping[str, str], options: WriteOptions, patch_type: PatchType) -> WriteOptions:
+    """Return `options` for a patch of that type; raises 422 for what only an apply may or must say."""
+    if patch_type is not PatchType.APPLY:
+        if "force" in query:
+            cause = Cause(CauseType.FORBIDDEN, "force", "may not be specified for non-apply patch")
+            raise errors.invalid_options("PatchOptions", cause)
+        return options
+    # Whoever applies says under which name; what its program is called says nothing of who decides.
+    return replace(options, manager=query.get("fieldManager", ""), force=flag(query, "force"))
 
 
 @dataclass(frozen=True, slots=True)

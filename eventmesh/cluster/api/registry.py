@@ -12,12 +12,13 @@ from enum import Enum
 
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import ConfigError
-from eventmesh.cluster.api import errors, jsonpath, metadata, scaling
+from eventmesh.cluster.api import errors, jsonpath, metadata, scaling, tracking
 from eventmesh.cluster.api.admission import AdmissionChain
 from eventmesh.cluster.api.catalog import Catalog, Served
+from eventmesh.cluster.api.ownership import Operation, Owners, Write
 from eventmesh.cluster.api.patch import apply_patch
 from eventmesh.cluster.api.strategy import PLAIN, Strategies, Strategy
-from eventmesh.cluster.api.structural import MAX_DEPTH, clone, depth_exceeds, drop_unknown, fill_defaults, violations
+from eventmesh.cluster.api.structural import clone, clone_object, drop_unknown, fill_defaults, violations
 from eventmesh.cluster.api.watching import ObjectWatch, Selection, bookmark
 from eventmesh.cluster.store.store import (
     CompactedError,
@@ -52,6 +53,15 @@ class WriteOptions:
     user: str
     dry_run: bool = False
     field_validation: FieldValidation = FieldValidation.WARN
+    manager: str = ""
+    """Under which name the writer owns fields; empty = by the last part of `user`."""
+    force: bool = False
+    """Whether a server-side apply takes fields over from others."""
+
+    @property
+    def field_manager(self) -> str:
+        """Return the name under which the writer owns what it writes."""
+        return self.manager or self.user.rpartition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +159,13 @@ class Registry:
 
     # -- writing
 
-    def create(self, served: Served, obj: Object, namespace: str, options: WriteOptions) -> Written:
-        """Store the new `obj`, which becomes the registry's; raises ApiError."""
+    def create(
+        self, served: Served, obj: Object, namespace: str, options: WriteOptions, owners: Owners | None = None
+    ) -> Written:
+        """Store the new `obj`, which becomes the registry's; raises ApiError.
+
+        `owners` are those of its fields, when an apply has found them.
+        """
         metadata.check_shape(served, obj)
         metadata.check_namespace(served, obj, namespace)
         generated = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
@@ -158,7 +173,12 @@ class Registry:
         if served.has_status:
             obj.pop("status", None)
         warnings = self._clean(served, obj, None, options)
-        self._prepare(served, obj, None, options)
+        self._default(served, obj, None)
+        if owners is None:
+            tracking.record(self._writer(served, options, ""), obj, None)
+        else:
+            tracking.set_owners(obj, owners)
+        self._admit(served, obj, None, options)
         self._require_namespace(served, obj["metadata"].get("name", ""), namespace)
         self._check(served, obj, None, options)
         if not options.dry_run:
@@ -180,9 +200,22 @@ class Registry:
                 obj["metadata"]["name"] = metadata.generated_name(generated)
 
     def update(
-        self, served: Served, obj: Object, name: str, namespace: str, options: WriteOptions, *, status: bool = False
+        self,
+        served: Served,
+        obj: Object,
+        name: str,
+        namespace: str,
+        options: WriteOptions,
+        *,
+        status: bool = False,
+        subresource: str = "",
+        owners: Owners | None = None,
     ) -> Written:
-        """Replace the object `name` (or, with `status`, its status alone) by `obj`, which becomes the registry's."""
+        """Replace the object `name` (or, with `status`, its status alone) by `obj`, which becomes the registry's.
+
+        `subresource` is under which name the writer owns what it changes, beside `status`; `owners` are those of the
+        fields, when an apply has found them.
+        """
         metadata.check_shape(served, obj)
         metadata.check_namespace(served, obj, namespace)
         if obj["metadata"].setdefault("name", name) != name:
@@ -196,7 +229,13 @@ class Registry:
         warnings = self._clean(served, obj, current.object, options)
         if not status:
             self._carry_status(served, obj, current.object)
-            self._prepare(served, obj, current.object, options)
+            self._default(served, obj, current.object)
+        if owners is None:
+            tracking.record(self._writer(served, options, "status" if status else subresource), obj, current.object)
+        else:
+            tracking.set_owners(obj, owners)
+        if not status:
+            self._admit(served, obj, current.object, options)
         obj["apiVersion"] = served.stored_api_version
         if obj == current.object:
             return Written(self._convert(served)(current.object), warnings)
@@ -221,10 +260,8 @@ class Registry:
         """Apply `patch` to the object `name` and store the outcome; raises ApiError."""
         current = self.get(served, name, namespace)
         patched = apply_patch(current, clone(patch), patch_type, is_custom=served.is_custom)
-        if depth_exceeds(patched):
-            raise errors.bad_request(f"the object nests deeper than {MAX_DEPTH} levels")
         # What a patch leaves untouched is shared with the store; from here on the object is written to.
-        return self.update(served, clone(patched), name, namespace, options, status=status)
+        return self.update(served, clone_object(patched), name, namespace, options, status=status)
 
     def patch_scale(
         self, served: Served, patch: object, patch_type: PatchType, name: str, namespace: str, options: WriteOptions
@@ -237,7 +274,8 @@ class Registry:
     def update_scale(self, served: Served, scale: Object, name: str, namespace: str, options: WriteOptions) -> Object:
         """Set the replicas that `scale` says; return the new Scale."""
         changed = scaling.scaled(served, self.get(served, name, namespace), scale)
-        return scaling.scale_of(served, self.update(served, changed, name, namespace, options).object)
+        written = self.update(served, changed, name, namespace, options, subresource="scale")
+        return scaling.scale_of(served, written.object)
 
     def _carry_status(self, served: Served, obj: Object, current: Object) -> None:
         if not served.has_status:
@@ -294,10 +332,16 @@ class Registry:
             )
         return tuple(unknown) if options.field_validation is FieldValidation.WARN else ()
 
-    def _prepare(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> None:
+    def _default(self, served: Served, obj: Object, old: Object | None) -> None:
         if served.schema is not None:
             fill_defaults(served.schema, obj)
         self.strategy(served).prepare(obj, old)
+
+    def _writer(self, served: Served, options: WriteOptions, subresource: str) -> Write:
+        return tracking.writer(served, options.field_manager, Operation.UPDATE, subresource, self.now())
+
+    def _admit(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> None:
+        # What admission fills in belongs to nobody, as what webhooks do.
         defaulted = self._admission.default(served, obj, old, options.user)
         if defaulted is not obj:
             obj.clear()

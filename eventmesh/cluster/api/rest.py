@@ -8,19 +8,20 @@ from typing import Any
 from aiohttp import web
 
 from eventmesh.cluster.api import errors, reviews, scaling
-from eventmesh.cluster.api.bodies import decode_body, decode_delete_options
+from eventmesh.cluster.api.applying import apply
+from eventmesh.cluster.api.bodies import as_object, decode_body, decode_delete_options
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import Deleted, DeleteOptions
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.api.lifecycle import finalize_namespace
 from eventmesh.cluster.api.negotiation import Form, decode_patch, reply_form
-from eventmesh.cluster.api.paths import Target, flag, number, watch_options, write_options
+from eventmesh.cluster.api.paths import Target, flag, number, patch_options, watch_options, write_options
 from eventmesh.cluster.api.podlogs import PodLogs, log_query, send_log
 from eventmesh.cluster.api.registry import WriteOptions, Written
 from eventmesh.cluster.api.replies import json_reply, success
 from eventmesh.cluster.api.stream import WatchStream
 from eventmesh.cluster.api.table import table
-from eventmesh.kube.api import ApiError, Object
+from eventmesh.kube.api import ApiError, Object, PatchType
 
 Reply = web.StreamResponse
 
@@ -37,7 +38,7 @@ class Call:
     @property
     def options(self) -> WriteOptions:
         """Return how the write is to be done; raises 400."""
-        return write_options(self.request.query, self.user)
+        return write_options(self.request.query, self.user, self.request.headers.get("User-Agent", ""))
 
 
 class RestVerbs:
@@ -144,10 +145,7 @@ class RestVerbs:
 
     async def _body(self, call: Call) -> Object:
         request = call.request
-        value = decode_body(await request.read(), request.headers.get("Content-Type", ""))
-        if not isinstance(value, dict):
-            raise errors.bad_request("the request body must be one object")
-        return value
+        return as_object(decode_body(await request.read(), request.headers.get("Content-Type", "")))
 
     async def _create(self, call: Call) -> Reply:
         if "create" not in call.served.verbs:
@@ -170,10 +168,13 @@ class RestVerbs:
     async def _patch(self, call: Call, *, status: bool) -> Reply:
         request, target = call.request, call.target
         patch, patch_type = decode_patch(await request.read(), request.headers.get("Content-Type", ""))
-        written = self._registry.patch(
-            call.served, patch, patch_type, target.name, target.namespace, call.options, status=status
-        )
-        return self._written(call, written)
+        options = patch_options(request.query, call.options, patch_type)
+        where = (target.name, target.namespace)
+        if patch_type is PatchType.APPLY:
+            config = as_object(patch)
+            written, is_new = apply(self._registry, call.served, config, *where, options, status=status)
+            return self._written(call, written, 201 if is_new else 200)
+        return self._written(call, self._registry.patch(call.served, patch, patch_type, *where, options, status=status))
 
     async def _delete(self, call: Call) -> Reply:
         options = await self._delete_options(call)

@@ -31,6 +31,16 @@ def clone(value: Any) -> Any:
     return value
 
 
+def clone_object(obj: dict[str, Any]) -> dict[str, Any]:
+    """Return a deep copy of an object that shares its `managedFields`, which are large and never changed in place."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or "managedFields" not in metadata:
+        return {key: clone(item) for key, item in obj.items()}
+    others = {key: clone(item) for key, item in obj.items() if key != "metadata"}
+    own = {key: item if key == "managedFields" else clone(item) for key, item in metadata.items()}
+    return {**others, "metadata": own}
+
+
 def depth_exceeds(value: Any, limit: int = MAX_DEPTH) -> bool:
     """Return whether `value` nests deeper than `limit`, without recursing deeper than that itself."""
     level = [value]

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eventmesh.cluster.api.builtin.topology import ATOMIC_MAPS, ATOMIC_MESSAGES, KEY_DEFAULTS, LIST_KEYS, SET_LISTS
+
 INLINE = "~"
 """The name of a field whose own fields are spelled in its parent."""
 _TABLE = Path(__file__).with_name("types.txt")
@@ -115,13 +117,26 @@ def structural_schema(name: str) -> dict[str, Any]:
         inner = structural_schema(field.shape) if scalar is None else {**scalar, "nullable": True}
         if field.name == INLINE:
             properties.update(inner["properties"])
-        elif field.is_list:
-            properties[field.name] = {"type": "array", "items": inner, "nullable": True}
+            continue
+        where = f"{name}.{field.name}"
+        if where in KEY_DEFAULTS:
+            inner = {**inner, "default": KEY_DEFAULTS[where]}
+        if field.is_list:
+            inner = {"type": "array", "items": inner, "nullable": True}
         elif field.is_map:
-            properties[field.name] = {"type": "object", "additionalProperties": inner, "nullable": True}
-        else:
-            properties[field.name] = inner
-    return {"type": "object", "properties": properties, "nullable": True}
+            inner = {"type": "object", "additionalProperties": inner, "nullable": True}
+        properties[field.name] = {**inner, **_topology(where)}
+    topology = {"x-kubernetes-map-type": "atomic"} if name in ATOMIC_MESSAGES else {}
+    return {"type": "object", "properties": properties, "nullable": True, **topology}
+
+
+def _topology(where: str) -> dict[str, Any]:
+    """Return how the field `where` (message and field) is merged, in the words of a CRD's schema."""
+    if where in LIST_KEYS:
+        return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(LIST_KEYS[where])}
+    if where in SET_LISTS:
+        return {"x-kubernetes-list-type": "set"}
+    return {"x-kubernetes-map-type": "atomic"} if where in ATOMIC_MAPS else {}
 
 
 def kind_schema(api_version: str, kind: str) -> dict[str, Any] | None:

@@ -1,0 +1,91 @@
+"""How lists and maps of built-in kinds are merged by server-side apply: the markers on the Go types of Kubernetes.
+
+What is not named here is as Kubernetes has it by default: a list is atomic (replaced as a whole), a map and a
+message are granular (each field has its own owner).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LIST_KEYS: Mapping[str, tuple[str, ...]] = {
+    "apps.DaemonSetStatus.conditions": ("type",),
+    "apps.DeploymentStatus.conditions": ("type",),
+    "apps.ReplicaSetStatus.conditions": ("type",),
+    "apps.StatefulSetStatus.conditions": ("type",),
+    "autoscaling/v2.HorizontalPodAutoscalerStatus.conditions": ("type",),
+    "core.Container.env": ("name",),
+    "core.Container.ports": ("containerPort", "protocol"),
+    "core.Container.volumeDevices": ("devicePath",),
+    "core.Container.volumeMounts": ("mountPath",),
+    "core.ContainerStatus.volumeMounts": ("mountPath",),
+    "core.EphemeralContainerCommon.env": ("name",),
+    "core.EphemeralContainerCommon.ports": ("containerPort", "protocol"),
+    "core.EphemeralContainerCommon.volumeDevices": ("devicePath",),
+    "core.EphemeralContainerCommon.volumeMounts": ("mountPath",),
+    "core.NamespaceStatus.conditions": ("type",),
+    "core.NodeStatus.addresses": ("type",),
+    "core.NodeStatus.conditions": ("type",),
+    "core.PersistentVolumeClaimStatus.conditions": ("type",),
+    "core.PodSpec.containers": ("name",),
+    "core.PodSpec.ephemeralContainers": ("name",),
+    "core.PodSpec.hostAliases": ("ip",),
+    "core.PodSpec.imagePullSecrets": ("name",),
+    "core.PodSpec.initContainers": ("name",),
+    "core.PodSpec.resourceClaims": ("name",),
+    "core.PodSpec.schedulingGates": ("name",),
+    "core.PodSpec.topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "core.PodSpec.volumes": ("name",),
+    "core.PodStatus.conditions": ("type",),
+    "core.PodStatus.podIPs": ("ip",),
+    "core.PodStatus.resourceClaimStatuses": ("name",),
+    "core.ReplicationControllerStatus.conditions": ("type",),
+    "core.ResourceRequirements.claims": ("name",),
+    "core.ServiceAccount.secrets": ("name",),
+    "core.ServiceSpec.ports": ("port", "protocol"),
+    "core.ServiceStatus.conditions": ("type",),
+    "meta.ObjectMeta.ownerReferences": ("uid",),
+    "policy.PodDisruptionBudgetStatus.conditions": ("type",),
+}
+"""Lists whose items are told apart by these of their fields: `x-kubernetes-list-type: map`."""
+
+SET_LISTS = frozenset({"core.NodeSpec.podCIDRs", "meta.ObjectMeta.finalizers"})
+"""Lists of values that each have their own owner: `x-kubernetes-list-type: set`."""
+
+ATOMIC_MAPS = frozenset(
+    {
+        "core.PodSpec.nodeSelector",
+        "core.ReplicationControllerSpec.selector",
+        "core.ServiceSpec.selector",
+    }
+)
+"""Maps that are replaced as a whole: `x-kubernetes-map-type: atomic` on the field."""
+
+ATOMIC_MESSAGES = frozenset(
+    {
+        "core.ConfigMapKeySelector",
+        "core.FileKeySelector",
+        "core.LocalObjectReference",
+        "core.NodeSelector",
+        "core.NodeSelectorTerm",
+        "core.ObjectFieldSelector",
+        "core.ObjectReference",
+        "core.ResourceFieldSelector",
+        "core.ScopeSelector",
+        "core.SecretKeySelector",
+        "core.SecretReference",
+        "core.TopologySelectorTerm",
+        "core.TypedLocalObjectReference",
+        "meta.LabelSelector",
+        "meta.OwnerReference",
+        "rbac.RoleRef",
+        "rbac.Subject",
+    }
+)
+"""Messages that are replaced as a whole: `+structType=atomic`."""
+
+KEY_DEFAULTS: Mapping[str, str] = {
+    "core.ContainerPort.protocol": "TCP",
+    "core.ServicePort.protocol": "TCP",
+}
+"""What a field that tells list items apart is when it is left out."""
