@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from eventmesh.model.listener import WireProtocol
+from eventmesh.model.policy import RetryBudget
 
 
 class Balancing(Enum):
@@ -38,12 +39,14 @@ class Cluster:
     idle_timeout_s: float = 3600.0
     """A pooled connection without a request is closed after this; 0 = never."""
     max_connections: int = 1024
+    """To the whole cluster; requests beyond wait for one. An endpoint without any may always have one."""
     max_requests: int = 1024
-    """Requests in flight to the whole cluster; 0 = no limit."""
+    """Requests in flight to the whole cluster; one more is answered 503. 0 = no limit."""
     max_requests_per_endpoint: int = 0
     """Requests in flight to one endpoint (a revision's containerConcurrency); 0 = no limit."""
     max_pending: int = 1024
-    """Requests that wait, in order, for a free slot or (with `hold`) for an endpoint; one more is answered 503."""
+    """Requests that wait, in order, for a connection, or for a free slot, or (with `hold`) for an endpoint; one more is
+    answered 503. Those whose own connection is being made count too, unless there are slots or `hold`."""
     hold: bool = False
     """Requests wait while there is no endpoint (a function at zero) instead of failing; each one that begins
     to wait is announced by `Ask`, so that somebody wakes the function."""
@@ -51,3 +54,7 @@ class Cluster:
     """A request that waited this long is answered 503."""
     max_held_bytes: int = 16_777_216
     """Bytes of requests that wait; one more is answered 503 (with Retry-After)."""
+    max_retries: int = 3
+    """Retries under way, those that wait for their back-off included."""
+    retry_budget: RetryBudget | None = None
+    """In place of `max_retries`."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from eventmesh.model.policy import RetryPolicy
+
 
 class PathKind(Enum):
     """How a path is compared."""
@@ -80,6 +82,7 @@ class Forward:
     host_rewrite_header); the sidecar restores Knative's K-Original-Host with it."""
     prefix_rewrite: str = ""
     """Replaces the matched prefix (or the whole matched path of an exact match)."""
+    retry: RetryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,13 @@
 //! Reading only; what the tables mean is compiled in `routes` and `cluster`. An unknown field is an error, so that
 //! the two sides cannot drift apart in silence.
 
+mod policy;
+mod route;
+
 use serde::Deserialize;
+
+pub use policy::*;
+pub use route::*;
 
 /// One configuration of a data plane (`model.Snapshot`).
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -142,204 +148,12 @@ pub struct Cluster {
     /// Most bytes of requests that wait.
     #[serde(default = "held_bytes")]
     pub max_held_bytes: usize,
-}
-
-/// How a path is compared (`model.PathKind`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PathKind {
-    /// Begins with.
-    Prefix,
-    /// Is.
-    Exact,
-    /// Begins with, up to a `/` or the end.
-    SeparatedPrefix,
-}
-
-/// How a header value is compared (`model.HeaderKind`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeaderKind {
-    /// Is.
-    Exact,
-    /// Begins with.
-    Prefix,
-    /// Ends with.
-    Suffix,
-    /// Holds.
-    Contains,
-    /// Is there.
-    Present,
-}
-
-/// A condition on a header (`model.HeaderMatch`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeaderMatch {
-    /// Lower-case name, or `:method`.
-    pub name: String,
-    /// How it is compared.
-    pub kind: HeaderKind,
-    /// With what.
+    /// Most retries under way.
+    #[serde(default = "three")]
+    pub max_retries: usize,
+    /// In place of `max_retries`.
     #[serde(default)]
-    pub value: String,
-    /// The condition must not hold.
-    #[serde(default)]
-    pub invert: bool,
-}
-
-/// When a route is taken (`model.RouteMatch`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteMatch {
-    /// Path to compare with.
-    #[serde(default = "slash")]
-    pub path: String,
-    /// How.
-    #[serde(default = "prefix")]
-    pub path_kind: PathKind,
-    /// Further conditions.
-    #[serde(default)]
-    pub headers: Vec<HeaderMatch>,
-}
-
-/// Header edits in the order remove, set, append (`model.HeaderEdits`).
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HeaderEdits {
-    /// Replaced.
-    pub set: Vec<(String, String)>,
-    /// Added.
-    pub append: Vec<(String, String)>,
-    /// Removed.
-    pub remove: Vec<String>,
-}
-
-impl HeaderEdits {
-    /// Return whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.append.is_empty() && self.remove.is_empty()
-    }
-}
-
-/// One share of a split (`model.WeightedCluster`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WeightedCluster {
-    /// Cluster.
-    pub name: String,
-    /// Share.
-    #[serde(default = "one")]
-    pub weight: u32,
-    /// Edits of requests that take this share.
-    #[serde(default)]
-    pub request_headers: HeaderEdits,
-    /// Edits of their responses.
-    #[serde(default)]
-    pub response_headers: HeaderEdits,
-}
-
-/// What a route does, tagged by kind (`model.Forward`, `DirectResponse`, `Redirect`, `Serve`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Action {
-    /// Send on.
-    Forward {
-        /// The split.
-        clusters: Vec<WeightedCluster>,
-        /// Whole request to whole response.
-        #[serde(default = "fifteen")]
-        timeout_s: f64,
-        /// New authority.
-        #[serde(default)]
-        host_rewrite: String,
-        /// Header whose value, when there is one, becomes the authority.
-        #[serde(default)]
-        host_rewrite_header: String,
-        /// Replaces the matched prefix.
-        #[serde(default)]
-        prefix_rewrite: String,
-    },
-    /// Answer at once.
-    DirectResponse {
-        /// With this status.
-        status: u16,
-        /// And this text.
-        #[serde(default)]
-        body: String,
-    },
-    /// Answer with a Location.
-    Redirect {
-        /// Status.
-        #[serde(default = "moved")]
-        status: u16,
-        /// New scheme, or empty.
-        #[serde(default)]
-        scheme: String,
-        /// New host, or empty.
-        #[serde(default)]
-        host: String,
-        /// New path, or empty.
-        #[serde(default)]
-        path: String,
-    },
-    /// Hand to this process.
-    Serve {
-        /// Name of the handler.
-        handler: String,
-        /// Longest body.
-        #[serde(default = "mebibyte")]
-        max_body_bytes: usize,
-    },
-}
-
-/// A match, what to do, and edits (`model.Route`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// When.
-    #[serde(rename = "match")]
-    pub when: RouteMatch,
-    /// What.
-    pub action: Action,
-    /// Label in metrics and logs.
-    #[serde(default)]
-    pub name: String,
-    /// Edits of requests.
-    #[serde(default)]
-    pub request_headers: HeaderEdits,
-    /// Edits of responses.
-    #[serde(default)]
-    pub response_headers: HeaderEdits,
-}
-
-/// Routes of a set of hosts (`model.VirtualHost`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VirtualHost {
-    /// Name.
-    pub name: String,
-    /// Hosts: exact, `*.suffix`, `prefix.*` or `*`.
-    pub domains: Vec<String>,
-    /// In order.
-    pub routes: Vec<Route>,
-    /// Edits of requests.
-    #[serde(default)]
-    pub request_headers: HeaderEdits,
-    /// Edits of responses.
-    #[serde(default)]
-    pub response_headers: HeaderEdits,
-}
-
-/// What one listener consults (`model.RouteTable`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteTable {
-    /// Name.
-    pub name: String,
-    /// Its hosts.
-    #[serde(default)]
-    pub virtual_hosts: Vec<VirtualHost>,
+    pub retry_budget: Option<RetryBudget>,
 }
 
 fn auto() -> WireProtocol {
@@ -351,12 +165,6 @@ fn http1() -> WireProtocol {
 fn round_robin() -> Balancing {
     Balancing::RoundRobin
 }
-fn prefix() -> PathKind {
-    PathKind::Prefix
-}
-fn slash() -> String {
-    "/".to_owned()
-}
 fn yes() -> bool {
     true
 }
@@ -365,9 +173,6 @@ fn one() -> u32 {
 }
 fn five() -> f64 {
     5.0
-}
-fn fifteen() -> f64 {
-    15.0
 }
 fn sixty() -> f64 {
     60.0
@@ -390,9 +195,6 @@ fn thousand() -> usize {
 fn held_bytes() -> usize {
     16 * 1024 * 1024
 }
-fn mebibyte() -> usize {
-    1024 * 1024
-}
-fn moved() -> u16 {
-    301
+fn three() -> usize {
+    3
 }

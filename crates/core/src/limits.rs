@@ -4,6 +4,10 @@
 /// four socket reads: enough to keep a fast pair busy, small enough that 1,000 stuck exchanges stay under 64 MiB.
 pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
 
+/// Body bytes of a request that are kept so that it can be sent again, on routes with a retry policy. As much as may wait
+/// inside the mesh for one exchange anyway; a longer request is sent once.
+pub const MAX_REPLAY_BYTES: usize = 64 * 1024;
+
 /// Bytes read behind the current request of an HTTP/1 connection (pipelining) before it is paused.
 pub const MAX_PIPELINED: usize = 64 * 1024;
 

@@ -32,6 +32,12 @@ impl Random {
         usize::try_from(product >> 64).unwrap_or(0)
     }
 
+    /// Return a number from 0 up to, but without, 1.
+    #[allow(clippy::cast_precision_loss)] // 53 bits are what the result holds
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// Return a random UUID (RFC 9562 version 4) as text.
     pub fn uuid(&mut self) -> [u8; 36] {
         let bits = (u128::from(self.next()) << 64) | u128::from(self.next());

@@ -239,6 +239,7 @@ _SCALARS: dict[Kind, Callable[[object, str], object]] = {
     Kind.STRING: _string,
     Kind.BYTES: _bytes,
     Kind.INT32: _integer(-(2**31), 2**31 - 1),
+    Kind.INT64: _integer(-(2**63), 2**63 - 1),
     Kind.UINT32: _integer(0, 2**32 - 1),
     Kind.UINT64: _integer(0, 2**64 - 1),
     Kind.DOUBLE: _double,

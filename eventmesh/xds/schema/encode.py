@@ -16,6 +16,7 @@ _VARINT, _FIXED64, _BYTES = 0, 1, 2
 _WIRE_TYPES = {
     Kind.BOOL: _VARINT,
     Kind.INT32: _VARINT,
+    Kind.INT64: _VARINT,
     Kind.UINT32: _VARINT,
     Kind.UINT64: _VARINT,
     Kind.ENUM: _VARINT,
@@ -39,6 +40,9 @@ def _message(owner: MessageType, fields: Mapping[str, object]) -> bytes:
         if field.policy is not Policy.SUPPORTED:
             raise ValueError(f"{owner.name}.{field.name} is not supported, so it cannot be written")
         match field.shape:
+            case Shape.REPEATED if _WIRE_TYPES.get(field.kind) == _VARINT:
+                packed = b"".join(_value(field, item) for item in _items(value))
+                out += _tagged(field.number, Kind.BYTES, packed) if packed else b""
             case Shape.REPEATED:
                 for item in _items(value):
                     out += _tagged(field.number, field.kind, _value(field, item))

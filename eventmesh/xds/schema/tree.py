@@ -42,6 +42,14 @@ class Message:
         """Return an integer."""
         return self._get(name, int, default)
 
+    def decimal(self, name: str, default: float = 0.0) -> float:
+        """Return a floating-point number."""
+        return self._get(name, float, default)
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """Return the integers of a repeated field."""
+        return self._get(name, tuple, ())
+
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a boolean."""
         return self._get(name, bool, default)

@@ -20,6 +20,7 @@ class Kind(Enum):
 
     BOOL = "bool"
     INT32 = "int32"
+    INT64 = "int64"
     UINT32 = "uint32"
     UINT64 = "uint64"
     DOUBLE = "double"

@@ -19,7 +19,7 @@ MAX_MESSAGE_BYTES = 67_108_864
 """Longest message, 64 MiB: ten thousand virtual hosts are about 5 MiB, so this is a fault or an attack."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_VARINT_KINDS = frozenset((Kind.BOOL, Kind.INT32, Kind.UINT32, Kind.UINT64, Kind.ENUM))
+_VARINT_KINDS = frozenset((Kind.BOOL, Kind.INT32, Kind.INT64, Kind.UINT32, Kind.UINT64, Kind.ENUM))
 _UNSIGNED_MAX = {Kind.UINT32: 2**32 - 1, Kind.UINT64: 2**64 - 1}
 
 # Discovery messages may gain fields at any time; those concern the conversation, never what traffic does.
@@ -75,6 +75,16 @@ def _split(data: bytes, path: str) -> list[tuple[int, int, bytes, int]]:
     return parts
 
 
+def _packed(data: bytes, path: str) -> list[int]:
+    # Writers put repeated numbers into one field; readers must take both forms.
+    values = []
+    at = 0
+    while at < len(data):
+        value, at = _varint(data, at, path)
+        values.append(value)
+    return values
+
+
 def _varint(data: bytes, at: int, path: str) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
@@ -103,6 +113,11 @@ class _Reader:
             if field is None:
                 continue
             where = f"{path}.{field.name}" if path else field.name
+            if field.shape is Shape.REPEATED and wire_type == _BYTES and field.kind in _VARINT_KINDS:
+                items = repeated.setdefault(field.name, [])
+                for item in _packed(chunk, where):
+                    items.append(self._value(field, b"", item, f"{where}[{len(items)}]", depth))
+                continue
             _check_wire_type(field, wire_type, where)
             if field.shape is Shape.REPEATED:
                 items = repeated.setdefault(field.name, [])
@@ -241,6 +256,8 @@ def _integer(field: Field, value: int, where: str) -> int | bool | str:
             if not -(2**31) <= value < 2**31:
                 raise ConfigError(where, f"{value} is no 32-bit number")
             return value
+        case Kind.INT64:
+            return _signed(value)
         case _:
             if value > _UNSIGNED_MAX[field.kind]:
                 raise ConfigError(where, f"{value} is no 32-bit number")

@@ -10,6 +10,7 @@ from eventmesh.model.listener import WireProtocol
 from eventmesh.xds.schema.tree import Json, Message
 from eventmesh.xds.translate.address import read_address
 from eventmesh.xds.translate.resources import ClusterResource
+from eventmesh.xds.translate.retry import read_retry_budget
 from eventmesh.xds.translate.sources import check_plain_transport, read_config_source
 
 METADATA_KEY = "eventmesh"
@@ -48,6 +49,8 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
         max_connections=limits.number("max_connections", 1024) if limits else 1024,
         max_requests=limits.number("max_requests", 1024) if limits else 1024,
         max_pending=limits.number("max_pending_requests", 1024) if limits else 1024,
+        max_retries=limits.number("max_retries", 3) if limits else 3,
+        retry_budget=read_retry_budget(limits) if limits else None,
     )
     cluster = _with_settings(cluster, message)
     if kind != "EDS":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from eventmesh.model.policy import RetryPolicy
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -21,6 +22,7 @@ from eventmesh.model.route import (
 )
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher
+from eventmesh.xds.translate.retry import read_retry
 from eventmesh.xds.translate.sources import check_upgrades
 
 MAX_DIRECT_BODY_BYTES = 4096
@@ -68,6 +70,8 @@ class _Context:
     edits: Edits
     specific_last: bool
     warnings: list[str]
+    retry: RetryPolicy | None = None
+    """Of the virtual host, for routes without a policy of their own."""
 
     def within(self, owner: Message) -> _Context:
         """Return the context of what `owner` contains."""
@@ -92,8 +96,13 @@ def _virtual_host(host: Message, owners: dict[str, str], context: _Context) -> V
             raise host.error(f"domains[{i}]", f"{written!r} belongs to the virtual host {owner!r} already")
         if domain not in domains:
             domains.append(domain)
-    inside = context.within(host)
+    inside = replace(context.within(host), retry=_retry(host, context))
     return VirtualHost(name, tuple(domains), tuple(_route(route, inside) for route in host.children("routes")))
+
+
+def _retry(owner: Message, context: _Context) -> RetryPolicy | None:
+    policy = owner.child("retry_policy")
+    return context.retry if policy is None else read_retry(policy, context.warnings)
 
 
 def _domain(host: Message, at: int, written: str) -> str:
@@ -168,6 +177,7 @@ def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
         host_rewrite=action.text("host_rewrite_literal"),
         host_rewrite_header=action.text("host_rewrite_header").lower(),
         prefix_rewrite=action.text("prefix_rewrite"),
+        retry=_retry(action, context),
     )
     return forward, split
 

@@ -197,7 +197,7 @@ def test_the_version_follows_the_content() -> None:
         (f"{ROUTE}.route", {"cluster": "shpo"}, "static_resources.listeners[0]"),
         (f"{ROUTE}.route", {"timeout": "1s"}, f"{ROUTE}.route.cluster"),
         (f"{ROUTE}.route", {"weighted_clusters": {"clusters": []}}, f"{ROUTE}.route.weighted_clusters.clusters"),
-        (f"{ROUTE}.route.retry_policy", {"num_retries": 1}, f"{ROUTE}.route.retry_policy"),
+        (f"{ROUTE}.route.retry_policy", {"retry_on": "5xx,bad"}, f"{ROUTE}.route.retry_policy.retry_on"),
         (f"{ROUTE}.request_headers_to_remove", ["host"], f"{ROUTE}.request_headers_to_remove[0]"),
         (
             f"{ROUTE}.request_headers_to_add.0.header.value",

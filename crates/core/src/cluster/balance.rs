@@ -11,18 +11,20 @@ pub enum Pick {
     Endpoint(usize),
     /// There are endpoints, but each has all the requests it may have.
     Full,
+    /// The cluster has all the requests it may have.
+    Broken,
     /// There is no endpoint.
     Empty,
 }
 
 impl Cluster {
-    /// Choose an endpoint with room, not `avoid` if another can be had.
-    pub fn pick(&mut self, random: &mut Random, avoid: Option<usize>) -> Pick {
+    /// Choose an endpoint with room, none of `avoid` if another can be had.
+    pub fn pick(&mut self, random: &mut Random, avoid: &[usize]) -> Pick {
         if self.live.is_empty() {
             return Pick::Empty;
         }
-        if self.config.max_requests > 0 && self.in_flight >= self.config.max_requests {
-            return Pick::Full;
+        if self.is_full_of_requests() {
+            return if self.has_own_queue() { Pick::Full } else { Pick::Broken };
         }
         let chosen = match (self.config.balancing, self.even) {
             (Balancing::LeastRequest, _) => self.less_loaded(random, avoid),
@@ -39,8 +41,8 @@ impl Cluster {
         };
         match (chosen, avoid) {
             (Some(at), _) => Pick::Endpoint(at),
-            (None, Some(_)) => self.pick(random, None),
-            (None, None) => Pick::Full,
+            (None, []) => Pick::Full,
+            (None, _) => self.pick(random, &[]),
         }
     }
 
@@ -59,18 +61,18 @@ impl Cluster {
         self.endpoints.get(at).is_some_and(|endpoint| !endpoint.resting && (most == 0 || endpoint.in_flight < most))
     }
 
-    fn fits(&self, at: usize, avoid: Option<usize>) -> bool {
-        Some(at) != avoid && self.has_room(at)
+    fn fits(&self, at: usize, avoid: &[usize]) -> bool {
+        !avoid.contains(&at) && self.has_room(at)
     }
 
     /// Return the first endpoint that fits, in the order of the list from `start` on.
-    fn scan(&self, start: usize, avoid: Option<usize>) -> Option<usize> {
+    fn scan(&self, start: usize, avoid: &[usize]) -> Option<usize> {
         let (before, after) = self.live.split_at_checked(start)?;
         after.iter().chain(before).copied().find(|at| self.fits(*at, avoid))
     }
 
     /// Return the less loaded of two drawn, by requests in flight per weight.
-    fn less_loaded(&self, random: &mut Random, avoid: Option<usize>) -> Option<usize> {
+    fn less_loaded(&self, random: &mut Random, avoid: &[usize]) -> Option<usize> {
         let first = self.scan(random.below(self.live.len()), avoid)?;
         let second = self.scan(random.below(self.live.len()), avoid)?;
         let cost = |at: usize, other: usize| {
@@ -81,7 +83,7 @@ impl Cluster {
     }
 
     /// Return the next endpoint of an interleaved weighted order (nginx's smooth weighted round robin).
-    fn smooth(&mut self, avoid: Option<usize>) -> Option<usize> {
+    fn smooth(&mut self, avoid: &[usize]) -> Option<usize> {
         let mut total = 0;
         let mut best: Option<(usize, i64)> = None;
         for index in 0..self.live.len() {
@@ -130,7 +132,7 @@ mod tests {
         let mut random = Random::new(5);
         let mut counts = vec![0; cluster.endpoints.len()];
         for _ in 0..draws {
-            let Pick::Endpoint(at) = cluster.pick(&mut random, None) else { panic!("no endpoint") };
+            let Pick::Endpoint(at) = cluster.pick(&mut random, &[]) else { panic!("no endpoint") };
             counts[at] += 1;
         }
         counts
@@ -149,7 +151,7 @@ mod tests {
         let mut least = cluster(&format!(r#"{{"name": "x", "balancing": "least_request", {THREE}}}"#));
         let mut random = Random::new(9);
         for _ in 0..100 {
-            let Pick::Endpoint(at) = least.pick(&mut random, None) else { panic!("no endpoint") };
+            let Pick::Endpoint(at) = least.pick(&mut random, &[]) else { panic!("no endpoint") };
             least.endpoints[at].in_flight += 1;
         }
         assert!(least.endpoints[0].in_flight > least.endpoints[1].in_flight);
@@ -164,7 +166,7 @@ mod tests {
         assert_eq!(shares(&mut cluster, 10), [10, 0]);
         assert_eq!(cluster.free_endpoints(), 1);
         cluster.endpoints[0].in_flight = 1;
-        assert_eq!(cluster.pick(&mut Random::new(1), None), Pick::Full);
+        assert_eq!(cluster.pick(&mut Random::new(1), &[]), Pick::Full);
     }
 
     #[test]
@@ -174,7 +176,7 @@ mod tests {
         assert_eq!(shares(&mut cluster, 10), [0, 10]);
         cluster.endpoints[1].idle.push(7);
         assert_eq!(cluster.retire(), [7]);
-        assert_eq!(cluster.pick(&mut Random::new(1), None), Pick::Empty);
+        assert_eq!(cluster.pick(&mut Random::new(1), &[]), Pick::Empty);
         assert!(cluster.is_spent());
     }
 
@@ -184,7 +186,7 @@ mod tests {
         assert!(holds.rest(0));
         assert_eq!(shares(&mut holds, 10), [0, 10]);
         assert!(holds.rest(1));
-        assert_eq!(holds.pick(&mut Random::new(1), None), Pick::Full);
+        assert_eq!(holds.pick(&mut Random::new(1), &[]), Pick::Full);
         holds.wake();
         assert_eq!(shares(&mut holds, 10), [5, 5]);
         let mut plain = cluster(r#"{"name": "x", "endpoints": [{"address": "a"}]}"#);
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn avoiding_the_only_endpoint_is_not_possible() {
         let mut cluster = cluster(r#"{"name": "x", "endpoints": [{"address": "a"}]}"#);
-        assert_eq!(cluster.pick(&mut Random::new(1), Some(0)), Pick::Endpoint(0));
+        assert_eq!(cluster.pick(&mut Random::new(1), &[0]), Pick::Endpoint(0));
         assert!(!cluster.has_other(0));
     }
 }

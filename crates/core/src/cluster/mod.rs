@@ -4,12 +4,14 @@
 //! as its address stays. What was removed finishes what it carries.
 
 mod balance;
+mod breakers;
 mod load;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 pub use balance::Pick;
+pub use breakers::Breaker;
 pub use load::Load;
 
 use crate::config;
@@ -54,8 +56,22 @@ pub struct Counters {
     pub rq_timeout: u64,
     /// `upstream_rq_retry`.
     pub rq_retry: u64,
+    /// `upstream_rq_retry_success`.
+    pub rq_retry_success: u64,
+    /// `upstream_rq_retry_overflow`.
+    pub rq_retry_overflow: u64,
+    /// `upstream_rq_retry_limit_exceeded`.
+    pub rq_retry_limit_exceeded: u64,
+    /// `upstream_rq_per_try_timeout`.
+    pub rq_per_try_timeout: u64,
+    /// `retry.upstream_rq_xx`: responses that were not passed on.
+    pub retry_responses: Responses,
+    /// `upstream_cx_overflow`.
+    pub cx_overflow: u64,
     /// `upstream_rq_pending_total`.
     pub pending_total: u64,
+    /// `upstream_rq_active_overflow`: refused for want of `max_requests`.
+    pub active_overflow: u64,
     /// `upstream_rq_pending_overflow`.
     pub pending_overflow: u64,
     /// `upstream_rq_time`, milliseconds.
@@ -84,6 +100,10 @@ pub struct Cluster {
     pub held_bytes: usize,
     /// Requests in flight upstream.
     pub in_flight: usize,
+    /// Requests bound to connections that are not up yet.
+    pub boarding: usize,
+    /// Retries under way, those that wait for their back-off included.
+    pub retries: usize,
     /// Connections, connecting ones included.
     pub connections: usize,
     /// Counters.
@@ -109,6 +129,8 @@ impl Cluster {
             waiting: 0,
             held_bytes: 0,
             in_flight: 0,
+            boarding: 0,
+            retries: 0,
             connections: 0,
             counters: Counters::default(),
             load: Load::new(now),

@@ -72,6 +72,15 @@ impl Flag {
 }
 
 impl Engine {
+    /// Answer 503 to an exchange whose endpoint gave no answer, in Envoy's words.
+    pub(super) fn refuse_broken(&mut self, id: Id, flag: Flag, kind: ReplyKind, reason: &str, now: f64) {
+        let retried =
+            self.exchanges.get(id).and_then(|exchange| exchange.retry.as_ref()).is_some_and(|retry| retry.was_made());
+        let latest = if retried { "retried and the latest " } else { "" };
+        let text = format!("upstream connect error or disconnect/reset before headers. {latest}reset reason: {reason}");
+        self.refuse(id, &Refusal::new(503, flag, kind, text.as_bytes()), now);
+    }
+
     /// Answer an exchange whose response has not begun, and end it.
     pub(super) fn refuse(&mut self, id: Id, refusal: &Refusal<'_>, now: f64) {
         let Some(exchange) = self.exchanges.get(id) else { return };
@@ -137,6 +146,7 @@ impl Engine {
     /// Count and log an exchange, let its client go on, and forget it.
     pub(super) fn finish(&mut self, id: Id, now: f64) {
         self.clear_flow(id, Way::Up);
+        self.retry_ended(id);
         self.count(id, now);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
@@ -186,12 +196,14 @@ impl Engine {
         listener.counters.responses.record(status);
         listener.counters.time.record(took);
         if let Some(log) = listener.log {
+            let exhausted = exchange.retry.as_ref().is_some_and(|retry| retry.exhausted);
+            let flags = exchange.flag.with_exhausted(exhausted);
             let line = Line {
                 head: &exchange.head,
                 path: exchange.head.bytes(exchange.path),
                 authority: exchange.head.bytes(exchange.authority),
                 status,
-                flags: exchange.flag.name(),
+                flags: flags.as_ref(),
                 bytes_in: exchange.bytes_in,
                 bytes_out: exchange.bytes_out,
                 started: exchange.started,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::cluster::Pick;
-use crate::engine::answer::{Refusal, MISMATCH, NO_ENDPOINT, OVERFLOW};
+use crate::cluster::{Breaker, Pick};
+use crate::engine::answer::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::connection::{Ending, Phase, Role};
 use crate::engine::exchange::{Exchange, Flag, Stage};
 use crate::engine::flow::Way;
@@ -11,6 +11,7 @@ use crate::engine::wires::{self, AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, ReplyKind, Wire};
 use crate::limits::REFUSED_REST_S;
+use crate::routes::Failure;
 use crate::slab::Id;
 use crate::timers::{Owner, NEVER};
 
@@ -21,6 +22,8 @@ pub(super) enum Placed {
     Yes,
     /// There is room for it later.
     Full,
+    /// A breaker is open: there is no waiting for room.
+    Broken(Breaker),
     /// There is no endpoint.
     Empty,
     /// The cluster does not speak the request's protocol.
@@ -38,6 +41,7 @@ impl Engine {
         match placed {
             Placed::Yes => {}
             Placed::Mismatch => self.refuse(id, &MISMATCH, now),
+            Placed::Broken(breaker) => self.overflow(id, cluster, breaker, now),
             Placed::Full if !patient => self.refuse(id, &OVERFLOW, now),
             Placed::Empty if !patient || !hold => self.refuse(id, &NO_ENDPOINT, now),
             Placed::Full | Placed::Empty => self.wait(id, cluster, now),
@@ -46,15 +50,15 @@ impl Engine {
 
     /// Choose an endpoint with room and put the request on a connection to it.
     pub(super) fn place(&mut self, id: Id, now: f64) -> Placed {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return Placed::Yes };
-        let (Some(number), version, avoid) = (exchange.cluster, exchange.head.version, exchange.avoid) else {
-            return Placed::Empty;
-        };
+        let Some(exchange) = self.exchanges.get(id) else { return Placed::Yes };
+        let (Some(number), version) = (exchange.cluster, exchange.head.version) else { return Placed::Empty };
+        let waits = exchange.stage == Stage::Waiting;
         let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
         let protocol = cluster.config.protocol;
         let Some(family) = wires::family(protocol, version) else { return Placed::Mismatch };
-        let at = match cluster.pick(&mut self.random, avoid) {
+        let at = match cluster.pick(&mut self.random, exchange.avoided()) {
             Pick::Endpoint(at) => at,
+            Pick::Broken => return Placed::Broken(Breaker::Requests),
             Pick::Full => return Placed::Full,
             Pick::Empty => return Placed::Empty,
         };
@@ -63,15 +67,24 @@ impl Engine {
             Family::Http2 | Family::Bolt => self.find_shared(number, at, family),
         };
         let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
-        let full = cluster.connections >= cluster.config.max_connections.max(1);
+        let (full, no_pending) = (cluster.is_full_of_connections(), cluster.takes_no_pending());
+        let none_yet = cluster.has_no_connection(at);
         let conn = match conn {
+            Some(conn) if !waits && no_pending && self.is_connecting(conn) => return Placed::Broken(Breaker::Pending),
             Some(conn) => conn,
-            None if full && !self.evict_idle(number) => return Placed::Full,
+            None if full && !self.evict_idle(number) && !none_yet => {
+                self.count_overflow(number, waits);
+                return Placed::Full;
+            }
+            None if !waits && no_pending => return Placed::Broken(Breaker::Pending),
             None => {
                 let Some(wire) = AnyWire::client(protocol, version) else { return Placed::Mismatch };
                 self.dial(number, at, wire, now)
             }
         };
+        if let Some(retry) = self.exchanges.get_mut(id).and_then(|exchange| exchange.retry.as_mut()) {
+            retry.goes_to(at);
+        }
         if let Some(cluster) = self.clusters.get_mut(number) {
             cluster.in_flight += 1;
             if let Some(endpoint) = cluster.endpoints.get_mut(at) {
@@ -80,6 +93,17 @@ impl Engine {
         }
         self.board(id, conn, now);
         Placed::Yes
+    }
+
+    fn is_connecting(&self, id: Id) -> bool {
+        self.connections.get(id).is_some_and(|conn| conn.phase == Phase::Connecting)
+    }
+
+    /// A request found every connection taken; it is counted once, however long it then waits.
+    fn count_overflow(&mut self, number: usize, waits: bool) {
+        if let Some(cluster) = self.clusters.get_mut(number) {
+            cluster.counters.cx_overflow += u64::from(!waits);
+        }
     }
 
     /// Take the idle connection that was used last.
@@ -146,6 +170,12 @@ impl Engine {
         let Some(conn) = self.connections.get_mut(conn_id) else { return };
         if conn.phase == Phase::Connecting {
             conn.boarding.push(id);
+            if let Role::Upstream { cluster, .. } = conn.role {
+                if let Some(cluster) = self.clusters.get_mut(cluster) {
+                    cluster.boarding += 1;
+                    cluster.counters.pending_total += 1;
+                }
+            }
             if let Some(exchange) = self.exchanges.get_mut(id) {
                 exchange.stage = Stage::Boarding { conn: conn_id };
                 exchange.endpoint = Some(Arc::clone(&conn.peer));
@@ -171,6 +201,12 @@ impl Engine {
         let whole = exchange.request_done && trailers.is_none();
         let empty = exchange.held.is_empty();
         conn.wire.head(stream, &exchange.head, whole && empty, &mut conn.out);
+        if let Some(retry) = &mut exchange.retry {
+            retry.keep(&exchange.held);
+            if let Some(trailers) = &trailers {
+                retry.keep_trailers(trailers);
+            }
+        }
         let mut queued = 0;
         if !empty {
             queued = conn.wire.data(stream, &exchange.held, whole, &mut conn.out);
@@ -181,6 +217,7 @@ impl Engine {
         exchange.held.clear();
         touch(&mut self.touched, conn, conn_id);
         let oneway = exchange.head.bolt.oneway;
+        let timed = exchange.request_done && exchange.retry.is_some();
         if !empty {
             exchange.up.queued += queued;
             if conn.writable {
@@ -189,6 +226,8 @@ impl Engine {
         }
         if oneway {
             self.complete(id, now);
+        } else if timed {
+            self.start_try(id, now);
         }
     }
 
@@ -196,7 +235,6 @@ impl Engine {
     pub(super) fn connect_failed(&mut self, id: Id, now: f64) {
         let Some(exchange) = self.exchanges.get(id) else { return };
         let Stage::Boarding { conn } = exchange.stage else { return };
-        let retried = exchange.retried;
         let role = self.connections.get(conn).map_or(Role::None, |conn| conn.role);
         self.leave_upstream(id, Some(Cause::Closed), now);
         if let Role::Upstream { cluster: number, endpoint } = role {
@@ -204,12 +242,15 @@ impl Engine {
             if patient && self.spare(number, endpoint, now) {
                 return self.try_again(id, None, now);
             }
+            if self.retry_failure(id, Failure::Connect, Cause::Closed, now) {
+                return;
+            }
+            let retried = self.exchanges.get(id).is_some_and(|exchange| exchange.retried);
             if !retried && self.clusters.get(number).is_some_and(|cluster| cluster.has_other(endpoint)) {
                 return self.try_again(id, Some(endpoint), now);
             }
         }
-        let text = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure";
-        self.refuse(id, &Refusal::new(503, Flag::ConnectFailed, ReplyKind::NoEndpoint, text), now);
+        self.refuse_broken(id, Flag::ConnectFailed, ReplyKind::NoEndpoint, "connection failure", now);
     }
 
     /// Spare an endpoint that refused a connection for a moment; `false`: its cluster's requests cannot wait for it.
@@ -251,6 +292,7 @@ impl Engine {
                 if let Some(conn) = self.connections.get_mut(conn) {
                     conn.boarding.retain(|other| *other != id);
                 }
+                self.boarded(conn, 1);
                 self.free_slot(conn);
             }
             Stage::Sent { conn, stream } => {
@@ -262,6 +304,15 @@ impl Engine {
         }
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.stage = Stage::Begun;
+        }
+    }
+
+    /// Requests no longer wait for `conn` to come up.
+    pub(super) fn boarded(&mut self, conn: Id, requests: usize) {
+        if let Some(Role::Upstream { cluster, .. }) = self.connections.get(conn).map(|conn| conn.role) {
+            if let Some(cluster) = self.clusters.get_mut(cluster) {
+                cluster.boarding = cluster.boarding.saturating_sub(requests);
+            }
         }
     }
 

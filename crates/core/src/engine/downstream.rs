@@ -6,6 +6,7 @@ use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
 use crate::engine::flow::Way;
 use crate::engine::forwarded;
+use crate::engine::retry::Retry;
 use crate::engine::{touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
 use crate::head::{Head, Version};
@@ -131,6 +132,7 @@ impl Engine {
                 }
             }
         }
+        exchange.retry = forward.retry.as_ref().map(|policy| Box::new(Retry::new(policy)));
         exchange.cluster = Some(number);
         exchange.counted = true;
         if let Some(cluster) = self.clusters.get_mut(number) {
@@ -189,6 +191,9 @@ impl Engine {
             Stage::Sent { conn: up_id, stream } => {
                 let Some(up) = self.connections.get_mut(up_id) else { return };
                 let queued = up.wire.data(stream, bytes, end, &mut up.out);
+                if let Some(retry) = &mut exchange.retry {
+                    retry.keep(bytes);
+                }
                 up.shutdown |= end && exchange.tunnel;
                 touch(&mut self.touched, up, up_id);
                 self.pass(id, Way::Up, bytes.len(), queued, Some(up_id));
@@ -238,6 +243,9 @@ impl Engine {
                 up.wire.trailers(stream, &self.scratch, &mut up.out);
                 touch(&mut self.touched, up, up_id);
             }
+            if let Some(retry) = &mut exchange.retry {
+                retry.keep_trailers(&self.scratch);
+            }
         } else if exchange.stage != Stage::Served {
             exchange.trailers = Some(Box::new(std::mem::take(&mut self.scratch)));
         }
@@ -251,6 +259,10 @@ impl Engine {
             Stage::Served => self.hand_over(id),
             _ if exchange.tunnel && exchange.response_done => self.complete(id, now),
             _ if exchange.tunnel => {}
+            Stage::Sent { .. } => {
+                self.start_try(id, now);
+                self.start_clock(id, now);
+            }
             _ => self.start_clock(id, now),
         }
     }

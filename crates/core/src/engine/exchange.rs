@@ -1,7 +1,9 @@
 //! One request and its response on their way through the mesh.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::engine::retry::Retry;
 use crate::events::StreamId;
 use crate::head::{Head, Span};
 use crate::limits::KEEP_BUFFER;
@@ -96,6 +98,15 @@ impl Flag {
             Self::Timeout => "UT",
             Self::DownstreamClosed => "DC",
             Self::DownstreamProtocol => "DPE",
+        }
+    }
+
+    /// Return Envoy's abbreviations of this flag and, if `exhausted`, of "no retry was left".
+    pub fn with_exhausted(self, exhausted: bool) -> Cow<'static, str> {
+        match (self, exhausted) {
+            (_, false) => Cow::Borrowed(self.name()),
+            (Self::None, true) => Cow::Borrowed("URX"),
+            (_, true) => Cow::Owned(format!("{},URX", self.name())),
         }
     }
 }
@@ -220,6 +231,8 @@ pub struct Exchange {
     pub alarm: Alarm,
     /// What only a `send` has.
     pub own: Option<Box<Own>>,
+    /// What only a route with a retry policy needs.
+    pub retry: Option<Box<Retry>>,
 }
 
 /// What only a `send` has: its terms, and its answer as far as it has come.
@@ -247,7 +260,16 @@ impl Exchange {
 
     /// Return when somebody must look at it.
     pub fn deadline(&self) -> f64 {
-        self.answer_by.min(self.wait_until)
+        let retry = self.retry.as_ref().map_or(NEVER, |retry| retry.due.min(retry.try_by));
+        self.answer_by.min(self.wait_until).min(retry)
+    }
+
+    /// Return the endpoints to pass over while there is another one.
+    pub fn avoided(&self) -> &[usize] {
+        match &self.retry {
+            Some(retry) if !retry.tried.is_empty() => &retry.tried,
+            _ => self.avoid.as_slice(),
+        }
     }
 }
 

@@ -138,6 +138,15 @@ impl Engine {
         self.watch(id);
     }
 
+    /// The whole request is on its way to an endpoint: the time of this try runs.
+    pub(super) fn start_try(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        if let Some(retry) = exchange.retry.as_mut() {
+            retry.start_clock(now);
+            self.watch(id);
+        }
+    }
+
     /// Nobody rides on a connection: it may rest for as long as its configuration says.
     pub(super) fn rest(&mut self, id: Id, now: f64) {
         let idle_timeout = self.idle_timeout(id);

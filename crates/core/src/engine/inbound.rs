@@ -36,6 +36,7 @@ impl Engine {
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.phase == Phase::Connecting) else { return };
         conn.phase = Phase::Open;
         let boarding = std::mem::take(&mut conn.boarding);
+        self.boarded(id, boarding.len());
         self.set_alarm(id, NEVER);
         self.publish(id);
         for exchange in boarding {

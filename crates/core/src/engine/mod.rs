@@ -2,7 +2,7 @@
 //!
 //! One file per concern: `apply` (configuration), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
-//! `flow` (byte credit), `answer` (local replies and ends), `own` (exchanges of this process), `timing`, `flush`
+//! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `own` (exchanges of this process), `timing`, `flush`
 //! (orders to the transport), `report`.
 
 mod answer;
@@ -17,6 +17,7 @@ mod forwarded;
 mod inbound;
 mod own;
 mod report;
+mod retry;
 mod timing;
 mod upstream;
 mod waiting;

@@ -126,6 +126,9 @@ impl Engine {
     pub(super) fn overdue(&mut self, id: Id, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let answer_by = exchange.answer_by;
+        if answer_by > now && exchange.wait_until > now {
+            return self.retry_due(id, now);
+        }
         (exchange.answer_by, exchange.wait_until) = (NEVER, NEVER);
         let refusal = if answer_by <= now {
             Refusal::new(504, Flag::Timeout, ReplyKind::Timeout, b"upstream request timeout")

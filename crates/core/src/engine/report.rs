@@ -77,9 +77,24 @@ impl Engine {
             report.gauge("envoy_cluster_upstream_rq_active", &labels, cluster.in_flight as u64);
             report.counter("envoy_cluster_upstream_rq_timeout", &labels, counters.rq_timeout);
             report.counter("envoy_cluster_upstream_rq_retry", &labels, counters.rq_retry);
+            report.counter("envoy_cluster_upstream_rq_retry_success", &labels, counters.rq_retry_success);
+            report.counter("envoy_cluster_upstream_rq_retry_overflow", &labels, counters.rq_retry_overflow);
+            report.counter("envoy_cluster_upstream_rq_retry_limit_exceeded", &labels, counters.rq_retry_limit_exceeded);
+            report.counter("envoy_cluster_upstream_rq_per_try_timeout", &labels, counters.rq_per_try_timeout);
+            report.responses("envoy_cluster_retry_upstream_rq_xx", &labels, &counters.retry_responses);
+            report.counter("envoy_cluster_upstream_cx_overflow", &labels, counters.cx_overflow);
+            for (breaker, open) in cluster.breakers() {
+                let name = format!("envoy_cluster_circuit_breakers_default_{breaker}");
+                report.gauge(&name, &labels, u64::from(open));
+            }
             report.counter("envoy_cluster_upstream_rq_pending_total", &labels, counters.pending_total);
+            report.counter("envoy_cluster_upstream_rq_active_overflow", &labels, counters.active_overflow);
             report.counter("envoy_cluster_upstream_rq_pending_overflow", &labels, counters.pending_overflow);
-            report.gauge("envoy_cluster_upstream_rq_pending_active", &labels, cluster.waiting as u64);
+            report.gauge(
+                "envoy_cluster_upstream_rq_pending_active",
+                &labels,
+                (cluster.waiting + cluster.boarding) as u64,
+            );
             report.gauge("envoy_cluster_membership_healthy", &labels, cluster.free_endpoints() as u64);
             report.responses("envoy_cluster_upstream_rq_xx", &labels, &counters.responses);
             report.histogram("envoy_cluster_upstream_rq_time", &labels, &counters.time);

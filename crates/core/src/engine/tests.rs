@@ -78,7 +78,8 @@ const ASKED: [&[u8]; 8] = [
 ];
 
 /// What servers may say.
-const ANSWERED: [&[u8]; 6] = [
+const ANSWERED: [&[u8]; 7] = [
+    b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
     b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
@@ -92,6 +93,11 @@ fn configuration(random: &mut Random) -> String {
     let endpoints = ["", r#"{"address": "a"}"#, r#"{"address": "a"}, {"address": "b"}"#][random.below(3)];
     let protocol = ["downstream", "http1", "http2"][random.below(3)];
     let (hold, limit) = (random.below(2) == 1, random.below(3));
+    let retry = [
+        "null",
+        r#"{"on": ["5xx", "reset"], "max_retries": 3, "per_try_timeout_s": 0.5, "status_codes": [],
+            "base_interval_s": 0.1, "max_interval_s": 1, "avoid_tried": true}"#,
+    ][random.below(2)];
     format!(
         r#"{{"version": "1",
         "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log"}}],
@@ -99,7 +105,8 @@ fn configuration(random: &mut Random) -> String {
             "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3}}],
         "route_tables": [{{"name": "t", "virtual_hosts": [{{"name": "h", "domains": ["*"], "routes": [
             {{"match": {{"path": "/served"}}, "action": {{"serve": {{"handler": "s"}}}}}},
-            {{"match": {{}}, "action": {{"forward": {{"clusters": [{{"name": "up"}}], "timeout_s": 3}}}}}}]}}]}}]}}"#
+            {{"match": {{}}, "action": {{"forward": {{"clusters": [{{"name": "up"}}], "timeout_s": 3,
+                "retry": {retry}}}}}}}]}}]}}]}}"#
     )
 }
 
@@ -183,6 +190,7 @@ fn assert_balanced(engine: &Engine, seed: u64) {
         let books =
             (cluster.in_flight, cluster.waiting, cluster.held_bytes, cluster.connections, cluster.load.current());
         assert_eq!(books, (0, 0, 0, 0, 0), "cluster, seed {seed}");
+        assert_eq!((cluster.boarding, cluster.retries), (0, 0), "breakers, seed {seed}");
         for endpoint in &cluster.endpoints {
             let books = (endpoint.in_flight, endpoint.connections, endpoint.idle.len(), endpoint.shared.len());
             assert_eq!(books, (0, 0, 0, 0), "endpoint, seed {seed}");

@@ -10,7 +10,7 @@ use crate::engine::flow::Way;
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
 use crate::head::Version;
-use crate::routes::Action;
+use crate::routes::{Action, Failure};
 use crate::slab::Id;
 use crate::timers::NEVER;
 
@@ -46,6 +46,10 @@ impl Engine {
 
     /// The head of a final response (or of a 101) has come; it is in the scratch head.
     fn response(&mut self, id: Id, end: bool, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        if exchange.retry.is_some() && self.retry_response(id, end, now) {
+            return;
+        }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let tables = exchange.tables.as_ref().map(Arc::clone);
         if let Some((host, route)) =
@@ -174,8 +178,13 @@ impl Engine {
     pub(super) fn upstream_failed(&mut self, id: Id, cause: Cause, now: f64) {
         let Some(exchange) = self.exchanges.get(id) else { return };
         if exchange.response_started {
-            return self.break_off(id, failure(cause).0, cause, now);
+            return self.break_off(id, failure(cause), cause, now);
         }
+        let failure_kind = if cause == Cause::Refused { Failure::Refused } else { Failure::Reset };
+        if exchange.retry.is_some() && self.retry_failure(id, failure_kind, cause, now) {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get(id) else { return };
         let idempotent =
             matches!(exchange.head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE");
         let bodyless = exchange.request_done && exchange.bytes_in == 0;
@@ -184,8 +193,15 @@ impl Engine {
             self.leave_upstream(id, Some(cause), now);
             return self.try_again(id, None, now);
         }
-        let (flag, status, kind, text) = failure(cause);
-        self.refuse(id, &Refusal::new(status, flag, kind, text), now);
+        let flag = failure(cause);
+        let mut plain = |status, kind, text| self.refuse(id, &Refusal::new(status, flag, kind, text), now);
+        match cause {
+            Cause::Protocol => plain(502, ReplyKind::BadResponse, b"upstream sent a malformed response".as_slice()),
+            Cause::Timeout => plain(504, ReplyKind::Timeout, b"upstream request timeout"),
+            Cause::Overload => plain(503, ReplyKind::Overload, b"upstream overloaded"),
+            Cause::Refused | Cause::Cancelled => self.refuse_broken(id, flag, ReplyKind::Broken, "remote reset", now),
+            Cause::Closed => self.refuse_broken(id, flag, ReplyKind::Broken, "connection termination", now),
+        }
     }
 
     /// A response that has begun cannot go on.
@@ -236,23 +252,13 @@ fn exchange_sink(engine: &Engine, id: Id) -> Option<Id> {
     engine.exchanges.get(id)?.upstream().map(|(conn, _)| conn)
 }
 
-/// Return how a broken upstream is told to the client, in Envoy's words.
-fn failure(cause: Cause) -> (Flag, u16, ReplyKind, &'static [u8]) {
+/// Return the flag of a broken upstream.
+fn failure(cause: Cause) -> Flag {
     match cause {
-        Cause::Protocol => (Flag::UpstreamProtocol, 502, ReplyKind::BadResponse, b"upstream sent a malformed response"),
-        Cause::Timeout => (Flag::Timeout, 504, ReplyKind::Timeout, b"upstream request timeout"),
-        Cause::Overload => (Flag::Overflow, 503, ReplyKind::Overload, b"upstream overloaded"),
-        Cause::Refused | Cause::Cancelled => (
-            Flag::UpstreamReset,
-            503,
-            ReplyKind::Broken,
-            b"upstream connect error or disconnect/reset before headers. reset reason: remote reset",
-        ),
-        Cause::Closed => (
-            Flag::UpstreamClosed,
-            503,
-            ReplyKind::Broken,
-            b"upstream connect error or disconnect/reset before headers. reset reason: connection termination",
-        ),
+        Cause::Protocol => Flag::UpstreamProtocol,
+        Cause::Timeout => Flag::Timeout,
+        Cause::Overload => Flag::Overflow,
+        Cause::Refused | Cause::Cancelled => Flag::UpstreamReset,
+        Cause::Closed => Flag::UpstreamClosed,
     }
 }

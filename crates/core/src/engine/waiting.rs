@@ -1,9 +1,11 @@
 //! Requests that wait, in order: for a slot, or for an endpoint of a function that sleeps.
 
+use crate::cluster::Breaker;
 use crate::engine::answer::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::dispatch::Placed;
-use crate::engine::exchange::Stage;
+use crate::engine::exchange::{Flag, Stage};
 use crate::engine::Engine;
+use crate::events::ReplyKind;
 use crate::slab::Id;
 use crate::timers::NEVER;
 
@@ -13,6 +15,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let Some(cluster) = self.clusters.get_mut(number) else { return };
         let bytes = exchange.held.len();
+        if cluster.takes_no_pending() {
+            return self.overflow(id, number, Breaker::Pending, now);
+        }
         if cluster.waiting >= cluster.config.max_pending || cluster.held_bytes + bytes > cluster.config.max_held_bytes {
             cluster.counters.pending_overflow += 1;
             return self.refuse(id, &OVERFLOW, now);
@@ -29,6 +34,14 @@ impl Engine {
         if asks && empty {
             self.asks.push((id, number));
         }
+    }
+
+    /// A breaker of the cluster is open: refuse the request.
+    pub(super) fn overflow(&mut self, id: Id, number: usize, breaker: Breaker, now: f64) {
+        if let Some(cluster) = self.clusters.get_mut(number) {
+            cluster.count_refused(breaker);
+        }
+        self.refuse_broken(id, Flag::Overflow, ReplyKind::Overload, "overflow", now);
     }
 
     /// Count body bytes of a waiting request; `false`: the cluster holds too many, and the request was refused.
@@ -61,6 +74,7 @@ impl Engine {
                 Placed::Empty if hold => return,
                 Placed::Yes => self.stop_waiting(id, number, bytes),
                 Placed::Empty => self.refuse(id, &NO_ENDPOINT, now),
+                Placed::Broken(breaker) => self.overflow(id, number, breaker, now),
                 Placed::Mismatch => self.refuse(id, &MISMATCH, now),
             }
         }

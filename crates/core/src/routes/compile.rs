@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{self, HeaderMatch, RouteTable, Snapshot};
 use crate::routes::matching::without_port;
-use crate::routes::{Action, Condition, Edits, Forward, Host, Redirect, Route, Share, Table, Tables};
+use crate::routes::{Action, Condition, Edits, Forward, Host, Redirect, Retries, Route, Share, Table, Tables};
 
 /// How names become the engine's numbers.
 pub trait Names {
@@ -103,7 +103,7 @@ fn condition(matched: &HeaderMatch) -> Condition {
 
 fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) -> Result<Action, String> {
     Ok(match action {
-        config::Action::Forward { clusters, timeout_s, host_rewrite, host_rewrite_header, prefix_rewrite } => {
+        config::Action::Forward { clusters, timeout_s, host_rewrite, host_rewrite_header, prefix_rewrite, retry } => {
             check_seconds(*timeout_s).map_err(|what| format!("{field}.timeout_s: {what}"))?;
             let shares = clusters.iter().map(|share| compile_share(share, field, names));
             let shares = shares.collect::<Result<Vec<_>, String>>()?;
@@ -121,6 +121,7 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
                 host_rewrite: host_rewrite.as_bytes().into(),
                 host_rewrite_header: host_rewrite_header.to_ascii_lowercase().as_bytes().into(),
                 prefix_rewrite: prefix_rewrite.as_bytes().into(),
+                retry: retry.as_ref().map(|retry| compile_retry(retry, field)).transpose()?,
             })
         }
         config::Action::DirectResponse { status, body } => {
@@ -141,6 +142,10 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
             Action::Serve { handler: Arc::from(handler.as_str()), max_body_bytes: *max_body_bytes }
         }
     })
+}
+
+fn compile_retry(retry: &config::RetryPolicy, field: &str) -> Result<Retries, String> {
+    Retries::compile(retry).map_err(|what| format!("{field}.retry.{what}"))
 }
 
 fn compile_share(share: &config::WeightedCluster, field: &str, names: &mut impl Names) -> Result<Share, String> {

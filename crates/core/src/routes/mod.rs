@@ -6,12 +6,14 @@
 mod compile;
 mod edits;
 mod matching;
+mod retries;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use compile::{check_seconds, compile, Names};
 pub use edits::Edits;
+pub use retries::{Failure, Retries};
 
 use crate::config::{HeaderKind, PathKind};
 
@@ -101,6 +103,8 @@ pub struct Forward {
     host_rewrite: Box<[u8]>,
     host_rewrite_header: Box<[u8]>,
     prefix_rewrite: Box<[u8]>,
+    /// What is tried again.
+    pub retry: Option<Retries>,
 }
 
 /// One share of a split.

@@ -24,12 +24,14 @@ ALIASES = {
     "lb_round_robin": "envoy.extensions.load_balancing_policies.round_robin.v3",
     "listener": "envoy.config.listener.v3",
     "matcher": "envoy.type.matcher.v3",
+    "previous_hosts": "envoy.extensions.retry.host.previous_hosts.v3",
     "protobuf": "google.protobuf",
     "raw_buffer": "envoy.extensions.transport_sockets.raw_buffer.v3",
     "route": "envoy.config.route.v3",
     "router": "envoy.extensions.filters.http.router.v3",
     "rpc": "google.rpc",
     "stream_log": "envoy.extensions.access_loggers.stream.v3",
+    "type": "envoy.type.v3",
     "upstreams": "envoy.extensions.upstreams.http.v3",
 }
 """Short name in the table -> protobuf package."""

@@ -53,14 +53,22 @@ MESSAGES = {
         1 thresholds cluster.CircuitBreakers.Thresholds[]
         refused: 2 per_host_thresholds
     """,
-    # No request is retried yet, so limits on retries hold by themselves.
     "cluster.CircuitBreakers.Thresholds": """
         1 priority RoutingPriority
         2 max_connections uint32?
         3 max_pending_requests uint32?
         4 max_requests uint32?
         5 max_retries uint32?
-        ignored: 8 retry_budget, 6 track_remaining, 7 max_connection_pools
+        8 retry_budget cluster.CircuitBreakers.Thresholds.RetryBudget
+        ignored: 6 track_remaining, 7 max_connection_pools
+    """,
+    "cluster.CircuitBreakers.Thresholds.RetryBudget": """
+        1 budget_percent type.Percent
+        2 min_retry_concurrency uint32?
+        refused: 3 budget_interval
+    """,
+    "type.Percent": """
+        1 value double
     """,
     "cluster.LoadBalancingPolicy": """
         1 policies cluster.LoadBalancingPolicy.Policy[]

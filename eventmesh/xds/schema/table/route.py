@@ -32,11 +32,12 @@ MESSAGES = {
         13 request_headers_to_remove string[]
         10 response_headers_to_add core.HeaderValueOption[]
         11 response_headers_to_remove string[]
+        16 retry_policy route.RetryPolicy
         14 include_request_attempt_count bool only false
         19 include_attempt_count_in_response bool only false
         23 include_is_timeout_retry_header bool only false
         ignored: 5 virtual_clusters, 18 per_request_buffer_limit_bytes, 25 request_body_buffer_limit, 24 metadata
-        refused: 21 matcher, 6 rate_limits, 8 cors, 15 typed_per_filter_config, 16 retry_policy
+        refused: 21 matcher, 6 rate_limits, 8 cors, 15 typed_per_filter_config
         refused: 20 retry_policy_typed_config, 17 hedge_policy, 22 request_mirror_policies
     """,
     "route.Route": """
@@ -90,14 +91,36 @@ MESSAGES = {
         24 idle_timeout duration only 0
         25 upgrade_configs route.RouteAction.UpgradeConfig[]
         11 priority RoutingPriority only DEFAULT
+        9 retry_policy route.RetryPolicy
         ignored: 42 flush_timeout, 14 include_vh_rate_limits, 31 max_internal_redirects
         refused: 2 cluster_header, 37 cluster_specifier_plugin, 39 inline_cluster_specifier_plugin
         refused: 4 metadata_match, 32 regex_rewrite, 41 path_rewrite_policy, 45 path_rewrite
         refused: 35 host_rewrite_path_regex, 44 host_rewrite, 40 early_data_policy
-        refused: 9 retry_policy, 33 retry_policy_typed_config, 30 request_mirror_policies, 13 rate_limits
+        refused: 33 retry_policy_typed_config, 30 request_mirror_policies, 13 rate_limits
         refused: 15 hash_policy, 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset
         refused: 34 internal_redirect_policy, 26 internal_redirect_action, 27 hedge_policy, 36 max_stream_duration
     """,
+    "route.RetryPolicy": """
+        1 retry_on string
+        2 num_retries uint32?
+        3 per_try_timeout duration
+        5 retry_host_predicate route.RetryPolicy.RetryHostPredicate[]
+        6 host_selection_retry_max_attempts int64
+        7 retriable_status_codes uint32[]
+        8 retry_back_off route.RetryPolicy.RetryBackOff
+        ignored: 14 refresh_cluster_on_retry
+        refused: 4 retry_priority, 9 retriable_headers, 10 retriable_request_headers, 11 rate_limited_retry_back_off
+        refused: 12 retry_options_predicates, 13 per_try_idle_timeout
+    """,
+    "route.RetryPolicy.RetryBackOff": """
+        1 base_interval duration
+        2 max_interval duration
+    """,
+    "route.RetryPolicy.RetryHostPredicate": """
+        1 name string
+        3 typed_config any |config_type
+    """,
+    "previous_hosts.PreviousHostsPredicate": "",
     "route.RouteAction.UpgradeConfig": """
         1 upgrade_type string
         2 enabled bool? only true

@@ -1,0 +1,134 @@
+"""Writes docs/protocols/policies.md: which policy holds for which protocol, and the test that shows it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "protocols" / "policies.md"
+
+_HEAD = """# Policies by protocol
+
+Written by `tools/policy_table.py`. A cell names the test that shows the policy on that protocol; *same* means that the
+policy works on what the protocols share (statuses, connections, endpoints, heads) and is shown once.
+[What each one does](../policies.md).
+"""
+_UNIT = "tests/unit/core/"
+PROTOCOLS = ("HTTP/1.1", "HTTP/2, gRPC", "Bolt")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy."""
+
+    name: str
+    fields: str
+    """Where Envoy's configuration says it."""
+    shown: Mapping[str, str]
+    """Protocol -> `file::test` under tests/unit/core, `same`, or why not."""
+
+
+ROWS = (
+    Row(
+        "retry on statuses",
+        "retry_policy.retry_on",
+        {
+            "HTTP/1.1": "test_retries.py::test_a_response_that_the_policy_names_is_asked_for_again",
+            "HTTP/2, gRPC": "test_retries.py::test_a_grpc_status_in_the_head_is_tried_again",
+            "Bolt": "test_retries.py::test_a_busy_bolt_server_is_asked_again",
+        },
+    ),
+    Row(
+        "retry on failures",
+        "retry_policy.retry_on",
+        {
+            "HTTP/1.1": "test_retries.py::test_a_request_whose_endpoint_vanished_is_sent_again",
+            "HTTP/2, gRPC": "test_retries.py::test_a_stream_the_endpoint_refused_is_tried_again",
+            "Bolt": "same",
+        },
+    ),
+    Row(
+        "time of one try",
+        "retry_policy.per_try_timeout",
+        {
+            "HTTP/1.1": "test_retries.py::test_a_try_that_takes_too_long_is_made_again_within_the_whole_time",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "same",
+        },
+    ),
+    Row(
+        "limits on retries",
+        "circuit_breakers.max_retries, retry_budget",
+        {
+            "HTTP/1.1": "test_retries.py::test_retries_under_way_are_bounded_by_the_cluster",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "same",
+        },
+    ),
+    Row(
+        "requests in flight",
+        "circuit_breakers.max_requests",
+        {
+            "HTTP/1.1": "test_breakers.py::test_requests_beyond_the_limit_are_refused_at_once",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "test_breakers.py::test_a_bolt_caller_is_told_busy",
+        },
+    ),
+    Row(
+        "requests that wait",
+        "circuit_breakers.max_pending_requests",
+        {
+            "HTTP/1.1": "test_breakers.py::test_who_waits_for_a_connection_counts_from_the_first_on",
+            "HTTP/2, gRPC": "test_breakers.py::test_streams_that_wait_for_one_connection_are_counted_one_by_one",
+            "Bolt": "same",
+        },
+    ),
+    Row(
+        "connections",
+        "circuit_breakers.max_connections",
+        {
+            "HTTP/1.1": "test_breakers.py::test_beyond_their_connections_requests_wait_within_a_limit",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "test_bolt.py::test_requests_on_one_connection_are_bounded",
+        },
+    ),
+)
+
+
+def document() -> str:
+    """Return the whole document."""
+    lines = [f"\n| policy | field | {' | '.join(PROTOCOLS)} |\n", f"|---|---|{'---|' * len(PROTOCOLS)}\n"]
+    for row in ROWS:
+        cells = " | ".join(_cell(row.shown[protocol]) for protocol in PROTOCOLS)
+        lines.append(f"| {row.name} | `{row.fields}` | {cells} |\n")
+    return _HEAD + "".join(lines)
+
+
+def _cell(shown: str) -> str:
+    file, found, test = shown.partition("::")
+    if not found:
+        return shown
+    return f"[{test.removeprefix('test_').replace('_', ' ')}](../../{_UNIT}{file})"
+
+
+def missing() -> Iterator[str]:
+    """Yield each test that the table names and that does not exist."""
+    for row in ROWS:
+        for shown in row.shown.values():
+            file, found, test = shown.partition("::")
+            if found and f"def {test}(" not in (ROOT / _UNIT / file).read_text(encoding="utf-8"):
+                yield shown
+
+
+def main() -> int:
+    """Write the document."""
+    TARGET.write_text(document(), encoding="utf-8")
+    sys.stdout.write(f"{TARGET}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
