@@ -11,7 +11,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
-from eventmesh.kube.resources import EVENT, KINGRESS, SERVERLESS_SERVICE
+from eventmesh.kube.resources import EVENT, KINGRESS, SERVERLESS_SERVICE, SERVICE
 from eventmesh.kube.status import condition, is_ready
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import CDS, EDS, RDS, AdsClient, connected
@@ -215,3 +215,26 @@ async def test_a_refusal_is_told_once_however_much_happens_afterwards(bench: Ben
         events = (await bench.api.list(EVENT, "default")).items
         told = [event for event in events if event["reason"] == "ConfigurationRefused"]
         assert [event["count"] for event in told] == [1]
+
+
+async def test_a_refused_cluster_is_told_to_who_leads_to_it_and_stops_nobody_else(bench: Bench) -> None:
+    async with connected(bench.port, "gateway", "public", "local") as gateway:
+        await gateway.until(lambda: "public" in gateway.held[RDS])
+        gateway.refuse = lambda type_, body: "h2 is not welcome" if type_ is CDS and b"h2c" in body else None
+        await bench.create(SERVICE, "h2c-back", {"ports": [{"name": "http", "port": 80}]})
+        await bench.ingress("bad", "bad.test", "h2c-back")
+        refused = await bench.until(KINGRESS, "bad", lambda obj: condition(obj, "NetworkConfigured") is not None)
+        found = condition(refused, "NetworkConfigured")
+        assert found is not None
+        assert (found["status"], found["reason"]) == ("False", "ConfigurationRefused")
+        assert "gateway-1: cds default/h2c-back:80: h2 is not welcome" in found["message"]
+        await bench.ingress("good", "good.test", "svc")
+        await bench.ready("good")
+        events = (await bench.api.list(EVENT, "default")).items
+        told = {e["involvedObject"]["kind"] for e in events if e["reason"] == "ConfigurationRefused"}
+        assert told == {"Ingress", "Service"}
+        gateway.refuse = lambda type_, body: None
+        stored = copy.deepcopy(bench.stored(SERVICE, "h2c-back"))
+        stored["spec"]["ports"][0]["name"] = "http2"
+        await bench.api.replace(SERVICE, stored)
+        await bench.ready("bad")

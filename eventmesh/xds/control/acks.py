@@ -65,6 +65,8 @@ class AckTracker:
         self._peers: dict[int, tuple[Stream, str]] = {}
         self._done: dict[int, int] = {}
         self._words: dict[int, str] = {}
+        self._behind_since: dict[int, float] = {}
+        """Since when a sidecar has owed an answer, in monotonic seconds."""
         self._returning_until = float("-inf")
         self._on_progress: Callable[[], None] = lambda: None
         self._on_refusal: Callable[[Nack], None] = lambda nack: None
@@ -86,6 +88,7 @@ class AckTracker:
         """Count `stream` out."""
         self._peers.pop(id(stream), None)
         self._words.pop(id(stream), None)
+        self._behind_since.pop(id(stream), None)
         if self._done.pop(id(stream), None) is not None:
             self._on_progress()
 
@@ -95,6 +98,7 @@ class AckTracker:
         if self._done.get(id(stream), done) != done:
             self._done[id(stream)] = done
             self._words.pop(id(stream), None)
+            self._behind_since.pop(id(stream), None)
             self._on_progress()
 
     def refused(self, stream: Stream, refusal: Refusal) -> None:
@@ -119,6 +123,7 @@ class AckTracker:
     def of(self, generation: int, published_at: float) -> Acks:
         """Return who has not acknowledged `generation`, published at that monotonic time, yet."""
         waiting, lagging, now = [], [], self._clock.monotonic()
+        left_s = float("-inf")
         for key, (stream, peer) in self._peers.items():
             if self._has(key, generation):
                 continue
@@ -129,7 +134,9 @@ class AckTracker:
                 waiting.append(name)
             elif stream.node.role is Role.SIDECAR:
                 lagging.append(name)
-        left_s = published_at + SIDECAR_WAIT_S - now
+                # One that has been silent for long does not hold up every change anew.
+                since = self._behind_since.setdefault(key, published_at)
+                left_s = max(left_s, min(since, published_at) + SIDECAR_WAIT_S - now)
         overdue = left_s <= RESOLUTION_S
         again = [left_s] if lagging and not overdue else []
         returning_s = self._returning_until - now

@@ -15,11 +15,12 @@ from eventmesh.kube.objects import Key, annotations_of, key_of
 from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, NAMESPACE, REVISION, SERVERLESS_SERVICE, SERVICE
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
-from eventmesh.xds.control.ingress_status import IngressStatus
+from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
 from eventmesh.xds.control.objects import Ingress, View
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.publisher import Publication, Publisher
 from eventmesh.xds.control.quarantine import Quarantine
+from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
@@ -40,8 +41,10 @@ class Control:
         settings = settings or Settings()
         self._watcher = Watcher()
         self._quarantine = Quarantine()
+        self._informers = informers
         self._builder = ResourceBuilder(settings)
         self._cache = SnapshotCache(self._builder.sets)
+        self._refusals = ClusterRefusals(self._builder.referrers)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
         self._publisher = Publisher(self._cache, self._builder, self._effective_view, self, clock)
         self._server = AdsServer(self._cache, self.acks, clock)
@@ -55,6 +58,7 @@ class Control:
             settings,
             invalid=lambda: self._watcher.invalid,
             conflicts=lambda: self._builder.conflicts,
+            refusals=self._refusals,
         )
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
         self._effective: dict[str, Mapping[Key, Ingress]] = {}
@@ -146,6 +150,8 @@ class Control:
         if effect is Effect.EVERYTHING:
             self._quarantine.published(publication.generation, dict(self._routed))
             self._renew_contested()
+        for key in self._refusals.published(self._builder.versions):
+            self._ingress_status.promises.changed(key, Effect.ENDPOINTS)
         for part in (self._ingress_status, self._serverless_status):
             for key in part.promises.published(publication, effect):
                 part.controller.enqueue(key)
@@ -166,9 +172,24 @@ class Control:
                 part.controller.enqueue(key)
 
     def _refused(self, nack: Nack) -> None:
-        if nack.refusal.type is not ResourceType.ROUTE:
-            return
-        message = f"{nack.node}: {nack.refusal.message}"
-        for key in self._quarantine.refused(nack.refusal.generation, message):
-            self._ingress_status.controller.enqueue(key)
-            self._publisher.touch(Effect.EVERYTHING)
+        match nack.refusal.type:
+            case ResourceType.ROUTE:
+                message = f"{nack.node}: {nack.refusal.message}"
+                for key in self._quarantine.refused(nack.refusal.generation, message):
+                    self._ingress_status.controller.enqueue(key)
+                    self._publisher.touch(Effect.EVERYTHING)
+            case ResourceType.CLUSTER | ResourceType.ENDPOINT:
+                for cluster in self._refusals.refused(nack):
+                    for key in self._builder.referrers(cluster):
+                        self._ingress_status.controller.enqueue(key)
+                    self._tell_of_cluster(cluster, f"{nack.node}: {nack.refusal.message}")
+            case _:
+                return  # Listeners are control's own: no object is to blame, and the log has the words.
+
+    def _tell_of_cluster(self, cluster: str, message: str) -> None:
+        """Tell the Service or the Revision that a refused cluster is made of."""
+        namespace, _, rest = cluster.partition("/")
+        name, _, port = rest.partition(":")
+        obj = self._informers.of(SERVICE if port else REVISION).get(name, namespace)
+        if obj is not None:
+            self._tasks.spawn("event", self._recorder.record(obj, EventKind.WARNING, REFUSED, message))

@@ -130,6 +130,16 @@ class ResourceBuilder:
             case Role.GRPC:
                 return self._whole(Role.GRPC) | self._proxyless()
 
+    def referrers(self, cluster: str) -> list[Key]:
+        """Return the objects whose virtual hosts lead to `cluster`: KIngresses, and the Service itself."""
+        known = self._namespaces.get(cluster.partition("/")[0])
+        entries = (entry for table in known.hosts.entries.values() for entry in table) if known is not None else ()
+        return sorted({entry.owner for entry in entries if cluster in entry.clusters})
+
+    def versions(self, cluster: str) -> set[str]:
+        """Return the versions of a cluster and of its endpoints that are published now, as any role sees them."""
+        return {found.version for named in self._sets.values() if (found := named.get(cluster)) is not None}
+
     def _of(self, namespace: str) -> _Namespace:
         known = self._namespaces.get(namespace)
         if known is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from eventmesh.base.clock import Clock
 from eventmesh.kube.api import Api, Object
@@ -16,11 +16,15 @@ from eventmesh.xds.control.acks import RESOLUTION_S, SIDECAR_WAIT_S, Acks, AckTr
 from eventmesh.xds.control.objects import is_ours
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.quarantine import Quarantine
+from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.services import Settings
 
 KINDS = ConditionSet(("NetworkConfigured", "LoadBalancerReady"))
 LAGGING = "DataPlaneLagging"
 REFUSED = "ConfigurationRefused"
+
+MAX_NAMED = 10
+"""Data planes that a condition names; a fleet that lags is a number, and objects have a size."""
 
 QUIET_WAIT_S = 1.0
 """An acknowledgement takes milliseconds; only a longer wait is worth telling, and naming who is waited for."""
@@ -39,6 +43,7 @@ class IngressStatus:
         settings: Settings,
         invalid: Callable[[], Mapping[Key, str]],
         conflicts: Callable[[], Mapping[Key, Mapping[str, Key]]],
+        refusals: ClusterRefusals,
     ) -> None:
         self.promises = Promises()
         self._api = api
@@ -49,6 +54,7 @@ class IngressStatus:
         self._settings = settings
         self._invalid = invalid
         self._conflicts = conflicts
+        self._refusals = refusals
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self.controller = Controller("kingress", ingresses, self.reconcile, clock, recorder=self._recorder)
 
@@ -79,7 +85,7 @@ class IngressStatus:
         if waited < QUIET_WAIT_S:
             self.controller.enqueue_after(key, QUIET_WAIT_S - waited)
         else:
-            who = ", ".join(acks.waiting or acks.lagging) or "the data plane"
+            who = _named(acks.waiting or acks.lagging) or "the data plane"
             conditions.mark_unknown("LoadBalancerReady", "AwaitingAcknowledgement", f"waiting for {who}")
             await self._write(obj, conditions)
 
@@ -94,7 +100,7 @@ class IngressStatus:
         """Return (condition, reason, message) when the author must change something."""
         if key in self._invalid():
             return "NetworkConfigured", "InvalidIngress", self._invalid()[key]
-        refusal = self._quarantine.message(key)
+        refusal = self._quarantine.message(key) or self._refusals.message(key)
         if refusal is not None:
             return "NetworkConfigured", REFUSED, refusal
         lost = self._conflicts().get(key)
@@ -107,7 +113,7 @@ class IngressStatus:
         conditions.mark_true("NetworkConfigured")
         conditions.mark_true("LoadBalancerReady")
         if acks.lagging:
-            message = f"no acknowledgement within {SIDECAR_WAIT_S:g} s from {', '.join(acks.lagging)}"
+            message = f"no acknowledgement within {SIDECAR_WAIT_S:g} s from {_named(acks.lagging)}"
             conditions.mark(LAGGING, "True", "NoAcknowledgement", message)
         else:
             conditions.remove(LAGGING)
@@ -121,3 +127,8 @@ class IngressStatus:
             "privateLoadBalancer": {"ingress": [{"domainInternal": self._settings.local_service}]},
         }
         await write_status(self._api, KINGRESS, obj, status)
+
+
+def _named(nodes: Sequence[str]) -> str:
+    more = len(nodes) - MAX_NAMED
+    return ", ".join(nodes[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -81,6 +81,9 @@ class Stream:
         if answered is not None and subscription.in_flight is None and type_ is ResourceType.ENDPOINT:
             # An endpoint set that was refused is not waited for either: it will not come.
             self._awaited.difference_update(resource.name for resource in answered.resources)
+        if refusal is not None and type_ is ResourceType.CLUSTER:
+            # Nobody will ask for the endpoints of a cluster that was refused.
+            self._awaited.difference_update(refusal.names)
         if type_ is ResourceType.ENDPOINT and self.variant is Variant.SOTW:
             again = self._stale_endpoints.intersection(subscription.names)
             self.forced_endpoints += len(again)

@@ -20,6 +20,9 @@ from eventmesh.xds.resource_types import ResourceType
 
 WILDCARD = "*"
 
+_INDEPENDENT = (ResourceType.CLUSTER, ResourceType.ENDPOINT)
+"""Types of which one refused resource says nothing about the others."""
+
 
 class Variant(Enum):
     """The two forms of the protocol."""
@@ -52,6 +55,13 @@ class Refusal:
     names: tuple[str, ...]
     """The resources it may concern: those it mentions, else all that were new to the client."""
     message: str
+    versions: tuple[str, ...] = ()
+    """Of `names`."""
+
+    @property
+    def is_certain(self) -> bool:
+        """True when it can be about nothing else than `names`."""
+        return len(self.names) == 1 or all(_mentions(self.message, name) for name in self.names)
 
 
 @dataclass(slots=True)
@@ -118,8 +128,17 @@ class Subscription:
         if self.suspects and self.suspects[0] in push.changed:
             self.suspects.pop(0)
             self.dirty.update(self.suspects[:1])
-        if not self.refused and not self.suspects:
+        if not self._is_held_up:
             self.acknowledged = max(self.acknowledged, push.generation)
+
+    @property
+    def _is_held_up(self) -> bool:
+        """True while something refused stands between the client and the newest generation.
+
+        A cluster or its endpoints stand for themselves: once it is known which one is refused, all others are
+        served, and whoever depends on that one learns it by its own condition (`refusals`).
+        """
+        return bool(self.suspects) or (bool(self.refused) and self.type not in _INDEPENDENT)
 
     def _refuse(self, push: Push, message: str, configuration: Configuration) -> Refusal:
         """Set aside what the refusal is about, and send the rest again without it.
@@ -146,7 +165,7 @@ class Subscription:
         else:
             self.suspects = guilty
         self.dirty.update(self.suspects[:1])
-        return Refusal(self.type, push.generation, tuple(blamed), message)
+        return Refusal(self.type, push.generation, tuple(blamed), message, tuple(sent[name] for name in blamed))
 
     def _wanted(self, request: Request, configuration: Configuration) -> None:
         """State of the world: the request lists everything that is wanted."""
@@ -258,7 +277,7 @@ class Subscription:
 
     def settle(self, generation: int) -> None:
         """Note that the client lacks nothing of `generation`."""
-        if self.in_flight is None and not self.refused and not self.suspects:
+        if self.in_flight is None and not self._is_held_up:
             self.acknowledged = max(self.acknowledged, generation)
 
     def send(

@@ -33,9 +33,9 @@ class World:
         return client
 
 
-def publish(client: Client) -> None:
-    """Publish generation 2, which the client has not acknowledged."""
-    client.publish(resource(CDS, "c", "2"), resource(LDS, "l"), resource(RDS, "r"))
+def publish(client: Client, generation: int = 2) -> None:
+    """Publish a generation that the client has not acknowledged."""
+    assert client.publish(resource(CDS, "c", str(generation)), resource(LDS, "l"), resource(RDS, "r")) == generation
 
 
 def test_without_clients_everything_is_ready() -> None:
@@ -64,6 +64,21 @@ async def test_a_sidecar_is_waited_for_a_while_and_then_named() -> None:
     await world.clock.advance(SIDECAR_WAIT_S)
     late = world.tracker.of(2, 0.0)
     assert (late.ready, late.lagging) == (True, ("pod-1",))
+
+
+async def test_a_sidecar_that_has_been_silent_for_long_does_not_hold_up_the_next_change() -> None:
+    world = World()
+    sidecar = world.join("sidecar", "pod-1")
+    publish(sidecar)
+    assert not world.tracker.of(2, world.clock.monotonic()).ready
+    await world.clock.advance(SIDECAR_WAIT_S)
+    publish(sidecar, 3)
+    later = world.tracker.of(3, world.clock.monotonic())
+    assert (later.ready, later.lagging) == (True, ("pod-1",))
+    sidecar.settle()
+    world.tracker.progressed(sidecar.stream)
+    publish(sidecar, 4)
+    assert not world.tracker.of(4, world.clock.monotonic()).ready
 
 
 def test_a_client_that_leaves_is_no_longer_waited_for_and_that_is_told() -> None:

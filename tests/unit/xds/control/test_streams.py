@@ -67,6 +67,14 @@ def test_routes_wait_no_longer_than_their_cap(variant: Variant) -> None:
     assert client.stream.capped_waits == 1
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_routes_do_not_wait_for_the_endpoints_of_a_refused_cluster(variant: Variant) -> None:
+    client = connected(variant, "a")
+    client.publish(*service("a"), *service("new"), resource(LDS, "l"), resource(RDS, "t", "2"))
+    client.nack(client.push(), "cluster new: no")
+    assert RDS in [push.type for push in client.settle()]
+
+
 def test_sotw_endpoints_asked_for_again_after_a_cluster_change_are_answered() -> None:
     # Envoy repeats its request with names and nonce unchanged, and warms for 15 s if that is taken for an ACK.
     client = connected(Variant.SOTW, "a", "b")

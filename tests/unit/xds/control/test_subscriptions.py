@@ -266,12 +266,12 @@ def test_refused_bytes_are_never_sent_again_and_a_repaired_version_is(variant: V
     client.settle()
     client.publish(*service("good"), *service("bad", "broken"))
     client.nack(client.push(), "Error adding cluster(s) bad: no such thing")
-    before = client.stream.subscription(CDS).acknowledged
-    client.publish(*service("good", "2"), *service("bad", "broken"))
+    generation = client.publish(*service("good", "2"), *service("bad", "broken"))
     push = client.push()
     assert {r.name: r.version for r in push.resources}.get("bad") in (None, resource(CDS, "bad").version)
     client.ack(push)
-    assert client.stream.subscription(CDS).acknowledged == before
+    # The refused one stands for itself: all others are served.
+    assert client.stream.subscription(CDS).acknowledged == generation
     client.publish(*service("good", "2"), *service("bad", "repaired"))
     client.settle()
     assert client.stream.subscription(CDS).acknowledged == client.generation
@@ -321,3 +321,25 @@ def test_a_refusal_of_what_has_changed_meanwhile_holds_nothing_back(variant: Var
     client.nack(push, "no")
     client.settle()
     assert client.stream.subscription(LDS).acknowledged == client.generation
+
+
+def test_a_refused_route_table_holds_up_the_acknowledgement_of_all_that_it_may_hide() -> None:
+    client = Client(DELTA, resource(RDS, "table"))
+    client.subscribe(RDS, "table")
+    client.settle()
+    client.publish(resource(RDS, "table", "broken"), resource(RDS, "other"))
+    client.nack(client.push(), "no")
+    client.settle()
+    assert client.stream.subscription(RDS).acknowledged == 1
+
+
+def test_a_refusal_is_certain_when_it_names_its_resources_or_there_was_but_one() -> None:
+    client = Client(DELTA, *service("a"), *service("b"))
+    client.subscribe(CDS)
+    assert not client.nack(client.push(), "something is wrong").is_certain
+    assert client.nack(client.push(), "something is wrong").is_certain
+    named = Client(DELTA, *service("a"), *service("b"))
+    named.subscribe(CDS)
+    refusal = named.nack(named.push(), "cluster b has no port")
+    assert (refusal.names, refusal.is_certain) == (("b",), True)
+    assert refusal.versions == (resource(CDS, "b").version,)
