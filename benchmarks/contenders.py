@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from tempfile import mkdtemp
 from benchmarks import scene as scenes
 from benchmarks.measure import PROXY_CPU, Server, free_port
 
-NAMES = ("direct", "eventmesh", "envoy", "haproxy", "nginx")
+NAMES = ("direct", "relay", "eventmesh", "envoy", "haproxy", "nginx")
+
+_RELAY_SOURCE = Path(__file__).parent / "floor" / "relay.c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +72,9 @@ def _command(name: str, scene: scenes.Scene) -> list[str]:
     if name == "haproxy":
         config.write_text(scenes.haproxy_config(scene))
         return [find("haproxy"), "-db", "-f", str(config)]
+    if name == "relay":
+        program = scene.directory / "relay"
+        subprocess.run([find("cc"), "-O2", "-o", str(program), str(_RELAY_SOURCE)], check=True)
+        return [str(program), str(scene.listen_port), str(scene.backend_port)]
     config.write_text(scenes.nginx_config(scene))
     return [find("nginx"), "-c", str(config)]

@@ -111,7 +111,10 @@ class Admin:
         return "".join(f"{name}{separator}{value}\n" for name, value in rows)
 
     def _config_dump(self) -> Reply:
-        dump = {"node": {"id": self._node_id}, "snapshot": json.loads(self._plane.snapshot.to_core())}
+        dump = {
+            "node": {"id": self._node_id},
+            "snapshot": json.loads(self._plane.snapshot.to_core(), object_hook=_without_key),
+        }
         return Reply(200, _JSON, json.dumps(dump, indent=1).encode())
 
     def _listeners(self) -> Reply:
@@ -139,3 +142,8 @@ class Admin:
     def _quit(self) -> Reply:
         asyncio.get_running_loop().call_soon(self._on_quit)
         return Reply.text(200, "OK\n")
+
+
+def _without_key(members: dict[str, object]) -> dict[str, object]:
+    """Return what a dump may show of one object: a certificate's private key is not for reading (as in Envoy)."""
+    return members | {"key": "[redacted]"} if members.keys() == {"chain", "key"} else members

@@ -7,6 +7,7 @@ from enum import Enum
 
 from eventmesh.model.listener import WireProtocol
 from eventmesh.model.policy import RetryBudget
+from eventmesh.model.tls import ClientTls
 
 
 class Balancing(Enum):
@@ -34,6 +35,8 @@ class Cluster:
     name: str
     endpoints: tuple[Endpoint, ...] = ()
     protocol: WireProtocol = WireProtocol.HTTP1
+    tls: ClientTls | None = None
+    """None: clear text."""
     balancing: Balancing = Balancing.ROUND_ROBIN
     connect_timeout_s: float = 5.0
     idle_timeout_s: float = 3600.0

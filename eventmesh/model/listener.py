@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.model.tls import ServerTls
+
 
 class WireProtocol(Enum):
     """What is spoken on a connection."""
@@ -46,3 +48,5 @@ class Listener:
     """Longest request head, request line included (Envoy's max_request_headers_kb default, 60 KiB)."""
     max_head_count: int = 100
     """Most header fields in one head (Envoy's max_headers_count default)."""
+    tls: ServerTls | None = None
+    """None: clear text."""

@@ -21,6 +21,7 @@ from eventmesh.xds.translate.cluster import read_cluster
 from eventmesh.xds.translate.listener import read_listener
 from eventmesh.xds.translate.resources import ClusterResource, ListenerResource, StaticResources, clusters_named
 from eventmesh.xds.translate.sources import read_config_source
+from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource, read_secret
 
 MAX_FILE_BYTES = 16_777_216
 """Longest bootstrap, 16 MiB: a thousand hosts written out are about 1 MiB."""
@@ -108,7 +109,8 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
     static = tree.child("static_resources")
     clusters = tuple(read_cluster(one, warnings) for one in static.children("clusters")) if static else ()
     listeners = tuple(read_listener(one, warnings) for one in static.children("listeners")) if static else ()
-    resources = StaticResources(listeners, clusters)
+    secrets = {one.text("name"): read_secret(one) for one in static.children("secrets")} if static else {}
+    resources = StaticResources(listeners, clusters, secrets)
     ads = _ads(tree, clusters)
     node = _node(tree.child("node"))
     if ads is not None and not (node.id and node.cluster):
@@ -207,13 +209,16 @@ def _target(service: Message, clusters: tuple[ClusterResource, ...]) -> tuple[st
 
 
 def _check_references(static: Message, resources: StaticResources, ads: AdsConfig | None) -> None:
+    _unique_names(static, "secrets", [one.text("name") for one in static.children("secrets")])
     names = _unique_names(static, "clusters", [resource.cluster.name for resource in resources.clusters])
     _unique_names(static, "listeners", [resource.listener.name for resource in resources.listeners])
     for i, resource in enumerate(resources.clusters):
         if resource.eds_name and ads is None:
             raise static.error(f"clusters[{i}].eds_cluster_config", "needs dynamic_resources.ads_config")
+        _check_secrets(static.where(f"clusters[{i}]"), resource.tls, resources.secrets, ads)
     for i, listener in enumerate(resources.listeners):
         _check_listener(static.where(f"listeners[{i}]"), listener, names, ads)
+        _check_secrets(static.where(f"listeners[{i}]"), listener.tls, resources.secrets, ads)
 
 
 def _check_listener(path: str, resource: ListenerResource, names: set[str], ads: AdsConfig | None) -> None:
@@ -228,6 +233,15 @@ def _check_listener(path: str, resource: ListenerResource, names: set[str], ads:
     for name, route in clusters_named(resource.inline):
         if name not in names:
             raise ConfigError(path, f"the route {route!r} leads to the unknown cluster {name!r}")
+
+
+def _check_secrets(
+    path: str, tls: ClientTlsResource | ServerTlsResource | None, secrets: Secrets, ads: AdsConfig | None
+) -> None:
+    missing = (tls.terms.secrets if tls else frozenset()) - secrets.keys()
+    if missing and ads is None:
+        problem = f"names the secret {min(missing)!r}, which static_resources.secrets lacks and no ads_config can bring"
+        raise ConfigError(path, problem)
 
 
 def _unique_names(static: Message, kind: str, names: list[str]) -> set[str]:

@@ -15,10 +15,11 @@ class ResourceType(Enum):
     ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
     LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
     ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+    SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name
 
     @property
     def short(self) -> str:
-        """Return the word for logs and metrics: `cds`, `eds`, `lds`, `rds`."""
+        """Return the word for logs and metrics: `cds`, `eds`, `lds`, `rds`, `sds`."""
         return _SHORT[self]
 
     @property
@@ -32,9 +33,16 @@ _SHORT = {
     ResourceType.ENDPOINT: "eds",
     ResourceType.LISTENER: "lds",
     ResourceType.ROUTE: "rds",
+    ResourceType.SECRET: "sds",
 }
 
-PUSH_ORDER = (ResourceType.CLUSTER, ResourceType.ENDPOINT, ResourceType.LISTENER, ResourceType.ROUTE)
+PUSH_ORDER = (
+    ResourceType.SECRET,
+    ResourceType.CLUSTER,
+    ResourceType.ENDPOINT,
+    ResourceType.LISTENER,
+    ResourceType.ROUTE,
+)
 """Make before break: what is referred to arrives before what refers to it (xds_protocol, "Eventual consistency
 considerations")."""
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 pub use policy::*;
 pub use route::*;
+use crate::tls::{ClientTerms, ServerTerms};
 
 /// One configuration of a data plane (`model.Snapshot`).
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -78,6 +79,9 @@ pub struct Listener {
     /// Most fields in a head.
     #[serde(default = "head_count")]
     pub max_head_count: usize,
+    /// How it speaks TLS; none: it does not.
+    #[serde(default)]
+    pub tls: Option<ServerTerms>,
 }
 
 /// How a cluster's endpoint is chosen (`model.Balancing`).
@@ -118,6 +122,9 @@ pub struct Cluster {
     /// What they speak.
     #[serde(default = "http1")]
     pub protocol: WireProtocol,
+    /// How they are spoken to under TLS; none: in clear text.
+    #[serde(default)]
+    pub tls: Option<ClientTerms>,
     /// How one is chosen.
     #[serde(default = "round_robin")]
     pub balancing: Balancing,

@@ -21,6 +21,7 @@ mod routes;
 pub mod slab;
 mod stats;
 mod timers;
+mod tls;
 
 #[cfg(test)]
 mod vectors;

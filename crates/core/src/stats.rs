@@ -95,6 +95,10 @@ pub struct ListenerCounters {
     pub responses: Responses,
     /// `downstream_cx_protocol_error`.
     pub protocol_error: u64,
+    /// `ssl.handshake`.
+    pub tls_handshake: u64,
+    /// `ssl.connection_error`.
+    pub tls_error: u64,
     /// `downstream_rq_time`, milliseconds.
     pub time: Histogram,
 }

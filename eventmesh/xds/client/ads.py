@@ -78,6 +78,7 @@ class AdsClient:
             ResourceType.ENDPOINT: subscription(ResourceType.ENDPOINT, delta=config.delta, wildcard=False),
             ResourceType.LISTENER: subscription(ResourceType.LISTENER, delta=config.delta, wildcard=config.listeners),
             ResourceType.ROUTE: subscription(ResourceType.ROUTE, delta=config.delta, wildcard=False),
+            ResourceType.SECRET: subscription(ResourceType.SECRET, delta=config.delta, wildcard=False),
         }
         self._applied = 0
         # Held while resources change: a response and the clock may both make something go live.
@@ -233,6 +234,7 @@ class AdsClient:
 
     async def _send_wants(self) -> None:
         for resource_type, names in (
+            (ResourceType.SECRET, self._known.wanted_secrets()),
             (ResourceType.ENDPOINT, self._known.wanted_assignments()),
             (ResourceType.ROUTE, self._known.wanted_tables()),
         ):

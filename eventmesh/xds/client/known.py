@@ -1,6 +1,7 @@
 """Every resource this client was told, and which of them are live: make before break, in virtual time.
 
-A cluster waits for its endpoints, a route table for every cluster it names, a listener for its table; each goes
+A cluster waits for its endpoints, a route table for every cluster it names, a listener for its table, and whoever
+names a secret for that; each goes
 live when these are there, or after its time is up. Until then its former version, if any, stays.
 """
 
@@ -10,17 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from eventmesh.model.cluster import Endpoint
+from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.route import RouteTable
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.translate.resources import (
-    DEFAULT_FETCH_TIMEOUT_S,
     ClusterResource,
     ListenerResource,
     StaticResources,
     clusters_named,
     with_inline_tables,
 )
+from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
+from eventmesh.xds.translate.tls import Secret, Secrets
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -46,6 +48,7 @@ class Update:
     tables: Mapping[str, RouteTable] | None = None
     clusters: Mapping[str, ClusterResource] | None = None
     assignments: Mapping[str, tuple[Endpoint, ...]] | None = None
+    secrets: Secrets | None = None
     removed_listeners: Iterable[str] = ()
     removed_clusters: Iterable[str] = ()
     absent_assignments: Iterable[str] = ()
@@ -68,7 +71,12 @@ class Known:
         self._clusters = {item.cluster.name: _Held(live=item) for item in static.clusters}
         self._tables: dict[str, _Held[RouteTable]] = {}
         self._assignments: dict[str, tuple[Endpoint, ...]] = {}
-        self._live_clusters = {item.cluster.name: item.cluster for item in static.clusters}
+        self._static_secrets = frozenset(static.secrets)
+        self._secrets: dict[str, Secret] = dict(static.secrets)
+        self._live_clusters: dict[str, Cluster] = {}
+        for name, held in self._clusters.items():
+            if held.live is not None:
+                self._set_live_cluster(name, held.live)
         self._changed = True
 
     def copy(self) -> Known:
@@ -81,6 +89,8 @@ class Known:
         twin._clusters = dict(self._clusters)
         twin._tables = dict(self._tables)
         twin._assignments = dict(self._assignments)
+        twin._static_secrets = self._static_secrets
+        twin._secrets = dict(self._secrets)
         twin._live_clusters = dict(self._live_clusters)
         twin._changed = self._changed
         return twin
@@ -116,6 +126,14 @@ class Known:
         names = {version.eds_name for held in self._clusters.values() for version in held.versions()}
         return frozenset(names - {""})
 
+    def wanted_secrets(self) -> frozenset[str]:
+        """Return the secrets to subscribe to: those that are named and that the bootstrap does not hold."""
+        speaking = [
+            *(version.tls for held in self._listeners.values() for version in held.versions()),
+            *(version.tls for held in self._clusters.values() for version in held.versions()),
+        ]
+        return frozenset(name for tls in speaking if tls for name in tls.terms.secrets) - self._static_secrets
+
     def update(self, change: Update, now: float) -> None:
         """Take in one response; `advance` then decides what of it goes live."""
         for name in change.removed_listeners:
@@ -126,12 +144,21 @@ class Known:
         _wait(self._listeners, change.listeners or {}, now)
         _wait(self._tables, change.tables or {}, now)
         _wait(self._clusters, change.clusters or {}, now)
+        if change.secrets:
+            self._learn(change.secrets)
         assignments = dict(change.assignments or {})
         for name in change.absent_assignments:
             if name not in self._assignments:
                 assignments[name] = ()
         if assignments:
             self._assign(assignments)
+
+    def _learn(self, secrets: Secrets) -> None:
+        self._secrets.update({name: one for name, one in secrets.items() if name not in self._static_secrets})
+        self._changed = True
+        for name, held in self._clusters.items():
+            if held.live is not None and held.live.tls is not None:
+                self._set_live_cluster(name, held.live)
 
     def _assign(self, assignments: Mapping[str, tuple[Endpoint, ...]]) -> None:
         self._assignments.update(assignments)
@@ -140,8 +167,10 @@ class Known:
                 self._set_live_cluster(name, held.live)
 
     def _set_live_cluster(self, name: str, resource: ClusterResource) -> None:
-        cluster = resource.with_endpoints(self._assignments)
-        if self._live_clusters.get(name) != cluster:
+        cluster = resource.resolve(self._assignments, self._secrets)
+        if cluster is None:
+            self._changed |= self._live_clusters.pop(name, None) is not None
+        elif self._live_clusters.get(name) != cluster:
             self._live_clusters[name] = cluster
             self._changed = True
 
@@ -159,17 +188,23 @@ class Known:
             self._changed = True
         for name in [name for name in self._assignments if name not in assignments]:
             del self._assignments[name]
+        secrets = self.wanted_secrets() | self._static_secrets
+        for name in [name for name in self._secrets if name not in secrets]:
+            del self._secrets[name]
         changed, self._changed = self._changed, False
         return changed
 
     def _cluster_ready(self, _: str, resource: ClusterResource) -> bool:
-        return not resource.eds_name or resource.eds_name in self._assignments
+        assigned = not resource.eds_name or resource.eds_name in self._assignments
+        return assigned and (resource.tls is None or resource.tls.terms.secrets <= self._secrets.keys())
 
     def _table_ready(self, name: str, table: RouteTable) -> bool:
         held = self._tables.get(name)
         return self._clusters_ready(table, held.live if held is not None else None)
 
     def _listener_ready(self, name: str, resource: ListenerResource) -> bool:
+        if resource.tls is not None and not resource.tls.terms.secrets <= self._secrets.keys():
+            return False
         if resource.inline is not None:
             former = self._listeners[name].live
             return self._clusters_ready(resource.inline, former.inline if former is not None else None)
@@ -217,8 +252,10 @@ class Known:
         return min(times, default=None)
 
     def snapshot(self, version: str) -> Snapshot:
-        """Return what is live. A listener that went live without its table gets an empty one: it answers 404."""
-        live = [held.live for held in self._listeners.values() if held.live is not None]
+        """Return what is live. A listener that went live without its table gets an empty one: it answers 404. One that
+        lacks a secret is left out: it could not serve anybody."""
+        found = [held.live for held in self._listeners.values() if held.live is not None]
+        live = [resolved for resource in found if (resolved := resource.with_secrets(self._secrets))]
         tables = {name: held.live for name, held in self._tables.items() if held.live is not None}
         for resource in live:
             name = resource.listener.route_table

@@ -17,6 +17,7 @@ from eventmesh.xds.schema.wire import read_wire
 from eventmesh.xds.translate.cluster import read_assignment, read_cluster
 from eventmesh.xds.translate.listener import read_listener
 from eventmesh.xds.translate.route import read_route_table
+from eventmesh.xds.translate.tls import read_secret
 
 T = TypeVar("T")
 
@@ -64,6 +65,9 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpac
         case ResourceType.ENDPOINT:
             assignments = each(lambda message: read_assignment(message, warnings, dns=True))
             update = Update(assignments=assignments, absent_assignments=changes.removed)
+        case ResourceType.SECRET:
+            # As in Envoy a removal says nothing: who names the secret keeps what it has.
+            update = Update(secrets=each(read_secret))
     return Unpacked(update, refused, warnings)
 
 

@@ -11,7 +11,8 @@ from eventmesh.xds.schema.tree import Json, Message
 from eventmesh.xds.translate.address import read_address
 from eventmesh.xds.translate.resources import ClusterResource
 from eventmesh.xds.translate.retry import read_retry_budget
-from eventmesh.xds.translate.sources import check_plain_transport, read_config_source
+from eventmesh.xds.translate.sources import read_config_source
+from eventmesh.xds.translate.tls import ClientTlsResource, read_client_tls
 
 METADATA_KEY = "eventmesh"
 """Key of our own settings in a cluster's filter_metadata."""
@@ -37,7 +38,6 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
     kind = message.text("type", "STATIC")
     if kind == "ORIGINAL_DST":
         raise message.error("type", "ORIGINAL_DST is not supported; use STATIC, STRICT_DNS, LOGICAL_DNS or EDS")
-    check_plain_transport(message)
     limits = _default_thresholds(message)
     cluster = Cluster(
         name=name,
@@ -53,12 +53,13 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
         retry_budget=read_retry_budget(limits) if limits else None,
     )
     cluster = _with_settings(cluster, message)
+    tls = _tls(message, cluster.protocol, warnings)
     if kind != "EDS":
-        return ClusterResource(cluster)
+        return ClusterResource(cluster, tls=tls)
     eds = message.child("eds_cluster_config")
     if eds is None:
         raise message.error("eds_cluster_config", "missing; a cluster of type EDS needs eds_config")
-    return ClusterResource(cluster, eds.text("service_name") or name, read_config_source(eds, "eds_config"))
+    return ClusterResource(cluster, eds.text("service_name") or name, read_config_source(eds, "eds_config"), tls)
 
 
 def read_assignment(message: Message, warnings: list[str], *, dns: bool = False) -> tuple[Endpoint, ...]:
@@ -91,6 +92,14 @@ def _endpoint(item: Message, dns: bool) -> Endpoint:
         weight=weight,
         healthy=item.text("health_status", "UNKNOWN") in ("UNKNOWN", "HEALTHY", "DEGRADED"),
     )
+
+
+def _tls(message: Message, protocol: WireProtocol, warnings: list[str]) -> ClientTlsResource | None:
+    tls = read_client_tls(message, warnings)
+    if tls is not None and protocol is WireProtocol.HTTP2 and not tls.terms.alpn:
+        # Servers of HTTP/2 under TLS insist on it (RFC 9113 3.2), gRPC's above all.
+        return replace(tls, terms=replace(tls.terms, alpn=("h2",)))
+    return tls
 
 
 def _own_endpoints(message: Message, kind: str, warnings: list[str]) -> tuple[Endpoint, ...]:

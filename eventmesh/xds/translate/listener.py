@@ -8,14 +8,19 @@ from dataclasses import replace
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.address import read_address
-from eventmesh.xds.translate.resources import DEFAULT_FETCH_TIMEOUT_S, ListenerResource
+from eventmesh.xds.translate.resources import ListenerResource
 from eventmesh.xds.translate.route import read_route_table
-from eventmesh.xds.translate.sources import check_plain_transport, check_upgrades, read_config_source
+from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S, check_upgrades, read_config_source
+from eventmesh.xds.translate.tls import ServerTlsResource, read_server_tls
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 BOLT_PROXY = "eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
-HTTP_INSPECTOR = "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector"
+# The engine tells HTTP/1 from HTTP/2 and TLS from clear text by itself, which is all that these are for.
+INSPECTORS = (
+    "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+)
 
 MAX_HEAD_KB = 8192
 """Largest max_request_headers_kb that Envoy accepts."""
@@ -29,24 +34,45 @@ def read_listener(message: Message, warnings: list[str]) -> ListenerResource:
         raise message.error("name", "missing")
     for i, item in enumerate(message.children("listener_filters")):
         config = item.child("typed_config")
-        # The engine tells HTTP/1 from HTTP/2 by itself, which is all that the inspector is for.
-        if config is None or config.schema.name != HTTP_INSPECTOR:
+        if config is None or config.schema.name not in INSPECTORS:
             what = config.schema.name if config else item.text("name")
-            raise message.error(f"listener_filters[{i}]", f"{what} is not supported; {HTTP_INSPECTOR} is")
-    chains = message.children("filter_chains")
-    if len(chains) != 1:
-        raise message.error("filter_chains", f"has {len(chains)} chains; exactly one is supported")
-    check_plain_transport(chains[0])
-    filters = chains[0].children("filters")
+            raise message.error(f"listener_filters[{i}]", f"{what} is not supported; {', '.join(INSPECTORS)} are")
+    chain, tls = _chain(message)
+    filters = chain.children("filters")
     if len(filters) != 1:
-        raise chains[0].error("filters", f"has {len(filters)} filters; exactly one is supported")
+        raise chain.error("filters", f"has {len(filters)} filters; exactly one is supported")
     config = filters[0].child("typed_config")
     read = _FILTERS.get(config.schema.name) if config else None
     if config is None or read is None:
         what = config.schema.name if config else f"{filters[0].text('name')!r} without typed_config"
         raise filters[0].error("typed_config", f"{what} is not supported; {', '.join(_FILTERS)} are")
     listener = Listener(message.text("name"), read_address(message, "address", zero_port=True), route_table="")
-    return read(config, listener, warnings)
+    return replace(read(config, listener, warnings), tls=tls)
+
+
+def _chain(message: Message) -> tuple[Message, ServerTlsResource | None]:
+    """Return the filter chain and how it speaks TLS: one chain, or one for TLS beside one for clear text."""
+    chains = message.children("filter_chains")
+    if len(chains) == 1:
+        return chains[0], read_server_tls(chains[0])
+    by_transport = {_transport(chain): chain for chain in chains}
+    if len(chains) != 2 or set(by_transport) != {"tls", "raw_buffer"}:
+        problem = "one is supported, or two whose filter_chain_match.transport_protocol are tls and raw_buffer"
+        raise message.error("filter_chains", f"has {len(chains)} chains; {problem}")
+    secure, plain = by_transport["tls"], by_transport["raw_buffer"]
+    if secure.children("filters") != plain.children("filters"):
+        raise plain.error("filters", "differ from those of the chain for TLS; one port serves both alike")
+    if read_server_tls(plain) is not None:
+        raise plain.error("transport_socket", "speaks TLS in the chain for clear text")
+    tls = read_server_tls(secure, permissive=True)
+    if tls is None:
+        raise secure.error("transport_socket", "speaks clear text in the chain for TLS")
+    return secure, tls
+
+
+def _transport(chain: Message) -> str:
+    match = chain.child("filter_chain_match")
+    return match.text("transport_protocol") if match else ""
 
 
 def _http(manager: Message, listener: Listener, warnings: list[str]) -> ListenerResource:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import Forward, RouteTable
 from eventmesh.model.snapshot import Snapshot
-
-DEFAULT_FETCH_TIMEOUT_S = 15.0
-"""How long a resource waits for those it names before it goes live without them (Envoy's initial_fetch_timeout)."""
+from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
+from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,14 @@ class ListenerResource:
     listener: Listener
     inline: RouteTable | None = None
     fetch_timeout_s: float = DEFAULT_FETCH_TIMEOUT_S
+    tls: ServerTlsResource | None = None
+
+    def with_secrets(self, secrets: Secrets) -> ListenerResource | None:
+        """Return the listener as it stands with these secrets; None while one that it needs is missing."""
+        if self.tls is None:
+            return self
+        tls = self.tls.resolve(secrets)
+        return None if tls is None else dataclasses.replace(self, listener=dataclasses.replace(self.listener, tls=tls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +38,19 @@ class ClusterResource:
     cluster: Cluster
     eds_name: str = ""
     fetch_timeout_s: float = DEFAULT_FETCH_TIMEOUT_S
+    tls: ClientTlsResource | None = None
 
-    def with_endpoints(self, assignments: Mapping[str, tuple[Endpoint, ...]]) -> Cluster:
-        """Return the cluster as it stands with these assignments; unknown ones leave it empty."""
-        if not self.eds_name:
-            return self.cluster
-        endpoints = assignments.get(self.eds_name, ())
-        return dataclasses.replace(self.cluster, endpoints=endpoints) if endpoints else self.cluster
+    def resolve(self, assignments: Mapping[str, tuple[Endpoint, ...]], secrets: Secrets) -> Cluster | None:
+        """Return the cluster as it stands with these assignments, unknown ones leaving it empty, and these secrets;
+        None while a secret that it needs is missing."""
+        cluster = self.cluster
+        endpoints = assignments.get(self.eds_name, ()) if self.eds_name else ()
+        if endpoints:
+            cluster = dataclasses.replace(cluster, endpoints=endpoints)
+        if self.tls is None:
+            return cluster
+        tls = self.tls.resolve(secrets)
+        return None if tls is None else dataclasses.replace(cluster, tls=tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +59,14 @@ class StaticResources:
 
     listeners: tuple[ListenerResource, ...] = ()
     clusters: tuple[ClusterResource, ...] = ()
+    secrets: Secrets = field(default_factory=dict)
 
     def snapshot(self, version: str) -> Snapshot:
         """Return what can be served before any control plane has answered: listeners with routes of their own."""
         own = [resource for resource in self.listeners if resource.inline is not None]
-        listeners, tables = with_inline_tables(own, ())
-        clusters = tuple(resource.with_endpoints({}) for resource in self.clusters)
+        complete = [resolved for resource in own if (resolved := resource.with_secrets(self.secrets))]
+        listeners, tables = with_inline_tables(complete, ())
+        clusters = tuple(cluster for resource in self.clusters if (cluster := resource.resolve({}, self.secrets)))
         return Snapshot(version, listeners, tables, clusters)
 
 

@@ -23,7 +23,7 @@ from eventmesh.model.route import (
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher
 from eventmesh.xds.translate.retry import read_retry
-from eventmesh.xds.translate.sources import check_upgrades
+from eventmesh.xds.translate.sources import check_upgrades, read_data
 
 MAX_DIRECT_BODY_BYTES = 4096
 """Longest body of a direct response (Envoy's max_direct_response_body_size_bytes default)."""
@@ -209,10 +209,7 @@ def _direct_response(action: Message) -> DirectResponse:
     body = action.child("body")
     text = ""
     if body is not None:
-        try:
-            text = body.text("inline_string") or body.raw("inline_bytes").decode()
-        except UnicodeDecodeError:
-            raise body.error("inline_bytes", "is not UTF-8; only text can be answered") from None
+        text = read_data(action, "body")
         if len(text.encode()) > MAX_DIRECT_BODY_BYTES:
             raise body.error("", f"{len(text.encode())} bytes are more than the limit of {MAX_DIRECT_BODY_BYTES}")
     return DirectResponse(status, text)

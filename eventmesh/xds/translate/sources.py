@@ -1,11 +1,19 @@
-"""What several resources share: where a part of their configuration comes from, and what carries their bytes."""
+"""What several resources share: where a part of their configuration comes from."""
 
 from __future__ import annotations
 
+import os
+
+from eventmesh.base.errors import ConfigError
 from eventmesh.xds.schema.tree import Message
-from eventmesh.xds.translate.resources import DEFAULT_FETCH_TIMEOUT_S
 
 RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+
+DEFAULT_FETCH_TIMEOUT_S = 15.0
+"""How long a resource waits for those it names before it goes live without them (Envoy's initial_fetch_timeout)."""
+
+MAX_DATA_BYTES = 1_048_576
+"""Longest file that a configuration may name, 1 MiB: all public authorities there are fill a quarter of it."""
 
 
 def read_config_source(owner: Message, name: str) -> float:
@@ -19,12 +27,39 @@ def read_config_source(owner: Message, name: str) -> float:
     return source.seconds("initial_fetch_timeout", DEFAULT_FETCH_TIMEOUT_S)
 
 
-def check_plain_transport(owner: Message) -> None:
-    """Raise ConfigError when the `transport_socket` of `owner` is anything but plain bytes."""
-    socket = owner.child("transport_socket")
-    config = socket.child("typed_config") if socket else None
-    if config is not None and config.schema.name != RAW_BUFFER:
-        raise owner.error("transport_socket.typed_config", f"{config.schema.name} is not supported; {RAW_BUFFER} is")
+def read_data(owner: Message, name: str) -> str:
+    """Return the text of the `DataSource` `name`: given inline, by a file or by an environment variable.
+
+    Raises ConfigError. A file is read now; that it changes later is noticed with the next configuration.
+    """
+    source = owner.child(name)
+    if source is None:
+        raise owner.error(name, "missing")
+    if source.has("filename"):
+        return _file(source)
+    if source.has("environment_variable"):
+        variable = source.text("environment_variable")
+        if variable not in os.environ:
+            raise source.error("environment_variable", f"{variable} is not set")
+        return os.environ[variable]
+    try:
+        return source.text("inline_string") or source.raw("inline_bytes").decode()
+    except UnicodeDecodeError:
+        raise source.error("inline_bytes", "is not UTF-8; only text is supported") from None
+
+
+def _file(source: Message) -> str:
+    path = source.text("filename")
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_DATA_BYTES + 1)
+        if len(data) > MAX_DATA_BYTES:
+            raise source.error("filename", f"{path} is longer than the limit of {MAX_DATA_BYTES} bytes")
+        return data.decode()
+    except OSError as error:
+        raise source.error("filename", f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(source.where("filename"), f"{path} is not UTF-8 at byte {error.start}") from None
 
 
 def check_upgrades(owner: Message) -> None:

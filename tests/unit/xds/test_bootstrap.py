@@ -218,7 +218,7 @@ def test_the_version_follows_the_content() -> None:
         (f"{CLUSTER}.connect_timeout", "-1s", "static_resources.clusters[0].connect_timeout"),
         (f"{ENDPOINTS}.1.load_balancing_weight", 0, f"{ENDPOINTS}[1].load_balancing_weight"),
         (f"{ENDPOINTS}.0.endpoint.address", _address(0), f"{ENDPOINTS}[0].endpoint.address.socket_address.port_value"),
-        ("static_resources.secrets", [{"name": "x"}], "static_resources.secrets"),
+        ("static_resources.secrets", [{"name": "x"}], "static_resources.secrets[0]"),
         ("admin.address", _address(70000), "admin.address.socket_address.port_value"),
         ("overload_manager", {"actions": []}, "overload_manager"),
     ],

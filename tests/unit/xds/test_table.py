@@ -71,16 +71,22 @@ _ENUM_OWNERS = {
     "HeadersWithUnderscoresAction": "envoy.config.core.v3:HttpProtocolOptionsHeadersWithUnderscoresAction",
     "HealthStatus": "envoy.config.core.v3:HealthStatus",
     "LbPolicy": "envoy.config.cluster.v3:ClusterLbPolicy",
+    "OcspStaplePolicy": "envoy.extensions.transport_sockets.tls.v3:DownstreamTlsContextOcspStaplePolicy",
     "PathWithEscapedSlashesAction": (
         "envoy.extensions.filters.network.http_connection_manager.v3:HttpConnectionManagerPathWithEscapedSlashesAction"
     ),
     "RedirectResponseCode": "envoy.config.route.v3:RedirectActionRedirectResponseCode",
     "RoutingPriority": "envoy.config.core.v3:RoutingPriority",
+    "SanType": "envoy.extensions.transport_sockets.tls.v3:SubjectAltNameMatcherSanType",
     "ServerHeaderTransformation": (
         "envoy.extensions.filters.network.http_connection_manager.v3:HttpConnectionManagerServerHeaderTransformation"
     ),
     "SocketProtocol": "envoy.config.core.v3:SocketAddressProtocol",
+    "TlsProtocol": "envoy.extensions.transport_sockets.tls.v3:TlsParametersTlsProtocol",
     "TlsRequirementType": "envoy.config.route.v3:VirtualHostTlsRequirementType",
+    "TrustChainVerification": (
+        "envoy.extensions.transport_sockets.tls.v3:CertificateValidationContextTrustChainVerification"
+    ),
 }
 
 

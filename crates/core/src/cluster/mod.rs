@@ -18,6 +18,7 @@ use crate::config;
 use crate::slab::Id;
 use crate::stats::{Histogram, Responses};
 use crate::timers::Alarm;
+use crate::tls;
 
 /// One upstream address and what it carries.
 #[derive(Debug)]
@@ -48,6 +49,10 @@ pub struct Counters {
     pub cx_total: u64,
     /// `upstream_cx_connect_fail`.
     pub cx_connect_fail: u64,
+    /// `ssl.handshake`.
+    pub tls_handshake: u64,
+    /// `ssl.connection_error`.
+    pub tls_error: u64,
     /// `upstream_rq_total`.
     pub rq_total: u64,
     /// `upstream_rq_xx`.
@@ -85,6 +90,8 @@ pub struct Cluster {
     pub config: config::Cluster,
     /// Name, for actions.
     pub name: Arc<str>,
+    /// How its endpoints are spoken to under TLS, if they are.
+    pub tls: Option<Arc<tls::ClientContext>>,
     /// No longer configured.
     pub gone: bool,
     /// Endpoints by number; removed ones keep theirs until they carry nothing.
@@ -120,6 +127,7 @@ impl Cluster {
         Self {
             config: config.clone(),
             name: Arc::from(config.name.as_str()),
+            tls: None,
             gone: false,
             endpoints: Vec::new(),
             live: Vec::new(),

@@ -45,6 +45,7 @@ impl Engine {
         let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(|error| format!("snapshot: {error}"))?;
         check_clusters(&snapshot.clusters)?;
         check_listeners(&snapshot.listeners)?;
+        let secured = self.contexts(&snapshot, now)?;
         let numbers = self.cluster_numbers(&snapshot.clusters);
         let clusters = snapshot.clusters.iter().map(|cluster| cluster.name.as_str()).zip(numbers.iter().copied());
         let mut names = Numbers {
@@ -62,6 +63,7 @@ impl Engine {
         self.tables = Arc::new(tables);
         self.take_over_clusters(&snapshot.clusters, &numbers, now);
         self.take_over_listeners(snapshot.listeners);
+        self.take_over_contexts(secured);
         self.settle(now);
         Ok(())
     }
@@ -130,7 +132,14 @@ impl Engine {
             if let Some(listener) = self.listeners.get_mut(number) {
                 (listener.config, listener.via, listener.table, listener.log) = (config, via, table, log);
             } else {
-                self.listeners.push(Listener { config, via, table, log, counters: ListenerCounters::default() });
+                self.listeners.push(Listener {
+                    config,
+                    via,
+                    table,
+                    log,
+                    tls: None,
+                    counters: ListenerCounters::default(),
+                });
             }
             self.listener_names.insert(name, number);
         }

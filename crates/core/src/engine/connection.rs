@@ -9,6 +9,7 @@ use crate::limits::{KEEP_BUFFER, MAX_HTTP2_BACKLOG, MAX_PIPELINED};
 use crate::numbers::ByNumber;
 use crate::slab::{Id, Recycle};
 use crate::timers::Alarm;
+use crate::tls;
 
 /// Which end of the mesh it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -123,6 +124,10 @@ pub struct Connection {
     pub carry: Vec<u8>,
     /// Bytes to be written with the next flush.
     pub out: Vec<u8>,
+    /// TLS between the wire and the socket.
+    pub tls: Option<tls::Layer>,
+    /// Why TLS could not be had.
+    pub tls_error: String,
     /// Who rides on it.
     pub streams: Streams,
     /// Exchanges that wait for it to be connected.
@@ -154,6 +159,8 @@ impl Default for Connection {
             peer: Arc::from(""),
             carry: Vec::new(),
             out: Vec::new(),
+            tls: None,
+            tls_error: String::new(),
             streams: Streams::default(),
             boarding: Vec::new(),
             writable: true,
@@ -172,6 +179,23 @@ impl Connection {
     /// Return whether it may be read from and written to.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Return whether what is read and written is under TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.as_ref().is_some_and(tls::Layer::is_secure)
+    }
+
+    /// Put what is to be written under TLS, with a goodbye when nothing will follow; `spare` lends its memory.
+    pub fn seal(&mut self, spare: &mut Vec<u8>) {
+        let Some(layer) = self.tls.as_mut() else { return };
+        spare.clear();
+        layer.send(&self.out, spare);
+        if self.shutdown || self.phase == Phase::Ended(Ending::Close) {
+            layer.close();
+            layer.send(&[], spare);
+        }
+        std::mem::swap(&mut self.out, spare);
     }
 
     /// Return whether reading should stop for now. HTTP/2 has windows instead, and an upstream that many share is never

@@ -236,6 +236,7 @@ impl Engine {
         let Some(exchange) = self.exchanges.get(id) else { return };
         let Stage::Boarding { conn } = exchange.stage else { return };
         let role = self.connections.get(conn).map_or(Role::None, |conn| conn.role);
+        let reason = self.connections.get(conn).map_or(String::new(), |conn| conn.tls_error.clone());
         self.leave_upstream(id, Some(Cause::Closed), now);
         if let Role::Upstream { cluster: number, endpoint } = role {
             let patient = self.exchanges.get(id).is_some_and(Exchange::is_patient);
@@ -250,7 +251,12 @@ impl Engine {
                 return self.try_again(id, Some(endpoint), now);
             }
         }
-        self.refuse_broken(id, Flag::ConnectFailed, ReplyKind::NoEndpoint, "connection failure", now);
+        let mut failure = "connection failure".to_owned();
+        if !reason.is_empty() {
+            failure.push_str(", transport failure reason: ");
+            failure.push_str(&reason);
+        }
+        self.refuse_broken(id, Flag::ConnectFailed, ReplyKind::NoEndpoint, &failure, now);
     }
 
     /// Spare an endpoint that refused a connection for a moment; `false`: its cluster's requests cannot wait for it.

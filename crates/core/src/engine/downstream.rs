@@ -125,9 +125,10 @@ impl Engine {
                 exchange.head.push(b"x-request-id", &self.random.uuid());
             }
             if let Origin::Stream { conn, listener, .. } = exchange.origin {
-                let peer = self.connections.get(conn).map_or("", |conn| &*conn.peer);
+                let (peer, secure) =
+                    self.connections.get(conn).map_or(("", false), |conn| (&*conn.peer, conn.is_secure()));
                 if let Some(listener) = self.listeners.get(listener) {
-                    forwarded::describe(&mut exchange.head, &listener.config, peer);
+                    forwarded::describe(&mut exchange.head, &listener.config, peer, secure);
                     add_via(&mut exchange.head, Some(&listener.via));
                 }
             }

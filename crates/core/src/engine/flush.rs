@@ -80,6 +80,7 @@ impl Engine {
     fn flush_connection(&mut self, id: Id, orders: &mut impl Orders) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.touched = false;
+        conn.seal(&mut self.sealed);
         if !conn.out.is_empty() && !matches!(conn.phase, Phase::Ended(Ending::Lost | Ending::Abort)) {
             orders.write(id, &conn.out);
             if !conn.writable {

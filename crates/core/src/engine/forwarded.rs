@@ -10,13 +10,13 @@ const FOR: &[u8] = b"x-forwarded-for";
 const PROTO: &[u8] = b"x-forwarded-proto";
 const FORWARDED: &[u8] = b"forwarded";
 
-/// Add what `listener` has been told to add; `peer` is the caller's address and port.
-pub(super) fn describe(head: &mut Head, listener: &config::Listener, peer: &str) {
+/// Add what `listener` has been told to add; `peer` is the caller's address and port, `secure` whether it came under TLS.
+pub(super) fn describe(head: &mut Head, listener: &config::Listener, peer: &str, secure: bool) {
     if listener.use_remote_address {
         if let Some(host) = host_of(peer) {
             head.extend_list(FOR, host.as_bytes());
         }
-        head.set(PROTO, b"http");
+        head.set(PROTO, if secure { b"https" } else { b"http" });
     }
     if listener.forwarded_header && head.find(FORWARDED).is_none() {
         if let Some(value) = forwarded(head) {

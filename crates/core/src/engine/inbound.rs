@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::connection::{Ending, Phase, Role};
+use crate::engine::connection::{Connection, Ending, Phase, Role};
 use crate::engine::exchange::Flag;
 use crate::engine::wires::{AnyWire, Family};
 use crate::engine::{touch, Engine};
@@ -11,12 +11,14 @@ use crate::http1::HeadLimits;
 use crate::limits::LINGER_S;
 use crate::slab::{index_of, Id};
 use crate::timers::{Owner, NEVER};
+use crate::tls;
 
 impl Engine {
     /// Register a connection accepted by `listener`; `None` if there is no such listener.
     pub fn accepted(&mut self, listener: &str, peer: &str, now: f64) -> Option<Id> {
         let number = *self.listener_names.get(listener)?;
         let listener = self.listeners.get_mut(number)?;
+        let layer = listener.tls.as_ref().map(tls::Layer::server).transpose().ok()?;
         listener.counters.cx_total += 1;
         listener.counters.cx_active += 1;
         let limits = HeadLimits { bytes: listener.config.max_head_bytes, fields: listener.config.max_head_count };
@@ -26,13 +28,22 @@ impl Engine {
             conn.wire = wire;
             conn.role = Role::Downstream { listener: number };
             conn.peer = Arc::from(peer);
+            conn.tls = layer;
         }
         self.rest(id, now);
         Some(id)
     }
 
-    /// A dialled connection is up.
+    /// A dialled connection is up; where TLS is spoken, its handshake begins.
     pub fn opened(&mut self, id: Id, now: f64) {
+        if !self.begin_handshake(id, now) {
+            self.usable(id, now);
+        }
+        self.settle(now);
+    }
+
+    /// A dialled connection can carry requests.
+    pub(super) fn usable(&mut self, id: Id, now: f64) {
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.phase == Phase::Connecting) else { return };
         conn.phase = Phase::Open;
         let boarding = std::mem::take(&mut conn.boarding);
@@ -43,7 +54,6 @@ impl Engine {
             self.launch(exchange, id, now);
         }
         self.settle_connection(id, now);
-        self.settle(now);
     }
 
     /// A dialled connection could not be made.
@@ -64,6 +74,16 @@ impl Engine {
 
     /// A read brought `data`.
     pub fn received(&mut self, id: Id, data: &[u8], now: f64) {
+        if self.connections.get(id).is_some_and(|conn| conn.tls.is_some()) {
+            self.received_sealed(id, data, now);
+        } else {
+            self.read(id, data, now);
+        }
+        self.settle(now);
+    }
+
+    /// The wire of an open connection gets `data`.
+    pub(super) fn read(&mut self, id: Id, data: &[u8], now: f64) {
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
         // An HTTP/2 connection that has carried a request may talk (pings, windows) without beginning another.
         let begins = conn.streams.is_empty() && conn.carry.is_empty();
@@ -74,11 +94,20 @@ impl Engine {
             self.timers.arm(&mut conn.alarm, Owner::Connection(index_of(id)));
         }
         self.pump(id, data, now);
-        self.settle(now);
     }
 
     /// The peer has closed its side.
     pub fn eof(&mut self, id: Id, now: f64) {
+        if self.connections.get(id).is_some_and(Connection::is_secure) {
+            self.ended_sealed(id, now);
+        } else {
+            self.ended(id, now);
+        }
+        self.settle(now);
+    }
+
+    /// The wire of a connection gets no more.
+    pub(super) fn ended(&mut self, id: Id, now: f64) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         match conn.phase {
             Phase::Lingering => self.end(id, Ending::Close),
@@ -93,7 +122,6 @@ impl Engine {
             Phase::Connecting | Phase::Ended(_) => {}
         }
         self.close_if_over(id, now);
-        self.settle(now);
     }
 
     /// The transport's write buffer has filled (`false`) or drained (`true`).

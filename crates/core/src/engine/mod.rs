@@ -3,7 +3,7 @@
 //! One file per concern: `apply` (configuration), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `own` (exchanges of this process), `timing`, `flush`
-//! (orders to the transport), `report`.
+//! (orders to the transport), `report`, `secured` (connections under TLS).
 
 mod answer;
 mod apply;
@@ -18,6 +18,7 @@ mod inbound;
 mod own;
 mod report;
 mod retry;
+mod secured;
 mod timing;
 mod upstream;
 mod waiting;
@@ -45,6 +46,7 @@ use crate::routes::Tables;
 use crate::slab::{Id, Slab};
 use crate::stats::{ListenerCounters, RouteCounters};
 use crate::timers::{Timers, NEVER};
+use crate::tls;
 
 /// A listener at run time.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ struct Listener {
     table: Option<usize>,
     /// Number of its access log.
     log: Option<usize>,
+    /// How it speaks TLS, if it does.
+    tls: Option<Arc<tls::ServerContext>>,
     counters: ListenerCounters,
 }
 
@@ -75,6 +79,13 @@ pub struct Engine {
     timers: Timers,
     random: Random,
     log: AccessLog,
+    /// Wall-clock time minus the clock of `now`.
+    wall_offset_s: f64,
+    /// What certificates are judged by.
+    clock: Arc<tls::Clock>,
+    /// Memory lent to what is opened and to what is sealed.
+    opened: Vec<u8>,
+    sealed: Vec<u8>,
     draining: bool,
     /// The head of the event at hand.
     scratch: Head,
@@ -96,7 +107,7 @@ pub struct Engine {
 
 impl Engine {
     /// Return an engine without configuration. `wall_offset_s` is wall-clock time minus the clock `now` is read from: the access
-    /// log needs it.
+    /// log needs it, and who judges certificates.
     pub fn new(seed: u64, wall_offset_s: f64) -> Self {
         Self {
             tables: Arc::default(),
@@ -111,6 +122,10 @@ impl Engine {
             timers: Timers::default(),
             random: Random::new(seed),
             log: AccessLog::new(wall_offset_s),
+            wall_offset_s,
+            clock: Arc::default(),
+            opened: Vec::new(),
+            sealed: Vec::new(),
             draining: false,
             scratch: Head::default(),
             touched: Vec::new(),

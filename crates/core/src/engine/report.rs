@@ -50,6 +50,10 @@ impl Engine {
             report.counter("envoy_http_downstream_cx_total", &labels, counters.cx_total);
             report.gauge("envoy_http_downstream_cx_active", &labels, counters.cx_active);
             report.counter("envoy_http_downstream_cx_protocol_error", &labels, counters.protocol_error);
+            if listener.tls.is_some() {
+                report.counter("envoy_listener_ssl_handshake", &labels, counters.tls_handshake);
+                report.counter("envoy_listener_ssl_connection_error", &labels, counters.tls_error);
+            }
             report.counter("envoy_http_downstream_rq_total", &labels, counters.rq_total);
             report.gauge("envoy_http_downstream_rq_active", &labels, counters.rq_active);
             report.responses("envoy_http_downstream_rq_xx", &labels, &counters.responses);
@@ -72,6 +76,10 @@ impl Engine {
             let counters = &cluster.counters;
             report.counter("envoy_cluster_upstream_cx_total", &labels, counters.cx_total);
             report.counter("envoy_cluster_upstream_cx_connect_fail", &labels, counters.cx_connect_fail);
+            if cluster.tls.is_some() {
+                report.counter("envoy_cluster_ssl_handshake", &labels, counters.tls_handshake);
+                report.counter("envoy_cluster_ssl_connection_error", &labels, counters.tls_error);
+            }
             report.gauge("envoy_cluster_upstream_cx_active", &labels, cluster.connections as u64);
             report.counter("envoy_cluster_upstream_rq_total", &labels, counters.rq_total);
             report.gauge("envoy_cluster_upstream_rq_active", &labels, cluster.in_flight as u64);

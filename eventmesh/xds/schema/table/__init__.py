@@ -6,7 +6,7 @@ eventmesh does anyway. Lines `ignored:` and `refused:` list the fields whose set
 Numbers and types are those of the Envoy v3 API; a test compares every line with envoy-data-plane.
 """
 
-from eventmesh.xds.schema.table import bootstrap, cluster, core, discovery, listener, route
+from eventmesh.xds.schema.table import bootstrap, cluster, core, discovery, listener, route, tls
 
 ALIASES = {
     "accesslog": "envoy.config.accesslog.v3",
@@ -32,11 +32,13 @@ ALIASES = {
     "rpc": "google.rpc",
     "stream_log": "envoy.extensions.access_loggers.stream.v3",
     "type": "envoy.type.v3",
+    "tls": "envoy.extensions.transport_sockets.tls.v3",
+    "tls_inspector": "envoy.extensions.filters.listener.tls_inspector.v3",
     "upstreams": "envoy.extensions.upstreams.http.v3",
 }
 """Short name in the table -> protobuf package."""
 
-_PARTS = (bootstrap, core, listener, route, cluster, discovery)
+_PARTS = (bootstrap, core, listener, route, cluster, discovery, tls)
 
 MESSAGES: dict[str, str] = {name: text for part in _PARTS for name, text in part.MESSAGES.items()}
 """Message (with the package's short name) -> its fields."""

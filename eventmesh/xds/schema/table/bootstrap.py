@@ -24,7 +24,7 @@ MESSAGES = {
     "bootstrap.Bootstrap.StaticResources": """
         1 listeners listener.Listener[]
         2 clusters cluster.Cluster[]
-        refused: 3 secrets
+        3 secrets tls.Secret[]
     """,
     "bootstrap.Bootstrap.DynamicResources": """
         1 lds_config core.ConfigSource

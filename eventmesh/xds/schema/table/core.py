@@ -80,10 +80,11 @@ MESSAGES = {
         1 transport_api_version ApiVersion
     """,
     "core.DataSource": """
+        1 filename string |specifier
         2 inline_bytes bytes |specifier
         3 inline_string string |specifier
+        4 environment_variable string |specifier
         ignored: 5 watched_directory
-        refused: 1 filename, 4 environment_variable
     """,
     "core.HeaderValueOption": """
         1 header core.HeaderValue

@@ -38,11 +38,12 @@ MESSAGES = {
         7 name string
         ignored: 5 metadata, 9 transport_socket_connect_timeout
     """,
-    # An empty match means "every connection", which is what one chain does anyway.
+    # Two chains, one for TLS and one for clear text, are a permissive port; nothing else is told apart.
     "listener.FilterChainMatch": """
         refused: 8 destination_port, 3 prefix_ranges, 4 address_suffix, 5 suffix_len
         refused: 13 direct_source_prefix_ranges, 12 source_type, 6 source_prefix_ranges, 7 source_ports
-        refused: 11 server_names, 9 transport_protocol, 10 application_protocols
+        9 transport_protocol string
+        refused: 11 server_names, 10 application_protocols
     """,
     "listener.Filter": """
         1 name string

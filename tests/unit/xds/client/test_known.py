@@ -5,8 +5,10 @@ from __future__ import annotations
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.tls import ClientTls, ServerTls, TlsCertificate
 from eventmesh.xds.client.known import Known, Update
 from eventmesh.xds.translate.resources import ClusterResource, ListenerResource, StaticResources
+from eventmesh.xds.translate.tls import ClientTlsResource, Secret, ServerTlsResource, TlsTerms, Validation
 
 HERE = (Endpoint("10.0.0.1:80"),)
 THERE = (Endpoint("10.0.0.2:80"),)
@@ -226,3 +228,49 @@ def test_the_bootstraps_own_resources_are_live_from_the_start() -> None:
     assert not world.known.clusters_held()
     assert world.told(Update(assignments={"eds": HERE}, tables=_table("public", "own")))
     assert (world.listeners, world.clusters["eds"]) == ({"in", "late"}, HERE)
+
+
+# ---- secrets
+
+CERTIFICATE = Secret(certificate=TlsCertificate("chain", "key"))
+AUTHORITIES = Secret(validation=Validation("authorities"))
+TERMS = TlsTerms(certificate_secrets=("own",), validation_secret="trusted")
+
+
+def test_who_names_a_secret_waits_for_it_and_follows_it() -> None:
+    world = World()
+    listener = ListenerResource(Listener("l", "127.0.0.1:80", "t"), RouteTable("t"), tls=ServerTlsResource(TERMS))
+    cluster = ClusterResource(Cluster("c"), tls=ClientTlsResource(TERMS, "example.com"))
+    assert not world.told(Update(listeners={"l": listener}, clusters={"c": cluster}))
+    assert world.known.wanted_secrets() == {"own", "trusted"}
+    assert not world.told(Update(secrets={"own": CERTIFICATE})) or not world.clusters
+    assert world.told(Update(secrets={"trusted": AUTHORITIES}))
+    snapshot = world.known.snapshot("v")
+    assert snapshot.listeners[0].tls == ServerTls((TlsCertificate("chain", "key"),), client_ca="authorities")
+    assert snapshot.clusters[0].tls == ClientTls(
+        "example.com", "authorities", certificate=TlsCertificate("chain", "key")
+    )
+    assert world.told(Update(secrets={"own": Secret(certificate=TlsCertificate("next", "key"))}))
+    snapshot = world.known.snapshot("v")
+    assert snapshot.listeners[0].tls is not None and snapshot.listeners[0].tls.certificates[0].chain == "next"
+
+
+def test_who_lacks_a_secret_when_its_time_is_up_serves_nobody() -> None:
+    world = World()
+    listener = ListenerResource(Listener("l", "127.0.0.1:80", "t"), RouteTable("t"), tls=ServerTlsResource(TERMS))
+    world.told(
+        Update(listeners={"l": listener}, clusters={"c": ClusterResource(Cluster("c"), tls=ClientTlsResource(TERMS))})
+    )
+    world.after(20.0)
+    assert (world.known.snapshot("v").listeners, world.clusters) == ((), {})
+    world.told(Update(secrets={"own": CERTIFICATE, "trusted": AUTHORITIES}))
+    assert len(world.known.snapshot("v").listeners) == 1 and set(world.clusters) == {"c"}
+
+
+def test_secrets_of_the_bootstrap_are_nobody_elses_to_change() -> None:
+    terms = TlsTerms(certificate_secrets=("own",))
+    listener = ListenerResource(Listener("l", "127.0.0.1:80", "t"), RouteTable("t"), tls=ServerTlsResource(terms))
+    world = World(static=StaticResources((listener,), (), {"own": CERTIFICATE}))
+    assert world.known.wanted_secrets() == set()
+    world.told(Update(secrets={"own": Secret(certificate=TlsCertificate("forged", "key"))}))
+    assert world.known.snapshot("v").listeners[0].tls == ServerTls((TlsCertificate("chain", "key"),))
