@@ -8,9 +8,9 @@ mod route;
 
 use serde::Deserialize;
 
+use crate::tls::{ClientTerms, ServerTerms};
 pub use policy::*;
 pub use route::*;
-use crate::tls::{ClientTerms, ServerTerms};
 
 /// One configuration of a data plane (`model.Snapshot`).
 #[derive(Debug, Clone, Default, Deserialize)]

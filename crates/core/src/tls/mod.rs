@@ -12,5 +12,5 @@ mod verify;
 mod tests;
 
 pub use context::{ClientContext, Clock, ServerContext};
-pub use layer::{Layer, Progress};
-pub use terms::{Certificate, ClientTerms, MatchKind, NameKind, NameMatch, ServerTerms, Version};
+pub use layer::Layer;
+pub use terms::{ClientTerms, ServerTerms};

@@ -18,7 +18,7 @@ use crate::tls::terms::{MatchKind, NameKind, NameMatch};
 
 impl NameMatch {
     /// Return whether `name`, out of a certificate, is one that was asked for.
-    fn matches(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         let (name, text) = match self.kind {
             NameKind::Dns => (name.to_ascii_lowercase(), self.text.to_ascii_lowercase()),
             NameKind::Uri => (name.to_owned(), self.text.clone()),
