@@ -184,12 +184,19 @@ def _timestamp(name: str, value: str) -> None:
     if not _TIMESTAMP.match(value):
         raise InvalidEvent(name, problem)
     try:
-        # Fractions beyond microseconds are legal; Python reads six digits.
-        datetime.fromisoformat(re.sub(r"\.\d+", "", value).upper().replace("Z", "+00:00"))
+        parse_timestamp(value)
     except ValueError as error:
-        # A leap second is legal RFC 3339 and not to be had in Python.
-        if ":60" not in value:
-            raise InvalidEvent(name, problem) from error
+        raise InvalidEvent(name, problem) from error
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the moment of an RFC 3339 timestamp that has passed the check; a leap second counts as the one before.
+
+    Raises ValueError for a date that does not exist.
+    """
+    # Fractions beyond microseconds are legal; Python reads six digits. A leap second is not to be had in Python.
+    whole = re.sub(r"(\.\d{1,6})\d*", r"\1", text).upper().replace("Z", "+00:00")
+    return datetime.fromisoformat(re.sub(r":60(?=[.+-])", ":59", whole))
 
 
 def _media_type(name: str, value: str) -> None:
@@ -206,6 +213,8 @@ _RULES = {
     "source": _uri_reference,
     "dataschema": _absolute_uri,
     "time": _timestamp,
+    "expirytime": _timestamp,
+    "deliverafter": _timestamp,
     "datacontenttype": _media_type,
     "subject": _not_empty,
 }

@@ -58,6 +58,20 @@ class DeliveryPolicy:
         return wait
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryControls:
+    """What a trigger asks for beyond its delivery block, by annotations of ours."""
+
+    paused: bool = False
+    """Nothing is sent; events wait in the store."""
+    rate_per_s: float = 0.0
+    """Most requests a second; 0: no limit."""
+    order_by: str = ""
+    """Attribute by whose value events are delivered one after the other; empty: in any order."""
+    start_at: float | None = None
+    """A trigger that is new gets what was accepted since then (seconds since the epoch); None: from now on."""
+
+
 def is_delivered(status: int) -> bool:
     """Return whether an answer means that the subscriber has the event."""
     return 200 <= status < 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -140,7 +141,50 @@ async def test_tail_follows_events_and_attempts(world: World, events: Events) ->
     assert all(re.search(r"id=t\d*[13579]\b", line) for line in lines)
 
 
+async def test_dead_letters_are_shown_and_redriven_to_the_trigger_that_gave_them_up(
+    world: World, events: Events
+) -> None:
+    broken = True
+    mends = await world.subscriber(lambda _: web.Response(status=400, text="no such order") if broken else None)
+    other = await world.subscriber()
+    await world.trigger("mends", mends)
+    await world.trigger("other", other)
+    for number in range(3):
+        await world.send(f"d{number}")
+    dead = await told(events, lambda rows: len(rows) == 3, "dead", "list", "--trigger", "mends")
+    assert {row["event"]["id"] for row in dead} == {"d0", "d1", "d2"}
+    code, out, err = await events("dead", "get", "d1")
+    assert code == 0, err
+    assert re.search(r"^reason +subscriber: answered 400$", out, re.MULTILINE)
+    assert re.search(rf"^knativeerrordest +{mends.url}$", out, re.MULTILINE)
+    assert re.search(r"^knativeerrorcode +400$", out, re.MULTILINE)
+    letter = await told(events, lambda row: True, "dead", "get", "d1")
+    assert base64.b64decode(letter["event"]["knativeerrordata"]) == b"no such order"
+    assert (letter["attempts"], letter["trigger"]) == (1, "default/mends")
+
+    would = await told(events, lambda rows: True, "redrive", "--dry-run")
+    assert [row["id"] for row in would] == ["d0", "d1", "d2"]
+    broken = False
+    assert [row["id"] for row in await told(events, lambda rows: True, "redrive", "--id", "d1")] == ["d1"]
+    await mends.until(lambda: mends.ids() == {"d1"})
+    code, out, err = await events("redrive", "shop", "--trigger", "mends", "--rate", "1000")
+    assert (code, err) == (0, "eventmesh: 2 dead letters will be delivered again\n")
+    await mends.until(lambda: mends.ids() == {"d0", "d1", "d2"})
+    assert len(other.got) == 3, "nobody else gets them again"
+    trace = await told(events, lambda row: row["attempts"][-1].get("outcome") == "delivered", "trace", "d1")
+    mine = [row for row in trace["attempts"] if row["trigger"] == "default/mends"]
+    assert [(row.get("status"), row.get("outcome"), row.get("reason")) for row in mine] == [
+        (400, "kept", "subscriber: answered 400"),
+        (None, None, "redriven"),
+        (202, "delivered", None),
+    ]
+    assert await told(events, lambda rows: True, "dead", "list") == []
+    assert await told(events, lambda rows: not rows, "queued") == []
+
+
 COMPLAINTS = {
+    ("dead", "get", "nothing"): "no dead letter has the id 'nothing'",
+    ("redrive", "--rate", "-1"): "rate: must be 0 (no limit) to 1000000 events a second, not -1.0",
     ("list", "--filter", "type ="): "filter: ",
     ("list", "--since", "yesterday"): "--since: 'yesterday' is neither a time",
     ("list", "--limit", "0"): "--limit: must be at least 1, not 0",
@@ -158,7 +202,9 @@ REFUSALS = {
     "/events?namespace=default&order=up": (400, "order: must be oldest or newest"),
     "/events?namespace=default&since=2026-01-01T00:00:00": (400, "since: '2026-01-01T00:00:00' has no time zone"),
     f"/events/{'9' * 19}": (400, "sequence: '9999999999999999999' is not a whole number"),
-    "/events/1/what": (404, "GET /events"),
+    "/events/1/what": (404, "there are /events, /events/tail, "),
+    "/events/redrive": (405, "GET /events/dead, "),
+    "/events/dead?namespace=a%2Fb": (400, "namespace: name a namespace"),
 }
 
 

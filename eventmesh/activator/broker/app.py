@@ -10,6 +10,7 @@ from eventmesh.activator.broker.channels import KubeChannels
 from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.inspection import Inspection
+from eventmesh.activator.broker.letters import Letters
 from eventmesh.activator.broker.store.api import EventStore, Retention
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.subscriptions import Subscriptions
@@ -56,7 +57,9 @@ class Broker:
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
         self.ingress = Ingress(self._store, self.triggers, clock)
         self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock)
-        self.inspection = Inspection(self._store.history, self.triggers, clock)
+        letters = Letters(self._store, self.triggers, clock, self._dispatcher.queued)
+        rooms = {name: letters for name in ("dead", "queued", "redrive")}
+        self.inspection = Inspection(self._store.history, self.triggers, clock, rooms)
         """What the admin port tells of events."""
         self._tasks = TaskGroup("broker")
 

@@ -8,17 +8,21 @@ dispatcher does what `next_sends` and `answered` say.
 
 A trigger whose function is at zero *sleeps*: one event, the scout, is sent and waits in the engine (which
 wakes the function); all others wait in the store. Any real answer to the scout wakes the trigger.
+
+Events of one *group* are sent one after the other, in the order in which they were offered: the next one
+when the one before is settled. Groups do not wait for each other.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from eventmesh.activator.broker.store.api import Outcome
-from eventmesh.model.delivery import WAITING_STATUS, DeliveryPolicy, is_delivered, is_retried
+from eventmesh.model.delivery import WAITING_STATUS, DeliveryControls, DeliveryPolicy, is_delivered, is_retried
 
 MAX_IN_FLIGHT = 64
 """Requests of one trigger at a time: enough to keep a pool of pods busy, few enough that one trigger cannot take all
@@ -27,8 +31,19 @@ connections of the process."""
 MAX_LOADED = 512
 """Events of one trigger held in memory, waiting ones included; the rest stays in the store."""
 
+MAX_BLOCKED = 50_000
+"""Events of one trigger that wait for another of their group: so far do other groups get ahead of one that is stuck.
+Their payloads are left in the store; what is held of each takes some 300 bytes."""
+
+PACE_SLACK_S = 0.1
+"""What a rate may be exceeded by after a pause: so much longer than a loop's hiccups that these cost no throughput."""
+
 SLEEP_RETRY_S = 1.0
 """Wait before another scout when the first one found no room to wait in."""
+
+
+Key = tuple[int, int]
+"""Sequence and entry: an event may be delivered again while its first delivery is still under way."""
 
 
 class Purpose(Enum):
@@ -47,6 +62,13 @@ class Send:
     sequence: int
     attempt: int
     purpose: Purpose
+    entry: int = 0
+    """Which entry of the trigger's queue it is; 0: the event as it was accepted."""
+
+    @property
+    def key(self) -> Key:
+        """Return what it goes by in the table."""
+        return self.sequence, self.entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +105,7 @@ class Again:
 
 @dataclass(slots=True)
 class _Delivery:
+    group: str
     failures: int = 0
     purpose: Purpose = Purpose.DELIVER
     last: Answer | None = None
@@ -93,16 +116,23 @@ class _Delivery:
 class DeliveryTable:
     """The deliveries of one trigger that are loaded from the store."""
 
-    def __init__(self, policy: DeliveryPolicy) -> None:
+    def __init__(self, policy: DeliveryPolicy, controls: DeliveryControls | None = None) -> None:
         self.policy = policy
         """May be replaced while events are under way; it holds from the next answer on."""
-        self._deliveries: dict[int, _Delivery] = {}
-        self._ready: list[int] = []
+        self.controls = controls or DeliveryControls()
+        """May be replaced as well; it holds from the next order on."""
+        self._deliveries: dict[Key, _Delivery] = {}
+        self._ready: list[Key] = []
         # A heap: whatever becomes ready, the oldest event goes first.
-        self._waiting: list[tuple[float, int]] = []
+        self._waiting: list[tuple[float, Key]] = []
+        self._behind: dict[str, deque[Key]] = {}
+        # Who waits for the one of its group that is under way.
+        self._blocked = 0
         self._in_flight = 0
         self._asleep = False
         self._scouting = False
+        self._next_at = 0.0
+        """When the rate allows another request."""
 
     def __len__(self) -> int:
         return len(self._deliveries)
@@ -110,44 +140,64 @@ class DeliveryTable:
     @property
     def room(self) -> int:
         """Return how many more events may be offered."""
-        return MAX_LOADED - len(self._deliveries)
+        return min(MAX_LOADED - len(self._deliveries) + self._blocked, MAX_BLOCKED - self._blocked)
 
     @property
     def asleep(self) -> bool:
         """Return whether the subscriber is at zero."""
         return self._asleep
 
-    def offer(self, sequence: int) -> None:
-        """Take in an event that passed the filter."""
-        self._deliveries[sequence] = _Delivery()
-        heapq.heappush(self._ready, sequence)
+    def offer(self, sequence: int, entry: int = 0, group: str = "") -> None:
+        """Take in an event that passed the filter; those of one `group` must come in their order. Empty: of none."""
+        key = (sequence, entry)
+        self._deliveries[key] = _Delivery(group)
+        if group:
+            behind = self._behind.get(group)
+            if behind is not None:
+                behind.append(key)
+                self._blocked += 1
+                return
+            self._behind[group] = deque()
+        heapq.heappush(self._ready, key)
 
-    def last_failure(self, sequence: int) -> Answer | None:
+    def last_failure(self, sequence: int, entry: int = 0) -> Answer | None:
         """Return the answer that the event failed with last: what a dead letter is marked with."""
-        return self._deliveries[sequence].last
+        return self._deliveries[sequence, entry].last
 
     def next_sends(self, now: float) -> Iterator[Send]:
         """Yield what is to be sent now; each one yielded is in flight from then on."""
         while self._waiting and self._waiting[0][0] <= now:
             heapq.heappush(self._ready, heapq.heappop(self._waiting)[1])
-        while self._ready and self._in_flight < MAX_IN_FLIGHT and not (self._asleep and self._scouting):
-            sequence = heapq.heappop(self._ready)
-            delivery = self._deliveries[sequence]
+        while self._ready and self._may_send(now):
+            key = heapq.heappop(self._ready)
+            delivery = self._deliveries[key]
             self._in_flight += 1
+            if self.controls.rate_per_s:
+                self._next_at = max(self._next_at, now - PACE_SLACK_S) + 1 / self.controls.rate_per_s
             purpose = delivery.purpose
             if self._asleep and purpose is Purpose.DELIVER:
                 self._scouting = True
                 purpose = Purpose.SCOUT
-            yield Send(sequence, delivery.failures + 1, purpose)
+            yield Send(key[0], delivery.failures + 1, purpose, key[1])
+
+    def _may_send(self, now: float) -> bool:
+        if self.controls.paused or self._in_flight >= MAX_IN_FLIGHT or (self._asleep and self._scouting):
+            return False
+        return not self.controls.rate_per_s or self._next_at <= now
 
     def wake_at(self) -> float | None:
         """Return when `next_sends` has something to yield although nothing else happened; None: never."""
-        return self._waiting[0][0] if self._waiting and self._in_flight < MAX_IN_FLIGHT else None
+        if self.controls.paused or self._in_flight >= MAX_IN_FLIGHT:
+            return None
+        pace = self._next_at if self.controls.rate_per_s else 0.0
+        if self._ready and pace and not (self._asleep and self._scouting):
+            return pace
+        return max(pace, self._waiting[0][0]) if self._waiting else None
 
     def answered(self, send: Send, answer: Answer, now: float) -> Settled | Again:
         """Take in how `send` ended; return what that means for the event."""
         self._in_flight -= 1
-        delivery = self._deliveries[send.sequence]
+        delivery = self._deliveries[send.key]
         if send.purpose is Purpose.SCOUT:
             self._scouting = False
         if answer.error == "no_capacity" and send.purpose is not Purpose.DEAD_LETTER:
@@ -156,19 +206,26 @@ class DeliveryTable:
             self._asleep = False
         if is_delivered(answer.status):
             delivered = send.purpose is not Purpose.DEAD_LETTER
-            return self._settle(send.sequence, Outcome.DELIVERED if delivered else Outcome.DEAD_LETTERED)
+            return self._settle(send.key, Settled(Outcome.DELIVERED if delivered else Outcome.DEAD_LETTERED))
         delivery.failures += 1
         if self._worth_another(delivery, answer):
             wait = self.policy.wait_s(delivery.failures, self._retry_after(answer))
-            return self._later(send.sequence, now + wait)
+            return self._later(send.key, now + wait)
         return self._give_up(send, answer)
+
+    def withdrawn(self, send: Send, outcome: Outcome, reason: str = "") -> Settled:
+        """Take in that `send` was not sent after all, and never will be."""
+        self._in_flight -= 1
+        if send.purpose is Purpose.SCOUT:
+            self._scouting = False
+        return self._settle(send.key, Settled(outcome, reason))
 
     def _no_capacity(self, send: Send, now: float) -> Again:
         # Not an attempt: nothing was sent.
         self._asleep = True
         if send.purpose is Purpose.SCOUT:
-            return self._later(send.sequence, now + SLEEP_RETRY_S)
-        heapq.heappush(self._ready, send.sequence)
+            return self._later(send.key, now + SLEEP_RETRY_S)
+        heapq.heappush(self._ready, send.key)
         return Again(now)
 
     def _worth_another(self, delivery: _Delivery, answer: Answer) -> bool:
@@ -179,26 +236,33 @@ class DeliveryTable:
 
     def _give_up(self, send: Send, answer: Answer) -> Settled | Again:
         reason = f"answered {answer.status}" if answer.status else f"no answer: {answer.error}"
-        delivery = self._deliveries[send.sequence]
+        delivery = self._deliveries[send.key]
         if send.purpose is Purpose.DEAD_LETTER:
             first = delivery.last
             cause = f"answered {first.status}" if first and first.status else "no answer"
-            return self._keep(send.sequence, f"subscriber: {cause}; dead letter sink: {reason}")
+            return self._keep(send.key, f"subscriber: {cause}; dead letter sink: {reason}")
         delivery.last, delivery.tried = answer, delivery.failures
         if not self.policy.dead_letter_uri:
-            return self._keep(send.sequence, f"subscriber: {reason}")
+            return self._keep(send.key, f"subscriber: {reason}")
         delivery.purpose, delivery.failures = Purpose.DEAD_LETTER, 0
-        heapq.heappush(self._ready, send.sequence)
+        heapq.heappush(self._ready, send.key)
         return Again(0.0)
 
-    def _later(self, sequence: int, at: float) -> Again:
-        heapq.heappush(self._waiting, (at, sequence))
+    def _later(self, key: Key, at: float) -> Again:
+        heapq.heappush(self._waiting, (at, key))
         return Again(at)
 
-    def _keep(self, sequence: int, reason: str) -> Settled:
-        delivery = self._deliveries.pop(sequence)
-        return Settled(Outcome.KEPT, reason, delivery.last, delivery.tried)
+    def _keep(self, key: Key, reason: str) -> Settled:
+        delivery = self._deliveries[key]
+        return self._settle(key, Settled(Outcome.KEPT, reason, delivery.last, delivery.tried))
 
-    def _settle(self, sequence: int, outcome: Outcome) -> Settled:
-        del self._deliveries[sequence]
-        return Settled(outcome)
+    def _settle(self, key: Key, end: Settled) -> Settled:
+        group = self._deliveries.pop(key).group
+        if group:
+            behind = self._behind[group]
+            if behind:
+                self._blocked -= 1
+                heapq.heappush(self._ready, behind.popleft())
+            else:
+                del self._behind[group]
+        return end

@@ -74,6 +74,12 @@ class Dispatcher:
             if worker.subscription.broker == stored.broker:
                 worker.wake()
 
+    def queued(self, uid: str) -> None:
+        """Wake the trigger of that UID: something was put into its queue."""
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.wake_for_queue()
+
     def backlog(self) -> dict[str, int]:
         """Return, per Trigger `namespace/name`, the events in memory that are not settled."""
         return {f"{w.subscription.namespace}/{w.subscription.name}": len(w.table) for w in self._workers.values()}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from eventmesh.activator.broker import presentation
+from eventmesh.activator.broker.presentation import json_reply
 from eventmesh.activator.broker.questions import BadQuestion, number, query_of
 from eventmesh.activator.broker.store.api import CorruptStore, StoreError
 from eventmesh.activator.broker.store.history import MAX_PAGE, EventHistory, Order, Position, Query
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base.clock import Clock
-from eventmesh.transport.exchange import Reply
+from eventmesh.transport.exchange import ExchangeHandler, Reply
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Request
@@ -27,7 +28,11 @@ LOOK_AGAIN_S: Final = 0.1
 class Inspection:
     """The `ExchangeHandler` of these paths."""
 
-    def __init__(self, history: EventHistory, triggers: TriggerSource, clock: Clock) -> None:
+    def __init__(
+        self, history: EventHistory, triggers: TriggerSource, clock: Clock, rooms: Mapping[str, ExchangeHandler]
+    ) -> None:
+        """`rooms`: who answers below `/events/NAME`."""
+        self._rooms = rooms
         self._history = history
         self._triggers = triggers
         self._clock = clock
@@ -45,6 +50,8 @@ class Inspection:
 
     async def _answer(self, request: Request) -> Reply:
         parts = request.path.partition("?")[0].strip("/").split("/")[1:]
+        if parts and parts[0] in self._rooms:
+            return await self._rooms[parts[0]].handle(request)
         match request.method, parts:
             case "GET", []:
                 return await self._list(request.path)
@@ -55,22 +62,23 @@ class Inspection:
             case "GET", [sequence, "trace"]:
                 return await self._trace(sequence)
             case _:
-                return Reply.text(404, "GET /events, /events/tail, /events/SEQUENCE, /events/SEQUENCE/trace\n")
+                below = ", ".join(f"/events/{name}" for name in ("tail", "SEQUENCE", "SEQUENCE/trace", *self._rooms))
+                return Reply.text(404, f"there are /events, {below}\n")
 
     async def _list(self, path: str) -> Reply:
         query, _ = query_of(path)
         page = await self._history.events(query)
-        return _json({"events": [presentation.event(stored) for stored in page.events], "next": page.next})
+        return json_reply({"events": [presentation.event(stored) for stored in page.events], "next": page.next})
 
     async def _event(self, text: str) -> Reply:
         sequence = number({"sequence": text}, "sequence")
         stored = await self._history.event(sequence)
-        return _gone(sequence) if stored is None else _json(presentation.event(stored))
+        return _gone(sequence) if stored is None else json_reply(presentation.event(stored))
 
     async def _trace(self, text: str) -> Reply:
         sequence = number({"sequence": text}, "sequence")
         known = await self._history.timeline(sequence)
-        return _gone(sequence) if known is None else _json(presentation.timeline(known, self._triggers))
+        return _gone(sequence) if known is None else json_reply(presentation.timeline(known, self._triggers))
 
     async def _tail(self, path: str) -> Reply:
         """Answer as soon as there is something behind `after` (events) and `entry` (attempts), or after `wait`."""
@@ -83,7 +91,7 @@ class Inspection:
         while newest == seen and self._clock.monotonic() < deadline:
             await self._clock.sleep(LOOK_AGAIN_S)
             newest = await self._history.position()
-        return _json(await self._news(query, seen, newest))
+        return json_reply(await self._news(query, seen, newest))
 
     async def _news(self, query: Query, seen: Position, newest: Position) -> dict[str, Any]:
         page = await self._history.events(
@@ -105,7 +113,3 @@ class Inspection:
 
 def _gone(sequence: int) -> Reply:
     return Reply.text(404, f"event {sequence} is not in the store (any more)\n")
-
-
-def _json(value: object) -> Reply:
-    return Reply(200, (("content-type", "application/json"),), json.dumps(value, ensure_ascii=False).encode())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from eventmesh.activator.broker.store.api import Attempt, StoredEvent
+from eventmesh.activator.broker.attributes import as_dead_letter
+from eventmesh.activator.broker.delivery import Answer
+from eventmesh.activator.broker.store.api import Attempt, DeadLetter, Failure, StoredEvent
 from eventmesh.activator.broker.store.history import Timeline
+from eventmesh.activator.broker.store.queue import QueuedEvent
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.cloudevents import json_format
+from eventmesh.cloudevents.event import Event
+from eventmesh.transport.exchange import Reply
 
 Json = dict[str, Any]
 
@@ -69,9 +74,40 @@ def name_of(uid: str, triggers: TriggerSource) -> str:
     return f"{subscription.namespace}/{subscription.name}" if subscription else uid
 
 
-def text_or_base64(data: bytes) -> str:
-    """Return bytes that a person may read: as text if they are, else as base64."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return base64.b64encode(data).decode()
+def dead_letter(letter: DeadLetter, triggers: TriggerSource) -> Json:
+    """Return a dead letter: its event as a dead letter sink would have got it."""
+    shown: Json = {
+        "trigger": letter.name or name_of(letter.trigger, triggers),
+        "sequence": letter.sequence,
+        "reason": letter.reason,
+    }
+    if letter.at:
+        shown["at"] = moment(letter.at)
+    if letter.failure is not None:
+        shown["attempts"] = letter.failure.attempts
+    if letter.stored is not None:
+        shown |= event(replace(letter.stored, event=_with_failure(letter.stored.event, letter.failure)))
+    return shown
+
+
+def _with_failure(refused: Event, failure: Failure | None) -> Event:
+    if failure is None:
+        return refused
+    return as_dead_letter(refused, failure.uri, Answer(failure.status, body=failure.data))
+
+
+def queued(entry: QueuedEvent, triggers: TriggerSource) -> Json:
+    """Return what waits in a queue."""
+    shown: Json = {
+        "entry": entry.entry,
+        "trigger": name_of(entry.trigger, triggers),
+        "sequence": entry.sequence,
+        "due": moment(entry.due),
+        "origin": entry.origin.value,
+    }
+    return shown if entry.stored is None else {**shown, **event(entry.stored)}
+
+
+def json_reply(value: object) -> Reply:
+    """Return `value` as the answer to a request."""
+    return Reply(200, (("content-type", "application/json"),), json.dumps(value, ensure_ascii=False).encode())

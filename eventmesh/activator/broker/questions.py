@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from urllib.parse import parse_qsl
 
 from eventmesh.activator.broker.store.history import MAX_PAGE, Order, Query
@@ -13,6 +15,9 @@ from eventmesh.cloudevents.cesql import CesqlError, compile_cesql
 
 ATTRIBUTES = ("id", "source", "type", "subject")
 """Attributes that may be asked for by name; all others by `filter`."""
+
+MAX_RATE = 1e6
+"""Most events a second that may be asked for: no limit at all says the same."""
 
 _KNOWN = frozenset(
     {"broker", "namespace", "after", "before", "since", "until", "filter", "limit", "order", *ATTRIBUTES}
@@ -60,6 +65,32 @@ def query_of(path: str, also: frozenset[str] = frozenset()) -> tuple[Query, Mapp
         limit=limit,
     )
     return _filtered(query, given), given
+
+
+def document(body: bytes, known: Mapping[str, type]) -> dict[str, Any]:
+    """Return the JSON object in `body` with fields of these types only; raises BadQuestion naming the field."""
+    try:
+        given = json.loads(body)
+    except ValueError as error:
+        raise BadQuestion("body", f"is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise BadQuestion("body", "is not a JSON object")
+    for name, value in given.items():
+        if name not in known:
+            raise BadQuestion(str(name), f"is no field here; known are {', '.join(sorted(known))}")
+        # A bool is an int to Python, and an int will do where a float is wanted.
+        right = isinstance(value, bool) if known[name] is bool else isinstance(value, known[name] | int)
+        if not right or (isinstance(value, bool) and known[name] is not bool):
+            raise BadQuestion(str(name), f"must be of type {known[name].__name__}, not {type(value).__name__}")
+    return given
+
+
+def rate_of(given: Mapping[str, Any]) -> float:
+    """Return `rate`, events a second; 0: no limit. Raises BadQuestion."""
+    rate = given.get("rate", 0.0)
+    if not 0 <= rate <= MAX_RATE:
+        raise BadQuestion("rate", f"must be 0 (no limit) to {MAX_RATE:.0f} events a second, not {rate}")
+    return float(rate)
 
 
 def broker_of(given: Mapping[str, str]) -> str:

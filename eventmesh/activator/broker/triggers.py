@@ -15,7 +15,7 @@ from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import annotations_of, is_deleting, key_of
-from eventmesh.model.delivery import DeliveryPolicy
+from eventmesh.model.delivery import DeliveryControls, DeliveryPolicy
 
 _log = log.get("activator.broker.triggers")
 
@@ -38,6 +38,7 @@ class Subscription:
     """Key of the broker or channel that `subscriber_uri` is the address of; empty for all others."""
     prefers_reply: bool = True
     """Whether the subscriber is asked for a reply: brokers and channels ask all of theirs (data-plane.md)."""
+    controls: DeliveryControls = DeliveryControls()
 
 
 class TriggerSource(Protocol):

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
 
-from eventmesh.activator.broker.delivery import Again, Answer, DeliveryTable, Purpose, Send, Settled
+from eventmesh.activator.broker.backlog import Backlog, Item
+from eventmesh.activator.broker.delivery import (
+    MAX_LOADED,
+    Again,
+    Answer,
+    DeliveryTable,
+    Key,
+    Purpose,
+    Send,
+    Settled,
+)
 from eventmesh.activator.broker.store.api import (
     Attempt,
-    DamagedEvent,
     EventStore,
     Failure,
     Outcome,
@@ -16,9 +26,10 @@ from eventmesh.activator.broker.store.api import (
     StoredEvent,
     StoreError,
 )
+from eventmesh.activator.broker.timing import due_at, is_expired
 from eventmesh.activator.broker.triggers import Subscription
 from eventmesh.base import log
-from eventmesh.base.clock import Clock
+from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.tasks import TaskGroup
 
 STORE_RETRY_S = 1.0
@@ -27,11 +38,10 @@ STORE_RETRY_S = 1.0
 SETTLE_INTERVAL_S = 0.05
 """Ends gather this long before they are recorded: a crash repeats at most what ended meanwhile."""
 
-READ_BATCH = 128
-"""Events read at once."""
-
 MAX_ATTEMPTS_RECORDED = 100
 """Attempts of one event that its timeline shows, beside the last: a policy may ask for two thousand million."""
+
+EXPIRED = "its expirytime had passed"
 
 Deliver = Callable[[Subscription, Send, StoredEvent, Answer], Awaitable[Answer]]
 """Sends one event once; the last argument is the failure a dead letter tells of."""
@@ -52,19 +62,16 @@ class TriggerWorker:
         count: Callable[[Subscription, Outcome], None],
     ) -> None:
         self.subscription = subscription
-        self.table = DeliveryTable(subscription.policy)
+        self.table = DeliveryTable(subscription.policy, subscription.controls)
         self._key = f"{subscription.namespace}/{subscription.name}"
         self._store = store
         self._deliver = deliver
         self._clock = clock
         self._tasks = tasks
         self._count = count
-        self._loaded: dict[int, StoredEvent] = {}
-        self._position = 0
-        """Everything up to here has been read from the store."""
-        self._ahead: frozenset[int] = frozenset()
-        self._more = True
-        """Whether the store may hold events beyond the position."""
+        self._backlog = Backlog(store, clock)
+        self._loaded: dict[Key, StoredEvent] = {}
+        """Of what is in the table, as much as is allowed; the rest is read again when its turn comes."""
         self._ends: list[Settlement] = []
         self._attempts: list[Attempt] = []
         self._changed = asyncio.Event()
@@ -84,12 +91,17 @@ class TriggerWorker:
     def update(self, subscription: Subscription) -> None:
         """Go on with a changed trigger; events already read keep the filter they were read with."""
         self.subscription = subscription
-        self.table.policy = subscription.policy
+        self.table.policy, self.table.controls = subscription.policy, subscription.controls
         self.wake()
 
     def wake(self) -> None:
         """Look into the store again: an event was accepted."""
-        self._more = True
+        self._backlog.look()
+        self._changed.set()
+
+    def wake_for_queue(self) -> None:
+        """Look into the queue again: something was put there."""
+        self._backlog.look_into_queue()
         self._changed.set()
 
     def _own(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
@@ -104,9 +116,14 @@ class TriggerWorker:
             now = self._clock.monotonic()
             for send in self.table.next_sends(now):
                 self._own("send", self._send(send))
-            if self._more and self.table.room > 0:
+            if self._backlog.more and self.table.room > 0:
                 continue
-            await self._wait(self.table.wake_at())
+            await self._wait(self._wake_at())
+
+    def _wake_at(self) -> float | None:
+        # A full table waits for an answer, not for more.
+        backlog = self._backlog.wake_at() if self.table.room > 0 else None
+        return min((at for at in (self.table.wake_at(), backlog) if at is not None), default=None)
 
     async def _wait(self, until: float | None) -> None:
         timeout = None if until is None else max(0.0, until - self._clock.monotonic())
@@ -117,55 +134,57 @@ class TriggerWorker:
         self._changed.clear()
 
     async def _open(self) -> None:
+        subscription = self.subscription
         while True:
             try:
-                progress = await self._store.open_trigger(self.subscription.uid, self.subscription.broker)
+                after = await self._backlog.open(subscription.uid, subscription.broker, subscription.controls.start_at)
             except StoreError as error:
                 await self._store_failed(error)
                 continue
-            self._position, self._ahead = progress.cursor, progress.ahead
-            _log.info("delivering", trigger=self._key, after=progress.cursor)
+            _log.info("delivering", trigger=self._key, after=after)
             return
 
     async def _load(self) -> None:
-        while self._more and self.table.room > 0:
-            self._more = False
-            limit = min(READ_BATCH, self.table.room)
+        while self._backlog.more and self.table.room > 0:
             try:
-                events = await self._store.read(self.subscription.broker, self._position, limit)
-            except DamagedEvent as error:
-                self._more = True
-                self._pass_over(error)
-                continue
+                items = await self._backlog.read(self.table.room)
             except StoreError as error:
-                self._more = True
                 await self._store_failed(error)
                 return
-            for stored in events:
-                self._take(stored)
-            self._more = self._more or len(events) == limit
+            for item in items:
+                self._take(item)
 
-    def _pass_over(self, damaged: DamagedEvent) -> None:
-        for stored in damaged.before:
-            self._take(stored)
-        # It can never be delivered, and must not hold up those behind it.
-        self._position = damaged.sequence
-        if damaged.sequence not in self._ahead:
-            self._settle(damaged.sequence, Outcome.KEPT, str(damaged))
-
-    def _take(self, stored: StoredEvent) -> None:
-        self._position = stored.sequence
-        if stored.sequence in self._ahead:
+    def _take(self, item: Item) -> None:
+        stored = item.stored
+        if stored is None:
+            self._settle(item.sequence, item.entry, Settled(Outcome.KEPT, item.problem))
             return
-        if self.subscription.passes(stored.event):
-            self._loaded[stored.sequence] = stored
-            self.table.offer(stored.sequence)
+        now = self._clock.now()
+        if not item.entry and not self.subscription.passes(stored.event):
+            self._settle(item.sequence, 0, Settled(Outcome.FILTERED))
+        elif is_expired(stored.event, now):
+            self._end_unsent(item.sequence, item.entry, Settled(Outcome.EXPIRED, EXPIRED))
+        elif not item.entry and (due := due_at(stored.event, now)) is not None:
+            self._end_unsent(
+                item.sequence,
+                0,
+                Settled(Outcome.DEFERRED, f"delivered after {rfc3339(datetime.fromtimestamp(due, UTC))}"),
+                due,
+            )
         else:
-            self._settle(stored.sequence, Outcome.FILTERED)
+            order_by = self.subscription.controls.order_by
+            self.table.offer(item.sequence, item.entry, stored.event.text(order_by) if order_by else "")
+            if len(self._loaded) < MAX_LOADED:
+                self._loaded[item.sequence, item.entry] = stored
 
     async def _send(self, send: Send) -> None:
-        stored = self._loaded[send.sequence]
-        last = self.table.last_failure(send.sequence) or Answer(0)
+        stored = self._loaded.get(send.key) or await self._read_again(send)
+        if stored is None:
+            return
+        if send.purpose is not Purpose.DEAD_LETTER and is_expired(stored.event, self._clock.now()):
+            self._withdraw(send, Outcome.EXPIRED, EXPIRED)
+            return
+        last = self.table.last_failure(send.sequence, send.entry) or Answer(0)
         sent_at, began = self._clock.now().timestamp(), self._clock.monotonic()
         try:
             answer = await self._deliver(self.subscription, send, stored, last)
@@ -177,9 +196,31 @@ class TriggerWorker:
         step = self.table.answered(send, answer, now)
         self._record(send, answer, step, sent_at, now - began)
         if isinstance(step, Settled):
-            del self._loaded[send.sequence]
-            self._settle(send.sequence, step.outcome, step.reason, self._failure(step))
+            self._settle(send.sequence, send.entry, step)
         self._changed.set()
+
+    async def _read_again(self, send: Send) -> StoredEvent | None:
+        """Return an event that was let go while it waited for its turn; None: it has been settled instead."""
+        while True:
+            try:
+                item = await self._backlog.again(send.sequence, send.entry)
+            except StoreError as error:
+                await self._store_failed(error)
+                continue
+            if item.stored is None:
+                self._withdraw(send, Outcome.KEPT, item.problem)
+            return item.stored
+
+    def _withdraw(self, send: Send, outcome: Outcome, reason: str) -> None:
+        self._end_unsent(send.sequence, send.entry, self.table.withdrawn(send, outcome, reason))
+        self._changed.set()
+
+    def _end_unsent(self, sequence: int, entry: int, end: Settled, due: float = 0.0) -> None:
+        """Settle an event of which nothing was sent, and say so in its timeline."""
+        now = self._clock.now().timestamp()
+        note = Attempt(self.subscription.uid, self._key, sequence, 0, False, now, 0.0, 0, "", end.outcome, end.reason)
+        self._attempts.append(note)
+        self._settle(sequence, entry, end, due)
 
     def _record(self, send: Send, answer: Answer, step: Settled | Again, sent_at: float, took_s: float) -> None:
         end = step if isinstance(step, Settled) else None
@@ -209,12 +250,18 @@ class TriggerWorker:
         data = step.failure.body or step.failure.error.encode()
         return Failure(self.subscription.subscriber_uri, step.failure.status, data, step.attempts)
 
-    def _settle(self, sequence: int, outcome: Outcome, reason: str = "", failure: Failure | None = None) -> None:
-        self._ends.append(Settlement(self.subscription.uid, sequence, outcome, reason, self._key, failure))
+    def _settle(self, sequence: int, entry: int, end: Settled, due: float = 0.0) -> None:
+        self._loaded.pop((sequence, entry), None)
+        failure = self._failure(end)
+        self._ends.append(
+            Settlement(
+                self.subscription.uid, sequence, end.outcome, end.reason, self._key, failure, entry=entry, due=due
+            )
+        )
         self._ended.set()
-        self._count(self.subscription, outcome)
-        if outcome is Outcome.KEPT:
-            _log.warning("event kept as dead letter", trigger=self._key, sequence=sequence, reason=reason)
+        self._count(self.subscription, end.outcome)
+        if end.outcome is Outcome.KEPT:
+            _log.warning("event kept as dead letter", trigger=self._key, sequence=sequence, reason=end.reason)
 
     async def _record_ends(self) -> None:
         while True:
@@ -240,6 +287,11 @@ class TriggerWorker:
             self._ends = ends + self._ends
             self._attempts = attempts + self._attempts
             raise
+        for end in ends:
+            if end.entry:
+                self._backlog.ended(end.entry)
+        if any(end.entry or end.outcome is Outcome.DEFERRED for end in ends):
+            self.wake_for_queue()
 
     async def _store_failed(self, error: StoreError) -> None:
         _log.error("event store", trigger=self._key, reason=error)

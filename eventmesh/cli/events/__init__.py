@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from eventmesh.cli.events import following, looking
+from eventmesh.cli.events import dead, following, looking
 
-GROUPS = (looking, following)
+GROUPS = (looking, following, dead)
 """Each has `configure(actions)`, which declares its actions and sets `act` to what does them."""
 
 

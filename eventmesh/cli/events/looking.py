@@ -77,14 +77,21 @@ def show_one(args: argparse.Namespace) -> int:
     if args.output != "table":
         output.document(found, args.output)
         return 0
-    data = {name: value for name, value in found["event"].items() if name in ("data", "data_base64")}
-    rows = [("sequence", found["sequence"]), ("broker", found["broker"]), ("accepted", found["acceptedAt"])]
-    rows += [(name, value) for name, value in found["event"].items() if name not in data]
+    print_event(found, [])
+    return 0
+
+
+def print_event(found: Json, facts: list[tuple[str, object]]) -> None:
+    """Print an event and further facts about it as a table, its data below."""
+    event = found.get("event", {})
+    data = {name: value for name, value in event.items() if name in ("data", "data_base64")}
+    heads = {"sequence": "sequence", "broker": "broker", "acceptedAt": "accepted"}
+    rows = [(head, found[name]) for name, head in heads.items() if name in found] + facts
+    rows += [(name, value) for name, value in event.items() if name not in data]
     output.table(("ATTRIBUTE", "VALUE"), rows)
     for name, value in data.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
         sys.stdout.write(f"\n{name}:\n{text}\n")
-    return 0
 
 
 def show_trace(args: argparse.Namespace) -> int:

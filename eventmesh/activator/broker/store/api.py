@@ -12,6 +12,7 @@ from eventmesh.cloudevents.event import Event
 
 if TYPE_CHECKING:
     from eventmesh.activator.broker.store.history import EventHistory
+    from eventmesh.activator.broker.store.queue import EventQueue
 
 
 class StoreError(MeshError):
@@ -67,6 +68,10 @@ class Outcome(Enum):
     """The dead letter sink has it."""
     KEPT = "kept"
     """It could not be delivered and there was no sink, or the sink refused: it is a dead letter in the store."""
+    EXPIRED = "expired"
+    """Its `expirytime` had passed before it could be sent."""
+    DEFERRED = "deferred"
+    """It waits in the queue of the trigger until its time has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,10 @@ class Settlement:
     """For KEPT: `namespace/name` of the Trigger."""
     failure: Failure | None = None
     """For KEPT: how its subscriber refused it; None when nothing was sent (a damaged event)."""
+    entry: int = 0
+    """Which entry of the trigger's queue has ended; 0: the event as it was accepted."""
+    due: float = 0.0
+    """For DEFERRED: when it is to be delivered; seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,8 @@ class Attempt:
     """`namespace/name` of the Trigger."""
     sequence: int
     number: int
-    """Counts from 1, for the subscriber and for the dead letter sink each."""
+    """Counts from 1, for the subscriber and for the dead letter sink each; 0: nothing was sent, `reason` says what
+    happened."""
     to_dead_letter_sink: bool
     at: float
     """When it was sent; seconds since the epoch."""
@@ -168,6 +178,11 @@ class EventStore(Protocol):
         """Return the side of the store that people look at."""
         ...
 
+    @property
+    def queue(self) -> EventQueue:
+        """Return what triggers are to get later, or again."""
+        ...
+
     async def append(self, new: NewEvent) -> StoredEvent:
         """Return once the event is on disk: what returned is never lost. Concurrent calls share one sync."""
         ...
@@ -179,8 +194,16 @@ class EventStore(Protocol):
         """
         ...
 
-    async def open_trigger(self, trigger: str, broker: str) -> Progress:
-        """Return how far `trigger` is; one that was never seen starts behind the last event accepted so far."""
+    async def event(self, sequence: int) -> StoredEvent | None:
+        """Return one event; None when it is not there any more. Raises DamagedEvent."""
+        ...
+
+    async def open_trigger(self, trigger: str, broker: str, start_at: float | None = None) -> Progress:
+        """Return how far `trigger` is.
+
+        One that was never seen starts behind the last event accepted so far, or with the first that was accepted
+        at `start_at` (seconds since the epoch) and is still there.
+        """
         ...
 
     async def settle(self, settlements: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:

@@ -12,7 +12,7 @@ from eventmesh.activator.broker.store.api import CorruptStore, StoreError
 from eventmesh.activator.broker.store.log_tail import read_tail
 from eventmesh.base import log
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 CHECKPOINT_PAGES = 4_000
 """Pages of the log (16 MiB) after which SQLite copies them to the database: often enough that a restart reads little,
@@ -49,6 +49,19 @@ CREATE INDEX attempts_of_event ON attempts (sequence);
 CREATE INDEX attempts_with_reply ON attempts (reply) WHERE reply IS NOT NULL;
 """
 """What format 3 has beyond format 2: what became of each event."""
+
+_SINCE_4 = """
+CREATE TABLE queued (
+  entry INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL, due REAL NOT NULL, origin TEXT NOT NULL,
+  sequence INTEGER NOT NULL, accepted_at REAL NOT NULL, broker TEXT NOT NULL,
+  attributes TEXT NOT NULL, carried TEXT NOT NULL, data BLOB, checksum INTEGER NOT NULL);
+CREATE INDEX queued_of_trigger ON queued (uid, due, entry);
+CREATE INDEX queued_of_event ON queued (sequence);
+"""
+"""What format 4 has beyond format 3: events that a trigger gets later, or again."""
+
+_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4))
+"""What each format brought; the first has never been released."""
 
 _log = log.get("activator.broker.store")
 
@@ -143,15 +156,16 @@ def lock(path: Path) -> int:
 def _verify(connection: apsw.Connection, path: Path) -> int:
     """Create the schema or check what is there; return the last sequence."""
     version = connection.pragma("user_version")
-    if version not in (0, 2, SCHEMA_VERSION):
+    if version == 1 or version > SCHEMA_VERSION:
         raise StoreError(
-            f"event store {path} has format {version}; this version of eventmesh reads 2 and {SCHEMA_VERSION}"
+            f"event store {path} has format {version}; this version of eventmesh reads 2 to {SCHEMA_VERSION}"
         )
     if version != SCHEMA_VERSION:
         # All or nothing: a store that is killed here is found in its old format.
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_SCHEMA)
-        connection.execute(_SINCE_3)
+        for brought_by, change in _CHANGES:
+            if brought_by > version:
+                connection.execute(change)
         connection.pragma("user_version", SCHEMA_VERSION)
         connection.execute("COMMIT")
     ((first, last, count),) = connection.execute("SELECT min(sequence), max(sequence), count(*) FROM events")

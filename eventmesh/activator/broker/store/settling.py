@@ -7,11 +7,17 @@ from collections.abc import Sequence
 import apsw
 
 from eventmesh.activator.broker.store.api import Attempt, Failure, Outcome, Settlement
+from eventmesh.activator.broker.store.queue import Origin
 from eventmesh.activator.broker.store.records import COLUMNS
 
 _KEEP = f"""
   INSERT OR REPLACE INTO dead_letters (uid, reason, name, at, uri, status, error, attempts, {COLUMNS})
-  SELECT ?, ?, ?, ?, ?, ?, ?, ?, {COLUMNS} FROM events WHERE sequence = ?"""  # noqa: S608  # constants
+  SELECT ?, ?, ?, ?, ?, ?, ?, ?, {COLUMNS} FROM {{}} = ?"""  # noqa: S608  # constants
+_KEEP_EVENT, _KEEP_ENTRY = _KEEP.format("events WHERE sequence"), _KEEP.format("queued WHERE entry")
+
+_DEFER = f"""
+  INSERT INTO queued (uid, due, origin, {COLUMNS})
+  SELECT ?, ?, ?, {COLUMNS} FROM events WHERE sequence = ?"""  # noqa: S608  # constants
 
 _RECORD = """
   INSERT INTO attempts (sequence, uid, name, number, to_sink, at, took_s, status, error, outcome, reason, reply)
@@ -28,9 +34,14 @@ def settle(
     for end in settlements:
         if not list(connection.execute("SELECT 1 FROM triggers WHERE uid = ?", (end.trigger,))):
             continue
-        connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
         if end.outcome is Outcome.KEPT:
             _keep(connection, end, now)
+        if end.outcome is Outcome.DEFERRED:
+            connection.execute(_DEFER, (end.trigger, end.due, Origin.DELAYED.value, end.sequence))
+        if end.entry:
+            connection.execute("DELETE FROM queued WHERE entry = ?", (end.entry,))
+            continue
+        connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
         touched.add(end.trigger)
     for trigger in touched:
         _advance(connection, trigger)
@@ -58,7 +69,10 @@ def _keep(connection: apsw.Connection, end: Settlement, now: float) -> None:
     failure = end.failure or Failure("", 0)
     uri = failure.uri if end.failure else None
     facts = (end.trigger, end.reason, end.name, now, uri, failure.status, failure.data, failure.attempts)
-    connection.execute(_KEEP, (*facts, end.sequence))
+    if end.entry:
+        connection.execute(_KEEP_ENTRY, (*facts, end.entry))
+    else:
+        connection.execute(_KEEP_EVENT, (*facts, end.sequence))
 
 
 def _advance(connection: apsw.Connection, trigger: str) -> None:

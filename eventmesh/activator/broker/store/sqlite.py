@@ -27,8 +27,10 @@ from eventmesh.activator.broker.store.arrivals import Arrival, Arrivals
 from eventmesh.activator.broker.store.committer import Committer
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
 from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record, with_sequence
+from eventmesh.activator.broker.store.sequences import sequence_at
 from eventmesh.activator.broker.store.settling import settle
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
+from eventmesh.activator.broker.store.sqlite_queue import SqliteQueue
 from eventmesh.activator.broker.store.trimming import trim, trim_attempts
 from eventmesh.base.clock import Clock
 
@@ -58,6 +60,7 @@ class SqliteStore:
         self.committer = Committer(writer, path.stem)
         self.history = SqliteHistory(connect(path))
         """For people: what was accepted and what became of it."""
+        self.queue = SqliteQueue(self.committer, self.history.read)
         self._arrivals = Arrivals(self.committer, self._insert)
 
     async def append(self, new: NewEvent) -> StoredEvent:
@@ -81,6 +84,14 @@ class SqliteStore:
             for sequence, arrival in zip(sequences, arrivals, strict=True)
         ]
 
+    async def event(self, sequence: int) -> StoredEvent | None:
+        """Return one event."""
+        return await asyncio.to_thread(self._event, sequence)
+
+    def _event(self, sequence: int) -> StoredEvent | None:
+        rows = self._query(f"SELECT {COLUMNS} FROM events WHERE sequence = ?", (sequence,))  # noqa: S608
+        return from_record(Record(*rows[0])) if rows else None
+
     async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """Return events of `broker` beyond `after`, in order."""
         return await asyncio.to_thread(self._read, broker, after, limit)
@@ -102,17 +113,19 @@ class SqliteStore:
         except apsw.Error as error:
             raise StoreError(f"the event store could not be read: {error}") from error
 
-    async def open_trigger(self, trigger: str, broker: str) -> Progress:
-        """Return how far the trigger is; a new one starts behind the last event."""
-        return await self.committer.write(lambda connection: self._open_trigger(connection, trigger, broker))
+    async def open_trigger(self, trigger: str, broker: str, start_at: float | None = None) -> Progress:
+        """Return how far the trigger is; a new one starts behind the last event, or where it wants to."""
+        return await self.committer.write(lambda connection: self._open_trigger(connection, trigger, broker, start_at))
 
-    def _open_trigger(self, connection: apsw.Connection, trigger: str, broker: str) -> Progress:
+    def _open_trigger(self, connection: apsw.Connection, trigger: str, broker: str, start_at: float | None) -> Progress:
         known = list(connection.execute("SELECT cursor FROM triggers WHERE uid = ?", (trigger,)))
         if known:
             ahead = connection.execute("SELECT sequence FROM ahead WHERE uid = ?", (trigger,))
             return Progress(int(known[0][0]), frozenset(int(row[0]) for row in ahead))
         (last,) = next(iter(connection.execute("SELECT max(sequence) FROM events")))
         cursor = max(int(last or 0), self._last)
+        if start_at is not None:
+            cursor = min(cursor, sequence_at(connection, start_at) - 1)
         connection.execute("INSERT INTO triggers VALUES (?,?,?,?)", (trigger, broker, cursor, cursor))
         return Progress(cursor)
 
@@ -125,7 +138,7 @@ class SqliteStore:
         """Drop what is known of a trigger, its dead letters included."""
 
         def forget(connection: apsw.Connection) -> None:
-            for table in ("triggers", "ahead", "dead_letters"):
+            for table in ("triggers", "ahead", "dead_letters", "queued"):
                 connection.execute(f"DELETE FROM {table} WHERE uid = ?", (trigger,))  # noqa: S608  # constant names
 
         await self.committer.write(forget)

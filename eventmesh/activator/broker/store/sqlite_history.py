@@ -86,8 +86,8 @@ class SqliteHistory:
             return sequence_at(self._connection, moment)
 
     def _matching(self, query: Query, low: int, high: int) -> Iterator[tuple[Any, ...]]:
-        of_broker, names = _of_broker(query.broker)
-        conditions = ["sequence BETWEEN ? AND ?", of_broker]
+        condition, names = of_broker(query.broker)
+        conditions = ["sequence BETWEEN ? AND ?", condition]
         values: list[object] = [low, high, *names]
         for name, text in query.equal.items():
             # A first look at the text as it is stored; `_wanted` makes sure.
@@ -117,7 +117,8 @@ class SqliteHistory:
         rows = self._query(f"SELECT {_ATTEMPT} FROM attempts WHERE sequence = ? ORDER BY entry", (sequence,))  # noqa: S608
         attempts = [_attempt(row) for row in rows]
         sql = """
-          SELECT uid, cursor >= ?1 OR EXISTS (SELECT 1 FROM ahead a WHERE a.uid = t.uid AND a.sequence = ?1)
+          SELECT uid, (cursor >= ?1 OR EXISTS (SELECT 1 FROM ahead a WHERE a.uid = t.uid AND a.sequence = ?1))
+            AND NOT EXISTS (SELECT 1 FROM queued q WHERE q.uid = t.uid AND q.sequence = ?1)
           FROM triggers t WHERE broker = ?2 AND began < ?1"""
         sent = {attempt.trigger for attempt in attempts}
         triggers = {
@@ -132,10 +133,10 @@ class SqliteHistory:
         return await asyncio.to_thread(self._attempts, query)
 
     def _attempts(self, query: Query) -> list[Recorded]:
-        of_broker, names = _of_broker(query.broker)
+        condition, names = of_broker(query.broker)
         sql = f"""
           SELECT {_ATTEMPT}, {COLUMNS} FROM (SELECT * FROM attempts WHERE entry > ? ORDER BY entry LIMIT ?)
-          JOIN events USING (sequence) WHERE {of_broker} ORDER BY entry"""  # noqa: S608
+          JOIN events USING (sequence) WHERE {condition} ORDER BY entry"""  # noqa: S608
         found = []
         for row in self._query(sql, (query.after, query.limit, *names)):
             stored = _readable(Record(*row[_ATTEMPT_WIDTH:]))
@@ -154,10 +155,14 @@ class SqliteHistory:
         return await asyncio.to_thread(self._dead_letters, broker)
 
     def _dead_letters(self, broker: str) -> list[DeadLetter]:
-        of_broker, names = _of_broker(broker)
+        condition, names = of_broker(broker)
         columns = f"uid, reason, name, at, uri, status, error, attempts, {COLUMNS}"
-        sql = f"SELECT {columns} FROM dead_letters WHERE {of_broker} ORDER BY sequence, uid LIMIT ?"  # noqa: S608
+        sql = f"SELECT {columns} FROM dead_letters WHERE {condition} ORDER BY sequence, uid LIMIT ?"  # noqa: S608
         return [_dead_letter(row) for row in self._query(sql, (*names, MAX_DEAD_LETTERS))]
+
+    async def read(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement; for the other parts of the store that people look at."""
+        return await asyncio.to_thread(self._query, sql, values)
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:
@@ -167,7 +172,7 @@ class SqliteHistory:
             raise StoreError(f"the event store could not be read: {error}") from error
 
 
-def _of_broker(broker: str) -> tuple[str, tuple[str, ...]]:
+def of_broker(broker: str) -> tuple[str, tuple[str, ...]]:
     """Return the condition, and its values, for one broker or (`namespace/`) those of a namespace."""
     if broker.endswith("/"):
         # "0" is the character behind "/".

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from eventmesh.activator.broker.delivery import (
+    MAX_BLOCKED,
     MAX_IN_FLIGHT,
+    MAX_LOADED,
+    PACE_SLACK_S,
     SLEEP_RETRY_S,
     Again,
     Answer,
@@ -15,7 +18,7 @@ from eventmesh.activator.broker.delivery import (
     Settled,
 )
 from eventmesh.activator.broker.store.api import Outcome
-from eventmesh.model.delivery import BackoffPolicy, DeliveryPolicy
+from eventmesh.model.delivery import BackoffPolicy, DeliveryControls, DeliveryPolicy
 
 NO_CAPACITY = Answer(0, "no_capacity")
 ONCE = DeliveryPolicy(retry=0)
@@ -152,3 +155,106 @@ def test_requests_in_flight_are_bounded() -> None:
     assert len(sends) == MAX_IN_FLIGHT
     table.answered(sends[0], Answer(200), 0.0)
     assert one(table).sequence == MAX_IN_FLIGHT
+
+
+def sent(table: DeliveryTable, now: float = 0.0) -> list[int]:
+    return [send.sequence for send in table.next_sends(now)]
+
+
+def test_a_group_is_delivered_one_after_the_other_and_others_do_not_wait() -> None:
+    table = DeliveryTable(TWICE)
+    for sequence, group in ((1, "a"), (2, "a"), (3, "b"), (4, ""), (5, "a"), (6, "b")):
+        table.offer(sequence, group=group)
+    first = {send.sequence: send for send in table.next_sends(0.0)}
+    assert list(first) == [1, 3, 4]
+    assert table.answered(first[1], Answer(503), 0.0) == Again(2.0), "and 2 waits with it"
+    table.answered(first[3], Answer(200), 0.0)
+    assert sent(table) == [6]
+    again = one(table, 2.0)
+    table.answered(again, Answer(400), 2.0)
+    assert sent(table, 2.0) == [2], "given up is settled: the next one of the group goes"
+
+
+def test_a_group_that_is_over_begins_anew() -> None:
+    table = DeliveryTable(ONCE)
+    for sequence in (1, 2):
+        table.offer(sequence, group="a")
+        table.answered(one(table), Answer(200), 0.0)
+    assert len(table) == 0
+
+
+def test_an_event_whose_letter_is_under_way_still_holds_its_group() -> None:
+    table = DeliveryTable(DeliveryPolicy(retry=0, dead_letter_uri="http://sink"))
+    table.offer(1, group="a")
+    table.offer(2, group="a")
+    table.answered(one(table), Answer(400), 0.0)
+    letter = one(table)
+    assert (letter.sequence, letter.purpose) == (1, Purpose.DEAD_LETTER)
+    table.answered(letter, Answer(200), 0.0)
+    assert sent(table) == [2]
+
+
+def test_a_stuck_group_leaves_room_for_others_up_to_a_limit() -> None:
+    table = DeliveryTable(TWICE)
+    table.offer(0, group="stuck")
+    for sequence in range(1, 2 * MAX_LOADED):
+        table.offer(sequence, group="stuck")
+    assert table.room == MAX_LOADED - 1
+    for sequence in range(2 * MAX_LOADED, MAX_BLOCKED + 1):
+        table.offer(sequence, group="stuck")
+    assert table.room == 0
+
+
+def test_the_same_event_may_be_under_way_twice() -> None:
+    table = DeliveryTable(ONCE)
+    table.offer(1)
+    table.offer(1, entry=7)
+    own, again = table.next_sends(0.0)
+    assert (own.key, again.key) == ((1, 0), (1, 7))
+    table.answered(again, Answer(200), 0.0)
+    assert len(table) == 1
+
+
+def test_a_paused_trigger_sends_nothing_until_it_goes_on() -> None:
+    table = DeliveryTable(TWICE, DeliveryControls(paused=True))
+    table.offer(1)
+    assert (sent(table), table.wake_at()) == ([], None)
+    table.controls = DeliveryControls()
+    assert sent(table) == [1]
+
+
+def test_a_rate_spaces_requests_retries_included() -> None:
+    table = DeliveryTable(TWICE, DeliveryControls(rate_per_s=2.0))
+    for sequence in range(4):
+        table.offer(sequence)
+    assert sent(table, 10.0) == [0]
+    at = table.wake_at()
+    assert at is not None
+    assert 10.0 < at <= 10.5
+    assert sent(table, at - 0.01) == []
+    assert sent(table, at) == [1]
+
+
+@pytest.mark.parametrize("rate", [0.5, 10.0, 1000.0])
+def test_a_rate_is_held_over_any_time_but_for_its_slack(rate: float) -> None:
+    table = DeliveryTable(ONCE, DeliveryControls(rate_per_s=rate))
+    for sequence in range(400):
+        table.offer(sequence)
+    now = 0.0
+    times: list[float] = []
+    while len(times) < 60:
+        for send in list(table.next_sends(now)):
+            times.append(now)
+            table.answered(send, Answer(200), now)
+        now = max(now + 0.0001, table.wake_at() or now)
+    for first in range(len(times)):
+        for last in range(first + 1, len(times)):
+            assert last - first <= (times[last] - times[first] + PACE_SLACK_S) * rate + 1
+
+
+def test_a_withdrawn_event_is_over_and_lets_its_group_go_on() -> None:
+    table = DeliveryTable(ONCE)
+    table.offer(1, group="a")
+    table.offer(2, group="a")
+    assert table.withdrawn(one(table), Outcome.EXPIRED, "late") == Settled(Outcome.EXPIRED, "late")
+    assert sent(table) == [2]

@@ -1,0 +1,138 @@
+"""What a trigger still has to deliver, read from the store piece by piece: its queue first, then the events behind its
+place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from eventmesh.activator.broker.store.api import DamagedEvent, EventStore, StoredEvent
+from eventmesh.base.clock import Clock
+
+READ_BATCH = 128
+"""Events read at once."""
+
+MAX_QUEUED_LOADED = 128
+"""Entries of the queue in memory: a long queue leaves room for what is accepted now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An event to be looked at: `entry` of the queue, or (0) as it was accepted. `problem`: it cannot be read."""
+
+    sequence: int
+    entry: int
+    stored: StoredEvent | None
+    problem: str = ""
+
+
+class Backlog:
+    """The reading side of one trigger."""
+
+    def __init__(self, store: EventStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._trigger = self._broker = ""
+        self._position = 0
+        """Everything up to here has been read."""
+        self._ahead: frozenset[int] = frozenset()
+        self._more = True
+        self._more_queued = True
+        self._loaded: set[int] = set()
+        """Entries of the queue that have been read and have not ended."""
+        self._queue_at: float | None = None
+        """When, by the monotonic clock, the next entry is due."""
+
+    async def open(self, trigger: str, broker: str, start_at: float | None) -> int:
+        """Find the place of the trigger with that UID; return the sequence it begins behind. Raises StoreError."""
+        progress = await self._store.open_trigger(trigger, broker, start_at)
+        self._trigger, self._broker = trigger, broker
+        self._position, self._ahead = progress.cursor, progress.ahead
+        return progress.cursor
+
+    def look(self) -> None:
+        """Look into the store again: an event was accepted."""
+        self._more = True
+
+    def look_into_queue(self) -> None:
+        """Look into the queue again: something was put there."""
+        self._more_queued = True
+
+    def ended(self, entry: int) -> None:
+        """Take note that an entry of the queue has been settled for good."""
+        self._loaded.discard(entry)
+        self._more_queued = True
+
+    @property
+    def more(self) -> bool:
+        """Return whether the store may hold more."""
+        if self._queue_at is not None and self._queue_at <= self._clock.monotonic():
+            self._more_queued = True
+        return self._more or (self._more_queued and len(self._loaded) < MAX_QUEUED_LOADED)
+
+    def wake_at(self) -> float | None:
+        """Return when the queue has more, by the monotonic clock; None: nothing waits for its time."""
+        return self._queue_at if len(self._loaded) < MAX_QUEUED_LOADED else None
+
+    async def read(self, room: int) -> list[Item]:
+        """Return up to `room` items, or a few when there are many; raises StoreError."""
+        items = await self._read_queue(room)
+        if self._more and len(items) < room:
+            items += await self._read_events(min(READ_BATCH, room - len(items)))
+        return items
+
+    async def _read_queue(self, room: int) -> list[Item]:
+        free = min(MAX_QUEUED_LOADED - len(self._loaded), room)
+        if not self._more_queued or free <= 0:
+            return []
+        # Before the question: what is put there meanwhile must not be missed.
+        self._more_queued = False
+        now = self._clock.now().timestamp()
+        try:
+            due = await self._store.queue.due(self._trigger, now, free + len(self._loaded))
+        except BaseException:
+            self._more_queued = True
+            raise
+        new = [entry for entry in due.entries if entry.entry not in self._loaded][:free]
+        self._loaded |= {entry.entry for entry in new}
+        self._more_queued = self._more_queued or len(new) == free
+        wait = None if due.next_due is None else max(0.0, due.next_due - now)
+        self._queue_at = None if wait is None else self._clock.monotonic() + wait
+        return [Item(e.sequence, e.entry, e.stored, "" if e.stored else "is damaged in the queue") for e in new]
+
+    async def _read_events(self, limit: int) -> list[Item]:
+        self._more = False
+        try:
+            events = await self._store.read(self._broker, self._position, limit)
+        except DamagedEvent as error:
+            self._more = True
+            # It can never be delivered, and must not hold up those behind it.
+            return [*self._past(error.before), *self._broken(error)]
+        except BaseException:
+            self._more = True
+            raise
+        self._more = self._more or len(events) == limit
+        return list(self._past(events))
+
+    def _past(self, events: Iterable[StoredEvent]) -> Iterator[Item]:
+        for stored in events:
+            self._position = stored.sequence
+            if stored.sequence not in self._ahead:
+                yield Item(stored.sequence, 0, stored)
+
+    def _broken(self, damaged: DamagedEvent) -> Iterator[Item]:
+        self._position = damaged.sequence
+        if damaged.sequence not in self._ahead:
+            yield Item(damaged.sequence, 0, None, str(damaged))
+
+    async def again(self, sequence: int, entry: int) -> Item:
+        """Return an item that was read before and let go; raises StoreError."""
+        if entry:
+            queued = await self._store.queue.entry(entry)
+            stored = queued.stored if queued else None
+            return Item(sequence, entry, stored, "" if stored else "is damaged in the queue")
+        try:
+            found = await self._store.event(sequence)
+        except DamagedEvent as error:
+            return Item(sequence, 0, None, str(error))
+        return Item(sequence, 0, found, "" if found else "is not in the store any more")
