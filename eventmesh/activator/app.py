@@ -105,7 +105,7 @@ class Activator:
         )
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
-        self._sources = EventSources(informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)
+        self._sources = EventSources(api, informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)
         assert bootstrap.ads is not None  # noqa: S101  # `serve` has checked
         self._ads = AdsClient(
             bootstrap.ads,

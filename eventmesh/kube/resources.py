@@ -12,6 +12,9 @@ CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
 SECRET = Resource("", "v1", "secrets", "Secret")
 SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 EVENT = Resource("", "v1", "events", "Event")
+SUBJECT_ACCESS_REVIEW = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
 ENDPOINT_SLICE = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
 REPLICA_SET = Resource("apps", "v1", "replicasets", "ReplicaSet")
@@ -36,5 +39,6 @@ CHANNEL = Resource("messaging.knative.dev", "v1", "channels", "Channel")
 IN_MEMORY_CHANNEL = Resource("messaging.knative.dev", "v1", "inmemorychannels", "InMemoryChannel")
 SUBSCRIPTION = Resource("messaging.knative.dev", "v1", "subscriptions", "Subscription")
 
+API_SERVER_SOURCE = Resource("sources.knative.dev", "v1", "apiserversources", "ApiServerSource")
 PING_SOURCE = Resource("sources.knative.dev", "v1", "pingsources", "PingSource")
 PING_SOURCE_V1BETA2 = Resource("sources.knative.dev", "v1beta2", "pingsources", "PingSource")

@@ -47,6 +47,17 @@ class Requirement:
             case Operator.DOES_NOT_EXIST:
                 return self.key not in labels
 
+    def __str__(self) -> str:
+        match self.operator:
+            case Operator.IN:
+                return f"{self.key} in ({','.join(sorted(self.values))})"
+            case Operator.NOT_IN:
+                return f"{self.key} notin ({','.join(sorted(self.values))})"
+            case Operator.EXISTS:
+                return self.key
+            case Operator.DOES_NOT_EXIST:
+                return f"!{self.key}"
+
 
 _SET_CLAUSE = re.compile(r"^(?P<key>[^\s=!,()]+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)$")
 _EQUALITY_CLAUSE = re.compile(r"^(?P<key>[^\s=!,()]+)\s*(?P<operator>==|=|!=)\s*(?P<value>[^\s=!,()]*)$")
@@ -78,6 +89,10 @@ class LabelSelector:
             operator = Operator(expression["operator"])
             clauses.append(Requirement(expression["key"], operator, frozenset(expression.get("values") or ())))
         return cls(tuple(clauses))
+
+    def __str__(self) -> str:
+        """Return the selector as it stands in a URL; what `parse` reads."""
+        return ",".join(map(str, self.requirements))
 
     def matches(self, labels: Mapping[str, str] | None) -> bool:
         """Return whether an object with these labels is selected."""

@@ -77,6 +77,11 @@ class Conditions:
         condition = self._conditions.get(kind)
         return condition is not None and condition["status"] == TRUE
 
+    def is_false(self, kind: str) -> bool:
+        """Return whether `kind` is known not to hold."""
+        condition = self._conditions.get(kind)
+        return condition is not None and condition["status"] == FALSE
+
     def result(self) -> list[Object]:
         """Return all conditions, the happy one summed up, sorted by type as Knative stores them."""
         unhappy = self._unhappy_dependent()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from eventmesh.kube.api import ApiError, Resource
-from eventmesh.kube.resources import PING_SOURCE, PING_SOURCE_V1BETA2
+from eventmesh.kube.resources import API_SERVER_SOURCE, CONFIG_MAP, NAMESPACE, PING_SOURCE, PING_SOURCE_V1BETA2
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import SHOP
@@ -66,3 +67,66 @@ async def test_a_source_waits_for_its_sink_and_says_so(world: World) -> None:
 async def test_a_source_that_cannot_work_is_refused_in_every_version(world: World, version: Resource) -> None:
     with pytest.raises(ApiError, match="denied the request: validation failed: .*schedule"):
         await world.mesh.bench.create(version, "clock", {"schedule": "never", "sink": {"uri": "http://x/"}})
+
+
+def config_map(name: str, **labels: str) -> dict[str, object]:
+    return {"metadata": {"name": name, "labels": labels}, "data": {"k": "v"}}
+
+
+async def test_an_api_server_source_tells_of_each_change_of_what_it_watches(world: World) -> None:
+    sink, api = await world.subscriber(), world.mesh.bench.api
+    await api.create(CONFIG_MAP, config_map("before", team="x"), "default")
+    resource = {"apiVersion": "v1", "kind": "ConfigMap", "selector": {"matchLabels": {"team": "x"}}}
+    spec = {"resources": [resource], "mode": "Resource", "sink": {"uri": sink.url}}
+    await world.mesh.bench.create(API_SERVER_SOURCE, "watch", spec)
+    made = await world.mesh.bench.until(API_SERVER_SOURCE, "watch", is_ready)
+    assert made["status"]["namespaces"] == ["default"]
+    await api.create(CONFIG_MAP, config_map("other", team="y"), "default")
+    created = await api.create(CONFIG_MAP, config_map("one", team="x"), "default")
+    await api.patch(CONFIG_MAP, "one", {"data": {"k": "w"}}, "default")
+    await api.delete(CONFIG_MAP, "one", "default")
+    await sink.until(lambda: len(sink.ids()) == 3)
+    told = [(event.attributes["type"], event.attributes["name"]) for event in sink.got]
+    words = ("add", "update", "delete")
+    assert sorted(told) == sorted((f"dev.knative.apiserver.resource.{word}", "one") for word in words)
+    (added,) = (event for event in sink.got if event.attributes["type"].endswith("add"))
+    assert json.loads(added.body)["metadata"]["uid"] == created["metadata"]["uid"]
+    assert added.attributes["subject"] == "/apis/v1/namespaces/default/configmaps/one"
+
+
+async def test_filters_of_an_api_server_source_hold_back_what_does_not_pass(world: World) -> None:
+    sink, api = await world.subscriber(), world.mesh.bench.api
+    spec = {
+        "resources": [{"apiVersion": "v1", "kind": "ConfigMap"}],
+        "filters": [{"suffix": {"type": ".delete"}}],
+        "sink": {"uri": sink.url},
+    }
+    await world.mesh.bench.create(API_SERVER_SOURCE, "watch", spec)
+    await world.mesh.bench.until(API_SERVER_SOURCE, "watch", is_ready)
+    await api.create(CONFIG_MAP, config_map("one"), "default")
+    await api.delete(CONFIG_MAP, "one", "default")
+    await sink.until(lambda: bool(sink.got))
+    (event,) = sink.got
+    reference = {"kind": "ConfigMap", "name": "one", "namespace": "default", "apiVersion": "v1"}
+    assert (event.attributes["type"], json.loads(event.body)) == ("dev.knative.apiserver.ref.delete", reference)
+
+
+async def test_a_kind_that_nobody_serves_is_told_and_namespaces_are_followed(world: World) -> None:
+    sink, bench = await world.subscriber(), world.mesh.bench
+    unknown = {"resources": [{"apiVersion": "example.com/v1", "kind": "Widget"}], "sink": {"uri": sink.url}}
+    await bench.create(API_SERVER_SOURCE, "unknown", unknown)
+    failed = await bench.until(
+        API_SERVER_SOURCE, "unknown", lambda obj: (condition(obj, "Deployed") or {}).get("status") == "False"
+    )
+    assert "Widget (example.com/v1)" in (condition(failed, "Ready") or {})["message"]
+    chosen = {"matchLabels": {"team": "x"}}
+    spec = {"resources": [{"apiVersion": "v1", "kind": "ConfigMap"}], "namespaceSelector": chosen}
+    await bench.create(API_SERVER_SOURCE, "teams", {**spec, "sink": {"uri": sink.url}})
+    await bench.until(API_SERVER_SOURCE, "teams", is_ready)
+    await bench.api.create(NAMESPACE, {"metadata": {"name": "x1", "labels": {"team": "x"}}})
+    await bench.until(API_SERVER_SOURCE, "teams", lambda obj: obj["status"]["namespaces"] == ["x1"])
+    await world.log.heard("watching", 2, source="default/teams")
+    await bench.api.create(CONFIG_MAP, config_map("one"), "default")
+    await bench.api.create(CONFIG_MAP, config_map("two"), "x1")
+    await sink.until(lambda: bool(sink.got))
+    assert [event.attributes["name"] for event in sink.got] == ["two"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from eventmesh.activator.sources.api_server import ApiServerSources
 from eventmesh.activator.sources.outbox import Outbox
 from eventmesh.activator.sources.ping import PingSources
 from eventmesh.activator.sources.sinks import KubeSinks
 from eventmesh.base.clock import Clock
+from eventmesh.kube.api import Api
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import PING_SOURCE
+from eventmesh.kube.resources import API_SERVER_SOURCE, PING_SOURCE
 
-KINDS = (PING_SOURCE,)
+KINDS = (API_SERVER_SOURCE, PING_SOURCE)
 """Kinds whose events are made in this process."""
 
 
@@ -21,13 +23,16 @@ def sinks_of(informers: Informers) -> KubeSinks:
 class EventSources:
     """Runs all of them."""
 
-    def __init__(self, informers: Informers, outbox: Outbox, clock: Clock) -> None:
+    def __init__(self, api: Api, informers: Informers, outbox: Outbox, clock: Clock) -> None:
         self._ping = PingSources(informers.of(PING_SOURCE), outbox, clock)
+        self._api_server = ApiServerSources(api, informers.of(API_SERVER_SOURCE), outbox, clock)
 
     def start(self) -> None:
         """Begin to make events; the informers are expected to have synced."""
         self._ping.start()
+        self._api_server.start()
 
     async def stop(self) -> None:
         """Make no more events."""
         await self._ping.stop()
+        await self._api_server.stop()

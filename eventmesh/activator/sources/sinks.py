@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from eventmesh.activator.broker.addressee import own_key
 from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.base import log
+from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import is_deleting, key_of
 from eventmesh.model.delivery import DeliveryPolicy
 
-_EVERYTHING = compile_trigger_filter({})
+_log = log.get("activator.sources.sinks")
 
 
 def source_key(resource: Resource, namespace: str, name: str) -> str:
@@ -65,13 +67,19 @@ def _compile(resource: Resource, source: Object) -> Subscription | None:
     if not uri or is_deleting(source):
         return None
     key = key_of(source)
+    try:
+        passes = compile_trigger_filter({"filters": source["spec"].get("filters")})
+    except ConfigError as error:
+        # Admission refuses such filters; a source that was stored before is not served.
+        _log.warning("source is not served", source=key, reason=error)
+        return None
     return Subscription(
         uid=source["metadata"]["uid"],
         namespace=key.namespace,
         name=key.name,
         broker=source_key(resource, key.namespace, key.name),
         subscriber_uri=uri,
-        passes=_EVERYTHING,
+        passes=passes,
         policy=DeliveryPolicy(),
         subscriber_key=own_key(uri),
         prefers_reply=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from eventmesh.base import log
-from eventmesh.cluster.api import errors
+from eventmesh.cluster.api import errors, reviews
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
 from eventmesh.cluster.api.registry import Registry, WriteOptions, Written
@@ -66,8 +66,10 @@ class InProcessApi:
             watch.close()
 
     async def create(self, resource: Resource, obj: Object, namespace: str | None = None) -> Object:
-        """Create and return the stored object."""
+        """Create and return the stored object; a review is answered and not stored."""
         served = self._served(resource)
+        if served.hidden:
+            return reviews.answer(resource.kind, obj, self._options.user)
         space = self._space(resource, namespace or obj.get("metadata", {}).get("namespace"))
         return self._written(served, self._registry.create(served, clone_object(obj), space, self._options))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventmesh.base.clock import Clock
+from eventmesh.controllers.eventing.api_server_source import ApiServerSources
 from eventmesh.controllers.eventing.broker import Brokers
 from eventmesh.controllers.eventing.channel import Channels
 from eventmesh.controllers.eventing.destinations import Destinations
@@ -41,6 +42,7 @@ class EventingControllers:
                 InMemoryChannels(*shared, external_dispatcher),
                 Subscriptions(*shared),
                 PingSources(*shared),
+                ApiServerSources(*shared),
             )
         ]
 

@@ -10,10 +10,11 @@ from eventmesh.controllers.eventing.admission.channels import (
     InMemoryChannelAdmission,
     SubscriptionAdmission,
 )
-from eventmesh.controllers.eventing.admission.sources import PingSourceAdmission
+from eventmesh.controllers.eventing.admission.sources import ApiServerSourceAdmission, PingSourceAdmission
 from eventmesh.kube.admission import Admission
 from eventmesh.kube.api import Resource
 from eventmesh.kube.resources import (
+    API_SERVER_SOURCE,
     BROKER,
     CHANNEL,
     IN_MEMORY_CHANNEL,
@@ -29,6 +30,7 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     CHANNEL: ChannelAdmission(),
     IN_MEMORY_CHANNEL: InMemoryChannelAdmission(),
     SUBSCRIPTION: SubscriptionAdmission(),
+    API_SERVER_SOURCE: ApiServerSourceAdmission(),
     PING_SOURCE: PingSourceAdmission(),
     PING_SOURCE_V1BETA2: PingSourceAdmission(),
 }

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.event import Event, InvalidEvent
-from eventmesh.controllers.eventing.admission.fields import INVALID, default_namespace, destination_errors
+from eventmesh.cloudevents.filters import compile_trigger_filter
+from eventmesh.controllers.eventing.admission.fields import INVALID, MISSING, default_namespace, destination_errors
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
+from eventmesh.kube.api_server_source import Mode, parse_api_server_source, selected_namespaces
 from eventmesh.kube.ping_source import parse_ping, payload
 
 DEFAULT_SCHEDULE: Final = "* * * * *"
@@ -48,6 +50,34 @@ class PingSourceAdmission:
             except InvalidEvent as error:
                 errors.append(FieldError(f"{INVALID}: {error}", _field_of(error.attribute)))
         return errors + _data_errors(spec)
+
+
+class ApiServerSourceAdmission:
+    """An ApiServerSource speaks by reference, for the account `default`, unless it says otherwise."""
+
+    def default(self, obj: Object, request: AdmissionRequest) -> Object:
+        """Return the source with mode, account and the sink's namespace filled in."""
+        source = with_sink_namespace(obj)
+        source["spec"]["mode"] = source["spec"].get("mode") or Mode.REFERENCE.value
+        source["spec"]["serviceAccountName"] = source["spec"].get("serviceAccountName") or "default"
+        return source
+
+    def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
+        """Return what is wrong: an unknown mode, resources that are none, selectors or filters nobody can read."""
+        spec = obj["spec"]
+        errors = source_errors(spec)
+        try:
+            parse_api_server_source({**obj, "metadata": {"uid": _NO_UID, **obj["metadata"]}})
+            if "namespaceSelector" in spec:
+                selected_namespaces(spec, "", [])
+        except ConfigError as error:
+            message = error.problem if error.problem == MISSING else f"{INVALID}: {error.problem}"
+            errors.append(FieldError(message, f"spec.{error.path}"))
+        try:
+            compile_trigger_filter({"filters": spec.get("filters")})
+        except ConfigError as error:
+            errors.append(FieldError(error.problem, error.path))
+        return errors
 
 
 def with_sink_namespace(obj: Object) -> Object:

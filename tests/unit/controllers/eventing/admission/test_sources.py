@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from eventmesh.controllers.eventing.admission.sources import DEFAULT_SCHEDULE, MAX_DATA_BYTES, PingSourceAdmission
+from eventmesh.controllers.eventing.admission.sources import (
+    DEFAULT_SCHEDULE,
+    MAX_DATA_BYTES,
+    ApiServerSourceAdmission,
+    PingSourceAdmission,
+)
 from eventmesh.kube.admission import AdmissionRequest
+from eventmesh.kube.api_server_source import MAX_RESOURCES
 
 CREATE = AdmissionRequest("ada")
 SINK = {"ref": {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "hello"}}
@@ -61,3 +67,36 @@ def test_a_ping_source_that_cannot_work_is_refused_by_its_field(spec: dict[str, 
 )
 def test_what_knative_takes_is_taken(spec: dict[str, Any]) -> None:
     assert PingSourceAdmission().validate(ping(**spec), CREATE) == []
+
+
+def watching(**spec: Any) -> dict[str, Any]:
+    written = {"sink": SINK, "resources": [{"apiVersion": "v1", "kind": "Pod"}], **spec}
+    return {"metadata": {"name": "s", "namespace": "shop"}, "spec": written}
+
+
+def test_an_api_server_source_speaks_by_reference_for_the_default_account() -> None:
+    made = ApiServerSourceAdmission().default(watching(), CREATE)
+    assert (made["spec"]["mode"], made["spec"]["serviceAccountName"]) == ("Reference", "default")
+    assert ApiServerSourceAdmission().validate(made, CREATE) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"sink": {}}, "spec.sink.ref, spec.sink.uri"),
+        ({"mode": "Everything"}, "spec.mode"),
+        ({"resources": []}, "spec.resources"),
+        ({"resources": [{"apiVersion": "a/b/c", "kind": "Pod"}]}, "spec.resources[0].apiVersion"),
+        ({"resources": [{"apiVersion": "v1", "kind": " "}]}, "spec.resources[0].kind"),
+        ({"resources": [{"apiVersion": "v1", "kind": "Pod"}] * (MAX_RESOURCES + 1)}, "spec.resources"),
+        (
+            {"resources": [{"apiVersion": "v1", "kind": "Pod", "selector": {"matchExpressions": [{"key": "a"}]}}]},
+            "spec.resources[0].selector",
+        ),
+        ({"owner": {"apiVersion": "apps/v1"}}, "spec.owner.kind"),
+        ({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}, "spec.namespaceSelector"),
+        ({"filters": [{"glob": {}}]}, "spec.filters[0].glob"),
+    ],
+)
+def test_an_api_server_source_that_cannot_work_is_refused_by_its_field(spec: dict[str, Any], path: str) -> None:
+    assert [error.path for error in ApiServerSourceAdmission().validate(watching(**spec), CREATE)] == [path]
