@@ -72,11 +72,21 @@ async def test_apply_creates_changes_and_leaves_alone(kubectl: CommandLine) -> N
 
 async def test_apply_of_a_built_in_kind_merges_by_name(kubectl: CommandLine) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML)
+    assert await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML) == "deployment.apps/web unchanged\n"
     await kubectl("set", "env", "deployment/web", "B=2")
     changed = DEPLOYMENT_YAML.replace('value: "1"', 'value: "9"')
     assert await kubectl("apply", "-f", "-", stdin=changed) == "deployment.apps/web configured\n"
     env = await kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.template.spec.containers[0].env}")
     assert json.loads(env) == [{"name": "A", "value": "9"}, {"name": "B", "value": "2"}]
+
+
+async def test_apply_removes_from_a_list_what_it_no_longer_says(kubectl: CommandLine) -> None:
+    first = DEPLOYMENT_YAML.replace('{name: A, value: "1"}', '{name: A, value: "1"}, {name: C, value: "3"}')
+    await kubectl("apply", "-f", "-", stdin=first)
+    await kubectl("set", "env", "deployment/web", "B=2")
+    await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML)
+    env = await kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.template.spec.containers[0].env[*].name}")
+    assert env.split() == ["A", "B"]
 
 
 async def test_unknown_field_is_refused_before_anything_is_stored(kubectl: CommandLine) -> None:

@@ -10,7 +10,14 @@ import hashlib
 import json
 from typing import Any
 
-from eventmesh.cluster.api.builtin.types import INLINE, find_type, message_types, scalar_schema
+from eventmesh.cluster.api.builtin.types import (
+    INLINE,
+    find_type,
+    message_types,
+    patch_markers,
+    scalar_schema,
+    topology_markers,
+)
 from eventmesh.cluster.api.catalog import Catalog, Served
 from eventmesh.kube.api import Object, PatchType
 
@@ -42,6 +49,11 @@ class OpenApi:
             }
         found = self._documents.get(path)
         return None if found is None else found[1]
+
+    def documents(self) -> list[Object]:
+        """Return the document of every group and version, in order of preference."""
+        self._refresh()
+        return [document for _, document in self._documents.values()]
 
     def _refresh(self) -> None:
         if self._generation == self._catalog.generation:
@@ -139,7 +151,8 @@ def _properties(schemas: Object, name: str) -> Object:
             value = {"type": "array", "items": value}
         elif field.is_map:
             value = {"type": "object", "additionalProperties": value}
-        properties[field.name] = value
+        where = f"{name}.{field.name}"
+        properties[field.name] = {**value, **topology_markers(where), **patch_markers(where)}
     return properties
 
 

@@ -22,7 +22,7 @@ MAX_VARINT_BYTES = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _MalformedError(Exception):
+class MalformedError(Exception):
     """The bytes are not protobuf; told to the client as 400."""
 
 
@@ -37,16 +37,16 @@ def decode_protobuf(body: bytes) -> Object:
             accepted = ("application/json", "application/yaml")
             raise errors.unsupported_media_type(f"protobuf of {api_version} {kind}", accepted)
         return {"apiVersion": api_version, "kind": kind, **_message(message, raw, 0)}
-    except (_MalformedError, UnicodeDecodeError, ValueError, OverflowError) as error:
+    except (MalformedError, UnicodeDecodeError, ValueError, OverflowError) as error:
         raise errors.bad_request(f"the protobuf body cannot be read: {error}") from error
 
 
 def _envelope(data: memoryview) -> tuple[str, str, memoryview]:
     api_version = kind = ""
     raw = memoryview(b"")
-    for number, value in _fields(data):
+    for number, value in wire_fields(data):
         if number == 1 and isinstance(value, memoryview):
-            for inner, text in _fields(value):
+            for inner, text in wire_fields(value):
                 if inner == 1 and isinstance(text, memoryview):
                     api_version = _text(text)
                 elif inner == 2 and isinstance(text, memoryview):
@@ -56,8 +56,11 @@ def _envelope(data: memoryview) -> tuple[str, str, memoryview]:
     return api_version, kind, raw
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield (field number, varint or bytes) of one message; fixed-width values come as bytes."""
+def wire_fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield (field number, varint or bytes) of one message; fixed-width values come as bytes.
+
+    Raises MalformedError where the bytes are not a message.
+    """
     at, end = 0, len(data)
     while at < end:
         tag, at = _varint(data, at)
@@ -74,9 +77,9 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             case 5:
                 length = 4
             case _:
-                raise _MalformedError(f"field {number} has the unknown wire type {wire}")
+                raise MalformedError(f"field {number} has the unknown wire type {wire}")
         if length > end - at:
-            raise _MalformedError(f"field {number} claims {length} bytes, {end - at} are left")
+            raise MalformedError(f"field {number} claims {length} bytes, {end - at} are left")
         yield number, data[at : at + length]
         at += length
 
@@ -85,20 +88,20 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     for used in range(MAX_VARINT_BYTES):
         if at + used >= len(data):
-            raise _MalformedError("it ends within a number")
+            raise MalformedError("it ends within a number")
         byte = data[at + used]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & 0xFFFF_FFFF_FFFF_FFFF, at + used + 1
         shift += 7
-    raise _MalformedError(f"a number is longer than {MAX_VARINT_BYTES} bytes")
+    raise MalformedError(f"a number is longer than {MAX_VARINT_BYTES} bytes")
 
 
 def _message(message: MessageType, data: memoryview, depth: int) -> Object:
     if depth > MAX_DEPTH:
-        raise _MalformedError(f"it nests deeper than {MAX_DEPTH} levels")
+        raise MalformedError(f"it nests deeper than {MAX_DEPTH} levels")
     obj: Object = {}
-    for number, raw in _fields(data):
+    for number, raw in wire_fields(data):
         field = message.by_number.get(number)
         if field is None:
             continue  # a field of a newer client, which an API server drops as well
@@ -118,7 +121,7 @@ def _message(message: MessageType, data: memoryview, depth: int) -> Object:
 
 def _bytes(raw: int | memoryview, field: FieldType) -> memoryview:
     if isinstance(raw, int):
-        raise _MalformedError(f"field {field.name} is a number where a message belongs")
+        raise MalformedError(f"field {field.name} is a number where a message belongs")
     return raw
 
 
@@ -130,7 +133,7 @@ def _is_zero(value: Any) -> bool:
 def _entry(field: FieldType, data: memoryview, depth: int) -> tuple[str, Any]:
     key = ""
     value: Any = _EMPTY.get(field.shape, "" if field.shape in _SCALARS else {})
-    for number, raw in _fields(data):
+    for number, raw in wire_fields(data):
         if number == 1:
             key = _text(_bytes(raw, field))
         elif number == 2:
@@ -164,7 +167,7 @@ def _number(shape: str, raw: int) -> int | bool:
         case "int32" | "int64":
             return raw - (1 << 64) if raw >= 1 << 63 else raw
         case _:
-            raise _MalformedError(f"a number stands where a {shape} belongs")
+            raise MalformedError(f"a number stands where a {shape} belongs")
 
 
 def _text(raw: memoryview) -> str:
@@ -172,7 +175,7 @@ def _text(raw: memoryview) -> str:
 
 
 def _first(raw: memoryview, number: int) -> int | memoryview | None:
-    return next((value for found, value in _fields(raw) if found == number), None)
+    return next((value for found, value in wire_fields(raw) if found == number), None)
 
 
 def _first_text(raw: memoryview) -> str:
@@ -193,7 +196,7 @@ def _micro_time(raw: memoryview) -> str | None:
 def _moment(raw: memoryview) -> datetime | None:
     seconds, nanos = _first(raw, 1) or 0, _first(raw, 2) or 0
     if not isinstance(seconds, int) or not isinstance(nanos, int):
-        raise _MalformedError("a time is not made of numbers")
+        raise MalformedError("a time is not made of numbers")
     if not seconds and not nanos:
         return None
     return _EPOCH + timedelta(seconds=int(_number("int64", seconds)), microseconds=nanos // 1000)
@@ -218,7 +221,7 @@ def _raw_json(raw: memoryview) -> Any:
 
 
 def _texts(raw: memoryview) -> list[str]:
-    return [_text(value) for number, value in _fields(raw) if number == 1 and isinstance(value, memoryview)]
+    return [_text(value) for number, value in wire_fields(raw) if number == 1 and isinstance(value, memoryview)]
 
 
 def _base64(raw: memoryview) -> str:
@@ -226,7 +229,7 @@ def _base64(raw: memoryview) -> str:
 
 
 def _wrong(raw: memoryview) -> Any:
-    raise _MalformedError("bytes stand where a number belongs")
+    raise MalformedError("bytes stand where a number belongs")
 
 
 _PACKABLE = {"int32", "int64", "bool"}

@@ -16,6 +16,7 @@ from eventmesh.cluster.api.discovery import Discovery
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.api.negotiation import MAX_BODY_BYTES, Form, reply_form
 from eventmesh.cluster.api.openapi import OpenApi
+from eventmesh.cluster.api.openapi_v2 import PROTOBUF_V2, encode_swagger, swagger
 from eventmesh.cluster.api.paths import parse_path
 from eventmesh.cluster.api.podlogs import PodLogs
 from eventmesh.cluster.api.replies import error_reply, json_reply
@@ -48,6 +49,7 @@ class ApiServer:
         self._verbs = RestVerbs(api, logs)
         self._discovery = Discovery(api.catalog)
         self._openapi = OpenApi(api.catalog)
+        self._encoded_swagger = (-1, b"")
         self._runner: web.AppRunner | None = None
         self._socket: socket.socket | None = None
 
@@ -139,13 +141,23 @@ class ApiServer:
                 found = self._discovery.group(group)
             case ["apis", group, version]:
                 found = self._discovery.resources(group, version)
+            case ["openapi", "v2"]:
+                return self._swagger(request.headers.get("Accept", ""))
             case ["openapi", "v3", *rest]:
                 found = self._openapi.document("/".join(rest))
             case []:
-                found = {"paths": ["/api", "/api/v1", "/apis", *_HEALTH, "/openapi/v3", "/version"]}
+                found = {"paths": ["/api", "/api/v1", "/apis", *_HEALTH, "/openapi/v2", "/openapi/v3", "/version"]}
             case _:
                 found = None
         return _no_such_path() if found is None else json_reply(found)
+
+    def _swagger(self, accept: str) -> web.Response:
+        if "protobuf" not in accept:
+            return json_reply(swagger(self._openapi.documents(), _version()["gitVersion"]))
+        if self._encoded_swagger[0] != self._api.catalog.generation:
+            document = swagger(self._openapi.documents(), _version()["gitVersion"])
+            self._encoded_swagger = (self._api.catalog.generation, encode_swagger(document))
+        return web.Response(body=self._encoded_swagger[1], content_type=PROTOBUF_V2)
 
 
 def _user(request: web.Request) -> str:

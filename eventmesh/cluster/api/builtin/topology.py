@@ -1,7 +1,8 @@
-"""How lists and maps of built-in kinds are merged by server-side apply: the markers on the Go types of Kubernetes.
+"""How lists and maps of built-in kinds are merged: the markers on the Go types of Kubernetes.
 
-What is not named here is as Kubernetes has it by default: a list is atomic (replaced as a whole), a map and a
-message are granular (each field has its own owner).
+Server-side apply reads one kind of markers, strategic merge (which kubectl computes from OpenAPI) another. What is not
+named here is as Kubernetes has it by default: a list is replaced as a whole, of a map and a message each field is
+merged by itself.
 """
 
 from __future__ import annotations
@@ -89,3 +90,47 @@ KEY_DEFAULTS: Mapping[str, str] = {
     "core.ServicePort.protocol": "TCP",
 }
 """What a field that tells list items apart is when it is left out."""
+
+PATCH_KEYS: Mapping[str, tuple[str, str]] = {
+    "apps.DaemonSetStatus.conditions": ("merge", "type"),
+    "apps.DeploymentSpec.strategy": ("retainKeys", ""),
+    "apps.DeploymentStatus.conditions": ("merge", "type"),
+    "apps.ReplicaSetStatus.conditions": ("merge", "type"),
+    "apps.StatefulSetStatus.conditions": ("merge", "type"),
+    "autoscaling/v2.HorizontalPodAutoscalerStatus.conditions": ("merge", "type"),
+    "batch.JobStatus.conditions": ("merge", "type"),
+    "core.Container.env": ("merge", "name"),
+    "core.Container.ports": ("merge", "containerPort"),
+    "core.Container.volumeDevices": ("merge", "devicePath"),
+    "core.Container.volumeMounts": ("merge", "mountPath"),
+    "core.EphemeralContainerCommon.env": ("merge", "name"),
+    "core.EphemeralContainerCommon.ports": ("merge", "containerPort"),
+    "core.EphemeralContainerCommon.volumeDevices": ("merge", "devicePath"),
+    "core.EphemeralContainerCommon.volumeMounts": ("merge", "mountPath"),
+    "core.NamespaceStatus.conditions": ("merge", "type"),
+    "core.NodeSpec.podCIDRs": ("merge", ""),
+    "core.NodeStatus.addresses": ("merge", "type"),
+    "core.NodeStatus.conditions": ("merge", "type"),
+    "core.PersistentVolumeClaimStatus.conditions": ("merge", "type"),
+    "core.PodSpec.containers": ("merge", "name"),
+    "core.PodSpec.ephemeralContainers": ("merge", "name"),
+    "core.PodSpec.hostAliases": ("merge", "ip"),
+    "core.PodSpec.imagePullSecrets": ("merge", "name"),
+    "core.PodSpec.initContainers": ("merge", "name"),
+    "core.PodSpec.resourceClaims": ("merge,retainKeys", "name"),
+    "core.PodSpec.schedulingGates": ("merge", "name"),
+    "core.PodSpec.topologySpreadConstraints": ("merge", "topologyKey"),
+    "core.PodSpec.volumes": ("merge,retainKeys", "name"),
+    "core.PodStatus.conditions": ("merge", "type"),
+    "core.PodStatus.hostIPs": ("merge", "ip"),
+    "core.PodStatus.podIPs": ("merge", "ip"),
+    "core.PodStatus.resourceClaimStatuses": ("merge,retainKeys", "name"),
+    "core.ReplicationControllerStatus.conditions": ("merge", "type"),
+    "core.ServiceAccount.secrets": ("merge", "name"),
+    "core.ServiceSpec.ports": ("merge", "port"),
+    "core.ServiceStatus.conditions": ("merge", "type"),
+    "meta.ObjectMeta.finalizers": ("merge", ""),
+    "meta.ObjectMeta.ownerReferences": ("merge", "uid"),
+    "policy.PodDisruptionBudgetStatus.conditions": ("merge", "type"),
+}
+"""Strategy and key (if any) of a strategic merge: `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key`."""

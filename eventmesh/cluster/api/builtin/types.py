@@ -8,7 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eventmesh.cluster.api.builtin.topology import ATOMIC_MAPS, ATOMIC_MESSAGES, KEY_DEFAULTS, LIST_KEYS, SET_LISTS
+from eventmesh.cluster.api.builtin.topology import (
+    ATOMIC_MAPS,
+    ATOMIC_MESSAGES,
+    KEY_DEFAULTS,
+    LIST_KEYS,
+    PATCH_KEYS,
+    SET_LISTS,
+)
 
 INLINE = "~"
 """The name of a field whose own fields are spelled in its parent."""
@@ -125,18 +132,25 @@ def structural_schema(name: str) -> dict[str, Any]:
             inner = {"type": "array", "items": inner, "nullable": True}
         elif field.is_map:
             inner = {"type": "object", "additionalProperties": inner, "nullable": True}
-        properties[field.name] = {**inner, **_topology(where)}
+        properties[field.name] = {**inner, **topology_markers(where)}
     topology = {"x-kubernetes-map-type": "atomic"} if name in ATOMIC_MESSAGES else {}
     return {"type": "object", "properties": properties, "nullable": True, **topology}
 
 
-def _topology(where: str) -> dict[str, Any]:
+def topology_markers(where: str) -> dict[str, Any]:
     """Return how the field `where` (message and field) is merged, in the words of a CRD's schema."""
     if where in LIST_KEYS:
         return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(LIST_KEYS[where])}
     if where in SET_LISTS:
         return {"x-kubernetes-list-type": "set"}
     return {"x-kubernetes-map-type": "atomic"} if where in ATOMIC_MAPS else {}
+
+
+def patch_markers(where: str) -> dict[str, Any]:
+    """Return how a strategic merge treats the field `where`, in the words of OpenAPI."""
+    strategy, key = PATCH_KEYS.get(where, ("", ""))
+    markers = {"x-kubernetes-patch-strategy": strategy, "x-kubernetes-patch-merge-key": key}
+    return {name: value for name, value in markers.items() if value}
 
 
 def kind_schema(api_version: str, kind: str) -> dict[str, Any] | None:
