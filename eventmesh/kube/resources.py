@@ -18,6 +18,8 @@ SUBJECT_ACCESS_REVIEW = Resource(
 ENDPOINT_SLICE = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment")
 REPLICA_SET = Resource("apps", "v1", "replicasets", "ReplicaSet")
+JOB = Resource("batch", "v1", "jobs", "Job")
+CRON_JOB = Resource("batch", "v1", "cronjobs", "CronJob")
 CRD = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
 
 KSERVICE = Resource("serving.knative.dev", "v1", "services", "Service")

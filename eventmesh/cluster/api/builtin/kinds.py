@@ -43,11 +43,9 @@ _CAVEATS = {
         (
             _NO_CONTROLLER,
             (
-                "cronjobs.batch",
                 "daemonsets.apps",
                 "horizontalpodautoscalers.autoscaling",
                 "ingresses.networking.k8s.io",
-                "jobs.batch",
                 "limitranges",
                 "networkpolicies.networking.k8s.io",
                 "persistentvolumeclaims",

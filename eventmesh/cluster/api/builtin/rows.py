@@ -147,8 +147,36 @@ def _replica_set(obj: Object, now: datetime) -> list[Any]:
 def _job(obj: Object, now: datetime) -> list[Any]:
     spec, status = _spec(obj), _status(obj)
     kinds = {c["type"] for c in status.get("conditions") or [] if c.get("status") == "True"}
-    state = next((word for word in ("Complete", "Failed", "Suspended") if word in kinds), "Running")
-    return [state, f"{status.get('succeeded', 0)}/{spec.get('completions', 1)}", _age(obj, now)]
+    words = ("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget", "Suspended")
+    state = next((word for word in words if word in kinds), "Running")
+    wanted, succeeded = spec.get("completions"), status.get("succeeded", 0)
+    parallel = spec.get("parallelism", 1)
+    of = wanted if wanted is not None else f"1 of {parallel}" if parallel > 1 else 1
+    names, images = _images(spec.get("template") or {})
+    selector = _selector((spec.get("selector") or {}).get("matchLabels"))
+    return [state, f"{succeeded}/{of}", _duration(status, now), _age(obj, now), names, images, selector]
+
+
+def _duration(status: Object, now: datetime) -> str:
+    """Return how long a job has run, or ran."""
+    ended = status.get("completionTime")
+    return age(status["startTime"], datetime.fromisoformat(ended) if ended else now) if "startTime" in status else ""
+
+
+def _cron_job(obj: Object, now: datetime) -> list[Any]:
+    spec, status = _spec(obj), _status(obj)
+    names, images = _images(((spec.get("jobTemplate") or {}).get("spec") or {}).get("template") or {})
+    last = status.get("lastScheduleTime")
+    return [
+        spec.get("schedule", ""),
+        spec.get("timeZone") or NONE,
+        str(bool(spec.get("suspend"))),
+        len(status.get("active") or []),
+        age(last, now) if last else NONE,
+        _age(obj, now),
+        names,
+        images,
+    ]
 
 
 def _namespace(obj: Object, now: datetime) -> list[Any]:
@@ -241,7 +269,11 @@ ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
     "nodes": (_columns("Status Roles Age Version"), _node),
     "deployments.apps": (_columns("Ready Up-to-date Available Age *Containers *Images *Selector"), _deployment),
     "replicasets.apps": (_columns("Desired Current Ready Age *Containers *Images *Selector"), _replica_set),
-    "jobs.batch": (_columns("Status Completions Age"), _job),
+    "jobs.batch": (_columns("Status Completions Duration Age *Containers *Images *Selector"), _job),
+    "cronjobs.batch": (
+        _columns("Schedule Timezone Suspend Active Last_Schedule Age *Containers *Images"),
+        _cron_job,
+    ),
     "leases.coordination.k8s.io": (_columns("Holder Age"), _lease),
     "endpointslices.discovery.k8s.io": (_columns("AddressType Ports Endpoints Age"), _endpoint_slice),
     "ingresses.networking.k8s.io": (_columns("Class Hosts Address Ports Age"), _ingress),

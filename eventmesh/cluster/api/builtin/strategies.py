@@ -9,6 +9,7 @@ import base64
 import binascii
 from typing import Any
 
+from eventmesh.cluster.api.builtin.batch import CronJobStrategy, JobStrategy
 from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec
 from eventmesh.cluster.api.errors import Cause, CauseType, forbidden
 from eventmesh.cluster.api.strategy import Strategy
@@ -189,32 +190,6 @@ class WorkloadStrategy(Strategy):
         return causes + check_pod_spec(spec["template"]["spec"], "spec.template.spec")
 
 
-class JobStrategy(Strategy):
-    """A job runs a template to its end; its pods carry its uid."""
-
-    def prepare(self, obj: Object, old: Object | None) -> None:
-        """Fill in counts and the generated selector."""
-        spec = obj.setdefault("spec", {})
-        for name, value in (("parallelism", 1), ("completions", 1), ("backoffLimit", 6), ("suspend", False)):
-            spec.setdefault(name, value)
-        template = spec.setdefault("template", {})
-        default_pod_spec(template.setdefault("spec", {}), restart_policy="Never")
-        meta = template.get("metadata")
-        if not isinstance(meta, dict):
-            meta = template["metadata"] = {}
-        uid = obj["metadata"]["uid"]
-        if not spec.get("selector"):
-            spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-        labels = meta.setdefault("labels", {})
-        name = obj["metadata"].get("name", "")
-        labels.update({"batch.kubernetes.io/controller-uid": uid, "controller-uid": uid})
-        labels.update({"batch.kubernetes.io/job-name": name, "job-name": name})
-
-    def check(self, obj: Object, old: Object | None) -> list[Cause]:
-        """Require runnable containers."""
-        return check_pod_spec(obj["spec"]["template"]["spec"], "spec.template.spec")
-
-
 def strategies() -> dict[str, Strategy]:
     """Return the strategies of the built-in kinds but for CRDs, whose strategy needs the catalog."""
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
@@ -228,4 +203,5 @@ def strategies() -> dict[str, Strategy]:
         "replicasets.apps": WorkloadStrategy(),
         "statefulsets.apps": WorkloadStrategy(),
         "jobs.batch": JobStrategy(),
+        "cronjobs.batch": CronJobStrategy(),
     }

@@ -1,0 +1,122 @@
+"""What kubectl shows of pods and of what makes them, in a whole mesh."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.mesh.objects import add_function
+from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.peers.command_line import CommandLine
+
+pytestmark = pytest.mark.peer
+
+SERVER = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if os.path.exists(os.environ["SICK"]) else 200)
+        self.end_headers()
+    def log_message(self, *words):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+HELPER = """
+import os, time
+print("helper", "with" if "PORT" in os.environ else "without", "a port", flush=True)
+time.sleep(600)
+"""
+TWO = """
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: two}
+spec:
+  template:
+    metadata:
+      annotations: {autoscaling.knative.dev/min-scale: "1"}
+    spec:
+      containers:
+      - name: web
+        image: dev.local/server
+        ports: [{containerPort: 8080}]
+        env: [{name: SICK, value: "SICK_FILE"}]
+        livenessProbe: {httpGet: {path: /healthz}, periodSeconds: 1, failureThreshold: 1, initialDelaySeconds: 1}
+      - {name: helper, image: dev.local/helper}
+"""
+PREPARED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: prepared}
+spec:
+  restartPolicy: Never
+  volumes: [{name: shared, emptyDir: {}}]
+  initContainers:
+  - name: first
+    image: dev.local/helper
+    command: [sh, -c, "echo prepared > /shared/word"]
+    volumeMounts: [{name: shared, mountPath: /shared}]
+  containers:
+  - name: app
+    image: dev.local/helper
+    command: [cat, /shared/word]
+    volumeMounts: [{name: shared, mountPath: /shared}]
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images(shared_mesh: MeshProcess, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name, program in (("server", SERVER), ("helper", HELPER)):
+        add_function(shared_mesh, tmp_path_factory.mktemp("image") / name, name, program)
+
+
+async def until(kubectl: CommandLine, *command: str, shows: str) -> str:
+    """Return what a command prints as soon as `shows` is in it."""
+    async with asyncio.timeout(WAIT_S):
+        while shows not in (text := await kubectl(*command)):
+            await asyncio.sleep(0.1)
+    return text
+
+
+async def test_a_function_with_a_side_container_shows_both_and_is_restarted_when_its_liveness_fails(
+    kubectl: CommandLine, tmp_path: Path
+) -> None:
+    sick = tmp_path / "sick"
+    await kubectl("apply", "-f", "-", stdin=TWO.replace("SICK_FILE", str(sick)))
+    await kubectl("wait", "--for=condition=Ready", "ksvc/two", "--timeout=30s")
+    pod = (await kubectl("get", "pod", "-l", "serving.knative.dev/service=two", "-o", "name")).strip()
+    assert await until(kubectl, "logs", pod, "-c", "helper", shows="a port\n") == "helper without a port\n"
+    assert (await kubectl.run("logs", pod, "-c", "nobody")).code == 1
+    sick.touch()
+    told = await until(kubectl, "describe", pod, shows="will be restarted")
+    sick.unlink()
+    assert "Liveness probe failed: HTTP probe failed with statuscode: 503" in told
+    assert "Container web failed liveness probe, will be restarted" in told
+    path = "jsonpath={.status.containerStatuses[0].lastState.terminated.reason}"
+    assert await until(kubectl, "get", pod, "-o", path, shows="Error") == "Error"
+
+
+async def test_an_init_container_prepares_what_the_work_then_finds(kubectl: CommandLine) -> None:
+    await kubectl("apply", "-f", "-", stdin=PREPARED)
+    await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/prepared", "--timeout=30s")
+    assert await kubectl("logs", "prepared") == "prepared\n"
+    shown = await kubectl("describe", "pod", "prepared")
+    assert shown.count("Reason:       Completed") == 2
+    assert (await kubectl("get", "pod", "prepared", "--no-headers")).split()[1:3] == ["0/1", "Completed"]
+
+
+async def test_a_job_is_created_waited_for_read_and_deleted(kubectl: CommandLine) -> None:
+    await kubectl("create", "job", "once", "--image=dev.local/helper", "--", "echo", "done")
+    waited = await kubectl("wait", "--for=condition=complete", "job/once", "--timeout=30s")
+    assert waited == "job.batch/once condition met\n"
+    assert await kubectl("logs", "job/once") == "done\n"
+    _, row = (await kubectl("get", "job", "once")).splitlines()
+    assert row.split()[1:3] == ["Complete", "1/1"]
+    assert "Job completed" in await kubectl("describe", "job", "once")
+    await kubectl("create", "cronjob", "nightly", "--image=dev.local/helper", "--schedule=0 3 * * *", "--", "echo", "z")
+    await kubectl("create", "job", "now", "--from=cronjob/nightly")
+    await kubectl("wait", "--for=condition=complete", "job/now", "--timeout=30s")
+    assert await kubectl("logs", "job/now") == "z\n"
+    await kubectl("delete", "job/once", "job/now", "cronjob/nightly")
+    assert await until(kubectl, "get", "jobs,cronjobs", "-o", "name", shows="") == ""
