@@ -35,6 +35,7 @@ INGRESS_CLASS = f"{NETWORKING}/ingress-class"
 INGRESS_CLASS_OLD = f"{NETWORKING}/ingress.class"
 NETWORKING_INTERNAL = "networking.internal.knative.dev"
 SERVICE_TYPE = f"{NETWORKING_INTERNAL}/serviceType"
+ROLLOUT = f"{NETWORKING_INTERNAL}/rollout"
 
 INGRESS_CLASS_EVENTMESH = "eventmesh.ingress.networking.knative.dev"
 

@@ -9,19 +9,21 @@ from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.domains import cluster_host, url
 from eventmesh.controllers.serving.labeler import Labeler
 from eventmesh.controllers.serving.names import CONFIGURATION as CONFIGURATION_LABEL
+from eventmesh.controllers.serving.names import ROLLOUT
 from eventmesh.controllers.serving.names import ROUTE as ROUTE_LABEL
 from eventmesh.controllers.serving.resources.kingress import kingress
 from eventmesh.controllers.serving.resources.placeholder import placeholder
+from eventmesh.controllers.serving.rollout import RevisionShare, Rollout, acknowledged, read, rollout_duration_s, step
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.controllers.serving.settings_store import SettingsStore
 from eventmesh.controllers.serving.traffic import Target, Traffic, resolve
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.objects import Key, is_controlled_by, is_deleting, key_of, labels_of
+from eventmesh.kube.objects import Key, annotations_of, is_controlled_by, is_deleting, key_of, labels_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import CONFIGURATION, KINGRESS, REVISION, ROUTE, SERVICE
-from eventmesh.kube.status import Conditions, ConditionSet, condition, conditions_of, write_status
+from eventmesh.kube.status import Conditions, ConditionSet, condition, conditions_of, is_ready, write_status
 
 ALL_TRAFFIC_ASSIGNED = "AllTrafficAssigned"
 INGRESS_READY = "IngressReady"
@@ -74,22 +76,45 @@ class Routes:
             lambda name: self._configurations.get(name, key.namespace),
             lambda name: self._revisions.get(name, key.namespace),
         )
+        rollout = Rollout()
         if traffic.problem is None:
             conditions.mark_true(ALL_TRAFFIC_ASSIGNED)
-            status["traffic"] = [_told(route, target, settings) for target in traffic.targets]
-            await self._publish(route, traffic, settings, conditions)
+            rollout = self._roll(route, traffic, settings)
+            status["traffic"] = [_told(route, target, share, settings) for target, share in traffic.told(rollout)]
+            await self._publish(route, traffic, rollout, conditions)
         else:
             problem = traffic.problem
             conditions.mark(ALL_TRAFFIC_ASSIGNED, problem.status, problem.reason, problem.message)
-        await self._label(route, traffic, moved=conditions.is_true(INGRESS_READY))
+        await self._label(route, traffic, rollout, moved=conditions.is_true(INGRESS_READY))
         status["conditions"] = conditions.result()
         await write_status(self._api, ROUTE, route, status)
 
-    async def _publish(
-        self, route: Object, traffic: Traffic, settings: ServingSettings, conditions: Conditions
-    ) -> None:
+    def _roll(self, route: Object, traffic: Traffic, settings: ServingSettings) -> Rollout:
+        """Return how the traffic is to flow now, and come back when the next step is due."""
+        key, goal = key_of(route), traffic.goal()
+        ingress = self._ingresses.get(key.name, key.namespace)
+        duration_s = rollout_duration_s(route, settings)
+        before = read(annotations_of(ingress).get(ROLLOUT, "")) if ingress is not None and duration_s else None
+        if ingress is None or before is None:
+            return goal
+        now_ns = int(self._clock.now().timestamp() * 1e9)
+        before = before.without(lambda revision: self._revisions.get(revision, key.namespace) is None)
+        if is_ready(ingress):
+            before = acknowledged(before, now_ns, duration_s)
+        rollout = step(goal, before, now_ns)
+        if rollout.next_ns is not None:
+            self.controller.enqueue_after(key, max(0.0, (rollout.next_ns - now_ns) / 1e9))
+        return rollout
+
+    async def _publish(self, route: Object, traffic: Traffic, rollout: Rollout, conditions: Conditions) -> None:
+        names = {target.revision_name: target.revision for target in traffic.targets}
+        for name in rollout.revisions():
+            revision = self._revisions.get(name, route["metadata"]["namespace"])
+            if revision is not None:
+                names[name] = revision
+        wanted = kingress(route, traffic, rollout, names, self._settings.current)
         try:
-            ingress = await self._children.ensure(self._ingresses, kingress(route, traffic, settings), route)
+            ingress = await self._children.ensure(self._ingresses, wanted, route)
             await self._name(route, traffic, ingress)
         except NotOwned as error:
             conditions.mark_false(INGRESS_READY, "NotOwned", str(error))
@@ -98,6 +123,9 @@ class Routes:
         observed = (ingress.get("status") or {}).get("observedGeneration") == ingress["metadata"]["generation"]
         if ready is None or not observed:
             conditions.mark_unknown(INGRESS_READY, "IngressNotConfigured", "Ingress has not yet been reconciled.")
+        elif is_ready(ingress) and not rollout.done:
+            message = "A gradual rollout of the latest revision(s) is in progress."
+            conditions.mark_unknown(INGRESS_READY, "RolloutInProgress", message)
         else:
             conditions.mark(INGRESS_READY, ready["status"], ready.get("reason", ""), ready.get("message", ""))
 
@@ -111,10 +139,10 @@ class Routes:
             if stored["metadata"]["name"] not in names and is_controlled_by(stored, route):
                 await self._children.delete(SERVICE, stored)
 
-    async def _label(self, route: Object, traffic: Traffic, *, moved: bool) -> None:
+    async def _label(self, route: Object, traffic: Traffic, rollout: Rollout, *, moved: bool) -> None:
         """Note on revisions and configurations that this route leads to them, those it is about to lead to included."""
         namespace = route["metadata"]["namespace"]
-        revisions = {target.revision_name for target in traffic.targets}
+        revisions = {target.revision_name for target in traffic.targets} | set(rollout.revisions())
         configurations = set()
         for target in route["spec"].get("traffic") or []:
             named = target.get("revisionName")
@@ -141,12 +169,8 @@ class Routes:
             self.controller.enqueue(key_of(route))
 
 
-def _told(route: Object, target: Target, settings: ServingSettings) -> Object:
-    told: Object = {
-        "revisionName": target.revision_name,
-        "percent": target.percent,
-        "latestRevision": target.latest,
-    }
+def _told(route: Object, target: Target, share: RevisionShare, settings: ServingSettings) -> Object:
+    told: Object = {"revisionName": share.revision, "percent": share.percent, "latestRevision": target.latest}
     if target.tag:
         told |= {"tag": target.tag, "url": url(route, target.tag, settings)}
     return told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from eventmesh.controllers.serving.rollout import ConfigurationRollout, RevisionShare, Rollout
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import FALSE, UNKNOWN, condition
 
@@ -18,8 +19,14 @@ class Target:
 
     revision: Object = field(hash=False)
     percent: int
-    latest: bool
+    configuration: str = ""
+    """The configuration whose newest revision this is; empty when the target names a revision."""
     tag: str = ""
+
+    @property
+    def latest(self) -> bool:
+        """Return whether the target follows a configuration."""
+        return bool(self.configuration)
 
     @property
     def revision_name(self) -> str:
@@ -49,19 +56,62 @@ class Traffic:
         """Return the names under which traffic is reached: the default first, then the tags in order."""
         return [DEFAULT_TAG, *dict.fromkeys(target.tag for target in self.targets if target.tag)]
 
-    def shares(self, tag: str) -> list[tuple[Object, int]]:
-        """Return the revisions and percents behind `tag`; each revision once, those without a share left out."""
-        chosen: dict[str, tuple[Object, int]] = {}
+    def goal(self) -> Rollout:
+        """Return where the traffic is to be in the end: with the newest revision of each configuration."""
+        found: dict[tuple[str, str], ConfigurationRollout] = {}
+        for tag in self.tags():
+            for target in self.targets:
+                percent = _percent(target, tag)
+                if percent and target.latest:
+                    known = found.get((tag, target.configuration))
+                    total = percent + (known.percent if known is not None else 0)
+                    share = RevisionShare(target.revision_name, total)
+                    found[tag, target.configuration] = ConfigurationRollout(target.configuration, tag, total, (share,))
+        return Rollout(tuple(found[key] for key in sorted(found)))
+
+    def shares(self, tag: str, rollout: Rollout) -> list[RevisionShare]:
+        """Return who answers under `tag` while `rollout` is under way: each revision once, only those with a share."""
+        chosen: dict[str, int] = {}
+        followed: set[str] = set()
         for target in self.targets:
-            percent = target.percent if tag == DEFAULT_TAG else 100 if target.tag == tag else 0
-            if percent:
-                known = chosen.get(target.revision_name, (target.revision, 0))
-                chosen[target.revision_name] = (target.revision, known[1] + percent)
-        return list(chosen.values())
+            percent = _percent(target, tag)
+            shares: tuple[RevisionShare, ...] = (RevisionShare(target.revision_name, percent),)
+            if percent and target.latest:
+                moving = rollout.of(target.configuration, tag)
+                shares = moving.revisions if moving is not None and target.configuration not in followed else ()
+                followed.add(target.configuration)
+            for share in shares:
+                chosen[share.revision] = chosen.get(share.revision, 0) + share.percent
+        return [RevisionShare(revision, percent) for revision, percent in chosen.items() if percent]
+
+    def told(self, rollout: Rollout) -> list[tuple[Target, RevisionShare]]:
+        """Return what status says: the revisions of each target, with their percents of the route's traffic."""
+        rows: list[tuple[Target, RevisionShare]] = []
+        for target in self.targets:
+            moving = rollout.of(target.configuration, DEFAULT_TAG) if target.latest and target.percent else None
+            if moving is None or moving.done:
+                rows.append((target, RevisionShare(target.revision_name, target.percent)))
+            else:
+                rows += [(target, share) for share in _apportioned(moving.revisions, target.percent)]
+        return rows
 
 
 Find = Callable[[str], Object | None]
 """Finds an object of the route's namespace by name."""
+
+
+def _percent(target: Target, tag: str) -> int:
+    if tag == DEFAULT_TAG:
+        return target.percent
+    return 100 if target.tag == tag else 0
+
+
+def _apportioned(shares: tuple[RevisionShare, ...], percent: int) -> list[RevisionShare]:
+    """Return `shares` of the part `percent` of their sum: the newest has what division leaves over."""
+    total = sum(share.percent for share in shares)
+    parts = [share.percent * percent // total for share in shares]
+    parts[-1] += percent - sum(parts)
+    return [RevisionShare(share.revision, part) for share, part in zip(shares, parts, strict=True)]
 
 
 def resolve(route: Object, configurations: Find, revisions: Find) -> Traffic:
@@ -71,8 +121,8 @@ def resolve(route: Object, configurations: Find, revisions: Find) -> Traffic:
         found = _resolve(target, configurations, revisions)
         if isinstance(found, Problem):
             return Traffic(problem=found)
-        latest = not target.get("revisionName")
-        targets.append(Target(found, target.get("percent") or 0, latest, target.get("tag") or ""))
+        configuration = "" if target.get("revisionName") else target["configurationName"]
+        targets.append(Target(found, target.get("percent") or 0, configuration, target.get("tag") or ""))
     return Traffic(tuple(targets))
 
 

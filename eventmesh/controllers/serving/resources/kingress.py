@@ -10,11 +10,13 @@ from eventmesh.controllers.serving.names import (
     INGRESS_CLASS_OLD,
     LAST_APPLIED,
     NETWORKING,
+    ROLLOUT,
     ROUTE_NAMESPACE,
     SERVICE,
 )
 from eventmesh.controllers.serving.names import ROUTE as ROUTE_LABEL
 from eventmesh.controllers.serving.resources.deployment import is_h2c
+from eventmesh.controllers.serving.rollout import Rollout, written
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.controllers.serving.traffic import Traffic
 from eventmesh.kube.api import Object
@@ -32,12 +34,15 @@ def ingress_class(obj: Object, settings: ServingSettings) -> str:
     return annotations.get(INGRESS_CLASS) or annotations.get(INGRESS_CLASS_OLD) or settings.network.ingress_class
 
 
-def kingress(route: Object, traffic: Traffic, settings: ServingSettings) -> Object:
-    """Return the KIngress that sends a route's traffic to its revisions."""
+def kingress(
+    route: Object, traffic: Traffic, rollout: Rollout, revisions: Mapping[str, Object], settings: ServingSettings
+) -> Object:
+    """Return the KIngress that sends a route's traffic to its revisions; `revisions` are those with a share."""
     metadata = route["metadata"]
     annotations = {key: value for key, value in annotations_of(route).items() if key != LAST_APPLIED}
     annotations.pop(INGRESS_CLASS_OLD, None)
     annotations[INGRESS_CLASS] = ingress_class(route, settings)
+    annotations[ROLLOUT] = written(rollout)
     labels = {
         **labels_of(route),
         ROUTE_LABEL: metadata["name"],
@@ -54,15 +59,21 @@ def kingress(route: Object, traffic: Traffic, settings: ServingSettings) -> Obje
             "annotations": annotations,
             "ownerReferences": [owner_reference(ROUTE, route)],
         },
-        "spec": {"httpOption": http_option(annotations, settings), "rules": _rules(route, traffic, settings)},
+        "spec": {
+            "httpOption": http_option(annotations, settings),
+            "rules": _rules(route, traffic, rollout, revisions, settings),
+        },
     }
 
 
-def _rules(route: Object, traffic: Traffic, settings: ServingSettings) -> list[Object]:
+def _rules(
+    route: Object, traffic: Traffic, rollout: Rollout, revisions: Mapping[str, Object], settings: ServingSettings
+) -> list[Object]:
     hidden = is_cluster_local(route, settings)
     rules = []
     for tag in traffic.tags():
-        paths = [{"splits": _splits(route, traffic, tag)}]
+        shares = traffic.shares(tag, rollout)
+        paths = [{"splits": [_split(route, revisions[share.revision], share.percent) for share in shares]}]
         rules.append({"hosts": cluster_hosts(route, tag), "visibility": "ClusterLocal", "http": {"paths": paths}})
         if not hidden:
             host = public_host(route, tag, settings)
@@ -70,21 +81,15 @@ def _rules(route: Object, traffic: Traffic, settings: ServingSettings) -> list[O
     return rules
 
 
-def _splits(route: Object, traffic: Traffic, tag: str) -> list[Object]:
-    namespace = route["metadata"]["namespace"]
-    return [
-        {
-            "serviceNamespace": namespace,
-            "serviceName": revision["metadata"]["name"],
-            "servicePort": HTTP2_PORT if is_h2c(revision) else HTTP1_PORT,
-            "percent": percent,
-            "appendHeaders": {
-                "Knative-Serving-Namespace": namespace,
-                "Knative-Serving-Revision": revision["metadata"]["name"],
-            },
-        }
-        for revision, percent in traffic.shares(tag)
-    ]
+def _split(route: Object, revision: Object, percent: int) -> Object:
+    namespace, name = route["metadata"]["namespace"], revision["metadata"]["name"]
+    return {
+        "serviceNamespace": namespace,
+        "serviceName": name,
+        "servicePort": HTTP2_PORT if is_h2c(revision) else HTTP1_PORT,
+        "percent": percent,
+        "appendHeaders": {"Knative-Serving-Namespace": namespace, "Knative-Serving-Revision": name},
+    }
 
 
 def http_option(annotations: Mapping[str, str], settings: ServingSettings) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,16 @@ class KnownImages:
 
 
 class SettableClock(SystemClock):
-    """The machine's time, and a monotonic time that a test may push forward."""
+    """The machine's time, which a test may push forward."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead_s
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead_s)
 
 
 class World:
