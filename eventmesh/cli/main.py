@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "get": "show objects of a mesh",
     "images": "make a directory runnable as an image, list images",
     "logs": "show what a function has written",
+    "protocol": "check the declaration of a private protocol, show what it sees in frames",
     "send": "put an event into a broker",
     "sidecar": "run the data plane beside a function",
     "up": "run a whole mesh on this machine",

@@ -9,7 +9,7 @@ from typing import Final, final
 
 from eventmesh.core.actions import Action, Headers
 
-__all__ = ["Engine", "Request", "Response"]
+__all__ = ["Engine", "Protocol", "Request", "Response"]
 
 @final
 class Request:
@@ -23,7 +23,7 @@ class Request:
     """Names in lower case; values decoded as Latin-1."""
     body: Final[bytes]
     protocol: Final[str]
-    """`http1`, `http2` or `bolt`."""
+    """`http1`, `http2`, `bolt` or `framed`."""
     peer: Final[str]
     """Address of the connection's other end."""
 
@@ -39,6 +39,19 @@ class Response:
     error: Final[str]
     """Empty when the peer answered; otherwise a short code: `no_capacity`, `connect_failed`, `timeout`, `reset`,
     `protocol_error`, `no_route`, `too_large`."""
+
+@final
+class Protocol:
+    """A private protocol, compiled from its declaration."""
+
+    name: Final[str]
+    def __new__(cls, declaration: str) -> Protocol:
+        """Compile a declaration in JSON. Raises ValueError naming the field that is wrong."""
+    def frames(self, data: bytes) -> tuple[list[tuple[str, int, str, str, list[tuple[str, str]], int]], int]:
+        """Return the whole frames at the front of `data` and how many bytes they take.
+
+        A frame is (kind, id, service, method, fields, length). Raises ValueError when the bytes break the protocol.
+        """
 
 @final
 class Engine:

@@ -37,6 +37,8 @@ class Cluster:
     protocol: WireProtocol = WireProtocol.HTTP1
     tls: ClientTls | None = None
     """None: clear text."""
+    declaration: str = ""
+    """With protocol FRAMED: name of the `Declaration` that the endpoints speak."""
     balancing: Balancing = Balancing.ROUND_ROBIN
     connect_timeout_s: float = 5.0
     idle_timeout_s: float = 3600.0

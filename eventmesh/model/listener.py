@@ -18,8 +18,19 @@ class WireProtocol(Enum):
     """Clear-text HTTP/2 by prior knowledge; carries gRPC."""
     BOLT = "bolt"
     """SOFARPC Bolt v1."""
+    FRAMED = "framed"
+    """A private protocol that its owner declares (`Declaration`)."""
     DOWNSTREAM = "downstream"
     """Clusters only: whatever the request came in with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A private protocol: what its frames are made of (`docs/protocols/framed.md`)."""
+
+    name: str
+    text: str
+    """The declaration as JSON; `core.Protocol` checks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,8 @@ class Listener:
     """`127.0.0.1:8080`, `[::1]:8080` or `unix:/run/mesh.sock`."""
     route_table: str
     protocol: WireProtocol = WireProtocol.AUTO
+    declarations: tuple[Declaration, ...] = ()
+    """With protocol FRAMED: the one that is spoken."""
     via: str = ""
     """Name of this hop, appended to the Via header of requests and responses (RFC 9110 7.6.3); empty: no header."""
     use_remote_address: bool = False

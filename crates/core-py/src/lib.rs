@@ -3,12 +3,14 @@
 mod engine;
 mod message;
 mod orders;
+mod protocol;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
+    module.add_class::<protocol::Protocol>()?;
     module.add_class::<message::Request>()?;
     module.add_class::<message::Response>()
 }

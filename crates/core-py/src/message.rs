@@ -33,6 +33,7 @@ impl Request {
                 Version::Http10 | Version::Http11 => "http1",
                 Version::Http2 => "http2",
                 Version::Bolt => "bolt",
+                Version::Framed(_) => "framed",
             },
             peer: handed.peer.to_owned(),
         }
@@ -70,10 +71,10 @@ pub fn latin(text: &str) -> PyResult<Vec<u8>> {
     bytes.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("{text:?} has characters outside Latin-1")))
 }
 
-fn pairs(head: &Head) -> Pairs {
+pub fn pairs(head: &Head) -> Pairs {
     head.fields().map(|(name, value)| (text(name), text(value))).collect()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }

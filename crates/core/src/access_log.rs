@@ -15,6 +15,8 @@ const MAX_KEPT: usize = 8 * 1024 * 1024;
 pub struct Line<'a> {
     /// The request's head.
     pub head: &'a Head,
+    /// Its protocol.
+    pub protocol: &'a str,
     /// Path as received.
     pub path: &'a [u8],
     /// Authority as received.
@@ -90,7 +92,7 @@ impl AccessLog {
         out.push(b' ');
         escaped(out, line.path);
         out.push(b' ');
-        out.extend_from_slice(line.head.version.name().as_bytes());
+        out.extend_from_slice(line.protocol.as_bytes());
         out.extend_from_slice(b"\" ");
         push_decimal(out, u64::from(line.status));
         out.push(b' ');
@@ -208,6 +210,7 @@ mod tests {
         let number = log.open("/dev/stdout").unwrap();
         let line = Line {
             head: &head,
+            protocol: "HTTP/1.1",
             path: b"/p",
             authority: b"h",
             status: 503,
@@ -234,6 +237,7 @@ mod tests {
         for _ in 0..4 {
             let line = Line {
                 head: &head,
+                protocol: "-",
                 path: &path,
                 authority: b"",
                 status: 200,

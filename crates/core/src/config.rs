@@ -38,8 +38,20 @@ pub enum WireProtocol {
     Http2,
     /// SOFARPC Bolt v1.
     Bolt,
+    /// A declared protocol; its number is found when the snapshot is taken over.
+    Framed(#[serde(skip)] Option<u16>),
     /// Clusters only: whatever the request came in with.
     Downstream,
+}
+
+/// A private protocol (`model.Declaration`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// Name.
+    pub name: String,
+    /// The declaration in JSON (`framed::Protocol`).
+    pub text: String,
 }
 
 /// One address that accepts connections (`model.Listener`).
@@ -55,6 +67,9 @@ pub struct Listener {
     /// What is spoken.
     #[serde(default = "auto")]
     pub protocol: WireProtocol,
+    /// Declared protocols that are spoken here.
+    #[serde(default)]
+    pub declarations: Vec<Declaration>,
     /// Name of this hop in `Via`.
     #[serde(default)]
     pub via: String,
@@ -125,6 +140,9 @@ pub struct Cluster {
     /// How they are spoken to under TLS; none: in clear text.
     #[serde(default)]
     pub tls: Option<ClientTerms>,
+    /// Name of the declared protocol they speak.
+    #[serde(default)]
+    pub declaration: String,
     /// How one is chosen.
     #[serde(default = "round_robin")]
     pub balancing: Balancing,

@@ -50,6 +50,8 @@ pub enum Version {
     Http2,
     /// SOFARPC Bolt.
     Bolt,
+    /// A declared protocol, by its number in the engine.
+    Framed(u16),
 }
 
 impl Version {
@@ -60,16 +62,24 @@ impl Version {
             Self::Http11 => "HTTP/1.1",
             Self::Http2 => "HTTP/2",
             Self::Bolt => "BOLT",
+            Self::Framed(_) => "FRAMED",
         }
+    }
+
+    /// Return whether messages are whole frames, which pass without `Via` and the like.
+    pub fn is_framed(self) -> bool {
+        matches!(self, Self::Bolt | Self::Framed(_))
     }
 }
 
-/// What only Bolt knows of a message.
+/// What only protocols of whole frames know of a message.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct BoltPart {
-    /// The frame up to its content, as received (fixed part, class, header map).
+pub struct FramePart {
+    /// The frame up to its content, as received (Bolt: fixed part, class, header map).
     pub envelope: Span,
-    /// The class name inside the buffer.
+    /// Where the id lies in the envelope, when the protocol alone does not say.
+    pub id_at: u32,
+    /// Bolt's class name inside the buffer.
     pub class: Span,
     /// Caller's budget in milliseconds; -1 or 0: none.
     pub timeout_ms: i32,
@@ -99,8 +109,8 @@ pub struct Head {
     pub expects_continue: bool,
     /// The fields were changed since they were read (Bolt then writes its header map anew).
     pub edited: bool,
-    /// Bolt's own part.
-    pub bolt: BoltPart,
+    /// What only protocols of whole frames know.
+    pub frame: FramePart,
 }
 
 impl Head {

@@ -9,6 +9,7 @@ mod cluster;
 pub mod config;
 pub mod engine;
 pub mod events;
+pub mod framed;
 pub mod grpc;
 pub mod head;
 pub mod hpack;

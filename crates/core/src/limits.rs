@@ -50,8 +50,8 @@ pub const MAX_BOLT_FIELDS: usize = 256;
 /// Requests in flight on one Bolt connection.
 pub const MAX_BOLT_STREAMS: usize = 65_536;
 
-/// Bytes written for one slow Bolt caller beyond which it is cut off alone: the upstream it shares is never paused for it.
-pub const MAX_BOLT_BACKLOG: usize = 16 * 1024 * 1024;
+/// Bytes written for one slow caller of a protocol of whole frames beyond which it is cut off alone: the upstream it shares is never paused for it.
+pub const MAX_FRAMES_BACKLOG: usize = 16 * 1024 * 1024;
 
 /// Bytes written for an HTTP/2 client that does not read beyond which it is not read from either. Bodies are bounded by
 /// windows; this bounds what no window does, a megabyte being 60,000 acknowledgements of pings.
@@ -59,3 +59,32 @@ pub const MAX_HTTP2_BACKLOG: usize = 1024 * 1024;
 
 /// Buffers above this are given back to the allocator once empty.
 pub const KEEP_BUFFER: usize = 64 * 1024;
+
+/// Largest frame that a declared protocol may ask for: a frame must be whole before it may enter a shared connection,
+/// so this is memory for each connection at once. Twice the 8 MiB that SOFARPC and Dubbo allow.
+pub const MAX_FRAMED_FRAME: usize = 16 * 1024 * 1024;
+
+/// Largest frame of a protocol whose declaration does not say (Motan's limit).
+pub const DEFAULT_FRAMED_FRAME: usize = 10 * 1024 * 1024;
+
+/// Longest head of a frame, up to the last thing that is read. It is copied for each message; service names and
+/// attachments that route requests have a few hundred bytes.
+pub const MAX_FRAMED_HEAD: usize = 64 * 1024;
+
+/// Most pairs in a header block. Motan sends about fifteen.
+pub const MAX_FRAMED_FIELDS: usize = 256;
+
+/// Elements of a declared frame, and parts of a template: the walk over them is what a message costs.
+pub const MAX_FRAMED_ELEMENTS: usize = 32;
+
+/// Named numbers of a declared frame, and named texts: they are kept in arrays on each connection.
+pub const MAX_FRAMED_NAMES: usize = 8;
+
+/// Longest text in an error of our own: it is for people, and a caller may have allotted little for it.
+pub const MAX_FRAMED_TEXT: usize = 1024;
+
+/// Requests in flight on one connection of a framed protocol, either side.
+pub const MAX_FRAMED_STREAMS: usize = 65_536;
+
+/// Declared protocols of one configuration, those included that a connection still speaks as they were before.
+pub const MAX_DECLARED_PROTOCOLS: usize = 256;

@@ -18,6 +18,8 @@ METADATA_KEY = "eventmesh"
 """Key of our own settings in a cluster's filter_metadata."""
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
+_OWN_PROTOCOLS = (WireProtocol.BOLT.value, WireProtocol.FRAMED.value)
+
 _LB_POLICIES = {
     "ROUND_ROBIN": Balancing.ROUND_ROBIN,
     "LEAST_REQUEST": Balancing.LEAST_REQUEST,
@@ -175,9 +177,16 @@ def _with_settings(cluster: Cluster, message: Message) -> Cluster:
             case "hold":
                 cluster = replace(cluster, hold=_flag(path, value))
             case "protocol":
-                if value != WireProtocol.BOLT.value:
-                    raise ConfigError(path, f"{value!r} is not supported; bolt is (HTTP versions have Envoy's fields)")
-                cluster = replace(cluster, protocol=WireProtocol.BOLT)
+                if value not in _OWN_PROTOCOLS:
+                    known = ", ".join(_OWN_PROTOCOLS)
+                    raise ConfigError(
+                        path, f"{value!r} is not supported; {known} are (HTTP versions have Envoy's fields)"
+                    )
+                cluster = replace(cluster, protocol=WireProtocol(value))
+            case "declaration":
+                if not isinstance(value, str):
+                    raise ConfigError(path, f"expected the name of a declared protocol, got {value!r}")
+                cluster = replace(cluster, declaration=value)
             case "max_requests_per_endpoint":
                 cluster = replace(cluster, max_requests_per_endpoint=_count(path, value))
             case "hold_timeout_s":
@@ -186,6 +195,9 @@ def _with_settings(cluster: Cluster, message: Message) -> Cluster:
                 cluster = replace(cluster, max_held_bytes=_count(path, value))
             case _:
                 raise ConfigError(path, "no such setting")
+    if (cluster.protocol is WireProtocol.FRAMED) != bool(cluster.declaration):
+        path = message.where(f"metadata.filter_metadata.{METADATA_KEY}.declaration")
+        raise ConfigError(path, "goes with protocol framed, which needs it: the name of the declaration")
     return cluster
 
 

@@ -1,11 +1,13 @@
-"""Listener into Listener: one filter chain that ends in an HTTP connection manager or a Bolt proxy."""
+"""Listener into Listener: one filter chain that ends in an HTTP connection manager or a proxy of ours."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.listener import Declaration, Listener, WireProtocol
+from eventmesh.protocols.declaration import declared, read_declaration
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.address import read_address
 from eventmesh.xds.translate.resources import ListenerResource
@@ -15,6 +17,7 @@ from eventmesh.xds.translate.tls import ServerTlsResource, read_server_tls
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 BOLT_PROXY = "eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
+FRAMED_PROXY = "eventmesh.extensions.filters.network.framed_proxy.v3.FramedProxy"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 # The engine tells HTTP/1 from HTTP/2 and TLS from clear text by itself, which is all that these are for.
 INSPECTORS = (
@@ -119,9 +122,33 @@ def _bolt(proxy: Message, listener: Listener, warnings: list[str]) -> ListenerRe
     )
 
 
+def _framed(proxy: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
+    return _with_routes(
+        proxy,
+        replace(
+            listener,
+            protocol=WireProtocol.FRAMED,
+            declarations=(_declaration(proxy),),
+            access_log=_access_log(proxy),
+            idle_timeout_s=proxy.seconds("idle_timeout", listener.idle_timeout_s),
+        ),
+        warnings,
+    )
+
+
+def _declaration(proxy: Message) -> Declaration:
+    """Return what `declaration` or the file of `declaration_file` says."""
+    if proxy.has("declaration"):
+        return declared(proxy.struct("declaration"), proxy.where("declaration"))
+    if not proxy.text("declaration_file"):
+        raise proxy.error("declaration", "missing; give declaration or declaration_file")
+    return read_declaration(Path(proxy.text("declaration_file")), proxy.where("declaration_file"))
+
+
 _FILTERS: dict[str, Callable[[Message, Listener, list[str]], ListenerResource]] = {
     HTTP_MANAGER: _http,
     BOLT_PROXY: _bolt,
+    FRAMED_PROXY: _framed,
 }
 
 

@@ -326,6 +326,58 @@ def test_a_bolt_listener_is_an_extension_of_its_own() -> None:
     assert (listener.protocol, listener.route_table) == (WireProtocol.BOLT, "in")
 
 
+FRAMED_PROXY = "type.googleapis.com/eventmesh.extensions.filters.network.framed_proxy.v3.FramedProxy"
+DECLARATIONS = Path(__file__).parents[3] / "docs" / "protocols" / "declarations"
+
+
+def _framed(**fields: object) -> dict[str, object]:
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "shop"}}]
+    table = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}
+    return {"@type": FRAMED_PROXY, "stat_prefix": "thrift", "route_config": table, **fields}
+
+
+def test_a_declared_protocol_is_an_extension_with_its_declaration_inline_or_in_a_file() -> None:
+    file = DECLARATIONS / "thrift.yaml"
+    inline = yaml.safe_load(file.read_text())
+    (listener,) = parse_bootstrap(
+        json.dumps(_put(_document(), MANAGER, _framed(declaration=inline)))
+    ).snapshot.listeners
+    assert (listener.protocol, listener.route_table) == (WireProtocol.FRAMED, "in")
+    assert [declaration.name for declaration in listener.declarations] == ["thrift"]
+    document = _put(_document(), MANAGER, _framed(declaration_file=str(file)))
+    document = _put(
+        document,
+        f"{CLUSTER}.metadata",
+        {"filter_metadata": {"eventmesh": {"protocol": "framed", "declaration": "thrift"}}},
+    )
+    snapshot = parse_bootstrap(json.dumps(document)).snapshot
+    assert snapshot.listeners == (listener,)
+    assert (snapshot.clusters[0].protocol, snapshot.clusters[0].declaration) == (WireProtocol.FRAMED, "thrift")
+
+
+def test_a_mistake_in_a_declaration_is_told_by_its_path() -> None:
+    inline = yaml.safe_load((DECLARATIONS / "thrift.yaml").read_text())
+    inline["frame"][0] = {"length": {"size": 3}}
+    for fields, what in [
+        ({"declaration": inline}, "declaration: frame[0].length.size: 3 is none of [1, 2, 4, 8]"),
+        (
+            {"declaration_file": "/nowhere.yaml"},
+            "declaration_file: cannot read /nowhere.yaml: No such file or directory",
+        ),
+        ({}, "declaration: missing; give declaration or declaration_file"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            parse_bootstrap(json.dumps(_put(_document(), MANAGER, _framed(**fields))))
+        assert str(caught.value).endswith(what)
+
+
+@pytest.mark.parametrize("settings", [{"protocol": "framed"}, {"declaration": "thrift"}, {"declaration": 3}])
+def test_a_cluster_of_a_declared_protocol_names_it(settings: dict[str, object]) -> None:
+    document = _put(_document(), f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": settings}})
+    with pytest.raises(ConfigError, match=r"eventmesh\.declaration: "):
+        parse_bootstrap(json.dumps(document))
+
+
 ADS = {
     "lds_config": {"ads": {}},
     "cds_config": {"ads": {}},

@@ -25,6 +25,8 @@ pub static ALL: &[Target] = &[
     Target { name: "http2-client", words: HTTP2_WORDS, run: wires::http2_client },
     Target { name: "bolt-server", words: BOLT_WORDS, run: wires::bolt_server },
     Target { name: "bolt-client", words: BOLT_WORDS, run: wires::bolt_client },
+    Target { name: "framed-server", words: FRAMED_WORDS, run: wires::framed_server },
+    Target { name: "framed-client", words: FRAMED_WORDS, run: wires::framed_client },
     Target { name: "config", words: CONFIG_WORDS, run: config::run },
     Target { name: "engine", words: ENGINE_WORDS, run: engine::run },
 ];
@@ -93,6 +95,15 @@ const BOLT_WORDS: &[&[u8]] = &[
     b"\x01\x01\0\0\x01\0\0\0\x07\x01\0\0\x0b\xb8\0\0\0\0\0\0\0\0",
     b"\0\0\0\x07service\0\0\0\x05S:1.0",
     b"\xff\xff\xff\xff",
+];
+
+/// Frames of the toy protocol, whole and in part.
+const FRAMED_WORDS: &[&[u8]] = &[
+    b"ab\0\x1a\0\0\0\0\0\x07\0\0\0\0\0\0\0\x01me\0\0\0\x01S\0\0\0\0",
+    b"ab\0\x19\0\0\0\x01\x80\0\0\0\0\0\0\0\0\x01me\0\0\0\0\0\0\0\0",
+    b"ab\0\x19\0\0\0\x09\0\0\0\0\0\0\0\0\0\x01me\0\0\0\0\0\0\0\0",
+    b"\0\0\0\x09\0\x06budget\0\x01",
+    b"\xff\xff",
 ];
 
 const CONFIG_WORDS: &[&[u8]] = &[

@@ -1,10 +1,11 @@
 //! Every wire protocol, both sides: any bytes give events or a fault, however they are cut, and a fault is for good.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use eventmesh_core::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
 use eventmesh_core::head::Head;
-use eventmesh_core::{bolt, http1, http2};
+use eventmesh_core::{bolt, framed, http1, http2};
 
 use crate::mutate::Random;
 
@@ -57,6 +58,23 @@ pub fn bolt_client(input: &[u8], cuts: u64) -> Result<u64, String> {
     check(input, cuts, BOLT_CLIENT, bolt::Client::default)
 }
 
+pub fn framed_server(input: &[u8], cuts: u64) -> Result<u64, String> {
+    let protocol = toy()?;
+    check(input, cuts, BOLT_SERVER, || framed::Server::new(framed::Declared::new(&protocol, 0)))
+}
+
+pub fn framed_client(input: &[u8], cuts: u64) -> Result<u64, String> {
+    let protocol = toy()?;
+    check(input, cuts, FRAMED_CLIENT, || framed::Client::new(framed::Declared::new(&protocol, 0)))
+}
+
+/// A declared protocol with everything that a declaration can say.
+fn toy() -> Result<Arc<framed::Protocol>, String> {
+    static TOY: OnceLock<Result<Arc<framed::Protocol>, String>> = OnceLock::new();
+    let compile = || framed::Protocol::compile(include_str!("../../../core/src/framed/toy.json")).map(Arc::new);
+    TOY.get_or_init(compile).clone()
+}
+
 const HTTP1_LIMITS: http1::HeadLimits = http1::HeadLimits { bytes: 8192, fields: 50 };
 const HTTP2_LIMITS: http2::HeadLimits = http2::HeadLimits { max_bytes: 8192, max_count: 50 };
 
@@ -79,6 +97,7 @@ const HTTP2_CLIENT: Manner = Manner { request: Some(http_request), ..HTTP2_SERVE
 /// Frames are awaited whole, up to 8 MiB: more than any input.
 const BOLT_SERVER: Manner = Manner { request: None, replies_locally: true, max_unused: usize::MAX };
 const BOLT_CLIENT: Manner = Manner { request: Some(bolt_request), ..BOLT_SERVER };
+const FRAMED_CLIENT: Manner = Manner { request: Some(framed_request), ..BOLT_SERVER };
 
 fn http_request(number: usize) -> Head {
     const METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
@@ -96,6 +115,17 @@ fn bolt_request(_number: usize) -> Head {
     const REQUEST: &[u8] = b"\x01\x01\0\x01\x01\0\0\0\x01\x01\0\0\x0b\xb8\0\x01\0\0\0\0\0\0C";
     let mut head = Head::default();
     let _ = bolt::Server::default().decode(REQUEST, &mut head, &mut Vec::new());
+    head
+}
+
+fn framed_request(_number: usize) -> Head {
+    // Request 1 of service "S", with neither headers nor body.
+    const REQUEST: &[u8] = b"ab\0\x1a\0\0\0\0\0\x07\0\0\0\0\0\0\0\x01me\0\0\0\x01S\0\0\0\0";
+    let mut head = Head::default();
+    if let Ok(protocol) = toy() {
+        let codec = framed::Declared::new(&protocol, 0);
+        let _ = framed::Server::new(codec).decode(REQUEST, &mut head, &mut Vec::new());
+    }
     head
 }
 

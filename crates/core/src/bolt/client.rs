@@ -105,7 +105,7 @@ impl Wire for Client {
     fn head(&mut self, stream: StreamId, head: &Head, _end: bool, out: &mut Vec<u8>) {
         let id = id_of(stream);
         frame::write_envelope(head, id, out);
-        if head.bolt.oneway {
+        if head.frame.oneway {
             self.open.remove(&id);
         }
     }

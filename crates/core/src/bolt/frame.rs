@@ -105,11 +105,11 @@ impl Frame {
         let envelope = head.store(input.get(..self.envelope()).unwrap_or_default());
         let (start, end) = envelope.range();
         let class_end = start + self.fixed + self.class;
-        head.bolt.envelope = envelope;
-        head.bolt.class = Span::new(start + self.fixed, class_end);
-        head.bolt.timeout_ms = self.timeout_ms;
-        head.bolt.status = self.status;
-        head.bolt.oneway = self.kind == Kind::Oneway;
+        head.frame.envelope = envelope;
+        head.frame.class = Span::new(start + self.fixed, class_end);
+        head.frame.timeout_ms = self.timeout_ms;
+        head.frame.status = self.status;
+        head.frame.oneway = self.kind == Kind::Oneway;
         head.content_length = Some(self.content as u64);
         Span::new(class_end, end)
     }
@@ -126,10 +126,10 @@ fn u32_at(input: &[u8], at: usize) -> u32 {
 /// Append the envelope of `head` under another id; its header map is written anew if it was edited.
 pub fn write_envelope(head: &Head, id: u32, out: &mut Vec<u8>) {
     let start = out.len();
-    let envelope = head.bytes(head.bolt.envelope);
+    let envelope = head.bytes(head.frame.envelope);
     if head.edited {
         let fixed = if envelope.get(1) == Some(&0) { RESPONSE_FIXED } else { REQUEST_FIXED };
-        let class = head.bytes(head.bolt.class);
+        let class = head.bytes(head.frame.class);
         out.extend_from_slice(envelope.get(..fixed + class.len()).unwrap_or_default());
         let map = out.len();
         super::headers::write(head, out);

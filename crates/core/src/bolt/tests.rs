@@ -82,7 +82,7 @@ fn only_the_id_of_a_message_changes() {
     client.head(stream, &head, false, &mut out);
     client.data(stream, &bytes(REQUEST)[used..], true, &mut out);
     assert_eq!(out, bytes(&REQUEST.replacen("00000001", "0000002a", 1)));
-    assert_eq!(head.bolt.timeout_ms, 3000);
+    assert_eq!(head.frame.timeout_ms, 3000);
 
     let answer = bytes(&RESPONSE.replacen("00000001", "0000002a", 1));
     out.clear();

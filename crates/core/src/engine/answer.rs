@@ -108,10 +108,10 @@ impl Engine {
             }
             Origin::Stream { conn, stream, listener } => {
                 exchange.bytes_out = refusal.text.len() as u64;
-                let bolt = exchange.head.version == Version::Bolt;
+                let framed = exchange.head.version.is_framed();
                 let via = self.listeners.get(listener).map_or(&[][..], |listener| listener.via.as_slice());
                 let mut fields = refusal.fields.to_vec();
-                if !via.is_empty() && !bolt {
+                if !via.is_empty() && !framed {
                     fields.push((b"via", via));
                 }
                 let (status, body, kind) = (refusal.status, refusal.text, refusal.kind);
@@ -198,8 +198,13 @@ impl Engine {
         if let Some(log) = listener.log {
             let exhausted = exchange.retry.as_ref().is_some_and(|retry| retry.exhausted);
             let flags = exchange.flag.with_exhausted(exhausted);
+            let protocol = match exchange.head.version {
+                Version::Framed(number) => self.protocols.get(usize::from(number)).map_or("-", |known| &known.label),
+                version => version.name(),
+            };
             let line = Line {
                 head: &exchange.head,
+                protocol,
                 path: exchange.head.bytes(exchange.path),
                 authority: exchange.head.bytes(exchange.authority),
                 status,

@@ -42,10 +42,11 @@ impl Engine {
     ///
     /// The error names the field that is wrong; the previous configuration then stays in force.
     pub fn apply(&mut self, snapshot: &[u8], now: f64) -> Result<(), String> {
-        let snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(|error| format!("snapshot: {error}"))?;
+        let mut snapshot: Snapshot = serde_json::from_slice(snapshot).map_err(|error| format!("snapshot: {error}"))?;
         check_clusters(&snapshot.clusters)?;
         check_listeners(&snapshot.listeners)?;
         let secured = self.contexts(&snapshot, now)?;
+        let protocols = self.declared(&mut snapshot)?;
         let numbers = self.cluster_numbers(&snapshot.clusters);
         let clusters = snapshot.clusters.iter().map(|cluster| cluster.name.as_str()).zip(numbers.iter().copied());
         let mut names = Numbers {
@@ -61,9 +62,11 @@ impl Engine {
             self.labels.push(RouteCounters { host, name, ..RouteCounters::default() });
         }
         self.tables = Arc::new(tables);
+        self.protocols = protocols;
         self.take_over_clusters(&snapshot.clusters, &numbers, now);
         self.take_over_listeners(snapshot.listeners);
         self.take_over_contexts(secured);
+        self.part_with_former_protocols(now);
         self.settle(now);
         Ok(())
     }

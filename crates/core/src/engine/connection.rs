@@ -201,7 +201,7 @@ impl Connection {
     /// Return whether reading should stop for now. HTTP/2 has windows instead, and an upstream that many share is never
     /// paused for one of them.
     pub fn wants_pause(&self) -> bool {
-        let shared = matches!(self.role, Role::Upstream { .. }) && self.wire.family() == Family::Bolt;
+        let shared = matches!(self.role, Role::Upstream { .. }) && matches!(self.wire.family(), Family::Frames(_));
         let stalled = self.stalled > 0 && self.wire.family() != Family::Http2 && !shared;
         // What a client makes an HTTP/2 connection say (acknowledgements, resets) knows no window: one that does not read
         // is not listened to. Upstream we always listen, or two meshes could wait for each other.

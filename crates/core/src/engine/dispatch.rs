@@ -64,7 +64,7 @@ impl Engine {
         };
         let conn = match family {
             Family::Http1 => self.take_idle(number, at),
-            Family::Http2 | Family::Bolt => self.find_shared(number, at, family),
+            Family::Http2 | Family::Frames(_) => self.find_shared(number, at, family),
         };
         let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
         let (full, no_pending) = (cluster.is_full_of_connections(), cluster.takes_no_pending());
@@ -78,7 +78,7 @@ impl Engine {
             }
             None if !waits && no_pending => return Placed::Broken(Breaker::Pending),
             None => {
-                let Some(wire) = AnyWire::client(protocol, version) else { return Placed::Mismatch };
+                let Some(wire) = AnyWire::client(protocol, version, &self.protocols) else { return Placed::Mismatch };
                 self.dial(number, at, wire, now)
             }
         };
@@ -216,8 +216,8 @@ impl Engine {
         }
         exchange.held.clear();
         touch(&mut self.touched, conn, conn_id);
-        let oneway = exchange.head.bolt.oneway;
         let timed = exchange.request_done && exchange.retry.is_some();
+        let oneway = exchange.head.frame.oneway;
         if !empty {
             exchange.up.queued += queued;
             if conn.writable {

@@ -9,7 +9,7 @@ use crate::engine::forwarded;
 use crate::engine::retry::Retry;
 use crate::engine::{touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
-use crate::head::{Head, Version};
+use crate::head::Head;
 use crate::routes::{Action, Found, Tables};
 use crate::slab::Id;
 use crate::timers::NEVER;
@@ -118,8 +118,8 @@ impl Engine {
             edits.apply(&mut exchange.head);
         }
         exchange.timeout_s = shorter(forward.timeout_s, exchange.own.as_ref().map_or(0.0, |own| own.terms.timeout_s));
-        if exchange.head.version == Version::Bolt {
-            exchange.timeout_s = shorter(exchange.timeout_s, f64::from(exchange.head.bolt.timeout_ms) / 1_000.0);
+        if exchange.head.version.is_framed() {
+            exchange.timeout_s = shorter(exchange.timeout_s, f64::from(exchange.head.frame.timeout_ms) / 1_000.0);
         } else {
             if exchange.head.find(b"x-request-id").is_none() {
                 exchange.head.push(b"x-request-id", &self.random.uuid());

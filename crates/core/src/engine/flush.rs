@@ -5,7 +5,7 @@ use crate::engine::exchange::{Origin, OwnAnswer, Stage};
 use crate::engine::wires::Family;
 use crate::engine::Engine;
 use crate::head::Head;
-use crate::limits::MAX_BOLT_BACKLOG;
+use crate::limits::MAX_FRAMES_BACKLOG;
 use crate::routes::Action;
 use crate::slab::Id;
 
@@ -85,7 +85,7 @@ impl Engine {
             orders.write(id, &conn.out);
             if !conn.writable {
                 conn.backlog += conn.out.len();
-                if conn.wire.family() == Family::Bolt && conn.backlog > MAX_BOLT_BACKLOG {
+                if matches!(conn.wire.family(), Family::Frames(_)) && conn.backlog > MAX_FRAMES_BACKLOG {
                     self.overrun.push(id); // ended with the next call: orders are being given
                 }
             }

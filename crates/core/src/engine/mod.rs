@@ -1,6 +1,6 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
-//! One file per concern: `apply` (configuration), `inbound` (what the transport reports), `downstream` and `upstream`
+//! One file per concern: `apply` (configuration), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `own` (exchanges of this process), `timing`, `flush`
 //! (orders to the transport), `report`, `secured` (connections under TLS).
@@ -8,6 +8,7 @@
 mod answer;
 mod apply;
 mod connection;
+mod declared;
 mod dispatch;
 mod downstream;
 mod exchange;
@@ -40,6 +41,7 @@ use crate::config;
 use crate::engine::connection::Connection;
 use crate::engine::exchange::Exchange;
 use crate::events::{Event, Wire};
+use crate::framed;
 use crate::head::Head;
 use crate::random::Random;
 use crate::routes::Tables;
@@ -70,6 +72,8 @@ pub struct Engine {
     tables: Arc<Tables>,
     listeners: Vec<Listener>,
     listener_names: HashMap<String, usize>,
+    /// Declared protocols, by number. One that is declared no more keeps its number while a connection speaks it.
+    protocols: Vec<Arc<framed::Protocol>>,
     clusters: Vec<Cluster>,
     cluster_names: HashMap<String, usize>,
     labels: Vec<RouteCounters>,
@@ -95,7 +99,7 @@ pub struct Engine {
     resumable: Vec<Id>,
     /// Clusters in which a waiting request may go on.
     woken: Vec<usize>,
-    /// Bolt connections whose peer reads too slowly.
+    /// Connections of framed protocols whose peer reads too slowly.
     overrun: Vec<Id>,
     opens: Vec<Id>,
     asks: Vec<(Id, usize)>,
@@ -113,6 +117,7 @@ impl Engine {
             tables: Arc::default(),
             listeners: Vec::new(),
             listener_names: HashMap::new(),
+            protocols: Vec::new(),
             clusters: Vec::new(),
             cluster_names: HashMap::new(),
             labels: Vec::new(),

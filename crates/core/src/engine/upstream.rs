@@ -87,7 +87,7 @@ impl Engine {
                 std::mem::swap(&mut own.answer.head, &mut self.scratch);
             }
             Origin::Stream { conn, stream, listener } => {
-                if exchange.head.version != Version::Bolt {
+                if !exchange.head.version.is_framed() {
                     add_via(&mut self.scratch, self.listeners.get(listener).map(|listener| listener.via.as_slice()));
                 }
                 if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {

@@ -1,8 +1,11 @@
 //! The wire of a connection, whichever protocol it speaks, and how a listener tells which.
 
+use std::sync::Arc;
+
 use crate::bolt;
 use crate::config::WireProtocol;
 use crate::events::{Cause, Event, LocalReply, StreamId, Wire};
+use crate::framed::{self, Codec, Declared};
 use crate::head::{Head, Version};
 use crate::http1::{self, HeadLimits};
 use crate::http2;
@@ -19,6 +22,10 @@ pub enum AnyWire {
     BoltServer(bolt::Server),
     /// Bolt with a server.
     BoltClient(bolt::Client),
+    /// A declared protocol with a caller.
+    FramedServer(Box<framed::Server<Declared>>),
+    /// A declared protocol with a server.
+    FramedClient(Box<framed::Client<Declared>>),
     /// HTTP/2, either side.
     Http2(Box<http2::Connection>),
 }
@@ -30,8 +37,8 @@ pub enum Family {
     Http1,
     /// Many streams with windows of their own.
     Http2,
-    /// Many streams without windows.
-    Bolt,
+    /// Many streams without windows, each message a whole frame of this protocol.
+    Frames(Version),
 }
 
 impl Default for AnyWire {
@@ -48,6 +55,8 @@ macro_rules! each {
             AnyWire::Http1Client($wire) => $body,
             AnyWire::BoltServer($wire) => $body,
             AnyWire::BoltClient($wire) => $body,
+            AnyWire::FramedServer($wire) => $body,
+            AnyWire::FramedClient($wire) => $body,
             AnyWire::Http2($wire) => $body,
         }
     };
@@ -55,22 +64,29 @@ macro_rules! each {
 
 impl AnyWire {
     /// Return the wire of an accepted connection.
-    pub fn server(protocol: WireProtocol, limits: HeadLimits) -> Self {
+    pub fn server(protocol: WireProtocol, limits: HeadLimits, protocols: &[Arc<framed::Protocol>]) -> Self {
         match protocol {
             WireProtocol::Http1 => Self::Http1Server(http1::Server::new(limits)),
             WireProtocol::Http2 => Self::http2(http2::Role::Server, limits),
             WireProtocol::Bolt => Self::BoltServer(bolt::Server::default()),
+            WireProtocol::Framed(Some(number)) => match declared(number, protocols) {
+                Some(codec) => Self::FramedServer(Box::new(framed::Server::new(codec))),
+                None => Self::Detect(limits),
+            },
             _ => Self::Detect(limits),
         }
     }
 
     /// Return the wire of a connection to an endpoint that speaks `protocol`, for a request that came in as `version`.
     /// `None`: a request of this protocol cannot be sent there.
-    pub fn client(protocol: WireProtocol, version: Version) -> Option<Self> {
+    pub fn client(protocol: WireProtocol, version: Version, protocols: &[Arc<framed::Protocol>]) -> Option<Self> {
         match family(protocol, version)? {
             Family::Http1 => Some(Self::Http1Client(http1::Client::default())),
             Family::Http2 => Some(Self::http2(http2::Role::Client, HeadLimits::default())),
-            Family::Bolt => Some(Self::BoltClient(bolt::Client::default())),
+            Family::Frames(Version::Framed(number)) => {
+                Some(Self::FramedClient(Box::new(framed::Client::new(declared(number, protocols)?))))
+            }
+            Family::Frames(_) => Some(Self::BoltClient(bolt::Client::default())),
         }
     }
 
@@ -79,7 +95,9 @@ impl AnyWire {
         match self {
             Self::Detect(_) | Self::Http1Server(_) | Self::Http1Client(_) => Family::Http1,
             Self::Http2(_) => Family::Http2,
-            Self::BoltServer(_) | Self::BoltClient(_) => Family::Bolt,
+            Self::BoltServer(_) | Self::BoltClient(_) => Family::Frames(Version::Bolt),
+            Self::FramedServer(wire) => Family::Frames(wire.codec().version()),
+            Self::FramedClient(wire) => Family::Frames(wire.codec().version()),
         }
     }
 
@@ -116,12 +134,20 @@ impl AnyWire {
     }
 }
 
+fn declared(number: u16, protocols: &[Arc<framed::Protocol>]) -> Option<Declared> {
+    Some(Declared::new(protocols.get(usize::from(number))?, number))
+}
+
 /// Return the family that a cluster of `protocol` speaks for a request that came in as `version`; `None` if the two cannot
-/// meet (Bolt and HTTP have no common meaning).
+/// meet (protocols of frames have no meaning in common with HTTP, nor with each other).
 pub fn family(protocol: WireProtocol, version: Version) -> Option<Family> {
     match (protocol, version) {
-        (WireProtocol::Bolt | WireProtocol::Downstream, Version::Bolt) => Some(Family::Bolt),
-        (_, Version::Bolt) | (WireProtocol::Bolt, _) => None,
+        (WireProtocol::Framed(Some(number)), Version::Framed(spoken)) if number != spoken => None,
+        (WireProtocol::Bolt | WireProtocol::Downstream, Version::Bolt)
+        | (WireProtocol::Framed(Some(_)) | WireProtocol::Downstream, Version::Framed(_)) => {
+            Some(Family::Frames(version))
+        }
+        (_, Version::Bolt | Version::Framed(_)) | (WireProtocol::Bolt | WireProtocol::Framed(_), _) => None,
         (WireProtocol::Http2, _) | (WireProtocol::Downstream, Version::Http2) => Some(Family::Http2),
         _ => Some(Family::Http1),
     }

@@ -17,6 +17,7 @@ ALIASES = {
     "discovery": "envoy.service.discovery.v3",
     "endpoint": "envoy.config.endpoint.v3",
     "file_log": "envoy.extensions.access_loggers.file.v3",
+    "framed": "eventmesh.extensions.filters.network.framed_proxy.v3",
     "hcm": "envoy.extensions.filters.network.http_connection_manager.v3",
     "http_inspector": "envoy.extensions.filters.listener.http_inspector.v3",
     "lb_least_request": "envoy.extensions.load_balancing_policies.least_request.v3",

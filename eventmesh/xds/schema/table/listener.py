@@ -1,4 +1,4 @@
-"""Listeners and what stands in their filter chains: HTTP connection manager, Bolt proxy, access logs."""
+"""Listeners and what stands in their filter chains: HTTP connection manager, our own proxies, access logs."""
 
 ENUMS = {
     "CodecType": "AUTO HTTP1 HTTP2 HTTP3",
@@ -131,6 +131,16 @@ MESSAGES = {
         3 route_config route.RouteConfiguration |route_specifier
         4 access_log accesslog.AccessLog[]
         5 idle_timeout duration
+    """,
+    # Ours: a listener of a declared protocol (docs/protocols/framed.md).
+    "framed.FramedProxy": """
+        1 stat_prefix string
+        2 rds hcm.Rds |route_specifier
+        3 route_config route.RouteConfiguration |route_specifier
+        4 access_log accesslog.AccessLog[]
+        5 idle_timeout duration
+        6 declaration struct |declaration_specifier
+        7 declaration_file string |declaration_specifier
     """,
     "accesslog.AccessLog": """
         1 name string

@@ -1,0 +1,144 @@
+//! The upstream side: one connection, shared by many callers under ids of our own.
+
+use std::collections::HashSet;
+
+use crate::events::{Cause, Event, Fault, LocalReply, Piece, StreamId, Wire};
+use crate::framed::codec::{Codec, Frame, Kind};
+use crate::head::Head;
+use crate::limits::MAX_FRAMED_STREAMS;
+use crate::numbers::ByNumber;
+
+/// One connection with a server at its other end. A stream's number is its id on the wire.
+#[derive(Debug)]
+pub struct Client<C> {
+    codec: C,
+    pub(super) last: u64,
+    open: HashSet<u64, ByNumber>,
+    body: Option<(StreamId, usize)>,
+    closing: bool,
+    failed: Option<Fault>,
+}
+
+impl<C: Codec> Client<C> {
+    /// Return the wire of a connection that is being dialled.
+    pub fn new(codec: C) -> Self {
+        Self { codec, last: 0, open: HashSet::default(), body: None, closing: false, failed: None }
+    }
+
+    /// Return what the protocol is.
+    pub fn codec(&self) -> &C {
+        &self.codec
+    }
+
+    fn response(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            let Some(frame) = self.codec.frame(rest, 502)? else { return Ok((used, None)) };
+            match frame.kind {
+                // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
+                Kind::Response | Kind::Failure if self.open.remove(&frame.id) => {
+                    store_head(&self.codec, &frame, rest, head);
+                    if head.status == 0 {
+                        head.status = if frame.kind == Kind::Failure { 500 } else { 200 };
+                    }
+                    let body = frame.length - frame.envelope;
+                    self.body = (body > 0).then_some((frame.id, body));
+                    return Ok((used + frame.envelope, Some(Event::Head { stream: frame.id, end: body == 0 })));
+                }
+                Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
+                Kind::GoAway => {
+                    self.closing = true;
+                    return Ok((used + frame.length, Some(Event::GoAway)));
+                }
+                // A server that asks: nobody here could answer.
+                Kind::Response
+                | Kind::Failure
+                | Kind::HeartbeatReply
+                | Kind::Request
+                | Kind::Oneway
+                | Kind::Ignored => {}
+            }
+            used += frame.length;
+        }
+    }
+}
+
+/// Make `head` that of a frame: an answer finds its caller by its id, nothing more of it is read.
+pub(super) fn store_head<C: Codec>(codec: &C, frame: &Frame, input: &[u8], head: &mut Head) {
+    head.clear();
+    head.version = codec.version();
+    head.frame.envelope = head.store(input.get(..frame.envelope).unwrap_or_default());
+    head.content_length = Some((frame.length - frame.envelope) as u64);
+    codec.place_id(head);
+}
+
+impl<C: Codec> Wire for Client<C> {
+    fn decode(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> (usize, Option<Event>) {
+        if let Some(fault) = self.failed {
+            return (0, Some(Event::Fault(fault)));
+        }
+        if let Some((stream, length)) = self.body.take() {
+            return (length, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
+        }
+        self.response(input, head, out).unwrap_or_else(|fault| {
+            self.failed = Some(fault);
+            self.closing = true;
+            (0, Some(Event::Fault(fault)))
+        })
+    }
+
+    fn eof(&mut self, _rest: usize) -> Option<Event> {
+        None
+    }
+
+    fn open(&mut self) -> StreamId {
+        // An id that is still in use after all others is passed over.
+        loop {
+            self.last = self.last.wrapping_add(1) & self.codec.max_id();
+            if self.open.insert(self.last) {
+                return self.last;
+            }
+        }
+    }
+
+    fn room(&self) -> usize {
+        if self.closing {
+            0
+        } else {
+            MAX_FRAMED_STREAMS.saturating_sub(self.open.len())
+        }
+    }
+
+    fn head(&mut self, stream: StreamId, head: &Head, _end: bool, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(head.bytes(head.frame.envelope));
+        self.codec.set_id(head, stream, out.get_mut(at..).unwrap_or_default());
+        if head.frame.oneway {
+            self.open.remove(&stream);
+        }
+    }
+
+    fn data(&mut self, _stream: StreamId, bytes: &[u8], _end: bool, out: &mut Vec<u8>) -> usize {
+        out.extend_from_slice(bytes);
+        0
+    }
+
+    fn trailers(&mut self, _stream: StreamId, _trailers: &Head, _out: &mut Vec<u8>) {}
+
+    fn local_reply(&mut self, _stream: StreamId, _reply: &LocalReply<'_>, _out: &mut Vec<u8>) {}
+
+    fn reset(&mut self, stream: StreamId, _cause: Cause, _out: &mut Vec<u8>) -> bool {
+        // A request already written cannot be taken back; its answer will be dropped.
+        self.open.remove(&stream);
+        true
+    }
+
+    fn drain(&mut self, _out: &mut Vec<u8>) {
+        self.closing = true;
+    }
+
+    fn closing(&self) -> bool {
+        self.closing
+    }
+}

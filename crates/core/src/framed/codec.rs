@@ -1,0 +1,270 @@
+//! What a protocol of whole frames must know, and the codec that a declaration drives.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::events::{Fault, LocalReply};
+use crate::framed::compile::{Kept, Protocol, Word};
+use crate::framed::declaration::HeaderFormat;
+use crate::framed::layout::{Field, Parsed, Place};
+use crate::framed::template::{self, Filling};
+use crate::head::{Head, Span, Version};
+use crate::limits::MAX_FRAMED_FIELDS;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Wants an answer.
+    Request,
+    /// Wants none, not even an error.
+    Oneway,
+    /// Answers a request.
+    Response,
+    /// Answers a request with an error of the service: counted as a failure.
+    Failure,
+    /// Wants a sign of life.
+    Heartbeat,
+    /// Is one.
+    HeartbeatReply,
+    /// The sender takes no more requests on this connection.
+    GoAway,
+    /// Nothing to anybody but its sender.
+    Ignored,
+}
+
+impl Kind {
+    /// Return the name that declarations use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Oneway => "oneway",
+            Self::Response => "response",
+            Self::Failure => "failure",
+            Self::Heartbeat => "heartbeat",
+            Self::HeartbeatReply => "heartbeat_reply",
+            Self::GoAway => "go_away",
+            Self::Ignored => "ignored",
+        }
+    }
+}
+
+/// A frame whose bytes are all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is.
+    pub kind: Kind,
+    /// Its id.
+    pub id: u64,
+    /// Length of its head: id and routing key lie in it.
+    pub envelope: usize,
+    /// Length of all of it.
+    pub length: usize,
+}
+
+/// The bytes of one protocol. A codec belongs to one side of one connection.
+pub trait Codec {
+    /// Return the frame at the front of `input`; `None` when it is not whole. `status` is that of a fault.
+    fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault>;
+
+    /// Note in `head`, which holds the envelope of that frame, where its id is.
+    fn place_id(&self, head: &mut Head);
+
+    /// Describe that request in `head`: what routes are found by, its fields, its budget.
+    fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault>;
+
+    /// Return what an answer of the mesh must know of that request besides its id.
+    fn remember(&self, input: &[u8]) -> Box<[u8]>;
+
+    /// Return the protocol.
+    fn version(&self) -> Version;
+
+    /// Return the largest id.
+    fn max_id(&self) -> u64;
+
+    /// Overwrite the id of an envelope.
+    fn set_id(&self, head: &Head, id: u64, envelope: &mut [u8]);
+
+    /// Append the answer to that heartbeat.
+    fn heartbeat_reply(&self, frame: &Frame, input: &[u8], out: &mut Vec<u8>);
+
+    /// Append the answer of the mesh to the request of this id.
+    fn local_reply(&self, id: u64, memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>);
+
+    /// Append what tells a caller that this connection takes no more requests, if the protocol can say it.
+    fn goodbye(&self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+}
+
+/// The codec of a declared protocol.
+#[derive(Debug)]
+pub struct Declared {
+    protocol: Arc<Protocol>,
+    /// Number of the protocol in its engine.
+    number: u16,
+    parsed: Parsed,
+}
+
+impl Declared {
+    /// Return the codec of `protocol`, which its engine knows as `number`.
+    pub fn new(protocol: &Arc<Protocol>, number: u16) -> Self {
+        Self { protocol: Arc::clone(protocol), number, parsed: Parsed::default() }
+    }
+
+    fn id_field(&self) -> Field {
+        self.protocol.id
+    }
+
+    fn kept<'a>(&self, kept: &Kept, input: &'a [u8]) -> &'a [u8] {
+        let place = match kept {
+            Kept::Number(slot) => self.parsed.number_places.get(*slot),
+            Kept::Text(slot) => self.parsed.texts.get(*slot),
+        };
+        place.and_then(|place| input.get(place.outer..place.outer_end)).unwrap_or_default()
+    }
+
+    fn word(&self, word: &Word, head: &mut Head) -> Span {
+        let (start, _) = head.frame.envelope.range();
+        let place = |at: &Place| Span::new(start + at.start, start + at.end);
+        let span = match word {
+            Word::Text { slot, .. } => self.parsed.texts.get(*slot).map(place).unwrap_or_default(),
+            Word::Header { key, .. } => head.find(key).unwrap_or_default(),
+            Word::Number { slot } => {
+                let number = self.parsed.numbers.get(*slot).copied().unwrap_or(0);
+                head.store(number.to_string().as_bytes())
+            }
+        };
+        match word {
+            Word::Text { cut, .. } | Word::Header { cut, .. } => cut.of(head, span),
+            Word::Number { .. } => span,
+        }
+    }
+}
+
+impl Codec for Declared {
+    fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
+        if !self.protocol.layout.walk(input, &mut self.parsed, status)? {
+            return Ok(None);
+        }
+        let kind = self.protocol.kind(&self.parsed.numbers);
+        let kind = kind.ok_or(Fault { status, what: "no rule says what this frame is" })?;
+        let Parsed { id, envelope, length, .. } = self.parsed;
+        Ok(Some(Frame { kind, id, envelope, length }))
+    }
+
+    fn place_id(&self, head: &mut Head) {
+        head.frame.id_at = u32::try_from(self.parsed.id_at).unwrap_or(u32::MAX);
+    }
+
+    fn describe(&self, _input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
+        let (start, _) = head.frame.envelope.range();
+        for (name, place) in self.protocol.text_names.iter().zip(&self.parsed.texts) {
+            let name = head.store(name);
+            head.place_field(name, Span::new(start + place.start, start + place.end));
+        }
+        if let Some((format, field)) = self.protocol.headers {
+            let Place { start: from, end, .. } = self.parsed.headers;
+            fields(head, Span::new(start + from, start + end), format, field, status)?;
+        }
+        let service = self.protocol.service.as_ref().map(|word| self.word(word, head));
+        let method = self.protocol.method.as_ref().map(|word| self.word(word, head));
+        head.place_authority(service.unwrap_or_default());
+        head.place_method(method.unwrap_or_default());
+        let words = [service, method].into_iter().flatten().filter(|word| !word.is_empty());
+        let path = words.fold(Vec::new(), |mut path, span| {
+            path.push(b'/');
+            path.extend_from_slice(head.bytes(span));
+            path
+        });
+        head.set_path(if path.is_empty() { b"/" } else { &path });
+        if let Some(timeout) = &self.protocol.timeout {
+            let span = self.word(timeout, head);
+            let digits = std::str::from_utf8(head.bytes(span)).ok().and_then(|text| text.trim().parse().ok());
+            head.frame.timeout_ms = digits.unwrap_or(0);
+        }
+        Ok(())
+    }
+
+    fn remember(&self, input: &[u8]) -> Box<[u8]> {
+        let mut memory = Vec::new();
+        for kept in &self.protocol.echoes {
+            template::remember(&mut memory, self.kept(kept, input));
+        }
+        memory.into()
+    }
+
+    fn version(&self) -> Version {
+        Version::Framed(self.number)
+    }
+
+    fn max_id(&self) -> u64 {
+        self.id_field().max()
+    }
+
+    fn set_id(&self, head: &Head, id: u64, envelope: &mut [u8]) {
+        if let Some(target) = envelope.get_mut(head.frame.id_at as usize..) {
+            self.id_field().write(id, target);
+        }
+    }
+
+    fn heartbeat_reply(&self, frame: &Frame, input: &[u8], out: &mut Vec<u8>) {
+        let echo = self.remember(input);
+        let filling = Filling { id: frame.id, echo: &echo, code: 0, text: &[] };
+        template::write(&self.protocol.heartbeat_reply, &filling, out);
+    }
+
+    fn local_reply(&self, id: u64, memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+        let code = self.protocol.code(reply.kind);
+        let filling = Filling { id, echo: memory, code, text: reply.body };
+        template::write(&self.protocol.error, &filling, out);
+    }
+}
+
+/// Read a header block into the fields of `head`.
+fn fields(head: &mut Head, block: Span, format: HeaderFormat, field: Field, status: u16) -> Result<(), Fault> {
+    let (mut at, end) = block.range();
+    let mut count = 0;
+    while at < end {
+        let (key, next) = item(head, at, end, format, field, status)?;
+        let (value, next) = item(head, next, end, format, field, status)?;
+        at = next;
+        count += 1;
+        if count > MAX_FRAMED_FIELDS {
+            return Err(Fault { status, what: "too many header fields" });
+        }
+        head.place_field(key, value);
+    }
+    Ok(())
+}
+
+/// Return the key or value at `at`, and what follows it.
+fn item(
+    head: &Head,
+    at: usize,
+    end: usize,
+    format: HeaderFormat,
+    field: Field,
+    status: u16,
+) -> Result<(Span, usize), Fault> {
+    let fault = Fault { status, what: "malformed header block" };
+    let size = match format {
+        HeaderFormat::Lines => {
+            let rest = head.bytes(Span::new(at, end));
+            // The last value may go without its line end.
+            let stop = memchr::memchr(b'\n', rest).map_or(end, |length| at + length);
+            return Ok((Span::new(at, stop), (stop + 1).min(end)));
+        }
+        HeaderFormat::Pairs16 => 2,
+        HeaderFormat::Pairs32 => 4,
+    };
+    let start = at + size;
+    if start > end {
+        return Err(fault);
+    }
+    let length = Field { size, ..field }.read(head.bytes(Span::new(at, start)));
+    let stop = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
+    let stop = stop.filter(|stop| *stop <= end).ok_or(fault)?;
+    Ok((Span::new(start, stop), stop))
+}

@@ -1,0 +1,162 @@
+//! The downstream side: callers that put many requests on one connection.
+
+use std::collections::HashMap;
+
+use crate::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
+use crate::framed::codec::{Codec, Frame, Kind};
+use crate::head::Head;
+use crate::limits::MAX_FRAMED_STREAMS;
+use crate::numbers::ByNumber;
+
+/// One connection with a caller at its other end. Streams are numbered in the order in which they came.
+#[derive(Debug)]
+pub struct Server<C> {
+    codec: C,
+    last: StreamId,
+    open: HashMap<StreamId, Caller, ByNumber>,
+    /// Rest of the frame whose head was the last event.
+    body: Option<(StreamId, usize)>,
+    draining: bool,
+    failed: Option<Fault>,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+struct Caller {
+    id: u64,
+    memory: Box<[u8]>,
+    /// It has its answer; what else is said to it is thrown away.
+    answered: bool,
+}
+
+impl<C: Codec> Server<C> {
+    /// Return the wire of a connection that was just accepted.
+    pub fn new(codec: C) -> Self {
+        Self { codec, last: 0, open: HashMap::default(), body: None, draining: false, failed: None }
+    }
+
+    /// Return what the protocol is.
+    pub fn codec(&self) -> &C {
+        &self.codec
+    }
+
+    fn request(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
+        let mut used = 0;
+        loop {
+            let rest = input.get(used..).unwrap_or_default();
+            let Some(frame) = self.codec.frame(rest, 400)? else { return Ok((used, None)) };
+            match frame.kind {
+                Kind::Request if self.open.len() >= MAX_FRAMED_STREAMS => {
+                    let body = b"too many requests in flight on this connection";
+                    let reply = LocalReply { status: 503, body, fields: &[], kind: ReplyKind::Overload };
+                    self.codec.local_reply(frame.id, &self.codec.remember(rest), &reply, out);
+                }
+                Kind::Request | Kind::Oneway => {
+                    let stream = self.begin(&frame, rest, head)?;
+                    let body = frame.length - frame.envelope;
+                    self.body = (body > 0).then_some((stream, body));
+                    return Ok((used + frame.envelope, Some(Event::Head { stream, end: body == 0 })));
+                }
+                Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
+                // A caller that answers: nobody asked.
+                Kind::Response | Kind::Failure | Kind::HeartbeatReply | Kind::GoAway | Kind::Ignored => {}
+            }
+            used += frame.length;
+        }
+    }
+
+    fn begin(&mut self, frame: &Frame, input: &[u8], head: &mut Head) -> Result<StreamId, Fault> {
+        super::client::store_head(&self.codec, frame, input, head);
+        self.codec.describe(input, head, 400)?;
+        head.frame.oneway = frame.kind == Kind::Oneway;
+        self.last += 1;
+        if !head.frame.oneway {
+            let caller = Caller { id: frame.id, memory: self.codec.remember(input), answered: false };
+            self.open.insert(self.last, caller);
+        }
+        Ok(self.last)
+    }
+}
+
+impl<C: Codec> Wire for Server<C> {
+    fn decode(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> (usize, Option<Event>) {
+        if let Some(fault) = self.failed {
+            return (0, Some(Event::Fault(fault)));
+        }
+        if let Some((stream, length)) = self.body.take() {
+            return (length, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
+        }
+        self.request(input, head, out).unwrap_or_else(|fault| {
+            self.failed = Some(fault);
+            (0, Some(Event::Fault(fault)))
+        })
+    }
+
+    fn eof(&mut self, _rest: usize) -> Option<Event> {
+        None
+    }
+
+    fn open(&mut self) -> StreamId {
+        0
+    }
+
+    fn room(&self) -> usize {
+        0
+    }
+
+    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
+        let Some(caller) = self.open.get_mut(&stream) else { return };
+        if matches!(head.status, 100..=199) || caller.answered {
+            return;
+        }
+        if head.version == self.codec.version() {
+            let at = out.len();
+            out.extend_from_slice(head.bytes(head.frame.envelope));
+            self.codec.set_id(head, caller.id, out.get_mut(at..).unwrap_or_default());
+        } else {
+            // Only an endpoint can write an answer of this protocol; from anybody else there are errors.
+            caller.answered = true;
+            let reply = LocalReply { status: head.status, body: b"", fields: &[], kind: ReplyKind::Configured };
+            self.codec.local_reply(caller.id, &caller.memory, &reply, out);
+        }
+        if end {
+            self.open.remove(&stream);
+        }
+    }
+
+    fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
+        let Some(caller) = self.open.get(&stream) else { return 0 };
+        if !caller.answered {
+            out.extend_from_slice(bytes);
+        }
+        if end {
+            self.open.remove(&stream);
+        }
+        0
+    }
+
+    fn trailers(&mut self, stream: StreamId, _trailers: &Head, _out: &mut Vec<u8>) {
+        self.open.remove(&stream);
+    }
+
+    fn local_reply(&mut self, stream: StreamId, reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+        let Some(caller) = self.open.remove(&stream).filter(|caller| !caller.answered) else { return };
+        self.codec.local_reply(caller.id, &caller.memory, reply, out);
+    }
+
+    fn reset(&mut self, stream: StreamId, _cause: Cause, _out: &mut Vec<u8>) -> bool {
+        // Frames are written whole: there is never half an answer on the connection.
+        self.open.remove(&stream);
+        true
+    }
+
+    fn drain(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.draining, true) {
+            self.codec.goodbye(out);
+        }
+    }
+
+    fn closing(&self) -> bool {
+        self.draining
+    }
+}
