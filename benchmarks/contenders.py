@@ -36,11 +36,11 @@ def find(program: str) -> str:
     return path
 
 
-def start_backend(http2: bool, body_bytes: int = scenes.BODY_BYTES) -> tuple[int, Server]:
+def start_backend(http2: bool, body_bytes: int = scenes.BODY_BYTES, *, tls: bool = False) -> tuple[int, Server]:
     """Start the backend, which answers with `body_bytes`; return its port."""
     directory = Path(mkdtemp(prefix="bench-backend-"))
     port = free_port()
-    (directory / "nginx.conf").write_text(scenes.backend_config(directory, port, http2, body_bytes))
+    (directory / "nginx.conf").write_text(scenes.backend_config(directory, port, http2, body_bytes, tls=tls))
     server = Server([find("nginx"), "-c", str(directory / "nginx.conf")], directory, cpus=others())
     server.wait_for(port)
     return port, server
@@ -51,11 +51,13 @@ def others() -> set[int]:
     return (os.sched_getaffinity(0) - {PROXY_CPU}) or {PROXY_CPU}
 
 
-def start(name: str, backend_port: int, backend: Server, *, http2: bool, wait: bool = True) -> Contender:
+def start(
+    name: str, backend_port: int, backend: Server, *, http2: bool, tls: bool = False, wait: bool = True
+) -> Contender:
     """Start the contender `name` before `backend`; with `wait` return once it listens."""
     if name == "direct":
         return Contender(name, backend_port, backend)
-    scene = scenes.Scene(Path(mkdtemp(prefix=f"bench-{name}-")), free_port(), backend_port, free_port(), http2)
+    scene = scenes.Scene(Path(mkdtemp(prefix=f"bench-{name}-")), free_port(), backend_port, free_port(), http2, tls)
     server = Server(_command(name, scene), scene.directory, cpus={PROXY_CPU})
     if wait:
         server.wait_for(scene.listen_port)

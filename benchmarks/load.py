@@ -27,7 +27,7 @@ class LoadResult:
         return self.requests / self.seconds
 
 
-def http1(port: int, connections: int, seconds: float) -> LoadResult:
+def http1(port: int, connections: int, seconds: float, scheme: str = "http") -> LoadResult:
     """Run wrk over every host and route in turn."""
     with NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_lua())
@@ -39,7 +39,7 @@ def http1(port: int, connections: int, seconds: float) -> LoadResult:
             f"-d{max(1, round(seconds))}s",
             "-s",
             script.name,
-            f"http://127.0.0.1:{port}/",
+            f"{scheme}://127.0.0.1:{port}/",
         ]
         output = _run(argv)
     total = _search(r"(\d+) requests in ([\d.]+)(ms|s|m)", output)
@@ -64,6 +64,11 @@ def _lua() -> str:
     lines.append("local at = 0")
     lines.append("request = function() at = at % #requests + 1; return requests[at] end")
     return "\n".join(lines)
+
+
+def https1(port: int, connections: int, seconds: float) -> LoadResult:
+    """Run wrk over TLS."""
+    return http1(port, connections, seconds, "https")
 
 
 def http2(port: int, connections: int, seconds: float, streams: int = 10) -> LoadResult:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,6 +28,9 @@ HEADERS = {
 """Six request headers beside Host."""
 
 
+CERTIFICATES = Path(__file__).parents[1] / "tests" / "vectors" / "tls"
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """Ports and files of one contender's run."""
@@ -36,6 +40,8 @@ class Scene:
     backend_port: int
     admin_port: int
     http2: bool
+    tls: bool = False
+    """TLS in front, mTLS behind."""
 
     @property
     def access_log(self) -> Path:
@@ -67,19 +73,36 @@ def envoy_bootstrap(scene: Scene) -> str:
             }
         ],
     }
-    listener = {
+    listener: dict[str, Any] = {
         "name": "bench",
         "address": _address(scene.listen_port),
         "filter_chains": [
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],
     }
+    if scene.tls:
+        listener["filter_chains"] = [{**listener["filter_chains"][0], "transport_socket": _tls("Downstream", "server")}]
     document = {
         "node": {"id": "bench", "cluster": "bench"},
         "admin": {"address": _address(scene.admin_port)},
         "static_resources": {"listeners": [listener], "clusters": [_cluster(scene)]},
     }
     return yaml.safe_dump(document, sort_keys=False)
+
+
+def _tls(direction: str, shown: str) -> dict[str, object]:
+    common: dict[str, object] = {
+        "tls_certificates": [
+            {
+                "certificate_chain": {"filename": f"{CERTIFICATES}/{shown}.pem"},
+                "private_key": {"filename": f"{CERTIFICATES}/{shown}.key"},
+            }
+        ]
+    }
+    if direction == "Upstream":
+        common["validation_context"] = {"trusted_ca": {"filename": f"{CERTIFICATES}/authority.pem"}}
+    kind = f"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{direction}TlsContext"
+    return {"name": "tls", "typed_config": {"@type": kind, "common_tls_context": common}}
 
 
 def _virtual_host(host: str) -> dict[str, object]:
@@ -103,6 +126,8 @@ def _cluster(scene: Scene) -> dict[str, object]:
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": "backend", "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
+    if scene.tls:
+        cluster["transport_socket"] = _tls("Upstream", "caller")
     if scene.http2:
         options = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
         cluster["typed_extension_protocol_options"] = {
@@ -123,6 +148,10 @@ def haproxy_config(scene: Scene) -> str:
     table = scene.directory / "routes.map"
     table.write_text("".join(f"{host}{path} backend\n" for host in HOSTS for path in PATHS))
     proto = " proto h2" if scene.http2 else ""
+    front, behind = proto, proto
+    if scene.tls:
+        front += f" ssl crt {_joined(scene.directory, 'server')}"
+        behind += f" ssl verify required ca-file {CERTIFICATES}/authority.pem crt {_joined(scene.directory, 'caller')}"
     name, value = EDIT
     return f"""
 global
@@ -136,7 +165,7 @@ defaults
   timeout server 60s
   timeout connect 5s
 frontend bench
-  bind 127.0.0.1:{scene.listen_port}{proto}
+  bind 127.0.0.1:{scene.listen_port}{front}
   http-request set-header {name} {value}
   use_backend %[base,map_beg({table},none)]
 frontend stats
@@ -145,18 +174,36 @@ frontend stats
   stats enable
 backend backend
   http-reuse always
-  server one 127.0.0.1:{scene.backend_port}{proto}
+  server one 127.0.0.1:{scene.backend_port}{behind}
 backend none
   http-request return status 404
 """
+
+
+def _joined(directory: Path, name: str) -> Path:
+    """Return a file with certificate and key in one, as HAProxy takes them."""
+    path = directory / f"{name}.pem"
+    path.write_text((CERTIFICATES / f"{name}.pem").read_text() + (CERTIFICATES / f"{name}.key").read_text())
+    return path
+
+
+def _nginx_tls(shown: str, prefix: str = "") -> str:
+    files = {"certificate": f"{CERTIFICATES}/{shown}.pem", "certificate_key": f"{CERTIFICATES}/{shown}.key"}
+    return "".join(f" {prefix}ssl_{name} {path};" for name, path in files.items())
 
 
 def nginx_config(scene: Scene) -> str:
     """Return nginx's configuration as a proxy (it speaks HTTP/1.1 upstream, always)."""
     name, value = EDIT
     http2 = " http2" if scene.http2 else ""
+    scheme, front, behind = "http", "", ""
+    if scene.tls:
+        http2 += " ssl"
+        scheme, front, behind = "https", _nginx_tls("server"), _nginx_tls("caller", "proxy_")
+        behind += f" proxy_ssl_trusted_certificate {CERTIFICATES}/authority.pem; proxy_ssl_verify on;"
+        behind += " proxy_ssl_name example.com;"
     locations = "".join(
-        f"    location {path} {{ proxy_pass http://backend; proxy_set_header {name} {value}; }}\n" for path in PATHS
+        f"    location {path} {{ proxy_pass {scheme}://backend; proxy_set_header {name} {value}; }}\n" for path in PATHS
     )
     servers = "".join(
         f"  server {{\n    listen 127.0.0.1:{scene.listen_port}{http2};\n    server_name {host};\n{locations}  }}\n"
@@ -168,7 +215,7 @@ events {{ worker_connections 4096; }}
 http {{
   access_log {scene.access_log}; keepalive_requests 100000000; http2_max_requests 100000000;
   proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
-  server_names_hash_bucket_size 128;
+  server_names_hash_bucket_size 128;{front}{behind}
   client_body_temp_path {scene.directory}; proxy_temp_path {scene.directory};
   fastcgi_temp_path {scene.directory}; uwsgi_temp_path {scene.directory}; scgi_temp_path {scene.directory};
   upstream backend {{ server 127.0.0.1:{scene.backend_port}; keepalive 256; keepalive_requests 100000000; }}
@@ -176,13 +223,18 @@ http {{
 """
 
 
-def backend_config(directory: Path, port: int, http2: bool, body_bytes: int = BODY_BYTES) -> str:
+def backend_config(directory: Path, port: int, http2: bool, body_bytes: int = BODY_BYTES, *, tls: bool = False) -> str:
     """Return nginx's configuration as the backend: one body, and 400 when the edited header is missing."""
     variable = "$http_" + EDIT[0].replace("-", "_")
     answer = f'return 200 "{"x" * body_bytes}";'
     if body_bytes > MAX_CONFIGURED_BODY:
         (directory / "body").write_bytes(b"x" * body_bytes)
         answer = f"root {directory}; try_files /body =404;"
+    words, secure = (" http2" if http2 else ""), ""
+    if tls:
+        words += " ssl"
+        secure = _nginx_tls("server")
+        secure += f" ssl_client_certificate {CERTIFICATES}/authority.pem; ssl_verify_client on;"
     return f"""
 worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;
 events {{ worker_connections 4096; }}
@@ -192,7 +244,7 @@ http {{
   client_body_temp_path {directory}; proxy_temp_path {directory};
   fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};
   server {{
-    listen 127.0.0.1:{port}{" http2" if http2 else ""};
+    listen 127.0.0.1:{port}{words};{secure}
     default_type application/json;
     if ({variable} != "{EDIT[1]}") {{ return 400; }}
     location / {{ {answer} }}

@@ -28,6 +28,8 @@ class Case:
     bars: dict[str, float]
     """Rival -> highest ratio of our CPU per request to the rival's."""
     body_bytes: int = BODY_BYTES
+    tls: bool = False
+    """TLS in front, mTLS behind."""
 
 
 CASES = (
@@ -35,6 +37,7 @@ CASES = (
     Case("HTTP/1.1, 1 connection, 1 KiB", False, 1, load.http1, {"envoy": 0.40, "haproxy": 1.0}),
     Case("HTTP/2, 64 connections x 10 streams, 1 KiB", True, 64, load.http2, {"envoy": 0.20}),
     Case("HTTP/2, 1 connection x 10 streams, 1 KiB", True, 1, load.http2, {"envoy": 0.20}),
+    Case("HTTP/1.1 under TLS, mTLS behind, 64 connections, 1 KiB", False, 64, load.https1, {"envoy": 0.60}, tls=True),
     Case("HTTP/1.1, 16 connections, 64 KiB", False, 16, load.http1, {"envoy": 1.0}, 65_536),
     Case("HTTP/1.1, 16 connections, 1 MiB", False, 16, load.http1, {"envoy": 1.0}, 1_048_576),
     Case("HTTP/2, 2 connections x 10 streams, 64 KiB", True, 2, load.http2, {"envoy": 1.0}, 65_536),
@@ -59,16 +62,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(case: Case, names: list[str], rounds: int, seconds: float) -> tuple[Samples, int]:
-    backend_port, backend = contenders.start_backend(case.http2, case.body_bytes)
-    plain_port, plain = contenders.start_backend(False, case.body_bytes)
+    backend_port, backend = contenders.start_backend(case.http2, case.body_bytes, tls=case.tls)
+    plain_port, plain = contenders.start_backend(False, case.body_bytes, tls=case.tls)
     running: list[Contender] = []
     samples: Samples = defaultdict(lambda: defaultdict(list))
     failed = 0
     try:
         for name in names:
+            if case.tls and name in ("direct", "relay"):
+                continue  # wrk has no certificate to show to the backend
             # nginx speaks HTTP/1.1 to its upstreams whatever comes in.
             port, server = (plain_port, plain) if name == "nginx" else (backend_port, backend)
-            running.append(contenders.start(name, port, server, http2=case.http2))
+            running.append(contenders.start(name, port, server, http2=case.http2, tls=case.tls))
             case.run(running[-1].port, case.connections, WARM_UP_S)
         for number in range(rounds):
             for contender in running:
