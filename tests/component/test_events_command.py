@@ -182,7 +182,33 @@ async def test_dead_letters_are_shown_and_redriven_to_the_trigger_that_gave_them
     assert await told(events, lambda rows: not rows, "queued") == []
 
 
+async def test_a_part_of_the_past_is_replayed_to_one_trigger(world: World, events: Events) -> None:
+    wanted, other = await world.subscriber(), await world.subscriber()
+    await world.trigger("wanted", wanted, type="order")
+    await world.trigger("other", other)
+    for number in range(6):
+        await world.send(f"p{number}", type="order" if number % 2 else "bill", n=str(number))
+    await told(events, lambda t: "default/wanted" in str(t["attempts"]), "trace", "p5")
+    await other.until(lambda: len(other.got) == 6)
+    code, out, err = await events("replay", "shop", "--trigger", "wanted", "--since", "1h", "--dry-run")
+    assert (code, err) == (0, "eventmesh: 3 events would be delivered again\n")
+    assert [line.split()[3] for line in out.splitlines()] == ["ID", "p1", "p3", "p5"]
+    words = ("replay", "shop", "--trigger", "wanted", "--since", "1h", "--filter", "INT(n) > 2", "--rate", "100")
+    begun = await told(events, lambda row: True, *words)
+    assert (begun["trigger"], begun["filter"], begun["rate"]) == ("default/wanted", "INT(n) > 2", 100.0)
+    await wanted.until(lambda: [event.id for event in wanted.got].count("p5") >= 2)
+    trace = await told(events, lambda t: "replayed (1)" in str(t["attempts"]), "trace", "p3")
+    notes = [row.get("reason") for row in trace["attempts"] if row["trigger"] == "default/wanted"]
+    assert notes[:2] == [None, "replayed (1)"]
+    assert [event.id for event in wanted.got].count("p1") == 1, "the filter of the replay holds"
+    assert len(other.got) == 6, "nobody else gets them again"
+    assert await told(events, lambda rows: not rows, "replays") == []
+
+
 COMPLAINTS = {
+    ("replay", "shop", "--trigger", "t"): "say which part of the past: --since, --until or --filter",
+    ("replay", "shop", "--trigger", "t", "--since", "1h"): "trigger: no trigger 'default/t' of the broker",
+    ("replays", "--stop", "9"): "number: no replay 9 is under way",
     ("dead", "get", "nothing"): "no dead letter has the id 'nothing'",
     ("redrive", "--rate", "-1"): "rate: must be 0 (no limit) to 1000000 events a second, not -1.0",
     ("list", "--filter", "type ="): "filter: ",

@@ -11,6 +11,8 @@ from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.inspection import Inspection
 from eventmesh.activator.broker.letters import Letters
+from eventmesh.activator.broker.replay_orders import ReplayOrders
+from eventmesh.activator.broker.replayer import Replayer
 from eventmesh.activator.broker.store.api import EventStore, Retention
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.subscriptions import Subscriptions
@@ -21,6 +23,7 @@ from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import BROKER, IN_MEMORY_CHANNEL, TRIGGER
+from eventmesh.transport.exchange import ExchangeHandler
 
 STORE_FILE = "events.db"
 
@@ -58,10 +61,12 @@ class Broker:
         self.ingress = Ingress(self._store, self.triggers, clock)
         self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock)
         letters = Letters(self._store, self.triggers, clock, self._dispatcher.queued)
-        rooms = {name: letters for name in ("dead", "queued", "redrive")}
+        self._replayer = Replayer(self._store, self.triggers, clock, self._dispatcher.queued)
+        orders = ReplayOrders(self._store, self.triggers, clock, self._replayer.wake)
+        rooms: dict[str, ExchangeHandler] = {"dead": letters, "queued": letters, "redrive": letters, "replays": orders}
         self.inspection = Inspection(self._store.history, self.triggers, clock, rooms)
         """What the admin port tells of events."""
-        self._tasks = TaskGroup("broker")
+        self._tasks, self._replaying = TaskGroup("broker"), TaskGroup("replayer")
 
     @property
     def store(self) -> EventStore:
@@ -77,14 +82,17 @@ class Broker:
     def deliver(self) -> None:
         """Begin to deliver, what was accepted before a restart first."""
         self._dispatcher.start()
+        self._replaying.spawn("replay", self._replayer.run())
 
     async def pause(self) -> None:
         """Deliver no more; events are still taken in."""
+        await self._replaying.stop()
         await self._dispatcher.stop()
 
     async def stop(self) -> None:
         """End everything and close the store."""
         await self._acknowledgement.controller.stop()
+        await self._replaying.stop()
         await self._dispatcher.stop()
         await self._tasks.stop()
         await self._informers.stop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from eventmesh.activator.broker import presentation
 from eventmesh.activator.broker.presentation import json_reply
-from eventmesh.activator.broker.questions import BadQuestion, number, query_of
+from eventmesh.activator.broker.questions import BadQuestion, number, query_of, subscription_of
 from eventmesh.activator.broker.store.api import CorruptStore, StoreError
 from eventmesh.activator.broker.store.history import MAX_PAGE, EventHistory, Order, Position, Query
 from eventmesh.activator.broker.triggers import TriggerSource
@@ -66,9 +66,16 @@ class Inspection:
                 return Reply.text(404, f"there are /events, {below}\n")
 
     async def _list(self, path: str) -> Reply:
-        query, _ = query_of(path)
+        query, given = query_of(path, frozenset({"trigger"}))
+        if "trigger" in given:
+            query = self._as_seen_by(given["trigger"], query)
         page = await self._history.events(query)
         return json_reply({"events": [presentation.event(stored) for stored in page.events], "next": page.next})
+
+    def _as_seen_by(self, trigger: str, query: Query) -> Query:
+        """Return the query for what passes the trigger's filter as well."""
+        mine, others = subscription_of(trigger, query.broker, self._triggers).passes, query.passes
+        return replace(query, passes=lambda event: mine(event) and (others is None or others(event)))
 
     async def _event(self, text: str) -> Reply:
         sequence = number({"sequence": text}, "sequence")

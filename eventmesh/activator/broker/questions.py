@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from eventmesh.activator.broker.store.history import MAX_PAGE, Order, Query
+from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.base.errors import MeshError
 from eventmesh.cloudevents.cesql import CesqlError, compile_cesql
+from eventmesh.cloudevents.event import Event
 
 ATTRIBUTES = ("id", "source", "type", "subject")
 """Attributes that may be asked for by name; all others by `filter`."""
@@ -57,8 +59,8 @@ def query_of(path: str, also: frozenset[str] = frozenset()) -> tuple[Query, Mapp
         broker_of(given),
         after=number(given, "after"),
         before=number(given, "before"),
-        since=_moment(given, "since"),
-        until=_moment(given, "until"),
+        since=moment_of(given, "since"),
+        until=moment_of(given, "until"),
         equal={name: given[name] for name in ATTRIBUTES if name in given},
         passes=None,
         order=order,
@@ -105,6 +107,14 @@ def broker_of(given: Mapping[str, str]) -> str:
     return f"{namespace}/"
 
 
+def subscription_of(name: str, broker: str, triggers: TriggerSource) -> Subscription:
+    """Return the trigger called `namespace/name` of a broker; raises BadQuestion when none is served."""
+    for subscription in triggers.subscriptions().values():
+        if f"{subscription.namespace}/{subscription.name}" == name and subscription.broker == broker:
+            return subscription
+    raise BadQuestion("trigger", f"no trigger {name!r} of the broker {broker!r} is served")
+
+
 def number(given: Mapping[str, str], name: str, default: int = 0) -> int:
     """Return a parameter that counts; raises BadQuestion."""
     text = given.get(name)
@@ -116,7 +126,8 @@ def number(given: Mapping[str, str], name: str, default: int = 0) -> int:
     return int(text)
 
 
-def _moment(given: Mapping[str, str], name: str) -> float | None:
+def moment_of(given: Mapping[str, str], name: str) -> float | None:
+    """Return a time as seconds since the epoch; None when it is not given. Raises BadQuestion."""
     text = given.get(name)
     if text is None:
         return None
@@ -129,11 +140,14 @@ def _moment(given: Mapping[str, str], name: str) -> float | None:
     return moment.timestamp()
 
 
-def _filtered(query: Query, given: Mapping[str, str]) -> Query:
-    expression = given.get("filter")
-    if expression is None:
-        return query
+def compiled(expression: str) -> Callable[[Event], bool]:
+    """Return what a CESQL expression lets pass; raises BadQuestion with line and column."""
     try:
-        return replace(query, passes=compile_cesql(expression).passes)
+        return compile_cesql(expression).passes
     except CesqlError as error:
         raise BadQuestion("filter", str(error)) from error
+
+
+def _filtered(query: Query, given: Mapping[str, str]) -> Query:
+    expression = given.get("filter")
+    return query if expression is None else replace(query, passes=compiled(expression))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from eventmesh.cli.events import dead, following, looking
+from eventmesh.cli.events import dead, following, looking, replaying
 
-GROUPS = (looking, following, dead)
+GROUPS = (looking, following, dead, replaying)
 """Each has `configure(actions)`, which declares its actions and sets `act` to what does them."""
 
 

@@ -53,6 +53,11 @@ def order(args: argparse.Namespace, path: str, what: Mapping[str, object]) -> Js
     return _exchange(args, "POST", path, json.dumps(what).encode())
 
 
+def cancel(args: argparse.Namespace, path: str) -> Json:
+    """Return the answer to a DELETE; raises as `ask` does."""
+    return _exchange(args, "DELETE", path, None)
+
+
 def _exchange(args: argparse.Namespace, method: str, path: str, body: bytes | None) -> Json:
     address = address_of(args)
     try:

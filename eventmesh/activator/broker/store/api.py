@@ -13,6 +13,7 @@ from eventmesh.cloudevents.event import Event
 if TYPE_CHECKING:
     from eventmesh.activator.broker.store.history import EventHistory
     from eventmesh.activator.broker.store.queue import EventQueue
+    from eventmesh.activator.broker.store.replays import EventReplays
 
 
 class StoreError(MeshError):
@@ -181,6 +182,11 @@ class EventStore(Protocol):
     @property
     def queue(self) -> EventQueue:
         """Return what triggers are to get later, or again."""
+        ...
+
+    @property
+    def replays(self) -> EventReplays:
+        """Return the parts of the past that triggers are to get once more."""
         ...
 
     async def append(self, new: NewEvent) -> StoredEvent:

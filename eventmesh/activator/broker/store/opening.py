@@ -12,7 +12,7 @@ from eventmesh.activator.broker.store.api import CorruptStore, StoreError
 from eventmesh.activator.broker.store.log_tail import read_tail
 from eventmesh.base import log
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 CHECKPOINT_PAGES = 4_000
 """Pages of the log (16 MiB) after which SQLite copies them to the database: often enough that a restart reads little,
@@ -60,7 +60,15 @@ CREATE INDEX queued_of_event ON queued (sequence);
 """
 """What format 4 has beyond format 3: events that a trigger gets later, or again."""
 
-_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4))
+_SINCE_5 = """
+CREATE TABLE replays (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL, name TEXT NOT NULL, broker TEXT NOT NULL,
+  expression TEXT NOT NULL, rate REAL NOT NULL, started_at REAL NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  position INTEGER NOT NULL, queued INTEGER NOT NULL, next_due REAL NOT NULL);
+"""
+"""What format 5 has beyond format 4: replays."""
+
+_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4), (5, _SINCE_5))
 """What each format brought; the first has never been released."""
 
 _log = log.get("activator.broker.store")

@@ -31,6 +31,7 @@ from eventmesh.activator.broker.store.sequences import sequence_at
 from eventmesh.activator.broker.store.settling import settle
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
 from eventmesh.activator.broker.store.sqlite_queue import SqliteQueue
+from eventmesh.activator.broker.store.sqlite_replays import SqliteReplays
 from eventmesh.activator.broker.store.trimming import trim, trim_attempts
 from eventmesh.base.clock import Clock
 
@@ -61,6 +62,7 @@ class SqliteStore:
         self.history = SqliteHistory(connect(path))
         """For people: what was accepted and what became of it."""
         self.queue = SqliteQueue(self.committer, self.history.read)
+        self.replays = SqliteReplays(self.committer, self.history.read)
         self._arrivals = Arrivals(self.committer, self._insert)
 
     async def append(self, new: NewEvent) -> StoredEvent:
@@ -138,7 +140,7 @@ class SqliteStore:
         """Drop what is known of a trigger, its dead letters included."""
 
         def forget(connection: apsw.Connection) -> None:
-            for table in ("triggers", "ahead", "dead_letters", "queued"):
+            for table in ("triggers", "ahead", "dead_letters", "queued", "replays"):
                 connection.execute(f"DELETE FROM {table} WHERE uid = ?", (trigger,))  # noqa: S608  # constant names
 
         await self.committer.write(forget)

@@ -25,7 +25,8 @@ def trim(connection: apsw.Connection, retention: Retention, now: float) -> int:
     if first is None:
         return 0
     ((awaited,),) = connection.execute(_FIRST_AWAITED)
-    bound = last if awaited is None else min(last, awaited)
+    ((replayed,),) = connection.execute("SELECT min(position + 1) FROM replays")
+    bound = min(at for at in (last, awaited, replayed) if at is not None)
     excess = _bytes_in_use(connection) - retention.max_bytes
     if excess > 0:
         average = _bytes_in_use(connection) / (last - first + 1)

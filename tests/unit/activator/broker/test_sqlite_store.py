@@ -16,6 +16,7 @@ from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.base.clock import SystemClock
 from tests.contracts.event_history import EventHistoryContract
 from tests.contracts.event_queue import EventQueueContract
+from tests.contracts.event_replays import EventReplaysContract
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
 
 
@@ -23,7 +24,7 @@ def open_sqlite(directory: Path) -> SqliteStore:
     return SqliteStore(directory / "events.db", SystemClock())
 
 
-class TestSqliteStore(EventStoreContract, EventHistoryContract, EventQueueContract):
+class TestSqliteStore(EventStoreContract, EventHistoryContract, EventQueueContract, EventReplaysContract):
     def open_store(self, directory: Path) -> SqliteStore:
         return open_sqlite(directory)
 

@@ -1,0 +1,122 @@
+"""Carries replays out: a few events at a time go from the past into the queue of their trigger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from eventmesh.activator.broker.store.api import DamagedEvent, EventStore, StoredEvent, StoreError
+from eventmesh.activator.broker.store.replays import Advance, Replay
+from eventmesh.activator.broker.triggers import TriggerSource
+from eventmesh.base import log
+from eventmesh.base.clock import Clock
+from eventmesh.cloudevents.cesql import CesqlError, compile_cesql
+from eventmesh.cloudevents.event import Event
+
+WINDOW = 512
+"""Replayed events that may wait in the queue of one trigger: they are copies, so as few as keep it busy."""
+
+LOOKED_AT = 512
+"""Events looked at in one step; the event loop is held up by their filters for some milliseconds."""
+
+LOOK_AGAIN_S = 0.1
+"""Wait before a trigger whose queue is full is looked at again."""
+
+IDLE_S = 30.0
+"""Without a replay the store is asked this often whether there is one, should the word of it have been lost."""
+
+_log = log.get("activator.broker.replayer")
+
+
+class Replayer:
+    """The replays of all triggers."""
+
+    def __init__(self, store: EventStore, triggers: TriggerSource, clock: Clock, queued: Callable[[str], None]) -> None:
+        """`queued` is told the UID of a trigger that has something in its queue."""
+        self._store = store
+        self._triggers = triggers
+        self._clock = clock
+        self._queued = queued
+        self._asked = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at the replays: there is a new one."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Carry replays out, those from before a restart first, until cancelled."""
+        while True:
+            self._asked.clear()
+            try:
+                wait_s = await self.step()
+            except StoreError as error:
+                _log.error("event store", reason=error)
+                wait_s = LOOK_AGAIN_S * 10
+            if wait_s > 0:
+                await self._wait(wait_s)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._asked.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def step(self) -> float:
+        """Take every replay a step further; return how long to wait before the next. Raises StoreError."""
+        replays = await self._store.replays.all()
+        moved = [await self._step(replay) for replay in replays]
+        if any(moved):
+            return 0.0
+        return LOOK_AGAIN_S if replays else IDLE_S
+
+    async def _step(self, replay: Replay) -> bool:
+        """Return whether there may be more to do at once."""
+        subscription = self._triggers.subscriptions().get(replay.trigger)
+        if subscription is None:
+            # A Trigger that is gone takes its replays along (`forget_trigger`); one without a subscriber waits.
+            return False
+        free = WINDOW - await self._store.replays.outstanding(replay.trigger)
+        if free <= 0:
+            return False
+        events, position = await self._next(replay, min(LOOKED_AT, free))
+        passes = _filter_of(replay)
+        wanted = [stored for stored in events if subscription.passes(stored.event) and passes(stored.event)]
+        step = self._paced(replay, wanted, position)
+        queued = await self._store.replays.advance(step)
+        if queued:
+            self._queued(replay.trigger)
+        if position >= replay.last:
+            _log.info("replay has ended", number=replay.number, trigger=replay.name, events=replay.queued + queued)
+        return True
+
+    async def _next(self, replay: Replay, limit: int) -> tuple[Sequence[StoredEvent], int]:
+        """Return some events of a replay, and up to where it is with them."""
+        try:
+            found = await self._store.read(replay.broker, replay.position, limit)
+        except DamagedEvent as error:
+            # It is passed over: no trigger can get it any more.
+            return _within(replay, error.before), min(error.sequence, replay.last)
+        inside = _within(replay, found)
+        ended = len(found) < limit or len(inside) < len(found)
+        return inside, replay.last if ended else inside[-1].sequence
+
+    def _paced(self, replay: Replay, events: Sequence[StoredEvent], position: int) -> Advance:
+        due = max(replay.next_due, self._clock.now().timestamp())
+        between = 1 / replay.rate_per_s if replay.rate_per_s else 0.0
+        times = [(stored.sequence, due + at * between) for at, stored in enumerate(events)]
+        return Advance(replay.number, position, times, due + len(events) * between)
+
+
+def _within(replay: Replay, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+    return [stored for stored in events if stored.sequence <= replay.last]
+
+
+def _filter_of(replay: Replay) -> Callable[[Event], bool]:
+    if not replay.expression:
+        return lambda _event: True
+    try:
+        return compile_cesql(replay.expression).passes
+    except CesqlError as error:
+        # It was compiled when the replay was asked for: another version of eventmesh reads it differently.
+        _log.error("replay cannot go on", number=replay.number, reason=error)
+        return lambda _event: False
