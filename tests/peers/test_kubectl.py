@@ -139,6 +139,16 @@ async def test_create_sends_protobuf_that_is_understood(kubectl: CommandLine, tm
     assert ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] == {"number": 80}
 
 
+async def test_lists_come_in_chunks(kubectl: CommandLine) -> None:
+    many = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{number:02}"}} for number in range(25)]
+    await kubectl("create", "-f", "-", stdin="\n---\n".join(map(json.dumps, many)))
+    expected = [f"configmap/c{number:02}" for number in range(25)]
+    for chunk in ("--chunk-size=7", "--chunk-size=1", "--chunk-size=0"):
+        assert (await kubectl("get", "cm", "-o", "name", chunk)).split() == expected
+        table = await kubectl("get", "cm", chunk, "--no-headers")
+        assert [f"configmap/{line.split()[0]}" for line in table.splitlines()] == expected
+
+
 async def test_label_annotate_patch_scale_and_restart(kubectl: CommandLine) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML)
     await kubectl("label", "deploy", "web", "tier=front")

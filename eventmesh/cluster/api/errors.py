@@ -159,6 +159,14 @@ def terminating(resource: Resource, name: str, namespace: str) -> ApiError:
     return forbidden(resource, name, why, [cause])
 
 
+class ExpiredTokenError(ApiError):
+    """410 for a continued list whose version is forgotten; `token` goes on with the list as it is now."""
+
+    def __init__(self, message: str, token: str) -> None:
+        super().__init__(410, "Expired", message)
+        self.token = token
+
+
 def expired(message: str) -> ApiError:
     """Return 410 Expired: list again."""
     return ApiError(410, "Expired", message)
@@ -198,6 +206,8 @@ def status_of(error: ApiError) -> Object:
         "reason": error.reason,
         "code": error.code,
     }
+    if isinstance(error, ExpiredTokenError):
+        status["metadata"] = {"continue": error.token}
     if error.details:
         status["details"] = error.details
     return status

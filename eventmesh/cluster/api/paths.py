@@ -117,22 +117,34 @@ class WatchOptions:
     """What exists comes first, as added."""
     bookmarks: bool
     timeout_s: int
+    ends_initial: bool = False
+    """A bookmark says when all that exists has been sent."""
+    not_older_than: int = 0
+    """With initial events: a version that must have been given."""
 
 
-def watch_options(query: Mapping[str, str], invalid_for: str) -> WatchOptions:
+def watch_options(query: Mapping[str, str]) -> WatchOptions:
     """Return the options of a watch; raises ApiError 422 for combinations the API forbids."""
     version = query.get("resourceVersion", "")
     match = query.get("resourceVersionMatch", "")
-    bookmarks = flag(query, "allowWatchBookmarks")
-    wants_initial = query.get("sendInitialEvents")
-    if wants_initial is not None and match != "NotOlderThan":
-        cause = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        raise ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "{invalid_for}" is invalid: {cause}')
-    if wants_initial is None and match:
-        cause = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        raise ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "{invalid_for}" is invalid: {cause}')
-    known = number(query, "resourceVersion")
+    sends_initial = query.get("sendInitialEvents") is not None
+    if sends_initial and match != "NotOlderThan":
+        raise _forbidden_match("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+    if match and not sends_initial:
+        raise _forbidden_match("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+    known = number(query, "resourceVersion") or 0
     from_now = version in ("", "0")
-    initial = flag(query, "sendInitialEvents") if wants_initial is not None else from_now
+    initial = flag(query, "sendInitialEvents") if sends_initial else from_now
     timeout = number(query, "timeoutSeconds") or DEFAULT_WATCH_S
-    return WatchOptions(None if from_now or initial else known, initial, bookmarks, min(timeout, MAX_WATCH_S))
+    return WatchOptions(
+        after=None if from_now or initial else known,
+        initial_events=initial,
+        bookmarks=flag(query, "allowWatchBookmarks"),
+        timeout_s=min(timeout, MAX_WATCH_S),
+        ends_initial=initial and sends_initial,
+        not_older_than=known if initial else 0,
+    )
+
+
+def _forbidden_match(why: str) -> ApiError:
+    return errors.invalid_options("ListOptions", Cause(CauseType.FORBIDDEN, "resourceVersionMatch", why))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from eventmesh.base.clock import Clock, rfc3339
-from eventmesh.base.errors import ConfigError
+from eventmesh.base.errors import ConfigError, MeshError
 from eventmesh.cluster.api import errors, jsonpath, metadata, scaling, tracking
 from eventmesh.cluster.api.admission import AdmissionChain
 from eventmesh.cluster.api.catalog import Catalog, Served
@@ -29,7 +29,7 @@ from eventmesh.cluster.store.store import (
     Store,
     Stored,
 )
-from eventmesh.kube.api import EventType, Object, PatchType, WatchEvent
+from eventmesh.kube.api import ApiError, EventType, Object, PatchType, WatchEvent
 from eventmesh.kube.resources import NAMESPACE
 from eventmesh.kube.selectors import FieldSelector, LabelSelector
 
@@ -105,11 +105,25 @@ class Registry:
             raise errors.not_found(served.resource, name)
         return stored
 
-    def list(self, served: Served, namespace: str, selection: Selection) -> list[Object]:
-        """Return the selected objects of `namespace` (empty = all), sorted; as of `store.revision`."""
+    def list(self, served: Served, namespace: str, selection: Selection, revision: int | None = None) -> list[Object]:
+        """Return the selected objects of `namespace` (empty = all), sorted; as of `revision` (None = now).
+
+        Raises ApiError: 410 when that revision is forgotten, 504 when it is yet to come.
+        """
         convert = self._convert(served)
-        objects = self.store.list(served.kind_key, namespace)
+        if revision is None:
+            objects = self.store.list(served.kind_key, namespace)
+        else:
+            try:
+                objects = self.store.list_at(served.kind_key, revision, namespace)
+            except (CompactedError, FutureRevisionError) as error:
+                raise self._no_such_revision(error, revision) from error
         return [convert(obj) for obj in objects if selection.matches(obj)]
+
+    def _no_such_revision(self, error: MeshError, revision: int) -> ApiError:
+        if isinstance(error, FutureRevisionError):
+            return errors.too_large_resource_version(revision, self.store.revision)
+        return errors.expired(str(error))
 
     def watch(
         self,
@@ -119,23 +133,24 @@ class Registry:
         *,
         after: int | None,
         initial_events: bool = False,
+        ends_initial: bool = False,
     ) -> ObjectWatch:
         """Watch from the version `after` (None = from now); with `initial_events` what exists comes first.
+
+        With `ends_initial` a bookmark says when that is done.
 
         Raises ApiError: 410 when `after` is forgotten, 504 when it is yet to come.
         """
         try:
             watch = self.store.watch(served.kind_key, namespace, after)
-        except CompactedError as error:
-            raise errors.expired(str(error)) from error
-        except FutureRevisionError as error:
-            raise errors.too_large_resource_version(after or 0, self.store.revision) from error
+        except (CompactedError, FutureRevisionError) as error:
+            raise self._no_such_revision(error, after or 0) from error
         initial: list[WatchEvent] = []
         if initial_events:
             present = self.list(served, namespace, selection)
             initial = [WatchEvent(EventType.ADDED, obj) for obj in present]
-            resource = served.resource
-            initial.append(bookmark(resource.kind, resource.api_version, self.store.revision, initial_end=True))
+            resource, revision = served.resource, self.store.revision
+            initial.append(bookmark(resource.kind, resource.api_version, revision, initial_end=ends_initial))
         return ObjectWatch(watch, selection, self._convert(served), initial)
 
     def selection(self, served: Served, label_selector: str = "", field_selector: str = "") -> Selection:

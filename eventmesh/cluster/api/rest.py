@@ -14,8 +14,9 @@ from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import Deleted, DeleteOptions
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.api.lifecycle import finalize_namespace
+from eventmesh.cluster.api.listing import chunk, expired_token, list_options
 from eventmesh.cluster.api.negotiation import Form, decode_patch, reply_form
-from eventmesh.cluster.api.paths import Target, flag, number, patch_options, watch_options, write_options
+from eventmesh.cluster.api.paths import Target, flag, patch_options, watch_options, write_options
 from eventmesh.cluster.api.podlogs import PodLogs, log_query, send_log
 from eventmesh.cluster.api.registry import WriteOptions, Written
 from eventmesh.cluster.api.replies import json_reply, success
@@ -79,33 +80,27 @@ class RestVerbs:
 
     def _list(self, call: Call) -> Reply:
         query = call.request.query
-        self._check_version(call)
-        selection = self._registry.selection(
-            call.served, query.get("labelSelector", ""), query.get("fieldSelector", "")
-        )
-        items = self._registry.list(call.served, call.target.namespace, selection)
-        metadata: Object = {"resourceVersion": str(self._api.store.revision)}
-        if self._form(call) is Form.TABLE:
-            return json_reply(self._table(call, items, metadata))
-        resource = call.served.resource
-        return json_reply(
-            {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
-        )
-
-    def _check_version(self, call: Call) -> None:
-        query = call.request.query
-        if query.get("continue"):
-            raise errors.expired("The provided continue parameter is too old: this server gives lists in one piece")
-        version = number(query, "resourceVersion") or 0
+        options = list_options(query)
         current = self._api.store.revision
-        if version > current:
-            raise errors.too_large_resource_version(version, current)
-        if query.get("resourceVersionMatch") == "Exact" and version != current:
-            raise errors.expired(f"The resourceVersion for the provided list is too old: {version} ({current})")
+        if options.not_older_than > current:
+            raise errors.too_large_resource_version(options.not_older_than, current)
+        labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
+        selection = self._registry.selection(call.served, labels, fields)
+        try:
+            items = self._registry.list(call.served, call.target.namespace, selection, options.revision)
+        except ApiError as error:
+            raise expired_token(options) if error.gone and options.start is not None else error from None
+        revision = current if options.revision is None else options.revision
+        part = chunk(items, options, revision, counts=not labels and not fields)
+        if self._form(call) is Form.TABLE:
+            return json_reply(self._table(call, part.items, part.metadata))
+        return json_reply(_list_of(call.served, part.items, part.metadata))
 
     async def _watch(self, call: Call) -> Reply:
         query = call.request.query
-        options = watch_options(query, call.served.resource.plural)
+        options = watch_options(query)
+        if options.not_older_than > self._api.store.revision:
+            raise errors.too_large_resource_version(options.not_older_than, self._api.store.revision)
         fields = query.get("fieldSelector", "")
         if call.target.name:
             fields = ",".join(filter(None, (fields, f"metadata.name={call.target.name}")))
@@ -116,6 +111,7 @@ class RestVerbs:
             selection,
             after=options.after,
             initial_events=options.initial_events,
+            ends_initial=options.ends_initial,
         )
 
         def shown(obj: Object) -> Object:
@@ -207,11 +203,7 @@ class RestVerbs:
         items = self._registry.list(call.served, call.target.namespace, selection)
         for obj in items:
             self._api.deleter.delete(call.served, obj["metadata"]["name"], call.target.namespace, options)
-        resource = call.served.resource
-        metadata = {"resourceVersion": str(self._api.store.revision)}
-        return json_reply(
-            {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
-        )
+        return json_reply(_list_of(call.served, items, {"resourceVersion": str(self._api.store.revision)}))
 
     # -- subresources
 
@@ -265,6 +257,11 @@ class RestVerbs:
         target = call.target
         self._api.deleter.delete(call.served, target.name, target.namespace, DeleteOptions(grace_seconds=grace))
         return json_reply(success({}), 201)
+
+
+def _list_of(served: Served, items: list[Object], metadata: Object) -> Object:
+    resource = served.resource
+    return {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
 
 
 def _no_such_path() -> ApiError:

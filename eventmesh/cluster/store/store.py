@@ -170,11 +170,33 @@ class Store:
         """Return the object at `key`, or None."""
         return self._objects[key.kind].get((key.namespace, key.name))
 
+    def list_at(self, kind: str, revision: int, namespace: str = "") -> list[Object]:
+        """Return what `list` returned when the store was at `revision`.
+
+        Raises CompactedError when that is too long ago, FutureRevisionError when it is yet to come.
+        """
+        self._require_history(revision)
+        objects = {where: stored.object for where, stored in self._objects[kind].items()}
+        if revision != self._revision:
+            for row, replaced in reversed(list(self._history.since(revision, kind))):
+                if replaced is None:
+                    objects.pop((row.namespace, row.name), None)
+                else:
+                    objects[row.namespace, row.name] = json.loads(replaced)
+        wanted = sorted(where for where in objects if not namespace or where[0] == namespace)
+        return [objects[where] for where in wanted]
+
     def list(self, kind: str, namespace: str = "") -> list[Object]:
         """Return the objects of `kind` in `namespace` (empty = all), sorted by namespace and name."""
         objects = self._objects[kind]
         wanted = sorted(where for where in objects if not namespace or where[0] == namespace)
         return [objects[where].object for where in wanted]
+
+    def _require_history(self, revision: int) -> None:
+        if revision > self._revision:
+            raise FutureRevisionError(f"revision {revision} is past the current revision {self._revision}")
+        if revision < self._floor:
+            raise CompactedError(f"too old resource version: {revision} ({self._floor})")
 
     def kinds(self) -> Iterable[str]:
         """Return the kinds that have at least one object."""
@@ -237,10 +259,7 @@ class Store:
         """
         watch = Watch(self, kind, namespace)
         if after is not None and after != self._revision:
-            if after > self._revision:
-                raise FutureRevisionError(f"revision {after} is past the current revision {self._revision}")
-            if after < self._floor:
-                raise CompactedError(f"too old resource version: {after} ({self._floor})")
+            self._require_history(after)
             for row, replaced in self._history.since(after, kind):
                 watch._push(_change(row, replaced))
         self._watches[kind].append(watch)

@@ -262,3 +262,25 @@ def test_damaged_file_is_named_and_refused(damage: str, tmp_path: Path, clock: M
             db.close()
     with pytest.raises(StoreCorruptError, match="move it away"):
         Store(tmp_path, clock)
+
+
+def test_a_list_can_be_had_as_it_was(store: Store) -> None:
+    first = store.put(A, named(A, k="1"), 0)
+    store.put(B, named(B, k="1"), 0)
+    before = store.revision
+    listed = store.list("configmaps")
+    changed = store.put(A, named(A, k="2"), first.revision)
+    store.put(Key("secrets", "default", "s"), {"metadata": {"name": "s", "namespace": "default"}}, 0)
+    store.delete(A, changed.revision, named(A, k="2"))
+    store.put(A, named(A, k="3"), 0)
+    store.put(Key("configmaps", "default", "new"), {"metadata": {"name": "new", "namespace": "default"}}, 0)
+    assert store.list_at("configmaps", before) == listed
+    assert store.list_at("configmaps", before, "shop") == listed[1:]
+    assert store.list_at("configmaps", 0) == []
+    assert store.list_at("configmaps", store.revision) == store.list("configmaps")
+    store.compact(before)
+    assert store.list_at("configmaps", before) == listed
+    with pytest.raises(CompactedError):
+        store.list_at("configmaps", before - 1)
+    with pytest.raises(FutureRevisionError):
+        store.list_at("configmaps", store.revision + 1)

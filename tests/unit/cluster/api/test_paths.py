@@ -29,20 +29,21 @@ def test_paths_of_resources(path: str, target: Target | None) -> None:
 
 
 def test_watch_is_bounded_in_time_and_from_now_without_a_version() -> None:
-    options = watch_options({"timeoutSeconds": "999999"}, "pods")
+    options = watch_options({"timeoutSeconds": "999999"})
     assert (options.after, options.initial_events, options.timeout_s) == (None, True, MAX_WATCH_S)
-    resumed = watch_options({"resourceVersion": "7", "allowWatchBookmarks": "true"}, "pods")
+    resumed = watch_options({"resourceVersion": "7", "allowWatchBookmarks": "true"})
     assert (resumed.after, resumed.initial_events, resumed.bookmarks) == (7, False, True)
 
 
 def test_watch_list_begins_with_everything_whatever_the_version() -> None:
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": "7"}
-    options = watch_options(query, "pods")
+    options = watch_options(query)
     assert (options.after, options.initial_events) == (None, True)
+    assert options.ends_initial and options.not_older_than == 7
     query["sendInitialEvents"] = "false"
-    assert watch_options(query, "pods").after == 7
+    assert watch_options(query).after == 7
 
 
 def test_timeout_that_is_no_number_is_named() -> None:
     with pytest.raises(ApiError, match="timeoutSeconds"):
-        watch_options({"timeoutSeconds": "-1"}, "pods")
+        watch_options({"timeoutSeconds": "-1"})
