@@ -117,7 +117,8 @@ class Mesh:
         agent = self._agent(api, informers, launcher, pod_addresses, images)
         for resource in (REVISION, POD):
             informers.of(resource)
-        for resource, admission in {**serving.admissions(), **EVENTING_ADMISSIONS}.items():
+        admissions = {**serving.admissions(), **EVENTING_ADMISSIONS}
+        for resource, admission in {**admissions, **eventing.injections(admissions)}.items():
             embedded.admission.register(resource, admission)
         await embedded.start()
         self._parts.add(embedded.stop)

@@ -42,5 +42,7 @@ IN_MEMORY_CHANNEL = Resource("messaging.knative.dev", "v1", "inmemorychannels", 
 SUBSCRIPTION = Resource("messaging.knative.dev", "v1", "subscriptions", "Subscription")
 
 API_SERVER_SOURCE = Resource("sources.knative.dev", "v1", "apiserversources", "ApiServerSource")
+CONTAINER_SOURCE = Resource("sources.knative.dev", "v1", "containersources", "ContainerSource")
 PING_SOURCE = Resource("sources.knative.dev", "v1", "pingsources", "PingSource")
 PING_SOURCE_V1BETA2 = Resource("sources.knative.dev", "v1beta2", "pingsources", "PingSource")
+SINK_BINDING = Resource("sources.knative.dev", "v1", "sinkbindings", "SinkBinding")

@@ -5,66 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from eventmesh.base.clock import SystemClock
-from eventmesh.cluster.api.embedded import EmbeddedApi
-from eventmesh.cluster.store.store import Store
-from eventmesh.controllers.eventing.admission import ADMISSIONS
-from eventmesh.controllers.eventing.app import EventingControllers
-from eventmesh.kube.api import Api, ApiError, Object, Resource
-from eventmesh.kube.informer import Informers
+from eventmesh.kube.api import ApiError
 from eventmesh.kube.resources import BROKER, KSERVICE, TRIGGER
 from eventmesh.kube.status import condition
-
-
-class World:
-    """An API with the eventing controllers at work."""
-
-    def __init__(self, directory: Path) -> None:
-        clock = SystemClock()
-        self.store = Store(directory / "store", clock)
-        self.embedded = EmbeddedApi(self.store, clock)
-        for resource, admission in ADMISSIONS.items():
-            self.embedded.admission.register(resource, admission)
-        self.api: Api = self.embedded.in_process("ada")
-        self.informers = Informers(self.api, clock)
-        self.controllers = EventingControllers(self.api, self.informers, clock)
-
-    async def create(self, resource: Resource, name: str, spec: dict[str, Any], **metadata: Any) -> Object:
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
-        return await self.api.create(resource, {**body, "metadata": {"name": name, **metadata}}, "default")
-
-    async def until(self, resource: Resource, name: str, kind: str, status: str) -> Object:
-        """Return the object once its condition `kind` has `status`."""
-        found = await self.api.list(resource, "default")
-        for obj in found.items:
-            if _has(obj, name, kind, status):
-                return obj
-        async for event in self.api.watch(resource, "default", resource_version=found.resource_version):
-            if _has(event.object, name, kind, status):
-                return event.object
-        raise AssertionError("the watch ended")
-
-
-def _has(obj: Object, name: str, kind: str, status: str) -> bool:
-    return obj["metadata"]["name"] == name and (condition(obj, kind) or {}).get("status") == status
+from tests.component.eventing_world import World, world_in
 
 
 @pytest_asyncio.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = World(tmp_path)
-    await made.embedded.start()
-    await made.informers.start()
-    made.controllers.start()
-    yield made
-    await made.controllers.stop()
-    await made.informers.stop()
-    await made.embedded.stop()
-    made.store.close()
+    async with world_in(tmp_path) as made:
+        yield made
 
 
 async def test_a_broker_becomes_ready_with_an_address(world: World) -> None:

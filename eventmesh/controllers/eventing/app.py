@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from eventmesh.base.clock import Clock
+from eventmesh.controllers.eventing.admission.injection import Injection
 from eventmesh.controllers.eventing.api_server_source import ApiServerSources
 from eventmesh.controllers.eventing.broker import Brokers
 from eventmesh.controllers.eventing.channel import Channels
+from eventmesh.controllers.eventing.container_source import ContainerSources
 from eventmesh.controllers.eventing.destinations import Destinations
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.ping_source import PingSources
+from eventmesh.controllers.eventing.sink_binding import SUBJECTS, SinkBindings
 from eventmesh.controllers.eventing.subscription import Subscriptions
 from eventmesh.controllers.eventing.trigger import Triggers
-from eventmesh.kube.api import Api
+from eventmesh.kube.admission import Admission
+from eventmesh.kube.api import Api, Resource
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
+from eventmesh.kube.resources import SINK_BINDING
 
 
 class EventingControllers:
@@ -32,6 +39,7 @@ class EventingControllers:
         `external_dispatcher` that of channels."""
         destinations = Destinations(informers)
         recorder = EventRecorder(api, "eventing-controller", clock)
+        self._bindings = informers.of(SINK_BINDING)
         shared = (api, informers, destinations, clock, recorder)
         self._controllers = [
             made.controller
@@ -43,8 +51,14 @@ class EventingControllers:
                 Subscriptions(*shared),
                 PingSources(*shared),
                 ApiServerSources(*shared),
+                SinkBindings(*shared),
+                ContainerSources(api, informers, clock, recorder),
             )
         ]
+
+    def injections(self, admissions: Mapping[Resource, Admission]) -> dict[Resource, Admission]:
+        """Return the admissions of kinds that SinkBindings may be about, each around the kind's own in `admissions`."""
+        return {resource: Injection(resource, admissions.get(resource), self._bindings) for resource in SUBJECTS}
 
     def start(self) -> None:
         """Begin to work; the informers are expected to have synced."""

@@ -10,16 +10,23 @@ from eventmesh.controllers.eventing.admission.channels import (
     InMemoryChannelAdmission,
     SubscriptionAdmission,
 )
-from eventmesh.controllers.eventing.admission.sources import ApiServerSourceAdmission, PingSourceAdmission
+from eventmesh.controllers.eventing.admission.sources import (
+    ApiServerSourceAdmission,
+    ContainerSourceAdmission,
+    PingSourceAdmission,
+    SinkBindingAdmission,
+)
 from eventmesh.kube.admission import Admission
 from eventmesh.kube.api import Resource
 from eventmesh.kube.resources import (
     API_SERVER_SOURCE,
     BROKER,
     CHANNEL,
+    CONTAINER_SOURCE,
     IN_MEMORY_CHANNEL,
     PING_SOURCE,
     PING_SOURCE_V1BETA2,
+    SINK_BINDING,
     SUBSCRIPTION,
     TRIGGER,
 )
@@ -31,7 +38,9 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     IN_MEMORY_CHANNEL: InMemoryChannelAdmission(),
     SUBSCRIPTION: SubscriptionAdmission(),
     API_SERVER_SOURCE: ApiServerSourceAdmission(),
+    CONTAINER_SOURCE: ContainerSourceAdmission(),
     PING_SOURCE: PingSourceAdmission(),
     PING_SOURCE_V1BETA2: PingSourceAdmission(),
+    SINK_BINDING: SinkBindingAdmission(),
 }
 """What an API server registers."""

@@ -15,6 +15,7 @@ from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.api_server_source import Mode, parse_api_server_source, selected_namespaces
 from eventmesh.kube.ping_source import parse_ping, payload
+from eventmesh.kube.selectors import LabelSelector
 
 DEFAULT_SCHEDULE: Final = "* * * * *"
 
@@ -80,6 +81,60 @@ class ApiServerSourceAdmission:
         return errors
 
 
+class SinkBindingAdmission:
+    """A SinkBinding is about subjects of its own namespace."""
+
+    def default(self, obj: Object, request: AdmissionRequest) -> Object:
+        """Return the binding with the namespaces of subject and sink filled in."""
+        binding = with_sink_namespace(obj)
+        subject = binding["spec"].get("subject")
+        if isinstance(subject, dict) and not subject.get("namespace"):
+            subject["namespace"] = binding["metadata"].get("namespace", "")
+        return binding
+
+    def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
+        """Return what is wrong: no subject, one both by name and by labels, one of another namespace."""
+        spec = obj["spec"]
+        subject = spec.get("subject") or {}
+        errors = [
+            FieldError(MISSING, f"spec.subject.{field}") for field in ("apiVersion", "kind") if not subject.get(field)
+        ]
+        if subject.get("name") and subject.get("selector"):
+            errors.append(FieldError("expected exactly one, got both", "spec.subject.name, spec.subject.selector"))
+        elif not subject.get("name") and not subject.get("selector"):
+            errors.append(FieldError("expected exactly one, got neither", "spec.subject.name, spec.subject.selector"))
+        else:
+            errors += _selector_errors(subject.get("selector"))
+        if subject.get("namespace", obj["metadata"].get("namespace")) != obj["metadata"].get("namespace"):
+            errors.append(FieldError(f"{INVALID}: {subject['namespace']}", "spec.subject.namespace"))
+        return errors + source_errors(spec)
+
+
+class ContainerSourceAdmission:
+    """The containers of a ContainerSource are named after it, unless they have names."""
+
+    def default(self, obj: Object, request: AdmissionRequest) -> Object:
+        """Return the source with names of containers and the sink's namespace filled in."""
+        source = with_sink_namespace(obj)
+        for number, container in enumerate(_containers(source["spec"])):
+            container["name"] = container.get("name") or f"{source['metadata'].get('name', '')}-{number}"
+        return source
+
+    def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
+        """Return what is wrong: no containers, or one without an image."""
+        spec = obj["spec"]
+        errors = source_errors(spec)
+        if not _containers(spec):
+            return [*errors, FieldError(MISSING, "spec.containers")]
+        for number, container in enumerate(_containers(spec)):
+            errors += [
+                FieldError(MISSING, f"spec.containers[{number}].{field}")
+                for field in ("name", "image")
+                if not container.get(field)
+            ]
+        return errors
+
+
 def with_sink_namespace(obj: Object) -> Object:
     """Return a copy whose sink names its namespace."""
     source = copy.deepcopy(obj)
@@ -97,6 +152,18 @@ def source_errors(spec: dict[str, Any]) -> list[FieldError]:
             details = "keys are expected to be lower-case letters and digits"
             errors.append(FieldError(f'invalid key name "{name}"', "spec.ceOverrides.extensions", details))
     return errors
+
+
+def _containers(spec: dict[str, Any]) -> list[Object]:
+    return ((spec.get("template") or {}).get("spec") or {}).get("containers") or []
+
+
+def _selector_errors(selector: Object | None) -> list[FieldError]:
+    try:
+        LabelSelector.of(selector)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        return [FieldError(f"{INVALID}: {error}", "spec.subject.selector")]
+    return []
 
 
 def _data_errors(spec: dict[str, Any]) -> list[FieldError]:

@@ -1,0 +1,139 @@
+"""SinkBindings: the subjects are told where to send, by environment variables, and told no more when the binding goes.
+
+Deployments, Services and Configurations may be subjects. What is written after its binding gets the variables at once
+(`admission.injection`); what was there before is changed here, and rolls out like any change of its template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eventmesh.base.clock import Clock
+from eventmesh.controllers.eventing.binding import bound, is_subject, unbound
+from eventmesh.controllers.eventing.destinations import Destinations
+from eventmesh.controllers.eventing.sinks import no_identity, resolve_sink, watch_sinks
+from eventmesh.kube.api import Api, ApiError, Object, Resource
+from eventmesh.kube.events import EventRecorder
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.objects import Key, is_deleting, key_of
+from eventmesh.kube.reconciler import Controller
+from eventmesh.kube.resources import CONFIGURATION, DEPLOYMENT, KSERVICE, SINK_BINDING
+from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
+
+CONDITIONS = ConditionSet(
+    (
+        "SinkBindingAvailable",
+        "SinkProvided",
+        "OIDCIdentityCreated",
+        "OIDCTokenSecretCreated",
+        "TrustBundlePropagated",
+    )
+)
+
+SUBJECTS = (DEPLOYMENT, KSERVICE, CONFIGURATION)
+"""Kinds that may be subjects: those whose pods are made from `spec.template` by the mesh's own controllers."""
+
+FINALIZER = "sinkbindings.sources.knative.dev"
+
+
+class SinkBindings:
+    """The controller of SinkBindings."""
+
+    def __init__(
+        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._destinations = destinations
+        self._bindings = informers.of(SINK_BINDING)
+        self._subjects = {resource: informers.of(resource) for resource in SUBJECTS}
+        self.controller = Controller("sinkbinding", self._bindings, self.reconcile, clock, recorder=recorder)
+        watch_sinks(self.controller, self._bindings, destinations)
+        for resource, informer in self._subjects.items():
+            self.controller.watch(informer, self._of_subject(resource))
+
+    def _of_subject(self, resource: Resource) -> Callable[[Object], list[Key]]:
+        def keys(obj: Object) -> list[Key]:
+            kind = (resource.api_version, resource.kind)
+            return [key_of(binding) for binding in self._bindings if is_subject(obj, *kind, binding)]
+
+        return keys
+
+    async def reconcile(self, key: Key) -> None:
+        """Bind the subjects and write the conditions; unbind them when the binding goes."""
+        binding = self._bindings.get(key.name, key.namespace)
+        if binding is None:
+            return
+        if is_deleting(binding):
+            await self._withdraw(binding)
+            return
+        if FINALIZER not in (binding["metadata"].get("finalizers") or ()):
+            # Seen again with it, through the watch.
+            await self._set_finalizers(binding, [*(binding["metadata"].get("finalizers") or ()), FINALIZER])
+            return
+        conditions = Conditions(CONDITIONS, conditions_of(binding), self._clock.now())
+        status = resolve_sink(self._destinations, binding, conditions)
+        no_identity(conditions)
+        conditions.mark_true("OIDCTokenSecretCreated", "AuthenticationDisabled", "OIDC authentication is off")
+        conditions.mark_true("TrustBundlePropagated")
+        if status:
+            await self._bind({**binding, "status": status}, conditions)
+        else:
+            conditions.mark_unknown("SinkBindingAvailable", "SinkNotResolved", "waits for the sink's address")
+        status["conditions"] = conditions.result()
+        await write_status(self._api, SINK_BINDING, binding, status)
+
+    async def _bind(self, binding: Object, conditions: Conditions) -> None:
+        subject = binding["spec"]["subject"]
+        resource = _resource_of(subject)
+        if resource is None:
+            known = ", ".join(f"{each.kind} ({each.api_version})" for each in SUBJECTS)
+            message = f"{subject.get('kind')} ({subject.get('apiVersion')}) cannot be bound here; what can is {known}"
+            conditions.mark_false("SinkBindingAvailable", "SubjectNotSupported", message)
+            return
+        found = self._subjects_of(binding, resource)
+        if not found and subject.get("name"):
+            group = f"{resource.plural}.{resource.group}"
+            message = f'{group} "{subject["name"]}" not found'
+            conditions.mark_false("SinkBindingAvailable", "SubjectMissing", message)
+            return
+        for obj in found:
+            try:
+                await self._write(resource, obj, bound(obj, binding))
+            except ApiError as error:
+                if error.conflict or error.not_found:
+                    raise
+                conditions.mark_false("SinkBindingAvailable", "SubjectUnavailable", error.message)
+                return
+        conditions.mark_true("SinkBindingAvailable")
+
+    async def _withdraw(self, binding: Object) -> None:
+        """Take the variables out of the subjects, then let the binding go."""
+        finalizers = binding["metadata"].get("finalizers") or []
+        if FINALIZER not in finalizers:
+            return
+        resource = _resource_of(binding["spec"]["subject"])
+        if resource is not None:
+            for obj in self._subjects_of(binding, resource):
+                if not is_deleting(obj):
+                    await self._write(resource, obj, unbound(obj))
+        await self._set_finalizers(binding, [name for name in finalizers if name != FINALIZER])
+
+    def _subjects_of(self, binding: Object, resource: Resource) -> list[Object]:
+        kind = (resource.api_version, resource.kind)
+        there = self._subjects[resource].list(binding["metadata"]["namespace"])
+        return [obj for obj in there if is_subject(obj, *kind, binding)]
+
+    async def _write(self, resource: Resource, stored: Object, wanted: Object) -> None:
+        if wanted is not stored:
+            await self._api.replace(resource, wanted)
+
+    async def _set_finalizers(self, binding: Object, finalizers: list[str]) -> None:
+        metadata = binding["metadata"]
+        patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": metadata["resourceVersion"]}}
+        await self._api.patch(SINK_BINDING, metadata["name"], patch, metadata["namespace"])
+
+
+def _resource_of(subject: Object) -> Resource | None:
+    named = (subject.get("apiVersion"), subject.get("kind"))
+    return next((resource for resource in SUBJECTS if (resource.api_version, resource.kind) == named), None)

@@ -1,0 +1,160 @@
+"""SinkBindings and ContainerSources over the embedded API: what becomes of the templates they are about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from eventmesh.kube.api import ApiError, Object, Resource
+from eventmesh.kube.resources import BROKER, CONTAINER_SOURCE, DEPLOYMENT, KSERVICE, SINK_BINDING
+from eventmesh.kube.status import condition
+from tests.component.eventing_world import World, world_in
+
+SHOP = "http://broker-ingress.knative-eventing.svc.cluster.local/default/shop"
+SINK = {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "shop"}}
+OVERRIDES = {"extensions": {"team": "x"}}
+BOUND = {"K_SINK": SHOP, "K_CE_OVERRIDES": '{"extensions":{"team":"x"}}', "OWN": "1"}
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with world_in(tmp_path) as made:
+        yield made
+
+
+def deployment(labels: dict[str, str]) -> dict[str, Any]:
+    container = {"name": "c", "image": "dev.local/c", "env": [{"name": "OWN", "value": "1"}]}
+    first = {**container, "name": "first"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "initContainers": [first]}}
+    return {"selector": {"matchLabels": labels}, "template": template}
+
+
+def environment(obj: Object, containers: str = "containers") -> dict[str, str]:
+    (container,) = obj["spec"]["template"]["spec"][containers]
+    return {entry["name"]: entry["value"] for entry in container.get("env") or []}
+
+
+def subject(name: str, resource: Resource = DEPLOYMENT) -> dict[str, str]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "name": name}
+
+
+async def bind(world: World, about: dict[str, Any]) -> None:
+    await world.create(SINK_BINDING, "b", {"subject": about, "sink": SINK, "ceOverrides": OVERRIDES})
+
+
+async def test_a_subject_is_told_its_sink_and_told_no_more_when_the_binding_goes(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await bind(world, subject("sender"))
+    binding = await world.until(SINK_BINDING, "b", "Ready", "True")
+    assert binding["status"]["sinkUri"] == SHOP
+    made = await world.api.get(DEPLOYMENT, "sender", "default")
+    assert (environment(made), environment(made, "initContainers")) == (BOUND, BOUND)
+    assert made["metadata"]["generation"] == 2
+    await world.api.delete(SINK_BINDING, "b", "default")
+    free = await world.when(DEPLOYMENT, "sender", lambda obj: "K_SINK" not in environment(obj))
+    assert environment(free) == {"OWN": "1"}
+
+
+async def test_what_is_written_after_its_binding_has_its_variables_from_the_first_moment(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    about = {"apiVersion": "apps/v1", "kind": "Deployment", "selector": {"matchLabels": {"team": "x"}}}
+    await bind(world, about)
+    await world.until(SINK_BINDING, "b", "Ready", "True")
+    created = await world.create(DEPLOYMENT, "late", deployment({"app": "late"}), labels={"team": "x"})
+    assert environment(created) == BOUND
+    replaced = await world.api.replace(DEPLOYMENT, {**created, "spec": deployment({"app": "late"})})
+    assert environment(replaced) == BOUND
+    other = await world.create(DEPLOYMENT, "other", deployment({"app": "other"}))
+    assert environment(other) == {"OWN": "1"}
+
+
+async def test_a_service_is_bound_by_a_new_template(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    container = {"image": "dev.local/c", "env": [{"name": "OWN", "value": "1"}]}
+    await world.create(KSERVICE, "web", {"template": {"spec": {"containers": [container]}}})
+    await bind(world, subject("web", KSERVICE))
+    await world.until(SINK_BINDING, "b", "Ready", "True")
+    assert environment(await world.api.get(KSERVICE, "web", "default")) == BOUND
+
+
+async def test_a_moved_sink_rolls_out(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await bind(world, subject("sender"))
+    binding = await world.until(SINK_BINDING, "b", "Ready", "True")
+    elsewhere = {**binding["spec"], "sink": {"uri": "http://elsewhere/"}}
+    await world.api.replace(SINK_BINDING, {**binding, "spec": elsewhere})
+    await world.when(DEPLOYMENT, "sender", lambda obj: environment(obj)["K_SINK"] == "http://elsewhere/")
+
+
+async def test_a_binding_says_what_it_waits_for(world: World) -> None:
+    await bind(world, subject("sender"))
+    waiting = await world.until(SINK_BINDING, "b", "SinkProvided", "False")
+    assert (condition(waiting, "Ready") or {})["message"] == 'brokers.eventing.knative.dev "shop" not found'
+    await world.create(BROKER, "shop", {})
+    missing = await world.until(SINK_BINDING, "b", "SinkBindingAvailable", "False")
+    assert (condition(missing, "SinkBindingAvailable") or {})["reason"] == "SubjectMissing"
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await world.until(SINK_BINDING, "b", "Ready", "True")
+
+
+async def test_a_subject_that_cannot_be_bound_is_named(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    await bind(world, {"apiVersion": "example.com/v1", "kind": "Widget", "name": "w"})
+    failed = await world.until(SINK_BINDING, "b", "SinkBindingAvailable", "False")
+    said = condition(failed, "SinkBindingAvailable") or {}
+    assert said["reason"] == "SubjectNotSupported" and "Widget (example.com/v1)" in said["message"]
+
+
+async def test_a_container_source_runs_its_template_with_its_sink_and_follows_changes(world: World) -> None:
+    container = {"image": "dev.local/ticker", "env": [{"name": "OWN", "value": "1"}]}
+    spec = {"template": {"spec": {"containers": [container]}}, "sink": SINK, "ceOverrides": OVERRIDES}
+    source = await world.create(CONTAINER_SOURCE, "ticker", spec)
+    assert source["spec"]["template"]["spec"]["containers"][0]["name"] == "ticker-0"
+    waiting = await world.until(CONTAINER_SOURCE, "ticker", "SinkBindingReady", "False")
+    assert "sinkUri" not in waiting["status"]
+    assert (await world.api.list(DEPLOYMENT, "default")).items == []
+    await world.create(BROKER, "shop", {})
+    made = await world.when(DEPLOYMENT, "ticker-deployment", lambda obj: True)
+    assert (environment(made), made["metadata"]["generation"]) == (BOUND, 1)
+    available = {"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    await world.api.patch(
+        DEPLOYMENT, "ticker-deployment", {"status": {"conditions": [available]}}, "default", subresource="status"
+    )
+    ready = await world.until(CONTAINER_SOURCE, "ticker", "Ready", "True")
+    assert ready["status"]["sinkUri"] == SHOP
+    changed = json.loads(json.dumps(ready["spec"]))
+    changed["template"]["spec"]["containers"][0]["image"] = "dev.local/other"
+    await world.api.replace(CONTAINER_SOURCE, {**ready, "spec": changed})
+    rolled = await world.when(DEPLOYMENT, "ticker-deployment", lambda obj: obj["metadata"]["generation"] == 2)
+    assert rolled["spec"]["template"]["spec"]["containers"][0]["image"] == "dev.local/other"
+    assert environment(rolled) == BOUND
+
+
+@pytest.mark.parametrize(
+    ("resource", "spec", "path"),
+    [
+        (CONTAINER_SOURCE, {"sink": SINK, "template": {"spec": {}}}, "spec.containers"),
+        (CONTAINER_SOURCE, {"sink": SINK, "template": {"spec": {"containers": [{}]}}}, r"containers\[0\].image"),
+        (CONTAINER_SOURCE, {"template": {"spec": {"containers": [{"image": "x"}]}}}, "spec.sink.ref, spec.sink.uri"),
+        (SINK_BINDING, {"sink": SINK}, "spec.subject.apiVersion"),
+        (SINK_BINDING, {"sink": SINK, "subject": {"apiVersion": "v1", "kind": "X"}}, "got neither: spec.subject.name"),
+        (SINK_BINDING, {"sink": SINK, "subject": {**subject("a"), "namespace": "other"}}, "spec.subject.namespace"),
+        (SINK_BINDING, {"sink": SINK, "subject": {**subject("a"), "selector": {}}}, None),
+        (SINK_BINDING, {"sink": SINK, "subject": {**subject("a"), "selector": {"matchLabels": {"a": "b"}}}}, "both"),
+    ],
+)
+async def test_what_cannot_work_is_refused_by_its_field(
+    world: World, resource: Resource, spec: dict[str, Any], path: str | None
+) -> None:
+    if path is None:
+        await world.create(resource, "x", spec)
+        return
+    with pytest.raises(ApiError, match=path):
+        await world.create(resource, "x", spec)
