@@ -5,6 +5,7 @@ from __future__ import annotations
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.autoscaler.app import DEFAULT_ADDRESS, Autoscaler
 from eventmesh.controllers.serving.admission.kinds import serving_admissions
+from eventmesh.controllers.serving.collector import RevisionCollector
 from eventmesh.controllers.serving.configuration import Configurations
 from eventmesh.controllers.serving.domain_mapping import DomainMappings
 from eventmesh.controllers.serving.images import ImageResolver
@@ -44,6 +45,7 @@ class ServingControllers:
         self.revisions = Revisions(api, informers, clock, recorder, self.settings, images)
         self.routes = Routes(api, informers, clock, recorder, self.settings)
         self.domains = DomainMappings(api, informers, clock, recorder, self.settings)
+        self.collector = RevisionCollector(api, informers, clock, self.settings)
         self.autoscaler = Autoscaler(api, informers, clock, self.settings, autoscaler_address)
         self._controllers = (
             self.services.controller,
@@ -51,6 +53,7 @@ class ServingControllers:
             self.revisions.controller,
             self.routes.controller,
             self.domains.controller,
+            self.collector.controller,
         )
 
     def admissions(self) -> dict[Resource, Admission]:

@@ -16,6 +16,7 @@ from eventmesh.controllers.serving.settings import (
     Domain,
     Features,
     NetworkSettings,
+    RetentionSettings,
     RevisionDefaults,
 )
 from eventmesh.controllers.serving.templates import expand
@@ -142,6 +143,43 @@ def parse_features(data: Data) -> Features:
     return Features(frozenset(enabled))
 
 
+def parse_gc(data: Data) -> RetentionSettings:
+    """Return `config-gc`; raises ConfigError naming the key."""
+    source, plain = "config-gc", RetentionSettings()
+    settings = RetentionSettings(
+        since_created_s=_retention(data, source, "retain-since-create-time", plain.since_created_s),
+        since_active_s=_retention(data, source, "retain-since-last-active-time", plain.since_active_s),
+        minimum=_integer(data, source, "min-non-active-revisions", plain.minimum),
+        maximum=_maximum(data, source, "max-non-active-revisions", plain.maximum),
+    )
+    if settings.maximum is not None and settings.minimum > settings.maximum:
+        raise ConfigError(
+            f"{source}.min-non-active-revisions",
+            f"min-non-active-revisions({settings.minimum}) must be <= max-non-active-revisions({settings.maximum})",
+        )
+    return settings
+
+
+def _retention(data: Data, source: str, key: str, default: float | None) -> float | None:
+    text = data.get(key, "")
+    if not text or text.lower() == "disabled":
+        return None if text else default
+    try:
+        seconds = parse_go(text)
+    except ValueError as error:
+        raise ConfigError(f"{source}.{key}", f"{error}, or disabled") from error
+    if seconds < 0:
+        raise ConfigError(f"{source}.{key}", f"{text} must be non-negative")
+    return seconds
+
+
+def _maximum(data: Data, source: str, key: str, default: int | None) -> int | None:
+    text = data.get(key, "")
+    if not text or text.lower() == "disabled":
+        return None if text else default
+    return _integer(data, source, key, 0)
+
+
 def parse_domains(data: Data) -> tuple[Domain, ...]:
     """Return `config-domain`; raises ConfigError naming the domain."""
     domains = []
@@ -164,5 +202,6 @@ PARSERS: Mapping[str, tuple[str, Callable[[Data], object]]] = {
     "config-deployment": ("deployment", parse_deployment),
     "config-features": ("features", parse_features),
     "config-domain": ("domains", parse_domains),
+    "config-gc": ("retention", parse_gc),
 }
 """ConfigMap -> the field of ServingSettings that it sets, and its parser."""

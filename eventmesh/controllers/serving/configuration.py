@@ -28,7 +28,7 @@ class Configurations:
         self._recorder = recorder
         self._configurations = informers.of(CONFIGURATION)
         self._revisions = informers.of(REVISION)
-        self._revisions.add_index(BY_CONFIGURATION, _configuration_of)
+        self._revisions.add_index(BY_CONFIGURATION, configuration_index)
         self.controller = Controller("configuration", self._configurations, self.reconcile, clock, recorder=recorder)
         self.controller.watch_controlled(self._revisions)
 
@@ -95,7 +95,8 @@ class Configurations:
         return best
 
 
-def _configuration_of(obj: Object) -> tuple[str, ...]:
+def configuration_index(obj: Object) -> tuple[str, ...]:
+    """Return the index entry of a revision: its configuration."""
     name = labels_of(obj).get(CONFIGURATION_LABEL)
     return (str(Key(obj["metadata"]["namespace"], name)),) if name else ()
 

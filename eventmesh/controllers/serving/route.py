@@ -48,7 +48,7 @@ class Routes:
         self._ingresses = informers.of(KINGRESS)
         self._services = informers.of(SERVICE)
         self._services.add_index(ROUTE_LABEL, _route_of_service)
-        self._routes.add_index(BY_TARGET, _targets_index)
+        self._routes.add_index(BY_TARGET, targets_index)
         self._labeler = Labeler(api, clock, self._revisions, self._configurations)
         self.controller = Controller("route", self._routes, self.reconcile, clock, recorder=recorder)
         self.controller.watch_controlled(self._ingresses)
@@ -176,7 +176,8 @@ def _told(route: Object, target: Target, share: RevisionShare, settings: Serving
     return told
 
 
-def _targets_index(route: Object) -> Iterator[str]:
+def targets_index(route: Object) -> Iterator[str]:
+    """Yield the index entries of a route: the configurations and revisions that its targets name."""
     namespace = route["metadata"]["namespace"]
     for target in (route.get("spec") or {}).get("traffic") or []:
         name = target.get("revisionName") or target.get("configurationName")

@@ -71,6 +71,23 @@ class DeploymentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """`config-gc`: which revisions are kept though no route leads to them. None = never a reason to delete."""
+
+    since_created_s: float | None = 48 * 3600.0
+    since_active_s: float | None = 15 * 3600.0
+    minimum: int = 20
+    """So many of a configuration are kept however old they are."""
+    maximum: int | None = 1000
+    """No more than so many are kept however young they are."""
+
+    @property
+    def is_off(self) -> bool:
+        """Return whether no revision is ever deleted."""
+        return self.since_created_s is None and self.since_active_s is None and self.maximum is None
+
+
+@dataclass(frozen=True, slots=True)
 class Features:
     """`config-features`: names that are enabled or allowed."""
 
@@ -98,6 +115,7 @@ class ServingSettings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     deployment: DeploymentSettings = field(default_factory=DeploymentSettings)
     features: Features = field(default_factory=Features)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     domains: tuple[Domain, ...] = ()
 
     @property

@@ -154,7 +154,7 @@ async def test_a_domain_is_taken_over_while_running(world: World) -> None:
 async def test_every_setting_has_a_config_map_to_look_at_and_what_was_there_stays(world: World) -> None:
     found = await world.api.list(CONFIG_MAP, "knative-serving")
     names = {obj["metadata"]["name"] for obj in found.items}
-    wanted = {"autoscaler", "defaults", "deployment", "domain", "features", "network"}
+    wanted = {"autoscaler", "defaults", "deployment", "domain", "features", "gc", "network"}
     assert {f"config-{name}" for name in wanted} <= names
     await world.configure("config-domain", {"example.com": ""})
     await world.serving.settings.publish(world.api)

@@ -43,6 +43,19 @@ def test_every_key_of_defaults_and_deployment_is_read() -> None:
     assert deployment.unresolved_registries == {"x.local", "y.local"}
 
 
+def test_every_key_of_gc_is_read_and_each_limit_can_be_disabled() -> None:
+    assert config_maps.parse_gc({}) == settings.RetentionSettings(48 * 3600, 15 * 3600, 20, 1000)
+    limits = {
+        "retain-since-create-time": "1h",
+        "retain-since-last-active-time": "5m",
+        "min-non-active-revisions": "1",
+        "max-non-active-revisions": "2",
+    }
+    assert config_maps.parse_gc(limits) == settings.RetentionSettings(3600, 300, 1, 2)
+    off = {key: "Disabled" for key in limits if not key.startswith("min")}
+    assert config_maps.parse_gc(off).is_off
+
+
 def test_features_are_switched_on_and_off() -> None:
     features = config_maps.parse_features({"multi-container": "Disabled", "kubernetes.podspec-fieldref": "allowed"})
     assert "multi-container" not in features
@@ -63,6 +76,17 @@ def test_features_are_switched_on_and_off() -> None:
         (config_maps.parse_deployment, {"progress-deadline": "0s"}, "config-deployment.progress-deadline"),
         (config_maps.parse_deployment, {"progress-deadline": "x"}, "config-deployment.progress-deadline"),
         (config_maps.parse_features, {"multi-container": "on"}, "config-features.multi-container"),
+        (config_maps.parse_gc, {"min-non-active-revisions": "-1"}, "config-gc.min-non-active-revisions"),
+        (config_maps.parse_gc, {"max-non-active-revisions": "-1"}, "config-gc.max-non-active-revisions"),
+        (config_maps.parse_gc, {"max-non-active-revisions": "3"}, "config-gc.min-non-active-revisions"),
+        (config_maps.parse_gc, {"retain-since-create-time": "2 days"}, "config-gc.retain-since-create-time"),
+        (config_maps.parse_gc, {"retain-since-last-active-time": "-1h"}, "config-gc.retain-since-last-active-time"),
+        (config_maps.parse_network, {"http-protocol": "gopher"}, "config-network.http-protocol"),
+        (
+            config_maps.parse_network,
+            {"autocreate-cluster-domain-claims": "1"},
+            "config-network.autocreate-cluster-domain-claims",
+        ),
         (config_maps.parse_domains, {"a.com": "selector: 3"}, "config-domain.a.com"),
         (config_maps.parse_domains, {"a.com": "a: [b"}, "config-domain.a.com"),
     ],
