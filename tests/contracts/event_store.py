@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 
 from eventmesh.activator.broker.store.api import EventStore, NewEvent, Outcome, Settlement
@@ -47,6 +48,29 @@ class EventStoreContract(ABC):
         store = self.open_store(tmp_path)
         written = await asyncio.gather(*(store.append(new_event(n)) for n in range(300)))
         assert sorted(event.sequence for event in written) == list(range(1, 301))
+        await store.close()
+
+    async def test_an_event_that_came_before_is_the_same_event_for_its_time(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        unique = replace(new_event(1), unique_for_s=3600.0)
+        first, again, also = await asyncio.gather(*(store.append(unique) for _ in range(3)))
+        assert (first.duplicate, again.duplicate, also.duplicate) == (False, True, True)
+        assert {first.sequence, again.sequence, also.sequence} == {1}
+        assert not (await store.append(new_event(1))).duplicate, "who does not ask is not told"
+        for other in (replace(unique, broker=BANK), replace(new_event(2), unique_for_s=3600.0)):
+            assert not (await store.append(other)).duplicate
+        await store.close()
+        reopened = self.open_store(tmp_path)
+        assert (await reopened.append(unique)).sequence == 1
+        assert len(await reopened.read(SHOP, 0, 10)) == 3
+        await reopened.close()
+
+    async def test_an_event_is_new_again_when_its_time_is_over(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        brief = replace(new_event(1), unique_for_s=1e-9)
+        assert [(await store.append(brief)).duplicate for _ in range(2)] == [False, False]
+        await store.trim()
+        assert not (await store.append(brief)).duplicate
         await store.close()
 
     async def test_a_reader_sees_its_own_broker_only_and_pages(self, tmp_path: Path) -> None:

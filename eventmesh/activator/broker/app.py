@@ -58,7 +58,7 @@ class Broker:
         triggers = KubeTriggers(informers.of(BROKER), informers.of(TRIGGER))
         self.triggers = Subscriptions(triggers, KubeChannels(channels), *more)
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
-        self.ingress = Ingress(self._store, self.triggers, clock)
+        self.ingress = Ingress(self._store, self.triggers, clock, triggers.window_s)
         self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock)
         letters = Letters(self._store, self.triggers, clock, self._dispatcher.queued)
         self._replayer = Replayer(self._store, self.triggers, clock, self._dispatcher.queued)

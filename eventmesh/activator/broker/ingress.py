@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of, is_broker
@@ -61,8 +62,16 @@ class Acceptance(Protocol):
 class Ingress:
     """Takes events in, from senders and as replies of subscribers."""
 
-    def __init__(self, store: EventStore, triggers: TriggerSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        triggers: TriggerSource,
+        clock: Clock,
+        window_s: Callable[[str], float] = lambda _broker: 0.0,
+    ) -> None:
+        """`window_s` tells for how long a broker knows (source, id) again."""
         self._store = store
+        self._window_s = window_s
         self._triggers = triggers
         self._clock = clock
         self._listeners: list[Acceptance] = []
@@ -74,10 +83,15 @@ class Ingress:
     async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
         """Return the event once it is on disk; raises InvalidEvent (no hop left) or StoreError.
 
-        `broker` is the key of a broker, channel or source; only a broker's events tell when they arrived.
+        `broker` is the key of a broker, channel or source; only a broker's events tell when they arrived. One that came
+        before is not stored again (`StoredEvent.duplicate`).
         """
         arrived = on_arrival(event, self._clock.now()) if is_broker(broker) else count_hop(event)
-        stored = await self._store.append(NewEvent(broker, arrived, carried(headers)))
+        new = NewEvent(broker, arrived, carried(headers), self._window_s(broker))
+        stored = await self._store.append(new)
+        if stored.duplicate:
+            _log.debug("event came before", broker=broker, sequence=stored.sequence)
+            return stored
         for listener in self._listeners:
             listener.accepted(stored)
         return stored

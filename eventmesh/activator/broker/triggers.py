@@ -11,6 +11,7 @@ from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
 from eventmesh.kube.api import Object
+from eventmesh.kube.broker_annotations import controls_of, window_of
 from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
@@ -79,6 +80,16 @@ class KubeTriggers:
         obj = self._brokers.get(name, namespace)
         return obj is not None and not is_deleting(obj) and annotations_of(obj).get(CLASS_ANNOTATION) == BROKER_CLASS
 
+    def window_s(self, broker: str) -> float:
+        """Return for how long a broker knows (source, id) again; 0: not at all, or no broker of ours."""
+        namespace, _, name = broker.partition("/")
+        obj = self._brokers.get(name, namespace)
+        try:
+            return window_of(obj) if obj is not None else 0.0
+        except ConfigError:
+            # Admission refuses it; what was there before goes without.
+            return 0.0
+
     def subscriptions(self) -> Mapping[str, Subscription]:
         """Return the compiled Triggers."""
         return self._compiled
@@ -120,6 +131,7 @@ class KubeTriggers:
         try:
             policy = self._policy(obj, status.get("deadLetterSinkUri") or "")
             passes = compile_trigger_filter(spec)
+            controls = controls_of(obj)
         except ConfigError as error:
             # Admission refuses these; one that was there before is told in its own conditions by the controller.
             _log.warning("trigger is not served", trigger=key, reason=error)
@@ -135,6 +147,7 @@ class KubeTriggers:
             policy=policy,
             reply_to=broker,
             subscriber_key=own_key(uri),
+            controls=controls,
         )
 
     def _policy(self, trigger: Object, dead_letter_uri: str) -> DeliveryPolicy:

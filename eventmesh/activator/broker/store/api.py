@@ -45,6 +45,8 @@ class NewEvent:
     event: Event
     carried: tuple[tuple[str, str], ...] = ()
     """Headers that travel with the event from ingress to subscriber (`x-request-id`, `knative-*`, ...)."""
+    unique_for_s: float = 0.0
+    """For so long an event of the same broker, source and id is the same event; 0: each one is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class StoredEvent:
     broker: str
     event: Event
     carried: tuple[tuple[str, str], ...] = ()
+    duplicate: bool = False
+    """It had been accepted before, under this sequence, and was not stored again."""
 
 
 class Outcome(Enum):
@@ -190,7 +194,10 @@ class EventStore(Protocol):
         ...
 
     async def append(self, new: NewEvent) -> StoredEvent:
-        """Return once the event is on disk: what returned is never lost. Concurrent calls share one sync."""
+        """Return once the event is on disk: what returned is never lost. Concurrent calls share one sync.
+
+        An event that came before, in the time for which it is to be unique, is returned as a `duplicate`.
+        """
         ...
 
     async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:

@@ -12,7 +12,7 @@ from eventmesh.activator.broker.store.api import CorruptStore, StoreError
 from eventmesh.activator.broker.store.log_tail import read_tail
 from eventmesh.base import log
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 CHECKPOINT_PAGES = 4_000
 """Pages of the log (16 MiB) after which SQLite copies them to the database: often enough that a restart reads little,
@@ -68,7 +68,13 @@ CREATE TABLE replays (
 """
 """What format 5 has beyond format 4: replays."""
 
-_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4), (5, _SINCE_5))
+_SINCE_6 = """
+CREATE TABLE seen (key BLOB PRIMARY KEY, sequence INTEGER NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX seen_until ON seen (until);
+"""
+"""What format 6 has beyond format 5: events known again."""
+
+_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4), (5, _SINCE_5), (6, _SINCE_6))
 """What each format brought; the first has never been released."""
 
 _log = log.get("activator.broker.store")

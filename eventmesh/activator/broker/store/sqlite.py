@@ -25,6 +25,7 @@ from eventmesh.activator.broker.store.api import (
 )
 from eventmesh.activator.broker.store.arrivals import Arrival, Arrivals
 from eventmesh.activator.broker.store.committer import Committer
+from eventmesh.activator.broker.store.duplicates import forget, place
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
 from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record, with_sequence
 from eventmesh.activator.broker.store.sequences import sequence_at
@@ -73,18 +74,15 @@ class SqliteStore:
         # Only the committer's thread comes here. The number is read, not counted in memory: a transaction that was
         # rolled back must leave no gap.
         (last,) = next(iter(connection.execute("SELECT max(sequence) FROM events")))
-        sequences = range(max(last or 0, self._last) + 1, max(last or 0, self._last) + 1 + len(arrivals))
-        rows = [_row(sequence, arrival) for sequence, arrival in zip(sequences, arrivals, strict=True)]
+        placed = list(place(connection, arrivals, max(last or 0, self._last) + 1))
+        rows = [_row(sequence, arrival) for arrival, sequence, new in placed if new]
         at = 0
         for size in _INSERT_SIZES:
             while len(rows) - at >= size:
                 values = [value for row in rows[at : at + size] for value in row]
                 connection.execute(_INSERTS[size], values)
                 at += size
-        return [
-            StoredEvent(sequence, arrival.accepted_at, arrival.new.broker, arrival.new.event, arrival.new.carried)
-            for sequence, arrival in zip(sequences, arrivals, strict=True)
-        ]
+        return [_stored(arrival, sequence, new) for arrival, sequence, new in placed]
 
     async def event(self, sequence: int) -> StoredEvent | None:
         """Return one event."""
@@ -139,11 +137,11 @@ class SqliteStore:
     async def forget_trigger(self, trigger: str) -> None:
         """Drop what is known of a trigger, its dead letters included."""
 
-        def forget(connection: apsw.Connection) -> None:
+        def forget_it(connection: apsw.Connection) -> None:
             for table in ("triggers", "ahead", "dead_letters", "queued", "replays"):
                 connection.execute(f"DELETE FROM {table} WHERE uid = ?", (trigger,))  # noqa: S608  # constant names
 
-        await self.committer.write(forget)
+        await self.committer.write(forget_it)
 
     async def triggers(self) -> Sequence[str]:
         """Return the UIDs of all triggers that have a place."""
@@ -160,6 +158,8 @@ class SqliteStore:
         gone = await self.committer.write(lambda connection: trim(connection, retention, now))
         while await self.committer.write(trim_attempts):
             pass
+        while await self.committer.write(lambda connection: forget(connection, now)):
+            pass
         return gone
 
     async def close(self) -> None:
@@ -174,6 +174,11 @@ class SqliteStore:
         # The writer last: it copies the log into the database and removes it.
         self.committer.close()
         os.close(self._lock)
+
+
+def _stored(arrival: Arrival, sequence: int, new: bool) -> StoredEvent:
+    event, accepted_at = arrival.new, arrival.accepted_at
+    return StoredEvent(sequence, accepted_at, event.broker, event.event, event.carried, duplicate=not new)
 
 
 def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, bytes | None, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from eventmesh.base.errors import ConfigError
@@ -18,6 +18,7 @@ from eventmesh.controllers.eventing.admission.fields import (
 from eventmesh.controllers.eventing.names import BROKER_LABEL
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
+from eventmesh.kube.broker_annotations import controls_of, window_of
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 
 DEFAULT_DELIVERY: Mapping[str, Any] = {"retry": 10, "backoffPolicy": "exponential", "backoffDelay": "PT0.2S"}
@@ -41,7 +42,7 @@ class BrokerAdmission:
 
     def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
         """Return what is wrong: a bad delivery block, a changed class or config."""
-        errors = delivery_errors(obj["spec"])
+        errors = [*delivery_errors(obj["spec"]), *_annotation_errors(window_of, obj)]
         if request.old is not None:
             old, new = ((o["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION) for o in (request.old, obj))
             if old != new:
@@ -74,6 +75,7 @@ class TriggerAdmission:
         """Return what is wrong: no subscriber, a filter that cannot be compiled, a bad delivery, a changed broker."""
         spec = obj["spec"]
         errors = [*destination_errors(spec.get("subscriber"), "spec.subscriber"), *delivery_errors(spec)]
+        errors += _annotation_errors(controls_of, obj)
         try:
             compile_trigger_filter(spec)
         except ConfigError as error:
@@ -81,3 +83,11 @@ class TriggerAdmission:
         if request.old is not None and (old := request.old["spec"].get("broker")) != spec["broker"]:
             errors.append(FieldError(IMMUTABLE, "spec.broker", f"-{old}\n+{spec['broker']}"))
         return errors
+
+
+def _annotation_errors(read: Callable[[Object], object], obj: Object) -> list[FieldError]:
+    try:
+        read(obj)
+    except ConfigError as error:
+        return [FieldError(error.problem, error.path)]
+    return []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from eventmesh.activator.broker.triggers import Subscription
 from eventmesh.cloudevents.filters import compile_trigger_filter
-from eventmesh.model.delivery import DeliveryPolicy
+from eventmesh.model.delivery import DeliveryControls, DeliveryPolicy
 
 BROKER = "demo/shop"
 
@@ -32,11 +33,23 @@ class FixedTriggers:
     def subscribe(self, changed: Callable[[], None]) -> None:
         self._listeners.append(changed)
 
-    def add(self, name: str, policy: DeliveryPolicy | None = None, **attributes: str) -> None:
+    def control(self, name: str, controls: DeliveryControls) -> None:
+        """Change what the annotations of a Trigger ask for."""
+        self.known[f"uid-{name}"] = replace(self.known[f"uid-{name}"], controls=controls)
+        self._changed()
+
+    def add(
+        self,
+        name: str,
+        policy: DeliveryPolicy | None = None,
+        controls: DeliveryControls | None = None,
+        **attributes: str,
+    ) -> None:
         passes = compile_trigger_filter({"filter": {"attributes": attributes}})
         made = Subscription(
             f"uid-{name}", "demo", name, BROKER, f"http://{name}/", passes, policy or DeliveryPolicy(retry=0), BROKER
         )
+        made = replace(made, controls=controls or DeliveryControls())
         self.known[made.uid] = made
         self.present.add(made.uid)
         self._changed()

@@ -1,78 +1,18 @@
-"""The broker without a network: real store, real tables, subscribers that a test scripts."""
+"""From the store to subscribers and back, without a network."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
 
-from eventmesh.activator.broker.dispatcher import Dispatcher
-from eventmesh.activator.broker.ingress import Ingress
-from eventmesh.activator.broker.store.sqlite import SqliteStore
-from eventmesh.base.clock import SystemClock
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import DeliveryPolicy
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
-
-
-@dataclass
-class Answered:
-    """Shaped like the core's Response."""
-
-    status: int = 202
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    error: str = ""
-
-
-Script = Callable[[str, Event], Answered]
-
-
-class ScriptedSubscribers:
-    """Answers by the script, and remembers who got what."""
-
-    def __init__(self) -> None:
-        self.script: Script = lambda uri, event: Answered()
-        self.got: list[tuple[str, Event, list[tuple[str, str]]]] = []
-        self.arrived = asyncio.Event()
-
-    async def post(
-        self, uri: str, headers: object, body: bytes, *, timeout_s: float, hold: bool
-    ) -> Answered:  # the shape of Response is what counts
-        pairs: list[tuple[str, str]] = list(headers)  # type: ignore[call-overload]  # the protocol's Headers
-        event = http.decode(pairs, body)
-        self.got.append((uri, event, pairs))
-        self.arrived.set()
-        return self.script(uri, event)
-
-    async def until(self, count: int) -> None:
-        while len(self.got) < count:
-            self.arrived.clear()
-            await asyncio.wait_for(self.arrived.wait(), 5)
-
-
-class Broker:
-    """A broker process's worth of parts over one data directory."""
-
-    def __init__(self, directory: Path, triggers: FixedTriggers) -> None:
-        clock = SystemClock()
-        self.subscribers = ScriptedSubscribers()
-        self.store = SqliteStore(directory / "events.db", clock)
-        self.ingress = Ingress(self.store, triggers, clock)
-        self.dispatcher = Dispatcher(self.store, triggers, self.ingress, self.subscribers, clock)  # type: ignore[arg-type]
-        self.dispatcher.start()
-
-    async def send(self, number: int, event_type: str = "order") -> None:
-        attributes = {"id": str(number), "source": "/s", "type": event_type, "specversion": "1.0"}
-        await self.ingress.accept(BROKER, Event(attributes, b"{}"), [("x-request-id", f"r{number}")])
-
-    async def stop(self) -> None:
-        await self.dispatcher.stop()
-        await self.store.close()
+from tests.unit.activator.broker.offline_broker import Answered, Broker, opened, settled
 
 
 @pytest_asyncio.fixture
@@ -85,11 +25,6 @@ async def broker(tmp_path: Path, triggers: FixedTriggers) -> AsyncIterator[Broke
     made = Broker(tmp_path, triggers)
     yield made
     await made.stop()
-
-
-async def opened(broker: Broker, name: str) -> None:
-    """Return once the trigger has its place in the store: it receives what is accepted from then on."""
-    await broker.store.open_trigger(f"uid-{name}", BROKER)
 
 
 async def test_an_event_goes_to_each_trigger_whose_filter_it_passes(broker: Broker, triggers: FixedTriggers) -> None:
@@ -135,13 +70,8 @@ async def test_a_trigger_that_matches_its_own_reply_ends(broker: Broker, trigger
     await opened(broker, "loop")
     await broker.send(1)
     await broker.subscribers.until(255)
-    await asyncio.wait_for(_settled(broker, ("demo/loop", "delivered"), 255), 10)
+    await asyncio.wait_for(settled(broker, ("demo/loop", "delivered"), 255), 10)
     assert len(broker.subscribers.got) == 255
-
-
-async def _settled(broker: Broker, key: tuple[str, str], count: int) -> None:
-    while broker.dispatcher.outcomes[key] < count:
-        await asyncio.sleep(0.005)
 
 
 async def test_a_dead_letter_tells_its_sink_what_went_wrong(broker: Broker, triggers: FixedTriggers) -> None:
@@ -160,7 +90,7 @@ async def test_an_event_nobody_takes_is_kept(broker: Broker, triggers: FixedTrig
     triggers.add("down")
     await opened(broker, "down")
     await broker.send(1)
-    await asyncio.wait_for(_settled(broker, ("demo/down", "kept"), 1), 5)
+    await asyncio.wait_for(settled(broker, ("demo/down", "kept"), 1), 5)
     while not (letters := await broker.store.dead_letters(BROKER)):
         await asyncio.sleep(0.01)
     assert letters[0].reason == "subscriber: no answer: connect_failed"
@@ -176,7 +106,7 @@ async def test_a_damaged_event_holds_up_no_other(broker: Broker, triggers: Fixed
         lambda connection: connection.execute("UPDATE events SET data = x'00' WHERE sequence = 2")
     )
     triggers.add("behind")
-    await asyncio.wait_for(_settled(broker, ("demo/behind", "delivered"), 2), 5)
+    await asyncio.wait_for(settled(broker, ("demo/behind", "delivered"), 2), 5)
     assert sorted(event.id for _, event, _ in broker.subscribers.got) == ["0", "2"]
     assert broker.dispatcher.outcomes["demo/behind", "kept"] == 1
 
@@ -186,7 +116,7 @@ async def test_a_reply_that_is_no_event_fails_the_delivery(broker: Broker, trigg
     triggers.add("odd")
     await opened(broker, "odd")
     await broker.send(1)
-    await asyncio.wait_for(_settled(broker, ("demo/odd", "kept"), 1), 5)
+    await asyncio.wait_for(settled(broker, ("demo/odd", "kept"), 1), 5)
 
 
 async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, triggers: FixedTriggers) -> None:
@@ -209,7 +139,7 @@ async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, trigger
     second = Broker(tmp_path, triggers)
     await second.subscribers.until(5)
     assert sorted(event.id for _, event, _ in second.subscribers.got) == ["0", "1", "2", "3", "4"]
-    await asyncio.wait_for(_settled(second, ("demo/slow", "delivered"), 5), 5)
+    await asyncio.wait_for(settled(second, ("demo/slow", "delivered"), 5), 5)
     await second.stop()
 
     third = Broker(tmp_path, triggers)

@@ -75,3 +75,33 @@ def test_a_trigger_keeps_its_broker_and_a_broker_its_class() -> None:
     after = brokers.default(broker(), CREATE)
     after["metadata"]["annotations"] = {CLASS_ANNOTATION: "Kafka"}
     assert len(brokers.validate(after, AdmissionRequest("ada", before))) == 1
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "problem"),
+    [
+        ("rate", "fast", "must be a number of requests a second"),
+        ("rate", "0", "must be a number of requests a second"),
+        ("paused", "yes", 'must be "true" or "false"'),
+        ("order-by", "Partition Key", "must be the name of an attribute"),
+        ("start-from", "yesterday", "write a number with its unit"),
+        ("start-from", "2026-01-01T00:00:00", "has no time zone"),
+        ("pause", "true", "unknown annotation; known are eventmesh.io/paused"),
+    ],
+)
+def test_annotations_of_a_trigger_are_read_when_it_is_written(annotation: str, value: str, problem: str) -> None:
+    written = trigger(broker="default")
+    written["metadata"]["annotations"] = {f"eventmesh.io/{annotation}": value}
+    (error,) = TriggerAdmission().validate(written, CREATE)
+    assert error.path == f"metadata.annotations[eventmesh.io/{annotation}]"
+    assert problem in error.message
+
+
+@pytest.mark.parametrize("value", ["0s", "169h", "ten minutes"])
+def test_the_time_for_duplicates_is_read_when_a_broker_is_written(value: str) -> None:
+    written = broker()
+    written["metadata"]["annotations"] = {"eventmesh.io/deduplicate": value}
+    (error,) = BrokerAdmission().validate(written, CREATE)
+    assert error.path == "metadata.annotations[eventmesh.io/deduplicate]"
+    written["metadata"]["annotations"] = {"eventmesh.io/deduplicate": "10m"}
+    assert BrokerAdmission().validate(written, CREATE) == []

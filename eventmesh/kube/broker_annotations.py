@@ -1,0 +1,125 @@
+"""What we ask of a Broker or a Trigger beyond Knative's fields: annotations, read by admission and by the broker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from eventmesh.base.durations import parse_go
+from eventmesh.base.errors import ConfigError
+from eventmesh.kube.api import Object
+from eventmesh.model.delivery import DeliveryControls
+
+PREFIX: Final = "eventmesh.io/"
+PAUSED: Final = "eventmesh.io/paused"
+RATE: Final = "eventmesh.io/rate"
+ORDER_BY: Final = "eventmesh.io/order-by"
+START_FROM: Final = "eventmesh.io/start-from"
+DEDUPLICATE: Final = "eventmesh.io/deduplicate"
+
+OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM)
+OF_BROKERS: Final = (DEDUPLICATE,)
+
+EARLIEST: Final = "earliest"
+"""Value of `start-from` that means everything that is still there."""
+
+MIN_RATE: Final = 0.001
+MAX_RATE: Final = 100_000.0
+"""Requests a second: fewer than one in a quarter of an hour is a pause, more than these no process sends."""
+
+MAX_WINDOW_S: Final = 7 * 24 * 3600.0
+"""Longest time in which duplicates are found: each event of it costs a row on disk, some 60 bytes."""
+
+_ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}\Z")
+
+
+def controls_of(trigger: Object) -> DeliveryControls:
+    """Return what a Trigger's annotations ask for; raises ConfigError naming the annotation that cannot be read."""
+    annotations = _ours(trigger, OF_TRIGGERS)
+    return DeliveryControls(
+        paused=_paused(annotations),
+        rate_per_s=_rate(annotations),
+        order_by=_order_by(annotations),
+        start_at=_start_at(annotations, trigger),
+    )
+
+
+def window_of(broker: Object) -> float:
+    """Return for how many seconds a Broker knows (source, id) again, 0: not at all; raises ConfigError."""
+    text = _ours(broker, OF_BROKERS).get(DEDUPLICATE)
+    if text is None:
+        return 0.0
+    seconds = _duration(DEDUPLICATE, text)
+    if not 0 < seconds <= MAX_WINDOW_S:
+        raise _wrong(DEDUPLICATE, f"must be longer than zero and at most 168h, not {text!r}")
+    return seconds
+
+
+def _ours(obj: Object, known: tuple[str, ...]) -> Mapping[str, str]:
+    annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
+    for name in annotations:
+        # A misspelt one would be silently without effect.
+        if name.startswith(PREFIX) and name not in known:
+            raise _wrong(name, f"unknown annotation; known are {', '.join(known)}")
+    return annotations
+
+
+def _paused(annotations: Mapping[str, str]) -> bool:
+    text = annotations.get(PAUSED, "false")
+    if text not in ("true", "false"):
+        raise _wrong(PAUSED, f'must be "true" or "false", not {text!r}')
+    return text == "true"
+
+
+def _rate(annotations: Mapping[str, str]) -> float:
+    text = annotations.get(RATE)
+    if text is None:
+        return 0.0
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise _wrong(RATE, f"must be a number of requests a second, {MIN_RATE} to {MAX_RATE:.0f}, not {text!r}")
+    return rate
+
+
+def _order_by(annotations: Mapping[str, str]) -> str:
+    text = annotations.get(ORDER_BY, "")
+    if text and not _ATTRIBUTE.match(text):
+        raise _wrong(ORDER_BY, f"must be the name of an attribute such as partitionkey, not {text[:80]!r}")
+    return text
+
+
+def _start_at(annotations: Mapping[str, str], trigger: Object) -> float | None:
+    text = annotations.get(START_FROM)
+    if text is None:
+        return None
+    if text == EARLIEST:
+        return 0.0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        # So long before the Trigger was made, whenever it is looked at.
+        return _made_at(trigger) - _duration(START_FROM, text, 'or "earliest", or a time such as 2026-01-31T12:00:00Z')
+    if moment.tzinfo is None:
+        raise _wrong(START_FROM, f"{text!r} has no time zone: end it with Z or +hh:mm")
+    return moment.timestamp()
+
+
+def _made_at(obj: Object) -> float:
+    created = obj["metadata"].get("creationTimestamp")
+    return (datetime.fromisoformat(created) if created else datetime.now(UTC)).timestamp()
+
+
+def _duration(annotation: str, text: str, otherwise: str = "") -> float:
+    try:
+        return parse_go(text)
+    except ValueError as error:
+        raise _wrong(annotation, f"{error} {otherwise}".strip()) from None
+
+
+def _wrong(annotation: str, problem: str) -> ConfigError:
+    return ConfigError(f"metadata.annotations[{annotation}]", problem)

@@ -1,0 +1,165 @@
+"""What a trigger asks for beyond its delivery block, and what an event asks for: order, pause, time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from eventmesh.activator.broker import worker
+from eventmesh.activator.broker.store.api import Outcome, Settlement
+from eventmesh.cloudevents.event import Event
+from eventmesh.model.delivery import BackoffPolicy, DeliveryControls, DeliveryPolicy
+from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
+from tests.unit.activator.broker.offline_broker import Answered, Broker, opened, settled
+
+PATIENT = DeliveryPolicy(retry=3, backoff=BackoffPolicy.LINEAR, backoff_delay_s=0.01)
+BY_KEY = DeliveryControls(order_by="partitionkey")
+
+
+@pytest_asyncio.fixture
+async def triggers() -> FixedTriggers:
+    return FixedTriggers()
+
+
+@pytest_asyncio.fixture
+async def broker(tmp_path: Path, triggers: FixedTriggers) -> AsyncIterator[Broker]:
+    made = Broker(tmp_path, triggers)
+    yield made
+    await made.stop()
+
+
+def ids(broker: Broker) -> list[str]:
+    return [event.id for _, event, _ in broker.subscribers.got]
+
+
+def at(offset_s: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=offset_s)).isoformat()
+
+
+@pytest.mark.parametrize("held_in_memory", [512, 1])
+async def test_events_of_one_key_come_in_order_whatever_fails(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch, held_in_memory: int
+) -> None:
+    monkeypatch.setattr(worker, "MAX_LOADED", held_in_memory)
+    refused: dict[str, int] = {}
+
+    def moody(uri: str, event: Event) -> Answered:
+        refused[event.id] = refused.get(event.id, 0) + 1
+        return Answered(503 if refused[event.id] <= int(event.id) % 3 else 202)
+
+    broker.subscribers.script = moody
+    triggers.add("ordered", PATIENT, BY_KEY)
+    await opened(broker, "ordered")
+    for number in range(24):
+        await broker.send(number, partitionkey=f"k{number % 3 and 1}")
+    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 24), 20)
+    for key in ("k0", "k1"):
+        mine = [event.id for _, event, _ in broker.subscribers.got if event.text("partitionkey") == key]
+        once = list(dict.fromkeys(mine))
+        assert once == sorted(once, key=int)
+        assert mine == [one for one in once for _ in range(int(one) % 3 + 1)], "the next waits for all attempts"
+
+
+async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MAX_LOADED", 2)
+    broker.subscribers.script = lambda uri, event: Answered(503 if event.text("partitionkey") == "stuck" else 202)
+    triggers.add("ordered", DeliveryPolicy(retry=1_000_000, backoff_delay_s=0.05), BY_KEY)
+    await opened(broker, "ordered")
+    for number in range(600):
+        await broker.send(number, partitionkey="stuck")
+    await broker.send(1000, partitionkey="free")
+    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 1), 20)
+    assert set(ids(broker)) == {"0", "1000"}
+
+
+async def test_a_paused_trigger_keeps_its_events_until_it_goes_on(broker: Broker, triggers: FixedTriggers) -> None:
+    triggers.add("paused", controls=DeliveryControls(paused=True))
+    triggers.add("other")
+    for name in ("paused", "other"):
+        await opened(broker, name)
+    for number in range(3):
+        await broker.send(number)
+    await asyncio.wait_for(settled(broker, ("demo/other", "delivered"), 3), 20)
+    assert {uri for uri, _, _ in broker.subscribers.got} == {"http://other/"}
+    triggers.control("paused", DeliveryControls())
+    await asyncio.wait_for(settled(broker, ("demo/paused", "delivered"), 3), 20)
+
+
+async def test_an_expired_event_is_not_delivered_and_says_so(broker: Broker, triggers: FixedTriggers) -> None:
+    triggers.add("all")
+    await opened(broker, "all")
+    await broker.send(1, expirytime=at(-60))
+    await broker.send(2, expirytime=at(3600))
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 1), 20)
+    assert ids(broker) == ["2"]
+    assert broker.dispatcher.outcomes["demo/all", "expired"] == 1
+    assert await told(broker, 1) == [(0, Outcome.EXPIRED, "its expirytime had passed")]
+
+
+async def told(broker: Broker, sequence: int) -> list[tuple[int, Outcome | None, str]]:
+    async with asyncio.timeout(20):
+        while not (timeline := await broker.store.history.timeline(sequence)) or not timeline.attempts:
+            await asyncio.sleep(0.01)
+    return [(made.number, made.outcome, made.reason) for made in timeline.attempts]
+
+
+async def test_an_event_that_expires_between_attempts_is_given_up(broker: Broker, triggers: FixedTriggers) -> None:
+    broker.subscribers.script = lambda uri, event: Answered(503)
+    triggers.add("down", DeliveryPolicy(retry=1_000_000, backoff=BackoffPolicy.LINEAR, backoff_delay_s=0.01))
+    await opened(broker, "down")
+    await broker.send(1, expirytime=at(0.3))
+    await asyncio.wait_for(settled(broker, ("demo/down", "expired"), 1), 20)
+    assert await broker.store.dead_letters(BROKER) == []
+
+
+async def test_a_delayed_event_comes_in_its_time_and_holds_up_nobody(broker: Broker, triggers: FixedTriggers) -> None:
+    moments: dict[str, datetime] = {}
+
+    def note(uri: str, event: Event) -> Answered:
+        moments[event.id] = datetime.now(UTC)
+        return Answered()
+
+    broker.subscribers.script = note
+    triggers.add("all")
+    await opened(broker, "all")
+    due = at(0.6)
+    await broker.send(1, deliverafter=due)
+    await broker.send(2, deliverafter=at(-60))
+    await broker.send(3)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 3), 20)
+    assert ids(broker)[-1] == "1"
+    assert moments["1"] >= datetime.fromisoformat(due)
+
+
+async def test_delayed_and_redriven_events_survive_a_restart(tmp_path: Path, triggers: FixedTriggers) -> None:
+    first = Broker(tmp_path, triggers)
+    triggers.add("all", controls=DeliveryControls(paused=True))
+    await opened(first, "all")
+    await first.send(1, deliverafter=at(0.5))
+    await asyncio.wait_for(settled(first, ("demo/all", "deferred"), 1), 20)
+    await first.send(2)
+    await first.store.settle([Settlement("uid-all", 2, Outcome.KEPT, "by hand", "demo/all")])
+    await first.stop()
+
+    second = Broker(tmp_path, triggers)
+    triggers.control("all", DeliveryControls())
+    await second.subscribers.until(1)
+    assert ids(second)[0] == "1"
+    await second.stop()
+
+
+async def test_a_new_trigger_may_begin_in_the_past(broker: Broker, triggers: FixedTriggers) -> None:
+    triggers.add("there")
+    await opened(broker, "there")
+    for number in range(3):
+        await broker.send(number)
+    await asyncio.wait_for(settled(broker, ("demo/there", "delivered"), 3), 20)
+    triggers.add("historian", controls=DeliveryControls(start_at=0.0))
+    await asyncio.wait_for(settled(broker, ("demo/historian", "delivered"), 3), 20)
