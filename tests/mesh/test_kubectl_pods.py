@@ -63,6 +63,23 @@ spec:
     command: [cat, /shared/word]
     volumeMounts: [{name: shared, mountPath: /shared}]
 """
+ROLLED = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: rolled}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: rolled}}
+  template:
+    metadata: {labels: {app: rolled}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: dev.local/server
+        ports: [{containerPort: 8080}]
+        env: [{name: SICK, value: "/no/such/file"}, {name: VERSION, value: one}]
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -120,3 +137,38 @@ async def test_a_job_is_created_waited_for_read_and_deleted(kubectl: CommandLine
     assert await kubectl("logs", "job/now") == "z\n"
     await kubectl("delete", "job/once", "job/now", "cronjob/nightly")
     assert await until(kubectl, "get", "jobs,cronjobs", "-o", "name", shows="") == ""
+
+
+async def test_a_deployment_is_rolled_out_undone_restarted_and_paused(kubectl: CommandLine) -> None:
+    async def rolled_out() -> None:
+        told = await kubectl("rollout", "status", "deployment/rolled", "--timeout=30s")
+        assert told.endswith('deployment "rolled" successfully rolled out\n')
+
+    async def version() -> str:
+        path = "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='VERSION')].value}"
+        return await kubectl("get", "deployment", "rolled", "-o", path)
+
+    await kubectl("apply", "-f", "-", stdin=ROLLED)
+    await rolled_out()
+    await kubectl("set", "env", "deployment/rolled", "VERSION=two")
+    await kubectl("annotate", "deployment/rolled", "kubernetes.io/change-cause=version two")
+    await rolled_out()
+    history = await until(kubectl, "rollout", "history", "deployment/rolled", shows="version two")
+    assert [line.split()[0] for line in history.splitlines()[2:] if line] == ["1", "2"]
+    assert await kubectl("rollout", "undo", "deployment/rolled") == "deployment.apps/rolled rolled back\n"
+    await rolled_out()
+    assert await version() == "one"
+    history = await until(kubectl, "rollout", "history", "deployment/rolled", shows="\n3 ")
+    assert [line.split()[0] for line in history.splitlines()[2:] if line] == ["2", "3"]
+    await kubectl("rollout", "undo", "deployment/rolled", "--to-revision=2")
+    assert await version() == "two"
+    await rolled_out()
+    await kubectl("rollout", "pause", "deployment/rolled")
+    await kubectl("set", "env", "deployment/rolled", "VERSION=three")
+    assert "DeploymentPaused" in await until(kubectl, "describe", "deployment", "rolled", shows="DeploymentPaused")
+    assert "VERSION:  two" in await kubectl("describe", "pod", "-l", "app=rolled")
+    await kubectl("rollout", "resume", "deployment/rolled")
+    await rolled_out()
+    await kubectl("rollout", "restart", "deployment/rolled")
+    await rolled_out()
+    await kubectl("delete", "deployment", "rolled")

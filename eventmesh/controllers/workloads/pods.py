@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from eventmesh.kube.api import Object
@@ -16,6 +17,16 @@ def is_ready_pod(pod: Object) -> bool:
     """Return whether the pod may be sent requests."""
     ready = condition(pod, "Ready")
     return ready is not None and ready["status"] == "True"
+
+
+def available_in_s(pod: Object, least_s: float, now: datetime) -> float | None:
+    """Return the seconds until the pod has been ready for `least_s`, 0 or less if it has; None if it is not ready."""
+    ready = condition(pod, "Ready")
+    if ready is None or ready["status"] != "True":
+        return None
+    if not least_s:
+        return 0.0
+    return (datetime.fromisoformat(ready["lastTransitionTime"]) - now).total_seconds() + least_s
 
 
 def is_active(pod: Object) -> bool:

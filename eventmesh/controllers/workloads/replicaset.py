@@ -7,7 +7,7 @@ from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
-from eventmesh.controllers.workloads.pods import deletion_order, is_active, is_ready_pod
+from eventmesh.controllers.workloads.pods import available_in_s, deletion_order, is_active, is_ready_pod
 from eventmesh.controllers.workloads.rollout import desired_replicas
 from eventmesh.controllers.workloads.unseen import UnseenWrites
 from eventmesh.kube.api import Api, ApiError, Object
@@ -33,6 +33,7 @@ class ReplicaSets:
         self._pods = informers.of(POD)
         self._unseen = UnseenWrites(api, self._pods)
         self._recorder = recorder
+        self._clock = clock
         self.controller = Controller("replicasets", self._sets, self.reconcile, clock, recorder=recorder)
         self.controller.watch_controlled(self._pods, settle_s=SETTLE_S)
 
@@ -45,7 +46,13 @@ class ReplicaSets:
         pods = [pod for pod in self._unseen.pods_of(uid) if is_active(pod)]
         if not is_deleting(replica_set):
             await self._resize(replica_set, pods)
-        await write_status(self._api, REPLICA_SET, replica_set, _status(pods))
+        least_s = float(replica_set["spec"].get("minReadySeconds") or 0)
+        waits = [left for pod in pods if (left := available_in_s(pod, least_s, self._clock.now())) is not None]
+        await write_status(self._api, REPLICA_SET, replica_set, _status(pods, sum(left <= 0 for left in waits)))
+        soon = min((left for left in waits if left > 0), default=None)
+        if soon is not None:
+            # One second later than due: stamps are whole seconds.
+            self.controller.enqueue_after(key, soon + 1.0)
 
     async def _resize(self, replica_set: Object, pods: list[Object]) -> None:
         uid = replica_set["metadata"]["uid"]
@@ -81,7 +88,6 @@ class ReplicaSets:
             raise
 
 
-def _status(pods: list[Object]) -> Object:
-    ready = sum(is_ready_pod(pod) for pod in pods)
+def _status(pods: list[Object], available: int) -> Object:
     status: Object = {"replicas": len(pods), "fullyLabeledReplicas": len(pods)}
-    return {**status, "readyReplicas": ready, "availableReplicas": ready}
+    return {**status, "readyReplicas": sum(is_ready_pod(pod) for pod in pods), "availableReplicas": available}

@@ -75,6 +75,26 @@ def plan(desired: int, newest: Version, older: Sequence[Version], bounds: Bounds
     return {**sizes, **left}
 
 
+def plan_paused(desired: int, versions: Sequence[Version]) -> dict[str, int]:
+    """Return the number of replicas for every version of a paused Deployment: only a change of `desired` is followed.
+
+    The largest version takes what is to be added; what is to go is taken from the smallest first.
+    """
+    sizes = {version.name: version.replicas for version in versions}
+    running = sorted((version for version in versions if version.replicas), key=lambda version: version.replicas)
+    if not running:
+        # Nothing runs yet: the first given is the newest.
+        return {**sizes, **({versions[0].name: desired} if versions else {})}
+    surplus = sum(sizes.values()) - desired
+    if surplus < 0:
+        sizes[running[-1].name] -= surplus
+    for version in running:
+        gone = max(0, min(sizes[version.name], surplus))
+        sizes[version.name] -= gone
+        surplus -= gone
+    return sizes
+
+
 def _share(field: str, value: object, of: int, rounding: Callable[[float], int]) -> int:
     match value:
         case bool():

@@ -21,7 +21,7 @@ class UnseenWrites:
         self._pods = pods
         self._created: dict[str, set[str]] = defaultdict(set)
         self._deleted: dict[str, str] = {}
-        pods.add_index(BY_OWNER, _owner_uid)
+        pods.add_index(BY_OWNER, owner_uid)
         pods.add_handler(self._seen)
 
     def pods_of(self, owner_uid: str) -> list[Object]:
@@ -71,6 +71,7 @@ class UnseenWrites:
             self._deleted.pop(uid, None)
 
 
-def _owner_uid(pod: Object) -> tuple[str, ...]:
+def owner_uid(pod: Object) -> tuple[str, ...]:
+    """Return the uid of what controls the pod: the indexer of `BY_OWNER`."""
     owner = controller_of(pod)
     return (owner["uid"],) if owner is not None else ()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import PermanentError
-from eventmesh.controllers.workloads.rollout import Bounds, Version, plan
+from eventmesh.controllers.workloads.rollout import Bounds, Version, plan, plan_paused
 
 CAREFUL = Bounds(surge=1, unavailable=0)
 
@@ -66,3 +66,13 @@ def test_recreate_lets_everything_be_missing() -> None:
 def test_a_bound_that_is_none_is_named(value: object) -> None:
     with pytest.raises(PermanentError, match="maxSurge"):
         Bounds.of({"spec": {"replicas": 1, "strategy": {"rollingUpdate": {"maxSurge": value}}}})
+
+
+def test_a_paused_rollout_only_follows_the_wanted_number() -> None:
+    new, old = Version("new", 2, 2), Version("old", 3, 3)
+    assert plan_paused(5, [new, old]) == {"new": 2, "old": 3}
+    assert plan_paused(8, [new, old]) == {"new": 2, "old": 6}
+    assert plan_paused(4, [new, old]) == {"new": 1, "old": 3}
+    assert plan_paused(0, [new, old]) == {"new": 0, "old": 0}
+    assert plan_paused(2, [Version("new", 0, 0), Version("old", 0, 0)]) == {"new": 2, "old": 0}
+    assert plan_paused(2, []) == {}
