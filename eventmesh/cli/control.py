@@ -8,10 +8,13 @@ import ipaddress
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eventmesh.base.errors import UsageError
+from eventmesh.cli import output
+from eventmesh.cli.admin_port import CONTROL
 
 if TYPE_CHECKING:
     from eventmesh.xds.control.services import Settings
@@ -42,20 +45,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--domain", default="localhost", help="domain of the broker ingress's public host (%(default)s)"
     )
+    parser.add_argument(
+        "--admin-address", default="127.0.0.1:18001", metavar="HOST:PORT", help="admin pages, /metrics (%(default)s)"
+    )
     actions = parser.add_subparsers(metavar="ACTION", dest="action")
     shown = actions.add_parser("bootstrap", help="print the bootstrap of a client of control")
     shown.add_argument("--for", dest="role", choices=ROLES, required=True, help="what the client is")
     shown.add_argument("--id", default="", help="its node id, unique in the mesh (its role)")
     shown.add_argument("--ads", default="127.0.0.1:18000", metavar="HOST:PORT", help="where control is (%(default)s)")
     shown.add_argument("--admin", default="127.0.0.1:9901", metavar="HOST:PORT", help="its admin page (%(default)s)")
+    shown.add_argument("--namespace", default="", help="namespace of a sidecar: it is told of that one alone (all)")
+    status = actions.add_parser("status", help="show who is connected, on which versions, and who refused what")
+    output.add_flag(status)
+    CONTROL.add_flags(status)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM, or print a bootstrap. Raises MeshError."""
     if args.action == "bootstrap":
-        sys.stdout.write(json.dumps(client_bootstrap(args.role, args.id or args.role, args.ads, args.admin), indent=2))
+        made = client_bootstrap(args.role, args.id or args.role, args.ads, args.admin, args.namespace)
+        sys.stdout.write(json.dumps(made, indent=2))
         sys.stdout.write("\n")
         return 0
+    if args.action == "status":
+        return show_status(CONTROL.ask(args, "/status"), args.output)
     import uvloop
 
     from eventmesh.base import log
@@ -64,7 +77,48 @@ def run(args: argparse.Namespace) -> int:
     return uvloop.run(_serve(args))
 
 
-def client_bootstrap(role: str, node_id: str, ads: str, admin: str) -> dict[str, Any]:
+def show_status(found: Mapping[str, Any], form: str) -> int:
+    """Print what control says of its clients; return the exit code."""
+    if form != "table":
+        output.document(found, form)
+        return 0
+    rows = []
+    refusals = []
+    for client in found["clients"]:
+        types = client["types"]
+        rows.append(
+            (
+                client["node"],
+                client["role"],
+                client["namespace"] or "-",
+                *(_progress(types[short]) for short in types),
+                f"{client['connectedSeconds']:.0f}s",
+            )
+        )
+        refusals += [
+            f"{client['node']} refused {short} {', '.join(known['refused'])}: {known['reason']}"
+            for short, known in types.items()
+            if "refused" in known
+        ]
+    heads = [short.upper() for short in (found["clients"][0]["types"] if found["clients"] else ())]
+    if rows:
+        output.table(("NODE", "ROLE", "NAMESPACE", *heads, "CONNECTED"), rows)
+    else:
+        sys.stdout.write("nobody is connected\n")
+    for line in refusals:
+        sys.stdout.write(f"{line}\n")
+    waiting = found["awaited"]
+    sys.stdout.write(f"generation {found['generation']}; objects awaiting acknowledgement: {waiting}\n")
+    return 0
+
+
+def _progress(known: Mapping[str, Any]) -> str:
+    if known["state"] == "NOT_ASKED":
+        return "-"
+    return f"{known['state']} {known['version'][:8] or 'none'} ({known['resources']})"
+
+
+def client_bootstrap(role: str, node_id: str, ads: str, admin: str, namespace: str = "") -> dict[str, Any]:
     """Return what a client of that role starts with: Envoy's form, or gRPC's. Raises UsageError for a bad address."""
     host, _ = _address("--ads", ads)
     _address("--admin", admin)
@@ -73,7 +127,8 @@ def client_bootstrap(role: str, node_id: str, ads: str, admin: str) -> dict[str,
         return {"xds_servers": [server], "node": {"id": node_id}}
     from eventmesh.cluster.bootstrap import bootstrap
 
-    made = bootstrap("gateway" if role == "envoy" else role, node_id, admin, ads)
+    metadata = {"namespace": namespace} if namespace else {}
+    made = bootstrap("gateway" if role == "envoy" else role, node_id, admin, ads, **metadata)
     # Envoy's node is 60 KiB of extension names, and it would be sent with every request.
     made["dynamic_resources"]["ads_config"]["set_node_on_first_message_only"] = True
     if not _is_ip(host):
@@ -93,6 +148,7 @@ async def _serve(args: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     clock = SystemClock()
     host, _ = _address("--address", args.address)
+    admin_host, admin_port = _address("--admin-address", args.admin_address)
     settings = _settings(args)
     api = HttpApi(await load_config(args.kubeconfig), "eventmesh-control")
     informers = Informers(api, clock)
@@ -100,6 +156,7 @@ async def _serve(args: argparse.Namespace) -> int:
     try:
         await informers.start()
         port = await control.start(args.address)
+        await control.start_admin(admin_host, admin_port)
         sys.stdout.write(f"eventmesh control: ADS on {host}:{port}\n")
         sys.stdout.flush()
         await asked.wait()

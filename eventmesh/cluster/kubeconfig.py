@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
-
-from eventmesh.kube.config import ACTIVATOR_EXTENSION
 
 CONTEXT = "eventmesh"
 
 
 def write_kubeconfig(
-    file: Path, server: str, ca_pem: bytes, token: str, namespace: str = "default", *, activator_admin: str = ""
+    file: Path,
+    server: str,
+    ca_pem: bytes,
+    token: str,
+    namespace: str = "default",
+    *,
+    admin_ports: Mapping[str, str] | None = None,
 ) -> None:
     """Write `file` (readable by its owner alone) with one context, `eventmesh`, for the API at the URL `server`.
 
-    `activator_admin` (`host:port`) is told in an extension of the cluster's entry, which other clients pass over.
+    `admin_ports` (`host:port` by the names in `kube.config`) are told in extensions of the cluster's entry, which other
+    clients pass over.
     """
     cluster: dict[str, object] = {
         "server": server,
         "certificate-authority-data": base64.b64encode(ca_pem).decode(),
     }
-    if activator_admin:
-        cluster["extensions"] = [{"name": ACTIVATOR_EXTENSION, "extension": {"admin": activator_admin}}]
+    if admin_ports:
+        cluster["extensions"] = [{"name": name, "extension": {"admin": port}} for name, port in admin_ports.items()]
     config = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -37,6 +37,7 @@ from eventmesh.controllers.serving.app import ServingControllers
 from eventmesh.controllers.serving.settings import LocalSettings
 from eventmesh.controllers.workloads.app import WorkloadControllers
 from eventmesh.kube.api import Api, Object
+from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import POD, REVISION
 from eventmesh.xds.control.app import Control
@@ -128,6 +129,7 @@ class Mesh:
         await self._open(embedded, agent)
         await control.start(where.ads)
         self._parts.add(control.stop)
+        await control.start_admin(*_host_and_port(where.control_admin))
         workloads.start()
         self._parts.add(workloads.stop)
         eventing.start()
@@ -152,7 +154,10 @@ class Mesh:
             server.url,
             server.credentials.ca_pem,
             server.credentials.token,
-            activator_admin=self.addresses.activator_admin,
+            admin_ports={
+                ACTIVATOR_EXTENSION: self.addresses.activator_admin,
+                CONTROL_EXTENSION: self.addresses.control_admin,
+            },
         )
 
     # -- the parts

@@ -26,6 +26,9 @@ SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 ACTIVATOR_EXTENSION = "eventmesh.io/activator"
 """The extension of a cluster's entry that says where the admin port of its activator is."""
 
+CONTROL_EXTENSION = "eventmesh.io/control"
+"""The same of its control."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
@@ -54,8 +57,8 @@ async def load_config(kubeconfig: Path | None = None, context: str | None = None
     return await _from_file(Path.home() / ".kube" / "config", context)
 
 
-def activator_admin(kubeconfig: Path) -> str:
-    """Return `host:port` of the admin port of the activator that `kubeconfig` names; empty when it names none.
+def admin_port(kubeconfig: Path, extension: str) -> str:
+    """Return `host:port` of the admin port that an extension of `kubeconfig` names; empty when it names none.
 
     Raises ConfigError as `load_config` does.
     """
@@ -63,9 +66,9 @@ def activator_admin(kubeconfig: Path) -> str:
     reader = _Reader(kubeconfig, config)
     chosen = reader.entry("contexts", "context", config.get("current-context") or "")
     cluster = reader.entry("clusters", "cluster", chosen.get("cluster", ""))
-    for extension in cluster.get("extensions") or ():
-        if extension.get("name") == ACTIVATOR_EXTENSION:
-            return str((extension.get("extension") or {}).get("admin") or "")
+    for known in cluster.get("extensions") or ():
+        if known.get("name") == extension:
+            return str((known.get("extension") or {}).get("admin") or "")
     return ""
 
 

@@ -1,81 +1,13 @@
-"""The admin port of the activator, where events are told of: found as the API is, or named by `--admin`."""
+"""The admin port of the activator, where events are told of."""
 
 from __future__ import annotations
 
-import argparse
-import http.client
-import json
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
+from eventmesh.cli.admin_port import ACTIVATOR, Json
 
-from eventmesh.base.errors import UnavailableError, UsageError
-from eventmesh.cli import connection
-from eventmesh.kube.config import activator_admin
+__all__ = ["Json", "add_flags", "address_of", "ask", "cancel", "order"]
 
-TIMEOUT_S = 60.0
-"""Longer than the activator waits with the answer to who follows events."""
-
-Json = dict[str, Any]
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that say which mesh, and which namespace."""
-    parser.add_argument(
-        "--admin", metavar="HOST:PORT", default="", help="admin port of the activator (default: as the kubeconfig says)"
-    )
-    connection.add_flags(parser)
-
-
-def address_of(args: argparse.Namespace) -> str:
-    """Return `host:port`; raises UsageError when nothing says where it is."""
-    if args.admin:
-        return str(args.admin)
-    kubeconfig = connection.kubeconfig_of(args) or Path(os.environ["KUBECONFIG"].split(os.pathsep)[0])
-    address = activator_admin(kubeconfig)
-    if not address:
-        raise UsageError(
-            f"{kubeconfig} does not say where the activator is: name its admin port with --admin HOST:PORT"
-        )
-    return address
-
-
-def ask(args: argparse.Namespace, path: str, parameters: Mapping[str, object] | None = None) -> Json:
-    """Return the answer to a GET. Raises UsageError for what the activator finds wrong, else UnavailableError."""
-    query = {name: value for name, value in (parameters or {}).items() if value not in (None, "")}
-    return _exchange(args, "GET", f"{path}?{urlencode(query)}" if query else path, None)
-
-
-def order(args: argparse.Namespace, path: str, what: Mapping[str, object]) -> Json:
-    """Return the answer to a POST of `what`; raises as `ask` does."""
-    return _exchange(args, "POST", path, json.dumps(what).encode())
-
-
-def cancel(args: argparse.Namespace, path: str) -> Json:
-    """Return the answer to a DELETE; raises as `ask` does."""
-    return _exchange(args, "DELETE", path, None)
-
-
-def _exchange(args: argparse.Namespace, method: str, path: str, body: bytes | None) -> Json:
-    address = address_of(args)
-    try:
-        connection_ = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
-    except http.client.InvalidURL as error:
-        raise UsageError(f"--admin: {error}; write HOST:PORT") from None
-    try:
-        connection_.request(method, path, body)
-        answer = connection_.getresponse()
-        status, content = answer.status, answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise UnavailableError(f"the activator's admin port {address} cannot be reached: {error}") from error
-    finally:
-        connection_.close()
-    if status == 200:
-        found: Json = json.loads(content)
-        return found
-    text = content.decode(errors="replace").strip()
-    if 400 <= status < 500:
-        raise UsageError(text)
-    raise UnavailableError(f"the activator answered {status}: {text}")
+add_flags = ACTIVATOR.add_flags
+address_of = ACTIVATOR.address_of
+ask = ACTIVATOR.ask
+order = ACTIVATOR.order
+cancel = ACTIVATOR.cancel

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from eventmesh.base.clock import Clock
 from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.status import Connection
 from eventmesh.xds.control.streams import Stream
 from eventmesh.xds.control.subscriptions import Refusal
 
@@ -62,7 +63,7 @@ class AckTracker:
         """`routes` names the route tables a role's listeners refer to."""
         self._clock = clock
         self._routes = routes
-        self._peers: dict[int, tuple[Stream, str]] = {}
+        self._peers: dict[int, Connection] = {}
         self._done: dict[int, int] = {}
         self._words: dict[int, str] = {}
         self._behind_since: dict[int, float] = {}
@@ -81,7 +82,7 @@ class AckTracker:
 
     def joined(self, stream: Stream, peer: str) -> None:
         """Count `stream` in; from now on it is waited for."""
-        self._peers[id(stream)] = (stream, peer)
+        self._peers[id(stream)] = Connection(stream, peer, self._clock.monotonic())
         self._done[id(stream)] = -1
 
     def left(self, stream: Stream) -> None:
@@ -92,42 +93,47 @@ class AckTracker:
         if self._done.pop(id(stream), None) is not None:
             self._on_progress()
 
-    def progressed(self, stream: Stream) -> None:
-        """Take note that `stream` has been sent or has answered something."""
+    def progressed(self, stream: Stream) -> bool:
+        """Take note that `stream` has been sent or has answered something; return whether it lacks nothing now."""
         done = stream.acknowledged(self._routes(stream.node.role))
         if self._done.get(id(stream), done) != done:
             self._done[id(stream)] = done
             self._words.pop(id(stream), None)
             self._behind_since.pop(id(stream), None)
             self._on_progress()
+        return done >= stream.configuration.generation
 
     def refused(self, stream: Stream, refusal: Refusal) -> None:
         """Pass a NACK on, and keep the client's words until it acknowledges something again."""
         self._words[id(stream)] = refusal.message
         self._on_refusal(Nack(stream.node.id, stream.node.role, refusal))
 
+    def connections(self) -> list[Connection]:
+        """Return every open stream, the oldest first."""
+        return list(self._peers.values())
+
     def clients(self, role: Role) -> int:
         """Return how many streams of `role` are open."""
-        return sum(stream.node.role is role for stream, _ in self._peers.values())
+        return sum(peer.stream.node.role is role for peer in self._peers.values())
 
     def proves(self, generation: int) -> bool:
         """True when there are gateways or activators, and each has acknowledged `generation`."""
-        required = [key for key, (stream, _) in self._peers.items() if stream.node.role in _REQUIRED]
+        required = [key for key, peer in self._peers.items() if peer.stream.node.role in _REQUIRED]
         return bool(required) and all(self._has(key, generation) for key in required)
 
     def _has(self, key: int, generation: int) -> bool:
         # Publications that change nothing for a client are not sent to it: its newest one stands for them.
-        stream, _ = self._peers[key]
-        return self._done[key] >= min(generation, stream.configuration.generation)
+        return self._done[key] >= min(generation, self._peers[key].stream.configuration.generation)
 
     def of(self, generation: int, published_at: float) -> Acks:
         """Return who has not acknowledged `generation`, published at that monotonic time, yet."""
         waiting, lagging, now = [], [], self._clock.monotonic()
         left_s = float("-inf")
-        for key, (stream, peer) in self._peers.items():
+        for key, peer in self._peers.items():
             if self._has(key, generation):
                 continue
-            name = stream.node.id or peer
+            stream = peer.stream
+            name = stream.node.id or peer.peer
             if key in self._words:
                 name = f"{name} (refused: {self._words[key]})"
             if stream.node.role in _REQUIRED:
@@ -140,7 +146,7 @@ class AckTracker:
         overdue = left_s <= RESOLUTION_S
         again = [left_s] if lagging and not overdue else []
         returning_s = self._returning_until - now
-        if returning_s > RESOLUTION_S and not any(stream.node.role in _REQUIRED for stream, _ in self._peers.values()):
+        if returning_s > RESOLUTION_S and not any(peer.stream.node.role in _REQUIRED for peer in self._peers.values()):
             waiting.append("data planes that may come back")
             again.append(returning_s)
         return Acks(tuple(sorted(waiting)), tuple(sorted(lagging)), overdue, min(again, default=None))

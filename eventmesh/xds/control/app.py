@@ -14,9 +14,12 @@ from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, annotations_of, key_of
 from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, NAMESPACE, REVISION, SERVERLESS_SERVICE, SERVICE
 from eventmesh.xds.control.acks import AckTracker, Nack
+from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
 from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
+from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.objects import Ingress, View
+from eventmesh.xds.control.observer import Observer
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.publisher import Publication, Publisher
 from eventmesh.xds.control.quarantine import Quarantine
@@ -46,8 +49,21 @@ class Control:
         self._cache = SnapshotCache(self._builder.sets)
         self._refusals = ClusterRefusals(self._builder.referrers)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
-        self._publisher = Publisher(self._cache, self._builder, self._effective_view, self, clock)
-        self._server = AdsServer(self._cache, self.acks, clock)
+        metrics = Metrics()
+        self._publisher = Publisher(self._cache, self._builder, self._effective_view, self, clock, metrics)
+        self._server = AdsServer(self._cache, self.acks, clock, metrics=metrics)
+        self.observer = Observer(
+            informers,
+            self._watcher,
+            self._builder,
+            self._cache,
+            self.acks,
+            metrics,
+            settings,
+            clock,
+            self.open_promises,
+        )
+        self._admin = AdminServer(self.observer)
         ingresses, serverless = informers.of(KINGRESS), informers.of(SERVERLESS_SERVICE)
         self._ingress_status = IngressStatus(
             api,
@@ -91,8 +107,13 @@ class Control:
         _log.info("serving ADS", port=port)
         return port
 
+    async def start_admin(self, host: str, port: int) -> int:
+        """Serve the admin pages, and return the port; UnavailableError when it is taken."""
+        return await self._admin.start(host, port)
+
     async def stop(self) -> None:
         """Close all streams. Data planes go on with what they have."""
+        await self._admin.stop()
         await self._ingress_status.controller.stop()
         await self._serverless_status.controller.stop()
         await self._server.stop()

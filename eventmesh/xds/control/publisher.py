@@ -11,6 +11,7 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.xds.control.builder import ResourceBuilder
+from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Changed, Effect
@@ -58,6 +59,7 @@ class Publisher:
         view: Callable[[str], View],
         changes: Changes,
         clock: Clock,
+        metrics: Metrics | None = None,
     ) -> None:
         """`view` returns what to build of a namespace, `changes` tells what of it."""
         self._cache = cache
@@ -65,6 +67,7 @@ class Publisher:
         self._view = view
         self._changes = changes
         self._clock = clock
+        self._metrics = metrics or Metrics()
         self._tasks = TaskGroup("xds.publisher")
         self._wake = asyncio.Event()
         self._dirty = Effect.NOTHING
@@ -124,9 +127,13 @@ class Publisher:
         self._on_published(Publication(generation, now), Effect.ENDPOINTS)
 
     def _build(self, changed: Changed) -> int:
+        began = self._clock.monotonic()
+        self._metrics.publications["everything" if changed.namespaces else "endpoints"] += 1
         self._builder.update(self._view, changed)
         concerned = filter(self._builder.affects, self._cache.audiences())
-        return self._cache.update({audience: self._builder.sets(audience) for audience in concerned})
+        generation = self._cache.update({audience: self._builder.sets(audience) for audience in concerned})
+        self._metrics.build.observe(self._clock.monotonic() - began)
+        return generation
 
     def _wait_for_turn(self, seconds: float) -> None:
         if self._alarm is None or self._alarm.done():

@@ -27,6 +27,7 @@ from eventmesh.xds.control.messages import (
     read_sotw_request,
     sotw_response,
 )
+from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.protobuf import WireError
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.scope import audience_of
@@ -68,7 +69,15 @@ class _Wire:
 class AdsServer:
     """Serves `cache` to every client that connects, and tells `acks` what each has taken or refused."""
 
-    def __init__(self, cache: SnapshotCache, acks: AckTracker, clock: Clock, identifier: str = "eventmesh") -> None:
+    def __init__(
+        self,
+        cache: SnapshotCache,
+        acks: AckTracker,
+        clock: Clock,
+        identifier: str = "eventmesh",
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or Metrics()
         self._cache = cache
         self._acks = acks
         self._clock = clock
@@ -111,7 +120,9 @@ class AdsServer:
             if self._streams >= MAX_STREAMS:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open; try later")
             self._streams += 1
-            session = _Session(wire, self._cache, self._acks, self._clock, self._identifier, context.peer())
+            session = _Session(
+                wire, self._cache, self._acks, self._clock, self._identifier, context.peer(), self._metrics
+            )
             try:
                 await session.run(context.read, context.write)
             except WireError as error:
@@ -138,8 +149,18 @@ class _Session:
     """One open stream: a reader and a writer around the pure `Stream`."""
 
     def __init__(
-        self, wire: _Wire, cache: SnapshotCache, acks: AckTracker, clock: Clock, identifier: str, peer: str
+        self,
+        wire: _Wire,
+        cache: SnapshotCache,
+        acks: AckTracker,
+        clock: Clock,
+        identifier: str,
+        peer: str,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
+        self._changed_at: float | None = None
+        """When what the client shall have changed last, until it has acknowledged all of it."""
         self._wire = wire
         self._cache = cache
         self._acks = acks
@@ -191,6 +212,8 @@ class _Session:
     def _configured(self, configuration: Configuration, changes: Changes) -> None:
         if self._stream is not None:
             self._stream.configure(configuration, changes)
+            if self._changed_at is None:
+                self._changed_at = self._clock.monotonic()
             self._wake.set()
 
     def _received(self, stream: Stream, request: Request) -> None:
@@ -203,8 +226,14 @@ class _Session:
                 resources=", ".join(refusal.names),
                 reason=refusal.message,
             )
+            self._metrics.refusals[refusal.type.short] += 1
             self._acks.refused(stream, refusal)
         self._wake.set()
+
+    def _pushed(self, push: Push) -> None:
+        self._metrics.pushes[push.type.short] += 1
+        if self._changed_at is not None:
+            self._metrics.push.observe(self._clock.monotonic() - self._changed_at)
 
     async def _read_all(self, read: _Read, stream: Stream) -> None:
         try:
@@ -221,7 +250,10 @@ class _Session:
             self._wake.clear()
             for push in stream.pushes(self._clock.monotonic()):
                 await write(self._wire.response(push, self._identifier))
-            self._acks.progressed(stream)
+                self._pushed(push)
+            if self._acks.progressed(stream) and self._changed_at is not None:
+                self._metrics.convergence.observe(self._clock.monotonic() - self._changed_at)
+                self._changed_at = None
             wake_at = stream.wake_at()
             if wake_at is None:
                 await self._wake.wait()

@@ -91,6 +91,8 @@ class Subscription:
     """A request that must be answered even by an empty response."""
     refused: dict[str, str] = field(default_factory=dict)
     """Name and version of refused resources: the same bytes are never sent again."""
+    words: str = ""
+    """Of the latest refusal."""
     suspects: list[str] = field(default_factory=list)
     """Resources of a refused response that named none: they are tried one by one, the first one next."""
     _ever_named: bool = False
@@ -146,6 +148,7 @@ class Subscription:
         Envoy and gRPC apply the good part of a refused response, other clients none of it; both are right after
         the rest has been sent once more.
         """
+        self.words = message
         sent = {resource.name: resource.version for resource in push.resources}
         candidates = push.changed or frozenset(sent)
         mentioned = sorted(name for name in candidates if _mentions(message, name))

@@ -58,6 +58,17 @@ class Watcher:
         """Return what there is in a namespace now."""
         return self._views.get(namespace, _EMPTY)
 
+    def copy(self) -> Watcher:
+        """Return an independent watcher of the same views, to see what a change would do."""
+        twin = Watcher()
+        twin._views = dict(self._views)
+        twin.invalid = dict(self.invalid)
+        return twin
+
+    def everything(self) -> Changed:
+        """Return what a build from nothing must build: all of it."""
+        return Changed(frozenset(self._views))
+
     def take_changed(self) -> Changed:
         """Return, and forget, what has changed since the last call."""
         changed = Changed(frozenset(self._dirty), frozenset(self._touched))

@@ -1,0 +1,142 @@
+"""What a running control knows about its clients and its routes, as the admin port tells it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eventmesh.base.clock import Clock, rfc3339
+from eventmesh.base.errors import UsageError
+from eventmesh.kube.api import Object
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, NAMESPACE, REVISION, SERVERLESS_SERVICE, SERVICE
+from eventmesh.xds.control.acks import AckTracker
+from eventmesh.xds.control.asked import Asked
+from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.hosts import LOCAL, PUBLIC
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.metrics import Metrics
+from eventmesh.xds.control.scope import Audience
+from eventmesh.xds.control.services import GATEWAY_CLUSTER, Settings
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.status import connection_status
+from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.resource_types import ResourceType
+
+ENTRANCES: Mapping[str, tuple[Role, str]] = {
+    "gateway": (Role.GATEWAY, PUBLIC),
+    "gateway-local": (Role.GATEWAY, LOCAL),
+    "sidecar": (Role.SIDECAR, LOCAL),
+    "activator": (Role.ACTIVATOR, LOCAL),
+}
+"""Where a request may enter the mesh: the role of the data plane, and the route table it meets there."""
+
+READ = (KINGRESS, SERVERLESS_SERVICE, SERVICE, ENDPOINT_SLICE, REVISION, NAMESPACE)
+READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | None], Effect]] = {
+    (KINGRESS.api_version, KINGRESS.kind): Watcher.ingress,
+    (SERVERLESS_SERVICE.api_version, SERVERLESS_SERVICE.kind): Watcher.serverless,
+    (SERVICE.api_version, SERVICE.kind): Watcher.service,
+    (ENDPOINT_SLICE.api_version, ENDPOINT_SLICE.kind): Watcher.slice,
+    (REVISION.api_version, REVISION.kind): Watcher.revision,
+    (NAMESPACE.api_version, NAMESPACE.kind): Watcher.namespace,
+}
+"""How each kind of object is taken in, by apiVersion and kind."""
+
+
+class Observer:
+    """Looks at the parts of one control; changes nothing."""
+
+    def __init__(
+        self,
+        informers: Informers,
+        watcher: Watcher,
+        builder: ResourceBuilder,
+        cache: SnapshotCache,
+        acks: AckTracker,
+        metrics: Metrics,
+        settings: Settings,
+        clock: Clock,
+        open_promises: Callable[[], int],
+    ) -> None:
+        self._informers = informers
+        self._watcher = watcher
+        self._builder = builder
+        self._cache = cache
+        self._acks = acks
+        self._metrics = metrics
+        self._settings = settings
+        self._clock = clock
+        self._open_promises = open_promises
+
+    def status(self) -> dict[str, Any]:
+        """Return who is connected, on which versions, and who refused what."""
+        now = self._clock.monotonic()
+        clients = [connection_status(connection, now) for connection in self._acks.connections()]
+        clients.sort(key=lambda client: (client["role"], client["namespace"], client["node"]))
+        return {"generation": self._cache.generation, "awaited": self._open_promises(), "clients": clients}
+
+    def metrics(self) -> str:
+        """Return all counters as Prometheus text."""
+        streams = Counter(connection.stream.node.role.value for connection in self._acks.connections())
+        gauges = {
+            "generation": float(self._cache.generation),
+            "objects_awaiting_acknowledgement": float(self._open_promises()),
+        }
+        return self._metrics.render(streams, gauges)
+
+    def explain(self, role: str, namespace: str, asked: Asked) -> dict[str, Any]:
+        """Return what happens to a request that enters the mesh at `role`, hop by hop; raises UsageError."""
+        if role not in ENTRANCES:
+            raise UsageError(f"--as {role!r} is not one of {', '.join(ENTRANCES)}")
+        hops = [self._hop(role, namespace, asked)]
+        shares = hops[0]["outcome"].get("forward", ())
+        if [share["cluster"] for share in shares] == [GATEWAY_CLUSTER]:
+            hops.append(self._hop("gateway-local", "", asked))
+        return {"host": asked.host, "path": asked.path, "method": asked.method, "hops": hops}
+
+    def _hop(self, entrance: str, namespace: str, asked: Asked) -> dict[str, Any]:
+        # Loaded when somebody asks: it reads configurations as a data plane does, which control itself never needs to.
+        from eventmesh.xds.control.explain import explain
+
+        role, table = ENTRANCES[entrance]
+        audience = Audience(role, namespace if role is Role.SIDECAR else "")
+        return {"at": entrance, "namespace": audience.namespace, **explain(self._sets(audience), table, asked)}
+
+    def _sets(self, audience: Audience) -> ResourceSets:
+        current = self._cache.current(audience)
+        return {type_: current.of(type_) for type_ in ResourceType}
+
+    def preview(self, objects: list[Object]) -> dict[str, Any]:
+        """Return what would be pushed if `objects` were as given; raises UsageError."""
+        from eventmesh.xds.control.preview import preview
+
+        merged = [self._merged(obj) for obj in objects]
+        audiences = [*self._cache.audiences(), Audience(Role.GATEWAY)]
+        found = preview(self._watcher, self._settings, READERS, merged, audiences)
+        counted = Counter((role.value, namespace) for role, namespace in self._audiences())
+        changes = [
+            {**change.to_json(), "clients": counted[change.audience.role.value, change.audience.namespace]}
+            for change in found.changes
+        ]
+        return {"changes": changes, "unread": list(found.unread), "invalid": list(found.invalid)}
+
+    def _audiences(self) -> list[tuple[Role, str]]:
+        statuses = (connection_status(connection, 0.0) for connection in self._acks.connections())
+        return [(Role(status["role"]), status["namespace"]) for status in statuses]
+
+    def _merged(self, obj: object) -> Object:
+        """Return the object as it would be stored: with the metadata that the API has given it, or would."""
+        if not isinstance(obj, dict) or not isinstance(obj.get("metadata"), dict) or "name" not in obj["metadata"]:
+            raise UsageError("an object needs apiVersion, kind and metadata.name")
+        metadata = obj["metadata"]
+        known: Object | None = None
+        for resource in READ:
+            if (resource.api_version, resource.kind) == (obj.get("apiVersion"), obj.get("kind")):
+                known = self._informers.of(resource).get(metadata["name"], metadata.get("namespace") or "")
+        if known is None:
+            return {**obj, "metadata": {"creationTimestamp": rfc3339(self._clock.now()), **metadata}}
+        joined = {**known["metadata"], **metadata}
+        for name in ("labels", "annotations"):
+            joined[name] = {**(known["metadata"].get(name) or {}), **(metadata.get(name) or {})}
+        return {**known, **obj, "metadata": joined}
