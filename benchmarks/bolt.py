@@ -1,4 +1,4 @@
-"""Bolt through the sidecar, beside direct: pipelined frames, CPU of the proxy per message.
+"""Bolt and a declared protocol through the sidecar, beside direct: pipelined frames, CPU of the proxy per message.
 
 No other proxy at hand speaks Bolt; the rival is the direct connection. Both ends are this file: a server that echoes
 ids and a load that keeps a window of frames in flight and checks every id that comes back.
@@ -21,41 +21,54 @@ from benchmarks.measure import PROXY_CPU, Server, free_port
 
 SERVICE = "com.example.BenchService:1.0"
 CONTENT = b"x" * 100
+DECLARATION = Path(__file__).parent.parent / "docs" / "protocols" / "declarations" / "motan2.yaml"
 _CLASS = b"com.alipay.sofa.rpc.core.request.SofaRequest"
 _REQUEST_HEAD = struct.Struct(">BBHBIBiHHi")
 _RESPONSE_HEAD = struct.Struct(">BBHBIBHHHi")
-_ID_AT = 5
-_ID = struct.Struct(">I")
 
 
-def _header() -> bytes:
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """One protocol: a request and a response whose ids are zero, and where the id is. All frames have one size."""
+
+    request: bytes
+    response: bytes
+    id_at: int
+    id: struct.Struct
+
+    def numbered(self, frame: bytes, id_: bytes) -> bytes:
+        """Return the frame with that id."""
+        return frame[: self.id_at] + id_ + frame[self.id_at + self.id.size :]
+
+
+def _bolt() -> Frames:
     texts = (b"service", SERVICE.encode())
-    return b"".join(struct.pack(">i", len(text)) + text for text in texts)
+    header = b"".join(struct.pack(">i", len(text)) + text for text in texts)
+    head = _REQUEST_HEAD.pack(1, 1, 1, 1, 0, 12, 10_000, len(_CLASS), len(header), len(CONTENT))
+    response = _RESPONSE_HEAD.pack(1, 0, 2, 1, 0, 12, 0, 0, 0, 100) + b"y" * 100
+    return Frames(head + _CLASS + header + CONTENT, response, 5, struct.Struct(">I"))
 
 
-def request_frame(number: int) -> bytes:
-    """Return one call."""
-    header = _header()
-    head = _REQUEST_HEAD.pack(1, 1, 1, 1, number, 12, 10_000, len(_CLASS), len(header), len(CONTENT))
-    return head + _CLASS + header + CONTENT
+def _motan2() -> Frames:
+    """The same call by declaration: as many bytes, as many words to route by."""
+    meta = f"M_p\n{SERVICE}\nM_m\ncall\n".encode()
+
+    def frame(kind: int, meta: bytes, body: bytes) -> bytes:
+        head = b"\xf1\xf1" + bytes([kind, 8, 6]) + bytes(8)
+        return head + struct.pack(">I", len(meta)) + meta + struct.pack(">I", len(body)) + body
+
+    return Frames(frame(2, meta, CONTENT), frame(1, b"", b"y" * 100), 5, struct.Struct(">Q"))
 
 
-_RESPONSE_TAIL = b"y" * 100
-_RESPONSE_SIZE = _RESPONSE_HEAD.size + len(_RESPONSE_TAIL)
-_REQUEST_SIZE = len(request_frame(0))
-
-
-def response_frame(number: bytes) -> bytes:
-    """Return the answer to the call with those four id bytes."""
-    return _RESPONSE_PREFIX + number + _RESPONSE_SUFFIX
-
-
-_MODEL = _RESPONSE_HEAD.pack(1, 0, 2, 1, 0, 12, 0, 0, 0, len(_RESPONSE_TAIL)) + _RESPONSE_TAIL
-_RESPONSE_PREFIX, _RESPONSE_SUFFIX = _MODEL[:_ID_AT], _MODEL[_ID_AT + 4 :]
+PROTOCOLS = {"bolt": _bolt(), "motan2": _motan2()}
 
 
 class _Echo(asyncio.Protocol):
     """Answers every frame; all frames have one size, so that the server costs little."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._size, self._id_at, self._id_end = len(frames.request), frames.id_at, frames.id_at + frames.id.size
+        self._prefix, self._suffix = frames.response[: self._id_at], frames.response[self._id_end :]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
@@ -63,18 +76,21 @@ class _Echo(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         block = self._rest + data
-        count = len(block) // _REQUEST_SIZE
-        ids = (block[at + _ID_AT : at + _ID_AT + 4] for at in range(0, count * _REQUEST_SIZE, _REQUEST_SIZE))
-        self._rest = block[count * _REQUEST_SIZE :]
-        self._transport.write(b"".join(map(response_frame, ids)))
+        whole = len(block) - len(block) % self._size
+        ids = (block[at + self._id_at : at + self._id_end] for at in range(0, whole, self._size))
+        self._rest = block[whole:]
+        self._transport.write(b"".join(self._prefix + id_ + self._suffix for id_ in ids))
 
 
 class _Caller(asyncio.Protocol):
     """Keeps `window` calls in flight on one connection until told to stop."""
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, frames: Frames, window: int) -> None:
         self.answered = 0
         self.wrong = 0
+        self._frames = frames
+        self._size = len(frames.response)
+        self._prefix, self._suffix = frames.request[: frames.id_at], frames.request[frames.id_at + frames.id.size :]
         self._window = window
         self._rest = b""
         self._next = 0
@@ -88,14 +104,15 @@ class _Caller(asyncio.Protocol):
         numbers = [(self._next + at) & 0xFFFFFFFF for at in range(count)]
         self._next += count
         self._open.update(numbers)
-        self._transport.write(b"".join(_prefix + _ID.pack(number) + _suffix for number in numbers))
+        pack = self._frames.id.pack
+        self._transport.write(b"".join(self._prefix + pack(number) + self._suffix for number in numbers))
 
     def data_received(self, data: bytes) -> None:
         block = self._rest + data
-        count = len(block) // _RESPONSE_SIZE
-        self._rest = block[count * _RESPONSE_SIZE :]
-        for at in range(0, count * _RESPONSE_SIZE, _RESPONSE_SIZE):
-            (number,) = _ID.unpack_from(block, at + _ID_AT)
+        count = len(block) // self._size
+        self._rest = block[count * self._size :]
+        for at in range(0, count * self._size, self._size):
+            (number,) = self._frames.id.unpack_from(block, at + self._frames.id_at)
             if number in self._open:
                 self._open.remove(number)
             else:
@@ -103,9 +120,6 @@ class _Caller(asyncio.Protocol):
         self.answered += count
         if count and not self._transport.is_closing():
             self._send(count)
-
-
-_prefix, _suffix = request_frame(0)[:_ID_AT], request_frame(0)[_ID_AT + 4 :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +131,13 @@ class BoltResult:
     wrong: int
 
 
-async def load(port: int, connections: int, window: int, seconds: float) -> BoltResult:
+async def load(protocol: str, port: int, connections: int, window: int, seconds: float) -> BoltResult:
     """Run the load against `port`."""
     loop = asyncio.get_running_loop()
     callers = []
     started = loop.time()
     for _ in range(connections):
-        _, caller = await loop.create_connection(lambda: _Caller(window), "127.0.0.1", port)
+        _, caller = await loop.create_connection(lambda: _Caller(PROTOCOLS[protocol], window), "127.0.0.1", port)
         callers.append(caller)
     await asyncio.sleep(seconds)
     result = BoltResult(sum(c.answered for c in callers), loop.time() - started, sum(c.wrong for c in callers))
@@ -132,12 +146,17 @@ async def load(port: int, connections: int, window: int, seconds: float) -> Bolt
     return result
 
 
-def bootstrap(listen_port: int, backend_port: int, admin_port: int) -> str:
-    """Return the sidecar's bootstrap: a Bolt listener before one backend."""
-    proxy = "type.googleapis.com/eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
+def bootstrap(protocol: str, listen_port: int, backend_port: int, admin_port: int) -> str:
+    """Return the sidecar's bootstrap: a listener of the protocol before one backend."""
+    filters = "type.googleapis.com/eventmesh.extensions.filters.network"
+    settings: dict[str, object] = {"protocol": "bolt"}
+    proxy: dict[str, object] = {"@type": f"{filters}.bolt_proxy.v3.BoltProxy"}
+    if protocol != "bolt":
+        settings = {"protocol": "framed", "declaration": protocol}
+        proxy = {"@type": f"{filters}.framed_proxy.v3.FramedProxy", "declaration_file": str(DECLARATION)}
     route = {"match": {"prefix": "/"}, "route": {"cluster": "backend"}}
     table = {"name": "bolt", "virtual_hosts": [{"name": "bench", "domains": [SERVICE], "routes": [route]}]}
-    manager = {"@type": proxy, "stat_prefix": "bolt", "route_config": table}
+    manager = {**proxy, "stat_prefix": "bolt", "route_config": table}
 
     def address(port: int) -> dict[str, object]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
@@ -158,7 +177,7 @@ def bootstrap(listen_port: int, backend_port: int, admin_port: int) -> str:
                 {
                     "name": "backend",
                     "type": "STATIC",
-                    "metadata": {"filter_metadata": {"eventmesh": {"protocol": "bolt"}}},
+                    "metadata": {"filter_metadata": {"eventmesh": settings}},
                     "load_assignment": {"cluster_name": "backend", "endpoints": [{"lb_endpoints": [endpoint]}]},
                 }
             ],
@@ -167,31 +186,31 @@ def bootstrap(listen_port: int, backend_port: int, admin_port: int) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def start_backend() -> tuple[int, Server]:
+def start_backend(protocol: str) -> tuple[int, Server]:
     """Start the echo server in a process of its own."""
     directory, port = Path(mkdtemp(prefix="bench-bolt-")), free_port()
-    server = Server([sys.executable, "-m", "benchmarks.bolt", str(port)], directory, cpus=others())
+    server = Server([sys.executable, "-m", "benchmarks.bolt", protocol, str(port)], directory, cpus=others())
     server.wait_for(port)
     return port, server
 
 
-def start_sidecar(backend_port: int) -> tuple[int, Server]:
+def start_sidecar(protocol: str, backend_port: int) -> tuple[int, Server]:
     """Start the sidecar before the echo server."""
     directory, port = Path(mkdtemp(prefix="bench-bolt-")), free_port()
     config = directory / "bootstrap.yaml"
-    config.write_text(bootstrap(port, backend_port, free_port()))
+    config.write_text(bootstrap(protocol, port, backend_port, free_port()))
     argv = [sys.executable, "-m", "eventmesh.cli.main", "sidecar", "--bootstrap", str(config)]
     server = Server(argv, directory, cpus={PROXY_CPU})
     server.wait_for(port)
     return port, server
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Echo, "127.0.0.1", port)
+async def _serve(protocol: str, port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(lambda: _Echo(PROTOCOLS[protocol]), "127.0.0.1", port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(_serve(int(sys.argv[1])))
+    uvloop.run(_serve(sys.argv[1], int(sys.argv[2])))

@@ -211,6 +211,19 @@ impl Head {
         self.path = self.store(path);
     }
 
+    /// Make a path of words that are stored already, each behind a slash; an empty last one is left out.
+    pub fn set_path_of(&mut self, words: &[Span]) {
+        let start = self.buf.len();
+        for (at, word) in words.iter().enumerate() {
+            if at == 0 || !word.is_empty() {
+                self.buf.push(b'/');
+                let (from, to) = word.range();
+                self.buf.extend_from_within(from.min(start)..to.min(start));
+            }
+        }
+        self.path = Span::new(start, self.buf.len());
+    }
+
     /// Set the authority.
     pub fn set_authority(&mut self, authority: &[u8]) {
         self.authority = self.store(authority);

@@ -74,8 +74,8 @@ pub trait Codec {
     /// Describe that request in `head`: what routes are found by, its fields, its budget.
     fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault>;
 
-    /// Return what an answer of the mesh must know of that request besides its id.
-    fn remember(&self, input: &[u8]) -> Box<[u8]>;
+    /// Add to `memory` what an answer of the mesh must know of that request besides its id.
+    fn remember(&self, input: &[u8], memory: &mut Vec<u8>);
 
     /// Return the protocol.
     fn version(&self) -> Version;
@@ -172,13 +172,8 @@ impl Codec for Declared {
         let method = self.protocol.method.as_ref().map(|word| self.word(word, head));
         head.place_authority(service.unwrap_or_default());
         head.place_method(method.unwrap_or_default());
-        let words = [service, method].into_iter().flatten().filter(|word| !word.is_empty());
-        let path = words.fold(Vec::new(), |mut path, span| {
-            path.push(b'/');
-            path.extend_from_slice(head.bytes(span));
-            path
-        });
-        head.set_path(if path.is_empty() { b"/" } else { &path });
+        let words = [service.unwrap_or_default(), method.unwrap_or_default()];
+        head.set_path_of(if words[0].is_empty() { &words[1..] } else { &words });
         if let Some(timeout) = &self.protocol.timeout {
             let span = self.word(timeout, head);
             let digits = std::str::from_utf8(head.bytes(span)).ok().and_then(|text| text.trim().parse().ok());
@@ -187,12 +182,10 @@ impl Codec for Declared {
         Ok(())
     }
 
-    fn remember(&self, input: &[u8]) -> Box<[u8]> {
-        let mut memory = Vec::new();
+    fn remember(&self, input: &[u8], memory: &mut Vec<u8>) {
         for kept in &self.protocol.echoes {
-            template::remember(&mut memory, self.kept(kept, input));
+            template::remember(memory, self.kept(kept, input));
         }
-        memory.into()
     }
 
     fn version(&self) -> Version {
@@ -210,7 +203,8 @@ impl Codec for Declared {
     }
 
     fn heartbeat_reply(&self, frame: &Frame, input: &[u8], out: &mut Vec<u8>) {
-        let echo = self.remember(input);
+        let mut echo = Vec::new();
+        self.remember(input, &mut echo);
         let filling = Filling { id: frame.id, echo: &echo, code: 0, text: &[] };
         template::write(&self.protocol.heartbeat_reply, &filling, out);
     }

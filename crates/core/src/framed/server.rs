@@ -1,38 +1,49 @@
 //! The downstream side: callers that put many requests on one connection.
 
-use std::collections::HashMap;
-
 use crate::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
 use crate::framed::codec::{Codec, Frame, Kind};
 use crate::head::Head;
 use crate::limits::MAX_FRAMED_STREAMS;
-use crate::numbers::ByNumber;
+use crate::slab::{Recycle, Slab};
 
-/// One connection with a caller at its other end. Streams are numbered in the order in which they came.
+/// One connection with a caller at its other end.
 #[derive(Debug)]
 pub struct Server<C> {
     codec: C,
-    last: StreamId,
-    open: HashMap<StreamId, Caller, ByNumber>,
+    /// Callers that wait. A stream is the number of its caller here; one that wants no answer has a number of its own.
+    open: Slab<Caller>,
+    oneways: u64,
     /// Rest of the frame whose head was the last event.
     body: Option<(StreamId, usize)>,
     draining: bool,
     failed: Option<Fault>,
 }
 
+/// Marks the streams that nobody waits for: slots of callers lie below it (`MAX_FRAMED_STREAMS`).
+const ONEWAY: StreamId = 1 << 31;
+
 /// Who waits for an answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Caller {
     id: u64,
-    memory: Box<[u8]>,
+    memory: Vec<u8>,
     /// It has its answer; what else is said to it is thrown away.
     answered: bool,
+}
+
+impl Recycle for Caller {
+    fn recycle(&mut self) {
+        const KEEP: usize = 256;
+        self.memory.clear();
+        self.memory.shrink_to(KEEP);
+        self.answered = false;
+    }
 }
 
 impl<C: Codec> Server<C> {
     /// Return the wire of a connection that was just accepted.
     pub fn new(codec: C) -> Self {
-        Self { codec, last: 0, open: HashMap::default(), body: None, draining: false, failed: None }
+        Self { codec, open: Slab::default(), oneways: 0, body: None, draining: false, failed: None }
     }
 
     /// Return what the protocol is.
@@ -49,7 +60,9 @@ impl<C: Codec> Server<C> {
                 Kind::Request if self.open.len() >= MAX_FRAMED_STREAMS => {
                     let body = b"too many requests in flight on this connection";
                     let reply = LocalReply { status: 503, body, fields: &[], kind: ReplyKind::Overload };
-                    self.codec.local_reply(frame.id, &self.codec.remember(rest), &reply, out);
+                    let mut memory = Vec::new();
+                    self.codec.remember(rest, &mut memory);
+                    self.codec.local_reply(frame.id, &memory, &reply, out);
                 }
                 Kind::Request | Kind::Oneway => {
                     let stream = self.begin(&frame, rest, head)?;
@@ -69,12 +82,17 @@ impl<C: Codec> Server<C> {
         super::client::store_head(&self.codec, frame, input, head);
         self.codec.describe(input, head, 400)?;
         head.frame.oneway = frame.kind == Kind::Oneway;
-        self.last += 1;
-        if !head.frame.oneway {
-            let caller = Caller { id: frame.id, memory: self.codec.remember(input), answered: false };
-            self.open.insert(self.last, caller);
+        if head.frame.oneway {
+            self.oneways += 1;
+            let (high, low) = (self.oneways >> 31, self.oneways & 0x7fff_ffff);
+            return Ok((high << 32) | ONEWAY | low);
         }
-        Ok(self.last)
+        let stream = self.open.take();
+        if let Some(caller) = self.open.get_mut(stream) {
+            caller.id = frame.id;
+            self.codec.remember(input, &mut caller.memory);
+        }
+        Ok(stream)
     }
 }
 
@@ -105,7 +123,7 @@ impl<C: Codec> Wire for Server<C> {
     }
 
     fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
-        let Some(caller) = self.open.get_mut(&stream) else { return };
+        let Some(caller) = self.open.get_mut(stream) else { return };
         if matches!(head.status, 100..=199) || caller.answered {
             return;
         }
@@ -120,33 +138,36 @@ impl<C: Codec> Wire for Server<C> {
             self.codec.local_reply(caller.id, &caller.memory, &reply, out);
         }
         if end {
-            self.open.remove(&stream);
+            self.open.release(stream);
         }
     }
 
     fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
-        let Some(caller) = self.open.get(&stream) else { return 0 };
+        let Some(caller) = self.open.get(stream) else { return 0 };
         if !caller.answered {
             out.extend_from_slice(bytes);
         }
         if end {
-            self.open.remove(&stream);
+            self.open.release(stream);
         }
         0
     }
 
     fn trailers(&mut self, stream: StreamId, _trailers: &Head, _out: &mut Vec<u8>) {
-        self.open.remove(&stream);
+        self.open.release(stream);
     }
 
     fn local_reply(&mut self, stream: StreamId, reply: &LocalReply<'_>, out: &mut Vec<u8>) {
-        let Some(caller) = self.open.remove(&stream).filter(|caller| !caller.answered) else { return };
-        self.codec.local_reply(caller.id, &caller.memory, reply, out);
+        let Some(caller) = self.open.get(stream) else { return };
+        if !caller.answered {
+            self.codec.local_reply(caller.id, &caller.memory, reply, out);
+        }
+        self.open.release(stream);
     }
 
     fn reset(&mut self, stream: StreamId, _cause: Cause, _out: &mut Vec<u8>) -> bool {
         // Frames are written whole: there is never half an answer on the connection.
-        self.open.remove(&stream);
+        self.open.release(stream);
         true
     }
 

@@ -10,6 +10,9 @@ use crate::limits::{MAX_FRAMED_ELEMENTS, MAX_FRAMED_FIELDS, MAX_FRAMED_HEAD, MAX
 /// `ab`, length of all but the first three bytes (little endian), kind, code, id, user (fixed), service, headers, body.
 const TOY: &str = include_str!("toy.json");
 
+/// The stream of the first request that wants an answer.
+const FIRST: u64 = 1 << 32;
+
 fn toy() -> Arc<Protocol> {
     Arc::new(Protocol::compile(TOY).unwrap())
 }
@@ -85,7 +88,7 @@ fn frames_cut_anywhere_are_the_same_events() {
     let mut reply = frame(10, 0x0102, 5, "", &[], b"");
     reply[18..22].fill(0); // the user is not echoed
     assert_eq!((whole.0.len(), &whole.1), (5, &reply));
-    assert_eq!(whole.0[0], (Event::Head { stream: 1, end: false }, b"/S/7".to_vec()));
+    assert_eq!(whole.0[0], (Event::Head { stream: FIRST, end: false }, b"/S/7".to_vec()));
     for cut in 1..input.len() {
         assert_eq!(hear(&mut server(), &input, cut), whole, "{cut}");
     }
@@ -105,8 +108,8 @@ fn only_the_id_of_a_message_changes() {
     out.clear();
     let (used, event) = client.decode(&frame(1, 0x8001, 42, "", &[], b"no"), &mut head, &mut out);
     assert_eq!((event, head.status), (Some(Event::Head { stream: 42, end: false }), 500));
-    server.head(1, &head, false, &mut out);
-    server.data(1, &frame(1, 0, 0, "", &[], b"no")[used..], true, &mut out);
+    server.head(FIRST, &head, false, &mut out);
+    server.data(FIRST, &frame(1, 0, 0, "", &[], b"no")[used..], true, &mut out);
     assert_eq!(out, frame(1, 0x8001, 0xfedc_ba98_7654_3210, "", &[], b"no"));
 }
 
@@ -119,10 +122,10 @@ fn errors_echo_what_their_request_said_and_oneway_gets_none() {
         server.local_reply(stream, &LocalReply { status: 503, body, fields: &[], kind }, &mut out);
         out
     };
-    assert_eq!(reply(ReplyKind::Timeout, 1, b"late"), frame(1, 7, 1, "S", &[], b"\x04late"));
-    assert_eq!(reply(ReplyKind::Timeout, 1, b"twice"), b"");
-    assert_eq!(reply(ReplyKind::NoRoute, 2, b"oneway"), b"");
-    let long = reply(ReplyKind::Broken, 3, &[b'x'; 300]);
+    assert_eq!(reply(ReplyKind::Timeout, FIRST, b"late"), frame(1, 7, 1, "S", &[], b"\x04late"));
+    assert_eq!(reply(ReplyKind::Timeout, FIRST, b"twice"), b"");
+    assert_eq!(reply(ReplyKind::NoRoute, (1 << 31) | 1, b"oneway"), b"");
+    let long = reply(ReplyKind::Broken, FIRST + 1, &[b'x'; 300]);
     assert_eq!(long, frame(1, 1, u64::MAX, "", &[], &[&[255][..], &[b'x'; 255]].concat()));
 }
 
