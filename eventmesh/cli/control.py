@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--address", default="127.0.0.1:18000", metavar="HOST:PORT", help="ADS, port 0 = any (%(default)s)"
     )
     parser.add_argument("--gateway", default="0.0.0.0:8080", metavar="HOST:PORT", help="public listener (%(default)s)")
+    parser.add_argument("--gateway-tls", default="0.0.0.0:8443", metavar="HOST:PORT", help="TLS (%(default)s)")
     parser.add_argument("--local", default="0.0.0.0:8081", metavar="HOST:PORT", help="private listener (%(default)s)")
     parser.add_argument(
         "--activator",
@@ -175,6 +176,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     brokers = tuple(_address("--broker", text) for text in args.broker or ())
     return Settings(
         public=_address("--gateway", args.gateway),
+        secure=_address("--gateway-tls", args.gateway_tls),
         local=_address("--local", args.local),
         activators=activators,
         activator=activators[0] if activators else plain.activator,

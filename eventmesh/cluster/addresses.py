@@ -20,6 +20,7 @@ AUTOSCALER_PORT: Final = 18080
 ACTIVATOR_HOST: Final = "127.0.0.2"
 ACTIVATOR_PORT: Final = 8012
 BROKER_PORT: Final = 8080
+GATEWAY_TLS_PORT: Final = 8443
 GATEWAY_ADMIN_PORT: Final = 15000
 ACTIVATOR_ADMIN_PORT: Final = 15001
 
@@ -36,6 +37,8 @@ class Addresses:
     api: str
     gateway: str
     """For requests from outside."""
+    gateway_tls: str
+    """The same under TLS, for hosts that have a certificate."""
     gateway_local: str
     """For requests that a cluster-local host may answer."""
     gateway_admin: str
@@ -82,6 +85,7 @@ def choose(api_port: int, gateway_port: int, spare_host: str) -> Addresses:
     return Addresses(
         api=_at(LOOPBACK, api),
         gateway=_at(LOOPBACK, gateway),
+        gateway_tls=_at(LOOPBACK, _preferred(GATEWAY_TLS_PORT if gateway_port else 0, taken)),
         gateway_local=_at(LOOPBACK, _preferred(gateway + 1 if gateway_port else 0, taken)),
         gateway_admin=_at(LOOPBACK, _preferred(GATEWAY_ADMIN_PORT if usual else 0, taken)),
         ads=_at(LOOPBACK, _preferred(ADS_PORT if usual else 0, taken)),

@@ -168,7 +168,8 @@ class Mesh:
         return EmbeddedApi(store, self._clock)
 
     def _serving(self, api: Api, informers: Informers, images: ImageStore) -> ServingControllers:
-        local = LocalSettings(addresses.DOMAIN, self.addresses.gateway_port, claims_domains=True)
+        secure_port = addresses.port_of(self.addresses.gateway_tls)
+        local = LocalSettings(addresses.DOMAIN, self.addresses.gateway_port, secure_port, claims_domains=True)
         autoscaler = _host_and_port(self.addresses.autoscaler)
         return ServingControllers(api, informers, self._clock, images, local, autoscaler_address=autoscaler)
 
@@ -235,6 +236,7 @@ class Mesh:
 def _control_settings(where: Addresses) -> Settings:
     return Settings(
         public=_host_and_port(where.gateway),
+        secure=_host_and_port(where.gateway_tls),
         local=_host_and_port(where.gateway_local),
         activator=_host_and_port(where.activator),
         brokers=(_host_and_port(where.broker),),

@@ -120,7 +120,8 @@ def _user(pod: Pod, name: str) -> Cluster:
         max_connections=_MAX_CONNECTIONS,
         max_requests=0,
         max_requests_per_endpoint=pod.concurrency if name == USER else 0,
-        max_pending=max(pod.concurrency * PENDING_PER_SLOT, 1),
+        # Without a limit of its own nothing waits here but for a connection to come up.
+        max_pending=pod.concurrency * PENDING_PER_SLOT or _MAX_CONNECTIONS,
     )
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import http.client
 import http.server
 import json
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
 
 from tests.mesh.objects import add_function
-from tests.mesh.processes import MeshProcess
+from tests.mesh.processes import WAIT_S, MeshProcess
 from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
 
 IMAGE = "dev.local/hello"
+FILES = Path(__file__).parents[1] / "vectors" / "tls"
 PLAIN = """
 apiVersion: v1
 kind: Service
@@ -93,6 +102,48 @@ async def test_a_domain_leads_to_a_function_until_it_is_updated_and_to_nobody_on
     await kn("domain", "delete", host)
     await kubectl("wait", "--for=delete", f"kingress/{host}", "--timeout=30s")
     assert host not in await kubectl("get", "clusterdomainclaim", "-o", "name")
+
+
+async def test_a_domain_with_a_certificate_is_served_under_tls_and_its_certificate_exchanged(
+    shared_mesh: MeshProcess, kn: CommandLine, kubectl: CommandLine
+) -> None:
+    await kn("service", "create", "secured", "--image", IMAGE)
+    certificate = ("--cert", str(FILES / "server.pem"), "--key", str(FILES / "server.key"))
+    await kubectl("create", "secret", "tls", "cert", *certificate)
+    await kn("domain", "create", "a.apps.example.com", "--ref", "ksvc:secured", "--tls", "cert")
+    await kubectl("wait", "--for=condition=Ready", "dm/a.apps.example.com", "--timeout=30s")
+    url = urlsplit(await kubectl("get", "dm", "a.apps.example.com", "-o", "jsonpath={.status.url}"))
+    assert (url.scheme, url.hostname) == ("https", "a.apps.example.com")
+    answer, names = await asyncio.to_thread(ask_securely, url.port or 0, "a.apps.example.com")
+    assert answer.startswith("secured-00001 ") and "*.apps.example.com" in names
+    renewed = base64.b64encode((FILES / "other.pem").read_bytes()).decode()
+    key = base64.b64encode((FILES / "other.key").read_bytes()).decode()
+    await kubectl("patch", "secret", "cert", "-p", json.dumps({"data": {"tls.crt": renewed, "tls.key": key}}))
+    async with asyncio.timeout(WAIT_S):
+        while "other.example.com" not in names:
+            answer, names = await asyncio.to_thread(ask_securely, url.port or 0, "a.apps.example.com")
+            assert answer.startswith("secured-00001 ")
+    await kubectl("delete", "secret", "cert")
+    await kubectl("wait", "--for=condition=Ready=False", "dm/a.apps.example.com", "--timeout=30s")
+    message = await kubectl("get", "dm", "a.apps.example.com", "-o", "jsonpath={.status.conditions[*].message}")
+    assert "there is no Secret default/cert of type kubernetes.io/tls" in message
+
+
+def ask_securely(port: int, host: str) -> tuple[str, set[str]]:
+    """Return the answer to GET / and the host names of the certificate that was shown, signed by our authority."""
+    context = ssl.create_default_context(cafile=str(FILES / "authority.pem"))
+    context.check_hostname = False
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secure,
+    ):
+        shown = secure.getpeercert(binary_form=True)
+        assert shown is not None
+        names = x509.load_der_x509_certificate(shown).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        secure.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        response = http.client.HTTPResponse(secure)
+        response.begin()
+        return response.read().decode(), set(names.value.get_values_for_type(x509.DNSName))
 
 
 async def test_a_domain_leads_to_a_plain_service_under_that_services_name(

@@ -42,7 +42,7 @@ async def test_many_requests_at_once_wake_a_function_once_and_are_all_answered(
     async with mesh.api() as api:
         await deploy(api, service("hello", initial_scale="1", max_scale="1", window="6s"))
         answers = await asyncio.gather(*(mesh.get("hello") for _ in range(20)))
-        assert {answer.status for answer in answers} == {200}
+        assert [answer for answer in answers if answer.status != 200] == []
         assert len({answer.body for answer in answers}) == 1
 
 

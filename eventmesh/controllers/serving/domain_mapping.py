@@ -11,10 +11,8 @@ from collections.abc import Iterable
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.serving.domains import public_url
-from eventmesh.controllers.serving.names import INGRESS_CLASS_EVENTMESH
 from eventmesh.controllers.serving.references import References, Unresolvable
 from eventmesh.controllers.serving.resources.domain import domain_claim, domain_ingress, domain_ingress_name
-from eventmesh.controllers.serving.resources.kingress import ingress_class
 from eventmesh.controllers.serving.settings_store import SettingsStore
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventRecorder
@@ -165,9 +163,6 @@ class DomainMappings:
     def _certify(self, mapping: Object, conditions: Conditions) -> None:
         if not mapping["spec"].get("tls"):
             conditions.mark_true(CERTIFICATE_PROVISIONED, "TLSNotEnabled", "external-domain-tls is not enabled")
-        elif ingress_class(mapping, self._settings.current) == INGRESS_CLASS_EVENTMESH:
-            message = "spec.tls: the eventmesh gateway does not serve https; remove it to serve http"
-            conditions.mark_false(CERTIFICATE_PROVISIONED, "TLSNotSupported", message)
         else:
             message = "TLS certificate was provided externally"
             conditions.mark_true(CERTIFICATE_PROVISIONED, "CertificateExternallyProvided", message)

@@ -51,5 +51,6 @@ def url(route: Object, tag: str, settings: ServingSettings) -> str:
 
 def public_url(host: str, settings: ServingSettings, scheme: str = "") -> str:
     """Return the URL under which the world reaches `host` by the settings' scheme, or by the one given."""
-    scheme, port = scheme or settings.network.default_scheme, settings.local.external_port
+    scheme = scheme or settings.network.default_scheme
+    port = settings.local.external_tls_port if scheme == "https" else settings.local.external_port
     return f"{scheme}://{host}" if port == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"

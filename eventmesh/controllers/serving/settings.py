@@ -23,6 +23,8 @@ class LocalSettings:
     """The domain when config-domain is empty; Knative's own default makes every route cluster-local."""
     external_port: int = 80
     """The port of the public gateway; it appears in URLs when it is not HTTP's own."""
+    external_tls_port: int = 443
+    """Its port for TLS."""
     sidecar_image: str = "eventmesh.dev/sidecar"
     """The image of the container `queue-proxy`, when config-deployment names none."""
     claims_domains: bool = False

@@ -12,7 +12,15 @@ from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, annotations_of, key_of
-from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, NAMESPACE, REVISION, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.resources import (
+    ENDPOINT_SLICE,
+    KINGRESS,
+    NAMESPACE,
+    REVISION,
+    SECRET,
+    SERVERLESS_SERVICE,
+    SERVICE,
+)
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
@@ -72,7 +80,7 @@ class Control:
             self.acks,
             self._quarantine,
             settings,
-            invalid=lambda: self._watcher.invalid,
+            invalid=lambda: self._builder.certificates.problems | self._watcher.invalid,
             conflicts=lambda: self._builder.conflicts,
             refusals=self._refusals,
         )
@@ -88,6 +96,7 @@ class Control:
         self._watch(informers, SERVICE, self._watcher.service)
         self._watch(informers, ENDPOINT_SLICE, self._watcher.slice)
         self._watch(informers, REVISION, self._watcher.revision)
+        self._watch(informers, SECRET, self._watcher.secret)
         self._watch(informers, NAMESPACE, self._watcher.namespace)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
 

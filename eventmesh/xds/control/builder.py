@@ -13,10 +13,11 @@ from functools import partial
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
+from eventmesh.xds.control.certificates import Certificates
 from eventmesh.xds.control.claims import MESH, Claims, Rank
 from eventmesh.xds.control.envoy import HttpListener, Protocol
 from eventmesh.xds.control.forwarding import forwarded
-from eventmesh.xds.control.hosts import ACTIVATOR, BOLT, LOCAL, PUBLIC, Entry, HostBuilder, Hosts
+from eventmesh.xds.control.hosts import ACTIVATOR, BOLT, LOCAL, PUBLIC, SECURE, Entry, HostBuilder, Hosts
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.objects import View
@@ -80,12 +81,13 @@ class ResourceBuilder:
         self._gateway = _gateway(settings)
         self._tables: dict[str, Resource] = {}
         self._listeners = _listeners(settings)
+        self.certificates = Certificates()
         self._grpc: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
         self._changed = Changed()
         self._bolt_changed = False
         self.conflicts: dict[Key, Mapping[str, Key]] = {}
         """Hosts of a KIngress that somebody has claimed before it, and who."""
-        self._join_tables((PUBLIC, LOCAL, BOLT, ACTIVATOR))
+        self._join_tables((PUBLIC, SECURE, LOCAL, BOLT, ACTIVATOR))
 
     def update(self, view: Callable[[str], View], changed: Changed) -> None:
         """Build again what has changed; `view` returns what there is in a namespace now."""
@@ -120,7 +122,7 @@ class ResourceBuilder:
         """Return everything that `audience` is to be told."""
         match audience.role:
             case Role.GATEWAY | Role.ENVOY:
-                return self._whole(audience.role, PUBLIC, LOCAL)
+                return self._edge(audience.role)
             case Role.ACTIVATOR:
                 return self._whole(Role.ACTIVATOR, ACTIVATOR, _LOCAL_PROXIED)
             case Role.SIDECAR:
@@ -163,6 +165,9 @@ class ResourceBuilder:
             table: b"".join(entry.host.field for entry in entries) for table, entries in known.hosts.entries.items()
         }
         known.egress = view.egress
+        named = {ingress.key: ingress.secrets for ingress in view.ingresses.values() if ingress.secrets}
+        if self.certificates.renew(namespace, named, view.certificates):
+            self._listen_securely()
         plain, holding = known.clusters.clusters(view)
         endpoints, pods_only = known.clusters.endpoints(view)
         self._merge(known, {_PLAIN: plain, _HOLDING: holding, _ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only})
@@ -202,6 +207,22 @@ class ResourceBuilder:
     def table(self, name: str) -> Resource:
         """Return a route table of the whole mesh: `public`, `local`, `activator` or `bolt`."""
         return self._tables[name]
+
+    def _listen_securely(self) -> None:
+        """Open, change or close the gateways' listener for TLS, by the certificates there are."""
+        names = tuple(sorted(self.certificates.secrets))
+        secure = HttpListener(SECURE, *self._settings.secure, table=SECURE, via="gateway", is_edge=True, secrets=names)
+        for role in (Role.GATEWAY, Role.ENVOY):
+            listeners = {name: one for name, one in self._listeners[role].items() if name != SECURE}
+            if names:
+                listeners[SECURE] = envoy.http_listener(secure, for_envoy=role is Role.ENVOY)
+            self._listeners[role] = listeners
+
+    def _edge(self, role: Role) -> ResourceSets:
+        """Return what a gateway is told: everything public, under TLS too as far as there are certificates."""
+        secrets = self.certificates.secrets
+        tables = (PUBLIC, SECURE, LOCAL) if secrets else (PUBLIC, LOCAL)
+        return {**self._whole(role, *tables), ResourceType.SECRET: secrets}
 
     def _whole(self, role: Role, *tables: str) -> ResourceSets:
         is_activator = role is Role.ACTIVATOR

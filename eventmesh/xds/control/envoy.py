@@ -33,6 +33,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Locality,
     Metadata,
     SocketAddress,
+    TransportSocket,
 )
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy_data_plane.envoy.config.listener.v3 import ApiListener, Filter, FilterChain, Listener
@@ -136,6 +137,8 @@ class HttpListener:
     via: str = ""
     is_edge: bool = False
     """Callers are clients: they are named in X-Forwarded-For."""
+    secrets: tuple[str, ...] = ()
+    """SDS names of the certificates it shows; none: it speaks clear text."""
 
 
 def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resource:
@@ -163,10 +166,28 @@ def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resourc
                 filters=[
                     made(Filter, name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
                 ],
+                transport_socket=_tls(listener.secrets) if listener.secrets else None,
             )
         ],
     )
     return resources.from_message(ResourceType.LISTENER, listener.name, message)
+
+
+def _tls(secrets: Iterable[str]) -> TransportSocket:
+    # Imported when the first certificate comes: most meshes have none.
+    from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+        CommonTlsContext,
+        DownstreamTlsContext,
+        SdsSecretConfig,
+    )
+
+    common = made(
+        CommonTlsContext,
+        tls_certificate_sds_secret_configs=[made(SdsSecretConfig, name=name, sds_config=_ads()) for name in secrets],
+        alpn_protocols=["h2", "http/1.1"],
+    )
+    context = pack(made(DownstreamTlsContext, common_tls_context=common))
+    return made(TransportSocket, name="envoy.transport_sockets.tls", typed_config=context)
 
 
 def api_listener(target: str, table: str) -> Resource:

@@ -31,7 +31,8 @@ from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, V
 from eventmesh.xds.control.protobuf import delimited
 from eventmesh.xds.control.services import Settings, cluster_of, resolve, service_cluster
 
-PUBLIC, LOCAL, ACTIVATOR, BOLT = "public", "local", "activator", "bolt"
+PUBLIC, SECURE, LOCAL, ACTIVATOR, BOLT = "public", "secure", "local", "activator", "bolt"
+"""Route tables. `secure` holds the public hosts that are served under TLS."""
 
 NAMESPACE_HEADER, REVISION_HEADER = "knative-serving-namespace", "knative-serving-revision"
 
@@ -92,7 +93,7 @@ class HostBuilder:
 
     def build(self, view: View, claims: Mapping[str, Claims]) -> Hosts:
         """Return the hosts that the namespace has won."""
-        entries: dict[str, list[Entry]] = {PUBLIC: [], LOCAL: [], BOLT: []}
+        entries: dict[str, list[Entry]] = {PUBLIC: [], SECURE: [], LOCAL: [], BOLT: []}
         conflicts: dict[Key, Mapping[str, Key]] = {}
         for ingress in sorted(view.ingresses.values(), key=lambda i: (i.created, i.key)):
             lost: dict[str, Key] = {}
@@ -102,6 +103,8 @@ class HostBuilder:
                     lost |= claims[table].lost(self._hosts_of(rule), ingress.key)
                     if won:
                         entries[table].append(self._of_rule(ingress, number, won, view, table))
+                        if table == PUBLIC and ingress.secrets:
+                            entries[SECURE].append(self._of_rule(ingress, number, won, view, SECURE))
             if lost:
                 conflicts[ingress.key] = lost
         for service in sorted(view.services.values(), key=lambda s: s.key):

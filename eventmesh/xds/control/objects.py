@@ -12,6 +12,7 @@ from typing import Any
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
+from eventmesh.xds.control.certificates import Certificate
 from eventmesh.xds.control.envoy import Protocol
 from eventmesh.xds.control.ingress_hash import ingress_hash
 
@@ -68,6 +69,8 @@ class Ingress:
     rules: tuple[Rule, ...]
     redirect: bool = False
     """External hosts answer 301 to https."""
+    secrets: tuple[Key, ...] = ()
+    """Whose certificates the gateway shows for its hosts; none: they are not served under TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,8 @@ class View:
     serverless: Mapping[Key, ServerlessService] = field(default_factory=dict)
     concurrency: Mapping[Key, int] = field(default_factory=dict)
     """containerConcurrency by revision."""
+    certificates: Mapping[Key, Certificate] = field(default_factory=dict)
+    """What the namespace's Secrets of type kubernetes.io/tls hold."""
     egress: tuple[Key, ...] = ()
     """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 
@@ -144,7 +149,18 @@ def parse_ingress(obj: Object) -> Ingress:
         hash=ingress_hash(spec, key.namespace, key.name),
         rules=tuple(_rule(rule, f"spec.rules[{i}]", key) for i, rule in enumerate(spec.get("rules") or [])),
         redirect=spec.get("httpOption") == "Redirected",
+        secrets=tuple(_secret(item, f"spec.tls[{i}]", key) for i, item in enumerate(spec.get("tls") or [])),
     )
+
+
+def _secret(item: Mapping[str, Any], at: str, key: Key) -> Key:
+    name = item.get("secretName", "")
+    if not name:
+        raise ValueError(f"{at}.secretName: missing")
+    namespace = item.get("secretNamespace") or key.namespace
+    if namespace != key.namespace:
+        raise ValueError(f"{at}.secretNamespace: {namespace!r} is not the ingress's own namespace {key.namespace!r}")
+    return Key(namespace, name)
 
 
 def _rule(rule: Mapping[str, Any], at: str, key: Key) -> Rule:

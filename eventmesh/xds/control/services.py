@@ -49,6 +49,8 @@ class Settings:
 
     public: Address = ("127.0.0.1", 8080)
     """Gateway listener for everybody."""
+    secure: Address = ("127.0.0.1", 8443)
+    """Gateway listener for everybody, under TLS; it is there while some KIngress names a certificate."""
     local: Address = ("127.0.0.1", 8081)
     """Gateway listener for the cluster's own clients."""
     activator: Address = ("127.0.0.2", 8012)

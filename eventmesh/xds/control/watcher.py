@@ -8,6 +8,7 @@ from enum import Enum
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, is_deleting, key_of
+from eventmesh.xds.control.certificates import parse_certificate
 from eventmesh.xds.control.objects import (
     Ingress,
     View,
@@ -121,6 +122,11 @@ class Watcher:
         """Take in a Revision: only its containerConcurrency matters."""
         value = parse_concurrency(new) if new is not None else None
         return self._put("concurrency", _key(old, new), value, Effect.EVERYTHING)
+
+    def secret(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a Secret: only those of type kubernetes.io/tls matter."""
+        value = parse_certificate(new) if new is not None else None
+        return self._put("certificates", _key(old, new), value, Effect.EVERYTHING)
 
     def namespace(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Namespace: only the egress it declares matters; one that is not understood declares nothing."""

@@ -180,17 +180,17 @@ async def test_addresses_a_domain_cannot_stand_for_are_refused_by_their_uri(worl
     assert message(refused).startswith("Pod (v1) default/x has no address that is known here; known are Service")
 
 
-async def test_tls_that_the_gateway_does_not_serve_is_said(world: World) -> None:
+async def test_a_domain_with_a_certificate_is_served_under_tls(world: World) -> None:
     await with_claims(world)
     await world.deploy()
     await mapped(world, tls={"secretName": "cert"})
-    refused = await world.until_condition(DOMAIN_MAPPING, HOST, "CertificateProvisioned", "False", "TLSNotSupported")
-    assert refused["status"]["url"] == f"https://{HOST}:8080"
+    kind, reason = "CertificateProvisioned", "CertificateExternallyProvided"
+    secured = await world.until_condition(DOMAIN_MAPPING, HOST, kind, "True", reason)
+    assert secured["status"]["url"] == f"https://{HOST}"
     ingress = await world.until(KINGRESS, HOST, lambda obj: True)
     assert ingress["spec"]["tls"] == [{"hosts": [HOST], "secretName": "cert", "secretNamespace": "default"}]
     annotation = {"networking.knative.dev/ingress-class": "istio.ingress.networking.knative.dev"}
     await world.user.patch(DOMAIN_MAPPING, HOST, {"metadata": {"annotations": annotation}}, "default")
-    await world.until_condition(DOMAIN_MAPPING, HOST, "CertificateProvisioned", "True", "CertificateExternallyProvided")
     ingress = await world.until(KINGRESS, HOST, lambda obj: annotation.items() <= annotations_of(obj).items())
 
 
