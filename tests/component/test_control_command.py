@@ -30,7 +30,8 @@ RDS = ResourceType.ROUTE
 async def control(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     """Run the command; yield it with the port of its ADS."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "eventmesh.cli.main", "control", "--address", "127.0.0.1:0", *flags),
+        *(sys.executable, "-m", "eventmesh.cli.main", "control"),
+        *("--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", *flags),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
