@@ -155,6 +155,21 @@ async def test_a_domain_leads_to_a_plain_service_under_that_services_name(
     assert json.loads(answer.body) == ["plain.default.svc.cluster.local", "plain.example.com"]
 
 
+async def test_a_request_names_a_tag_by_header_at_the_route_and_at_its_domain(
+    shared_mesh: MeshProcess, kn: CommandLine, kubectl: CommandLine
+) -> None:
+    feature = '{"data": {"tag-header-based-routing": "enabled"}}'
+    await kubectl("patch", "configmap", "config-features", "-n", "knative-serving", "--type=merge", "-p", feature)
+    await kn("service", "create", "tagged", "--image", IMAGE)
+    await kn("service", "update", "tagged", "--env", "COLOUR=blue", "--tag", "tagged-00001=old")
+    await kn("domain", "create", "tagged.example.com", "--ref", "ksvc:tagged")
+    await kubectl("wait", "--for=condition=Ready", "dm/tagged.example.com", "--timeout=30s")
+    for host in ("tagged.default.localhost", "tagged.example.com"):
+        for tag, revision in (("old", "tagged-00001"), ("unknown", "tagged-00002")):
+            (answer,) = await shared_mesh.ask(host, Knative_Serving_Tag=tag)
+            assert answer.body.startswith(f"{revision} "), (host, tag)
+
+
 async def test_a_domain_that_another_namespace_has_is_refused_by_its_name(
     kn: CommandLine, kubectl: CommandLine
 ) -> None:

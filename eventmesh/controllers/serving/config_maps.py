@@ -131,16 +131,16 @@ def parse_deployment(data: Data) -> DeploymentSettings:
 
 def parse_features(data: Data) -> Features:
     """Return `config-features`; raises ConfigError naming the key."""
-    enabled = set(Features().enabled)
+    said = {name: "enabled" for name in Features().enabled}
     for key, text in data.items():
-        match text.strip().lower():
-            case "enabled" | "allowed":
-                enabled.add(key)
-            case "disabled":
-                enabled.discard(key)
-            case _ if not key.startswith("_"):
-                raise ConfigError(f"config-features.{key}", f"{text!r} is not enabled, allowed or disabled")
-    return Features(frozenset(enabled))
+        if key.startswith("_"):
+            continue
+        said[key] = text.strip().lower()
+        if said[key] not in ("enabled", "allowed", "disabled"):
+            raise ConfigError(f"config-features.{key}", f"{text!r} is not enabled, allowed or disabled")
+    return Features(
+        *(frozenset(key for key, flag in said.items() if flag == wanted) for wanted in ("enabled", "allowed"))
+    )
 
 
 def parse_gc(data: Data) -> RetentionSettings:

@@ -36,6 +36,7 @@ INGRESS_CLASS_OLD = f"{NETWORKING}/ingress.class"
 NETWORKING_INTERNAL = "networking.internal.knative.dev"
 SERVICE_TYPE = f"{NETWORKING_INTERNAL}/serviceType"
 ROLLOUT = f"{NETWORKING_INTERNAL}/rollout"
+TAG_TO_HOST = f"{NETWORKING_INTERNAL}/tag-to-host"
 
 INGRESS_CLASS_EVENTMESH = "eventmesh.ingress.networking.knative.dev"
 

@@ -89,14 +89,22 @@ class RetentionSettings:
         return self.since_created_s is None and self.since_active_s is None and self.maximum is None
 
 
+TAG_HEADER_ROUTING = "tag-header-based-routing"
+"""The feature by which a request names a tag of a route in the header Knative-Serving-Tag."""
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`config-features`: names that are enabled or allowed."""
+    """`config-features`."""
 
     enabled: frozenset[str] = frozenset({"multi-container", "kubernetes.podspec-volumes-emptydir"})
+    """In force for everybody."""
+    allowed: frozenset[str] = frozenset()
+    """In force where an object asks for it."""
 
     def __contains__(self, feature: str) -> bool:
-        return feature in self.enabled
+        """Return whether an object may use `feature`."""
+        return feature in self.enabled or feature in self.allowed
 
 
 @dataclass(frozen=True, slots=True)

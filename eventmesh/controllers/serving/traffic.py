@@ -53,8 +53,8 @@ class Traffic:
     problem: Problem | None = None
 
     def tags(self) -> list[str]:
-        """Return the names under which traffic is reached: the default first, then the tags in order."""
-        return [DEFAULT_TAG, *dict.fromkeys(target.tag for target in self.targets if target.tag)]
+        """Return the names under which traffic is reached: the default first, then the tags by name."""
+        return [DEFAULT_TAG, *sorted({target.tag for target in self.targets if target.tag})]
 
     def goal(self) -> Rollout:
         """Return where the traffic is to be in the end: with the newest revision of each configuration."""

@@ -1,5 +1,6 @@
 """Routes over the embedded API: shares, tags, hosts, visibility."""
 
+import json
 from typing import Any
 
 from eventmesh.controllers.serving.names import ROUTES, ROUTING_STATE
@@ -112,6 +113,40 @@ async def test_the_placeholder_leads_to_the_gateway_once_that_is_known(world: Wo
     assert service["spec"]["type"] == "ExternalName"
     assert service["spec"]["ports"][0]["appProtocol"] == "kubernetes.io/h2c"
     assert labels_of(service)["serving.knative.dev/route"] == "hello"
+
+
+async def test_with_tag_headers_the_routes_own_host_leads_to_its_tags(world: World) -> None:
+    await two_revisions(world)
+    traffic = [
+        target(latestRevision=True, percent=100),
+        target(revisionName="hello-00001", tag="old"),
+        target(latestRevision=True, tag="next"),
+    ]
+    await world.change(KSERVICE, "hello", {"spec": {"traffic": traffic}})
+    await world.configure("config-features", {"tag-header-based-routing": "enabled"})
+    ingress = await world.until(KINGRESS, "hello", lambda obj: len(obj["spec"]["rules"][0]["http"]["paths"]) == 3)
+    told = {
+        rule["hosts"][0]: [
+            (
+                path.get("headers", {}).get("Knative-Serving-Tag", {}).get("exact"),
+                path.get("appendHeaders"),
+                path["splits"][0]["serviceName"],
+            )
+            for path in rule["http"]["paths"]
+        ]
+        for rule in ingress["spec"]["rules"]
+    }
+    by_header = [
+        ("next", None, "hello-00002"),
+        ("old", None, "hello-00001"),
+        (None, {"Knative-Serving-Default-Route": "true"}, "hello-00002"),
+    ]
+    assert told["hello.default"] == told["hello.default.localhost"] == by_header
+    assert told["old-hello.default.localhost"] == [(None, {"Knative-Serving-Tag": "old"}, "hello-00001")]
+    hosts = json.loads(annotations_of(ingress)["networking.internal.knative.dev/tag-to-host"])
+    assert hosts["old"] == ["old-hello.default.svc.cluster.local", "old-hello.default.localhost"]
+    await world.configure("config-features", {"tag-header-based-routing": "allowed"})
+    await world.until(KINGRESS, "hello", lambda obj: len(obj["spec"]["rules"][0]["http"]["paths"]) == 1)
 
 
 async def test_an_h2c_function_is_reached_by_its_own_port(world: World) -> None:

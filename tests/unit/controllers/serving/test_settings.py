@@ -60,6 +60,7 @@ def test_features_are_switched_on_and_off() -> None:
     features = config_maps.parse_features({"multi-container": "Disabled", "kubernetes.podspec-fieldref": "allowed"})
     assert "multi-container" not in features
     assert "kubernetes.podspec-fieldref" in features
+    assert "kubernetes.podspec-fieldref" not in features.enabled
 
 
 @pytest.mark.parametrize(
