@@ -15,6 +15,9 @@ import pytest
 from envoy_data_plane.envoy.config.route.v3 import VirtualHost
 
 from eventmesh.base.clock import SystemClock
+from eventmesh.cli.control import client_bootstrap
+from eventmesh.kube.api import Object
+from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, SERVICE
 from eventmesh.xds.control import envoy as messages
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.ingress import fragment, plain_route
@@ -24,6 +27,7 @@ from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.tables import joined
+from tests.component.control_bench import CLASS, Bench
 
 pytestmark = pytest.mark.peer
 
@@ -55,10 +59,10 @@ class Caller:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def call(self) -> str:
-        """Make one call; return the answer, or the gRPC status code's name."""
+    async def call(self, *metadata: str, how: str = "call") -> str:
+        """Make one call; return the answer, or the gRPC status code's name. `how` is a word of the client's."""
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(b"call\n")
+        self._process.stdin.write(f"{' '.join((how, *metadata))}\n".encode())
         async with asyncio.timeout(20):
             return (await self._process.stdout.readline()).decode().strip()
 
@@ -70,19 +74,10 @@ class Caller:
 
 
 @asynccontextmanager
-async def caller(port: int) -> AsyncIterator[Caller]:
-    bootstrap = {
-        "xds_servers": [
-            {
-                "server_uri": f"127.0.0.1:{port}",
-                "channel_creds": [{"type": "insecure"}],
-                "server_features": ["xds_v3"],
-            }
-        ],
-        "node": {"id": "grpc-1", "cluster": "test"},
-    }
+async def caller(port: int, target: str = TARGET) -> AsyncIterator[Caller]:
+    bootstrap = client_bootstrap("grpc", "grpc-1", f"127.0.0.1:{port}", "127.0.0.1:0")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(CLIENT), f"xds:///{TARGET}"),
+        *(sys.executable, str(CLIENT), f"xds:///{target}"),
         env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(bootstrap)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -125,3 +120,78 @@ async def test_a_grpc_channel_follows_listener_routes_cluster_and_endpoints(cach
             # A new cluster under the same host: the route moves, no call fails.
             snapshots.publish({Audience(Role.GRPC): [*resources("ns/other:80", a), *resources("ns/greeter:80", b)[2:]]})
             await client.until("a")
+
+
+INGRESS_HOST = "greeter.default.svc.cluster.local"
+CALLS = 60
+"""One share of two is missed by all of them once in 2^59 runs."""
+
+
+def share(service: str, percent: int = 100) -> Object:
+    return {"serviceNamespace": "default", "serviceName": service, "servicePort": 80, "percent": percent}
+
+
+async def route(bench: Bench, *paths: Object) -> None:
+    """Make `paths` what the host leads to, and wait until that is published."""
+    rule = {"hosts": [INGRESS_HOST], "visibility": "ClusterLocal", "http": {"paths": list(paths)}}
+    known = bench.informers.of(KINGRESS).get("greeter", "default")
+    if known is None:
+        annotations = {"networking.knative.dev/ingress-class": CLASS}
+        await bench.create(KINGRESS, "greeter", {"rules": [rule]}, annotations=annotations)
+    else:
+        await bench.api.replace(KINGRESS, {**known, "spec": {"rules": [rule]}})
+    await bench.ready("greeter")
+
+
+async def serve(bench: Bench, name: str, address: tuple[str, int]) -> None:
+    """Create a Service of HTTP/2 that leads to one address."""
+    await bench.create(SERVICE, name, {"ports": [{"name": "http2", "port": 80}]})
+    slice_ = {
+        "apiVersion": ENDPOINT_SLICE.api_version,
+        "kind": ENDPOINT_SLICE.kind,
+        "metadata": {"name": f"{name}-0", "namespace": "default", "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http2", "port": address[1], "protocol": "TCP"}],
+        "endpoints": [{"addresses": [address[0]], "conditions": {"ready": True}}],
+    }
+    await bench.api.create(ENDPOINT_SLICE, slice_, "default")
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(tmp_path)
+    await bench.start()
+    yield bench
+    await bench.stop()
+
+
+async def test_a_grpc_channel_follows_header_routes_weights_and_deletion_of_an_ingress(bench: Bench) -> None:
+    async with greeter("a") as a, greeter("b") as b:
+        await serve(bench, "a", a)
+        await serve(bench, "b", b)
+        await route(bench, {"splits": [share("a")]})
+        async with caller(bench.port, INGRESS_HOST) as client:
+            assert await client.call() == "a"
+            await route(
+                bench, {"splits": [share("b")], "headers": {"colour": {"exact": "blue"}}}, {"splits": [share("a")]}
+            )
+            async with asyncio.timeout(20):
+                while await client.call("colour=blue") != "b":
+                    pass
+            assert [await client.call("colour=red"), await client.call()] == ["a", "a"]
+            await route(bench, {"splits": [share("a", 50), share("b", 50)]})
+            await client.until("b")
+            assert {await client.call() for _ in range(CALLS)} == {"a", "b"}
+            await route(bench, {"splits": [share("a", 100), share("b", 0)]})
+            await client.until("a")
+            async with asyncio.timeout(20):
+                while {await client.call() for _ in range(CALLS)} != {"a"}:
+                    pass
+            await bench.api.delete(KINGRESS, "greeter", "default")
+            async with asyncio.timeout(20):
+                while (got := await client.call(how="try")) != "UNAVAILABLE":
+                    assert got == "a"
+            await route(bench, {"splits": [share("b")]})
+            async with asyncio.timeout(20):
+                while await client.call() != "b":
+                    pass
