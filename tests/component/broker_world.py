@@ -77,11 +77,16 @@ class World:
         return await self._stack.enter_async_context(Subscriber(answer, slow_s=slow_s).listening())
 
     async def trigger(
-        self, name: str, subscriber: Subscriber, delivery: dict[str, Any] | None = None, **only: str
+        self,
+        name: str,
+        subscriber: Subscriber,
+        delivery: dict[str, Any] | None = None,
+        annotations: dict[str, str] | None = None,
+        **only: str,
     ) -> None:
         """Make a Trigger that misses nothing from now on."""
         self._made[name] = self._made.get(name, 0) + 1
-        await self.mesh.trigger(name, subscriber.url, delivery=delivery, **only)
+        await self.mesh.trigger(name, subscriber.url, delivery=delivery, annotations=annotations, **only)
         await self.log.heard("delivering", self._made[name], trigger=f"default/{name}")
 
     async def ask(

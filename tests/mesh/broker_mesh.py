@@ -128,13 +128,20 @@ class BrokerMesh:
         return activator
 
     async def trigger(
-        self, name: str, subscriber: str, *, delivery: dict[str, Any] | None = None, broker: str = SHOP, **only: str
+        self,
+        name: str,
+        subscriber: str,
+        *,
+        delivery: dict[str, Any] | None = None,
+        broker: str = SHOP,
+        annotations: dict[str, str] | None = None,
+        **only: str,
     ) -> Object:
         """Create a Trigger for events whose attributes are those of `only`; return it Ready."""
         spec: dict[str, Any] = {"broker": broker, "subscriber": {"uri": subscriber}, "filter": {"attributes": only}}
         if delivery is not None:
             spec["delivery"] = delivery
-        await self.bench.create(TRIGGER, name, spec)
+        await self.bench.create(TRIGGER, name, spec, annotations=annotations)
         return await self.bench.until(TRIGGER, name, is_ready)
 
     async def stop(self) -> None:
