@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from eventmesh.cluster.runtime.logs import LogQuery
 from eventmesh.kube.api import ApiError, Object
-from eventmesh.kube.resources import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE
-from tests.component.pod_cluster import Cluster, deployment, is_ready, running
+from eventmesh.kube.resources import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, POD, SERVICE
+from tests.component.pod_cluster import Cluster, bare, deployment, is_ready, running
 
 
 @pytest_asyncio.fixture
@@ -170,3 +170,13 @@ async def test_what_a_process_cannot_have_is_told_in_the_pod(cluster: Cluster, t
     await cluster.api.create(DEPLOYMENT, wanted, "default")
     (pod,) = await cluster.until(POD, lambda pods: bool(pods) and "CreateContainerConfigError" in str(pods[0]))
     assert "volumes disk: persistentVolumeClaim is not supported" in str(pod["status"])
+
+
+async def test_pull_secrets_that_do_not_exist_are_told_and_hold_up_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.image(tmp_path / "hello", "hello", "import time; time.sleep(600)")
+    pod = bare("p", {"image": "dev.local/hello"}, imagePullSecrets=[{"name": "registry"}])
+    await cluster.api.create(POD, pod, "default")
+    await cluster.until(POD, lambda pods: bool(pods) and is_ready(pods[0]))
+    (event,) = await cluster.until(EVENT, bool)
+    assert (event["type"], event["reason"]) == ("Warning", "FailedToRetrieveImagePullSecret")
+    assert "(registry)" in event["message"]

@@ -17,9 +17,10 @@ from eventmesh.cluster.api.inprocess import InProcessApi
 from eventmesh.cluster.api.lifecycle import DEFINITIONS, Lifecycle
 from eventmesh.cluster.api.manifests import apply_objects, install_shipped
 from eventmesh.cluster.api.registry import Registry
-from eventmesh.cluster.store.store import Store
+from eventmesh.cluster.store.store import Key, Store
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.manifests import read_manifests
+from eventmesh.kube.resources import SERVICE_ACCOUNT
 
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
 CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"
@@ -37,7 +38,7 @@ class EmbeddedApi:
         definitions = DefinitionStrategy(self.catalog)
         for stored in store.list(DEFINITIONS):
             definitions.stored(stored)
-        rules = {**strategies(), DEFINITIONS: definitions}
+        rules = {**strategies(self._account), DEFINITIONS: definitions}
         self.registry = Registry(store, self.catalog, clock, rules, self.admission)
         self.deleter = Deleter(self.registry, clock)
         self._lifecycle = Lifecycle(self.registry, self.deleter, clock)
@@ -50,6 +51,10 @@ class EmbeddedApi:
     def apply(self, manifests: Path) -> list[tuple[Resource, Object]]:
         """Create or update every object in the YAML files under `manifests`, CRDs first; return them."""
         return apply_objects(self.registry, read_manifests(manifests))
+
+    def _account(self, namespace: str, name: str) -> Object | None:
+        found = self.store.get(Key(SERVICE_ACCOUNT.plural, namespace, name))
+        return None if found is None else found.object
 
     async def start(self) -> None:
         """Create what every cluster has, Knative's kinds among it, and begin to follow changes."""

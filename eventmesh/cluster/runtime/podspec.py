@@ -7,6 +7,7 @@ from typing import Final
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.runtime.container import Container, Role
+from eventmesh.cluster.runtime.environment import References
 from eventmesh.cluster.runtime.pod import DEFAULT_GRACE_S, RestartPolicy
 from eventmesh.cluster.runtime.probe import Exec, GrpcHealth, Probe, Purpose, parse_probe
 from eventmesh.kube.api import Object
@@ -154,6 +155,12 @@ def deadline_s(pod: Object) -> float | None:
     """Return how long the pod may run in all, `activeDeadlineSeconds`; None = for ever."""
     seconds = pod["spec"].get("activeDeadlineSeconds")
     return None if seconds is None else float(seconds)
+
+
+def missing_pull_secrets(pod: Object, references: References) -> list[str]:
+    """Return the `imagePullSecrets` that do not exist; images of this machine need none, so the pod runs anyway."""
+    names = [entry.get("name") or "" for entry in pod["spec"].get("imagePullSecrets") or ()]
+    return [name for name in names if references.secret(pod["metadata"]["namespace"], name) is None]
 
 
 def is_finished(pod: Object) -> bool:

@@ -36,7 +36,7 @@ def pod_status(pod: Object, machine: PodMachine, facts: Facts, now: datetime) ->
         "hostIPs": [{"ip": HOST_IP}],
         "podIP": facts.address,
         "podIPs": [{"ip": facts.address}],
-        "qosClass": "BestEffort",
+        "qosClass": (pod.get("status") or {}).get("qosClass", "BestEffort"),
         "startTime": (pod.get("status") or {}).get("startTime") or rfc3339(now),
         "containerStatuses": _statuses(pod["spec"].get("containers"), machine, facts),
     }

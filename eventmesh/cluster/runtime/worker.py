@@ -50,6 +50,8 @@ MAX_MESSAGE_BYTES: Final = 2048
 START_FAILED: Final = 128
 """The exit code that Kubernetes shows for a program that could not be executed."""
 
+NO_PULL: Final = "attempting to pull the image may not succeed."
+
 DRAIN_LOG_S: Final = 0.2
 """How long an ended process's pipes may take to close before its last words are read without them."""
 
@@ -179,6 +181,10 @@ class PodWorker:
                 self._host.launcher,
                 self._command,
             )
+            missing = podspec.missing_pull_secrets(self.pod, self._host.references)
+            if missing:
+                told = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); {NO_PULL}"
+                self._watchers.spawn("event", self._record(Tell("FailedToRetrieveImagePullSecret", told)))
             await self._obey(self._machine.start())
             await self._publish()
             while not self._machine.gone:

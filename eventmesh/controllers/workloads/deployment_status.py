@@ -22,7 +22,9 @@ def deployment_status(deployment: Object, newest: Object | None, older: Sequence
     """Return the status; `newest` is None while a paused Deployment has no ReplicaSet of its present template."""
     counts = _counts(deployment, newest, older)
     progressing = _progressing(deployment, newest, counts, now)
-    return {**counts, "conditions": [_available(deployment, counts, now), progressing]}
+    failures = [found for item in (newest, *older) if item is not None and (found := condition(item, "ReplicaFailure"))]
+    failed = [_failed(deployment, failures[0], now)] if failures else []
+    return {**counts, "conditions": [_available(deployment, counts, now), progressing, *failed]}
 
 
 def progress_deadline(deployment: Object, status: Object) -> datetime | None:
@@ -88,6 +90,10 @@ def _progressing(deployment: Object, newest: Object | None, counts: dict[str, in
         deployment, "Progressing", "True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.', now
     )
     return {**progress, "lastUpdateTime": rfc3339(now)}
+
+
+def _failed(deployment: Object, failure: Object, now: datetime) -> Object:
+    return _condition(deployment, "ReplicaFailure", "True", failure["reason"], failure["message"], now)
 
 
 def _condition(deployment: Object, kind: str, status: str, reason: str, message: str, now: datetime) -> Object:

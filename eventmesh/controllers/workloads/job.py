@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.errors import TemporaryError
 from eventmesh.controllers.workloads.job_plan import TRACKING, Plan, plan
 from eventmesh.controllers.workloads.unseen import UnseenWrites
 from eventmesh.kube.api import Api, ApiError, Object, Propagation
@@ -18,6 +19,9 @@ from eventmesh.kube.resources import JOB, POD
 
 MAX_PODS_AT_ONCE: Final = 50
 """Pods created in one pass, as for a ReplicaSet; the rest follows when these are seen."""
+
+RETRY_S: Final = 3.0
+"""After a pod was refused, as for a ReplicaSet."""
 
 ORPHANS: Final = "job-orphans"
 """Index of pods that wait for a Job to count them, by the namespace and name of that Job."""
@@ -93,7 +97,7 @@ class Jobs:
             made = await self._unseen.create(pod, metadata["uid"], metadata["namespace"])
         except ApiError as error:
             await self._recorder.record(job, EventKind.WARNING, "FailedCreate", f"Error creating: {error.message}")
-            raise
+            raise TemporaryError(error.message, RETRY_S) from error
         await self._recorder.record(
             job, EventKind.NORMAL, "SuccessfulCreate", f"Created pod: {made['metadata']['name']}"
         )

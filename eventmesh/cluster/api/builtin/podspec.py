@@ -68,3 +68,17 @@ def check_pod_spec(spec: Object, path: str) -> list[Cause]:
             causes.append(Cause(CauseType.DUPLICATE, f"{where}.name", value=name))
         seen.add(name)
     return causes
+
+
+def qos_class(spec: Object) -> str:
+    """Return Kubernetes' word for how sure a pod may be of its resources (`pkg/apis/core/v1/helper/qos`)."""
+    containers = _containers(spec, "containers") + _containers(spec, "initContainers")
+    asked = [container.get("resources") or {} for container in containers]
+    if not any(resources.get(bound) for resources in asked for bound in ("requests", "limits")):
+        return "BestEffort"
+    for resources in asked:
+        limits = resources.get("limits") or {}
+        requests = {**limits, **(resources.get("requests") or {})}
+        if any(kind not in limits or requests[kind] != limits[kind] for kind in ("cpu", "memory")):
+            return "Burstable"
+    return "Guaranteed"

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any
 
 from eventmesh.cluster.api.builtin.batch import CronJobStrategy, JobStrategy
-from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec
+from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec, qos_class
 from eventmesh.cluster.api.errors import Cause, CauseType, forbidden
 from eventmesh.cluster.api.strategy import Strategy
 from eventmesh.cluster.api.structural import clone
 from eventmesh.kube.api import Object
-from eventmesh.kube.resources import NAMESPACE
+from eventmesh.kube.resources import NAMESPACE, POD
 from eventmesh.kube.selectors import LabelSelector
 
 NAMESPACE_FINALIZER = "kubernetes"
 UNDELETABLE_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
 """Those that a real cluster does not let go either (admission plug-in NamespaceLifecycle, with kube-public)."""
+
+
+DEFAULT_ACCOUNT = "default"
+"""The service account of pods that name none."""
+
+FindAccount = Callable[[str, str], Object | None]
+"""(namespace, name) -> the ServiceAccount, or None."""
 
 
 class NamespaceStrategy(Strategy):
@@ -48,16 +56,34 @@ class NamespaceStrategy(Strategy):
 
 
 class PodStrategy(Strategy):
-    """A pod starts Pending, and a placed pod gets time to end."""
+    """A pod starts Pending, under a service account that exists, and a placed pod gets time to end."""
+
+    def __init__(self, account: FindAccount) -> None:
+        self._account = account
 
     def prepare(self, obj: Object, old: Object | None) -> None:
-        """Fill in the pod's spec and first status."""
+        """Fill in the pod's spec and first status; raises ApiError Forbidden for an unknown service account."""
         default_pod_spec(obj.setdefault("spec", {}))
-        obj["spec"].setdefault("serviceAccountName", "default")
+        obj["spec"].setdefault("serviceAccountName", DEFAULT_ACCOUNT)
         # There is one node, so every pod is placed from the start.
         obj["spec"].setdefault("nodeName", NODE_NAME)
         if old is None:
-            obj["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
+            obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj["spec"])}
+            self._admit_account(obj)
+
+    def _admit_account(self, pod: Object) -> None:
+        """Take over what the service account says (admission plug-in ServiceAccount)."""
+        metadata, name = pod["metadata"], pod["spec"]["serviceAccountName"]
+        account = self._account(metadata.get("namespace") or "", name)
+        if account is None:
+            # A namespace gets its default account in the moment after it was made: nobody needs to wait for that.
+            if name == DEFAULT_ACCOUNT:
+                return
+            where = f"{metadata.get('namespace')}/{name}"
+            why = f'error looking up service account {where}: serviceaccount "{name}" not found'
+            raise forbidden(POD, metadata.get("name") or metadata.get("generateName") or "", why)
+        if account.get("imagePullSecrets") and not pod["spec"].get("imagePullSecrets"):
+            pod["spec"]["imagePullSecrets"] = clone(account["imagePullSecrets"])
 
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         """Require runnable containers."""
@@ -190,12 +216,12 @@ class WorkloadStrategy(Strategy):
         return causes + check_pod_spec(spec["template"]["spec"], "spec.template.spec")
 
 
-def strategies() -> dict[str, Strategy]:
+def strategies(account: FindAccount) -> dict[str, Strategy]:
     """Return the strategies of the built-in kinds but for CRDs, whose strategy needs the catalog."""
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
     return {
         "namespaces": NamespaceStrategy(),
-        "pods": PodStrategy(),
+        "pods": PodStrategy(account),
         "services": ServiceStrategy(),
         "secrets": SecretStrategy(),
         "configmaps": ConfigMapStrategy(),

@@ -6,10 +6,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
-from eventmesh.kube.api import Object
-from eventmesh.kube.resources import DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, POD, REPLICA_SET, SERVICE
+from eventmesh.kube.api import ApiError, Object
+from eventmesh.kube.resources import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    EVENT,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
 from eventmesh.kube.status import condition
 from tests.unit.controllers.workloads.cluster import Cluster, deployment
 
@@ -171,3 +181,48 @@ async def test_a_pod_on_its_way_out_takes_no_more_requests(cluster: Cluster) -> 
 async def test_services_without_selector_keep_the_endpoints_others_wrote(cluster: Cluster) -> None:
     await cluster.api.create(SERVICE, {"metadata": {"name": "manual"}, "spec": {"ports": [{"port": 80}]}}, "default")
     assert await cluster.all(ENDPOINT_SLICE) == []
+
+
+async def test_an_unknown_service_account_is_told_and_its_pods_come_when_it_does(cluster: Cluster) -> None:
+    wanted = deployment("dev.local/a", 1)
+    wanted["spec"]["template"]["spec"]["serviceAccountName"] = "robot"
+    await cluster.api.create(DEPLOYMENT, wanted, "default")
+    found = await cluster.deployment()
+    failure = condition(found, "ReplicaFailure")
+    assert failure is not None
+    why = 'error looking up service account default/robot: serviceaccount "robot" not found'
+    assert (failure["reason"], why in failure["message"]) == ("FailedCreate", True)
+    assert any(why in event["message"] for event in await cluster.all(EVENT) if event["reason"] == "FailedCreate")
+    account = {"metadata": {"name": "robot"}, "imagePullSecrets": [{"name": "registry"}]}
+    await cluster.api.create(SERVICE_ACCOUNT, account, "default")
+    await cluster.clock.advance(3.0)
+    (pod,) = await cluster.pods()
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert condition(await cluster.deployment(), "ReplicaFailure") is None
+
+
+async def test_a_pod_under_an_unknown_service_account_is_forbidden(cluster: Cluster) -> None:
+    spec = {"serviceAccountName": "nobody", "containers": [{"name": "c", "image": "i"}]}
+    with pytest.raises(ApiError) as refused:
+        await cluster.api.create(POD, {"metadata": {"name": "p"}, "spec": spec}, "default")
+    assert refused.value.code == 403
+    assert refused.value.message == (
+        'pods "p" is forbidden: error looking up service account default/nobody: serviceaccount "nobody" not found'
+    )
+
+
+@pytest.mark.parametrize(
+    ("resources", "word"),
+    [
+        ({}, "BestEffort"),
+        ({"requests": {"cpu": "1"}}, "Burstable"),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, "Guaranteed"),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}, "Burstable"),
+    ],
+)
+async def test_what_a_pod_asks_for_says_how_sure_it_may_be_of_it(
+    cluster: Cluster, resources: Object, word: str
+) -> None:
+    spec = {"containers": [{"name": "c", "image": "i", "resources": resources}]}
+    pod = await cluster.api.create(POD, {"metadata": {"name": "p"}, "spec": spec}, "default")
+    assert pod["status"]["qosClass"] == word
