@@ -37,12 +37,13 @@ class Children:
         *,
         kept_annotations: Iterable[str] = (),
         kept_spec: Iterable[str] = (),
+        exact: bool = False,
     ) -> Object:
         """Return the stored object after it was made `desired`; raises NotOwned.
 
         Labels, annotations and `spec` are replaced when they differ. What `kept_annotations` and `kept_spec` name is
         another controller's: it is set on creation and stays from then on, whatever `desired` says. Fields of `spec`
-        that the server fills in are no difference.
+        that the server fills in are no difference, unless `exact`: what `desired` says no more then goes.
         """
         resource = cache.resource
         metadata = desired["metadata"]
@@ -64,7 +65,7 @@ class Children:
         kept = {field: stored["spec"][field] for field in kept_spec if field in stored["spec"]}
         if kept:
             desired = {**desired, "spec": {**desired["spec"], **kept}}
-        wanted = _with(stored, desired, frozenset(kept_annotations))
+        wanted = _with(stored, desired, frozenset(kept_annotations), exact)
         if wanted == stored:
             return stored
         return await self._api.replace(resource, wanted)
@@ -79,12 +80,14 @@ class Children:
                 raise
 
 
-def _with(stored: Object, desired: Object, kept: frozenset[str]) -> Object:
+def _with(stored: Object, desired: Object, kept: frozenset[str], exact: bool) -> Object:
     """Return `stored` with what `desired` says; `stored` itself when it says that already."""
     annotations = {key: value for key, value in annotations_of(stored).items() if key in kept}
     annotations |= annotations_of(desired)
     labels = labels_of(desired)
     same_spec = covers(stored.get("spec"), desired.get("spec"))
+    if exact:
+        same_spec = stored.get("spec") == desired.get("spec")
     if same_spec and labels_of(stored) == labels and annotations_of(stored) == annotations:
         return stored
     metadata = {**stored["metadata"], "labels": labels, "annotations": annotations}

@@ -41,6 +41,9 @@ CHANNEL = Resource("messaging.knative.dev", "v1", "channels", "Channel")
 IN_MEMORY_CHANNEL = Resource("messaging.knative.dev", "v1", "inmemorychannels", "InMemoryChannel")
 SUBSCRIPTION = Resource("messaging.knative.dev", "v1", "subscriptions", "Subscription")
 
+SEQUENCE = Resource("flows.knative.dev", "v1", "sequences", "Sequence")
+PARALLEL = Resource("flows.knative.dev", "v1", "parallels", "Parallel")
+
 API_SERVER_SOURCE = Resource("sources.knative.dev", "v1", "apiserversources", "ApiServerSource")
 CONTAINER_SOURCE = Resource("sources.knative.dev", "v1", "containersources", "ContainerSource")
 PING_SOURCE = Resource("sources.knative.dev", "v1", "pingsources", "PingSource")

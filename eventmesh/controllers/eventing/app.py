@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eventmesh.base.clock import Clock
+from eventmesh.controllers.eventing import parallel, sequence
 from eventmesh.controllers.eventing.admission.injection import Injection
 from eventmesh.controllers.eventing.api_server_source import ApiServerSources
 from eventmesh.controllers.eventing.broker import Brokers
 from eventmesh.controllers.eventing.channel import Channels
 from eventmesh.controllers.eventing.container_source import ContainerSources
 from eventmesh.controllers.eventing.destinations import Destinations
+from eventmesh.controllers.eventing.flow import Flows
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.ping_source import PingSources
 from eventmesh.controllers.eventing.sink_binding import SUBJECTS, SinkBindings
@@ -20,7 +22,7 @@ from eventmesh.kube.admission import Admission
 from eventmesh.kube.api import Api, Resource
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import SINK_BINDING
+from eventmesh.kube.resources import PARALLEL, SEQUENCE, SINK_BINDING
 
 
 class EventingControllers:
@@ -49,6 +51,8 @@ class EventingControllers:
                 Channels(api, informers, clock, recorder),
                 InMemoryChannels(*shared, external_dispatcher),
                 Subscriptions(*shared),
+                Flows(SEQUENCE, sequence.plan, sequence.status, api, informers, clock, recorder),
+                Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder),
                 PingSources(*shared),
                 ApiServerSources(*shared),
                 SinkBindings(*shared),

@@ -39,7 +39,7 @@ class ContainerSources:
         conditions = Conditions(CONDITIONS, conditions_of(source), self._clock.now())
         status: Object = {}
         try:
-            binding = await self._children.ensure(self._bindings, binding_of(source), source)
+            binding = await self._children.ensure(self._bindings, binding_of(source), source, exact=True)
             if uri := (binding.get("status") or {}).get("sinkUri"):
                 status["sinkUri"] = uri
             _follow(conditions, "SinkBindingReady", condition(binding, "Ready"))

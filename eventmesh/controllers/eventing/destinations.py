@@ -9,10 +9,19 @@ from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.knative import service_host
 from eventmesh.kube.objects import Key
-from eventmesh.kube.resources import BROKER, CHANNEL, IN_MEMORY_CHANNEL, KSERVICE, ROUTE, SERVICE
+from eventmesh.kube.resources import (
+    BROKER,
+    CHANNEL,
+    IN_MEMORY_CHANNEL,
+    KSERVICE,
+    PARALLEL,
+    ROUTE,
+    SEQUENCE,
+    SERVICE,
+)
 from eventmesh.kube.status import Conditions
 
-ADDRESSABLE = (KSERVICE, ROUTE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SERVICE)
+ADDRESSABLE = (KSERVICE, ROUTE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, SERVICE)
 """Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
 
 

@@ -10,6 +10,7 @@ from eventmesh.controllers.eventing.admission.channels import (
     InMemoryChannelAdmission,
     SubscriptionAdmission,
 )
+from eventmesh.controllers.eventing.admission.flows import ParallelAdmission, SequenceAdmission
 from eventmesh.controllers.eventing.admission.sources import (
     ApiServerSourceAdmission,
     ContainerSourceAdmission,
@@ -24,8 +25,10 @@ from eventmesh.kube.resources import (
     CHANNEL,
     CONTAINER_SOURCE,
     IN_MEMORY_CHANNEL,
+    PARALLEL,
     PING_SOURCE,
     PING_SOURCE_V1BETA2,
+    SEQUENCE,
     SINK_BINDING,
     SUBSCRIPTION,
     TRIGGER,
@@ -37,6 +40,8 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     CHANNEL: ChannelAdmission(),
     IN_MEMORY_CHANNEL: InMemoryChannelAdmission(),
     SUBSCRIPTION: SubscriptionAdmission(),
+    SEQUENCE: SequenceAdmission(),
+    PARALLEL: ParallelAdmission(),
     API_SERVER_SOURCE: ApiServerSourceAdmission(),
     CONTAINER_SOURCE: ContainerSourceAdmission(),
     PING_SOURCE: PingSourceAdmission(),

@@ -58,18 +58,18 @@ def reference_errors(reference: Mapping[str, Any], path: str) -> list[FieldError
     return [FieldError(MISSING, ", ".join(f"{path}.{name}" for name in absent))] if absent else []
 
 
-def delivery_errors(spec: Mapping[str, Any]) -> list[FieldError]:
-    """Return what is wrong with the delivery block of a spec, if it has one."""
+def delivery_errors(spec: Mapping[str, Any], path: str = "spec") -> list[FieldError]:
+    """Return what is wrong with the delivery block of what stands at `path`, if it has one."""
     delivery = spec.get("delivery")
     if not delivery:
         return []
     errors = []
     try:
-        parse_delivery(delivery, "spec.delivery")
+        parse_delivery(delivery, f"{path}.delivery")
     except ConfigError as error:
         errors.append(FieldError(error.problem, error.path))
     if delivery.get("deadLetterSink"):
-        errors += destination_errors(delivery["deadLetterSink"], "spec.delivery.deadLetterSink")
+        errors += destination_errors(delivery["deadLetterSink"], f"{path}.delivery.deadLetterSink")
     return errors
 
 
