@@ -62,6 +62,10 @@ async def test_apply_get_send_and_logs_tell_one_story(shared_mesh: MeshProcess, 
             assert told.code == 0, told.err
     assert "  letter  id=7  source=/eventmesh/send  broker=default/post\n" in told.out
     assert "  default/reader  attempt 1  202 after " in told.out
+    event = tmp_path / "event.json"
+    event.write_text('{"specversion": "1.0", "id": "1", "source": "/s", "type": "letter"}')
+    tested = await shared_mesh.eventmesh("events", "test-filter", str(event), "--trigger", "reader")
+    assert (tested.code, tested.out) == (0, "passes\n  spec: without a filter every event passes\n")
     stamp, _, line = (await shared_mesh.eventmesh("logs", "reader", "--timestamps")).out.partition(" ")
     assert line == 'letter blue "hi"\n'
     assert datetime.fromisoformat(stamp).tzinfo is not None

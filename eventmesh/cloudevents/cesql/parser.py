@@ -96,20 +96,36 @@ _EXPECTATIONS = (
 def parse(text: str, functions: FunctionTable) -> Term:
     """Return the term of a whole expression; raises CesqlError with the place of the fault."""
     try:
-        tree = _grammar().parse(text)
-        term: Term = _Builder(functions).transform(tree)
+        return term_of(_grammar().parse(text), functions)
     except lark.UnexpectedInput as error:
         raise _refusal(text, error) from None
+
+
+def term_of(tree: lark.Tree[lark.Token], functions: FunctionTable) -> Term:
+    """Return the term of a parsed (sub)expression; raises CesqlError."""
+    try:
+        term: Term = _Builder(functions).transform(tree)
     except lark.exceptions.VisitError as error:
         raise error.orig_exc from None
     return term
 
 
+def grammar(*, positions: bool = False) -> lark.Lark:
+    """Return the parser; with `positions` its trees know the places of their parts, at some cost."""
+    return lark.Lark(
+        _GRAMMAR,
+        start="logic",
+        parser="lalr",
+        lexer="basic",
+        maybe_placeholders=False,
+        lexer_callbacks={"NAME": _word},
+        propagate_positions=positions,
+    )
+
+
 @cache
 def _grammar() -> lark.Lark:
-    return lark.Lark(
-        _GRAMMAR, start="logic", parser="lalr", lexer="basic", maybe_placeholders=False, lexer_callbacks={"NAME": _word}
-    )
+    return grammar()
 
 
 def _word(token: lark.Token) -> lark.Token:

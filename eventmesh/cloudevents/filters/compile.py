@@ -39,6 +39,11 @@ def compile_trigger_filter(spec: Mapping[str, object]) -> Filter:
     return legacy.compile_argument(old.get("attributes"), "spec.filter.attributes")
 
 
+def compile_filter(entry: object, path: str = "filter") -> Filter:
+    """Return one filter, of any dialect; raises FilterError with the path of the fault, `path` and on."""
+    return _one(entry, path, 0)
+
+
 def _entries(argument: object, path: str, depth: int) -> tuple[Filter, ...]:
     if not isinstance(argument, Sequence) or isinstance(argument, str) or not argument:
         raise FilterError(path, "must be a list of at least one filter")
