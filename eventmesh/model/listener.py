@@ -17,7 +17,7 @@ class WireProtocol(Enum):
     HTTP2 = "http2"
     """Clear-text HTTP/2 by prior knowledge; carries gRPC."""
     BOLT = "bolt"
-    """SOFARPC Bolt v1."""
+    """SOFARPC Bolt, versions 1 and 2."""
     FRAMED = "framed"
     """A private protocol that its owner declares (`Declaration`)."""
     DOWNSTREAM = "downstream"

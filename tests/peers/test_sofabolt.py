@@ -77,6 +77,29 @@ async def test_calls_are_answered_one_by_one_and_a_thousand_at_once(
     assert await stat(sidecar, "envoy_cluster_upstream_cx_total") == 1
 
 
+@pytest.mark.parametrize("version", [1, 2])
+async def test_protocol_2_with_and_without_checksums_is_carried_to_the_same_service(
+    sidecar: DataPlaneProcess, unused_tcp_port: int, version: int
+) -> None:
+    """Java sets the checksum switch on every request of protocol 2; version 2 of it has checksums both ways."""
+    async with (
+        service(unused_tcp_port),
+        recorded(sidecar.addresses["bolt"]) as relay,
+        caller(f"{relay.address}?_PROTOCOL=2&_VERSION={version}", HELLO) as java,
+        caller(sidecar.addresses["bolt"], HELLO) as old,
+    ):
+        assert await java.ask("sync 20000 Ada") == "OK hello Ada"
+        assert bytes(relay.asked[:2]) == bytes(relay.answered[:2]) == bytes([2, version])
+        # Both versions at once, under ids that both begin at 1.
+        many = await asyncio.gather(java.ask("many 500"), old.ask("many 500"))
+        assert tuple(many) == ("OK 500/500", "OK 500/500")
+        assert await java.ask(f"sync 20000 {'x' * 100_000}") == f"OK hello {'x' * 100_000}"
+        assert (await java.ask("sync 3000 fail")).startswith("ERROR InvokeServerException")
+        assert (await java.ask("sync 100 sleep 500")).startswith("ERROR InvokeTimeoutException")
+        assert await java.ask("sync 20000 Ada") == "OK hello Ada"
+    assert await stat(sidecar, "envoy_cluster_upstream_cx_total") == 2
+
+
 async def test_a_oneway_arrives_once_and_is_not_answered(sidecar: DataPlaneProcess, unused_tcp_port: int) -> None:
     async with service(unused_tcp_port), caller(sidecar.addresses["bolt"], HELLO) as java:
         assert await java.ask("oneway letter") == "SENT"

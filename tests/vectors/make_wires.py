@@ -155,7 +155,49 @@ ANTHUNDER_REQUEST = (
     + bytes.fromhex("0a03626f62")
 )
 
+# Java sofa-bolt 1.6.8 with protocol 2: version 1 sets the switch and has no checksum, version 2 has one.
+V2_REQUEST = bytes.fromhex("02010100010100000001010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f62")
+V2_RESPONSE = bytes.fromhex(
+    "020100000201000000010101000000100000000000076a6176612e6c616e672e537472696e6706686920626f62"
+)
+V2_HEARTBEAT = bytes.fromhex("020101000001000000050100ffffffff0000000000000000")
+CHECKED_REQUEST = bytes.fromhex(
+    "02020100010100000008010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f6246030f28"
+)
+CHECKED_RESPONSE = bytes.fromhex(
+    "020200000201000000080101000000100000000000076a6176612e6c616e672e537472696e6706686920626f62cfecf1ce"
+)
+CHECKED_ONEWAY = bytes.fromhex(
+    "0202020001010000000a0101ffffffff00100000000000046a6176612e6c616e672e537472696e67036f6e653c662232"
+)
+CHECKED_HEARTBEAT = bytes.fromhex("0202010000010000000f0100ffffffff0000000000000000")
+NODE_HEARTBEAT = bytes.fromhex("02020100000100000006010100000bb800000000000000003e99442d")
+"""npm sofa-bolt-node: a checksum on a heartbeat too."""
+
 BOLT = [
+    vector("version 2, no checksum", V2_REQUEST, request("", "//", "", end=False), body(b"\x03bob")),
+    vector("version 2, checksum", CHECKED_REQUEST, request("", "//", "", end=False), body(b"\x03bob")),
+    vector(
+        "frames of every version on one connection",
+        V2_HEARTBEAT + CHECKED_HEARTBEAT + CHECKED_ONEWAY + NODE_HEARTBEAT + JAVA_ONEWAY + V2_REQUEST,
+        request("", "//", "", end=False),
+        body(b"\x03one"),
+        request("", "//", "", end=False),
+        body(b"\x03one"),
+        request("", "//", "", end=False),
+        body(b"\x03bob"),
+    ),
+    vector(
+        "version 2 response",
+        V2_RESPONSE.replace(b"\0\0\0\x08", b"\0\0\0\x01"),
+        response(200),
+        body(b"\x06hi bob"),
+        asked="CALL",
+    ),
+    vector("version 2 response to nothing", CHECKED_RESPONSE, asked="CALL"),
+    vector("refused: wrong checksum", CHECKED_REQUEST[:-1] + b"\x29", fault(400)),
+    vector("refused: one bit of content", CHECKED_REQUEST.replace(b"bob", b"boc"), fault(400)),
+    vector("refused: version 3 of protocol 2", b"\x02\x03\x01", fault(400)),
     vector("java request", JAVA_REQUEST, request("", "//", "", end=False), body(b"\x03bob")),
     vector("java oneway", JAVA_ONEWAY, request("", "//", "", end=False), body(b"\x03one")),
     vector("heartbeats are not events", JAVA_HEARTBEAT + JAVA_HEARTBEAT),
@@ -175,7 +217,7 @@ BOLT = [
     vector("refused: type", JAVA_REQUEST[:1] + b"\x09" + JAVA_REQUEST[2:], fault(400)),
     vector("refused: command", JAVA_REQUEST[:2] + b"\x00\x09" + JAVA_REQUEST[4:], fault(400)),
     vector("refused: nine mebibytes", JAVA_REQUEST[:18] + (9 << 20).to_bytes(4, "big"), fault(400)),
-    vector("refused answer: other protocol", b"\x02\x01", fault(502), asked="CALL"),
+    vector("refused answer: other protocol", b"\x03\x01", fault(502), asked="CALL"),
 ]
 
 

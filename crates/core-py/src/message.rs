@@ -32,7 +32,7 @@ impl Request {
             protocol: match head.version {
                 Version::Http10 | Version::Http11 => "http1",
                 Version::Http2 => "http2",
-                Version::Bolt => "bolt",
+                Version::Bolt(_) => "bolt",
                 Version::Framed(_) => "framed",
             },
             peer: handed.peer.to_owned(),

@@ -36,7 +36,7 @@ pub enum WireProtocol {
     Http1,
     /// Clear-text HTTP/2 by prior knowledge.
     Http2,
-    /// SOFARPC Bolt v1.
+    /// SOFARPC Bolt, versions 1 and 2.
     Bolt,
     /// A declared protocol; its number is found when the snapshot is taken over.
     Framed(#[serde(skip)] Option<u16>),

@@ -3,6 +3,8 @@
 //! What belongs to one connection only (Host, Content-Length, Transfer-Encoding, Connection and what it names)
 //! is not among the fields: wires turn it into the members of [`Head`] and back. Names are lower case.
 
+use crate::bolt::Dialect;
+
 /// A range of bytes in the buffer of its [`Head`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
@@ -48,8 +50,8 @@ pub enum Version {
     Http11,
     /// HTTP/2.
     Http2,
-    /// SOFARPC Bolt.
-    Bolt,
+    /// SOFARPC Bolt, in one of its versions.
+    Bolt(Dialect),
     /// A declared protocol, by its number in the engine.
     Framed(u16),
 }
@@ -61,14 +63,15 @@ impl Version {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
             Self::Http2 => "HTTP/2",
-            Self::Bolt => "BOLT",
+            Self::Bolt(Dialect::V1) => "BOLT",
+            Self::Bolt(_) => "BOLT/2",
             Self::Framed(_) => "FRAMED",
         }
     }
 
     /// Return whether messages are whole frames, which pass without `Via` and the like.
     pub fn is_framed(self) -> bool {
-        matches!(self, Self::Bolt | Self::Framed(_))
+        matches!(self, Self::Bolt(_) | Self::Framed(_))
     }
 }
 

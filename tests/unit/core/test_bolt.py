@@ -1,8 +1,9 @@
-"""Bolt v1 through the engine: frames as Java and Python peers send them, and what happens when things go wrong."""
+"""Bolt through the engine: frames as Java and Python peers send them, and what happens when things go wrong."""
 
 from __future__ import annotations
 
 import struct
+import zlib
 
 import pytest
 
@@ -266,3 +267,55 @@ def test_requests_on_one_connection_are_bounded() -> None:
     caller.says(b"".join(request(number, b"") for number in range(1, 65_538)))
     assert mesh.engine.capacity("up")[1:] == (65_536, 1)
     caller.hears(error(65_537, 4))
+
+
+def v2_request(id_: int, version: int = 2, switch: int = 1, content: bytes = b"body") -> bytes:
+    headers = header_map({"service": SERVICE})
+    head = bytes([2, version, 1, 0, 1, 1]) + struct.pack(">IBB", id_, 11, switch)
+    frame = head + struct.pack(">iHHi", 3000, 4, len(headers), len(content)) + b"Clas" + headers + content
+    return frame + (struct.pack(">I", zlib.crc32(frame)) if version == 2 and switch & 1 else b"")
+
+
+def v2_error(id_: int, status: int, version: int = 2) -> bytes:
+    return bytes([2, version, 0, 0, 2, 1]) + struct.pack(">IBBHHHi", id_, 11, 0, status, 0, 0, 0)
+
+
+def test_versions_share_a_listener_and_never_a_connection_to_a_server() -> None:
+    mesh = Playbook(snapshot(UP))
+    caller = mesh.connect()
+    frames = [request(5), v2_request(5, version=1), v2_request(5), v2_request(6)]
+    caller.says(b"".join(frames))
+    one, two, checked = mesh.dialled(), mesh.dialled(), mesh.dialled()
+    assert not mesh.dials
+    assert one.takes() == request(1)
+    assert two.takes() == v2_request(1, version=1)
+    assert checked.takes() == v2_request(1) + v2_request(2)
+
+
+def test_a_wrong_checksum_fails_all_who_wait_and_never_becomes_a_right_one() -> None:
+    mesh = Playbook(snapshot(UP))
+    caller = mesh.connect()
+    caller.says(v2_request(5) + v2_request(6))
+    server = mesh.dialled()
+    answer = bytes([2, 2, 0, 0, 2, 1]) + struct.pack(">IBBHHHi", 1, 11, 1, 0, 0, 0, 2) + b"ok"
+    server.says(answer + struct.pack(">I", zlib.crc32(answer) ^ 1))
+    assert server.events == ["close"]
+    heard = caller.takes()
+    assert sorted([heard[:22], heard[22:]]) == [v2_error(5, 9), v2_error(6, 9)]
+    bad = mesh.connect()
+    bad.says(v2_request(1)[:-1] + b"\0")
+    assert bad.events == ["close"] and not mesh.dials
+
+
+def test_an_error_of_sofarpc_counts_as_a_failure_in_every_version() -> None:
+    mesh = Playbook(snapshot(UP, listener=Listener("in", "", "t", access_log="log")))
+    caller = mesh.connect()
+    caller.says(v2_request(5))
+    server = mesh.dialled()
+    headers = header_map({"sofa_head_response_error": "true"})
+    answer = bytes([2, 2, 0, 0, 2, 1]) + struct.pack(">IBBHHHi", 1, 11, 1, 0, 0, len(headers), 2) + headers + b"no"
+    server.says(answer + struct.pack(">I", zlib.crc32(answer)))
+    theirs = answer[:6] + struct.pack(">I", 5) + answer[10:]
+    caller.hears(theirs + struct.pack(">I", zlib.crc32(theirs)))
+    ((_, log),) = mesh.engine.take_access_log()
+    assert b' BOLT/2" 500 ' in log

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::bolt::frame::{self, Frame, Kind};
+use crate::bolt::frame::{self, Checksum, Dialect, Frame, Kind};
 use crate::bolt::headers;
 use crate::bolt::server::{CONNECTION_CLOSED, NO_PROCESSOR, SERVER_THREADPOOL_BUSY, TIMEOUT};
 use crate::events::{Cause, Event, Fault, LocalReply, Piece, StreamId, Wire};
-use crate::head::{Head, Version};
+use crate::head::Head;
 use crate::limits::MAX_BOLT_STREAMS;
 use crate::numbers::ByNumber;
 
@@ -15,41 +15,53 @@ use crate::numbers::ByNumber;
 pub struct Client {
     pub(super) last: u32,
     open: HashSet<u32, ByNumber>,
-    content: Option<(StreamId, usize)>,
+    /// Content and checksum of the frame whose head was the last event.
+    content: Option<(StreamId, usize, usize)>,
+    /// Of the request that is being written.
+    sum: Checksum,
+    dialect: Dialect,
     closing: bool,
     failed: Option<Fault>,
 }
 
 impl Client {
+    /// Return the wire of a connection that is being dialled for requests of one dialect.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, ..Self::default() }
+    }
+
+    /// Return the dialect of its requests.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     fn response(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
         let mut used = 0;
         loop {
             let rest = input.get(used..).unwrap_or_default();
             let Some(frame) = Frame::read(rest, 502)? else { return Ok((used, None)) };
-            let whole = frame.envelope() + frame.content;
             match frame.kind {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
                 Kind::Response if self.open.remove(&frame.id) => {
                     let stream = StreamId::from(frame.id);
                     head.clear();
-                    head.version = Version::Bolt;
                     let map = frame.store(rest, head);
                     headers::read(head, map, 502)?;
                     let failed = head.get(b"sofa_head_response_error") == Some(b"true");
                     head.status = if failed && frame.status == 0 { 500 } else { http_status(frame.status) };
                     let end = frame.content == 0;
-                    self.content = (!end).then_some((stream, frame.content));
-                    return Ok((used + frame.envelope(), Some(Event::Head { stream, end })));
+                    self.content = (!end).then_some((stream, frame.content, frame.trailer));
+                    return Ok((used + frame.head_length(), Some(Event::Head { stream, end })));
                 }
-                Kind::Heartbeat => frame::write_heartbeat_ack(frame.id, frame.codec, out),
-                Kind::Request => frame::write_response(frame.id, frame.codec, NO_PROCESSOR, &[], out),
+                Kind::Heartbeat => frame::write_heartbeat_ack(frame.sender(), out),
+                Kind::Request => frame::write_response(frame.sender(), NO_PROCESSOR, &[], out),
                 Kind::GoAway => {
                     self.closing = true;
-                    return Ok((used + whole, Some(Event::GoAway)));
+                    return Ok((used + frame.length(), Some(Event::GoAway)));
                 }
                 Kind::Response | Kind::HeartbeatAck | Kind::Oneway => {}
             }
-            used += whole;
+            used += frame.length();
         }
     }
 }
@@ -70,8 +82,9 @@ impl Wire for Client {
         if let Some(fault) = self.failed {
             return (0, Some(Event::Fault(fault)));
         }
-        if let Some((stream, length)) = self.content.take() {
-            return (length, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
+        if let Some((stream, length, trailer)) = self.content.take() {
+            let piece = Piece { start: 0, end: length };
+            return (length + trailer, Some(Event::Data { stream, piece, end: true }));
         }
         self.response(input, head, out).unwrap_or_else(|fault| {
             self.failed = Some(fault);
@@ -102,16 +115,18 @@ impl Wire for Client {
         }
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, _end: bool, out: &mut Vec<u8>) {
-        let id = id_of(stream);
+    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
+        let (id, at) = (id_of(stream), out.len());
         frame::write_envelope(head, id, out);
+        self.sum.begin(at, end, out);
         if head.frame.oneway {
             self.open.remove(&id);
         }
     }
 
-    fn data(&mut self, _stream: StreamId, bytes: &[u8], _end: bool, out: &mut Vec<u8>) -> usize {
+    fn data(&mut self, _stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         out.extend_from_slice(bytes);
+        self.sum.update(bytes, end, out);
         0
     }
 

@@ -1,17 +1,74 @@
 //! The fixed part of a frame, and frames of our own.
 
 use crate::events::Fault;
-use crate::head::{Head, Span};
+use crate::head::{Head, Span, Version};
 use crate::limits::{MAX_BOLT_CLASS, MAX_BOLT_CONTENT, MAX_BOLT_HEADER};
 
-/// First byte of every frame.
-pub const PROTOCOL: u8 = 1;
+/// First byte of every frame, by version.
+pub const PROTOCOLS: [u8; 2] = [1, 2];
 
-/// Where the id stands in a frame, request or response.
-const ID_AT: usize = 5;
+/// The version that two ends speak on one connection. A Java server takes it from the first frame and answers all
+/// others in it, so frames of different dialects never share a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// Protocol 1.
+    #[default]
+    V1,
+    /// Protocol 2, version 1: a switch byte, and no checksum whatever it says.
+    V2,
+    /// Protocol 2, version 2: a CRC32 behind each frame whose switch asks for it.
+    V2Checked,
+}
 
-const REQUEST_FIXED: usize = 22;
-const RESPONSE_FIXED: usize = 20;
+impl Dialect {
+    /// Return the dialect of a frame; `None`: it is cut before that can be told.
+    fn of(input: &[u8]) -> Result<Option<Self>, &'static str> {
+        match (input.first(), input.get(1)) {
+            (None, _) | (Some(2), None) => Ok(None),
+            (Some(1), _) => Ok(Some(Self::V1)),
+            (Some(2), Some(1)) => Ok(Some(Self::V2)),
+            (Some(2), Some(2)) => Ok(Some(Self::V2Checked)),
+            (Some(2), Some(_)) => Err("unknown Bolt version"),
+            (Some(_), _) => Err("not a Bolt frame"),
+        }
+    }
+
+    /// Return what a frame begins with.
+    fn start(self) -> &'static [u8] {
+        match self {
+            Self::V1 => &[1],
+            Self::V2 => &[2, 1],
+            Self::V2Checked => &[2, 2],
+        }
+    }
+
+    /// Return where the type stands; protocol 2 has its version before it.
+    fn type_at(self) -> usize {
+        self.start().len()
+    }
+
+    /// Return where the id stands in a frame, request or response.
+    fn id_at(self) -> usize {
+        self.type_at() + 4
+    }
+
+    /// Return how long the fixed part is. Protocol 2 has one byte before the type and one, the switch, behind the codec.
+    fn fixed(self, response: bool) -> usize {
+        let fixed = if response { 20 } else { 22 };
+        fixed + if self == Self::V1 { 0 } else { 2 }
+    }
+
+    /// Return where timeout or status stand.
+    fn behind_codec(self) -> usize {
+        self.id_at() + if self == Self::V1 { 5 } else { 6 }
+    }
+}
+
+/// Bits of the switch byte: a checksum follows the content.
+const CRC_SWITCH: u8 = 1;
+
+/// Length of the checksum; no length field counts it.
+const CRC_SIZE: usize = 4;
 
 /// What a frame is, from its type and command code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +92,8 @@ pub enum Kind {
 pub struct Frame {
     /// What it is.
     pub kind: Kind,
+    /// What it is written in.
+    pub dialect: Dialect,
     /// Its id, all 32 bits.
     pub id: u32,
     /// Serializer.
@@ -48,27 +107,33 @@ pub struct Frame {
     header: usize,
     /// Length of the content.
     pub content: usize,
+    /// Length of the checksum behind it.
+    pub trailer: usize,
 }
 
 impl Frame {
-    /// Return the frame at the front of `input`, or `None` when it is not whole. Lengths are checked as soon as they are there;
-    /// `status` is that of a fault.
+    /// Return to whom its answer goes.
+    pub fn sender(&self) -> Addressee {
+        Addressee { dialect: self.dialect, id: self.id, codec: self.codec }
+    }
+
+    /// Return the frame at the front of `input`, or `None` when it is not whole. Lengths are checked as soon as they are there,
+    /// a checksum when all is; `status` is that of a fault.
     pub fn read(input: &[u8], status: u16) -> Result<Option<Self>, Fault> {
         let fault = |what| Fault { status, what };
-        if input.first().is_some_and(|byte| *byte != PROTOCOL) {
-            return Err(fault("not a Bolt v1 frame"));
-        }
-        let response = match input.get(1) {
+        let Some(dialect) = Dialect::of(input).map_err(fault)? else { return Ok(None) };
+        let type_at = dialect.type_at();
+        let response = match input.get(type_at) {
             None => return Ok(None),
             Some(0) => true,
             Some(1 | 2) => false,
             Some(_) => return Err(fault("unknown Bolt frame type")),
         };
-        let fixed = if response { RESPONSE_FIXED } else { REQUEST_FIXED };
+        let fixed = dialect.fixed(response);
         if input.len() < fixed {
             return Ok(None);
         }
-        let kind = match (input.get(1), u16_at(input, 2)) {
+        let kind = match (input.get(type_at), u16_at(input, type_at + 1)) {
             (Some(1), 0) => Kind::Heartbeat,
             (Some(1), 1) => Kind::Request,
             (Some(2), 1) => Kind::Oneway,
@@ -77,27 +142,50 @@ impl Frame {
             (Some(1), 100) => Kind::GoAway,
             _ => return Err(fault("unknown Bolt command")),
         };
-        let lengths = fixed - 8;
+        let (id_at, behind_codec, lengths) = (dialect.id_at(), dialect.behind_codec(), fixed - 8);
         let frame = Self {
             kind,
-            id: u32_at(input, ID_AT),
-            codec: input.get(9).copied().unwrap_or(0),
-            timeout_ms: if response { 0 } else { i32::from_be_bytes(u32_at(input, 10).to_be_bytes()) },
-            status: if response { u16_at(input, 10) } else { 0 },
+            dialect,
+            id: u32_at(input, id_at),
+            codec: input.get(id_at + 4).copied().unwrap_or(0),
+            timeout_ms: if response { 0 } else { i32::from_be_bytes(u32_at(input, behind_codec).to_be_bytes()) },
+            status: if response { u16_at(input, behind_codec) } else { 0 },
             fixed,
             class: usize::from(u16_at(input, lengths)),
             header: usize::from(u16_at(input, lengths + 2)),
             content: u32_at(input, lengths + 4) as usize,
+            trailer: if has_crc(input) { CRC_SIZE } else { 0 },
         };
         if frame.class > MAX_BOLT_CLASS || frame.header > MAX_BOLT_HEADER || frame.content > MAX_BOLT_CONTENT {
             return Err(fault("Bolt frame too large"));
         }
-        Ok((input.len() >= frame.envelope() + frame.content).then_some(frame))
+        let (summed, whole) = (frame.envelope() + frame.content, frame.length());
+        if input.len() < whole {
+            return Ok(None);
+        }
+        if frame.trailer > 0 && crc32fast::hash(input.get(..summed).unwrap_or_default()) != u32_at(input, summed) {
+            return Err(fault("the checksum of a Bolt frame is wrong"));
+        }
+        Ok(Some(frame))
     }
 
-    /// Return the length of all but the content.
+    /// Return the length of all but content and checksum.
     pub fn envelope(&self) -> usize {
         self.fixed + self.class + self.header
+    }
+
+    /// Return the length of all of it.
+    pub fn length(&self) -> usize {
+        self.envelope() + self.content + self.trailer
+    }
+
+    /// Return how many bytes its head takes up: without content the checksum goes with it.
+    pub fn head_length(&self) -> usize {
+        if self.content == 0 {
+            self.length()
+        } else {
+            self.envelope()
+        }
     }
 
     /// Copy the envelope into `head`; return where its header map lies.
@@ -105,6 +193,7 @@ impl Frame {
         let envelope = head.store(input.get(..self.envelope()).unwrap_or_default());
         let (start, end) = envelope.range();
         let class_end = start + self.fixed + self.class;
+        head.version = Version::Bolt(self.dialect);
         head.frame.envelope = envelope;
         head.frame.class = Span::new(start + self.fixed, class_end);
         head.frame.timeout_ms = self.timeout_ms;
@@ -112,6 +201,47 @@ impl Frame {
         head.frame.oneway = self.kind == Kind::Oneway;
         head.content_length = Some(self.content as u64);
         Span::new(class_end, end)
+    }
+}
+
+/// Return whether a checksum follows the frame of this envelope.
+fn has_crc(envelope: &[u8]) -> bool {
+    const SWITCH_AT: usize = 11;
+    envelope.starts_with(Dialect::V2Checked.start())
+        && envelope.get(SWITCH_AT).is_some_and(|switch| switch & CRC_SWITCH != 0)
+}
+
+/// The checksum of a frame that is being written: its id is new, so its sum is.
+#[derive(Debug, Default)]
+pub struct Checksum(Option<crc32fast::Hasher>);
+
+impl Checksum {
+    /// An envelope has been written to `out`, from `at` on.
+    pub fn begin(&mut self, at: usize, end: bool, out: &mut Vec<u8>) {
+        let envelope = out.get(at..).unwrap_or_default();
+        self.0 = has_crc(envelope).then(crc32fast::Hasher::new);
+        if let Some(sum) = &mut self.0 {
+            sum.update(envelope);
+            if end {
+                self.end(out);
+            }
+        }
+    }
+
+    /// Content has been written.
+    pub fn update(&mut self, content: &[u8], end: bool, out: &mut Vec<u8>) {
+        if let Some(sum) = &mut self.0 {
+            sum.update(content);
+            if end {
+                self.end(out);
+            }
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(sum) = self.0.take() {
+            out.extend_from_slice(&sum.finalize().to_be_bytes());
+        }
     }
 }
 
@@ -127,8 +257,9 @@ fn u32_at(input: &[u8], at: usize) -> u32 {
 pub fn write_envelope(head: &Head, id: u32, out: &mut Vec<u8>) {
     let start = out.len();
     let envelope = head.bytes(head.frame.envelope);
+    let dialect = Dialect::of(envelope).ok().flatten().unwrap_or_default();
     if head.edited {
-        let fixed = if envelope.get(1) == Some(&0) { RESPONSE_FIXED } else { REQUEST_FIXED };
+        let fixed = dialect.fixed(envelope.get(dialect.type_at()) == Some(&0));
         let class = head.bytes(head.frame.class);
         out.extend_from_slice(envelope.get(..fixed + class.len()).unwrap_or_default());
         let map = out.len();
@@ -138,7 +269,7 @@ pub fn write_envelope(head: &Head, id: u32, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(envelope);
     }
-    patch(out, start + ID_AT, &id.to_be_bytes());
+    patch(out, start + dialect.id_at(), &id.to_be_bytes());
 }
 
 fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
@@ -147,28 +278,48 @@ fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
     }
 }
 
+/// To whom a response of our own goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addressee {
+    /// What it speaks. Our own frames have no checksum, as Java's errors have none.
+    pub dialect: Dialect,
+    /// Its id.
+    pub id: u32,
+    /// Its serializer.
+    pub codec: u8,
+}
+
 /// Append a response without class and header map.
-pub fn write_response(id: u32, codec: u8, status: u16, content: &[u8], out: &mut Vec<u8>) {
-    write_response_head(id, codec, status, &[], content.len(), out);
+pub fn write_response(to: Addressee, status: u16, content: &[u8], out: &mut Vec<u8>) {
+    write_response_head(to, status, &[], &[], content.len(), out);
     out.extend_from_slice(content);
 }
 
 /// Append all of a response but its content.
-pub fn write_response_head(id: u32, codec: u8, status: u16, map: &[u8], content: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[PROTOCOL, 0, 0, 2, 1]);
-    out.extend_from_slice(&id.to_be_bytes());
-    out.push(codec);
+pub fn write_response_head(to: Addressee, status: u16, class: &[u8], map: &[u8], content: usize, out: &mut Vec<u8>) {
+    write_answer(to, 2, out);
     out.extend_from_slice(&status.to_be_bytes());
-    out.extend_from_slice(&[0, 0]);
-    out.extend_from_slice(&u16::try_from(map.len()).unwrap_or(u16::MAX).to_be_bytes());
+    for part in [class, map] {
+        out.extend_from_slice(&u16::try_from(part.len()).unwrap_or(u16::MAX).to_be_bytes());
+    }
     out.extend_from_slice(&u32::try_from(content).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(class);
     out.extend_from_slice(map);
 }
 
 /// Append the acknowledgement of a heartbeat; it carries the codec of its request.
-pub fn write_heartbeat_ack(id: u32, codec: u8, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[PROTOCOL, 0, 0, 0, 1]);
-    out.extend_from_slice(&id.to_be_bytes());
-    out.push(codec);
+pub fn write_heartbeat_ack(to: Addressee, out: &mut Vec<u8>) {
+    write_answer(to, 0, out);
     out.extend_from_slice(&[0; 10]);
+}
+
+/// Append the beginning of an answer, up to its status.
+fn write_answer(to: Addressee, command: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(to.dialect.start());
+    out.extend_from_slice(&[0, 0, command, 1]);
+    out.extend_from_slice(&to.id.to_be_bytes());
+    out.push(to.codec);
+    if to.dialect != Dialect::V1 {
+        out.push(0);
+    }
 }

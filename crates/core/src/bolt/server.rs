@@ -1,39 +1,48 @@
 //! The downstream side: callers that put many requests on one connection.
 
-use crate::bolt::frame::{self, Frame, Kind};
+use crate::bolt::frame::{self, Addressee, Checksum, Dialect, Frame, Kind};
 use crate::bolt::headers;
 use crate::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
 use crate::head::{Head, Version};
 
 /// One Bolt connection with a caller at its other end.
 ///
-/// A stream's number holds all that its answer needs (id, codec, whether one is wanted) under a running number, so the wire
+/// A stream's number holds all that its answer needs (id, codec, dialect, whether one is wanted) under a running number, so the wire
 /// keeps no table, and a caller that uses an id twice gets two answers.
 #[derive(Debug, Default)]
 pub struct Server {
     sequence: u64,
-    /// Content of the frame whose head was the last event.
-    content: Option<(StreamId, usize)>,
+    /// Content and checksum of the frame whose head was the last event.
+    content: Option<(StreamId, usize, usize)>,
+    /// Of the answer that is being written.
+    sum: Checksum,
     draining: bool,
     failed: Option<Fault>,
 }
 
 const CODEC_SHIFT: u32 = 32;
 const ONEWAY_SHIFT: u32 = 40;
-const SEQUENCE_SHIFT: u32 = 41;
+const DIALECT_SHIFT: u32 = 41;
+const SEQUENCE_SHIFT: u32 = 43;
 
 /// What a stream's number says.
 struct Caller {
-    id: u32,
-    codec: u8,
+    to: Addressee,
     oneway: bool,
 }
 
 impl Caller {
     fn of(stream: StreamId) -> Self {
         Self {
-            id: u32::try_from(stream & 0xffff_ffff).unwrap_or(0),
-            codec: u8::try_from((stream >> CODEC_SHIFT) & 0xff).unwrap_or(0),
+            to: Addressee {
+                dialect: match (stream >> DIALECT_SHIFT) & 3 {
+                    0 => Dialect::V1,
+                    1 => Dialect::V2,
+                    _ => Dialect::V2Checked,
+                },
+                id: u32::try_from(stream & 0xffff_ffff).unwrap_or(0),
+                codec: u8::try_from((stream >> CODEC_SHIFT) & 0xff).unwrap_or(0),
+            },
             oneway: (stream >> ONEWAY_SHIFT) & 1 == 1,
         }
     }
@@ -49,20 +58,19 @@ impl Server {
                 Kind::Request | Kind::Oneway => {
                     let stream = self.begin(&frame, rest, head)?;
                     let end = frame.content == 0;
-                    self.content = (!end).then_some((stream, frame.content));
-                    return Ok((used + frame.envelope(), Some(Event::Head { stream, end })));
+                    self.content = (!end).then_some((stream, frame.content, frame.trailer));
+                    return Ok((used + frame.head_length(), Some(Event::Head { stream, end })));
                 }
-                Kind::Heartbeat => frame::write_heartbeat_ack(frame.id, frame.codec, out),
+                Kind::Heartbeat => frame::write_heartbeat_ack(frame.sender(), out),
                 // A caller that answers: nobody asked.
                 Kind::HeartbeatAck | Kind::Response | Kind::GoAway => {}
             }
-            used += frame.envelope() + frame.content;
+            used += frame.length();
         }
     }
 
     fn begin(&mut self, frame: &Frame, input: &[u8], head: &mut Head) -> Result<StreamId, Fault> {
         head.clear();
-        head.version = Version::Bolt;
         let map = frame.store(input, head);
         headers::read(head, map, 400)?;
         let service = head.find(b"service").or_else(|| head.find(b"sofa_head_target_service")).unwrap_or_default();
@@ -76,6 +84,7 @@ impl Server {
         head.set_path(&path);
         self.sequence += 1;
         Ok((self.sequence << SEQUENCE_SHIFT)
+            | (dialect_bits(frame.dialect) << DIALECT_SHIFT)
             | (u64::from(frame.kind == Kind::Oneway) << ONEWAY_SHIFT)
             | (u64::from(frame.codec) << CODEC_SHIFT)
             | u64::from(frame.id))
@@ -87,8 +96,9 @@ impl Wire for Server {
         if let Some(fault) = self.failed {
             return (0, Some(Event::Fault(fault)));
         }
-        if let Some((stream, length)) = self.content.take() {
-            return (length, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
+        if let Some((stream, length, trailer)) = self.content.take() {
+            let piece = Piece { start: 0, end: length };
+            return (length + trailer, Some(Event::Data { stream, piece, end: true }));
         }
         self.request(input, head, out).unwrap_or_else(|fault| {
             self.failed = Some(fault);
@@ -108,23 +118,29 @@ impl Wire for Server {
         0
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, _end: bool, out: &mut Vec<u8>) {
+    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
         let caller = Caller::of(stream);
         if caller.oneway || matches!(head.status, 100..=199) {
             return;
         }
-        if head.version == Version::Bolt {
-            return frame::write_envelope(head, caller.id, out);
+        let at = out.len();
+        if head.version == Version::Bolt(caller.to.dialect) {
+            frame::write_envelope(head, caller.to.id, out);
+        } else {
+            let mut map = Vec::new();
+            headers::write(head, &mut map);
+            let content = usize::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
+            // A server that answers in another version than it was asked in: the same answer, said anew.
+            let status = if head.version.is_framed() { head.frame.status } else { status_of(head.status) };
+            frame::write_response_head(caller.to, status, head.bytes(head.frame.class), &map, content, out);
         }
-        let mut map = Vec::new();
-        headers::write(head, &mut map);
-        let content = usize::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
-        frame::write_response_head(caller.id, caller.codec, status_of(head.status), &map, content, out);
+        self.sum.begin(at, end, out);
     }
 
-    fn data(&mut self, stream: StreamId, bytes: &[u8], _end: bool, out: &mut Vec<u8>) -> usize {
+    fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         if !Caller::of(stream).oneway {
             out.extend_from_slice(bytes);
+            self.sum.update(bytes, end, out);
         }
         0
     }
@@ -145,7 +161,7 @@ impl Wire for Server {
             ReplyKind::Overload => (SERVER_THREADPOOL_BUSY, &[][..]),
             ReplyKind::BadRequest => (ERROR, &[][..]),
         };
-        frame::write_response(caller.id, caller.codec, status, content, out);
+        frame::write_response(caller.to, status, content, out);
     }
 
     fn reset(&mut self, _stream: StreamId, _cause: Cause, _out: &mut Vec<u8>) -> bool {
@@ -169,6 +185,14 @@ pub(super) const NO_PROCESSOR: u16 = 6;
 pub(super) const TIMEOUT: u16 = 7;
 const CODEC_EXCEPTION: u16 = 9;
 pub(super) const CONNECTION_CLOSED: u16 = 0x10;
+
+fn dialect_bits(dialect: Dialect) -> u64 {
+    match dialect {
+        Dialect::V1 => 0,
+        Dialect::V2 => 1,
+        Dialect::V2Checked => 2,
+    }
+}
 
 /// Return the Bolt status that says what an HTTP status says.
 fn status_of(http: u16) -> u16 {

@@ -1,6 +1,6 @@
 //! Frames captured from Java sofa-bolt, anthunder and sofa-bolt-node go through both sides.
 
-use super::{Client, Server};
+use super::{Client, Dialect, Server};
 use crate::events::{Cause, Event, LocalReply, ReplyKind, Wire};
 use crate::head::Head;
 use crate::limits::MAX_BOLT_CONTENT;
@@ -14,6 +14,12 @@ const HEARTBEAT_ACK: &str = "0100000001000000050100000000000000000000";
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
+
+const V2_REQUEST: &str = "02010100010100000001010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f62";
+const CHECKED_REQUEST: &str =
+    "02020100010100000008010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f6246030f28";
+const CHECKED_RESPONSE: &str =
+    "020200000201000000080101000000100000000000076a6176612e6c616e672e537472696e6706686920626f62cfecf1ce";
 
 /// A request with a header map.
 fn mapped(id: u32, pairs: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
@@ -34,7 +40,11 @@ fn mapped(id: u32, pairs: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
 }
 
 fn following(last: u32) -> Client {
-    let mut client = Client::default();
+    following_in(Dialect::V1, last)
+}
+
+fn following_in(dialect: Dialect, last: u32) -> Client {
+    let mut client = Client::new(dialect);
     client.last = last;
     client
 }
@@ -148,11 +158,86 @@ fn garbage_and_giants_are_faults_before_memory_is_spent() {
     let map = mapped(1, &[("a", "b")], b"");
     let mut cut_map = map.clone();
     cut_map[23..27].copy_from_slice(&[0, 0, 0, 200]);
-    for bad in [&b"GET / HTTP/1.1\r\n"[..], b"\x02\x01", b"\x01\x03", &giant[..22], &cut_map] {
+    for bad in [&b"GET / HTTP/1.1\r\n"[..], b"\x03\x01", b"\x02\x03", b"\x01\x03", &giant[..22], &cut_map] {
         let mut server = Server::default();
         let (seen, _) = hear(&mut server, bad, 1000);
         assert!(matches!(seen.last(), Some((Event::Fault(_), _))), "{bad:?}");
         let again = server.decode(b"", &mut Head::default(), &mut Vec::new());
         assert!(matches!(again, (0, Some(Event::Fault(_)))), "after an error still that error");
+    }
+}
+
+/// Send a request through both sides under id 8; return what the server hears and the stream of the caller.
+fn through(request: &[u8], dialect: Dialect) -> (Vec<u8>, u64) {
+    let (mut server, mut client) = (Server::default(), following_in(dialect, 7));
+    let (mut head, mut out) = (Head::default(), Vec::new());
+    let (used, event) = server.decode(request, &mut head, &mut out);
+    let Some(Event::Head { stream: caller, end }) = event else { panic!("{event:?}") };
+    let stream = client.open();
+    client.head(stream, &head, end, &mut out);
+    if let (_, Some(Event::Data { piece, .. })) = server.decode(&request[used..], &mut Head::default(), &mut vec![]) {
+        client.data(stream, piece.of(&request[used..]), true, &mut out);
+    }
+    (out, caller)
+}
+
+#[test]
+fn checksums_are_made_anew_for_the_new_id_and_only_where_there_are_some() {
+    let as_eight = |frame: &str, at| [&frame[..at], "00000008", &frame[at + 8..]].concat();
+    assert_eq!(through(&bytes(V2_REQUEST), Dialect::V2).0, bytes(&as_eight(V2_REQUEST, 12)));
+    // Java's own frame under id 8, reached from another id.
+    let mut other = bytes(CHECKED_REQUEST);
+    other[9] = 0x63;
+    let length = other.len() - 4;
+    let sum = crc32fast::hash(&other[..length]).to_be_bytes();
+    other[length..].copy_from_slice(&sum);
+    assert_eq!(through(&other, Dialect::V2Checked).0, bytes(CHECKED_REQUEST));
+    // The switch is set on every request of version 1, which has no checksum; version 2 without the switch has none either.
+    let mut unchecked = bytes(CHECKED_REQUEST);
+    unchecked[11] = 0;
+    unchecked.truncate(length);
+    assert_eq!(through(&unchecked, Dialect::V2Checked).0, unchecked);
+    // Without content the checksum goes with the head.
+    let mut empty = bytes("0202010001010000000801010000000a000000000000000000000000");
+    let sum = crc32fast::hash(&empty[..24]).to_be_bytes();
+    empty[24..].copy_from_slice(&sum);
+    assert_eq!(through(&empty, Dialect::V2Checked).0, empty);
+}
+
+#[test]
+fn answers_come_in_the_version_of_their_request() {
+    let (_, caller) = through(&bytes(CHECKED_REQUEST), Dialect::V2Checked);
+    let answer = |frame: &[u8]| {
+        let (mut client, mut server) = (following_in(Dialect::V2Checked, 7), Server::default());
+        let (mut head, mut out) = (Head::default(), Vec::new());
+        client.open();
+        let (used, _) = client.decode(frame, &mut head, &mut out);
+        server.head(caller, &head, false, &mut out);
+        if let (_, Some(Event::Data { piece, .. })) = client.decode(&frame[used..], &mut Head::default(), &mut vec![]) {
+            server.data(caller, piece.of(&frame[used..]), true, &mut out);
+        }
+        out
+    };
+    assert_eq!(answer(&bytes(CHECKED_RESPONSE)), bytes(CHECKED_RESPONSE));
+    // A server that answers in version 1 nevertheless: the same answer, without the checksum it never had.
+    let old = bytes(&RESPONSE.replacen("00000001", "00000008", 1));
+    let mut expected = bytes(&CHECKED_RESPONSE[..CHECKED_RESPONSE.len() - 8]);
+    expected[11] = 0;
+    assert_eq!(answer(&old), expected);
+    let mut out = Vec::new();
+    let reply = LocalReply { status: 504, body: b"", fields: &[], kind: ReplyKind::Timeout };
+    Server::default().local_reply(caller, &reply, &mut out);
+    assert_eq!(out, bytes("02020000020100000008010000070000000000000000"));
+}
+
+#[test]
+fn heartbeats_are_acknowledged_in_their_version() {
+    for (heartbeat, ack) in [
+        ("020101000001000000050100ffffffff0000000000000000", "02010000000100000005010000000000000000000000"),
+        ("0202010000010000000f0100ffffffff0000000000000000", "0202000000010000000f010000000000000000000000"),
+        ("02020100000100000006010100000bb800000000000000003e99442d", "02020000000100000006010000000000000000000000"),
+    ] {
+        assert_eq!(hear(&mut Server::default(), &bytes(heartbeat), 1000), (vec![], bytes(ack)));
+        assert_eq!(hear(&mut Client::default(), &bytes(heartbeat), 1000), (vec![], bytes(ack)));
     }
 }

@@ -86,7 +86,8 @@ impl AnyWire {
             Family::Frames(Version::Framed(number)) => {
                 Some(Self::FramedClient(Box::new(framed::Client::new(declared(number, protocols)?))))
             }
-            Family::Frames(_) => Some(Self::BoltClient(bolt::Client::default())),
+            Family::Frames(Version::Bolt(dialect)) => Some(Self::BoltClient(bolt::Client::new(dialect))),
+            Family::Frames(_) => None,
         }
     }
 
@@ -95,7 +96,8 @@ impl AnyWire {
         match self {
             Self::Detect(_) | Self::Http1Server(_) | Self::Http1Client(_) => Family::Http1,
             Self::Http2(_) => Family::Http2,
-            Self::BoltServer(_) | Self::BoltClient(_) => Family::Frames(Version::Bolt),
+            Self::BoltServer(_) => Family::Frames(Version::Bolt(bolt::Dialect::V1)),
+            Self::BoltClient(wire) => Family::Frames(Version::Bolt(wire.dialect())),
             Self::FramedServer(wire) => Family::Frames(wire.codec().version()),
             Self::FramedClient(wire) => Family::Frames(wire.codec().version()),
         }
@@ -119,7 +121,7 @@ impl AnyWire {
     fn detect(&mut self, input: &[u8]) {
         let Self::Detect(limits) = self else { return };
         let preface = http2::PREFACE;
-        if input.first() == Some(&bolt::PROTOCOL) {
+        if input.first().is_some_and(|first| bolt::PROTOCOLS.contains(first)) {
             *self = Self::BoltServer(bolt::Server::default());
         } else if input.starts_with(preface) {
             *self = Self::http2(http2::Role::Server, *limits);
@@ -143,11 +145,11 @@ fn declared(number: u16, protocols: &[Arc<framed::Protocol>]) -> Option<Declared
 pub fn family(protocol: WireProtocol, version: Version) -> Option<Family> {
     match (protocol, version) {
         (WireProtocol::Framed(Some(number)), Version::Framed(spoken)) if number != spoken => None,
-        (WireProtocol::Bolt | WireProtocol::Downstream, Version::Bolt)
+        (WireProtocol::Bolt | WireProtocol::Downstream, Version::Bolt(_))
         | (WireProtocol::Framed(Some(_)) | WireProtocol::Downstream, Version::Framed(_)) => {
             Some(Family::Frames(version))
         }
-        (_, Version::Bolt | Version::Framed(_)) | (WireProtocol::Bolt | WireProtocol::Framed(_), _) => None,
+        (_, Version::Bolt(_) | Version::Framed(_)) | (WireProtocol::Bolt | WireProtocol::Framed(_), _) => None,
         (WireProtocol::Http2, _) | (WireProtocol::Downstream, Version::Http2) => Some(Family::Http2),
         _ => Some(Family::Http1),
     }

@@ -124,7 +124,7 @@ MESSAGES = {
         ignored: 10 reject_connect_request_early_data
         refused: 3 upstream_log, 5 strict_check_headers, 8 upstream_http_filters
     """,
-    # Ours: a SOFARPC Bolt v1 listener; virtual host domains are service names (docs/protocols/bolt.md).
+    # Ours: a SOFARPC Bolt listener; virtual host domains are service names (docs/protocols/bolt.md).
     "bolt.BoltProxy": """
         1 stat_prefix string
         2 rds hcm.Rds |route_specifier
