@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,9 @@ from eventmesh.kube.api import Api, Object
 from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import POD, REVISION
+from eventmesh.transport.acceptor import listen_on
+from eventmesh.transport.address import parse_address
+from eventmesh.transport.netns import HostNetwork
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.control.services import Settings
 
@@ -136,7 +140,7 @@ class Mesh:
         self._parts.add(eventing.stop)
         await serving.start()
         self._parts.add(serving.stop)
-        await self._data_planes(launcher)
+        await self._data_planes()
         await agent.start()
         self._parts.add(agent.stop)
 
@@ -197,13 +201,13 @@ class Mesh:
             data_dir=self._settings.data_dir,
         )
 
-    async def _data_planes(self, launcher: ProcessLauncher) -> None:
+    async def _data_planes(self) -> None:
         where = self.addresses
-        gateway = self._supervised("gateway", launcher, where.gateway_admin)
+        gateway = self._supervised("gateway", where.gateway_admin, self._held(where.gateway, where.gateway_local))
         activator = self._supervised(
             "activator",
-            launcher,
             where.activator_admin,
+            self._held(where.activator, where.broker),
             f"--autoscaler=http://{where.autoscaler}/stats",
             f"--broker={where.broker}",
             f"--data-dir={self._settings.data_dir / 'events'}",
@@ -211,12 +215,20 @@ class Mesh:
         )
         await asyncio.gather(self._serve(gateway, where.gateway_admin), self._serve(activator, where.activator_admin))
 
-    def _supervised(self, role: str, launcher: ProcessLauncher, admin: str, *flags: str) -> Supervised:
+    def _held(self, *where: str) -> list[socket.socket]:
+        """Listen at the addresses for as long as the mesh lives: while the process that serves them is started again,
+        clients wait instead of being refused."""
+        sockets = [listen_on(parse_address(address), HostNetwork()) for address in where]
+        for held in sockets:
+            self._parts.add_sync(held.close)
+        return sockets
+
+    def _supervised(self, role: str, admin: str, sockets: Sequence[socket.socket], *flags: str) -> Supervised:
         file = self._settings.data_dir / "run" / f"{role}.json"
         write_bootstrap(file, bootstrap(role, f"{role}~{admin}", admin, self.addresses.ads))
         env = {**os.environ, "PYTHONPATH": product_pythonpath(os.environ)}
         command = Command((role, "--bootstrap", str(file), *flags), env, "/", entry=SIDECAR_ENTRY)
-        return Supervised(role, command, launcher, self._settings.data_dir / "logs", self._clock)
+        return Supervised(role, command, self._launcher, self._settings.data_dir / "logs", self._clock, sockets)
 
     async def _serve(self, plane: Supervised, admin: str) -> None:
         """Start a data plane and return when it serves; one that ends meanwhile, or never serves, ends the start."""

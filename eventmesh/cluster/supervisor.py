@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +37,15 @@ class Supervised:
     """One process of the mesh, started again whenever it ends."""
 
     def __init__(
-        self, name: str, command: Command, launcher: ProcessLauncher, log_directory: Path, clock: Clock
+        self,
+        name: str,
+        command: Command,
+        launcher: ProcessLauncher,
+        log_directory: Path,
+        clock: Clock,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
+        """`sockets` listen for the process, whether it runs or not; they stay the caller's to close."""
         self.name = name
         self.restarts = 0
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -44,6 +53,7 @@ class Supervised:
         self._command = command
         self._launcher = launcher
         self._clock = clock
+        self._sockets = [one.fileno() for one in sockets]
         self._output = ContainerLog(log_directory / name, clock)
         self._process: Process | None = None
         self._stopping = False
@@ -73,7 +83,7 @@ class Supervised:
         run = self._output.open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
         try:
-            self._process = await self._launcher.spawn(self._command, stdout, stderr, None)
+            self._process = await self._launcher.spawn(self._command, stdout, stderr, None, self._sockets)
         finally:
             os.close(stdout)
             os.close(stderr)
@@ -86,8 +96,9 @@ class Supervised:
                 status = await self._process.exited
                 if self._stopping:
                     return
-                failures = 0 if self._clock.monotonic() - began >= STEADY_S else failures
-                wait_s = exponential_s(failures, FIRST_RESTART_S, RESTART_CAP_S)
+                steady = self._clock.monotonic() - began >= STEADY_S
+                failures = 0 if steady else failures
+                wait_s = 0.0 if steady else exponential_s(failures, FIRST_RESTART_S, RESTART_CAP_S)
                 words = self._output.tail(_TAIL_BYTES).rpartition("\n")[2]
                 _log.error("process ended", name=self.name, code=status, restart_in_s=wait_s, last_words=words)
                 if not self.failed.done():

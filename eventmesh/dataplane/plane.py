@@ -19,6 +19,7 @@ from eventmesh.transport.access_log import AccessLogWriter
 from eventmesh.transport.drain import drain
 from eventmesh.transport.driver import Driver, QuestionHandler, Upstream
 from eventmesh.transport.exchange import Caller, ExchangeHandler
+from eventmesh.transport.inherited import Inherited
 from eventmesh.transport.listeners import Listeners
 from eventmesh.transport.netns import HostNetwork, SocketFactory
 
@@ -80,7 +81,7 @@ class DataPlane:
         self._own = own or Snapshot(version="")
         self._applying = asyncio.Lock()
         self.driver = Driver(self.engine, handlers, clock, on_question=on_question)
-        self._listeners = Listeners(self.driver, self._networks.listeners, self._networks.held)
+        self._listeners = Listeners(self.driver, self._networks.listeners, self._networks.held, Inherited.of_process())
         self.access_log = AccessLogWriter(self.engine.take_access_log, clock)
         self._tasks = TaskGroup("dataplane")
         self._log_task: asyncio.Task[None] | None = None

@@ -28,14 +28,10 @@ _REASONS: Final = {
 class Acceptor:
     """One listening socket. It is bound when made and accepts nothing until `serve`."""
 
-    def __init__(self, address: Address, network: SocketFactory, *, reuse_port: bool = False) -> None:
-        """Raises UnavailableError naming the address and the reason."""
+    def __init__(self, address: Address, network: SocketFactory, *, inherited: socket.socket | None = None) -> None:
+        """With `inherited` that socket, which listens already, is served. Raises UnavailableError as `listen_on`."""
         self.configured = address
-        try:
-            self._socket = _bind(address, network, reuse_port)
-        except OSError as error:
-            reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-            raise UnavailableError(f"cannot listen on {address}: {reason}") from error
+        self._socket = inherited or listen_on(address, network)
         self.address = self._bound()
         self._server: asyncio.Server | None = None
         self._ignore_waiting: Callable[[], object] = lambda: None
@@ -79,7 +75,16 @@ class Acceptor:
             _unlink_socket(self.configured.path)
 
 
-def _bind(address: Address, network: SocketFactory, reuse_port: bool) -> socket.socket:
+def listen_on(address: Address, network: SocketFactory) -> socket.socket:
+    """Return a socket that listens at `address`. Raises UnavailableError naming the address and the reason."""
+    try:
+        return _bind(address, network)
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise UnavailableError(f"cannot listen on {address}: {reason}") from error
+
+
+def _bind(address: Address, network: SocketFactory) -> socket.socket:
     match address:
         case UnixAddress(path):
             _refuse_live_socket(path)
@@ -94,8 +99,6 @@ def _bind(address: Address, network: SocketFactory, reuse_port: bool) -> socket.
         if isinstance(address, InetAddress):
             # A restarted process must not wait for the TIME_WAIT of its predecessor's connections.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if reuse_port:
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind(target)
         # Listening now, so that a port that is taken refuses the configuration and not the first client.
         listening.listen(BACKLOG)

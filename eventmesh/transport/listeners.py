@@ -13,6 +13,7 @@ from eventmesh.transport.acceptor import Acceptor
 from eventmesh.transport.address import InetAddress, UnixAddress, parse_address
 from eventmesh.transport.connection import AcceptedConnection
 from eventmesh.transport.driver import Driver
+from eventmesh.transport.inherited import Inherited
 from eventmesh.transport.netns import HostNetwork, SocketFactory
 
 _log = log.get("transport.listeners")
@@ -32,12 +33,18 @@ class Listeners:
     """Opens and closes listening sockets; a socket whose address stays the same is kept, whatever else changes."""
 
     def __init__(
-        self, driver: Driver, networks: Mapping[str, SocketFactory], held: frozenset[str] = frozenset()
+        self,
+        driver: Driver,
+        networks: Mapping[str, SocketFactory],
+        held: frozenset[str] = frozenset(),
+        inherited: Inherited | None = None,
     ) -> None:
         """`networks` names the listeners whose sockets live in another network namespace.
 
-        Those named in `held` listen, but accept nobody before `release`: connections wait in the kernel.
+        Those named in `held` listen, but accept nobody before `release`: connections wait in the kernel. Sockets that
+        this process has `inherited` are served at their addresses.
         """
+        self._inherited = inherited or Inherited()
         self._held = held
         self._waiting = asyncio.Event()
         self._driver = driver
@@ -67,7 +74,8 @@ class Listeners:
                 if key in names:
                     raise ConfigError(field, f"{address} is taken by the listener {names[key]}")
                 if key not in self._acceptors and key not in opened:
-                    opened[key] = Acceptor(address, network)
+                    inherited = self._inherited.at(address) if network is self._host else None
+                    opened[key] = Acceptor(address, network, inherited=inherited)
                 names[key] = listener.name
         except BaseException:
             self.abandon(Change(names, opened))

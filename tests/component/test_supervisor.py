@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -57,3 +59,32 @@ async def test_stop_asks_first_and_leaves_nothing(launcher: ProcessLauncher, tmp
     assert mark.exists()
     assert not Path(f"/proc/{pid}").exists()
     assert not part.failed.done()
+
+
+async def test_clients_wait_for_a_process_that_is_started_again(tmp_path: Path) -> None:
+    launcher = ProcessLauncher.start(("tests.component.greeter",))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        command = Command(("greeter",), environment, entry="tests.component.greeter:main")
+        part = Supervised("greeter", command, launcher, tmp_path, SystemClock(), [listening])
+        port = listening.getsockname()[1]
+        # The first client comes before anybody serves.
+        said, _ = await asyncio.gather(asyncio.to_thread(greeting, port), part.start())
+        pid = int(said)
+        assert pid == part.pid
+        os.kill(pid, signal.SIGKILL)
+        assert int(await asyncio.to_thread(greeting, port)) != pid
+        await part.stop()
+    await launcher.stop()
+
+
+def greeting(port: int) -> str:
+    """Return what the process that accepts the connection says; the process may have to be started first."""
+    while True:
+        # A process that is killed may take connections with it that it has accepted.
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=30) as connection,
+            contextlib.suppress(ConnectionResetError),
+        ):
+            if said := connection.recv(100):
+                return said.decode()

@@ -5,6 +5,7 @@ Nothing here runs in the launcher itself.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ SPARE_NAME: Final = "eventmesh-spare"
 
 _STREAMS: Final = (1, 2)
 _STANDARD_ERROR: Final = 2
+_FIRST_FREE: Final = 3
 
 
 def wait(channel: socket.socket, modules: Sequence[str] = ()) -> NoReturn:
@@ -73,10 +75,11 @@ def _prepare() -> None:
 def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
     """Turn this prepared process into what was ordered.
 
-    `descriptors` are standard output, standard error, for a program the pipe that takes the reason why it cannot be
-    executed, and the network namespace if the order names one.
+    `descriptors` are standard output, standard error, listening sockets, for a program the pipe that takes the reason
+    why it cannot be executed, and the network namespace if the order names one.
     """
     streams, rest = descriptors[: len(_STREAMS)], list(descriptors[len(_STREAMS) :])
+    sockets, rest = rest[: order.sockets], rest[order.sockets :]
     # An entry cannot fail to be executed, so nobody waits for a report of it.
     report = _STANDARD_ERROR if order.entry else rest.pop(0)
     try:
@@ -88,7 +91,7 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
             mounts.show(order.confinement.mounts, order.confinement.staging)
         os.chdir(order.workdir)
         if order.entry:
-            os.closerange(3, _highest_descriptor() + 1)
+            _keep(sockets)
             os._exit(_call(order))
         _confine(order.confinement)
         os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - no shell is wanted
@@ -97,6 +100,16 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
         os.write(report, f"{error.errno} {what}".encode())
     finally:
         os._exit(EXEC_FAILED)
+
+
+def _keep(sockets: Sequence[int]) -> None:
+    """Keep the streams and, from the first free number on, `sockets`; close everything else."""
+    above = _FIRST_FREE + len(sockets)
+    # Out of the way first: a socket may have the number that another is to get.
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, above) for descriptor in sockets]
+    for number, descriptor in enumerate(moved, _FIRST_FREE):
+        os.dup2(descriptor, number, inheritable=False)
+    os.closerange(above, _highest_descriptor() + 1)
 
 
 def _confine(confinement: wire.Confinement) -> None:
@@ -119,6 +132,8 @@ def _call(order: wire.Spawn) -> int:
     _name_process(f"eventmesh-{order.argv[0]}" if order.argv else order.entry)
     os.environ.clear()
     os.environ.update(order.env)
+    if order.sockets:
+        os.environ.update(LISTEN_FDS=str(order.sockets), LISTEN_PID=str(os.getpid()))
     module, _, function = order.entry.partition(":")
     sys.argv = list(order.argv)
     try:

@@ -144,8 +144,11 @@ class ProcessLauncher:
         """Forget a namespace; it ends with the last process inside."""
         await self._send(wire.DropNetwork(network.number))
 
-    async def spawn(self, command: Command, stdout: int, stderr: int, network: Network | None) -> Process:
-        """Start `command` in a session of its own; the two descriptors stay the caller's to close.
+    async def spawn(
+        self, command: Command, stdout: int, stderr: int, network: Network | None, sockets: Sequence[int] = ()
+    ) -> Process:
+        """Start `command` in a session of its own; the descriptors stay the caller's to close. An entry finds the
+        listening `sockets` as sd_listen_fds(3) says.
 
         Raises SpawnError when the kernel or the size of the environment forbids it.
         """
@@ -158,8 +161,9 @@ class ProcessLauncher:
             network.number if network else None,
             command.entry,
             command.confinement,
+            len(sockets),
         )
-        reply = await self._ask(order, [stdout, stderr])
+        reply = await self._ask(order, [stdout, stderr, *sockets])
         if reply.error:
             raise SpawnError(f"cannot start {command.argv[0]!r}: {reply.error}")
         return self._processes[reply.pid]

@@ -13,11 +13,14 @@ MAX_MESSAGE_BYTES: Final = 160 * 1024
 """Longest message, environment included. Linux takes 128 KiB for one variable and about 200 KiB for one datagram
 on a default host (net.core.wmem_default), so that a longer one would be refused by the kernel with less to say."""
 
-MAX_DESCRIPTORS: Final = 2
-"""Standard output and standard error."""
+MAX_SOCKETS: Final = 8
+"""Listening sockets that a process may be given."""
 
-MAX_CHILD_DESCRIPTORS: Final = 4
-"""What an order has on its way from the launcher to a spare: the streams, the pipe for its failure, its network."""
+MAX_DESCRIPTORS: Final = 2 + MAX_SOCKETS
+"""Standard output, standard error, listening sockets."""
+
+MAX_CHILD_DESCRIPTORS: Final = MAX_DESCRIPTORS + 2
+"""What an order has on its way from the launcher to a spare: these, the pipe for its failure, its network."""
 
 
 class Mount(NamedTuple):
@@ -43,7 +46,7 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a process in a session of its own; its two descriptors travel beside the message."""
+    """Start a process in a session of its own; its descriptors travel beside the message."""
 
     request: int
     argv: tuple[str, ...]
@@ -54,6 +57,8 @@ class Spawn:
     entry: str = ""
     """`module:function` to call with `argv` in the forked launcher, instead of executing a program."""
     confinement: Confinement = Confinement()
+    sockets: int = 0
+    """How many listening sockets travel beside the message, for an entry to find by sd_listen_fds(3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+"""Listening sockets that a process was started with."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from eventmesh.transport.address import InetAddress, UnixAddress
+from eventmesh.transport.inherited import Inherited
+
+
+def test_a_socket_is_found_by_its_address_as_often_as_it_is_asked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        inherited = Inherited([listening])
+        for _ in range(2):
+            found = inherited.at(InetAddress("127.0.0.1", port))
+            assert found is not None
+            with found:
+                assert found.getsockname() == listening.getsockname()
+        assert inherited.at(InetAddress("127.0.0.1", port + 1)) is None
+        assert inherited.at(UnixAddress("/run/x.sock")) is None
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+
+
+def test_what_is_meant_for_another_process_is_left_alone_and_not_passed_on() -> None:
+    environ = {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDNAMES": "web", "HOME": "/"}
+    assert Inherited.of_process(environ).at(InetAddress("127.0.0.1", 80)) is None
+    assert environ == {"HOME": "/"}
+
+
+def test_a_count_that_is_none_is_no_socket() -> None:
+    environ = {"LISTEN_FDS": "many", "LISTEN_PID": str(os.getpid())}
+    assert Inherited.of_process(environ).at(InetAddress("127.0.0.1", 80)) is None
