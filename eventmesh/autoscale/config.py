@@ -99,6 +99,10 @@ _KEYS: Mapping[str, tuple[str, Callable[[str], object]]] = {
 }
 
 
+KEYS = frozenset(_KEYS)
+"""Every key that is read."""
+
+
 def parse(data: Mapping[str, str]) -> AutoscalerConfig:
     """Return the settings in `data`; keys it does not know are left to whoever does, as Knative does.
 

@@ -1,4 +1,4 @@
-"""A gradual rollout through a whole mesh: kn waits for its end, the gateway splits as told, and no request fails."""
+"""Settings and the gradual rollout through a whole mesh: kn waits for its end, and no request fails."""
 
 from __future__ import annotations
 
@@ -68,3 +68,13 @@ async def test_a_new_revision_gets_its_traffic_in_steps_and_no_request_fails(
     assert {answer.body.split()[0] for answer in asked.result()} <= {"rolled-00001", "rolled-00002"}
     after = await shared_mesh.get_many("rolled", 20)
     assert {answer.body.split()[0] for answer in after} == {"rolled-00002"}
+
+
+async def test_a_setting_that_makes_no_sense_is_refused_by_servings_webhook(kubectl: CommandLine) -> None:
+    wrong = '{"data": {"revision-timeout-seconds": "700"}}'
+    patch = ("patch", "configmap", "config-defaults", "-n", "knative-serving", "--type=merge", "-p", wrong)
+    refused = await kubectl.run(*patch)
+    assert refused.code == 1
+    assert 'admission webhook "config.webhook.serving.knative.dev" denied the request' in refused.err
+    told = "revision-timeout-seconds (700) cannot be greater than max-revision-timeout-seconds (600)"
+    assert told in refused.err

@@ -39,7 +39,7 @@ class ServingControllers:
     ) -> None:
         recorder = EventRecorder(api, "serving-controller", clock)
         self._api = api
-        self.settings = SettingsStore(informers.of(CONFIG_MAP), local or LocalSettings())
+        self.settings = SettingsStore(informers.of(CONFIG_MAP), clock, recorder, local or LocalSettings())
         self.services = Services(api, informers, clock, recorder)
         self.configurations = Configurations(api, informers, clock, recorder)
         self.revisions = Revisions(api, informers, clock, recorder, self.settings, images)
@@ -48,6 +48,7 @@ class ServingControllers:
         self.collector = RevisionCollector(api, informers, clock, self.settings)
         self.autoscaler = Autoscaler(api, informers, clock, self.settings, autoscaler_address)
         self._controllers = (
+            self.settings.controller,
             self.services.controller,
             self.configurations.controller,
             self.revisions.controller,

@@ -28,6 +28,8 @@ ROLLOUT_DURATION = f"{GROUP}/rollout-duration"
 DOMAIN_MAPPING_UID = f"{GROUP}/domainMappingUID"
 DOMAIN_MAPPING_NAMESPACE = f"{GROUP}/domainMappingNamespace"
 
+QUEUE_SIDECAR = f"queue.sidecar.{GROUP}"
+"""Domain of the annotations about a revision's sidecar."""
 NETWORKING = "networking.knative.dev"
 VISIBILITY = f"{NETWORKING}/visibility"
 CLUSTER_LOCAL = "cluster-local"

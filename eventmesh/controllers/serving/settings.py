@@ -43,9 +43,13 @@ class RevisionDefaults:
     container_concurrency: int = 0
     max_container_concurrency: int = 1000
     allow_zero_concurrency: bool = True
-    enable_service_links: bool = False
+    enable_service_links: bool | None = False
+    """None leaves it to Kubernetes."""
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """`requests` and `limits` given to a user container that names none."""
+    container_name: str = "user-container"
+    """Template of the name of a container without one."""
+    init_container_name: str = "init-container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class DeploymentSettings:
     sidecar_image: str = ""
     progress_deadline_s: float = 600.0
     unresolved_registries: frozenset[str] = frozenset({"kind.local", "ko.local", "dev.local"})
+    sidecar_resources: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"requests": {"cpu": "25m"}})
+    """`requests` and `limits` of the container `queue-proxy`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,23 @@ class RetentionSettings:
 
 TAG_HEADER_ROUTING = "tag-header-based-routing"
 """The feature by which a request names a tag of a route in the header Knative-Serving-Tag."""
+
+
+FEATURES_WITH_EFFECT = frozenset(
+    (
+        "multi-container", "multi-container-probing", TAG_HEADER_ROUTING, "kubernetes.podspec-affinity",
+        "kubernetes.podspec-topologyspreadconstraints", "kubernetes.podspec-hostaliases",
+        "kubernetes.podspec-nodeselector", "kubernetes.podspec-runtimeclassname", "kubernetes.podspec-tolerations",
+        "kubernetes.podspec-securitycontext", "kubernetes.podspec-shareprocessnamespace",
+        "kubernetes.podspec-hostipc", "kubernetes.podspec-hostpid", "kubernetes.podspec-hostnetwork",
+        "kubernetes.podspec-priorityclassname", "kubernetes.podspec-schedulername",
+        "kubernetes.podspec-init-containers", "kubernetes.podspec-dnspolicy", "kubernetes.podspec-dnsconfig",
+        "kubernetes.podspec-volumes-emptydir", "kubernetes.podspec-persistent-volume-claim",
+        "kubernetes.podspec-volumes-hostpath", "kubernetes.podspec-volumes-csi", "kubernetes.podspec-volumes-image",
+        "kubernetes.podspec-fieldref",
+    )
+)  # fmt: skip
+"""Features that open or change something here; Serving knows more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The settings in force while ConfigMaps change.
 
-A ConfigMap that does not parse keeps the settings in force that were there before.
+A ConfigMap that does not parse keeps the settings in force that were there before. Admission refuses it; one that came
+in another way is told, as is a key that changes nothing, by an Event beside the map.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ import dataclasses
 from collections.abc import Callable
 
 from eventmesh.base import log
+from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
-from eventmesh.controllers.serving.config_maps import PARSERS
+from eventmesh.controllers.serving.config_maps import PARSERS, without_effect
 from eventmesh.controllers.serving.settings import SYSTEM_NAMESPACE, LocalSettings, ServingSettings
 from eventmesh.kube.api import Api, ApiError, Object
+from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informer
+from eventmesh.kube.objects import Key, key_of
+from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import CONFIG_MAP
 
 _log = log.get("controllers.serving.settings")
@@ -22,12 +27,15 @@ _log = log.get("controllers.serving.settings")
 class SettingsStore:
     """The settings in force, kept true by an informer of ConfigMaps."""
 
-    def __init__(self, config_maps: Informer, local: LocalSettings) -> None:
+    def __init__(self, config_maps: Informer, clock: Clock, recorder: EventRecorder, local: LocalSettings) -> None:
         self._config_maps = config_maps
+        self._recorder = recorder
         self._initial = ServingSettings(local)
         self._current = self._initial
         self._changed: list[Callable[[], None]] = []
         config_maps.add_handler(self._config_map_changed)
+        self.controller = Controller("settings", config_maps, self._tell, clock)
+        """Tells authors what becomes of their settings; the settings themselves change without it."""
 
     @property
     def current(self) -> ServingSettings:
@@ -54,11 +62,10 @@ class SettingsStore:
                         raise
 
     def _config_map_changed(self, old: Object | None, new: Object | None) -> None:
-        metadata = (new or old or {})["metadata"]
-        known = PARSERS.get(metadata["name"])
-        if known is None or metadata.get("namespace") != SYSTEM_NAMESPACE:
+        obj = new or old or {}
+        if not _is_setting(obj):
             return
-        name, parse = known
+        name, parse = PARSERS[obj["metadata"]["name"]]
         try:
             value = parse((new or {}).get("data") or {})
         except ConfigError as error:
@@ -68,3 +75,22 @@ class SettingsStore:
             self._current = dataclasses.replace(self._current, **{name: value})  # type: ignore[arg-type]
             for changed in self._changed:
                 changed()
+
+    async def _tell(self, key: Key) -> None:
+        obj = self._config_maps.get(key.name, key.namespace)
+        if obj is None or not _is_setting(obj):
+            return
+        data = obj.get("data") or {}
+        try:
+            PARSERS[key.name][1](data)
+        except ConfigError as error:
+            await self._recorder.record(obj, EventKind.WARNING, "SettingRefused", str(error))
+        idle = without_effect(key.name, data)
+        if idle:
+            _log.warning("settings without effect", config_map=key.name, keys=", ".join(idle))
+            await self._recorder.record(obj, EventKind.WARNING, "NoEffect", f"without effect here: {', '.join(idle)}")
+
+
+def _is_setting(obj: Object) -> bool:
+    key = key_of(obj)
+    return key.namespace == SYSTEM_NAMESPACE and key.name in PARSERS

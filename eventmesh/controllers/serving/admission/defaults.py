@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
-from eventmesh.controllers.serving.names import CREATOR, LAST_MODIFIER, is_of_service
-from eventmesh.controllers.serving.settings import ServingSettings
+from eventmesh.controllers.serving.names import CREATOR, LAST_MODIFIER, child_name, is_of_service
+from eventmesh.controllers.serving.settings import RevisionDefaults, ServingSettings
+from eventmesh.controllers.serving.templates import expand
 from eventmesh.kube.admission import AdmissionRequest
 from eventmesh.kube.api import Object
 
@@ -30,7 +32,7 @@ def default_configuration(obj: Object, request: AdmissionRequest, settings: Serv
     spec: Object = _section(obj, "spec")
     template: Object = _section(spec, "template")
     _section(template, "metadata")
-    _revision_spec(_section(template, "spec"), settings, creating=request.old is None)
+    _revision_spec(_section(template, "spec"), obj["metadata"], settings, creating=request.old is None)
     _authorship(obj, request)
     return obj
 
@@ -59,7 +61,7 @@ def default_revision(obj: Object, request: AdmissionRequest, settings: ServingSe
     if request.old is None:
         # kn writes into this map without asking whether it is there.
         _section(obj["metadata"], "annotations")
-        _revision_spec(_section(obj, "spec"), settings, creating=True)
+        _revision_spec(_section(obj, "spec"), obj["metadata"], settings, creating=True)
     return obj
 
 
@@ -97,32 +99,47 @@ def _traffic(spec: Any) -> None:
             target["latestRevision"] = not target.get("revisionName")
 
 
-def _revision_spec(spec: Any, settings: ServingSettings, *, creating: bool) -> None:
+def _revision_spec(spec: Any, parent: Object, settings: ServingSettings, *, creating: bool) -> None:
     defaults = settings.defaults
     if not isinstance(spec, dict):
         return
-    if spec.get("timeoutSeconds") is None:
+    if spec.get("timeoutSeconds") in (None, 0):
         spec["timeoutSeconds"] = defaults.timeout_s
     if spec.get("containerConcurrency") is None:
         spec["containerConcurrency"] = defaults.container_concurrency
-    start_s, timeout = defaults.response_start_timeout_s, spec["timeoutSeconds"]
-    if spec.get("responseStartTimeoutSeconds") is None and isinstance(timeout, int) and 0 < start_s < timeout:
-        spec["responseStartTimeoutSeconds"] = start_s
-    if spec.get("idleTimeoutSeconds") is None and defaults.idle_timeout_s:
-        spec["idleTimeoutSeconds"] = defaults.idle_timeout_s
-    if creating and spec.get("enableServiceLinks") is None:
+    timeout = spec["timeoutSeconds"]
+    for field, part_s in (
+        ("responseStartTimeoutSeconds", defaults.response_start_timeout_s),
+        ("idleTimeoutSeconds", defaults.idle_timeout_s),
+    ):
+        # A default that the revision's own timeout leaves no room for says nothing.
+        if spec.get(field) is None and isinstance(timeout, int) and 0 < part_s < timeout:
+            spec[field] = part_s
+    links = defaults.enable_service_links
+    if creating and spec.get("enableServiceLinks") is None and links is not None:
         # On create only: an object from before this default must not get a new revision by it.
-        spec["enableServiceLinks"] = defaults.enable_service_links
+        spec["enableServiceLinks"] = links
     volumes = {str(volume.get("name")): volume for volume in _list(spec, "volumes")}
     containers = _list(spec, "containers")
-    for index, container in enumerate(containers):
-        if not container.get("name"):
-            container["name"] = "user-container" if len(containers) == 1 else f"user-container-{index}"
+    _name_containers(spec, parent, defaults)
+    for container in containers:
         _container(container, volumes, settings, serving=len(containers) == 1 or bool(container.get("ports")))
-    for index, container in enumerate(_list(spec, "initContainers")):
-        if not container.get("name"):
-            container["name"] = "init-container" if index == 0 else f"init-container-{index}"
-        _container(container, volumes, settings, serving=False)
+
+
+def _name_containers(spec: Object, parent: Object, defaults: RevisionDefaults) -> None:
+    """Give containers without a name one that no other has."""
+    names = {"Name": str(parent.get("name") or ""), "Namespace": str(parent.get("namespace") or "")}
+    kinds = (("containers", defaults.container_name), ("initContainers", defaults.init_container_name))
+    taken = [container.get("name") for kind, _ in kinds for container in _list(spec, kind)]
+    for kind, template in kinds:
+        base = expand(template, names)
+        numbers = itertools.count()
+        nameless = [container for container in _list(spec, kind) if not container.get("name")]
+        for container in nameless:
+            name = base
+            if len(_list(spec, kind)) > 1 or name in taken:
+                name = next(each for n in numbers if (each := child_name(base, f"-{n}")) not in taken)
+            container["name"] = name
 
 
 def _container(container: Object, volumes: dict[str, Object], settings: ServingSettings, *, serving: bool) -> None:

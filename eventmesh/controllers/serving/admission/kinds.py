@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 
 from eventmesh.controllers.serving.admission import defaults
+from eventmesh.controllers.serving.admission.config_map import ConfigMapAdmission
 from eventmesh.controllers.serving.admission.domain_mapping import DomainClaimAdmission, DomainMappingAdmission
 from eventmesh.controllers.serving.admission.fields import missing, within
 from eventmesh.controllers.serving.admission.metadata import (
@@ -19,7 +20,7 @@ from eventmesh.controllers.serving.admission.traffic import traffic_errors
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.kube.admission import Admission, AdmissionRequest, FieldError
 from eventmesh.kube.api import Object, Resource
-from eventmesh.kube.resources import CONFIGURATION, DOMAIN_CLAIM, DOMAIN_MAPPING, KSERVICE, REVISION, ROUTE
+from eventmesh.kube.resources import CONFIG_MAP, CONFIGURATION, DOMAIN_CLAIM, DOMAIN_MAPPING, KSERVICE, REVISION, ROUTE
 
 Settings = Callable[[], ServingSettings]
 """Where the settings in force are read, at each request."""
@@ -122,6 +123,7 @@ def serving_admissions(settings: Settings) -> dict[Resource, Admission]:
         ROUTE: RouteAdmission(settings),
         DOMAIN_MAPPING: DomainMappingAdmission(),
         DOMAIN_CLAIM: DomainClaimAdmission(),
+        CONFIG_MAP: ConfigMapAdmission(),
     }
 
 

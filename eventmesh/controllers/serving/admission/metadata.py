@@ -18,6 +18,7 @@ from eventmesh.controllers.serving.names import (
     LAST_MODIFIER,
     NETWORKING,
     PROGRESS_DEADLINE,
+    QUEUE_SIDECAR,
     ROLLOUT_DURATION,
     SERVICE,
     VISIBILITY,
@@ -34,7 +35,6 @@ NETWORKING_ANNOTATIONS = frozenset(
         "visibility",
     )
 )  # fmt: skip
-QUEUE_SIDECAR = "queue.sidecar.serving.knative.dev"
 QUEUE_SIDECAR_ANNOTATIONS = frozenset(
     f"{QUEUE_SIDECAR}/{name}"
     for name in (

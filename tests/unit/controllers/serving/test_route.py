@@ -197,14 +197,6 @@ async def test_every_setting_has_a_config_map_to_look_at_and_what_was_there_stay
     assert kept["data"] == {"example.com": ""}
 
 
-async def test_a_setting_that_does_not_parse_changes_nothing(world: World) -> None:
-    await world.configure("config-network", {"tag-template": "{{.Tag}}-{{.Name}}"})
-    await world.configure("config-network", {"domain-template": "{{nonsense"})
-    await world.configure("config-network", {"domain-template": "{{.Unknown}}"})
-    await world.deploy()
-    assert (await world.ready())["status"]["url"] == "http://hello.default.localhost:8080"
-
-
 async def test_a_missing_revision_is_told_and_the_old_routes_stay(world: World) -> None:
     await world.deploy()
     await world.ready()

@@ -85,7 +85,7 @@ def test_features_are_switched_on_and_off() -> None:
         (config_maps.parse_network, {"http-protocol": "gopher"}, "config-network.http-protocol"),
         (
             config_maps.parse_network,
-            {"autocreate-cluster-domain-claims": "1"},
+            {"autocreate-cluster-domain-claims": "maybe"},
             "config-network.autocreate-cluster-domain-claims",
         ),
         (config_maps.parse_domains, {"a.com": "selector: 3"}, "config-domain.a.com"),

@@ -19,7 +19,7 @@ from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.store.store import Store
 from eventmesh.controllers.serving.app import ServingControllers
 from eventmesh.controllers.serving.names import REVISION as REVISION_LABEL
-from eventmesh.controllers.serving.settings import LocalSettings
+from eventmesh.controllers.serving.settings import LocalSettings, ServingSettings
 from eventmesh.kube.api import Api, ApiError, EventType, Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, labels_of
@@ -27,6 +27,7 @@ from eventmesh.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
     DOMAIN_CLAIM,
+    EVENT,
     KINGRESS,
     KSERVICE,
     POD,
@@ -176,6 +177,27 @@ class World:
                 if event.type is not EventType.DELETED and named == (domain, namespace):
                     return
 
+    async def until_setting(self, holds: Callable[[ServingSettings], bool]) -> None:
+        """Return as soon as the settings in force are as expected."""
+        changed = asyncio.Event()
+        self.serving.settings.on_change(changed.set)
+        async with asyncio.timeout(AT_MOST_S):
+            while not holds(self.serving.settings.current):
+                await changed.wait()
+                changed.clear()
+
+    async def until_event(self, namespace: str, name: str, reason: str) -> Object:
+        """Return the Event about an object with that reason."""
+        async with asyncio.timeout(AT_MOST_S):
+            listing = await self.api.list(EVENT, namespace)
+            found = [obj for obj in listing.items if _is_about(obj, name, reason)]
+            if found:
+                return found[0]
+            async for event in self.api.watch(EVENT, namespace, resource_version=listing.resource_version):
+                if _is_about(event.object, name, reason):
+                    return event.object
+        raise AssertionError("a watch ended")
+
     # -- the parts of the neighbours
 
     async def control_acknowledges(self, revision: str) -> Object:
@@ -270,6 +292,10 @@ class World:
                 raise
             stored = await self.get(POD, name)
         return await self._status(POD, stored, status)
+
+
+def _is_about(event: Object, name: str, reason: str) -> bool:
+    return bool((event.get("involvedObject") or {}).get("name") == name and event.get("reason") == reason)
 
 
 def _object(resource: Resource, name: str, spec: Object, **metadata: Any) -> Object:
