@@ -103,6 +103,7 @@ class Activator:
             retention=settings.retention,
             more=(sinks_of(informers),),
         )
+        pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
         self._sources = EventSources(api, informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from eventmesh import __version__
 from eventmesh.base.clock import Clock
+from eventmesh.base.errors import MeshError
 from eventmesh.dataplane import prometheus
 from eventmesh.dataplane.plane import DataPlane, State
 from eventmesh.model.listener import Listener, WireProtocol
@@ -18,6 +19,7 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler, Reply
 
 if TYPE_CHECKING:
+    from eventmesh.base.metrics import Statistics
     from eventmesh.core._core import Request
 
 LISTENER: Final = "admin"
@@ -39,7 +41,7 @@ def pages(address: str) -> Snapshot:
 @dataclass(frozen=True, slots=True)
 class _Page:
     help: str
-    render: Callable[[], Reply]
+    render: Callable[[], Reply | Awaitable[Reply]]
     changes_state: bool = False
 
 
@@ -64,11 +66,16 @@ class Admin:
             "/quitquitquit": _Page("drain and end the process", self._quit, True),
         }
 
+        self._measured: list[Callable[[], Awaitable[Statistics]]] = []
         self._rooms: dict[str, tuple[str, ExchangeHandler]] = {}
 
     def add(self, name: str, help_line: str, handler: ExchangeHandler) -> None:
         """Have `handler` answer what is asked at and below the path `/name`."""
         self._rooms[name] = (help_line, handler)
+
+    def measure(self, source: Callable[[], Awaitable[Statistics]]) -> None:
+        """Show what `source` returns beside the engine's statistics. A MeshError of it is told in its place."""
+        self._measured.append(source)
 
     async def handle(self, request: Request) -> Reply:
         """Return the page that the path names; 404 lists them all."""
@@ -87,17 +94,32 @@ class Admin:
         if request.method not in allowed:
             refusal = Reply.text(405, f"{path} takes {' or '.join(allowed)}\n")
             return Reply(refusal.status, (*refusal.headers, ("allow", ", ".join(allowed))), refusal.body)
-        return page.render()
+        answer = page.render()
+        return answer if isinstance(answer, Reply) else await answer
 
     def _ready(self) -> Reply:
         state = self._plane.state
         return Reply.text(200 if state is State.LIVE else 503, f"{state.value}\n")
 
-    def _stats(self) -> Reply:
-        return Reply.text(200, prometheus.render_plain(self._plane.engine.stats()) + self._own_counters(": "))
+    async def _stats(self) -> Reply:
+        more, notes = await self._measure()
+        text = prometheus.render_plain(self._plane.engine.stats(), *more)
+        return Reply.text(200, text + self._own_counters(": ") + notes)
 
-    def _prometheus(self) -> Reply:
-        text = prometheus.render(self._plane.engine.stats()) + self._own_counters(" ")
+    async def _measure(self) -> tuple[list[Statistics], str]:
+        """Return what the other parts of this process count, and comments on those that cannot tell now."""
+        found, notes = [], []
+        for source in self._measured:
+            try:
+                found.append(await source())
+            except MeshError as error:
+                # What can be told is told: monitoring must not go blind because one part is in trouble.
+                notes.append(f"# not to be had now: {str(error).splitlines()[0]}\n")
+        return found, "".join(notes)
+
+    async def _prometheus(self) -> Reply:
+        more, notes = await self._measure()
+        text = prometheus.render(self._plane.engine.stats(), *more) + self._own_counters(" ") + notes
         return Reply(200, (("content-type", prometheus.CONTENT_TYPE),), text.encode())
 
     def _own_counters(self, separator: str) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import MeshError
+
+if TYPE_CHECKING:
+    from eventmesh.base.metrics import Statistics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -16,9 +20,9 @@ class MalformedStats(MeshError):
     """The engine's statistics are not what `Engine.stats` promises: core and Python are of different versions."""
 
 
-def render(stats: bytes) -> str:
-    """Return `Engine.stats` as Prometheus text; families in the engine's order, each with one TYPE line."""
-    tree = _load(stats)
+def render(stats: bytes, *more: Statistics) -> str:
+    """Return `Engine.stats` as Prometheus text, and `more` with it; each family with one TYPE line."""
+    tree = _load(stats, more)
     lines: list[str] = []
     for kind, group in (("counter", "counters"), ("gauge", "gauges")):
         last = ""
@@ -32,9 +36,9 @@ def render(stats: bytes) -> str:
     return "\n".join(lines)
 
 
-def render_plain(stats: bytes) -> str:
+def render_plain(stats: bytes, *more: Statistics) -> str:
     """Return counters, gauges and histogram totals as `name{labels}: value` lines, sorted as Envoy's `/stats` is."""
-    tree = _load(stats)
+    tree = _load(stats, more)
     lines = [
         f"{name}{_braces(labels)}: {_number(value)}"
         for group in ("counters", "gauges")
@@ -47,11 +51,15 @@ def render_plain(stats: bytes) -> str:
     return "\n".join(sorted(lines)) + "\n"
 
 
-def _load(stats: bytes) -> Mapping[str, list[list[object]]]:
+def _load(stats: bytes, more: Sequence[Statistics]) -> Mapping[str, list[list[object]]]:
     tree = json.loads(stats)
     if not isinstance(tree, dict):
         raise MalformedStats("engine statistics are not an object")
-    return tree
+    return {
+        "counters": [*tree.get("counters", ()), *(row for group in more for row in group.counters)],
+        "gauges": [*tree.get("gauges", ()), *(row for group in more for row in group.gauges)],
+        "histograms": [*tree.get("histograms", ()), *(row for group in more for row in group.histograms)],
+    }
 
 
 def _samples(tree: Mapping[str, list[list[object]]], group: str) -> Iterator[tuple[str, _Labels, float]]:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from eventmesh.activator.broker.store.api import EventStore, Failure, Outcome, Settlement, StoredEvent
+from eventmesh.activator.broker.store.history import Level
 from eventmesh.activator.broker.store.queue import Origin, Selection
 from tests.contracts.event_store import BANK, SHOP, new_event
 
@@ -103,6 +104,18 @@ class EventQueueContract(ABC):
         await store.queue.redrive(Selection(SHOP), 0.0)
         await store.forget_trigger("t")
         assert await store.queue.waiting("demo/", 10) == []
+        await store.close()
+
+    async def test_what_waits_for_each_trigger_is_counted(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await kept(store, 1)
+        await kept(store, 2)
+        await store.queue.redrive(Selection(SHOP, event_id="2"), 0.0)
+        events = [await store.append(new_event(n)) for n in range(3, 6)]
+        await store.append(new_event(9, BANK))
+        await store.settle([Settlement("t", events[1].sequence, Outcome.DELIVERED)])
+        assert await store.history.levels() == {"t": Level(pending=2, queued=1, dead_letters=1)}
+        assert await store.history.size_bytes() > 0
         await store.close()
 
     async def test_a_new_trigger_starts_in_the_past_when_asked(self, tmp_path: Path) -> None:

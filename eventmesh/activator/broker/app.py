@@ -11,6 +11,7 @@ from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.inspection import Inspection
 from eventmesh.activator.broker.letters import Letters
+from eventmesh.activator.broker.measures import Measures, statistics
 from eventmesh.activator.broker.replay_orders import ReplayOrders
 from eventmesh.activator.broker.replayer import Replayer
 from eventmesh.activator.broker.store.api import EventStore, Retention
@@ -19,6 +20,7 @@ from eventmesh.activator.broker.subscriptions import Subscriptions
 from eventmesh.activator.broker.triggers import KubeTriggers, TriggerSource
 from eventmesh.activator.broker.trimming import Trimmer
 from eventmesh.base.clock import Clock
+from eventmesh.base.metrics import Statistics
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api
 from eventmesh.kube.informer import Informers
@@ -58,8 +60,9 @@ class Broker:
         triggers = KubeTriggers(informers.of(BROKER), informers.of(TRIGGER))
         self.triggers = Subscriptions(triggers, KubeChannels(channels), *more)
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
-        self.ingress = Ingress(self._store, self.triggers, clock, triggers.window_s)
-        self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock)
+        self._measures = Measures()
+        self.ingress = Ingress(self._store, self.triggers, clock, triggers.window_s, self._measures)
+        self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock, self._measures)
         letters = Letters(self._store, self.triggers, clock, self._dispatcher.queued)
         self._replayer = Replayer(self._store, self.triggers, clock, self._dispatcher.queued)
         orders = ReplayOrders(self._store, self.triggers, clock, self._replayer.wake)
@@ -72,6 +75,10 @@ class Broker:
     def store(self) -> EventStore:
         """Return where events are kept."""
         return self._store
+
+    async def statistics(self) -> Statistics:
+        """Return what is counted, and what waits. Raises StoreError."""
+        return await statistics(self._measures, self._store, self.triggers)
 
     async def start(self) -> None:
         """Learn which Brokers, Triggers and channels there are; return when events can be taken in."""

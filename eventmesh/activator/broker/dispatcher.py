@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
 from eventmesh.activator.broker.delivery import Answer, Purpose, Send
 from eventmesh.activator.broker.ingress import Ingress, absent
+from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.retry_after import parse_retry_after
-from eventmesh.activator.broker.store.api import EventStore, Outcome, StoredEvent, StoreError
+from eventmesh.activator.broker.store.api import EventStore, StoredEvent, StoreError
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.activator.broker.worker import TriggerWorker
 from eventmesh.base import log
@@ -43,7 +43,13 @@ class Dispatcher:
     """Delivers the events of all brokers to all triggers; one per process."""
 
     def __init__(
-        self, store: EventStore, triggers: TriggerSource, ingress: Ingress, subscribers: Subscribers, clock: Clock
+        self,
+        store: EventStore,
+        triggers: TriggerSource,
+        ingress: Ingress,
+        subscribers: Subscribers,
+        clock: Clock,
+        measures: Measures | None = None,
     ) -> None:
         self._store = store
         self._triggers = triggers
@@ -52,8 +58,7 @@ class Dispatcher:
         self._clock = clock
         self._workers: dict[str, TriggerWorker] = {}
         self._tasks = TaskGroup("dispatcher")
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        """(trigger `namespace/name`, outcome) -> events that ended so."""
+        self.measures = measures or Measures()
 
     def start(self) -> None:
         """Begin to deliver; follows Triggers as they come and go."""
@@ -80,10 +85,6 @@ class Dispatcher:
         if worker is not None:
             worker.wake_for_queue()
 
-    def backlog(self) -> dict[str, int]:
-        """Return, per Trigger `namespace/name`, the events in memory that are not settled."""
-        return {f"{w.subscription.namespace}/{w.subscription.name}": len(w.table) for w in self._workers.values()}
-
     def _sync(self) -> None:
         wanted = self._triggers.subscriptions()
         for uid in self._workers.keys() - wanted.keys():
@@ -91,11 +92,14 @@ class Dispatcher:
             worker.cancel()
             # Only a Trigger that is gone is forgotten; one that lost its subscriber keeps its place.
             if not self._triggers.exists(uid):
+                self.measures.forget(worker.subscription)
                 self._tasks.spawn(f"forget {uid}", self._forget(uid))
         for uid, subscription in wanted.items():
             known = self._workers.get(uid)
             if known is None:
-                worker = TriggerWorker(subscription, self._store, self._deliver, self._clock, self._tasks, self._count)
+                worker = TriggerWorker(
+                    subscription, self._store, self._deliver, self._clock, self._tasks, self.measures
+                )
                 self._workers[uid] = worker
                 worker.start()
             else:
@@ -104,9 +108,6 @@ class Dispatcher:
     async def _forget(self, uid: str) -> None:
         with suppress(StoreError):
             await self._store.forget_trigger(uid)
-
-    def _count(self, subscription: Subscription, outcome: Outcome) -> None:
-        self.outcomes[f"{subscription.namespace}/{subscription.name}", outcome.value] += 1
 
     async def _deliver(self, subscription: Subscription, send: Send, stored: StoredEvent, last: Answer) -> Answer:
         """Send one event once; a reply is in the store before its cause counts as delivered."""

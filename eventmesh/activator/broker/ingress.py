@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of, is_broker
 from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
+from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.store.api import EventStore, NewEvent, StoredEvent, StoreError
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
@@ -68,8 +69,10 @@ class Ingress:
         triggers: TriggerSource,
         clock: Clock,
         window_s: Callable[[str], float] = lambda _broker: 0.0,
+        measures: Measures | None = None,
     ) -> None:
         """`window_s` tells for how long a broker knows (source, id) again."""
+        self._measures = measures or Measures()
         self._store = store
         self._window_s = window_s
         self._triggers = triggers
@@ -88,7 +91,9 @@ class Ingress:
         """
         arrived = on_arrival(event, self._clock.now()) if is_broker(broker) else count_hop(event)
         new = NewEvent(broker, arrived, carried(headers), self._window_s(broker))
+        began = self._clock.monotonic()
         stored = await self._store.append(new)
+        self._measures.accepted(broker, self._clock.monotonic() - began, duplicate=stored.duplicate)
         if stored.duplicate:
             _log.debug("event came before", broker=broker, sequence=stored.sequence)
             return stored
@@ -107,6 +112,8 @@ class Ingress:
         except Unaddressed as error:
             return Reply.text(error.status, f"{error}\n")
         if not self._triggers.has_broker(key):
+            # Not by its name: anybody may ask for any name, and each would be a row.
+            self._measures.refused("", "unknown_broker")
             return Reply.text(404, f"{absent(key)}\n")
         return await self._take(key, request)
 
@@ -114,10 +121,13 @@ class Ingress:
         try:
             await self.accept(broker, http.decode(request.headers, request.body), request.headers)
         except InvalidEvent as error:
+            self._measures.refused(broker, "invalid")
             return Reply.text(400, f"{error}\n")
         except http.UnsupportedFormat as error:
+            self._measures.refused(broker, "unsupported_format")
             return Reply.text(415, f"{error}\n")
         except StoreError as error:
+            self._measures.refused(broker, "not_stored")
             _log.error("event not stored", broker=broker, reason=error)
             body = b"the event could not be stored; send it again later\n"
             return Reply(503, (("retry-after", str(RETRY_AFTER_S)),), body)

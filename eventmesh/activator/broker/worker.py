@@ -17,6 +17,7 @@ from eventmesh.activator.broker.delivery import (
     Send,
     Settled,
 )
+from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.store.api import (
     Attempt,
     EventStore,
@@ -59,7 +60,7 @@ class TriggerWorker:
         deliver: Deliver,
         clock: Clock,
         tasks: TaskGroup,
-        count: Callable[[Subscription, Outcome], None],
+        measures: Measures,
     ) -> None:
         self.subscription = subscription
         self.table = DeliveryTable(subscription.policy, subscription.controls)
@@ -68,7 +69,7 @@ class TriggerWorker:
         self._deliver = deliver
         self._clock = clock
         self._tasks = tasks
-        self._count = count
+        self._measures = measures
         self._backlog = Backlog(store, clock)
         self._loaded: dict[Key, StoredEvent] = {}
         """Of what is in the table, as much as is allowed; the rest is read again when its turn comes."""
@@ -195,6 +196,8 @@ class TriggerWorker:
         now = self._clock.monotonic()
         step = self.table.answered(send, answer, now)
         self._record(send, answer, step, sent_at, now - began)
+        if isinstance(step, Settled) and step.outcome is Outcome.DELIVERED and not send.entry:
+            self._measures.delivered(self.subscription, self._clock.now().timestamp() - stored.accepted_at)
         if isinstance(step, Settled):
             self._settle(send.sequence, send.entry, step)
         self._changed.set()
@@ -225,7 +228,10 @@ class TriggerWorker:
     def _record(self, send: Send, answer: Answer, step: Settled | Again, sent_at: float, took_s: float) -> None:
         end = step if isinstance(step, Settled) else None
         # What found no capacity was never sent.
-        if end is None and (answer.error == "no_capacity" or send.attempt > MAX_ATTEMPTS_RECORDED):
+        if end is None and answer.error == "no_capacity":
+            return
+        self._measures.attempted(self.subscription, answer.status, took_s, retry=send.attempt > 1)
+        if end is None and send.attempt > MAX_ATTEMPTS_RECORDED:
             return
         attempt = Attempt(
             self.subscription.uid,
@@ -259,7 +265,7 @@ class TriggerWorker:
             )
         )
         self._ended.set()
-        self._count(self.subscription, end.outcome)
+        self._measures.ended(self.subscription, end.outcome)
         if end.outcome is Outcome.KEPT:
             _log.warning("event kept as dead letter", trigger=self._key, sequence=sequence, reason=end.reason)
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from eventmesh.base.metrics import Statistics
 from eventmesh.dataplane.prometheus import MalformedStats, render, render_plain
 
 STATS = json.dumps(
@@ -31,6 +32,14 @@ def test_prometheus_text_types_each_family_once_and_escapes_labels() -> None:
         'time_ms_sum{cluster="c"} 7.25',
         'time_ms_count{cluster="c"} 3',
     ]
+
+
+def test_what_other_parts_count_joins_its_family() -> None:
+    more = Statistics(counters=[["a_total", {"part": "broker"}, 2]], gauges=[["level", {}, 1]])
+    lines = render(STATS, more).splitlines()
+    assert lines[:3] == ["# TYPE a_total counter", "a_total 1", 'a_total{part="broker"} 2']
+    assert lines.count("# TYPE level gauge") == 1
+    assert 'a_total{part="broker"}: 2' in render_plain(STATS, more).splitlines()
 
 
 def test_plain_text_is_sorted() -> None:

@@ -84,6 +84,20 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """What waits for a trigger; counted up to MAX_COUNTED."""
+
+    pending: int
+    """Events accepted that it has not ended, those its filter will not let pass included."""
+    queued: int
+    dead_letters: int
+
+
+MAX_COUNTED = 100_000
+"""More of a trigger's events are not told apart: counting a million would take longer than anybody asks for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """The newest event and the newest attempt."""
 
@@ -112,6 +126,14 @@ class EventHistory(Protocol):
 
     async def position(self) -> Position:
         """Return how far events and attempts go now."""
+        ...
+
+    async def levels(self) -> Mapping[str, Level]:
+        """Return what waits for each trigger, by UID."""
+        ...
+
+    async def size_bytes(self) -> int:
+        """Return what the store takes on disk, as far as it is in use."""
         ...
 
     async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:

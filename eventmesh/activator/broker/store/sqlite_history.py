@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -19,9 +19,20 @@ from eventmesh.activator.broker.store.api import (
     StoredEvent,
     StoreError,
 )
-from eventmesh.activator.broker.store.history import Order, Page, Position, Query, Reach, Recorded, Timeline
+from eventmesh.activator.broker.store.history import (
+    MAX_COUNTED,
+    Level,
+    Order,
+    Page,
+    Position,
+    Query,
+    Reach,
+    Recorded,
+    Timeline,
+)
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
 from eventmesh.activator.broker.store.sequences import sequence_at
+from eventmesh.activator.broker.store.trimming import bytes_in_use
 
 WINDOW = 50_000
 """Sequences looked through by SQLite for one page: some 50 ms, during which the interpreter is free."""
@@ -34,6 +45,14 @@ MAX_DEAD_LETTERS = 10_000
 
 _ATTEMPT = "entry, sequence, uid, name, number, to_sink, at, took_s, status, error, outcome, reason, reply"
 _ATTEMPT_WIDTH = len(_ATTEMPT.split(","))
+
+_LEVELS = """
+  SELECT t.uid,
+    (SELECT count(*) FROM (SELECT 1 FROM events e WHERE e.broker = t.broker AND e.sequence > t.cursor LIMIT ?1))
+      - (SELECT count(*) FROM (SELECT 1 FROM ahead a WHERE a.uid = t.uid LIMIT ?1)),
+    (SELECT count(*) FROM (SELECT 1 FROM queued q WHERE q.uid = t.uid LIMIT ?1)),
+    (SELECT count(*) FROM (SELECT 1 FROM dead_letters d WHERE d.uid = t.uid LIMIT ?1))
+  FROM triggers t"""
 
 
 class SqliteHistory:
@@ -149,6 +168,19 @@ class SqliteHistory:
         sql = "SELECT (SELECT max(sequence) FROM events), (SELECT seq FROM sqlite_sequence WHERE name = 'attempts')"
         ((sequence, entry),) = await asyncio.to_thread(self._query, sql, ())
         return Position(int(sequence or 0), int(entry or 0))
+
+    async def levels(self) -> Mapping[str, Level]:
+        """Return what waits for each trigger."""
+        rows = await self.read(_LEVELS, (MAX_COUNTED,))
+        return {uid: Level(max(0, pending), queued, dead) for uid, pending, queued, dead in rows}
+
+    async def size_bytes(self) -> int:
+        """Return the bytes in use."""
+        return await asyncio.to_thread(self._size_bytes)
+
+    def _size_bytes(self) -> int:
+        with self._reading:
+            return bytes_in_use(self._connection)
 
     async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
         """Return what stayed undelivered, oldest first."""

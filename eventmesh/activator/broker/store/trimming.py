@@ -27,9 +27,9 @@ def trim(connection: apsw.Connection, retention: Retention, now: float) -> int:
     ((awaited,),) = connection.execute(_FIRST_AWAITED)
     ((replayed,),) = connection.execute("SELECT min(position + 1) FROM replays")
     bound = min(at for at in (last, awaited, replayed) if at is not None)
-    excess = _bytes_in_use(connection) - retention.max_bytes
+    excess = bytes_in_use(connection) - retention.max_bytes
     if excess > 0:
-        average = _bytes_in_use(connection) / (last - first + 1)
+        average = bytes_in_use(connection) / (last - first + 1)
         batch = min(TRIM_BATCH, math.ceil(excess / average))
     else:
         bound, batch = min(bound, sequence_at(connection, now - retention.max_age_s)), TRIM_BATCH
@@ -46,6 +46,7 @@ def trim_attempts(connection: apsw.Connection) -> int:
     return int(connection.changes())
 
 
-def _bytes_in_use(connection: apsw.Connection) -> int:
+def bytes_in_use(connection: apsw.Connection) -> int:
+    """Return the bytes of all pages that hold something."""
     pages = int(connection.pragma("page_count")) - int(connection.pragma("freelist_count"))
     return pages * int(connection.pragma("page_size"))

@@ -79,5 +79,5 @@ async def opened(broker: Broker, name: str) -> None:
 
 
 async def settled(broker: Broker, key: tuple[str, str], count: int) -> None:
-    while broker.dispatcher.outcomes[key] < count:
+    while broker.dispatcher.measures.outcomes[key] < count:
         await asyncio.sleep(0.005)

@@ -108,7 +108,7 @@ async def test_a_damaged_event_holds_up_no_other(broker: Broker, triggers: Fixed
     triggers.add("behind")
     await asyncio.wait_for(settled(broker, ("demo/behind", "delivered"), 2), 5)
     assert sorted(event.id for _, event, _ in broker.subscribers.got) == ["0", "2"]
-    assert broker.dispatcher.outcomes["demo/behind", "kept"] == 1
+    assert broker.dispatcher.measures.outcomes["demo/behind", "kept"] == 1
 
 
 async def test_a_reply_that_is_no_event_fails_the_delivery(broker: Broker, triggers: FixedTriggers) -> None:

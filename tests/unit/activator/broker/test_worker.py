@@ -99,7 +99,7 @@ async def test_an_expired_event_is_not_delivered_and_says_so(broker: Broker, tri
     await broker.send(2, expirytime=at(3600))
     await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 1), 20)
     assert ids(broker) == ["2"]
-    assert broker.dispatcher.outcomes["demo/all", "expired"] == 1
+    assert broker.dispatcher.measures.outcomes["demo/all", "expired"] == 1
     assert await told(broker, 1) == [(0, Outcome.EXPIRED, "its expirytime had passed")]
 
 

@@ -1,0 +1,104 @@
+"""What the broker counts; `docs/metrics.md` says what each family means."""
+
+from __future__ import annotations
+
+import collections
+
+from eventmesh.activator.broker.store.api import EventStore, Outcome
+from eventmesh.activator.broker.triggers import Subscription, TriggerSource
+from eventmesh.base.metrics import Counter, Histogram, Labels, Row, Statistics
+
+NO_ANSWER = "none"
+"""Value of `code` when no answer came."""
+
+
+class Measures:
+    """The counters of all brokers and triggers of a process."""
+
+    def __init__(self) -> None:
+        self.outcomes: collections.Counter[tuple[str, str]] = collections.Counter()
+        """(trigger `namespace/name`, outcome) -> events that ended so."""
+        self._accepted = Counter("eventmesh_broker_events_accepted_total")
+        self._duplicates = Counter("eventmesh_broker_events_duplicate_total")
+        self._refused = Counter("eventmesh_broker_events_refused_total")
+        self._accepting = Histogram("eventmesh_broker_accept_duration_seconds")
+        self._ended = Counter("eventmesh_trigger_events_total")
+        self._attempts = Counter("eventmesh_trigger_attempts_total")
+        self._retries = Counter("eventmesh_trigger_retries_total")
+        self._attempting = Histogram("eventmesh_trigger_attempt_duration_seconds")
+        self._delivering = Histogram("eventmesh_trigger_delivery_latency_seconds")
+
+    def accepted(self, broker: str, took_s: float, *, duplicate: bool) -> None:
+        """Count an event that was taken in, a reply among them; `took_s` passed until it was on disk."""
+        labels = _broker_labels(broker)
+        (self._duplicates if duplicate else self._accepted).add(*labels)
+        self._accepting.observe(took_s, *labels)
+
+    def refused(self, broker: str, reason: str) -> None:
+        """Count an event that was not taken in; `broker` is empty when nobody of ours was meant."""
+        self._refused.add(*_broker_labels(broker), ("reason", reason))
+
+    def ended(self, subscription: Subscription, outcome: Outcome) -> None:
+        """Count an event that is settled."""
+        self.outcomes[f"{subscription.namespace}/{subscription.name}", outcome.value] += 1
+        self._ended.add(*_trigger_labels(subscription), ("outcome", outcome.value))
+
+    def attempted(self, subscription: Subscription, status: int, took_s: float, *, retry: bool) -> None:
+        """Count a request; `status` 0: no answer came."""
+        labels = _trigger_labels(subscription)
+        self._attempts.add(*labels, ("code", str(status) if status else NO_ANSWER))
+        self._attempting.observe(took_s, *labels)
+        if retry:
+            self._retries.add(*labels)
+
+    def delivered(self, subscription: Subscription, age_s: float) -> None:
+        """Take in how long after its acceptance an event was delivered for the first time."""
+        self._delivering.observe(max(0.0, age_s), *_trigger_labels(subscription))
+
+    def forget(self, subscription: Subscription) -> None:
+        """Drop what belongs to a trigger that is no more."""
+        mine = set(_trigger_labels(subscription))
+
+        def gone(labels: Labels) -> bool:
+            return mine <= set(labels)
+
+        for family in (self._ended, self._attempts, self._retries, self._attempting, self._delivering):
+            family.forget(gone)
+
+    def statistics(self) -> Statistics:
+        """Return all rows so far."""
+        counters = (self._accepted, self._duplicates, self._refused, self._ended, self._attempts, self._retries)
+        histograms = (self._accepting, self._attempting, self._delivering)
+        return Statistics(
+            counters=[row for family in counters for row in family.rows()],
+            histograms=[row for family in histograms for row in family.rows()],
+        )
+
+
+async def statistics(measures: Measures, store: EventStore, triggers: TriggerSource) -> Statistics:
+    """Return what is counted, and what waits for each trigger now. Raises StoreError."""
+    found = measures.statistics()
+    levels = await store.history.levels()
+    for uid, subscription in sorted(triggers.subscriptions().items()):
+        level = levels.get(uid)
+        if level is None:
+            continue
+        labels = dict(_trigger_labels(subscription))
+        rows: list[Row] = [
+            ["eventmesh_trigger_backlog", labels, level.pending],
+            ["eventmesh_trigger_dead_letters", labels, level.dead_letters],
+            ["eventmesh_trigger_queued", labels, level.queued],
+        ]
+        found.gauges += rows
+    size: Row = ["eventmesh_broker_store_bytes", {}, await store.history.size_bytes()]
+    found.gauges.append(size)
+    return found
+
+
+def _broker_labels(key: str) -> Labels:
+    namespace, _, name = key.partition("/")
+    return ("namespace", namespace), ("broker", name)
+
+
+def _trigger_labels(subscription: Subscription) -> Labels:
+    return ("namespace", subscription.namespace), ("trigger", subscription.name)
