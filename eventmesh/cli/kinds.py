@@ -42,6 +42,8 @@ def _containers_ready(obj: Object) -> str:
     return f"{sum(1 for c in containers if c.get('ready'))}/{len(containers)}"
 
 
+_SOURCE: Mapping[str, Callable[[Object], Any]] = {"SINK": _status("sinkUri"), "READY": _ready}
+
 KINDS = (
     Kind(
         resources.KSERVICE,
@@ -69,6 +71,16 @@ KINDS = (
             "READY": _ready,
         },
     ),
+    Kind(resources.SEQUENCE, ("sequence", "sequences"), {"URL": _status("address", "url"), "READY": _ready}),
+    Kind(resources.PARALLEL, ("parallel", "parallels"), {"URL": _status("address", "url"), "READY": _ready}),
+    Kind(
+        resources.PING_SOURCE,
+        ("pingsource", "pingsources"),
+        {"SINK": _status("sinkUri"), "SCHEDULE": lambda obj: obj["spec"].get("schedule"), "READY": _ready},
+    ),
+    Kind(resources.API_SERVER_SOURCE, ("apiserversource", "apiserversources"), _SOURCE),
+    Kind(resources.CONTAINER_SOURCE, ("containersource", "containersources"), _SOURCE),
+    Kind(resources.SINK_BINDING, ("sinkbinding", "sinkbindings"), _SOURCE),
     Kind(
         resources.POD,
         ("pod", "pods", "po"),

@@ -70,7 +70,7 @@ def awake(tools: Tools) -> set[str]:
 
 def deploy(tools: Tools) -> None:
     """Make images of the examples and apply their manifests."""
-    for example in ("hello-http", "order-events", "order-pipeline", "bolt-hello"):
+    for example in ("hello-http", "order-events", "order-pipeline", "stock-check", "bolt-hello"):
         tools.eventmesh("images", "add", example, str(EXAMPLES / example))
     tools.apply(HERE / "quick-sleep.yaml")
     began = time.monotonic()
@@ -78,9 +78,9 @@ def deploy(tools: Tools) -> None:
     url = tools.create_service("hello-http", "dev.local/hello-http", manifest)
     until("hello-http becomes Ready", lambda: ready(tools, "ksvc"))
     say("hello-http deployed", f"{url} ({time.monotonic() - began:.1f} s)")
-    for example in ("order-events", "order-pipeline", "bolt-hello"):
+    for example in ("order-events", "order-pipeline", "stock-check", "bolt-hello"):
         tools.apply(EXAMPLES / example / "manifest.yaml")
-    for kind, what in (("ksvc", "functions"), ("broker", "brokers"), ("trigger", "triggers")):
+    for kind, what in (("ksvc", "functions"), ("broker", "brokers"), ("trigger", "triggers"), ("pingsource", "clocks")):
         until(f"{what} become Ready", lambda kind=kind: ready(tools, kind))  # type: ignore[misc]  # binds the loop's kind
         say(f"{what} Ready", ", ".join(obj["metadata"]["name"] for obj in tools.get(kind)))
 
@@ -126,6 +126,8 @@ def events(tools: Tools) -> None:
     say("order.created sent", accepted)
     confirmed = until("the reply comes back", lambda: first_line(tools, "order-events", "order.confirmed"))
     say("reply routed to a second trigger", confirmed.text)
+    ordered = until("the clock calls a function", lambda: first_line(tools, "stock-check", "order "))
+    say("clock, channel, function, channel", ordered.text)
     until("they fall asleep again", lambda: True if not steps_of_order & awake(tools) else None)
     say("asleep again", ", ".join(sorted(steps_of_order)))
 

@@ -63,7 +63,7 @@ async def pod_with(api: HttpApi, selector: str) -> dict[str, dict[str, str]]:
 
 def test_every_example_has_what_an_example_needs(examples: Shell) -> None:
     names = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert names == {"hello-http", "order-events", "order-pipeline", "bolt-hello"}
+    assert names == {"hello-http", "order-events", "order-pipeline", "stock-check", "bolt-hello"}
     for name in names:
         assert f"]({name}/README.md)" in (EXAMPLES / "README.md").read_text()
         assert list((EXAMPLES / name).glob("*.yaml"))

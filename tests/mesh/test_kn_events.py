@@ -23,13 +23,13 @@ def image(shared_mesh: MeshProcess, tmp_path_factory: pytest.TempPathFactory) ->
     add_function(shared_mesh, tmp_path_factory.mktemp("image") / "hello")
 
 
-async def listed_ready(kn: CommandLine, group: str, name: str) -> list[str]:
-    """Return the line about `name` once `list` shows it with READY True."""
+async def listed_ready(kn: CommandLine, group: str, name: str, column: int = -1) -> list[str]:
+    """Return the line about `name` once `list` shows it with READY True; READY is the last column, or `column`."""
     async with asyncio.timeout(WAIT_S):
         while True:
             lines = [line.split() for line in (await kn(group, "list")).splitlines()]
             for words in lines:
-                if words[0] == name and words[-1] == "True":
+                if words[0] == name and words[column] == "True":
                     return words
 
 

@@ -8,9 +8,13 @@ from eventmesh.cluster.api.catalog import Catalog, Column, ScalePaths, Served
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.strategy import Strategy
 from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.objects import annotations_of
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 """Holds a definition until its objects are gone."""
+
+CAVEAT_ANNOTATION = "eventmesh.io/caveat"
+"""On a CRD: what every writer of the kind is told, such as that nobody acts on it."""
 
 
 class DefinitionStrategy(Strategy):
@@ -93,10 +97,11 @@ def served_versions(definition: Object) -> list[Served]:
     """Return what a CRD object serves, in the order of its versions."""
     spec = definition["spec"]
     storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
-    return [_served(spec, version, storage) for version in spec["versions"] if version.get("served")]
+    caveat = annotations_of(definition).get(CAVEAT_ANNOTATION, "")
+    return [_served(spec, version, storage, caveat) for version in spec["versions"] if version.get("served")]
 
 
-def _served(spec: Object, version: Object, storage: str) -> Served:
+def _served(spec: Object, version: Object, storage: str, caveat: str) -> Served:
     names = spec["names"]
     subresources = version.get("subresources") or {}
     return Served(
@@ -114,6 +119,7 @@ def _served(spec: Object, version: Object, storage: str) -> Served:
         storage_version=storage,
         selectable_fields=tuple(field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or ()),
         is_custom=True,
+        caveat=caveat,
     )
 
 

@@ -72,7 +72,7 @@ def containers(pod: Object) -> list[Container]:
     found = [Container(item["name"], Role.INIT) for item in init_containers(pod)]
     requested = serving(pod)
     for item in functions(pod):
-        pushed = item is requested and has_sidecar(pod)
+        pushed = item is requested and has_sidecar(pod) and listens(pod)
         found.append(Container(item["name"], probes=probes(pod, item), pushed=pushed))
     if has_sidecar(pod):
         found.append(Container(SIDECAR, Role.MESH))
@@ -96,6 +96,19 @@ def probes(pod: Object, container: Object) -> tuple[Probe, ...]:
         for probe in found
         if probe is not None
         and not (told and probe.purpose is Purpose.READINESS and not isinstance(probe.action, Exec | GrpcHealth))
+    )
+
+
+def listens(pod: Object) -> bool:
+    """Return whether somebody is to listen in the pod: a container names a port, or the pod is a Revision's.
+
+    Any other is ready as soon as it runs, as in Kubernetes: what only sends (a source, a job) never listens.
+    """
+    named = any(item.get("ports") or item.get("readinessProbe") for item in functions(pod))
+    return (
+        named
+        or any(variable["name"] == "PORT" for variable in serving(pod).get("env") or ())
+        or bool(sidecar_spec(pod).get("env"))
     )
 
 

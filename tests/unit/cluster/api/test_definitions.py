@@ -97,3 +97,16 @@ def test_labels_that_kn_selects_by_are_on_the_definitions() -> None:
     }
     channels = {name for name, found in labels.items() if found.get("messaging.knative.dev/subscribable") == "true"}
     assert channels == {"channels.messaging.knative.dev", "inmemorychannels.messaging.knative.dev"}
+
+
+def test_a_kind_that_nobody_acts_on_says_so_to_whoever_writes_it() -> None:
+    catalog = Catalog(())
+    strategy = DefinitionStrategy(catalog)
+    plain, marked = definition(), definition(names={"plural": "gadgets", "kind": "Gadget"})
+    for obj in (plain, marked):
+        strategy.prepare(obj, None)
+    marked["metadata"]["annotations"] = {"eventmesh.io/caveat": "gadgets are stored"}
+    for obj in (plain, marked):
+        strategy.stored(obj)
+    caveats = {served.resource.kind: served.caveat for served in catalog.in_version("example.com", "v1")}
+    assert caveats == {"Widget": "", "Gadget": "gadgets are stored"}

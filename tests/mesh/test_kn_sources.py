@@ -1,0 +1,137 @@
+"""kn's channel, subscription and source commands against a whole mesh, and the events that follow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.mesh.objects import add_function
+from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.test_kn_events import listed_ready
+from tests.peers.command_line import CommandLine
+
+pytestmark = pytest.mark.peer
+
+READER = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        print("got", self.headers["ce-type"], self.headers["ce-source"], body, flush=True)
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *words):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+SENDER = """
+import os, time, urllib.request
+headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/sender", "ce-type": "sent"}
+event = urllib.request.Request(os.environ["K_SINK"], os.environ["K_SINK"].encode(), headers)
+while True:
+    try:
+        urllib.request.urlopen(event)
+        break
+    except OSError as error:
+        print(error, flush=True)
+        time.sleep(0.2)
+time.sleep(3600)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reader(shared_mesh: MeshProcess, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One function that writes down what it gets, and never sleeps."""
+    add_function(shared_mesh, tmp_path_factory.mktemp("reader") / "image", "reader", READER)
+    add_function(shared_mesh, tmp_path_factory.mktemp("sender") / "image", "sender", SENDER)
+    kn = CommandLine("kn", shared_mesh.kubeconfig, tmp_path_factory.mktemp("home"))
+    asyncio.run(kn("service", "create", "reader", "--image", "dev.local/reader", "--scale-min", "1"))
+
+
+async def read(kubectl: CommandLine, holds: Callable[[str], bool]) -> str:
+    """Return the first line of the reader's log that `holds`."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            log = await kubectl("logs", "-l", "serving.knative.dev/service=reader", "-c", "user-container", "--tail=-1")
+            for line in log.splitlines():
+                if holds(line):
+                    return line
+            await asyncio.sleep(0.1)
+
+
+async def test_a_channel_is_made_listed_described_and_deleted(kn: CommandLine) -> None:
+    assert await kn("channel", "create", "pipe") == "Channel 'pipe' created in namespace 'default'.\n"
+    row = await listed_ready(kn, "channel", "pipe", column=4)
+    assert row[1:3] == ["InMemoryChannel", "http://pipe-kn-channel.default.svc.cluster.local"]
+    assert "InMemoryChannel" in await kn("channel", "list-types")
+    assert "++ BackingChannelReady" in await kn("channel", "describe", "pipe")
+    await kn("channel", "create", "older", "--type", "messaging.knative.dev:v1beta1:InMemoryChannel")
+    await listed_ready(kn, "channel", "older", column=4)
+    assert await kn("channel", "delete", "older") == "Channel 'older' deleted in namespace 'default'.\n"
+    assert "older" not in await kn("channel", "list")
+
+
+async def test_pings_go_through_a_channel_to_a_function(kn: CommandLine, kubectl: CommandLine) -> None:
+    await kn("channel", "create", "ticks")
+    await kn("subscription", "create", "ticks", "--channel", "ticks", "--sink", "ksvc:reader")
+    row = await listed_ready(kn, "subscription", "ticks", column=3)
+    assert row[1:3] == ["Channel:ticks", "ksvc:reader"]
+    # kn takes data that could be base64 for base64.
+    each_second = ("--schedule", "* * * * * *", "--data", "a tick")
+    await kn("source", "ping", "create", "clock", *each_second, "--sink", "channel:ticks")
+    line = await read(kubectl, lambda line: "dev.knative.sources.ping" in line)
+    assert line == "got dev.knative.sources.ping /apis/v1/namespaces/default/pingsources/clock a tick"
+    assert "++ SinkProvided" in await kn("source", "ping", "describe", "clock")
+    await kn("source", "ping", "update", "clock", "--sink", "ksvc:reader", "--data", "a tock")
+    await read(kubectl, lambda line: line.endswith("a tock"))
+    assert await kn("source", "ping", "delete", "clock") == "Ping source 'clock' deleted in namespace 'default'.\n"
+    refused = await kn.run("source", "ping", "create", "never", "--schedule", "never", "--sink", "ksvc:reader")
+    assert refused.code == 1 and "expected 5 to 6 fields" in refused.err
+
+
+async def test_changes_of_the_api_go_to_a_broker(kn: CommandLine, kubectl: CommandLine) -> None:
+    await kn("broker", "create", "changes")
+    await kn("trigger", "create", "changes", "--broker", "changes", "--sink", "ksvc:reader")
+    await kn("source", "apiserver", "create", "maps", "--resource", "ConfigMap:v1", "--sink", "broker:changes")
+    await listed_ready(kn, "trigger", "changes")
+    async with asyncio.timeout(WAIT_S):
+        while "++ Ready" not in await kn("source", "apiserver", "describe", "maps"):
+            await asyncio.sleep(0.1)
+    await kubectl("create", "configmap", "changed")
+    line = await read(kubectl, lambda line: "ref.add" in line and '"changed"' in line)
+    assert '"kind":"ConfigMap"' in line
+
+
+async def test_a_container_knows_its_sink(kn: CommandLine, kubectl: CommandLine) -> None:
+    await kn("source", "container", "create", "sends", "--image", "dev.local/sender", "--sink", "ksvc:reader")
+    line = await read(kubectl, lambda line: "/sender" in line)
+    assert line == "got sent /sender http://reader.default.svc.cluster.local"
+    async with asyncio.timeout(WAIT_S):
+        while "++ Ready" not in (described := await kn("source", "container", "describe", "sends")):
+            await asyncio.sleep(0.1)
+    assert "dev.local/sender" in described
+
+
+async def test_sources_are_listed_with_their_sinks(kn: CommandLine) -> None:
+    await kn(
+        "source", "binding", "create", "bound", "--subject", "Deployment:apps/v1:app=none", "--sink", "http://x.test/"
+    )
+    await kn("source", "ping", "create", "listed", "--sink", "ksvc:reader", "--schedule", "0 0 1 1 *")
+    types = await kn("source", "list-types")
+    for kind in ("ApiServerSource", "ContainerSource", "PingSource", "SinkBinding"):
+        assert kind in types
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            rows = {line.split()[0]: line.split()[1:] for line in (await kn("source", "list")).splitlines()}
+            if rows["bound"][-1] == rows["listed"][-1] == "True":
+                break
+            await asyncio.sleep(0.1)
+    assert rows["bound"] == ["SinkBinding", "sinkbindings.sources.knative.dev", "http://x.test/", "True"]
+    assert rows["listed"] == ["PingSource", "pingsources.sources.knative.dev", "ksvc:reader", "True"]
+    missing = await kn.run("source", "ping", "create", "nowhere", "--sink", "channel:none", "--schedule", "@daily")
+    assert missing.code == 1 and 'channels.messaging.knative.dev "none" not found' in missing.err

@@ -1,0 +1,29 @@
+"""Which pods wait for somebody to listen before they are ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eventmesh.cluster.runtime.podspec import containers, listens
+
+
+def pod(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}, *items]}}
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        (pod(), False),
+        (pod({"name": "web", "ports": [{"containerPort": 80}]}), True),
+        (pod({"name": "web", "readinessProbe": {"exec": {"command": ["true"]}}}), True),
+        (pod({"name": "queue-proxy", "env": [{"name": "USER_PORT", "value": "8080"}]}), True),
+        ({"metadata": {}, "spec": {"containers": [{"name": "c", "env": [{"name": "PORT", "value": "9"}]}]}}, True),
+        ({"metadata": {}, "spec": {"containers": [{"name": "c", "env": [{"name": "K_SINK", "value": "x"}]}]}}, False),
+    ],
+)
+def test_a_pod_that_names_no_port_is_ready_as_soon_as_it_runs(described: dict[str, Any], expected: bool) -> None:
+    assert listens(described) is expected
+    assert any(container.pushed for container in containers(described)) is expected
