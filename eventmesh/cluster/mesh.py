@@ -40,11 +40,12 @@ from eventmesh.controllers.workloads.app import WorkloadControllers
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import POD, REVISION
+from eventmesh.kube.resources import POD, REVISION, TRAFFIC_POLICY
 from eventmesh.transport.acceptor import listen_on
 from eventmesh.transport.address import parse_address
 from eventmesh.transport.netns import HostNetwork
 from eventmesh.xds.control.app import Control
+from eventmesh.xds.control.policy.reading import PolicyAdmission
 from eventmesh.xds.control.services import Settings
 
 _log = log.get("cluster.mesh")
@@ -122,7 +123,7 @@ class Mesh:
         agent = self._agent(api, informers, launcher, pod_addresses, images)
         for resource in (REVISION, POD):
             informers.of(resource)
-        admissions = {**serving.admissions(), **EVENTING_ADMISSIONS}
+        admissions = {**serving.admissions(), **EVENTING_ADMISSIONS, TRAFFIC_POLICY: PolicyAdmission()}
         for resource, admission in {**admissions, **eventing.injections(admissions)}.items():
             embedded.admission.register(resource, admission)
         await embedded.start()

@@ -34,6 +34,8 @@ DOMAIN_CLAIM = Resource(
 )
 SERVERLESS_SERVICE = Resource("networking.internal.knative.dev", "v1alpha1", "serverlessservices", "ServerlessService")
 
+TRAFFIC_POLICY = Resource("eventmesh.io", "v1alpha1", "trafficpolicies", "TrafficPolicy")
+
 BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")
 TRIGGER = Resource("eventing.knative.dev", "v1", "triggers", "Trigger")
 

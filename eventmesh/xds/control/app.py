@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 from eventmesh.base import log
@@ -20,23 +19,25 @@ from eventmesh.kube.resources import (
     SECRET,
     SERVERLESS_SERVICE,
     SERVICE,
+    TRAFFIC_POLICY,
 )
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
+from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
 from eventmesh.xds.control.metrics import Metrics
-from eventmesh.xds.control.objects import Ingress, View
 from eventmesh.xds.control.observer import Observer
+from eventmesh.xds.control.policy.status import PolicyStatus
+from eventmesh.xds.control.policy.values import TrafficPolicy
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.publisher import Publication, Publisher
-from eventmesh.xds.control.quarantine import Quarantine
 from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
-from eventmesh.xds.control.watcher import Changed, Effect, Watcher
+from eventmesh.xds.control.watcher import Effect, Watcher
 from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
@@ -51,14 +52,14 @@ class Control:
         """Ask `informers` for what is watched; the caller starts them before `start`."""
         settings = settings or Settings()
         self._watcher = Watcher()
-        self._quarantine = Quarantine()
+        self._in_force = InForce(self._watcher)
         self._informers = informers
         self._builder = ResourceBuilder(settings)
         self._cache = SnapshotCache(self._builder.sets)
         self._refusals = ClusterRefusals(self._builder.referrers)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
         metrics = Metrics()
-        self._publisher = Publisher(self._cache, self._builder, self._effective_view, self, clock, metrics)
+        self._publisher = Publisher(self._cache, self._builder, self._in_force.view, self._in_force, clock, metrics)
         self._server = AdsServer(self._cache, self.acks, clock, metrics=metrics)
         self.observer = Observer(
             informers,
@@ -78,16 +79,24 @@ class Control:
             ingresses,
             clock,
             self.acks,
-            self._quarantine,
+            self._in_force.ingresses,
             settings,
             invalid=lambda: self._builder.certificates.problems | self._watcher.invalid,
             conflicts=lambda: self._builder.conflicts,
             refusals=self._refusals,
         )
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
-        self._effective: dict[str, Mapping[Key, Ingress]] = {}
-        self._routed: dict[Key, Ingress] = {}
-        self._held: frozenset[Key] = frozenset()
+        self._policy_status = PolicyStatus(
+            api,
+            informers.of(TRAFFIC_POLICY),
+            clock,
+            self.acks,
+            self._watcher.of,
+            invalid=self._watcher.invalid_policies.get,
+            refusal=self._refusal_of,
+            is_held=self._in_force.policies.holds,
+        )
+        self._parts = (self._ingress_status, self._serverless_status, self._policy_status)
         self._contested: Mapping[Key, Mapping[str, Key]] = {}
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self._tasks = TaskGroup("xds.control")
@@ -96,6 +105,7 @@ class Control:
         self._watch(informers, SERVICE, self._watcher.service)
         self._watch(informers, ENDPOINT_SLICE, self._watcher.slice)
         self._watch(informers, REVISION, self._watcher.revision)
+        self._watch(informers, TRAFFIC_POLICY, self._watcher.policy, self._policy_status.promises)
         self._watch(informers, SECRET, self._watcher.secret)
         self._watch(informers, NAMESPACE, self._watcher.namespace)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
@@ -111,8 +121,8 @@ class Control:
         self._publisher.start()
         port = await self._server.start(address)
         self.acks.opened()
-        self._ingress_status.controller.start()
-        self._serverless_status.controller.start()
+        for part in self._parts:
+            part.controller.start()
         _log.info("serving ADS", port=port)
         return port
 
@@ -123,15 +133,15 @@ class Control:
     async def stop(self) -> None:
         """Close all streams. Data planes go on with what they have."""
         await self._admin.stop()
-        await self._ingress_status.controller.stop()
-        await self._serverless_status.controller.stop()
+        for part in self._parts:
+            await part.controller.stop()
         await self._server.stop()
         await self._publisher.stop()
         await self._tasks.stop()
 
     def open_promises(self) -> int:
         """Return how many objects wait for acknowledgements."""
-        return sum(len(part.promises.still_open()) for part in (self._ingress_status, self._serverless_status))
+        return sum(len(part.promises.still_open()) for part in self._parts)
 
     def _watch(
         self, informers: Informers, resource: Resource, handler: _Handler, promises: Promises | None = None
@@ -141,9 +151,10 @@ class Control:
             obj = new if new is not None else old
             if obj is not None and promises is not None:
                 promises.changed(key_of(obj), effect)
+            if obj is not None and resource is TRAFFIC_POLICY:
+                self._in_force.policy_changed(key_of(obj))
             if obj is not None and resource is KINGRESS:
-                key = key_of(obj)
-                self._quarantine.observed(key, self._watcher.of(key.namespace).ingresses.get(key))
+                self._in_force.ingress_changed(key_of(obj))
             self._publisher.touch(effect)
 
         informers.of(resource).add_handler(changed)
@@ -155,34 +166,17 @@ class Control:
             _log.warning("egress not understood", namespace=key_of(new).name, problem=problem)
             self._tasks.spawn("event", self._recorder.record(new, EventKind.WARNING, "InvalidEgress", problem))
 
-    def take_changed(self) -> Changed:
-        """Return what must be built again: what has changed, and where the quarantine holds something or did."""
-        changed = self._watcher.take_changed()
-        held = self._quarantine.held()
-        moved = {key.namespace for key in (*held, *self._held)}
-        self._held = held
-        return dataclasses.replace(changed, namespaces=changed.namespaces | moved)
-
-    def take_touched(self) -> Changed:
-        """Return whose endpoints must be built again."""
-        return self._watcher.take_touched()
-
-    def _effective_view(self, namespace: str) -> View:
-        view = self._watcher.of(namespace)
-        ingresses = self._quarantine.effective(view.ingresses)
-        for key in self._effective.get(namespace, {}):
-            self._routed.pop(key, None)
-        self._effective[namespace] = ingresses
-        self._routed.update(ingresses)
-        return dataclasses.replace(view, ingresses=ingresses)
-
     def _published(self, publication: Publication, effect: Effect) -> None:
         if effect is Effect.EVERYTHING:
-            self._quarantine.published(publication.generation, dict(self._routed))
+            self._in_force.published(publication.generation)
             self._renew_contested()
+            for namespace in self._in_force.rebuilt:
+                # Another Service or an older policy may be there now.
+                for key in self._watcher.of(namespace).policies:
+                    self._policy_status.promises.changed(key, Effect.ENDPOINTS)
         for key in self._refusals.published(self._builder.versions):
             self._ingress_status.promises.changed(key, Effect.ENDPOINTS)
-        for part in (self._ingress_status, self._serverless_status):
+        for part in self._parts:
             for key in part.promises.published(publication, effect):
                 part.controller.enqueue(key)
 
@@ -195,19 +189,16 @@ class Control:
         self._contested = after
 
     def _progressed(self) -> None:
-        if self._quarantine.acknowledged(self.acks.proves):
+        if self._in_force.acknowledged(self.acks.proves):
             self._publisher.touch(Effect.EVERYTHING)
-        for part in (self._ingress_status, self._serverless_status):
+        for part in self._parts:
             for key in part.promises.still_open():
                 part.controller.enqueue(key)
 
     def _refused(self, nack: Nack) -> None:
         match nack.refusal.type:
             case ResourceType.ROUTE:
-                message = f"{nack.node}: {nack.refusal.message}"
-                for key in self._quarantine.refused(nack.refusal.generation, message):
-                    self._ingress_status.controller.enqueue(key)
-                    self._publisher.touch(Effect.EVERYTHING)
+                self._refused_routes(nack.refusal.generation, f"{nack.node}: {nack.refusal.message}")
             case ResourceType.CLUSTER | ResourceType.ENDPOINT:
                 for cluster in self._refusals.refused(nack):
                     for key in self._builder.referrers(cluster):
@@ -215,6 +206,19 @@ class Control:
                     self._tell_of_cluster(cluster, f"{nack.node}: {nack.refusal.message}")
             case _:
                 return  # Listeners are control's own: no object is to blame, and the log has the words.
+
+    def _refused_routes(self, generation: int, message: str) -> None:
+        ingresses, policies = self._in_force.refused(generation, message)
+        for part, keys in ((self._ingress_status, ingresses), (self._policy_status, policies)):
+            for key in keys:
+                part.controller.enqueue(key)
+                self._publisher.touch(Effect.EVERYTHING)
+
+    def _refusal_of(self, policy: TrafficPolicy) -> str | None:
+        """Return why a data plane would not take `policy`, or a cluster that it holds for; None when all take it."""
+        carriers = self._in_force.carriers(policy)
+        refusals = (self._in_force.policies.message(policy.key), *map(self._refusals.message, carriers))
+        return next(filter(None, refusals), None)
 
     def _tell_of_cluster(self, cluster: str, message: str) -> None:
         """Tell the Service or the Revision that a refused cluster is made of."""

@@ -54,6 +54,8 @@ from envoy_data_plane.google.protobuf import Any, Struct, Value
 
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
+from eventmesh.xds.control.policy.emitting import load_balancing
+from eventmesh.xds.control.policy.values import ClusterPolicy
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.resource_types import ResourceType
 
@@ -91,7 +93,7 @@ class Hold:
     max_requests_per_endpoint: int = 0
 
 
-def cluster(name: str, protocol: Protocol, hold: Hold | None = None) -> Resource:
+def cluster(name: str, protocol: Protocol, hold: Hold | None = None, policy: ClusterPolicy | None = None) -> Resource:
     """Return the cluster `name`, whose endpoints come over EDS under the same name."""
     message = made(
         Cluster,
@@ -100,21 +102,23 @@ def cluster(name: str, protocol: Protocol, hold: Hold | None = None) -> Resource
         eds_cluster_config=made(ClusterEdsClusterConfig, eds_config=_ads()),
         connect_timeout=_CONNECT_TIMEOUT,
         lb_policy=ClusterLbPolicy.ROUND_ROBIN,
-        circuit_breakers=_breakers(MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
+        circuit_breakers=_breakers(policy, MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
         metadata=_metadata(protocol, hold),
     )
     message.typed_extension_protocol_options = _http_options(protocol)
+    if policy is not None and policy.balancing is not None:
+        message.load_balancing_policy = load_balancing(policy.balancing)
     return resources.from_message(ResourceType.CLUSTER, name, message)
 
 
-def dns_cluster(name: str, host: str, port: int, protocol: Protocol) -> Resource:
+def dns_cluster(name: str, host: str, port: int, protocol: Protocol, policy: ClusterPolicy | None = None) -> Resource:
     """Return the cluster of an ExternalName Service: its one host is resolved by the data plane."""
     message = made(
         Cluster,
         name=name,
         type=ClusterDiscoveryType.LOGICAL_DNS,
         connect_timeout=_CONNECT_TIMEOUT,
-        circuit_breakers=_breakers(),
+        circuit_breakers=_breakers(policy),
         load_assignment=_assignment(name, [(host, port)]),
     )
     message.typed_extension_protocol_options = _http_options(protocol)
@@ -256,14 +260,17 @@ def _http_options(protocol: Protocol) -> dict[str, Any]:
     return {_HTTP_OPTIONS: pack(options)}
 
 
-def _breakers(waiting: int = MAX_CLUSTER_REQUESTS) -> CircuitBreakers:
-    most = MAX_CLUSTER_REQUESTS
-    return made(
-        CircuitBreakers,
-        thresholds=[
-            made(CircuitBreakersThresholds, max_connections=most, max_pending_requests=waiting, max_requests=most)
-        ],
+def _breakers(policy: ClusterPolicy | None = None, waiting: int = MAX_CLUSTER_REQUESTS) -> CircuitBreakers:
+    most, said = MAX_CLUSTER_REQUESTS, policy or ClusterPolicy()
+    thresholds = made(
+        CircuitBreakersThresholds,
+        max_connections=most if said.max_connections is None else said.max_connections,
+        max_pending_requests=waiting if said.max_pending_requests is None else said.max_pending_requests,
+        max_requests=most if said.max_requests is None else said.max_requests,
     )
+    if said.max_retries is not None:
+        thresholds.max_retries = said.max_retries
+    return made(CircuitBreakers, thresholds=[thresholds])
 
 
 def _metadata(protocol: Protocol, hold: Hold | None) -> Metadata | None:

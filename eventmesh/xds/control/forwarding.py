@@ -79,4 +79,5 @@ def _joined(outer: Path, inner: Path) -> Path | None:
         # What is set later wins, as it would on the second way through.
         headers={**outer.headers, **outer.splits[0].headers, **inner.headers},
         rewrite_host=inner.rewrite_host or outer.rewrite_host,
+        policy=inner.policy,
     )

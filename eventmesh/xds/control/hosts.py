@@ -28,6 +28,7 @@ from eventmesh.xds.control.ingress import (
 )
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
+from eventmesh.xds.control.policy.values import RoutePolicy
 from eventmesh.xds.control.protobuf import delimited
 from eventmesh.xds.control.services import Settings, cluster_of, resolve, service_cluster
 
@@ -75,7 +76,7 @@ class HostBuilder:
         self._rules: Memo[_RuleKey, Fragment] = Memo()
         self._services: Memo[tuple[Service, tuple[str, ...]], Fragment] = Memo()
         self._revisions: Memo[Key, bytes] = Memo()
-        self._bolt: Memo[tuple[str, tuple[str, ...]], Fragment] = Memo()
+        self._bolt: Memo[tuple[str, tuple[str, ...], RoutePolicy | None], Fragment] = Memo()
 
     def wanted(self, view: View) -> Wanted:
         """Return which hosts the namespace asks for, and with what right."""
@@ -142,7 +143,8 @@ class HostBuilder:
             names = claims[BOLT].won(service.interfaces, Rank(SERVICE, "", service.key, number))
             cluster = service_cluster(service.key, port.number)
             if names:
-                host = self._bolt.get((cluster, names), partial(_bolt_fragment, cluster, names))
+                key = (cluster, names, service.policy)
+                host = self._bolt.get(key, partial(_bolt_fragment, *key))
                 entries[BOLT].append(Entry(service.key, host, (cluster,)))
 
 
@@ -194,17 +196,19 @@ def _service_clusters(service: Service, ports: Sequence[ServicePort]) -> tuple[s
 def _service_fragment(service: Service, hosts: tuple[str, ...], ports: list[ServicePort]) -> Fragment:
     """Return the host of a plain Service: the port the client named, else 80, else the first one."""
     if service.of_revision:
-        routes = [plain_route(str(service.key))]
+        routes = [plain_route(str(service.key), policy=service.policy)]
     else:
         by_port = [
             plain_route(
                 cluster_of(service, port),
                 made(HeaderMatcher, name=":authority", string_match=made(StringMatcher, suffix=f":{port.number}")),
+                policy=service.policy,
             )
             for port in ports
         ]
         main = next((port for port in ports if port.number == 80), ports[0])
-        routes = [*(by_port if len(ports) > 1 else []), plain_route(cluster_of(service, main))]
+        otherwise = plain_route(cluster_of(service, main), policy=service.policy)
+        routes = [*(by_port if len(ports) > 1 else []), otherwise]
     return fragment(made(VirtualHost, name=str(service.key), domains=list(hosts), routes=routes))
 
 
@@ -213,5 +217,6 @@ def _activator_route(key: Key) -> bytes:
     return delimited(3, encode(route))
 
 
-def _bolt_fragment(cluster: str, names: tuple[str, ...]) -> Fragment:
-    return fragment(made(VirtualHost, name=cluster, domains=list(names), routes=[plain_route(cluster)]))
+def _bolt_fragment(cluster: str, names: tuple[str, ...], policy: RoutePolicy | None) -> Fragment:
+    routes = [plain_route(cluster, policy=policy)]
+    return fragment(made(VirtualHost, name=cluster, domains=list(names), routes=routes))

@@ -27,6 +27,8 @@ from eventmesh.kube.objects import Key
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import set_headers
 from eventmesh.xds.control.objects import Path, Rule, Split
+from eventmesh.xds.control.policy.emitting import with_policy
+from eventmesh.xds.control.policy.values import RoutePolicy
 from eventmesh.xds.control.protobuf import delimited
 
 HASH_HEADER = "k-network-hash"
@@ -97,12 +99,12 @@ def header_is(name: str, value: str) -> HeaderMatcher:
     return made(HeaderMatcher, name=name, string_match=made(StringMatcher, exact=value))
 
 
-def plain_route(cluster: str, *conditions: HeaderMatcher) -> Route:
-    """Return a route that sends everything under the conditions to `cluster`, however long it takes."""
+def plain_route(cluster: str, *conditions: HeaderMatcher, policy: RoutePolicy | None = None) -> Route:
+    """Return a route that sends all under the conditions to `cluster`; without a policy, however long it takes."""
     return made(
         Route,
         match=made(RouteMatch, prefix="/", headers=list(conditions)),
-        route=made(RouteAction, cluster=cluster, timeout=_NO_TIMEOUT),
+        route=with_policy(made(RouteAction, cluster=cluster, timeout=_NO_TIMEOUT), policy),
     )
 
 
@@ -113,7 +115,7 @@ def _route(path: Path, hash_: str, resolve: Resolve) -> Route:
         matches.append(header_is(HASH_HEADER, HASH_OVERRIDE))
         probe = {HASH_HEADER: hash_}
     shares = [split for split in path.splits if split.percent > 0]
-    action = made(RouteAction, timeout=_NO_TIMEOUT)
+    action = with_policy(made(RouteAction, timeout=_NO_TIMEOUT), path.policy)
     if path.rewrite_host:
         action.host_rewrite_literal = path.rewrite_host
     route = made(Route, match=made(RouteMatch, prefix=path.prefix, headers=matches), route=action)

@@ -13,7 +13,7 @@ from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import KINGRESS
 from eventmesh.kube.status import Conditions, ConditionSet, condition, conditions_of, write_status
 from eventmesh.xds.control.acks import RESOLUTION_S, SIDECAR_WAIT_S, Acks, AckTracker
-from eventmesh.xds.control.objects import is_ours
+from eventmesh.xds.control.objects import Ingress, is_ours
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.quarantine import Quarantine
 from eventmesh.xds.control.refusals import ClusterRefusals
@@ -39,7 +39,7 @@ class IngressStatus:
         ingresses: Informer,
         clock: Clock,
         acks: AckTracker,
-        quarantine: Quarantine,
+        quarantine: Quarantine[Ingress],
         settings: Settings,
         invalid: Callable[[], Mapping[Key, str]],
         conflicts: Callable[[], Mapping[Key, Mapping[str, Key]]],

@@ -15,6 +15,7 @@ from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
 from eventmesh.xds.control.certificates import Certificate
 from eventmesh.xds.control.envoy import Protocol
 from eventmesh.xds.control.ingress_hash import ingress_hash
+from eventmesh.xds.control.policy.values import ClusterPolicy, RoutePolicy, TrafficPolicy
 
 INGRESS_CLASS = "eventmesh.ingress.networking.knative.dev"
 """The class whose KIngresses are ours; all others are never touched."""
@@ -23,6 +24,7 @@ _CLASS_ANNOTATIONS = ("networking.knative.dev/ingress-class", "networking.knativ
 _SKS_LABEL = "networking.internal.knative.dev/serverlessservice"
 _TYPE_LABEL = "networking.internal.knative.dev/serviceType"
 _ROUTE_LABEL = "serving.knative.dev/route"
+_FUNCTION_LABEL = "serving.knative.dev/service"
 _SLICE_SERVICE_LABEL = "kubernetes.io/service-name"
 INTERFACES_ANNOTATION = "eventmesh.io/service-interfaces"
 """On a Service with a Bolt port: the service names it answers to, separated by commas."""
@@ -47,6 +49,8 @@ class Path:
     matches: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     rewrite_host: str = ""
+    policy: RoutePolicy | None = None
+    """Of the TrafficPolicy of what the path leads to (`policy.attaching`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Service:
     interfaces: tuple[str, ...] = ()
     of_revision: bool = False
     """It belongs to a ServerlessService, which is routed under the revision's name."""
+    policy: RoutePolicy | None = None
+    """Of the Service's TrafficPolicy (`policy.attaching`)."""
     placeholder: bool = False
     """It only stands for the name of a Knative Route, whose KIngress says where requests go."""
 
@@ -129,6 +135,11 @@ class View:
     """containerConcurrency by revision."""
     certificates: Mapping[Key, Certificate] = field(default_factory=dict)
     """What the namespace's Secrets of type kubernetes.io/tls hold."""
+    functions: Mapping[Key, str] = field(default_factory=dict)
+    """Name of the Knative Service by revision."""
+    policies: Mapping[Key, TrafficPolicy] = field(default_factory=dict)
+    limits: Mapping[Key, ClusterPolicy] = field(default_factory=dict)
+    """Policies of clusters, by the revision or Service they lead to (`policy.attaching`)."""
     egress: tuple[Key, ...] = ()
     """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 
@@ -268,6 +279,11 @@ def parse_serverless(obj: Object) -> ServerlessService:
         proxy=spec.get("mode", "Serve") == "Proxy",
         generation=obj["metadata"].get("generation", 0),
     )
+
+
+def function_of(obj: Object) -> str:
+    """Return the name of the Knative Service that a Revision belongs to; empty when it belongs to none."""
+    return labels_of(obj).get(_FUNCTION_LABEL, "")
 
 
 def parse_concurrency(obj: Object) -> int:

@@ -10,7 +10,15 @@ from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, NAMESPACE, REVISION, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.resources import (
+    ENDPOINT_SLICE,
+    KINGRESS,
+    NAMESPACE,
+    REVISION,
+    SERVERLESS_SERVICE,
+    SERVICE,
+    TRAFFIC_POLICY,
+)
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.asked import Asked
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
@@ -32,7 +40,7 @@ ENTRANCES: Mapping[str, tuple[Role, str]] = {
 }
 """Where a request may enter the mesh: the role of the data plane, and the route table it meets there."""
 
-READ = (KINGRESS, SERVERLESS_SERVICE, SERVICE, ENDPOINT_SLICE, REVISION, NAMESPACE)
+READ = (KINGRESS, SERVERLESS_SERVICE, SERVICE, ENDPOINT_SLICE, REVISION, NAMESPACE, TRAFFIC_POLICY)
 READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | None], Effect]] = {
     (KINGRESS.api_version, KINGRESS.kind): Watcher.ingress,
     (SERVERLESS_SERVICE.api_version, SERVERLESS_SERVICE.kind): Watcher.serverless,
@@ -40,6 +48,7 @@ READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | Non
     (ENDPOINT_SLICE.api_version, ENDPOINT_SLICE.kind): Watcher.slice,
     (REVISION.api_version, REVISION.kind): Watcher.revision,
     (NAMESPACE.api_version, NAMESPACE.kind): Watcher.namespace,
+    (TRAFFIC_POLICY.api_version, TRAFFIC_POLICY.kind): Watcher.policy,
 }
 """How each kind of object is taken in, by apiVersion and kind."""
 

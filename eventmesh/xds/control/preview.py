@@ -16,6 +16,7 @@ from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.policy.attaching import attached
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import Settings
@@ -93,14 +94,15 @@ def preview(
         for audience in sorted(set(audiences), key=lambda a: (a.role.value, a.namespace))
         for change in _differences(audience, before.sets(audience), after.sets(audience))
     ]
-    problems = {key_of(obj): future.invalid.get(key_of(obj)) for obj in objects}
+    wrong = {**future.invalid, **future.invalid_policies}
+    problems = {key_of(obj): wrong.get(key_of(obj)) for obj in objects}
     invalid = [f"{key}: {problem}" for key, problem in problems.items() if problem]
     return Preview(tuple(changes), tuple(unread), tuple(invalid))
 
 
 def _built(watcher: Watcher, settings: Settings) -> ResourceBuilder:
     builder = ResourceBuilder(settings)
-    builder.update(watcher.of, watcher.everything())
+    builder.update(lambda namespace: attached(watcher.of(namespace)), watcher.everything())
     return builder
 
 

@@ -17,6 +17,7 @@ from eventmesh.xds.control import envoy
 from eventmesh.xds.control.envoy import Hold, Protocol
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import ServerlessService, Service, ServicePort, View
+from eventmesh.xds.control.policy.values import ClusterPolicy
 from eventmesh.xds.control.resources import Resource
 
 Address = tuple[str, int]
@@ -157,8 +158,8 @@ class Clusters:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clusters: Memo[tuple[str, Protocol, Hold | None], Resource] = Memo()
-        self._dns: Memo[tuple[str, str, int, Protocol], Resource] = Memo()
+        self._clusters: Memo[tuple[str, Protocol, Hold | None, ClusterPolicy | None], Resource] = Memo()
+        self._dns: Memo[tuple[str, str, int, Protocol, ClusterPolicy | None], Resource] = Memo()
         self._endpoints: Memo[tuple[str, tuple[Address, ...]], Resource] = Memo()
         self._plain: Assigned = {}
         self._pods_only: Assigned = {}
@@ -170,16 +171,18 @@ class Clusters:
         """Return every cluster by name, twice: as most see it, and as the activator does, which holds requests."""
         plain: dict[str, Resource] = {}
         for service, port in _plain_ports(view):
-            name = service_cluster(service.key, port.number)
+            name, policy = service_cluster(service.key, port.number), view.limits.get(service.key)
             if service.external_name:
-                plain[name] = self._external(name, service.external_name, port)
+                plain[name] = self._external(name, service.external_name, port, policy)
             else:
-                plain[name] = self._cluster(name, port.protocol, None)
+                plain[name] = self._cluster(name, port.protocol, None, policy)
         holding = dict(plain)
         for sks in view.serverless.values():
-            name = str(sks.key)
-            plain[name] = self._cluster(name, sks.protocol, None)
-            holding[name] = self._cluster(name, sks.protocol, Hold(view.concurrency.get(sks.key, 0)))
+            name, policy = str(sks.key), view.limits.get(sks.key)
+            plain[name] = self._cluster(name, sks.protocol, None, policy)
+            # What waits at the activator has a queue and limits of its own.
+            balancing = ClusterPolicy(balancing=policy.balancing) if policy is not None else None
+            holding[name] = self._cluster(name, sks.protocol, Hold(view.concurrency.get(sks.key, 0)), balancing)
         named = {resolve(view, service, port) for service, port in _references(view)}
         self._dangling = tuple(sorted(named - plain.keys() - {BROKER_CLUSTER}))
         for name in self._dangling:
@@ -212,13 +215,15 @@ class Clusters:
         self._plain, self._pods_only = plain, pods_only
         return plain, pods_only
 
-    def _cluster(self, name: str, protocol: Protocol, hold: Hold | None) -> Resource:
-        return self._clusters.get((name, protocol, hold), lambda: envoy.cluster(name, protocol, hold))
+    def _cluster(
+        self, name: str, protocol: Protocol, hold: Hold | None, policy: ClusterPolicy | None = None
+    ) -> Resource:
+        key = (name, protocol, hold, policy)
+        return self._clusters.get(key, lambda: envoy.cluster(*key))
 
-    def _external(self, name: str, host: str, port: ServicePort) -> Resource:
-        return self._dns.get(
-            (name, host, port.number, port.protocol), lambda: envoy.dns_cluster(name, host, port.number, port.protocol)
-        )
+    def _external(self, name: str, host: str, port: ServicePort, policy: ClusterPolicy | None) -> Resource:
+        key = (name, host, port.number, port.protocol, policy)
+        return self._dns.get(key, lambda: envoy.dns_cluster(*key))
 
     def _assigned(self, name: str, addresses: tuple[Address, ...]) -> Resource:
         return self._endpoints.get((name, addresses), lambda: envoy.endpoints(name, addresses))

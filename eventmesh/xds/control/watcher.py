@@ -12,6 +12,7 @@ from eventmesh.xds.control.certificates import parse_certificate
 from eventmesh.xds.control.objects import (
     Ingress,
     View,
+    function_of,
     is_ours,
     parse_concurrency,
     parse_ingress,
@@ -19,6 +20,8 @@ from eventmesh.xds.control.objects import (
     parse_service,
     parse_slice,
 )
+from eventmesh.xds.control.policy.reading import read_policy
+from eventmesh.xds.control.policy.values import TrafficPolicy
 from eventmesh.xds.control.scope import parse_egress
 
 
@@ -51,6 +54,8 @@ class Watcher:
         """KIngresses that cannot be routed, and why."""
         self.invalid_egress: dict[str, str] = {}
         """Namespaces whose declared egress is not understood, and why."""
+        self.invalid_policies: dict[Key, str] = {}
+        """TrafficPolicies that are not understood, and why."""
         self._views: dict[str, View] = {}
         self._dirty: set[str] = set()
         self._touched: set[Key] = set()
@@ -119,9 +124,25 @@ class Watcher:
         return self._put("serverless", key, value, effect)
 
     def revision(self, old: Object | None, new: Object | None) -> Effect:
-        """Take in a Revision: only its containerConcurrency matters."""
-        value = parse_concurrency(new) if new is not None else None
-        return self._put("concurrency", _key(old, new), value, Effect.EVERYTHING)
+        """Take in a Revision: its containerConcurrency, and the function it belongs to, for that one's policies."""
+        key = _key(old, new)
+        value, function = (parse_concurrency(new), function_of(new) or None) if new is not None else (None, None)
+        named = self._put(
+            "functions", key, function, Effect.EVERYTHING if self.of(key.namespace).policies else Effect.NOTHING
+        )
+        limited = self._put("concurrency", key, value, Effect.EVERYTHING)
+        return max(named, limited, key=lambda effect: effect.value)
+
+    def policy(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a TrafficPolicy; one that is not understood holds for nothing."""
+        key = _key(old, new)
+        value: TrafficPolicy | None = None
+        self.invalid_policies.pop(key, None)
+        if new is not None and not is_deleting(new):
+            value, errors = read_policy(new)
+            if errors:
+                self.invalid_policies[key] = "; ".join(map(str, errors))
+        return self._put("policies", key, value, Effect.EVERYTHING)
 
     def secret(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Secret: only those of type kubernetes.io/tls matter."""

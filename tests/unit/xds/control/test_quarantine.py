@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.objects import Ingress
-from eventmesh.xds.control.quarantine import MAX_PUBLICATIONS, Quarantine
+from eventmesh.xds.control.quarantine import MAX_PUBLICATIONS, Quarantine, names_ingress
 
 Set = Mapping[Key, Ingress]
 
@@ -19,7 +19,7 @@ class Mesh:
     """A data plane that refuses every table with a bad ingress, and says so in `words`."""
 
     def __init__(self, words: str = "no") -> None:
-        self.quarantine = Quarantine()
+        self.quarantine = Quarantine(names_ingress)
         self.wanted: dict[Key, Ingress] = {}
         self.words = words
         self.generation = 0
@@ -114,7 +114,7 @@ def test_a_deleted_suspect_is_forgotten() -> None:
 
 
 def test_what_is_remembered_of_publications_is_bounded() -> None:
-    quarantine = Quarantine()
+    quarantine = Quarantine(names_ingress)
     for generation in range(MAX_PUBLICATIONS + 10):
         quarantine.published(generation, {})
     assert len(quarantine._published) == MAX_PUBLICATIONS

@@ -74,6 +74,12 @@ def namespace(name: str, egress: str) -> Object:
     return {"metadata": {"name": name, "annotations": {"eventmesh.io/egress": egress}}}
 
 
+def policy(name: str, created: str = "2026-01-01T00:00:00Z", **spec: Any) -> Object:
+    """Return a TrafficPolicy; without targetRefs it is for the Service `svc`."""
+    metadata = {"name": name, "namespace": "ns", "generation": 1, "creationTimestamp": created}
+    return {"metadata": metadata, "spec": {"targetRefs": [{"kind": "Service", "name": "svc"}], **spec}}
+
+
 def serverless(name: str, mode: str = "Serve", protocol: str = "http1") -> Object:
     return {
         "metadata": {"name": name, "namespace": "ns", "generation": 1},

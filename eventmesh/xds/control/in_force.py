@@ -1,0 +1,112 @@
+"""What of the objects is in force: the views that are published, without what a data plane has refused.
+
+Policies are attached to what they hold for here, so that everything downstream sees routes and clusters with their
+policies on them; and two quarantines keep out what was refused, policies before the KIngresses that carry them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from eventmesh.kube.objects import Key
+from eventmesh.xds.control.objects import Ingress, View
+from eventmesh.xds.control.policy.attaching import attached
+from eventmesh.xds.control.policy.values import RoutePolicy, TrafficPolicy
+from eventmesh.xds.control.quarantine import Quarantine, names_ingress
+from eventmesh.xds.control.watcher import Changed, Watcher
+
+
+class InForce:
+    """The views of a watcher as they are published."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.ingresses: Quarantine[Ingress] = Quarantine(names_ingress)
+        self.policies: Quarantine[TrafficPolicy] = Quarantine()
+        self.rebuilt: frozenset[str] = frozenset()
+        """Namespaces of which everything was built last."""
+        self._watcher = watcher
+        self._attached: dict[str, tuple[View, View]] = {}
+        self._routed: dict[str, Mapping[Key, Ingress]] = {}
+        self._obeyed: dict[str, Mapping[Key, TrafficPolicy]] = {}
+        self._all_routed: dict[Key, Ingress] = {}
+        self._all_obeyed: dict[Key, TrafficPolicy] = {}
+        self._held: frozenset[Key] = frozenset()
+
+    def view(self, namespace: str) -> View:
+        """Return what to publish of a namespace."""
+        view = self._with_policies(namespace)
+        ingresses = self.ingresses.effective(view.ingresses)
+        _replace(self._all_routed, self._routed, namespace, ingresses)
+        _replace(self._all_obeyed, self._obeyed, namespace, view.policies)
+        return dataclasses.replace(view, ingresses=ingresses)
+
+    def _with_policies(self, namespace: str) -> View:
+        view = self._watcher.of(namespace)
+        if self.policies.held():
+            return attached(dataclasses.replace(view, policies=self.policies.effective(view.policies)))
+        known = self._attached.get(namespace)
+        if known is None or known[0] is not view:
+            known = self._attached[namespace] = (view, attached(view))
+        return known[1]
+
+    def take_changed(self) -> Changed:
+        """Return what must be built again: what has changed, and where something is held back or was."""
+        changed = self._watcher.take_changed()
+        held = self.ingresses.held() | self.policies.held()
+        self.rebuilt = changed.namespaces | {key.namespace for key in (*held, *self._held)}
+        self._held = held
+        return dataclasses.replace(changed, namespaces=self.rebuilt)
+
+    def take_touched(self) -> Changed:
+        """Return whose endpoints must be built again."""
+        return self._watcher.take_touched()
+
+    def ingress_changed(self, key: Key) -> None:
+        """Take note that a KIngress has another form, or has gone."""
+        self.ingresses.observed(key, self._with_policies(key.namespace).ingresses.get(key))
+
+    def policy_changed(self, key: Key) -> None:
+        """Take note that a TrafficPolicy has another form, or has gone."""
+        self.policies.observed(key, self._watcher.of(key.namespace).policies.get(key))
+
+    def published(self, generation: int) -> None:
+        """Take note that what `view` returned last is a publication."""
+        self.ingresses.published(generation, dict(self._all_routed))
+        self.policies.published(generation, dict(self._all_obeyed))
+
+    def acknowledged(self, proves: Callable[[int], bool]) -> bool:
+        """Take note of what everybody has acknowledged; True when the next publication differs by it."""
+        return any([quarantine.acknowledged(proves) for quarantine in (self.ingresses, self.policies)])
+
+    def refused(self, generation: int, message: str) -> tuple[list[Key], list[Key]]:
+        """Take in a refusal of routes; return the KIngresses and the policies that are held back because of it.
+
+        New policies are suspected before the KIngresses that carry them.
+        """
+        if self.policies.may_be_about(generation):
+            return [], self.policies.refused(generation, message)
+        return self.ingresses.refused(generation, message), []
+
+    def carriers(self, policy: TrafficPolicy) -> list[Key]:
+        """Return the KIngresses with a path under `policy`."""
+        ingresses = self._with_policies(policy.key.namespace).ingresses
+        return [key for key, ingress in ingresses.items() if _carries(ingress, policy.route)]
+
+
+V = TypeVar("V")
+
+
+def _replace(
+    everything: dict[Key, V], known: dict[str, Mapping[Key, V]], namespace: str, found: Mapping[Key, V]
+) -> None:
+    """Put `found` in place of what `everything` holds of the namespace."""
+    for key in known.get(namespace, {}):
+        everything.pop(key, None)
+    known[namespace] = found
+    everything.update(found)
+
+
+def _carries(ingress: Ingress, policy: RoutePolicy) -> bool:
+    return any(path.policy == policy for rule in ingress.rules for path in rule.paths)

@@ -1,0 +1,218 @@
+"""Reads TrafficPolicy objects, and says of each wrong field what is wrong with it. Pure.
+
+The shape is Gateway API's where that has one (targetRefs of GEP-713, `timeouts` of HTTPRoute, `retry` of GEP-1731),
+Istio's DestinationRule otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eventmesh.base.durations import parse_go
+from eventmesh.kube.admission import AdmissionRequest, FieldError
+from eventmesh.kube.api import Object
+from eventmesh.kube.objects import key_of
+from eventmesh.xds.control.policy.values import (
+    ClusterPolicy,
+    LoadBalancing,
+    Retry,
+    RoutePolicy,
+    Target,
+    TargetKind,
+    TrafficPolicy,
+)
+
+MAX_TARGETS = 16
+"""GEP-713's own bound on targetRefs."""
+MAX_ATTEMPTS = 100
+"""With the longest default back-off of 250 ms they fill half a minute; more is a loop (`xds.translate.retry`)."""
+MAX_CODES = 32
+"""All codes worth a retry are fewer."""
+MAX_TIMEOUT_S = 86_400.0
+"""A day: a request that may take longer wants no timeout, which is written 0s."""
+MAX_COUNT = 2**32 - 1
+"""Envoy's counters of a circuit breaker have 32 bits."""
+
+DEFAULT_RETRY_ON = ("connect-failure", "refused-stream", "reset-before-request")
+"""Outcomes that are safe to try again whatever the request does: it has not reached the other side."""
+RETRY_WORDS = frozenset(
+    (
+        *DEFAULT_RETRY_ON,
+        *("5xx", "gateway-error", "reset", "retriable-4xx", "retriable-status-codes"),
+        *("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"),
+    )
+)
+"""Envoy's words for `retry_on` that every data plane of the mesh obeys."""
+
+
+class _Reader:
+    """Collects what is wrong, so that an author sees all of it at once."""
+
+    def __init__(self) -> None:
+        self.errors: list[FieldError] = []
+
+    def wrong(self, path: str, message: str) -> None:
+        self.errors.append(FieldError(message, path))
+
+    def mapping(self, owner: Mapping[str, Any], name: str, path: str, known: frozenset[str]) -> Mapping[str, Any]:
+        """Return a part of the spec; what it holds beside `known` is an error, never passed over in silence."""
+        found = owner.get(name)
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            self.wrong(f"{path}.{name}", "expected an object")
+            return {}
+        for key in sorted(found.keys() - known):
+            self.wrong(f"{path}.{name}.{key}", f"there is no such field; known are {', '.join(sorted(known))}")
+        return found
+
+    def seconds(self, owner: Mapping[str, Any], name: str, path: str, *, zero: bool = False) -> float | None:
+        text = owner.get(name)
+        if text is None:
+            return None
+        try:
+            seconds = parse_go(text) if isinstance(text, str) else -1.0
+        except ValueError:
+            seconds = -1.0
+        if not (0.0 <= seconds <= MAX_TIMEOUT_S) or (seconds == 0.0 and not zero):
+            least = "0s (none)" if zero else "1ms"
+            self.wrong(
+                f"{path}.{name}", f"{text!r} is no duration from {least} to 24h; write one such as 1.5s or 500ms"
+            )
+            return None
+        return seconds
+
+    def count(self, owner: Mapping[str, Any], name: str, path: str, least: int, most: int) -> int | None:
+        value = owner.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            self.wrong(f"{path}.{name}", f"{value!r} is no whole number from {least} to {most}")
+            return None
+        return value
+
+    def one_of(self, value: object, words: Mapping[str, Any] | frozenset[str], path: str) -> bool:
+        if isinstance(value, str) and value in words:
+            return True
+        self.wrong(path, f"{value!r} is not one of {', '.join(sorted(words))}")
+        return False
+
+
+_SPEC = frozenset(("targetRefs", "timeouts", "retry", "circuitBreaker", "loadBalancer"))
+_BREAKERS = {
+    "maxConnections": "max_connections",
+    "maxPendingRequests": "max_pending_requests",
+    "maxRequests": "max_requests",
+    "maxRetries": "max_retries",
+}
+_BALANCERS = {kind.value: kind for kind in LoadBalancing}
+_TARGETS: Mapping[tuple[str, str], TargetKind] = {kind.value: kind for kind in TargetKind}
+
+
+def read_policy(obj: Object) -> tuple[TrafficPolicy | None, list[FieldError]]:
+    """Return the policy that `obj` spells, and everything that is wrong with it; a policy with errors is None."""
+    reader = _Reader()
+    spec = reader.mapping(obj, "spec", "", _SPEC)
+    reader.errors = [FieldError(error.message, error.path.removeprefix(".")) for error in reader.errors]
+    targets = _targets(reader, spec)
+    route = _route(reader, spec)
+    cluster = _cluster(reader, spec)
+    if route == RoutePolicy() and cluster == ClusterPolicy() and not reader.errors:
+        reader.wrong("spec", "says nothing; give timeouts, retry, circuitBreaker or loadBalancer")
+    if reader.errors:
+        return None, reader.errors
+    metadata = obj["metadata"]
+    created, generation = metadata.get("creationTimestamp") or "", metadata.get("generation", 0)
+    return TrafficPolicy(key_of(obj), created, generation, targets, route, cluster), []
+
+
+def _targets(reader: _Reader, spec: Mapping[str, Any]) -> tuple[Target, ...]:
+    references = spec.get("targetRefs")
+    if not isinstance(references, list) or not 1 <= len(references) <= MAX_TARGETS:
+        reader.wrong("spec.targetRefs", f"expected 1 to {MAX_TARGETS} references to Services")
+        return ()
+    targets = []
+    for at, reference in enumerate(references):
+        path = f"spec.targetRefs[{at}]"
+        known = reference if isinstance(reference, dict) else {}
+        kind = _TARGETS.get((known.get("group", ""), known.get("kind", "")))
+        if kind is None:
+            reader.wrong(path, "is not for a Service of group serving.knative.dev (a function) or of the core group")
+        elif not isinstance(known.get("name"), str) or not known["name"]:
+            reader.wrong(f"{path}.name", "missing")
+        else:
+            targets.append(Target(kind, known["name"]))
+    return tuple(dict.fromkeys(targets))
+
+
+def _route(reader: _Reader, spec: Mapping[str, Any]) -> RoutePolicy:
+    timeouts = reader.mapping(spec, "timeouts", "spec", frozenset(("request", "backendRequest")))
+    whole = reader.seconds(timeouts, "request", "spec.timeouts", zero=True)
+    single = reader.seconds(timeouts, "backendRequest", "spec.timeouts")
+    retry = _retry(reader, spec)
+    if single is not None and whole and single > whole:
+        reader.wrong("spec.timeouts.backendRequest", "is longer than spec.timeouts.request, which covers all tries")
+    if single is not None and "retry" not in spec:
+        reader.wrong(
+            "spec.timeouts.backendRequest", "is the time of one try: give spec.retry, or timeouts.request alone"
+        )
+    return RoutePolicy(whole, single or 0.0, retry)
+
+
+def _retry(reader: _Reader, spec: Mapping[str, Any]) -> Retry | None:
+    if spec.get("retry") is None:
+        return None
+    found = reader.mapping(spec, "retry", "spec", frozenset(("attempts", "on", "codes", "backoff")))
+    attempts = reader.count(found, "attempts", "spec.retry", 1, MAX_ATTEMPTS)
+    backoff = reader.seconds(found, "backoff", "spec.retry")
+    codes = _items(reader, found, "codes", lambda code, path: _is_code(reader, code, path))
+    words = _items(reader, found, "on", lambda word, path: reader.one_of(word, RETRY_WORDS, path))
+    on = tuple(words) or DEFAULT_RETRY_ON
+    if codes and "retriable-status-codes" not in on:
+        on = (*on, "retriable-status-codes")
+    if "retriable-status-codes" in words and not codes:
+        reader.wrong("spec.retry.codes", "missing: retriable-status-codes are those given here")
+    return Retry(tuple(dict.fromkeys(on)), attempts or 1, tuple(dict.fromkeys(codes)), backoff or 0.0)
+
+
+def _items(reader: _Reader, owner: Mapping[str, Any], name: str, is_right: Callable[[object, str], bool]) -> list[Any]:
+    found = owner.get(name) or []
+    if not isinstance(found, list) or len(found) > MAX_CODES:
+        reader.wrong(f"spec.retry.{name}", f"expected a list of at most {MAX_CODES}")
+        return []
+    return [item for at, item in enumerate(found) if is_right(item, f"spec.retry.{name}[{at}]")]
+
+
+def _is_code(reader: _Reader, code: object, path: str) -> bool:
+    if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599:
+        return True
+    reader.wrong(path, f"{code!r} is no status of a failure, 400 to 599")
+    return False
+
+
+def _cluster(reader: _Reader, spec: Mapping[str, Any]) -> ClusterPolicy:
+    breaker = reader.mapping(spec, "circuitBreaker", "spec", frozenset(_BREAKERS))
+    limits = {
+        field: reader.count(breaker, name, "spec.circuitBreaker", 0 if name == "maxRetries" else 1, MAX_COUNT)
+        for name, field in _BREAKERS.items()
+    }
+    balancer = reader.mapping(spec, "loadBalancer", "spec", frozenset(("type",)))
+    balancing = None
+    if spec.get("loadBalancer") is not None and reader.one_of(
+        balancer.get("type"), _BALANCERS, "spec.loadBalancer.type"
+    ):
+        balancing = _BALANCERS[balancer["type"]]
+    return ClusterPolicy(**limits, balancing=balancing)
+
+
+class PolicyAdmission:
+    """Rules of TrafficPolicy at the API server; nothing is defaulted: what is not said is the data plane's own."""
+
+    def default(self, obj: Object, request: AdmissionRequest) -> Object:
+        """Return `obj`."""
+        return obj
+
+    def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
+        """Return what is wrong with `obj`; a policy that is on its way out may be as it is."""
+        return [] if "deletionTimestamp" in obj["metadata"] else read_policy(obj)[1]

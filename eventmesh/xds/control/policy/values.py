@@ -1,0 +1,83 @@
+"""The values of a TrafficPolicy. Immutable and hashable: encoded routes and clusters are kept by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from eventmesh.kube.objects import Key
+
+
+class TargetKind(Enum):
+    """What a policy can be for: (API group, kind)."""
+
+    FUNCTION = ("serving.knative.dev", "Service")
+    """A Knative Service: all of its revisions."""
+    SERVICE = ("", "Service")
+    """A Kubernetes Service: all of its ports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a policy is for, in its own namespace."""
+
+    kind: TargetKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value[0] or 'core'} Service {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Which outcomes are tried again, and how often."""
+
+    on: tuple[str, ...]
+    """Envoy's words (`retry_on`)."""
+    attempts: int
+    """Tries beside the first."""
+    codes: tuple[int, ...] = ()
+    backoff_s: float = 0.0
+    """Least time before a retry; 0 = the data plane's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """What holds for each request."""
+
+    request_timeout_s: float | None = None
+    """Over all tries; 0 = none; None: not said."""
+    try_timeout_s: float = 0.0
+    """Of one try; 0 = none."""
+    retry: Retry | None = None
+
+
+class LoadBalancing(Enum):
+    """How an endpoint is chosen."""
+
+    ROUND_ROBIN = "RoundRobin"
+    LEAST_REQUEST = "LeastRequest"
+    RANDOM = "Random"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPolicy:
+    """What holds for all requests to one cluster together; None: not said."""
+
+    max_connections: int | None = None
+    max_pending_requests: int | None = None
+    max_requests: int | None = None
+    max_retries: int | None = None
+    balancing: LoadBalancing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficPolicy:
+    """One TrafficPolicy object."""
+
+    key: Key
+    created: str
+    generation: int
+    targets: tuple[Target, ...]
+    route: RoutePolicy = RoutePolicy()
+    cluster: ClusterPolicy = ClusterPolicy()

@@ -1,0 +1,113 @@
+"""A TrafficPolicy is read whole, or every wrong field of it is named at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eventmesh.kube.admission import AdmissionRequest
+from eventmesh.kube.objects import Key
+from eventmesh.xds.control.policy.reading import (
+    DEFAULT_RETRY_ON,
+    MAX_ATTEMPTS,
+    MAX_TARGETS,
+    PolicyAdmission,
+    read_policy,
+)
+from eventmesh.xds.control.policy.values import (
+    ClusterPolicy,
+    LoadBalancing,
+    Retry,
+    RoutePolicy,
+    Target,
+    TargetKind,
+)
+from tests.unit.xds.control.views import policy
+
+
+def errors(**spec: Any) -> dict[str, str]:
+    """Return what is wrong with a spec, by path."""
+    read, found = read_policy(policy("p", **spec))
+    assert (read is None) == bool(found)
+    return {error.path: error.message for error in found}
+
+
+def test_every_field_has_its_value() -> None:
+    read, found = read_policy(
+        policy(
+            "p",
+            timeouts={"request": "2s", "backendRequest": "500ms"},
+            retry={"attempts": 3, "on": ["5xx", "reset"], "codes": [409], "backoff": "10ms"},
+            circuitBreaker={"maxConnections": 1, "maxPendingRequests": 2, "maxRequests": 3, "maxRetries": 0},
+            loadBalancer={"type": "LeastRequest"},
+        )
+    )
+    assert not found and read is not None
+    assert (read.key, read.targets) == (Key("ns", "p"), (Target(TargetKind.SERVICE, "svc"),))
+    assert read.route == RoutePolicy(2.0, 0.5, Retry(("5xx", "reset", "retriable-status-codes"), 3, (409,), 0.01))
+    assert read.cluster == ClusterPolicy(1, 2, 3, 0, LoadBalancing.LEAST_REQUEST)
+
+
+def test_a_retry_without_words_tries_again_what_has_not_arrived() -> None:
+    read, _ = read_policy(policy("p", retry={"attempts": 2}))
+    assert read is not None and read.route.retry == Retry(DEFAULT_RETRY_ON, 2)
+
+
+def test_no_timeout_is_a_timeout_that_is_said() -> None:
+    read, _ = read_policy(policy("p", timeouts={"request": "0s"}))
+    assert read is not None and read.route.request_timeout_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({}, "spec"),
+        ({"timeout": "5s"}, "spec.timeout"),
+        ({"timeouts": {"request": "5"}}, "spec.timeouts.request"),
+        ({"timeouts": {"request": "25h"}}, "spec.timeouts.request"),
+        ({"timeouts": {"request": 5}}, "spec.timeouts.request"),
+        ({"timeouts": {"idle": "5s"}}, "spec.timeouts.idle"),
+        ({"timeouts": {"backendRequest": "1s"}}, "spec.timeouts.backendRequest"),
+        ({"timeouts": {"request": "1s", "backendRequest": "2s"}, "retry": {}}, "spec.timeouts.backendRequest"),
+        ({"timeouts": {"backendRequest": "0s"}, "retry": {}}, "spec.timeouts.backendRequest"),
+        ({"timeouts": "5s"}, "spec.timeouts"),
+        ({"retry": {"attempts": 0}}, "spec.retry.attempts"),
+        ({"retry": {"attempts": MAX_ATTEMPTS + 1}}, "spec.retry.attempts"),
+        ({"retry": {"attempts": True}}, "spec.retry.attempts"),
+        ({"retry": {"on": ["always"]}}, "spec.retry.on[0]"),
+        ({"retry": {"on": "5xx"}}, "spec.retry.on"),
+        ({"retry": {"on": ["retriable-status-codes"]}}, "spec.retry.codes"),
+        ({"retry": {"codes": [503, 200]}}, "spec.retry.codes[1]"),
+        ({"retry": {"codes": [500] * 33}}, "spec.retry.codes"),
+        ({"retry": {"backoff": "0s"}}, "spec.retry.backoff"),
+        ({"circuitBreaker": {"maxRequests": 0}}, "spec.circuitBreaker.maxRequests"),
+        ({"circuitBreaker": {"maxConnections": 2**32}}, "spec.circuitBreaker.maxConnections"),
+        ({"circuitBreaker": {"maxStreams": 1}}, "spec.circuitBreaker.maxStreams"),
+        ({"loadBalancer": {"type": "RingHash"}}, "spec.loadBalancer.type"),
+        ({"loadBalancer": {}}, "spec.loadBalancer.type"),
+        ({"retry": {}, "targetRefs": []}, "spec.targetRefs"),
+        ({"retry": {}, "targetRefs": [{"kind": "Service", "name": "s"}] * (MAX_TARGETS + 1)}, "spec.targetRefs"),
+        ({"retry": {}, "targetRefs": [{"kind": "Pod", "name": "s"}]}, "spec.targetRefs[0]"),
+        ({"retry": {}, "targetRefs": [{"group": "apps", "kind": "Service", "name": "s"}]}, "spec.targetRefs[0]"),
+        ({"retry": {}, "targetRefs": [{"kind": "Service"}]}, "spec.targetRefs[0].name"),
+    ],
+)
+def test_a_wrong_field_is_named_by_its_path(spec: dict[str, Any], path: str) -> None:
+    assert list(errors(**spec)) == [path]
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    found = errors(retry={"attempts": 0, "on": ["x"]}, loadBalancer={"type": "Best"})
+    assert set(found) == {"spec.retry.attempts", "spec.retry.on[0]", "spec.loadBalancer.type"}
+    assert "'Best' is not one of LeastRequest, Random, RoundRobin" in found["spec.loadBalancer.type"]
+
+
+def test_admission_refuses_what_cannot_be_read_unless_it_is_on_its_way_out() -> None:
+    admission, request = PolicyAdmission(), AdmissionRequest("somebody")
+    wrong = policy("p", retry={"attempts": 0})
+    assert [error.path for error in admission.validate(wrong, request)] == ["spec.retry.attempts"]
+    assert admission.validate(policy("p", retry={}), request) == []
+    wrong["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert admission.validate(wrong, request) == []
+    assert admission.default(wrong, request) == wrong
