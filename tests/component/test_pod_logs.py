@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,12 @@ import aiohttp
 import pytest
 
 from eventmesh.base.clock import SystemClock
+from eventmesh.base.errors import UnavailableError
 from eventmesh.cluster.api.podlogs import log_query
 from eventmesh.cluster.api.server import ApiServer
 from eventmesh.cluster.runtime.logs import ContainerLog, LogQuery
+from eventmesh.cluster.runtime.process import Process
+from eventmesh.cluster.runtime.sessions import Session
 from eventmesh.kube.api import ApiError
 from eventmesh.kube.resources import POD
 from tests.component.embedded_api import embedded
@@ -33,6 +37,17 @@ class OneContainer:
         if container not in ("", "main"):
             raise ApiError(400, "BadRequest", f"container {container} is not valid for pod {pod}")
         return self._log.read(query)
+
+    async def open_session(
+        self, namespace: str, pod: str, container: str, argv: tuple[str, ...], *, stdin: bool, tty: bool
+    ) -> Session:
+        raise UnavailableError("nothing runs here")
+
+    def attach(self, namespace: str, pod: str, container: str) -> tuple[AsyncIterator[bytes], Process]:
+        raise UnavailableError("nothing runs here")
+
+    async def dial(self, namespace: str, pod: str, port: int) -> socket.socket:
+        raise UnavailableError("nothing runs here")
 
 
 @pytest.fixture
@@ -103,3 +118,38 @@ def test_query_parameters_are_read_as_kubectl_writes_them() -> None:
     query = log_query({"sinceSeconds": "60", "timestamps": "true", "previous": "true"}, NOW)
     assert query == LogQuery(since=NOW - timedelta(seconds=60), timestamps=True, previous=True)
     assert log_query({"sinceTime": "2026-01-01T00:00:00Z"}, NOW).since == NOW
+
+
+@pytest.mark.parametrize(
+    ("subresource", "words"),
+    [
+        ("exec?stdout=1", "at least one command"),
+        ("exec?command=ls", "at least 1 of stdin, stdout, stderr"),
+        ("exec?command=ls&stderr=1&tty=1", "tty and stderr cannot both be true"),
+        ("exec?command=ls&stdout=1", "Upgrade request required"),
+        ("attach?stdout=1", "Upgrade request required"),
+        ("portforward", "Upgrade request required"),
+    ],
+)
+async def test_streams_that_cannot_be_had_are_refused_in_words(
+    http: aiohttp.ClientSession, subresource: str, words: str
+) -> None:
+    path = PATH.removesuffix("log") + subresource
+    for method in ("GET", "POST"):
+        async with http.request(method, path) as response:
+            assert response.status == 400 and words in (await response.json())["message"]
+
+
+async def test_stream_in_an_unknown_protocol_is_refused(http: aiohttp.ClientSession) -> None:
+    path = PATH.removesuffix("log") + "exec?command=ls&stdout=1"
+    with pytest.raises(aiohttp.WSServerHandshakeError) as failure:
+        await http.ws_connect(path, protocols=("v9.channel.k8s.io",))
+    assert failure.value.status == 400
+
+
+async def test_failure_to_begin_comes_over_the_stream(http: aiohttp.ClientSession) -> None:
+    path = PATH.removesuffix("log") + "exec?command=ls&stdout=1"
+    async with http.ws_connect(path, protocols=("v4.channel.k8s.io",)) as stream:
+        message = await stream.receive_bytes()
+        assert stream.protocol == "v4.channel.k8s.io"
+        assert message[:1] == b"\x03" and b"nothing runs here" in message

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from eventmesh.kube.resources import POD
@@ -111,6 +113,26 @@ async def test_logs_follow_a_function_as_it_writes(shared_mesh: MeshProcess, kub
     finally:
         following.kill()
         await following.wait()
+
+
+async def test_exec_and_port_forward_reach_into_the_network_of_the_pod(kubectl: CommandLine) -> None:
+    selector = await applied(kubectl, "entered")
+    pod = (await kubectl("get", "pod", "-l", selector, "-o", "name")).strip()
+    ask = "import os, urllib.request as r; print(r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}').read().decode())"
+    assert (await kubectl("exec", pod, "--", "python3", "-c", ask)).split()[0] == "entered-00001"
+    # 8080 is the function's, on the pod's own loopback; 8012 its sidecar's, in the network of the host.
+    for port in ("8080", "8012"):
+        forward = await kubectl.start("port-forward", pod, f":{port}")
+        assert forward.stdout is not None
+        try:
+            async with asyncio.timeout(WAIT_S):
+                line = (await forward.stdout.readline()).decode()
+                local = re.findall(r"127\.0\.0\.1:(\d+)", line)[0]
+                async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{local}/") as response:
+                    assert (await response.text()).split()[0] == "entered-00001"
+        finally:
+            forward.kill()
+            await forward.communicate()
 
 
 async def test_describe_tells_what_happened(kubectl: CommandLine) -> None:

@@ -28,8 +28,8 @@ class CommandLine:
     def __init__(self, name: str, kubeconfig: Path, home: Path) -> None:
         found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
         assert found, f"{name} is neither on PATH nor in {TOOLS}; run `make peers`"
-        self._path = found
-        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home)}
+        self.path = found
+        self.environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home)}
 
     async def run(self, *arguments: str, stdin: str = "") -> Output:
         """Run the command to its end."""
@@ -48,7 +48,7 @@ class CommandLine:
         """Start the command with pipes; the caller ends it."""
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
-            self._path, *arguments, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe
+            self.path, *arguments, env=self.environment, stdin=pipe, stdout=pipe, stderr=pipe
         )
 
     async def __call__(self, *arguments: str, stdin: str = "") -> str:

@@ -168,7 +168,7 @@ async def test_label_annotate_patch_scale_and_restart(kubectl: CommandLine) -> N
 
 async def test_edit_saves_what_the_editor_left(kubectl: CommandLine, tmp_path: Path) -> None:
     await kubectl("create", "configmap", "c", "--from-literal=a=before")
-    kubectl._environment["EDITOR"] = "sed -i s/before/after/"
+    kubectl.environment["EDITOR"] = "sed -i s/before/after/"
     assert "configmap/c edited" in await kubectl("edit", "configmap", "c")
     assert await kubectl("get", "cm", "c", "-o", "jsonpath={.data.a}") == "after"
 

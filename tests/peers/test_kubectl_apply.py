@@ -230,7 +230,7 @@ async def test_status_has_owners_of_its_own(kubectl: CommandLine) -> None:
 
 
 async def test_apply_sets_are_pruned(kubectl: CommandLine) -> None:
-    kubectl._environment["KUBECTL_APPLYSET"] = "true"
+    kubectl.environment["KUBECTL_APPLYSET"] = "true"
     second = CONFIG.replace("name: c,", "name: d,")
     arguments = ("--prune", "--applyset=set", "-n", "default")
     await apply(kubectl, CONFIG + "---" + second, *arguments)

@@ -120,7 +120,7 @@ async def test_replace_takes_the_place_of_all_that_was_said(kubectl: CommandLine
 @pytest.mark.parametrize("kind", ["deploy/web", "ksvc/hello"])
 async def test_edit_sends_the_patch_of_its_kind(kubectl: CommandLine, kind: str) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT + "---" + FUNCTION)
-    kubectl._environment["EDITOR"] = "sed -i s#dev.local/#dev.local/edited-#"
+    kubectl.environment["EDITOR"] = "sed -i s#dev.local/#dev.local/edited-#"
     assert "edited" in await kubectl("edit", kind)
     image = "jsonpath={.spec.template.spec.containers[0].image}"
     assert (await kubectl("get", kind, "-o", image)).startswith("dev.local/edited-")

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from aiohttp import web
 
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.paths import flag, number
 from eventmesh.cluster.runtime.logs import LogQuery
-
-
-class PodLogs(Protocol):
-    """Who has the logs; the runtime."""
-
-    def read_log(self, namespace: str, pod: str, container: str, query: LogQuery) -> AsyncIterator[bytes]:
-        """Return the text of a container's log (the first container's when `container` is empty).
-
-        Raises ApiError when there is no such container, or no run of it to read from.
-        """
-        ...
 
 
 def log_query(parameters: Mapping[str, str], now: datetime) -> LogQuery:

@@ -17,7 +17,10 @@ from eventmesh.cluster.api.lifecycle import finalize_namespace
 from eventmesh.cluster.api.listing import chunk, expired_token, list_options
 from eventmesh.cluster.api.negotiation import Form, decode_patch, reply_form
 from eventmesh.cluster.api.paths import Target, flag, patch_options, watch_options, write_options
-from eventmesh.cluster.api.podlogs import PodLogs, log_query, send_log
+from eventmesh.cluster.api.podhost import PodHost
+from eventmesh.cluster.api.podlogs import log_query, send_log
+from eventmesh.cluster.api.podstreams import serve_attach, serve_exec
+from eventmesh.cluster.api.portforward import serve_port_forward
 from eventmesh.cluster.api.registry import WriteOptions, Written
 from eventmesh.cluster.api.replies import json_reply, success
 from eventmesh.cluster.api.stream import WatchStream
@@ -45,9 +48,9 @@ class Call:
 class RestVerbs:
     """Every HTTP method on collections, objects and subresources."""
 
-    def __init__(self, api: EmbeddedApi, logs: PodLogs | None) -> None:
+    def __init__(self, api: EmbeddedApi, pods: PodHost | None) -> None:
         self._api = api
-        self._logs = logs
+        self._pods = pods
         self._registry = api.registry
 
     async def serve(self, call: Call) -> Reply:
@@ -221,8 +224,8 @@ class RestVerbs:
             case "finalize", "PUT" if served.kind_key == "namespaces":
                 finalizers = ((await self._body(call)).get("spec") or {}).get("finalizers") or []
                 return json_reply(finalize_namespace(self._registry, served, target.name, finalizers))
-            case "log", "GET" if served.kind_key == "pods" and self._logs is not None:
-                return await self._log(call, self._logs)
+            case "log" | "exec" | "attach" | "portforward" as word, method if served.kind_key == "pods":
+                return await self._of_running_pod(call, word, method)
             case "eviction", "POST" if served.kind_key == "pods":
                 return await self._evict(call)
             case _:
@@ -244,12 +247,24 @@ class RestVerbs:
                 raise errors.method_not_allowed(method)
         return json_reply(scale)
 
-    async def _log(self, call: Call, logs: PodLogs) -> Reply:
-        target, parameters = call.target, call.request.query
+    async def _of_running_pod(self, call: Call, word: str, method: str) -> Reply:
+        target, request, host = call.target, call.request, self._pods
+        if host is None:
+            raise _no_such_path()
         self._registry.get(call.served, target.name, target.namespace)
-        query = log_query(parameters, self._api.clock.now())
-        text = logs.read_log(target.namespace, target.name, parameters.get("container", ""), query)
-        return await send_log(call.request, text)
+        match word, method:
+            case "log", "GET":
+                query = log_query(request.query, self._api.clock.now())
+                text = host.read_log(target.namespace, target.name, request.query.get("container", ""), query)
+                return await send_log(request, text)
+            case "exec", "GET" | "POST":
+                return await serve_exec(request, target, host)
+            case "attach", "GET" | "POST":
+                return await serve_attach(request, target, host)
+            case "portforward", "GET" | "POST":
+                return await serve_port_forward(request, target, host)
+            case _:
+                raise errors.method_not_allowed(method)
 
     async def _evict(self, call: Call) -> Reply:
         eviction: dict[str, Any] = await self._body(call)

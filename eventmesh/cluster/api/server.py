@@ -18,7 +18,7 @@ from eventmesh.cluster.api.negotiation import MAX_BODY_BYTES, Form, reply_form
 from eventmesh.cluster.api.openapi import OpenApi
 from eventmesh.cluster.api.openapi_v2 import PROTOBUF_V2, encode_swagger, swagger
 from eventmesh.cluster.api.paths import parse_path
-from eventmesh.cluster.api.podlogs import PodLogs
+from eventmesh.cluster.api.podhost import PodHost
 from eventmesh.cluster.api.replies import error_reply, json_reply
 from eventmesh.cluster.api.rest import Call, RestVerbs
 from eventmesh.kube.api import ApiError, Object
@@ -39,14 +39,14 @@ _OPEN = (*_HEALTH, "/version")
 class ApiServer:
     """Serves one `EmbeddedApi`. `address` is `(host, port)`; port 0 takes a free one.
 
-    `logs` answers `pods/log`; without it the subresource is not served.
+    `pods` answers `pods/log`, `exec`, `attach` and `portforward`; without it they are not served.
     """
 
-    def __init__(self, api: EmbeddedApi, address: tuple[str, int], tls_dir: Path, logs: PodLogs | None = None) -> None:
+    def __init__(self, api: EmbeddedApi, address: tuple[str, int], tls_dir: Path, pods: PodHost | None = None) -> None:
         self._api = api
         self._address = address
         self.credentials: Credentials = load_or_make(tls_dir, api.clock, address[0])
-        self._verbs = RestVerbs(api, logs)
+        self._verbs = RestVerbs(api, pods)
         self._discovery = Discovery(api.catalog)
         self._openapi = OpenApi(api.catalog)
         self._encoded_swagger = (-1, b"")

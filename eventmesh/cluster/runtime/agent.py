@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -14,11 +15,12 @@ from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.commands import SidecarBootstrap
 from eventmesh.cluster.runtime.images import ImageStore
-from eventmesh.cluster.runtime.logs import LogQuery
+from eventmesh.cluster.runtime.logs import ContainerLog, LogQuery
 from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.notify import NotifySockets
-from eventmesh.cluster.runtime.process import ProcessLauncher
+from eventmesh.cluster.runtime.process import Process, ProcessLauncher
+from eventmesh.cluster.runtime.sessions import Session
 from eventmesh.cluster.runtime.worker import Host, PodWorker
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventRecorder
@@ -131,16 +133,44 @@ class PodAgent:
 
         Raises ApiError when there is no such container, or no run of it to read from.
         """
+        return self._log(namespace, pod, container).read(query)
+
+    async def open_session(
+        self, namespace: str, pod: str, container: str, argv: tuple[str, ...], *, stdin: bool, tty: bool
+    ) -> Session:
+        """Run `argv` in a container (the first when `container` is empty) and return its streams.
+
+        Raises ApiError when there is no such container, MeshError when it or the program does not run.
+        """
+        worker = self._worker(namespace, pod)
+        self._log(namespace, pod, container)
+        return await worker.open_session(_named(worker, container), argv, stdin=stdin, tty=tty)
+
+    def attach(self, namespace: str, pod: str, container: str) -> tuple[AsyncIterator[bytes], Process]:
+        """Return what a container writes from now on, and its process; raises as `open_session`."""
+        worker = self._worker(namespace, pod)
+        output = self._log(namespace, pod, container).read(LogQuery(tail_lines=0, follow=True))
+        return output, worker.running(_named(worker, container))
+
+    async def dial(self, namespace: str, pod: str, port: int) -> socket.socket:
+        """Return a connection to `port` of a pod; raises ApiError for a pod that is not there, UnavailableError."""
+        return await self._worker(namespace, pod).dial(port)
+
+    def _worker(self, namespace: str, pod: str) -> PodWorker:
         worker = self._workers.get(self._names.get(Key(namespace, pod), ""))
         if worker is None:
             raise ApiError(400, "BadRequest", f'pod "{pod}" has not been started yet')
-        found = worker.log(container or podspec.serving(worker.pod)["name"])
+        return worker
+
+    def _log(self, namespace: str, pod: str, container: str) -> ContainerLog:
+        worker = self._worker(namespace, pod)
+        found = worker.log(_named(worker, container))
         if found is None:
             names = worker.containers
             raise ApiError(
                 400, "BadRequest", f"container {container} is not valid for pod {pod}: it has {', '.join(names)}"
             )
-        return found.read(query)
+        return found
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old
@@ -213,3 +243,8 @@ class PodAgent:
         except ApiError as error:
             if not (error.not_found or error.conflict):
                 _log.warning("pod not removed", pod=key_of(pod), reason=error.message)
+
+
+def _named(worker: PodWorker, container: str) -> str:
+    """Return the name of the container that is meant: without one, the container that requests go to."""
+    return container or str(podspec.serving(worker.pod)["name"])

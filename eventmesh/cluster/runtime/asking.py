@@ -71,6 +71,18 @@ class Asker:
         except (MeshError, OSError) as error:
             return Outcome(False, str(error))
 
+    async def dial(self, port: int) -> socket.socket:
+        """Return a connection to `port` of the pod, not blocking; raises UnavailableError in the kernel's words."""
+        try:
+            return await self._connect("", port)
+        except UnavailableError:
+            if self.place.network is None:
+                raise
+            # The sidecar listens on the pod's address, in the host's network.
+            with suppress(UnavailableError):
+                return await self._connect(self.place.address, port)
+            raise
+
     async def _connect(self, host: str, port: int) -> socket.socket:
         address, port = self._target(host, port)
         if host in _LOOPBACK and self.place.network is not None:

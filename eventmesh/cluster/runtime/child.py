@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import termios
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ EXEC_FAILED: Final = 127
 SPARE_NAME: Final = "eventmesh-spare"
 
 _STREAMS: Final = (1, 2)
+_STANDARD_INPUT: Final = 0
 _STANDARD_ERROR: Final = 2
 _FIRST_FREE: Final = 3
 
@@ -75,16 +77,19 @@ def _prepare() -> None:
 def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
     """Turn this prepared process into what was ordered.
 
-    `descriptors` are standard output, standard error, listening sockets, for a program the pipe that takes the reason
-    why it cannot be executed, and the network namespace if the order names one.
+    `descriptors` are standard output, standard error, standard input if it has one, listening sockets, for a program
+    the pipe that takes the reason why it cannot be executed, and the network namespace if the order names one.
     """
-    streams, rest = descriptors[: len(_STREAMS)], list(descriptors[len(_STREAMS) :])
+    numbers = (*_STREAMS, _STANDARD_INPUT) if order.has_input else _STREAMS
+    streams, rest = descriptors[: len(numbers)], list(descriptors[len(numbers) :])
     sockets, rest = rest[: order.sockets], rest[order.sockets :]
     # An entry cannot fail to be executed, so nobody waits for a report of it.
     report = _STANDARD_ERROR if order.entry else rest.pop(0)
     try:
-        for stream, descriptor in zip(_STREAMS, streams, strict=True):
+        for stream, descriptor in zip(numbers, streams, strict=True):
             os.dup2(descriptor, stream)
+        if order.on_terminal:
+            fcntl.ioctl(_STANDARD_ERROR, termios.TIOCSCTTY, 0)
         if order.network is not None:
             linux.enter_namespace(rest[0], linux.CLONE_NEWNET)
         if order.confinement.mounts:

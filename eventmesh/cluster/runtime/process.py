@@ -145,10 +145,19 @@ class ProcessLauncher:
         await self._send(wire.DropNetwork(network.number))
 
     async def spawn(
-        self, command: Command, stdout: int, stderr: int, network: Network | None, sockets: Sequence[int] = ()
+        self,
+        command: Command,
+        stdout: int,
+        stderr: int,
+        network: Network | None,
+        sockets: Sequence[int] = (),
+        *,
+        stdin: int | None = None,
+        on_terminal: bool = False,
     ) -> Process:
         """Start `command` in a session of its own; the descriptors stay the caller's to close. An entry finds the
-        listening `sockets` as sd_listen_fds(3) says.
+        listening `sockets` as sd_listen_fds(3) says. With `on_terminal` the streams are a terminal, which becomes the
+        one that controls it.
 
         Raises SpawnError when the kernel or the size of the environment forbids it.
         """
@@ -162,8 +171,11 @@ class ProcessLauncher:
             command.entry,
             command.confinement,
             len(sockets),
+            stdin is not None,
+            on_terminal,
         )
-        reply = await self._ask(order, [stdout, stderr, *sockets])
+        streams = [stdout, stderr] if stdin is None else [stdout, stderr, stdin]
+        reply = await self._ask(order, [*streams, *sockets])
         if reply.error:
             raise SpawnError(f"cannot start {command.argv[0]!r}: {reply.error}")
         return self._processes[reply.pid]

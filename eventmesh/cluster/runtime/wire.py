@@ -16,8 +16,8 @@ on a default host (net.core.wmem_default), so that a longer one would be refused
 MAX_SOCKETS: Final = 8
 """Listening sockets that a process may be given."""
 
-MAX_DESCRIPTORS: Final = 2 + MAX_SOCKETS
-"""Standard output, standard error, listening sockets."""
+MAX_DESCRIPTORS: Final = 3 + MAX_SOCKETS
+"""Standard output, standard error, standard input where somebody has something to say, listening sockets."""
 
 MAX_CHILD_DESCRIPTORS: Final = MAX_DESCRIPTORS + 2
 """What an order has on its way from the launcher to a spare: these, the pipe for its failure, its network."""
@@ -59,6 +59,10 @@ class Spawn:
     confinement: Confinement = Confinement()
     sockets: int = 0
     """How many listening sockets travel beside the message, for an entry to find by sd_listen_fds(3)."""
+    has_input: bool = False
+    """Whether a third descriptor is its standard input; without one it reads the end at once."""
+    on_terminal: bool = False
+    """Whether its streams are a terminal that becomes the one that controls it."""
 
 
 @dataclass(frozen=True, slots=True)

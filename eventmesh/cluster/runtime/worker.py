@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.privileges import confined
 from eventmesh.cluster.runtime.probe import Outcome, Purpose
 from eventmesh.cluster.runtime.process import PRODUCT_PATH, Command, Process, ProcessLauncher, SpawnError
+from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.cluster.runtime.wire import Confinement
@@ -155,6 +157,31 @@ class PodWorker:
     def log(self, container: str) -> ContainerLog | None:
         """Return the log of a container, or None when the pod has none of that name."""
         return self._logs.get(container)
+
+    async def open_session(self, container: str, argv: tuple[str, ...], *, stdin: bool, tty: bool) -> Session:
+        """Run `argv` beside a container's own process, in its surroundings; it ends with the pod at the latest.
+
+        Raises UnavailableError when the container does not run, SpawnError when the program cannot be executed.
+        """
+        self.running(container)
+        assert self._place is not None  # noqa: S101 - something runs, so it is settled
+        command = replace(self._command(container), argv=argv, entry="")
+        network = None if container == podspec.SIDECAR else self._place.network
+        session = await start_session(self._host.launcher, command, network, stdin=stdin, tty=tty)
+        self._watchers.spawn("session", session.guard())
+        return session
+
+    def running(self, container: str) -> Process:
+        """Return the process of a container; raises UnavailableError when there is none now."""
+        if container not in self._processes:
+            raise UnavailableError(f'container not found ("{container}"): it is not running')
+        return self._processes[container]
+
+    async def dial(self, port: int) -> socket.socket:
+        """Return a connection to `port` of the pod; raises UnavailableError when nobody listens there."""
+        if self._asker is None:
+            raise UnavailableError("the pod has not been started yet")
+        return await self._asker.dial(port)
 
     def terminate(self, grace_s: float, *, remove: bool = True) -> None:
         """Have the pod end; `remove` says whether its object goes with it (not when the whole mesh stops)."""

@@ -1,0 +1,210 @@
+"""kubectl exec, cp, attach and port-forward against pods that really run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from eventmesh.cluster.api.server import ApiServer
+from eventmesh.cluster.kubeconfig import write_kubeconfig
+from eventmesh.cluster.runtime.network import free_port
+from eventmesh.kube.resources import POD
+from tests.component.pod_cluster import Cluster, bare, is_ready, running
+from tests.mesh.processes import WAIT_S
+from tests.peers.command_line import CommandLine
+
+pytestmark = pytest.mark.peer
+
+SERVER = """
+import http.server, os, socketserver, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        print("asked for", self.path, flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.path)))
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words):
+        pass
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+Server(("0.0.0.0", int(os.environ["LISTEN"])), Handler).serve_forever()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A cluster whose pod `web` serves on a port."""
+
+    cluster: Cluster
+    kubectl: CommandLine
+    port: int
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Running]:
+    async with running(tmp_path / "data") as cluster:
+        server = ApiServer(cluster.embedded, ("127.0.0.1", 0), tmp_path / "tls", cluster.agent)
+        await server.start()
+        config = tmp_path / "kubeconfig"
+        write_kubeconfig(config, server.url, server.credentials.ca_pem, server.credentials.token)
+        cluster.image(tmp_path / "web", "web", SERVER)
+        port = free_port()
+        env = [{"name": "LISTEN", "value": str(port)}, {"name": "COLOUR", "value": "green"}]
+        pod = bare("web", {"image": "dev.local/web", "env": env})
+        await cluster.api.create(POD, pod, "default")
+        async with asyncio.timeout(WAIT_S):
+            (started,) = await cluster.until(POD, lambda pods: bool(pods) and is_ready(pods[0]))
+            await listening(started["status"]["podIP"], port)
+        yield Running(cluster, CommandLine("kubectl", config, tmp_path), port)
+        await server.stop()
+
+
+async def listening(address: str, port: int) -> None:
+    """Return when somebody listens there."""
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_exec_runs_in_the_surroundings_of_the_container(world: Running) -> None:
+    kubectl = world.kubectl
+    assert await kubectl("exec", "web", "--", "sh", "-c", "echo $COLOUR; echo $HOSTNAME") == "green\nweb\n"
+    result = await kubectl.run("exec", "web", "-c", "app", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (result.code, result.out) == (7, "out\n")
+    assert "err\n" in result.err and "command terminated with exit code 7" in result.err
+    killed = await kubectl.run("exec", "web", "--", "sh", "-c", "kill -9 $$")
+    assert killed.code == 137
+
+
+async def test_input_reaches_the_program_and_so_does_its_end(world: Running) -> None:
+    text = "line\n" * 50_000
+    assert await world.kubectl("exec", "-i", "web", "--", "cat", stdin=text) == text
+    assert (await world.kubectl("exec", "web", "--", "cat")) == ""
+
+
+async def test_what_cannot_be_executed_is_told(world: Running) -> None:
+    result = await world.kubectl.run("exec", "web", "--", "no-such-program")
+    assert result.code == 1 and "no-such-program" in result.err and "No such file" in result.err
+    result = await world.kubectl.run("exec", "web", "-c", "nobody", "--", "true")
+    assert result.code == 1 and "nobody" in result.err
+    result = await world.kubectl.run("exec", "absent", "--", "true")
+    assert 'pods "absent" not found' in result.err
+
+
+async def test_terminal_is_one(world: Running) -> None:
+    # kubectl gives a program a terminal only when it has one itself.
+    script = f"{world.kubectl.path} exec -it web -- sh -c 'tty >/dev/null && stty size && echo $TERM'"
+    environment = world.kubectl.environment
+    process = await asyncio.create_subprocess_exec(
+        "script", "-qec", f"stty rows 33 cols 77; {script}", "/dev/null",
+        env=environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(WAIT_S):
+        out, _ = await process.communicate()
+    assert process.returncode == 0, out
+    assert out.decode().split() == ["33", "77", "xterm"]
+
+
+async def test_files_are_copied_both_ways(world: Running, tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    (tmp_path / "there").write_bytes(content)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    await world.kubectl("cp", str(tmp_path / "there"), f"web:{inside}/copy")
+    assert (inside / "copy").read_bytes() == content
+    await world.kubectl("cp", f"web:{inside}/copy", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == content
+
+
+async def test_program_ends_with_its_client_and_with_its_pod(world: Running, tmp_path: Path) -> None:
+    for way in ("client", "pod"):
+        mark = tmp_path / way
+        sleeper = await world.kubectl.start("exec", "web", "--", "sh", "-c", f"echo $$ > {mark}; exec sleep 600")
+        async with asyncio.timeout(WAIT_S):
+            while not (mark.exists() and mark.read_text().strip()):
+                await asyncio.sleep(0.01)
+        pid = int(mark.read_text())
+        if way == "client":
+            sleeper.kill()
+        else:
+            await world.cluster.api.delete(POD, "web", "default", grace_seconds=1)
+        async with asyncio.timeout(WAIT_S):
+            await sleeper.communicate()
+            while Path(f"/proc/{pid}").exists():
+                await asyncio.sleep(0.01)
+
+
+async def test_attach_shows_what_is_written_from_now_on(world: Running) -> None:
+    attached = await world.kubectl.start("attach", "web")
+    assert attached.stdout is not None
+    pod = await world.cluster.api.get(POD, "web", "default")
+    url = f"http://{pod['status']['podIP']}:{world.port}"
+    async with asyncio.timeout(WAIT_S), aiohttp.ClientSession() as session:
+        asked = 0
+        reading = asyncio.get_running_loop().create_task(attached.stdout.readline())
+        while not reading.done():
+            asked += 1
+            async with session.get(f"{url}/{asked}"):
+                await asyncio.sleep(0.05)
+        assert re.fullmatch(rb"asked for /\d+\n", await reading)
+    await world.cluster.api.delete(POD, "web", "default", grace_seconds=0)
+    async with asyncio.timeout(WAIT_S):
+        await attached.communicate()
+
+
+async def test_port_forward_carries_connections_side_by_side(world: Running) -> None:
+    forward = await world.kubectl.start("port-forward", "pod/web", f":{world.port}")
+    assert forward.stdout is not None
+    async with asyncio.timeout(WAIT_S):
+        line = (await forward.stdout.readline()).decode()
+    port = int(re.findall(r"127\.0\.0\.1:(\d+)", line)[0])
+    body = os.urandom(1_000_000)
+    try:
+        async with asyncio.timeout(WAIT_S), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+
+            async def ask(number: int) -> None:
+                async with session.get(f"/{number}") as response:
+                    assert await response.text() == f"/{number}"
+                async with session.post("/", data=body) as response:
+                    assert await response.read() == body
+
+            await asyncio.gather(*(ask(number) for number in range(8)))
+    finally:
+        forward.kill()
+        await forward.communicate()
+
+
+async def test_port_forward_to_a_port_where_nobody_listens_says_so(world: Running) -> None:
+    forward = await world.kubectl.start("port-forward", "pod/web", ":1")
+    assert forward.stdout is not None and forward.stderr is not None
+    try:
+        async with asyncio.timeout(WAIT_S):
+            line = (await forward.stdout.readline()).decode()
+            port = int(re.findall(r"127\.0\.0\.1:(\d+)", line)[0])
+            with pytest.raises(aiohttp.ClientError):
+                async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/"):
+                    pass
+            told = (await forward.stderr.readline()).decode()
+        assert "error forwarding port 1 to pod web" in told and "connection refused" in told
+    finally:
+        forward.kill()
+        await forward.communicate()
