@@ -81,6 +81,7 @@ async def listening(address: str, port: int) -> None:
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection(address, port)
             writer.close()
+            await writer.wait_closed()
             return
         await asyncio.sleep(0.02)
 
@@ -171,6 +172,13 @@ async def test_attach_shows_what_is_written_from_now_on(world: Running) -> None:
         await attached.communicate()
 
 
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """End a kubectl that may have ended by itself."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.communicate()
+
+
 async def test_port_forward_carries_connections_side_by_side(world: Running) -> None:
     forward = await world.kubectl.start("port-forward", "pod/web", f":{world.port}")
     assert forward.stdout is not None
@@ -189,8 +197,7 @@ async def test_port_forward_carries_connections_side_by_side(world: Running) -> 
 
             await asyncio.gather(*(ask(number) for number in range(8)))
     finally:
-        forward.kill()
-        await forward.communicate()
+        await ended(forward)
 
 
 async def test_port_forward_to_a_port_where_nobody_listens_says_so(world: Running) -> None:
@@ -206,5 +213,4 @@ async def test_port_forward_to_a_port_where_nobody_listens_says_so(world: Runnin
             told = (await forward.stderr.readline()).decode()
         assert "error forwarding port 1 to pod web" in told and "connection refused" in told
     finally:
-        forward.kill()
-        await forward.communicate()
+        await ended(forward)

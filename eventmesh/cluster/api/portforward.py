@@ -151,9 +151,9 @@ class PortForward:
             while data := await reader.read(COPY_BYTES):
                 await self._send(self._spdy.data(connection.data, data))
         finally:
+            writer.transport.abort()
             upward.cancel()
             await asyncio.gather(upward, return_exceptions=True)
-            writer.transport.abort()
         return ""
 
 
