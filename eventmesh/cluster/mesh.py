@@ -20,6 +20,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster import addresses, readiness
 from eventmesh.cluster.addresses import Addresses
+from eventmesh.cluster.api.builtin.metrics import metrics_kinds
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.api.server import ApiServer
 from eventmesh.cluster.bootstrap import bootstrap
@@ -121,6 +122,8 @@ class Mesh:
         serving = self._serving(api, informers, images)
         control = Control(api, informers, self._clock, _control_settings(where))
         agent = self._agent(api, informers, launcher, pod_addresses, images)
+        for kind in metrics_kinds(agent.measuring.pod_metrics, agent.node.metrics):
+            embedded.catalog.add(kind)
         for resource in (REVISION, POD):
             informers.of(resource)
         admissions = {**serving.admissions(), **EVENTING_ADMISSIONS, TRAFFIC_POLICY: PolicyAdmission()}

@@ -60,6 +60,8 @@ class Served:
     is_custom: bool = False
     caveat: str = ""
     """What a writer should know: the kind is stored but something that a real cluster does with it is not done."""
+    computed: Callable[[], list[Object]] | None = None
+    """Makes the objects at each reading; None = they are stored. Such a kind is read only, and not watched."""
     hidden: bool = False
     """Accepted on create but never stored (reviews); without list or get."""
 

@@ -58,7 +58,7 @@ class EmbeddedApi:
 
     async def start(self) -> None:
         """Create what every cluster has, Knative's kinds among it, and begin to follow changes."""
-        apply_objects(self.registry, [_namespace(name) for name in FIRST_NAMESPACES] + [_node(self.registry.now())])
+        apply_objects(self.registry, [_namespace(name) for name in FIRST_NAMESPACES] + [_node()])
         install_shipped(self.registry)
         self._tasks.spawn("lifecycle", self._lifecycle.run())
         self._tasks.spawn("events", self._lifecycle.age_events())
@@ -73,18 +73,13 @@ def _namespace(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def _node(now: str) -> Object:
-    ready = {
-        "type": "Ready",
-        "status": "True",
-        "reason": "ProcessRuntimeReady",
-        "message": "pods run as processes of this machine",
-        "lastTransitionTime": now,
-        "lastHeartbeatTime": now,
-    }
+def _node() -> Object:
+    """Return the one node; how the machine stands is told by the runtime."""
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": NODE_NAME, "labels": {"kubernetes.io/hostname": NODE_NAME}},
-        "status": {"conditions": [ready], "addresses": [{"type": "Hostname", "address": NODE_NAME}]},
+        "metadata": {
+            "name": NODE_NAME,
+            "labels": {"kubernetes.io/hostname": NODE_NAME, "kubernetes.io/os": "linux"},
+        },
     }

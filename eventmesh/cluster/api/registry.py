@@ -96,6 +96,11 @@ class Registry:
 
     def get(self, served: Served, name: str, namespace: str = "") -> Object:
         """Return the object; raises ApiError NotFound."""
+        if served.computed is not None:
+            found = _among(served.computed(), namespace, name)
+            if not found:
+                raise errors.not_found(served.resource, name)
+            return found[0]
         return self._convert(served)(self.load(served, name, namespace).object)
 
     def load(self, served: Served, name: str, namespace: str) -> Stored:
@@ -111,7 +116,9 @@ class Registry:
         Raises ApiError: 410 when that revision is forgotten, 504 when it is yet to come.
         """
         convert = self._convert(served)
-        if revision is None:
+        if served.computed is not None:
+            objects = _among(served.computed(), namespace)
+        elif revision is None:
             objects = self.store.list(served.kind_key, namespace)
         else:
             try:
@@ -385,6 +392,15 @@ class Registry:
             raise errors.not_found(NAMESPACE, namespace)
         if jsonpath.first(stored.object, ".status.phase") == "Terminating":
             raise errors.terminating(served.resource, name, namespace)
+
+
+def _among(objects: list[Object], namespace: str, name: str = "") -> list[Object]:
+    """Return those of a namespace (empty = any), and of a name if one is given."""
+    return [
+        obj
+        for obj in objects
+        if namespace in ("", obj["metadata"].get("namespace")) and name in ("", obj["metadata"]["name"])
+    ]
 
 
 def _unchanged(obj: Object, old: Object | None) -> frozenset[str]:

@@ -55,8 +55,7 @@ class RestVerbs:
 
     async def serve(self, call: Call) -> Reply:
         """Answer the call; raises ApiError."""
-        if call.target.namespace and not call.served.resource.namespaced:
-            raise _no_such_path()
+        _check_served(call)
         if call.target.subresource:
             return await self._subresource(call)
         match call.request.method, bool(call.target.name):
@@ -277,6 +276,14 @@ class RestVerbs:
 def _list_of(served: Served, items: list[Object], metadata: Object) -> Object:
     resource = served.resource
     return {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
+
+
+def _check_served(call: Call) -> None:
+    """Raise ApiError for a path that leads nowhere, and for more than a reading of what is only computed."""
+    if call.target.namespace and not call.served.resource.namespaced:
+        raise _no_such_path()
+    if call.served.computed is not None and (call.request.method != "GET" or flag(call.request.query, "watch")):
+        raise errors.method_not_allowed(call.request.method)
 
 
 def _no_such_path() -> ApiError:

@@ -21,13 +21,12 @@ from eventmesh.cluster.api.paths import parse_path
 from eventmesh.cluster.api.podhost import PodHost
 from eventmesh.cluster.api.replies import error_reply, json_reply
 from eventmesh.cluster.api.rest import Call, RestVerbs
+from eventmesh.cluster.api.version import GIT_VERSION, KUBERNETES_VERSION
 from eventmesh.kube.api import ApiError, Object
 
 _log = log.get("cluster.api")
 
 ADMIN_USER = "kubernetes-admin"
-KUBERNETES_VERSION = ("1", "33", "0")
-"""The release whose behaviour is reproduced; clients compare their own with it."""
 STOP_TIMEOUT_S = 0.2
 """Watches never end by themselves; a stop waits this long for the replies under way."""
 MAX_HEADER_BYTES = 16_384
@@ -170,11 +169,11 @@ def _no_such_path() -> web.Response:
 
 
 def _version() -> Object:
-    major, minor, patch = KUBERNETES_VERSION
+    major, minor, _ = KUBERNETES_VERSION
     return {
         "major": major,
         "minor": minor,
-        "gitVersion": f"v{major}.{minor}.{patch}+eventmesh",
+        "gitVersion": GIT_VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -16,8 +16,10 @@ from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.commands import SidecarBootstrap
 from eventmesh.cluster.runtime.images import ImageStore
 from eventmesh.cluster.runtime.logs import ContainerLog, LogQuery
+from eventmesh.cluster.runtime.measuring import Measuring
 from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.networks import NetworkStock
+from eventmesh.cluster.runtime.node import NodeKeeper
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.process import Process, ProcessLauncher
 from eventmesh.cluster.runtime.sessions import Session
@@ -86,6 +88,8 @@ class PodAgent:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._tasks = TaskGroup("pods")
         self._stopping = False
+        self.measuring = Measuring(lambda: self._workers.values(), clock)
+        self.node = NodeKeeper(api, clock, data_dir)
 
     async def start(self) -> None:
         """Begin to run pods, those of an earlier life included; the informers are expected to have synced."""
@@ -112,6 +116,8 @@ class PodAgent:
             network_note=note,
         )
         self._pods.add_handler(self._changed)
+        self._tasks.spawn("measuring", self.measuring.run())
+        self._tasks.spawn("node", self.node.run())
         for informer in self._contents:
             informer.add_handler(self._content_changed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from eventmesh.cluster.runtime.pod import DEFAULT_GRACE_S, RestartPolicy
 from eventmesh.cluster.runtime.probe import Exec, GrpcHealth, Probe, Purpose, parse_probe
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import annotations_of, labels_of
+from eventmesh.kube.quantity import parse_quantity
 
 INJECT: Final = "eventmesh.io/inject"
 """Label or annotation of a pod: `"false"` runs it without a sidecar, in the host's network, at the pod's address."""
@@ -168,6 +170,16 @@ def deadline_s(pod: Object) -> float | None:
     """Return how long the pod may run in all, `activeDeadlineSeconds`; None = for ever."""
     seconds = pod["spec"].get("activeDeadlineSeconds")
     return None if seconds is None else float(seconds)
+
+
+def memory_limit(pod: Object, name: str) -> int | None:
+    """Return the bytes that a container may take, None = no limit, or one that cannot be read."""
+    for item in (*init_containers(pod), *(pod["spec"].get("containers") or ())):
+        if item["name"] == name:
+            limit = ((item.get("resources") or {}).get("limits") or {}).get("memory")
+            with suppress(ValueError):
+                return None if limit is None else int(parse_quantity(limit))
+    return None
 
 
 def missing_pull_secrets(pod: Object, references: References) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -51,6 +52,8 @@ MAX_MESSAGE_BYTES: Final = 2048
 
 START_FAILED: Final = 128
 """The exit code that Kubernetes shows for a program that could not be executed."""
+
+OUT_OF_MEMORY: Final = "OOMKilled"
 
 NO_PULL: Final = "attempting to pull the image may not succeed."
 
@@ -135,9 +138,11 @@ class PodWorker:
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._processes: dict[str, Process] = {}
         self._image_ids: dict[str, str] = {}
+        self._causes: dict[str, str] = {}
+        """Why a container is about to end, when the runtime itself ends it."""
         metadata = pod["metadata"]
-        self._uid: str = metadata["uid"]
-        self.directory = host.directory / f"{metadata['namespace']}_{metadata['name']}_{self._uid}"
+        self.uid: str = metadata["uid"]
+        self.directory = host.directory / f"{metadata['namespace']}_{metadata['name']}_{self.uid}"
         self._logs = {name: ContainerLog(self.directory / name, host.clock) for name in self._machine.containers}
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
         self._published: Object | None = None
@@ -153,6 +158,17 @@ class PodWorker:
     def containers(self) -> list[str]:
         """Return the names of all containers, the sidecar's included."""
         return list(self._logs)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process of each container that runs."""
+        return {name: process.pid for name, process in self._processes.items()}
+
+    def out_of_memory(self, container: str, pid: int) -> None:
+        """End a container that took more memory than its limit, if it still is this process."""
+        process = self._processes.get(container)
+        if process is not None and process.pid == pid:
+            self._causes[container] = OUT_OF_MEMORY
+            self._watchers.spawn("out of memory", self._host.launcher.signal(process, signal.SIGKILL))
 
     def log(self, container: str) -> ContainerLog | None:
         """Return the log of a container, or None when the pod has none of that name."""
@@ -231,7 +247,7 @@ class PodWorker:
         port = podspec.user_port(self.pod)
         if not podspec.has_sidecar(self.pod):
             return Place(address, port, None)
-        self._notify = host.notify.open(self._uid, self._tell)
+        self._notify = host.notify.open(self.uid, self._tell)
         metadata = self.pod["metadata"]
         bootstrap = host.bootstrap(metadata["namespace"], metadata["name"], address)
         write_bootstrap(self._bootstrap_file, bootstrap)
@@ -241,7 +257,7 @@ class PodWorker:
 
     async def _leave(self) -> None:
         await self._watchers.stop()
-        self._host.notify.close(self._uid)
+        self._host.notify.close(self.uid)
         for container_log in self._logs.values():
             container_log.close()
         if self._place is None:
@@ -279,7 +295,7 @@ class PodWorker:
         match event:
             case Exited(container, status, message):
                 self._processes.pop(container, None)
-                return self._machine.exited(container, status, message)
+                return self._machine.exited(container, status, message, self._causes.pop(container, ""))
             case ToldReady(ready):
                 self._machine.told_ready(ready)
                 return []
@@ -387,7 +403,7 @@ class PodWorker:
         await asyncio.get_running_loop().run_in_executor(None, _remove_tree, self.directory)
         metadata = self.pod["metadata"]
         try:
-            await self._host.api.delete(POD, metadata["name"], metadata["namespace"], uid=self._uid, grace_seconds=0)
+            await self._host.api.delete(POD, metadata["name"], metadata["namespace"], uid=self.uid, grace_seconds=0)
         except ApiError as error:
             if not (error.not_found or error.conflict):
                 _log.warning("pod not removed", pod=metadata["name"], reason=error.message)
