@@ -64,7 +64,10 @@ async def _serve(args: argparse.Namespace) -> int:
     _say(f"  Kubernetes API   https://{where.api}")
     _say(f"  functions        http://NAME.NAMESPACE.localhost:{where.gateway_port}")
     _say(f"  events           {where.events_url}/NAMESPACE/BROKER\n")
-    _say(f"  export KUBECONFIG={kubeconfig}\n")
+    _say(f"  export KUBECONFIG={kubeconfig}")
+    if directory != data_dir.default():
+        _say(f"  export EVENTMESH_DATA_DIR={directory}")
+    _say("")
     _say("Ctrl-C stops the mesh and every process it started.")
     try:
         await asyncio.wait((asked, mesh.lost), return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,6 +77,7 @@ class Mesh:
         self._launcher = launcher
         self._parts = Parts()
         self._addresses: Addresses | None = None
+        self._sockets: dict[str, list[socket.socket]] = {}
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Resolves, with the reason, when the mesh cannot go on."""
 
@@ -107,6 +108,10 @@ class Mesh:
         self._parts.add_sync(pod_addresses.close)
         where = addresses.choose(self._settings.api_port, self._settings.gateway_port, pod_addresses.own(1))
         self._addresses = where
+        self._sockets = {
+            "gateway": self._held(where.gateway, where.gateway_local),
+            "activator": self._held(where.activator, where.broker),
+        }
         embedded = self._api()
         api = embedded.in_process()
         informers = Informers(api, self._clock)
@@ -207,11 +212,10 @@ class Mesh:
 
     async def _data_planes(self) -> None:
         where = self.addresses
-        gateway = self._supervised("gateway", where.gateway_admin, self._held(where.gateway, where.gateway_local))
+        gateway = self._supervised("gateway", where.gateway_admin)
         activator = self._supervised(
             "activator",
             where.activator_admin,
-            self._held(where.activator, where.broker),
             f"--autoscaler=http://{where.autoscaler}/stats",
             f"--broker={where.broker}",
             f"--data-dir={self._settings.data_dir / 'events'}",
@@ -227,12 +231,13 @@ class Mesh:
             self._parts.add_sync(held.close)
         return sockets
 
-    def _supervised(self, role: str, admin: str, sockets: Sequence[socket.socket], *flags: str) -> Supervised:
+    def _supervised(self, role: str, admin: str, *flags: str) -> Supervised:
         file = self._settings.data_dir / "run" / f"{role}.json"
         write_bootstrap(file, bootstrap(role, f"{role}~{admin}", admin, self.addresses.ads))
         env = {**os.environ, "PYTHONPATH": product_pythonpath(os.environ)}
         command = Command((role, "--bootstrap", str(file), *flags), env, "/", entry=SIDECAR_ENTRY)
-        return Supervised(role, command, self._launcher, self._settings.data_dir / "logs", self._clock, sockets)
+        logs = self._settings.data_dir / "logs"
+        return Supervised(role, command, self._launcher, logs, self._clock, self._sockets[role])
 
     async def _serve(self, plane: Supervised, admin: str) -> None:
         """Start a data plane and return when it serves; one that ends meanwhile, or never serves, ends the start."""

@@ -2,8 +2,6 @@
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,14 +9,10 @@ from eventmesh.base import log
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """Log to memory, at 1970-01-02 00:00:01.004; restore the logger after the test."""
-    root = logging.getLogger("eventmesh")  # noqa: TID251 - to put it back as it was
-    before = root.handlers[:], root.propagate, root.level
+def written(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Log to memory, at 1970-01-02 00:00:01.004."""
     monkeypatch.setattr("time.time", lambda: 86_401.004_25)
-    yield io.StringIO()
-    root.handlers[:], root.propagate = before[0], before[1]
-    root.setLevel(before[2])
+    return io.StringIO()
 
 
 def test_a_text_line_has_the_time_in_utc_and_quotes_what_would_break_it(written: io.StringIO) -> None:

@@ -1,0 +1,18 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def logging_restored() -> Iterator[None]:
+    """Put the logger back as it was: commands that a test runs in its own process send its lines to their stderr."""
+    root = logging.getLogger("eventmesh")  # noqa: TID251 - to put it back as it was
+    handlers, propagate, level = root.handlers[:], root.propagate, root.level
+    yield
+    root.handlers[:], root.propagate = handlers, propagate
+    root.setLevel(level)
