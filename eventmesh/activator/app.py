@@ -12,6 +12,7 @@ from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
 from eventmesh.activator.broker.store.api import Retention
 from eventmesh.activator.direct import address_of, route_to
+from eventmesh.activator.event_types import EventTypes
 from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
 from eventmesh.activator.sources.app import EventSources, sinks_of
 from eventmesh.activator.sources.outbox import Outbox
@@ -106,6 +107,8 @@ class Activator:
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
+        self._event_types = EventTypes(api, informers, clock)
+        self._broker.ingress.subscribe(self._event_types)
         self._sources = EventSources(api, informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)
         assert bootstrap.ads is not None  # noqa: S101  # `serve` has checked
         self._ads = AdsClient(
@@ -124,6 +127,7 @@ class Activator:
         # The broker first: an event that is answered 404 because Brokers are not known yet is an event refused.
         await self._broker.start()
         await self._plane.start()
+        self._event_types.start()
         self._sources.start()
         self._tasks.spawn("ads", self._ads.run())
         self._reporter.start()
@@ -167,6 +171,7 @@ class Activator:
         """End everything; what was acknowledged is on disk."""
         await self._tasks.stop()
         await self._sources.stop()
+        await self._event_types.stop()
         await self._reporter.stop()
         await self._broker.stop()
         await self._plane.stop()

@@ -82,6 +82,16 @@ KINDS = (
     Kind(resources.CONTAINER_SOURCE, ("containersource", "containersources"), _SOURCE),
     Kind(resources.SINK_BINDING, ("sinkbinding", "sinkbindings"), _SOURCE),
     Kind(
+        resources.EVENT_TYPE,
+        ("eventtype", "eventtypes"),
+        {
+            "TYPE": lambda obj: obj["spec"].get("type"),
+            "SOURCE": lambda obj: obj["spec"].get("source"),
+            "REFERENCE": lambda obj: (obj["spec"].get("reference") or {}).get("name"),
+            "READY": _ready,
+        },
+    ),
+    Kind(
         resources.POD,
         ("pod", "pods", "po"),
         {"READY": _containers_ready, "STATUS": _status("phase"), "ADDRESS": _status("podIP")},

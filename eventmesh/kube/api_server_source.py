@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from eventmesh.base.errors import ConfigError
 from eventmesh.kube.api import EventType, Object, Resource
 from eventmesh.kube.objects import controller_of
+from eventmesh.kube.references import parse_resource
 from eventmesh.kube.selectors import LabelSelector
 
 SOURCE: Final = "https://kubernetes.default.svc.cluster.local"
@@ -119,7 +120,7 @@ def parse_api_server_source(obj: Object) -> ApiServerWatch:
     chosen = (obj.get("status") or {}).get("namespaces")
     extensions = (spec.get("ceOverrides") or {}).get("extensions") or {}
     if owner:
-        _resource(owner, "owner")
+        parse_resource(owner, "owner")
     return ApiServerWatch(
         uid=metadata["uid"],
         namespace=metadata.get("namespace") or "",
@@ -158,29 +159,8 @@ def _watched(resources: list[Object]) -> tuple[Watched, ...]:
     for number, entry in enumerate(resources):
         path = f"resources[{number}]"
         selector = _selector(entry.get("selector"), f"{path}.selector")
-        found.append(Watched(_resource(entry, path), str(selector)))
+        found.append(Watched(parse_resource(entry, path), str(selector)))
     return tuple(dict.fromkeys(found))
-
-
-def _resource(entry: Object, path: str) -> Resource:
-    """Return the resource of a kind. Its plural is guessed, as Knative's source does: the field names no plural."""
-    api_version, kind = entry.get("apiVersion") or "", (entry.get("kind") or "").strip()
-    group, slash, version = api_version.rpartition("/")
-    if not version or "/" in group or (slash and not group):
-        raise ConfigError(f"{path}.apiVersion", f"{api_version!r} is no group and version")
-    if not kind:
-        raise ConfigError(f"{path}.kind", "missing field(s)")
-    return Resource(group, version, plural_of(kind), kind)
-
-
-def plural_of(kind: str) -> str:
-    """Return the plural of a kind as Kubernetes guesses it (k8s.io/apimachinery: meta.UnsafeGuessKindToResource)."""
-    word = kind.lower()
-    if word == "endpoints":
-        return word
-    if word.endswith("s"):
-        return f"{word}es"
-    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
 
 
 def _selector(selector: Object | None, path: str) -> LabelSelector:

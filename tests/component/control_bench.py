@@ -121,6 +121,16 @@ class Bench:
                 await changed.wait()
         return found
 
+    async def until_count(self, resource: Resource, count: int) -> None:
+        """Return as soon as there are so many objects of a kind."""
+        changed = asyncio.Event()
+        informer = self.informers.of(resource)
+        informer.add_handler(lambda old, new: changed.set())
+        async with asyncio.timeout(20):
+            while len(informer) != count:
+                changed.clear()
+                await changed.wait()
+
     async def ready(self, name: str) -> Object:
         """Return the KIngress as soon as it is Ready."""
         return await self.until(KINGRESS, name, is_ready)

@@ -117,6 +117,16 @@ async def test_a_container_knows_its_sink(kn: CommandLine, kubectl: CommandLine)
     assert "dev.local/sender" in described
 
 
+async def test_event_types_are_listed_with_what_they_come_from(kn: CommandLine) -> None:
+    await kn("broker", "create", "types")
+    made = await kn("eventtype", "create", "orders", "--type", "order", "--source", "/shop", "--broker", "types")
+    assert made == "Eventtype 'orders' successfully created in namespace 'default'.\n"
+    row = await listed_ready(kn, "eventtype", "orders")
+    assert row[1:4] == ["order", "/shop", "types"]
+    assert "++ ReferenceExists" in await kn("eventtype", "describe", "orders")
+    assert "successfully deleted" in await kn("eventtype", "delete", "orders")
+
+
 async def test_sources_are_listed_with_their_sinks(kn: CommandLine) -> None:
     await kn(
         "source", "binding", "create", "bound", "--subject", "Deployment:apps/v1:app=none", "--sink", "http://x.test/"

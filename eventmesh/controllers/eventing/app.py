@@ -12,6 +12,7 @@ from eventmesh.controllers.eventing.broker import Brokers
 from eventmesh.controllers.eventing.channel import Channels
 from eventmesh.controllers.eventing.container_source import ContainerSources
 from eventmesh.controllers.eventing.destinations import Destinations
+from eventmesh.controllers.eventing.event_type import EventTypes
 from eventmesh.controllers.eventing.flow import Flows
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.ping_source import PingSources
@@ -53,6 +54,7 @@ class EventingControllers:
                 Subscriptions(*shared),
                 Flows(SEQUENCE, sequence.plan, sequence.status, api, informers, clock, recorder),
                 Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder),
+                EventTypes(*shared),
                 PingSources(*shared),
                 ApiServerSources(*shared),
                 SinkBindings(*shared),

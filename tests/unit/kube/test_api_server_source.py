@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from eventmesh.kube.api import EventType
-from eventmesh.kube.api_server_source import SOURCE, parse_api_server_source, plural_of, selected_namespaces
+from eventmesh.kube.api_server_source import SOURCE, parse_api_server_source, selected_namespaces
+from eventmesh.kube.references import plural_of
 from eventmesh.kube.selectors import LabelSelector
 
 UID = "7d8c1c9e-0000-4000-8000-000000000001"

@@ -10,6 +10,7 @@ from eventmesh.controllers.eventing.admission.channels import (
     InMemoryChannelAdmission,
     SubscriptionAdmission,
 )
+from eventmesh.controllers.eventing.admission.event_types import EventTypeAdmission
 from eventmesh.controllers.eventing.admission.flows import ParallelAdmission, SequenceAdmission
 from eventmesh.controllers.eventing.admission.sources import (
     ApiServerSourceAdmission,
@@ -24,6 +25,7 @@ from eventmesh.kube.resources import (
     BROKER,
     CHANNEL,
     CONTAINER_SOURCE,
+    EVENT_TYPE,
     IN_MEMORY_CHANNEL,
     PARALLEL,
     PING_SOURCE,
@@ -40,6 +42,7 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     CHANNEL: ChannelAdmission(),
     IN_MEMORY_CHANNEL: InMemoryChannelAdmission(),
     SUBSCRIPTION: SubscriptionAdmission(),
+    EVENT_TYPE: EventTypeAdmission(),
     SEQUENCE: SequenceAdmission(),
     PARALLEL: ParallelAdmission(),
     API_SERVER_SOURCE: ApiServerSourceAdmission(),
