@@ -16,6 +16,7 @@ import pytest
 from eventmesh.cluster.api.server import ApiServer
 from eventmesh.cluster.kubeconfig import write_kubeconfig
 from eventmesh.cluster.runtime.network import free_port
+from eventmesh.kube.api import Object
 from eventmesh.kube.resources import POD
 from tests.component.pod_cluster import Cluster, bare, is_ready, running
 from tests.mesh.processes import WAIT_S
@@ -47,6 +48,13 @@ Server(("0.0.0.0", int(os.environ["LISTEN"])), Handler).serve_forever()
 """
 
 
+ADDRESS = {"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+ASK = """
+import os, urllib.request
+urllib.request.urlopen(f"http://{os.environ['ADDRESS']}:{os.environ['LISTEN']}/WORD").read()
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A cluster whose pod `web` serves on a port."""
@@ -54,6 +62,7 @@ class Running:
     cluster: Cluster
     kubectl: CommandLine
     port: int
+    directory: Path
 
 
 @pytest.fixture
@@ -65,13 +74,13 @@ async def world(tmp_path: Path) -> AsyncIterator[Running]:
         write_kubeconfig(config, server.url, server.credentials.ca_pem, server.credentials.token)
         cluster.image(tmp_path / "web", "web", SERVER)
         port = free_port()
-        env = [{"name": "LISTEN", "value": str(port)}, {"name": "COLOUR", "value": "green"}]
+        env = [{"name": "LISTEN", "value": str(port)}, {"name": "COLOUR", "value": "green"}, ADDRESS]
         pod = bare("web", {"image": "dev.local/web", "env": env})
         await cluster.api.create(POD, pod, "default")
         async with asyncio.timeout(WAIT_S):
             (started,) = await cluster.until(POD, lambda pods: bool(pods) and is_ready(pods[0]))
             await listening(started["status"]["podIP"], port)
-        yield Running(cluster, CommandLine("kubectl", config, tmp_path), port)
+        yield Running(cluster, CommandLine("kubectl", config, tmp_path), port, tmp_path)
         await server.stop()
 
 
@@ -214,3 +223,37 @@ async def test_port_forward_to_a_port_where_nobody_listens_says_so(world: Runnin
         assert "error forwarding port 1 to pod web" in told and "connection refused" in told
     finally:
         await ended(forward)
+
+
+async def test_logs_of_another_run_are_found_or_missed_by_name(world: Running) -> None:
+    result = await world.kubectl.run("logs", "web", "--previous")
+    assert result.code == 1
+    assert 'previous terminated container "app" in pod "web" not found' in result.err
+    program = "import sys; print('last words', flush=True); sys.exit(3)"
+    world.cluster.image(world.directory / "crash", "crash", program)
+    await world.cluster.api.create(POD, bare("crash", {"image": "dev.local/crash"}), "default")
+    async with asyncio.timeout(WAIT_S):
+        await world.cluster.until(POD, lambda pods: any(_restarts(pod) for pod in pods))
+    assert await world.kubectl("logs", "crash", "--previous") == "last words\n"
+    late = bare("late", {"image": "dev.local/none"})
+    await world.cluster.api.create(POD, late, "default")
+    async with asyncio.timeout(WAIT_S):
+        await world.cluster.until(POD, lambda pods: "ErrImagePull" in str(pods))
+    result = await world.kubectl.run("logs", "late")
+    assert 'container "app" in pod "late" is waiting to start: ErrImagePull' in result.err
+
+
+def _restarts(pod: Object) -> int:
+    found: int = ((pod.get("status") or {}).get("containerStatuses") or [{}])[0].get("restartCount", 0)
+    return found
+
+
+async def test_logs_since_tail_and_timestamps_hold(world: Running) -> None:
+    for word in "abc":
+        await world.kubectl("exec", "web", "--", "python3", "-c", ASK.replace("WORD", word))
+    assert await world.kubectl("logs", "web") == "asked for /a\nasked for /b\nasked for /c\n"
+    assert await world.kubectl("logs", "web", "--tail=1") == "asked for /c\n"
+    assert await world.kubectl("logs", "web", "--since=1h", "--limit-bytes=5") == "asked"
+    assert await world.kubectl("logs", "web", "--since-time=2199-01-01T00:00:00Z") == ""
+    stamped = (await world.kubectl("logs", "web", "--timestamps", "--tail=1")).split(" ", 1)
+    assert stamped[0].endswith("Z") and stamped[1] == "asked for /c\n"

@@ -139,7 +139,16 @@ class PodAgent:
 
         Raises ApiError when there is no such container, or no run of it to read from.
         """
-        return self._log(namespace, pod, container).read(query)
+        found = self._log(namespace, pod, container)
+        name = _named(self._worker(namespace, pod), container)
+        if found.runs == 0:
+            why = podspec.waiting_reason(self._worker(namespace, pod).pod, name)
+            message = f'container "{name}" in pod "{pod}" is waiting to start: {why}'
+            raise ApiError(400, "BadRequest", message)
+        if query.previous and found.runs == 1:
+            message = f'previous terminated container "{name}" in pod "{pod}" not found'
+            raise ApiError(400, "BadRequest", message)
+        return found.read(query)
 
     async def open_session(
         self, namespace: str, pod: str, container: str, argv: tuple[str, ...], *, stdin: bool, tty: bool

@@ -88,39 +88,44 @@ class ContainerLog:
         lines = [text.rstrip("\n") for _, text in _lines(self._files(runs[-1]))]
         return "\n".join(lines)[-max_bytes:]
 
+    @property
+    def runs(self) -> int:
+        """Return of how many runs something is kept."""
+        return len(_runs(self._directory))
+
     async def read(self, query: LogQuery) -> AsyncIterator[bytes]:
         """Yield the text that `query` asks for, in order; ends at once unless it follows."""
+        left, starts_line = query.limit_bytes, True
+        async for stamp, text in self._entries(query):
+            data = (f"{stamp} {text}" if query.timestamps and starts_line else text).encode()
+            starts_line = text.endswith("\n")
+            if left is not None:
+                data = data[:left]
+                left -= len(data)
+            if data:
+                yield data
+            if left == 0:
+                return
+
+    async def _entries(self, query: LogQuery) -> AsyncIterator[tuple[str, str]]:
         runs = _runs(self._directory)
         wanted = runs[-2:-1] if query.previous else runs[-1:]
-        sent = 0
         position = _Position()
         for run in wanted:
-            for stamp, text in _selected(_lines(self._files(run), position), query):
-                data = (f"{stamp} {text}" if query.timestamps else text).encode()
-                if query.limit_bytes is not None:
-                    data = data[: query.limit_bytes - sent]
-                sent += len(data)
-                if data:
-                    yield data
-                if query.limit_bytes is not None and sent >= query.limit_bytes:
-                    return
-        while query.follow and not self._closed:
-            written = self._written
-            async for data in self._more(wanted, position, query):
-                yield data
+            for entry in _selected(_lines(self._files(run), position), query):
+                yield entry
+        # What has ended is not written to any more.
+        follows = query.follow and not query.previous
+        while follows:
+            follows, written = not self._closed, self._written
+            for run in wanted:
+                for entry in _lines(self._files(run), position):
+                    yield entry
             newest = _runs(self._directory)[-1:]
             if newest != wanted:
-                wanted, position = newest, _Position()
-                continue
-            await written.wait()
-        if query.follow:
-            async for data in self._more(wanted, position, query):
-                yield data
-
-    async def _more(self, runs: list[int], position: _Position, query: LogQuery) -> AsyncIterator[bytes]:
-        for run in runs:
-            for stamp, text in _lines(self._files(run), position):
-                yield (f"{stamp} {text}" if query.timestamps else text).encode()
+                wanted, position, follows = newest, _Position(), True
+            elif follows:
+                await written.wait()
 
     def _files(self, run: int) -> list[Path]:
         """Return the files of a run, oldest first."""
@@ -242,6 +247,18 @@ def _selected(lines: Iterator[tuple[str, str]], query: LogQuery) -> Iterator[tup
     if query.since is not None:
         since = query.since.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
         lines = (line for line in lines if line[0] >= since)
-    if query.tail_lines is None:
-        return lines
-    return iter(deque(lines, maxlen=max(0, query.tail_lines)))
+    return lines if query.tail_lines is None else _last(lines, query.tail_lines)
+
+
+def _last(entries: Iterator[tuple[str, str]], lines: int) -> Iterator[tuple[str, str]]:
+    """Return the entries of the last `lines` lines; a line can be several entries."""
+    kept: deque[list[tuple[str, str]]] = deque(maxlen=max(0, lines))
+    line: list[tuple[str, str]] = []
+    for entry in entries:
+        line.append(entry)
+        if entry[1].endswith("\n"):
+            kept.append(line)
+            line = []
+    if line:
+        kept.append(line)
+    return (entry for whole in kept for entry in whole)

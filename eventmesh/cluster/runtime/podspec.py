@@ -191,3 +191,11 @@ def missing_pull_secrets(pod: Object, references: References) -> list[str]:
 def is_finished(pod: Object) -> bool:
     """Return whether the pod ran to its end in an earlier life."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def waiting_reason(pod: Object, name: str) -> str:
+    """Return why a container has not been started, as its status says it."""
+    status = pod.get("status") or {}
+    told = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    waiting = [((item.get("state") or {}).get("waiting") or {}) for item in told if item["name"] == name]
+    return str(waiting[0].get("reason") or "ContainerCreating") if waiting else "ContainerCreating"

@@ -126,3 +126,38 @@ async def test_the_tail_is_the_end_of_the_newest_run(tmp_path: Path, clock: Manu
     assert log.tail(10) == ""
     await write(log.open_run(), b"first\nlast words\n")
     assert log.tail(10) == "last words"
+
+
+async def test_what_has_ended_is_not_followed(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    await write(log.open_run(), b"first run\n")
+    await write(log.open_run(), b"second run\n")
+    assert await text(log, LogQuery(previous=True, follow=True)) == "first run\n"
+
+
+async def test_the_tail_counts_lines_whatever_their_length(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    long = b"x" * (2 * MAX_LINE_BYTES + 1)
+    await write(log.open_run(), b"first\n" + long + b"\nlast")
+    assert await text(log, LogQuery(tail_lines=2)) == long.decode() + "\nlast\n"
+    assert await text(log, LogQuery(tail_lines=1)) == "last\n"
+    assert await text(log, LogQuery(tail_lines=0)) == ""
+
+
+async def test_a_line_has_one_time_however_long_it_is(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    long = b"x" * (2 * MAX_LINE_BYTES + 1)
+    await write(log.open_run(), long + b"\n")
+    stamp, _, rest = (await text(log, LogQuery(timestamps=True))).partition(" ")
+    assert rest == long.decode() + "\n" and stamp.endswith("Z")
+
+
+async def test_a_follower_stops_at_its_limit(tmp_path: Path, clock: ManualClock) -> None:
+    log = ContainerLog(tmp_path, clock)
+    run = log.open_run()
+    pipe = run.pipe("stdout")
+    reading = asyncio.get_running_loop().create_task(text(log, LogQuery(follow=True, limit_bytes=7)))
+    os.write(pipe, b"one\ntwo\nthree\n")
+    assert await reading == "one\ntwo"
+    os.close(pipe)
+    await run.ended()
