@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from eventmesh.transport.address import format_peer
 
 if TYPE_CHECKING:
-    from eventmesh.transport.driver import Driver
+    from eventmesh.core import Engine
+    from eventmesh.core.actions import Action
 
 LINGER_S: Final = 1.0
 """How long a closed connection still takes what its client sends, before it is cut: Envoy's delayed_close_timeout.
@@ -28,12 +29,52 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """struct linger {on, 0 s}: close() sends RST, so a cut body cannot be taken for a complete one."""
 
 
+class Owner(Protocol):
+    """Whom a connection tells what happens to it: the driver of the engine that knows it by number."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine whose connections these are."""
+        ...
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop they run on."""
+        ...
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """The clock, in monotonic seconds."""
+        ...
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        """Do what the engine says."""
+
+    def accepted(self, connection: Connection, listener: str) -> None:
+        """A client has connected to `listener`."""
+
+    def opened(self, connection: Connection, number: int) -> None:
+        """The connection that the engine dialled as `number` is up."""
+
+    def writable(self, connection: Connection, yes: bool) -> None:
+        """There is room for more, or none."""
+
+    def ended(self, connection: Connection) -> None:
+        """The peer will send no more."""
+
+    def lost(self, connection: Connection, error: Exception | None) -> None:
+        """The connection is gone."""
+
+    def failed(self, connection: Connection, error: BaseException) -> None:
+        """Its bytes have met a bug."""
+
+
 class Connection(asyncio.Protocol):
     """A socket of the engine's connection `number`; 0 before the engine knows it and after it has let go."""
 
     __slots__ = (
         "_cut",
-        "_driver",
+        "_owner",
         "_is_unix",
         "_now",
         "_peer_ended",
@@ -45,7 +86,7 @@ class Connection(asyncio.Protocol):
         "write",
     )
 
-    def __init__(self, driver: Driver, *, is_accepted: bool, is_unix: bool) -> None:
+    def __init__(self, owner: Owner, *, is_accepted: bool, is_unix: bool) -> None:
         self.number = 0
         self.is_accepted = is_accepted
         self.transport: asyncio.Transport
@@ -53,10 +94,10 @@ class Connection(asyncio.Protocol):
         """Queues bytes in order. The transport's own method: uvloop writes them with one call at the end of the loop's
         turn. To write on the socket at once, before that, measured 5 % more CPU with 64 connections, and nothing less
         with one."""
-        self._driver = driver
-        self._receive = driver.engine.received
-        self._perform = driver.perform
-        self._now = driver.now
+        self._owner = owner
+        self._receive = owner.engine.received
+        self._perform = owner.perform
+        self._now = owner.now
         self._is_unix = is_unix
         self._cut: asyncio.TimerHandle | None = None
         self._peer_ended = False
@@ -82,24 +123,24 @@ class Connection(asyncio.Protocol):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a bug, the core's panics included: it costs this connection, no other
-            self._driver.failed(self, error)
+            self._owner.failed(self, error)
 
     def pause_writing(self) -> None:
         """Tell the engine that the peer reads too slowly.
 
         Later, not now: the transport calls this from inside `write`, in the middle of the engine's actions.
         """
-        self._driver.loop.call_soon(self._driver.writable, self, False)
+        self._owner.loop.call_soon(self._owner.writable, self, False)
 
     def resume_writing(self) -> None:
         """Tell the engine that there is room again."""
-        self._driver.loop.call_soon(self._driver.writable, self, True)
+        self._owner.loop.call_soon(self._owner.writable, self, True)
 
     def eof_received(self) -> bool:
         """Tell the engine that the peer will send no more; the connection stays open until the engine closes it."""
         self._peer_ended = True
         if self.number:
-            self._driver.ended(self)
+            self._owner.ended(self)
         else:
             self.transport.close()
         return True
@@ -108,7 +149,7 @@ class Connection(asyncio.Protocol):
         """Tell the engine that the connection is gone."""
         if self._cut is not None:
             self._cut.cancel()
-        self._driver.lost(self, exc)
+        self._owner.lost(self, exc)
 
     def pause_reading(self) -> None:
         """Take no more bytes from the socket."""
@@ -136,11 +177,11 @@ class Connection(asyncio.Protocol):
         if self.is_accepted and not self._peer_ended:
             transport.write_eof()
             transport.resume_reading()
-            self._cut = self._driver.loop.call_later(LINGER_S if flushed else FLUSH_S, transport.abort)
+            self._cut = self._owner.loop.call_later(LINGER_S if flushed else FLUSH_S, transport.abort)
         else:
             transport.close()
             if not flushed:
-                self._cut = self._driver.loop.call_later(FLUSH_S, transport.abort)
+                self._cut = self._owner.loop.call_later(FLUSH_S, transport.abort)
 
     def abort(self) -> None:
         """Reset the connection at once."""
@@ -155,14 +196,14 @@ class AcceptedConnection(Connection):
 
     __slots__ = ("_listener",)
 
-    def __init__(self, driver: Driver, listener: str, *, is_unix: bool) -> None:
-        super().__init__(driver, is_accepted=True, is_unix=is_unix)
+    def __init__(self, owner: Owner, listener: str, *, is_unix: bool) -> None:
+        super().__init__(owner, is_accepted=True, is_unix=is_unix)
         self._listener = listener
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register with the engine."""
         self.attach(transport)
-        self._driver.accepted(self, self._listener)
+        self._owner.accepted(self, self._listener)
 
 
 class DialledConnection(Connection):
@@ -170,14 +211,14 @@ class DialledConnection(Connection):
 
     __slots__ = ("_wanted",)
 
-    def __init__(self, driver: Driver, number: int, *, is_unix: bool) -> None:
-        super().__init__(driver, is_accepted=False, is_unix=is_unix)
+    def __init__(self, owner: Owner, number: int, *, is_unix: bool) -> None:
+        super().__init__(owner, is_accepted=False, is_unix=is_unix)
         self._wanted = number
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell the engine that its connection is open."""
         self.attach(transport)
-        self._driver.opened(self, self._wanted)
+        self._owner.opened(self, self._wanted)
 
 
 class PromptConnection(DialledConnection):
@@ -191,8 +232,8 @@ class PromptConnection(DialledConnection):
 
     __slots__ = ("_answers_in_pieces", "_awaits_answer")
 
-    def __init__(self, driver: Driver, number: int) -> None:
-        super().__init__(driver, number, is_unix=False)
+    def __init__(self, owner: Owner, number: int) -> None:
+        super().__init__(owner, number, is_unix=False)
         self._awaits_answer = False
         self._answers_in_pieces = False
 
