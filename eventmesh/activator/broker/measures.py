@@ -6,7 +6,7 @@ import collections
 
 from eventmesh.activator.broker.store.api import EventStore, Outcome
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
-from eventmesh.base.metrics import Counter, Histogram, Labels, Row, Statistics
+from eventmesh.base.metrics import Count, Counter, Histogram, Labels, Row, Spread, Statistics
 
 NO_ANSWER = "none"
 """Value of `code` when no answer came."""
@@ -22,6 +22,8 @@ class Measures:
         self._duplicates = Counter("eventmesh_broker_events_duplicate_total")
         self._refused = Counter("eventmesh_broker_events_refused_total")
         self._accepting = Histogram("eventmesh_broker_accept_duration_seconds")
+        self._arrivals: dict[str, tuple[Count, Spread]] = {}
+        """Key of a broker -> what is counted of each of its events."""
         self._ended = Counter("eventmesh_trigger_events_total")
         self._attempts = Counter("eventmesh_trigger_attempts_total")
         self._retries = Counter("eventmesh_trigger_retries_total")
@@ -30,30 +32,37 @@ class Measures:
 
     def accepted(self, broker: str, took_s: float, *, duplicate: bool) -> None:
         """Count an event that was taken in, a reply among them; `took_s` passed until it was on disk."""
-        labels = _broker_labels(broker)
-        (self._duplicates if duplicate else self._accepted).add(*labels)
-        self._accepting.observe(took_s, *labels)
+        if duplicate:
+            self._duplicates.of(*_broker_labels(broker)).value += 1
+            return
+        kept = self._arrivals.get(broker)
+        if kept is None:
+            labels = _broker_labels(broker)
+            kept = self._arrivals[broker] = self._accepted.of(*labels), self._accepting.of(*labels)
+        count, spread = kept
+        count.value += 1
+        spread.observe(took_s)
 
     def refused(self, broker: str, reason: str) -> None:
         """Count an event that was not taken in; `broker` is empty when nobody of ours was meant."""
-        self._refused.add(*_broker_labels(broker), ("reason", reason))
+        self._refused.of(*_broker_labels(broker), ("reason", reason)).value += 1
 
     def ended(self, subscription: Subscription, outcome: Outcome) -> None:
         """Count an event that is settled."""
         self.outcomes[f"{subscription.namespace}/{subscription.name}", outcome.value] += 1
-        self._ended.add(*_trigger_labels(subscription), ("outcome", outcome.value))
+        self._ended.of(*_trigger_labels(subscription), ("outcome", outcome.value)).value += 1
 
     def attempted(self, subscription: Subscription, status: int, took_s: float, *, retry: bool) -> None:
         """Count a request; `status` 0: no answer came."""
         labels = _trigger_labels(subscription)
-        self._attempts.add(*labels, ("code", str(status) if status else NO_ANSWER))
-        self._attempting.observe(took_s, *labels)
+        self._attempts.of(*labels, ("code", str(status) if status else NO_ANSWER)).value += 1
+        self._attempting.of(*labels).observe(took_s)
         if retry:
-            self._retries.add(*labels)
+            self._retries.of(*labels).value += 1
 
     def delivered(self, subscription: Subscription, age_s: float) -> None:
         """Take in how long after its acceptance an event was delivered for the first time."""
-        self._delivering.observe(max(0.0, age_s), *_trigger_labels(subscription))
+        self._delivering.of(*_trigger_labels(subscription)).observe(max(0.0, age_s))
 
     def forget(self, subscription: Subscription) -> None:
         """Drop what belongs to a trigger that is no more."""

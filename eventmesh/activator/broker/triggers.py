@@ -69,6 +69,8 @@ class KubeTriggers:
     def __init__(self, brokers: Informer, triggers: Informer) -> None:
         self._brokers = brokers
         self._compiled: dict[str, Subscription] = {}
+        self._windows: dict[str, float] = {}
+        """Key of a broker -> its time for duplicates, of those that have one."""
         self._listeners: list[Callable[[], None]] = []
         self._triggers = triggers
         triggers.add_handler(self._trigger_changed)
@@ -82,13 +84,7 @@ class KubeTriggers:
 
     def window_s(self, broker: str) -> float:
         """Return for how long a broker knows (source, id) again; 0: not at all, or no broker of ours."""
-        namespace, _, name = broker.partition("/")
-        obj = self._brokers.get(name, namespace)
-        try:
-            return window_of(obj) if obj is not None else 0.0
-        except ConfigError:
-            # Admission refuses it; what was there before goes without.
-            return 0.0
+        return self._windows.get(broker, 0.0)
 
     def subscriptions(self) -> Mapping[str, Subscription]:
         """Return the compiled Triggers."""
@@ -111,7 +107,10 @@ class KubeTriggers:
             self._compiled[uid] = compiled
         self._notify()
 
-    def _broker_changed(self, _old: Object | None, new: Object | None) -> None:
+    def _broker_changed(self, old: Object | None, new: Object | None) -> None:
+        self._windows.pop(str(key_of(new or old or {})), None)
+        if new is not None and (seconds := _window_of(new)):
+            self._windows[str(key_of(new))] = seconds
         # A Trigger without a delivery block of its own follows its Broker's.
         broker = str(key_of(new)) if new is not None else ""
         for obj in self._triggers.list():
@@ -159,3 +158,12 @@ class KubeTriggers:
         if delivery:
             return parse_delivery(delivery, "spec.delivery", dead_letter_uri)
         return DeliveryPolicy(dead_letter_uri=dead_letter_uri)
+
+
+def _window_of(broker: Object) -> float:
+    try:
+        return window_of(broker)
+    except ConfigError as error:
+        # Admission refuses it; what was there before goes without.
+        _log.warning("duplicates are not told", broker=key_of(broker), reason=error)
+        return 0.0

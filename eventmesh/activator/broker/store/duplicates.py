@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import count, repeat
 
 import apsw
 
@@ -18,27 +19,36 @@ FORGET_BATCH = 10_000
 """Keys deleted in one transaction."""
 
 
-def place(connection: apsw.Connection, arrivals: Sequence[Arrival], first: int) -> Iterator[tuple[Arrival, int, bool]]:
-    """Yield each arrival with its sequence, and whether it is new; new ones count from `first`.
+Placed = tuple[Arrival, int, bool]
+"""An arrival, its sequence, and whether it is new; one that came before has the sequence it got then."""
 
-    An event that came before has the sequence it got then.
-    """
+
+def place(connection: apsw.Connection, arrivals: Sequence[Arrival], first: int) -> list[Placed]:
+    """Return the place of each arrival; new ones count from `first`."""
+    if not any(arrival.new.unique_for_s for arrival in arrivals):
+        # Nearly all brokers take every event: this costs them nothing.
+        return list(zip(arrivals, count(first), repeat(True)))
+    return list(_told_apart(connection, arrivals, first))
+
+
+def _told_apart(connection: apsw.Connection, arrivals: Sequence[Arrival], first: int) -> Iterator[Placed]:
     sequence = first
     for arrival in arrivals:
-        if not arrival.new.unique_for_s:
-            yield arrival, sequence, True
-            sequence += 1
-            continue
-        key = _key(arrival.new)
-        sql = "SELECT sequence FROM seen WHERE key = ? AND until > ?"
-        known = list(connection.execute(sql, (key, arrival.accepted_at)))
-        if known:
-            yield arrival, int(known[0][0]), False
-            continue
-        until = arrival.accepted_at + arrival.new.unique_for_s
-        connection.execute("INSERT OR REPLACE INTO seen VALUES (?,?,?)", (key, sequence, until))
-        yield arrival, sequence, True
-        sequence += 1
+        known = _known(connection, arrival, sequence) if arrival.new.unique_for_s else None
+        yield arrival, sequence if known is None else known, known is None
+        sequence += known is None
+
+
+def _known(connection: apsw.Connection, arrival: Arrival, sequence: int) -> int | None:
+    """Return the sequence under which the event came before; None: it is new, and known as `sequence` from now on."""
+    key = _key(arrival.new)
+    sql = "SELECT sequence FROM seen WHERE key = ? AND until > ?"
+    rows = list(connection.execute(sql, (key, arrival.accepted_at)))
+    if rows:
+        return int(rows[0][0])
+    until = arrival.accepted_at + arrival.new.unique_for_s
+    connection.execute("INSERT OR REPLACE INTO seen VALUES (?,?,?)", (key, sequence, until))
+    return None
 
 
 def forget(connection: apsw.Connection, now: float) -> int:

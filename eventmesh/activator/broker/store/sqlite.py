@@ -74,7 +74,7 @@ class SqliteStore:
         # Only the committer's thread comes here. The number is read, not counted in memory: a transaction that was
         # rolled back must leave no gap.
         (last,) = next(iter(connection.execute("SELECT max(sequence) FROM events")))
-        placed = list(place(connection, arrivals, max(last or 0, self._last) + 1))
+        placed = place(connection, arrivals, max(last or 0, self._last) + 1)
         rows = [_row(sequence, arrival) for arrival, sequence, new in placed if new]
         at = 0
         for size in _INSERT_SIZES:
@@ -82,7 +82,12 @@ class SqliteStore:
                 values = [value for row in rows[at : at + size] for value in row]
                 connection.execute(_INSERTS[size], values)
                 at += size
-        return [_stored(arrival, sequence, new) for arrival, sequence, new in placed]
+        return [
+            StoredEvent(
+                sequence, arrival.accepted_at, arrival.new.broker, arrival.new.event, arrival.new.carried, not new
+            )
+            for arrival, sequence, new in placed
+        ]
 
     async def event(self, sequence: int) -> StoredEvent | None:
         """Return one event."""
@@ -174,11 +179,6 @@ class SqliteStore:
         # The writer last: it copies the log into the database and removes it.
         self.committer.close()
         os.close(self._lock)
-
-
-def _stored(arrival: Arrival, sequence: int, new: bool) -> StoredEvent:
-    event, accepted_at = arrival.new, arrival.accepted_at
-    return StoredEvent(sequence, accepted_at, event.broker, event.event, event.carried, duplicate=not new)
 
 
 def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, bytes | None, int]:
