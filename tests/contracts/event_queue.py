@@ -58,13 +58,14 @@ class EventQueueContract(ABC):
         mine = [await kept(store, n) for n in range(3)]
         await kept(store, 7, "other")
         await kept(store, 8, "foreign", BANK)
-        chosen = await store.queue.redrive(Selection(SHOP, trigger="demo/t"), 50.0, 2.0, dry_run=True)
+        chosen = await store.queue.redrive(Selection(SHOP, trigger="demo/t"), 50.0, 2.0)
         assert [(letter.event_id, letter.due) for letter in chosen] == [("0", 50.0), ("1", 50.5), ("2", 51.0)]
-        assert len(await store.dead_letters(SHOP)) == 4, "a dry run moves nothing"
-        assert await store.queue.redrive(Selection(SHOP, trigger="demo/t"), 50.0, 2.0) == chosen
         await store.close()
         again = self.open_store(tmp_path)
-        assert [letter.name for letter in await again.dead_letters("demo/")] == ["demo/other", "demo/foreign"]
+        assert [letter.name for letter in await again.history.dead_letters(Selection("demo/"))] == [
+            "demo/other",
+            "demo/foreign",
+        ]
         due = await again.queue.due("t", 50.5, 10)
         assert [(e.stored, e.origin) for e in due.entries] == [(stored, Origin.REDRIVEN) for stored in mine[:2]]
         assert [e.due for e in await again.queue.waiting("demo/", 10)] == [50.0, 50.5, 51.0]
@@ -75,14 +76,14 @@ class EventQueueContract(ABC):
         store = self.open_store(tmp_path)
         stored = await kept(store, 1)
         await store.queue.redrive(Selection("demo/", event_id="1"), 0.0)
-        assert await store.dead_letters(SHOP) == []
+        assert await store.history.dead_letters(Selection(SHOP)) == []
         await store.trim()
         (entry,) = (await store.queue.due("t", 0.0, 10)).entries
         failure = Failure("http://subscriber/", 500, b"still", 4)
         await store.settle(
             [Settlement("t", stored.sequence, Outcome.KEPT, "answered 500", "demo/t", failure, entry=entry.entry)]
         )
-        (letter,) = await store.dead_letters(SHOP)
+        (letter,) = await store.history.dead_letters(Selection(SHOP, event_id="1"))
         assert (letter.stored, letter.failure) == (stored, failure)
         assert await store.queue.waiting(SHOP, 10) == []
         await store.close()
@@ -95,7 +96,23 @@ class EventQueueContract(ABC):
         assert [letter.event_id for letter in moved] == ["1"]
         assert await store.queue.redrive(Selection(SHOP, event_id="nothing"), 0.0) == []
         assert await store.queue.redrive(Selection(SHOP, trigger="demo/nobody"), 0.0) == []
-        assert {letter.stored.event.id for letter in await store.dead_letters(SHOP) if letter.stored} == {"0", "2"}
+        assert {
+            letter.stored.event.id for letter in await store.history.dead_letters(Selection(SHOP)) if letter.stored
+        } == {"0", "2"}
+        await store.close()
+
+    async def test_more_letters_than_one_transaction_takes_are_all_redriven_in_order(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("t", SHOP)
+        events = [await store.append(new_event(n)) for n in range(230)]
+        await store.settle([Settlement("t", e.sequence, Outcome.KEPT, "no", "demo/t") for e in events])
+        moved = await store.queue.redrive(Selection("demo/"), 0.0, 10.0)
+        wanted = [(stored.sequence, n / 10) for n, stored in enumerate(events)]
+        assert [(letter.sequence, letter.due) for letter in moved] == wanted
+        assert await store.history.dead_letters(Selection("demo/")) == []
+        first = await store.queue.due("t", 1e9, 3)
+        rest = await store.queue.due("t", 1e9, 300, {entry.entry for entry in first.entries})
+        assert [e.sequence for e in (*first.entries, *rest.entries)] == [e.sequence for e in events]
         await store.close()
 
     async def test_the_queue_of_a_deleted_trigger_goes_with_it(self, tmp_path: Path) -> None:

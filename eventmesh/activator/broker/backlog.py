@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from eventmesh.activator.broker.store.api import DamagedEvent, EventStore, StoredEvent
+from eventmesh.activator.broker.store.queue import Origin, QueuedEvent
 from eventmesh.base.clock import Clock
 
 READ_BATCH = 128
@@ -24,6 +25,8 @@ class Item:
     entry: int
     stored: StoredEvent | None
     problem: str = ""
+    asked_for: bool = False
+    """Somebody wants it delivered now, whatever the event itself says of its time."""
 
 
 class Backlog:
@@ -89,16 +92,16 @@ class Backlog:
         self._more_queued = False
         now = self._clock.now().timestamp()
         try:
-            due = await self._store.queue.due(self._trigger, now, free + len(self._loaded))
+            due = await self._store.queue.due(self._trigger, now, free, self._loaded)
         except BaseException:
             self._more_queued = True
             raise
-        new = [entry for entry in due.entries if entry.entry not in self._loaded][:free]
+        new = due.entries
         self._loaded |= {entry.entry for entry in new}
         self._more_queued = self._more_queued or len(new) == free
         wait = None if due.next_due is None else max(0.0, due.next_due - now)
         self._queue_at = None if wait is None else self._clock.monotonic() + wait
-        return [Item(e.sequence, e.entry, e.stored, "" if e.stored else "is damaged in the queue") for e in new]
+        return [_item(entry) for entry in new]
 
     async def _read_events(self, limit: int) -> list[Item]:
         self._more = False
@@ -129,10 +132,14 @@ class Backlog:
         """Return an item that was read before and let go; raises StoreError."""
         if entry:
             queued = await self._store.queue.entry(entry)
-            stored = queued.stored if queued else None
-            return Item(sequence, entry, stored, "" if stored else "is damaged in the queue")
+            return _item(queued) if queued else Item(sequence, entry, None, "is not in the queue any more")
         try:
             found = await self._store.event(sequence)
         except DamagedEvent as error:
             return Item(sequence, 0, None, str(error))
         return Item(sequence, 0, found, "" if found else "is not in the store any more")
+
+
+def _item(queued: QueuedEvent) -> Item:
+    problem = "" if queued.stored else "is damaged in the queue"
+    return Item(queued.sequence, queued.entry, queued.stored, problem, queued.origin is not Origin.DELAYED)

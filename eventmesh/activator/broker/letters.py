@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from eventmesh.activator.broker import presentation
 from eventmesh.activator.broker.presentation import json_reply
 from eventmesh.activator.broker.questions import broker_of, document, number, parameters, rate_of
-from eventmesh.activator.broker.store.api import DeadLetter, EventStore
+from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
@@ -53,16 +53,10 @@ class Letters:
         given = parameters(path, _WHERE)
         selection = Selection(broker_of(given), given.get("trigger", ""), given.get("id", ""))
         limit = min(number(given, "limit", MAX_SHOWN), MAX_SHOWN)
-        letters = await self._store.history.dead_letters(selection.broker)
-        wanted = [letter for letter in letters if self._is_meant(letter, selection)]
-        shown = [presentation.dead_letter(letter, self._triggers) for letter in wanted[:limit]]
-        return json_reply({"deadLetters": shown, "total": len(wanted)})
-
-    def _is_meant(self, letter: DeadLetter, selection: Selection) -> bool:
-        name = letter.name or presentation.name_of(letter.trigger, self._triggers)
-        if selection.trigger not in ("", name):
-            return False
-        return not selection.event_id or (letter.stored is not None and letter.stored.event.id == selection.event_id)
+        # One more, to know whether there are more.
+        letters = await self._store.history.dead_letters(selection, limit + 1)
+        shown = [presentation.dead_letter(letter, self._triggers) for letter in letters[:limit]]
+        return json_reply({"deadLetters": shown, "more": len(letters) > limit})
 
     async def _waiting(self, path: str) -> Reply:
         entries = await self._store.queue.waiting(broker_of(parameters(path, _WHERE)), MAX_SHOWN)
@@ -71,21 +65,28 @@ class Letters:
     async def _redrive(self, body: bytes) -> Reply:
         given = document(body, _REDRIVE)
         selection = Selection(broker_of(given), given.get("trigger", ""), given.get("id", ""))
-        dry_run = bool(given.get("dryRun", False))
-        now = self._clock.now().timestamp()
-        moved = await self._store.queue.redrive(selection, now, rate_of(given), dry_run=dry_run)
-        if not dry_run:
+        now, rate = self._clock.now().timestamp(), rate_of(given)
+        if given.get("dryRun", False):
+            letters = await self._store.history.dead_letters(selection)
+            rows = [
+                (letter.trigger, letter.name, letter.sequence, letter.stored.event.id, now)
+                for letter in letters
+                if letter.stored
+            ]
+        else:
+            moved = await self._store.queue.redrive(selection, now, rate)
             self._tell([letter.trigger for letter in moved])
-        rows = [
+            rows = [(letter.trigger, letter.name, letter.sequence, letter.event_id, letter.due) for letter in moved]
+        shown = [
             {
-                "trigger": letter.name or presentation.name_of(letter.trigger, self._triggers),
-                "sequence": letter.sequence,
-                "id": letter.event_id,
-                "due": presentation.moment(letter.due),
+                "trigger": name or presentation.name_of(uid, self._triggers),
+                "sequence": sequence,
+                "id": event_id,
+                "due": presentation.moment(due),
             }
-            for letter in moved
+            for uid, name, sequence, event_id, due in rows
         ]
-        return json_reply({"redriven": rows, "dryRun": dry_run})
+        return json_reply({"redriven": shown})
 
     def _tell(self, triggers: Sequence[str]) -> None:
         for trigger in set(triggers):

@@ -16,8 +16,8 @@ from eventmesh.cloudevents.event import Event
 WINDOW = 512
 """Replayed events that may wait in the queue of one trigger: they are copies, so as few as keep it busy."""
 
-LOOKED_AT = 512
-"""Events looked at in one step; the event loop is held up by their filters for some milliseconds."""
+LOOKED_AT = 128
+"""Events looked at in one step: all of them are in memory meanwhile, and their filters hold the event loop up."""
 
 LOOK_AGAIN_S = 0.1
 """Wait before a trigger whose queue is full is looked at again."""

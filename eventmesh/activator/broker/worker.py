@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from hashlib import blake2b
 
 from eventmesh.activator.broker.backlog import Backlog, Item
 from eventmesh.activator.broker.delivery import (
@@ -42,6 +43,9 @@ SETTLE_INTERVAL_S = 0.05
 MAX_ATTEMPTS_RECORDED = 100
 """Attempts of one event that its timeline shows, beside the last: a policy may ask for two thousand million."""
 
+MAX_GROUP_NAME = 64
+"""Longest name under which a group is remembered."""
+
 EXPIRED = "its expirytime had passed"
 
 Deliver = Callable[[Subscription, Send, StoredEvent, Answer], Awaitable[Answer]]
@@ -71,7 +75,7 @@ class TriggerWorker:
         self._tasks = tasks
         self._measures = measures
         self._backlog = Backlog(store, clock)
-        self._loaded: dict[Key, StoredEvent] = {}
+        self._loaded: dict[Key, Item] = {}
         """Of what is in the table, as much as is allowed; the rest is read again when its turn comes."""
         self._ends: list[Settlement] = []
         self._attempts: list[Attempt] = []
@@ -163,7 +167,7 @@ class TriggerWorker:
         now = self._clock.now()
         if not item.entry and not self.subscription.passes(stored.event):
             self._settle(item.sequence, 0, Settled(Outcome.FILTERED))
-        elif is_expired(stored.event, now):
+        elif not item.asked_for and is_expired(stored.event, now):
             self._end_unsent(item.sequence, item.entry, Settled(Outcome.EXPIRED, EXPIRED))
         elif not item.entry and (due := due_at(stored.event, now)) is not None:
             self._end_unsent(
@@ -173,16 +177,22 @@ class TriggerWorker:
                 due,
             )
         else:
-            order_by = self.subscription.controls.order_by
-            self.table.offer(item.sequence, item.entry, stored.event.text(order_by) if order_by else "")
+            self.table.offer(item.sequence, item.entry, self._group(stored))
             if len(self._loaded) < MAX_LOADED:
-                self._loaded[item.sequence, item.entry] = stored
+                self._loaded[item.sequence, item.entry] = item
+
+    def _group(self, stored: StoredEvent) -> str:
+        order_by = self.subscription.controls.order_by
+        value = stored.event.text(order_by) if order_by else ""
+        # Tens of thousands may be remembered: a long one by its hash.
+        return value if len(value) <= MAX_GROUP_NAME else blake2b(value.encode(), digest_size=16).hexdigest()
 
     async def _send(self, send: Send) -> None:
-        stored = self._loaded.get(send.key) or await self._read_again(send)
-        if stored is None:
+        item = self._loaded.get(send.key) or await self._read_again(send)
+        if item is None or item.stored is None:
             return
-        if send.purpose is not Purpose.DEAD_LETTER and is_expired(stored.event, self._clock.now()):
+        stored, may_expire = item.stored, send.purpose is not Purpose.DEAD_LETTER and not item.asked_for
+        if may_expire and is_expired(stored.event, self._clock.now()):
             self._withdraw(send, Outcome.EXPIRED, EXPIRED)
             return
         last = self.table.last_failure(send.sequence, send.entry) or Answer(0)
@@ -202,7 +212,7 @@ class TriggerWorker:
             self._settle(send.sequence, send.entry, step)
         self._changed.set()
 
-    async def _read_again(self, send: Send) -> StoredEvent | None:
+    async def _read_again(self, send: Send) -> Item | None:
         """Return an event that was let go while it waited for its turn; None: it has been settled instead."""
         while True:
             try:
@@ -212,7 +222,8 @@ class TriggerWorker:
                 continue
             if item.stored is None:
                 self._withdraw(send, Outcome.KEPT, item.problem)
-            return item.stored
+                return None
+            return item
 
     def _withdraw(self, send: Send, outcome: Outcome, reason: str) -> None:
         self._end_unsent(send.sequence, send.entry, self.table.withdrawn(send, outcome, reason))

@@ -49,8 +49,8 @@ def show_list(args: argparse.Namespace) -> int:
         for e in (row.get("event", {}),)
     ]
     output.table(("SEQUENCE", "GIVEN UP", "TRIGGER", "TYPE", "ID", "REASON"), rows)
-    if found["total"] > len(rows):
-        sys.stderr.write(f"eventmesh: shown are the first {len(rows)} of {found['total']}\n")
+    if found["more"]:
+        sys.stderr.write(f"eventmesh: shown are the first {len(rows)}; name a broker or a trigger to see others\n")
     return 0
 
 

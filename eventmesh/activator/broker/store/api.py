@@ -234,10 +234,6 @@ class EventStore(Protocol):
         """Return the UIDs of all triggers that have a place, those deleted meanwhile included."""
         ...
 
-    async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
-        """Return what stayed undelivered, oldest first."""
-        ...
-
     async def trim(self, retention: Retention = KEEP_NOTHING) -> int:
         """Delete the oldest events that no trigger waits for and that need not be kept; return how many went.
 

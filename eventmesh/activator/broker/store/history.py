@@ -8,10 +8,11 @@ from enum import Enum
 from typing import Protocol
 
 from eventmesh.activator.broker.store.api import Attempt, DeadLetter, StoredEvent
+from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.cloudevents.event import Event
 
 MAX_PAGE = 500
-"""Events of one page: what a person reads, and at 1 KiB each half a megabyte in memory."""
+"""Events of one page: what a person reads."""
 
 
 class Order(Enum):
@@ -109,7 +110,10 @@ class EventHistory(Protocol):
     """Every method may raise StoreError."""
 
     async def events(self, query: Query) -> Page:
-        """Return events; damaged ones are left out. A page may be empty although `next` says to go on."""
+        """Return events without their data; damaged ones are left out.
+
+        A page may be empty although `next` says to go on.
+        """
         ...
 
     async def event(self, sequence: int) -> StoredEvent | None:
@@ -136,6 +140,6 @@ class EventHistory(Protocol):
         """Return what the store takes on disk, as far as it is in use."""
         ...
 
-    async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
-        """Return what stayed undelivered, oldest first; `broker` as in `Query`."""
+    async def dead_letters(self, selection: Selection, limit: int = MAX_PAGE) -> Sequence[DeadLetter]:
+        """Return what stayed undelivered, oldest first; with data only when an `event_id` is asked for."""
         ...

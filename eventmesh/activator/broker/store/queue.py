@@ -5,7 +5,7 @@ An entry is a copy of its event: it may wait for a long time, and must not keep 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -77,8 +77,11 @@ class Redriven:
 class EventQueue(Protocol):
     """Every method may raise StoreError."""
 
-    async def due(self, trigger: str, now: float, limit: int) -> Due:
-        """Return the first `limit` entries of `trigger` that are due at `now`, in the order of their times."""
+    async def due(self, trigger: str, now: float, limit: int, beside: Collection[int] = ()) -> Due:
+        """Return the first `limit` entries of `trigger` that are due at `now`, in the order of their times.
+
+        Those in `beside` are left out: the caller has them already.
+        """
         ...
 
     async def entry(self, entry: int) -> QueuedEvent | None:
@@ -86,15 +89,12 @@ class EventQueue(Protocol):
         ...
 
     async def waiting(self, broker: str, limit: int) -> Sequence[QueuedEvent]:
-        """Return entries of all triggers, by time; `broker` as in `Selection`."""
+        """Return entries of all triggers, by time, without data; `broker` as in `Selection`."""
         ...
 
-    async def redrive(
-        self, selection: Selection, now: float, rate_per_s: float = 0.0, *, dry_run: bool = False
-    ) -> Sequence[Redriven]:
+    async def redrive(self, selection: Selection, now: float, rate_per_s: float = 0.0) -> Sequence[Redriven]:
         """Move dead letters into the queue, `rate_per_s` of them due each second (0: all at once); oldest first.
 
-        At most MAX_DEAD_LETTERS; damaged ones stay. With `dry_run` nothing is moved. Each is either a dead letter or in
-        the queue, whenever the process dies.
+        Damaged ones stay. Each is either a dead letter or in the queue, whenever the process dies.
         """
         ...

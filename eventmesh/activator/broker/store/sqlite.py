@@ -15,7 +15,6 @@ from eventmesh.activator.broker.store.api import (
     KEEP_NOTHING,
     Attempt,
     DamagedEvent,
-    DeadLetter,
     NewEvent,
     Progress,
     Retention,
@@ -152,10 +151,6 @@ class SqliteStore:
         """Return the UIDs of all triggers that have a place."""
         rows = await asyncio.to_thread(self._query, "SELECT uid FROM triggers", ())
         return [str(uid) for (uid,) in rows]
-
-    async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
-        """Return what stayed undelivered, oldest first."""
-        return await self.history.dead_letters(broker)
 
     async def trim(self, retention: Retention = KEEP_NOTHING) -> int:
         """Delete the oldest events that nobody waits for and that need not be kept, with their attempts."""

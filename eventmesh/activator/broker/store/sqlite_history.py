@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -21,6 +23,7 @@ from eventmesh.activator.broker.store.api import (
 )
 from eventmesh.activator.broker.store.history import (
     MAX_COUNTED,
+    MAX_PAGE,
     Level,
     Order,
     Page,
@@ -30,18 +33,17 @@ from eventmesh.activator.broker.store.history import (
     Recorded,
     Timeline,
 )
+from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
 from eventmesh.activator.broker.store.sequences import sequence_at
 from eventmesh.activator.broker.store.trimming import bytes_in_use
+from eventmesh.cloudevents.event import Event
 
 WINDOW = 50_000
 """Sequences looked through by SQLite for one page: some 50 ms, during which the interpreter is free."""
 
 EVALUATED = 2_000
 """Sequences looked through for one page when each event must be tried by a filter: that holds the interpreter up."""
-
-MAX_DEAD_LETTERS = 10_000
-"""Most dead letters listed at once."""
 
 _ATTEMPT = "entry, sequence, uid, name, number, to_sink, at, took_s, status, error, outcome, reason, reply"
 _ATTEMPT_WIDTH = len(_ATTEMPT.split(","))
@@ -78,14 +80,15 @@ class SqliteHistory:
             low, high = first, min(last, first + size - 1)
         else:
             low, high = max(first, last - size + 1), last
-        found = []
-        for row in self._matching(query, low, high):
-            stored = _readable(Record(*row))
-            if stored is None or not _wanted(query, stored):
-                continue
-            found.append(stored)
-            if len(found) == query.limit:
-                break
+        found: list[StoredEvent] = []
+        with closing(self._matching(query, low, high)) as rows:
+            for row in rows:
+                stored = _readable(Record(*row))
+                if stored is None or not _wanted(query, stored):
+                    continue
+                found.append(without_data(stored))
+                if len(found) == query.limit:
+                    break
         return Page(found, _next(query, found, (low, high), (first, last)))
 
     def _bounds(self, query: Query) -> tuple[int, int]:
@@ -104,18 +107,25 @@ class SqliteHistory:
         with self._reading:
             return sequence_at(self._connection, moment)
 
-    def _matching(self, query: Query, low: int, high: int) -> Iterator[tuple[Any, ...]]:
+    def _matching(self, query: Query, low: int, high: int) -> Generator[tuple[Any, ...], None, None]:
         condition, names = of_broker(query.broker)
         conditions = ["sequence BETWEEN ? AND ?", condition]
         values: list[object] = [low, high, *names]
         for name, text in query.equal.items():
             # A first look at the text as it is stored; `_wanted` makes sure.
             conditions.append("(instr(attributes, ?) OR instr(attributes, ?))")
-            values += [f"{json.dumps(name)}:{form}" for form in (json.dumps(text, ensure_ascii=False), text)]
+            values += [_spelt(name, text), f"{json.dumps(name)}:{text}"]
         direction = "ASC" if query.order is Order.OLDEST_FIRST else "DESC"
-        limit = query.limit if query.passes is None and not query.equal else -1
-        sql = f"SELECT {COLUMNS} FROM events WHERE {' AND '.join(conditions)} ORDER BY sequence {direction} LIMIT ?"  # noqa: S608
-        yield from self._query(sql, (*values, limit))
+        sql = f"SELECT {COLUMNS} FROM events WHERE {' AND '.join(conditions)} ORDER BY sequence {direction}"  # noqa: S608
+        yield from self._scan(sql, tuple(values))
+
+    def _scan(self, sql: str, values: tuple[object, ...]) -> Generator[tuple[Any, ...], None, None]:
+        """Yield the rows of a statement one by one: who has enough closes it; large events are never held together."""
+        try:
+            with self._reading:
+                yield from self._connection.execute(sql, values)
+        except apsw.Error as error:
+            raise StoreError(f"the event store could not be read: {error}") from error
 
     async def event(self, sequence: int) -> StoredEvent | None:
         """Return one event."""
@@ -157,10 +167,11 @@ class SqliteHistory:
           SELECT {_ATTEMPT}, {COLUMNS} FROM (SELECT * FROM attempts WHERE entry > ? ORDER BY entry LIMIT ?)
           JOIN events USING (sequence) WHERE {condition} ORDER BY entry"""  # noqa: S608
         found = []
-        for row in self._query(sql, (query.after, query.limit, *names)):
-            stored = _readable(Record(*row[_ATTEMPT_WIDTH:]))
-            if stored is not None and _wanted(query, stored):
-                found.append(Recorded(int(row[0]), _attempt(row[:_ATTEMPT_WIDTH]), stored))
+        with closing(self._scan(sql, (query.after, query.limit, *names))) as rows:
+            for row in rows:
+                stored = _readable(Record(*row[_ATTEMPT_WIDTH:]))
+                if stored is not None and _wanted(query, stored):
+                    found.append(Recorded(int(row[0]), _attempt(row[:_ATTEMPT_WIDTH]), without_data(stored)))
         return found
 
     async def position(self) -> Position:
@@ -182,15 +193,23 @@ class SqliteHistory:
         with self._reading:
             return bytes_in_use(self._connection)
 
-    async def dead_letters(self, broker: str) -> Sequence[DeadLetter]:
+    async def dead_letters(self, selection: Selection, limit: int = MAX_PAGE) -> Sequence[DeadLetter]:
         """Return what stayed undelivered, oldest first."""
-        return await asyncio.to_thread(self._dead_letters, broker)
+        return await asyncio.to_thread(self._dead_letters, selection, limit)
 
-    def _dead_letters(self, broker: str) -> list[DeadLetter]:
-        condition, names = of_broker(broker)
-        columns = f"uid, reason, name, at, uri, status, error, attempts, {COLUMNS}"
-        sql = f"SELECT {columns} FROM dead_letters WHERE {condition} ORDER BY sequence, uid LIMIT ?"  # noqa: S608
-        return [_dead_letter(row) for row in self._query(sql, (*names, MAX_DEAD_LETTERS))]
+    def _dead_letters(self, selection: Selection, limit: int) -> list[DeadLetter]:
+        found: list[DeadLetter] = []
+        with closing(self._scan(*_letters(selection))) as rows:
+            for row in rows:
+                letter = _dead_letter(row)
+                if not selection.event_id:
+                    letter = letter if letter.stored is None else replace(letter, stored=without_data(letter.stored))
+                elif letter.stored is None or letter.stored.event.id != selection.event_id:
+                    continue
+                found.append(letter)
+                if len(found) == limit:
+                    break
+        return found
 
     async def read(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         """Return the rows of a statement; for the other parts of the store that people look at."""
@@ -210,6 +229,28 @@ def of_broker(broker: str) -> tuple[str, tuple[str, ...]]:
         # "0" is the character behind "/".
         return "broker >= ? AND broker < ?", (broker, f"{broker[:-1]}0")
     return "broker = ?", (broker,)
+
+
+def _letters(selection: Selection) -> tuple[str, tuple[object, ...]]:
+    """Return the statement, and its values, for the dead letters that may be meant."""
+    condition, names = of_broker(selection.broker)
+    values: tuple[object, ...] = names
+    if selection.trigger:
+        condition, values = f"{condition} AND name = ?", (*values, selection.trigger)
+    if selection.event_id:
+        condition, values = f"{condition} AND instr(attributes, ?)", (*values, _spelt("id", selection.event_id))
+    columns = f"uid, reason, name, at, uri, status, error, attempts, {COLUMNS}"
+    return f"SELECT {columns} FROM dead_letters WHERE {condition} ORDER BY sequence, uid", values  # noqa: S608
+
+
+def _spelt(name: str, text: str) -> str:
+    """Return how an attribute that is a text stands in a row."""
+    return f"{json.dumps(name)}:{json.dumps(text, ensure_ascii=False)}"
+
+
+def without_data(stored: StoredEvent) -> StoredEvent:
+    """Return an event as lists show it: five hundred of a mebibyte each would not fit into anybody's memory."""
+    return replace(stored, event=Event.checked(stored.event.attributes, None))
 
 
 def _readable(record: Record) -> StoredEvent | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import apsw
@@ -12,10 +14,16 @@ from eventmesh.activator.broker.store.committer import Committer
 from eventmesh.activator.broker.store.notes import note
 from eventmesh.activator.broker.store.queue import Due, Origin, QueuedEvent, Redriven, Selection
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
-from eventmesh.activator.broker.store.sqlite_history import MAX_DEAD_LETTERS, of_broker
+from eventmesh.activator.broker.store.sqlite_history import of_broker, without_data
 
 Read = Callable[[str, tuple[object, ...]], Awaitable[list[tuple[Any, ...]]]]
 """Runs a statement on a reading connection, off the event loop."""
+
+REDRIVE_BATCH = 100
+"""Dead letters moved in one transaction: 100 MiB at the most that are read and written meanwhile."""
+
+MAX_REDRIVEN = 10_000
+"""Dead letters of one order; who has more gives it again."""
 
 _ENTRY = f"entry, uid, due, origin, {COLUMNS}"
 
@@ -31,13 +39,15 @@ class SqliteQueue:
         self._committer = committer
         self._read = read
 
-    async def due(self, trigger: str, now: float, limit: int) -> Due:
+    async def due(self, trigger: str, now: float, limit: int, beside: Collection[int] = ()) -> Due:
         """Return what is due at `now`."""
-        sql = f"SELECT {_ENTRY} FROM queued WHERE uid = ? ORDER BY due, entry LIMIT ?"  # noqa: S608
-        entries = [_queued(row) for row in await self._read(sql, (trigger, limit + 1))]
-        ready = [entry for entry in entries if entry.due <= now]
-        later = entries[len(ready) :]
-        return Due(ready[:limit], later[0].due if later else None)
+        # Numbers first, which an index holds; then only the copies that are wanted.
+        sql = "SELECT entry, due FROM queued WHERE uid = ? ORDER BY due, entry LIMIT ?"
+        places = await self._read(sql, (trigger, len(beside) + limit + 1))
+        ready = [entry for entry, due in places if due <= now and entry not in beside]
+        later = [due for _, due in places if due > now]
+        found = [await self.entry(entry) for entry in ready[:limit]]
+        return Due([queued for queued in found if queued is not None], later[0] if later else None)
 
     async def entry(self, entry: int) -> QueuedEvent | None:
         """Return one entry."""
@@ -47,40 +57,50 @@ class SqliteQueue:
     async def waiting(self, broker: str, limit: int) -> Sequence[QueuedEvent]:
         """Return entries of all triggers, by time."""
         condition, names = of_broker(broker)
-        sql = f"SELECT {_ENTRY} FROM queued WHERE {condition} ORDER BY due, entry LIMIT ?"  # noqa: S608
-        return [_queued(row) for row in await self._read(sql, (*names, limit))]
+        sql = f"SELECT entry FROM queued WHERE {condition} ORDER BY due, entry LIMIT ?"  # noqa: S608
+        entries = [await self.entry(entry) for (entry,) in await self._read(sql, (*names, limit))]
+        return [_light(entry) for entry in entries if entry is not None]
 
-    async def redrive(
-        self, selection: Selection, now: float, rate_per_s: float = 0.0, *, dry_run: bool = False
-    ) -> Sequence[Redriven]:
+    async def redrive(self, selection: Selection, now: float, rate_per_s: float = 0.0) -> Sequence[Redriven]:
         """Move dead letters into the queue."""
+        moved: list[Redriven] = []
+        place: Place | None = (0, "")
+        while place is not None and len(moved) < MAX_REDRIVEN:
+            # A batch a transaction: nobody who sends an event waits for all of them.
+            work = partial(
+                _redrive, selection=selection, now=now, rate_per_s=rate_per_s, before=len(moved), after=place
+            )
+            batch, place = await self._committer.write(work)
+            moved += batch
+        return moved
 
-        def work(connection: apsw.Connection) -> list[Redriven]:
-            chosen = _chosen(connection, selection, now, rate_per_s)
-            if not dry_run:
-                for letter in chosen:
-                    _requeue(connection, letter, now)
-            return chosen
 
-        return await self._committer.write(work)
+Place = tuple[int, str]
+"""Sequence and UID of a dead letter."""
 
 
-def _chosen(connection: apsw.Connection, selection: Selection, now: float, rate_per_s: float) -> list[Redriven]:
+def _redrive(
+    connection: apsw.Connection, selection: Selection, now: float, rate_per_s: float, before: int, after: Place
+) -> tuple[list[Redriven], Place | None]:
+    """Move a batch behind `after`; return it, and the place to go on from. `before`: how many were moved already."""
     condition, names = of_broker(selection.broker)
-    values: list[object] = [*names]
+    values: list[object] = [*names, *after]
+    condition += " AND (sequence, uid) > (?, ?)"
     if selection.trigger:
         condition += " AND name = ?"
         values.append(selection.trigger)
-    sql = f"SELECT uid, name, {COLUMNS} FROM dead_letters WHERE {condition} ORDER BY sequence, uid"  # noqa: S608
-    chosen: list[Redriven] = []
-    for uid, name, *row in connection.execute(sql, tuple(values)):
-        if len(chosen) == MAX_DEAD_LETTERS:
-            break
+    sql = f"SELECT uid, name, {COLUMNS} FROM dead_letters WHERE {condition} ORDER BY sequence, uid LIMIT ?"  # noqa: S608
+    rows = list(connection.execute(sql, (*values, REDRIVE_BATCH)))
+    moved: list[Redriven] = []
+    for uid, name, *row in rows:
         stored = _stored(Record(*row))
-        if stored is not None and selection.event_id in ("", stored.event.id):
-            due = now + len(chosen) / rate_per_s if rate_per_s else now
-            chosen.append(Redriven(uid, name, stored.sequence, stored.event.id, due))
-    return chosen
+        if stored is None or selection.event_id not in ("", stored.event.id):
+            continue
+        due = now + (before + len(moved)) / rate_per_s if rate_per_s else now
+        moved.append(Redriven(uid, name, stored.sequence, stored.event.id, due))
+    for letter in moved:
+        _requeue(connection, letter, now)
+    return moved, (rows[-1][2], rows[-1][0]) if len(rows) == REDRIVE_BATCH else None
 
 
 def _requeue(connection: apsw.Connection, letter: Redriven, now: float) -> None:
@@ -94,6 +114,10 @@ def _queued(row: tuple[Any, ...]) -> QueuedEvent:
     entry, uid, due, origin, *columns = row
     record = Record(*columns)
     return QueuedEvent(entry, uid, due, Origin(origin), record.sequence, _stored(record))
+
+
+def _light(entry: QueuedEvent) -> QueuedEvent:
+    return replace(entry, stored=None if entry.stored is None else without_data(entry.stored))
 
 
 def _stored(record: Record) -> StoredEvent | None:

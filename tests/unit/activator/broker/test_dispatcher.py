@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import DeliveryPolicy
@@ -91,7 +92,7 @@ async def test_an_event_nobody_takes_is_kept(broker: Broker, triggers: FixedTrig
     await opened(broker, "down")
     await broker.send(1)
     await asyncio.wait_for(settled(broker, ("demo/down", "kept"), 1), 5)
-    while not (letters := await broker.store.dead_letters(BROKER)):
+    while not (letters := await broker.store.history.dead_letters(Selection(BROKER))):
         await asyncio.sleep(0.01)
     assert letters[0].reason == "subscriber: no answer: connect_failed"
 

@@ -11,6 +11,7 @@ import pytest
 
 from eventmesh.activator.broker.store import opening
 from eventmesh.activator.broker.store.api import CorruptStore, DamagedEvent, Outcome, Settlement, StoreError
+from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import encode, with_sequence
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.base.clock import SystemClock
@@ -90,7 +91,7 @@ async def test_a_damaged_event_is_named_and_hides_no_other(tmp_path: Path) -> No
     assert await store.read(SHOP, raised.value.sequence, 10) == [written[2]]
     await store.open_trigger("t", SHOP)
     await store.settle([Settlement("t", 2, Outcome.KEPT, "damaged")])
-    (letter,) = await store.dead_letters(SHOP)
+    (letter,) = await store.history.dead_letters(Selection(SHOP))
     assert (letter.sequence, letter.stored, letter.reason) == (2, None, "damaged")
     await store.close()
 
@@ -123,7 +124,7 @@ async def test_dead_letters_let_later_events_go(tmp_path: Path) -> None:
     ends = [Settlement("t", events[0].sequence, Outcome.KEPT, "answered 400")]
     await store.settle([*ends, *(Settlement("t", e.sequence, Outcome.DELIVERED) for e in events[1:])])
     assert await store.trim() == 3
-    (letter,) = await store.dead_letters(SHOP)
+    (letter,) = await store.history.dead_letters(Selection(SHOP, event_id="0"))
     assert letter.stored == events[0]
     await store.close()
 
@@ -142,7 +143,7 @@ async def test_a_store_of_the_format_before_is_read_and_written_on(tmp_path: Pat
     store = open_sqlite(tmp_path)
     (stored,) = await store.read(SHOP, 0, 10)
     assert stored.event.id == "1"
-    (letter,) = await store.dead_letters(SHOP)
+    (letter,) = await store.history.dead_letters(Selection(SHOP, event_id="1"))
     assert (letter.stored, letter.reason, letter.failure) == (stored, "answered 400", None)
     assert (await store.open_trigger("t", SHOP)).cursor == 0
     await store.settle([Settlement("t", 1, Outcome.DELIVERED)])

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from eventmesh.activator.broker import worker
 from eventmesh.activator.broker.store.api import Outcome, Settlement
+from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import BackoffPolicy, DeliveryControls, DeliveryPolicy
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
@@ -116,7 +117,7 @@ async def test_an_event_that_expires_between_attempts_is_given_up(broker: Broker
     await opened(broker, "down")
     await broker.send(1, expirytime=at(0.3))
     await asyncio.wait_for(settled(broker, ("demo/down", "expired"), 1), 20)
-    assert await broker.store.dead_letters(BROKER) == []
+    assert await broker.store.history.dead_letters(Selection(BROKER)) == []
 
 
 async def test_a_delayed_event_comes_in_its_time_and_holds_up_nobody(broker: Broker, triggers: FixedTriggers) -> None:
@@ -153,6 +154,31 @@ async def test_delayed_and_redriven_events_survive_a_restart(tmp_path: Path, tri
     await second.subscribers.until(1)
     assert ids(second)[0] == "1"
     await second.stop()
+
+
+async def test_what_is_asked_for_is_delivered_though_it_has_expired(broker: Broker, triggers: FixedTriggers) -> None:
+    broker.subscribers.script = lambda uri, event: Answered(400)
+    triggers.add("all")
+    await opened(broker, "all")
+    await broker.send(1, expirytime=at(0.4))
+    await asyncio.wait_for(settled(broker, ("demo/all", "kept"), 1), 20)
+    while not await broker.store.queue.redrive(Selection(BROKER), 0.0):
+        await asyncio.sleep(0.01)
+    while datetime.now(UTC) < datetime.fromisoformat(broker.subscribers.got[0][1].text("expirytime")):
+        await asyncio.sleep(0.01)
+    broker.subscribers.script = lambda uri, event: Answered()
+    broker.dispatcher.queued("uid-all")
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 1), 20)
+
+
+async def test_keys_are_told_apart_whatever_their_length(broker: Broker, triggers: FixedTriggers) -> None:
+    triggers.add("ordered", PATIENT, BY_KEY)
+    await opened(broker, "ordered")
+    for number in range(4):
+        await broker.send(number, partitionkey="k" * (60 + number % 2 * 1000))
+    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 4), 20)
+    long = [event.id for _, event, _ in broker.subscribers.got if len(event.text("partitionkey")) > 64]
+    assert long == ["1", "3"]
 
 
 async def test_a_new_trigger_may_begin_in_the_past(broker: Broker, triggers: FixedTriggers) -> None:
