@@ -95,6 +95,69 @@ ROWS = (
             "Bolt": "test_bolt.py::test_requests_on_one_connection_are_bounded",
         },
     ),
+    Row(
+        "outliers",
+        "outlier_detection",
+        {
+            "HTTP/1.1": "test_outliers.py::test_who_fails_in_a_row_is_given_nothing_for_its_time",
+            "HTTP/2, gRPC": "test_outliers.py::test_grpc_failures_are_judged_by_their_status",
+            "Bolt": "test_outliers.py::test_a_busy_bolt_server_is_ejected",
+        },
+    ),
+    Row(
+        "panic threshold",
+        "common_lb_config.healthy_panic_threshold",
+        {
+            "HTTP/1.1": "test_outliers.py::test_in_a_panic_all_endpoints_get_requests",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "same",
+        },
+    ),
+    Row(
+        "health checks",
+        "health_checks",
+        {
+            "HTTP/1.1": "test_health_checks.py::test_an_endpoint_gets_requests_from_its_first_good_check_on",
+            "HTTP/2, gRPC": "test_health_checks.py::test_a_grpc_server_is_asked_by_the_health_protocol",
+            "Bolt": "test_health_checks.py::test_a_connection_is_all_that_a_tcp_check_wants",
+        },
+    ),
+    Row(
+        "hashing",
+        "lb_policy RING_HASH, MAGLEV; hash_policy",
+        {
+            "HTTP/1.1": "test_balancing.py::test_what_is_hashed_alike_goes_to_one_endpoint_and_all_get_some",
+            "HTTP/2, gRPC": "test_balancing.py::test_grpc_calls_and_bolt_requests_are_hashed_by_their_headers",
+            "Bolt": "test_balancing.py::test_grpc_calls_and_bolt_requests_are_hashed_by_their_headers",
+        },
+    ),
+    Row(
+        "priorities",
+        "endpoints.priority",
+        {
+            "HTTP/1.1": "test_balancing.py::test_the_next_priority_takes_what_the_first_cannot",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "same",
+        },
+    ),
+    Row(
+        "localities",
+        "locality_weighted_lb_config",
+        {
+            "HTTP/1.1": "test_balancing.py::test_localities_share_by_their_weights",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "same",
+        },
+    ),
+    Row(
+        "subsets",
+        "lb_subset_config, metadata_match",
+        {
+            "HTTP/1.1": "test_balancing.py::test_a_subset_is_chosen_by_metadata",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "same",
+        },
+    ),
 )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from eventmesh.model.listener import WireProtocol
-from eventmesh.model.policy import RetryBudget
+from eventmesh.model.policy import HealthCheck, Labels, OutlierDetection, RetryBudget, Subsets
 from eventmesh.model.tls import ClientTls
 
 
@@ -17,6 +17,10 @@ class Balancing(Enum):
     LEAST_REQUEST = "least_request"
     """The less loaded of two drawn at random."""
     RANDOM = "random"
+    RING_HASH = "ring_hash"
+    """By the hash of the route's `hash_on`, on a ring; without one at random."""
+    MAGLEV = "maglev"
+    """The same, through a Maglev table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,13 @@ class Endpoint:
     address: str
     weight: int = 1
     healthy: bool = True
+    priority: int = 0
+    """Lower ones are taken first; those of the next get what these cannot take."""
+    locality: str = ""
+    locality_weight: int = 0
+    """Share of its locality, when the cluster is `locality_weighted`; the same for all of one locality."""
+    metadata: Labels = ()
+    """What subsets are made by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +74,13 @@ class Cluster:
     """Retries under way, those that wait for their back-off included."""
     retry_budget: RetryBudget | None = None
     """In place of `max_retries`."""
+    panic_percent: float = 0.0
+    """When fewer endpoints than this are healthy, all of them get requests; 0 = never."""
+    locality_weighted: bool = False
+    min_ring_size: int = 1024
+    max_ring_size: int = 8_388_608
+    maglev_table_size: int = 65_537
+    """A prime number."""
+    subsets: Subsets | None = None
+    outlier: OutlierDetection | None = None
+    health_check: HealthCheck | None = None

@@ -61,3 +61,129 @@ class RetryBudget:
     percent: float = 20.0
     min_concurrency: int = 3
     """Always allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierDetection:
+    """When an endpoint that answers badly is given nothing for a while. Names, defaults and arithmetic are Envoy's.
+
+    An endpoint that gave no answer counts as one that answered 503, one that was too slow as 504.
+    """
+
+    consecutive_5xx: int = 5
+    """5xx in a row; 0 = not looked at."""
+    consecutive_gateway_failure: int = 5
+    """502, 503 or 504 in a row; 0 = not looked at."""
+    interval_s: float = 10.0
+    """Time between two sweeps: only then do the ejected return, and only then are rates looked at."""
+    base_ejection_time_s: float = 30.0
+    """The n-th ejection of an endpoint is n times as long; each interval without one takes one back."""
+    max_ejection_time_s: float = 300.0
+    max_ejection_percent: int = 10
+    always_eject_one: bool = False
+    """One endpoint may be out whatever the percentage says."""
+    enforcing_consecutive_5xx: int = 100
+    """How many of the detected are ejected, in per cent."""
+    enforcing_consecutive_gateway_failure: int = 0
+    enforcing_success_rate: int = 100
+    success_rate_minimum_hosts: int = 5
+    """Fewest endpoints with `success_rate_request_volume` requests in an interval."""
+    success_rate_request_volume: int = 100
+    success_rate_stdev_factor: int = 1900
+    """Thousandths of a standard deviation below the mean that are too much."""
+    enforcing_failure_percentage: int = 0
+    failure_percentage_threshold: int = 85
+    failure_percentage_minimum_hosts: int = 5
+    failure_percentage_request_volume: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """Ask by a request."""
+
+    path: str
+    host: str = ""
+    """Authority; empty: the cluster's name."""
+    method: str = "GET"
+    expected: tuple[tuple[int, int], ...] = ((200, 201),)
+    """Statuses that are well, each range from its first up to, and without, its last."""
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """Ask by making a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcProbe:
+    """Ask by `grpc.health.v1.Health/Check`; well is SERVING."""
+
+    service: str = ""
+    """Empty: the server as a whole."""
+    authority: str = ""
+    """Empty: the cluster's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """Active health checks of a cluster's endpoints; one that has not been checked yet counts as not well."""
+
+    probe: HttpProbe | TcpProbe | GrpcProbe
+    timeout_s: float
+    interval_s: float
+    unhealthy_interval_s: float
+    """In place of `interval_s` for an endpoint that is not well."""
+    unhealthy_threshold: int
+    """Checks without an answer in a row; a wrong answer needs one."""
+    healthy_threshold: int
+    """Good answers in a row; the first check of an endpoint needs one."""
+    no_traffic_interval_s: float = 60.0
+    """In place of both intervals while the cluster has had no request."""
+    interval_jitter_s: float = 0.0
+    """At most added to an interval, drawn at random."""
+    interval_jitter_percent: int = 0
+    """The same, in per cent of the interval."""
+
+
+class Fallback(Enum):
+    """Where requests go that name no subset, or one without endpoints."""
+
+    NONE = "none"
+    """Nowhere: they are answered 503."""
+    ANY = "any"
+    DEFAULT = "default"
+    """To the default subset."""
+
+
+Labels = tuple[tuple[str, str], ...]
+"""Metadata of endpoints: keys, and values as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subsets:
+    """Subsets of a cluster by the metadata of its endpoints."""
+
+    selectors: tuple[tuple[str, ...], ...] = ()
+    """Sets of keys; a request is for a subset when its route names values for exactly the keys of one of them."""
+    fallback: Fallback = Fallback.NONE
+    default: Labels = ()
+
+
+class HashPart(Enum):
+    """What of a request is hashed."""
+
+    HEADER = "header"
+    COOKIE = "cookie"
+    QUERY = "query"
+    SOURCE_IP = "source_ip"
+
+
+@dataclass(frozen=True, slots=True)
+class HashOn:
+    """One part of the hash by which RING_HASH and MAGLEV choose; the parts that are there are mixed in their order."""
+
+    part: HashPart
+    name: str = ""
+    """Of the header (lower case), cookie or parameter."""
+    terminal: bool = False
+    """Later parts are left out when this one is there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from eventmesh.model.policy import RetryPolicy
+from eventmesh.model.policy import HashOn, Labels, RetryPolicy
 
 
 class PathKind(Enum):
@@ -65,6 +65,8 @@ class WeightedCluster:
 
     name: str
     weight: int = 1
+    subset: Labels = ()
+    """Metadata that its endpoints must have."""
     request_headers: HeaderEdits = field(default_factory=HeaderEdits)
     response_headers: HeaderEdits = field(default_factory=HeaderEdits)
 
@@ -83,6 +85,7 @@ class Forward:
     prefix_rewrite: str = ""
     """Replaces the matched prefix (or the whole matched path of an exact match)."""
     retry: RetryPolicy | None = None
+    hash_on: tuple[HashOn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,15 +49,19 @@ class CoreEncoder:
         return f"{{{','.join(sections)}}}".encode()
 
 
+_TAGGED = frozenset(("action", "probe"))
+"""Members that may be of several types: what a route does, how an endpoint is checked."""
+
+
 def _members(value: object) -> object:
-    """Turn an enum or a value of the model into what JSON knows; a route's action is tagged by its type."""
+    """Turn an enum or a value of the model into what JSON knows; those of several types are tagged by it."""
     if isinstance(value, Enum):
         return value.value
     # Values are slotted dataclasses: their slots are their fields.
     slots: tuple[str, ...] = getattr(value, "__slots__", ())
     members = {name: getattr(value, name) for name in slots}
-    if "action" in members:
-        members["action"] = {_tag(type(members["action"]).__name__): members["action"]}
+    for name in members.keys() & _TAGGED:
+        members[name] = {_tag(type(members[name]).__name__): members[name]}
     return members
 
 

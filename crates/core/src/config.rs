@@ -109,6 +109,10 @@ pub enum Balancing {
     LeastRequest,
     /// Drawn at random.
     Random,
+    /// By hash, on a ring.
+    RingHash,
+    /// By hash, through a table.
+    Maglev,
 }
 
 /// One upstream address (`model.Endpoint`).
@@ -123,6 +127,18 @@ pub struct Endpoint {
     /// Whether it is given requests.
     #[serde(default = "yes")]
     pub healthy: bool,
+    /// Lower ones are taken first.
+    #[serde(default)]
+    pub priority: u32,
+    /// Where it is.
+    #[serde(default)]
+    pub locality: String,
+    /// Share of that place.
+    #[serde(default)]
+    pub locality_weight: u32,
+    /// What subsets are made by: values as JSON.
+    #[serde(default)]
+    pub metadata: Vec<(String, String)>,
 }
 
 /// A set of interchangeable endpoints (`model.Cluster`).
@@ -179,6 +195,30 @@ pub struct Cluster {
     /// In place of `max_retries`.
     #[serde(default)]
     pub retry_budget: Option<RetryBudget>,
+    /// Fewer healthy endpoints than this are a panic: all get requests.
+    #[serde(default)]
+    pub panic_percent: f64,
+    /// Localities share by their weights.
+    #[serde(default)]
+    pub locality_weighted: bool,
+    /// Fewest points of a ring.
+    #[serde(default = "thousand")]
+    pub min_ring_size: usize,
+    /// Most points of a ring.
+    #[serde(default = "ring_points")]
+    pub max_ring_size: usize,
+    /// Places of a Maglev table, a prime number.
+    #[serde(default = "maglev_places")]
+    pub maglev_table_size: usize,
+    /// Endpoints by metadata.
+    #[serde(default)]
+    pub subsets: Option<Subsets>,
+    /// Passive health.
+    #[serde(default)]
+    pub outlier: Option<OutlierDetection>,
+    /// Active health.
+    #[serde(default)]
+    pub health_check: Option<HealthCheck>,
 }
 
 fn auto() -> WireProtocol {
@@ -222,4 +262,10 @@ fn held_bytes() -> usize {
 }
 fn three() -> usize {
     3
+}
+fn ring_points() -> usize {
+    8 * 1024 * 1024
+}
+fn maglev_places() -> usize {
+    65_537
 }

@@ -33,6 +33,41 @@ pub fn status_of(http: u16, kind: ReplyKind) -> u8 {
     }
 }
 
+/// Return the HTTP status that says what a `grpc-status` says (Envoy: `grpcToHttpStatus`): outliers are judged by it.
+pub fn http_of(status: &[u8]) -> u16 {
+    match status {
+        b"0" => 200,
+        b"1" => 499,
+        b"3" | b"9" | b"11" => 400,
+        b"4" => 504,
+        b"5" => 404,
+        b"6" | b"10" => 409,
+        b"7" => 403,
+        b"8" => 429,
+        b"12" => 501,
+        b"14" => 503,
+        b"16" => 401,
+        _ => 500,
+    }
+}
+
+/// Return a `grpc.health.v1.HealthCheckRequest` for `service`, framed. Names are bounded by the configuration (`apply`).
+pub fn health_question(service: &str) -> Vec<u8> {
+    let mut message = Vec::new();
+    if !service.is_empty() {
+        message.extend([0x0a, u8::try_from(service.len()).unwrap_or(0)]);
+        message.extend_from_slice(service.as_bytes());
+    }
+    let mut framed = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap_or(0)];
+    framed.append(&mut message);
+    framed
+}
+
+/// Tell whether a framed `grpc.health.v1.HealthCheckResponse` says SERVING: its one field is the number 1.
+pub fn is_serving(framed: &[u8]) -> bool {
+    framed == [0, 0, 0, 0, 2, 0x08, 0x01]
+}
+
 /// Append `text` as a `grpc-message` value: printable ASCII except `%` as it is, the rest percent-encoded.
 pub fn encode_message(text: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";

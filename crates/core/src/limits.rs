@@ -8,6 +8,18 @@ pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
 /// inside the mesh for one exchange anyway; a longer request is sent once.
 pub const MAX_REPLAY_BYTES: usize = 64 * 1024;
 
+/// Most points of a hash ring (Envoy's bound). One takes 16 bytes.
+pub const MAX_RING_SIZE: usize = 8 * 1024 * 1024;
+
+/// Most places of a Maglev table (Envoy's bound). One takes 8 bytes.
+pub const MAX_MAGLEV_TABLE: usize = 5_000_011;
+
+/// Longest service name in a gRPC health check, so that its length is one byte on the wire.
+pub const MAX_CHECKED_SERVICE: usize = 120;
+
+/// Longest answer to a health check: a page of text; what matters is its status.
+pub const MAX_CHECK_BYTES: usize = 64 * 1024;
+
 /// Bytes read behind the current request of an HTTP/1 connection (pipelining) before it is paused.
 pub const MAX_PIPELINED: usize = 64 * 1024;
 

@@ -63,7 +63,7 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpac
             # As in Envoy the removal of a table says nothing: what a listener names stays until it is replaced.
             update = Update(tables=each(lambda message: read_route_table(message, warnings)))
         case ResourceType.ENDPOINT:
-            assignments = each(lambda message: read_assignment(message, warnings, dns=True))
+            assignments = each(lambda message: read_assignment(message, dns=True))
             update = Update(assignments=assignments, absent_assignments=changes.removed)
         case ResourceType.SECRET:
             # As in Envoy a removal says nothing: who names the secret keeps what it has.

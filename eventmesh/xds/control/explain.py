@@ -133,7 +133,7 @@ def endpoints_of(sets: Sets, cluster: str) -> list[str] | None:
     if assigned is None:
         return [endpoint.address for endpoint in known.cluster.endpoints]
     message = read_wire(type_of_url(ResourceType.ENDPOINT.value), assigned.body, "", [])
-    return [endpoint.address for endpoint in read_assignment(message, [], dns=True)]
+    return [endpoint.address for endpoint in read_assignment(message, dns=True)]
 
 
 def _edits(*edits: HeaderEdits) -> dict[str, str]:

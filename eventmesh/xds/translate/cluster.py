@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.cluster import Balancing, Cluster, Endpoint
+from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
 from eventmesh.xds.schema.tree import Json, Message
 from eventmesh.xds.translate.address import read_address
+from eventmesh.xds.translate.balancing import read_labels, with_balancing
+from eventmesh.xds.translate.health import read_health_check, read_outlier
 from eventmesh.xds.translate.resources import ClusterResource
 from eventmesh.xds.translate.retry import read_retry_budget
 from eventmesh.xds.translate.sources import read_config_source
@@ -19,17 +21,6 @@ METADATA_KEY = "eventmesh"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 _OWN_PROTOCOLS = (WireProtocol.BOLT.value, WireProtocol.FRAMED.value)
-
-_LB_POLICIES = {
-    "ROUND_ROBIN": Balancing.ROUND_ROBIN,
-    "LEAST_REQUEST": Balancing.LEAST_REQUEST,
-    "RANDOM": Balancing.RANDOM,
-}
-_LB_EXTENSIONS = {
-    "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin": Balancing.ROUND_ROBIN,
-    "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest": Balancing.LEAST_REQUEST,
-    "envoy.extensions.load_balancing_policies.random.v3.Random": Balancing.RANDOM,
-}
 
 
 def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
@@ -43,9 +34,8 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
     limits = _default_thresholds(message)
     cluster = Cluster(
         name=name,
-        endpoints=() if kind == "EDS" else _own_endpoints(message, kind, warnings),
+        endpoints=() if kind == "EDS" else _own_endpoints(message, kind),
         protocol=_http_protocol(message),
-        balancing=_balancing(message),
         connect_timeout_s=message.seconds("connect_timeout", 5.0),
         idle_timeout_s=_idle_timeout_s(message),
         max_connections=limits.number("max_connections", 1024) if limits else 1024,
@@ -54,7 +44,15 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
         max_retries=limits.number("max_retries", 3) if limits else 3,
         retry_budget=read_retry_budget(limits) if limits else None,
     )
-    cluster = _with_settings(cluster, message)
+    cluster = _with_settings(with_balancing(cluster, message), message)
+    if cluster.hold:
+        # Requests wait for an endpoint that is well: sending them to one that is not helps nobody.
+        cluster = replace(cluster, panic_percent=0.0)
+    cluster = replace(
+        cluster,
+        outlier=read_outlier(message),
+        health_check=read_health_check(message, cluster.protocol),
+    )
     tls = _tls(message, cluster.protocol, warnings)
     if kind != "EDS":
         return ClusterResource(cluster, tls=tls)
@@ -64,25 +62,18 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
     return ClusterResource(cluster, eds.text("service_name") or name, read_config_source(eds, "eds_config"), tls)
 
 
-def read_assignment(message: Message, warnings: list[str], *, dns: bool = False) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a `ClusterLoadAssignment`: those of the first priority with a healthy one.
-
-    Envoy spills over to the next priority gradually; the difference is told in `warnings` when it can be seen.
-    """
-    levels: dict[int, list[Endpoint]] = {}
+def read_assignment(message: Message, *, dns: bool = False) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a `ClusterLoadAssignment`, those of each locality together."""
+    endpoints = []
     for group in message.children("endpoints"):
-        level = levels.setdefault(group.number("priority"), [])
-        level.extend(_endpoint(item, dns) for item in group.children("lb_endpoints"))
-    order = sorted(levels)
-    if len(order) > 1:
-        warnings.append(f"{message.where('endpoints')}: only the first priority with a healthy endpoint is used")
-    for priority in order:
-        if any(endpoint.healthy for endpoint in levels[priority]):
-            return tuple(levels[priority])
-    return tuple(endpoint for priority in order for endpoint in levels[priority])
+        place = group.child("locality")
+        locality = "/".join(place.text(part) for part in ("region", "zone", "sub_zone")) if place else ""
+        terms = (group.number("priority"), locality, group.number("load_balancing_weight"))
+        endpoints += [_endpoint(item, dns, *terms) for item in group.children("lb_endpoints")]
+    return tuple(endpoints)
 
 
-def _endpoint(item: Message, dns: bool) -> Endpoint:
+def _endpoint(item: Message, dns: bool, priority: int, locality: str, locality_weight: int) -> Endpoint:
     endpoint = item.child("endpoint")
     if endpoint is None:
         raise item.error("endpoint", "missing")
@@ -93,6 +84,10 @@ def _endpoint(item: Message, dns: bool) -> Endpoint:
         address=read_address(endpoint, "address", dns=dns),
         weight=weight,
         healthy=item.text("health_status", "UNKNOWN") in ("UNKNOWN", "HEALTHY", "DEGRADED"),
+        priority=priority,
+        locality=locality,
+        locality_weight=locality_weight,
+        metadata=read_labels(item, "metadata"),
     )
 
 
@@ -104,11 +99,11 @@ def _tls(message: Message, protocol: WireProtocol, warnings: list[str]) -> Clien
     return tls
 
 
-def _own_endpoints(message: Message, kind: str, warnings: list[str]) -> tuple[Endpoint, ...]:
+def _own_endpoints(message: Message, kind: str) -> tuple[Endpoint, ...]:
     assignment = message.child("load_assignment")
     if assignment is None:
         return ()
-    endpoints = read_assignment(assignment, warnings, dns=kind != "STATIC")
+    endpoints = read_assignment(assignment, dns=kind != "STATIC")
     if kind == "LOGICAL_DNS" and len(endpoints) != 1:
         raise message.error("load_assignment", f"LOGICAL_DNS takes exactly one endpoint, not {len(endpoints)}")
     return endpoints
@@ -150,21 +145,6 @@ def _idle_timeout_s(message: Message) -> float:
     options = _http_options(message)
     common = (options or message).child("common_http_protocol_options")
     return common.seconds("idle_timeout", 3600.0) if common else 3600.0
-
-
-def _balancing(message: Message) -> Balancing:
-    policy = message.child("load_balancing_policy")
-    if policy is not None:
-        offered = [one.child("typed_extension_config") for one in policy.children("policies")]
-        names = [config.schema.name for one in offered if one and (config := one.child("typed_config"))]
-        known = [_LB_EXTENSIONS[name] for name in names if name in _LB_EXTENSIONS]
-        if not known:
-            raise policy.error("policies", f"none of {names} is supported; {', '.join(_LB_EXTENSIONS)} are")
-        return known[0]
-    word = message.text("lb_policy", "ROUND_ROBIN")
-    if word not in _LB_POLICIES:
-        raise message.error("lb_policy", f"{word} is not supported; use {', '.join(_LB_POLICIES)}")
-    return _LB_POLICIES[word]
 
 
 def _with_settings(cluster: Cluster, message: Message) -> Cluster:

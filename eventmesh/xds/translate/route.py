@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from eventmesh.model.policy import RetryPolicy
+from eventmesh.model.policy import HashOn, HashPart, Labels, RetryPolicy
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -21,6 +21,7 @@ from eventmesh.model.route import (
     WeightedCluster,
 )
 from eventmesh.xds.schema.tree import Message
+from eventmesh.xds.translate.balancing import read_labels
 from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher
 from eventmesh.xds.translate.retry import read_retry
 from eventmesh.xds.translate.sources import check_upgrades, read_data
@@ -163,12 +164,13 @@ def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
     shares = weighted.children("clusters") if weighted is not None else ()
     split = any(read_edits(share) for share in shares)
     if weighted is not None:
-        clusters = tuple(_share(share, context if split else None) for share in shares)
+        subset = read_labels(action, "metadata_match")
+        clusters = tuple(_share(share, context if split else None, subset) for share in shares)
         total = sum(share.weight for share in clusters)
         if not 0 < total <= MAX_TOTAL_WEIGHT:
             raise weighted.error("clusters", f"the weights add up to {total}; accepted are 1 to {MAX_TOTAL_WEIGHT}")
     elif action.text("cluster"):
-        clusters = (WeightedCluster(action.text("cluster")),)
+        clusters = (WeightedCluster(action.text("cluster"), subset=read_labels(action, "metadata_match")),)
     else:
         raise action.error("cluster", "missing; give cluster or weighted_clusters")
     forward = Forward(
@@ -178,15 +180,34 @@ def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
         host_rewrite_header=action.text("host_rewrite_header").lower(),
         prefix_rewrite=action.text("prefix_rewrite"),
         retry=_retry(action, context),
+        hash_on=tuple(_hash_on(policy) for policy in action.children("hash_policy")),
     )
     return forward, split
 
 
-def _share(share: Message, context: _Context | None) -> WeightedCluster:
+def _share(share: Message, context: _Context | None, subset: Labels) -> WeightedCluster:
     if not share.text("name"):
         raise share.error("name", "missing")
     edits = context.around(read_edits(share)) if context is not None else Edits()
-    return WeightedCluster(share.text("name"), share.number("weight"), edits.request, edits.response)
+    own = dict(subset) | dict(read_labels(share, "metadata_match"))
+    return WeightedCluster(
+        share.text("name"), share.number("weight"), tuple(sorted(own.items())), edits.request, edits.response
+    )
+
+
+def _hash_on(policy: Message) -> HashOn:
+    parts = {"header": "header_name", "cookie": "name", "query_parameter": "name"}
+    for (field, name), part in zip(parts.items(), (HashPart.HEADER, HashPart.COOKIE, HashPart.QUERY), strict=True):
+        named = policy.child(field)
+        if named is not None:
+            if not named.text(name):
+                raise named.error(name, "missing")
+            text = named.text(name).lower() if part is HashPart.HEADER else named.text(name)
+            return HashOn(part, text, policy.flag("terminal"))
+    connection = policy.child("connection_properties")
+    if connection is None or not connection.flag("source_ip"):
+        raise policy.error("", "says not what to hash; give header, cookie, query_parameter or source_ip")
+    return HashOn(HashPart.SOURCE_IP, terminal=policy.flag("terminal"))
 
 
 def _redirect(action: Message) -> Redirect:

@@ -123,6 +123,9 @@ class Playbook:
         self.do(actions)
         return exchange
 
+    def cancel(self, exchange: int) -> None:
+        self.do(self.engine.cancel(exchange, self.now))
+
     def reply(self, exchange: int, status: int, body: bytes = b"") -> None:
         self.do(self.engine.reply(exchange, status, [("x-by", "handler")], body, self.now))
 

@@ -132,6 +132,7 @@ def test_static_resources_become_a_snapshot() -> None:
                 Endpoint("unix:/run/a.sock", healthy=False),
             ),
             connect_timeout_s=1.0,
+            panic_percent=50.0,
         ),
     )
     (table,) = snapshot.route_tables
@@ -213,8 +214,8 @@ def test_the_version_follows_the_content() -> None:
         (f"{CLUSTER}.type", "ORIGINAL_DST", "static_resources.clusters[0].type"),
         (f"{CLUSTER}.type", "EDS", "static_resources.clusters[0].eds_cluster_config"),
         (f"{CLUSTER}.type", "LOGICAL_DNS", "static_resources.clusters[0].load_assignment"),
-        (f"{CLUSTER}.lb_policy", "MAGLEV", "static_resources.clusters[0].lb_policy"),
-        (f"{CLUSTER}.outlier_detection", {"interval": "1s"}, "static_resources.clusters[0].outlier_detection"),
+        (f"{CLUSTER}.lb_policy", "CLUSTER_PROVIDED", "static_resources.clusters[0].lb_policy"),
+        (f"{CLUSTER}.outlier_detection", {"interval": "0s"}, "static_resources.clusters[0].outlier_detection.interval"),
         (f"{CLUSTER}.connect_timeout", "-1s", "static_resources.clusters[0].connect_timeout"),
         (f"{ENDPOINTS}.1.load_balancing_weight", 0, f"{ENDPOINTS}[1].load_balancing_weight"),
         (f"{ENDPOINTS}.0.endpoint.address", _address(0), f"{ENDPOINTS}[0].endpoint.address.socket_address.port_value"),

@@ -61,6 +61,15 @@ _ENUM_OWNERS = {
     "ApiType": "envoy.config.core.v3:ApiConfigSourceApiType",
     "ApiVersion": "envoy.config.core.v3:ApiVersion",
     "ClusterNotFoundResponseCode": "envoy.config.route.v3:RouteActionClusterNotFoundResponseCode",
+    "CodecClientType": "envoy.type.v3:CodecClientType",
+    "LbRingHashFunction": "envoy.extensions.load_balancing_policies.ring_hash.v3:RingHashHashFunction",
+    "RequestMethod": "envoy.config.core.v3:RequestMethod",
+    "RingHashFunction": "envoy.config.cluster.v3:ClusterRingHashLbConfigHashFunction",
+    "SubsetFallback": "envoy.config.cluster.v3:ClusterLbSubsetConfigLbSubsetFallbackPolicy",
+    "SubsetMetadataFallback": "envoy.config.cluster.v3:ClusterLbSubsetConfigLbSubsetMetadataFallbackPolicy",
+    "SubsetSelectorFallback": (
+        "envoy.config.cluster.v3:ClusterLbSubsetConfigLbSubsetSelectorLbSubsetSelectorFallbackPolicy"
+    ),
     "ClusterProtocolSelection": "envoy.config.cluster.v3:ClusterClusterProtocolSelection",
     "CodecType": "envoy.extensions.filters.network.http_connection_manager.v3:HttpConnectionManagerCodecType",
     "DiscoveryType": "envoy.config.cluster.v3:ClusterDiscoveryType",

@@ -1,6 +1,7 @@
 //! The choice of an endpoint on the happy path.
 
-use crate::cluster::Cluster;
+use crate::cluster::choice::Group;
+use crate::cluster::{Cluster, Endpoint};
 use crate::config::Balancing;
 use crate::random::Random;
 
@@ -17,64 +18,113 @@ pub enum Pick {
     Empty,
 }
 
+/// What a request asks of the choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// Endpoints to pass over while another can be had.
+    pub avoid: &'a [usize],
+    /// What it is hashed to.
+    pub hash: Option<u64>,
+    /// The subset it is for, sorted by key.
+    pub subset: &'a [(String, String)],
+}
+
 impl Cluster {
-    /// Choose an endpoint with room, none of `avoid` if another can be had.
-    pub fn pick(&mut self, random: &mut Random, avoid: &[usize]) -> Pick {
-        if self.live.is_empty() {
+    /// Choose an endpoint with room, as `wish` says.
+    pub fn pick(&mut self, random: &mut Random, wish: Wish<'_>) -> Pick {
+        let crowded = self.is_full_of_requests();
+        let own_queue = self.has_own_queue();
+        let subset = self.subsets.as_mut().and_then(|subsets| subsets.find(wish.subset));
+        let choice = subset.unwrap_or(&mut self.choice);
+        if choice.groups.is_empty() {
             return Pick::Empty;
         }
-        if self.is_full_of_requests() {
-            return if self.has_own_queue() { Pick::Full } else { Pick::Broken };
+        if crowded {
+            return if own_queue { Pick::Full } else { Pick::Broken };
         }
-        let chosen = match (self.config.balancing, self.even) {
-            (Balancing::LeastRequest, _) => self.less_loaded(random, avoid),
-            (Balancing::RoundRobin, true) => {
-                self.cursor = (self.cursor + 1) % self.live.len();
-                self.scan(self.cursor, avoid)
-            }
-            (Balancing::RoundRobin, false) => self.smooth(avoid),
-            (Balancing::Random, true) => self.scan(random.below(self.live.len()), avoid),
-            (Balancing::Random, false) => {
-                let at = self.drawn(random);
-                self.scan(at, avoid)
-            }
+        let mut table = Table {
+            endpoints: &mut self.endpoints,
+            balancing: self.config.balancing,
+            most: self.config.max_requests_per_endpoint,
+            wish,
         };
-        match (chosen, avoid) {
-            (Some(at), _) => Pick::Endpoint(at),
-            (None, []) => Pick::Full,
-            (None, _) => self.pick(random, &[]),
+        let first = choice.draw(random, wish.hash);
+        loop {
+            let (before, after) = choice.groups.split_at_mut_checked(first).unwrap_or_default();
+            // The other groups only when all of the one drawn are busy or have been tried.
+            for group in after.iter_mut().chain(before) {
+                if let Some(at) = table.choose(group, random) {
+                    self.counters.healthy_panic += u64::from(group.panic);
+                    return Pick::Endpoint(at);
+                }
+            }
+            if table.wish.avoid.is_empty() {
+                return Pick::Full;
+            }
+            table.wish.avoid = &[];
         }
     }
 
     /// Return how many endpoints may take a request now.
     pub fn free_endpoints(&self) -> usize {
-        self.live.iter().filter(|at| self.has_room(**at)).count()
+        let most = self.config.max_requests_per_endpoint;
+        let live = self.choice.groups.iter().flat_map(|group| &group.live);
+        live.filter(|at| self.endpoints.get(**at).is_some_and(|endpoint| has_room(endpoint, most))).count()
     }
 
     /// Return whether there is an endpoint besides `at`.
     pub fn has_other(&self, at: usize) -> bool {
-        self.live.iter().any(|other| *other != at)
+        self.choice.groups.iter().flat_map(|group| &group.live).any(|other| *other != at)
+    }
+}
+
+fn has_room(endpoint: &Endpoint, most: usize) -> bool {
+    !endpoint.resting && (most == 0 || endpoint.in_flight < most)
+}
+
+/// What one choice goes by.
+struct Table<'a> {
+    endpoints: &'a mut [Endpoint],
+    balancing: Balancing,
+    most: usize,
+    wish: Wish<'a>,
+}
+
+impl Table<'_> {
+    fn choose(&mut self, group: &mut Group, random: &mut Random) -> Option<usize> {
+        match (self.balancing, group.even) {
+            (Balancing::LeastRequest, _) => self.less_loaded(&group.live, random),
+            (Balancing::RoundRobin, true) => {
+                group.cursor = (group.cursor + 1) % group.live.len();
+                self.scan(&group.live, group.cursor)
+            }
+            (Balancing::RoundRobin, false) => self.smooth(&group.live),
+            (Balancing::Random, true) => self.scan(&group.live, random.below(group.live.len())),
+            (Balancing::Random, false) => {
+                let at = self.drawn(&group.live, random);
+                self.scan(&group.live, at)
+            }
+            (Balancing::RingHash | Balancing::Maglev, _) => {
+                let hash = self.wish.hash.unwrap_or_else(|| random.next());
+                group.lookup.find(hash, |at| self.fits(at))
+            }
+        }
     }
 
-    fn has_room(&self, at: usize) -> bool {
-        let most = self.config.max_requests_per_endpoint;
-        self.endpoints.get(at).is_some_and(|endpoint| !endpoint.resting && (most == 0 || endpoint.in_flight < most))
-    }
-
-    fn fits(&self, at: usize, avoid: &[usize]) -> bool {
-        !avoid.contains(&at) && self.has_room(at)
+    fn fits(&self, at: usize) -> bool {
+        !self.wish.avoid.contains(&at) && self.endpoints.get(at).is_some_and(|endpoint| has_room(endpoint, self.most))
     }
 
     /// Return the first endpoint that fits, in the order of the list from `start` on.
-    fn scan(&self, start: usize, avoid: &[usize]) -> Option<usize> {
-        let (before, after) = self.live.split_at_checked(start)?;
-        after.iter().chain(before).copied().find(|at| self.fits(*at, avoid))
+    fn scan(&self, live: &[usize], start: usize) -> Option<usize> {
+        let (before, after) = live.split_at_checked(start)?;
+        after.iter().chain(before).copied().find(|at| self.fits(*at))
     }
 
     /// Return the less loaded of two drawn, by requests in flight per weight.
-    fn less_loaded(&self, random: &mut Random, avoid: &[usize]) -> Option<usize> {
-        let first = self.scan(random.below(self.live.len()), avoid)?;
-        let second = self.scan(random.below(self.live.len()), avoid)?;
+    fn less_loaded(&self, live: &[usize], random: &mut Random) -> Option<usize> {
+        let first = self.scan(live, random.below(live.len()))?;
+        let second = self.scan(live, random.below(live.len()))?;
         let cost = |at: usize, other: usize| {
             let (one, two) = (self.endpoints.get(at)?, self.endpoints.get(other)?);
             Some((one.in_flight as u64 + 1) * u64::from(two.weight))
@@ -83,12 +133,11 @@ impl Cluster {
     }
 
     /// Return the next endpoint of an interleaved weighted order (nginx's smooth weighted round robin).
-    fn smooth(&mut self, avoid: &[usize]) -> Option<usize> {
+    fn smooth(&mut self, live: &[usize]) -> Option<usize> {
         let mut total = 0;
         let mut best: Option<(usize, i64)> = None;
-        for index in 0..self.live.len() {
-            let at = self.live.get(index).copied()?;
-            if !self.fits(at, avoid) {
+        for at in live.iter().copied() {
+            if !self.fits(at) {
                 continue;
             }
             let endpoint = self.endpoints.get_mut(at)?;
@@ -104,10 +153,10 @@ impl Cluster {
     }
 
     /// Return a position in the list of live endpoints, drawn by weight.
-    fn drawn(&self, random: &mut Random) -> usize {
+    fn drawn(&self, live: &[usize], random: &mut Random) -> usize {
         let weight = |at: &usize| self.endpoints.get(*at).map_or(0, |endpoint| endpoint.weight as usize);
-        let mut left = random.below(self.live.iter().map(weight).sum());
-        for (index, at) in self.live.iter().enumerate() {
+        let mut left = random.below(live.iter().map(weight).sum());
+        for (index, at) in live.iter().enumerate() {
             if left < weight(at) {
                 return index;
             }
@@ -124,7 +173,7 @@ mod tests {
     fn cluster(json: &str) -> Cluster {
         let config = serde_json::from_str(json).unwrap();
         let mut cluster = Cluster::new(&config, 0.0);
-        cluster.configure(&config);
+        cluster.configure(&config, 0.0);
         cluster
     }
 
@@ -132,7 +181,7 @@ mod tests {
         let mut random = Random::new(5);
         let mut counts = vec![0; cluster.endpoints.len()];
         for _ in 0..draws {
-            let Pick::Endpoint(at) = cluster.pick(&mut random, &[]) else { panic!("no endpoint") };
+            let Pick::Endpoint(at) = cluster.pick(&mut random, Wish::default()) else { panic!("no endpoint") };
             counts[at] += 1;
         }
         counts
@@ -151,7 +200,7 @@ mod tests {
         let mut least = cluster(&format!(r#"{{"name": "x", "balancing": "least_request", {THREE}}}"#));
         let mut random = Random::new(9);
         for _ in 0..100 {
-            let Pick::Endpoint(at) = least.pick(&mut random, &[]) else { panic!("no endpoint") };
+            let Pick::Endpoint(at) = least.pick(&mut random, Wish::default()) else { panic!("no endpoint") };
             least.endpoints[at].in_flight += 1;
         }
         assert!(least.endpoints[0].in_flight > least.endpoints[1].in_flight);
@@ -166,7 +215,7 @@ mod tests {
         assert_eq!(shares(&mut cluster, 10), [10, 0]);
         assert_eq!(cluster.free_endpoints(), 1);
         cluster.endpoints[0].in_flight = 1;
-        assert_eq!(cluster.pick(&mut Random::new(1), &[]), Pick::Full);
+        assert_eq!(cluster.pick(&mut Random::new(1), Wish::default()), Pick::Full);
     }
 
     #[test]
@@ -175,8 +224,8 @@ mod tests {
             cluster(r#"{"name": "x", "endpoints": [{"address": "a", "healthy": false}, {"address": "b"}]}"#);
         assert_eq!(shares(&mut cluster, 10), [0, 10]);
         cluster.endpoints[1].idle.push(7);
-        assert_eq!(cluster.retire(), [7]);
-        assert_eq!(cluster.pick(&mut Random::new(1), &[]), Pick::Empty);
+        assert_eq!(cluster.retire(0.0), [7]);
+        assert_eq!(cluster.pick(&mut Random::new(1), Wish::default()), Pick::Empty);
         assert!(cluster.is_spent());
     }
 
@@ -186,7 +235,7 @@ mod tests {
         assert!(holds.rest(0));
         assert_eq!(shares(&mut holds, 10), [0, 10]);
         assert!(holds.rest(1));
-        assert_eq!(holds.pick(&mut Random::new(1), &[]), Pick::Full);
+        assert_eq!(holds.pick(&mut Random::new(1), Wish::default()), Pick::Full);
         holds.wake();
         assert_eq!(shares(&mut holds, 10), [5, 5]);
         let mut plain = cluster(r#"{"name": "x", "endpoints": [{"address": "a"}]}"#);
@@ -197,7 +246,7 @@ mod tests {
     #[test]
     fn avoiding_the_only_endpoint_is_not_possible() {
         let mut cluster = cluster(r#"{"name": "x", "endpoints": [{"address": "a"}]}"#);
-        assert_eq!(cluster.pick(&mut Random::new(1), &[0]), Pick::Endpoint(0));
+        assert_eq!(cluster.pick(&mut Random::new(1), Wish { avoid: &[0], ..Wish::default() }), Pick::Endpoint(0));
         assert!(!cluster.has_other(0));
     }
 }

@@ -5,42 +5,32 @@
 
 mod balance;
 mod breakers;
+mod choice;
+mod endpoint;
+mod hashing;
+mod health;
 mod load;
+mod outlier;
+mod subsets;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-pub use balance::Pick;
+pub use balance::{Pick, Wish};
 pub use breakers::Breaker;
+pub use endpoint::Endpoint;
+pub use hashing::xxh64;
+pub use health::Outcome;
 pub use load::Load;
 
+use crate::cluster::choice::Choice;
+use crate::cluster::outlier::Ejections;
+use crate::cluster::subsets::SubsetChoices;
 use crate::config;
 use crate::slab::Id;
 use crate::stats::{Histogram, Responses};
-use crate::timers::Alarm;
+use crate::timers::{Alarm, NEVER};
 use crate::tls;
-
-/// One upstream address and what it carries.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// Address as configured.
-    pub address: Arc<str>,
-    weight: u32,
-    healthy: bool,
-    /// No longer configured.
-    pub gone: bool,
-    /// Requests in flight.
-    pub in_flight: usize,
-    /// Connections, connecting ones included.
-    pub connections: usize,
-    /// HTTP/1 connections without a request; the last one used is taken first, so that the others can grow old.
-    pub idle: Vec<Id>,
-    /// Connections that carry many requests.
-    pub shared: Vec<Id>,
-    /// It has just refused a connection: nothing more for the moment.
-    resting: bool,
-    turn: i64,
-}
 
 /// Counters of a cluster, under Envoy's names.
 #[derive(Debug, Default)]
@@ -81,6 +71,18 @@ pub struct Counters {
     pub pending_overflow: u64,
     /// `upstream_rq_time`, milliseconds.
     pub time: Histogram,
+    /// `lb_healthy_panic`: requests that were balanced in a panic.
+    pub healthy_panic: u64,
+    /// `outlier_detection.*`.
+    pub ejections: Ejections,
+    /// `health_check.attempt`.
+    pub checks: u64,
+    /// `health_check.success`.
+    pub checks_well: u64,
+    /// `health_check.failure`.
+    pub checks_failed: u64,
+    /// `health_check.network_failure`: those of them that were not answered.
+    pub checks_silent: u64,
 }
 
 /// A cluster.
@@ -94,11 +96,16 @@ pub struct Cluster {
     pub tls: Option<Arc<tls::ClientContext>>,
     /// No longer configured.
     pub gone: bool,
+    is_configured: bool,
     /// Endpoints by number; removed ones keep theirs until they carry nothing.
     pub endpoints: Vec<Endpoint>,
-    live: Vec<usize>,
-    even: bool,
-    cursor: usize,
+    choice: Choice,
+    subsets: Option<SubsetChoices>,
+    born: f64,
+    /// When endpoints that rest are tried again.
+    pub rested_at: f64,
+    /// When outliers are looked for next.
+    pub sweep_at: f64,
     /// Requests that wait, in order; some may have left.
     pub pending: VecDeque<Id>,
     /// Requests that wait.
@@ -117,7 +124,7 @@ pub struct Cluster {
     pub counters: Counters,
     /// Concurrency over time.
     pub load: Load,
-    /// When the endpoints that rest are tried again.
+    /// When something must happen.
     pub alarm: Alarm,
 }
 
@@ -129,10 +136,13 @@ impl Cluster {
             name: Arc::from(config.name.as_str()),
             tls: None,
             gone: false,
+            is_configured: false,
             endpoints: Vec::new(),
-            live: Vec::new(),
-            even: true,
-            cursor: 0,
+            choice: Choice::default(),
+            subsets: None,
+            born: now,
+            rested_at: NEVER,
+            sweep_at: NEVER,
             pending: VecDeque::new(),
             waiting: 0,
             held_bytes: 0,
@@ -147,15 +157,18 @@ impl Cluster {
     }
 
     /// Take on a new configuration; return the idle connections of endpoints that are gone.
-    pub fn configure(&mut self, config: &config::Cluster) -> Vec<Id> {
-        self.gone = false;
+    pub fn configure(&mut self, config: &config::Cluster, now: f64) -> Vec<Id> {
+        if !self.gone && self.config == *config && self.is_configured {
+            return Vec::new(); // its tables may be large, and are as they should be
+        }
+        (self.gone, self.is_configured) = (false, true);
         self.config = config.clone();
         let mut wanted: HashMap<&str, &config::Endpoint> =
             config.endpoints.iter().map(|endpoint| (endpoint.address.as_str(), endpoint)).collect();
         let mut orphans = Vec::new();
         for endpoint in &mut self.endpoints {
             if let Some(found) = wanted.remove(&*endpoint.address) {
-                (endpoint.gone, endpoint.weight, endpoint.healthy) = (false, found.weight, found.healthy);
+                endpoint.configure(found);
             } else if !endpoint.gone {
                 endpoint.gone = true;
                 orphans.append(&mut endpoint.idle);
@@ -165,14 +178,21 @@ impl Cluster {
         for endpoint in config.endpoints.iter().filter(|endpoint| wanted.remove(endpoint.address.as_str()).is_some()) {
             self.add(endpoint);
         }
+        let checked = config.health_check.is_some();
+        for endpoint in &mut self.endpoints {
+            endpoint.check.configure(checked && !endpoint.gone, now);
+        }
+        if self.config.outlier.is_none() {
+            self.pardon_all();
+        }
         self.refresh();
         orphans
     }
 
     /// Remove it from the configuration; return its idle connections.
-    pub fn retire(&mut self) -> Vec<Id> {
+    pub fn retire(&mut self, now: f64) -> Vec<Id> {
         let config = config::Cluster { endpoints: Vec::new(), hold: false, ..self.config.clone() };
-        let orphans = self.configure(&config);
+        let orphans = self.configure(&config, now);
         self.gone = true;
         orphans
     }
@@ -187,6 +207,7 @@ impl Cluster {
 
     /// Try every endpoint again.
     pub fn wake(&mut self) {
+        self.rested_at = NEVER;
         for endpoint in &mut self.endpoints {
             endpoint.resting = false;
         }
@@ -197,32 +218,43 @@ impl Cluster {
         self.gone && self.connections == 0 && self.in_flight == 0 && self.load.current() == 0
     }
 
-    fn add(&mut self, endpoint: &config::Endpoint) {
-        let fresh = Endpoint {
-            address: Arc::from(endpoint.address.as_str()),
-            weight: endpoint.weight,
-            healthy: endpoint.healthy,
-            gone: false,
-            in_flight: 0,
-            connections: 0,
-            idle: Vec::new(),
-            shared: Vec::new(),
-            resting: false,
-            turn: 0,
+    /// Return when something must happen here.
+    pub fn deadline(&self) -> f64 {
+        let checks = self.endpoints.iter().map(|endpoint| endpoint.check.due).fold(NEVER, f64::min);
+        self.rested_at.min(self.sweep_at).min(checks)
+    }
+
+    /// Take the endpoints whose next health check is due.
+    pub fn due_checks(&mut self, now: f64) -> Vec<usize> {
+        let due = self.endpoints.iter_mut().enumerate().filter(|(_, endpoint)| endpoint.check.due <= now);
+        let take = |(at, endpoint): (usize, &mut Endpoint)| {
+            endpoint.check.due = NEVER;
+            at
         };
+        due.map(take).collect()
+    }
+
+    /// Return (all, healthy) endpoints.
+    pub fn membership(&self) -> (usize, usize) {
+        let members = || self.endpoints.iter().filter(|endpoint| endpoint.is_member());
+        (members().count(), members().filter(|endpoint| endpoint.is_healthy()).count())
+    }
+
+    /// Work out anew who gets requests: the endpoints or their health have changed.
+    pub fn refresh(&mut self) {
+        let mut choice = Choice::of(&self.endpoints, &self.config, |_| true);
+        choice.inherit(&self.choice);
+        self.choice = choice;
+        let subsets = self.config.subsets.as_ref();
+        self.subsets = subsets.map(|subsets| SubsetChoices::of(&self.endpoints, &self.config, subsets));
+    }
+
+    fn add(&mut self, endpoint: &config::Endpoint) {
+        let fresh = Endpoint::new(endpoint);
         let spent = |old: &&mut Endpoint| old.gone && old.connections == 0 && old.in_flight == 0;
         match self.endpoints.iter_mut().find(spent) {
             Some(slot) => *slot = fresh,
             None => self.endpoints.push(fresh),
         }
-    }
-
-    fn refresh(&mut self) {
-        let usable = |endpoint: &Endpoint| endpoint.healthy && !endpoint.gone && endpoint.weight > 0;
-        let live = self.endpoints.iter().enumerate().filter(|(_, endpoint)| usable(endpoint));
-        self.live = live.map(|(at, _)| at).collect();
-        let mut weights = self.live.iter().filter_map(|at| self.endpoints.get(*at)).map(|endpoint| endpoint.weight);
-        let first = weights.next();
-        self.even = weights.all(|weight| Some(weight) == first);
     }
 }

@@ -65,3 +65,143 @@ pub struct RetryBudget {
     /// Always allowed.
     pub min_concurrency: usize,
 }
+
+/// When an endpoint that answers badly is given nothing for a while (`model.OutlierDetection`); names are Envoy's.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutlierDetection {
+    /// 5xx in a row; 0: not looked at.
+    pub consecutive_5xx: u32,
+    /// 502, 503 or 504 in a row; 0: not looked at.
+    pub consecutive_gateway_failure: u32,
+    /// Time between two sweeps.
+    pub interval_s: f64,
+    /// First ejection; the n-th is n times as long.
+    pub base_ejection_time_s: f64,
+    /// Longest.
+    pub max_ejection_time_s: f64,
+    /// Most endpoints that may be out.
+    pub max_ejection_percent: usize,
+    /// One may be out whatever the percentage says.
+    pub always_eject_one: bool,
+    /// How many of the detected are ejected, in per cent.
+    pub enforcing_consecutive_5xx: usize,
+    /// The same.
+    pub enforcing_consecutive_gateway_failure: usize,
+    /// The same.
+    pub enforcing_success_rate: usize,
+    /// Fewest endpoints with enough requests.
+    pub success_rate_minimum_hosts: usize,
+    /// Fewest requests in an interval.
+    pub success_rate_request_volume: u32,
+    /// Thousandths of a standard deviation below the mean.
+    pub success_rate_stdev_factor: u32,
+    /// The same for failure percentages.
+    pub enforcing_failure_percentage: usize,
+    /// Share of failures that is too much.
+    pub failure_percentage_threshold: u32,
+    /// Fewest endpoints with enough requests.
+    pub failure_percentage_minimum_hosts: usize,
+    /// Fewest requests in an interval.
+    pub failure_percentage_request_volume: u32,
+}
+
+/// How an endpoint is asked whether it is well (`model.HttpProbe`, `TcpProbe`, `GrpcProbe`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Probe {
+    /// By a request.
+    HttpProbe {
+        /// Authority; empty: the cluster's name.
+        host: String,
+        /// Path and query.
+        path: String,
+        /// Method.
+        method: String,
+        /// Statuses that are well: from, up to and without.
+        expected: Vec<(u16, u16)>,
+    },
+    /// By a connection.
+    TcpProbe {},
+    /// By `grpc.health.v1.Health/Check`.
+    GrpcProbe {
+        /// Service; empty: the server as a whole.
+        service: String,
+        /// Authority; empty: the cluster's name.
+        authority: String,
+    },
+}
+
+/// Active health checks of a cluster's endpoints (`model.HealthCheck`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthCheck {
+    /// How.
+    pub probe: Probe,
+    /// Longest time for an answer.
+    pub timeout_s: f64,
+    /// Between two checks of a healthy endpoint.
+    pub interval_s: f64,
+    /// Between two checks of one that is not.
+    pub unhealthy_interval_s: f64,
+    /// In place of both while the cluster has had no request.
+    pub no_traffic_interval_s: f64,
+    /// At most added to an interval.
+    pub interval_jitter_s: f64,
+    /// At most added to an interval, in per cent of it.
+    pub interval_jitter_percent: u32,
+    /// Silences in a row.
+    pub unhealthy_threshold: u32,
+    /// Good answers in a row.
+    pub healthy_threshold: u32,
+}
+
+/// Endpoints by metadata (`model.Subsets`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subsets {
+    /// Sets of keys; a route must name the values of all keys of one of them.
+    pub selectors: Vec<Vec<String>>,
+    /// Where requests go that name no subset, or one without endpoints.
+    pub fallback: Fallback,
+    /// For the fallback `default`.
+    pub default: Vec<(String, String)>,
+}
+
+/// Where requests without a subset go (`model.Fallback`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// Nowhere.
+    None,
+    /// To any endpoint.
+    Any,
+    /// To the default subset.
+    Default,
+}
+
+/// What of a request is hashed (`model.HashPart`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashPart {
+    /// The values of a header.
+    Header,
+    /// The value of a cookie.
+    Cookie,
+    /// The value of a parameter of the query.
+    Query,
+    /// The client's address.
+    SourceIp,
+}
+
+/// One part of a hash (`model.HashOn`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HashOn {
+    /// What.
+    pub part: HashPart,
+    /// Which one.
+    pub name: String,
+    /// Later parts are left out when this one is there.
+    pub terminal: bool,
+}

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::RetryPolicy;
+use crate::config::{HashOn, RetryPolicy};
 
 /// How a path is compared (`model.PathKind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -91,6 +91,9 @@ pub struct WeightedCluster {
     /// Share.
     #[serde(default = "one")]
     pub weight: u32,
+    /// Metadata its endpoints must have: values as JSON.
+    #[serde(default)]
+    pub subset: Vec<(String, String)>,
     /// Edits of requests that take this share.
     #[serde(default)]
     pub request_headers: HeaderEdits,
@@ -122,6 +125,9 @@ pub enum Action {
         /// What is tried again.
         #[serde(default)]
         retry: Option<RetryPolicy>,
+        /// What of the request is hashed.
+        #[serde(default)]
+        hash_on: Vec<HashOn>,
     },
     /// Answer at once.
     DirectResponse {

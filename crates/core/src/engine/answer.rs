@@ -151,8 +151,11 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
             Origin::Own => {
-                if let Some(own) = exchange.own.take() {
-                    self.done.push((id, own.answer));
+                let (own, check, cluster) = (exchange.own.take(), exchange.pinned, exchange.cluster);
+                match (own, check, cluster) {
+                    (Some(own), Some(pinned), Some(cluster)) => self.checked(cluster, pinned, &own.answer, now),
+                    (Some(own), ..) => self.done.push((id, own.answer)),
+                    (None, ..) => {}
                 }
             }
             Origin::Stream { conn: conn_id, stream, .. } => {

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::ascii;
 use crate::cluster::Cluster;
 use crate::config::{self, Snapshot};
 use crate::engine::connection::{Ending, Role};
 use crate::engine::{Engine, Listener};
+use crate::limits::{MAX_CHECKED_SERVICE, MAX_MAGLEV_TABLE, MAX_RING_SIZE};
 use crate::routes::{check_seconds, compile, Names};
 use crate::slab::Id;
 use crate::stats::{ListenerCounters, RouteCounters};
@@ -84,7 +86,7 @@ impl Engine {
         let mut orphans: Vec<Id> = Vec::new();
         for (at, cluster) in self.clusters.iter_mut().enumerate() {
             if !cluster.gone && !numbers.contains(&at) {
-                orphans.extend(cluster.retire());
+                orphans.extend(cluster.retire(now));
                 self.woken.push(at);
             }
         }
@@ -101,9 +103,10 @@ impl Engine {
                 self.cluster_names.insert(config.name.clone(), at);
             }
             if let Some(cluster) = self.clusters.get_mut(at) {
-                orphans.extend(cluster.configure(config));
+                orphans.extend(cluster.configure(config, now));
                 self.woken.push(at);
             }
+            self.arm_cluster(at);
         }
         for id in orphans {
             self.orphan(id, now);
@@ -167,11 +170,81 @@ fn check_clusters(clusters: &[config::Cluster]) -> Result<(), String> {
         for (name, seconds) in durations {
             check_seconds(seconds).map_err(|what| format!("{field}.{name}: {what}"))?;
         }
+        check_policies(cluster).map_err(|what| format!("{field}.{what}"))?;
         if let Some(endpoint) = cluster.endpoints.iter().find(|endpoint| endpoint.address.is_empty()) {
             return Err(format!("{field}.endpoints: address {:?} is empty", endpoint.address));
         }
     }
     Ok(())
+}
+
+/// Check the policies of a cluster; an error begins with the field that is wrong.
+fn check_policies(cluster: &config::Cluster) -> Result<(), String> {
+    let above_0 = |name: &str, seconds: f64| {
+        let fine = seconds.is_finite() && seconds > 0.0;
+        if fine {
+            Ok(())
+        } else {
+            Err(format!("{name}: {seconds} is not a duration above 0"))
+        }
+    };
+    if !(0.0..=100.0).contains(&cluster.panic_percent) {
+        return Err(format!("panic_percent: {} is out of range; accepted are 0 to 100", cluster.panic_percent));
+    }
+    if cluster.min_ring_size == 0 || cluster.min_ring_size > cluster.max_ring_size {
+        return Err(format!(
+            "min_ring_size: {} is out of range; accepted are 1 to max_ring_size",
+            cluster.min_ring_size
+        ));
+    }
+    if cluster.max_ring_size > MAX_RING_SIZE {
+        return Err(format!("max_ring_size: {} is more than the limit of {MAX_RING_SIZE}", cluster.max_ring_size));
+    }
+    if !is_prime(cluster.maglev_table_size) || cluster.maglev_table_size > MAX_MAGLEV_TABLE {
+        let size = cluster.maglev_table_size;
+        return Err(format!("maglev_table_size: {size} is no prime number up to {MAX_MAGLEV_TABLE}"));
+    }
+    if let Some(outlier) = &cluster.outlier {
+        above_0("outlier.interval_s", outlier.interval_s)?;
+        above_0("outlier.base_ejection_time_s", outlier.base_ejection_time_s)?;
+        check_seconds(outlier.max_ejection_time_s).map_err(|what| format!("outlier.max_ejection_time_s: {what}"))?;
+    }
+    if let Some(check) = &cluster.health_check {
+        above_0("health_check.timeout_s", check.timeout_s)?;
+        above_0("health_check.interval_s", check.interval_s)?;
+        above_0("health_check.unhealthy_interval_s", check.unhealthy_interval_s)?;
+        above_0("health_check.no_traffic_interval_s", check.no_traffic_interval_s)?;
+        check_seconds(check.interval_jitter_s).map_err(|what| format!("health_check.interval_jitter_s: {what}"))?;
+        check_probe(&check.probe)?;
+    }
+    Ok(())
+}
+
+fn check_probe(probe: &config::Probe) -> Result<(), String> {
+    let plain = |name: &str, text: &str, valid: bool| {
+        if valid {
+            Ok(())
+        } else {
+            Err(format!("health_check.probe.{name}: {text:?} cannot be sent"))
+        }
+    };
+    match probe {
+        config::Probe::TcpProbe {} => Ok(()),
+        config::Probe::HttpProbe { host, path, method, .. } => {
+            plain("host", host, host.is_empty() || ascii::is_authority(host.as_bytes()))?;
+            plain("method", method, ascii::is_token(method.as_bytes()))?;
+            plain("path", path, ascii::is_target(path.as_bytes()))
+        }
+        config::Probe::GrpcProbe { service, authority } => {
+            plain("authority", authority, authority.is_empty() || ascii::is_authority(authority.as_bytes()))?;
+            plain("service", service, service.len() <= MAX_CHECKED_SERVICE)
+        }
+    }
+}
+
+/// Tell whether a number has no divisor: the steps of a Maglev table must reach every place of it.
+fn is_prime(number: usize) -> bool {
+    number > 1 && (2..=number.isqrt()).all(|divisor| number % divisor != 0)
 }
 
 fn check_listeners(listeners: &[config::Listener]) -> Result<(), String> {

@@ -7,13 +7,14 @@ use crate::engine::answer::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::connection::{Ending, Phase, Role};
 use crate::engine::exchange::{Exchange, Flag, Stage};
 use crate::engine::flow::Way;
+use crate::engine::health::Pinned;
 use crate::engine::wires::{self, AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, ReplyKind, Wire};
 use crate::limits::REFUSED_REST_S;
 use crate::routes::Failure;
 use crate::slab::Id;
-use crate::timers::{Owner, NEVER};
+use crate::timers::NEVER;
 
 /// What came of looking for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,8 @@ impl Engine {
         let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
         let protocol = cluster.config.protocol;
         let Some(family) = wires::family(protocol, version) else { return Placed::Mismatch };
-        let at = match cluster.pick(&mut self.random, exchange.avoided()) {
+        let judged = cluster.config.outlier.is_some();
+        let at = match cluster.pick(&mut self.random, exchange.wish()) {
             Pick::Endpoint(at) => at,
             Pick::Broken => return Placed::Broken(Breaker::Requests),
             Pick::Full => return Placed::Full,
@@ -82,17 +84,25 @@ impl Engine {
                 self.dial(number, at, wire, now)
             }
         };
-        if let Some(retry) = self.exchanges.get_mut(id).and_then(|exchange| exchange.retry.as_mut()) {
-            retry.goes_to(at);
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.judged = judged;
+            if let Some(retry) = &mut exchange.retry {
+                retry.goes_to(at);
+            }
         }
+        self.take_slot(number, at);
+        self.board(id, conn, now);
+        Placed::Yes
+    }
+
+    /// One request more at an endpoint.
+    pub(super) fn take_slot(&mut self, number: usize, at: usize) {
         if let Some(cluster) = self.clusters.get_mut(number) {
             cluster.in_flight += 1;
             if let Some(endpoint) = cluster.endpoints.get_mut(at) {
                 endpoint.in_flight += 1;
             }
         }
-        self.board(id, conn, now);
-        Placed::Yes
     }
 
     fn is_connecting(&self, id: Id) -> bool {
@@ -107,7 +117,7 @@ impl Engine {
     }
 
     /// Take the idle connection that was used last.
-    fn take_idle(&mut self, cluster: usize, at: usize) -> Option<Id> {
+    pub(super) fn take_idle(&mut self, cluster: usize, at: usize) -> Option<Id> {
         let endpoint = self.clusters.get_mut(cluster)?.endpoints.get_mut(at)?;
         while let Some(id) = endpoint.idle.pop() {
             if self.connections.get(id).is_some_and(|conn| conn.is_open() && conn.wire.room() > 0) {
@@ -129,7 +139,7 @@ impl Engine {
     }
 
     /// Find a connection with room for one more stream.
-    fn find_shared(&self, cluster: usize, at: usize, family: Family) -> Option<Id> {
+    pub(super) fn find_shared(&self, cluster: usize, at: usize, family: Family) -> Option<Id> {
         let endpoint = self.clusters.get(cluster)?.endpoints.get(at)?;
         endpoint.shared.iter().copied().find(|id| {
             self.connections.get(*id).is_some_and(|conn| {
@@ -138,7 +148,7 @@ impl Engine {
         })
     }
 
-    fn dial(&mut self, number: usize, at: usize, wire: AnyWire, now: f64) -> Id {
+    pub(super) fn dial(&mut self, number: usize, at: usize, wire: AnyWire, now: f64) -> Id {
         let id = self.connections.take();
         let mut timeout = 0.0;
         let mut address = Arc::from("");
@@ -166,7 +176,7 @@ impl Engine {
     }
 
     /// Bind a request to a connection; if that is up, send it.
-    fn board(&mut self, id: Id, conn_id: Id, now: f64) {
+    pub(super) fn board(&mut self, id: Id, conn_id: Id, now: f64) {
         let Some(conn) = self.connections.get_mut(conn_id) else { return };
         if conn.phase == Phase::Connecting {
             conn.boarding.push(id);
@@ -237,8 +247,10 @@ impl Engine {
         let Stage::Boarding { conn } = exchange.stage else { return };
         let role = self.connections.get(conn).map_or(Role::None, |conn| conn.role);
         let reason = self.connections.get(conn).map_or(String::new(), |conn| conn.tls_error.clone());
+        let check = exchange.pinned.is_some();
+        self.judge(id, 503, now);
         self.leave_upstream(id, Some(Cause::Closed), now);
-        if let Role::Upstream { cluster: number, endpoint } = role {
+        if let (Role::Upstream { cluster: number, endpoint }, false) = (role, check) {
             let patient = self.exchanges.get(id).is_some_and(Exchange::is_patient);
             if patient && self.spare(number, endpoint, now) {
                 return self.try_again(id, None, now);
@@ -265,10 +277,8 @@ impl Engine {
         if !cluster.rest(endpoint) {
             return false;
         }
-        if cluster.alarm.deadline == NEVER {
-            cluster.alarm.deadline = now + REFUSED_REST_S;
-            self.timers.arm(&mut cluster.alarm, Owner::Cluster(number));
-        }
+        cluster.rested_at = cluster.rested_at.min(now + REFUSED_REST_S);
+        self.arm_cluster(number);
         true
     }
 
@@ -287,7 +297,7 @@ impl Engine {
     /// Take an exchange off its connection or out of its queue. `cause`: it is given up; `None`: it is through.
     pub(super) fn leave_upstream(&mut self, id: Id, cause: Option<Cause>, now: f64) {
         let Some(exchange) = self.exchanges.get(id) else { return };
-        let (stage, held) = (exchange.stage, exchange.held.len());
+        let (stage, held, pinned) = (exchange.stage, exchange.held.len(), exchange.pinned);
         match stage {
             Stage::Waiting => {
                 if let Some(number) = exchange.cluster {
@@ -298,8 +308,11 @@ impl Engine {
                 if let Some(conn) = self.connections.get_mut(conn) {
                     conn.boarding.retain(|other| *other != id);
                 }
-                self.boarded(conn, 1);
+                self.boarded(conn);
                 self.free_slot(conn);
+                if pinned.is_some_and(Pinned::connects_only) {
+                    self.end(conn, Ending::Abort);
+                }
             }
             Stage::Sent { conn, stream } => {
                 self.clear_flow(id, Way::Down);
@@ -313,11 +326,11 @@ impl Engine {
         }
     }
 
-    /// Requests no longer wait for `conn` to come up.
-    pub(super) fn boarded(&mut self, conn: Id, requests: usize) {
+    /// A request no longer waits for `conn` to come up.
+    pub(super) fn boarded(&mut self, conn: Id) {
         if let Some(Role::Upstream { cluster, .. }) = self.connections.get(conn).map(|conn| conn.role) {
             if let Some(cluster) = self.clusters.get_mut(cluster) {
-                cluster.boarding = cluster.boarding.saturating_sub(requests);
+                cluster.boarding = cluster.boarding.saturating_sub(1);
             }
         }
     }

@@ -134,6 +134,14 @@ impl Engine {
             }
         }
         exchange.retry = forward.retry.as_ref().map(|policy| Box::new(Retry::new(policy)));
+        exchange.subsetted = !share.subset.is_empty();
+        if !forward.hash_on.is_empty() {
+            let peer = match exchange.origin {
+                Origin::Stream { conn, .. } => self.connections.get(conn).map_or("", |conn| &*conn.peer),
+                Origin::Own => "",
+            };
+            exchange.hash = forward.hash(&exchange.head, peer);
+        }
         exchange.cluster = Some(number);
         exchange.counted = true;
         if let Some(cluster) = self.clusters.get_mut(number) {

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::cluster::Wish;
+use crate::engine::health::Pinned;
 use crate::engine::retry::Retry;
 use crate::events::StreamId;
 use crate::head::{Head, Span};
 use crate::limits::KEEP_BUFFER;
-use crate::routes::{Found, Tables};
+use crate::routes::{Action, Found, Tables};
 use crate::slab::{Id, Recycle};
 use crate::timers::{Alarm, NEVER};
 
@@ -231,6 +233,14 @@ pub struct Exchange {
     pub alarm: Alarm,
     /// What only a `send` has.
     pub own: Option<Box<Own>>,
+    /// The endpoint it checks, when it is a health check.
+    pub pinned: Option<Pinned>,
+    /// Its endpoint is judged by how it answers.
+    pub judged: bool,
+    /// It is for a subset of its cluster.
+    pub subsetted: bool,
+    /// What it is hashed to.
+    pub hash: Option<u64>,
     /// What only a route with a retry policy needs.
     pub retry: Option<Box<Retry>>,
 }
@@ -264,11 +274,20 @@ impl Exchange {
         self.answer_by.min(self.wait_until).min(retry)
     }
 
-    /// Return the endpoints to pass over while there is another one.
-    pub fn avoided(&self) -> &[usize] {
-        match &self.retry {
+    /// Return what it asks of the choice of an endpoint.
+    pub fn wish(&self) -> Wish<'_> {
+        let avoid = match &self.retry {
             Some(retry) if !retry.tried.is_empty() => &retry.tried,
             _ => self.avoid.as_slice(),
+        };
+        Wish { avoid, hash: self.hash, subset: if self.subsetted { self.subset() } else { &[] } }
+    }
+
+    fn subset(&self) -> &[(String, String)] {
+        let found = self.tables.as_ref().zip(self.found).and_then(|(tables, found)| tables.resolve(found));
+        match found.map(|(_, route)| &route.action) {
+            Some(Action::Forward(forward)) => forward.share(self.share).map_or(&[], |share| &share.subset),
+            _ => &[],
         }
     }
 }

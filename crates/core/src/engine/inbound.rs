@@ -47,11 +47,13 @@ impl Engine {
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.phase == Phase::Connecting) else { return };
         conn.phase = Phase::Open;
         let boarding = std::mem::take(&mut conn.boarding);
-        self.boarded(id, boarding.len());
         self.set_alarm(id, NEVER);
         self.publish(id);
         for exchange in boarding {
-            self.launch(exchange, id, now);
+            if !self.connected(exchange, id, now) {
+                self.boarded(id);
+                self.launch(exchange, id, now);
+            }
         }
         self.settle_connection(id, now);
     }

@@ -2,8 +2,9 @@
 //!
 //! One file per concern: `apply` (configuration), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
-//! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `own` (exchanges of this process), `timing`, `flush`
-//! (orders to the transport), `report`, `secured` (connections under TLS).
+//! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
+//! `own` (exchanges of this process), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
+//! TLS).
 
 mod answer;
 mod apply;
@@ -15,6 +16,7 @@ mod exchange;
 mod flow;
 mod flush;
 mod forwarded;
+mod health;
 mod inbound;
 mod own;
 mod report;

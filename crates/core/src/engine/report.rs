@@ -2,6 +2,7 @@
 
 use serde_json::{json, Value};
 
+use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::stats::{Histogram, Responses};
 
@@ -31,6 +32,29 @@ impl Report {
                 labels.insert("envoy_response_code_class".to_owned(), json!(class.to_string()));
             }
             self.counter(name, &labels, count);
+        }
+    }
+
+    /// Report what is known of the health of a cluster's endpoints, where anybody looks at it.
+    fn health(&mut self, cluster: &Cluster, labels: &Value) {
+        let counters = &cluster.counters;
+        if cluster.config.outlier.is_some() {
+            let prefix = "envoy_cluster_outlier_detection_ejections";
+            self.gauge(&format!("{prefix}_active"), labels, cluster.ejected() as u64);
+            self.counter(&format!("{prefix}_enforced_total"), labels, counters.ejections.enforced_total());
+            self.counter(&format!("{prefix}_overflow"), labels, counters.ejections.overflow);
+            for (offence, detected, enforced) in counters.ejections.offences() {
+                self.counter(&format!("{prefix}_detected_{offence}"), labels, detected);
+                self.counter(&format!("{prefix}_enforced_{offence}"), labels, enforced);
+            }
+        }
+        if cluster.config.health_check.is_some() {
+            let (_, healthy) = cluster.membership();
+            self.counter("envoy_cluster_health_check_attempt", labels, counters.checks);
+            self.counter("envoy_cluster_health_check_success", labels, counters.checks_well);
+            self.counter("envoy_cluster_health_check_failure", labels, counters.checks_failed);
+            self.counter("envoy_cluster_health_check_network_failure", labels, counters.checks_silent);
+            self.gauge("envoy_cluster_health_check_healthy", labels, healthy as u64);
         }
     }
 
@@ -103,7 +127,11 @@ impl Engine {
                 &labels,
                 (cluster.waiting + cluster.boarding) as u64,
             );
-            report.gauge("envoy_cluster_membership_healthy", &labels, cluster.free_endpoints() as u64);
+            let (all, healthy) = cluster.membership();
+            report.gauge("envoy_cluster_membership_total", &labels, all as u64);
+            report.gauge("envoy_cluster_membership_healthy", &labels, healthy as u64);
+            report.counter("envoy_cluster_lb_healthy_panic", &labels, counters.healthy_panic);
+            report.health(cluster, &labels);
             report.responses("envoy_cluster_upstream_rq_xx", &labels, &counters.responses);
             report.histogram("envoy_cluster_upstream_rq_time", &labels, &counters.time);
         }

@@ -89,10 +89,24 @@ const ANSWERED: [&[u8]; 7] = [
     b"\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88",
 ];
 
+const OUTLIERS: &str = r#", "panic_percent": 50, "outlier": {"consecutive_5xx": 2, "consecutive_gateway_failure": 2,
+    "interval_s": 1, "base_ejection_time_s": 1, "max_ejection_time_s": 9, "max_ejection_percent": 100, "always_eject_one": true,
+    "enforcing_consecutive_5xx": 50, "enforcing_consecutive_gateway_failure": 50, "enforcing_success_rate": 100,
+    "success_rate_minimum_hosts": 2, "success_rate_request_volume": 1, "success_rate_stdev_factor": 1000,
+    "enforcing_failure_percentage": 100, "failure_percentage_threshold": 50, "failure_percentage_minimum_hosts": 1,
+    "failure_percentage_request_volume": 1}"#;
+const TCP_CHECK: &str = r#", "panic_percent": 50, "health_check": {"probe": {"tcp_probe": {}}, "timeout_s": 1, "interval_s": 2,
+    "unhealthy_interval_s": 1, "no_traffic_interval_s": 1, "interval_jitter_s": 1, "interval_jitter_percent": 10,
+    "unhealthy_threshold": 2, "healthy_threshold": 1}"#;
+const HTTP_CHECK: &str = r#", "panic_percent": 50, "health_check": {"probe": {"http_probe": {"host": "", "path": "/", "method": "GET",
+    "expected": [[200, 300]]}}, "timeout_s": 1, "interval_s": 2, "unhealthy_interval_s": 1, "no_traffic_interval_s": 1,
+    "interval_jitter_s": 0, "interval_jitter_percent": 0, "unhealthy_threshold": 1, "healthy_threshold": 1}"#;
+
 fn configuration(random: &mut Random) -> String {
     let endpoints = ["", r#"{"address": "a"}"#, r#"{"address": "a"}, {"address": "b"}"#][random.below(3)];
     let protocol = ["downstream", "http1", "http2"][random.below(3)];
     let (hold, limit) = (random.below(2) == 1, random.below(3));
+    let health = ["", OUTLIERS, TCP_CHECK, HTTP_CHECK][random.below(4)];
     let retry = [
         "null",
         r#"{"on": ["5xx", "reset"], "max_retries": 3, "per_try_timeout_s": 0.5, "status_codes": [],
@@ -102,7 +116,7 @@ fn configuration(random: &mut Random) -> String {
         r#"{{"version": "1",
         "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log"}}],
         "clusters": [{{"name": "up", "endpoints": [{endpoints}], "protocol": "{protocol}", "hold": {hold},
-            "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3}}],
+            "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3 {health}}}],
         "route_tables": [{{"name": "t", "virtual_hosts": [{{"name": "h", "domains": ["*"], "routes": [
             {{"match": {{"path": "/served"}}, "action": {{"serve": {{"handler": "s"}}}}}},
             {{"match": {{}}, "action": {{"forward": {{"clusters": [{{"name": "up"}}], "timeout_s": 3,
@@ -222,12 +236,15 @@ fn the_books_balance_after_any_history() {
             engine.tick(now);
             engine.flush(&mut world);
         }
-        for conn in world.dialling.clone() {
-            engine.open_failed(conn, now);
-            engine.flush(&mut world);
-        }
         for conn in world.open.clone() {
             engine.lost(conn, now);
+            engine.flush(&mut world);
+        }
+        // Who is left has no client any more; a health check may be made anew until nobody checks.
+        engine.drain(now);
+        engine.flush(&mut world);
+        for conn in world.dialling.clone() {
+            engine.open_failed(conn, now);
             engine.flush(&mut world);
         }
         for exchange in std::mem::take(&mut world.served) {

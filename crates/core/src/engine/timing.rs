@@ -28,8 +28,7 @@ impl Engine {
                 Owner::Cluster(number) => {
                     let Some(cluster) = self.clusters.get_mut(number) else { continue };
                     if self.timers.due(&mut cluster.alarm, owner, entry, now) {
-                        cluster.wake();
-                        self.woken.push(number);
+                        self.cluster_due(number, now);
                     }
                 }
             }

@@ -9,6 +9,7 @@ use crate::engine::exchange::{Flag, Origin};
 use crate::engine::flow::Way;
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
+use crate::grpc;
 use crate::head::Version;
 use crate::routes::{Action, Failure};
 use crate::slab::Id;
@@ -46,11 +47,15 @@ impl Engine {
 
     /// The head of a final response (or of a 101) has come; it is in the scratch head.
     fn response(&mut self, id: Id, end: bool, now: f64) {
-        let Some(exchange) = self.exchanges.get(id) else { return };
-        if exchange.retry.is_some() && self.retry_response(id, end, now) {
-            return;
+        let Some(mut exchange) = self.exchanges.get_mut(id) else { return };
+        if exchange.judged || exchange.retry.is_some() {
+            self.judge_response(id, end, now);
+            if self.retry_response(id, end, now) {
+                return;
+            }
+            let Some(again) = self.exchanges.get_mut(id) else { return };
+            exchange = again;
         }
-        let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let tables = exchange.tables.as_ref().map(Arc::clone);
         if let Some((host, route)) =
             tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found))
@@ -148,6 +153,9 @@ impl Engine {
     }
 
     fn response_trailers(&mut self, id: Id, now: f64) {
+        if let Some(status) = self.scratch.get(b"grpc-status").map(grpc::http_of) {
+            self.judge(id, status, now);
+        }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
             Origin::Own => {
@@ -176,6 +184,7 @@ impl Engine {
 
     /// The upstream side of an exchange broke off.
     pub(super) fn upstream_failed(&mut self, id: Id, cause: Cause, now: f64) {
+        self.judge(id, 503, now);
         let Some(exchange) = self.exchanges.get(id) else { return };
         if exchange.response_started {
             return self.break_off(id, failure(cause), cause, now);
@@ -235,6 +244,12 @@ impl Engine {
 
     /// The peer of a shared connection takes no more requests.
     fn retire_shared(&mut self, id: Id, now: f64) {
+        self.unshare(id);
+        self.settle_connection(id, now);
+    }
+
+    /// Take a connection out of the list of those that further requests may share.
+    pub(super) fn unshare(&mut self, id: Id) {
         if let Some(conn) = self.connections.get(id) {
             if let super::connection::Role::Upstream { cluster, endpoint } = conn.role {
                 let endpoint = self.clusters.get_mut(cluster).and_then(|cluster| cluster.endpoints.get_mut(endpoint));
@@ -243,7 +258,6 @@ impl Engine {
                 }
             }
         }
-        self.settle_connection(id, now);
     }
 }
 

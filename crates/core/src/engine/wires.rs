@@ -140,6 +140,15 @@ fn declared(number: u16, protocols: &[Arc<framed::Protocol>]) -> Option<Declared
     Some(Declared::new(protocols.get(usize::from(number))?, number))
 }
 
+/// Return a protocol version that a cluster of `protocol` takes, for a connection without a request.
+pub fn any_version(protocol: WireProtocol) -> Version {
+    match protocol {
+        WireProtocol::Bolt => Version::Bolt(bolt::Dialect::V1),
+        WireProtocol::Framed(Some(number)) => Version::Framed(number),
+        _ => Version::Http11,
+    }
+}
+
 /// Return the family that a cluster of `protocol` speaks for a request that came in as `version`; `None` if the two cannot
 /// meet (protocols of frames have no meaning in common with HTTP, nor with each other).
 pub fn family(protocol: WireProtocol, version: Version) -> Option<Family> {

@@ -103,7 +103,15 @@ fn condition(matched: &HeaderMatch) -> Condition {
 
 fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) -> Result<Action, String> {
     Ok(match action {
-        config::Action::Forward { clusters, timeout_s, host_rewrite, host_rewrite_header, prefix_rewrite, retry } => {
+        config::Action::Forward {
+            clusters,
+            timeout_s,
+            host_rewrite,
+            host_rewrite_header,
+            prefix_rewrite,
+            retry,
+            hash_on,
+        } => {
             check_seconds(*timeout_s).map_err(|what| format!("{field}.timeout_s: {what}"))?;
             let shares = clusters.iter().map(|share| compile_share(share, field, names));
             let shares = shares.collect::<Result<Vec<_>, String>>()?;
@@ -121,6 +129,7 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
                 host_rewrite: host_rewrite.as_bytes().into(),
                 host_rewrite_header: host_rewrite_header.to_ascii_lowercase().as_bytes().into(),
                 prefix_rewrite: prefix_rewrite.as_bytes().into(),
+                hash_on: hash_on.clone(),
                 retry: retry.as_ref().map(|retry| compile_retry(retry, field)).transpose()?,
             })
         }
@@ -153,9 +162,16 @@ fn compile_share(share: &config::WeightedCluster, field: &str, names: &mut impl 
     Ok(Share {
         cluster: names.cluster(&share.name),
         weight: share.weight as usize,
+        subset: sorted(&share.subset),
         request_edits: Edits::compile(&share.request_headers, &format!("{field}.request_headers"))?,
         response_edits: Edits::compile(&share.response_headers, &format!("{field}.response_headers"))?,
     })
+}
+
+fn sorted(labels: &[(String, String)]) -> Vec<(String, String)> {
+    let mut labels = labels.to_vec();
+    labels.sort_unstable();
+    labels
 }
 
 fn check_status(status: u16) -> Result<(), String> {

@@ -5,6 +5,7 @@
 
 mod compile;
 mod edits;
+mod hash;
 mod matching;
 mod retries;
 
@@ -15,7 +16,7 @@ pub use compile::{check_seconds, compile, Names};
 pub use edits::Edits;
 pub use retries::{Failure, Retries};
 
-use crate::config::{HeaderKind, PathKind};
+use crate::config::{HashOn, HeaderKind, PathKind};
 
 /// One compiled configuration.
 #[derive(Debug, Default)]
@@ -105,6 +106,8 @@ pub struct Forward {
     prefix_rewrite: Box<[u8]>,
     /// What is tried again.
     pub retry: Option<Retries>,
+    /// What of the request is hashed, for clusters that balance by hash.
+    pub hash_on: Vec<HashOn>,
 }
 
 /// One share of a split.
@@ -113,6 +116,8 @@ pub struct Share {
     /// The engine's number of the cluster; `None`: the Snapshot has no such cluster.
     pub cluster: Option<usize>,
     weight: usize,
+    /// The subset of the cluster it is for, sorted by key; empty: none.
+    pub subset: Vec<(String, String)>,
     /// Edits of requests.
     pub request_edits: Edits,
     /// Edits of responses.

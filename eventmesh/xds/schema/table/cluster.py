@@ -3,6 +3,11 @@
 ENUMS = {
     "ClusterProtocolSelection": "USE_CONFIGURED_PROTOCOL USE_DOWNSTREAM_PROTOCOL",
     "DiscoveryType": "STATIC STRICT_DNS LOGICAL_DNS EDS ORIGINAL_DST",
+    "LbRingHashFunction": "DEFAULT_HASH XX_HASH MURMUR_HASH_2",
+    "RingHashFunction": "XX_HASH MURMUR_HASH_2",
+    "SubsetFallback": "NO_FALLBACK ANY_ENDPOINT DEFAULT_SUBSET",
+    "SubsetMetadataFallback": "METADATA_NO_FALLBACK FALLBACK_LIST",
+    "SubsetSelectorFallback": "NOT_DEFINED NO_FALLBACK ANY_ENDPOINT DEFAULT_SUBSET KEYS_SUBSET",
     "LbPolicy": "ROUND_ROBIN LEAST_REQUEST RING_HASH RANDOM MAGLEV=5 CLUSTER_PROVIDED LOAD_BALANCING_POLICY_CONFIG",
 }
 
@@ -26,6 +31,11 @@ MESSAGES = {
         25 metadata core.Metadata
         26 protocol_selection ClusterProtocolSelection
         41 load_balancing_policy cluster.LoadBalancingPolicy
+        22 lb_subset_config cluster.Cluster.LbSubsetConfig
+        23 ring_hash_lb_config cluster.Cluster.RingHashLbConfig |lb_config
+        52 maglev_lb_config cluster.Cluster.MaglevLbConfig |lb_config
+        19 outlier_detection cluster.OutlierDetection
+        8 health_checks core.HealthCheck[]
         51 connection_pool_per_downstream_connection bool only false
         ignored: 5 per_connection_buffer_limit_bytes, 60 per_connection_buffer_high_watermark_timeout
         ignored: 46 upstream_http_protocol_options, 16 dns_refresh_rate, 58 dns_jitter
@@ -34,9 +44,9 @@ MESSAGES = {
         ignored: 56 round_robin_lb_config, 30 upstream_connection_options, 31 close_connections_on_host_health_failure
         ignored: 32 ignore_health_on_host_removal, 42 lrs_server, 57 lrs_report_endpoint_metrics
         ignored: 47 track_timeout_budgets, 49 track_cluster_stats, 50 preconnect_policy
-        refused: 43 transport_socket_matches, 59 transport_socket_matcher, 38 cluster_type, 8 health_checks
-        refused: 18 dns_resolvers, 53 dns_resolution_config, 55 typed_dns_resolver_config, 19 outlier_detection
-        refused: 21 upstream_bind_config, 22 lb_subset_config, 23 ring_hash_lb_config, 52 maglev_lb_config
+        refused: 43 transport_socket_matches, 59 transport_socket_matcher, 38 cluster_type
+        refused: 18 dns_resolvers, 53 dns_resolution_config, 55 typed_dns_resolver_config
+        refused: 21 upstream_bind_config
         refused: 34 original_dst_lb_config, 40 filters, 48 upstream_config
     """,
     "cluster.Cluster.EdsClusterConfig": """
@@ -45,9 +55,59 @@ MESSAGES = {
     """,
     "cluster.Cluster.CommonLbConfig": """
         6 close_connections_on_host_set_change bool only false
-        ignored: 1 healthy_panic_threshold, 4 update_merge_window, 5 ignore_new_hosts_until_first_hc
-        ignored: 7 consistent_hashing_lb_config, 8 override_host_status
-        refused: 2 zone_aware_lb_config, 3 locality_weighted_lb_config
+        1 healthy_panic_threshold type.Percent
+        3 locality_weighted_lb_config cluster.Cluster.CommonLbConfig.LocalityWeightedLbConfig |locality_config_specifier
+        ignored: 4 update_merge_window, 5 ignore_new_hosts_until_first_hc, 8 override_host_status
+        refused: 2 zone_aware_lb_config, 7 consistent_hashing_lb_config
+    """,
+    "cluster.Cluster.CommonLbConfig.LocalityWeightedLbConfig": "",
+    "cluster.Cluster.RingHashLbConfig": """
+        1 minimum_ring_size uint64?
+        3 hash_function RingHashFunction only XX_HASH
+        4 maximum_ring_size uint64?
+    """,
+    "cluster.Cluster.MaglevLbConfig": """
+        1 table_size uint64?
+    """,
+    "cluster.Cluster.LbSubsetConfig": """
+        1 fallback_policy SubsetFallback
+        2 default_subset struct
+        3 subset_selectors cluster.Cluster.LbSubsetConfig.LbSubsetSelector[]
+        4 locality_weight_aware bool
+        5 scale_locality_weight bool only false
+        6 panic_mode_any bool only false
+        7 list_as_any bool only false
+        8 metadata_fallback_policy SubsetMetadataFallback only METADATA_NO_FALLBACK
+    """,
+    "cluster.Cluster.LbSubsetConfig.LbSubsetSelector": """
+        1 keys string[]
+        2 fallback_policy SubsetSelectorFallback only NOT_DEFINED
+        4 single_host_per_subset bool only false
+        refused: 3 fallback_keys_subset
+    """,
+    "cluster.OutlierDetection": """
+        1 consecutive_5xx uint32?
+        2 interval duration
+        3 base_ejection_time duration
+        4 max_ejection_percent uint32?
+        5 enforcing_consecutive_5xx uint32?
+        6 enforcing_success_rate uint32?
+        7 success_rate_minimum_hosts uint32?
+        8 success_rate_request_volume uint32?
+        9 success_rate_stdev_factor uint32?
+        10 consecutive_gateway_failure uint32?
+        11 enforcing_consecutive_gateway_failure uint32?
+        12 split_external_local_origin_errors bool only false
+        16 failure_percentage_threshold uint32?
+        17 enforcing_failure_percentage uint32?
+        19 failure_percentage_minimum_hosts uint32?
+        20 failure_percentage_request_volume uint32?
+        21 max_ejection_time duration
+        25 always_eject_one_host bool?
+        ignored: 13 consecutive_local_origin_failure, 14 enforcing_consecutive_local_origin_failure
+        ignored: 15 enforcing_local_origin_success_rate, 18 enforcing_failure_percentage_local_origin
+        ignored: 22 max_ejection_time_jitter, 23 successful_active_health_check_uneject_host
+        refused: 24 monitors, 26 detect_degraded_hosts
     """,
     "cluster.CircuitBreakers": """
         1 thresholds cluster.CircuitBreakers.Thresholds[]
@@ -77,16 +137,34 @@ MESSAGES = {
         4 typed_extension_config core.TypedExtensionConfig
     """,
     "lb_round_robin.RoundRobin": """
+        2 locality_lb_config lb_common.LocalityLbConfig
         ignored: 1 slow_start_config
-        refused: 2 locality_lb_config
     """,
     "lb_least_request.LeastRequest": """
+        4 locality_lb_config lb_common.LocalityLbConfig
         ignored: 1 choice_count, 2 active_request_bias, 3 slow_start_config, 5 enable_full_scan, 6 selection_method
-        refused: 4 locality_lb_config
     """,
     "lb_random.Random": """
-        refused: 1 locality_lb_config
+        1 locality_lb_config lb_common.LocalityLbConfig
     """,
+    "lb_ring_hash.RingHash": """
+        1 hash_function LbRingHashFunction
+        2 minimum_ring_size uint64?
+        3 maximum_ring_size uint64?
+        4 use_hostname_for_hashing bool only false
+        7 locality_weighted_lb_config lb_common.LocalityLbConfig.LocalityWeightedLbConfig
+        refused: 5 hash_balance_factor, 6 consistent_hashing_lb_config
+    """,
+    "lb_maglev.Maglev": """
+        1 table_size uint64?
+        3 locality_weighted_lb_config lb_common.LocalityLbConfig.LocalityWeightedLbConfig
+        refused: 2 consistent_hashing_lb_config
+    """,
+    "lb_common.LocalityLbConfig": """
+        2 locality_weighted_lb_config lb_common.LocalityLbConfig.LocalityWeightedLbConfig |locality_config_specifier
+        refused: 1 zone_aware_lb_config
+    """,
+    "lb_common.LocalityLbConfig.LocalityWeightedLbConfig": "",
     "upstreams.HttpProtocolOptions": """
         1 common_http_protocol_options core.HttpProtocolOptions
         3 explicit_http_config upstreams.HttpProtocolOptions.ExplicitHttpConfig |protocol
@@ -115,7 +193,6 @@ MESSAGES = {
         ignored: 3 overprovisioning_factor, 4 endpoint_stale_after, 6 weighted_priority_health
         refused: 2 drop_overloads
     """,
-    # Localities only group endpoints here; their weights matter to locality-weighted balancing, which is refused.
     "endpoint.LocalityLbEndpoints": """
         1 locality core.Locality
         2 lb_endpoints endpoint.LbEndpoint[]
@@ -128,7 +205,7 @@ MESSAGES = {
         1 endpoint endpoint.Endpoint |host_identifier
         2 health_status HealthStatus
         4 load_balancing_weight uint32?
-        ignored: 3 metadata
+        3 metadata core.Metadata
         refused: 5 endpoint_name
     """,
     "endpoint.Endpoint": """

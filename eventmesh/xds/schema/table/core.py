@@ -5,6 +5,8 @@ ENUMS = {
     "ApiVersion": "AUTO V2 V3",
     "HeaderAppendAction": "APPEND_IF_EXISTS_OR_ADD ADD_IF_ABSENT OVERWRITE_IF_EXISTS_OR_ADD OVERWRITE_IF_EXISTS",
     "HeadersWithUnderscoresAction": "ALLOW REJECT_REQUEST DROP_HEADER",
+    "CodecClientType": "HTTP1 HTTP2 HTTP3",
+    "RequestMethod": "METHOD_UNSPECIFIED GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH",
     "HealthStatus": "UNKNOWN HEALTHY UNHEALTHY DRAINING TIMEOUT DEGRADED",
     "RoutingPriority": "DEFAULT HIGH",
     "SocketProtocol": "TCP UDP",
@@ -129,6 +131,45 @@ MESSAGES = {
     "core.Metadata": """
         1 filter_metadata struct{}
         ignored: 2 typed_filter_metadata
+    """,
+    "core.HealthCheck": """
+        1 timeout duration
+        2 interval duration
+        3 interval_jitter duration
+        18 interval_jitter_percent uint32
+        4 unhealthy_threshold uint32?
+        5 healthy_threshold uint32?
+        8 http_health_check core.HealthCheck.HttpHealthCheck |health_checker
+        9 tcp_health_check core.HealthCheck.TcpHealthCheck |health_checker
+        11 grpc_health_check core.HealthCheck.GrpcHealthCheck |health_checker
+        14 unhealthy_interval duration
+        12 no_traffic_interval duration
+        ignored: 7 reuse_connection, 24 no_traffic_healthy_interval, 20 initial_jitter
+        ignored: 15 unhealthy_edge_interval, 16 healthy_edge_interval, 17 event_log_path, 22 event_service
+        ignored: 19 always_log_health_check_failures, 25 event_logger, 26 always_log_health_check_success
+        refused: 6 alt_port, 13 custom_health_check, 21 tls_options, 23 transport_socket_match_criteria
+    """,
+    "core.HealthCheck.HttpHealthCheck": """
+        1 host string
+        2 path string
+        9 expected_statuses type.Int64Range[]
+        10 codec_client_type CodecClientType
+        13 method RequestMethod
+        ignored: 14 response_buffer_size
+        refused: 3 send, 4 receive, 6 request_headers_to_add, 8 request_headers_to_remove
+        refused: 11 service_name_matcher, 12 retriable_statuses
+    """,
+    "core.HealthCheck.TcpHealthCheck": """
+        refused: 1 send, 2 receive, 3 proxy_protocol_config
+    """,
+    "core.HealthCheck.GrpcHealthCheck": """
+        1 service_name string
+        2 authority string
+        refused: 3 initial_metadata
+    """,
+    "type.Int64Range": """
+        1 start int64
+        2 end int64
     """,
     "core.TypedExtensionConfig": """
         1 name string

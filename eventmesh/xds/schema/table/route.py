@@ -92,12 +92,14 @@ MESSAGES = {
         25 upgrade_configs route.RouteAction.UpgradeConfig[]
         11 priority RoutingPriority only DEFAULT
         9 retry_policy route.RetryPolicy
+        4 metadata_match core.Metadata
+        15 hash_policy route.RouteAction.HashPolicy[]
         ignored: 42 flush_timeout, 14 include_vh_rate_limits, 31 max_internal_redirects
         refused: 2 cluster_header, 37 cluster_specifier_plugin, 39 inline_cluster_specifier_plugin
-        refused: 4 metadata_match, 32 regex_rewrite, 41 path_rewrite_policy, 45 path_rewrite
+        refused: 32 regex_rewrite, 41 path_rewrite_policy, 45 path_rewrite
         refused: 35 host_rewrite_path_regex, 44 host_rewrite, 40 early_data_policy
         refused: 33 retry_policy_typed_config, 30 request_mirror_policies, 13 rate_limits
-        refused: 15 hash_policy, 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset
+        refused: 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset
         refused: 34 internal_redirect_policy, 26 internal_redirect_action, 27 hedge_policy, 36 max_stream_duration
     """,
     "route.RetryPolicy": """
@@ -111,6 +113,28 @@ MESSAGES = {
         ignored: 14 refresh_cluster_on_retry
         refused: 4 retry_priority, 9 retriable_headers, 10 retriable_request_headers, 11 rate_limited_retry_back_off
         refused: 12 retry_options_predicates, 13 per_try_idle_timeout
+    """,
+    "route.RouteAction.HashPolicy": """
+        1 header route.RouteAction.HashPolicy.Header |policy_specifier
+        2 cookie route.RouteAction.HashPolicy.Cookie |policy_specifier
+        3 connection_properties route.RouteAction.HashPolicy.ConnectionProperties |policy_specifier
+        5 query_parameter route.RouteAction.HashPolicy.QueryParameter |policy_specifier
+        4 terminal bool
+        refused: 6 filter_state
+    """,
+    "route.RouteAction.HashPolicy.Header": """
+        1 header_name string
+        refused: 2 regex_rewrite
+    """,
+    "route.RouteAction.HashPolicy.Cookie": """
+        1 name string
+        refused: 2 ttl, 3 path, 4 attributes
+    """,
+    "route.RouteAction.HashPolicy.ConnectionProperties": """
+        1 source_ip bool
+    """,
+    "route.RouteAction.HashPolicy.QueryParameter": """
+        1 name string
     """,
     "route.RetryPolicy.RetryBackOff": """
         1 base_interval duration
@@ -139,7 +163,8 @@ MESSAGES = {
         9 request_headers_to_remove string[]
         5 response_headers_to_add core.HeaderValueOption[]
         6 response_headers_to_remove string[]
-        refused: 12 cluster_header, 3 metadata_match, 10 typed_per_filter_config, 11 host_rewrite_literal
+        3 metadata_match core.Metadata
+        refused: 12 cluster_header, 10 typed_per_filter_config, 11 host_rewrite_literal
     """,
     "route.RedirectAction": """
         4 https_redirect bool |scheme_rewrite_specifier

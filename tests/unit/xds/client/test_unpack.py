@@ -20,12 +20,12 @@ def _resource(kind: ResourceType, name: str, fields: dict[str, object]) -> Resou
 
 def test_a_bad_cluster_is_refused_and_its_neighbour_taken() -> None:
     good = _resource(ResourceType.CLUSTER, "a", {"name": "a", "type": "STRICT_DNS"})
-    bad = _resource(ResourceType.CLUSTER, "b", {"name": "b", "lb_policy": "MAGLEV"})
+    bad = _resource(ResourceType.CLUSTER, "b", {"name": "b", "lb_policy": "CLUSTER_PROVIDED"})
     found = unpack(ResourceType.CLUSTER, Changes((good, bad), ("gone",)), Known(STATIC, (), 0.0))
     assert found.update.clusters is not None
     assert (list(found.update.clusters), tuple(found.update.removed_clusters)) == (["a"], ("gone",))
     assert list(found.refused) == ["b"]
-    assert "lb_policy: MAGLEV is not supported" in found.refused["b"]
+    assert "lb_policy: CLUSTER_PROVIDED is not supported" in found.refused["b"]
 
 
 def test_a_static_cluster_cannot_be_replaced() -> None:
@@ -55,7 +55,7 @@ def test_what_is_ignored_is_told_with_its_resource() -> None:
     assert [warning.split(": ")[:2] for warning in found.warnings] == [["a", "ignore_health_on_host_removal"]]
 
 
-def test_endpoints_of_the_first_priority_with_a_healthy_one_are_used() -> None:
+def test_endpoints_of_every_priority_are_taken() -> None:
     def group(priority: int, health: str, port: int) -> dict[str, object]:
         address = {"socket_address": {"address": "10.0.0.1", "port_value": port}}
         return {
@@ -69,6 +69,8 @@ def test_endpoints_of_the_first_priority_with_a_healthy_one_are_used() -> None:
     }
     resource = _resource(ResourceType.ENDPOINT, "a", fields)
     found = unpack(ResourceType.ENDPOINT, Changes((resource,), ("absent",)), Known(STATIC, (), 0.0))
-    assert found.update.assignments == {"a": (Endpoint("10.0.0.1:81"),)}
+    assert found.update.assignments == {
+        "a": (Endpoint("10.0.0.1:80", healthy=False), Endpoint("10.0.0.1:81", priority=1))
+    }
     assert tuple(found.update.absent_assignments) == ("absent",)
-    assert len(found.warnings) == 1
+    assert not found.warnings
