@@ -6,6 +6,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.controllers.workloads.cronjob import CronJobs
 from eventmesh.controllers.workloads.deployment import Deployments
 from eventmesh.controllers.workloads.endpoints import ServiceEndpoints
+from eventmesh.controllers.workloads.horizontal import HorizontalAutoscalers
 from eventmesh.controllers.workloads.job import Jobs
 from eventmesh.controllers.workloads.replicaset import ReplicaSets
 from eventmesh.kube.api import Api
@@ -14,19 +15,23 @@ from eventmesh.kube.informer import Informers
 
 
 class WorkloadControllers:
-    """Runs the controllers of Deployments, ReplicaSets, Jobs, CronJobs and endpoints over shared informers."""
+    """Runs the controllers of Deployments, ReplicaSets, (Cron)Jobs, autoscalers and endpoints over shared informers."""
 
     def __init__(self, api: Api, informers: Informers, clock: Clock) -> None:
         self.deployments = Deployments(api, informers, clock, EventRecorder(api, "deployment-controller", clock))
         self.replica_sets = ReplicaSets(api, informers, clock, EventRecorder(api, "replicaset-controller", clock))
         self.jobs = Jobs(api, informers, clock, EventRecorder(api, "job-controller", clock))
         self.cron_jobs = CronJobs(api, informers, clock, EventRecorder(api, "cronjob-controller", clock))
+        self.horizontal = HorizontalAutoscalers(
+            api, informers, clock, EventRecorder(api, "horizontal-pod-autoscaler", clock)
+        )
         self.endpoints = ServiceEndpoints(api, informers, clock, EventRecorder(api, "endpoint-controller", clock))
         self._controllers = (
             self.deployments.controller,
             self.replica_sets.controller,
             self.jobs.controller,
             self.cron_jobs.controller,
+            self.horizontal.controller,
             self.endpoints.controller,
         )
 

@@ -44,7 +44,6 @@ _CAVEATS = {
             _NO_CONTROLLER,
             (
                 "daemonsets.apps",
-                "horizontalpodautoscalers.autoscaling",
                 "ingresses.networking.k8s.io",
                 "limitranges",
                 "networkpolicies.networking.k8s.io",
@@ -222,6 +221,7 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         short=("hpa",),
         status=True,
         categories=_ALL,
+        generation=True,
     ),
     _kind("storageclasses", "StorageClass", group="storage.k8s.io", short=("sc",), namespaced=False),
     _kind("priorityclasses", "PriorityClass", group="scheduling.k8s.io", short=("pc",), namespaced=False),

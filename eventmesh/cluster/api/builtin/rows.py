@@ -179,6 +179,37 @@ def _cron_job(obj: Object, now: datetime) -> list[Any]:
     ]
 
 
+def _autoscaler(obj: Object, now: datetime) -> list[Any]:
+    spec, status = _spec(obj), _status(obj)
+    reference = spec.get("scaleTargetRef") or {}
+    shown = [_metric(metric, status) for metric in spec.get("metrics") or []]
+    return [
+        f"{reference.get('kind', '')}/{reference.get('name', '')}",
+        _some(shown, 2),
+        str(spec.get("minReplicas", 1)),
+        spec.get("maxReplicas", 0),
+        status.get("currentReplicas", 0),
+        _age(obj, now),
+    ]
+
+
+def _metric(metric: Object, status: Object) -> str:
+    """Return `cpu: 50%/80%`: what is used, and what is meant to be."""
+    resource = metric.get("resource") or {}
+    name, target = resource.get("name", ""), resource.get("target") or {}
+    current: Object = {}
+    for entry in status.get("currentMetrics") or []:
+        if (entry.get("resource") or {}).get("name") == name:
+            current = entry["resource"].get("current") or {}
+    percent = target.get("averageUtilization")
+    if percent is not None:
+        used = current.get("averageUtilization")
+        return f"{name}: {'<unknown>' if used is None else f'{used}%'}/{percent}%"
+    return (
+        f"{name or metric.get('type', '')}: {current.get('averageValue', '<unknown>')}/{target.get('averageValue', '')}"
+    )
+
+
 def _namespace(obj: Object, now: datetime) -> list[Any]:
     return [_status(obj).get("phase", "Active"), _age(obj, now)]
 
@@ -273,6 +304,10 @@ ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
     "cronjobs.batch": (
         _columns("Schedule Timezone Suspend Active Last_Schedule Age *Containers *Images"),
         _cron_job,
+    ),
+    "horizontalpodautoscalers.autoscaling": (
+        _columns("Reference Targets MinPods MaxPods Replicas Age"),
+        _autoscaler,
     ),
     "leases.coordination.k8s.io": (_columns("Holder Age"), _lease),
     "endpointslices.discovery.k8s.io": (_columns("AddressType Ports Endpoints Age"), _endpoint_slice),

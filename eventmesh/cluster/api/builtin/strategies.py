@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
+from eventmesh.cluster.api.builtin.autoscaling import AutoscalerStrategy
 from eventmesh.cluster.api.builtin.batch import CronJobStrategy, JobStrategy
 from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec, qos_class
 from eventmesh.cluster.api.errors import Cause, CauseType, forbidden
@@ -230,4 +231,5 @@ def strategies(account: FindAccount) -> dict[str, Strategy]:
         "statefulsets.apps": WorkloadStrategy(),
         "jobs.batch": JobStrategy(),
         "cronjobs.batch": CronJobStrategy(),
+        "horizontalpodautoscalers.autoscaling": AutoscalerStrategy(),
     }
