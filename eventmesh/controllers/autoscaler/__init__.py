@@ -2,4 +2,6 @@
 
 `collector` and `scraper` measure, `deciders` keeps one `autoscale` decision for each revision, `podautoscaler`
 and `serverlessservice` reconcile, `reports` is the port that activators report to, `app` wires them.
+
+`horizontal` hands revisions of class hpa on to Kubernetes' own autoscaler.
 """

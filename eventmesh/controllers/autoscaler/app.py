@@ -6,6 +6,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.controllers.autoscaler.collector import Collector
 from eventmesh.controllers.autoscaler.deciders import Deciders
+from eventmesh.controllers.autoscaler.horizontal import HorizontalPodAutoscalers
 from eventmesh.controllers.autoscaler.podautoscaler import PodAutoscalers
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.controllers.autoscaler.scraper import Scraper
@@ -19,7 +20,7 @@ DEFAULT_ADDRESS = ("127.0.0.1", 18080)
 
 
 class Autoscaler:
-    """Scales every revision of class kpa."""
+    """Scales every revision of class kpa, and has those of class hpa scaled."""
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class Autoscaler:
         self._collector = Collector()
         self.deciders = Deciders(self._collector, clock)
         self.autoscalers = PodAutoscalers(api, informers, clock, recorder, settings, self.deciders)
+        self.horizontal = HorizontalPodAutoscalers(api, informers, clock, recorder, settings)
         self.serverless = ServerlessServices(api, informers, clock, recorder)
         self._scraper = Scraper(self._collector, self.autoscalers.scrape_targets, clock)
         self.reports = ReportServer(*address, self.deciders.report)
@@ -42,6 +44,7 @@ class Autoscaler:
         """Begin to work; the informers are expected to have synced. Raises UnavailableError for a taken port."""
         await self.reports.start()
         self.autoscalers.controller.start()
+        self.horizontal.controller.start()
         self.serverless.controller.start()
         self._tasks.spawn("decide", self.deciders.run())
         self._tasks.spawn("scrape", self._scraper.run())
@@ -51,4 +54,5 @@ class Autoscaler:
         await self.reports.stop()
         await self._tasks.stop()
         await self.autoscalers.controller.stop()
+        await self.horizontal.controller.stop()
         await self.serverless.controller.stop()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from eventmesh.autoscale.annotations import METRIC, TARGET, WINDOW, read, value_of
 from eventmesh.autoscale.decider import ServiceMode
+from eventmesh.autoscale.spec import ScaleSpec
 from eventmesh.controllers.serving.names import NETWORKING_INTERNAL, REVISION_UID, SERVICE_TYPE, child_name
 from eventmesh.controllers.serving.resources.sidecar import (
     AUTOSCALING_METRICS_PORT,
@@ -12,7 +16,10 @@ from eventmesh.controllers.serving.resources.sidecar import (
 )
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.objects import annotations_of, labels_of, owner_reference
-from eventmesh.kube.resources import POD_AUTOSCALER, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.resources import HORIZONTAL_POD_AUTOSCALER, POD_AUTOSCALER, SERVERLESS_SERVICE, SERVICE
+
+UNBOUNDED = 2**31 - 1
+"""The most pods of a revision without max-scale: the largest number that the API takes."""
 
 SERVERLESS_SERVICE_LABEL = f"{NETWORKING_INTERNAL}/serverlessservice"
 
@@ -28,6 +35,37 @@ def serverless_service(autoscaler: Object, mode: ServiceMode, activators: int) -
         "numActivators": activators,
     }
     return child
+
+
+def horizontal_pod_autoscaler(autoscaler: Object, spec: ScaleSpec) -> Object:
+    """Return the HorizontalPodAutoscaler of a revision of class hpa (pkg/reconciler/autoscaling/hpa/resources)."""
+    child = _child(HORIZONTAL_POD_AUTOSCALER, POD_AUTOSCALER, autoscaler, autoscaler["metadata"]["name"], {})
+    annotations = annotations_of(autoscaler)
+    low, high = spec.bounds(initialized=True)
+    child["spec"] = {
+        "scaleTargetRef": autoscaler["spec"]["scaleTargetRef"],
+        "minReplicas": max(1, low),
+        "maxReplicas": high or UNBOUNDED,
+    }
+    target = read(annotations, TARGET, float, 0.0)
+    if target:
+        child["spec"]["metrics"] = [_metric(annotations.get(METRIC) or "cpu", target)]
+    if value_of(annotations, WINDOW) is not None:
+        rules = {"stabilizationWindowSeconds": int(spec.stable_window_s)}
+        child["spec"]["behavior"] = {"scaleUp": rules, "scaleDown": dict(rules)}
+    return child
+
+
+def _metric(name: str, target: float) -> Object:
+    """Return cpu as per cent of the request, memory in MiB, anything else as a metric of the pods' own."""
+    if name == "cpu":
+        goal: Object = {"type": "Utilization", "averageUtilization": math.ceil(target)}
+        return {"type": "Resource", "resource": {"name": name, "target": goal}}
+    if name == "memory":
+        goal = {"type": "AverageValue", "averageValue": f"{int(target)}Mi"}
+        return {"type": "Resource", "resource": {"name": name, "target": goal}}
+    goal = {"type": "AverageValue", "averageValue": str(math.ceil(target))}
+    return {"type": "Pods", "pods": {"metric": {"name": name}, "target": goal}}
 
 
 def private_service(serverless: Object) -> Object:

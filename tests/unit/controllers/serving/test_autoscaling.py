@@ -253,7 +253,7 @@ async def test_an_activation_that_never_succeeds_is_given_up(world: World) -> No
 
 
 async def test_another_autoscaler_class_is_left_alone(world: World) -> None:
-    await world.deploy(metadata=annotated(**{"class": "hpa.autoscaling.knative.dev"}))
+    await world.deploy(metadata=annotated(**{"class": "autoscaler.example.com"}))
     await world.until(POD_AUTOSCALER, REV, lambda obj: bool(obj["spec"]["reachability"] == "Reachable"))
     await world.until(DEPLOYMENT, f"{REV}-deployment", lambda obj: True)
     await Scene(world).looked()
