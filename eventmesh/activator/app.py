@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
 from eventmesh.activator.broker.store.api import Retention
+from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.activator.event_types import EventTypes
 from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
@@ -93,7 +95,7 @@ class Activator:
         caller = self._plane.caller
         pod_name = os.environ.get("POD_NAME", bootstrap.node.id)
         take_load = self._plane.engine.take_load
-        self._reporter = Reporter(settings.autoscaler_url, pod_name, take_load, caller, clock)
+        self._reporter = Reporter(settings.autoscaler_url, pod_name, take_load, caller, clock, self._demand)
         informers = Informers(api, clock)
         self._broker = Broker(
             settings.data_dir,
@@ -135,6 +137,9 @@ class Activator:
         self._broker.triggers.subscribe(self._subscribers_changed)
         self._tasks.spawn("deliver", self._deliver())
         _log.info("serving", node=self._node, **self.addresses())
+
+    def _demand(self) -> Mapping[str, float]:
+        return demand(self._broker.unserved(), self._plane.snapshot)
 
     def addresses(self) -> dict[str, str]:
         """Return where each listener really listens."""

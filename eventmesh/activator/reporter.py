@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from eventmesh.autoscale.stat import Stat, StatMessage, encode_messages
@@ -28,8 +28,16 @@ class Reporter:
     """Reports loads of clusters named `<namespace>/<revision>`."""
 
     def __init__(
-        self, url: str, pod_name: str, take_load: Callable[[float], list[LoadRow]], caller: Caller, clock: Clock
+        self,
+        url: str,
+        pod_name: str,
+        take_load: Callable[[float], list[LoadRow]],
+        caller: Caller,
+        clock: Clock,
+        waiting: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
+        """`waiting` tells, per cluster, the load that waits outside the engine: events in the store."""
+        self._waiting = waiting
         parts = urlsplit(url)
         self._authority = parts.netloc
         self._path = parts.path or "/"
@@ -57,11 +65,18 @@ class Reporter:
     async def _run(self) -> None:
         while True:
             await self._clock.sleep(PERIOD_S)
-            loads = [
-                (name, Stat(self._pod_name, average_concurrent_requests=concurrency, request_count=float(begun)))
-                for name, concurrency, begun, _, _ in self._take_load(self._clock.monotonic())
-            ]
-            await self._send(self._messages(loads))
+            await self._send(self._messages(self._loads()))
+
+    def _loads(self) -> list[tuple[str, Stat]]:
+        rows = {name: (average, begun) for name, average, begun, _, _ in self._take_load(self._clock.monotonic())}
+        waiting = self._waiting()
+        loads = []
+        for name in rows.keys() | waiting.keys():
+            average, begun = rows.get(name, (0.0, 0))
+            average += waiting.get(name, 0.0)
+            stat = Stat(self._pod_name, average_concurrent_requests=average, request_count=float(begun))
+            loads.append((name, stat))
+        return loads
 
     @staticmethod
     def _messages(loads: Iterable[tuple[str, Stat]]) -> list[StatMessage]:

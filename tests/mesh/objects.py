@@ -55,7 +55,11 @@ async def deploy(api: HttpApi, wanted: Object) -> Object:
 
 async def sleep_soon(api: HttpApi) -> None:
     """Let functions go to sleep as soon as Knative allows it at all."""
-    settings = {"scale-to-zero-grace-period": "6s"}
+    await configure_autoscaler(api, {"scale-to-zero-grace-period": "6s"})
+
+
+async def configure_autoscaler(api: HttpApi, settings: dict[str, str]) -> None:
+    """Set fields of config-autoscaler; those who go by them hear of it a moment later."""
     namespace = "knative-serving"
     try:
         await api.patch(CONFIG_MAP, "config-autoscaler", {"data": settings}, namespace)

@@ -105,6 +105,10 @@ class Broker:
         await self._informers.stop()
         await self._store.close()
 
+    def unserved(self) -> Iterator[tuple[str, int]]:
+        """Yield addresses of subscribers, and how many events wait because one has no room for them."""
+        return self._dispatcher.unserved()
+
     def addresses(self) -> Iterator[str]:
         """Yield the address of every subscriber, dead letter sink and taker of replies."""
         for subscription in self.triggers.subscriptions().values():

@@ -147,6 +147,16 @@ class DeliveryTable:
         """Return whether the subscriber is at zero."""
         return self._asleep
 
+    @property
+    def unserved(self) -> int:
+        """Return how many more events would be sent at once if the subscriber had room for them.
+
+        Not those that a pause or a rate holds back: a larger subscriber would not get them sooner.
+        """
+        if self.controls.paused or self.controls.rate_per_s or not self._asleep:
+            return 0
+        return min(len(self._ready), MAX_IN_FLIGHT - self._in_flight)
+
     def offer(self, sequence: int, entry: int = 0, group: str = "") -> None:
         """Take in an event that passed the filter; those of one `group` must come in their order. Empty: of none."""
         key = (sequence, entry)

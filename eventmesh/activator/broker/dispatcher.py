@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -84,6 +85,11 @@ class Dispatcher:
         worker = self._workers.get(uid)
         if worker is not None:
             worker.wake_for_queue()
+
+    def unserved(self) -> Iterator[tuple[str, int]]:
+        """Yield the address of each subscriber, and how many events wait because it has no room for them."""
+        for worker in self._workers.values():
+            yield worker.subscription.subscriber_uri, worker.table.unserved
 
     def _sync(self) -> None:
         wanted = self._triggers.subscriptions()

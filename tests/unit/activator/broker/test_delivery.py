@@ -258,3 +258,19 @@ def test_a_withdrawn_event_is_over_and_lets_its_group_go_on() -> None:
     table.offer(2, group="a")
     assert table.withdrawn(one(table), Outcome.EXPIRED, "late") == Settled(Outcome.EXPIRED, "late")
     assert sent(table) == [2]
+
+
+def test_what_waits_for_a_subscriber_without_room_is_told_as_load() -> None:
+    table = DeliveryTable(TWICE)
+    for sequence in range(5):
+        table.offer(sequence)
+    assert table.unserved == 0, "nobody has said that there is no room"
+    for send in list(table.next_sends(0.0)):
+        table.answered(send, NO_CAPACITY, 0.0)
+    assert one(table).purpose is Purpose.SCOUT
+    assert table.unserved == 4, "the scout is a request, and seen as one"
+    for sequence in range(5, 3 * MAX_IN_FLIGHT):
+        table.offer(sequence)
+    assert table.unserved == MAX_IN_FLIGHT - 1, "more would not be sent at once"
+    table.controls = DeliveryControls(rate_per_s=1.0)
+    assert table.unserved == 0
