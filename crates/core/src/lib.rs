@@ -22,7 +22,7 @@ mod routes;
 pub mod slab;
 mod stats;
 mod timers;
-mod tls;
+pub mod tls;
 
 #[cfg(test)]
 mod vectors;

@@ -3,6 +3,7 @@
 mod config;
 mod engine;
 mod hpack;
+mod tls;
 mod wires;
 
 /// One thing to fuzz.
@@ -27,6 +28,8 @@ pub static ALL: &[Target] = &[
     Target { name: "bolt-client", words: BOLT_WORDS, run: wires::bolt_client },
     Target { name: "framed-server", words: FRAMED_WORDS, run: wires::framed_server },
     Target { name: "framed-client", words: FRAMED_WORDS, run: wires::framed_client },
+    Target { name: "tls-server", words: TLS_WORDS, run: tls::server },
+    Target { name: "tls-client", words: TLS_WORDS, run: tls::client },
     Target { name: "config", words: CONFIG_WORDS, run: config::run },
     Target { name: "engine", words: ENGINE_WORDS, run: engine::run },
 ];
@@ -105,6 +108,20 @@ const FRAMED_WORDS: &[&[u8]] = &[
     b"ab\0\x19\0\0\0\x01\x80\0\0\0\0\0\0\0\0\x01me\0\0\0\0\0\0\0\0",
     b"ab\0\x19\0\0\0\x09\0\0\0\0\0\0\0\0\0\x01me\0\0\0\0\0\0\0\0",
     b"\0\0\0\x09\0\x06budget\0\x01",
+    b"\xff\xff",
+];
+
+/// Heads of records and of handshake messages, an alert.
+const TLS_WORDS: &[&[u8]] = &[
+    b"\x16\x03\x01\0\x04",
+    b"\x16\x03\x03\x40\0",
+    b"\x17\x03\x03\0\x10",
+    b"\x14\x03\x03\0\x01\x01",
+    b"\x15\x03\x03\0\x02\x01\0",
+    b"\x01\0\0\x20\x03\x03",
+    b"\x02\0\0\x20\x03\x03",
+    b"\0\x2b\0\x03\x02\x03\x04",
+    b"\0\x10\0\x05\0\x03\x02h2",
     b"\xff\xff",
 ];
 

@@ -13,4 +13,4 @@ mod tests;
 
 pub use context::{ClientContext, Clock, ServerContext};
 pub use layer::Layer;
-pub use terms::{ClientTerms, ServerTerms};
+pub use terms::{Certificate, ClientTerms, ServerTerms};

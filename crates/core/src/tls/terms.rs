@@ -122,6 +122,37 @@ pub struct ClientTerms {
     pub max_version: Version,
 }
 
+impl ServerTerms {
+    /// Return terms that show one certificate and ask for none.
+    pub fn showing(certificate: Certificate) -> Self {
+        Self {
+            certificates: vec![certificate],
+            alpn: Vec::new(),
+            client_ca: String::new(),
+            require_client_certificate: false,
+            client_names: Vec::new(),
+            permissive: false,
+            min_version: tls12(),
+            max_version: tls13(),
+        }
+    }
+}
+
+impl ClientTerms {
+    /// Return terms that ask for `sni` and believe whatever is shown.
+    pub fn asking(sni: &str) -> Self {
+        Self {
+            sni: sni.to_owned(),
+            ca: String::new(),
+            names: Vec::new(),
+            certificate: None,
+            alpn: Vec::new(),
+            min_version: tls12(),
+            max_version: tls13(),
+        }
+    }
+}
+
 fn tls12() -> Version {
     Version::Tls12
 }
