@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventmesh.activator import subscribers
+from eventmesh.activator import job_sink, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
@@ -30,6 +30,7 @@ from eventmesh.kube.api import Api
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
 from eventmesh.kube.informer import Informers
+from eventmesh.kube.resources import JOB_SINK
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
@@ -109,6 +110,7 @@ class Activator:
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
+        self._handlers[job_sink.HANDLER] = job_sink.JobSinks(api, informers.of(JOB_SINK))
         self._event_types = EventTypes(api, informers, clock)
         self._broker.ingress.subscribe(self._event_types)
         self._sources = EventSources(api, informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)
@@ -184,5 +186,5 @@ class Activator:
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
     autoscaler = route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S)
-    own = overlay(autoscaler, route_at(settings.broker_address))
+    own = overlay(autoscaler, route_at(settings.broker_address, job_sink.HOST))
     return overlay(own, admin.pages(bootstrap.admin)) if bootstrap.admin else own

@@ -51,6 +51,8 @@ SUBSCRIPTION = Resource("messaging.knative.dev", "v1", "subscriptions", "Subscri
 SEQUENCE = Resource("flows.knative.dev", "v1", "sequences", "Sequence")
 PARALLEL = Resource("flows.knative.dev", "v1", "parallels", "Parallel")
 
+JOB_SINK = Resource("sinks.knative.dev", "v1alpha1", "jobsinks", "JobSink")
+
 API_SERVER_SOURCE = Resource("sources.knative.dev", "v1", "apiserversources", "ApiServerSource")
 CONTAINER_SOURCE = Resource("sources.knative.dev", "v1", "containersources", "ContainerSource")
 PING_SOURCE = Resource("sources.knative.dev", "v1", "pingsources", "PingSource")

@@ -29,6 +29,41 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
 
+REPORTS = """
+apiVersion: sinks.knative.dev/v1alpha1
+kind: JobSink
+metadata:
+  name: reports
+spec:
+  job:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+            - name: report
+              image: dev.local/report
+"""
+
+REPORTS_TRIGGER = """
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata:
+  name: reports
+spec:
+  broker: reports
+  subscriber:
+    ref:
+      apiVersion: sinks.knative.dev/v1alpha1
+      kind: JobSink
+      name: reports
+"""
+
+REPORT = """
+import os
+print(open(os.environ["K_EVENT_PATH"] + "/event").read(), flush=True)
+"""
+
 SENDER = """
 import os, time, urllib.request
 headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/sender", "ce-type": "sent"}
@@ -49,6 +84,7 @@ def reader(shared_mesh: MeshProcess, tmp_path_factory: pytest.TempPathFactory) -
     """One function that writes down what it gets, and never sleeps."""
     add_function(shared_mesh, tmp_path_factory.mktemp("reader") / "image", "reader", READER)
     add_function(shared_mesh, tmp_path_factory.mktemp("sender") / "image", "sender", SENDER)
+    add_function(shared_mesh, tmp_path_factory.mktemp("report") / "image", "report", REPORT)
     kn = CommandLine("kn", shared_mesh.kubeconfig, tmp_path_factory.mktemp("home"))
     asyncio.run(kn("service", "create", "reader", "--image", "dev.local/reader", "--scale-min", "1"))
 
@@ -125,6 +161,21 @@ async def test_event_types_are_listed_with_what_they_come_from(kn: CommandLine) 
     assert row[1:4] == ["order", "/shop", "types"]
     assert "++ ReferenceExists" in await kn("eventtype", "describe", "orders")
     assert "successfully deleted" in await kn("eventtype", "delete", "orders")
+
+
+async def test_an_event_starts_a_job_that_finds_it(kn: CommandLine, kubectl: CommandLine) -> None:
+    await kubectl("apply", "-f", "-", stdin=REPORTS)
+    await kn("broker", "create", "reports")
+    await kubectl("apply", "-f", "-", stdin=REPORTS_TRIGGER)
+    await listed_ready(kn, "trigger", "reports")
+    each_second = ("--schedule", "* * * * * *", "--data", "a tick")
+    await kn("source", "ping", "create", "once", *each_second, "--sink", "broker:reports")
+    async with asyncio.timeout(WAIT_S):
+        while not (jobs := (await kubectl("get", "jobs", "-o", "name")).split()):
+            await asyncio.sleep(0.2)
+        while "/apis/v1/namespaces/default/pingsources/once" not in (await kubectl.run("logs", jobs[0])).out:
+            await asyncio.sleep(0.2)
+    await kn("source", "ping", "delete", "once")
 
 
 async def test_sources_are_listed_with_their_sinks(kn: CommandLine) -> None:

@@ -39,10 +39,10 @@ _WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
 _log = log.get("activator.broker.ingress")
 
 
-def route_at(address: str) -> Snapshot:
-    """Return the listener at `address` that takes events in."""
+def route_at(address: str, *others: VirtualHost) -> Snapshot:
+    """Return the listener at `address` that takes events in, for brokers and channels and whatever `others` name."""
     everything = Route(RouteMatch("/"), Serve(HANDLER, MAX_EVENT_BYTES), name=HANDLER)
-    table = RouteTable(HANDLER, (VirtualHost(HANDLER, ("*",), (everything,)),))
+    table = RouteTable(HANDLER, (*others, VirtualHost(HANDLER, ("*",), (everything,))))
     return Snapshot(version="", listeners=(Listener(HANDLER, address, HANDLER, via="broker"),), route_tables=(table,))
 
 

@@ -15,6 +15,7 @@ from eventmesh.controllers.eventing.destinations import Destinations
 from eventmesh.controllers.eventing.event_type import EventTypes
 from eventmesh.controllers.eventing.flow import Flows
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
+from eventmesh.controllers.eventing.job_sink import JobSinks
 from eventmesh.controllers.eventing.ping_source import PingSources
 from eventmesh.controllers.eventing.sink_binding import SUBJECTS, SinkBindings
 from eventmesh.controllers.eventing.subscription import Subscriptions
@@ -55,6 +56,7 @@ class EventingControllers:
                 Flows(SEQUENCE, sequence.plan, sequence.status, api, informers, clock, recorder),
                 Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder),
                 EventTypes(*shared),
+                JobSinks(api, informers, clock, recorder),
                 PingSources(*shared),
                 ApiServerSources(*shared),
                 SinkBindings(*shared),

@@ -13,6 +13,7 @@ from eventmesh.kube.resources import (
     BROKER,
     CHANNEL,
     IN_MEMORY_CHANNEL,
+    JOB_SINK,
     KSERVICE,
     PARALLEL,
     ROUTE,
@@ -21,7 +22,7 @@ from eventmesh.kube.resources import (
 )
 from eventmesh.kube.status import Conditions
 
-ADDRESSABLE = (KSERVICE, ROUTE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, SERVICE)
+ADDRESSABLE = (KSERVICE, ROUTE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, JOB_SINK, SERVICE)
 """Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER, CHANNEL_SUFFIX, CLUSTER_DOMAIN, service_host
+from eventmesh.kube.knative import (
+    BROKER_INGRESS,
+    CHANNEL_DISPATCHER,
+    CHANNEL_SUFFIX,
+    CLUSTER_DOMAIN,
+    JOB_SINK_INGRESS,
+    service_host,
+)
 
 BROKER_LABEL = "eventing.knative.dev/broker"
 DEPENDENCY_ANNOTATION = "knative.dev/dependency"
@@ -25,3 +32,8 @@ def channel_service(name: str) -> str:
 def channel_url(namespace: str, name: str) -> str:
     """Return the address at which a channel takes events in: a host of its own."""
     return f"http://{service_host(channel_service(name), namespace)}"
+
+
+def job_sink_url(namespace: str, name: str) -> str:
+    """Return the address at which a JobSink takes events in."""
+    return f"http://{JOB_SINK_INGRESS}.svc.{CLUSTER_DOMAIN}/{namespace}/{name}"

@@ -12,6 +12,7 @@ from eventmesh.controllers.eventing.admission.channels import (
 )
 from eventmesh.controllers.eventing.admission.event_types import EventTypeAdmission
 from eventmesh.controllers.eventing.admission.flows import ParallelAdmission, SequenceAdmission
+from eventmesh.controllers.eventing.admission.job_sinks import JobSinkAdmission
 from eventmesh.controllers.eventing.admission.sources import (
     ApiServerSourceAdmission,
     ContainerSourceAdmission,
@@ -27,6 +28,7 @@ from eventmesh.kube.resources import (
     CONTAINER_SOURCE,
     EVENT_TYPE,
     IN_MEMORY_CHANNEL,
+    JOB_SINK,
     PARALLEL,
     PING_SOURCE,
     PING_SOURCE_V1BETA2,
@@ -45,6 +47,7 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     EVENT_TYPE: EventTypeAdmission(),
     SEQUENCE: SequenceAdmission(),
     PARALLEL: ParallelAdmission(),
+    JOB_SINK: JobSinkAdmission(),
     API_SERVER_SOURCE: ApiServerSourceAdmission(),
     CONTAINER_SOURCE: ContainerSourceAdmission(),
     PING_SOURCE: PingSourceAdmission(),
