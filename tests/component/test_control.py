@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,11 +12,13 @@ from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
-from eventmesh.kube.resources import EVENT, KINGRESS, SERVERLESS_SERVICE, SERVICE
+from eventmesh.kube.resources import EVENT, KINGRESS, SECRET, SERVERLESS_SERVICE, SERVICE
 from eventmesh.kube.status import condition, is_ready
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import CDS, EDS, RDS, AdsClient, connected
 from tests.component.control_bench import Bench
+
+TLS_FILES = Path(__file__).parents[1] / "vectors" / "tls"
 
 
 @pytest_asyncio.fixture
@@ -238,3 +241,22 @@ async def test_a_refused_cluster_is_told_to_who_leads_to_it_and_stops_nobody_els
         stored["spec"]["ports"][0]["name"] = "http2"
         await bench.api.replace(SERVICE, stored)
         await bench.ready("bad")
+
+
+async def test_an_ingress_hears_of_its_certificates_going_and_coming_back(bench: Bench) -> None:
+    data = {"tls.crt": TLS_FILES / "server.pem", "tls.key": TLS_FILES / "server.key"}
+    encoded = {field: base64.b64encode(file.read_bytes()).decode() for field, file in data.items()}
+    metadata = {"name": "cert", "namespace": "default"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": encoded}
+    await bench.api.create(SECRET, secret, "default")
+    await bench.ingress("a", "a.apps.example.com", "svc")
+    stored = await bench.ready("a")
+    tls = [{"hosts": ["a.apps.example.com"], "secretName": "cert", "secretNamespace": "default"}]
+    await bench.api.replace(KINGRESS, {**stored, "spec": {**stored["spec"], "tls": tls}})
+    await bench.until(KINGRESS, "a", lambda obj: is_ready(obj) and "tls" in obj["spec"])
+    await bench.api.delete(SECRET, "cert", "default")
+    refused = await bench.until(KINGRESS, "a", lambda obj: not is_ready(obj))
+    found = condition(refused, "NetworkConfigured")
+    assert found is not None and "there is no Secret default/cert" in found["message"]
+    await bench.api.create(SECRET, secret, "default")
+    await bench.ready("a")

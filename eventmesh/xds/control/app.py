@@ -97,7 +97,7 @@ class Control:
             is_held=self._in_force.policies.holds,
         )
         self._parts = (self._ingress_status, self._serverless_status, self._policy_status)
-        self._contested: Mapping[Key, Mapping[str, Key]] = {}
+        self._troubled: Mapping[Key, object] = {}
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self._tasks = TaskGroup("xds.control")
         self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)
@@ -169,7 +169,7 @@ class Control:
     def _published(self, publication: Publication, effect: Effect) -> None:
         if effect is Effect.EVERYTHING:
             self._in_force.published(publication.generation)
-            self._renew_contested()
+            self._renew_troubled()
             for namespace in self._in_force.rebuilt:
                 # Another Service or an older policy may be there now.
                 for key in self._watcher.of(namespace).policies:
@@ -180,13 +180,16 @@ class Control:
             for key in part.promises.published(publication, effect):
                 part.controller.enqueue(key)
 
-    def _renew_contested(self) -> None:
-        """Have the status of each KIngress written anew that has won or lost a host by somebody else's change."""
-        before, after = self._contested, dict(self._builder.conflicts)
+    def _renew_troubled(self) -> None:
+        """Have the status of each KIngress written anew that has won or lost a host, or a certificate, by the change of
+        another object."""
+        before = self._troubled
+        conflicts, certificates = self._builder.conflicts, self._builder.certificates.problems
+        after = {key: (conflicts.get(key), certificates.get(key)) for key in {*conflicts, *certificates}}
         for key in {*before, *after}:
             if before.get(key) != after.get(key):
                 self._ingress_status.promises.changed(key, Effect.EVERYTHING)
-        self._contested = after
+        self._troubled = after
 
     def _progressed(self) -> None:
         if self._in_force.acknowledged(self.acks.proves):
