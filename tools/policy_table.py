@@ -158,6 +158,33 @@ ROWS = (
             "Bolt": "same",
         },
     ),
+    Row(
+        "rate limit",
+        "http_filters local_ratelimit, typed_per_filter_config",
+        {
+            "HTTP/1.1": "test_filters.py::test_requests_beyond_the_limit_are_refused_until_tokens_come",
+            "HTTP/2, gRPC": "test_filters.py::test_a_grpc_caller_is_told_by_its_status",
+            "Bolt": "test_filters.py::test_a_bolt_caller_is_told_busy",
+        },
+    ),
+    Row(
+        "faults on purpose",
+        "http_filters fault, typed_per_filter_config",
+        {
+            "HTTP/1.1": "test_filters.py::test_a_delay_comes_before_anything_is_sent",
+            "HTTP/2, gRPC": "test_filters.py::test_faults_are_told_in_the_caller_s_protocol",
+            "Bolt": "test_filters.py::test_faults_are_told_in_the_caller_s_protocol",
+        },
+    ),
+    Row(
+        "edits of answers of the mesh",
+        "direct_response, redirect; response_headers_to_add",
+        {
+            "HTTP/1.1": "test_filters.py::test_answers_of_the_mesh_carry_the_edits_of_their_route",
+            "HTTP/2, gRPC": "test_filters.py::test_answers_of_the_mesh_carry_the_edits_of_their_route",
+            "Bolt": "its answers have no headers that a client would read",
+        },
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.model.policy import Filters
 from eventmesh.model.tls import ServerTls
 
 
@@ -61,5 +62,6 @@ class Listener:
     """Longest request head, request line included (Envoy's max_request_headers_kb default, 60 KiB)."""
     max_head_count: int = 100
     """Most header fields in one head (Envoy's max_headers_count default)."""
+    filters: Filters | None = None
     tls: ServerTls | None = None
     """None: clear text."""

@@ -187,3 +187,45 @@ class HashOn:
     """Of the header (lower case), cookie or parameter."""
     terminal: bool = False
     """Later parts are left out when this one is there."""
+
+
+MILLION = 1_000_000
+"""Shares of requests are told in millionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Failures that are made on purpose: first a delay, then an abort, each of its own share of the requests."""
+
+    delay_s: float = 0.0
+    delay_millionths: int = 0
+    abort_status: int = 503
+    """HTTP status; other protocols map it."""
+    abort_millionths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket of this process: `max_tokens` at once, `tokens_per_fill` more each `fill_interval_s`, evenly.
+
+    A request beyond it is answered `status`, in Bolt as busy.
+    """
+
+    max_tokens: int
+    tokens_per_fill: int
+    fill_interval_s: float
+    enabled_millionths: int = MILLION
+    """Share of the requests that are counted."""
+    enforced_millionths: int = MILLION
+    """Share of those beyond the limit that are refused."""
+    status: int = 429
+    resource_exhausted: bool = False
+    """gRPC callers are told RESOURCE_EXHAUSTED instead of UNAVAILABLE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What happens to a request before its route is followed: the rate limit first, then the fault."""
+
+    fault: Fault | None = None
+    rate_limit: RateLimit | None = None

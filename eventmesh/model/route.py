@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from eventmesh.model.policy import HashOn, Labels, RetryPolicy
+from eventmesh.model.policy import Filters, HashOn, Labels, RetryPolicy
 
 
 class PathKind(Enum):
@@ -125,6 +125,8 @@ class Route:
     """Label of this route in metrics and access logs; empty: the virtual host's name."""
     request_headers: HeaderEdits = field(default_factory=HeaderEdits)
     response_headers: HeaderEdits = field(default_factory=HeaderEdits)
+    filters: Filters | None = None
+    """Each of them in place of the listener's."""
 
 
 @dataclass(frozen=True, slots=True)

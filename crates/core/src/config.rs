@@ -94,6 +94,9 @@ pub struct Listener {
     /// Most fields in a head.
     #[serde(default = "head_count")]
     pub max_head_count: usize,
+    /// What happens before a route is followed.
+    #[serde(default)]
+    pub filters: Option<Filters>,
     /// How it speaks TLS; none: it does not.
     #[serde(default)]
     pub tls: Option<ServerTerms>,

@@ -123,6 +123,13 @@ pub struct LocalReply<'a> {
     pub kind: ReplyKind,
 }
 
+impl LocalReply<'_> {
+    /// Return whether its fields say what its body is; else it is plain text.
+    pub fn names_its_type(&self) -> bool {
+        self.fields.iter().any(|(name, _)| *name == b"content-type")
+    }
+}
+
 /// What a local reply is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyKind {
@@ -140,6 +147,8 @@ pub enum ReplyKind {
     Timeout,
     /// A limit was reached.
     Overload,
+    /// The same, where the caller is told that it asked too much and not that there is too little.
+    Exhausted,
     /// The request itself was refused.
     BadRequest,
 }

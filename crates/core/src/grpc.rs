@@ -23,6 +23,7 @@ pub fn status_of(http: u16, kind: ReplyKind) -> u8 {
     const UNAUTHENTICATED: u8 = 16;
     match (http, kind) {
         (_, ReplyKind::Timeout) | (504, _) => DEADLINE_EXCEEDED,
+        (_, ReplyKind::Exhausted) => RESOURCE_EXHAUSTED,
         (400, _) => INTERNAL,
         (401, _) => UNAUTHENTICATED,
         (403, _) => PERMISSION_DENIED,
@@ -101,6 +102,8 @@ mod tests {
             (502, ReplyKind::BadResponse, 14),
             (504, ReplyKind::Timeout, 4),
             (413, ReplyKind::BadRequest, 8),
+            (429, ReplyKind::Overload, 14),
+            (429, ReplyKind::Exhausted, 8),
             (418, ReplyKind::Configured, 2),
         ];
         for (http, kind, expected) in statuses {

@@ -80,6 +80,37 @@ impl Responses {
     }
 }
 
+/// Counters of the filters of a listener.
+#[derive(Debug, Default)]
+pub struct FilterCounters {
+    /// `fault.delays_injected`.
+    pub delays_injected: u64,
+    /// `fault.aborts_injected`.
+    pub aborts_injected: u64,
+    /// `http_local_rate_limit.enabled`.
+    pub limit_enabled: u64,
+    /// `http_local_rate_limit.ok`.
+    pub limit_ok: u64,
+    /// `http_local_rate_limit.rate_limited`.
+    pub limited: u64,
+    /// `http_local_rate_limit.enforced`.
+    pub limit_enforced: u64,
+}
+
+impl FilterCounters {
+    /// Return each by its name after `envoy_http_`.
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("fault_delays_injected", self.delays_injected),
+            ("fault_aborts_injected", self.aborts_injected),
+            ("local_rate_limit_enabled", self.limit_enabled),
+            ("local_rate_limit_ok", self.limit_ok),
+            ("local_rate_limit_rate_limited", self.limited),
+            ("local_rate_limit_enforced", self.limit_enforced),
+        ]
+    }
+}
+
 /// Counters of a listener.
 #[derive(Debug, Default)]
 pub struct ListenerCounters {
@@ -101,6 +132,8 @@ pub struct ListenerCounters {
     pub tls_error: u64,
     /// `downstream_rq_time`, milliseconds.
     pub time: Histogram,
+    /// Of its filters.
+    pub filters: FilterCounters,
 }
 
 /// Counters of a route.

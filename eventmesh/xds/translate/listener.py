@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
+from eventmesh.model.policy import Filters
 from eventmesh.protocols.declaration import declared, read_declaration
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.address import read_address
+from eventmesh.xds.translate.filters import FILTERS, make_filters, read_filter
 from eventmesh.xds.translate.resources import ListenerResource
 from eventmesh.xds.translate.route import read_route_table
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S, check_upgrades, read_config_source
@@ -84,7 +86,7 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
         raise manager.error("codec_type", f"{codec} is not supported; use {', '.join(_CODECS)}")
     if not manager.text("stat_prefix"):
         raise manager.error("stat_prefix", "missing; Envoy too refuses a connection manager without one")
-    _check_http_filters(manager)
+    filters = _http_filters(manager)
     check_upgrades(manager)
     if manager.flag("use_remote_address") and manager.flag("skip_xff_append"):
         raise manager.error("skip_xff_append", "is not supported with use_remote_address; leave one of them out")
@@ -98,6 +100,7 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
             listener,
             protocol=_CODECS[codec],
             via=manager.text("via"),
+            filters=filters,
             use_remote_address=manager.flag("use_remote_address"),
             access_log=_access_log(manager),
             head_timeout_s=manager.seconds("request_headers_timeout", listener.head_timeout_s),
@@ -166,24 +169,31 @@ def _with_routes(owner: Message, listener: Listener, warnings: list[str]) -> Lis
     return ListenerResource(replace(listener, route_table=name), None, read_config_source(rds, "config_source"))
 
 
-def _check_http_filters(manager: Message) -> None:
-    """Raise ConfigError unless the filters that cannot be left out are one router at the end."""
+def _http_filters(manager: Message) -> Filters | None:
+    """Return what the filters before the router ask for.
+
+    Raises ConfigError for a filter that there is not, unless it may be left out, and unless a router is the last.
+    """
     filters = manager.children("http_filters")
-    kept = []
+    routers, configs = [], []
     for i, item in enumerate(filters):
         config = item.child("typed_config")
         name = config.schema.name if config else ""
         if item.flag("disabled"):
             continue
         if name == ROUTER:
-            kept.append(i)
+            routers.append(i)
+        elif config is not None and name in FILTERS:
+            configs.append(read_filter(config))
         elif not item.flag("is_optional"):
             what = name or f"{item.text('name')!r} without typed_config"
             raise manager.error(
-                f"http_filters[{i}]", f"{what} is not supported; {ROUTER} is. Remove it or mark it is_optional"
+                f"http_filters[{i}]",
+                f"{what} is not supported; {', '.join(FILTERS)} and {ROUTER} are. Remove it or mark it is_optional",
             )
-    if kept != [len(filters) - 1]:
+    if routers != [len(filters) - 1]:
         raise manager.error("http_filters", f"must end in exactly one {ROUTER}")
+    return make_filters(config for config in configs if config is not None)
 
 
 def _access_log(owner: Message) -> str:

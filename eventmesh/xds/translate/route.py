@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from eventmesh.model.policy import HashOn, HashPart, Labels, RetryPolicy
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
-    HeaderEdits,
     HeaderKind,
     HeaderMatch,
     PathKind,
@@ -22,6 +21,7 @@ from eventmesh.model.route import (
 )
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.balancing import read_labels
+from eventmesh.xds.translate.filters import FilterConfig, make_filters, read_overrides
 from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher
 from eventmesh.xds.translate.retry import read_retry
 from eventmesh.xds.translate.sources import check_upgrades, read_data
@@ -55,6 +55,7 @@ def read_route_table(configuration: Message, warnings: list[str], default_name: 
         edits=read_edits(configuration),
         specific_last=configuration.flag("most_specific_header_mutations_wins"),
         warnings=warnings,
+        filters={},
     )
     hosts = tuple(_virtual_host(host, owners, context) for host in configuration.children("virtual_hosts"))
     return RouteTable(configuration.text("name") or default_name, hosts)
@@ -71,6 +72,8 @@ class _Context:
     edits: Edits
     specific_last: bool
     warnings: list[str]
+    filters: Mapping[str, FilterConfig]
+    """Of the virtual host, by type, for routes without one of that type."""
     retry: RetryPolicy | None = None
     """Of the virtual host, for routes without a policy of their own."""
 
@@ -97,7 +100,7 @@ def _virtual_host(host: Message, owners: dict[str, str], context: _Context) -> V
             raise host.error(f"domains[{i}]", f"{written!r} belongs to the virtual host {owner!r} already")
         if domain not in domains:
             domains.append(domain)
-    inside = replace(context.within(host), retry=_retry(host, context))
+    inside = replace(context.within(host), retry=_retry(host, context), filters=read_overrides(host))
     return VirtualHost(name, tuple(domains), tuple(_route(route, inside) for route in host.children("routes")))
 
 
@@ -122,7 +125,10 @@ def _route(route: Message, context: _Context) -> Route:
         raise route.error("match", "missing")
     inside = context.within(route)
     action, edits = _action(route, inside)
-    return Route(_match(match), action, route.text("name"), edits.request, edits.response)
+    filters = {**context.filters, **read_overrides(route)}
+    return Route(
+        _match(match), action, route.text("name"), edits.request, edits.response, make_filters(filters.values())
+    )
 
 
 def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | DirectResponse, Edits]:
@@ -134,10 +140,6 @@ def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | Dir
     for field, read in _ANSWERS.items():
         answer = route.child(field)
         if answer is not None:
-            if context.edits.response != HeaderEdits():
-                context.warnings.append(
-                    f"{answer.path}: response header edits are not made to answers of the mesh itself"
-                )
             return read(answer), context.edits
     raise route.error("", "has no action; give route, redirect or direct_response")
 

@@ -68,11 +68,10 @@ def test_when_a_share_has_edits_every_share_carries_all_of_them() -> None:
     assert route.request_headers.set == ()
 
 
-def test_edits_that_answers_of_the_mesh_do_not_get_are_a_warning() -> None:
+def test_answers_of_the_mesh_carry_the_edits_around_them() -> None:
     answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
-    _, warnings = _table(answer, host={"response_headers_to_add": _set("host")})
-    assert [warning.split(":")[0] for warning in warnings] == ["virtual_hosts[0].routes[0].direct_response"]
-    assert _table(answer, host={"request_headers_to_add": _set("host")})[1] == []
+    table, warnings = _table(answer, host={"response_headers_to_add": _set("host")})
+    assert table.virtual_hosts[0].routes[0].response_headers.set == (("x-level", "host"),) and warnings == []
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ _ENUM_OWNERS = {
     "ApiType": "envoy.config.core.v3:ApiConfigSourceApiType",
     "ApiVersion": "envoy.config.core.v3:ApiVersion",
     "ClusterNotFoundResponseCode": "envoy.config.route.v3:RouteActionClusterNotFoundResponseCode",
+    "FractionDenominator": "envoy.type.v3:FractionalPercentDenominatorType",
+    "StatusCode": "envoy.type.v3:StatusCode",
     "CodecClientType": "envoy.type.v3:CodecClientType",
     "LbRingHashFunction": "envoy.extensions.load_balancing_policies.ring_hash.v3:RingHashHashFunction",
     "RequestMethod": "envoy.config.core.v3:RequestMethod",

@@ -158,7 +158,7 @@ impl Wire for Server {
             ReplyKind::NoEndpoint | ReplyKind::Broken => (CONNECTION_CLOSED, &[][..]),
             ReplyKind::BadResponse => (CODEC_EXCEPTION, &[][..]),
             ReplyKind::Timeout => (TIMEOUT, &[][..]),
-            ReplyKind::Overload => (SERVER_THREADPOOL_BUSY, &[][..]),
+            ReplyKind::Overload | ReplyKind::Exhausted => (SERVER_THREADPOOL_BUSY, &[][..]),
             ReplyKind::BadRequest => (ERROR, &[][..]),
         };
         frame::write_response(caller.to, status, content, out);

@@ -205,3 +205,47 @@ pub struct HashOn {
     /// Later parts are left out when this one is there.
     pub terminal: bool,
 }
+
+/// Failures made on purpose (`model.Fault`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// How long.
+    pub delay_s: f64,
+    /// Share of the requests.
+    pub delay_millionths: u32,
+    /// With what.
+    pub abort_status: u16,
+    /// Share of the requests.
+    pub abort_millionths: u32,
+}
+
+/// A token bucket (`model.RateLimit`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// At once.
+    pub max_tokens: u32,
+    /// More each interval.
+    pub tokens_per_fill: u32,
+    /// The interval.
+    pub fill_interval_s: f64,
+    /// Share of the requests that are counted.
+    pub enabled_millionths: u32,
+    /// Share of those beyond the limit that are refused.
+    pub enforced_millionths: u32,
+    /// With what.
+    pub status: u16,
+    /// What gRPC callers are told.
+    pub resource_exhausted: bool,
+}
+
+/// What happens to a request before its route is followed (`model.Filters`).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filters {
+    /// Failures.
+    pub fault: Option<Fault>,
+    /// A limit.
+    pub rate_limit: Option<RateLimit>,
+}

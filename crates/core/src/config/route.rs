@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::{HashOn, RetryPolicy};
+use crate::config::{Filters, HashOn, RetryPolicy};
 
 /// How a path is compared (`model.PathKind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -180,6 +180,9 @@ pub struct Route {
     /// Edits of responses.
     #[serde(default)]
     pub response_headers: HeaderEdits,
+    /// In place of the listener's.
+    #[serde(default)]
+    pub filters: Option<Filters>,
 }
 
 /// Routes of a set of hosts (`model.VirtualHost`).

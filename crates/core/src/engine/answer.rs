@@ -60,9 +60,9 @@ impl Flag {
     /// Return what a `send` is told (`Response.error`).
     pub(super) fn code(self) -> &'static str {
         match self {
-            Self::None => "",
+            Self::None | Self::FaultInjected | Self::DelayInjected => "",
             Self::NoRoute | Self::NoCluster => "no_route",
-            Self::NoEndpoint | Self::Overflow => "no_capacity",
+            Self::NoEndpoint | Self::Overflow | Self::RateLimited => "no_capacity",
             Self::ConnectFailed => "connect_failed",
             Self::UpstreamClosed | Self::UpstreamReset | Self::DownstreamClosed => "reset",
             Self::UpstreamProtocol | Self::DownstreamProtocol => "protocol_error",
@@ -98,7 +98,7 @@ impl Engine {
                     own.answer.status = refusal.status;
                     own.answer.body.clear();
                     own.answer.fail(refusal.flag.code());
-                    if refusal.flag == Flag::None {
+                    if matches!(refusal.flag, Flag::None | Flag::FaultInjected) {
                         own.answer.body.extend_from_slice(refusal.text);
                         for (name, value) in refusal.fields {
                             own.answer.head.push(name, value);

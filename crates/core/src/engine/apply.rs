@@ -9,7 +9,7 @@ use crate::config::{self, Snapshot};
 use crate::engine::connection::{Ending, Role};
 use crate::engine::{Engine, Listener};
 use crate::limits::{MAX_CHECKED_SERVICE, MAX_MAGLEV_TABLE, MAX_RING_SIZE};
-use crate::routes::{check_seconds, compile, Names};
+use crate::routes::{check_seconds, compile, Bucket, Filters, Names};
 use crate::slab::Id;
 use crate::stats::{ListenerCounters, RouteCounters};
 
@@ -19,6 +19,8 @@ struct Numbers<'a> {
     labels: &'a HashMap<(String, String), usize>,
     next_label: usize,
     new_labels: Vec<(String, String)>,
+    buckets: &'a HashMap<String, usize>,
+    new_buckets: Vec<String>,
 }
 
 impl Names for Numbers<'_> {
@@ -36,6 +38,17 @@ impl Names for Numbers<'_> {
             self.new_labels.len() - 1
         });
         self.next_label + new
+    }
+
+    fn bucket(&mut self, key: &str) -> usize {
+        if let Some(number) = self.buckets.get(key) {
+            return *number;
+        }
+        let new = self.new_buckets.iter().position(|bucket| bucket == key).unwrap_or_else(|| {
+            self.new_buckets.push(key.to_owned());
+            self.new_buckets.len() - 1
+        });
+        self.buckets.len() + new
     }
 }
 
@@ -56,9 +69,16 @@ impl Engine {
             labels: &self.label_names,
             next_label: self.labels.len(),
             new_labels: Vec::new(),
+            buckets: &self.bucket_names,
+            new_buckets: Vec::new(),
         };
         let tables = compile(&snapshot, &mut names)?;
-        let new_labels = names.new_labels;
+        let filters = compile_filters(&snapshot.listeners, &mut names)?;
+        let (new_labels, new_buckets) = (names.new_labels, names.new_buckets);
+        for key in new_buckets {
+            self.bucket_names.insert(key, self.buckets.len());
+            self.buckets.push(Bucket::default());
+        }
         for (host, name) in new_labels {
             self.label_names.insert((host.clone(), name.clone()), self.labels.len());
             self.labels.push(RouteCounters { host, name, ..RouteCounters::default() });
@@ -66,7 +86,7 @@ impl Engine {
         self.tables = Arc::new(tables);
         self.protocols = protocols;
         self.take_over_clusters(&snapshot.clusters, &numbers, now);
-        self.take_over_listeners(snapshot.listeners);
+        self.take_over_listeners(snapshot.listeners, filters);
         self.take_over_contexts(secured);
         self.part_with_former_protocols(now);
         self.settle(now);
@@ -123,12 +143,12 @@ impl Engine {
         }
     }
 
-    fn take_over_listeners(&mut self, wanted: Vec<config::Listener>) {
+    fn take_over_listeners(&mut self, wanted: Vec<config::Listener>, filters: Vec<Option<Arc<Filters>>>) {
         for listener in &mut self.listeners {
             listener.table = None; // connections of a removed listener get 404 for what they still ask
         }
         self.listener_names.clear();
-        for config in wanted {
+        for (config, filters) in wanted.into_iter().zip(filters) {
             let via = if config.via.is_empty() { Vec::new() } else { format!("1.1 {}", config.via).into_bytes() };
             let log = self.log.open(&config.access_log);
             let table = self.tables.table(&config.route_table);
@@ -137,12 +157,14 @@ impl Engine {
             let number = known.unwrap_or(self.listeners.len());
             if let Some(listener) = self.listeners.get_mut(number) {
                 (listener.config, listener.via, listener.table, listener.log) = (config, via, table, log);
+                listener.filters = filters;
             } else {
                 self.listeners.push(Listener {
                     config,
                     via,
                     table,
                     log,
+                    filters,
                     tls: None,
                     counters: ListenerCounters::default(),
                 });
@@ -150,6 +172,18 @@ impl Engine {
             self.listener_names.insert(name, number);
         }
     }
+}
+
+fn compile_filters(
+    listeners: &[config::Listener],
+    names: &mut Numbers<'_>,
+) -> Result<Vec<Option<Arc<Filters>>>, String> {
+    let compiled = listeners.iter().map(|listener| {
+        let (key, field) = (format!("listener {}", listener.name), format!("listeners[{:?}].filters", listener.name));
+        let filters = listener.filters.as_ref();
+        filters.map(|filters| Filters::compile(filters, &key, &field, names).map(Arc::new)).transpose()
+    });
+    compiled.collect()
 }
 
 fn check_clusters(clusters: &[config::Cluster]) -> Result<(), String> {

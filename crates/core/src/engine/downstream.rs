@@ -86,19 +86,49 @@ impl Engine {
         if let Some(label) = self.labels.get_mut(route.label) {
             label.rq_total += 1;
         }
+        let listener = match exchange.origin {
+            Origin::Stream { listener, .. } => self.listeners.get(listener),
+            Origin::Own => None,
+        };
+        let filters = route.filters.is_some() || listener.is_some_and(|listener| listener.filters.is_some());
+        if !filters || self.filtered(id, found, &tables, now) {
+            self.follow(id, found, &tables, now);
+        }
+    }
+
+    /// Do what the route of a request says.
+    pub(super) fn follow(&mut self, id: Id, found: Found, tables: &Tables, now: f64) {
+        let Some((_, route)) = tables.resolve(found) else { return };
         match &route.action {
-            Action::Forward(_) => self.forward(id, found, &tables, now),
-            Action::Serve { max_body_bytes, .. } => self.collect(id, found, &tables, *max_body_bytes, now),
+            Action::Forward(_) => self.forward(id, found, tables, now),
+            Action::Serve { max_body_bytes, .. } => self.collect(id, found, tables, *max_body_bytes, now),
             Action::Direct { status, body } => {
-                self.refuse(id, &Refusal::new(*status, Flag::None, ReplyKind::Configured, body), now);
+                self.answer(id, found, tables, &Refusal::new(*status, Flag::None, ReplyKind::Configured, body), now);
             }
             Action::Redirect(redirect) => {
+                let Some(exchange) = self.exchanges.get(id) else { return };
                 let location = redirect.location(&exchange.head);
                 let fields = [(&b"location"[..], location.as_slice())];
                 let refusal = Refusal::new(redirect.status, Flag::None, ReplyKind::Configured, b"");
-                self.refuse(id, &Refusal { fields: &fields, ..refusal }, now);
+                self.answer(id, found, tables, &Refusal { fields: &fields, ..refusal }, now);
             }
         }
+    }
+
+    /// Give the answer that a route holds, with the route's edits.
+    fn answer(&mut self, id: Id, found: Found, tables: &Tables, refusal: &Refusal<'_>, now: f64) {
+        let Some((host, route)) = tables.resolve(found) else { return };
+        if host.response_edits.is_empty() && route.response_edits.is_empty() {
+            return self.refuse(id, refusal, now);
+        }
+        let mut head = Head::default();
+        for (name, value) in refusal.fields {
+            head.push(name, value);
+        }
+        host.response_edits.apply(&mut head);
+        route.response_edits.apply(&mut head);
+        let fields: Vec<(&[u8], &[u8])> = head.fields().collect();
+        self.refuse(id, &Refusal { fields: &fields, ..*refusal }, now);
     }
 
     /// Draw a cluster, edit the head and look for an endpoint.
@@ -214,7 +244,7 @@ impl Engine {
                 }
                 self.give_credit(conn, stream, bytes.len());
             }
-            Stage::Begun | Stage::Waiting | Stage::Boarding { .. } => {
+            Stage::Begun | Stage::Delayed | Stage::Waiting | Stage::Boarding { .. } => {
                 exchange.held.extend_from_slice(bytes);
                 if exchange.stage == Stage::Waiting && !self.hold_bytes(id, bytes.len(), now) {
                     return;

@@ -52,6 +52,8 @@ pub enum Stage {
     },
     /// Collected for, or with, a handler of this process.
     Served,
+    /// Kept back by a fault on purpose.
+    Delayed,
 }
 
 /// Why a response was not what it could have been: Envoy's response flags.
@@ -82,6 +84,12 @@ pub enum Flag {
     DownstreamClosed,
     /// The client broke its protocol.
     DownstreamProtocol,
+    /// Answered by a fault on purpose.
+    FaultInjected,
+    /// Kept back by a fault on purpose.
+    DelayInjected,
+    /// Beyond the rate limit.
+    RateLimited,
 }
 
 impl Flag {
@@ -100,6 +108,9 @@ impl Flag {
             Self::Timeout => "UT",
             Self::DownstreamClosed => "DC",
             Self::DownstreamProtocol => "DPE",
+            Self::FaultInjected => "FI",
+            Self::DelayInjected => "DI",
+            Self::RateLimited => "RL",
         }
     }
 

@@ -13,6 +13,7 @@ mod declared;
 mod dispatch;
 mod downstream;
 mod exchange;
+mod filters;
 mod flow;
 mod flush;
 mod forwarded;
@@ -46,7 +47,7 @@ use crate::events::{Event, Wire};
 use crate::framed;
 use crate::head::Head;
 use crate::random::Random;
-use crate::routes::Tables;
+use crate::routes::{Bucket, Filters, Tables};
 use crate::slab::{Id, Slab};
 use crate::stats::{ListenerCounters, RouteCounters};
 use crate::timers::{Timers, NEVER};
@@ -60,6 +61,8 @@ struct Listener {
     via: Vec<u8>,
     /// Number of its route table in the newest configuration.
     table: Option<usize>,
+    /// What happens before a route is followed.
+    filters: Option<Arc<Filters>>,
     /// Number of its access log.
     log: Option<usize>,
     /// How it speaks TLS, if it does.
@@ -80,6 +83,8 @@ pub struct Engine {
     cluster_names: HashMap<String, usize>,
     labels: Vec<RouteCounters>,
     label_names: HashMap<(String, String), usize>,
+    buckets: Vec<Bucket>,
+    bucket_names: HashMap<String, usize>,
     connections: Slab<Connection>,
     exchanges: Slab<Exchange>,
     timers: Timers,
@@ -124,6 +129,8 @@ impl Engine {
             cluster_names: HashMap::new(),
             labels: Vec::new(),
             label_names: HashMap::new(),
+            buckets: Vec::new(),
+            bucket_names: HashMap::new(),
             connections: Slab::default(),
             exchanges: Slab::default(),
             timers: Timers::default(),

@@ -129,6 +129,10 @@ impl Engine {
         if answer_by > now && exchange.wait_until > now {
             return self.retry_due(id, now);
         }
+        if exchange.stage == Stage::Delayed && answer_by > now {
+            exchange.wait_until = NEVER;
+            return self.delay_over(id, now);
+        }
         (exchange.answer_by, exchange.wait_until) = (NEVER, NEVER);
         let refusal = if answer_by <= now {
             self.judge(id, 504, now);

@@ -82,6 +82,9 @@ impl Engine {
             report.gauge("envoy_http_downstream_rq_active", &labels, counters.rq_active);
             report.responses("envoy_http_downstream_rq_xx", &labels, &counters.responses);
             report.histogram("envoy_http_downstream_rq_time", &labels, &counters.time);
+            for (name, count) in counters.filters.named().into_iter().filter(|(_, count)| *count > 0) {
+                report.counter(&format!("envoy_http_{name}"), &labels, count);
+            }
         }
         self.cluster_stats(&mut report);
         for route in &self.labels {

@@ -155,7 +155,7 @@ impl Protocol {
             ReplyKind::Broken => broken,
             ReplyKind::BadResponse => bad_response,
             ReplyKind::Timeout => timeout,
-            ReplyKind::Overload => overload,
+            ReplyKind::Overload | ReplyKind::Exhausted => overload,
             ReplyKind::BadRequest => bad_request,
             ReplyKind::Configured => configured,
         }

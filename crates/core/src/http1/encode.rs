@@ -59,7 +59,7 @@ pub fn local_head(out: &mut Vec<u8>, reply: &LocalReply<'_>) {
         field(out, name, value);
     }
     if reply.status != 204 && reply.status != 304 {
-        if !reply.body.is_empty() {
+        if !reply.body.is_empty() && !reply.names_its_type() {
             field(out, b"content-type", b"text/plain");
         }
         content_length(out, reply.body.len() as u64);

@@ -185,7 +185,7 @@ impl Connection {
         } else {
             let (digits, start) = encode::decimal(reply.body.len() as u64);
             let mut fields = vec![(&b"content-length"[..], digits.get(start..).unwrap_or_default())];
-            if !reply.body.is_empty() {
+            if !reply.body.is_empty() && !reply.names_its_type() {
                 fields.push((b"content-type", b"text/plain"));
             }
             fields.extend_from_slice(reply.fields);

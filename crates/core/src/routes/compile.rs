@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{self, HeaderMatch, RouteTable, Snapshot};
 use crate::routes::matching::without_port;
-use crate::routes::{Action, Condition, Edits, Forward, Host, Redirect, Retries, Route, Share, Table, Tables};
+use crate::routes::{Action, Condition, Edits, Filters, Forward, Host, Redirect, Retries, Route, Share, Table, Tables};
 
 /// How names become the engine's numbers.
 pub trait Names {
@@ -12,6 +12,8 @@ pub trait Names {
     fn cluster(&self, name: &str) -> Option<usize>;
     /// Return the number of the counters of route `name` in virtual host `host`.
     fn label(&mut self, host: &str, name: &str) -> usize;
+    /// Return the number of the token bucket called `key`.
+    fn bucket(&mut self, key: &str) -> usize;
 }
 
 /// Compile all route tables of `snapshot`.
@@ -81,11 +83,14 @@ fn compile_route(
     names: &mut impl Names,
 ) -> Result<Route, String> {
     let label = if route.name.is_empty() { &host.name } else { &route.name };
+    let filters = route.filters.as_ref();
+    let filters = filters.map(|filters| Filters::compile(filters, field, &format!("{field}.filters"), names));
     Ok(Route {
         path: route.when.path.as_bytes().into(),
         path_kind: route.when.path_kind,
         headers: route.when.headers.iter().map(condition).collect(),
         action: compile_action(&route.action, &format!("{field}.action"), names)?,
+        filters: filters.transpose()?,
         label: names.label(&host.name, label),
         request_edits: Edits::compile(&route.request_headers, &format!("{field}.request_headers"))?,
         response_edits: Edits::compile(&route.response_headers, &format!("{field}.response_headers"))?,
@@ -217,6 +222,9 @@ mod tests {
         fn label(&mut self, _host: &str, name: &str) -> usize {
             let next = self.0.len();
             *self.0.entry(name.to_owned()).or_insert(next)
+        }
+        fn bucket(&mut self, _key: &str) -> usize {
+            0
         }
     }
 

@@ -34,6 +34,11 @@ impl Edits {
         })
     }
 
+    /// Return whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.append.is_empty()
+    }
+
     /// Edit `head`. `host` (or `:authority`) means the authority, which can be set but not removed.
     pub fn apply(&self, head: &mut Head) {
         for name in &self.remove {

@@ -5,6 +5,7 @@
 
 mod compile;
 mod edits;
+mod filters;
 mod hash;
 mod matching;
 mod retries;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 pub use compile::{check_seconds, compile, Names};
 pub use edits::Edits;
+pub use filters::{drawn, Bucket, Filters};
 pub use retries::{Failure, Retries};
 
 use crate::config::{HashOn, HeaderKind, PathKind};
@@ -61,6 +63,8 @@ pub struct Route {
     pub request_edits: Edits,
     /// Edits of responses.
     pub response_edits: Edits,
+    /// What happens before it is followed.
+    pub filters: Option<Filters>,
 }
 
 #[derive(Debug)]

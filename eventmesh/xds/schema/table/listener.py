@@ -1,6 +1,20 @@
 """Listeners and what stands in their filter chains: HTTP connection manager, our own proxies, access logs."""
 
 ENUMS = {
+    "FractionDenominator": "HUNDRED TEN_THOUSAND MILLION",
+    "StatusCode": (
+        "Empty Continue=100 OK=200 Created Accepted NonAuthoritativeInformation NoContent ResetContent "
+        "PartialContent MultiStatus AlreadyReported IMUsed=226 MultipleChoices=300 MovedPermanently Found "
+        "SeeOther NotModified UseProxy TemporaryRedirect=307 PermanentRedirect BadRequest=400 "
+        "Unauthorized PaymentRequired Forbidden NotFound MethodNotAllowed NotAcceptable "
+        "ProxyAuthenticationRequired RequestTimeout Conflict Gone LengthRequired PreconditionFailed "
+        "PayloadTooLarge URITooLong UnsupportedMediaType RangeNotSatisfiable ExpectationFailed "
+        "MisdirectedRequest=421 UnprocessableEntity Locked FailedDependency UpgradeRequired=426 "
+        "PreconditionRequired=428 TooManyRequests RequestHeaderFieldsTooLarge=431 InternalServerError=500 "
+        "NotImplemented BadGateway ServiceUnavailable GatewayTimeout HTTPVersionNotSupported "
+        "VariantAlsoNegotiates InsufficientStorage LoopDetected NotExtended=510 "
+        "NetworkAuthenticationRequired"
+    ),
     "CodecType": "AUTO HTTP1 HTTP2 HTTP3",
     "ForwardClientCertDetails": "SANITIZE FORWARD_ONLY APPEND_FORWARD SANITIZE_SET ALWAYS_FORWARD_ONLY",
     "PathWithEscapedSlashesAction": (
@@ -115,6 +129,53 @@ MESSAGES = {
         6 is_optional bool
         7 disabled bool
         refused: 5 config_discovery
+    """,
+    "fault.HTTPFault": """
+        1 delay common_fault.FaultDelay
+        2 abort fault.FaultAbort
+        ignored: 8 delay_percent_runtime, 9 abort_percent_runtime, 10 delay_duration_runtime
+        ignored: 11 abort_http_status_runtime, 12 max_active_faults_runtime, 13 response_rate_limit_percent_runtime
+        ignored: 14 abort_grpc_status_runtime, 15 disable_downstream_cluster_stats, 16 filter_metadata
+        refused: 3 upstream_cluster, 4 headers, 5 downstream_nodes, 6 max_active_faults, 7 response_rate_limit
+    """,
+    "fault.FaultAbort": """
+        2 http_status uint32 |error_type
+        3 percentage type.FractionalPercent
+        refused: 4 header_abort, 5 grpc_status
+    """,
+    "common_fault.FaultDelay": """
+        3 fixed_delay duration |fault_delay_secifier
+        4 percentage type.FractionalPercent
+        refused: 5 header_delay
+    """,
+    "local_ratelimit.LocalRateLimit": """
+        1 stat_prefix string
+        2 status type.HttpStatus
+        3 token_bucket type.TokenBucket
+        4 filter_enabled core.RuntimeFractionalPercent
+        5 filter_enforced core.RuntimeFractionalPercent
+        11 local_rate_limit_per_downstream_connection bool only false
+        15 rate_limited_as_resource_exhausted bool
+        ignored: 9 stage, 12 enable_x_ratelimit_headers, 13 vh_rate_limits, 14 always_consume_default_token_bucket
+        ignored: 18 max_dynamic_descriptors
+        refused: 6 response_headers_to_add, 8 descriptors, 10 request_headers_to_add_when_not_enforced
+        refused: 16 local_cluster_rate_limit, 17 rate_limits
+    """,
+    "type.TokenBucket": """
+        1 max_tokens uint32
+        2 tokens_per_fill uint32?
+        3 fill_interval duration
+    """,
+    "type.HttpStatus": """
+        1 code StatusCode
+    """,
+    "type.FractionalPercent": """
+        1 numerator uint32
+        2 denominator FractionDenominator
+    """,
+    "core.RuntimeFractionalPercent": """
+        1 default_value type.FractionalPercent
+        2 runtime_key string
     """,
     "router.Router": """
         2 start_child_span bool only false

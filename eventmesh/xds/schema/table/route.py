@@ -37,7 +37,8 @@ MESSAGES = {
         19 include_attempt_count_in_response bool only false
         23 include_is_timeout_retry_header bool only false
         ignored: 5 virtual_clusters, 18 per_request_buffer_limit_bytes, 25 request_body_buffer_limit, 24 metadata
-        refused: 21 matcher, 6 rate_limits, 8 cors, 15 typed_per_filter_config
+        15 typed_per_filter_config any{}
+        refused: 21 matcher, 6 rate_limits, 8 cors
         refused: 20 retry_policy_typed_config, 17 hedge_policy, 22 request_mirror_policies
     """,
     "route.Route": """
@@ -53,7 +54,8 @@ MESSAGES = {
         19 stat_prefix string
         ignored: 4 metadata, 5 decorator, 15 tracing, 16 per_request_buffer_limit_bytes
         ignored: 20 request_body_buffer_limit
-        refused: 17 filter_action, 18 non_forwarding_action, 13 typed_per_filter_config
+        13 typed_per_filter_config any{}
+        refused: 17 filter_action, 18 non_forwarding_action
     """,
     "route.RouteMatch": """
         1 prefix string |path_specifier

@@ -1,0 +1,139 @@
+//! What happens to a request before its route is followed: limits and faults, compiled.
+
+use crate::config::{Fault, Filters as Config, RateLimit};
+use crate::random::Random;
+use crate::routes::{check_seconds, Names};
+
+/// A million: the whole of a share.
+const MILLION: u32 = 1_000_000;
+
+/// Longest delay: beyond it callers have given up, and what waits takes memory.
+pub const MAX_DELAY_S: f64 = 3_600.0;
+
+/// Compiled filters of a listener or a route.
+#[derive(Debug, Default)]
+pub struct Filters {
+    /// Failures made on purpose.
+    pub fault: Option<Fault>,
+    /// A limit.
+    pub limit: Option<Limit>,
+}
+
+/// A limit and the number of its bucket in the engine.
+#[derive(Debug)]
+pub struct Limit {
+    /// As configured.
+    pub terms: RateLimit,
+    /// Number of the bucket.
+    pub bucket: usize,
+}
+
+impl Filters {
+    /// Compile `config`; `key` names its bucket across configurations, `field` the filters in errors.
+    pub fn compile(config: &Config, key: &str, field: &str, names: &mut impl Names) -> Result<Self, String> {
+        if let Some(fault) = &config.fault {
+            check_seconds(fault.delay_s).map_err(|what| format!("{field}.fault.delay_s: {what}"))?;
+            if fault.delay_s > MAX_DELAY_S {
+                let delay = fault.delay_s;
+                return Err(format!("{field}.fault.delay_s: {delay} is more than the limit of {MAX_DELAY_S}"));
+            }
+            check_status(fault.abort_status).map_err(|what| format!("{field}.fault.abort_status: {what}"))?;
+        }
+        if let Some(limit) = &config.rate_limit {
+            if limit.max_tokens == 0 || limit.tokens_per_fill == 0 {
+                return Err(format!("{field}.rate_limit: max_tokens and tokens_per_fill must be at least 1"));
+            }
+            let seconds = limit.fill_interval_s;
+            if !(seconds.is_finite() && seconds > 0.0) {
+                return Err(format!("{field}.rate_limit.fill_interval_s: {seconds} is not a duration above 0"));
+            }
+            check_status(limit.status).map_err(|what| format!("{field}.rate_limit.status: {what}"))?;
+        }
+        let limit = config.rate_limit.clone().map(|terms| Limit { terms, bucket: names.bucket(key) });
+        Ok(Self { fault: config.fault.clone(), limit })
+    }
+}
+
+fn check_status(status: u16) -> Result<(), String> {
+    if (200..600).contains(&status) {
+        Ok(())
+    } else {
+        Err(format!("{status} is not the status of a final response"))
+    }
+}
+
+/// Draw whether a request belongs to a share of so many millionths.
+pub fn drawn(millionths: u32, random: &mut Random) -> bool {
+    millionths >= MILLION || (millionths > 0 && random.below(MILLION as usize) < millionths as usize)
+}
+
+/// The state of a token bucket: when it will be full again (the generic cell rate algorithm, ITU-T I.371).
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket {
+    full_at: f64,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { full_at: f64::NEG_INFINITY }
+    }
+}
+
+impl Bucket {
+    /// Take a token at `now`; return whether there was one.
+    pub fn take(&mut self, terms: &RateLimit, now: f64) -> bool {
+        let each = terms.fill_interval_s / f64::from(terms.tokens_per_fill);
+        let full_at = self.full_at.max(now) + each;
+        // A hair of slack: sums of intervals must not lose a token to rounding.
+        if full_at - now > each * (f64::from(terms.max_tokens) + 1e-6) {
+            return false;
+        }
+        self.full_at = full_at;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(max_tokens: u32, tokens_per_fill: u32, fill_interval_s: f64) -> RateLimit {
+        RateLimit {
+            max_tokens,
+            tokens_per_fill,
+            fill_interval_s,
+            enabled_millionths: MILLION,
+            enforced_millionths: MILLION,
+            status: 429,
+            resource_exhausted: false,
+        }
+    }
+
+    fn taken(bucket: &mut Bucket, terms: &RateLimit, now: f64, tries: usize) -> usize {
+        (0..tries).filter(|_| bucket.take(terms, now)).count()
+    }
+
+    #[test]
+    fn a_bucket_gives_its_tokens_at_once_and_then_as_they_come() {
+        let (mut bucket, terms) = (Bucket::default(), terms(5, 10, 1.0));
+        assert_eq!(taken(&mut bucket, &terms, 100.0, 20), 5);
+        assert_eq!(taken(&mut bucket, &terms, 100.25, 20), 2);
+        assert_eq!(taken(&mut bucket, &terms, 100.35, 20), 1);
+        assert_eq!(taken(&mut bucket, &terms, 200.0, 20), 5);
+    }
+
+    #[test]
+    fn over_a_long_time_the_rate_is_the_configured_one() {
+        let (mut bucket, terms) = (Bucket::default(), terms(3, 7, 2.0));
+        let given = (0..100_000).filter(|step| bucket.take(&terms, 1_000.0 + f64::from(*step) * 0.001)).count();
+        assert_eq!(given, 3 + 349);
+    }
+
+    #[test]
+    fn shares_are_drawn() {
+        let mut random = Random::new(2);
+        let mut count = |millionths| (0..10_000).filter(|_| drawn(millionths, &mut random)).count();
+        assert_eq!((count(0), count(MILLION)), (0, 10_000));
+        assert!(count(250_000).abs_diff(2_500) < 150);
+    }
+}

@@ -1,0 +1,114 @@
+"""HTTP filters into Filters: the fault and the local rate limit, of a listener or of a route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.model.policy import MILLION, Fault, Filters, RateLimit
+from eventmesh.xds.schema.tree import Message
+
+FAULT = "envoy.extensions.filters.http.fault.v3.HTTPFault"
+LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+
+MAX_DELAY_S = 3600.0
+"""Longest delay: beyond it callers have given up, and what waits takes memory."""
+
+_DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": MILLION}
+_CODES = {"BadRequest": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "TooManyRequests": 429,
+          "InternalServerError": 500, "BadGateway": 502, "ServiceUnavailable": 503, "GatewayTimeout": 504}  # fmt: skip
+
+FilterConfig = Fault | RateLimit
+
+
+def read_filter(config: Message) -> FilterConfig | None:
+    """Return what the configuration of one HTTP filter says; None for a filter that does nothing by itself."""
+    return FILTERS[config.schema.name](config)
+
+
+def read_overrides(owner: Message) -> dict[str, FilterConfig]:
+    """Return, by type, what `typed_per_filter_config` says; raise ConfigError for a filter that there is not."""
+    found: dict[str, FilterConfig] = {}
+    for key, config in owner.messages_by_key("typed_per_filter_config").items():
+        if config.schema.name not in FILTERS:
+            path = owner.where(f'typed_per_filter_config["{key}"]')
+            raise ConfigError(path, f"{config.schema.name} is not supported; {', '.join(FILTERS)} are")
+        read = read_filter(config)
+        found[config.schema.name] = read if read is not None else Fault()
+    return found
+
+
+def make_filters(configs: Iterable[FilterConfig]) -> Filters | None:
+    """Return the filters of one listener or route; None when there are none."""
+    fault, limit = None, None
+    for config in configs:
+        match config:
+            case Fault():
+                fault = config
+            case RateLimit():
+                limit = config
+    return Filters(fault, limit) if fault is not None or limit is not None else None
+
+
+def _fault(config: Message) -> Fault:
+    delay, abort = config.child("delay"), config.child("abort")
+    fault = Fault()
+    delay_s, delay_share, status, abort_share = fault.delay_s, 0, fault.abort_status, 0
+    if delay is not None:
+        delay_s = delay.seconds("fixed_delay", 0.0)
+        if not 0 < delay_s <= MAX_DELAY_S:
+            raise delay.error(
+                "fixed_delay", f"{delay_s}s is out of range; accepted are more than 0s, up to {MAX_DELAY_S}s"
+            )
+        delay_share = _millionths(delay, "percentage")
+    if abort is not None:
+        status = abort.number("http_status")
+        if not 200 <= status < 600:
+            raise abort.error("http_status", f"{status} is out of range; accepted are 200 to 599")
+        abort_share = _millionths(abort, "percentage")
+    return Fault(delay_s, delay_share, status, abort_share)
+
+
+def _rate_limit(config: Message) -> RateLimit | None:
+    if not config.text("stat_prefix"):
+        raise config.error("stat_prefix", "missing; Envoy too refuses a rate limit without one")
+    bucket = config.child("token_bucket")
+    if bucket is None:
+        return None
+    most, more = bucket.number("max_tokens"), bucket.number("tokens_per_fill", 1)
+    if most < 1 or more < 1:
+        raise bucket.error("max_tokens" if most < 1 else "tokens_per_fill", "0 is out of range; a bucket starts at 1")
+    interval = bucket.seconds("fill_interval", 0.0)
+    if interval < 0.05:
+        raise bucket.error("fill_interval", f"{interval}s is out of range; accepted are 0.05s and more, as in Envoy")
+    code = config.child("status")
+    word = code.text("code", "TooManyRequests") if code else "TooManyRequests"
+    if word not in _CODES:
+        raise config.error("status.code", f"{word} is not supported; {', '.join(_CODES)} are")
+    return RateLimit(
+        max_tokens=most,
+        tokens_per_fill=more,
+        fill_interval_s=interval,
+        enabled_millionths=_runtime_millionths(config, "filter_enabled"),
+        enforced_millionths=_runtime_millionths(config, "filter_enforced"),
+        # Envoy too answers nothing but errors: any other code becomes 429.
+        status=_CODES[word],
+        resource_exhausted=config.flag("rate_limited_as_resource_exhausted"),
+    )
+
+
+FILTERS: Mapping[str, Callable[[Message], FilterConfig | None]] = {FAULT: _fault, LOCAL_RATE_LIMIT: _rate_limit}
+"""The HTTP filters that are carried out, beside the router."""
+
+
+def _runtime_millionths(owner: Message, field: str) -> int:
+    runtime = owner.child(field)
+    return _millionths(runtime, "default_value") if runtime is not None else 0
+
+
+def _millionths(owner: Message, field: str) -> int:
+    fraction = owner.child(field)
+    if fraction is None:
+        return 0
+    whole = _DENOMINATORS[fraction.text("denominator", "HUNDRED")]
+    return min(fraction.number("numerator") * (MILLION // whole), MILLION)
