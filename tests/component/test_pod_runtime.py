@@ -13,6 +13,9 @@ from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.resources import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, POD, SERVICE
 from tests.component.pod_cluster import Cluster, bare, deployment, is_ready, running
 
+FOLLOWED = LogQuery(follow=True)
+WAIT_S = 20.0
+
 
 @pytest_asyncio.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
@@ -180,3 +183,20 @@ async def test_pull_secrets_that_do_not_exist_are_told_and_hold_up_nothing(clust
     (event,) = await cluster.until(EVENT, bool)
     assert (event["type"], event["reason"]) == ("Warning", "FailedToRetrieveImagePullSecret")
     assert "(registry)" in event["message"]
+
+
+async def test_what_a_finished_pod_said_is_there_after_a_restart_until_the_pod_is_deleted(tmp_path: Path) -> None:
+    async with running(tmp_path / "data") as cluster:
+        cluster.image(tmp_path / "job", "job", "print('done')")
+        await cluster.api.create(POD, bare("job", {"image": "dev.local/job"}, restartPolicy="Never"), "default")
+        await cluster.until(POD, lambda pods: bool(pods) and pods[0]["status"]["phase"] == "Succeeded")
+    async with running(tmp_path / "data") as cluster:
+        (pod,) = await cluster.until(POD, bool)
+        assert pod["status"]["phase"] == "Succeeded"
+        assert await cluster.log(pod) == "done\n"
+        assert b"".join([part async for part in cluster.agent.read_log("default", "job", "", FOLLOWED)]) == b"done\n"
+        await cluster.api.delete(POD, "job", "default")
+        await cluster.until(POD, lambda pods: not pods)
+        async with asyncio.timeout(WAIT_S):
+            while any((tmp_path / "data" / "pods").iterdir()):
+                await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ from eventmesh.cluster.runtime.node import NodeKeeper
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.process import Process, ProcessLauncher
 from eventmesh.cluster.runtime.sessions import Session
-from eventmesh.cluster.runtime.worker import Host, PodWorker
+from eventmesh.cluster.runtime.worker import Host, PodWorker, remove_directory
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -139,6 +139,9 @@ class PodAgent:
 
         Raises ApiError when there is no such container, or no run of it to read from.
         """
+        earlier = self._earlier_log(namespace, pod, container)
+        if earlier is not None:
+            return earlier.read(query)
         found = self._log(namespace, pod, container)
         name = _named(self._worker(namespace, pod), container)
         if found.runs == 0:
@@ -187,6 +190,18 @@ class PodAgent:
             )
         return found
 
+    def _earlier_log(self, namespace: str, name: str, container: str) -> ContainerLog | None:
+        """Return the log of a pod that ran to its end in an earlier life of the mesh; None for any other."""
+        pod = self._pods.get(name, namespace)
+        if pod is None or pod["metadata"]["uid"] in self._workers or not podspec.is_finished(pod):
+            return None
+        directory = self._directory / podspec.directory_name(pod) / (container or podspec.serving(pod)["name"])
+        if not directory.is_dir():
+            return None
+        found = ContainerLog(directory, self._clock)
+        found.close()
+        return found
+
     def _changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old
         assert pod is not None  # noqa: S101 - an informer always hands over one of them
@@ -199,6 +214,9 @@ class PodAgent:
         if new is None:
             if worker is not None:
                 worker.terminate(0.0)
+            else:
+                directory = self._directory / podspec.directory_name(pod)
+                self._tasks.spawn(f"{key_of(pod)} directory", remove_directory(directory))
         elif worker is None:
             if is_deleting(new):
                 # Nothing runs for it here: it was on its way out when an earlier life of the mesh ended.

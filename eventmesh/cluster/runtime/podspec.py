@@ -50,6 +50,12 @@ def init_containers(pod: Object) -> list[Object]:
     return list(pod["spec"].get("initContainers") or ())
 
 
+def directory_name(pod: Object) -> str:
+    """Return the name of the folder that holds the pod's logs and volumes: no other pod, ever, has the same."""
+    metadata = pod["metadata"]
+    return f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}"
+
+
 def container(pod: Object, name: str) -> Object:
     """Return the container of that name, whatever it is for."""
     return next(item for item in (*init_containers(pod), *functions(pod)) if item["name"] == name)

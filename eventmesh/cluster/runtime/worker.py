@@ -10,6 +10,7 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from eventmesh.cluster.runtime.commands import (
     write_bootstrap,
 )
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References
+from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Terminate, ToldReady
 from eventmesh.cluster.runtime.images import Image, ImageStore, UnknownImageError
 from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import PodAddresses, free_port
@@ -35,7 +37,6 @@ from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.privileges import confined
-from eventmesh.cluster.runtime.probe import Outcome, Purpose
 from eventmesh.cluster.runtime.process import PRODUCT_PATH, Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
@@ -81,47 +82,6 @@ class Host:
     """Why pods cannot have networks of their own here; empty when they can."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """The process of a container ended."""
-
-    container: str
-    status: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToldReady:
-    """The sidecar said whether the function answers."""
-
-    ready: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """A probe of the container's process number `run` was answered."""
-
-    container: str
-    purpose: Purpose
-    run: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Terminate:
-    """The pod is to end within the grace."""
-
-    grace_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The moment has come that the machine wanted to be woken at."""
-
-
-Event = Exited | ToldReady | Probed | Terminate | Due
-
-
 class PodWorker:
     """Runs one pod until it is gone. Everything that happens passes one inbox, in order."""
 
@@ -135,14 +95,14 @@ class PodWorker:
             grace_s=podspec.grace_s(pod),
             deadline_s=podspec.deadline_s(pod),
         )
-        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Happening] = asyncio.Queue()
         self._processes: dict[str, Process] = {}
         self._image_ids: dict[str, str] = {}
         self._causes: dict[str, str] = {}
         """Why a container is about to end, when the runtime itself ends it."""
         metadata = pod["metadata"]
         self.uid: str = metadata["uid"]
-        self.directory = host.directory / f"{metadata['namespace']}_{metadata['name']}_{self.uid}"
+        self.directory = host.directory / podspec.directory_name(pod)
         self._logs = {name: ContainerLog(self.directory / name, host.clock) for name in self._machine.containers}
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
         self._published: Object | None = None
@@ -291,7 +251,7 @@ class PodWorker:
         self._armed_for = None
         self._inbox.put_nowait(Due())
 
-    def _take(self, event: Event) -> list[Order]:
+    def _take(self, event: Happening) -> list[Order]:
         match event:
             case Exited(container, status, message):
                 self._processes.pop(container, None)
@@ -400,7 +360,7 @@ class PodWorker:
                 _log.warning("pod status refused", pod=metadata["name"], reason=error.message)
 
     async def _delete(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, _remove_tree, self.directory)
+        await remove_directory(self.directory)
         metadata = self.pod["metadata"]
         try:
             await self._host.api.delete(POD, metadata["name"], metadata["namespace"], uid=self.uid, grace_seconds=0)
@@ -409,5 +369,6 @@ class PodWorker:
                 _log.warning("pod not removed", pod=metadata["name"], reason=error.message)
 
 
-def _remove_tree(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+async def remove_directory(directory: Path) -> None:
+    """Remove what a pod has left on disk, logs too; that nothing is there is as good."""
+    await asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, directory, ignore_errors=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from eventmesh.cluster.api.errors import Cause, CauseType
@@ -10,6 +11,8 @@ from eventmesh.kube.api import Object
 NODE_NAME = "local"
 """The one node of an embedded cluster."""
 
+_RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _PROBE_DEFAULTS = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 
@@ -51,11 +54,18 @@ def _containers(spec: Object, field: str) -> list[Object]:
 
 
 def check_pod_spec(spec: Object, path: str) -> list[Cause]:
-    """Return what keeps the containers from running: no name, no image, a name twice."""
+    """Return what keeps the containers from running: no name, no image, a name twice, a probe that cannot be asked."""
     containers = _containers(spec, "containers")
     if not containers:
         return [Cause(CauseType.REQUIRED, f"{path}.containers")]
     causes: list[Cause] = []
+    if spec.get("restartPolicy") not in _RESTART_POLICIES:
+        detail = 'supported values: "Always", "OnFailure", "Never"'
+        causes.append(Cause(CauseType.NOT_SUPPORTED, f"{path}.restartPolicy", detail, spec.get("restartPolicy")))
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and deadline < 1:
+        detail = "must be between 1 and 2147483647, inclusive"
+        causes.append(Cause(CauseType.INVALID, f"{path}.activeDeadlineSeconds", detail, deadline))
     seen: set[Any] = set()
     every = [(f"{path}.initContainers[{n}]", item) for n, item in enumerate(_containers(spec, "initContainers"))]
     every += [(f"{path}.containers[{n}]", item) for n, item in enumerate(containers)]
@@ -67,7 +77,32 @@ def check_pod_spec(spec: Object, path: str) -> list[Cause]:
         if name in seen:
             causes.append(Cause(CauseType.DUPLICATE, f"{where}.name", value=name))
         seen.add(name)
+        for kind in _PROBES:
+            if isinstance(container.get(kind), dict):
+                causes += _probe_causes(container[kind], kind, f"{where}.{kind}")
     return causes
+
+
+def _probe_causes(probe: Object, kind: str, where: str) -> Iterator[Cause]:
+    handlers = [handler for handler in _HANDLERS if probe.get(handler) is not None]
+    if not handlers:
+        yield Cause(CauseType.REQUIRED, where, "must specify a handler type")
+    for handler in handlers[1:]:
+        yield Cause(CauseType.FORBIDDEN, f"{where}.{handler}", "may not specify more than 1 handler type")
+    if "exec" in handlers and not (probe["exec"] or {}).get("command"):
+        yield Cause(CauseType.REQUIRED, f"{where}.exec.command")
+    for field in ("initialDelaySeconds", *_PROBE_DEFAULTS):
+        value = probe.get(field) or 0
+        if value < 0:
+            yield Cause(CauseType.INVALID, f"{where}.{field}", "must be greater than or equal to 0", value)
+    if kind != "readinessProbe" and probe.get("successThreshold", 1) != 1:
+        yield Cause(CauseType.INVALID, f"{where}.successThreshold", "must be 1", probe["successThreshold"])
+    grace = probe.get("terminationGracePeriodSeconds")
+    if grace is not None and kind == "readinessProbe":
+        detail = "must not be set for readinessProbes"
+        yield Cause(CauseType.INVALID, f"{where}.terminationGracePeriodSeconds", detail, grace)
+    elif grace is not None and grace < 1:
+        yield Cause(CauseType.INVALID, f"{where}.terminationGracePeriodSeconds", "must be greater than 0", grace)
 
 
 def qos_class(spec: Object) -> str:
