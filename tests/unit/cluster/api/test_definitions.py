@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from eventmesh.cluster.api.builtin.kinds import BUILTIN_KINDS
+from eventmesh.cluster.api.builtin.metrics import metrics_kinds
 from eventmesh.cluster.api.catalog import Catalog, version_rank
 from eventmesh.cluster.api.definitions import DefinitionStrategy
 from eventmesh.cluster.api.manifests import SHIPPED
@@ -73,8 +74,8 @@ def test_removed_definition_takes_its_kind_away() -> None:
     assert catalog.group_versions() == {}
 
 
-def test_every_kind_that_the_code_names_is_shipped_or_built_in() -> None:
-    catalog = Catalog(BUILTIN_KINDS)
+def test_every_kind_that_the_code_names_is_shipped_built_in_or_measured() -> None:
+    catalog = Catalog((*BUILTIN_KINDS, *metrics_kinds(list, list)))
     strategy = DefinitionStrategy(catalog)
     for obj in read_manifests(SHIPPED / "crds"):
         obj["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
