@@ -46,6 +46,13 @@ class World:
                 return event.object
         raise AssertionError("the watch ended")
 
+    async def gone(self, resource: Resource) -> None:
+        """Return once no object of the kind is left."""
+        informer = self.informers.of(resource)
+        async with asyncio.timeout(20):
+            while len(informer):
+                await asyncio.sleep(0.005)
+
     async def when(self, resource: Resource, name: str, holds: Callable[[Object], bool]) -> Object:
         """Return the object once it is there and `holds`."""
         found = await self.api.list(resource, "default")

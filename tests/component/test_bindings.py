@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from eventmesh.kube.api import ApiError, Object, Resource
-from eventmesh.kube.resources import BROKER, CONTAINER_SOURCE, DEPLOYMENT, KSERVICE, SINK_BINDING
+from eventmesh.kube.resources import BROKER, CONTAINER_SOURCE, DEPLOYMENT, JOB, KSERVICE, SINK_BINDING
 from eventmesh.kube.status import condition
 from tests.component.eventing_world import World, world_in
 
@@ -81,6 +81,26 @@ async def test_a_service_is_bound_by_a_new_template(world: World) -> None:
     await bind(world, subject("web", KSERVICE))
     await world.until(SINK_BINDING, "b", "Ready", "True")
     assert environment(await world.api.get(KSERVICE, "web", "default")) == BOUND
+
+
+async def test_a_job_is_bound_when_it_is_made_and_never_after(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    pod = {"containers": [{"name": "c", "image": "dev.local/c"}], "restartPolicy": "Never"}
+    await world.create(JOB, "early", {"template": {"spec": pod}}, labels={"team": "x"})
+    await bind(world, {"apiVersion": "batch/v1", "kind": "Job", "selector": {"matchLabels": {"team": "x"}}})
+    await world.until(SINK_BINDING, "b", "Ready", "True")
+    made = await world.create(JOB, "late", {"template": {"spec": pod}}, labels={"team": "x"})
+    assert environment(made)["K_SINK"] == SHOP
+    touched = await world.api.patch(JOB, "early", {"metadata": {"labels": {"more": "y"}}}, "default")
+    assert "K_SINK" not in environment(touched)
+    named = {"subject": subject("early", JOB), "sink": SINK}
+    await world.create(SINK_BINDING, "named", named)
+    late = await world.until(SINK_BINDING, "named", "SinkBindingAvailable", "False")
+    assert (condition(late, "SinkBindingAvailable") or {})["reason"] == "SubjectUnavailable"
+    for name in ("b", "named"):
+        await world.api.delete(SINK_BINDING, name, "default")
+    await world.gone(SINK_BINDING)
+    assert environment(await world.api.get(JOB, "late", "default"))["K_SINK"] == SHOP
 
 
 async def test_a_moved_sink_rolls_out(world: World) -> None:

@@ -17,7 +17,7 @@ from eventmesh.controllers.eventing.flow import Flows
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.job_sink import JobSinks
 from eventmesh.controllers.eventing.ping_source import PingSources
-from eventmesh.controllers.eventing.sink_binding import SUBJECTS, SinkBindings
+from eventmesh.controllers.eventing.sink_binding import CREATED_ONLY, SUBJECTS, SinkBindings
 from eventmesh.controllers.eventing.subscription import Subscriptions
 from eventmesh.controllers.eventing.trigger import Triggers
 from eventmesh.kube.admission import Admission
@@ -66,7 +66,10 @@ class EventingControllers:
 
     def injections(self, admissions: Mapping[Resource, Admission]) -> dict[Resource, Admission]:
         """Return the admissions of kinds that SinkBindings may be about, each around the kind's own in `admissions`."""
-        return {resource: Injection(resource, admissions.get(resource), self._bindings) for resource in SUBJECTS}
+        return {
+            subject: Injection(subject, admissions.get(subject), self._bindings, created_only=subject in CREATED_ONLY)
+            for subject in SUBJECTS
+        }
 
     def start(self) -> None:
         """Begin to work; the informers are expected to have synced."""

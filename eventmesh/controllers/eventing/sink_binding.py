@@ -1,13 +1,14 @@
 """SinkBindings: the subjects are told where to send, by environment variables, and told no more when the binding goes.
 
-Deployments, Services and Configurations may be subjects. What is written after its binding gets the variables at once
-(`admission.injection`); what was there before is changed here, and rolls out like any change of its template.
+Deployments, Jobs, Services and Configurations may be subjects. What is written after its binding gets the variables at
+once (`admission.injection`); what was there before is changed here, and rolls out like any change of its template.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.eventing.binding import bound, is_subject, unbound
 from eventmesh.controllers.eventing.destinations import Destinations
@@ -17,7 +18,7 @@ from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
-from eventmesh.kube.resources import CONFIGURATION, DEPLOYMENT, KSERVICE, SINK_BINDING
+from eventmesh.kube.resources import CONFIGURATION, DEPLOYMENT, JOB, KSERVICE, SINK_BINDING
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
 
 CONDITIONS = ConditionSet(
@@ -30,10 +31,15 @@ CONDITIONS = ConditionSet(
     )
 )
 
-SUBJECTS = (DEPLOYMENT, KSERVICE, CONFIGURATION)
+SUBJECTS = (DEPLOYMENT, JOB, KSERVICE, CONFIGURATION)
 """Kinds that may be subjects: those whose pods are made from `spec.template` by the mesh's own controllers."""
 
+CREATED_ONLY = (JOB,)
+"""Subjects whose template never changes: they are bound when they are made, or not at all."""
+
 FINALIZER = "sinkbindings.sources.knative.dev"
+
+_log = log.get("controllers.eventing.sink_binding")
 
 
 class SinkBindings:
@@ -97,6 +103,9 @@ class SinkBindings:
             message = f'{group} "{subject["name"]}" not found'
             conditions.mark_false("SinkBindingAvailable", "SubjectMissing", message)
             return
+        if resource in CREATED_ONLY:
+            _mark_created(found, binding, conditions)
+            return
         for obj in found:
             try:
                 await self._write(resource, obj, bound(obj, binding))
@@ -113,11 +122,20 @@ class SinkBindings:
         if FINALIZER not in finalizers:
             return
         resource = _resource_of(binding["spec"]["subject"])
-        if resource is not None:
+        if resource is not None and resource not in CREATED_ONLY:
             for obj in self._subjects_of(binding, resource):
                 if not is_deleting(obj):
-                    await self._write(resource, obj, unbound(obj))
+                    await self._unbind(resource, obj)
         await self._set_finalizers(binding, [name for name in finalizers if name != FINALIZER])
+
+    async def _unbind(self, resource: Resource, obj: Object) -> None:
+        try:
+            await self._write(resource, obj, unbound(obj))
+        except ApiError as error:
+            if error.conflict or error.not_found:
+                raise
+            # Its own rules forbid the change (a Service that names its revision): the binding must go all the same.
+            _log.warning("subject keeps its variables", subject=key_of(obj), kind=resource.kind, reason=error.message)
 
     def _subjects_of(self, binding: Object, resource: Resource) -> list[Object]:
         kind = (resource.api_version, resource.kind)
@@ -132,6 +150,16 @@ class SinkBindings:
         metadata = binding["metadata"]
         patch = {"metadata": {"finalizers": finalizers or None, "resourceVersion": metadata["resourceVersion"]}}
         await self._api.patch(SINK_BINDING, metadata["name"], patch, metadata["namespace"])
+
+
+def _mark_created(found: list[Object], binding: Object, conditions: Conditions) -> None:
+    """Mark whether subjects that cannot be changed are bound; of those that are only selected it is too late to ask."""
+    late = [obj for obj in found if bound(obj, binding) is not obj]
+    if late and binding["spec"]["subject"].get("name"):
+        message = f"{key_of(late[0]).name} was made before its binding, and its template is immutable"
+        conditions.mark_false("SinkBindingAvailable", "SubjectUnavailable", message)
+    else:
+        conditions.mark_true("SinkBindingAvailable")
 
 
 def _resource_of(subject: Object) -> Resource | None:

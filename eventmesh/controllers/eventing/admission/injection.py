@@ -12,16 +12,19 @@ from eventmesh.kube.objects import is_deleting
 class Injection:
     """The admission of a kind that bindings may be about, around the kind's own."""
 
-    def __init__(self, resource: Resource, inner: Admission | None, bindings: Informer) -> None:
-        """`inner` is the admission of the kind itself, if it has one."""
+    def __init__(
+        self, resource: Resource, inner: Admission | None, bindings: Informer, *, created_only: bool = False
+    ) -> None:
+        """`inner` is the admission of the kind itself, if it has one; `created_only`: its template never changes."""
         self._resource = resource
+        self._created_only = created_only
         self._inner = inner
         self._bindings = bindings
 
     def default(self, obj: Object, request: AdmissionRequest) -> Object:
         """Return the object as its own admission makes it, with the variables of every binding about it."""
         made = self._inner.default(obj, request) if self._inner is not None else obj
-        if "namespace" not in made["metadata"]:
+        if "namespace" not in made["metadata"] or (self._created_only and request.old is not None):
             return made
         for binding in self._bindings.list(made["metadata"]["namespace"]):
             resolved = (binding.get("status") or {}).get("sinkUri") and not is_deleting(binding)
