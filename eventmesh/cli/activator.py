@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import UsageError
 from eventmesh.cli.data_plane import add_arguments
+
+if TYPE_CHECKING:
+    from eventmesh.activator.broker.store.api import Retention
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,15 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-events",
         metavar="DURATION",
-        default="24h",
-        help="how long events stay that no trigger waits for, such as 90m (default: %(default)s)",
+        help="how long events stay that no trigger waits for, such as 90m (default: 24h)",
     )
     parser.add_argument(
         "--keep-bytes",
         metavar="N",
         type=int,
-        default=1 << 30,
-        help="size of the store beyond which the oldest of them go before their time (default: %(default)s)",
+        help="size of the store beyond which the oldest of them go before their time (default: 1 GiB)",
     )
     parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where events are kept")
     parser.add_argument(
@@ -41,18 +44,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM."""
     from eventmesh.activator.app import ActivatorSettings, serve
-    from eventmesh.activator.broker.store.api import Retention
     from eventmesh.base import log
     from eventmesh.dataplane.process import run as run_process
     from eventmesh.xds.bootstrap import load_bootstrap
 
     log.configure()
     bootstrap = load_bootstrap(args.bootstrap)
-    retention = Retention(_duration("--keep-events", args.keep_events), args.keep_bytes)
+    retention = _retention(args)
     settings = ActivatorSettings(
         args.autoscaler, args.broker, args.data_dir, args.kubeconfig, args.drain_time_s, retention
     )
     return run_process(lambda: serve(bootstrap, settings))
+
+
+def _retention(args: argparse.Namespace) -> Retention:
+    from eventmesh.activator.broker.app import DEFAULT_RETENTION
+
+    retention = DEFAULT_RETENTION
+    if args.keep_events is not None:
+        retention = replace(retention, max_age_s=_duration("--keep-events", args.keep_events))
+    if args.keep_bytes is not None:
+        if args.keep_bytes < 0:
+            raise UsageError(f"--keep-bytes: {args.keep_bytes} is negative")
+        retention = replace(retention, max_bytes=args.keep_bytes)
+    return retention
 
 
 def _duration(flag: str, text: str) -> float:

@@ -110,6 +110,14 @@ async def test_events_are_listed_and_got_without_any_trigger(world: World, event
     assert out.endswith('data:\n{\n  "n": 3\n}\n')
 
 
+async def test_data_cannot_play_with_the_terminal(world: World, events: Events) -> None:
+    headers = {**event_headers("odd"), "content-type": "text/plain"}
+    assert (await world.ask(body=b"\x1b[2Jfine\n", headers=headers)).status == 202
+    code, out, _ = await events("get", "odd")
+    assert code == 0
+    assert out.endswith("data:\n\\x1b[2Jfine\n\n")
+
+
 async def test_an_id_that_several_sources_use_asks_which(world: World, events: Events) -> None:
     for source in ("/a", "/b", "/a"):
         await world.send("1", source=source)

@@ -13,6 +13,9 @@ from eventmesh.base.clock import Clock
 READ_BATCH = 128
 """Events read at once."""
 
+LOOK_AGAIN_S = 30.0
+"""Longest wait for the queue's next time: the machine may sleep or its clock be set, and times are the wall clock's."""
+
 MAX_QUEUED_LOADED = 128
 """Entries of the queue in memory: a long queue leaves room for what is accepted now."""
 
@@ -99,7 +102,7 @@ class Backlog:
         new = due.entries
         self._loaded |= {entry.entry for entry in new}
         self._more_queued = self._more_queued or len(new) == free
-        wait = None if due.next_due is None else max(0.0, due.next_due - now)
+        wait = None if due.next_due is None else min(max(0.0, due.next_due - now), LOOK_AGAIN_S)
         self._queue_at = None if wait is None else self._clock.monotonic() + wait
         return [_item(entry) for entry in new]
 

@@ -91,7 +91,7 @@ def print_event(found: Json, facts: list[tuple[str, object]]) -> None:
     output.table(("ATTRIBUTE", "VALUE"), rows)
     for name, value in data.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-        sys.stdout.write(f"\n{name}:\n{text}\n")
+        sys.stdout.write(f"\n{name}:\n{_harmless(text)}\n")
 
 
 def show_trace(args: argparse.Namespace) -> int:
@@ -147,3 +147,8 @@ def _sequence(args: argparse.Namespace) -> int:
         others = ", ".join(str(row["sequence"]) for row in found[:-1])
         sys.stderr.write(f"eventmesh: shown is the newest of {len(found)} events with this id; before it: {others}\n")
     return int(found[-1]["sequence"])
+
+
+def _harmless(text: str) -> str:
+    """Return text without what would move the cursor or change the terminal: data is whatever a stranger sent."""
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else f"\\x{ord(sign):02x}" for sign in text)

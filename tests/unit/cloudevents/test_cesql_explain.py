@@ -68,8 +68,8 @@ PARTS = (
 
 
 @pytest.mark.parametrize("first", PARTS)
-@pytest.mark.parametrize("second", PARTS)
-@pytest.mark.parametrize("operator", ["AND", "OR", "XOR", "="])
+@pytest.mark.parametrize("second", PARTS[:4])
+@pytest.mark.parametrize("operator", ["AND", "OR", "XOR"])
 def test_the_verdict_is_that_of_the_filter_and_something_decided_it(first: str, second: str, operator: str) -> None:
     for text in (f"({first}) {operator} ({second})", f"NOT (({second}) {operator} ({first})) OR ({first})"):
         told = explain(text, EVENT)
