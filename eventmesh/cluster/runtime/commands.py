@@ -84,7 +84,11 @@ def function_command(
     command = [expand(word, env) for word in container.get("command") or ()] or list(image.command)
     has_args = "args" in container or container.get("command")
     args = [expand(word, env) for word in container.get("args") or ()] if has_args else list(image.args)
-    workdir = container.get("workingDir") or str(image.directory / image.workdir)
+    home = image.directory / image.workdir
+    workdir = container.get("workingDir") or str(home)
+    if not container.get("command") and command[0].startswith(("./", "../")):
+        # The image's program is the image's, wherever the container is to work.
+        command[0] = str(home / command[0])
     return Command((*command, *args), env, workdir, confinement=confinement)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -51,6 +52,14 @@ def test_a_function_runs_the_command_of_its_image_in_its_directory() -> None:
     assert command.argv == (sys.executable, "main.py", "-v")
     assert command.workdir == "/images/hello"
     assert (command.env["PORT"], command.env["MODE"], command.env["HOSTNAME"]) == ("9000", "x", "p-1")
+
+
+def test_the_program_of_an_image_is_found_wherever_the_container_works() -> None:
+    image = dataclasses.replace(IMAGE, command=("./bin/server", "-v"))
+    whole = pod({"workingDir": "/tmp"})
+    command = function_command(whole, whole["spec"]["containers"][0], image, OWN_NETWORK, NoReferences())
+    assert (command.argv[0], command.workdir) == ("/images/hello/bin/server", "/tmp")
+    assert function({"command": ["./other"], "workingDir": "/tmp"}).argv[0] == "./other"
 
 
 def test_command_and_args_of_the_container_replace_those_of_the_image_as_in_kubernetes() -> None:
