@@ -22,7 +22,7 @@ $(CORE): $(RUST) | $(VENV)/.ready
 	@$(PY) -m maturin develop -q --release --skip-install
 	@touch $@
 
-.PHONY: setup core demo test test-all check fmt bench fuzz-smoke soak docs peers clean help
+.PHONY: setup core demo test test-all check fmt bench fuzz-smoke soak docs conformance peers clean help
 
 # Compiled as pip compiles what it installs: under PYTHONDONTWRITEBYTECODE each start would compile everything anew.
 setup: $(VENV)/.ready $(CORE) ## everything a developer needs, in .venv
@@ -67,6 +67,9 @@ soak: setup ## the long versions of crash and chaos tests (SEED=n)
 
 docs: setup ## check that documents and code agree (links, commands, generated tables)
 	$(PY) tools/check_docs.py
+
+conformance: setup ## Serving's own conformance suites against a local mesh (needs Go and kubectl; the first build takes minutes)
+	@PYTHON=$(PY) tools/run-conformance
 
 peers: ## install the foreign software of tests and benchmarks into .tools
 	@tools/install-peers
