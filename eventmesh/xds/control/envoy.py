@@ -54,7 +54,7 @@ from envoy_data_plane.google.protobuf import Any, Struct, Value
 
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
-from eventmesh.xds.control.policy.emitting import load_balancing
+from eventmesh.xds.control.policy.emitting import load_balancing, outlier_detection
 from eventmesh.xds.control.policy.values import ClusterPolicy
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.resource_types import ResourceType
@@ -108,6 +108,8 @@ def cluster(name: str, protocol: Protocol, hold: Hold | None = None, policy: Clu
     message.typed_extension_protocol_options = _http_options(protocol)
     if policy is not None and policy.balancing is not None:
         message.load_balancing_policy = load_balancing(policy.balancing)
+    if policy is not None and policy.outliers is not None:
+        message.outlier_detection = outlier_detection(policy.outliers)
     return resources.from_message(ResourceType.CLUSTER, name, message)
 
 

@@ -6,6 +6,7 @@ Istio's DestinationRule otherwise.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,10 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.policy.values import (
     ClusterPolicy,
+    HashKind,
+    HashOn,
     LoadBalancing,
+    Outliers,
     Retry,
     RoutePolicy,
     Target,
@@ -99,7 +103,13 @@ class _Reader:
         return False
 
 
-_SPEC = frozenset(("targetRefs", "timeouts", "retry", "circuitBreaker", "loadBalancer"))
+_SPEC = frozenset(("targetRefs", "timeouts", "retry", "circuitBreaker", "outlierDetection", "loadBalancer"))
+_OUTLIERS = frozenset(
+    ("consecutive5xxErrors", "consecutiveGatewayErrors", "interval", "baseEjectionTime", "maxEjectionPercent")
+)
+_HASHES = {kind.value: kind for kind in HashKind}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+"""A name as HTTP has them (RFC 9110 5.6.2)."""
 _BREAKERS = {
     "maxConnections": "max_connections",
     "maxPendingRequests": "max_pending_requests",
@@ -119,7 +129,7 @@ def read_policy(obj: Object) -> tuple[TrafficPolicy | None, list[FieldError]]:
     route = _route(reader, spec)
     cluster = _cluster(reader, spec)
     if route == RoutePolicy() and cluster == ClusterPolicy() and not reader.errors:
-        reader.wrong("spec", "says nothing; give timeouts, retry, circuitBreaker or loadBalancer")
+        reader.wrong("spec", "says nothing; give timeouts, retry, circuitBreaker, outlierDetection or loadBalancer")
     if reader.errors:
         return None, reader.errors
     metadata = obj["metadata"]
@@ -157,7 +167,7 @@ def _route(reader: _Reader, spec: Mapping[str, Any]) -> RoutePolicy:
         reader.wrong(
             "spec.timeouts.backendRequest", "is the time of one try: give spec.retry, or timeouts.request alone"
         )
-    return RoutePolicy(whole, single or 0.0, retry)
+    return RoutePolicy(whole, single or 0.0, retry, _hash_on(reader, spec))
 
 
 def _retry(reader: _Reader, spec: Mapping[str, Any]) -> Retry | None:
@@ -197,13 +207,47 @@ def _cluster(reader: _Reader, spec: Mapping[str, Any]) -> ClusterPolicy:
         field: reader.count(breaker, name, "spec.circuitBreaker", 0 if name == "maxRetries" else 1, MAX_COUNT)
         for name, field in _BREAKERS.items()
     }
-    balancer = reader.mapping(spec, "loadBalancer", "spec", frozenset(("type",)))
+    balancer = reader.mapping(spec, "loadBalancer", "spec", frozenset(("type", "hashOn")))
     balancing = None
     if spec.get("loadBalancer") is not None and reader.one_of(
         balancer.get("type"), _BALANCERS, "spec.loadBalancer.type"
     ):
         balancing = _BALANCERS[balancer["type"]]
-    return ClusterPolicy(**limits, balancing=balancing)
+        if balancing.hashes != ("hashOn" in balancer):
+            reader.wrong("spec.loadBalancer.hashOn", "is what RingHash and Maglev find endpoints by, no other type")
+    return ClusterPolicy(**limits, balancing=balancing, outliers=_outliers(reader, spec))
+
+
+def _outliers(reader: _Reader, spec: Mapping[str, Any]) -> Outliers | None:
+    if spec.get("outlierDetection") is None:
+        return None
+    found, path = reader.mapping(spec, "outlierDetection", "spec", _OUTLIERS), "spec.outlierDetection"
+    return Outliers(
+        reader.count(found, "consecutive5xxErrors", path, 1, MAX_COUNT),
+        reader.count(found, "consecutiveGatewayErrors", path, 1, MAX_COUNT),
+        reader.seconds(found, "interval", path),
+        reader.seconds(found, "baseEjectionTime", path),
+        reader.count(found, "maxEjectionPercent", path, 1, 100),
+    )
+
+
+def _hash_on(reader: _Reader, spec: Mapping[str, Any]) -> HashOn | None:
+    balancer = spec.get("loadBalancer")
+    if not isinstance(balancer, dict) or balancer.get("hashOn") is None:
+        return None
+    path = "spec.loadBalancer"
+    found = reader.mapping(balancer, "hashOn", path, frozenset(_HASHES))
+    if len(found) != 1:
+        reader.wrong(f"{path}.hashOn", f"give one of {', '.join(sorted(_HASHES))}")
+        return None
+    ((word, value),) = found.items()
+    kind = _HASHES.get(word)
+    if kind is HashKind.SOURCE_IP and value is True:
+        return HashOn(kind)
+    if kind is None or kind is HashKind.SOURCE_IP or not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        reader.wrong(f"{path}.hashOn.{word}", f"{value!r} is no name (sourceIP takes true)")
+        return None
+    return HashOn(kind, value.lower() if kind is HashKind.HEADER else value)
 
 
 class PolicyAdmission:

@@ -41,6 +41,24 @@ class Retry:
     """Least time before a retry; 0 = the data plane's own."""
 
 
+class HashKind(Enum):
+    """What of a request is hashed."""
+
+    HEADER = "header"
+    COOKIE = "cookie"
+    QUERY_PARAMETER = "queryParameter"
+    SOURCE_IP = "sourceIP"
+
+
+@dataclass(frozen=True, slots=True)
+class HashOn:
+    """What a request is hashed by, so that those alike go to the same endpoint."""
+
+    kind: HashKind
+    name: str = ""
+    """Of the header, cookie or parameter."""
+
+
 @dataclass(frozen=True, slots=True)
 class RoutePolicy:
     """What holds for each request."""
@@ -50,6 +68,7 @@ class RoutePolicy:
     try_timeout_s: float = 0.0
     """Of one try; 0 = none."""
     retry: Retry | None = None
+    hash_on: HashOn | None = None
 
 
 class LoadBalancing(Enum):
@@ -58,6 +77,24 @@ class LoadBalancing(Enum):
     ROUND_ROBIN = "RoundRobin"
     LEAST_REQUEST = "LeastRequest"
     RANDOM = "Random"
+    RING_HASH = "RingHash"
+    MAGLEV = "Maglev"
+
+    @property
+    def hashes(self) -> bool:
+        """True when an endpoint is found by a hash of the request."""
+        return self in (LoadBalancing.RING_HASH, LoadBalancing.MAGLEV)
+
+
+@dataclass(frozen=True, slots=True)
+class Outliers:
+    """When an endpoint that fails is passed over for a while; None: Envoy's own value."""
+
+    consecutive_5xx: int | None = None
+    consecutive_gateway: int | None = None
+    interval_s: float | None = None
+    base_ejection_s: float | None = None
+    max_ejection_percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +106,7 @@ class ClusterPolicy:
     max_requests: int | None = None
     max_retries: int | None = None
     balancing: LoadBalancing | None = None
+    outliers: Outliers | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from eventmesh.kube.objects import Key
 from eventmesh.model.cluster import Balancing, Cluster
-from eventmesh.model.policy import RetryOn
+from eventmesh.model.policy import HashOn, HashPart, RetryOn
 from eventmesh.model.route import Forward, RouteTable
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.messages import Role
@@ -132,6 +132,36 @@ def test_a_plain_service_obeys_its_policy_under_its_own_name() -> None:
     (route,) = forwards(table(builder, SIDECAR, "local"), "svc.ns")
     assert route.timeout_s == 2.0 and route.retry is not None
     assert cluster(builder, SIDECAR, "ns/svc:80").max_requests == 3
+
+
+def test_outliers_are_passed_over_as_the_policy_says() -> None:
+    said = {"consecutive5xxErrors": 4, "consecutiveGatewayErrors": 3, "interval": "5s", "baseEjectionTime": "20s"}
+    watcher = function(policy("p", outlierDetection={**said, "maxEjectionPercent": 50}))
+    found = cluster(built(watcher), GATEWAY, "ns/svc:80").outlier
+    assert found is not None
+    assert (found.consecutive_5xx, found.consecutive_gateway_failure) == (4, 3)
+    assert (found.enforcing_consecutive_5xx, found.enforcing_consecutive_gateway_failure) == (100, 100)
+    assert (found.interval_s, found.base_ejection_time_s, found.max_ejection_percent) == (5.0, 20.0, 50)
+    assert found.always_eject_one and found.enforcing_success_rate == 0
+    assert cluster(built(watcher), GATEWAY, "ns/other-1").outlier is None
+
+
+@pytest.mark.parametrize(
+    ("hash_on", "read"),
+    [
+        ({"header": "X-User"}, HashOn(HashPart.HEADER, "x-user")),
+        ({"cookie": "Session"}, HashOn(HashPart.COOKIE, "Session")),
+        ({"queryParameter": "user"}, HashOn(HashPart.QUERY, "user")),
+        ({"sourceIP": True}, HashOn(HashPart.SOURCE_IP)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["RingHash", "Maglev"])
+def test_requests_that_are_alike_find_the_same_endpoint(kind: str, hash_on: dict[str, Any], read: HashOn) -> None:
+    builder = built(function(policy("p", loadBalancer={"type": kind, "hashOn": hash_on})))
+    (route,) = forwards(table(builder, SIDECAR, "local"), "svc.ns")
+    assert route.hash_on == (read,)
+    balancing = {"RingHash": Balancing.RING_HASH, "Maglev": Balancing.MAGLEV}[kind]
+    assert cluster(builder, SIDECAR, "ns/svc:80").balancing is balancing
 
 
 def test_bolt_services_obey_too() -> None:

@@ -17,7 +17,10 @@ from eventmesh.xds.control.policy.reading import (
 )
 from eventmesh.xds.control.policy.values import (
     ClusterPolicy,
+    HashKind,
+    HashOn,
     LoadBalancing,
+    Outliers,
     Retry,
     RoutePolicy,
     Target,
@@ -40,13 +43,31 @@ def test_every_field_has_its_value() -> None:
             timeouts={"request": "2s", "backendRequest": "500ms"},
             retry={"attempts": 3, "on": ["5xx", "reset"], "codes": [409], "backoff": "10ms"},
             circuitBreaker={"maxConnections": 1, "maxPendingRequests": 2, "maxRequests": 3, "maxRetries": 0},
-            loadBalancer={"type": "LeastRequest"},
+            outlierDetection={
+                **{"consecutive5xxErrors": 4, "consecutiveGatewayErrors": 3, "interval": "5s"},
+                **{"baseEjectionTime": "20s", "maxEjectionPercent": 50},
+            },
+            loadBalancer={"type": "RingHash", "hashOn": {"header": "X-User"}},
         )
     )
     assert not found and read is not None
     assert (read.key, read.targets) == (Key("ns", "p"), (Target(TargetKind.SERVICE, "svc"),))
-    assert read.route == RoutePolicy(2.0, 0.5, Retry(("5xx", "reset", "retriable-status-codes"), 3, (409,), 0.01))
-    assert read.cluster == ClusterPolicy(1, 2, 3, 0, LoadBalancing.LEAST_REQUEST)
+    retry = Retry(("5xx", "reset", "retriable-status-codes"), 3, (409,), 0.01)
+    assert read.route == RoutePolicy(2.0, 0.5, retry, HashOn(HashKind.HEADER, "x-user"))
+    assert read.cluster == ClusterPolicy(1, 2, 3, 0, LoadBalancing.RING_HASH, Outliers(4, 3, 5.0, 20.0, 50))
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ({"cookie": "Session"}, HashOn(HashKind.COOKIE, "Session")),
+        ({"queryParameter": "user"}, HashOn(HashKind.QUERY_PARAMETER, "user")),
+        ({"sourceIP": True}, HashOn(HashKind.SOURCE_IP)),
+    ],
+)
+def test_a_request_is_hashed_by_one_thing(said: dict[str, Any], read: HashOn) -> None:
+    found, _ = read_policy(policy("p", loadBalancer={"type": "Maglev", "hashOn": said}))
+    assert found is not None and found.route.hash_on == read
 
 
 def test_a_retry_without_words_tries_again_what_has_not_arrived() -> None:
@@ -84,7 +105,15 @@ def test_no_timeout_is_a_timeout_that_is_said() -> None:
         ({"circuitBreaker": {"maxRequests": 0}}, "spec.circuitBreaker.maxRequests"),
         ({"circuitBreaker": {"maxConnections": 2**32}}, "spec.circuitBreaker.maxConnections"),
         ({"circuitBreaker": {"maxStreams": 1}}, "spec.circuitBreaker.maxStreams"),
-        ({"loadBalancer": {"type": "RingHash"}}, "spec.loadBalancer.type"),
+        ({"loadBalancer": {"type": "RingHash"}}, "spec.loadBalancer.hashOn"),
+        ({"loadBalancer": {"type": "Random", "hashOn": {"header": "x"}}}, "spec.loadBalancer.hashOn"),
+        ({"loadBalancer": {"type": "Maglev", "hashOn": {"header": "x", "cookie": "y"}}}, "spec.loadBalancer.hashOn"),
+        ({"loadBalancer": {"type": "Maglev", "hashOn": {"header": "x y"}}}, "spec.loadBalancer.hashOn.header"),
+        ({"loadBalancer": {"type": "Maglev", "hashOn": {"sourceIP": False}}}, "spec.loadBalancer.hashOn.sourceIP"),
+        ({"outlierDetection": {"consecutive5xxErrors": 0}}, "spec.outlierDetection.consecutive5xxErrors"),
+        ({"outlierDetection": {"interval": "0s"}}, "spec.outlierDetection.interval"),
+        ({"outlierDetection": {"maxEjectionPercent": 101}}, "spec.outlierDetection.maxEjectionPercent"),
+        ({"outlierDetection": {"minHealthPercent": 50}}, "spec.outlierDetection.minHealthPercent"),
         ({"loadBalancer": {}}, "spec.loadBalancer.type"),
         ({"retry": {}, "targetRefs": []}, "spec.targetRefs"),
         ({"retry": {}, "targetRefs": [{"kind": "Service", "name": "s"}] * (MAX_TARGETS + 1)}, "spec.targetRefs"),
@@ -100,7 +129,7 @@ def test_a_wrong_field_is_named_by_its_path(spec: dict[str, Any], path: str) -> 
 def test_all_wrong_fields_are_named_at_once() -> None:
     found = errors(retry={"attempts": 0, "on": ["x"]}, loadBalancer={"type": "Best"})
     assert set(found) == {"spec.retry.attempts", "spec.retry.on[0]", "spec.loadBalancer.type"}
-    assert "'Best' is not one of LeastRequest, Random, RoundRobin" in found["spec.loadBalancer.type"]
+    assert "'Best' is not one of LeastRequest, Maglev, Random, RingHash, RoundRobin" in found["spec.loadBalancer.type"]
 
 
 def test_admission_refuses_what_cannot_be_read_unless_it_is_on_its_way_out() -> None:
