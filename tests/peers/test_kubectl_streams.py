@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,18 @@ ASK = """
 import os, urllib.request
 urllib.request.urlopen(f"http://{os.environ['ADDRESS']}:{os.environ['LISTEN']}/WORD").read()
 """
+PYTHON_CLIENT = """
+from kubernetes import client, config, stream
+config.load_kube_config()
+command = ["sh", "-c", "read word; echo $word; echo $COLOUR >&2; exit 4"]
+run = stream.stream(
+    client.CoreV1Api().connect_get_namespaced_pod_exec, "web", "default", command=command,
+    stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False,
+)
+run.write_stdin("hello\\n")
+run.run_forever(timeout=15)
+print(repr(run.read_stdout()), repr(run.read_stderr()), run.returncode)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +83,8 @@ async def world(tmp_path: Path) -> AsyncIterator[Running]:
     async with running(tmp_path / "data") as cluster:
         server = ApiServer(cluster.embedded, ("127.0.0.1", 0), tmp_path / "tls", cluster.agent)
         await server.start()
-        config = tmp_path / "kubeconfig"
-        write_kubeconfig(config, server.url, server.credentials.ca_pem, server.credentials.token)
+        kubeconfig = tmp_path / "kubeconfig"
+        write_kubeconfig(kubeconfig, server.url, server.credentials.ca_pem, server.credentials.token)
         cluster.image(tmp_path / "web", "web", SERVER)
         port = free_port()
         env = [{"name": "LISTEN", "value": str(port)}, {"name": "COLOUR", "value": "green"}, ADDRESS]
@@ -80,7 +93,7 @@ async def world(tmp_path: Path) -> AsyncIterator[Running]:
         async with asyncio.timeout(WAIT_S):
             (started,) = await cluster.until(POD, lambda pods: bool(pods) and is_ready(pods[0]))
             await listening(started["status"]["podIP"], port)
-        yield Running(cluster, CommandLine("kubectl", config, tmp_path), port, tmp_path)
+        yield Running(cluster, CommandLine("kubectl", kubeconfig, tmp_path), port, tmp_path)
         await server.stop()
 
 
@@ -132,6 +145,16 @@ async def test_terminal_is_one(world: Running) -> None:
         out, _ = await process.communicate()
     assert process.returncode == 0, out
     assert out.decode().split() == ["33", "77", "xterm"]
+
+
+async def test_python_client_executes_in_the_older_protocol(world: Running) -> None:
+    # In a process of its own: the package leaves its sockets to the end of it.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PYTHON_CLIENT, env=world.kubectl.environment, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(WAIT_S):
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"'hello\\n' 'green\\n' 4\n")
 
 
 async def test_files_are_copied_both_ways(world: Running, tmp_path: Path) -> None:

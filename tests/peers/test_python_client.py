@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes import client, config, watch
 from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import ConflictError
+from kubernetes.leaderelection import electionconfig, leaderelection
+from kubernetes.leaderelection.resourcelock import leaselock
 
 from tests.component.embedded_api import Served, served
 
 pytestmark = pytest.mark.peer
 
-# The package leaves these two untyped.
+# The package leaves these untyped.
 _DYNAMIC: Any = DynamicClient
 _WATCH: Any = watch.Watch
+_ELECTION: Any = leaderelection
+_SETTINGS: Any = electionconfig.Config
+_LOCK: Any = leaselock.LeaseLock
 
 
 @pytest.fixture
@@ -85,3 +92,42 @@ async def test_watch_of_the_package_sees_changes(connection: Any) -> None:
         return [(event["type"], event["object"].metadata.name) for event in stream]
 
     assert await asyncio.to_thread(use) == [("ADDED", "b"), ("MODIFIED", "b")]
+
+
+async def test_leader_election_of_the_package_elects_one(connection: Any) -> None:
+    def candidate(name: str) -> Any:
+        lock = _LOCK("leader", "default", name)
+        lock.api_instance = client.CoordinationV1Api(connection)
+        settings = _SETTINGS(lock, 17, 15, 5, onstarted_leading=print, onstopped_leading=print)
+        return _ELECTION.LeaderElection(settings)
+
+    def use() -> list[bool]:
+        ann, bob = candidate("ann"), candidate("bob")
+        outcomes = [ann.try_acquire_or_renew(), bob.try_acquire_or_renew(), ann.try_acquire_or_renew()]
+        # Who writes from what it read before the other renewed has lost.
+        leases: Any = client.CoordinationV1Api(connection)
+        stale = leases.read_namespaced_lease("leader", "default")
+        outcomes.append(ann.try_acquire_or_renew())
+        bob.election_config.lock.lease_reference = stale
+        record = _ELECTION.LeaderElectionRecord("bob", "17", str(datetime.now()), str(datetime.now()))
+        outcomes.append(bob.election_config.lock.update("leader", "default", record))
+        held = leases.read_namespaced_lease("leader", "default")
+        return [*outcomes, held.spec.holder_identity == "ann"]
+
+    assert await asyncio.to_thread(use) == [True, False, True, True, False, True]
+
+
+async def test_dynamic_client_applies_on_the_server(connection: Any) -> None:
+    def use() -> tuple[str, str]:
+        maps = _DYNAMIC(connection).resources.get(api_version="v1", kind="ConfigMap")
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}
+        made = maps.server_side_apply(body=body, name="a", namespace="default", field_manager="robot")
+        changed = {**body, "data": {"k": "w"}}
+        with pytest.raises(ConflictError):
+            maps.server_side_apply(body=changed, name="a", namespace="default", field_manager="rival")
+        forced = maps.server_side_apply(
+            body=changed, name="a", namespace="default", field_manager="rival", force_conflicts=True
+        )
+        return made.data.k, forced.data.k
+
+    assert await asyncio.to_thread(use) == ("v", "w")

@@ -31,6 +31,9 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 DRAIN_S: Final = 0.5
 """How long the streams of an ended program may stay open: a descendant that left its group can hold them for ever."""
 
+CLOSE_S: Final = 1.0
+"""How long a client may take to say goodbye in its turn; the Python client never does."""
+
 _STDIN: Final = 0
 _ERROR: Final = 3
 _RESIZE: Final = 4
@@ -123,7 +126,7 @@ class Channels:
     """The WebSocket of one program."""
 
     def __init__(self) -> None:
-        self.socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=MAX_MESSAGE_BYTES)
+        self.socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=MAX_MESSAGE_BYTES, timeout=CLOSE_S)
 
     async def prepare(self, request: web.Request) -> None:
         """Upgrade, in the newest version that both speak."""
@@ -132,9 +135,11 @@ class Channels:
     async def receive(self, session: Session | None) -> None:
         """Take in what the client says until it leaves; without a session it is not listened to."""
         async for message in self.socket:
-            if message.type is not WSMsgType.BINARY or not message.data or session is None:
+            # The Python client sends what it has as text as a text.
+            content = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+            if not isinstance(content, bytes) or not content or session is None:
                 continue
-            channel, data = message.data[0], message.data[1:]
+            channel, data = content[0], content[1:]
             if channel == _STDIN:
                 await session.write(data)
             elif channel == _RESIZE:

@@ -19,7 +19,7 @@ from eventmesh.base.errors import MeshError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.api.paths import Target
 from eventmesh.cluster.api.podhost import PodHost
-from eventmesh.cluster.api.podstreams import MAX_MESSAGE_BYTES, require_websocket
+from eventmesh.cluster.api.podstreams import CLOSE_S, MAX_MESSAGE_BYTES, require_websocket
 from eventmesh.cluster.api.spdy import Data, Event, Opened, Pinged, Reset, SpdyConnection, SpdyError
 
 _log = log.get("cluster.api.portforward")
@@ -38,7 +38,7 @@ Dial = Callable[[int], Awaitable[socket.socket]]
 async def serve_port_forward(request: web.Request, target: Target, host: PodHost) -> web.StreamResponse:
     """Carry connections to the pod until the client leaves; raises ApiError before that begins."""
     require_websocket(request, (PROTOCOL,))
-    websocket = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=MAX_MESSAGE_BYTES)
+    websocket = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=MAX_MESSAGE_BYTES, timeout=CLOSE_S)
     await websocket.prepare(request)
     forward = PortForward(
         websocket.send_bytes, lambda port: host.dial(target.namespace, target.name, port), target.name
