@@ -42,6 +42,7 @@ TRAFFIC_POLICY = Resource("eventmesh.io", "v1alpha1", "trafficpolicies", "Traffi
 
 BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")
 TRIGGER = Resource("eventing.knative.dev", "v1", "triggers", "Trigger")
+EVENT_POLICY = Resource("eventing.knative.dev", "v1alpha1", "eventpolicies", "EventPolicy")
 EVENT_TYPE = Resource("eventing.knative.dev", "v1beta2", "eventtypes", "EventType")
 
 CHANNEL = Resource("messaging.knative.dev", "v1", "channels", "Channel")

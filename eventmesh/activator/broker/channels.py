@@ -85,9 +85,11 @@ class KubeChannels:
     def _changed(self, old: Object | None, new: Object | None) -> None:
         channel = new or old or {}
         compiled = {} if new is None or is_deleting(new) else _compile(new)
-        if self._compiled.get(key_of(channel), {}) != compiled:
-            self._compiled[key_of(channel)] = compiled
-            self._all = {uid: made for each in self._compiled.values() for uid, made in each.items()}
+        if self._compiled.get(key_of(channel), {}) == compiled:
+            # A change of its status, which this process writes itself, is none of the dispatcher's business.
+            return
+        self._compiled[key_of(channel)] = compiled
+        self._all = {uid: made for each in self._compiled.values() for uid, made in each.items()}
         for changed in self._listeners:
             changed()
 

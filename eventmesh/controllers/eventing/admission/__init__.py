@@ -13,6 +13,7 @@ from eventmesh.controllers.eventing.admission.channels import (
 from eventmesh.controllers.eventing.admission.event_types import EventTypeAdmission
 from eventmesh.controllers.eventing.admission.flows import ParallelAdmission, SequenceAdmission
 from eventmesh.controllers.eventing.admission.job_sinks import JobSinkAdmission
+from eventmesh.controllers.eventing.admission.policies import EventPolicyAdmission
 from eventmesh.controllers.eventing.admission.sources import (
     ApiServerSourceAdmission,
     ContainerSourceAdmission,
@@ -26,6 +27,7 @@ from eventmesh.kube.resources import (
     BROKER,
     CHANNEL,
     CONTAINER_SOURCE,
+    EVENT_POLICY,
     EVENT_TYPE,
     IN_MEMORY_CHANNEL,
     JOB_SINK,
@@ -44,6 +46,7 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     CHANNEL: ChannelAdmission(),
     IN_MEMORY_CHANNEL: InMemoryChannelAdmission(),
     SUBSCRIPTION: SubscriptionAdmission(),
+    EVENT_POLICY: EventPolicyAdmission(),
     EVENT_TYPE: EventTypeAdmission(),
     SEQUENCE: SequenceAdmission(),
     PARALLEL: ParallelAdmission(),
