@@ -53,6 +53,7 @@ spec:
   restartPolicy: Never
   volumes: [{name: shared, emptyDir: {}}]
   initContainers:
+  - {name: beside, image: dev.local/helper, restartPolicy: Always}
   - name: first
     image: dev.local/helper
     command: [sh, -c, "echo prepared > /shared/word"]
@@ -120,7 +121,7 @@ async def test_an_init_container_prepares_what_the_work_then_finds(kubectl: Comm
     assert await kubectl("logs", "prepared") == "prepared\n"
     shown = await kubectl("describe", "pod", "prepared")
     assert shown.count("Reason:       Completed") == 2
-    assert (await kubectl("get", "pod", "prepared", "--no-headers")).split()[1:3] == ["0/1", "Completed"]
+    assert (await kubectl("get", "pod", "prepared", "--no-headers")).split()[1:3] == ["0/2", "Completed"]
 
 
 async def test_a_job_is_created_waited_for_read_and_deleted(kubectl: CommandLine) -> None:

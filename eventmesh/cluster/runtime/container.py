@@ -24,6 +24,8 @@ class Role(Enum):
 
     INIT = "init"
     """Runs to its end before the next begins (`spec.initContainers`)."""
+    SIDE = "side"
+    """Among the init containers, but for the whole life of the pod (`restartPolicy: Always` there)."""
     APP = "app"
     """The work itself (`spec.containers`)."""
     MESH = "mesh"

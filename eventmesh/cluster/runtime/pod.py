@@ -2,7 +2,8 @@
 
 pending ──start──▶ running ──terminate──▶ draining ──sidecar gone──▶ stopping ──all gone──▶ gone
 Running begins with the init containers, one after the other; the containers of the work start together when the last
-has succeeded. A container that ends is started again by the pod's restart policy: at once the first time, then after a
+has succeeded. A side container among them has done its part once it has started, runs on, and ends after the work. A
+container of the work that ends is started again by the pod's restart policy: at once the first time, then after a
 back-off. A container whose liveness or startup probe gives it up is told to stop, killed after its grace, and then
 treated like any that ended.
 """
@@ -84,9 +85,14 @@ class PodMachine:
         self._watches = {c.name: {p.purpose: ProbeWatch(p, clock) for p in c.probes} for c in containers}
         self._told_ready = not any(container.pushed for container in containers)
         self._init_failed = False
+        self._beginning = ""
+        """The init container that the next waits for."""
+        self._passed: set[str] = set()
+        """The init containers that have done their part."""
+        self._sides_told = False
         self._kill_at = 0.0
         self._stop_at = 0.0
-        if self._of(Role.INIT):
+        if self._of(Role.INIT, Role.SIDE):
             for app in self._of(Role.APP):
                 app.state = Waiting("PodInitializing")
 
@@ -97,7 +103,7 @@ class PodMachine:
         """True while the pod may be sent requests."""
         return (
             self.stage is Stage.RUNNING
-            and all(self.is_ready(container) for container in self._of(Role.APP))
+            and all(self.is_ready(container) for container in self._of(Role.APP, Role.SIDE))
             and all(container.running for container in self._of(Role.MESH))
         )
 
@@ -116,8 +122,8 @@ class PodMachine:
 
     @property
     def uninitialized(self) -> list[str]:
-        """Return the names of the init containers that have not succeeded yet."""
-        return [container.name for container in self._of(Role.INIT) if not container.succeeded]
+        """Return the names of the init containers that have not done their part yet."""
+        return [each.name for each in self._of(Role.INIT, Role.SIDE) if each.name not in self._passed]
 
     @property
     def wake_at(self) -> float | None:
@@ -165,7 +171,7 @@ class PodMachine:
             return [Send(name, signal.SIGTERM)]
         for watch in self._watches[name].values():
             watch.begin(now)
-        return []
+        return self._after_side(container)
 
     def not_started(self, name: str, reason: str, message: str) -> list[Order]:
         """There is no process, for a reason that may pass (an image that is added, a Secret that appears)."""
@@ -186,10 +192,11 @@ class PodMachine:
             watch.end()
         if self.stage is not Stage.RUNNING:
             return self._continue_ending()
-        if container.role is not Role.MESH:
+        if container.role in (Role.INIT, Role.APP):
             # Whether the function answers is unknown until its next process has been probed.
             self._told_ready = not any(each.pushed for each in self.containers.values())
         if container.role is Role.INIT and ended.code == 0 and not self.expired:
+            self._passed.add(name)
             return self._start_next()
         if container.role is Role.INIT and (self.expired or self._restart is RestartPolicy.NEVER):
             self._init_failed = True
@@ -218,6 +225,7 @@ class PodMachine:
             orders += self._give_up(container, watch.probe)
         if verdict is Verdict.PASSED and purpose is Purpose.STARTUP:
             watch.due_at = None
+            orders += self._after_side(container)
         return orders
 
     def terminate(self, grace_s: float) -> list[Order]:
@@ -234,7 +242,7 @@ class PodMachine:
         self.stage = Stage.DRAINING
         for container in self.containers.values():
             container.retry_at = container.kill_at = None
-        orders: list[Order] = self._end_sidecars()
+        orders: list[Order] = self._end_mesh()
         return orders or self._continue_ending()
 
     def tick(self) -> list[Order]:
@@ -253,15 +261,24 @@ class PodMachine:
 
     # -- how
 
-    def _of(self, role: Role) -> list[Container]:
-        return [container for container in self.containers.values() if container.role is role]
+    def _of(self, *roles: Role) -> list[Container]:
+        return [container for container in self.containers.values() if container.role in roles]
+
+    def _after_side(self, container: Container) -> list[Order]:
+        """Go on with the next init container, or the work, when it was this side container that it waited for."""
+        if container.role is not Role.SIDE or container.name != self._beginning or not self.is_started(container):
+            return []
+        self._passed.add(container.name)
+        return self._start_next() if self.stage is Stage.RUNNING else []
 
     def _start_next(self) -> list[Order]:
-        """Start the first init container that has not succeeded, or all of the work when there is none."""
-        for container in self._of(Role.INIT):
-            if not container.succeeded:
+        """Start the first init container that has its part still to do, or all of the work when there is none."""
+        for container in self._of(Role.INIT, Role.SIDE):
+            if container.name not in self._passed:
+                self._beginning = container.name
                 container.state = Waiting()
                 return [Start(container.name)]
+        self._beginning = ""
         apps = self._of(Role.APP)
         for container in apps:
             container.state = Waiting()
@@ -358,7 +375,7 @@ class PodMachine:
         self.expired = True
         self._deadline_at = None
         orders: list[Order] = [Tell("DeadlineExceeded", DEADLINE_EXCEEDED, warning=False)]
-        running = [c for c in self.containers.values() if c.running and c.role is not Role.MESH]
+        running = [container for container in self._of(Role.INIT, Role.APP) if container.running]
         for container in self.containers.values():
             container.retry_at = None
         for container in running:
@@ -367,6 +384,18 @@ class PodMachine:
         return orders if running else [*orders, *self._end_sidecars()]
 
     def _end_sidecars(self) -> list[Order]:
+        """End what only ran for the work, which is done: first the side containers, then the mesh's own."""
+        sides = [container for container in self._of(Role.SIDE) if container.running]
+        orders: list[Order] = []
+        for container in sides:
+            if container.kill_at is None:
+                container.kill_at = self._clock.monotonic() + self._grace_s
+                orders.append(Send(container.name, signal.SIGTERM))
+        for container in self._of(Role.SIDE):
+            container.retry_at = None
+        return orders if sides else self._end_mesh()
+
+    def _end_mesh(self) -> list[Order]:
         return [Send(c.name, signal.SIGTERM) for c in self._of(Role.MESH) if c.running]
 
     def _continue_ending(self) -> list[Order]:
@@ -375,11 +404,12 @@ class PodMachine:
             return self._stop_functions()
         if self.stage is Stage.STOPPING and not running:
             self.stage = Stage.GONE
+        if self.stage is Stage.STOPPING and not self._sides_told and all(c.role is Role.SIDE for c in running):
+            self._sides_told = True
+            return [Send(container.name, signal.SIGTERM) for container in running]
         return []
 
     def _stop_functions(self) -> list[Order]:
         self.stage = Stage.STOPPING
-        orders: list[Order] = [
-            Send(c.name, signal.SIGTERM) for c in self.containers.values() if c.running and c.role is not Role.MESH
-        ]
+        orders: list[Order] = [Send(c.name, signal.SIGTERM) for c in self._of(Role.INIT, Role.APP) if c.running]
         return orders or self._continue_ending()

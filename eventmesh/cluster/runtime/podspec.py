@@ -77,7 +77,10 @@ def sidecar_spec(pod: Object) -> Object:
 
 def containers(pod: Object) -> list[Container]:
     """Return what the pod's machine runs."""
-    found = [Container(item["name"], Role.INIT) for item in init_containers(pod)]
+    found = []
+    for item in init_containers(pod):
+        side = item.get("restartPolicy") == "Always"
+        found.append(Container(item["name"], Role.SIDE if side else Role.INIT, probes(pod, item) if side else ()))
     requested = serving(pod)
     for item in functions(pod):
         pushed = item is requested and has_sidecar(pod) and listens(pod)
@@ -151,13 +154,7 @@ def _protocol(port_name: str) -> str:
 
 
 def unsupported(pod: Object, container: Object) -> str:
-    """Return what the container asks for that a local process cannot have; empty when there is nothing."""
-    for item in init_containers(pod):
-        if item.get("restartPolicy"):
-            return (
-                f"initContainers {item['name']}: restartPolicy {item['restartPolicy']} is not supported for local "
-                "processes; make it an ordinary container"
-            )
+    """Return what of the container's probes cannot be asked; empty when there is nothing."""
     try:
         for purpose in Purpose:
             parse_probe(container, purpose, user_port(pod).number)

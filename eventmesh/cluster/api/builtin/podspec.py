@@ -70,6 +70,7 @@ def check_pod_spec(spec: Object, path: str) -> list[Cause]:
     every = [(f"{path}.initContainers[{n}]", item) for n, item in enumerate(_containers(spec, "initContainers"))]
     every += [(f"{path}.containers[{n}]", item) for n, item in enumerate(containers)]
     for where, container in every:
+        causes += _restart_causes(container, where)
         for field in ("name", "image"):
             if not container.get(field):
                 causes.append(Cause(CauseType.REQUIRED, f"{where}.{field}"))
@@ -81,6 +82,16 @@ def check_pod_spec(spec: Object, path: str) -> list[Cause]:
             if isinstance(container.get(kind), dict):
                 causes += _probe_causes(container[kind], kind, f"{where}.{kind}")
     return causes
+
+
+def _restart_causes(container: Object, where: str) -> Iterator[Cause]:
+    policy = container.get("restartPolicy")
+    if policy is None:
+        return
+    if ".initContainers[" not in where:
+        yield Cause(CauseType.FORBIDDEN, f"{where}.restartPolicy", "may not be set for non-init containers")
+    elif policy != "Always":
+        yield Cause(CauseType.NOT_SUPPORTED, f"{where}.restartPolicy", 'supported values: "Always"', policy)
 
 
 def _probe_causes(probe: Object, kind: str, where: str) -> Iterator[Cause]:

@@ -52,9 +52,16 @@ def pod_phase(pod: Object) -> str:
 
 def _initializing(pod: Object) -> str:
     """Return the word for a pod whose init containers have not all succeeded; empty for any other."""
+    conditions = _status(pod).get("conditions") or []
+    if any(entry.get("type") == "Initialized" and entry.get("status") == "True" for entry in conditions):
+        # What becomes of a side container later is not the pod's beginning any more.
+        return ""
     total = len(_spec(pod).get("initContainers") or [])
+    sides = _side_containers(pod)
     for number, container in enumerate(_status(pod).get("initContainerStatuses") or []):
         state = container.get("state") or {}
+        if container.get("name") in sides and container.get("started"):
+            continue
         waiting, terminated = state.get("waiting") or {}, state.get("terminated")
         if terminated and not terminated.get("exitCode"):
             continue
@@ -66,12 +73,21 @@ def _initializing(pod: Object) -> str:
     return ""
 
 
+def _side_containers(pod: Object) -> set[str]:
+    """Return the init containers that run for the whole life of the pod."""
+    inits = _spec(pod).get("initContainers") or []
+    return {container.get("name", "") for container in inits if container.get("restartPolicy") == "Always"}
+
+
 def _pod(pod: Object, now: datetime) -> list[Any]:
-    status = _status(pod)
-    containers = status.get("containerStatuses") or []
+    status, sides = _status(pod), _side_containers(pod)
+    inits = status.get("initContainerStatuses") or []
+    containers = [*(status.get("containerStatuses") or []), *(each for each in inits if each.get("name") in sides)]
     ready = sum(1 for container in containers if container.get("ready"))
-    restarts = sum(container.get("restartCount", 0) for container in containers)
-    total = len(_spec(pod).get("containers") or [])
+    # Before the work has begun, what counts is how often its preparation was begun.
+    counted = containers if not _initializing(pod) else inits
+    restarts = sum(container.get("restartCount", 0) for container in counted)
+    total = len(_spec(pod).get("containers") or []) + len(sides)
     return [
         f"{ready}/{total}",
         pod_phase(pod),

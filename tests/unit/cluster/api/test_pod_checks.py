@@ -30,6 +30,12 @@ def test_an_ordinary_pod_is_admitted() -> None:
         ({}, {"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and"),
         ({}, {"initContainers": [{"name": "c", "image": "i"}]}, f'{C0}.name: Duplicate value: "c"'),
         ({}, {"initContainers": [{"name": "x"}]}, "spec.initContainers[0].image: Required value"),
+        (
+            {},
+            {"initContainers": [{"name": "x", "image": "i", "restartPolicy": "Never"}]},
+            'spec.initContainers[0].restartPolicy: Unsupported value: "Never": supported values: "Always"',
+        ),
+        ({"restartPolicy": "Always"}, {}, f"{C0}.restartPolicy: Forbidden: may not be set for non-init containers"),
         ({"livenessProbe": {}}, {}, f"{C0}.livenessProbe: Required value: must specify a handler type"),
         (
             {"startupProbe": {"exec": {"command": ["x"]}, "grpc": {"port": 1}}},

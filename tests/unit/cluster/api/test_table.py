@@ -93,6 +93,16 @@ def test_age_reads_any_offset() -> None:
             {},
             ["0/1", "Init:Error", "0"],
         ),
+        (
+            {
+                "phase": "Succeeded",
+                "conditions": [{"type": "Initialized", "status": "True"}],
+                "initContainerStatuses": [{"state": {"terminated": {"exitCode": 143}}}],
+                "containerStatuses": [{"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}],
+            },
+            {},
+            ["0/1", "Completed", "0"],
+        ),
         ({"phase": "Running"}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}, ["0/1", "Terminating", "0"]),
     ],
 )

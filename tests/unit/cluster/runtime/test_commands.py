@@ -106,14 +106,6 @@ def test_only_the_container_that_requests_go_to_gets_a_port() -> None:
         assert env["HTTP_PROXY"] == "http://127.0.0.1:15001"
 
 
-def test_an_init_container_that_would_run_for_ever_is_refused_by_name() -> None:
-    whole = pod()
-    whole["spec"]["initContainers"] = [{"name": "proxy", "image": "dev.local/hello", "restartPolicy": "Always"}]
-    with pytest.raises(ContainerConfigError) as refusal:
-        function_command(whole, whole["spec"]["containers"][0], IMAGE, OWN_NETWORK, NoReferences())
-    assert "initContainers proxy: restartPolicy Always" in str(refusal.value)
-
-
 def test_a_sidecar_learns_where_the_function_is_and_whom_to_tell() -> None:
     env = sidecar(pod())
     assert {name: env[name] for name in ("USER_PORT", "SERVING_POD", "SERVING_POD_IP", "SERVING_NAMESPACE")} == {
