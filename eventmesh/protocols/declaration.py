@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from os import PathLike, fspath
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
@@ -18,24 +18,25 @@ MAX_DECLARATION_BYTES: Final = 65_536
 """Largest declaration. Real ones have 1 to 3 KB; the file is read whole."""
 
 
-def read_declaration(file: Path, path: str) -> Declaration:
+def read_declaration(file: PathLike[str] | str, path: str) -> Declaration:
     """Return the declaration in a YAML or JSON file. Raises ConfigError, with `path` when the file cannot be read."""
     # PyYAML takes 20 ms to load, and only a sidecar with a declaration in a file needs it.
     from eventmesh.base.yaml_file import parse_yaml
 
+    name = fspath(file)
     try:
-        with file.open("rb") as opened:
+        with open(name, "rb") as opened:
             text = opened.read(MAX_DECLARATION_BYTES + 1)
         if len(text) > MAX_DECLARATION_BYTES:
-            raise ConfigError(path, f"{file} is larger than {MAX_DECLARATION_BYTES} bytes")
-        document = parse_yaml(text.decode(), str(file))
+            raise ConfigError(path, f"{name} is larger than {MAX_DECLARATION_BYTES} bytes")
+        document = parse_yaml(text.decode(), name)
     except OSError as error:
-        raise ConfigError(path, f"cannot read {file}: {error.strerror}") from None
+        raise ConfigError(path, f"cannot read {name}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(path, f"{file} is not UTF-8") from None
+        raise ConfigError(path, f"{name} is not UTF-8") from None
     if not isinstance(document, dict):
-        raise ConfigError(str(file), f"expected a declaration (a mapping), got {type(document).__name__}")
-    return declared(document, str(file))
+        raise ConfigError(name, f"expected a declaration (a mapping), got {type(document).__name__}")
+    return declared(document, name)
 
 
 def declared(members: Mapping[str, object], path: str) -> Declaration:

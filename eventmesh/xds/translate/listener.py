@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
 from eventmesh.model.policy import Filters
@@ -145,7 +144,7 @@ def _declaration(proxy: Message) -> Declaration:
         return declared(proxy.struct("declaration"), proxy.where("declaration"))
     if not proxy.text("declaration_file"):
         raise proxy.error("declaration", "missing; give declaration or declaration_file")
-    return read_declaration(Path(proxy.text("declaration_file")), proxy.where("declaration_file"))
+    return read_declaration(proxy.text("declaration_file"), proxy.where("declaration_file"))
 
 
 _FILTERS: dict[str, Callable[[Message, Listener, list[str]], ListenerResource]] = {
