@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
+from functools import cache
 
 from eventmesh.activator.broker.store.api import EventStore, Outcome
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
@@ -47,22 +49,18 @@ class Measures:
         """Count an event that was not taken in; `broker` is empty when nobody of ours was meant."""
         self._refused.of(*_broker_labels(broker), ("reason", reason)).value += 1
 
-    def ended(self, subscription: Subscription, outcome: Outcome) -> None:
-        """Count an event that is settled."""
-        self.outcomes[f"{subscription.namespace}/{subscription.name}", outcome.value] += 1
-        self._ended.of(*_trigger_labels(subscription), ("outcome", outcome.value)).value += 1
-
-    def attempted(self, subscription: Subscription, status: int, took_s: float, *, retry: bool) -> None:
-        """Count a request; `status` 0: no answer came."""
+    def of(self, subscription: Subscription) -> TriggerMeasures:
+        """Return what is counted of one trigger."""
         labels = _trigger_labels(subscription)
-        self._attempts.of(*labels, ("code", str(status) if status else NO_ANSWER)).value += 1
-        self._attempting.of(*labels).observe(took_s)
-        if retry:
-            self._retries.of(*labels).value += 1
-
-    def delivered(self, subscription: Subscription, age_s: float) -> None:
-        """Take in how long after its acceptance an event was delivered for the first time."""
-        self._delivering.of(*_trigger_labels(subscription)).observe(max(0.0, age_s))
+        return TriggerMeasures(
+            f"{subscription.namespace}/{subscription.name}",
+            self.outcomes,
+            lambda outcome: self._ended.of(*labels, ("outcome", outcome.value)),
+            lambda status: self._attempts.of(*labels, ("code", str(status) if status else NO_ANSWER)),
+            lambda: self._retries.of(*labels),
+            self._attempting.of(*labels),
+            self._delivering.of(*labels),
+        )
 
     def forget(self, subscription: Subscription) -> None:
         """Drop what belongs to a trigger that is no more."""
@@ -82,6 +80,44 @@ class Measures:
             counters=[row for family in counters for row in family.rows()],
             histograms=[row for family in histograms for row in family.rows()],
         )
+
+
+class TriggerMeasures:
+    """The counters of one trigger; those that are never needed are never there."""
+
+    def __init__(
+        self,
+        name: str,
+        outcomes: collections.Counter[tuple[str, str]],
+        ended: Callable[[Outcome], Count],
+        attempts: Callable[[int], Count],
+        retries: Callable[[], Count],
+        attempting: Spread,
+        delivering: Spread,
+    ) -> None:
+        self._name = name
+        self._outcomes = outcomes
+        self._ended = cache(ended)
+        self._attempts = cache(attempts)
+        self._retries = cache(retries)
+        self._attempting = attempting
+        self._delivering = delivering
+
+    def ended(self, outcome: Outcome) -> None:
+        """Count an event that is settled."""
+        self._outcomes[self._name, outcome.value] += 1
+        self._ended(outcome).value += 1
+
+    def attempted(self, status: int, took_s: float, *, retry: bool) -> None:
+        """Count a request; `status` 0: no answer came."""
+        self._attempts(status).value += 1
+        self._attempting.observe(took_s)
+        if retry:
+            self._retries().value += 1
+
+    def delivered(self, age_s: float) -> None:
+        """Take in how long after its acceptance an event was delivered for the first time."""
+        self._delivering.observe(max(0.0, age_s))
 
 
 async def statistics(measures: Measures, store: EventStore, triggers: TriggerSource) -> Statistics:

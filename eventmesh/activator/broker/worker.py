@@ -73,7 +73,7 @@ class TriggerWorker:
         self._deliver = deliver
         self._clock = clock
         self._tasks = tasks
-        self._measures = measures
+        self._measures = measures.of(subscription)
         self._backlog = Backlog(store, clock)
         self._loaded: dict[Key, Item] = {}
         """Of what is in the table, as much as is allowed; the rest is read again when its turn comes."""
@@ -164,12 +164,11 @@ class TriggerWorker:
         if stored is None:
             self._settle(item.sequence, item.entry, Settled(Outcome.KEPT, item.problem))
             return
-        now = self._clock.now()
         if not item.entry and not self.subscription.passes(stored.event):
             self._settle(item.sequence, 0, Settled(Outcome.FILTERED))
-        elif not item.asked_for and is_expired(stored.event, now):
+        elif not item.asked_for and is_expired(stored.event, self._clock):
             self._end_unsent(item.sequence, item.entry, Settled(Outcome.EXPIRED, EXPIRED))
-        elif not item.entry and (due := due_at(stored.event, now)) is not None:
+        elif not item.entry and (due := due_at(stored.event, self._clock)) is not None:
             self._end_unsent(
                 item.sequence,
                 0,
@@ -192,7 +191,7 @@ class TriggerWorker:
         if item is None or item.stored is None:
             return
         stored, may_expire = item.stored, send.purpose is not Purpose.DEAD_LETTER and not item.asked_for
-        if may_expire and is_expired(stored.event, self._clock.now()):
+        if may_expire and is_expired(stored.event, self._clock):
             self._withdraw(send, Outcome.EXPIRED, EXPIRED)
             return
         last = self.table.last_failure(send.sequence, send.entry) or Answer(0)
@@ -207,7 +206,7 @@ class TriggerWorker:
         step = self.table.answered(send, answer, now)
         self._record(send, answer, step, sent_at, now - began)
         if isinstance(step, Settled) and step.outcome is Outcome.DELIVERED and not send.entry:
-            self._measures.delivered(self.subscription, self._clock.now().timestamp() - stored.accepted_at)
+            self._measures.delivered(sent_at + now - began - stored.accepted_at)
         if isinstance(step, Settled):
             self._settle(send.sequence, send.entry, step)
         self._changed.set()
@@ -241,7 +240,7 @@ class TriggerWorker:
         # What found no capacity was never sent.
         if end is None and answer.error == "no_capacity":
             return
-        self._measures.attempted(self.subscription, answer.status, took_s, retry=send.attempt > 1)
+        self._measures.attempted(answer.status, took_s, retry=send.attempt > 1)
         if end is None and send.attempt > MAX_ATTEMPTS_RECORDED:
             return
         attempt = Attempt(
@@ -276,7 +275,7 @@ class TriggerWorker:
             )
         )
         self._ended.set()
-        self._measures.ended(self.subscription, end.outcome)
+        self._measures.ended(end.outcome)
         if end.outcome is Outcome.KEPT:
             _log.warning("event kept as dead letter", trigger=self._key, sequence=sequence, reason=end.reason)
 
