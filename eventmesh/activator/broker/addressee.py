@@ -48,13 +48,16 @@ def channel_of(key: str) -> tuple[str, str] | None:
 
 def addressee(authority: str, path: str) -> str:
     """Return the key of what a request to this host and path is for; raises Unaddressed."""
-    service, namespace, rest = _split(authority)
+    host = authority.lower()
     parts = [part for part in path.partition("?")[0].split("/") if part]
-    if service.endswith(CHANNEL_SUFFIX) and rest in _INSIDE:
-        if parts:
-            raise Unaddressed(404, f"path {path} is not /, where the channel takes events in")
-        return channel_key(namespace, service.removesuffix(CHANNEL_SUFFIX))
-    of_channels = f"{service}.{namespace}" == CHANNEL_DISPATCHER
+    # Every event comes by here, and most of them are a broker's: its path says all.
+    if CHANNEL_SUFFIX in host:
+        service, namespace, rest = _split(host)
+        if service.endswith(CHANNEL_SUFFIX) and rest in _INSIDE:
+            if parts:
+                raise Unaddressed(404, f"path {path} is not /, where the channel takes events in")
+            return channel_key(namespace, service.removesuffix(CHANNEL_SUFFIX))
+    of_channels = host.startswith(CHANNEL_DISPATCHER) and ".".join(_split(host)[:2]) == CHANNEL_DISPATCHER
     kind = "channel" if of_channels else "broker"
     if not parts:
         raise Unaddressed(404, f"send events to /<namespace>/<{kind}>")
