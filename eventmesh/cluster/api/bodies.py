@@ -50,10 +50,11 @@ def decode_delete_options(body: bytes, content_type: str, query: Mapping[str, st
     )
 
 
-def _propagation(options: Object, query: Mapping[str, str]) -> Propagation:
+def _propagation(options: Object, query: Mapping[str, str]) -> Propagation | None:
     policy = options.get("propagationPolicy") or query.get("propagationPolicy")
     if not policy:
-        return Propagation.ORPHAN if options.get("orphanDependents") else Propagation.BACKGROUND
+        orphans = options.get("orphanDependents")
+        return None if orphans is None else Propagation.ORPHAN if orphans else Propagation.BACKGROUND
     try:
         return Propagation(policy)
     except ValueError:

@@ -61,7 +61,7 @@ class GarbageCollector:
         if not absent:
             return
         if len(absent) == len(_owners(obj)):
-            self._delete(served, key, Propagation.BACKGROUND)
+            self._delete(served, key, None)
             return
         changed = clone(obj)
         changed["metadata"]["ownerReferences"] = [owner for owner in _owners(obj) if owner["uid"] not in absent]
@@ -90,6 +90,9 @@ class GarbageCollector:
             served = self._registry.catalog.by_kind_key(key.kind)
             if obj is None or served is None:
                 continue
+            if any(self._keeps(owner, key.namespace) for owner in _owners(obj) if owner["uid"] != uid):
+                self._release(key, uid)
+                continue
             if "deletionTimestamp" not in obj["metadata"]:
                 self._delete(served, key, Propagation.FOREGROUND)
             still_there = self._object(key) is not None
@@ -111,9 +114,17 @@ class GarbageCollector:
         changed["metadata"]["finalizers"] = [name for name in obj["metadata"]["finalizers"] if name != finalizer]
         self._update(served, changed, key)
 
+    def _keeps(self, owner: Object, namespace: str) -> bool:
+        """Return whether an owner is there to stay, and so keeps its dependents."""
+        found = self._owner(owner, namespace)
+        obj = None if found is None else self._object(found)
+        return obj is not None and FOREGROUND not in (obj["metadata"].get("finalizers") or ())
+
     def _is_absent(self, owner: Object, namespace: str) -> bool:
-        if self._registry.catalog.by_kind(owner["apiVersion"], owner["kind"]) is None:
-            # An owner of a kind that is not served (yet) cannot be judged.
+        served = self._registry.catalog.by_kind(owner["apiVersion"], owner["kind"])
+        if served is None or (served.resource.namespaced and not namespace):
+            # An owner of a kind that is not served (yet) cannot be judged; neither can one that has a namespace, by a
+            # dependent that has none.
             return False
         return self._owner(owner, namespace) is None
 
@@ -129,7 +140,7 @@ class GarbageCollector:
         stored = self._registry.store.get(key)
         return None if stored is None else stored.object
 
-    def _delete(self, served: Served, key: Key, propagation: Propagation) -> None:
+    def _delete(self, served: Served, key: Key, propagation: Propagation | None) -> None:
         try:
             self._deleter.delete(served, key.name, key.namespace, DeleteOptions(propagation))
         except ApiError as error:

@@ -21,7 +21,8 @@ _FINALIZER = {Propagation.FOREGROUND: FOREGROUND, Propagation.ORPHAN: ORPHAN}
 class DeleteOptions:
     """`meta/v1 DeleteOptions`."""
 
-    propagation: Propagation = Propagation.BACKGROUND
+    propagation: Propagation | None = None
+    """None leaves it at what the object's finalizers say, or else in the background."""
     grace_seconds: int | None = None
     uid: str | None = None
     resource_version: str | None = None
@@ -50,13 +51,7 @@ class Deleter:
         strategy = self._registry.strategy(served)
         obj = {**current.object, "metadata": dict(current.object["metadata"])}
         meta = obj["metadata"]
-        finalizers = [name for name in meta.get("finalizers") or [] if name not in _FINALIZER.values()]
-        wanted = _FINALIZER.get(options.propagation)
-        # A deletion in progress keeps its propagation, as the API server does.
-        if "deletionTimestamp" in meta:
-            finalizers = list(meta.get("finalizers") or [])
-        elif wanted is not None:
-            finalizers.append(wanted)
+        finalizers = _finalizers(meta, options.propagation)
         grace = strategy.grace_seconds(obj, options.grace_seconds)
         if finalizers:
             meta["finalizers"] = finalizers
@@ -101,3 +96,12 @@ class Deleter:
                 f"ResourceVersion in object meta: {meta['resourceVersion']}"
             )
             raise errors.conflict(served.resource, meta["name"], why)
+
+
+def _finalizers(meta: Object, propagation: Propagation | None) -> list[str]:
+    """Return the finalizers of an object once it is deleted so; the last who says how is obeyed, as upstream."""
+    present: list[str] = meta.get("finalizers") or []
+    if propagation is None:
+        return list(present)
+    others = [name for name in present if name not in _FINALIZER.values()]
+    return [*others, _FINALIZER[propagation]] if propagation in _FINALIZER else others

@@ -5,6 +5,7 @@ One task follows every change in order and hands it to the collector and to the 
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 from eventmesh.base import log
@@ -15,9 +16,9 @@ from eventmesh.cluster.api.collector import GarbageCollector
 from eventmesh.cluster.api.definitions import CLEANUP_FINALIZER
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
 from eventmesh.cluster.api.registry import NAMESPACES, Registry, WriteOptions
-from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.api.structural import clone, clone_object
 from eventmesh.cluster.store.store import EVERY_KIND, Change, ChangeType, Key, WatchOverflowError
-from eventmesh.kube.api import ApiError, Object
+from eventmesh.kube.api import ApiError, Object, Resource
 from eventmesh.kube.resources import CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
 
 _log = log.get("cluster.lifecycle")
@@ -101,25 +102,39 @@ class Lifecycle:
 
     def _empty_namespace(self, name: str) -> None:
         store = self._registry.store
-        remaining = 0
+        remaining: list[tuple[Served, Object]] = []
         for kind in list(store.kinds()):
             served = self._registry.catalog.by_kind_key(kind)
             if served is None or not served.resource.namespaced:
                 continue
-            for obj in store.list(kind, name):
-                remaining += self._delete(served, obj)
+            remaining += [(served, obj) for obj in store.list(kind, name) if self._delete(served, obj)]
         namespaces = self._registry.catalog.of(NAMESPACE)
-        if remaining or namespaces is None:
+        if namespaces is None:
             return
-        finalize_namespace(self._registry, namespaces, name, [])
+        if remaining:
+            self._tell_remaining(namespaces, name, remaining)
+        else:
+            finalize_namespace(self._registry, namespaces, name, [])
 
-    def _delete(self, served: Served, obj: Object) -> int:
-        """Delete `obj` unless that has begun; return 1 while it is still there."""
+    def _tell_remaining(self, served: Served, name: str, remaining: list[tuple[Served, Object]]) -> None:
+        """Say in the namespace's status what it waits for: a stuck finalizer is found by reading it."""
+        current = self._registry.load(served, name, "").object
+        told = remaining_conditions([(kind.resource, obj) for kind, obj in remaining])
+        known = {item["type"]: item for item in (current.get("status") or {}).get("conditions") or ()}
+        if all(known.get(item["type"], {}).get("message") == item["message"] for item in told):
+            return
+        now = self._registry.now()
+        merged = {**known, **{item["type"]: {**item, "lastTransitionTime": now} for item in told}}
+        changed = clone_object(current)
+        changed["status"] = {**(current.get("status") or {}), "conditions": list(merged.values())}
+        self._registry.update(served, changed, name, "", _AS_KEEPER, status=True)
+
+    def _delete(self, served: Served, obj: Object) -> bool:
+        """Delete `obj` unless that has begun; return whether it is still there."""
         meta = obj["metadata"]
         if "deletionTimestamp" in meta:
-            return 1
-        deleted = self._deleter.delete(served, meta["name"], meta.get("namespace", ""), DeleteOptions())
-        return 0 if deleted.gone else 1
+            return True
+        return not self._deleter.delete(served, meta["name"], meta.get("namespace", ""), DeleteOptions()).gone
 
     def _after_removal(self, key: Key) -> None:
         store = self._registry.store
@@ -184,6 +199,32 @@ def finalize_namespace(registry: Registry, served: Served, name: str, finalizers
     obj["spec"] = {"finalizers": finalizers} if finalizers else {}
     registry.commit(served, obj, current)
     return obj
+
+
+def remaining_conditions(remaining: list[tuple[Resource, Object]]) -> list[Object]:
+    """Return what a namespace on its way out says of the objects that are still in it, in the words of Kubernetes."""
+    kinds = Counter(f"{resource.plural}.{resource.group}" for resource, _ in remaining)
+    held = Counter(name for _, obj in remaining for name in obj["metadata"].get("finalizers") or ())
+    conditions: list[Object] = [
+        {
+            "type": "NamespaceContentRemaining",
+            "status": "True",
+            "reason": "SomeResourcesRemain",
+            "message": "Some resources are remaining: "
+            + ", ".join(f"{kind} has {count} resource instances" for kind, count in sorted(kinds.items())),
+        }
+    ]
+    if held:
+        listed = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(held.items()))
+        conditions.append(
+            {
+                "type": "NamespaceFinalizersRemaining",
+                "status": "True",
+                "reason": "SomeFinalizersRemain",
+                "message": f"Some content in the namespace has finalizers remaining: {listed}",
+            }
+        )
+    return conditions
 
 
 def _key(kind: str, obj: Object) -> Key:

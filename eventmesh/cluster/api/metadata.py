@@ -111,10 +111,17 @@ def generated_name(prefix: str) -> str:
     return str(prefix)[: MAX_LABEL_VALUE_CHARS - NAME_SUFFIX_CHARS] + "".join(suffix)
 
 
-def violations(served: Served, obj: Object) -> list[Cause]:
-    """Return what is wrong with the name, labels and annotations of `obj`."""
+def violations(served: Served, obj: Object, old: Object | None = None) -> list[Cause]:
+    """Return what is wrong with the name, labels, annotations, owners and finalizers of `obj`, which was `old`."""
     metadata = obj["metadata"]
-    causes = _name_violations(served, metadata)
+    causes = _name_violations(served, metadata) + _owner_violations(metadata)
+    if old is not None and "deletionTimestamp" in old["metadata"]:
+        known = old["metadata"].get("finalizers") or []
+        added = [name for name in metadata.get("finalizers") or [] if name not in known]
+        if added:
+            detail = "no new finalizers can be added if the object is being deleted, found new finalizers "
+            named = ", ".join(f'"{name}"' for name in added)
+            causes.append(Cause(CauseType.FORBIDDEN, "metadata.finalizers", f"{detail}[]string{{{named}}}"))
     for key, value in (metadata.get("labels") or {}).items():
         if not _QUALIFIED_NAME.match(key):
             causes.append(Cause(CauseType.INVALID, "metadata.labels", "not a qualified name", key))
@@ -156,6 +163,24 @@ def _name_violations(served: Served, metadata: Object) -> list[Cause]:
     elif not _SUBDOMAIN.match(name):
         return [Cause(CauseType.INVALID, "metadata.name", _SUBDOMAIN_RULE, name)]
     return []
+
+
+def _owner_violations(metadata: Object) -> list[Cause]:
+    causes = []
+    controllers = 0
+    for number, owner in enumerate(metadata.get("ownerReferences") or ()):
+        where = f"metadata.ownerReferences[{number}]"
+        if not isinstance(owner, dict):
+            causes.append(Cause(CauseType.TYPE_INVALID, where, "must be an object", owner))
+            continue
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field) or not isinstance(owner[field], str):
+                causes.append(Cause(CauseType.INVALID, f"{where}.{field}", "must not be empty", owner.get(field)))
+        controllers += owner.get("controller") is True
+    if controllers > 1:
+        detail = "Only one reference can have Controller set to true"
+        causes.append(Cause(CauseType.INVALID, "metadata.ownerReferences", detail, metadata["ownerReferences"]))
+    return causes
 
 
 def carry_over(served: Served, obj: Object, current: Object) -> None:

@@ -374,7 +374,7 @@ class Registry:
         self, served: Served, obj: Object, old: Object | None, options: WriteOptions, *, status: bool = False
     ) -> None:
         name = obj["metadata"].get("name", "")
-        causes = metadata.violations(served, obj)
+        causes = metadata.violations(served, obj, old)
         if served.schema is not None:
             causes += violations(served.schema, obj, _unchanged(obj, old))
         if not status:

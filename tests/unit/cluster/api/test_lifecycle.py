@@ -123,6 +123,114 @@ async def test_dependent_of_two_owners_is_released_by_the_first_and_follows_the_
             await api.get(CONFIG_MAP, "c", SPACE)
 
 
+async def test_foreground_deletion_releases_what_another_owner_keeps(tmp_path: Path) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        api = cluster.in_process()
+        references = []
+        for name in ("one", "two"):
+            owner = await api.create(SECRET, {"metadata": {"name": name}}, SPACE)
+            reference = {"apiVersion": "v1", "kind": "Secret", "name": name, "uid": owner["metadata"]["uid"]}
+            references.append({**reference, "blockOwnerDeletion": True})
+        await api.create(CONFIG_MAP, {"metadata": {"name": "c", "ownerReferences": references}}, SPACE)
+        await settle()
+        await api.delete(SECRET, "one", SPACE, propagation=Propagation.FOREGROUND)
+        await settle()
+        assert (await api.get(CONFIG_MAP, "c", SPACE))["metadata"]["ownerReferences"] == references[1:]
+        with pytest.raises(ApiError, match="not found"):
+            await api.get(SECRET, "one", SPACE)
+
+
+async def test_second_delete_says_anew_how_an_object_goes(tmp_path: Path) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        api = cluster.in_process()
+        owner = await api.create(SECRET, {"metadata": {"name": "owner"}}, SPACE)
+        reference = {"apiVersion": "v1", "kind": "Secret", "name": "owner", "uid": owner["metadata"]["uid"]}
+        held = {
+            "name": "c",
+            "ownerReferences": [{**reference, "blockOwnerDeletion": True}],
+            "finalizers": ["x.io/hold"],
+        }
+        await api.create(CONFIG_MAP, {"metadata": held}, SPACE)
+        await settle()
+        await api.delete(SECRET, "owner", SPACE, propagation=Propagation.FOREGROUND)
+        await settle()
+        assert (await api.get(SECRET, "owner", SPACE))["metadata"]["finalizers"] == ["foregroundDeletion"]
+        await api.delete(SECRET, "owner", SPACE, propagation=Propagation.BACKGROUND)
+        with pytest.raises(ApiError, match="not found"):
+            await api.get(SECRET, "owner", SPACE)
+
+
+async def test_finalizers_may_go_but_not_come_while_an_object_is_deleted(tmp_path: Path) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        api = cluster.in_process()
+        await api.create(CONFIG_MAP, {"metadata": {"name": "c", "finalizers": ["x.io/a", "x.io/b"]}}, SPACE)
+        await api.delete(CONFIG_MAP, "c", SPACE)
+        with pytest.raises(ApiError, match="no new finalizers can be added if the object is being deleted") as failure:
+            await api.patch(CONFIG_MAP, "c", {"metadata": {"finalizers": ["x.io/a", "x.io/new"]}}, SPACE)
+        assert failure.value.details["causes"][0]["field"] == "metadata.finalizers"
+        await api.patch(CONFIG_MAP, "c", {"metadata": {"finalizers": ["x.io/a"]}}, SPACE)
+        await api.patch(CONFIG_MAP, "c", {"metadata": {"finalizers": None}}, SPACE)
+        with pytest.raises(ApiError, match="not found"):
+            await api.get(CONFIG_MAP, "c", SPACE)
+
+
+async def test_namespace_that_cannot_go_says_what_it_waits_for(tmp_path: Path) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        api = cluster.in_process()
+        await api.create(NAMESPACE, {"metadata": {"name": "shop"}})
+        for name in ("a", "b"):
+            await api.create(CONFIG_MAP, {"metadata": {"name": name, "finalizers": ["x.io/hold"]}}, "shop")
+        await api.delete(NAMESPACE, "shop")
+        await settle()
+        status = (await api.get(NAMESPACE, "shop"))["status"]
+        assert status["phase"] == "Terminating"
+        assert {item["type"]: item["message"] for item in status["conditions"]} == {
+            "NamespaceContentRemaining": "Some resources are remaining: configmaps. has 2 resource instances",
+            "NamespaceFinalizersRemaining": "Some content in the namespace has finalizers remaining: "
+            "x.io/hold in 2 resource instances",
+        }
+        for name in ("a", "b"):
+            await api.patch(CONFIG_MAP, name, {"metadata": {"finalizers": None}}, "shop")
+        await settle()
+        with pytest.raises(ApiError, match="not found"):
+            await api.get(NAMESPACE, "shop")
+
+
+@pytest.mark.parametrize(
+    ("owner", "field"),
+    [
+        ({"kind": "Secret", "name": "o", "uid": "u"}, "metadata.ownerReferences[0].apiVersion"),
+        ({"apiVersion": "v1", "kind": "Secret", "name": "o"}, "metadata.ownerReferences[0].uid"),
+        ("o", "metadata.ownerReferences[0]"),
+    ],
+)
+async def test_owner_that_names_nobody_is_refused(tmp_path: Path, owner: object, field: str) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        with pytest.raises(ApiError) as failure:
+            metadata = {"name": "c", "ownerReferences": [owner]}
+            await cluster.in_process().create(CONFIG_MAP, {"metadata": metadata}, SPACE)
+        assert (failure.value.code, failure.value.details["causes"][0]["field"]) == (422, field)
+
+
+async def test_one_owner_controls(tmp_path: Path) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        owners = [
+            {"apiVersion": "v1", "kind": "Secret", "name": name, "uid": name, "controller": True} for name in ("a", "b")
+        ]
+        with pytest.raises(ApiError, match="Only one reference can have Controller set to true"):
+            metadata = {"name": "c", "ownerReferences": owners}
+            await cluster.in_process().create(CONFIG_MAP, {"metadata": metadata}, SPACE)
+
+
+async def test_dependent_without_a_namespace_is_not_judged_by_an_owner_that_has_one(tmp_path: Path) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        api = cluster.in_process()
+        reference = {"apiVersion": "v1", "kind": "Secret", "name": "x", "uid": "u"}
+        await api.create(NAMESPACE, {"metadata": {"name": "shop", "ownerReferences": [reference]}})
+        await settle()
+        assert (await api.get(NAMESPACE, "shop"))["status"]["phase"] == "Active"
+
+
 async def test_owner_of_a_kind_that_is_not_served_is_not_judged(tmp_path: Path) -> None:
     async with embedded(tmp_path, ManualClock()) as cluster:
         api = cluster.in_process()
