@@ -159,6 +159,15 @@ ROWS = (
         },
     ),
     Row(
+        "regular expressions",
+        "match.safe_regex, safe_regex_match",
+        {
+            "HTTP/1.1": "test_exchanges.py::test_an_expression_chooses_a_route",
+            "HTTP/2, gRPC": "same",
+            "Bolt": "same",
+        },
+    ),
+    Row(
         "rate limit",
         "http_filters local_ratelimit, typed_per_filter_config",
         {

@@ -9,7 +9,10 @@ from typing import Final, final
 
 from eventmesh.core.actions import Action, Headers
 
-__all__ = ["Engine", "Protocol", "Request", "Response"]
+__all__ = ["Engine", "Protocol", "Request", "Response", "check_pattern"]
+
+def check_pattern(text: str) -> None:
+    """Raise ValueError unless `text` is a regular expression that routes may match by; it says what is wrong."""
 
 @final
 class Request:

@@ -19,6 +19,8 @@ class PathKind(Enum):
     EXACT = "exact"
     SEPARATED_PREFIX = "separated_prefix"
     """A prefix that ends at a `/` or at the end of the path (Envoy's path_separated_prefix)."""
+    REGEX = "regex"
+    """A regular expression for the whole path."""
 
 
 class HeaderKind(Enum):
@@ -29,6 +31,8 @@ class HeaderKind(Enum):
     SUFFIX = "suffix"
     CONTAINS = "contains"
     PRESENT = "present"
+    REGEX = "regex"
+    """A regular expression for the whole value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 mod engine;
 mod message;
 mod orders;
+mod pattern;
 mod protocol;
 
 use pyo3::prelude::*;
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<protocol::Protocol>()?;
+    module.add_function(wrap_pyfunction!(pattern::check_pattern, module)?)?;
     module.add_class::<message::Request>()?;
     module.add_class::<message::Response>()
 }

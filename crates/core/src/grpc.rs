@@ -23,12 +23,11 @@ pub fn status_of(http: u16, kind: ReplyKind) -> u8 {
     const UNAUTHENTICATED: u8 = 16;
     match (http, kind) {
         (_, ReplyKind::Timeout) | (504, _) => DEADLINE_EXCEEDED,
-        (_, ReplyKind::Exhausted) => RESOURCE_EXHAUSTED,
+        (_, ReplyKind::Exhausted) | (413 | 431, _) => RESOURCE_EXHAUSTED,
         (400, _) => INTERNAL,
         (401, _) => UNAUTHENTICATED,
         (403, _) => PERMISSION_DENIED,
         (404, _) => UNIMPLEMENTED,
-        (413 | 431, _) => RESOURCE_EXHAUSTED,
         (429 | 502 | 503, _) => UNAVAILABLE,
         _ => UNKNOWN,
     }

@@ -17,6 +17,7 @@ pub mod http1;
 pub mod http2;
 pub mod limits;
 mod numbers;
+pub mod pattern;
 mod random;
 mod routes;
 pub mod slab;

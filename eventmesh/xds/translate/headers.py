@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.core import check_pattern
 from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch
 from eventmesh.xds.schema.tree import Message
 
@@ -122,13 +123,29 @@ def read_matcher(matcher: Message) -> HeaderMatch:
     for field, kind in _KINDS.items():
         if matcher.has(field):
             return HeaderMatch(name, kind, _condition(matcher, field, kind), invert)
+    regex = matcher.child("safe_regex_match")
+    if regex is not None:
+        return HeaderMatch(name, HeaderKind.REGEX, read_regex(regex), invert)
     string_match = matcher.child("string_match")
     if string_match is None:
         return HeaderMatch(name, HeaderKind.PRESENT, invert=invert)
     for field, kind in _STRING_KINDS.items():
         if string_match.has(field):
             return HeaderMatch(name, kind, _condition(string_match, field, kind), invert)
-    raise string_match.error("", "empty; give exact, prefix, suffix or contains")
+    regex = string_match.child("safe_regex")
+    if regex is not None:
+        return HeaderMatch(name, HeaderKind.REGEX, read_regex(regex), invert)
+    raise string_match.error("", "empty; give exact, prefix, suffix, contains or safe_regex")
+
+
+def read_regex(matcher: Message) -> str:
+    """Return the expression of a `matcher.RegexMatcher`, which the engine must know."""
+    text = matcher.text("regex")
+    try:
+        check_pattern(text)
+    except ValueError as error:
+        raise matcher.error("regex", str(error)) from None
+    return text
 
 
 def _condition(owner: Message, field: str, kind: HeaderKind) -> str:

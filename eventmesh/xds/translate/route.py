@@ -22,7 +22,7 @@ from eventmesh.model.route import (
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.balancing import read_labels
 from eventmesh.xds.translate.filters import FilterConfig, make_filters, read_overrides
-from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher
+from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher, read_regex
 from eventmesh.xds.translate.retry import read_retry
 from eventmesh.xds.translate.sources import check_upgrades, read_data
 
@@ -126,6 +126,8 @@ def _route(route: Message, context: _Context) -> Route:
     inside = context.within(route)
     action, edits = _action(route, inside)
     filters = {**context.filters, **read_overrides(route)}
+    if match.has("safe_regex") and isinstance(action, Forward) and action.prefix_rewrite:
+        raise route.error("route.prefix_rewrite", "a path that is matched by an expression has no prefix to replace")
     return Route(
         _match(match), action, route.text("name"), edits.request, edits.response, make_filters(filters.values())
     )
@@ -156,7 +158,10 @@ def _match(match: Message) -> RouteMatch:
             if kind is PathKind.SEPARATED_PREFIX and (path.endswith("/") or "?" in path or "#" in path):
                 raise match.error(field, f"{path!r} must hold no ? or # and not end with /")
             return RouteMatch(path or "/", kind, tuple(headers))
-    raise match.error("", "has no path condition; give prefix, path or path_separated_prefix")
+    regex = match.child("safe_regex")
+    if regex is not None:
+        return RouteMatch(read_regex(regex), PathKind.REGEX, tuple(headers))
+    raise match.error("", "has no path condition; give prefix, path, path_separated_prefix or safe_regex")
 
 
 def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from eventmesh.core import check_pattern
 from eventmesh.model.cluster import Balancing, Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import (
@@ -13,6 +14,7 @@ from eventmesh.model.route import (
     Forward,
     HeaderKind,
     HeaderMatch,
+    PathKind,
     Redirect,
     Route,
     RouteMatch,
@@ -60,6 +62,30 @@ def test_a_missing_cluster_is_503() -> None:
     client = mesh.connect()
     client.says(GET)
     assert status(client) == 503
+
+
+def test_an_expression_chooses_a_route() -> None:
+    header = HeaderMatch("x-v", HeaderKind.REGEX, "[0-9]+")
+    routes = (
+        Route(RouteMatch("/items/[0-9]+", PathKind.REGEX), DirectResponse(221)),
+        Route(RouteMatch(headers=(header,)), DirectResponse(222)),
+        Route(RouteMatch(), DirectResponse(211)),
+    )
+    mesh = Playbook(snapshot(routes=routes))
+    client = mesh.connect()
+    for path, field, expected in (("/items/7?q", "", 221), ("/items/7/", "", 211), ("/", "X-V: 12\r\n", 222)):
+        client.says(f"GET {path} HTTP/1.1\r\nHost: h\r\n{field}\r\n".encode())
+        assert status(client) == expected
+
+
+def test_expressions_are_checked_and_bounded() -> None:
+    for text in ("", "(", r"(a)\1", "a" * 4097, "((a{50}){50}){50}"):
+        with pytest.raises(ValueError, match="expression|compiled"):
+            check_pattern(text)
+        route = Route(RouteMatch(text, PathKind.REGEX), DirectResponse(200))
+        with pytest.raises(ValueError, match="match.path"):
+            Playbook(snapshot(routes=(route,)))
+    check_pattern("a" * 4096)
 
 
 # ---- time

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.route import DirectResponse, Forward, Redirect, RouteTable
+from eventmesh.model.route import (
+    DirectResponse,
+    Forward,
+    HeaderKind,
+    HeaderMatch,
+    PathKind,
+    Redirect,
+    RouteMatch,
+    RouteTable,
+)
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.translate.route import MAX_DIRECT_BODY_BYTES, read_route_table
@@ -135,3 +144,16 @@ def test_a_route_that_cannot_be_followed_is_told_by_its_path(route: dict[str, An
 def test_ports_and_case_take_no_part_in_domains() -> None:
     table, _ = _table(host={"domains": ["A.test", "a.test:80", "a.test:*", "com.shop.Orders:1.0"]})
     assert table.virtual_hosts[0].domains == ("a.test", "com.shop.orders:1.0")
+
+
+def test_an_expression_matches_paths_and_headers() -> None:
+    match = {"safe_regex": {"regex": "/a/[0-9]+"}, "headers": [{"name": "X", "safe_regex_match": {"regex": "b+"}}]}
+    table, _ = _table({"match": match, "route": {"cluster": "a"}})
+    expected = RouteMatch("/a/[0-9]+", PathKind.REGEX, (HeaderMatch("x", HeaderKind.REGEX, "b+"),))
+    assert table.virtual_hosts[0].routes[0].match == expected
+
+
+def test_a_path_matched_by_an_expression_has_no_prefix_to_replace() -> None:
+    with pytest.raises(ConfigError) as caught:
+        _table({"match": {"safe_regex": {"regex": "/a"}}, "route": {"cluster": "a", "prefix_rewrite": "/b"}})
+    assert caught.value.path == "virtual_hosts[0].routes[0].route.prefix_rewrite"

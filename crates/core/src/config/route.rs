@@ -14,6 +14,8 @@ pub enum PathKind {
     Exact,
     /// Begins with, up to a `/` or the end.
     SeparatedPrefix,
+    /// Matches, all of it.
+    Regex,
 }
 
 /// How a header value is compared (`model.HeaderKind`).
@@ -30,6 +32,8 @@ pub enum HeaderKind {
     Contains,
     /// Is there.
     Present,
+    /// Matches, all of it.
+    Regex,
 }
 
 /// A condition on a header (`model.HeaderMatch`).

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::config::{self, HeaderMatch, RouteTable, Snapshot};
+use crate::config::{self, HeaderKind, HeaderMatch, PathKind, RouteTable, Snapshot};
+use crate::pattern::Pattern;
 use crate::routes::matching::without_port;
 use crate::routes::{Action, Condition, Edits, Filters, Forward, Host, Redirect, Retries, Route, Share, Table, Tables};
 
@@ -83,12 +84,14 @@ fn compile_route(
     names: &mut impl Names,
 ) -> Result<Route, String> {
     let label = if route.name.is_empty() { &host.name } else { &route.name };
+    let headers = route.when.headers.iter().map(|matched| condition(matched, &format!("{field}.match.headers")));
     let filters = route.filters.as_ref();
     let filters = filters.map(|filters| Filters::compile(filters, field, &format!("{field}.filters"), names));
     Ok(Route {
         path: route.when.path.as_bytes().into(),
         path_kind: route.when.path_kind,
-        headers: route.when.headers.iter().map(condition).collect(),
+        path_pattern: path_pattern(route, field)?,
+        headers: headers.collect::<Result<_, String>>()?,
         action: compile_action(&route.action, &format!("{field}.action"), names)?,
         filters: filters.transpose()?,
         label: names.label(&host.name, label),
@@ -97,13 +100,26 @@ fn compile_route(
     })
 }
 
-fn condition(matched: &HeaderMatch) -> Condition {
-    Condition {
+fn condition(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
+    let pattern = (matched.kind == HeaderKind::Regex).then(|| Pattern::compile(&matched.value)).transpose();
+    Ok(Condition {
         name: matched.name.to_ascii_lowercase().as_bytes().into(),
         kind: matched.kind,
         value: matched.value.as_bytes().into(),
+        pattern: pattern.map_err(|what| format!("{field}[{:?}].value: {what}", matched.name))?,
         invert: matched.invert,
+    })
+}
+
+/// Return the pattern of a path that is matched by one. A prefix that is none cannot be replaced.
+fn path_pattern(route: &config::Route, field: &str) -> Result<Option<Pattern>, String> {
+    if route.when.path_kind != PathKind::Regex {
+        return Ok(None);
     }
+    if matches!(&route.action, config::Action::Forward { prefix_rewrite, .. } if !prefix_rewrite.is_empty()) {
+        return Err(format!("{field}.action.prefix_rewrite: a path that is matched by an expression has no prefix"));
+    }
+    Pattern::compile(&route.when.path).map(Some).map_err(|what| format!("{field}.match.path: {what}"))
 }
 
 fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) -> Result<Action, String> {
@@ -291,6 +307,9 @@ mod tests {
             route(r#"{"path": "/s", "path_kind": "separated_prefix"}"#, 202),
             route(r#"{"headers": [{"name": "x", "kind": "prefix", "value": "ab"}]}"#, 203),
             route(r#"{"headers": [{"name": ":method", "kind": "exact", "value": "GET", "invert": true}]}"#, 204),
+            route(r#"{"path": "/n/[0-9]+", "path_kind": "regex"}"#, 206),
+            route(r#"{"headers": [{"name": "y", "kind": "regex", "value": "a+"}]}"#, 207),
+            route(r#"{"headers": [{"name": "z", "kind": "exact", "value": "one", "invert": true}]}"#, 208),
             route(r#"{"path": "/p"}"#, 205),
         ];
         let tables = tables(&format!("[{}]", host("h", "*", &format!("[{}]", routes.join(","))))).unwrap();
@@ -302,6 +321,12 @@ mod tests {
             ("/st", &[], None),
             ("/q", &[("x", "z"), ("x", "abc")], Some(203)),
             ("/pq", &[], Some(205)),
+            ("/n/12?q", &[], Some(206)),
+            ("/n/12/", &[], None),
+            ("/q", &[("y", "aa")], Some(207)),
+            ("/q", &[("y", "aab")], None),
+            ("/q", &[("z", "other")], Some(208)),
+            ("/q", &[("z", "one")], None),
         ] {
             assert_eq!(status(&tables, "h", path, fields), code, "{path}");
         }
@@ -324,7 +349,9 @@ mod tests {
     fn what_is_wrong_is_named() {
         let bad_edit = r#"{"match": {}, "action": {"direct_response": {"status": 200}}, "request_headers": {"set": [["a b", "c"]]}}"#;
         let injected = r#"{"match": {}, "action": {"direct_response": {"status": 200}}, "response_headers": {"append": [["a", "b\r\nc: d"]]}}"#;
+        let unclosed = route(r#"{"path": "(", "path_kind": "regex"}"#, 200);
         for (hosts, part) in [
+            (format!("[{}]", host("a", "x", &format!("[{unclosed}]"))), "routes[0].match.path"),
             (format!("[{}, {}]", host("a", "x", "[]"), host("b", "x:80", "[]")), "given twice"),
             (format!("[{}]", host("a", "x.*.y", "[]")), "wildcard in its middle"),
             (format!("[{}]", host("a", "x", &format!("[{}]", route("{}", 100)))), "routes[0].action.status"),

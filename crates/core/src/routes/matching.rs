@@ -49,6 +49,7 @@ impl Route {
         let fits = match self.path_kind {
             PathKind::Exact => path == &*self.path,
             PathKind::Prefix => path.starts_with(&self.path),
+            PathKind::Regex => self.path_pattern.as_ref().is_some_and(|pattern| pattern.matches(path)),
             PathKind::SeparatedPrefix => path
                 .strip_prefix(&*self.path)
                 .is_some_and(|rest| matches!(rest, [] | [b'/', ..]) || self.path.ends_with(b"/")),
@@ -83,7 +84,14 @@ impl Condition {
             b":authority" | b"host" => self.compare(head.authority()),
             b":scheme" => self.compare(head.scheme()),
             // Bolt's keys have capitals; names of conditions are lower case.
-            name => head.fields().any(|(field, value)| field.eq_ignore_ascii_case(name) && self.compare(value)),
+            name => {
+                let mut values = head.fields().filter(|(field, _)| field.eq_ignore_ascii_case(name)).peekable();
+                // What is not there has no value that could be another one (Envoy: a missing header never matches).
+                if values.peek().is_none() && self.kind != HeaderKind::Present {
+                    return false;
+                }
+                values.any(|(_, value)| self.compare(value))
+            }
         };
         met != self.invert
     }
@@ -95,6 +103,7 @@ impl Condition {
             HeaderKind::Suffix => value.ends_with(&self.value),
             HeaderKind::Contains => memchr::memmem::find(value, &self.value).is_some(),
             HeaderKind::Present => true,
+            HeaderKind::Regex => self.pattern.as_ref().is_some_and(|pattern| pattern.matches(value)),
         }
     }
 }

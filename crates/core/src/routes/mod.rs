@@ -19,6 +19,7 @@ pub use filters::{drawn, Bucket, Filters};
 pub use retries::{Failure, Retries};
 
 use crate::config::{HashOn, HeaderKind, PathKind};
+use crate::pattern::Pattern;
 
 /// One compiled configuration.
 #[derive(Debug, Default)]
@@ -54,6 +55,7 @@ pub struct Host {
 pub struct Route {
     path: Box<[u8]>,
     path_kind: PathKind,
+    path_pattern: Option<Pattern>,
     headers: Vec<Condition>,
     /// What to do.
     pub action: Action,
@@ -72,6 +74,7 @@ struct Condition {
     name: Box<[u8]>,
     kind: HeaderKind,
     value: Box<[u8]>,
+    pattern: Option<Pattern>,
     invert: bool,
 }
 

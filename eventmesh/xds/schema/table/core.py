@@ -186,6 +186,14 @@ MESSAGES = {
         3 suffix string |match_pattern
         7 contains string |match_pattern
         6 ignore_case bool only false
-        refused: 5 safe_regex, 8 custom
+        5 safe_regex matcher.RegexMatcher |match_pattern
+        refused: 8 custom
+    """,
+    "matcher.RegexMatcher": """
+        1 google_re2 matcher.RegexMatcher.GoogleRE2 |engine_type
+        2 regex string
+    """,
+    "matcher.RegexMatcher.GoogleRE2": """
+        ignored: 1 max_program_size
     """,
 }

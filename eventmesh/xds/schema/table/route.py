@@ -64,7 +64,8 @@ MESSAGES = {
         4 case_sensitive bool? only true
         6 headers route.HeaderMatcher[]
         8 grpc route.RouteMatch.GrpcRouteMatchOptions
-        refused: 10 safe_regex, 12 connect_matcher, 15 path_match_policy, 9 runtime_fraction, 7 query_parameters
+        10 safe_regex matcher.RegexMatcher |path_specifier
+        refused: 12 connect_matcher, 15 path_match_policy, 9 runtime_fraction, 7 query_parameters
         refused: 17 cookies, 11 tls_context, 13 dynamic_metadata, 16 filter_state
     """,
     "route.RouteMatch.GrpcRouteMatchOptions": "",
@@ -78,7 +79,8 @@ MESSAGES = {
         13 string_match matcher.StringMatcher |header_match_specifier
         8 invert_match bool
         14 treat_missing_header_as_empty bool only false
-        refused: 11 safe_regex_match, 6 range_match
+        11 safe_regex_match matcher.RegexMatcher |header_match_specifier
+        refused: 6 range_match
     """,
     "route.RouteAction": """
         1 cluster string |cluster_specifier
