@@ -1,4 +1,4 @@
-"""`eventmesh send`: put one CloudEvent into a broker, through the gateway, and say what became of it."""
+"""`eventmesh send`: put one CloudEvent into a broker or a channel, through the gateway, and say what became of it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.http import encode_binary
 from eventmesh.kube.api import Object
 from eventmesh.kube.client import HttpApi
-from eventmesh.kube.resources import BROKER
+from eventmesh.kube.resources import BROKER, CHANNEL
 
 TIMEOUT_S = 30.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    parser.add_argument("--broker", default="default", metavar="NAME", help="(default: %(default)s)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--broker", default="default", metavar="NAME", help="(default: %(default)s)")
+    where.add_argument("--channel", metavar="NAME", help="send to a channel instead")
     parser.add_argument("--type", required=True, metavar="TYPE", help="type attribute, such as order.created")
     parser.add_argument("--source", default="/eventmesh/send", metavar="URI", help="(default: %(default)s)")
     parser.add_argument("--id", default="", metavar="ID", help="(default: a random one)")
@@ -41,14 +43,16 @@ def run(args: argparse.Namespace) -> int:
     clock = SystemClock()
 
     async def send(api: HttpApi) -> int:
-        broker = await api.get(BROKER, args.broker, args.namespace)
+        resource, name = (CHANNEL, args.channel) if args.channel else (BROKER, args.broker)
+        what = f"{resource.kind.lower()} {name}"
+        found = await api.get(resource, name, args.namespace)
         began = clock.monotonic()
-        status, text = post(_address(broker), event)
+        status, text = post(_address(found, what), event)
         took_ms = (clock.monotonic() - began) * 1000
         if status // 100 != 2:
-            sys.stderr.write(f"eventmesh: broker {args.broker} answered {status}: {text}\n")
+            sys.stderr.write(f"eventmesh: {what} answered {status}: {text}\n")
             return 1
-        accepted = f"accepted by broker {args.broker} ({status} after {took_ms:.1f} ms)"
+        accepted = f"accepted by {what} ({status} after {took_ms:.1f} ms)"
         sys.stdout.write(f"event {event.id} of type {event.type} {accepted}\n")
         return 0
 
@@ -81,13 +85,12 @@ def _payload(text: str) -> bytes:
         raise UsageError(f"--data: {text[1:]} cannot be read: {error.strerror}") from error
 
 
-def _address(broker: Object) -> str:
-    status = broker.get("status") or {}
+def _address(found: Object, what: str) -> str:
+    status = found.get("status") or {}
     outside = next((a["url"] for a in status.get("addresses") or () if a.get("name") == "external"), None)
     url = outside or (status.get("address") or {}).get("url")
     if not url:
-        name = broker["metadata"]["name"]
-        raise UnavailableError(f"broker {name} has no address yet: `eventmesh get broker {name}` says why")
+        raise UnavailableError(f"{what} has no address yet: `eventmesh get {what}` says why")
     return str(url)
 
 

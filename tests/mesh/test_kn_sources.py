@@ -112,6 +112,19 @@ async def test_a_channel_is_made_listed_described_and_deleted(kn: CommandLine) -
     assert "older" not in await kn("channel", "list")
 
 
+async def test_an_event_is_sent_to_a_channel_from_outside(
+    kn: CommandLine, kubectl: CommandLine, shared_mesh: MeshProcess
+) -> None:
+    await kn("channel", "create", "letters")
+    await kn("subscription", "create", "letters", "--channel", "letters", "--sink", "ksvc:reader")
+    await listed_ready(kn, "subscription", "letters", column=3)
+    sent = await shared_mesh.eventmesh("send", "--channel", "letters", "--type", "letter", "--data", '"dear"')
+    assert (sent.code, "accepted by channel letters (202" in sent.out) == (0, True)
+    assert await read(kubectl, lambda line: "got letter" in line) == 'got letter /eventmesh/send "dear"'
+    missing = await shared_mesh.eventmesh("send", "--channel", "nobody", "--type", "letter")
+    assert missing.code != 0 and 'channels.messaging.knative.dev "nobody" not found' in missing.err
+
+
 async def test_pings_go_through_a_channel_to_a_function(kn: CommandLine, kubectl: CommandLine) -> None:
     await kn("channel", "create", "ticks")
     await kn("subscription", "create", "ticks", "--channel", "ticks", "--sink", "ksvc:reader")
