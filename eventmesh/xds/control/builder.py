@@ -272,9 +272,10 @@ class ResourceBuilder:
         """Return a listener and a table of its own for each host that a gRPC channel may name: it asks for no more."""
         suffix = f".svc.{self._settings.cluster_domain}"
         built = {
-            host: self._grpc.get((host, entry.host.field), partial(_proxyless_host, host, entry.host.field))
+            host: self._grpc.get((host, shown.field), partial(_proxyless_host, host, shown.field))
             for namespace in self._namespaces.values()
             for entry in namespace.hosts.of(LOCAL)
+            for shown in (entry.bare or entry.host,)
             for host in entry.host.domains
             if host.endswith(suffix)
         }

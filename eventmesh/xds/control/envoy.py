@@ -54,7 +54,7 @@ from envoy_data_plane.google.protobuf import Any, Struct, Value
 
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
-from eventmesh.xds.control.policy.emitting import load_balancing, outlier_detection
+from eventmesh.xds.control.policy.emitting import idle_filters, load_balancing, outlier_detection
 from eventmesh.xds.control.policy.values import ClusterPolicy
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.resource_types import ResourceType
@@ -161,6 +161,7 @@ def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resourc
     if for_envoy:
         # Requests may be quiet for as long as the function likes; its own timeouts stand in its sidecar.
         manager.stream_idle_timeout = timedelta(0)
+        manager.http_filters = [*idle_filters(), _router()]
         manager.upgrade_configs = [made(HttpConnectionManagerUpgradeConfig, upgrade_type="websocket")]
     message = made(
         Listener,

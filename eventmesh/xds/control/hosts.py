@@ -5,6 +5,7 @@ Hosts are claimed first (`wanted`), since a KIngress elsewhere may have an older
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -50,6 +51,8 @@ class Entry:
     owner: Key
     host: Fragment
     clusters: tuple[str, ...]
+    bare: Fragment | None = None
+    """The same without what proxyless gRPC clients would refuse, where that is something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +131,12 @@ class HostBuilder:
         rule = ingress.rules[number]
         clusters = tuple(resolve(view, s.service, s.port) for path in rule.paths for s in path.splits)
         key = (rule, ingress.hash, clusters, hosts, ingress.redirect and table == PUBLIC)
-        made_ = self._rules.get(key, partial(_rule_fragment, f"{ingress.key}/{number}", key, view))
-        return Entry(ingress.key, made_, clusters)
+        name = f"{ingress.key}/{number}"
+        made_ = self._rules.get(key, partial(_rule_fragment, name, key, view))
+        if table != LOCAL or not any(path.policy is not None and path.policy.filters for path in rule.paths):
+            return Entry(ingress.key, made_, clusters)
+        bare = (_without_filters(rule), *key[1:])
+        return Entry(ingress.key, made_, clusters, self._rules.get(bare, partial(_rule_fragment, name, bare, view)))
 
     def _add_service(
         self, service: Service, view: View, claims: Mapping[str, Claims], entries: Mapping[str, list[Entry]]
@@ -138,7 +145,11 @@ class HostBuilder:
         won = claims[LOCAL].won(self._names_of(service), Rank(SERVICE, "", service.key)) if http else ()
         if won:
             host = self._services.get((service, won), partial(_service_fragment, service, won, http))
-            entries[LOCAL].append(Entry(service.key, host, _service_clusters(service, http)))
+            bare = None
+            if service.policy is not None and service.policy.filters:
+                plain = dataclasses.replace(service, policy=service.policy.without_filters())
+                bare = self._services.get((plain, won), partial(_service_fragment, plain, won, http))
+            entries[LOCAL].append(Entry(service.key, host, _service_clusters(service, http), bare))
         for number, port in _bolt_ports(service):
             names = claims[BOLT].won(service.interfaces, Rank(SERVICE, "", service.key, number))
             cluster = service_cluster(service.key, port.number)
@@ -185,6 +196,14 @@ def _rule_fragment(name: str, key: _RuleKey, view: View) -> Fragment:
     if redirect:
         return fragment(redirect_host(name, hosts))
     return fragment(virtual_host(name, hosts, rule, hash_, lambda service, port: resolve(view, service, port)))
+
+
+def _without_filters(rule: Rule) -> Rule:
+    paths = (
+        dataclasses.replace(path, policy=path.policy.without_filters()) if path.policy is not None else path
+        for path in rule.paths
+    )
+    return dataclasses.replace(rule, paths=tuple(paths))
 
 
 def _service_clusters(service: Service, ports: Sequence[ServicePort]) -> tuple[str, ...]:

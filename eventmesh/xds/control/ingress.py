@@ -27,7 +27,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import set_headers
 from eventmesh.xds.control.objects import Path, Rule, Split
-from eventmesh.xds.control.policy.emitting import with_policy
+from eventmesh.xds.control.policy.emitting import route_filters, with_policy
 from eventmesh.xds.control.policy.values import RoutePolicy
 from eventmesh.xds.control.protobuf import delimited
 
@@ -105,6 +105,7 @@ def plain_route(cluster: str, *conditions: HeaderMatcher, policy: RoutePolicy | 
         Route,
         match=made(RouteMatch, prefix="/", headers=list(conditions)),
         route=with_policy(made(RouteAction, cluster=cluster, timeout=_NO_TIMEOUT), policy),
+        typed_per_filter_config=route_filters(policy),
     )
 
 
@@ -118,7 +119,8 @@ def _route(path: Path, hash_: str, resolve: Resolve) -> Route:
     action = with_policy(made(RouteAction, timeout=_NO_TIMEOUT), path.policy)
     if path.rewrite_host:
         action.host_rewrite_literal = path.rewrite_host
-    route = made(Route, match=made(RouteMatch, prefix=path.prefix, headers=matches), route=action)
+    match, filters = made(RouteMatch, prefix=path.prefix, headers=matches), route_filters(path.policy)
+    route = made(Route, match=match, route=action, typed_per_filter_config=filters)
     if len(shares) == 1:
         action.cluster = resolve(shares[0].service, shares[0].port)
         route.request_headers_to_add = set_headers({**path.headers, **shares[0].headers, **probe})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import betterproto2
 from envoy_data_plane.envoy.config.cluster.v3 import LoadBalancingPolicy, LoadBalancingPolicyPolicy, OutlierDetection
-from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
+from envoy_data_plane.envoy.config.core.v3 import RuntimeFractionalPercent, TypedExtensionConfig
 from envoy_data_plane.envoy.config.route.v3 import (
     RetryPolicy,
     RetryPolicyRetryBackOff,
@@ -16,10 +17,26 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RouteActionHashPolicyHeader,
     RouteActionHashPolicyQueryParameter,
 )
+from envoy_data_plane.envoy.extensions.filters.common.fault.v3 import FaultDelay
+from envoy_data_plane.envoy.extensions.filters.http.fault.v3 import FaultAbort, HttpFault
+from envoy_data_plane.envoy.extensions.filters.http.local_ratelimit.v3 import LocalRateLimit
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType, TokenBucket
 from envoy_data_plane.google.protobuf import Any
 
-from eventmesh.xds.control.encoding import made
-from eventmesh.xds.control.policy.values import HashKind, HashOn, LoadBalancing, Outliers, RoutePolicy
+from eventmesh.xds.control.encoding import encode, made
+from eventmesh.xds.control.policy.values import (
+    Fault,
+    HashKind,
+    HashOn,
+    LoadBalancing,
+    Outliers,
+    RateLimit,
+    RoutePolicy,
+)
+
+RATE_LIMIT_FILTER, FAULT_FILTER = "envoy.filters.http.local_ratelimit", "envoy.filters.http.fault"
+STAT_PREFIX = "policy"
 
 MAX_BACK_OFFS = 10
 """Longest back-off in base intervals (Envoy's default)."""
@@ -55,6 +72,61 @@ def with_policy(action: RouteAction, policy: RoutePolicy | None) -> RouteAction:
     if policy.hash_on is not None:
         action.hash_policy = [_hash_policy(policy.hash_on)]
     return action
+
+
+def route_filters(policy: RoutePolicy | None) -> dict[str, Any]:
+    """Return the settings of HTTP filters that `policy` asks for, as a route's `typed_per_filter_config`."""
+    found: dict[str, Any] = {}
+    if policy is not None and policy.rate_limit is not None:
+        found[RATE_LIMIT_FILTER] = _packed("local_ratelimit.v3.LocalRateLimit", _rate_limit(policy.rate_limit))
+    if policy is not None and policy.fault is not None:
+        found[FAULT_FILTER] = _packed("fault.v3.HTTPFault", _fault(policy.fault))
+    return found
+
+
+def idle_filters() -> list[HttpFilter]:
+    """Return the filters that routes may set, doing nothing by themselves: Envoy wants them in the chain."""
+    limit = _packed("local_ratelimit.v3.LocalRateLimit", made(LocalRateLimit, stat_prefix=STAT_PREFIX))
+    return [
+        made(HttpFilter, name=RATE_LIMIT_FILTER, typed_config=limit),
+        made(HttpFilter, name=FAULT_FILTER, typed_config=_packed("fault.v3.HTTPFault", made(HttpFault))),
+    ]
+
+
+def _rate_limit(limit: RateLimit) -> LocalRateLimit:
+    all_of_it = made(FractionalPercent, numerator=100)
+    return made(
+        LocalRateLimit,
+        stat_prefix=STAT_PREFIX,
+        token_bucket=made(
+            TokenBucket,
+            max_tokens=limit.burst,
+            tokens_per_fill=limit.requests,
+            fill_interval=timedelta(seconds=limit.per_s),
+        ),
+        # Both are 0 % unless set.
+        filter_enabled=made(RuntimeFractionalPercent, default_value=all_of_it),
+        filter_enforced=made(RuntimeFractionalPercent, default_value=all_of_it),
+        rate_limited_as_resource_exhausted=True,
+    )
+
+
+def _fault(fault: Fault) -> HttpFault:
+    out = made(HttpFault)
+    if fault.delay_s:
+        share, delay = _millionths(fault.delay_millionths), timedelta(seconds=fault.delay_s)
+        out.delay = made(FaultDelay, fixed_delay=delay, percentage=share)
+    if fault.abort_status:
+        out.abort = made(FaultAbort, http_status=fault.abort_status, percentage=_millionths(fault.abort_millionths))
+    return out
+
+
+def _millionths(share: int) -> FractionalPercent:
+    return made(FractionalPercent, numerator=share, denominator=FractionalPercentDenominatorType.MILLION)
+
+
+def _packed(name: str, message: betterproto2.Message) -> Any:
+    return made(Any, type_url=f"type.googleapis.com/envoy.extensions.filters.http.{name}", value=encode(message))
 
 
 def _hash_policy(hash_on: HashOn) -> RouteActionHashPolicy:

@@ -16,10 +16,12 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.policy.values import (
     ClusterPolicy,
+    Fault,
     HashKind,
     HashOn,
     LoadBalancing,
     Outliers,
+    RateLimit,
     Retry,
     RoutePolicy,
     Target,
@@ -35,6 +37,10 @@ MAX_CODES = 32
 """All codes worth a retry are fewer."""
 MAX_TIMEOUT_S = 86_400.0
 """A day: a request that may take longer wants no timeout, which is written 0s."""
+MIN_FILL_S = 0.05
+"""Envoy's shortest fill_interval of a token bucket."""
+MAX_DELAY_S = 3600.0
+"""Longest fault: what waits takes memory, and nobody waits so long (`xds.translate.filters`)."""
 MAX_COUNT = 2**32 - 1
 """Envoy's counters of a circuit breaker have 32 bits."""
 
@@ -103,7 +109,12 @@ class _Reader:
         return False
 
 
-_SPEC = frozenset(("targetRefs", "timeouts", "retry", "circuitBreaker", "outlierDetection", "loadBalancer"))
+_SPEC = frozenset(
+    (
+        *("targetRefs", "timeouts", "retry", "circuitBreaker", "outlierDetection", "loadBalancer"),
+        *("rateLimit", "fault"),
+    )
+)
 _OUTLIERS = frozenset(
     ("consecutive5xxErrors", "consecutiveGatewayErrors", "interval", "baseEjectionTime", "maxEjectionPercent")
 )
@@ -129,7 +140,7 @@ def read_policy(obj: Object) -> tuple[TrafficPolicy | None, list[FieldError]]:
     route = _route(reader, spec)
     cluster = _cluster(reader, spec)
     if route == RoutePolicy() and cluster == ClusterPolicy() and not reader.errors:
-        reader.wrong("spec", "says nothing; give timeouts, retry, circuitBreaker, outlierDetection or loadBalancer")
+        reader.wrong("spec", "says nothing; give one of " + ", ".join(sorted(_SPEC - {"targetRefs"})))
     if reader.errors:
         return None, reader.errors
     metadata = obj["metadata"]
@@ -167,7 +178,55 @@ def _route(reader: _Reader, spec: Mapping[str, Any]) -> RoutePolicy:
         reader.wrong(
             "spec.timeouts.backendRequest", "is the time of one try: give spec.retry, or timeouts.request alone"
         )
-    return RoutePolicy(whole, single or 0.0, retry, _hash_on(reader, spec))
+    return RoutePolicy(
+        whole, single or 0.0, retry, _hash_on(reader, spec), _rate_limit(reader, spec), _fault(reader, spec)
+    )
+
+
+def _rate_limit(reader: _Reader, spec: Mapping[str, Any]) -> RateLimit | None:
+    if spec.get("rateLimit") is None:
+        return None
+    found, path = reader.mapping(spec, "rateLimit", "spec", frozenset(("requests", "per", "burst"))), "spec.rateLimit"
+    requests = reader.count(found, "requests", path, 1, MAX_COUNT)
+    per_s = reader.seconds(found, "per", path)
+    burst = reader.count(found, "burst", path, 1, MAX_COUNT)
+    if "requests" not in found:
+        reader.wrong(f"{path}.requests", "missing: how many requests in the time `per`")
+    if per_s is not None and per_s < MIN_FILL_S:
+        reader.wrong(f"{path}.per", f"is shorter than {MIN_FILL_S:g}s, the shortest that Envoy takes")
+    return RateLimit(requests or 1, per_s or 1.0, burst or requests or 1)
+
+
+def _fault(reader: _Reader, spec: Mapping[str, Any]) -> Fault | None:
+    if spec.get("fault") is None:
+        return None
+    found = reader.mapping(spec, "fault", "spec", frozenset(("delay", "abort")))
+    delay = reader.mapping(found, "delay", "spec.fault", frozenset(("fixed", "percent")))
+    abort = reader.mapping(found, "abort", "spec.fault", frozenset(("status", "percent")))
+    delay_s = reader.seconds(delay, "fixed", "spec.fault.delay")
+    status = reader.count(abort, "status", "spec.fault.abort", 400, 599)
+    for part, word in (("delay", "fixed"), ("abort", "status")):
+        if part in found and word not in (found[part] or {}):
+            reader.wrong(f"spec.fault.{part}.{word}", "missing")
+    if not found:
+        reader.wrong("spec.fault", "says nothing; give delay or abort")
+    if delay_s is not None and delay_s > MAX_DELAY_S:
+        reader.wrong("spec.fault.delay.fixed", f"is longer than {MAX_DELAY_S:g}s: callers have given up by then")
+    return Fault(
+        delay_s or 0.0,
+        _share(reader, delay, "spec.fault.delay") if delay else 0,
+        status or 0,
+        _share(reader, abort, "spec.fault.abort") if abort else 0,
+    )
+
+
+def _share(reader: _Reader, owner: Mapping[str, Any], path: str) -> int:
+    """Return a percentage in millionths; not said: all."""
+    percent = owner.get("percent", 100)
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
+        reader.wrong(f"{path}.percent", f"{percent!r} is no number from 0 to 100")
+        return 0
+    return round(percent * 10_000)
 
 
 def _retry(reader: _Reader, spec: Mapping[str, Any]) -> Retry | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import Enum
 
@@ -60,6 +61,26 @@ class HashOn:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A token bucket of each data plane process."""
+
+    requests: int
+    per_s: float
+    burst: int
+    """Most at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Failures made on purpose: a delay, an abort, each of its own share of the requests in millionths."""
+
+    delay_s: float = 0.0
+    delay_millionths: int = 0
+    abort_status: int = 0
+    abort_millionths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RoutePolicy:
     """What holds for each request."""
 
@@ -69,6 +90,17 @@ class RoutePolicy:
     """Of one try; 0 = none."""
     retry: Retry | None = None
     hash_on: HashOn | None = None
+    rate_limit: RateLimit | None = None
+    fault: Fault | None = None
+
+    @property
+    def filters(self) -> bool:
+        """True when it needs HTTP filters, which proxyless gRPC clients would refuse."""
+        return self.rate_limit is not None or self.fault is not None
+
+    def without_filters(self) -> RoutePolicy:
+        """Return what is left without HTTP filters."""
+        return dataclasses.replace(self, rate_limit=None, fault=None)
 
 
 class LoadBalancing(Enum):

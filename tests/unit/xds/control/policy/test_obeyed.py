@@ -8,7 +8,7 @@ import pytest
 
 from eventmesh.kube.objects import Key
 from eventmesh.model.cluster import Balancing, Cluster
-from eventmesh.model.policy import HashOn, HashPart, RetryOn
+from eventmesh.model.policy import Fault, Filters, HashOn, HashPart, RateLimit, RetryOn
 from eventmesh.model.route import Forward, RouteTable
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.messages import Role
@@ -36,6 +36,7 @@ from tests.unit.xds.control.views import (
 
 FUNCTION = [{"group": "serving.knative.dev", "kind": "Service", "name": "hello"}]
 GATEWAY, ACTIVATOR, SIDECAR = Audience(Role.GATEWAY), Audience(Role.ACTIVATOR), Audience(Role.SIDECAR, "ns")
+GRPC = Audience(Role.GRPC)
 FULL: dict[str, Any] = {
     "timeouts": {"request": "2s", "backendRequest": "500ms"},
     "retry": {"attempts": 3, "codes": [503], "backoff": "10ms"},
@@ -162,6 +163,32 @@ def test_requests_that_are_alike_find_the_same_endpoint(kind: str, hash_on: dict
     assert route.hash_on == (read,)
     balancing = {"RingHash": Balancing.RING_HASH, "Maglev": Balancing.MAGLEV}[kind]
     assert cluster(builder, SIDECAR, "ns/svc:80").balancing is balancing
+
+
+LIMITED: dict[str, Any] = {
+    "rateLimit": {"requests": 10, "per": "1m", "burst": 3},
+    "fault": {"delay": {"fixed": "2s", "percent": 0.5}, "abort": {"status": 503, "percent": 20}},
+}
+
+
+def test_limits_and_faults_stand_at_the_routes() -> None:
+    builder = built(function(policy("p", targetRefs=FUNCTION, **LIMITED)))
+    found = table(builder, GATEWAY, "public")
+    filters = {route.filters for host in found.virtual_hosts if "hello.test" in host.domains for route in host.routes}
+    limit = RateLimit(3, 10, 60.0, resource_exhausted=True)
+    assert filters == {Filters(Fault(2.0, 5_000, 503, 200_000), limit)}
+    others = [route for host in found.virtual_hosts if "hello.test" not in host.domains for route in host.routes]
+    assert others and all(route.filters is None for route in others)
+
+
+def test_proxyless_clients_are_spared_the_filters_they_would_refuse() -> None:
+    local = rule("hello.ns.svc.cluster.local", paths=[path(split("hello-1"))], external=False)
+    watcher = function(policy("p", targetRefs=FUNCTION, timeouts={"request": "2s"}, **LIMITED))
+    watcher.ingress(None, ingress("hello", local))
+    builder, name = built(watcher), "hello.ns.svc.cluster.local"
+    for route in (route for host in table(builder, GRPC, name).virtual_hosts for route in host.routes):
+        assert route.filters is None
+        assert isinstance(route.action, Forward) and route.action.timeout_s == 2.0
 
 
 def test_bolt_services_obey_too() -> None:

@@ -17,10 +17,12 @@ from eventmesh.xds.control.policy.reading import (
 )
 from eventmesh.xds.control.policy.values import (
     ClusterPolicy,
+    Fault,
     HashKind,
     HashOn,
     LoadBalancing,
     Outliers,
+    RateLimit,
     Retry,
     RoutePolicy,
     Target,
@@ -70,6 +72,21 @@ def test_a_request_is_hashed_by_one_thing(said: dict[str, Any], read: HashOn) ->
     assert found is not None and found.route.hash_on == read
 
 
+def test_limits_and_faults_have_their_values() -> None:
+    read, found = read_policy(
+        policy(
+            "p",
+            rateLimit={"requests": 10, "per": "1m", "burst": 3},
+            fault={"delay": {"fixed": "2s", "percent": 0.5}, "abort": {"status": 503}},
+        )
+    )
+    assert not found and read is not None
+    assert read.route.rate_limit == RateLimit(10, 60.0, 3)
+    assert read.route.fault == Fault(2.0, 5_000, 503, 1_000_000)
+    short, _ = read_policy(policy("p", rateLimit={"requests": 10}))
+    assert short is not None and short.route.rate_limit == RateLimit(10, 1.0, 10)
+
+
 def test_a_retry_without_words_tries_again_what_has_not_arrived() -> None:
     read, _ = read_policy(policy("p", retry={"attempts": 2}))
     assert read is not None and read.route.retry == Retry(DEFAULT_RETRY_ON, 2)
@@ -115,6 +132,16 @@ def test_no_timeout_is_a_timeout_that_is_said() -> None:
         ({"outlierDetection": {"maxEjectionPercent": 101}}, "spec.outlierDetection.maxEjectionPercent"),
         ({"outlierDetection": {"minHealthPercent": 50}}, "spec.outlierDetection.minHealthPercent"),
         ({"loadBalancer": {}}, "spec.loadBalancer.type"),
+        ({"rateLimit": {"per": "1s"}}, "spec.rateLimit.requests"),
+        ({"rateLimit": {"requests": 0}}, "spec.rateLimit.requests"),
+        ({"rateLimit": {"requests": 1, "per": "10ms"}}, "spec.rateLimit.per"),
+        ({"rateLimit": {"requests": 1, "burst": 0}}, "spec.rateLimit.burst"),
+        ({"fault": {}}, "spec.fault"),
+        ({"fault": {"delay": {}}}, "spec.fault.delay.fixed"),
+        ({"fault": {"delay": {"fixed": "2h"}}}, "spec.fault.delay.fixed"),
+        ({"fault": {"delay": {"fixed": "1s", "percent": 101}}}, "spec.fault.delay.percent"),
+        ({"fault": {"abort": {"status": 200}}}, "spec.fault.abort.status"),
+        ({"fault": {"abort": {"status": 503, "percent": "all"}}}, "spec.fault.abort.percent"),
         ({"retry": {}, "targetRefs": []}, "spec.targetRefs"),
         ({"retry": {}, "targetRefs": [{"kind": "Service", "name": "s"}] * (MAX_TARGETS + 1)}, "spec.targetRefs"),
         ({"retry": {}, "targetRefs": [{"kind": "Pod", "name": "s"}]}, "spec.targetRefs[0]"),
