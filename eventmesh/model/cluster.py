@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from eventmesh.model.listener import WireProtocol
 from eventmesh.model.policy import HealthCheck, Labels, OutlierDetection, RetryBudget, Subsets
-from eventmesh.model.tls import ClientTls
+
+if TYPE_CHECKING:
+    from eventmesh.model.tls import ClientTls
 
 
 class Balancing(Enum):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from eventmesh.model.policy import Filters
-from eventmesh.model.tls import ServerTls
+
+if TYPE_CHECKING:
+    from eventmesh.model.tls import ServerTls
 
 
 class WireProtocol(Enum):

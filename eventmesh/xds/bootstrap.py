@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.snapshot import Snapshot
@@ -21,7 +22,9 @@ from eventmesh.xds.translate.cluster import read_cluster
 from eventmesh.xds.translate.listener import read_listener
 from eventmesh.xds.translate.resources import ClusterResource, ListenerResource, StaticResources, clusters_named
 from eventmesh.xds.translate.sources import read_config_source
-from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource, read_secret
+
+if TYPE_CHECKING:
+    from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 MAX_FILE_BYTES = 16_777_216
 """Longest bootstrap, 16 MiB: a thousand hosts written out are about 1 MiB."""
@@ -109,8 +112,7 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
     static = tree.child("static_resources")
     clusters = tuple(read_cluster(one, warnings) for one in static.children("clusters")) if static else ()
     listeners = tuple(read_listener(one, warnings) for one in static.children("listeners")) if static else ()
-    secrets = {one.text("name"): read_secret(one) for one in static.children("secrets")} if static else {}
-    resources = StaticResources(listeners, clusters, secrets)
+    resources = StaticResources(listeners, clusters, _secrets(static))
     ads = _ads(tree, clusters)
     node = _node(tree.child("node"))
     if ads is not None and not (node.id and node.cluster):
@@ -233,6 +235,15 @@ def _check_listener(path: str, resource: ListenerResource, names: set[str], ads:
     for name, route in clusters_named(resource.inline):
         if name not in names:
             raise ConfigError(path, f"the route {route!r} leads to the unknown cluster {name!r}")
+
+
+def _secrets(static: Message | None) -> Secrets:
+    given = static.children("secrets") if static else ()
+    if not given:
+        return {}
+    from eventmesh.xds.translate.tls import read_secret
+
+    return {one.text("name"): read_secret(one) for one in given}
 
 
 def _check_secrets(

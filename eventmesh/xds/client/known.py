@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.route import RouteTable
@@ -22,7 +22,9 @@ from eventmesh.xds.translate.resources import (
     with_inline_tables,
 )
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
-from eventmesh.xds.translate.tls import Secret, Secrets
+
+if TYPE_CHECKING:
+    from eventmesh.xds.translate.tls import Secret, Secrets
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

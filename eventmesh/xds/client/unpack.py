@@ -17,7 +17,6 @@ from eventmesh.xds.schema.wire import read_wire
 from eventmesh.xds.translate.cluster import read_assignment, read_cluster
 from eventmesh.xds.translate.listener import read_listener
 from eventmesh.xds.translate.route import read_route_table
-from eventmesh.xds.translate.tls import read_secret
 
 T = TypeVar("T")
 
@@ -66,6 +65,8 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpac
             assignments = each(lambda message: read_assignment(message, dns=True))
             update = Update(assignments=assignments, absent_assignments=changes.removed)
         case ResourceType.SECRET:
+            from eventmesh.xds.translate.tls import read_secret
+
             # As in Envoy a removal says nothing: who names the secret keeps what it has.
             update = Update(secrets=each(read_secret))
     return Unpacked(update, refused, warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.cluster import Cluster, Endpoint
@@ -14,7 +15,9 @@ from eventmesh.xds.translate.health import read_health_check, read_outlier
 from eventmesh.xds.translate.resources import ClusterResource
 from eventmesh.xds.translate.retry import read_retry_budget
 from eventmesh.xds.translate.sources import read_config_source
-from eventmesh.xds.translate.tls import ClientTlsResource, read_client_tls
+
+if TYPE_CHECKING:
+    from eventmesh.xds.translate.tls import ClientTlsResource
 
 METADATA_KEY = "eventmesh"
 """Key of our own settings in a cluster's filter_metadata."""
@@ -92,6 +95,11 @@ def _endpoint(item: Message, dns: bool, priority: int, locality: str, locality_w
 
 
 def _tls(message: Message, protocol: WireProtocol, warnings: list[str]) -> ClientTlsResource | None:
+    if not message.has("transport_socket"):
+        return None
+    # Most clusters are spoken to in clear text, and a sidecar would feel the import.
+    from eventmesh.xds.translate.tls import read_client_tls
+
     tls = read_client_tls(message, warnings)
     if tls is not None and protocol is WireProtocol.HTTP2 and not tls.terms.alpn:
         # Servers of HTTP/2 under TLS insist on it (RFC 9113 3.2), gRPC's above all.

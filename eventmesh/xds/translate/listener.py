@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
 from eventmesh.model.policy import Filters
@@ -14,7 +15,9 @@ from eventmesh.xds.translate.filters import FILTERS, make_filters, read_filter
 from eventmesh.xds.translate.resources import ListenerResource
 from eventmesh.xds.translate.route import read_route_table
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S, check_upgrades, read_config_source
-from eventmesh.xds.translate.tls import ServerTlsResource, read_server_tls
+
+if TYPE_CHECKING:
+    from eventmesh.xds.translate.tls import ServerTlsResource
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 BOLT_PROXY = "eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
@@ -58,7 +61,7 @@ def _chain(message: Message) -> tuple[Message, ServerTlsResource | None]:
     """Return the filter chain and how it speaks TLS: one chain, or one for TLS beside one for clear text."""
     chains = message.children("filter_chains")
     if len(chains) == 1:
-        return chains[0], read_server_tls(chains[0])
+        return chains[0], _tls(chains[0])
     by_transport = {_transport(chain): chain for chain in chains}
     if len(chains) != 2 or set(by_transport) != {"tls", "raw_buffer"}:
         problem = "one is supported, or two whose filter_chain_match.transport_protocol are tls and raw_buffer"
@@ -66,12 +69,21 @@ def _chain(message: Message) -> tuple[Message, ServerTlsResource | None]:
     secure, plain = by_transport["tls"], by_transport["raw_buffer"]
     if secure.children("filters") != plain.children("filters"):
         raise plain.error("filters", "differ from those of the chain for TLS; one port serves both alike")
-    if read_server_tls(plain) is not None:
+    if _tls(plain) is not None:
         raise plain.error("transport_socket", "speaks TLS in the chain for clear text")
-    tls = read_server_tls(secure, permissive=True)
+    tls = _tls(secure, permissive=True)
     if tls is None:
         raise secure.error("transport_socket", "speaks clear text in the chain for TLS")
     return secure, tls
+
+
+def _tls(chain: Message, *, permissive: bool = False) -> ServerTlsResource | None:
+    if not chain.has("transport_socket"):
+        return None
+    # Most listeners speak clear text, and a sidecar would feel the import.
+    from eventmesh.xds.translate.tls import read_server_tls
+
+    return read_server_tls(chain, permissive=permissive)
 
 
 def _transport(chain: Message) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import Forward, RouteTable
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
-from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
+
+if TYPE_CHECKING:
+    from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 
 @dataclass(frozen=True, slots=True)
