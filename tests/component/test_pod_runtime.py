@@ -200,3 +200,43 @@ async def test_what_a_finished_pod_said_is_there_after_a_restart_until_the_pod_i
         async with asyncio.timeout(WAIT_S):
             while any((tmp_path / "data" / "pods").iterdir()):
                 await asyncio.sleep(0.01)
+
+
+async def test_hooks_run_after_the_start_and_before_the_end(cluster: Cluster, tmp_path: Path) -> None:
+    program = """
+import pathlib, signal, sys, time
+marks = pathlib.Path(sys.argv[1])
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0 if (marks / "stopping").exists() else 1))
+(marks / "running").touch()
+time.sleep(600)
+"""
+    cluster.image(tmp_path / "app", "app", program)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    wait = f"until test -e {marks}/running; do sleep 0.01; done; touch {marks}/started"
+    hooks = {
+        "postStart": {"exec": {"command": ["sh", "-c", wait]}},
+        "preStop": {"exec": {"command": ["touch", str(marks / "stopping")]}},
+    }
+    container = {"image": "dev.local/app", "args": [str(marks)], "lifecycle": hooks}
+    await cluster.api.create(POD, bare("p", container, terminationGracePeriodSeconds=20), "default")
+    async with asyncio.timeout(WAIT_S):
+        while not (marks / "started").exists():
+            await asyncio.sleep(0.01)
+        await cluster.api.delete(POD, "p", "default")
+        await cluster.until(POD, lambda pods: not pods)
+    assert (marks / "stopping").exists()
+
+
+async def test_a_hook_that_fails_after_the_start_ends_the_container_and_is_told(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.image(tmp_path / "app", "app", "import time; time.sleep(600)")
+    hook = {"exec": {"command": ["sh", "-c", "echo no; exit 1"]}}
+    container = {"image": "dev.local/app", "lifecycle": {"postStart": hook}}
+    await cluster.api.create(POD, bare("p", container, restartPolicy="Never"), "default")
+    async with asyncio.timeout(WAIT_S):
+        (pod,) = await cluster.until(POD, lambda pods: bool(pods) and pods[0]["status"]["phase"] == "Failed")
+        (event,) = await cluster.until(EVENT, bool)
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 143
+    assert (event["reason"], event["message"]) == ("FailedPostStartHook", "PostStartHook failed: no")

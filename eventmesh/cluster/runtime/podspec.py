@@ -9,6 +9,7 @@ from typing import Final
 from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.runtime.container import Container, Role
 from eventmesh.cluster.runtime.environment import References
+from eventmesh.cluster.runtime.hooks import check_hooks
 from eventmesh.cluster.runtime.pod import DEFAULT_GRACE_S, RestartPolicy
 from eventmesh.cluster.runtime.probe import Exec, GrpcHealth, Probe, Purpose, parse_probe
 from eventmesh.kube.api import Object
@@ -154,13 +155,13 @@ def _protocol(port_name: str) -> str:
 
 
 def unsupported(pod: Object, container: Object) -> str:
-    """Return what of the container's probes cannot be asked; empty when there is nothing."""
+    """Return what of the container's probes and hooks cannot be asked; empty when there is nothing."""
     try:
         for purpose in Purpose:
             parse_probe(container, purpose, user_port(pod).number)
     except ConfigError as error:
         return str(error)
-    return ""
+    return check_hooks(container, user_port(pod).number)
 
 
 def readiness_probe(pod: Object) -> Object | None:

@@ -186,16 +186,10 @@ def parse_probe(container: Mapping[str, Any], purpose: Purpose, user_port: int) 
     spec = container.get(purpose.field)
     if not spec:
         return None
-    named = [handler for handler in _HANDLERS if spec.get(handler) is not None]
-    if len(named) != 1:
-        found = ", ".join(named) or "none"
-        raise ConfigError(purpose.field, f"must have one action of {', '.join(_HANDLERS)}; it has {found}")
-    action = spec[named[0]]
-    port = 0 if named[0] == "exec" else _port(container, action, f"{purpose.field}.{named[0]}", user_port)
     grace_s = spec.get("terminationGracePeriodSeconds")
     return Probe(
         purpose,
-        _action(named[0], action, port),
+        parse_action(container, spec, purpose.field, user_port),
         initial_delay_s=float(spec.get("initialDelaySeconds") or 0),
         period_s=float(spec.get("periodSeconds") or 10),
         timeout_s=float(spec.get("timeoutSeconds") or 1),
@@ -203,6 +197,17 @@ def parse_probe(container: Mapping[str, Any], purpose: Purpose, user_port: int) 
         failure_threshold=int(spec.get("failureThreshold") or 3),
         grace_s=None if grace_s is None else float(grace_s),
     )
+
+
+def parse_action(container: Mapping[str, Any], spec: Mapping[str, Any], field: str, user_port: int) -> Action:
+    """Return the one action that `spec` holds; raises ConfigError as `parse_probe`."""
+    named = [handler for handler in _HANDLERS if spec.get(handler) is not None]
+    if len(named) != 1:
+        found = ", ".join(named) or "none"
+        raise ConfigError(field, f"must have one action of {', '.join(_HANDLERS)}; it has {found}")
+    handler, action = named[0], spec[named[0]]
+    port = 0 if handler == "exec" else _port(container, action, f"{field}.{handler}", user_port)
+    return _action(handler, action, port)
 
 
 def _action(handler: str, action: Mapping[str, Any], port: int) -> Action:

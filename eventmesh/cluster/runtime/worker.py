@@ -29,6 +29,7 @@ from eventmesh.cluster.runtime.commands import (
 )
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Terminate, ToldReady
+from eventmesh.cluster.runtime.hooks import MAX_POST_START_S, POST_START, PRE_STOP, Hook, parse_hook, run_hook
 from eventmesh.cluster.runtime.images import Image, ImageStore, UnknownImageError
 from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import PodAddresses, free_port
@@ -274,7 +275,7 @@ class PodWorker:
             for order in orders:
                 match order:
                     case Send(container, number) if container in self._processes:
-                        await self._host.launcher.signal(self._processes[container], number)
+                        await self._signal(container, self._processes[container], number)
                     case Ask():
                         self._watchers.spawn(f"{order.container} {order.probe.purpose.value}", self._ask(order))
                     case Tell():
@@ -303,7 +304,39 @@ class PodWorker:
             os.close(stderr)
         self._processes[name] = process
         self._watchers.spawn(name, self._await_exit(name, process, run))
+        hook = self._hook(name, POST_START)
+        if hook is not None:
+            self._watchers.spawn(POST_START, self._after_start(hook, name, process))
         return self._machine.started(name)
+
+    async def _signal(self, container: str, process: Process, number: int) -> None:
+        hook = self._hook(container, PRE_STOP) if number == signal.SIGTERM else None
+        if hook is None:
+            await self._host.launcher.signal(process, number)
+        else:
+            self._watchers.spawn(PRE_STOP, self._before_stop(hook, container, process))
+
+    def _hook(self, container: str, kind: str) -> Hook | None:
+        if container == podspec.SIDECAR:
+            return None
+        return parse_hook(podspec.container(self.pod, container), kind, podspec.user_port(self.pod).number)
+
+    async def _before_stop(self, hook: Hook, container: str, process: Process) -> None:
+        """Do the container's hook, then tell it to stop; the machine kills it in time whatever the hook does."""
+        await self._run_hook(hook, container, podspec.grace_s(self.pod), "PreStop")
+        await self._host.launcher.signal(process, signal.SIGTERM)
+
+    async def _after_start(self, hook: Hook, container: str, process: Process) -> None:
+        """Do the container's hook; one that fails ends the container, as with the kubelet."""
+        if not await self._run_hook(hook, container, MAX_POST_START_S, "PostStart"):
+            await self._host.launcher.signal(process, signal.SIGTERM)
+
+    async def _run_hook(self, hook: Hook, container: str, timeout_s: float, word: str) -> bool:
+        assert self._asker is not None  # noqa: S101 - set before any start
+        outcome = await run_hook(hook, container, self._asker.ask, self._host.clock, timeout_s)
+        if not outcome.success:
+            await self._record(Tell(f"Failed{word}Hook", f"{word}Hook failed: {outcome.output}"))
+        return outcome.success
 
     def _command(self, name: str) -> Command:
         assert self._place is not None and self._volumes is not None  # noqa: S101, PT018 - set before any start
