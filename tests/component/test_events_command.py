@@ -110,6 +110,16 @@ async def test_events_are_listed_and_got_without_any_trigger(world: World, event
     assert out.endswith('data:\n{\n  "n": 3\n}\n')
 
 
+async def test_why_an_event_did_not_match_is_told_of_the_event_itself(world: World, events: Events) -> None:
+    await world.send("f1", subject="vip-1")
+    code, out, _ = await events("test-filter", "--id", "f1", "--filter", "priority > 3 OR subject LIKE 'vip-%'")
+    assert code == 1
+    assert out.endswith("column 1: priority fails (missingAttribute): the event has no attribute priority\n")
+    assert (await events("test-filter", "--sequence", "1", "--filter", "subject LIKE 'vip-%'"))[0] == 0
+    code, _, err = await events("test-filter", "--filter", "TRUE")
+    assert (code, err) == (2, "eventmesh: name an event: a FILE, --id or --sequence\n")
+
+
 async def test_data_cannot_play_with_the_terminal(world: World, events: Events) -> None:
     headers = {**event_headers("odd"), "content-type": "text/plain"}
     assert (await world.ask(body=b"\x1b[2Jfine\n", headers=headers)).status == 202

@@ -73,7 +73,7 @@ def newest(args: argparse.Namespace, wanted: dict[str, object], limit: int) -> l
 
 def show_one(args: argparse.Namespace) -> int:
     """Print one event."""
-    found = admin.ask(args, f"/events/{_sequence(args)}")
+    found = admin.ask(args, f"/events/{sequence_of(args)}")
     if args.output != "table":
         output.document(found, args.output)
         return 0
@@ -96,7 +96,7 @@ def print_event(found: Json, facts: list[tuple[str, object]]) -> None:
 
 def show_trace(args: argparse.Namespace) -> int:
     """Print what became of one event, and of the replies to it."""
-    told = _trace(args, _sequence(args), 0)
+    told = _trace(args, sequence_of(args), 0)
     if args.output != "table":
         output.document(told, args.output)
         return 0
@@ -128,7 +128,8 @@ def _print_trace(told: Json, indent: str) -> None:
         _print_trace(reply, f"{indent}  ")
 
 
-def _sequence(args: argparse.Namespace) -> int:
+def sequence_of(args: argparse.Namespace) -> int:
+    """Return the sequence of the event that `id` and `source`, or `sequence`, name; raises UsageError."""
     if (args.id is None) == (args.sequence is None):
         raise UsageError("name the event by its ID, or by --sequence")
     if args.sequence is not None:

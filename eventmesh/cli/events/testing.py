@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from eventmesh.base.errors import ConfigError, UsageError
 from eventmesh.cli import connection, output
+from eventmesh.cli.events import admin
 from eventmesh.cli.events.admin import Json
+from eventmesh.cli.events.looking import sequence_of
 from eventmesh.cloudevents import json_format
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.filters.explain import Explanation, Finding, explain
@@ -24,21 +27,22 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 def configure(actions: Any) -> None:
     """Declare the action."""
     test = actions.add_parser("test-filter", help="say whether an event passes a filter, and why (exit code 0 or 1)")
-    test.add_argument(
-        "event", metavar="EVENT", help="file with an event in CloudEvents' JSON format; - for standard input"
-    )
+    test.add_argument("event", metavar="FILE", nargs="?", help="an event in the JSON format; - is standard input")
+    test.add_argument("--id", metavar="ID", help="in place of FILE: the event of a broker with this id")
+    test.add_argument("--source", metavar="URI", help="when several sources use that id")
+    test.add_argument("--sequence", type=int, metavar="N", help="in place of FILE: by its number in the store")
     which = test.add_mutually_exclusive_group(required=True)
     which.add_argument("--trigger", metavar="TRIGGER", help="the filter of this Trigger")
     which.add_argument("-f", "--filename", metavar="FILE", type=Path, help="the filter of the Trigger in this manifest")
     which.add_argument("--filter", metavar="CESQL", help="this expression")
     output.add_flag(test)
-    connection.add_flags(test)
+    admin.add_flags(test)
     test.set_defaults(act=test_filter)
 
 
 def test_filter(args: argparse.Namespace) -> int:
     """Print the verdict; return 0 when the event passes, 1 when not. Raises InvalidEvent, FilterError, UsageError."""
-    event = _event(args.event)
+    event = _event(args)
     told = explain(_spec(args), event)
     if args.output != "table":
         output.document(_document(told), args.output)
@@ -49,7 +53,18 @@ def test_filter(args: argparse.Namespace) -> int:
     return 0 if told.passes else 1
 
 
-def _event(name: str) -> Event:
+def _event(args: argparse.Namespace) -> Event:
+    if args.id is None and args.sequence is None:
+        if args.event is None:
+            raise UsageError("name an event: a FILE, --id or --sequence")
+        return _event_in(args.event)
+    if args.event is not None:
+        raise UsageError(f"name one event: {args.event}, or one of a broker")
+    found = admin.ask(args, f"/events/{sequence_of(args)}")["event"]
+    return json_format.decode(json.dumps(found).encode())
+
+
+def _event_in(name: str) -> Event:
     try:
         if name == "-":
             content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
