@@ -36,14 +36,15 @@ class Children:
         owner: Object,
         *,
         kept_annotations: Iterable[str] = (),
+        kept_labels: Iterable[str] = (),
         kept_spec: Iterable[str] = (),
         exact: bool = False,
     ) -> Object:
         """Return the stored object after it was made `desired`; raises NotOwned.
 
-        Labels, annotations and `spec` are replaced when they differ. What `kept_annotations` and `kept_spec` name is
-        another controller's: it is set on creation and stays from then on, whatever `desired` says. Fields of `spec`
-        that the server fills in are no difference, unless `exact`: what `desired` says no more then goes.
+        Labels, annotations and `spec` are replaced when they differ. What `kept_annotations`, `kept_labels` and
+        `kept_spec` name is another's: it is set on creation and stays from then on, whatever `desired` says. Fields of
+        `spec` that the server fills in are no difference, unless `exact`: what `desired` says no more then goes.
         """
         resource = cache.resource
         metadata = desired["metadata"]
@@ -65,6 +66,9 @@ class Children:
         kept = {field: stored["spec"][field] for field in kept_spec if field in stored["spec"]}
         if kept:
             desired = {**desired, "spec": {**desired["spec"], **kept}}
+        labels = {key: value for key, value in labels_of(stored).items() if key in frozenset(kept_labels)}
+        if labels:
+            desired = {**desired, "metadata": {**desired["metadata"], "labels": {**labels_of(desired), **labels}}}
         wanted = _with(stored, desired, frozenset(kept_annotations), exact)
         if wanted == stored:
             return stored

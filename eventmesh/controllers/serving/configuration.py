@@ -82,7 +82,13 @@ class Configurations:
             conditions.mark_unknown("Ready")
 
     def _latest_ready(self, configuration: Object, newest: Object, known: str | None) -> str | None:
-        """Return the newest ready revision; it never goes back behind the one known already."""
+        """Return the newest ready revision; it never goes back behind the one known already, but where its author does.
+
+        He does by the name of an earlier revision in the template: that is the present generation's again.
+        """
+        if is_ready(newest):
+            present: str = newest["metadata"]["name"]
+            return present
         metadata = configuration["metadata"]
         index = str(Key(metadata["namespace"], metadata["name"]))
         revisions = {obj["metadata"]["name"]: obj for obj in self._revisions.by_index(BY_CONFIGURATION, index)}

@@ -42,9 +42,12 @@ def public_host(route: Object, tag: str, settings: ServingSettings) -> str:
     return expand(network.domain_template, names, annotations, labels)
 
 
-def url(route: Object, tag: str, settings: ServingSettings) -> str:
-    """Return the URL of a route or its tag, with the gateway's port when it is not the scheme's own."""
-    if is_cluster_local(route, settings):
+def url(route: Object, tag: str, settings: ServingSettings, *, hidden: bool) -> str:
+    """Return the URL of a route or its tag, with the gateway's port when it is not the scheme's own.
+
+    A `hidden` one has only the cluster's own.
+    """
+    if hidden:
         return f"http://{cluster_host(route, tag)}"
     return public_url(public_host(route, tag, settings), settings)
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.children import Children, NotOwned
-from eventmesh.controllers.serving.domains import cluster_host, url
+from eventmesh.controllers.serving.domains import cluster_host, is_cluster_local, url
 from eventmesh.controllers.serving.labeler import Labeler
+from eventmesh.controllers.serving.names import CLUSTER_LOCAL, ROLLOUT, VISIBILITY
 from eventmesh.controllers.serving.names import CONFIGURATION as CONFIGURATION_LABEL
-from eventmesh.controllers.serving.names import ROLLOUT
 from eventmesh.controllers.serving.names import ROUTE as ROUTE_LABEL
 from eventmesh.controllers.serving.resources.kingress import kingress
-from eventmesh.controllers.serving.resources.placeholder import placeholder
+from eventmesh.controllers.serving.resources.placeholder import TAG, placeholder
 from eventmesh.controllers.serving.rollout import RevisionShare, Rollout, acknowledged, read, rollout_duration_s, step
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.controllers.serving.settings_store import SettingsStore
-from eventmesh.controllers.serving.traffic import Target, Traffic, resolve
+from eventmesh.controllers.serving.traffic import DEFAULT_TAG, Target, Traffic, resolve
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -69,18 +70,23 @@ class Routes:
         conditions = Conditions(_CONDITIONS, conditions_of(route), self._clock.now())
         conditions.mark_true(CERTIFICATE_PROVISIONED, "TLSNotEnabled", "external-domain-tls is not enabled")
         status: Object = dict(route.get("status") or {})
-        status["url"] = url(route, "", settings)
+        hidden = self._hidden(route, settings)
+        status["url"] = url(route, DEFAULT_TAG, settings, hidden=DEFAULT_TAG in hidden)
         status["address"] = {"url": f"http://{cluster_host(route)}"}
         traffic = resolve(
             route,
             lambda name: self._configurations.get(name, key.namespace),
             lambda name: self._revisions.get(name, key.namespace),
         )
+        traffic = dataclasses.replace(traffic, hidden=hidden)
         rollout = Rollout()
         if traffic.problem is None:
             conditions.mark_true(ALL_TRAFFIC_ASSIGNED)
             rollout = self._roll(route, traffic, settings)
-            status["traffic"] = [_told(route, target, share, settings) for target, share in traffic.told(rollout)]
+            status["traffic"] = [
+                _told(route, target, share, settings, hidden=target.tag in hidden)
+                for target, share in traffic.told(rollout)
+            ]
             await self._publish(route, traffic, rollout, conditions)
         else:
             problem = traffic.problem
@@ -88,6 +94,14 @@ class Routes:
         await self._label(route, traffic, rollout, moved=conditions.is_true(INGRESS_READY))
         status["conditions"] = conditions.result()
         await write_status(self._api, ROUTE, route, status)
+
+    def _hidden(self, route: Object, settings: ServingSettings) -> frozenset[str]:
+        """Return the tags that are for the cluster alone: all of a hidden route, else those whose Services say so."""
+        if is_cluster_local(route, settings):
+            return frozenset([DEFAULT_TAG, *(target.get("tag") or "" for target in route["spec"].get("traffic") or [])])
+        services = self._services.by_index(ROUTE_LABEL, str(key_of(route)))
+        local = [labels_of(service) for service in services if is_controlled_by(service, route)]
+        return frozenset(labels.get(TAG, DEFAULT_TAG) for labels in local if labels.get(VISIBILITY) == CLUSTER_LOCAL)
 
     def _roll(self, route: Object, traffic: Traffic, settings: ServingSettings) -> Rollout:
         """Return how the traffic is to flow now, and come back when the next step is due."""
@@ -133,7 +147,7 @@ class Routes:
         """Keep a Service for the route and for each of its tags, and none for a tag that is gone."""
         wanted = [placeholder(route, tag, ingress) for tag in traffic.tags()]
         for service in wanted:
-            await self._children.ensure(self._services, service, route)
+            await self._children.ensure(self._services, service, route, kept_labels=(VISIBILITY,))
         names = {service["metadata"]["name"] for service in wanted}
         for stored in self._services.by_index(ROUTE_LABEL, str(key_of(route))):
             if stored["metadata"]["name"] not in names and is_controlled_by(stored, route):
@@ -169,10 +183,10 @@ class Routes:
             self.controller.enqueue(key_of(route))
 
 
-def _told(route: Object, target: Target, share: RevisionShare, settings: ServingSettings) -> Object:
+def _told(route: Object, target: Target, share: RevisionShare, settings: ServingSettings, *, hidden: bool) -> Object:
     told: Object = {"revisionName": share.revision, "percent": share.percent, "latestRevision": target.latest}
     if target.tag:
-        told |= {"tag": target.tag, "url": url(route, target.tag, settings)}
+        told |= {"tag": target.tag, "url": url(route, target.tag, settings, hidden=hidden)}
     return told
 
 

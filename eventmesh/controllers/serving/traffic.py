@@ -51,6 +51,8 @@ class Traffic:
 
     targets: tuple[Target, ...] = ()
     problem: Problem | None = None
+    hidden: frozenset[str] = frozenset()
+    """Tags that only the cluster's own clients may reach."""
 
     def tags(self) -> list[str]:
         """Return the names under which traffic is reached: the default first, then the tags by name."""

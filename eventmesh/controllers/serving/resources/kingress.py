@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from eventmesh.controllers.serving.domains import cluster_host, cluster_hosts, is_cluster_local, public_host
+from eventmesh.controllers.serving.domains import cluster_host, cluster_hosts, public_host
 from eventmesh.controllers.serving.names import (
     INGRESS_CLASS,
     INGRESS_CLASS_OLD,
@@ -93,12 +93,11 @@ class _Rules:
         self._settings = settings
 
     def all(self) -> list[Object]:
-        hidden = is_cluster_local(self._route, self._settings)
         rules = []
         for tag in self._traffic.tags():
             http = {"paths": self._paths(tag)}
             rules.append({"hosts": cluster_hosts(self._route, tag), "visibility": "ClusterLocal", "http": http})
-            if not hidden:
+            if tag not in self._traffic.hidden:
                 host = public_host(self._route, tag, self._settings)
                 rules.append({"hosts": [host], "visibility": "ExternalIP", "http": http})
         return rules
@@ -132,9 +131,8 @@ class _Rules:
 
 def _tag_hosts(route: Object, traffic: Traffic, settings: ServingSettings) -> dict[str, list[str]]:
     """Return the hosts of each tag, by which a networking layer tells tags in its metrics."""
-    hidden = is_cluster_local(route, settings)
     return {
-        tag: [cluster_host(route, tag), *([] if hidden else [public_host(route, tag, settings)])]
+        tag: [cluster_host(route, tag), *([] if tag in traffic.hidden else [public_host(route, tag, settings)])]
         for tag in traffic.tags()
         if tag
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventmesh.controllers.serving.domains import cluster_host
-from eventmesh.controllers.serving.names import LAST_APPLIED, NETWORKING_INTERNAL, SERVICE, tagged_name
+from eventmesh.controllers.serving.names import LAST_APPLIED, NETWORKING_INTERNAL, SERVICE, VISIBILITY, tagged_name
 from eventmesh.controllers.serving.names import ROUTE as ROUTE_LABEL
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import annotations_of, labels_of, owner_reference
@@ -16,7 +16,9 @@ TAG = f"{NETWORKING_INTERNAL}/tag"
 def placeholder(route: Object, tag: str, ingress: Object | None) -> Object:
     """Return the Service named as the route or its tag: the way to the gateway once `ingress` tells it."""
     metadata = route["metadata"]
-    labels = {**labels_of(route), ROUTE_LABEL: metadata["name"], SERVICE: labels_of(route).get(SERVICE, "")}
+    # Visibility is not handed down: on the Service of a tag it is the author's word about that tag alone.
+    labels = {key: value for key, value in labels_of(route).items() if key != VISIBILITY}
+    labels |= {ROUTE_LABEL: metadata["name"], SERVICE: labels_of(route).get(SERVICE, "")}
     if tag:
         labels[TAG] = tag
     return {

@@ -146,6 +146,21 @@ async def test_service_byo_name(world: World) -> None:
     await world.ready(revision="hello-byo-2")
 
 
+async def test_rollback_byo_name(world: World) -> None:
+    def named(name: str, **spec: Any) -> Object:
+        return {"template": {"metadata": {"name": name}, "spec": {"containers": [{"image": IMAGE}], **spec}}}
+
+    await made(world, KSERVICE, named("hello-old"), name="hello")
+    await world.ready(revision="hello-old")
+    await world.change(KSERVICE, "hello", {"spec": named("hello-new", timeoutSeconds=7)})
+    await world.ready(revision="hello-new")
+    old = (await world.get(REVISION, "hello-old"))["spec"]
+    await world.change(KSERVICE, "hello", {"spec": named("hello-old", timeoutSeconds=old["timeoutSeconds"])})
+    await world.ready(revision="hello-old")
+    status = (await world.get(CONFIGURATION, "hello"))["status"]
+    assert status["latestCreatedRevisionName"] == status["latestReadyRevisionName"] == "hello-old"
+
+
 async def test_service_with_traffic_split(world: World) -> None:
     one, two, three = (f"hello-{number:05}" for number in (1, 2, 3))
 
@@ -197,6 +212,38 @@ async def test_annotation_and_label_propagation(world: World, field: str) -> Non
     await world.change(KSERVICE, "hello", {"metadata": {field: {key: None}}})
     for resource in children:
         await world.until(resource, "hello", lambda obj: not has(obj))
+
+
+async def test_subroute_visibility(world: World) -> None:
+    visibility = "networking.knative.dev/visibility"
+
+    def public(obj: Object) -> set[str]:
+        rules = obj["spec"]["rules"]
+        return {host for rule in rules if rule["visibility"] == "ExternalIP" for host in rule["hosts"]}
+
+    async def url_of(tag: str, expected: str) -> None:
+        await world.until(
+            ROUTE,
+            "hello",
+            lambda obj: expected in {r.get("url") for r in obj["status"]["traffic"] if r.get("tag") == tag},
+        )
+
+    await world.deploy()
+    await world.ready()
+    traffic = [{"latestRevision": True, "percent": 100, "tag": "mine"}]
+    await world.change(KSERVICE, "hello", {"spec": {"traffic": traffic}})
+    both = {"hello.default.localhost", "mine-hello.default.localhost"}
+    await world.until(KINGRESS, "hello", lambda obj: public(obj) == both)
+    await world.change(SERVICE, "mine-hello", {"metadata": {"labels": {visibility: "cluster-local"}}})
+    await world.until(KINGRESS, "hello", lambda obj: public(obj) == {"hello.default.localhost"})
+    await url_of("mine", "http://mine-hello.default.svc.cluster.local")
+    await world.change(SERVICE, "mine-hello", {"metadata": {"labels": {visibility: None}}})
+    await world.until(KINGRESS, "hello", lambda obj: public(obj) == both)
+    await url_of("mine", "http://mine-hello.default.localhost:8080")
+    await world.change(KSERVICE, "hello", {"metadata": {"labels": {visibility: "cluster-local"}}})
+    await world.until(KINGRESS, "hello", lambda obj: public(obj) == set())
+    await world.change(KSERVICE, "hello", {"metadata": {"labels": {visibility: None}}})
+    await world.until(KINGRESS, "hello", lambda obj: public(obj) == both)
 
 
 async def test_label_propagation_of_serving(world: World) -> None:
