@@ -94,6 +94,35 @@ async def test_watch_of_the_package_sees_changes(connection: Any) -> None:
     assert await asyncio.to_thread(use) == [("ADDED", "b"), ("MODIFIED", "b")]
 
 
+async def test_events_of_both_groups_are_models_of_the_package(connection: Any) -> None:
+    def use() -> list[tuple[str, str]]:
+        involved = {"kind": "Pod", "name": "p", "namespace": "default"}
+        stamp = "2026-01-01T00:00:00Z"
+        event = {"metadata": {"name": "e"}, "involvedObject": involved, "message": "it runs", "reason": "Started"}
+        core: Any = client.CoreV1Api(connection)
+        core.create_namespaced_event("default", {**event, "firstTimestamp": stamp, "lastTimestamp": stamp, "count": 1})
+        newer: Any = client.EventsV1Api(connection)
+        newer.create_namespaced_event(
+            "default",
+            {
+                "metadata": {"name": "n"},
+                "eventTime": "2026-01-01T00:00:00.000001Z",
+                "reportingController": "robot",
+                "reportingInstance": "robot-1",
+                "action": "Starting",
+                "reason": "Started",
+                "regarding": involved,
+                "note": "it starts",
+                "type": "Normal",
+            },
+        )
+        seen = {item.metadata.name: item.note for item in newer.list_namespaced_event("default").items}
+        told = {item.metadata.name: item.message for item in core.list_namespaced_event("default").items}
+        return [(seen["e"], seen["n"]), (told["e"], told["n"])]
+
+    assert await asyncio.to_thread(use) == [("it runs", "it starts"), ("it runs", "it starts")]
+
+
 async def test_leader_election_of_the_package_elects_one(connection: Any) -> None:
     def candidate(name: str) -> Any:
         lock = _LOCK("leader", "default", name)

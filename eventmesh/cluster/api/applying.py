@@ -20,9 +20,10 @@ from eventmesh.cluster.api.ownership import (
     claimed,
     decode,
 )
-from eventmesh.cluster.api.registry import Registry, WriteOptions, Written
+from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.structural import clone, clone_object, depth_exceeds, drop_unknown
 from eventmesh.cluster.api.tracking import object_schema, writer
+from eventmesh.cluster.api.writing import WriteOptions, Written
 from eventmesh.cluster.store.store import Key
 from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.objects import annotations_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from eventmesh.kube.api import Object, Resource
 
@@ -31,6 +31,22 @@ class ScalePaths:
     spec_replicas: str = ".spec.replicas"
     status_replicas: str = ".status.replicas"
     selector: str = ".status.labelSelector"
+
+
+class View(Protocol):
+    """How a kind is shown whose objects are stored as another."""
+
+    def stored(self, obj: Object) -> Object:
+        """Return what is stored for `obj`."""
+        ...
+
+    def shown(self, obj: Object) -> Object:
+        """Return a stored object as this kind has it."""
+        ...
+
+    def selector(self, fields: str) -> str:
+        """Return a field selector in the names of what is stored."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +78,17 @@ class Served:
     """What a writer should know: the kind is stored but something that a real cluster does with it is not done."""
     computed: Callable[[], list[Object]] | None = None
     """Makes the objects at each reading; None = they are stored. Such a kind is read only, and not watched."""
+    view_of: str = ""
+    """The store's word for the kind that its objects are stored as, by `view`; empty = this one."""
+    view: View | None = None
     hidden: bool = False
     """Accepted on create but never stored (reviews); without list or get."""
 
     @property
     def kind_key(self) -> str:
         """Return the store's word for the kind, the same in every version."""
+        if self.view_of:
+            return self.view_of
         return f"{self.resource.plural}.{self.resource.group}" if self.resource.group else self.resource.plural
 
     @property
@@ -94,7 +115,7 @@ class Catalog:
         resource = served.resource
         self._served[resource.group, resource.version, resource.plural] = served
         self._by_kind[resource.api_version, resource.kind] = served
-        if served.stored_api_version == resource.api_version:
+        if served.stored_api_version == resource.api_version and served.view is None:
             self._by_kind_key[served.kind_key] = served
         self.generation += 1
 

@@ -7,8 +7,9 @@ from collections import defaultdict
 from eventmesh.base import log
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import FOREGROUND, ORPHAN, DeleteOptions, Deleter
-from eventmesh.cluster.api.registry import Registry, WriteOptions
+from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.api.writing import WriteOptions
 from eventmesh.cluster.store.store import Change, ChangeType, Key
 from eventmesh.kube.api import ApiError, Object, Propagation
 

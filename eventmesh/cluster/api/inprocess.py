@@ -8,8 +8,9 @@ from eventmesh.base import log
 from eventmesh.cluster.api import errors, reviews
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
-from eventmesh.cluster.api.registry import Registry, WriteOptions, Written
+from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.structural import clone_object
+from eventmesh.cluster.api.writing import WriteOptions, Written
 from eventmesh.cluster.store.store import WatchOverflowError
 from eventmesh.kube.api import ApiError, Object, ObjectList, PatchType, Propagation, Resource, WatchEvent
 

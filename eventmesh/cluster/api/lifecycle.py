@@ -15,8 +15,9 @@ from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.collector import GarbageCollector
 from eventmesh.cluster.api.definitions import CLEANUP_FINALIZER
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
-from eventmesh.cluster.api.registry import NAMESPACES, Registry, WriteOptions
+from eventmesh.cluster.api.registry import NAMESPACES, Registry
 from eventmesh.cluster.api.structural import clone, clone_object
+from eventmesh.cluster.api.writing import WriteOptions
 from eventmesh.cluster.store.store import EVERY_KIND, Change, ChangeType, Key, WatchOverflowError
 from eventmesh.kube.api import ApiError, Object, Resource
 from eventmesh.kube.resources import CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT

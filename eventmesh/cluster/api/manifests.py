@@ -8,8 +8,9 @@ from pathlib import Path
 import eventmesh
 from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.api.catalog import Served
-from eventmesh.cluster.api.registry import FieldValidation, Registry, WriteOptions
+from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.structural import clone
+from eventmesh.cluster.api.writing import FieldValidation, WriteOptions
 from eventmesh.cluster.store.store import Key
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.manifests import read_manifests

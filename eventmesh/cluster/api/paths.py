@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
-from eventmesh.cluster.api.registry import FieldValidation, WriteOptions
+from eventmesh.cluster.api.writing import FieldValidation, WriteOptions
 from eventmesh.kube.api import ApiError, PatchType
 
 MAX_MANAGER_CHARS = 128

@@ -7,19 +7,18 @@ Objects returned are shared with the store: copy before changing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import ConfigError, MeshError
 from eventmesh.cluster.api import errors, jsonpath, metadata, scaling, tracking
 from eventmesh.cluster.api.admission import AdmissionChain
-from eventmesh.cluster.api.catalog import Catalog, Served
+from eventmesh.cluster.api.catalog import Catalog, Served, View
 from eventmesh.cluster.api.ownership import Operation, Owners, Write
 from eventmesh.cluster.api.patch import apply_patch
 from eventmesh.cluster.api.strategy import PLAIN, Strategies, Strategy
 from eventmesh.cluster.api.structural import clone, clone_object, drop_unknown, fill_defaults, violations
 from eventmesh.cluster.api.watching import ObjectWatch, Selection, bookmark
+from eventmesh.cluster.api.writing import FieldValidation, WriteOptions, Written
 from eventmesh.cluster.store.store import (
     CompactedError,
     FutureRevisionError,
@@ -36,40 +35,6 @@ from eventmesh.kube.selectors import FieldSelector, LabelSelector
 NAMESPACES = "namespaces"
 GENERATED_NAME_ATTEMPTS = 8
 """The API server's own number of draws before it gives up with AlreadyExists."""
-
-
-class FieldValidation(Enum):
-    """What becomes of fields that a kind does not have."""
-
-    IGNORE = "Ignore"
-    WARN = "Warn"
-    STRICT = "Strict"
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """How a write is to be done, and by whom."""
-
-    user: str
-    dry_run: bool = False
-    field_validation: FieldValidation = FieldValidation.WARN
-    manager: str = ""
-    """Under which name the writer owns fields; empty = by the last part of `user`."""
-    force: bool = False
-    """Whether a server-side apply takes fields over from others."""
-
-    @property
-    def field_manager(self) -> str:
-        """Return the name under which the writer owns what it writes."""
-        return self.manager or self.user.rpartition(":")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The object as stored (or, in a dry run, as it would be)."""
-
-    object: Object
-    warnings: tuple[str, ...] = ()
 
 
 class Registry:
@@ -162,6 +127,8 @@ class Registry:
 
     def selection(self, served: Served, label_selector: str = "", field_selector: str = "") -> Selection:
         """Return the parsed selectors; raises ApiError 400 for one that cannot be read or is not supported."""
+        if served.view is not None:
+            field_selector = served.view.selector(field_selector)
         try:
             fields = FieldSelector.parse(field_selector)
             labels = LabelSelector.parse(label_selector)
@@ -174,6 +141,8 @@ class Registry:
         return Selection(labels, fields)
 
     def _convert(self, served: Served) -> Callable[[Object], Object]:
+        if served.view is not None:
+            return served.view.shown
         version = served.resource.api_version
         if version == served.stored_api_version:
             return _same
@@ -190,6 +159,9 @@ class Registry:
         """
         metadata.check_shape(served, obj)
         metadata.check_namespace(served, obj, namespace)
+        if served.view is not None:
+            stored, obj, warnings = self._seen_through(served, served.view, obj, options)
+            return _shown(served.view, self.create(stored, obj, namespace, options, owners), warnings)
         generated = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
         metadata.initialise(obj, self.now(), has_generation=served.has_generation)
         if served.has_status:
@@ -244,6 +216,9 @@ class Registry:
             raise errors.bad_request(
                 f"the name of the object ({obj['metadata']['name']}) does not match the name on the URL ({name})"
             )
+        if served.view is not None:
+            stored, obj, warnings = self._seen_through(served, served.view, obj, options)
+            return _shown(served.view, self.update(stored, obj, name, namespace, options, owners=owners), warnings)
         current = self.load(served, name, namespace)
         metadata.carry_over(served, obj, current.object)
         if status:
@@ -339,6 +314,15 @@ class Registry:
     def _key(self, served: Served, obj: Object) -> Key:
         return Key(served.kind_key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
+    def _seen_through(
+        self, served: Served, view: View, obj: Object, options: WriteOptions
+    ) -> tuple[Served, Object, tuple[str, ...]]:
+        """Return the kind that `obj` is stored as, what is stored for it, and what the writer is to be warned of."""
+        warnings = self._clean(served, obj, None, options)
+        stored = self.catalog.by_kind_key(served.kind_key)
+        assert stored is not None  # noqa: S101 - what a view is of is built in
+        return stored, view.stored(obj), warnings
+
     # -- the steps of a write
 
     def _clean(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> tuple[str, ...]:
@@ -406,6 +390,10 @@ def _among(objects: list[Object], namespace: str, name: str = "") -> list[Object
 def _unchanged(obj: Object, old: Object | None) -> frozenset[str]:
     """Return the fields that are as they were stored, and need not be looked at again (a pod's spec, mostly)."""
     return frozenset() if old is None else frozenset(name for name in obj if name in old and obj[name] == old[name])
+
+
+def _shown(view: View, written: Written, warnings: tuple[str, ...]) -> Written:
+    return Written(view.shown(written.object), (*warnings, *written.warnings))
 
 
 def _same(obj: Object) -> Object:

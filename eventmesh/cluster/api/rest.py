@@ -21,10 +21,10 @@ from eventmesh.cluster.api.podhost import PodHost
 from eventmesh.cluster.api.podlogs import log_query, send_log
 from eventmesh.cluster.api.podstreams import serve_attach, serve_exec
 from eventmesh.cluster.api.portforward import serve_port_forward
-from eventmesh.cluster.api.registry import WriteOptions, Written
 from eventmesh.cluster.api.replies import json_reply, success
 from eventmesh.cluster.api.stream import WatchStream
 from eventmesh.cluster.api.table import table
+from eventmesh.cluster.api.writing import WriteOptions, Written
 from eventmesh.kube.api import ApiError, Object, PatchType
 
 Reply = web.StreamResponse

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from eventmesh.cluster.api.builtin import rows
+from eventmesh.cluster.api.builtin.events import EventView
 from eventmesh.cluster.api.builtin.types import kind_schema
 from eventmesh.cluster.api.catalog import ALL_VERBS, ScalePaths, Served
 from eventmesh.kube.api import Resource
@@ -115,6 +118,7 @@ def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> 
     return _kind(plural, kind, group=group, namespaced=namespaced, verbs=_CREATE_ONLY)
 
 
+_EVENTS = EventView()
 _ALL = ("all",)
 _AUTHORIZATION = "authorization.k8s.io"
 _AUTHENTICATION = "authentication.k8s.io"
@@ -204,6 +208,13 @@ BUILTIN_KINDS: tuple[Served, ...] = (
     _kind("jobs", "Job", group="batch", status=True, categories=_ALL, generation=True, fields=("status.successful",)),
     _kind("cronjobs", "CronJob", group="batch", short=("cj",), status=True, categories=_ALL, generation=True),
     _kind("leases", "Lease", group="coordination.k8s.io"),
+    replace(
+        _kind("events", "Event", group="events.k8s.io", short=("ev",), fields=_EVENT_FIELDS),
+        view_of="events",
+        view=_EVENTS,
+        columns=rows.ROWS["events"][0],
+        cells=lambda obj, now: rows.ROWS["events"][1](_EVENTS.stored(obj), now),
+    ),
     _kind("endpointslices", "EndpointSlice", group="discovery.k8s.io", generation=True),
     _kind("roles", "Role", group=_RBAC),
     _kind("rolebindings", "RoleBinding", group=_RBAC),

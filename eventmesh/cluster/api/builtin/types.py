@@ -71,6 +71,7 @@ _SHORT_GROUP = {
     "networking.k8s.io": "networking",
     "coordination.k8s.io": "coordination",
     "discovery.k8s.io": "discovery",
+    "events.k8s.io": "events",
     "authorization.k8s.io": "authorization",
     "authentication.k8s.io": "authentication",
     "storage.k8s.io": "storage",
