@@ -47,6 +47,12 @@ async def test_an_event_of_either_group_is_seen_in_both(tmp_path: Path) -> None:
         assert (newer["note"], newer["deprecatedCount"], newer["deprecatedSource"]) == ("it ran", 3, CORE["source"])
         # Clients of the newer group take no Event without a time.
         assert newer["eventTime"] == "2026-01-01T00:00:00.000000Z"
+        late = {**CORE, "metadata": {"name": "z"}, "firstTimestamp": "2026-01-01T02:00:00+02:00"}
+        await api.create(EVENT, late, "default")
+        assert (await api.get(NEWER, "z", "default"))["eventTime"] == newer["eventTime"]
+        odd = {**CORE, "metadata": {"name": "o"}, "firstTimestamp": "yesterday"}
+        created = await api.create(EVENT, odd, "default")
+        assert (await api.get(NEWER, "o", "default"))["eventTime"][:19] == created["metadata"]["creationTimestamp"][:19]
         listed = await api.list(NEWER, "default", field_selector="regarding.name=p")
         assert [item["metadata"]["name"] for item in listed.items] == ["e"]
         events = api.watch(NEWER, "default")
