@@ -26,7 +26,7 @@ class Request:
     """Names in lower case; values decoded as Latin-1."""
     body: Final[bytes]
     protocol: Final[str]
-    """`http1`, `http2`, `bolt` or `framed`."""
+    """`http1`, `http2`, `bolt`, `dubbo` or `framed`."""
     peer: Final[str]
     """Address of the connection's other end."""
 

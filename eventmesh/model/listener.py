@@ -22,6 +22,8 @@ class WireProtocol(Enum):
     """Clear-text HTTP/2 by prior knowledge; carries gRPC."""
     BOLT = "bolt"
     """SOFARPC Bolt, versions 1 and 2."""
+    DUBBO = "dubbo"
+    """Dubbo 2."""
     FRAMED = "framed"
     """A private protocol that its owner declares (`Declaration`)."""
     DOWNSTREAM = "downstream"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-JAVA = Path(__file__).parent / "java" / "target"
+JAR = Path(__file__).parent / "java" / "target" / "bolt-peer-1.jar"
 ANSWER_WITHIN_S = 30
 """Longer than anything asked for here takes."""
 LONGEST_LINE_BYTES = 1_048_576
@@ -41,15 +41,17 @@ class JavaProcess:
 
 
 @asynccontextmanager
-async def _java(program: str, *arguments: str, properties: dict[str, str] | None = None) -> AsyncIterator[JavaProcess]:
-    jar = JAVA / "bolt-peer-1.jar"
+async def java(
+    jar: Path, program: str, *arguments: str, properties: dict[str, str] | None = None
+) -> AsyncIterator[JavaProcess]:
+    """Run a program of a peer's jar, whose libraries lie beside it."""
     assert jar.exists(), f"{jar} has not been built; run `make peers`"
     flags = ["-XX:TieredStopAtLevel=1", *(f"-D{name}={value}" for name, value in (properties or {}).items())]
     process = await asyncio.create_subprocess_exec(
         "java",
         *flags,
         "-cp",
-        f"{jar}:{JAVA}/lib/*",
+        f"{jar}:{jar.parent}/lib/*",
         f"eventmesh.peers.{program}",
         *arguments,
         stdin=asyncio.subprocess.PIPE,
@@ -70,7 +72,7 @@ async def _java(program: str, *arguments: str, properties: dict[str, str] | None
 @asynccontextmanager
 async def service(port: int) -> AsyncIterator[JavaProcess]:
     """Run the service on 127.0.0.1:PORT."""
-    async with _java("BoltServer", str(port)) as running:
+    async with java(JAR, "BoltServer", str(port)) as running:
         yield running
 
 
@@ -78,5 +80,5 @@ async def service(port: int) -> AsyncIterator[JavaProcess]:
 async def caller(address: str, interface: str, *, heartbeat_ms: int = 15_000) -> AsyncIterator[JavaProcess]:
     """Run a caller of `interface` that dials `address` and sends a heartbeat after `heartbeat_ms` of silence."""
     properties = {"bolt.tcp.heartbeat.interval": str(heartbeat_ms)}
-    async with _java("BoltCaller", address, interface, properties=properties) as running:
+    async with java(JAR, "BoltCaller", address, interface, properties=properties) as running:
         yield running

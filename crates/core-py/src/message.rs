@@ -33,6 +33,7 @@ impl Request {
                 Version::Http10 | Version::Http11 => "http1",
                 Version::Http2 => "http2",
                 Version::Bolt(_) => "bolt",
+                Version::Dubbo => "dubbo",
                 Version::Framed(_) => "framed",
             },
             peer: handed.peer.to_owned(),

@@ -38,6 +38,8 @@ pub enum WireProtocol {
     Http2,
     /// SOFARPC Bolt, versions 1 and 2.
     Bolt,
+    /// Dubbo 2.
+    Dubbo,
     /// A declared protocol; its number is found when the snapshot is taken over.
     Framed(#[serde(skip)] Option<u16>),
     /// Clusters only: whatever the request came in with.

@@ -52,6 +52,8 @@ pub enum Version {
     Http2,
     /// SOFARPC Bolt, in one of its versions.
     Bolt(Dialect),
+    /// Dubbo 2.
+    Dubbo,
     /// A declared protocol, by its number in the engine.
     Framed(u16),
 }
@@ -65,13 +67,14 @@ impl Version {
             Self::Http2 => "HTTP/2",
             Self::Bolt(Dialect::V1) => "BOLT",
             Self::Bolt(_) => "BOLT/2",
+            Self::Dubbo => "DUBBO",
             Self::Framed(_) => "FRAMED",
         }
     }
 
     /// Return whether messages are whole frames, which pass without `Via` and the like.
     pub fn is_framed(self) -> bool {
-        matches!(self, Self::Bolt(_) | Self::Framed(_))
+        matches!(self, Self::Bolt(_) | Self::Dubbo | Self::Framed(_))
     }
 }
 

@@ -7,6 +7,7 @@ mod ascii;
 pub mod bolt;
 mod cluster;
 pub mod config;
+pub mod dubbo;
 pub mod engine;
 pub mod events;
 pub mod framed;

@@ -34,6 +34,10 @@ pub const LINGER_S: f64 = 1.0;
 /// missed by a tenth of a second at most, and a dead one is dialled ten times a second whatever waits.
 pub const REFUSED_REST_S: f64 = 0.1;
 
+/// How long an endpoint that said it shuts down (Dubbo's READONLY, Bolt's `GoAway`) is given nothing while there is another:
+/// as long as Dubbo waits for what is in flight. One that is back under its address has lost these seconds, no call.
+pub const GOING_REST_S: f64 = 10.0;
+
 /// Longest chunk-size line, extensions included. Nobody uses extensions; they are a favourite of smugglers.
 pub const MAX_CHUNK_LINE: usize = 256;
 
@@ -100,3 +104,22 @@ pub const MAX_FRAMED_STREAMS: usize = 65_536;
 
 /// Declared protocols of one configuration, those included that a connection still speaks as they were before.
 pub const MAX_DECLARED_PROTOCOLS: usize = 256;
+
+/// Largest body of a Dubbo frame: Dubbo's own `payload`.
+pub const MAX_DUBBO_BODY: usize = 8 * 1024 * 1024;
+
+/// Largest body of a Dubbo event. Dubbo 3 takes 15 bytes; Java's serialization of a letter has a few more.
+pub const MAX_DUBBO_EVENT: usize = 64;
+
+/// Values of a Hessian body that are skipped on the way to its attachments. Beyond, a call is routed by what stands before its
+/// arguments: to walk through lists of thousands is work for the service, not for each hop.
+pub const MAX_HESSIAN_VALUES: usize = 2_048;
+
+/// Characters of a Hessian body that are counted one by one, which those outside of ASCII need: some 0.1 ms.
+pub const MAX_HESSIAN_TEXT: usize = 64 * 1024;
+
+/// Depth of a Hessian value: objects of real calls nest some ten deep, and each level is a frame of our stack.
+pub const MAX_HESSIAN_DEPTH: usize = 32;
+
+/// Classes that a Hessian body may define.
+pub const MAX_HESSIAN_CLASSES: usize = 128;

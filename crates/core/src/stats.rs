@@ -126,6 +126,8 @@ pub struct ListenerCounters {
     pub responses: Responses,
     /// `downstream_cx_protocol_error`.
     pub protocol_error: u64,
+    /// Of them, clients that began with a TLS handshake.
+    pub tls_refused: u64,
     /// `ssl.handshake`.
     pub tls_handshake: u64,
     /// `ssl.connection_error`.

@@ -23,7 +23,7 @@ METADATA_KEY = "eventmesh"
 """Key of our own settings in a cluster's filter_metadata."""
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
-_OWN_PROTOCOLS = (WireProtocol.BOLT.value, WireProtocol.FRAMED.value)
+_OWN_PROTOCOLS = (WireProtocol.BOLT.value, WireProtocol.DUBBO.value, WireProtocol.FRAMED.value)
 
 
 def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:

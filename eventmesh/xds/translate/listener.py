@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 BOLT_PROXY = "eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
+DUBBO_PROXY = "eventmesh.extensions.filters.network.dubbo_proxy.v3.DubboProxy"
 FRAMED_PROXY = "eventmesh.extensions.filters.network.framed_proxy.v3.FramedProxy"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 # The engine tells HTTP/1 from HTTP/2 and TLS from clear text by itself, which is all that these are for.
@@ -123,12 +125,13 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
     )
 
 
-def _bolt(proxy: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
+def _frames(protocol: WireProtocol, proxy: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
+    """Read a proxy of ours for a protocol of whole frames."""
     return _with_routes(
         proxy,
         replace(
             listener,
-            protocol=WireProtocol.BOLT,
+            protocol=protocol,
             access_log=_access_log(proxy),
             idle_timeout_s=proxy.seconds("idle_timeout", listener.idle_timeout_s),
         ),
@@ -137,17 +140,7 @@ def _bolt(proxy: Message, listener: Listener, warnings: list[str]) -> ListenerRe
 
 
 def _framed(proxy: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
-    return _with_routes(
-        proxy,
-        replace(
-            listener,
-            protocol=WireProtocol.FRAMED,
-            declarations=(_declaration(proxy),),
-            access_log=_access_log(proxy),
-            idle_timeout_s=proxy.seconds("idle_timeout", listener.idle_timeout_s),
-        ),
-        warnings,
-    )
+    return _frames(WireProtocol.FRAMED, proxy, replace(listener, declarations=(_declaration(proxy),)), warnings)
 
 
 def _declaration(proxy: Message) -> Declaration:
@@ -161,7 +154,8 @@ def _declaration(proxy: Message) -> Declaration:
 
 _FILTERS: dict[str, Callable[[Message, Listener, list[str]], ListenerResource]] = {
     HTTP_MANAGER: _http,
-    BOLT_PROXY: _bolt,
+    BOLT_PROXY: partial(_frames, WireProtocol.BOLT),
+    DUBBO_PROXY: partial(_frames, WireProtocol.DUBBO),
     FRAMED_PROXY: _framed,
 }
 

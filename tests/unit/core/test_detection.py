@@ -56,3 +56,34 @@ def test_a_connection_that_never_says_what_it_is_is_closed() -> None:
     client.says(PREFACE[:3])
     mesh.passes(6)
     assert client.events == ["close"]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5])
+def test_tls_on_a_port_for_clear_text_is_refused_at_once_counted_and_logged(cut: int) -> None:
+    mesh = Playbook(snapshot(listener=Listener("in", "", "t", access_log="log")))
+    client = mesh.connect()
+    hello = bytes.fromhex("1603010200010001fc0303")
+    client.says(hello[:cut])
+    client.says(hello[cut:])
+    assert (client.heard, client.events) == (b"", ["close"])
+    ((_, line),) = mesh.engine.take_access_log()
+    assert line.split(b"] ", 1)[1] == b'" - TLS" 0 DPE 0 0 0 "-" "-" "-" "-" -\n'
+    assert b'"eventmesh_downstream_cx_tls_refused"' in mesh.engine.stats()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 15, 16])
+def test_dubbo_is_told_by_its_magic(cut: int) -> None:
+    mesh = Playbook()
+    client = mesh.connect()
+    heartbeat = bytes.fromhex("dabbe2000000000000000002000000014e")
+    client.says(heartbeat[:cut])
+    client.says(heartbeat[cut:])
+    client.hears(bytes.fromhex("dabb22140000000000000002000000014e"))
+
+
+def test_what_only_begins_like_dubbo_is_http1() -> None:
+    mesh = Playbook()
+    client = mesh.connect()
+    client.says(b"\xda")
+    client.says(b"\xdb / HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert client.takes().startswith(b"HTTP/1.1 400 ")

@@ -372,6 +372,14 @@ def test_a_mistake_in_a_declaration_is_told_by_its_path() -> None:
         assert str(caught.value).endswith(what)
 
 
+def test_a_dubbo_listener_is_an_extension_of_its_own() -> None:
+    proxy = _framed() | {"@type": FRAMED_PROXY.replace("framed", "dubbo").replace("Framed", "Dubbo")}
+    document = _put(_document(), MANAGER, proxy)
+    document = _put(document, f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": {"protocol": "dubbo"}}})
+    snapshot = parse_bootstrap(json.dumps(document)).snapshot
+    assert snapshot.listeners[0].protocol is snapshot.clusters[0].protocol is WireProtocol.DUBBO
+
+
 @pytest.mark.parametrize("settings", [{"protocol": "framed"}, {"declaration": "thrift"}, {"declaration": 3}])
 def test_a_cluster_of_a_declared_protocol_names_it(settings: dict[str, object]) -> None:
     document = _put(_document(), f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": settings}})

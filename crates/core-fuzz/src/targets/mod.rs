@@ -26,6 +26,8 @@ pub static ALL: &[Target] = &[
     Target { name: "http2-client", words: HTTP2_WORDS, run: wires::http2_client },
     Target { name: "bolt-server", words: BOLT_WORDS, run: wires::bolt_server },
     Target { name: "bolt-client", words: BOLT_WORDS, run: wires::bolt_client },
+    Target { name: "dubbo-server", words: DUBBO_WORDS, run: wires::dubbo_server },
+    Target { name: "dubbo-client", words: DUBBO_WORDS, run: wires::dubbo_client },
     Target { name: "framed-server", words: FRAMED_WORDS, run: wires::framed_server },
     Target { name: "framed-client", words: FRAMED_WORDS, run: wires::framed_client },
     Target { name: "tls-server", words: TLS_WORDS, run: tls::server },
@@ -100,6 +102,21 @@ const BOLT_WORDS: &[&[u8]] = &[
     b"\x02\x02\0\0\x02\x01\0\0\0\x01\x01\0\0\0\0\x01\0\0\0\0\0\x02Chi",
     b"\0\0\0\x07service\0\0\0\x05S:1.0",
     b"\xff\xff\xff\xff",
+];
+
+/// Heads of calls, answers and events, and pieces of Hessian.
+const DUBBO_WORDS: &[&[u8]] = &[
+    b"\xda\xbb\xc2\0\0\0\0\0\0\0\0\x01\0\0\0\x0d\x052.0.2\x01S\x011\x01m",
+    b"\xda\xbb\x02\x14\0\0\0\0\0\0\0\x01\0\0\0\x03\x91\x01a",
+    b"\xda\xbb\xe2\0\0\0\0\0\0\0\0\x02\0\0\0\x01N",
+    b"\xda\xbb\xa2\0\0\0\0\0\0\0\0\x03\0\0\0\x02\x01R",
+    b"\x04La;I",
+    b"C\x01c\x92\x01x\x01y",
+    b"H\x05group\x01bZ",
+    b"X\x4f",
+    b"S\xff\xff",
+    b"W",
+    b"Z",
 ];
 
 /// Frames of the toy protocol, whole and in part.

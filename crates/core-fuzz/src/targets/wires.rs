@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use eventmesh_core::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
 use eventmesh_core::head::Head;
-use eventmesh_core::{bolt, framed, http1, http2};
+use eventmesh_core::{bolt, dubbo, framed, http1, http2};
 
 use crate::mutate::Random;
 
@@ -68,6 +68,14 @@ pub fn framed_client(input: &[u8], cuts: u64) -> Result<u64, String> {
     check(input, cuts, FRAMED_CLIENT, || framed::Client::new(framed::Declared::new(&protocol, 0)))
 }
 
+pub fn dubbo_server(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, BOLT_SERVER, || framed::Server::new(dubbo::Codec::default()))
+}
+
+pub fn dubbo_client(input: &[u8], cuts: u64) -> Result<u64, String> {
+    check(input, cuts, DUBBO_CLIENT, || framed::Client::new(dubbo::Codec::default()))
+}
+
 /// A declared protocol with everything that a declaration can say.
 fn toy() -> Result<Arc<framed::Protocol>, String> {
     static TOY: OnceLock<Result<Arc<framed::Protocol>, String>> = OnceLock::new();
@@ -97,6 +105,7 @@ const HTTP2_CLIENT: Manner = Manner { request: Some(http_request), ..HTTP2_SERVE
 /// Frames are awaited whole, up to 8 MiB: more than any input.
 const BOLT_SERVER: Manner = Manner { request: None, replies_locally: true, max_unused: usize::MAX };
 const BOLT_CLIENT: Manner = Manner { request: Some(bolt_request), ..BOLT_SERVER };
+const DUBBO_CLIENT: Manner = Manner { request: Some(dubbo_request), ..BOLT_SERVER };
 const FRAMED_CLIENT: Manner = Manner { request: Some(framed_request), ..BOLT_SERVER };
 
 fn http_request(number: usize) -> Head {
@@ -115,6 +124,13 @@ fn bolt_request(_number: usize) -> Head {
     const REQUEST: &[u8] = b"\x01\x01\0\x01\x01\0\0\0\x01\x01\0\0\x0b\xb8\0\x01\0\0\0\0\0\0C";
     let mut head = Head::default();
     let _ = bolt::Server::default().decode(REQUEST, &mut head, &mut Vec::new());
+    head
+}
+
+fn dubbo_request(_number: usize) -> Head {
+    let mut head = Head::default();
+    let request = b"\xda\xbb\xc2\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+    let _ = framed::Server::new(dubbo::Codec::default()).decode(request, &mut head, &mut Vec::new());
     head
 }
 

@@ -205,6 +205,16 @@ impl Cluster {
         self.config.hold
     }
 
+    /// Give an endpoint that is about to go nothing before `wake`, if there is another; return whether that was done.
+    pub fn let_go(&mut self, at: usize) -> bool {
+        let takes = |endpoint: &Endpoint| endpoint.is_member() && endpoint.is_healthy() && !endpoint.resting;
+        let other = self.endpoints.iter().enumerate().any(|(other, endpoint)| other != at && takes(endpoint));
+        if let Some(endpoint) = self.endpoints.get_mut(at).filter(|_| other) {
+            endpoint.resting = true;
+        }
+        other
+    }
+
     /// Try every endpoint again.
     pub fn wake(&mut self) {
         self.rested_at = NEVER;

@@ -27,9 +27,11 @@ impl Engine {
                     return Err(format!("{field}.declarations: has {count}; protocol framed takes exactly one"));
                 };
                 *number = Some(only);
-                check_routes(listener, &snapshot.route_tables).map_err(|what| format!("{field}: {what}"))?;
             } else if !numbers.is_empty() {
                 return Err(format!("{field}.declarations: are for protocol framed"));
+            }
+            if matches!(listener.protocol, WireProtocol::Dubbo | WireProtocol::Framed(_)) {
+                check_routes(listener, &snapshot.route_tables).map_err(|what| format!("{field}: {what}"))?;
             }
         }
         for cluster in &mut snapshot.clusters {
@@ -66,7 +68,7 @@ fn check_routes(listener: &Listener, tables: &[RouteTable]) -> Result<(), String
     let Some(table) = tables.iter().find(|table| table.name == listener.route_table) else { return Ok(()) };
     match table.virtual_hosts.iter().find(|host| edits(host)) {
         Some(host) => Err(format!(
-            "virtual host {:?} of route table {:?} edits heads; frames of a declared protocol pass as they are",
+            "virtual host {:?} of route table {:?} edits heads; frames of this protocol pass as they are",
             host.name, table.name
         )),
         None => Ok(()),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::access_log::Line;
 use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
 use crate::engine::flow::Way;
 use crate::engine::forwarded;
 use crate::engine::retry::Retry;
+use crate::engine::wires::TLS_REFUSED;
 use crate::engine::{touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
 use crate::head::Head;
@@ -27,13 +29,38 @@ impl Engine {
             }
             Event::Sent { stream, bytes } => self.window_moved(id, stream, bytes),
             Event::Informational { .. } | Event::GoAway => {}
-            Event::Fault(_) => {
+            Event::Fault(fault) => {
                 if let Some(listener) = self.listener_of(id) {
                     listener.counters.protocol_error += 1;
+                    listener.counters.tls_refused += u64::from(fault == TLS_REFUSED);
+                }
+                if fault == TLS_REFUSED {
+                    self.log_tls(id, now);
                 }
                 self.faulted(id, now);
             }
         }
+    }
+
+    /// Write a line of its own for a client that speaks TLS to a port without: it gets no answer that it could show.
+    fn log_tls(&mut self, id: Id, now: f64) {
+        let Some(log) = self.listener_of(id).and_then(|listener| listener.log) else { return };
+        let head = Head::default();
+        let line = Line {
+            head: &head,
+            protocol: "TLS",
+            path: b"-",
+            authority: b"-",
+            status: 0,
+            flags: Flag::DownstreamProtocol.name(),
+            bytes_in: 0,
+            bytes_out: 0,
+            started: now,
+            took: 0.0,
+            upstream: "-",
+            route: "-",
+        };
+        self.log.write(log, &line);
     }
 
     /// Return the exchange that a stream belongs to.

@@ -74,6 +74,7 @@ impl Engine {
             report.counter("envoy_http_downstream_cx_total", &labels, counters.cx_total);
             report.gauge("envoy_http_downstream_cx_active", &labels, counters.cx_active);
             report.counter("envoy_http_downstream_cx_protocol_error", &labels, counters.protocol_error);
+            report.counter("eventmesh_downstream_cx_tls_refused", &labels, counters.tls_refused);
             if listener.tls.is_some() {
                 report.counter("envoy_listener_ssl_handshake", &labels, counters.tls_handshake);
                 report.counter("envoy_listener_ssl_connection_error", &labels, counters.tls_error);

@@ -7,10 +7,12 @@ use crate::engine::connection::Ending;
 use crate::engine::downstream::add_via;
 use crate::engine::exchange::{Flag, Origin};
 use crate::engine::flow::Way;
+use crate::engine::wires::Family;
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
 use crate::grpc;
 use crate::head::Version;
+use crate::limits::GOING_REST_S;
 use crate::routes::{Action, Failure};
 use crate::slab::Id;
 use crate::timers::NEVER;
@@ -245,6 +247,7 @@ impl Engine {
     /// The peer of a shared connection takes no more requests.
     fn retire_shared(&mut self, id: Id, now: f64) {
         self.unshare(id);
+        self.let_go(id, now);
         self.settle_connection(id, now);
     }
 
@@ -257,6 +260,21 @@ impl Engine {
                     endpoint.shared.retain(|shared| *shared != id);
                 }
             }
+        }
+    }
+
+    /// An endpoint shuts down: a connection says so for all that could be made to it. (HTTP/2 says GOAWAY of one that is old.)
+    fn let_go(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get(id) else { return };
+        let (Family::Frames(_), super::connection::Role::Upstream { cluster: number, endpoint }) =
+            (conn.wire.family(), conn.role)
+        else {
+            return;
+        };
+        let Some(cluster) = self.clusters.get_mut(number) else { return };
+        if cluster.let_go(endpoint) {
+            cluster.rested_at = cluster.rested_at.min(now + GOING_REST_S);
+            self.arm_cluster(number);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::bolt;
 use crate::config::WireProtocol;
-use crate::events::{Cause, Event, LocalReply, StreamId, Wire};
+use crate::dubbo;
+use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::framed::{self, Codec, Declared};
 use crate::head::{Head, Version};
 use crate::http1::{self, HeadLimits};
@@ -22,6 +23,10 @@ pub enum AnyWire {
     BoltServer(bolt::Server),
     /// Bolt with a server.
     BoltClient(bolt::Client),
+    /// Dubbo with a caller.
+    DubboServer(Box<framed::Server<dubbo::Codec>>),
+    /// Dubbo with a server.
+    DubboClient(Box<framed::Client<dubbo::Codec>>),
     /// A declared protocol with a caller.
     FramedServer(Box<framed::Server<Declared>>),
     /// A declared protocol with a server.
@@ -55,6 +60,8 @@ macro_rules! each {
             AnyWire::Http1Client($wire) => $body,
             AnyWire::BoltServer($wire) => $body,
             AnyWire::BoltClient($wire) => $body,
+            AnyWire::DubboServer($wire) => $body,
+            AnyWire::DubboClient($wire) => $body,
             AnyWire::FramedServer($wire) => $body,
             AnyWire::FramedClient($wire) => $body,
             AnyWire::Http2($wire) => $body,
@@ -69,6 +76,7 @@ impl AnyWire {
             WireProtocol::Http1 => Self::Http1Server(http1::Server::new(limits)),
             WireProtocol::Http2 => Self::http2(http2::Role::Server, limits),
             WireProtocol::Bolt => Self::BoltServer(bolt::Server::default()),
+            WireProtocol::Dubbo => Self::dubbo_server(),
             WireProtocol::Framed(Some(number)) => match declared(number, protocols) {
                 Some(codec) => Self::FramedServer(Box::new(framed::Server::new(codec))),
                 None => Self::Detect(limits),
@@ -83,6 +91,9 @@ impl AnyWire {
         match family(protocol, version)? {
             Family::Http1 => Some(Self::Http1Client(http1::Client::default())),
             Family::Http2 => Some(Self::http2(http2::Role::Client, HeadLimits::default())),
+            Family::Frames(Version::Dubbo) => {
+                Some(Self::DubboClient(Box::new(framed::Client::new(dubbo::Codec::default()))))
+            }
             Family::Frames(Version::Framed(number)) => {
                 Some(Self::FramedClient(Box::new(framed::Client::new(declared(number, protocols)?))))
             }
@@ -98,6 +109,7 @@ impl AnyWire {
             Self::Http2(_) => Family::Http2,
             Self::BoltServer(_) => Family::Frames(Version::Bolt(bolt::Dialect::V1)),
             Self::BoltClient(wire) => Family::Frames(Version::Bolt(wire.dialect())),
+            Self::DubboServer(_) | Self::DubboClient(_) => Family::Frames(Version::Dubbo),
             Self::FramedServer(wire) => Family::Frames(wire.codec().version()),
             Self::FramedClient(wire) => Family::Frames(wire.codec().version()),
         }
@@ -121,13 +133,20 @@ impl AnyWire {
     fn detect(&mut self, input: &[u8]) {
         let Self::Detect(limits) = self else { return };
         let preface = http2::PREFACE;
-        if input.first().is_some_and(|first| bolt::PROTOCOLS.contains(first)) {
+        let undecided = dubbo::MAGIC.starts_with(input) || is_tls(input) || input == [TLS_HANDSHAKE];
+        if input.starts_with(&dubbo::MAGIC) {
+            *self = Self::dubbo_server();
+        } else if input.first().is_some_and(|first| bolt::PROTOCOLS.contains(first)) {
             *self = Self::BoltServer(bolt::Server::default());
         } else if input.starts_with(preface) {
             *self = Self::http2(http2::Role::Server, *limits);
-        } else if !preface.starts_with(input) {
+        } else if !preface.starts_with(input) && !undecided {
             *self = Self::Http1Server(http1::Server::new(*limits));
         }
+    }
+
+    fn dubbo_server() -> Self {
+        Self::DubboServer(Box::new(framed::Server::new(dubbo::Codec::default())))
     }
 
     fn http2(role: http2::Role, limits: HeadLimits) -> Self {
@@ -144,9 +163,21 @@ fn declared(number: u16, protocols: &[Arc<framed::Protocol>]) -> Option<Declared
 pub fn any_version(protocol: WireProtocol) -> Version {
     match protocol {
         WireProtocol::Bolt => Version::Bolt(bolt::Dialect::V1),
+        WireProtocol::Dubbo => Version::Dubbo,
         WireProtocol::Framed(Some(number)) => Version::Framed(number),
         _ => Version::Http11,
     }
+}
+
+/// First byte of a TLS record that begins a handshake (RFC 8446 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What is said of a client that speaks TLS to a listener without.
+pub const TLS_REFUSED: Fault = Fault { status: 400, what: "TLS on a port for clear text" };
+
+/// Return whether a connection begins with a `ClientHello`. No protocol of ours begins so, and none would ever answer it.
+fn is_tls(input: &[u8]) -> bool {
+    input.starts_with(&[TLS_HANDSHAKE, 3])
 }
 
 /// Return the family that a cluster of `protocol` speaks for a request that came in as `version`; `None` if the two cannot
@@ -155,10 +186,12 @@ pub fn family(protocol: WireProtocol, version: Version) -> Option<Family> {
     match (protocol, version) {
         (WireProtocol::Framed(Some(number)), Version::Framed(spoken)) if number != spoken => None,
         (WireProtocol::Bolt | WireProtocol::Downstream, Version::Bolt(_))
+        | (WireProtocol::Dubbo | WireProtocol::Downstream, Version::Dubbo)
         | (WireProtocol::Framed(Some(_)) | WireProtocol::Downstream, Version::Framed(_)) => {
             Some(Family::Frames(version))
         }
-        (_, Version::Bolt(_) | Version::Framed(_)) | (WireProtocol::Bolt | WireProtocol::Framed(_), _) => None,
+        (_, Version::Bolt(_) | Version::Dubbo | Version::Framed(_))
+        | (WireProtocol::Bolt | WireProtocol::Dubbo | WireProtocol::Framed(_), _) => None,
         (WireProtocol::Http2, _) | (WireProtocol::Downstream, Version::Http2) => Some(Family::Http2),
         _ => Some(Family::Http1),
     }
@@ -167,6 +200,9 @@ pub fn family(protocol: WireProtocol, version: Version) -> Option<Family> {
 impl Wire for AnyWire {
     fn decode(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> (usize, Option<Event>) {
         self.detect(input);
+        if self.is_untold() && is_tls(input) {
+            return (0, Some(Event::Fault(TLS_REFUSED)));
+        }
         each!(self, wire => wire.decode(input, head, out), (0, None))
     }
 

@@ -39,9 +39,7 @@ impl<C: Codec> Client<C> {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
                 Kind::Response | Kind::Failure if self.open.remove(&frame.id) => {
                     store_head(&self.codec, &frame, rest, head);
-                    if head.status == 0 {
-                        head.status = if frame.kind == Kind::Failure { 500 } else { 200 };
-                    }
+                    head.status = self.codec.status(&frame);
                     let body = frame.length - frame.envelope;
                     self.body = (body > 0).then_some((frame.id, body));
                     return Ok((used + frame.envelope, Some(Event::Head { stream: frame.id, end: body == 0 })));

@@ -68,8 +68,19 @@ pub trait Codec {
     /// Return the frame at the front of `input`; `None` when it is not whole. `status` is that of a fault.
     fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault>;
 
-    /// Note in `head`, which holds the envelope of that frame, where its id is.
-    fn place_id(&self, head: &mut Head);
+    /// Note in `head`, which holds the envelope of that frame, where its id is, unless the protocol alone says it.
+    fn place_id(&self, head: &mut Head) {
+        let _ = head;
+    }
+
+    /// Return the HTTP status that says what that answer says: counters and access logs speak it.
+    fn status(&self, frame: &Frame) -> u16 {
+        if frame.kind == Kind::Failure {
+            500
+        } else {
+            200
+        }
+    }
 
     /// Describe that request in `head`: what routes are found by, its fields, its budget.
     fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault>;

@@ -16,6 +16,7 @@ ALIASES = {
     "common_fault": "envoy.extensions.filters.common.fault.v3",
     "core": "envoy.config.core.v3",
     "discovery": "envoy.service.discovery.v3",
+    "dubbo": "eventmesh.extensions.filters.network.dubbo_proxy.v3",
     "endpoint": "envoy.config.endpoint.v3",
     "fault": "envoy.extensions.filters.http.fault.v3",
     "file_log": "envoy.extensions.access_loggers.file.v3",

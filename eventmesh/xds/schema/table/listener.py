@@ -193,6 +193,14 @@ MESSAGES = {
         4 access_log accesslog.AccessLog[]
         5 idle_timeout duration
     """,
+    # Ours: a Dubbo listener; virtual host domains are interfaces (docs/protocols/dubbo.md).
+    "dubbo.DubboProxy": """
+        1 stat_prefix string
+        2 rds hcm.Rds |route_specifier
+        3 route_config route.RouteConfiguration |route_specifier
+        4 access_log accesslog.AccessLog[]
+        5 idle_timeout duration
+    """,
     # Ours: a listener of a declared protocol (docs/protocols/framed.md).
     "framed.FramedProxy": """
         1 stat_prefix string
