@@ -47,8 +47,11 @@ class Informer:
         namespace: str | None = None,
         label_selector: str = "",
         field_selector: str = "",
+        may_be_absent: bool = False,
     ) -> None:
+        """`may_be_absent`: an API that does not serve this kind has none of it, and is asked again now and then."""
         self.resource = resource
+        self._may_be_absent = may_be_absent
         self._api = api
         self._clock = clock
         self._scope: dict[str, Any] = {"label_selector": label_selector, "field_selector": field_selector}
@@ -122,6 +125,8 @@ class Informer:
                     version = await self._relist()
                 version = await self._watch_once(version)
             except ApiError as error:
+                if error.not_found and self._may_be_absent:
+                    self._synced.set()
                 if not error.gone:
                     _log.warning("list or watch refused", resource=self.resource.plural, reason=error.message)
                     await self._clock.sleep(self._backoff.next_s())
@@ -191,11 +196,14 @@ class Informers:
         self._tasks = TaskGroup("informers")
         self._running = False
 
-    def of(self, resource: Resource) -> Informer:
-        """Return the informer of `resource` over all namespaces; the first call makes it."""
+    def of(self, resource: Resource, *, may_be_absent: bool = False) -> Informer:
+        """Return the informer of `resource` over all namespaces; the first call makes it, and says whether the API may
+        not serve the kind at all."""
         informer = self._informers.get(resource)
         if informer is None:
-            informer = self._informers[resource] = Informer(self._api, resource, self._clock)
+            informer = self._informers[resource] = Informer(
+                self._api, resource, self._clock, may_be_absent=may_be_absent
+            )
             if self._running:
                 self._tasks.spawn(resource.plural, informer.run())
         return informer

@@ -88,7 +88,8 @@ class Control:
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
         self._policy_status = PolicyStatus(
             api,
-            informers.of(TRAFFIC_POLICY),
+            # An API to which nobody has given our kinds has no policies; routes do not wait for them.
+            informers.of(TRAFFIC_POLICY, may_be_absent=True),
             clock,
             self.acks,
             self._watcher.of,

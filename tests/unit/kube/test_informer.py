@@ -176,3 +176,26 @@ async def test_informer_asked_for_after_the_start_runs_too(api: FaultyApi, clock
     late = informers.of(SECRET)
     await late.synced()
     await informers.stop()
+
+
+async def test_a_kind_that_may_be_absent_is_waited_for_by_nobody_and_taken_up_once_it_is_served(
+    api: FaultyApi, clock: ManualClock
+) -> None:
+    not_served = ApiError(404, "NotFound", "the server could not find the requested resource")
+    api.list_faults = [not_served, not_served]
+    await api.create(CONFIG_MAP, config_map("a"), SPACE)
+    informers = Informers(api, clock)
+    optional = informers.of(CONFIG_MAP, may_be_absent=True)
+    await informers.start()
+    assert optional.has_synced and len(optional) == 0
+    await clock.advance(2 * RETRY_CAP_S)
+    assert optional.get("a", SPACE) is not None
+    await informers.stop()
+
+
+async def test_a_kind_that_must_be_there_is_waited_for(api: FaultyApi, clock: ManualClock, tasks: TaskGroup) -> None:
+    api.list_faults = [ApiError(404, "NotFound", "the server could not find the requested resource")]
+    informer = Informer(api, CONFIG_MAP, clock, namespace=SPACE)
+    tasks.spawn("informer", informer.run())
+    await settle()
+    assert not informer.has_synced
