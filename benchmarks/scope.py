@@ -1,0 +1,116 @@
+"""What a sidecar is told, and what a change costs, as the mesh grows: `python -m benchmarks scope`.
+
+Ten functions a namespace. The sidecars of one namespace are compared with a client that hears of everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from eventmesh.kube.api import Object
+from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.objects import INGRESS_CLASS
+from eventmesh.xds.control.scope import Audience
+from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.watcher import Watcher
+
+Take = Callable[[Object | None, Object | None], object]
+"""A method of the watcher."""
+
+FUNCTIONS = (30, 300, 3_000)
+PER_NAMESPACE = 10
+CHANGES = 20
+
+
+def run(_: argparse.Namespace) -> bool:
+    """Print a row for each size of mesh; nothing here can fail."""
+    sys.stdout.write("\nscope: what one sidecar is told, and what a change of one function costs control\n")
+    heads = ("functions", "everything", "one namespace", "change: sent to its sidecars", "to others", "build")
+    sys.stdout.write(f"{heads[0]:>9}  {heads[1]:>24}  {heads[2]:>22}  {heads[3]:>28}  {heads[4]:>9}  {heads[5]:>9}\n")
+    for functions in FUNCTIONS:
+        _row(functions)
+    return False
+
+
+def _row(functions: int) -> None:
+    watcher = Watcher()
+    for number in range(functions):
+        for take, obj in _function(watcher, number):
+            take(None, obj)
+    builder = ResourceBuilder(Settings())
+    cache = SnapshotCache(builder.sets)
+    builder.update(watcher.of, watcher.take_changed())
+    own, other = Audience(Role.SIDECAR, "team-1"), Audience(Role.SIDECAR, "team-2")
+    sent = dict.fromkeys((own, other), 0)
+    for audience in (Audience(Role.GATEWAY), own, other):
+        cache.subscribe(audience, lambda configuration, changes: None)
+    took = []
+    for change in range(CHANGES):
+        watcher.ingress(None, _ingress("team-1", "changed", f"svc-{PER_NAMESPACE}-1", f"host-{change}.test"))
+        before = {audience: cache.current(audience) for audience in sent}
+        began = time.perf_counter()
+        builder.update(watcher.of, watcher.take_changed())
+        concerned = filter(builder.affects, cache.audiences())
+        cache.update({audience: builder.sets(audience) for audience in concerned})
+        took.append(time.perf_counter() - began)
+        for audience, known in before.items():
+            now = cache.current(audience)
+            sent[audience] = sum(
+                len(resource.delta_field)
+                for type_, named in now.resources.items()
+                for name, resource in named.items()
+                if known.of(type_).get(name) != resource
+            )
+    everything, scoped = _size(builder.sets(Audience(Role.SIDECAR))), _size(builder.sets(own))
+    sys.stdout.write(
+        f"{functions:>9}  {everything:>24}  {scoped:>22}  {sent[own]:>26} B  {sent[other]:>7} B"
+        f"  {statistics.median(took) * 1000:>6.2f} ms\n"
+    )
+
+
+def _size(sets: ResourceSets) -> str:
+    bodies = [len(resource.delta_field) for named in sets.values() for resource in named.values()]
+    return f"{len(bodies)} in {sum(bodies) / 1000:.1f} kB"
+
+
+def _function(watcher: Watcher, number: int) -> list[tuple[Take, Object]]:
+    """Return what a function leaves behind for control: a KIngress, a ServerlessService, Services and a pod."""
+    namespace, name = f"team-{number // PER_NAMESPACE}", f"svc-{number}"
+    revision = f"{name}-1"
+    label = {"networking.internal.knative.dev/serverlessservice": revision}
+    private = {**label, "networking.internal.knative.dev/serviceType": "Private"}
+    ports = {"ports": [{"name": "http", "port": 80}]}
+    pod = {
+        "metadata": {
+            "name": f"{revision}-0",
+            "namespace": namespace,
+            "labels": {**private, "kubernetes.io/service-name": f"{revision}-private"},
+        },
+        "ports": [{"name": "http", "port": 8012}],
+        "endpoints": [{"addresses": [f"10.{number // 65_025}.{number // 255 % 255}.{number % 255}"]}],
+    }
+    serverless = {"metadata": {"name": revision, "namespace": namespace}, "spec": {"mode": "Serve"}}
+    return [
+        (watcher.ingress, _ingress(namespace, name, revision, f"{name}.{namespace}.example.com")),
+        (watcher.serverless, serverless),
+        (watcher.service, {"metadata": {"name": revision, "namespace": namespace, "labels": label}, "spec": ports}),
+        (watcher.slice, pod),
+    ]
+
+
+def _ingress(namespace: str, name: str, revision: str, host: str) -> Object:
+    split = {"serviceNamespace": namespace, "serviceName": revision, "servicePort": 80, "percent": 100}
+    headers = {"Knative-Serving-Namespace": namespace, "Knative-Serving-Revision": revision}
+    paths = [{"splits": [{**split, "appendHeaders": headers}]}]
+    hosts = ((host, "ExternalIP"), (f"{name}.{namespace}.svc.cluster.local", "ClusterLocal"))
+    annotations = {"networking.knative.dev/ingress-class": INGRESS_CLASS}
+    return {
+        "metadata": {"name": name, "namespace": namespace, "annotations": annotations},
+        "spec": {"rules": [{"hosts": [one], "visibility": seen, "http": {"paths": paths}} for one, seen in hosts]},
+    }
