@@ -168,6 +168,15 @@ ROWS = (
         },
     ),
     Row(
+        "CORS",
+        "http_filters cors, typed_per_filter_config",
+        {
+            "HTTP/1.1": "test_cors.py::test_a_preflight_of_an_allowed_origin_is_answered_here",
+            "HTTP/2, gRPC": "test_cors.py::test_http2_callers_are_told_too_and_edits_of_the_request_change_nothing",
+            "Bolt": "browsers do not speak it",
+        },
+    ),
+    Row(
         "rate limit",
         "http_filters local_ratelimit, typed_per_filter_config",
         {

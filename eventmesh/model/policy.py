@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.model.text import TextMatch
+
 
 class RetryOn(Enum):
     """An outcome that is tried again, spelled as in Envoy's `retry_on`."""
@@ -224,8 +226,23 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Cors:
+    """What browsers are told of requests from other origins; preflights of allowed origins are answered by the mesh."""
+
+    origins: tuple[TextMatch, ...] = ()
+    """Allowed ones; a condition that `*` meets allows all."""
+    methods: str = ""
+    headers: str = ""
+    expose: str = ""
+    max_age: str = ""
+    credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Filters:
-    """What happens to a request before its route is followed: the rate limit first, then the fault."""
+    """What happens to a request before its route is followed: CORS first, then the rate limit, then the fault."""
 
     fault: Fault | None = None
     rate_limit: RateLimit | None = None
+    cors: Cors | None = None
+    """Of a route only."""

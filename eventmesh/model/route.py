@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from eventmesh.model.policy import Filters, HashOn, Labels, RetryPolicy
+from eventmesh.model.text import HeaderKind as HeaderKind
 
 
 class PathKind(Enum):
@@ -21,18 +22,6 @@ class PathKind(Enum):
     """A prefix that ends at a `/` or at the end of the path (Envoy's path_separated_prefix)."""
     REGEX = "regex"
     """A regular expression for the whole path."""
-
-
-class HeaderKind(Enum):
-    """How a header value is compared."""
-
-    EXACT = "exact"
-    PREFIX = "prefix"
-    SUFFIX = "suffix"
-    CONTAINS = "contains"
-    PRESENT = "present"
-    REGEX = "regex"
-    """A regular expression for the whole value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ pytestmark = pytest.mark.peer
 ALL = {"default_value": {"numerator": 100}}
 NONE = {"default_value": {"numerator": 0}}
 LIMIT = f"{TYPES}.filters.http.local_ratelimit.v3.LocalRateLimit"
+TOLD = [
+    f"access-control-{name}"
+    for name in ("allow-origin", "allow-credentials", "allow-methods", "allow-headers", "expose-headers", "max-age")
+]
 FAULT = f"{TYPES}.filters.http.fault.v3.HTTPFault"
 
 
@@ -96,3 +100,31 @@ async def test_both_fail_a_share_of_the_requests(tmp_path: Path) -> None:
                 answers = await asyncio.gather(*(proxy.ask("/") for _ in range(200)))
                 counted = Counter(answer.status for answer in answers)
                 assert set(counted) == {200, 503} and 50 < counted[503] < 150, (proxy.name, counted)
+
+
+async def test_both_tell_browsers_the_same(tmp_path: Path) -> None:
+    policy = {
+        "@type": f"{TYPES}.filters.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": [{"suffix": ".shop.test"}, {"safe_regex": {"regex": "https://[a-c]\\.test"}}],
+        "allow_methods": "GET, PUT",
+        "allow_headers": "x-token",
+        "expose_headers": "x-total",
+        "max_age": "600",
+        "allow_credentials": True,
+    }
+    override = {"envoy.filters.http.cors": policy}
+    hosts = [_host("up", typed_per_filter_config=override)]
+    filters = [_filter("cors", **{"@type": f"{TYPES}.filters.http.cors.v3.Cors"})]
+    async with scripted("up") as server:
+        bootstrap = document(hosts, [cluster("up", server.address)], filters=filters)
+        async with pair_on(bootstrap, tmp_path) as pair:
+            for origin in ("https://www.shop.test", "https://b.test", "https://d.test", ""):
+                for method, wish in (("GET", "PUT"), ("GET", ""), ("OPTIONS", "PUT"), ("OPTIONS", "")):
+                    headers = {"Origin": origin} if origin else {}
+                    headers |= {"Access-Control-Request-Method": wish} if wish else {}
+                    seen = []
+                    for proxy in pair.both:
+                        told = await proxy.ask("/", host="up", method=method, headers=headers)
+                        fields = {name.lower(): value for name, value in told.headers.items() if name.lower() in TOLD}
+                        seen.append((told.status, fields))
+                    assert seen[0] == seen[1], (origin, method, wish)

@@ -95,11 +95,15 @@ pub struct FilterCounters {
     pub limited: u64,
     /// `http_local_rate_limit.enforced`.
     pub limit_enforced: u64,
+    /// `cors.origin_valid`.
+    pub origin_valid: u64,
+    /// `cors.origin_invalid`.
+    pub origin_invalid: u64,
 }
 
 impl FilterCounters {
     /// Return each by its name after `envoy_http_`.
-    pub fn named(&self) -> [(&'static str, u64); 6] {
+    pub fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("fault_delays_injected", self.delays_injected),
             ("fault_aborts_injected", self.aborts_injected),
@@ -107,6 +111,8 @@ impl FilterCounters {
             ("local_rate_limit_ok", self.limit_ok),
             ("local_rate_limit_rate_limited", self.limited),
             ("local_rate_limit_enforced", self.limit_enforced),
+            ("cors_origin_valid", self.origin_valid),
+            ("cors_origin_invalid", self.origin_invalid),
         ]
     }
 }

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.policy import MILLION, Fault, Filters, RateLimit
+from eventmesh.model.policy import MILLION, Cors, Fault, Filters, RateLimit
 from eventmesh.xds.schema.tree import Message
+from eventmesh.xds.translate.headers import read_text_match
 
 FAULT = "envoy.extensions.filters.http.fault.v3.HTTPFault"
+CORS = "envoy.extensions.filters.http.cors.v3.Cors"
+CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
 LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 
 MAX_DELAY_S = 3600.0
@@ -18,7 +21,7 @@ _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": MILLION}
 _CODES = {"BadRequest": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "TooManyRequests": 429,
           "InternalServerError": 500, "BadGateway": 502, "ServiceUnavailable": 503, "GatewayTimeout": 504}  # fmt: skip
 
-FilterConfig = Fault | RateLimit
+FilterConfig = Fault | RateLimit | Cors
 
 
 def read_filter(config: Message) -> FilterConfig | None:
@@ -30,24 +33,27 @@ def read_overrides(owner: Message) -> dict[str, FilterConfig]:
     """Return, by type, what `typed_per_filter_config` says; raise ConfigError for a filter that there is not."""
     found: dict[str, FilterConfig] = {}
     for key, config in owner.messages_by_key("typed_per_filter_config").items():
-        if config.schema.name not in FILTERS:
+        if config.schema.name not in _OVERRIDES:
             path = owner.where(f'typed_per_filter_config["{key}"]')
-            raise ConfigError(path, f"{config.schema.name} is not supported; {', '.join(FILTERS)} are")
-        read = read_filter(config)
+            raise ConfigError(path, f"{config.schema.name} is not supported; {', '.join(_OVERRIDES)} are")
+        read = _OVERRIDES[config.schema.name](config)
         found[config.schema.name] = read if read is not None else Fault()
     return found
 
 
 def make_filters(configs: Iterable[FilterConfig]) -> Filters | None:
     """Return the filters of one listener or route; None when there are none."""
-    fault, limit = None, None
+    fault, limit, cors = None, None, None
     for config in configs:
         match config:
             case Fault():
                 fault = config
             case RateLimit():
                 limit = config
-    return Filters(fault, limit) if fault is not None or limit is not None else None
+            case Cors():
+                cors = config
+    filters = Filters(fault, limit, cors)
+    return filters if filters != Filters() else None
 
 
 def _fault(config: Message) -> Fault:
@@ -97,8 +103,34 @@ def _rate_limit(config: Message) -> RateLimit | None:
     )
 
 
-FILTERS: Mapping[str, Callable[[Message], FilterConfig | None]] = {FAULT: _fault, LOCAL_RATE_LIMIT: _rate_limit}
+def _cors(_: Message) -> None:
+    """Say nothing: the filter in the chain only switches on what routes say by a `CorsPolicy`."""
+
+
+def _cors_policy(config: Message) -> Cors:
+    origins = tuple(read_text_match(matcher) for matcher in config.children("allow_origin_string_match"))
+    return Cors(
+        origins=origins,
+        methods=config.text("allow_methods"),
+        headers=config.text("allow_headers"),
+        expose=config.text("expose_headers"),
+        max_age=config.text("max_age"),
+        credentials=config.flag("allow_credentials"),
+    )
+
+
+FILTERS: Mapping[str, Callable[[Message], FilterConfig | None]] = {
+    CORS: _cors,
+    FAULT: _fault,
+    LOCAL_RATE_LIMIT: _rate_limit,
+}
 """The HTTP filters that are carried out, beside the router."""
+_OVERRIDES: Mapping[str, Callable[[Message], FilterConfig | None]] = {
+    CORS_POLICY: _cors_policy,
+    FAULT: _fault,
+    LOCAL_RATE_LIMIT: _rate_limit,
+}
+"""What a route or a virtual host may say of them."""
 
 
 def _runtime_millionths(owner: Message, field: str) -> int:

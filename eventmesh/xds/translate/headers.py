@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from eventmesh.base.errors import ConfigError
 from eventmesh.core import check_pattern
 from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch
+from eventmesh.model.text import TextMatch
 from eventmesh.xds.schema.tree import Message
 
 _NAME = re.compile(r":?[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -129,13 +130,19 @@ def read_matcher(matcher: Message) -> HeaderMatch:
     string_match = matcher.child("string_match")
     if string_match is None:
         return HeaderMatch(name, HeaderKind.PRESENT, invert=invert)
+    text = read_text_match(string_match)
+    return HeaderMatch(name, text.kind, text.value, invert)
+
+
+def read_text_match(matcher: Message) -> TextMatch:
+    """Return a `matcher.StringMatcher`."""
     for field, kind in _STRING_KINDS.items():
-        if string_match.has(field):
-            return HeaderMatch(name, kind, _condition(string_match, field, kind), invert)
-    regex = string_match.child("safe_regex")
+        if matcher.has(field):
+            return TextMatch(kind, _condition(matcher, field, kind))
+    regex = matcher.child("safe_regex")
     if regex is not None:
-        return HeaderMatch(name, HeaderKind.REGEX, read_regex(regex), invert)
-    raise string_match.error("", "empty; give exact, prefix, suffix, contains or safe_regex")
+        return TextMatch(HeaderKind.REGEX, read_regex(regex))
+    raise matcher.error("", "empty; give exact, prefix, suffix, contains or safe_regex")
 
 
 def read_regex(matcher: Message) -> str:

@@ -185,7 +185,7 @@ def test_the_version_follows_the_content() -> None:
         (f"{MANAGER}.xff_num_trusted_hops", 1, f"{MANAGER}.xff_num_trusted_hops"),
         (
             f"{MANAGER}.http_filters.0.typed_config.@type",
-            f"{TYPES}.filters.http.cors.v3.Cors",
+            f"{TYPES}.filters.http.buffer.v3.Buffer",
             f"{MANAGER}.http_filters[0]",
         ),
         (f"{HOST}.domains", [], f"{HOST}.domains"),

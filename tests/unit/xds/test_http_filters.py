@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.policy import MILLION, Fault, Filters, RateLimit
+from eventmesh.model.policy import MILLION, Cors, Fault, Filters, RateLimit
+from eventmesh.model.text import HeaderKind, TextMatch
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type
@@ -86,6 +87,23 @@ def test_routes_have_filters_of_their_own_else_those_of_their_host() -> None:
     ]
 
 
+def test_cors_is_said_by_routes_and_hosts() -> None:
+    origins = [{"exact": "a"}, {"safe_regex": {"regex": "b.*"}}]
+    policy = {
+        "@type": f"{TYPES}.http.cors.v3.CorsPolicy",
+        "allow_origin_string_match": origins,
+        "allow_methods": "m",
+        "allow_headers": "h",
+        "expose_headers": "e",
+        "max_age": "1",
+        "allow_credentials": True,
+    }
+    resource = _listener({"@type": f"{TYPES}.http.cors.v3.Cors"}, host={"c": policy})
+    matches = (TextMatch(HeaderKind.EXACT, "a"), TextMatch(HeaderKind.REGEX, "b.*"))
+    assert _routes(resource) == [Filters(cors=Cors(matches, "m", "h", "e", "1", True))] * 2
+    assert resource.listener.filters is None
+
+
 @pytest.mark.parametrize(
     ("config", "path"),
     [
@@ -114,4 +132,4 @@ def test_what_cannot_be_carried_out_is_told_by_its_path(config: dict[str, Any], 
 
 def test_a_filter_that_there_is_not_is_refused_on_a_route_too() -> None:
     with pytest.raises(ConfigError, match="is not supported"):
-        _listener(route={"x": {"@type": f"{TYPES}.http.cors.v3.CorsPolicy"}})
+        _listener(route={"x": {"@type": f"{TYPES}.http.cors.v3.Cors"}})

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::config::HeaderKind;
+
 /// An outcome that is tried again, in Envoy's words (`model.RetryOn`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -248,4 +250,34 @@ pub struct Filters {
     pub fault: Option<Fault>,
     /// A limit.
     pub rate_limit: Option<RateLimit>,
+    /// Requests from other origins.
+    pub cors: Option<Cors>,
+}
+
+/// A condition on a text (`model.TextMatch`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextMatch {
+    /// How it is compared.
+    pub kind: HeaderKind,
+    /// With what.
+    pub value: String,
+}
+
+/// What browsers are told of requests from other origins (`model.Cors`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Allowed origins.
+    pub origins: Vec<TextMatch>,
+    /// `Access-Control-Allow-Methods`.
+    pub methods: String,
+    /// `Access-Control-Allow-Headers`.
+    pub headers: String,
+    /// `Access-Control-Expose-Headers`.
+    pub expose: String,
+    /// `Access-Control-Max-Age`.
+    pub max_age: String,
+    /// `Access-Control-Allow-Credentials`.
+    pub credentials: bool,
 }

@@ -1,12 +1,16 @@
 //! Answers of the mesh itself, and the end of every exchange.
 
 use crate::access_log::Line;
+use crate::engine::cors::admit_origin;
 use crate::engine::exchange::{Flag, Origin};
 use crate::engine::flow::Way;
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, LocalReply, ReplyKind, Wire};
-use crate::head::Version;
+use crate::head::{Head, Version};
 use crate::slab::Id;
+
+/// A preflight has been told already which origin is allowed.
+const ALLOW_ORIGIN: &[u8] = b"access-control-allow-origin";
 
 /// An answer that the mesh gives instead of an endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +118,13 @@ impl Engine {
                 if !via.is_empty() && !framed {
                     fields.push((b"via", via));
                 }
+                let tables = exchange.tables.clone();
+                let mut admitted = Head::default();
+                let cross = tables.as_ref().and_then(|tables| exchange.cross_origin(tables));
+                if let Some((cors, origin)) = cross.filter(|_| !fields.iter().any(|(name, _)| *name == ALLOW_ORIGIN)) {
+                    admit_origin(cors, origin, &mut admitted);
+                }
+                fields.extend(admitted.fields());
                 let (status, body, kind) = (refusal.status, refusal.text, refusal.kind);
                 if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
                     let reply = LocalReply { status, body, fields: &fields, kind };

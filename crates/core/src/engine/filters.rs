@@ -1,4 +1,4 @@
-//! Limits and faults, before a route is followed.
+//! Preflights, limits and faults, before a route is followed.
 
 use std::sync::Arc;
 
@@ -12,7 +12,10 @@ use crate::slab::Id;
 impl Engine {
     /// Put a routed request through its filters: those of its route, else those of its listener. Return whether it may go on.
     pub(super) fn filtered(&mut self, id: Id, found: Found, tables: &Tables, now: f64) -> bool {
-        self.within_limit(id, found, tables, now) && !self.delayed(id, found, tables, now) && self.spared(id, now)
+        self.no_preflight(id, found, tables, now)
+            && self.within_limit(id, found, tables, now)
+            && !self.delayed(id, found, tables, now)
+            && self.spared(id, now)
     }
 
     /// The delay of a request is over.
@@ -96,7 +99,7 @@ impl Engine {
         }
     }
 
-    fn filter_counters(&mut self, id: Id) -> Option<&mut crate::stats::FilterCounters> {
+    pub(super) fn filter_counters(&mut self, id: Id) -> Option<&mut crate::stats::FilterCounters> {
         match self.exchanges.get(id)?.origin {
             Origin::Stream { listener, .. } => Some(&mut self.listeners.get_mut(listener)?.counters.filters),
             Origin::Own => None,

@@ -9,6 +9,7 @@
 mod answer;
 mod apply;
 mod connection;
+mod cors;
 mod declared;
 mod dispatch;
 mod downstream;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ascii;
 use crate::engine::answer::Refusal;
+use crate::engine::cors::admit_origin;
 use crate::engine::exchange::{Flag, Origin, Own, OwnTerms, Stage};
 use crate::engine::Engine;
 use crate::events::{Cause, ReplyKind};
@@ -86,6 +87,9 @@ impl Engine {
         {
             host.response_edits.apply(head);
             route.response_edits.apply(head);
+            if let Some((cors, origin)) = tables.as_ref().and_then(|tables| exchange.cross_origin(tables)) {
+                admit_origin(cors, origin, head);
+            }
         }
         self.respond(id, body.is_empty());
         if !body.is_empty() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::answer::Refusal;
 use crate::engine::connection::Ending;
+use crate::engine::cors::admit_origin;
 use crate::engine::downstream::add_via;
 use crate::engine::exchange::{Flag, Origin};
 use crate::engine::flow::Way;
@@ -67,6 +68,11 @@ impl Engine {
             if let Action::Forward(forward) = &route.action {
                 if let Some(share) = forward.share(exchange.share) {
                     share.response_edits.apply(&mut self.scratch);
+                }
+            }
+            if route.filters.is_some() {
+                if let Some((cors, origin)) = tables.as_ref().and_then(|tables| exchange.cross_origin(tables)) {
+                    admit_origin(cors, origin, &mut self.scratch);
                 }
             }
         }

@@ -100,7 +100,7 @@ fn compile_route(
     })
 }
 
-fn condition(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
+pub(super) fn condition(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
     let pattern = (matched.kind == HeaderKind::Regex).then(|| Pattern::compile(&matched.value)).transpose();
     Ok(Condition {
         name: matched.name.to_ascii_lowercase().as_bytes().into(),

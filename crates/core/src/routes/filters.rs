@@ -1,8 +1,10 @@
 //! What happens to a request before its route is followed: limits and faults, compiled.
 
-use crate::config::{Fault, Filters as Config, RateLimit};
+use crate::ascii;
+use crate::config::{self, Fault, Filters as Config, HeaderMatch, RateLimit};
 use crate::random::Random;
-use crate::routes::{check_seconds, Names};
+use crate::routes::compile::condition;
+use crate::routes::{check_seconds, Condition, Names};
 
 /// A million: the whole of a share.
 const MILLION: u32 = 1_000_000;
@@ -17,6 +19,8 @@ pub struct Filters {
     pub fault: Option<Fault>,
     /// A limit.
     pub limit: Option<Limit>,
+    /// Requests from other origins.
+    pub cors: Option<Cors>,
 }
 
 /// A limit and the number of its bucket in the engine.
@@ -50,7 +54,56 @@ impl Filters {
             check_status(limit.status).map_err(|what| format!("{field}.rate_limit.status: {what}"))?;
         }
         let limit = config.rate_limit.clone().map(|terms| Limit { terms, bucket: names.bucket(key) });
-        Ok(Self { fault: config.fault.clone(), limit })
+        let cors = config.cors.as_ref().map(|cors| Cors::compile(cors, &format!("{field}.cors"))).transpose()?;
+        Ok(Self { fault: config.fault.clone(), limit, cors })
+    }
+}
+
+/// A compiled policy for requests from other origins.
+#[derive(Debug)]
+pub struct Cors {
+    origins: Vec<Condition>,
+    /// `Access-Control-Allow-Methods`.
+    pub methods: Box<[u8]>,
+    /// `Access-Control-Allow-Headers`.
+    pub headers: Box<[u8]>,
+    /// `Access-Control-Expose-Headers`.
+    pub expose: Box<[u8]>,
+    /// `Access-Control-Max-Age`.
+    pub max_age: Box<[u8]>,
+    /// `Access-Control-Allow-Credentials`.
+    pub credentials: bool,
+}
+
+impl Cors {
+    fn compile(config: &config::Cors, field: &str) -> Result<Self, String> {
+        let origin = |origin: &config::TextMatch| {
+            let (kind, value) = (origin.kind, origin.value.clone());
+            condition(
+                &HeaderMatch { name: "origin".to_owned(), kind, value, invert: false },
+                &format!("{field}.origins"),
+            )
+        };
+        let text = |name: &str, text: &String| -> Result<Box<[u8]>, String> {
+            if ascii::is_field_value(text.as_bytes()) {
+                Ok(text.as_bytes().into())
+            } else {
+                Err(format!("{field}.{name}: {text:?} has control characters"))
+            }
+        };
+        Ok(Self {
+            origins: config.origins.iter().map(origin).collect::<Result<_, String>>()?,
+            methods: text("methods", &config.methods)?,
+            headers: text("headers", &config.headers)?,
+            expose: text("expose", &config.expose)?,
+            max_age: text("max_age", &config.max_age)?,
+            credentials: config.credentials,
+        })
+    }
+
+    /// Return whether pages of `origin` may read what comes.
+    pub fn allows(&self, origin: &[u8]) -> bool {
+        self.origins.iter().any(|condition| condition.compare(b"*") || condition.compare(origin))
     }
 }
 

@@ -96,7 +96,8 @@ impl Condition {
         met != self.invert
     }
 
-    fn compare(&self, value: &[u8]) -> bool {
+    /// Return whether `value` alone meets the condition.
+    pub(super) fn compare(&self, value: &[u8]) -> bool {
         match self.kind {
             HeaderKind::Exact => value == &*self.value,
             HeaderKind::Prefix => value.starts_with(&self.value),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use compile::{check_seconds, compile, Names};
 pub use edits::Edits;
-pub use filters::{drawn, Bucket, Filters};
+pub use filters::{drawn, Bucket, Cors, Filters};
 pub use retries::{Failure, Retries};
 
 use crate::config::{HashOn, HeaderKind, PathKind};

@@ -130,6 +130,17 @@ MESSAGES = {
         7 disabled bool
         refused: 5 config_discovery
     """,
+    "cors.Cors": "",
+    "cors.CorsPolicy": """
+        1 allow_origin_string_match matcher.StringMatcher[]
+        2 allow_methods string
+        3 allow_headers string
+        4 expose_headers string
+        5 max_age string
+        6 allow_credentials bool?
+        10 forward_not_matching_preflights bool? only true
+        refused: 7 filter_enabled, 8 shadow_enabled, 9 allow_private_network_access
+    """,
     "fault.HTTPFault": """
         1 delay common_fault.FaultDelay
         2 abort fault.FaultAbort
