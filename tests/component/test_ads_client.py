@@ -159,14 +159,14 @@ async def test_what_cannot_be_translated_is_refused_with_its_path_and_the_rest_a
         stream = await control.stream()
         await _serve_a(stream, proxy)
         changed: dict[str, dict[str, object]] = {
-            "a": cluster("a", lb_policy="MAGLEV"),
+            "a": cluster("a", lb_policy="CLUSTER_PROVIDED"),
             "b": {"name": "b", "type": "STRICT_DNS"},
         }
         await stream.send(CDS, "c2", changed, version="2")
         nack = await stream.request()
         assert nack.nonce == "c2"
         assert nack.error is not None
-        assert nack.error.startswith("a: lb_policy: MAGLEV is not supported")
+        assert nack.error.startswith("a: lb_policy: CLUSTER_PROVIDED is not supported")
         assert proxy.clusters == {"a": ["10.0.0.1:80"], "b": []}
 
 
