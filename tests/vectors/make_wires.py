@@ -1,9 +1,9 @@
-"""Write `http1.json` and `bolt.json`: bytes as peers send them and the events they must give, however they are cut.
+"""Write `http1.json`, `bolt.json` and `dubbo.json`: bytes as peers send them, and what they give however they are cut.
 
     python -m tests.vectors.make_wires
 
-The events are written by hand from RFC 9112 and from frames captured of Java sofa-bolt 1.6 and anthunder 0.8; no code
-of ours takes part. Bodies are joined: where one is cut is the wire's own business.
+The events are written by hand from RFC 9112 and from frames captured of Java sofa-bolt 1.6, anthunder 0.8 and
+dubbo2.js 2.3; no code of ours takes part. Bodies are joined: where one is cut is the wire's own business.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def trailers(*fields: tuple[str, str]) -> Event:
     return {"trailers": [list(field) for field in fields]}
 
 
-def vector(name: str, wire: bytes, *seen: Event, asked: str = "") -> dict[str, object]:
+def vector(name: str, wire: bytes, *seen: Event | str, asked: str = "") -> dict[str, object]:
     """`asked`: method of the request that a client-side vector answers; empty: a server-side vector."""
     return {"name": name, "asked": asked, "wire": wire.hex(), "seen": list(seen)}
 
@@ -221,9 +221,78 @@ BOLT = [
 ]
 
 
+# dubbo2.js 2.3.9: sayHello("bob").
+DUBBO_CALL = bytes.fromhex(
+    "dabbc2000000000000000001000000ac05322e302e3218636f6d2e6578616d706c652e48656c6c6f5365727669636505312e302e300873617948656c"
+    "6c6f124c6a6176612f6c616e672f537472696e673b03626f62480b6170706c69636174696f6e09647562626f322e6a7309696e746572666163651863"
+    "6f6d2e6578616d706c652e48656c6c6f53657276696365047061746818636f6d2e6578616d706c652e48656c6c6f536572766963650776657273696f"
+    "6e05312e302e305a"
+)
+HELLO = "com.example.HelloService"
+DUBBO_SEEN = request(
+    "sayHello",
+    f"/{HELLO}/sayHello",
+    HELLO,
+    ("dubbo", "2.0.2"),
+    ("version", "1.0.0"),
+    ("application", "dubbo2.js"),
+    ("interface", HELLO),
+    ("path", HELLO),
+    end=False,
+)
+DUBBO_VALUE = bytes.fromhex("dabb021400000000000000010000000b910968656c6c6f20626f62")
+DUBBO_HEARTBEAT = bytes.fromhex("dabbe2000000000000000002000000014e")
+DUBBO_READONLY = bytes.fromhex("dabba2000000000000000003000000020152")
+DUBBO_NOT_FOUND = bytes.fromhex("dabb023c000000000000000100000017163430347c726f7574657220756e617661696c61626c65")
+
+DUBBO = [
+    vector("call", DUBBO_CALL, DUBBO_SEEN, body(DUBBO_CALL[16:])),
+    vector(
+        "calls between heartbeats",
+        DUBBO_HEARTBEAT + DUBBO_CALL + DUBBO_HEARTBEAT + DUBBO_CALL,
+        DUBBO_SEEN,
+        body(DUBBO_CALL[16:]),
+        DUBBO_SEEN,
+        body(DUBBO_CALL[16:]),
+    ),
+    vector(
+        "another serialization",
+        DUBBO_CALL[:2] + b"\xd7" + DUBBO_CALL[3:],
+        request("", "/", "", end=False),
+        body(DUBBO_CALL[16:]),
+    ),
+    vector("a call without a body", DUBBO_CALL[:12] + bytes(4), request("", "/", "")),
+    vector("unasked answers are dropped", DUBBO_VALUE),
+    vector("value", DUBBO_VALUE, response(200), body(DUBBO_VALUE[16:]), asked="CALL"),
+    vector(
+        "exception of the service",
+        DUBBO_VALUE[:16] + b"\x90" + DUBBO_VALUE[17:],
+        response(500),
+        body(b"\x90" + DUBBO_VALUE[17:]),
+        asked="CALL",
+    ),
+    vector("service not found", DUBBO_NOT_FOUND, response(404), body(DUBBO_NOT_FOUND[16:]), asked="CALL"),
+    vector("timeout", DUBBO_VALUE[:3] + b"\x1f" + DUBBO_VALUE[4:12] + bytes(4), response(504, end=True), asked="CALL"),
+    vector("unmatched response", DUBBO_VALUE[:11] + b"\x63" + DUBBO_VALUE[12:], asked="CALL"),
+    vector(
+        "readonly, then an answer that was still due",
+        DUBBO_READONLY + DUBBO_VALUE,
+        "GoAway",
+        response(200),
+        body(DUBBO_VALUE[16:]),
+        asked="CALL",
+    ),
+    vector("refused: telnet", b"ls\r\n", fault(400)),
+    vector("refused: second byte", b"\xda\xbc", fault(400)),
+    vector("refused: nine mebibytes", DUBBO_CALL[:12] + (9 << 20).to_bytes(4, "big"), fault(400)),
+    vector("refused: long event", DUBBO_HEARTBEAT[:12] + (65).to_bytes(4, "big"), fault(400)),
+    vector("refused answer: another protocol", b"HTTP/1.1 200 OK\r\n", fault(502), asked="CALL"),
+]
+
+
 def main() -> None:
     here = Path(__file__).parent
-    for name, vectors in (("http1", HTTP1), ("bolt", BOLT)):
+    for name, vectors in (("http1", HTTP1), ("bolt", BOLT), ("dubbo", DUBBO)):
         (here / f"{name}.json").write_text(json.dumps(vectors, indent=1) + "\n")
 
 

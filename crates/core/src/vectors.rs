@@ -1,11 +1,11 @@
-//! `tests/vectors/{http1,bolt}.json`, shared with Python: what is seen is the same whole, byte by byte, and cut at every byte.
+//! `tests/vectors/{http1,bolt,dubbo}.json`, shared with Python: what is seen is the same whole, byte by byte, and cut at every byte.
 
 use serde::Deserialize;
 use serde_json::{json, Value};
 
 use crate::events::{Event, Wire};
 use crate::head::Head;
-use crate::{bolt, http1};
+use crate::{bolt, dubbo, framed, http1};
 
 #[derive(Deserialize)]
 struct Vector {
@@ -164,5 +164,13 @@ fn bolt_vectors_cut_anywhere_give_the_same_events() {
     check(include_str!("../../../tests/vectors/bolt.json"), |asked| match asked {
         "" => Side::Server(bolt::Server::default()),
         method => Side::Client(ask(bolt::Client::default(), method)),
+    });
+}
+
+#[test]
+fn dubbo_vectors_cut_anywhere_give_the_same_events() {
+    check(include_str!("../../../tests/vectors/dubbo.json"), |asked| match asked {
+        "" => Side::Server(framed::Server::new(dubbo::Codec::default())),
+        method => Side::Client(ask(framed::Client::new(dubbo::Codec::default()), method)),
     });
 }
