@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import ConfigError
+from eventmesh.kube.quantity import parse_quantity
 
 DISABLED = "disabled"
 RESOURCE_KINDS = ("cpu", "memory", "ephemeral-storage")
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _QUANTITY_FORM = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
-_QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,11 @@ class ConfigData:
         name = next((name for name in (key, *older) if name in self.values), None)
         if name is None:
             return None
-        if not _QUANTITY.fullmatch(self.values[name]):
+        try:
+            parse_quantity(self.values[name])
+        except ValueError:
             form = f"quantities must match the regular expression '{_QUANTITY_FORM}'"
-            raise self.refused(name, f'failed to parse "{name}": {form}')
+            raise self.refused(name, f'failed to parse "{name}": {form}') from None
         return self.values[name]
 
     def quantities(self, prefix: str, *older_prefixes: str) -> dict[str, dict[str, str]]:

@@ -6,12 +6,20 @@ After Serving, pkg/apis/serving/metadata_validation.go.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from eventmesh.autoscale.annotations import DOMAIN as AUTOSCALING
 from eventmesh.autoscale.annotations import problems
 from eventmesh.autoscale.config import AutoscalerConfig
 from eventmesh.base.durations import parse_go
-from eventmesh.controllers.serving.admission.fields import dns_1035_problem, invalid, invalid_key, missing, within
+from eventmesh.controllers.serving.admission.fields import (
+    dns_1035_problem,
+    invalid,
+    invalid_key,
+    missing,
+    out_of_bounds,
+    within,
+)
 from eventmesh.controllers.serving.names import (
     CLUSTER_LOCAL,
     CREATOR,
@@ -24,8 +32,10 @@ from eventmesh.controllers.serving.names import (
     VISIBILITY,
     is_of_service,
 )
+from eventmesh.controllers.serving.resources.sidecar_resources import PERCENTAGES
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
+from eventmesh.kube.quantity import parse_quantity
 
 NETWORKING_ANNOTATIONS = frozenset(
     f"{NETWORKING}/{name}"
@@ -76,6 +86,8 @@ def annotation_errors(annotations: Mapping[str, str], config: AutoscalerConfig) 
     for key in annotations:
         if key.startswith(f"{QUEUE_SIDECAR}/") and key not in QUEUE_SIDECAR_ANNOTATIONS:
             yield invalid_key(key, "")
+        elif key.startswith(f"{QUEUE_SIDECAR}/"):
+            yield from _sidecar_size(key, annotations[key])
     yield from _seconds_or_duration(annotations)
 
 
@@ -89,6 +101,16 @@ def authorship_errors(annotations: Mapping[str, str], obj: Object, request: Admi
     unchanged = obj.get("spec") == request.old.get("spec")
     if unchanged and LAST_MODIFIER in before and annotations.get(LAST_MODIFIER) != before[LAST_MODIFIER]:
         yield FieldError("modified without spec changes", LAST_MODIFIER)
+
+
+def _sidecar_size(key: str, value: str) -> Iterator[FieldError]:
+    try:
+        number = parse_quantity(value)
+    except ValueError:
+        yield invalid(value, key)
+        return
+    if key in PERCENTAGES and not Decimal("0.1") <= number <= 100:
+        yield out_of_bounds(value, 0.1, 100, key)
 
 
 def _name(metadata: Object) -> Iterator[FieldError]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from eventmesh.controllers.serving.names import CONFIGURATION, QUEUE_SIDECAR, SERVICE
+from eventmesh.controllers.serving.names import CONFIGURATION, SERVICE
+from eventmesh.controllers.serving.resources.sidecar_resources import sidecar_resources
 from eventmesh.controllers.serving.settings import SYSTEM_NAMESPACE, ServingSettings
 from eventmesh.kube.api import Object
-from eventmesh.kube.objects import annotations_of, labels_of
+from eventmesh.kube.objects import labels_of
 
 NAME = "queue-proxy"
 HTTP1_PORT = 8012
@@ -41,7 +42,7 @@ def sidecar(revision: Object, user_port: int, *, h2c: bool, settings: ServingSet
                 "httpHeaders": [{"name": "K-Network-Probe", "value": "queue"}],
             }
         },
-        "resources": _resources(revision, settings),
+        "resources": sidecar_resources(revision, serving_container(revision["spec"]), settings),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -49,17 +50,6 @@ def sidecar(revision: Object, user_port: int, *, h2c: bool, settings: ServingSet
             "capabilities": {"drop": ["ALL"]},
         },
     }
-
-
-def _resources(revision: Object, settings: ServingSettings) -> Object:
-    """Return what the sidecar asks for: by config-deployment, or by the revision's own annotations."""
-    resources: Object = {bound: dict(found) for bound, found in settings.deployment.sidecar_resources.items() if found}
-    for kind in ("cpu", "memory", "ephemeral-storage"):
-        for bound in ("request", "limit"):
-            quantity = annotations_of(revision).get(f"{QUEUE_SIDECAR}/{kind}-resource-{bound}")
-            if quantity is not None:
-                resources.setdefault(f"{bound}s", {})[kind] = quantity
-    return resources
 
 
 def readiness_probe(container: Object, user_port: int) -> Object | None:

@@ -77,6 +77,34 @@ async def test_a_revision_sizes_its_own_sidecar(world: World) -> None:
     assert sidecar["resources"] == {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
 
 
+async def test_a_sidecar_has_a_share_of_its_function_within_bounds(world: World) -> None:
+    resources = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "4", "memory": "1Gi"}}
+    annotations = {"queue.sidecar.serving.knative.dev/resource-percentage": "5"}
+    spec = {"containers": [{"image": "dev.local/hello", "resources": resources}]}
+    await world.deploy(spec=spec, metadata={"annotations": annotations})
+    sidecar = container(await deployment(world), "queue-proxy")
+    assert sidecar["resources"] == {
+        "requests": {"cpu": "50m", "memory": f"{1024**3 // 20 * 1000 + 200}m"},
+        "limits": {"cpu": "200m", "memory": "200Mi"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("resource-percentage", "101", "expected 0.1 <= 101 <= 100"),
+        ("resource-percentage", "much", "invalid value: much"),
+        ("cpu-resource-limit", "much", "invalid value: much"),
+        ("cpu-limit", "1", 'invalid key name "queue.sidecar.serving.knative.dev/cpu-limit"'),
+    ],
+)
+async def test_a_sidecar_of_no_size_is_refused(world: World, key: str, value: str, told: str) -> None:
+    annotation = f"queue.sidecar.serving.knative.dev/{key}"
+    with pytest.raises(ApiError) as refused:
+        await world.deploy(metadata={"annotations": {annotation: value}})
+    assert told in refused.value.message and annotation in refused.value.message
+
+
 async def test_a_feature_opens_a_field_as_soon_as_it_is_allowed(world: World) -> None:
     spec = {"containers": [{"image": "dev.local/hello"}], "nodeSelector": {"disk": "fast"}}
     with pytest.raises(ApiError, match=r"must not set the field\(s\): spec.template.spec.nodeSelector"):
