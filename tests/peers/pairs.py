@@ -29,13 +29,14 @@ class Scripted:
     """A server whose paths say how it behaves, counted for each asker.
 
     `/fail/STATUS/N`: the first N requests get STATUS; `/cut/N`: the first N connections are cut without an answer;
-    `/slow/S`: answers after S seconds; anything else: 200 with what was sent.
+    `/slow/S`: answers after S seconds; `/held`: answers once `released`; anything else: 200 with what was sent.
     """
 
     name: str
     address: tuple[str, int] = ("", 0)
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(asker, path) -> requests."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         key = (request.headers.get(ASKER, ""), request.path)
@@ -47,6 +48,8 @@ class Scripted:
             case ["cut", times] if self.asked[key] <= int(times):
                 assert request.transport is not None
                 request.transport.abort()
+            case ["held"]:
+                await self.released.wait()
             case ["slow", seconds]:
                 await asyncio.sleep(float(seconds))
         return web.json_response({"name": self.name, "body": body.decode(), "headers": dict(request.headers)})

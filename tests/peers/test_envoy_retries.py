@@ -113,13 +113,14 @@ def _limited(server: Scripted) -> dict[str, Any]:
 
 
 async def _statuses(pair: Pair, proxy: Proxy, server: Scripted, name: str) -> list[Answer]:
-    """Ask for something slow, one after the other without waiting, each once the former is where it stays."""
-    path = "/slow/0.5"
+    """Send five requests that are held, each once the former is where it stays; then let them go."""
     asked: list[asyncio.Task[Answer]] = []
+    server.released.clear()
     async with asyncio.TaskGroup() as group:
         for number in range(5):
-            asked.append(group.create_task(proxy.ask(path, host=name)))
+            asked.append(group.create_task(proxy.ask("/held", host=name)))
             await _settled(pair, proxy, server, name, number + 1)
+        server.released.set()
     return [task.result() for task in asked]
 
 
@@ -129,7 +130,7 @@ async def _settled(pair: Pair, proxy: Proxy, server: Scripted, name: str, sent: 
         while True:
             by_envoy, by_mesh = await pair.counters(name, names)
             counted = by_envoy if proxy.name == "envoy" else by_mesh
-            if sum(counted.values()) + server.asked[proxy.name, "/slow/0.5"] >= sent:
+            if sum(counted.values()) + server.asked[proxy.name, "/held"] >= sent:
                 return
             await asyncio.sleep(0.01)
 
@@ -137,7 +138,7 @@ async def _settled(pair: Pair, proxy: Proxy, server: Scripted, name: str, sent: 
 @pytest.mark.parametrize("name", LIMITS)
 async def test_both_refuse_what_is_too_much_alike(name: str, tmp_path: Path) -> None:
     async with scripted("up") as server, pair_on(_limited(server), tmp_path) as pair:
-        results = await asyncio.gather(*(_statuses(pair, proxy, server, name) for proxy in pair.both))
+        results = [await _statuses(pair, proxy, server, name) for proxy in pair.both]
         by_envoy, by_mesh = ([answer.status for answer in answers] for answers in results)
         assert by_mesh == by_envoy and 503 in by_mesh
         refused = next(answer for answer in results[1] if answer.status == 503)

@@ -76,6 +76,9 @@ fn table(members: &[(usize, &Endpoint)], size: usize) -> Vec<usize> {
         place: u64,
         skip: u64,
     }
+    // In the order of their addresses, whatever order they are configured in: two proxies must agree on who comes first.
+    let mut members = members.to_vec();
+    members.sort_by(|(_, one), (_, other)| one.address.cmp(&other.address));
     let heaviest = members.iter().map(|(_, endpoint)| f64::from(endpoint.weight)).fold(0.0, f64::max);
     let places = size as u64;
     let mut takers: Vec<Taker> = members
