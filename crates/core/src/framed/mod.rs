@@ -12,6 +12,7 @@ mod codec;
 mod compile;
 mod declaration;
 mod layout;
+mod names;
 mod server;
 mod template;
 
