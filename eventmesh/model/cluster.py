@@ -7,9 +7,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from eventmesh.model.listener import WireProtocol
-from eventmesh.model.policy import HealthCheck, Labels, OutlierDetection, RetryBudget, Subsets
 
 if TYPE_CHECKING:
+    from eventmesh.model.policy import HealthCheck, Labels, OutlierDetection, RetryBudget, Subsets
     from eventmesh.model.tls import ClientTls
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from eventmesh.model.policy import Filters
-
 if TYPE_CHECKING:
+    from eventmesh.model.policy import Filters
     from eventmesh.model.tls import ServerTls
 
 

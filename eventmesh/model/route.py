@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from eventmesh.model.policy import Filters, HashOn, Labels, RetryPolicy
 from eventmesh.model.text import HeaderKind as HeaderKind
+
+if TYPE_CHECKING:
+    from eventmesh.model.policy import Filters, HashOn, Labels, RetryPolicy
 
 
 class PathKind(Enum):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from eventmesh.model.cluster import Balancing, Cluster
-from eventmesh.model.policy import Fallback, Labels, Subsets
 from eventmesh.xds.schema.tree import Message
+
+if TYPE_CHECKING:
+    from eventmesh.model.policy import Labels
 
 MAX_RING_SIZE = 8_388_608
 """Most points of a ring (Envoy's bound)."""
@@ -33,7 +36,6 @@ _EXTENSIONS = {
     f"{_PACKAGE}.ring_hash.v3.RingHash": Balancing.RING_HASH,
     f"{_PACKAGE}.maglev.v3.Maglev": Balancing.MAGLEV,
 }
-_FALLBACKS = {"NO_FALLBACK": Fallback.NONE, "ANY_ENDPOINT": Fallback.ANY, "DEFAULT_SUBSET": Fallback.DEFAULT}
 
 
 def with_balancing(cluster: Cluster, message: Message) -> Cluster:
@@ -47,15 +49,19 @@ def with_balancing(cluster: Cluster, message: Message) -> Cluster:
         cluster,
         panic_percent=panic,
         locality_weighted=common is not None and common.has("locality_weighted_lb_config"),
-        subsets=_subsets(message),
     )
     cluster = (
         _with_extension(cluster, message) if message.has("load_balancing_policy") else _with_word(cluster, message)
     )
     subsets = message.child("lb_subset_config")
-    if subsets is not None and cluster.locality_weighted and not subsets.flag("locality_weight_aware"):
+    if subsets is None:
+        return cluster
+    if cluster.locality_weighted and not subsets.flag("locality_weight_aware"):
         raise subsets.error("locality_weight_aware", "must be true in a cluster that is weighted by locality")
-    return cluster
+    # Imported where it is asked for: see `translate.cluster`.
+    from eventmesh.xds.translate.subsets import read_subsets
+
+    return replace(cluster, subsets=read_subsets(subsets))
 
 
 def _with_word(cluster: Cluster, message: Message) -> Cluster:
@@ -116,20 +122,6 @@ def _with_maglev(cluster: Cluster, config: Message) -> Cluster:
 
 def _is_prime(number: int) -> bool:
     return all(number % divisor for divisor in range(2, int(number**0.5) + 1))
-
-
-def _subsets(message: Message) -> Subsets | None:
-    config = message.child("lb_subset_config")
-    if config is None:
-        return None
-    selectors = []
-    for selector in config.children("subset_selectors"):
-        keys = tuple(sorted(set(selector.texts("keys"))))
-        if not keys:
-            raise selector.error("keys", "missing; name at least one key of the endpoints' metadata")
-        selectors.append(keys)
-    default = labels(config.struct("default_subset"))
-    return Subsets(tuple(selectors), _FALLBACKS[config.text("fallback_policy", "NO_FALLBACK")], default)
 
 
 def read_labels(owner: Message, field: str) -> Labels:

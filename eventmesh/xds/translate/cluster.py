@@ -11,9 +11,7 @@ from eventmesh.model.listener import WireProtocol
 from eventmesh.xds.schema.tree import Json, Message
 from eventmesh.xds.translate.address import read_address
 from eventmesh.xds.translate.balancing import read_labels, with_balancing
-from eventmesh.xds.translate.health import read_health_check, read_outlier
 from eventmesh.xds.translate.resources import ClusterResource
-from eventmesh.xds.translate.retry import read_retry_budget
 from eventmesh.xds.translate.sources import read_config_source
 
 if TYPE_CHECKING:
@@ -45,17 +43,12 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
         max_requests=limits.number("max_requests", 1024) if limits else 1024,
         max_pending=limits.number("max_pending_requests", 1024) if limits else 1024,
         max_retries=limits.number("max_retries", 3) if limits else 3,
-        retry_budget=read_retry_budget(limits) if limits else None,
     )
     cluster = _with_settings(with_balancing(cluster, message), message)
     if cluster.hold:
         # Requests wait for an endpoint that is well: sending them to one that is not helps nobody.
         cluster = replace(cluster, panic_percent=0.0)
-    cluster = replace(
-        cluster,
-        outlier=read_outlier(message),
-        health_check=read_health_check(message, cluster.protocol),
-    )
+    cluster = _with_policies(cluster, message, limits)
     tls = _tls(message, cluster.protocol, warnings)
     if kind != "EDS":
         return ClusterResource(cluster, tls=tls)
@@ -92,6 +85,21 @@ def _endpoint(item: Message, dns: bool, priority: int, locality: str, locality_w
         locality_weight=locality_weight,
         metadata=read_labels(item, "metadata"),
     )
+
+
+def _with_policies(cluster: Cluster, message: Message, limits: Message | None) -> Cluster:
+    """Return the cluster with the rarer of its policies. Each is imported where it is asked for: a sidecar starts with
+    every pod, and a module that it does not need costs it 0.1 MiB."""
+    if message.has("outlier_detection") or message.has("health_checks"):
+        from eventmesh.xds.translate.health import read_health_check, read_outlier
+
+        check = read_health_check(message, cluster.protocol)
+        cluster = replace(cluster, outlier=read_outlier(message), health_check=check)
+    if limits is not None and limits.has("retry_budget"):
+        from eventmesh.xds.translate.retry import read_retry_budget
+
+        cluster = replace(cluster, retry_budget=read_retry_budget(limits))
+    return cluster
 
 
 def _tls(message: Message, protocol: WireProtocol, warnings: list[str]) -> ClientTlsResource | None:

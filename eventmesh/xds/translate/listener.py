@@ -8,16 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
-from eventmesh.model.policy import Filters
-from eventmesh.protocols.declaration import declared, read_declaration
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.address import read_address
-from eventmesh.xds.translate.filters import FILTERS, make_filters, read_filter
 from eventmesh.xds.translate.resources import ListenerResource
 from eventmesh.xds.translate.route import read_route_table
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S, check_upgrades, read_config_source
 
 if TYPE_CHECKING:
+    from eventmesh.model.policy import Filters
     from eventmesh.xds.translate.tls import ServerTlsResource
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -145,6 +143,9 @@ def _framed(proxy: Message, listener: Listener, warnings: list[str]) -> Listener
 
 def _declaration(proxy: Message) -> Declaration:
     """Return what `declaration` or the file of `declaration_file` says."""
+    # Imported where it is asked for: see `translate.cluster`.
+    from eventmesh.protocols.declaration import declared, read_declaration
+
     if proxy.has("declaration"):
         return declared(proxy.struct("declaration"), proxy.where("declaration"))
     if not proxy.text("declaration_file"):
@@ -174,12 +175,22 @@ def _with_routes(owner: Message, listener: Listener, warnings: list[str]) -> Lis
     return ListenerResource(replace(listener, route_table=name), None, read_config_source(rds, "config_source"))
 
 
+def _is_router(item: Message) -> bool:
+    config = item.child("typed_config")
+    return config is not None and config.schema.name == ROUTER and not item.flag("disabled")
+
+
 def _http_filters(manager: Message) -> Filters | None:
     """Return what the filters before the router ask for.
 
     Raises ConfigError for a filter that there is not, unless it may be left out, and unless a router is the last.
     """
     filters = manager.children("http_filters")
+    if len(filters) == 1 and _is_router(filters[0]):
+        return None
+    # Imported where it is asked for: see `translate.cluster`.
+    from eventmesh.xds.translate.filters import FILTERS, make_filters, read_filter
+
     routers, configs = [], []
     for i, item in enumerate(filters):
         config = item.child("typed_config")

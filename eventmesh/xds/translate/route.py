@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from eventmesh.model.policy import HashOn, HashPart, Labels, RetryPolicy
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -21,10 +21,12 @@ from eventmesh.model.route import (
 )
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.balancing import read_labels
-from eventmesh.xds.translate.filters import FilterConfig, make_filters, read_overrides
 from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher, read_regex
-from eventmesh.xds.translate.retry import read_retry
 from eventmesh.xds.translate.sources import check_upgrades, read_data
+
+if TYPE_CHECKING:
+    from eventmesh.model.policy import Filters, HashOn, Labels, RetryPolicy
+    from eventmesh.xds.translate.filters import FilterConfig
 
 MAX_DIRECT_BODY_BYTES = 4096
 """Longest body of a direct response (Envoy's max_direct_response_body_size_bytes default)."""
@@ -100,13 +102,43 @@ def _virtual_host(host: Message, owners: dict[str, str], context: _Context) -> V
             raise host.error(f"domains[{i}]", f"{written!r} belongs to the virtual host {owner!r} already")
         if domain not in domains:
             domains.append(domain)
-    inside = replace(context.within(host), retry=_retry(host, context), filters=read_overrides(host))
+    inside = replace(context.within(host), retry=_retry(host, context), filters=_overrides(host))
     return VirtualHost(name, tuple(domains), tuple(_route(route, inside) for route in host.children("routes")))
 
 
 def _retry(owner: Message, context: _Context) -> RetryPolicy | None:
     policy = owner.child("retry_policy")
-    return context.retry if policy is None else read_retry(policy, context.warnings)
+    if policy is None:
+        return context.retry
+    # Here and below: imported where it is asked for, see `translate.cluster`.
+    from eventmesh.xds.translate.retry import read_retry
+
+    return read_retry(policy, context.warnings)
+
+
+def _overrides(owner: Message) -> Mapping[str, FilterConfig]:
+    if not owner.has("typed_per_filter_config"):
+        return {}
+    from eventmesh.xds.translate.filters import read_overrides
+
+    return read_overrides(owner)
+
+
+def _filters(configs: Mapping[str, FilterConfig]) -> Filters | None:
+    if not configs:
+        return None
+    from eventmesh.xds.translate.filters import make_filters
+
+    return make_filters(configs.values())
+
+
+def _hashes(action: Message) -> tuple[HashOn, ...]:
+    policies = action.children("hash_policy")
+    if not policies:
+        return ()
+    from eventmesh.xds.translate.hashing import read_hash
+
+    return tuple(read_hash(policy) for policy in policies)
 
 
 def _domain(host: Message, at: int, written: str) -> str:
@@ -125,12 +157,10 @@ def _route(route: Message, context: _Context) -> Route:
         raise route.error("match", "missing")
     inside = context.within(route)
     action, edits = _action(route, inside)
-    filters = {**context.filters, **read_overrides(route)}
+    filters = {**context.filters, **_overrides(route)}
     if match.has("safe_regex") and isinstance(action, Forward) and action.prefix_rewrite:
         raise route.error("route.prefix_rewrite", "a path that is matched by an expression has no prefix to replace")
-    return Route(
-        _match(match), action, route.text("name"), edits.request, edits.response, make_filters(filters.values())
-    )
+    return Route(_match(match), action, route.text("name"), edits.request, edits.response, _filters(filters))
 
 
 def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | DirectResponse, Edits]:
@@ -187,7 +217,7 @@ def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
         host_rewrite_header=action.text("host_rewrite_header").lower(),
         prefix_rewrite=action.text("prefix_rewrite"),
         retry=_retry(action, context),
-        hash_on=tuple(_hash_on(policy) for policy in action.children("hash_policy")),
+        hash_on=_hashes(action),
     )
     return forward, split
 
@@ -200,21 +230,6 @@ def _share(share: Message, context: _Context | None, subset: Labels) -> Weighted
     return WeightedCluster(
         share.text("name"), share.number("weight"), tuple(sorted(own.items())), edits.request, edits.response
     )
-
-
-def _hash_on(policy: Message) -> HashOn:
-    parts = {"header": "header_name", "cookie": "name", "query_parameter": "name"}
-    for (field, name), part in zip(parts.items(), (HashPart.HEADER, HashPart.COOKIE, HashPart.QUERY), strict=True):
-        named = policy.child(field)
-        if named is not None:
-            if not named.text(name):
-                raise named.error(name, "missing")
-            text = named.text(name).lower() if part is HashPart.HEADER else named.text(name)
-            return HashOn(part, text, policy.flag("terminal"))
-    connection = policy.child("connection_properties")
-    if connection is None or not connection.flag("source_ip"):
-        raise policy.error("", "says not what to hash; give header, cookie, query_parameter or source_ip")
-    return HashOn(HashPart.SOURCE_IP, terminal=policy.flag("terminal"))
 
 
 def _redirect(action: Message) -> Redirect:
