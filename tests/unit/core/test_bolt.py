@@ -319,3 +319,25 @@ def test_an_error_of_sofarpc_counts_as_a_failure_in_every_version() -> None:
     caller.hears(theirs + struct.pack(">I", zlib.crc32(theirs)))
     ((_, log),) = mesh.engine.take_access_log()
     assert b' BOLT/2" 500 ' in log
+
+
+def test_a_large_frame_in_pieces_is_never_waited_for_with_closed_ears() -> None:
+    """Behind a request of HTTP/1 reading stops; a frame that is larger than what may lie there must go on."""
+    mesh = Playbook(snapshot(UP))
+    caller, server = called(mesh, request(1))
+    first = id_of(server.takes())
+    large = b"x" * 300_000
+    for piece in pieces(request(2, large)):
+        caller.says(piece)
+        assert "pause" not in caller.events
+    second = id_of(server.takes())
+    for piece in pieces(response(second, large)):
+        server.says(piece)
+        assert "pause" not in server.events
+    caller.hears(response(2, large))
+    server.says(response(first))
+    caller.hears(response(1))
+
+
+def pieces(frame: bytes) -> list[bytes]:
+    return [frame[at : at + 50_000] for at in range(0, len(frame), 50_000)]

@@ -207,7 +207,10 @@ impl Connection {
         // is not listened to. Upstream we always listen, or two meshes could wait for each other.
         let deaf = self.wire.family() == Family::Http2 && !self.writable && self.backlog > MAX_HTTP2_BACKLOG;
         let deaf = deaf && matches!(self.role, Role::Downstream { .. });
-        self.is_open() && (deaf || stalled || (self.carry.len() > MAX_PIPELINED && !self.streams.is_empty()))
+        // What lies behind a request of HTTP/1 waits for its answer. Frames are decoded as soon as they are whole, and a
+        // large one comes in pieces: whoever stopped reading in its middle would wait for its end for ever.
+        let ahead = self.wire.family() == Family::Http1 && self.carry.len() > MAX_PIPELINED && !self.streams.is_empty();
+        self.is_open() && (deaf || stalled || ahead)
     }
 }
 
