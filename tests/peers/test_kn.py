@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.component.embedded_api import Served, served
+from tests.component.embedded_api import Served
 from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from eventmesh.cluster.api.manifests import SHIPPED
 from eventmesh.kube.resources import DEPLOYMENT, KSERVICE, POD
-from tests.component.embedded_api import Served, served
+from tests.component.embedded_api import Served
 from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
@@ -42,17 +40,6 @@ spec:
         image: dev.local/web
         env: [{name: A, value: "1"}]
 """
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
-    async with AsyncExitStack() as stack:
-        yield await stack.enter_async_context(served(tmp_path))
-
-
-@pytest.fixture
-def kubectl(cluster: Served, tmp_path: Path) -> Iterator[CommandLine]:
-    yield CommandLine("kubectl", cluster.kubeconfig, tmp_path)
 
 
 async def test_version_and_discovery(kubectl: CommandLine) -> None:

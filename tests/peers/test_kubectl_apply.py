@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.component.embedded_api import Served, served
 from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
@@ -76,17 +72,6 @@ spec:
               tags: {type: array, x-kubernetes-list-type: set, items: {type: string}}
               order: {type: array, items: {type: string}}
 """
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
-    async with AsyncExitStack() as stack:
-        yield await stack.enter_async_context(served(tmp_path))
-
-
-@pytest.fixture
-def kubectl(cluster: Served, tmp_path: Path) -> Iterator[CommandLine]:
-    yield CommandLine("kubectl", cluster.kubeconfig, tmp_path)
 
 
 async def read(kubectl: CommandLine, *what: str) -> dict[str, Any]:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
-from tests.component.embedded_api import Served, served
 from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
@@ -37,17 +33,6 @@ def config(name: str, value: str = "1") -> str:
     return (
         f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {{app: shop}}}}\ndata: {{a: '{value}'}}\n"
     )
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
-    async with AsyncExitStack() as stack:
-        yield await stack.enter_async_context(served(tmp_path))
-
-
-@pytest.fixture
-def kubectl(cluster: Served, tmp_path: Path) -> Iterator[CommandLine]:
-    yield CommandLine("kubectl", cluster.kubeconfig, tmp_path)
 
 
 async def test_lists_and_several_documents_apply_one_by_one(kubectl: CommandLine) -> None:

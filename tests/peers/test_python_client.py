@@ -13,7 +13,7 @@ import pytest
 from kubernetes import client, config, watch
 from kubernetes.dynamic import DynamicClient
 
-from tests.component.embedded_api import Served, served
+from tests.component.embedded_api import Served
 from tests.mesh.processes import WAIT_S
 
 pytestmark = pytest.mark.peer
@@ -21,12 +21,6 @@ pytestmark = pytest.mark.peer
 # The package leaves these two untyped.
 _DYNAMIC: Any = DynamicClient
 _WATCH: Any = watch.Watch
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -27,4 +27,6 @@ mod timers;
 pub mod tls;
 
 #[cfg(test)]
+mod hearing;
+#[cfg(test)]
 mod vectors;

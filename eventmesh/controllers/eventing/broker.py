@@ -14,7 +14,7 @@ from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
-from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
+from eventmesh.kube.objects import Key, annotations_of, is_deleting
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import BROKER
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
@@ -50,12 +50,7 @@ class Brokers:
         self._destinations = destinations
         self._brokers = informers.of(BROKER)
         self.controller = Controller("broker", self._brokers, self.reconcile, clock, recorder=recorder)
-        for informer in destinations.informers.values():
-            self.controller.watch(informer, self._whose_sink)
-
-    def _whose_sink(self, obj: Object) -> list[Key]:
-        key = key_of(obj)
-        return [key_of(broker) for broker in self._brokers if references(dead_letter_sink_of(broker)) == key]
+        destinations.follow(self.controller, self._brokers, lambda obj: [references(dead_letter_sink_of(obj))])
 
     async def reconcile(self, key: Key) -> None:
         """Write address and conditions."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.knative import service_host
-from eventmesh.kube.objects import Key
+from eventmesh.kube.objects import Key, key_of
+from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import (
     BROKER,
     CHANNEL,
@@ -51,6 +53,18 @@ class Destinations:
         if urlsplit(url).scheme == "https":
             return Unresolved("TLSNotSupported", f"{url}: https subscribers are not supported yet", permanent=True)
         return urljoin(url if url.endswith("/") or not uri else f"{url}/", uri) if reference and uri else url
+
+    def follow(
+        self, controller: Controller, cache: Informer, refers_to: Callable[[Object], Iterable[Key | None]]
+    ) -> None:
+        """Have each object of `cache` reconciled whenever one of those changes that it refers to by `refers_to`."""
+
+        def referrers(changed: Object) -> list[Key]:
+            key = key_of(changed)
+            return [key_of(obj) for obj in cache if key in refers_to(obj)]
+
+        for informer in self.informers.values():
+            controller.watch(informer, referrers)
 
     def _of_reference(self, reference: Object) -> str | Unresolved:
         wanted = (reference.get("apiVersion"), reference.get("kind"))

@@ -65,12 +65,7 @@ class InMemoryChannels:
         self.controller = Controller("inmemorychannel", self._channels, self.reconcile, clock, recorder=recorder)
         self.controller.watch(self._subscriptions, lambda subscription: [backing_key(subscription)])
         self.controller.watch_controlled(self._services)
-        for informer in destinations.informers.values():
-            self.controller.watch(informer, self._whose_sink)
-
-    def _whose_sink(self, obj: Object) -> list[Key]:
-        key = key_of(obj)
-        return [key_of(channel) for channel in self._channels if references(dead_letter_sink_of(channel)) == key]
+        destinations.follow(self.controller, self._channels, lambda obj: [references(dead_letter_sink_of(obj))])
 
     async def reconcile(self, key: Key) -> None:
         """Make the Service, write subscribers, address and conditions."""

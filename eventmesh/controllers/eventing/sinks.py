@@ -5,7 +5,6 @@ from __future__ import annotations
 from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references
 from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informer
-from eventmesh.kube.objects import key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.status import Conditions
 
@@ -27,8 +26,4 @@ def no_identity(conditions: Conditions) -> None:
 
 def watch_sinks(controller: Controller, sources: Informer, destinations: Destinations) -> None:
     """Have each source reconciled whenever the object that its sink refers to changes."""
-    for informer in destinations.informers.values():
-        controller.watch(
-            informer,
-            lambda obj: [key_of(s) for s in sources if references((s.get("spec") or {}).get("sink")) == key_of(obj)],
-        )
+    destinations.follow(controller, sources, lambda source: [references((source.get("spec") or {}).get("sink"))])

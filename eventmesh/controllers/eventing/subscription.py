@@ -42,12 +42,7 @@ class Subscriptions:
         self._channels = informers.of(CHANNEL)
         self._backing = informers.of(IN_MEMORY_CHANNEL)
         self.controller = Controller("subscription", self._subscriptions, self.reconcile, clock, recorder=recorder)
-        for informer in destinations.informers.values():
-            self.controller.watch(informer, self._who_refers_to)
-
-    def _who_refers_to(self, obj: Object) -> list[Key]:
-        key = key_of(obj)
-        return [key_of(subscription) for subscription in self._subscriptions if key in _keys_in(subscription)]
+        destinations.follow(self.controller, self._subscriptions, _keys_in)
 
     async def reconcile(self, key: Key) -> None:
         """Write the resolved addresses and the conditions."""

@@ -46,21 +46,12 @@ class Triggers:
         self._brokers = informers.of(BROKER)
         self.controller = Controller("trigger", self._triggers, self.reconcile, clock, recorder=recorder)
         self.controller.watch(self._brokers, self._of_broker)
-        for informer in destinations.informers.values():
-            self.controller.watch(informer, self._who_refers_to)
+        destinations.follow(self.controller, self._triggers, _refers_to)
 
     def _of_broker(self, broker: Object) -> list[Key]:
         key = key_of(broker)
         mine = (t for t in self._triggers.list(key.namespace) if t["spec"].get("broker") == key.name)
         return [key_of(trigger) for trigger in mine]
-
-    def _who_refers_to(self, obj: Object) -> list[Key]:
-        key = key_of(obj)
-        return [
-            key_of(trigger)
-            for trigger in self._triggers
-            if key in (references(trigger["spec"].get("subscriber")), references(dead_letter_sink_of(trigger)))
-        ]
 
     async def reconcile(self, key: Key) -> None:
         """Write the resolved addresses and the conditions."""
@@ -109,3 +100,7 @@ class Triggers:
         else:
             sink = dead_letter_sink_of(broker) if broker is not None else None
         return resolve_dead_letter_sink(self._destinations, sink, conditions)
+
+
+def _refers_to(trigger: Object) -> tuple[Key | None, ...]:
+    return references(trigger["spec"].get("subscriber")), references(dead_letter_sink_of(trigger))

@@ -9,11 +9,12 @@ from typing import Final
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import TemporaryError
 from eventmesh.controllers.workloads.job_plan import TRACKING, Plan, plan
+from eventmesh.controllers.workloads.pods import pod_of
 from eventmesh.controllers.workloads.unseen import UnseenWrites
 from eventmesh.kube.api import Api, ApiError, Object, Propagation
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.objects import Key, controller_of, is_deleting, key_of, owner_reference
+from eventmesh.kube.objects import Key, controller_of, is_deleting, key_of
 from eventmesh.kube.reconciler import SETTLE_S, Controller
 from eventmesh.kube.resources import JOB, POD
 
@@ -78,21 +79,9 @@ class Jobs:
             self.controller.enqueue_after(key_of(job), wanted.wake_after_s + 1.0)
 
     async def _create(self, job: Object) -> None:
-        metadata, template = job["metadata"], job["spec"]["template"]
-        wanted = template.get("metadata") or {}
-        pod: Object = {
-            "apiVersion": POD.api_version,
-            "kind": POD.kind,
-            "metadata": {
-                "generateName": f"{metadata['name']}-",
-                "namespace": metadata["namespace"],
-                "labels": dict(wanted.get("labels") or {}),
-                "annotations": dict(wanted.get("annotations") or {}),
-                "finalizers": [TRACKING],
-                "ownerReferences": [owner_reference(JOB, job)],
-            },
-            "spec": template["spec"],
-        }
+        metadata = job["metadata"]
+        pod = pod_of(JOB, job)
+        pod["metadata"]["finalizers"] = [TRACKING]
         try:
             made = await self._unseen.create(pod, metadata["uid"], metadata["namespace"])
         except ApiError as error:

@@ -5,12 +5,31 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from eventmesh.kube.api import Object
-from eventmesh.kube.objects import is_deleting
+from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.objects import is_deleting, owner_reference
+from eventmesh.kube.resources import POD
 from eventmesh.kube.status import condition
 
 TEMPLATE_HASH: Final = "pod-template-hash"
 """The label by which a Deployment tells the pods of its versions apart."""
+
+
+def pod_of(resource: Resource, owner: Object) -> Object:
+    """Return the pod, not created yet, that the template of `owner`, a `resource`, describes."""
+    metadata, template = owner["metadata"], owner["spec"]["template"]
+    wanted = template.get("metadata") or {}
+    return {
+        "apiVersion": POD.api_version,
+        "kind": POD.kind,
+        "metadata": {
+            "generateName": f"{metadata['name']}-",
+            "namespace": metadata["namespace"],
+            "labels": dict(wanted.get("labels") or {}),
+            "annotations": dict(wanted.get("annotations") or {}),
+            "ownerReferences": [owner_reference(resource, owner)],
+        },
+        "spec": template["spec"],
+    }
 
 
 def is_ready_pod(pod: Object) -> bool:

@@ -9,13 +9,13 @@ from typing import Final
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import TemporaryError
-from eventmesh.controllers.workloads.pods import available_in_s, deletion_order, is_active, is_ready_pod
+from eventmesh.controllers.workloads.pods import available_in_s, deletion_order, is_active, is_ready_pod, pod_of
 from eventmesh.controllers.workloads.rollout import desired_replicas
 from eventmesh.controllers.workloads.unseen import UnseenWrites
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.objects import Key, is_deleting, key_of, owner_reference
+from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.kube.reconciler import SETTLE_S, Controller
 from eventmesh.kube.resources import POD, REPLICA_SET
 from eventmesh.kube.status import condition, write_status
@@ -82,20 +82,7 @@ class ReplicaSets:
 
     async def _create(self, replica_set: Object) -> None:
         metadata = replica_set["metadata"]
-        template = replica_set["spec"]["template"]
-        wanted = template.get("metadata") or {}
-        pod: Object = {
-            "apiVersion": POD.api_version,
-            "kind": POD.kind,
-            "metadata": {
-                "generateName": f"{metadata['name']}-",
-                "namespace": metadata["namespace"],
-                "labels": dict(wanted.get("labels") or {}),
-                "annotations": dict(wanted.get("annotations") or {}),
-                "ownerReferences": [owner_reference(REPLICA_SET, replica_set)],
-            },
-            "spec": template["spec"],
-        }
+        pod = pod_of(REPLICA_SET, replica_set)
         try:
             await self._unseen.create(pod, metadata["uid"], metadata["namespace"])
         except ApiError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,104 +14,25 @@ from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.route import Forward, HeaderEdits, RouteMatch, WeightedCluster
 from eventmesh.xds import bootstrap as subject
-from eventmesh.xds.bootstrap import AdsConfig, load_bootstrap, parse_bootstrap
-
-TYPES = "type.googleapis.com/envoy.extensions"
-ROUTER = {
-    "name": "envoy.filters.http.router",
-    "typed_config": {"@type": f"{TYPES}.filters.http.router.v3.Router"},
-}
-
-
-def _address(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
-    return {"socket_address": {"address": host, "port_value": port}}
-
-
-def _document() -> dict[str, Any]:
-    manager = {
-        "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "in",
-        "via": "gateway",
-        "route_config": {
-            "name": "public",
-            "virtual_hosts": [
-                {
-                    "name": "shop",
-                    "domains": ["shop.test:8080", "SHOP.test"],
-                    "routes": [
-                        {
-                            "match": {"prefix": "/"},
-                            "route": {"cluster": "shop", "timeout": "0s"},
-                            "request_headers_to_add": [{"header": {"key": "X-Mesh", "value": "on"}}],
-                        }
-                    ],
-                }
-            ],
-        },
-        "http_filters": [ROUTER],
-        "access_log": [
-            {
-                "name": "file",
-                "typed_config": {"@type": f"{TYPES}.access_loggers.stream.v3.StdoutAccessLog"},
-            }
-        ],
-    }
-    return {
-        "node": {"id": "gateway-1", "cluster": "edge", "metadata": {"role": "gateway"}},
-        "admin": {"address": _address(9901)},
-        "static_resources": {
-            "listeners": [
-                {
-                    "name": "in",
-                    "address": _address(0),
-                    "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-                }
-            ],
-            "clusters": [
-                {
-                    "name": "shop",
-                    "type": "STATIC",
-                    "connect_timeout": "1s",
-                    "load_assignment": {
-                        "cluster_name": "shop",
-                        "endpoints": [
-                            {
-                                "lb_endpoints": [
-                                    {"endpoint": {"address": _address(80)}},
-                                    {"endpoint": {"address": _address(81, "::1")}, "load_balancing_weight": 3},
-                                    {"endpoint": {"address": {"pipe": {"path": "/run/a.sock"}}}, "health_status": 2},
-                                ]
-                            }
-                        ],
-                    },
-                }
-            ],
-        },
-    }
-
-
-def _put(document: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """Return a copy with the value at a dotted path replaced; a last part that is not there is added."""
-    changed = copy.deepcopy(document)
-    target: Any = changed
-    *parents, last = path.split(".")
-    for part in parents:
-        target = target[int(part)] if isinstance(target, list) else target[part]
-    target[int(last) if isinstance(target, list) else last] = value
-    return changed
-
-
-LISTENER = "static_resources.listeners.0"
-MANAGER = f"{LISTENER}.filter_chains.0.filters.0.typed_config"
-TABLE = f"{MANAGER}.route_config"
-HOST = f"{TABLE}.virtual_hosts.0"
-ROUTE = f"{HOST}.routes.0"
-CLUSTER = "static_resources.clusters.0"
-ENDPOINTS = f"{CLUSTER}.load_assignment.endpoints.0.lb_endpoints"
+from eventmesh.xds.bootstrap import load_bootstrap, parse_bootstrap
+from tests.unit.xds.documents import (
+    CLUSTER,
+    ENDPOINTS,
+    HOST,
+    LISTENER,
+    MANAGER,
+    ROUTE,
+    ROUTER,
+    TYPES,
+    address,
+    indexed,
+    put,
+    shop_document,
+)
 
 
 def test_static_resources_become_a_snapshot() -> None:
-    bootstrap = parse_bootstrap(json.dumps(_document()))
+    bootstrap = parse_bootstrap(json.dumps(shop_document()))
     assert (bootstrap.node.id, bootstrap.node.cluster, bootstrap.node.metadata) == (
         "gateway-1",
         "edge",
@@ -145,15 +65,15 @@ def test_static_resources_become_a_snapshot() -> None:
 
 
 def test_yaml_and_json_files_mean_the_same(tmp_path: Path) -> None:
-    for name, text in (("a.json", json.dumps(_document())), ("a.yaml", yaml.safe_dump(_document()))):
+    for name, text in (("a.json", json.dumps(shop_document())), ("a.yaml", yaml.safe_dump(shop_document()))):
         (tmp_path / name).write_text(text)
     from_json, from_yaml = (load_bootstrap(tmp_path / name) for name in ("a.json", "a.yaml"))
     assert from_json.resources == from_yaml.resources
 
 
 def test_the_version_follows_the_content() -> None:
-    text = json.dumps(_document())
-    other = json.dumps(_put(_document(), f"{ROUTE}.route.timeout", "1s"))
+    text = json.dumps(shop_document())
+    other = json.dumps(put(shop_document(), f"{ROUTE}.route.timeout", "1s"))
     assert parse_bootstrap(text).snapshot.version == parse_bootstrap(text).snapshot.version
     assert parse_bootstrap(text).snapshot.version != parse_bootstrap(other).snapshot.version
 
@@ -162,10 +82,10 @@ def test_the_version_follows_the_content() -> None:
     ("path", "value", "told_at"),
     [
         (f"{LISTENER}.address", {}, "static_resources.listeners[0].address"),
-        (f"{LISTENER}.address", _address(65536), "static_resources.listeners[0].address.socket_address.port_value"),
+        (f"{LISTENER}.address", address(65536), "static_resources.listeners[0].address.socket_address.port_value"),
         (
             f"{LISTENER}.address",
-            _address(1, "localhost"),
+            address(1, "localhost"),
             "static_resources.listeners[0].address.socket_address.address",
         ),
         (f"{LISTENER}.filter_chains", [], "static_resources.listeners[0].filter_chains"),
@@ -218,33 +138,28 @@ def test_the_version_follows_the_content() -> None:
         (f"{CLUSTER}.outlier_detection", {"interval": "0s"}, "static_resources.clusters[0].outlier_detection.interval"),
         (f"{CLUSTER}.connect_timeout", "-1s", "static_resources.clusters[0].connect_timeout"),
         (f"{ENDPOINTS}.1.load_balancing_weight", 0, f"{ENDPOINTS}[1].load_balancing_weight"),
-        (f"{ENDPOINTS}.0.endpoint.address", _address(0), f"{ENDPOINTS}[0].endpoint.address.socket_address.port_value"),
+        (f"{ENDPOINTS}.0.endpoint.address", address(0), f"{ENDPOINTS}[0].endpoint.address.socket_address.port_value"),
         ("static_resources.secrets", [{"name": "x"}], "static_resources.secrets[0]"),
-        ("admin.address", _address(70000), "admin.address.socket_address.port_value"),
+        ("admin.address", address(70000), "admin.address.socket_address.port_value"),
         ("overload_manager", {"actions": []}, "overload_manager"),
     ],
 )
 def test_what_cannot_be_carried_out_is_told_by_its_path(path: str, value: object, told_at: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_bootstrap(json.dumps(_put(_document(), path, value)))
-    assert caught.value.path == _indexed(told_at)
+        parse_bootstrap(json.dumps(put(shop_document(), path, value)))
+    assert caught.value.path == indexed(told_at)
 
 
 def test_an_edge_names_its_clients_unless_that_is_asked_not_to_be() -> None:
-    document = _put(_document(), f"{MANAGER}.use_remote_address", True)
+    document = put(shop_document(), f"{MANAGER}.use_remote_address", True)
     assert [one.use_remote_address for one in parse_bootstrap(json.dumps(document)).snapshot.listeners] == [True]
     with pytest.raises(ConfigError) as caught:
-        parse_bootstrap(json.dumps(_put(document, f"{MANAGER}.skip_xff_append", True)))
-    assert caught.value.path == _indexed(f"{MANAGER}.skip_xff_append")
-
-
-def _indexed(path: str) -> str:
-    """Write list positions as errors do: `a.0.b` -> `a[0].b`."""
-    return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in path.split(".")).lstrip(".")
+        parse_bootstrap(json.dumps(put(document, f"{MANAGER}.skip_xff_append", True)))
+    assert caught.value.path == indexed(f"{MANAGER}.skip_xff_append")
 
 
 def test_a_domain_in_two_virtual_hosts_is_refused_naming_both() -> None:
-    document = _document()
+    document = shop_document()
     hosts = document["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"][
         "route_config"
     ]
@@ -255,7 +170,7 @@ def test_a_domain_in_two_virtual_hosts_is_refused_naming_both() -> None:
 
 @pytest.mark.parametrize("kind", ["listeners", "clusters"])
 def test_a_name_given_twice_is_refused(kind: str) -> None:
-    document = _document()
+    document = shop_document()
     document["static_resources"][kind] *= 2
     with pytest.raises(ConfigError, match=rf"{kind}\[1\].name: .* is taken"):
         parse_bootstrap(json.dumps(document))
@@ -263,18 +178,18 @@ def test_a_name_given_twice_is_refused(kind: str) -> None:
 
 def test_a_filter_that_is_optional_may_be_unknown() -> None:
     optional = {"name": "x", "is_optional": True, "typed_config": {"@type": "type.googleapis.com/a.B"}}
-    document = _put(_document(), f"{MANAGER}.http_filters", [optional, ROUTER])
+    document = put(shop_document(), f"{MANAGER}.http_filters", [optional, ROUTER])
     assert parse_bootstrap(json.dumps(document)).snapshot.listeners
 
 
 def test_an_ignored_setting_is_a_warning() -> None:
-    document = _put(_document(), f"{LISTENER}.tcp_backlog_size", 128)
+    document = put(shop_document(), f"{LISTENER}.tcp_backlog_size", 128)
     (warning,) = parse_bootstrap(json.dumps(document)).warnings
     assert warning.startswith("static_resources.listeners[0].tcp_backlog_size: ignored")
 
 
 def test_two_tables_of_one_name_stay_apart() -> None:
-    document = _document()
+    document = shop_document()
     other = copy.deepcopy(document["static_resources"]["listeners"][0])
     other["name"] = "side"
     other["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["domains"] = ["*"]
@@ -286,15 +201,15 @@ def test_two_tables_of_one_name_stay_apart() -> None:
 
 def test_http2_upstreams_and_our_own_settings_are_read() -> None:
     options = f"{TYPES}.upstreams.http.v3.HttpProtocolOptions"
-    document = _put(
-        _document(),
+    document = put(
+        shop_document(),
         f"{CLUSTER}.typed_extension_protocol_options",
         {"x": {"@type": options, "explicit_http_config": {"http2_protocol_options": {}}}},
     )
-    document = _put(document, f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": {"hold": True}}})
+    document = put(document, f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": {"hold": True}}})
     (cluster,) = parse_bootstrap(json.dumps(document)).snapshot.clusters
     assert (cluster.protocol, cluster.hold) == (WireProtocol.HTTP2, True)
-    document = _put(document, f"{CLUSTER}.metadata.filter_metadata.eventmesh", {"protocol": "bolt"})
+    document = put(document, f"{CLUSTER}.metadata.filter_metadata.eventmesh", {"protocol": "bolt"})
     assert parse_bootstrap(json.dumps(document)).snapshot.clusters[0].protocol is WireProtocol.BOLT
 
 
@@ -302,142 +217,11 @@ def test_http2_upstreams_and_our_own_settings_are_read() -> None:
     "settings", [{"hodl": True}, {"hold": 1}, {"protocol": "http2"}, {"max_requests_per_endpoint": -1}]
 )
 def test_a_mistake_in_our_own_settings_is_told(settings: dict[str, object]) -> None:
-    document = _put(_document(), f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": settings}})
+    document = put(shop_document(), f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": settings}})
     with pytest.raises(ConfigError) as caught:
         parse_bootstrap(json.dumps(document))
     (key,) = settings
     assert caught.value.path == f"static_resources.clusters[0].metadata.filter_metadata.eventmesh.{key}"
-
-
-def test_a_bolt_listener_is_an_extension_of_its_own() -> None:
-    bolt = {
-        "@type": "type.googleapis.com/eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy",
-        "stat_prefix": "bolt",
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "orders",
-                    "domains": ["com.shop.Orders:1.0"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "shop"}}],
-                }
-            ]
-        },
-    }
-    (listener,) = parse_bootstrap(json.dumps(_put(_document(), MANAGER, bolt))).snapshot.listeners
-    assert (listener.protocol, listener.route_table) == (WireProtocol.BOLT, "in")
-
-
-FRAMED_PROXY = "type.googleapis.com/eventmesh.extensions.filters.network.framed_proxy.v3.FramedProxy"
-DECLARATIONS = Path(__file__).parents[3] / "docs" / "protocols" / "declarations"
-
-
-def _framed(**fields: object) -> dict[str, object]:
-    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "shop"}}]
-    table = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}
-    return {"@type": FRAMED_PROXY, "stat_prefix": "thrift", "route_config": table, **fields}
-
-
-def test_a_declared_protocol_is_an_extension_with_its_declaration_inline_or_in_a_file() -> None:
-    file = DECLARATIONS / "thrift.yaml"
-    inline = yaml.safe_load(file.read_text())
-    (listener,) = parse_bootstrap(
-        json.dumps(_put(_document(), MANAGER, _framed(declaration=inline)))
-    ).snapshot.listeners
-    assert (listener.protocol, listener.route_table) == (WireProtocol.FRAMED, "in")
-    assert [declaration.name for declaration in listener.declarations] == ["thrift"]
-    document = _put(_document(), MANAGER, _framed(declaration_file=str(file)))
-    document = _put(
-        document,
-        f"{CLUSTER}.metadata",
-        {"filter_metadata": {"eventmesh": {"protocol": "framed", "declaration": "thrift"}}},
-    )
-    snapshot = parse_bootstrap(json.dumps(document)).snapshot
-    assert snapshot.listeners == (listener,)
-    assert (snapshot.clusters[0].protocol, snapshot.clusters[0].declaration) == (WireProtocol.FRAMED, "thrift")
-
-
-def test_a_mistake_in_a_declaration_is_told_by_its_path() -> None:
-    inline = yaml.safe_load((DECLARATIONS / "thrift.yaml").read_text())
-    inline["frame"][0] = {"length": {"size": 3}}
-    for fields, what in [
-        ({"declaration": inline}, "declaration: frame[0].length.size: 3 is none of [1, 2, 4, 8]"),
-        (
-            {"declaration_file": "/nowhere.yaml"},
-            "declaration_file: cannot read /nowhere.yaml: No such file or directory",
-        ),
-        ({}, "declaration: missing; give declaration or declaration_file"),
-    ]:
-        with pytest.raises(ConfigError) as caught:
-            parse_bootstrap(json.dumps(_put(_document(), MANAGER, _framed(**fields))))
-        assert str(caught.value).endswith(what)
-
-
-def test_a_dubbo_listener_is_an_extension_of_its_own() -> None:
-    proxy = _framed() | {"@type": FRAMED_PROXY.replace("framed", "dubbo").replace("Framed", "Dubbo")}
-    document = _put(_document(), MANAGER, proxy)
-    document = _put(document, f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": {"protocol": "dubbo"}}})
-    snapshot = parse_bootstrap(json.dumps(document)).snapshot
-    assert snapshot.listeners[0].protocol is snapshot.clusters[0].protocol is WireProtocol.DUBBO
-
-
-@pytest.mark.parametrize("settings", [{"protocol": "framed"}, {"declaration": "thrift"}, {"declaration": 3}])
-def test_a_cluster_of_a_declared_protocol_names_it(settings: dict[str, object]) -> None:
-    document = _put(_document(), f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": settings}})
-    with pytest.raises(ConfigError, match=r"eventmesh\.declaration: "):
-        parse_bootstrap(json.dumps(document))
-
-
-ADS = {
-    "lds_config": {"ads": {}},
-    "cds_config": {"ads": {}},
-    "ads_config": {
-        "api_type": "DELTA_GRPC",
-        "transport_api_version": "V3",
-        "set_node_on_first_message_only": True,
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "shop"}}],
-    },
-}
-
-
-def test_a_control_plane_is_reached_through_its_static_cluster() -> None:
-    bootstrap = parse_bootstrap(json.dumps({**_document(), "dynamic_resources": ADS}))
-    assert bootstrap.ads == AdsConfig(
-        target="127.0.0.1:80", delta=True, listeners=True, clusters=True, node_on_first_message_only=True
-    )
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "told_at"),
-    [
-        ("dynamic_resources.ads_config", None, "dynamic_resources.ads_config"),
-        ("dynamic_resources.ads_config.api_type", "REST", "dynamic_resources.ads_config.api_type"),
-        ("dynamic_resources.ads_config.grpc_services", [], "dynamic_resources.ads_config.grpc_services"),
-        (
-            "dynamic_resources.ads_config.grpc_services.0.envoy_grpc.cluster_name",
-            "x",
-            "dynamic_resources.ads_config.grpc_services.0.envoy_grpc.cluster_name",
-        ),
-        ("dynamic_resources.lds_config", {"path": "/x"}, "dynamic_resources.lds_config.path"),
-        ("dynamic_resources.cds_config", {}, "dynamic_resources.cds_config"),
-        ("node.id", "", "node"),
-    ],
-)
-def test_a_control_plane_that_cannot_be_used_is_told(path: str, value: object, told_at: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse_bootstrap(json.dumps(_put({**_document(), "dynamic_resources": ADS}, path, value)))
-    assert caught.value.path == _indexed(told_at)
-
-
-def test_routes_by_rds_need_a_control_plane() -> None:
-    document = _document()
-    manager = document["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-    del manager["route_config"]
-    manager["rds"] = {"config_source": {"ads": {}}, "route_config_name": "public"}
-    with pytest.raises(ConfigError, match="by rds"):
-        parse_bootstrap(json.dumps(document))
-    bootstrap = parse_bootstrap(json.dumps({**document, "dynamic_resources": ADS}))
-    # The listener opens once its routes are there.
-    assert (bootstrap.snapshot.listeners, bootstrap.resources.listeners[0].listener.route_table) == ((), "public")
 
 
 @pytest.mark.parametrize(

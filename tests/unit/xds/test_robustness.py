@@ -22,14 +22,14 @@ from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.translate.resources import StaticResources
-from tests.unit.xds.test_bootstrap import ADS, _document
+from tests.unit.xds.documents import ADS, shop_document
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 _KEYS = st.sampled_from(["name", "@type", "address", "clusters", "route", "match", "typed_config", "prefix", "x"])
 _JSON = st.recursive(
     _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=6
 )
-_FULL = {**_document(), "dynamic_resources": ADS}
+_FULL = {**shop_document(), "dynamic_resources": ADS}
 
 
 def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -71,13 +71,13 @@ def test_endless_nesting_is_refused(text: str) -> None:
 
 
 def _cluster_bytes() -> bytes:
-    (cluster,) = _document()["static_resources"]["clusters"]
+    (cluster,) = shop_document()["static_resources"]["clusters"]
     name = "envoy.config.cluster.v3.Cluster"
     return write_wire(name, read_document(message_type(name), cluster, "", []).fields)
 
 
 def _listener_bytes() -> bytes:
-    (listener,) = _document()["static_resources"]["listeners"]
+    (listener,) = shop_document()["static_resources"]["listeners"]
     name = "envoy.config.listener.v3.Listener"
     return write_wire(name, read_document(message_type(name), listener, "", []).fields)
 

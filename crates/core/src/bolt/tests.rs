@@ -3,6 +3,7 @@
 use super::{Client, Dialect, Server};
 use crate::events::{Cause, Event, LocalReply, ReplyKind, Wire};
 use crate::head::Head;
+use crate::hearing::{bytes, hear};
 use crate::limits::MAX_BOLT_CONTENT;
 
 const REQUEST: &str = "0101000101000000010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f62";
@@ -10,10 +11,6 @@ const RESPONSE: &str = "01000002010000000101000000100000000000076a6176612e6c616e
 const ONEWAY: &str = "01020001010000000201ffffffff00100000000000046a6176612e6c616e672e537472696e67036f6e65";
 const HEARTBEAT: &str = "01010000010000000501ffffffff0000000000000000";
 const HEARTBEAT_ACK: &str = "0100000001000000050100000000000000000000";
-
-fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-}
 
 const V2_REQUEST: &str = "02010100010100000001010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f62";
 const CHECKED_REQUEST: &str =
@@ -47,31 +44,6 @@ fn following_in(dialect: Dialect, last: u32) -> Client {
     let mut client = Client::new(dialect);
     client.last = last;
     client
-}
-
-/// Decode everything; return what was seen and what was answered.
-fn hear(wire: &mut impl Wire, input: &[u8], cut: usize) -> (Vec<(Event, Vec<u8>)>, Vec<u8>) {
-    let (mut seen, mut out, mut kept, mut head) = (Vec::new(), Vec::new(), Vec::new(), Head::default());
-    for part in input.chunks(cut) {
-        kept.extend_from_slice(part);
-        loop {
-            let (used, event) = wire.decode(&kept, &mut head, &mut out);
-            let data = match event {
-                Some(Event::Data { piece, .. }) => piece.of(&kept).to_vec(),
-                _ => head.authority().to_vec(),
-            };
-            kept.drain(..used);
-            match event {
-                None => break,
-                Some(Event::Fault(_)) => {
-                    seen.push((event.unwrap(), data));
-                    return (seen, out);
-                }
-                Some(event) => seen.push((event, data)),
-            }
-        }
-    }
-    (seen, out)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::Codec;
 use crate::events::{Event, LocalReply, ReplyKind, Wire};
 use crate::framed::{Client, Server};
 use crate::head::{Head, Version};
+use crate::hearing::{bytes, hear};
 use crate::limits::{MAX_DUBBO_BODY, MAX_HESSIAN_DEPTH, MAX_HESSIAN_VALUES};
 
 /// `sayHello("bob")` of dubbo2.js 2.3.9.
@@ -17,12 +18,6 @@ const THROWN: &str = "dabb0214000000000000000100000003900178";
 const HEARTBEAT: &str = "dabbe2000000000000000002000000014e";
 const HEARTBEAT_REPLY: &str = "dabb22140000000000000002000000014e";
 const READONLY: &str = "dabba2000000000000000003000000020152";
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-    let text = String::from_utf8(digits).unwrap();
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-}
 
 fn server() -> Server<Codec> {
     Server::new(Codec::default())
@@ -52,27 +47,6 @@ fn read(frame: &[u8]) -> Head {
     let (used, event) = server().decode(frame, &mut head, &mut Vec::new());
     assert!(matches!(event, Some(Event::Head { .. })) && used == 16, "{event:?}");
     head
-}
-
-fn hear(wire: &mut impl Wire, input: &[u8], cut: usize) -> (Vec<(Event, Vec<u8>)>, Vec<u8>) {
-    let (mut seen, mut out, mut kept, mut head) = (Vec::new(), Vec::new(), Vec::new(), Head::default());
-    for part in input.chunks(cut) {
-        kept.extend_from_slice(part);
-        loop {
-            let (used, event) = wire.decode(&kept, &mut head, &mut out);
-            let data = match event {
-                Some(Event::Data { piece, .. }) => piece.of(&kept).to_vec(),
-                _ => head.path().to_vec(),
-            };
-            kept.drain(..used);
-            let Some(event) = event else { break };
-            seen.push((event, data));
-            if matches!(event, Event::Fault(_)) {
-                return (seen, out);
-            }
-        }
-    }
-    (seen, out)
 }
 
 #[test]

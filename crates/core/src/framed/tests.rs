@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Client, Declared, Protocol, Server};
 use crate::events::{Cause, Event, LocalReply, ReplyKind, Wire};
 use crate::head::{Head, Version};
+use crate::hearing::hear;
 use crate::limits::{MAX_FRAMED_ELEMENTS, MAX_FRAMED_FIELDS, MAX_FRAMED_HEAD, MAX_FRAMED_STREAMS};
 
 /// `ab`, length of all but the first three bytes (little endian), kind, code, id, user (fixed), service, headers, body.
@@ -44,30 +45,6 @@ fn frame(kind: u8, code: u16, id: u64, service: &str, pairs: &[(&str, &str)], bo
     frame.extend_from_slice(&u32::try_from(rest.len() + 4).unwrap().to_le_bytes());
     frame.extend_from_slice(&rest);
     frame
-}
-
-type Heard = (Vec<(Event, Vec<u8>)>, Vec<u8>);
-
-/// Decode everything; return what was seen, each with path or data, and what was answered.
-fn hear(wire: &mut impl Wire, input: &[u8], cut: usize) -> Heard {
-    let (mut seen, mut out, mut kept, mut head) = (Vec::new(), Vec::new(), Vec::new(), Head::default());
-    for part in input.chunks(cut) {
-        kept.extend_from_slice(part);
-        loop {
-            let (used, event) = wire.decode(&kept, &mut head, &mut out);
-            let data = match event {
-                Some(Event::Data { piece, .. }) => piece.of(&kept).to_vec(),
-                _ => head.path().to_vec(),
-            };
-            kept.drain(..used);
-            let Some(event) = event else { break };
-            seen.push((event, data));
-            if matches!(event, Event::Fault(_)) {
-                return (seen, out);
-            }
-        }
-    }
-    (seen, out)
 }
 
 fn conversation() -> Vec<u8> {
