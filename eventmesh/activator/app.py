@@ -11,7 +11,7 @@ from eventmesh.activator import job_sink, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
-from eventmesh.activator.broker.store.api import Retention
+from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.activator.event_types import EventTypes

@@ -11,7 +11,7 @@ import hashlib
 from typing import Final
 
 from eventmesh.activator.broker.addressee import channel_of, is_broker
-from eventmesh.activator.broker.store.api import StoredEvent
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError

@@ -12,7 +12,7 @@ from eventmesh.base.errors import UsageError
 from eventmesh.cli.data_plane import add_arguments
 
 if TYPE_CHECKING:
-    from eventmesh.activator.broker.store.api import Retention
+    from eventmesh.activator.broker.store.values import Retention
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -7,17 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eventmesh.activator.broker.store.api import (
-    Attempt,
-    EventStore,
-    Failure,
-    Outcome,
-    Retention,
-    Settlement,
-    StoredEvent,
-)
+from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.history import Order, Position, Query, Reach
 from eventmesh.activator.broker.store.queue import Selection
+from eventmesh.activator.broker.store.values import Attempt, Failure, Outcome, Retention, Settlement, StoredEvent
 from tests.contracts.event_store import BANK, SHOP, new_event
 
 FOREVER = Retention(max_age_s=1e9, max_bytes=1 << 40)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from eventmesh.activator.broker.store.api import EventStore, Failure, Outcome, Settlement, StoredEvent
+from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.history import Level
 from eventmesh.activator.broker.store.queue import Origin, Selection
+from eventmesh.activator.broker.store.values import Failure, Outcome, Settlement, StoredEvent
 from tests.contracts.event_store import BANK, SHOP, new_event
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from eventmesh.activator.broker.store.api import EventStore, Outcome, Settlement
+from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.queue import Origin
 from eventmesh.activator.broker.store.replays import Advance, NewReplay
+from eventmesh.activator.broker.store.values import Outcome, Settlement
 from tests.contracts.event_store import SHOP, new_event
 
 ALL = NewReplay("t", "demo/t", SHOP, expression="n > 1", rate_per_s=5.0)

@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 
-from eventmesh.activator.broker.store.api import EventStore, NewEvent, Outcome, Settlement
+from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.queue import Selection
+from eventmesh.activator.broker.store.values import NewEvent, Outcome, Settlement
 from eventmesh.cloudevents.event import AttributeValue, Event
 
 SHOP, BANK = "demo/shop", "demo/bank"

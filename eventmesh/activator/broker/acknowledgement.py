@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from eventmesh.activator.broker.addressee import channel_key
 from eventmesh.activator.broker.channels import compile_subscriber, subscribers_of
-from eventmesh.activator.broker.store.api import EventStore, StoreError
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, TemporaryError
 from eventmesh.kube.api import Api, Object

@@ -14,8 +14,9 @@ from eventmesh.activator.broker.letters import Letters
 from eventmesh.activator.broker.measures import Measures, statistics
 from eventmesh.activator.broker.replay_orders import ReplayOrders
 from eventmesh.activator.broker.replayer import Replayer
-from eventmesh.activator.broker.store.api import EventStore, Retention
+from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.broker.subscriptions import Subscriptions
 from eventmesh.activator.broker.triggers import KubeTriggers, TriggerSource
 from eventmesh.activator.broker.trimming import Trimmer

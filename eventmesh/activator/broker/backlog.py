@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from eventmesh.activator.broker.store.api import DamagedEvent, EventStore, StoredEvent
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import DamagedEvent
 from eventmesh.activator.broker.store.queue import Origin, QueuedEvent
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base.clock import Clock
 
 READ_BATCH = 128

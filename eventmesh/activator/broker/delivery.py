@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from eventmesh.activator.broker.store.api import Outcome
+from eventmesh.activator.broker.store.values import Outcome
 from eventmesh.model.delivery import WAITING_STATUS, DeliveryControls, DeliveryPolicy, is_delivered, is_retried
 
 MAX_IN_FLIGHT = 64

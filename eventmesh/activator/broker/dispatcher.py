@@ -12,7 +12,9 @@ from eventmesh.activator.broker.delivery import Answer, Purpose, Send
 from eventmesh.activator.broker.ingress import Ingress, absent
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.retry_after import parse_retry_after
-from eventmesh.activator.broker.store.api import EventStore, StoredEvent, StoreError
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.activator.broker.worker import TriggerWorker
 from eventmesh.base import log

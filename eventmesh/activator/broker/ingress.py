@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of, is_broker
 from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.measures import Measures
-from eventmesh.activator.broker.store.api import EventStore, NewEvent, StoredEvent, StoreError
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventmesh.activator.broker import presentation
 from eventmesh.activator.broker.presentation import json_reply
 from eventmesh.activator.broker.questions import BadQuestion, number, query_of, subscription_of
-from eventmesh.activator.broker.store.api import CorruptStore, StoreError
+from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
 from eventmesh.activator.broker.store.history import MAX_PAGE, EventHistory, Order, Position, Query
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base.clock import Clock

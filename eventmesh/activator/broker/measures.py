@@ -6,7 +6,8 @@ import collections
 from collections.abc import Callable
 from functools import cache
 
-from eventmesh.activator.broker.store.api import EventStore, Outcome
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.values import Outcome
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.base.metrics import Count, Counter, Histogram, Labels, Row, Spread, Statistics
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from eventmesh.activator.broker.attributes import as_dead_letter
 from eventmesh.activator.broker.delivery import Answer
-from eventmesh.activator.broker.store.api import Attempt, DeadLetter, Failure, StoredEvent
 from eventmesh.activator.broker.store.history import Timeline
 from eventmesh.activator.broker.store.queue import QueuedEvent
+from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Failure, StoredEvent
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.cloudevents import json_format
 from eventmesh.cloudevents.event import Event

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from eventmesh.activator.broker.store.api import DamagedEvent, EventStore, StoredEvent, StoreError
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import DamagedEvent, StoreError
 from eventmesh.activator.broker.store.replays import Advance, Replay
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock

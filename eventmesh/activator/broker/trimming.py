@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from eventmesh.activator.broker.store.api import KEEP_NOTHING, EventStore, Retention, StoreError
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.values import KEEP_NOTHING, Retention
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock

@@ -19,15 +19,9 @@ from eventmesh.activator.broker.delivery import (
     Settled,
 )
 from eventmesh.activator.broker.measures import Measures
-from eventmesh.activator.broker.store.api import (
-    Attempt,
-    EventStore,
-    Failure,
-    Outcome,
-    Settlement,
-    StoredEvent,
-    StoreError,
-)
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.values import Attempt, Failure, Outcome, Settlement, StoredEvent
 from eventmesh.activator.broker.timing import due_at, is_expired
 from eventmesh.activator.broker.triggers import Subscription
 from eventmesh.base import log

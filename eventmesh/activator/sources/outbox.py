@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from eventmesh.activator.broker.store.api import EventStore, StoredEvent, StoreError
+from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.cloudevents.event import Event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eventmesh.activator.broker.addressee import broker_key, channel_key
-from eventmesh.activator.broker.store.api import StoredEvent
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.event_types import MAX_TYPES, EventTypes, event_type_of
 from eventmesh.base.clock import SystemClock
 from eventmesh.cloudevents.event import Event

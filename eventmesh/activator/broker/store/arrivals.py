@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from eventmesh.activator.broker.store.api import NewEvent, StoredEvent, StoreError
 from eventmesh.activator.broker.store.committer import Committer
+from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.records import Encoded
+from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
 
 MAX_TOGETHER = 512
 """Events of one insertion. More would make the first of them wait longer than the sync it saves."""

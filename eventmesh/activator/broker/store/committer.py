@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import apsw
 
-from eventmesh.activator.broker.store.api import StoreError
+from eventmesh.activator.broker.store.errors import StoreError
 
 T = TypeVar("T")
 

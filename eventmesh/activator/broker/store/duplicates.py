@@ -9,8 +9,8 @@ from itertools import count, repeat
 
 import apsw
 
-from eventmesh.activator.broker.store.api import NewEvent
 from eventmesh.activator.broker.store.arrivals import Arrival
+from eventmesh.activator.broker.store.values import NewEvent
 
 KEY_BYTES = 16
 """Of the hash that stands for an event: 2^64 events until two are taken for one by chance."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from eventmesh.activator.broker.store.api import Attempt, DeadLetter, StoredEvent
 from eventmesh.activator.broker.store.queue import Selection
+from eventmesh.activator.broker.store.values import Attempt, DeadLetter, StoredEvent
 from eventmesh.cloudevents.event import Event
 
 MAX_PAGE = 500

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 
-from eventmesh.activator.broker.store.api import CorruptStore, StoreError
+from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
 from eventmesh.activator.broker.store.log_tail import read_tail
 from eventmesh.base import log
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from eventmesh.activator.broker.store.api import StoredEvent
+from eventmesh.activator.broker.store.values import StoredEvent
 
 
 class Origin(Enum):

@@ -6,7 +6,8 @@ import json
 import zlib
 from dataclasses import dataclass
 
-from eventmesh.activator.broker.store.api import DamagedEvent, NewEvent, StoredEvent
+from eventmesh.activator.broker.store.errors import DamagedEvent
+from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
 from eventmesh.cloudevents.event import Event
 
 COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import apsw
 
-from eventmesh.activator.broker.store.api import Attempt, Failure, Outcome, Settlement
 from eventmesh.activator.broker.store.queue import Origin
 from eventmesh.activator.broker.store.records import COLUMNS
+from eventmesh.activator.broker.store.values import Attempt, Failure, Outcome, Settlement
 
 _KEEP = f"""
   INSERT OR REPLACE INTO dead_letters (uid, reason, name, at, uri, status, error, attempts, {COLUMNS})

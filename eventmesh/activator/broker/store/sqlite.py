@@ -11,20 +11,10 @@ from typing import Any
 
 import apsw
 
-from eventmesh.activator.broker.store.api import (
-    KEEP_NOTHING,
-    Attempt,
-    DamagedEvent,
-    NewEvent,
-    Progress,
-    Retention,
-    Settlement,
-    StoredEvent,
-    StoreError,
-)
 from eventmesh.activator.broker.store.arrivals import Arrival, Arrivals
 from eventmesh.activator.broker.store.committer import Committer
 from eventmesh.activator.broker.store.duplicates import forget, place
+from eventmesh.activator.broker.store.errors import DamagedEvent, StoreError
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
 from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record, with_sequence
 from eventmesh.activator.broker.store.sequences import sequence_at
@@ -33,6 +23,15 @@ from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
 from eventmesh.activator.broker.store.sqlite_queue import SqliteQueue
 from eventmesh.activator.broker.store.sqlite_replays import SqliteReplays
 from eventmesh.activator.broker.store.trimming import trim, trim_attempts
+from eventmesh.activator.broker.store.values import (
+    KEEP_NOTHING,
+    Attempt,
+    NewEvent,
+    Progress,
+    Retention,
+    Settlement,
+    StoredEvent,
+)
 from eventmesh.base.clock import Clock
 
 _INSERT_SIZES = (64, 16, 4, 1)

@@ -12,15 +12,7 @@ from typing import Any
 
 import apsw
 
-from eventmesh.activator.broker.store.api import (
-    Attempt,
-    DamagedEvent,
-    DeadLetter,
-    Failure,
-    Outcome,
-    StoredEvent,
-    StoreError,
-)
+from eventmesh.activator.broker.store.errors import DamagedEvent, StoreError
 from eventmesh.activator.broker.store.history import (
     MAX_COUNTED,
     MAX_PAGE,
@@ -37,6 +29,7 @@ from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
 from eventmesh.activator.broker.store.sequences import sequence_at
 from eventmesh.activator.broker.store.trimming import bytes_in_use
+from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Failure, Outcome, StoredEvent
 from eventmesh.cloudevents.event import Event
 
 WINDOW = 50_000

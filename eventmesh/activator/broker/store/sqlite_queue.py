@@ -9,12 +9,13 @@ from typing import Any
 
 import apsw
 
-from eventmesh.activator.broker.store.api import DamagedEvent, StoredEvent
 from eventmesh.activator.broker.store.committer import Committer
+from eventmesh.activator.broker.store.errors import DamagedEvent
 from eventmesh.activator.broker.store.notes import note
 from eventmesh.activator.broker.store.queue import Due, Origin, QueuedEvent, Redriven, Selection
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
 from eventmesh.activator.broker.store.sqlite_history import of_broker, without_data
+from eventmesh.activator.broker.store.values import StoredEvent
 
 Read = Callable[[str, tuple[object, ...]], Awaitable[list[tuple[Any, ...]]]]
 """Runs a statement on a reading connection, off the event loop."""

@@ -6,8 +6,8 @@ import math
 
 import apsw
 
-from eventmesh.activator.broker.store.api import Retention
 from eventmesh.activator.broker.store.sequences import sequence_at
+from eventmesh.activator.broker.store.values import Retention
 
 TRIM_BATCH = 5_000
 """Events, and attempts, deleted in one transaction: deleting a large backlog must not hold up acceptance."""

@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 
 from eventmesh.activator.broker.store import arrivals
-from eventmesh.activator.broker.store.api import StoredEvent, StoreError
+from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base.clock import SystemClock
 from tests.contracts.event_store import SHOP, new_event
 

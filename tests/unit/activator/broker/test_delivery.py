@@ -17,7 +17,7 @@ from eventmesh.activator.broker.delivery import (
     Send,
     Settled,
 )
-from eventmesh.activator.broker.store.api import Outcome
+from eventmesh.activator.broker.store.values import Outcome
 from eventmesh.model.delivery import BackoffPolicy, DeliveryControls, DeliveryPolicy
 
 NO_CAPACITY = Answer(0, "no_capacity")

@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from eventmesh.activator.broker.store.api import CorruptStore
+from eventmesh.activator.broker.store.errors import CorruptStore
 from eventmesh.activator.broker.store.log_tail import read_tail
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.base.clock import SystemClock

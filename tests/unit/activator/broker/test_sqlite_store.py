@@ -10,10 +10,11 @@ import apsw
 import pytest
 
 from eventmesh.activator.broker.store import opening
-from eventmesh.activator.broker.store.api import CorruptStore, DamagedEvent, Outcome, Settlement, StoreError
+from eventmesh.activator.broker.store.errors import CorruptStore, DamagedEvent, StoreError
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import encode, with_sequence
 from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.store.values import Outcome, Settlement
 from eventmesh.base.clock import SystemClock
 from tests.contracts.event_history import EventHistoryContract
 from tests.contracts.event_queue import EventQueueContract

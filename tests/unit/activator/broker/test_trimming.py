@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from eventmesh.activator.broker.store import trimming
-from eventmesh.activator.broker.store.api import Outcome, Settlement
 from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.store.values import Outcome, Settlement
 from eventmesh.activator.broker.trimming import Trimmer
 from eventmesh.base.clock import SystemClock
 from tests.contracts.event_store import SHOP, new_event

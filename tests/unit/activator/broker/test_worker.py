@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from eventmesh.activator.broker import worker
-from eventmesh.activator.broker.store.api import Outcome, Settlement
 from eventmesh.activator.broker.store.queue import Selection
+from eventmesh.activator.broker.store.values import Outcome, Settlement
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import BackoffPolicy, DeliveryControls, DeliveryPolicy
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers

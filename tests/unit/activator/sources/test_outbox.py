@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventmesh.activator.broker.store.api import StoreError
+from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.sources.outbox import STORE_RETRY_S, Outbox
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents.event import Event

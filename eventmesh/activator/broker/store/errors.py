@@ -1,0 +1,28 @@
+"""What a store answers when it cannot keep its promise, and when what it kept is not there any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eventmesh.activator.broker.store.values import StoredEvent
+from eventmesh.base.errors import MeshError
+
+
+class StoreError(MeshError):
+    """The store cannot keep its promise now (disk full, file locked, closed); the sender gets a 503 and tries again."""
+
+    exit_code = 3
+
+
+class CorruptStore(StoreError):
+    """What is on disk is not what was acknowledged; the message says which file and record, and what can be done."""
+
+
+class DamagedEvent(CorruptStore):
+    """One event cannot be read as it was written; all others can. `before` holds those that were read before it."""
+
+    def __init__(self, sequence: int, problem: str, before: Sequence[StoredEvent] = ()) -> None:
+        super().__init__(f"event {sequence} {problem}")
+        self.sequence = sequence
+        self.problem = problem
+        self.before = before
