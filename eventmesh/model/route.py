@@ -44,6 +44,8 @@ class RouteMatch:
     path: str = "/"
     path_kind: PathKind = PathKind.PREFIX
     headers: tuple[HeaderMatch, ...] = ()
+    query: tuple[HeaderMatch, ...] = ()
+    """Conditions on parameters of the query; a parameter's first value counts, as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Forward:
     host_rewrite_header); the sidecar restores Knative's K-Original-Host with it."""
     prefix_rewrite: str = ""
     """Replaces the matched prefix (or the whole matched path of an exact match)."""
+    path_rewrite: str = ""
+    """Replaces the whole path; the query stays."""
     retry: RetryPolicy | None = None
     hash_on: tuple[HashOn, ...] = ()
 
@@ -99,7 +103,12 @@ class Redirect:
     status: int = 301
     scheme: str = ""
     host: str = ""
+    port: int = 0
+    """In place of the host's own; 0 = as it is."""
     path: str = ""
+    """The query stays, unless this has one."""
+    prefix_rewrite: str = ""
+    """Replaces the matched prefix, when there is no `path`."""
 
 
 @dataclass(frozen=True, slots=True)

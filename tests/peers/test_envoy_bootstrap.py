@@ -41,6 +41,10 @@ def _matching(matcher: dict[str, Any], cluster: str) -> dict[str, Any]:
     return {"match": {"prefix": "/", "headers": [matcher]}, "route": {"cluster": cluster}}
 
 
+def _asking(matcher: dict[str, Any], cluster: str) -> dict[str, Any]:
+    return {"match": {"prefix": "/query", "query_parameters": [matcher]}, "route": {"cluster": cluster}}
+
+
 VIRTUAL_HOSTS: list[dict[str, Any]] = [
     {
         "name": "exact",
@@ -57,12 +61,25 @@ VIRTUAL_HOSTS: list[dict[str, Any]] = [
             {"match": {"prefix": "/gone"}, "redirect": {"https_redirect": True, "host_redirect": "other.test"}},
             {"match": {"prefix": "/moved"}, "redirect": {"path_redirect": "/new", "response_code": "FOUND"}},
             {"match": {"prefix": "/see"}, "redirect": {"host_redirect": "o.test", "response_code": "SEE_OTHER"}},
+            {"match": {"prefix": "/port"}, "redirect": {"port_redirect": 8443, "https_redirect": True}},
+            {"match": {"path_separated_prefix": "/old"}, "redirect": {"prefix_rewrite": "/young"}},
+            {
+                "match": {"path_separated_prefix": "/whole"},
+                "route": {
+                    "cluster": "a",
+                    "regex_rewrite": {"pattern": {"regex": "^/.*$"}, "substitution": "/all"},
+                },
+            },
         ],
     },
     {
         "name": "matchers",
         "domains": ["match.test"],
         "routes": [
+            _asking({"name": "Q", "string_match": {"exact": "1 2"}}, "a"),
+            _asking({"name": "Q", "string_match": {"exact": "1%202"}}, "b"),
+            _asking({"name": "q", "string_match": {"safe_regex": {"regex": "[0-9]+"}}}, "a"),
+            _asking({"name": "p", "present_match": True}, "b"),
             _matching({"name": "x-a", "string_match": {"exact": "one"}}, "a"),
             _matching({"name": "x-b", "string_match": {"prefix": "be"}}, "b"),
             _matching({"name": "x-c", "string_match": {"suffix": "fin"}}, "a"),
@@ -145,6 +162,16 @@ CASES = [
     Case("exact.test", "/gone?x=1"),
     Case("exact.test", "/moved"),
     Case("exact.test", "/see/that"),
+    Case("exact.test", "/moved?q=1"),
+    Case("exact.test", "/port/there?q=1"),
+    Case("exact.test", "/old"),
+    Case("exact.test", "/old/one?q=1"),
+    Case("exact.test", "/whole/of/it?q=1"),
+    Case("match.test", "/query?Q=1%202"),
+    Case("match.test", "/query?q=12&q=x"),
+    Case("match.test", "/query?q=x&q=12"),
+    Case("match.test", "/query?a=1&p"),
+    Case("match.test", "/query?p=&q"),
     Case("EXACT.test", "/host"),
     Case("unknown.test"),
     Case("match.test", headers={"x-a": "one"}),

@@ -21,7 +21,7 @@ from eventmesh.model.route import (
 )
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.balancing import read_labels
-from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher, read_regex
+from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher, read_regex, read_text_match
 from eventmesh.xds.translate.sources import check_upgrades, read_data
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_DIRECT_BODY_BYTES = 4096
 """Longest body of a direct response (Envoy's max_direct_response_body_size_bytes default)."""
+MAX_PORT = 65_535
 MAX_TOTAL_WEIGHT = 4_294_967_295
 """Largest sum of weights (Envoy's own bound: 32 bits)."""
 
@@ -40,6 +41,8 @@ _REDIRECT_STATUS = {
     "TEMPORARY_REDIRECT": 307,
     "PERMANENT_REDIRECT": 308,
 }
+_WHOLE_PATH = ("^/.*$", "/.*")
+"""Expressions of a regex_rewrite that replace the path as a whole."""
 _PATH_KINDS = {
     "prefix": PathKind.PREFIX,
     "path": PathKind.EXACT,
@@ -158,8 +161,9 @@ def _route(route: Message, context: _Context) -> Route:
     inside = context.within(route)
     action, edits = _action(route, inside)
     filters = {**context.filters, **_overrides(route)}
-    if match.has("safe_regex") and isinstance(action, Forward) and action.prefix_rewrite:
-        raise route.error("route.prefix_rewrite", "a path that is matched by an expression has no prefix to replace")
+    if match.has("safe_regex") and isinstance(action, Forward | Redirect) and action.prefix_rewrite:
+        field = "route" if isinstance(action, Forward) else "redirect"
+        raise route.error(f"{field}.prefix_rewrite", "a path that is matched by an expression has no prefix to replace")
     return Route(_match(match), action, route.text("name"), edits.request, edits.response, _filters(filters))
 
 
@@ -178,6 +182,7 @@ def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | Dir
 
 def _match(match: Message) -> RouteMatch:
     headers = [read_matcher(matcher) for matcher in match.children("headers")]
+    query = tuple(_parameter(matcher) for matcher in match.children("query_parameters"))
     if match.has("grpc"):
         headers.append(HeaderMatch("content-type", HeaderKind.PREFIX, "application/grpc"))
     for field, kind in _PATH_KINDS.items():
@@ -187,10 +192,10 @@ def _match(match: Message) -> RouteMatch:
                 raise match.error(field, f"{path!r} must start with /")
             if kind is PathKind.SEPARATED_PREFIX and (path.endswith("/") or "?" in path or "#" in path):
                 raise match.error(field, f"{path!r} must hold no ? or # and not end with /")
-            return RouteMatch(path or "/", kind, tuple(headers))
+            return RouteMatch(path or "/", kind, tuple(headers), query)
     regex = match.child("safe_regex")
     if regex is not None:
-        return RouteMatch(read_regex(regex), PathKind.REGEX, tuple(headers))
+        return RouteMatch(read_regex(regex), PathKind.REGEX, tuple(headers), query)
     raise match.error("", "has no path condition; give prefix, path, path_separated_prefix or safe_regex")
 
 
@@ -216,10 +221,37 @@ def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
         host_rewrite=action.text("host_rewrite_literal"),
         host_rewrite_header=action.text("host_rewrite_header").lower(),
         prefix_rewrite=action.text("prefix_rewrite"),
+        path_rewrite=_path_rewrite(action),
         retry=_retry(action, context),
         hash_on=_hashes(action),
     )
     return forward, split
+
+
+def _parameter(matcher: Message) -> HeaderMatch:
+    name = matcher.text("name")
+    if not name:
+        raise matcher.error("name", "missing")
+    string_match = matcher.child("string_match")
+    if string_match is None:
+        return HeaderMatch(
+            name, HeaderKind.PRESENT, invert=matcher.has("present_match") and not matcher.flag("present_match")
+        )
+    text = read_text_match(string_match)
+    return HeaderMatch(name, text.kind, text.value)
+
+
+def _path_rewrite(action: Message) -> str:
+    rewrite = action.child("regex_rewrite")
+    if rewrite is None:
+        return ""
+    pattern = rewrite.child("pattern")
+    if pattern is None or pattern.text("regex") not in _WHOLE_PATH:
+        raise rewrite.error("pattern", f"the whole path alone can be rewritten; give {_WHOLE_PATH[0]}")
+    path = rewrite.text("substitution")
+    if not path.startswith("/") or "\\" in path or "?" in path:
+        raise rewrite.error("substitution", f"{path!r} must start with / and hold no \\ or ?")
+    return path
 
 
 def _share(share: Message, context: _Context | None, subset: Labels) -> WeightedCluster:
@@ -233,15 +265,17 @@ def _share(share: Message, context: _Context | None, subset: Labels) -> Weighted
 
 
 def _redirect(action: Message) -> Redirect:
-    host, port = action.text("host_redirect"), action.number("port_redirect")
-    if port and not host:
-        raise action.error("port_redirect", "is supported together with host_redirect only")
+    port = action.number("port_redirect")
+    if port > MAX_PORT:
+        raise action.error("port_redirect", f"{port} is no port; accepted are 1 to {MAX_PORT}")
     scheme = "https" if action.flag("https_redirect") else action.text("scheme_redirect")
     return Redirect(
         status=_REDIRECT_STATUS[action.text("response_code", "MOVED_PERMANENTLY")],
         scheme=scheme,
-        host=f"{host}:{port}" if port else host,
+        host=action.text("host_redirect"),
+        port=port,
         path=action.text("path_redirect"),
+        prefix_rewrite=action.text("prefix_rewrite"),
     )
 
 

@@ -114,7 +114,7 @@ def test_the_version_follows_the_content() -> None:
         (f"{ROUTE}.match", {}, f"{ROUTE}.match"),
         (f"{ROUTE}.match", {"safe_regex": {"regex": "/a("}}, f"{ROUTE}.match.safe_regex.regex"),
         (f"{ROUTE}.match", {"path": "a"}, f"{ROUTE}.match.path"),
-        (f"{ROUTE}.match", {"prefix": "/", "query_parameters": [{"name": "x"}]}, f"{ROUTE}.match.query_parameters"),
+        (f"{ROUTE}.match", {"prefix": "/", "cookies": [{"name": "x"}]}, f"{ROUTE}.match.cookies"),
         (f"{ROUTE}.route", {"cluster": "shpo"}, "static_resources.listeners[0]"),
         (f"{ROUTE}.route", {"timeout": "1s"}, f"{ROUTE}.route.cluster"),
         (f"{ROUTE}.route", {"weighted_clusters": {"clusters": []}}, f"{ROUTE}.route.weighted_clusters.clusters"),

@@ -96,9 +96,10 @@ def test_answers_of_the_mesh_carry_the_edits_around_them() -> None:
                     "path_redirect": "/x",
                 }
             },
-            Redirect(301, "wss", "a:8443", "/x"),
+            Redirect(301, "wss", "a", 8443, "/x"),
         ),
         ({"redirect": {"response_code": "PERMANENT_REDIRECT"}}, Redirect(308)),
+        ({"redirect": {"prefix_rewrite": "/b", "port_redirect": 81}}, Redirect(301, port=81, prefix_rewrite="/b")),
         ({"direct_response": {"status": 204}}, DirectResponse(204)),
         ({"direct_response": {"status": 200, "body": {"inline_bytes": "YQ=="}}}, DirectResponse(200, "a")),
     ],
@@ -108,12 +109,50 @@ def test_answers_of_the_mesh_are_read(action: dict[str, Any], expected: object) 
     assert table.virtual_hosts[0].routes[0].action == expected
 
 
+def _rewritten(regex: str, substitution: str) -> dict[str, Any]:
+    rewrite = {"pattern": {"regex": regex}, "substitution": substitution}
+    return {"match": {"prefix": "/"}, "route": {"cluster": "a", "regex_rewrite": rewrite}}
+
+
+def test_a_path_is_rewritten_as_a_whole() -> None:
+    table, _ = _table(_rewritten("^/.*$", "/b"))
+    action = table.virtual_hosts[0].routes[0].action
+    assert isinstance(action, Forward) and action.path_rewrite == "/b"
+
+
+def test_conditions_on_the_query_are_read() -> None:
+    parameters = [
+        {"name": "A", "string_match": {"exact": "1"}},
+        {"name": "b", "string_match": {"safe_regex": {"regex": "x+"}}},
+        {"name": "c", "present_match": True},
+        {"name": "d"},
+    ]
+    table, _ = _table({"match": {"prefix": "/", "query_parameters": parameters}, "route": {"cluster": "a"}})
+    assert table.virtual_hosts[0].routes[0].match.query == (
+        HeaderMatch("A", HeaderKind.EXACT, "1"),
+        HeaderMatch("b", HeaderKind.REGEX, "x+"),
+        HeaderMatch("c", HeaderKind.PRESENT),
+        HeaderMatch("d", HeaderKind.PRESENT),
+    )
+
+
 @pytest.mark.parametrize(
     ("route", "path"),
     [
         ({}, "match"),
         ({"match": {"prefix": "/"}}, ""),
-        ({"match": {"prefix": "/"}, "redirect": {"port_redirect": 80}}, "redirect.port_redirect"),
+        ({"match": {"prefix": "/"}, "redirect": {"port_redirect": 65_536}}, "redirect.port_redirect"),
+        (
+            {"match": {"safe_regex": {"regex": "/a"}}, "redirect": {"prefix_rewrite": "/b"}},
+            "redirect.prefix_rewrite",
+        ),
+        (
+            {"match": {"prefix": "/", "query_parameters": [{}]}, "route": {"cluster": "a"}},
+            "match.query_parameters[0].name",
+        ),
+        (_rewritten("^/a", "/b"), "route.regex_rewrite.pattern"),
+        (_rewritten("^/.*$", "/\\1"), "route.regex_rewrite.substitution"),
+        (_rewritten("^/.*$", "b"), "route.regex_rewrite.substitution"),
         ({"match": {"prefix": "/"}, "redirect": {"strip_query": True}}, "redirect.strip_query"),
         ({"match": {"prefix": "/"}, "direct_response": {"status": 100}}, "direct_response.status"),
         (

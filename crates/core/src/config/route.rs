@@ -65,6 +65,9 @@ pub struct RouteMatch {
     /// Further conditions.
     #[serde(default)]
     pub headers: Vec<HeaderMatch>,
+    /// Conditions on parameters of the query, by name.
+    #[serde(default)]
+    pub query: Vec<HeaderMatch>,
 }
 
 /// Header edits in the order remove, set, append (`model.HeaderEdits`).
@@ -126,6 +129,9 @@ pub enum Action {
         /// Replaces the matched prefix.
         #[serde(default)]
         prefix_rewrite: String,
+        /// Replaces the whole path.
+        #[serde(default)]
+        path_rewrite: String,
         /// What is tried again.
         #[serde(default)]
         retry: Option<RetryPolicy>,
@@ -152,9 +158,15 @@ pub enum Action {
         /// New host, or empty.
         #[serde(default)]
         host: String,
+        /// New port, or 0.
+        #[serde(default)]
+        port: u16,
         /// New path, or empty.
         #[serde(default)]
         path: String,
+        /// Replaces the matched prefix; or empty.
+        #[serde(default)]
+        prefix_rewrite: String,
     },
     /// Hand to this process.
     Serve {

@@ -80,8 +80,12 @@ fn edits(host: &VirtualHost) -> bool {
     any([&host.request_headers, &host.response_headers])
         || host.routes.iter().any(|route| {
             let rewrites = match &route.action {
-                Action::Forward { clusters, host_rewrite, host_rewrite_header, prefix_rewrite, .. } => {
-                    [host_rewrite, host_rewrite_header, prefix_rewrite].iter().any(|rewrite| !rewrite.is_empty())
+                Action::Forward {
+                    clusters, host_rewrite, host_rewrite_header, prefix_rewrite, path_rewrite, ..
+                } => {
+                    [host_rewrite, host_rewrite_header, prefix_rewrite, path_rewrite]
+                        .iter()
+                        .any(|rewrite| !rewrite.is_empty())
                         || clusters.iter().any(|share| any([&share.request_headers, &share.response_headers]))
                 }
                 _ => false,

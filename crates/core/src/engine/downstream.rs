@@ -134,7 +134,7 @@ impl Engine {
             }
             Action::Redirect(redirect) => {
                 let Some(exchange) = self.exchanges.get(id) else { return };
-                let location = redirect.location(&exchange.head);
+                let location = route.location(redirect, &exchange.head);
                 let fields = [(&b"location"[..], location.as_slice())];
                 let refusal = Refusal::new(redirect.status, Flag::None, ReplyKind::Configured, b"");
                 self.answer(id, found, tables, &Refusal { fields: &fields, ..refusal }, now);

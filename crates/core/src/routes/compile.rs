@@ -85,6 +85,7 @@ fn compile_route(
 ) -> Result<Route, String> {
     let label = if route.name.is_empty() { &host.name } else { &route.name };
     let headers = route.when.headers.iter().map(|matched| condition(matched, &format!("{field}.match.headers")));
+    let query = route.when.query.iter().map(|matched| parameter(matched, &format!("{field}.match.query")));
     let filters = route.filters.as_ref();
     let filters = filters.map(|filters| Filters::compile(filters, field, &format!("{field}.filters"), names));
     Ok(Route {
@@ -92,6 +93,7 @@ fn compile_route(
         path_kind: route.when.path_kind,
         path_pattern: path_pattern(route, field)?,
         headers: headers.collect::<Result<_, String>>()?,
+        query: query.collect::<Result<_, String>>()?,
         action: compile_action(&route.action, &format!("{field}.action"), names)?,
         filters: filters.transpose()?,
         label: names.label(&host.name, label),
@@ -111,12 +113,23 @@ pub(super) fn condition(matched: &HeaderMatch, field: &str) -> Result<Condition,
     })
 }
 
+/// Compile a condition on a parameter of the query, whose name is case-sensitive.
+fn parameter(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
+    Ok(Condition { name: matched.name.as_bytes().into(), ..condition(matched, field)? })
+}
+
 /// Return the pattern of a path that is matched by one. A prefix that is none cannot be replaced.
 fn path_pattern(route: &config::Route, field: &str) -> Result<Option<Pattern>, String> {
     if route.when.path_kind != PathKind::Regex {
         return Ok(None);
     }
-    if matches!(&route.action, config::Action::Forward { prefix_rewrite, .. } if !prefix_rewrite.is_empty()) {
+    let rewritten = match &route.action {
+        config::Action::Forward { prefix_rewrite, .. } | config::Action::Redirect { prefix_rewrite, .. } => {
+            !prefix_rewrite.is_empty()
+        }
+        _ => false,
+    };
+    if rewritten {
         return Err(format!("{field}.action.prefix_rewrite: a path that is matched by an expression has no prefix"));
     }
     Pattern::compile(&route.when.path).map(Some).map_err(|what| format!("{field}.match.path: {what}"))
@@ -130,6 +143,7 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
             host_rewrite,
             host_rewrite_header,
             prefix_rewrite,
+            path_rewrite,
             retry,
             hash_on,
         } => {
@@ -140,7 +154,9 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
             if total == 0 {
                 return Err(format!("{field}.clusters: the weights add up to 0"));
             }
-            for (name, text) in [("host_rewrite", host_rewrite), ("prefix_rewrite", prefix_rewrite)] {
+            let texts =
+                [("host_rewrite", host_rewrite), ("prefix_rewrite", prefix_rewrite), ("path_rewrite", path_rewrite)];
+            for (name, text) in texts {
                 printable(text).map_err(|what| format!("{field}.{name}: {what}"))?;
             }
             Action::Forward(Forward {
@@ -150,6 +166,7 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
                 host_rewrite: host_rewrite.as_bytes().into(),
                 host_rewrite_header: host_rewrite_header.to_ascii_lowercase().as_bytes().into(),
                 prefix_rewrite: prefix_rewrite.as_bytes().into(),
+                path_rewrite: path_rewrite.as_bytes().into(),
                 hash_on: hash_on.clone(),
                 retry: retry.as_ref().map(|retry| compile_retry(retry, field)).transpose()?,
             })
@@ -158,15 +175,23 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
             check_status(*status).map_err(|what| format!("{field}.status: {what}"))?;
             Action::Direct { status: *status, body: body.as_bytes().into() }
         }
-        config::Action::Redirect { status, scheme, host, path } => {
+        config::Action::Redirect { status, scheme, host, port, path, prefix_rewrite } => {
             if !(300..400).contains(status) {
                 return Err(format!("{field}.status: {status} is not a redirection"));
             }
-            for (name, text) in [("scheme", scheme), ("host", host), ("path", path)] {
+            let texts = [("scheme", scheme), ("host", host), ("path", path), ("prefix_rewrite", prefix_rewrite)];
+            for (name, text) in texts {
                 printable(text).map_err(|what| format!("{field}.{name}: {what}"))?;
             }
             let bytes = |text: &String| text.as_bytes().into();
-            Action::Redirect(Redirect { status: *status, scheme: bytes(scheme), host: bytes(host), path: bytes(path) })
+            Action::Redirect(Redirect {
+                status: *status,
+                scheme: bytes(scheme),
+                host: bytes(host),
+                port: *port,
+                path: bytes(path),
+                prefix_rewrite: bytes(prefix_rewrite),
+            })
         }
         config::Action::Serve { handler, max_body_bytes } => {
             Action::Serve { handler: Arc::from(handler.as_str()), max_body_bytes: *max_body_bytes }
@@ -310,6 +335,11 @@ mod tests {
             route(r#"{"path": "/n/[0-9]+", "path_kind": "regex"}"#, 206),
             route(r#"{"headers": [{"name": "y", "kind": "regex", "value": "a+"}]}"#, 207),
             route(r#"{"headers": [{"name": "z", "kind": "exact", "value": "one", "invert": true}]}"#, 208),
+            route(r#"{"path": "/a", "query": [{"name": "Q", "kind": "exact", "value": "1"}]}"#, 209),
+            route(
+                r#"{"path": "/a", "query": [{"name": "q", "kind": "regex", "value": "[a-z]+"}, {"name": "r", "kind": "present"}]}"#,
+                210,
+            ),
             route(r#"{"path": "/p"}"#, 205),
         ];
         let tables = tables(&format!("[{}]", host("h", "*", &format!("[{}]", routes.join(","))))).unwrap();
@@ -327,6 +357,12 @@ mod tests {
             ("/q", &[("y", "aab")], None),
             ("/q", &[("z", "other")], Some(208)),
             ("/q", &[("z", "one")], None),
+            ("/a?x=y&Q=1&Q=2", &[], Some(209)),
+            ("/a?Q=2&Q=1", &[], None),
+            ("/a?Q=1%20", &[], None),
+            ("/a?q=abc&r", &[], Some(210)),
+            ("/a?q=abc", &[], None),
+            ("/a", &[], None),
         ] {
             assert_eq!(status(&tables, "h", path, fields), code, "{path}");
         }
@@ -343,6 +379,28 @@ mod tests {
         let mut random = Random::new(1);
         let heavy = (0..10_000).filter(|_| forward.draw(&mut random) == 1).count();
         assert!((7_300..7_700).contains(&heavy), "{heavy}");
+    }
+
+    #[test]
+    fn a_location_keeps_what_it_does_not_replace() {
+        for (redirect, path, location) in [
+            (r#"{"scheme": "https"}"#, "/a/b?q", "https://h:80/a/b?q"),
+            (r#"{"scheme": "https", "port": 8443}"#, "/a/b", "https://h:8443/a/b"),
+            (r#"{"host": "other"}"#, "/a", "http://other/a"),
+            (r#"{"host": "other", "port": 81}"#, "/a", "http://other:81/a"),
+            (r#"{"path": "/new"}"#, "/a?q=1", "http://h:80/new?q=1"),
+            (r#"{"path": "/new?r"}"#, "/a?q=1", "http://h:80/new?r"),
+            (r#"{"prefix_rewrite": "/new"}"#, "/a/b?q", "http://h:80/new/b?q"),
+        ] {
+            let route = format!(r#"[{{"match": {{"path": "/a"}}, "action": {{"redirect": {redirect}}}}}]"#);
+            let tables = tables(&format!("[{}]", host("h", "*", &route))).unwrap();
+            let mut head = Head::default();
+            head.set_authority(b"h:80");
+            head.set_path(path.as_bytes());
+            let (_, found) = tables.resolve(tables.find(0, &head).unwrap()).unwrap();
+            let Action::Redirect(redirect) = &found.action else { panic!("not a redirect") };
+            assert_eq!(String::from_utf8(found.location(redirect, &head)).unwrap(), location);
+        }
     }
 
     #[test]

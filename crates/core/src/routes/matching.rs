@@ -55,6 +55,19 @@ impl Route {
                 .is_some_and(|rest| matches!(rest, [] | [b'/', ..]) || self.path.ends_with(b"/")),
         };
         fits && self.headers.iter().all(|condition| condition.holds(head))
+            && (self.query.is_empty() || self.asks(query_of(head.path())))
+    }
+
+    /// Return whether a query meets every condition on its parameters: a parameter's first value counts (Envoy).
+    fn asks(&self, query: &[u8]) -> bool {
+        self.query.iter().all(|condition| {
+            let mut pairs = query.split(|byte| *byte == b'&').map(|pair| {
+                let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+                (pair.get(..equals).unwrap_or_default(), pair.get(equals + 1..).unwrap_or_default())
+            });
+            let found = pairs.find(|(name, _)| **name == *condition.name);
+            found.is_some_and(|(_, value)| condition.compare(value)) != condition.invert
+        })
     }
 
     /// Rewrite path and authority as `forward` says.
@@ -73,6 +86,37 @@ impl Route {
             path.extend_from_slice(head.path().get(self.path.len()..).unwrap_or_default());
             head.set_path(&path);
         }
+        if !forward.path_rewrite.is_empty() {
+            let mut path = forward.path_rewrite.to_vec();
+            path.extend_from_slice(from_query(head.path()));
+            head.set_path(&path);
+        }
+    }
+
+    /// Return the Location that `redirect` sends `head` to. The query stays, unless the new path has one.
+    pub fn location(&self, redirect: &Redirect, head: &Head) -> Vec<u8> {
+        let pick = |ours: &[u8], theirs: &[u8]| if ours.is_empty() { theirs.to_vec() } else { ours.to_vec() };
+        let scheme = if head.scheme().is_empty() { b"http" } else { head.scheme() };
+        let mut location = pick(&redirect.scheme, scheme);
+        location.extend_from_slice(b"://");
+        let host = pick(&redirect.host, head.authority());
+        if redirect.port == 0 {
+            location.extend_from_slice(&host);
+        } else {
+            location.extend_from_slice(without_port(&host));
+            location.extend_from_slice(format!(":{}", redirect.port).as_bytes());
+        }
+        if redirect.path.is_empty() {
+            let kept = if redirect.prefix_rewrite.is_empty() { 0 } else { self.path.len() };
+            location.extend_from_slice(&redirect.prefix_rewrite);
+            location.extend_from_slice(head.path().get(kept..).unwrap_or_default());
+        } else {
+            location.extend_from_slice(&redirect.path);
+            if !redirect.path.contains(&b'?') {
+                location.extend_from_slice(from_query(head.path()));
+            }
+        }
+        location
     }
 }
 
@@ -131,22 +175,19 @@ impl Forward {
     }
 }
 
-impl Redirect {
-    /// Return the Location for `head`.
-    pub fn location(&self, head: &Head) -> Vec<u8> {
-        let pick = |ours: &[u8], theirs: &[u8]| if ours.is_empty() { theirs.to_vec() } else { ours.to_vec() };
-        let scheme = if head.scheme().is_empty() { b"http" } else { head.scheme() };
-        let mut location = pick(&self.scheme, scheme);
-        location.extend_from_slice(b"://");
-        location.extend_from_slice(&pick(&self.host, head.authority()));
-        location.extend_from_slice(&pick(&self.path, head.path()));
-        location
-    }
-}
-
 /// Return the path without its query.
 pub(super) fn without_query(path: &[u8]) -> &[u8] {
     memchr::memchr(b'?', path).and_then(|at| path.get(..at)).unwrap_or(path)
+}
+
+/// Return the query of a path with its question mark; empty: it has none.
+fn from_query(path: &[u8]) -> &[u8] {
+    path.get(without_query(path).len()..).unwrap_or_default()
+}
+
+/// Return the query of a path.
+fn query_of(path: &[u8]) -> &[u8] {
+    from_query(path).get(1..).unwrap_or_default()
 }
 
 /// Return the authority without its port. Only digits are a port: a Bolt service name ends in `:1.0`.

@@ -57,6 +57,8 @@ pub struct Route {
     path_kind: PathKind,
     path_pattern: Option<Pattern>,
     headers: Vec<Condition>,
+    /// On the first value of a parameter of the query, as it is written.
+    query: Vec<Condition>,
     /// What to do.
     pub action: Action,
     /// The engine's number of this route's counters and label.
@@ -111,6 +113,7 @@ pub struct Forward {
     host_rewrite: Box<[u8]>,
     host_rewrite_header: Box<[u8]>,
     prefix_rewrite: Box<[u8]>,
+    path_rewrite: Box<[u8]>,
     /// What is tried again.
     pub retry: Option<Retries>,
     /// What of the request is hashed, for clusters that balance by hash.
@@ -138,7 +141,9 @@ pub struct Redirect {
     pub status: u16,
     scheme: Box<[u8]>,
     host: Box<[u8]>,
+    port: u16,
     path: Box<[u8]>,
+    prefix_rewrite: Box<[u8]>,
 }
 
 /// Names a route inside its [`Tables`].

@@ -189,6 +189,10 @@ MESSAGES = {
         5 safe_regex matcher.RegexMatcher |match_pattern
         refused: 8 custom
     """,
+    "matcher.RegexMatchAndSubstitute": """
+        1 pattern matcher.RegexMatcher
+        2 substitution string
+    """,
     "matcher.RegexMatcher": """
         1 google_re2 matcher.RegexMatcher.GoogleRE2 |engine_type
         2 regex string

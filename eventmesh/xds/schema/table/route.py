@@ -65,10 +65,16 @@ MESSAGES = {
         6 headers route.HeaderMatcher[]
         8 grpc route.RouteMatch.GrpcRouteMatchOptions
         10 safe_regex matcher.RegexMatcher |path_specifier
-        refused: 12 connect_matcher, 15 path_match_policy, 9 runtime_fraction, 7 query_parameters
+        7 query_parameters route.QueryParameterMatcher[]
+        refused: 12 connect_matcher, 15 path_match_policy, 9 runtime_fraction
         refused: 17 cookies, 11 tls_context, 13 dynamic_metadata, 16 filter_state
     """,
     "route.RouteMatch.GrpcRouteMatchOptions": "",
+    "route.QueryParameterMatcher": """
+        1 name string
+        5 string_match matcher.StringMatcher |query_parameter_match_specifier
+        6 present_match bool |query_parameter_match_specifier
+    """,
     "route.HeaderMatcher": """
         1 name string
         4 exact_match string |header_match_specifier
@@ -100,7 +106,8 @@ MESSAGES = {
         15 hash_policy route.RouteAction.HashPolicy[]
         ignored: 42 flush_timeout, 14 include_vh_rate_limits, 31 max_internal_redirects
         refused: 2 cluster_header, 37 cluster_specifier_plugin, 39 inline_cluster_specifier_plugin
-        refused: 32 regex_rewrite, 41 path_rewrite_policy, 45 path_rewrite
+        32 regex_rewrite matcher.RegexMatchAndSubstitute
+        refused: 41 path_rewrite_policy, 45 path_rewrite
         refused: 35 host_rewrite_path_regex, 44 host_rewrite, 40 early_data_policy
         refused: 33 retry_policy_typed_config, 30 request_mirror_policies, 13 rate_limits
         refused: 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset
@@ -178,7 +185,8 @@ MESSAGES = {
         2 path_redirect string |path_rewrite_specifier
         3 response_code RedirectResponseCode
         6 strip_query bool only false
-        refused: 5 prefix_rewrite, 9 regex_rewrite, 10 path_rewrite
+        5 prefix_rewrite string |path_rewrite_specifier
+        refused: 9 regex_rewrite, 10 path_rewrite
     """,
     "route.DirectResponseAction": """
         1 status uint32
