@@ -148,8 +148,14 @@ class Api(Protocol):
         """
         ...
 
-    async def create(self, resource: Resource, obj: Object, namespace: str | None = None) -> Object:
-        """Create and return the stored object."""
+    async def create(
+        self, resource: Resource, obj: Object, namespace: str | None = None, *, subresource: str | None = None
+    ) -> Object:
+        """Create and return the stored object.
+
+        With `subresource`: POST `obj` there, of the object of `resource` that `obj`'s metadata names, and return the
+        answer (a TokenRequest to `token` of a service account).
+        """
         ...
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:

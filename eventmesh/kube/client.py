@@ -119,10 +119,14 @@ class HttpApi:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unavailable(error) from error
 
-    async def create(self, resource: Resource, obj: Object, namespace: str | None = None) -> Object:
-        """Create and return the stored object."""
+    async def create(
+        self, resource: Resource, obj: Object, namespace: str | None = None, *, subresource: str | None = None
+    ) -> Object:
+        """Create and return the stored object, or what a subresource of the named object answers."""
         space = namespace or obj.get("metadata", {}).get("namespace")
-        return await self._call("POST", resource.path(space), body={**_typed(resource), **obj})
+        name = obj["metadata"]["name"] if subresource else None
+        path = resource.path(space, name, subresource)
+        return await self._call("POST", path, body={**_typed(resource), **obj})
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:
         """Replace the object (or a subresource of it) and return it as stored."""

@@ -181,3 +181,15 @@ async def test_a_volume_that_does_not_exist_yet_is_waited_for(cluster: Cluster, 
 
 def _json(pod: Object) -> str:
     return json.dumps(pod.get("status"))
+
+
+async def test_a_projected_token_proves_the_pod_to_whom_it_is_meant_for(cluster: Cluster, tmp_path: Path) -> None:
+    source = {"serviceAccountToken": {"path": "orders", "audience": "orders", "expirationSeconds": 700}}
+    volumes = [{"name": "tokens", "projected": {"sources": [source]}}]
+    mounts = [{"name": "tokens", "mountPath": "/var/run/eventmesh-tokens"}]
+    program = 'print(open("/var/run/eventmesh-tokens/orders").read())'
+    pod = await run(cluster, tmp_path, program, volumes, mounts)
+    (token,) = await ended(cluster)
+    bearer, audiences = cluster.embedded.authenticator.identify(token, ("orders",))
+    assert audiences == ("orders",) and bearer.name == "system:serviceaccount:default:default"
+    assert bearer.extra["authentication.kubernetes.io/pod-uid"] == (pod["metadata"]["uid"],)

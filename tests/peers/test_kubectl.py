@@ -267,3 +267,12 @@ async def test_wrong_token_is_unauthorized(kubectl: CommandLine, cluster: Served
     config.write_text(config.read_text().replace(cluster.server.credentials.token, "wrong"))
     result = await kubectl.run("get", "ns")
     assert result.code == 1 and "You must be logged in to the server" in result.err
+
+
+async def test_create_token_is_accepted_as_a_login(kubectl: CommandLine) -> None:
+    await kubectl("create", "serviceaccount", "robot")
+    token = (await kubectl("create", "token", "robot", "--duration=15m")).strip()
+    who = json.loads(await kubectl("--token", token, "auth", "whoami", "-o", "json"))
+    assert who["status"]["userInfo"]["username"] == "system:serviceaccount:default:robot"
+    refused = await kubectl.run("create", "token", "robot", "--duration=1m")
+    assert refused.code == 1 and "may not specify a duration less than 10 minutes" in refused.err

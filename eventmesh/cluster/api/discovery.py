@@ -89,6 +89,8 @@ def subresources(served: Served) -> list[tuple[str, dict[str, str], tuple[str, .
         match kind:
             case "Scale":
                 answer = {"group": "autoscaling", "version": "v1", "kind": kind}
+            case "TokenRequest":
+                answer = {"group": "authentication.k8s.io", "version": "v1", "kind": kind}
             case "Eviction":
                 answer = {"group": "policy", "version": "v1", "kind": kind}
             case _:

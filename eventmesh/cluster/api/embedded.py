@@ -13,10 +13,12 @@ from eventmesh.cluster.api.builtin.strategies import strategies
 from eventmesh.cluster.api.catalog import Catalog
 from eventmesh.cluster.api.definitions import DefinitionStrategy
 from eventmesh.cluster.api.deletion import Deleter
+from eventmesh.cluster.api.identity import Authenticator
 from eventmesh.cluster.api.inprocess import InProcessApi
 from eventmesh.cluster.api.lifecycle import DEFINITIONS, Lifecycle
 from eventmesh.cluster.api.manifests import apply_objects, install_shipped
 from eventmesh.cluster.api.registry import Registry
+from eventmesh.cluster.api.tokens import ISSUER, TokenIssuer
 from eventmesh.cluster.store.store import Key, Store
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.manifests import read_manifests
@@ -25,6 +27,8 @@ from eventmesh.kube.resources import SERVICE_ACCOUNT
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
 CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"
 """Who our controllers are to admission: Knative's own lets only this user skip some rules."""
+SIGNING_KEY = "service-account.key"
+"""The file, beside the objects, that signs service account tokens."""
 
 
 class EmbeddedApi:
@@ -41,12 +45,14 @@ class EmbeddedApi:
         rules = {**strategies(self._account), DEFINITIONS: definitions}
         self.registry = Registry(store, self.catalog, clock, rules, self.admission)
         self.deleter = Deleter(self.registry, clock)
+        self.tokens = TokenIssuer(store.directory / SIGNING_KEY, store, clock)
+        self.authenticator = Authenticator(self.tokens, ISSUER)
         self._lifecycle = Lifecycle(self.registry, self.deleter, clock)
         self._tasks = TaskGroup("cluster.api")
 
     def in_process(self, user: str = CONTROLLER_USER) -> InProcessApi:
         """Return the API for controllers of this process, who act as `user`."""
-        return InProcessApi(self.registry, self.deleter, user)
+        return InProcessApi(self.registry, self.deleter, user, self.tokens, self.authenticator)
 
     def apply(self, manifests: Path) -> list[tuple[Resource, Object]]:
         """Create or update every object in the YAML files under `manifests`, CRDs first; return them."""

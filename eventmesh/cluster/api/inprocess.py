@@ -8,11 +8,14 @@ from eventmesh.base import log
 from eventmesh.cluster.api import errors, reviews
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
+from eventmesh.cluster.api.identity import Authenticator, Identity
 from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.structural import clone_object
+from eventmesh.cluster.api.tokens import TokenIssuer
 from eventmesh.cluster.api.writing import WriteOptions, Written
 from eventmesh.cluster.store.store import WatchOverflowError
 from eventmesh.kube.api import ApiError, Object, ObjectList, PatchType, Propagation, Resource, WatchEvent
+from eventmesh.kube.resources import SERVICE_ACCOUNT
 
 _log = log.get("cluster.inprocess")
 
@@ -20,10 +23,14 @@ _log = log.get("cluster.inprocess")
 class InProcessApi:
     """The verbs without a wire. What is handed in is copied; what is handed out is shared: copy before changing."""
 
-    def __init__(self, registry: Registry, deleter: Deleter, user: str) -> None:
+    def __init__(
+        self, registry: Registry, deleter: Deleter, user: str, tokens: TokenIssuer, authenticator: Authenticator
+    ) -> None:
         self._registry = registry
         self._deleter = deleter
         self._options = WriteOptions(user=user)
+        self._tokens = tokens
+        self._authenticator = authenticator
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """Return the object; raises ApiError NotFound."""
@@ -66,12 +73,18 @@ class InProcessApi:
         finally:
             watch.close()
 
-    async def create(self, resource: Resource, obj: Object, namespace: str | None = None) -> Object:
-        """Create and return the stored object; a review is answered and not stored."""
+    async def create(
+        self, resource: Resource, obj: Object, namespace: str | None = None, *, subresource: str | None = None
+    ) -> Object:
+        """Create and return the stored object; a review or a TokenRequest is answered and not stored."""
         served = self._served(resource)
         if served.hidden:
-            return reviews.answer(resource.kind, obj, self._options.user)
+            return reviews.answer(resource.kind, obj, Identity(self._options.user), self._authenticator)
         space = self._space(resource, namespace or obj.get("metadata", {}).get("namespace"))
+        if subresource is not None:
+            if (served.kind_key, subresource) != (SERVICE_ACCOUNT.plural, "token"):
+                raise ApiError(404, "NotFound", "the server could not find the requested resource")
+            return self._tokens.request(self._registry.get(served, obj["metadata"]["name"], space), obj)
         return self._written(served, self._registry.create(served, clone_object(obj), space, self._options))
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:

@@ -13,6 +13,7 @@ from eventmesh.cluster.api.bodies import as_object, decode_body, decode_delete_o
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import Deleted, DeleteOptions
 from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.api.identity import Identity
 from eventmesh.cluster.api.lifecycle import finalize_namespace
 from eventmesh.cluster.api.listing import chunk, expired_token, list_options
 from eventmesh.cluster.api.negotiation import Form, decode_patch, reply_form
@@ -37,12 +38,12 @@ class Call:
     request: web.Request
     target: Target
     served: Served
-    user: str
+    user: Identity
 
     @property
     def options(self) -> WriteOptions:
         """Return how the write is to be done; raises 400."""
-        return write_options(self.request.query, self.user, self.request.headers.get("User-Agent", ""))
+        return write_options(self.request.query, self.user.name, self.request.headers.get("User-Agent", ""))
 
 
 class RestVerbs:
@@ -150,7 +151,7 @@ class RestVerbs:
             raise errors.method_not_allowed("POST")
         obj = await self._body(call)
         if call.served.hidden:
-            return json_reply(reviews.answer(call.served.resource.kind, obj, call.user), 201)
+            return json_reply(reviews.answer(call.served.resource.kind, obj, call.user, self._api.authenticator), 201)
         namespace = call.target.namespace
         if call.served.resource.namespaced and not namespace:
             raise errors.bad_request("an empty namespace may not be set during creation")
@@ -225,6 +226,9 @@ class RestVerbs:
                 return json_reply(finalize_namespace(self._registry, served, target.name, finalizers))
             case "log" | "exec" | "attach" | "portforward" as word, method if served.kind_key == "pods":
                 return await self._of_running_pod(call, word, method)
+            case "token", "POST" if served.kind_key == "serviceaccounts":
+                account = self._registry.get(served, target.name, target.namespace)
+                return json_reply(self._api.tokens.request(account, await self._body(call)), 201)
             case "eviction", "POST" if served.kind_key == "pods":
                 return await self._evict(call)
             case _:

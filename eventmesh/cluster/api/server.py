@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import socket
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.certificates import Credentials, load_or_make
 from eventmesh.cluster.api.discovery import Discovery
 from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.api.identity import ADMIN_GROUPS, Identity
 from eventmesh.cluster.api.negotiation import MAX_BODY_BYTES, Form, reply_form
 from eventmesh.cluster.api.openapi import OpenApi
 from eventmesh.cluster.api.openapi_v2 import PROTOBUF_V2, encode_swagger, swagger
@@ -22,17 +22,20 @@ from eventmesh.cluster.api.podhost import PodHost
 from eventmesh.cluster.api.replies import error_reply, json_reply
 from eventmesh.cluster.api.rest import Call, RestVerbs
 from eventmesh.cluster.api.version import GIT_VERSION, KUBERNETES_VERSION
+from eventmesh.kube.account_tokens import TokenRefusedError
 from eventmesh.kube.api import ApiError, Object
 
 _log = log.get("cluster.api")
 
-ADMIN_USER = "kubernetes-admin"
 STOP_TIMEOUT_S = 0.2
 """Watches never end by themselves; a stop waits this long for the replies under way."""
 MAX_HEADER_BYTES = 16_384
 _HEALTH = ("/healthz", "/livez", "/readyz")
+_KEYS = "/openid/v1/jwks"
+_OPENID = ("/.well-known/openid-configuration", _KEYS)
 _OPEN = (*_HEALTH, "/version")
-"""Paths that need no token."""
+"""Paths that need no token, as `_OPENID` do: the keys are public ones, for whoever is shown a token."""
+_ROOTS = ("/api", "/api/v1", "/apis", *_HEALTH, *_OPENID, "/openapi/v2", "/openapi/v3", "/version")
 
 
 class ApiServer:
@@ -45,6 +48,7 @@ class ApiServer:
         self._api = api
         self._address = address
         self.credentials: Credentials = load_or_make(tls_dir, api.clock, address[0])
+        api.authenticator.admit_admin(self.credentials.token)
         self._verbs = RestVerbs(api, pods)
         self._discovery = Discovery(api.catalog)
         self._openapi = OpenApi(api.catalog)
@@ -87,9 +91,11 @@ class ApiServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
-            if request.path not in _OPEN:
-                self._authenticate(request)
-            return await self._route(request)
+            if request.path in _OPENID:
+                return self._about_tokens(request)
+            if request.path in _OPEN:
+                return self._about_the_api(request)
+            return await self._route(request, self._authenticate(request))
         except ApiError as error:
             return error_reply(error)
         except UnavailableError as error:
@@ -104,20 +110,30 @@ class ApiServer:
             message = f"Internal error occurred: {type(error).__name__}"
             return error_reply(ApiError(500, "InternalError", message))
 
-    def _authenticate(self, request: web.Request) -> None:
+    def _authenticate(self, request: web.Request) -> Identity:
+        """Return who asks, or whom they act for; raises ApiError 401."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        known = self.credentials.token.encode()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), known):
+        if scheme.lower() != "bearer":
             raise ApiError(401, "Unauthorized", "Unauthorized")
+        try:
+            bearer, _ = self._api.authenticator.identify(token.strip())
+        except TokenRefusedError as error:
+            # As a cluster does: why is for the log of the server, not for whoever tries tokens.
+            _log.info("bearer token refused", reason=error)
+            raise ApiError(401, "Unauthorized", "Unauthorized") from None
+        acted_for = request.headers.get("Impersonate-User")
+        if not acted_for:
+            return bearer
+        return Identity(acted_for, tuple(request.headers.getall("Impersonate-Group", ADMIN_GROUPS)))
 
-    async def _route(self, request: web.Request) -> web.StreamResponse:
+    async def _route(self, request: web.Request, user: Identity) -> web.StreamResponse:
         target = parse_path(request.path)
         if target is None:
             return self._about_the_api(request)
         served = self._api.catalog.find(target.group, target.version, target.plural)
         if served is None:
             return _no_such_path()
-        return await self._verbs.serve(Call(request, target, served, _user(request)))
+        return await self._verbs.serve(Call(request, target, served, user))
 
     def _about_the_api(self, request: web.Request) -> web.StreamResponse:
         parts = [part for part in request.path.split("/") if part]
@@ -145,10 +161,16 @@ class ApiServer:
             case ["openapi", "v3", *rest]:
                 found = self._openapi.document("/".join(rest))
             case []:
-                found = {"paths": ["/api", "/api/v1", "/apis", *_HEALTH, "/openapi/v2", "/openapi/v3", "/version"]}
+                found = {"paths": list(_ROOTS)}
             case _:
                 found = None
         return _no_such_path() if found is None else json_reply(found)
+
+    def _about_tokens(self, request: web.Request) -> web.StreamResponse:
+        tokens = self._api.tokens
+        if request.path == _KEYS:
+            return json_reply(tokens.jwks(), content_type="application/jwk-set+json")
+        return json_reply(tokens.discovery(self.url))
 
     def _swagger(self, accept: str) -> web.Response:
         if "protobuf" not in accept:
@@ -157,10 +179,6 @@ class ApiServer:
             document = swagger(self._openapi.documents(), _version()["gitVersion"])
             self._encoded_swagger = (self._api.catalog.generation, encode_swagger(document))
         return web.Response(body=self._encoded_swagger[1], content_type=PROTOBUF_V2)
-
-
-def _user(request: web.Request) -> str:
-    return request.headers.get("Impersonate-User") or ADMIN_USER
 
 
 def _no_such_path() -> web.Response:

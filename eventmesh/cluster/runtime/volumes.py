@@ -1,4 +1,4 @@
-"""A pod's volumes: directories of the runtime, filled from ConfigMaps, Secrets and the pod itself.
+"""A pod's volumes: directories of the runtime, filled from ConfigMaps, Secrets, tokens and the pod itself.
 
 Files of a ConfigMap or Secret change as a whole when the object does, by the kubelet's own layout: `..data` is a link
 to the directory of one version, swapped in one step (`k8s.io/kubernetes/pkg/volume/util/atomic_writer.go`).
@@ -12,9 +12,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References, field_value
+from eventmesh.cluster.runtime.tokens import Projection
 from eventmesh.cluster.runtime.wire import Mount
 from eventmesh.kube.api import Object
 
@@ -43,11 +45,19 @@ Payload = dict[str, File]
 class PodVolumes:
     """The volumes of one pod below `directory`, which nobody but the runtime's user may enter."""
 
-    def __init__(self, pod: Object, pod_ip: str, directory: Path, references: References) -> None:
+    def __init__(
+        self,
+        pod: Object,
+        pod_ip: str,
+        directory: Path,
+        references: References,
+        tokens: Mapping[Projection, str] = MappingProxyType({}),
+    ) -> None:
         self._pod = pod
         self._pod_ip = pod_ip
         self._directory = directory
         self._references = references
+        self._tokens = tokens
         self._volumes: dict[str, Object] = {item["name"]: item for item in pod["spec"].get("volumes") or ()}
         self._written: dict[str, Payload] = {}
 
@@ -74,8 +84,7 @@ class PodVolumes:
         What has gone missing meanwhile keeps its last content, as with the kubelet.
         """
         for name in list(self._written):
-            payload = payload_of(self._volumes[name], self._pod, self._pod_ip, self._references)
-            self._write(name, payload)
+            self._write(name, self._payload(self._volumes[name]))
 
     def _mount(self, mount: Object, kept: tuple[Path, ...]) -> Mount:
         where: str = mount["mountPath"]
@@ -98,7 +107,7 @@ class PodVolumes:
             return _host_path(volume)
         directory = self._directory / name
         if any(kind in volume for kind in _LIVE):
-            self._write(name, payload_of(volume, self._pod, self._pod_ip, self._references))
+            self._write(name, self._payload(volume))
         elif "emptyDir" in volume or volume.keys() == {"name"}:
             if not directory.exists():
                 directory.mkdir(parents=True)
@@ -110,6 +119,9 @@ class PodVolumes:
                 f"volumes {name}: {kinds} is not supported for local processes; known are {', '.join(SUPPORTED)}"
             )
         return directory
+
+    def _payload(self, volume: Object) -> Payload:
+        return payload_of(volume, self._pod, self._pod_ip, self._references, self._tokens)
 
     def _inside(self, source: Path, mount: Object, *, writable: bool) -> Path:
         relative = _relative(mount["subPath"], f"volumeMounts {mount['mountPath']}: subPath")
@@ -132,9 +144,11 @@ class PodVolumes:
         self._written[name] = payload
 
 
-def payload_of(volume: Object, pod: Object, pod_ip: str, references: References) -> Payload:
+def payload_of(
+    volume: Object, pod: Object, pod_ip: str, references: References, tokens: Mapping[Projection, str]
+) -> Payload:
     """Return the files of a ConfigMap's, Secret's, downward or projected volume; raises ContainerConfigError."""
-    reader = _Reader(f"volumes {volume['name']}", pod, pod_ip, references)
+    reader = _Reader(f"volumes {volume['name']}", pod, pod_ip, references, tokens)
     projected = volume.get("projected")
     if projected is None:
         source: Object = {kind: volume[kind] for kind in _LIVE if kind in volume}
@@ -153,6 +167,7 @@ class _Reader:
     pod: Object
     pod_ip: str
     references: References
+    tokens: Mapping[Projection, str]
 
     def files(self, source: Object, mode: int) -> Payload:
         ((kind, spec),) = source.items()
@@ -163,6 +178,8 @@ class _Reader:
                 return self._keyed(spec, spec.get("secretName") or spec.get("name", ""), "Secret", mode)
             case "downwardAPI":
                 return dict(self._downward(spec, mode))
+            case "serviceAccountToken":
+                return self._token(spec, mode)
         raise ContainerConfigError(f"{self.where}: {kind} is not supported for local processes")
 
     def _keyed(self, spec: Object, name: str, kind: str, mode: int) -> Payload:
@@ -182,6 +199,13 @@ class _Reader:
             elif not spec.get("optional"):
                 raise ContainerConfigError(f"{self.where}: {kind} {namespace}/{name} has no key {item['key']!r}")
         return files
+
+    def _token(self, spec: Object, mode: int) -> Payload:
+        path = _relative(spec.get("path") or "", f"{self.where}: serviceAccountToken path")
+        token = self.tokens.get(Projection.of(spec))
+        if token is None:
+            raise ContainerConfigError(f"{self.where}: serviceAccountToken: the API has issued none yet")
+        return {path: File(token.encode(), mode)}
 
     def _content(self, kind: str, namespace: str, name: str) -> dict[str, bytes] | None:
         if kind == "ConfigMap":

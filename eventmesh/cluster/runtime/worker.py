@@ -41,6 +41,7 @@ from eventmesh.cluster.runtime.privileges import confined
 from eventmesh.cluster.runtime.process import PRODUCT_PATH, Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
+from eventmesh.cluster.runtime.tokens import PodTokens
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Api, ApiError, Object
@@ -177,7 +178,12 @@ class PodWorker:
         """Start the pod, keep it running, return when it is gone."""
         try:
             self._place = await self._settle()
-            self._volumes = PodVolumes(self.pod, self._place.address, self.directory / "volumes", self._host.references)
+            tokens = PodTokens(self._host.api, self._host.clock, self.pod)
+            await tokens.fetch()
+            self._watchers.spawn("tokens", tokens.keep(self.refresh_volumes))
+            self._volumes = PodVolumes(
+                self.pod, self._place.address, self.directory / "volumes", self._host.references, tokens.current
+            )
             self._asker = Asker(
                 self._place,
                 podspec.user_port(self.pod).number,

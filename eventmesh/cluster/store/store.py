@@ -160,6 +160,11 @@ class Store:
         self._history.close()
 
     @property
+    def directory(self) -> Path:
+        """Return where the store is; what must live as long as its objects lies beside them."""
+        return self._history.path.parent
+
+    @property
     def revision(self) -> int:
         """Return the revision of the latest write; a list made now is as of this revision."""
         return self._revision

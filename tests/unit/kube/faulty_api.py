@@ -40,7 +40,9 @@ class FaultyApi:
         async for event in self._api.watch(resource, namespace, **options):
             yield event
 
-    async def create(self, resource: Resource, obj: Object, namespace: str | None = None) -> Object:
+    async def create(
+        self, resource: Resource, obj: Object, namespace: str | None = None, *, subresource: str | None = None
+    ) -> Object:
         return await self._api.create(resource, obj, namespace)
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:

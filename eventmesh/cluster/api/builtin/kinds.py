@@ -155,7 +155,7 @@ BUILTIN_KINDS: tuple[Served, ...] = (
     _kind("services", "Service", short=("svc",), status=True, categories=_ALL, fields=("spec.type",)),
     _kind("configmaps", "ConfigMap", short=("cm",)),
     _kind("secrets", "Secret", fields=("type",)),
-    _kind("serviceaccounts", "ServiceAccount", short=("sa",)),
+    _kind("serviceaccounts", "ServiceAccount", short=("sa",), subresources=(("token", "TokenRequest", _CREATE_ONLY),)),
     _kind("endpoints", "Endpoints", short=("ep",)),
     _kind("events", "Event", short=("ev",), fields=_EVENT_FIELDS),
     _kind("nodes", "Node", short=("no",), namespaced=False, status=True, fields=("spec.unschedulable",)),
@@ -266,4 +266,5 @@ BUILTIN_KINDS: tuple[Served, ...] = (
     _review(_AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview"),
     _review(_AUTHORIZATION, "localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True),
     _review(_AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview"),
+    _review(_AUTHENTICATION, "tokenreviews", "TokenReview"),
 )

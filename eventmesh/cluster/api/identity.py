@@ -1,0 +1,65 @@
+"""Who makes a request: proved by a bearer token, the administrator's or a service account's."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from eventmesh.kube.account_tokens import TokenRefusedError
+from eventmesh.kube.api import Object
+
+ADMIN_USER: Final = "kubernetes-admin"
+ADMIN_GROUPS: Final = ("system:masters", "system:authenticated")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user, in the terms of `authentication.k8s.io` UserInfo."""
+
+    name: str
+    groups: tuple[str, ...] = ADMIN_GROUPS
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def user_info(self) -> Object:
+        """Return it as reviews show it."""
+        info: Object = {"username": self.name, "groups": list(self.groups)}
+        if self.uid:
+            info["uid"] = self.uid
+        if self.extra:
+            info["extra"] = {name: list(values) for name, values in self.extra.items()}
+        return info
+
+
+class Recognises(Protocol):
+    """Whoever knows the bearers of tokens."""
+
+    def identify(self, token: str, audiences: tuple[str, ...] = ...) -> tuple[Identity, tuple[str, ...]]:
+        """Return the bearer, and for which of `audiences` the token is; raises TokenRefusedError."""
+        ...
+
+
+class Authenticator:
+    """Knows bearers by their tokens: that of the administrator, once it is told, and service accounts'."""
+
+    def __init__(self, accounts: Recognises, own_audience: str) -> None:
+        self._accounts = accounts
+        self._own_audience = own_audience
+        self._admin_token = b""
+
+    def admit_admin(self, token: str) -> None:
+        """Take `token` for the administrator's from now on."""
+        self._admin_token = token.encode()
+
+    def identify(self, token: str, audiences: tuple[str, ...] = ()) -> tuple[Identity, tuple[str, ...]]:
+        """Return who bears `token`, and for which of `audiences` (empty: this API); raises TokenRefusedError."""
+        wanted = audiences or (self._own_audience,)
+        if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
+            if self._own_audience not in wanted:
+                raise TokenRefusedError(f"it is for another audience than {', '.join(sorted(wanted))}")
+            return Identity(ADMIN_USER), (self._own_audience,)
+        return self._accounts.identify(token, wanted)
