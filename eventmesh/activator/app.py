@@ -35,6 +35,7 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.client.ads import AdsClient
+from eventmesh.xds.client.channel import calls_through, route_to_control
 
 _log = log.get("activator")
 
@@ -119,6 +120,7 @@ class Activator:
             bootstrap.ads,
             bootstrap.node,
             self._plane.apply,
+            calls_through(caller, bootstrap.ads),
             static=bootstrap.resources,
             tables=(subscribers.LOCAL,),
             clock=clock,
@@ -187,4 +189,6 @@ class Activator:
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
     autoscaler = route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S)
     own = overlay(autoscaler, route_at(settings.broker_address, job_sink.HOST))
+    if bootstrap.ads is not None:
+        own = overlay(own, route_to_control(bootstrap.ads))
     return overlay(own, admin.pages(bootstrap.admin)) if bootstrap.admin else own

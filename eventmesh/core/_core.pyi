@@ -102,15 +102,38 @@ class Engine:
 
         `hold=False`: a cluster without a free endpoint answers `no_capacity` at once instead of waiting.
         """
+    def open_stream(
+        self,
+        route_table: str,
+        method: str,
+        authority: str,
+        path: str,
+        headers: Headers,
+        now: float,
+        *,
+        hold: bool = True,
+    ) -> tuple[int, list[Action]]:
+        """Begin an exchange whose two bodies come and go piece by piece: `feed` and the actions ANSWERED and PIECE.
+
+        Its end is DONE: `headers` then are the trailers, `body` is what the mesh itself answered or why it could not.
+        """
+    def feed(self, exchange: int, data: bytes, end: bool, now: float) -> tuple[bool, list[Action]]:
+        """Send more of a stream's request, with `end` the last of it.
+
+        `False`: more waits inside the mesh than should (64 KiB); the action ROOM says when to go on.
+        """
+    def took(self, exchange: int, size: int, now: float) -> list[Action]:
+        """Give back the credit of `size` bytes that PIECE brought: the peer may send as many again."""
     def reply(self, exchange: int, status: int, headers: Headers, body: bytes, now: float) -> list[Action]:
         """Answer a SERVE."""
     def cancel(self, exchange: int, now: float) -> list[Action]:
-        """Give up a `send`; no DONE follows."""
+        """Give up a `send` or a stream; no DONE follows."""
     def drain(self, now: float) -> list[Action]:
         """Finish what is in flight and no more: HTTP/1 answers say `Connection: close`, HTTP/2 says GOAWAY,
         idle connections close."""
     def active(self) -> int:
-        """Return the number of exchanges in flight, waiting ones included."""
+        """Return the number of exchanges in flight, waiting ones included, streams of this process not: no drain waits
+        for those."""
     def capacity(self, cluster: str) -> tuple[int, int, int]:
         """Return (endpoints that may take a request now, requests in flight, requests waiting); zeros if unknown."""
     def take_load(self, now: float) -> list[tuple[str, float, int, float, int]]:

@@ -11,7 +11,10 @@ Tuples and not objects: this is the one place where Python runs per read, and a 
     (WAKE, at)                          call `tick` at this monotonic time or soon after; replaces an earlier order
     (ASK, token, question, subject)     a decision is wanted or a fact is announced (`QUESTION_*`)
     (SERVE, exchange, handler, request) a whole request for a handler of this process; answer with `reply`
-    (DONE, exchange, response)          the whole response to a `send`
+    (DONE, exchange, response)          the whole response to a `send`, or the end of a stream and its trailers
+    (ANSWERED, exchange, status, headers) the answer to a stream begins
+    (PIECE, exchange, data)             it goes on; give the credit back with `took`
+    (ROOM, exchange)                    a stream whose `feed` said so may go on
 """
 
 from __future__ import annotations
@@ -33,6 +36,9 @@ WAKE: Final = 7
 ASK: Final = 8
 SERVE: Final = 9
 DONE: Final = 10
+ANSWERED: Final = 11
+PIECE: Final = 12
+ROOM: Final = 13
 
 QUESTION_NEED_CAPACITY: Final = "need_capacity"
 """A request began to wait in a cluster with `hold`; `subject` is the cluster's name. It goes on by itself as
@@ -44,6 +50,11 @@ Headers = Sequence[tuple[str, str]]
 LoadRow = tuple[str, float, int, float, int]
 """A row of `Engine.take_load`."""
 
+StreamAction = (
+    tuple[Literal[11], int, int, list[tuple[str, str]]] | tuple[Literal[12], int, bytes] | tuple[Literal[13], int]
+)
+"""What is told of a stream of this process."""
+
 Action = (
     tuple[Literal[0], int, bytes]
     | tuple[Literal[1], int, str, str]
@@ -52,5 +63,6 @@ Action = (
     | tuple[Literal[8], int, str, str]
     | tuple[Literal[9], int, str, "Request"]
     | tuple[Literal[10], int, "Response"]
+    | StreamAction
 )
 """Told apart by the first item; mypy narrows on it, so the driver needs no cast."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _log = log.get("sidecar")
 
 ADS_AFTER_READY_S: Final = 0.1
-"""A function's first answer needs the inbound side alone, and somebody waits for it: opening the stream, some 50 ms of
-work here and in control, comes after it, unless the function itself wants to send."""
+"""A function's first answer needs the inbound side alone, and somebody waits for it: opening the stream and
+taking in what it brings, work here and in control, comes after it, unless the function itself wants to send."""
 
 ADS_DELAY_S: Final = 0.15
 """A function that is not ready by then starts slowly enough for the stream to be opened meanwhile."""
@@ -49,13 +49,13 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
     tasks = TaskGroup("sidecar")
     function: FunctionSide | None = None
     if pod is None:
-        plane = DataPlane(clock, handlers, own=_admin_pages(bootstrap))
+        plane = DataPlane(clock, handlers, own=_own(bootstrap))
     else:
         # A gateway has no function and does not pay for what watches over one.
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
 
         network = FunctionNetwork(pod.netns)
-        own = overlay(function_snapshot(pod), _admin_pages(bootstrap))
+        own = overlay(function_snapshot(pod), _own(bootstrap))
         plane = DataPlane(clock, handlers, own=own, networks=network.networks())
         function = FunctionSide(pod, plane, network, clock)
         handlers.update(function.handlers)
@@ -86,10 +86,12 @@ async def _configure(
         plane.go_live()
         return
     from eventmesh.xds.client.ads import AdsClient
+    from eventmesh.xds.client.channel import calls_through
 
     tables = outbound.TABLES if function is not None else ()
+    calls = calls_through(plane.caller, bootstrap.ads)
     client = AdsClient(
-        bootstrap.ads, bootstrap.node, plane.apply, static=bootstrap.resources, tables=tables, clock=clock
+        bootstrap.ads, bootstrap.node, plane.apply, calls, static=bootstrap.resources, tables=tables, clock=clock
     )
     if function is None:
         tasks.spawn("ads", client.run())
@@ -131,8 +133,14 @@ async def _go_live(plane: DataPlane, client: AdsClient) -> None:
     plane.go_live()
 
 
-def _admin_pages(bootstrap: Bootstrap) -> Snapshot:
-    return admin.pages(bootstrap.admin) if bootstrap.admin else Snapshot(version="")
+def _own(bootstrap: Bootstrap) -> Snapshot:
+    """Return what the process adds to its configuration: admin pages, and the way to its control plane."""
+    pages = admin.pages(bootstrap.admin) if bootstrap.admin else Snapshot(version="")
+    if bootstrap.ads is None:
+        return pages
+    from eventmesh.xds.client.channel import route_to_control
+
+    return overlay(pages, route_to_control(bootstrap.ads))
 
 
 async def _end(plane: DataPlane, function: FunctionSide | None, drain_time_s: float) -> None:

@@ -1,15 +1,12 @@
 """Imported by a process that forks sidecars: all that a starting sidecar would import, and compute always alike.
 
-A pod's start waits for its sidecar, so what can be done once is done here, before the fork: modules (grpc alone is
-45 ms of processor time), the compiled table of Envoy's messages. Nothing here starts a thread or opens a socket: grpc
-does both with its first channel, after the fork.
+A pod's start waits for its sidecar, so what can be done once is done here, before the fork: modules, the compiled table
+of Envoy's messages. Nothing here starts a thread or opens a socket.
 """
 
 from __future__ import annotations
 
 import json
-
-import grpc.aio  # noqa: F401 - the client's, when it opens its channel
 
 import eventmesh.base.linux  # noqa: F401 - transport.netns's, when a pod has a namespace
 import eventmesh.sidecar.app

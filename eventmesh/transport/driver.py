@@ -17,7 +17,24 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.core.actions import ABORT, ASK, CLOSE, DONE, OPEN, PAUSE, RESUME, SERVE, SHUTDOWN, WAKE, WRITE, Action
+from eventmesh.core.actions import (
+    ABORT,
+    ANSWERED,
+    ASK,
+    CLOSE,
+    DONE,
+    OPEN,
+    PAUSE,
+    PIECE,
+    RESUME,
+    ROOM,
+    SERVE,
+    SHUTDOWN,
+    WAKE,
+    WRITE,
+    Action,
+    StreamAction,
+)
 from eventmesh.transport.address import UnixAddress, parse_address
 from eventmesh.transport.connection import Connection, DialledConnection, PromptConnection
 from eventmesh.transport.dialer import Dialer
@@ -142,8 +159,21 @@ class Driver:
             self._serve(action[1], action[2], action[3])
         elif action[0] == DONE:
             self.caller.done(action[1], action[2])
+        elif action[0] == ANSWERED or action[0] == PIECE or action[0] == ROOM:
+            self._tell_stream(action)
         elif action[0] != WRITE:
             self._steer(action[0], action[1])
+
+    def _tell_stream(self, action: StreamAction) -> None:
+        stream = self.caller.stream(action[1])
+        if stream is None:
+            return  # given up meanwhile
+        if action[0] == ANSWERED:
+            stream.answered(action[2], action[3])
+        elif action[0] == PIECE:
+            stream.piece(action[2])
+        else:
+            stream.room()
 
     def _steer(self, order: int, number: int) -> None:
         """Do one of the orders that name nothing but a connection."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.base.clock import Clock
 from eventmesh.core.actions import Action
+from eventmesh.transport.stream import Stream
 
 if TYPE_CHECKING:
     from eventmesh.core import Engine
@@ -51,6 +52,7 @@ class Caller:
         self._now = clock.monotonic
         self._perform = perform
         self._waiting: dict[int, asyncio.Future[Response]] = {}
+        self._streams: dict[int, Stream] = {}
 
     async def send(
         self,
@@ -93,8 +95,34 @@ class Caller:
         finally:
             self._waiting.pop(exchange, None)
 
+    def open(
+        self, route_table: str, method: str, authority: str, path: str, headers: Headers = (), *, hold: bool = True
+    ) -> Stream:
+        """Begin a request whose body, like its answer's, comes piece by piece; it has no time limit but its route's.
+
+        Raises ValueError when something in the request cannot be sent.
+        """
+        exchange, actions = self._engine.open_stream(
+            route_table, method, authority, path, headers, self._now(), hold=hold
+        )
+        stream = Stream(exchange, self._engine, self._now, self._perform, self._forget_stream)
+        self._streams[exchange] = stream
+        self._perform(actions)
+        return stream
+
+    def _forget_stream(self, exchange: int) -> None:
+        self._streams.pop(exchange, None)
+
+    def stream(self, exchange: int) -> Stream | None:
+        """Return the open stream of `exchange`; the driver calls this for what it has to tell one."""
+        return self._streams.get(exchange)
+
     def done(self, exchange: int, response: Response) -> None:
         """Wake the caller of `exchange`; the driver calls this for DONE."""
+        stream = self._streams.pop(exchange, None)
+        if stream is not None:
+            stream.done(response)
+            return
         answer = self._waiting.get(exchange)
         if answer is not None and not answer.done():
             answer.set_result(response)

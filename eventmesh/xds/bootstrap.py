@@ -6,6 +6,7 @@ What cannot be carried out is an error with the path of its field; what is harml
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,10 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.listener import WireProtocol
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.transport.address import parse_address
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.tree import Json, Message
 from eventmesh.xds.schema.types import message_type
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 16_777_216
 """Longest bootstrap, 16 MiB: a thousand hosts written out are about 1 MiB."""
+
+_METADATA_KEY = re.compile(r"[a-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,8 @@ class Node:
 class AdsConfig:
     """The aggregated stream to a control plane."""
 
-    target: str
-    """`host:port` or `unix:/path`, as grpc takes it."""
+    cluster: str
+    """The static cluster of the control plane."""
     delta: bool
     """Incremental rather than state of the world."""
     listeners: bool
@@ -62,8 +68,8 @@ class AdsConfig:
     clusters: bool
     """Subscribe to every cluster (cds_config)."""
     node_on_first_message_only: bool = False
-    authority: str = ""
-    """`:authority` of the stream; empty: the target."""
+    authority: str = "localhost"
+    """`:authority` of the stream."""
     metadata: tuple[tuple[str, str], ...] = ()
     """Initial metadata of the stream."""
 
@@ -112,6 +118,7 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
     static = tree.child("static_resources")
     clusters = tuple(read_cluster(one, warnings) for one in static.children("clusters")) if static else ()
     listeners = tuple(read_listener(one, warnings) for one in static.children("listeners")) if static else ()
+    clusters += _google_clusters(tree)
     resources = StaticResources(listeners, clusters, _secrets(static))
     ads = _ads(tree, clusters)
     node = _node(tree.child("node"))
@@ -182,32 +189,68 @@ def _ads(tree: Message, clusters: tuple[ClusterResource, ...]) -> AdsConfig | No
     services = config.children("grpc_services")
     if len(services) != 1:
         raise config.error("grpc_services", f"has {len(services)} entries; exactly one is supported")
-    target, authority = _target(services[0], clusters)
+    cluster, authority = _control_plane(services[0], clusters)
     return AdsConfig(
-        target=target,
+        cluster=cluster,
         delta=api_type == "DELTA_GRPC",
         listeners=dynamic.has("lds_config"),
         clusters=dynamic.has("cds_config"),
         node_on_first_message_only=config.flag("set_node_on_first_message_only"),
         authority=authority,
-        metadata=tuple((one.text("key"), one.text("value")) for one in services[0].children("initial_metadata")),
+        metadata=tuple(_metadata(one) for one in services[0].children("initial_metadata")),
     )
 
 
-def _target(service: Message, clusters: tuple[ClusterResource, ...]) -> tuple[str, str]:
+def _metadata(message: Message) -> tuple[str, str]:
+    key, value = message.text("key"), message.text("value")
+    if not _METADATA_KEY.fullmatch(key) or key.startswith("grpc-"):
+        raise message.error("key", f"{key!r} is no name of gRPC metadata: lower case letters, digits, '_', '-' and '.'")
+    if not (value.isascii() and value.isprintable()):
+        raise message.error("value", "has characters other than printable ASCII, which gRPC does not take")
+    return key, value
+
+
+def _control_plane(service: Message, clusters: tuple[ClusterResource, ...]) -> tuple[str, str]:
+    """Return the cluster of the control plane and the `:authority` it is called by."""
     google = service.child("google_grpc")
     if google is not None:
-        if not google.text("target_uri"):
-            raise google.error("target_uri", "missing")
-        return google.text("target_uri"), ""
+        return google.text("target_uri"), _authority(_dialled(google))
     envoy = service.child("envoy_grpc")
     if envoy is None:
         raise service.error("", "has no target; give envoy_grpc or google_grpc")
     name = envoy.text("cluster_name")
-    for resource in clusters:
-        if resource.cluster.name == name and resource.cluster.endpoints:
-            return resource.cluster.endpoints[0].address, envoy.text("authority")
-    raise envoy.error("cluster_name", f"{name!r} is no static cluster with an endpoint")
+    resource = next((one for one in clusters if one.cluster.name == name), None)
+    if resource is None or not resource.cluster.endpoints:
+        raise envoy.error("cluster_name", f"{name!r} is no static cluster with an endpoint")
+    if resource.cluster.protocol is not WireProtocol.HTTP2:
+        raise envoy.error("cluster_name", f"{name!r} has no http2_protocol_options, and gRPC is HTTP/2")
+    return name, envoy.text("authority") or _authority(resource.cluster.endpoints[0].address)
+
+
+def _authority(address: str) -> str:
+    return "localhost" if address.startswith("unix:") else address
+
+
+def _google_clusters(tree: Message) -> tuple[ClusterResource, ...]:
+    """Return a cluster for a control plane that is given by its address alone; it is called as the address is."""
+    dynamic = tree.child("dynamic_resources")
+    config = dynamic.child("ads_config") if dynamic else None
+    found = (
+        [google for one in config.children("grpc_services") if (google := one.child("google_grpc"))] if config else []
+    )
+    return tuple(
+        ClusterResource(Cluster(google.text("target_uri"), (Endpoint(_dialled(google)),), protocol=WireProtocol.HTTP2))
+        for google in found
+    )
+
+
+def _dialled(google: Message) -> str:
+    """Return the address in a gRPC target (grpc/grpc doc/naming.md): `host:port`, `dns:///host:port`, `unix:path`."""
+    target = google.text("target_uri")
+    address = target.removeprefix("dns:").removeprefix("///").removeprefix("ipv4:").removeprefix("ipv6:")
+    if address.startswith("unix:///"):
+        address = address.replace("unix://", "unix:", 1)
+    return str(parse_address(address, google.where("target_uri")))
 
 
 def _check_references(static: Message, resources: StaticResources, ads: AdsConfig | None) -> None:
@@ -217,7 +260,9 @@ def _check_references(static: Message, resources: StaticResources, ads: AdsConfi
     for i, resource in enumerate(resources.clusters):
         if resource.eds_name and ads is None:
             raise static.error(f"clusters[{i}].eds_cluster_config", "needs dynamic_resources.ads_config")
-        _check_secrets(static.where(f"clusters[{i}]"), resource.tls, resources.secrets, ads)
+        # The stream cannot bring what it needs itself.
+        bringer = None if ads is not None and resource.cluster.name == ads.cluster else ads
+        _check_secrets(static.where(f"clusters[{i}]"), resource.tls, resources.secrets, bringer)
     for i, listener in enumerate(resources.listeners):
         _check_listener(static.where(f"listeners[{i}]"), listener, names, ads)
         _check_secrets(static.where(f"listeners[{i}]"), listener.tls, resources.secrets, ads)

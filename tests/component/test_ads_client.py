@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventmesh.base.clock import SystemClock
+from eventmesh.base.clock import Clock, SystemClock
 from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.model.snapshot import Snapshot
@@ -23,6 +23,7 @@ from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.encode import write_wire
+from tests.component.control_way import CLUSTER, calls_to
 from tests.component.scripted_control import (
     PATIENCE_S,
     ScriptedControl,
@@ -74,19 +75,26 @@ class Proxy:
         return {table.name: [host.name for host in table.virtual_hosts] for table in self.current.route_tables}
 
 
-def _client(target: str, proxy: Proxy, *, delta: bool, node_once: bool = True) -> AdsClient:
-    config = AdsConfig(target, delta, listeners=False, clusters=True, node_on_first_message_only=node_once)
-    return AdsClient(config, NODE, proxy.apply, tables=("local",))
-
-
 @asynccontextmanager
-async def _running(client: AdsClient) -> AsyncIterator[None]:
+async def _running(
+    target: str,
+    proxy: Proxy,
+    *,
+    delta: bool,
+    node_once: bool = True,
+    listeners: bool = False,
+    tables: tuple[str, ...] = ("local",),
+    clock: Clock | None = None,
+) -> AsyncIterator[AdsClient]:
+    config = AdsConfig(CLUSTER, delta, listeners=listeners, clusters=True, node_on_first_message_only=node_once)
     tasks = TaskGroup("test")
-    tasks.spawn("ads", client.run())
-    try:
-        yield
-    finally:
-        await tasks.stop()
+    async with calls_to(target, config) as calls:
+        client = AdsClient(config, NODE, proxy.apply, calls, tables=tables, clock=clock)
+        tasks.spawn("ads", client.run())
+        try:
+            yield client
+        finally:
+            await tasks.stop()
 
 
 @pytest.fixture
@@ -113,7 +121,7 @@ async def test_clusters_endpoints_and_routes_are_asked_for_applied_and_acknowled
     control: ScriptedControl, delta: bool
 ) -> None:
     proxy = Proxy()
-    async with _running(_client(control.target, proxy, delta=delta)):
+    async with _running(control.target, proxy, delta=delta):
         stream = await control.stream()
         first = await stream.requests(CDS, RDS)
         node = first[CDS].node
@@ -137,7 +145,7 @@ async def test_clusters_endpoints_and_routes_are_asked_for_applied_and_acknowled
 @both_variants
 async def test_routes_are_acknowledged_only_when_they_are_live(control: ScriptedControl, delta: bool) -> None:
     proxy = Proxy()
-    async with _running(_client(control.target, proxy, delta=delta)):
+    async with _running(control.target, proxy, delta=delta):
         stream = await control.stream()
         await stream.requests(CDS, RDS)
         await stream.send(RDS, "r1", {"local": routes("local", "a")})
@@ -155,7 +163,7 @@ async def test_what_cannot_be_translated_is_refused_with_its_path_and_the_rest_a
     control: ScriptedControl, delta: bool
 ) -> None:
     proxy = Proxy()
-    async with _running(_client(control.target, proxy, delta=delta)):
+    async with _running(control.target, proxy, delta=delta):
         stream = await control.stream()
         await _serve_a(stream, proxy)
         changed: dict[str, dict[str, object]] = {
@@ -175,7 +183,7 @@ async def test_what_the_data_plane_refuses_is_refused_and_the_former_stays(
     control: ScriptedControl, delta: bool
 ) -> None:
     proxy = Proxy()
-    async with _running(_client(control.target, proxy, delta=delta)):
+    async with _running(control.target, proxy, delta=delta):
         stream = await control.stream()
         await _serve_a(stream, proxy)
         proxy.refusal = UnavailableError("listener in: 127.0.0.1:80 is taken")
@@ -194,7 +202,7 @@ async def test_a_removed_cluster_goes_and_its_endpoints_are_no_longer_asked_for(
     control: ScriptedControl, delta: bool
 ) -> None:
     proxy = Proxy()
-    async with _running(_client(control.target, proxy, delta=delta)):
+    async with _running(control.target, proxy, delta=delta):
         stream = await control.stream()
         await _serve_a(stream, proxy)
         await stream.send(CDS, "c2", {}, version="2", removed=("a",))
@@ -209,7 +217,7 @@ async def test_a_new_stream_names_what_is_held_and_nothing_is_lost_meanwhile(
     control: ScriptedControl, delta: bool
 ) -> None:
     proxy = Proxy()
-    async with _running(_client(control.target, proxy, delta=delta)):
+    async with _running(control.target, proxy, delta=delta):
         stream = await control.stream()
         await _serve_a(stream, proxy)
         stream.end()
@@ -229,14 +237,14 @@ async def test_a_new_stream_names_what_is_held_and_nothing_is_lost_meanwhile(
 async def test_the_node_is_in_every_request_when_the_bootstrap_does_not_say_otherwise(
     control: ScriptedControl,
 ) -> None:
-    async with _running(_client(control.target, Proxy(), delta=True, node_once=False)):
+    async with _running(control.target, Proxy(), delta=True, node_once=False):
         first = await (await control.stream()).requests(CDS, RDS)
         assert first[CDS].node is not None
         assert first[RDS].node is not None
 
 
 async def test_bytes_that_are_no_response_end_the_stream_and_a_new_one_begins(control: ScriptedControl) -> None:
-    async with _running(_client(control.target, Proxy(), delta=True)):
+    async with _running(control.target, Proxy(), delta=True):
         stream = await control.stream()
         await stream.requests(CDS, RDS)
         await stream._context.write(b"\xff")
@@ -245,8 +253,7 @@ async def test_bytes_that_are_no_response_end_the_stream_and_a_new_one_begins(co
 
 async def test_routes_to_a_cluster_that_never_comes_go_live_after_their_time(control: ScriptedControl) -> None:
     proxy, clock = Proxy(), ManualClock()
-    config = AdsConfig(control.target, True, listeners=False, clusters=True)
-    async with _running(AdsClient(config, NODE, proxy.apply, tables=("local",), clock=clock)):
+    async with _running(control.target, proxy, delta=True, clock=clock):
         stream = await control.stream()
         await stream.requests(CDS, RDS)
         await stream.send(RDS, "r1", {"local": routes("local", "missing")})
@@ -304,10 +311,8 @@ async def test_the_products_own_server_and_client_agree(delta: bool) -> None:
     published, proxy = Published(), Proxy()
     published.publish(LISTENER, *_service("a", 80), _table("a"))
     await published.start()
-    config = AdsConfig(f"127.0.0.1:{published.port}", delta, listeners=True, clusters=True)
-    client = AdsClient(config, NODE, proxy.apply)
     try:
-        async with _running(client):
+        async with _running(f"127.0.0.1:{published.port}", proxy, delta=delta, listeners=True, tables=()) as client:
             async with asyncio.timeout(PATIENCE_S):
                 await client.initialized.wait()
             assert [(item.name, item.route_table, item.via) for item in proxy.current.listeners] == [
@@ -336,7 +341,7 @@ async def test_the_products_own_server_hears_why_a_table_was_refused(delta: bool
     published.publish(*_service("a", 80), _table("a"))
     await published.start()
     try:
-        async with _running(_client(f"127.0.0.1:{published.port}", proxy, delta=delta)):
+        async with _running(f"127.0.0.1:{published.port}", proxy, delta=delta):
             await proxy.until_served(local=["a"])
             bad = write_wire(
                 "envoy.config.route.v3.RouteConfiguration",
@@ -357,7 +362,7 @@ async def test_a_control_plane_that_restarts_finds_its_client_again(delta: bool)
     published, proxy = Published(), Proxy()
     published.publish(*_service("a", 80), _table("a"))
     await published.start()
-    async with _running(_client(f"127.0.0.1:{published.port}", proxy, delta=delta)):
+    async with _running(f"127.0.0.1:{published.port}", proxy, delta=delta):
         await proxy.until_served(local=["a"])
         await published.server.stop()
         assert proxy.clusters == {"a": ["10.0.0.1:80"]}

@@ -19,6 +19,7 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.bootstrap import AdsConfig, Node
 from eventmesh.xds.client.ads import AdsClient
 from tests.component.control_bench import Bench
+from tests.component.control_way import CLUSTER, calls_to
 
 VARIANTS = pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 
@@ -30,8 +31,15 @@ class Plane:
         self.snapshot = Snapshot(version="")
         self.refuses: Callable[[Snapshot], str | None] = lambda snapshot: None
         self.changed = asyncio.Event()
-        config = AdsConfig(f"127.0.0.1:{port}", delta=delta, listeners=True, clusters=True)
-        self.client = AdsClient(config, Node(f"{role}-1", metadata={"role": role}), self.apply, tables=tables)
+        self.port = port
+        self.config = AdsConfig(CLUSTER, delta=delta, listeners=True, clusters=True)
+        self._node = Node(f"{role}-1", metadata={"role": role})
+        self._tables = tables
+
+    async def follow(self) -> None:
+        """Subscribe until cancelled."""
+        async with calls_to(f"127.0.0.1:{self.port}", self.config) as calls:
+            await AdsClient(self.config, self._node, self.apply, calls, tables=self._tables).run()
 
     async def apply(self, snapshot: Snapshot) -> None:
         why = self.refuses(snapshot)
@@ -60,7 +68,7 @@ class Plane:
 @asynccontextmanager
 async def running(plane: Plane) -> AsyncIterator[Plane]:
     tasks = TaskGroup("test.plane")
-    tasks.spawn("client", plane.client.run())
+    tasks.spawn("client", plane.follow())
     try:
         yield plane
     finally:

@@ -78,7 +78,8 @@ def test_a_printed_bootstrap_is_one_our_data_planes_take(
     read = load_bootstrap(file)
     assert read.node.id == "me"
     assert read.node.metadata["role"] == ("gateway" if role == "envoy" else role)
-    assert read.ads is not None and read.ads.target == "127.0.0.1:18000"
+    assert read.ads is not None
+    assert (read.ads.cluster, read.ads.authority) == ("control", "127.0.0.1:18000")
 
 
 def test_the_grpc_bootstrap_names_control_and_the_node(capsys: pytest.CaptureFixture[str]) -> None:

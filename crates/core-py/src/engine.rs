@@ -126,6 +126,43 @@ impl Engine {
         Ok((exchange, self.flush(py)?))
     }
 
+    #[pyo3(signature = (route_table, method, authority, path, headers, now, *, hold=true))]
+    #[allow(clippy::too_many_arguments)] // the shape of a request
+    fn open_stream<'py>(
+        &mut self,
+        py: Python<'py>,
+        route_table: &str,
+        method: &str,
+        authority: &str,
+        path: &str,
+        headers: Pairs,
+        now: f64,
+        hold: bool,
+    ) -> PyResult<(u64, Bound<'py, PyList>)> {
+        let (method, authority, path) = (latin(method)?, latin(authority)?, latin(path)?);
+        let fields = encoded(headers)?;
+        let request = Outgoing { method: &method, authority: &authority, path: &path, fields: &fields, body: b"" };
+        let exchange = self.core.open_stream(route_table, &request, hold, now).map_err(PyValueError::new_err)?;
+        Ok((exchange, self.flush(py)?))
+    }
+
+    fn feed<'py>(
+        &mut self,
+        py: Python<'py>,
+        exchange: u64,
+        data: &[u8],
+        end: bool,
+        now: f64,
+    ) -> PyResult<(bool, Bound<'py, PyList>)> {
+        let open = self.core.feed(exchange, data, end, now);
+        Ok((open, self.flush(py)?))
+    }
+
+    fn took<'py>(&mut self, py: Python<'py>, exchange: u64, size: usize, now: f64) -> List<'py> {
+        self.core.took(exchange, size, now);
+        self.flush(py)
+    }
+
     fn reply<'py>(
         &mut self,
         py: Python<'py>,

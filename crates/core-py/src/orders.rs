@@ -1,11 +1,12 @@
 //! The engine's orders as Python tuples (`eventmesh/core/actions.py` has the same numbers).
 
 use eventmesh_core::engine::{Handed, Orders, OwnAnswer};
+use eventmesh_core::head::Head;
 use eventmesh_core::slab::Id;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::message::{Request, Response};
+use crate::message::{pairs, Request, Response};
 
 const WRITE: u8 = 0;
 const OPEN: u8 = 1;
@@ -18,6 +19,9 @@ const WAKE: u8 = 7;
 const ASK: u8 = 8;
 const SERVE: u8 = 9;
 const DONE: u8 = 10;
+const ANSWERED: u8 = 11;
+const PIECE: u8 = 12;
+const ROOM: u8 = 13;
 
 /// Gathers the orders of one call. The first failure (out of memory) is kept and raised.
 pub struct Actions<'py> {
@@ -82,6 +86,18 @@ impl Orders for Actions<'_> {
 
     fn serve(&mut self, exchange: Id, handler: &str, request: Handed<'_>) {
         self.push((SERVE, exchange, handler, Request::new(self.py, &request)));
+    }
+
+    fn answered(&mut self, exchange: Id, head: &Head) {
+        self.push((ANSWERED, exchange, head.status, pairs(head)));
+    }
+
+    fn piece(&mut self, exchange: Id, bytes: &[u8]) {
+        self.push((PIECE, exchange, PyBytes::new(self.py, bytes)));
+    }
+
+    fn room(&mut self, exchange: Id) {
+        self.push((ROOM, exchange));
     }
 
     fn done(&mut self, exchange: Id, answer: OwnAnswer) {

@@ -1,13 +1,9 @@
-"""The aggregated stream: `AdsClient` keeps it open and hands one consistent Snapshot after the other to `apply`.
-
-grpc is imported when `run` starts, so that a data plane on a static bootstrap does not pay for it.
-"""
+"""The aggregated stream: `AdsClient` keeps it open and hands one consistent Snapshot after the other to `apply`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, SystemClock
@@ -16,16 +12,13 @@ from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.backoff import Backoff
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.bootstrap import AdsConfig, Node
+from eventmesh.xds.client.channel import Call, OpenCall
 from eventmesh.xds.client.known import Known
 from eventmesh.xds.client.messages import Request, Response, node_fields, read_response, write_request
 from eventmesh.xds.client.subscription import Subscription, subscription
 from eventmesh.xds.client.unpack import unpack
 from eventmesh.xds.resource_types import PUSH_ORDER, ResourceType
-from eventmesh.xds.schema.wire import MAX_MESSAGE_BYTES
 from eventmesh.xds.translate.resources import StaticResources
-
-if TYPE_CHECKING:
-    import grpc.aio
 
 Apply = Callable[[Snapshot], Awaitable[None]]
 """Puts a Snapshot into force, or raises MeshError and leaves the former one in force."""
@@ -41,11 +34,6 @@ RETRY_APPLY_S = 15.0
 MAX_WARNINGS_REMEMBERED = 1_000
 """Each warning is logged once; past this many they are not logged at all, rather than with every response."""
 
-_KEEPALIVE_MS = 310_000
-"""A server that vanished without a word is noticed after this. gRPC servers end a connection that is pinged more often
-than every five minutes without data (GOAWAY, too_many_pings), unless told otherwise."""
-_KEEPALIVE_TIMEOUT_MS = 10_000
-
 
 class AdsClient:
     """Subscribes to a control plane for as long as `run` runs.
@@ -60,6 +48,7 @@ class AdsClient:
         config: AdsConfig,
         node: Node,
         apply: Apply,
+        open_call: OpenCall,
         *,
         static: StaticResources | None = None,
         tables: Iterable[str] = (),
@@ -71,6 +60,7 @@ class AdsClient:
         self._config = config
         self._node = node_fields(node)
         self._apply = apply
+        self._open_call = open_call
         self._clock: Clock = clock or SystemClock()
         self._known = Known(static or StaticResources(), tables, self._clock.monotonic())
         self._subscriptions: dict[ResourceType, Subscription] = {
@@ -83,7 +73,7 @@ class AdsClient:
         self._applied = 0
         # Held while resources change: a response and the clock may both make something go live.
         self._turn = asyncio.Lock()
-        self._call: grpc.aio.StreamStreamCall[bytes, bytes] | None = None
+        self._call: Call | None = None
         self._node_is_known = False
         self._unanswered: list[tuple[Response, dict[str, str]]] = []
         self._tasks = TaskGroup("xds.client")
@@ -108,55 +98,35 @@ class AdsClient:
 
     async def run(self) -> None:
         """Keep a stream open until cancelled; a lost one is opened again, with what is held already."""
-        import grpc
-        import grpc.aio
-
         backoff = Backoff(RECONNECT_FIRST_S, RECONNECT_CAP_S)
-        name = "DeltaAggregatedResources" if self._config.delta else "StreamAggregatedResources"
         try:
-            async with grpc.aio.insecure_channel(self._config.target, options=self._options()) as channel:
-                method: Any = channel.stream_stream(_METHOD + name, request_serializer=None, response_deserializer=None)
-                while True:
-                    try:
-                        await self._converse(method, grpc.aio.EOF, backoff)
-                        why = "the server ended the stream"
-                    except grpc.aio.AioRpcError as error:
-                        why = f"{error.code().name}: {error.details()}"
-                    except (MeshError, asyncio.InvalidStateError) as error:
-                        why = str(error)
-                    wait_s = backoff.next_s()
-                    self._log.warning("no control plane", target=self._config.target, why=why, retry_s=round(wait_s, 2))
-                    await self._clock.sleep(wait_s)
+            while True:
+                try:
+                    await self._converse(backoff)
+                    why = "the server ended the stream"
+                except MeshError as error:
+                    why = str(error)
+                wait_s = backoff.next_s()
+                self._log.warning("no control plane", cluster=self._config.cluster, why=why, retry_s=round(wait_s, 2))
+                await self._clock.sleep(wait_s)
         finally:
             await self._tasks.stop()
 
-    def _options(self) -> list[tuple[str, object]]:
-        options: list[tuple[str, object]] = [
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-            ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
-            ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_FIRST_S * 1000)),
-            ("grpc.min_reconnect_backoff_ms", int(RECONNECT_FIRST_S * 1000)),
-            ("grpc.max_reconnect_backoff_ms", int(RECONNECT_CAP_S * 1000)),
-            # The control plane is near; a proxy meant for the function would only be in the way.
-            ("grpc.enable_http_proxy", 0),
-        ]
-        if self._config.authority:
-            options.append(("grpc.default_authority", self._config.authority))
-        return options
-
-    async def _converse(self, method: Any, end: object, backoff: Backoff) -> None:
+    async def _converse(self, backoff: Backoff) -> None:
         """Hold one stream from its first request to its end."""
-        call = method(metadata=self._config.metadata or None, wait_for_ready=True)
+        async with self._turn:
+            # First what is held already: the cluster of the control plane itself may be among it.
+            await self._advance()
+        name = "DeltaAggregatedResources" if self._config.delta else "StreamAggregatedResources"
+        call = self._open_call(_METHOD + name)
         try:
             async with self._turn:
                 self._call = call
                 self._node_is_known = False
-                await self._advance()
                 for resource_type in PUSH_ORDER:
                     await self._send(self._subscriptions[resource_type].open())
                 await self._send_wants()
-            while (data := await call.read()) is not end:
+            while (data := await call.receive()) is not None:
                 backoff.reset()
                 self.connected = True
                 response = read_response(data, delta=self._config.delta)
@@ -246,7 +216,7 @@ class AdsClient:
             return
         node = None if self._node_is_known and self._config.node_on_first_message_only else self._node
         self._node_is_known = True
-        await call.write(write_request(request, node, delta=self._config.delta))
+        await call.send(write_request(request, node, delta=self._config.delta))
 
     def _set_timer(self, at: float | None) -> None:
         timer = self._timer
@@ -260,8 +230,6 @@ class AdsClient:
 
     async def _ring(self, at: float) -> None:
         """Let go live what has waited long enough, although something it names is missing."""
-        import grpc.aio
-
         await self._clock.sleep(at - self._clock.monotonic())
         async with self._turn:
             self._log.warning("going live without everything that is named")
@@ -273,9 +241,6 @@ class AdsClient:
             except MeshError as error:
                 self._log.error("what went live by the clock cannot be applied", why=str(error))
                 self._set_timer(self._clock.monotonic() + RETRY_APPLY_S)
-            except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
-                # The stream ended meanwhile; the next one begins with all that is known.
-                return
 
     def _warn(self, warnings: Iterable[str]) -> None:
         for warning in warnings:

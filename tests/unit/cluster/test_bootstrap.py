@@ -14,4 +14,4 @@ def test_a_data_plane_reads_its_bootstrap_without_a_warning() -> None:
     assert (read.node.id, read.node.metadata) == ("g1", {"role": "gateway", "zone": "a"})
     assert read.admin == "127.0.0.1:15000"
     assert read.ads is not None
-    assert (read.ads.target, read.ads.delta) == ("127.0.0.1:18000", True)
+    assert (read.ads.cluster, read.ads.authority, read.ads.delta) == ("control", "127.0.0.1:18000", True)

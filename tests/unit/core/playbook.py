@@ -14,7 +14,22 @@ from dataclasses import dataclass, field
 
 from eventmesh.core import Engine
 from eventmesh.core._core import Request, Response
-from eventmesh.core.actions import ABORT, ASK, CLOSE, DONE, OPEN, PAUSE, RESUME, SERVE, SHUTDOWN, WAKE, WRITE
+from eventmesh.core.actions import (
+    ABORT,
+    ANSWERED,
+    ASK,
+    CLOSE,
+    DONE,
+    OPEN,
+    PAUSE,
+    PIECE,
+    RESUME,
+    ROOM,
+    SERVE,
+    SHUTDOWN,
+    WAKE,
+    WRITE,
+)
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
@@ -88,6 +103,12 @@ class Playbook:
         self.dials: list[Peer] = []
         self.served: list[tuple[int, str, Request]] = []
         self.done: dict[int, Response] = {}
+        self.answered: dict[int, tuple[int, dict[str, str]]] = {}
+        """How streams of the process were answered: status and fields."""
+        self.pieces: dict[int, bytes] = {}
+        """What they brought so far."""
+        self.rooms: list[int] = []
+        """Those that were told to go on."""
         self.asked: list[tuple[int, str]] = []
         self.wake_at = float("inf")
         self.log: list[str] = []
@@ -123,6 +144,20 @@ class Playbook:
         self.do(actions)
         return exchange
 
+    def open_stream(self, path: str = "/") -> int:
+        exchange, actions = self.engine.open_stream("t", "POST", "h", path, [], self.now)
+        self.do(actions)
+        return exchange
+
+    def feed(self, exchange: int, data: bytes, *, end: bool = False) -> bool:
+        """Send more of a stream; return whether there is room for the next."""
+        has_room, actions = self.engine.feed(exchange, data, end, self.now)
+        self.do(actions)
+        return has_room
+
+    def took(self, exchange: int, size: int) -> None:
+        self.do(self.engine.took(exchange, size, self.now))
+
     def cancel(self, exchange: int) -> None:
         self.do(self.engine.cancel(exchange, self.now))
 
@@ -146,6 +181,12 @@ class Playbook:
                     self.served.append((exchange, handler, request))
                 case (int(kind), int(exchange), Response() as response) if kind == DONE:
                     self.done[exchange] = response
+                case (int(kind), int(exchange), int(status), list(fields)) if kind == ANSWERED:
+                    self.answered[exchange] = status, dict(fields)
+                case (int(kind), int(exchange), bytes(data)) if kind == PIECE:
+                    self.pieces[exchange] = self.pieces.get(exchange, b"") + data
+                case (int(kind), int(exchange)) if kind == ROOM:
+                    self.rooms.append(exchange)
                 case (int(kind), int(conn)):
                     names = {PAUSE: "pause", RESUME: "resume", SHUTDOWN: "shutdown", CLOSE: "close", ABORT: "abort"}
                     self.peers[conn].events.append(names[kind])

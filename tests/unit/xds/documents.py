@@ -106,7 +106,7 @@ ADS = {
         "api_type": "DELTA_GRPC",
         "transport_api_version": "V3",
         "set_node_on_first_message_only": True,
-        "grpc_services": [{"envoy_grpc": {"cluster_name": "shop"}}],
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "control"}}],
     },
 }
 
@@ -114,3 +114,21 @@ ADS = {
 def indexed(path: str) -> str:
     """Write list positions as errors do: `a.0.b` -> `a[0].b`."""
     return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in path.split(".")).lstrip(".")
+
+
+CONTROL = {
+    "name": "control",
+    "type": "STATIC",
+    "http2_protocol_options": {},
+    "load_assignment": {
+        "cluster_name": "control",
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(18000)}}]}],
+    },
+}
+
+
+def subscribing(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy that has a control plane besides."""
+    changed = copy.deepcopy(document)
+    changed["static_resources"]["clusters"].append(CONTROL)
+    return {**changed, "dynamic_resources": ADS}

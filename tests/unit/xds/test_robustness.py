@@ -22,14 +22,14 @@ from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.translate.resources import StaticResources
-from tests.unit.xds.documents import ADS, shop_document
+from tests.unit.xds.documents import shop_document, subscribing
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 _KEYS = st.sampled_from(["name", "@type", "address", "clusters", "route", "match", "typed_config", "prefix", "x"])
 _JSON = st.recursive(
     _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=6
 )
-_FULL = {**shop_document(), "dynamic_resources": ADS}
+_FULL = subscribing(shop_document())
 
 
 def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:

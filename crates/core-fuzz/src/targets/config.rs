@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use eventmesh_core::engine::{Engine, Handed, Orders, OwnAnswer};
+use eventmesh_core::head::Head;
 use eventmesh_core::slab::Id;
 
 /// Requests that meet hosts, prefixes, headers and queries of the stored snapshots.
@@ -89,6 +90,12 @@ impl Orders for Seen {
     fn serve(&mut self, _exchange: Id, _handler: &str, _request: Handed<'_>) {
         self.note(5);
     }
+
+    fn answered(&mut self, _exchange: Id, _head: &Head) {}
+
+    fn piece(&mut self, _exchange: Id, _bytes: &[u8]) {}
+
+    fn room(&mut self, _exchange: Id) {}
 
     fn done(&mut self, _exchange: Id, _answer: OwnAnswer) {}
 }

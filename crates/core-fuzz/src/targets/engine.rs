@@ -7,10 +7,14 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use eventmesh_core::engine::{Engine, Handed, Orders, Outgoing, OwnAnswer, OwnTerms};
+use eventmesh_core::head::Head;
 use eventmesh_core::slab::Id;
 
 /// Listeners of every protocol, routes of every action, clusters of every protocol, with room and without.
 const SNAPSHOT: &[u8] = include_bytes!("snapshot.json");
+
+/// Where requests of this process lead.
+const PATHS: [&[u8]; 4] = [b"/h1/x", b"/h2/x", b"/hold/x", b"/serve/x"];
 
 const LISTENERS: [&str; 4] = ["auto", "http1", "http2", "bolt"];
 
@@ -107,6 +111,18 @@ impl Stage {
                     self.engine.cancel(id, now);
                 }
             }
+            b'S' => self.open_stream(which)?,
+            b'm' => {
+                let bytes = take_bytes(script);
+                if let Some(id) = pick(&self.outside.sent, which / 2) {
+                    self.engine.feed(id, bytes, which % 2 == 1, now);
+                }
+            }
+            b'k' => {
+                if let Some((id, bytes)) = self.outside.untaken.pop() {
+                    self.engine.took(id, bytes, now);
+                }
+            }
             b'n' => {
                 if let Some(token) = take(&mut self.outside.asked, which) {
                     self.engine.answer_wait(token, 503, b"asleep", now);
@@ -125,8 +141,15 @@ impl Stage {
         self.engine.reply(id, 200, &fields, b"served".get(..which % 7).unwrap_or_default(), self.now)
     }
 
+    fn open_stream(&mut self, which: usize) -> Result<(), String> {
+        let path = PATHS.get(which % PATHS.len()).copied().unwrap_or(b"/");
+        let request = Outgoing { method: b"POST", authority: b"a", path, fields: &[], body: b"" };
+        let id = self.engine.open_stream("all", &request, which % 2 == 0, self.now)?;
+        self.outside.sent.push(id);
+        Ok(())
+    }
+
     fn send(&mut self, which: usize) -> Result<(), String> {
-        const PATHS: [&[u8]; 4] = [b"/h1/x", b"/h2/x", b"/hold/x", b"/serve/x"];
         let path = PATHS.get(which % PATHS.len()).copied().unwrap_or(b"/");
         let body: &[u8] = if which % 3 == 0 { b"body" } else { b"" };
         let request = Outgoing { method: b"POST", authority: b"a", path, fields: &[], body };
@@ -155,6 +178,10 @@ impl Stage {
             }
             while !self.outside.served.is_empty() {
                 self.reply(0)?;
+                self.settle()?;
+            }
+            while let Some(id) = self.outside.sent.pop() {
+                self.engine.cancel(id, self.now);
                 self.settle()?;
             }
             self.now += LONG_AFTER;
@@ -187,6 +214,7 @@ struct Outside {
     served: Vec<Id>,
     sent: Vec<Id>,
     asked: Vec<Id>,
+    untaken: Vec<(Id, usize)>,
     violation: Option<String>,
     pairs: BTreeSet<(&'static str, &'static str)>,
     last: &'static str,
@@ -271,6 +299,25 @@ impl Orders for Outside {
     fn serve(&mut self, exchange: Id, _handler: &str, _request: Handed<'_>) {
         self.served.push(exchange);
         self.note("serve");
+    }
+
+    fn answered(&mut self, exchange: Id, head: &Head) {
+        if head.status < 200 {
+            self.violation = Some(format!("exchange {exchange} is answered {}", head.status));
+        }
+        self.note("answered");
+    }
+
+    fn piece(&mut self, exchange: Id, bytes: &[u8]) {
+        if bytes.is_empty() {
+            self.violation = Some(format!("an empty piece for exchange {exchange}"));
+        }
+        self.untaken.push((exchange, bytes.len()));
+        self.note("piece");
+    }
+
+    fn room(&mut self, _exchange: Id) {
+        self.note("room");
     }
 
     fn done(&mut self, exchange: Id, _answer: OwnAnswer) {

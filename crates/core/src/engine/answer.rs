@@ -102,7 +102,7 @@ impl Engine {
                     own.answer.status = refusal.status;
                     own.answer.body.clear();
                     own.answer.fail(refusal.flag.code());
-                    if matches!(refusal.flag, Flag::None | Flag::FaultInjected) {
+                    if own.is_stream || matches!(refusal.flag, Flag::None | Flag::FaultInjected) {
                         own.answer.body.extend_from_slice(refusal.text);
                         for (name, value) in refusal.fields {
                             own.answer.head.push(name, value);
@@ -163,6 +163,7 @@ impl Engine {
         match exchange.origin {
             Origin::Own => {
                 let (own, check, cluster) = (exchange.own.take(), exchange.pinned, exchange.cluster);
+                self.streams -= usize::from(own.as_ref().is_some_and(|own| own.is_stream));
                 match (own, check, cluster) {
                     (Some(own), Some(pinned), Some(cluster)) => self.checked(cluster, pinned, &own.answer, now),
                     (Some(own), ..) => self.done.push((id, own.answer)),

@@ -250,6 +250,11 @@ impl Engine {
             }
             return;
         };
+        self.request_bytes(id, bytes, end, now);
+    }
+
+    /// Bytes of a request have come, from its client or from this process.
+    pub(super) fn request_bytes(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.bytes_in += bytes.len() as u64;
         exchange.request_done |= end;
@@ -266,10 +271,13 @@ impl Engine {
             }
             Stage::Served => {
                 exchange.held.extend_from_slice(bytes);
-                if exchange.held.len() > self.body_limit(id) {
+                let (size, origin) = (exchange.held.len(), exchange.origin);
+                if size > self.body_limit(id) {
                     return self.refuse(id, &TOO_LARGE, now);
                 }
-                self.give_credit(conn, stream, bytes.len());
+                if let Origin::Stream { conn, stream, .. } = origin {
+                    self.give_credit(conn, stream, bytes.len());
+                }
             }
             Stage::Begun | Stage::Delayed | Stage::Waiting | Stage::Boarding { .. } => {
                 exchange.held.extend_from_slice(bytes);

@@ -261,6 +261,8 @@ pub struct Exchange {
 pub struct Own {
     /// What was asked for.
     pub terms: OwnTerms,
+    /// Its bytes come and go piece by piece (`Engine::open_stream`).
+    pub is_stream: bool,
     /// What has come.
     pub answer: OwnAnswer,
 }

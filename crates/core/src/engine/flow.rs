@@ -2,6 +2,7 @@
 
 use crate::engine::connection::{Connection, Role};
 use crate::engine::exchange::{Exchange, Flow, Origin};
+use crate::engine::stream::Told;
 use crate::engine::{touch, Engine};
 use crate::events::{StreamId, Wire};
 use crate::limits::MAX_EXCHANGE_BUFFER;
@@ -18,7 +19,7 @@ pub enum Way {
 }
 
 impl Exchange {
-    fn flow(&mut self, way: Way) -> &mut Flow {
+    pub(super) fn flow(&mut self, way: Way) -> &mut Flow {
         match way {
             Way::Up => &mut self.up,
             Way::Down => &mut self.down,
@@ -59,6 +60,12 @@ impl Engine {
     pub(super) fn release_credit(&mut self, id: Id, sink: Id) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let way = if exchange.upstream().is_some_and(|(conn, _)| conn == sink) { Way::Up } else { Way::Down };
+        self.release_way(id, way);
+    }
+
+    /// Give back the credit of those bytes of one way that no window holds.
+    pub(super) fn release_way(&mut self, id: Id, way: Way) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let source = exchange.source(way);
         let flow = exchange.flow(way);
         let bytes = flow.withheld.saturating_sub(flow.queued);
@@ -67,8 +74,11 @@ impl Engine {
         if unstall {
             flow.stalled = false;
         }
+        let speaks_itself = exchange.own.as_ref().is_some_and(|own| own.is_stream) && way == Way::Up;
         self.give_back(source, bytes);
-        if unstall {
+        if unstall && speaks_itself {
+            self.told.push((id, Told::Room));
+        } else if unstall {
             self.stall(source, false);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::engine::connection::{Ending, Phase, Role};
 use crate::engine::exchange::{Origin, OwnAnswer, Stage};
+use crate::engine::stream::Told;
 use crate::engine::wires::Family;
 use crate::engine::Engine;
 use crate::head::Head;
@@ -31,7 +32,13 @@ pub trait Orders {
     fn ask(&mut self, token: Id, cluster: &str);
     /// Hand a whole request to a handler.
     fn serve(&mut self, exchange: Id, handler: &str, request: Handed<'_>);
-    /// End a `send`.
+    /// The head of the answer to a stream of this process.
+    fn answered(&mut self, exchange: Id, head: &Head);
+    /// Bytes of the answer to a stream of this process.
+    fn piece(&mut self, exchange: Id, bytes: &[u8]);
+    /// A stream of this process that was told to wait may go on.
+    fn room(&mut self, exchange: Id);
+    /// End a `send` or a stream.
     fn done(&mut self, exchange: Id, answer: OwnAnswer);
 }
 
@@ -66,6 +73,13 @@ impl Engine {
         }
         for id in std::mem::take(&mut self.handed) {
             self.flush_handed(id, orders);
+        }
+        for (id, told) in self.told.drain(..) {
+            match told {
+                Told::Head(head) => orders.answered(id, &head),
+                Told::Bytes(bytes) => orders.piece(id, &bytes),
+                Told::Room => orders.room(id),
+            }
         }
         for (id, answer) in self.done.drain(..) {
             orders.done(id, answer);

@@ -3,7 +3,7 @@
 //! One file per concern: `apply` (configuration), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
-//! `own` (exchanges of this process), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
+//! `own` (exchanges of this process), `stream` (those of them that go on), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
 //! TLS).
 
 mod answer;
@@ -24,6 +24,7 @@ mod own;
 mod report;
 mod retry;
 mod secured;
+mod stream;
 mod timing;
 mod upstream;
 mod waiting;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 pub use exchange::{OwnAnswer, OwnTerms};
 pub use flush::{Handed, Orders};
 pub use own::Outgoing;
+pub use stream::Told;
 
 use crate::access_log::AccessLog;
 use crate::cluster::Cluster;
@@ -113,6 +115,10 @@ pub struct Engine {
     asks: Vec<(Id, usize)>,
     handed: Vec<Id>,
     done: Vec<(Id, OwnAnswer)>,
+    /// What is told of streams of this process, in order.
+    told: Vec<(Id, Told)>,
+    /// Streams of this process that are open.
+    streams: usize,
     /// When the transport will call `tick`.
     wake_at: f64,
 }
@@ -151,13 +157,16 @@ impl Engine {
             asks: Vec::new(),
             handed: Vec::new(),
             done: Vec::new(),
+            told: Vec::new(),
+            streams: 0,
             wake_at: NEVER,
         }
     }
 
-    /// Return how many exchanges are in flight, waiting ones included.
+    /// Return how many exchanges are in flight, waiting ones included. Streams of this process do not count: they have no
+    /// end that anybody could wait for.
     pub fn active(&self) -> usize {
-        self.exchanges.len()
+        self.exchanges.len().saturating_sub(self.streams)
     }
 
     /// Decode what connection `id` has kept plus `data`, and act on it.

@@ -32,12 +32,19 @@ impl Engine {
     ///
     /// An error names what in the request cannot be sent; nothing has begun then.
     pub fn send(&mut self, table: &str, request: &Outgoing<'_>, terms: OwnTerms, now: f64) -> Result<Id, String> {
+        self.begin_own(table, request, Own { terms, ..Own::default() }, now)
+    }
+
+    /// Begin an exchange of this process; the request of a stream goes on after its head.
+    pub(super) fn begin_own(&mut self, table: &str, request: &Outgoing<'_>, own: Own, now: f64) -> Result<Id, String> {
         check("method", request.method, ascii::is_token)?;
         check("authority", request.authority, ascii::is_authority)?;
         check("path", request.path, ascii::is_target)?;
         check_fields(request.fields)?;
         let id = self.exchanges.take();
         let tables = Arc::clone(&self.tables);
+        let whole = !own.is_stream;
+        self.streams += usize::from(own.is_stream);
         let Some(exchange) = self.exchanges.get_mut(id) else { return Ok(id) };
         let head = &mut exchange.head;
         head.version = Version::Http11;
@@ -49,8 +56,8 @@ impl Engine {
         exchange.origin = Origin::Own;
         exchange.held.extend_from_slice(request.body);
         exchange.bytes_in = request.body.len() as u64;
-        exchange.own = Some(Box::new(Own { terms, ..Own::default() }));
-        exchange.begin(true, now, &tables);
+        exchange.own = Some(Box::new(own));
+        exchange.begin(whole, now, &tables);
         self.route(id, tables.table(table), now);
         self.settle(now);
         Ok(id)
@@ -100,7 +107,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Give up a `send`; nothing more is said of it.
+    /// Give up a `send` or a stream; nothing more is said of it.
     pub fn cancel(&mut self, id: Id, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| exchange.origin == Origin::Own) else {
             return;
@@ -109,6 +116,7 @@ impl Engine {
         self.leave_upstream(id, Some(Cause::Cancelled), now);
         self.finish(id, now);
         self.done.retain(|(done, _)| *done != id);
+        self.told.retain(|(told, _)| *told != id);
         self.settle(now);
     }
 

@@ -14,6 +14,8 @@ struct World {
     dialling: Vec<Id>,
     served: Vec<Id>,
     asked: Vec<Id>,
+    streams: Vec<Id>,
+    untaken: Vec<(Id, usize)>,
     written: Vec<(Id, Vec<u8>)>,
     wake_at: f64,
 }
@@ -51,7 +53,16 @@ impl Orders for World {
     fn serve(&mut self, exchange: Id, _handler: &str, _request: Handed<'_>) {
         self.served.push(exchange);
     }
-    fn done(&mut self, _exchange: Id, answer: OwnAnswer) {
+    fn answered(&mut self, exchange: Id, head: &Head) {
+        assert!(self.streams.contains(&exchange) && head.status >= 200, "a stream is answered once it is open");
+    }
+    fn piece(&mut self, exchange: Id, bytes: &[u8]) {
+        assert!(!bytes.is_empty());
+        self.untaken.push((exchange, bytes.len()));
+    }
+    fn room(&mut self, _exchange: Id) {}
+    fn done(&mut self, exchange: Id, answer: OwnAnswer) {
+        self.streams.retain(|stream| *stream != exchange);
         assert!(answer.status >= 200, "an own exchange ends with a status");
     }
 }
@@ -130,7 +141,7 @@ fn any(random: &mut Random, of: &[Id]) -> Option<Id> {
 
 /// Do one thing that may happen.
 fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64) {
-    match random.below(16) {
+    match random.below(19) {
         0 | 3 => {
             if let Some(conn) = engine.accepted("in", "peer", now) {
                 world.open.push(conn);
@@ -185,6 +196,21 @@ fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64)
                 engine.cancel(id, now);
             }
         }
+        15 => {
+            let path: &[u8] = if random.below(4) == 0 { b"/served" } else { b"/a" };
+            let request = Outgoing { method: b"POST", authority: b"h", path, fields: &[], body: b"" };
+            let id = engine.open_stream("t", &request, random.below(2) == 0, now).unwrap();
+            world.streams.push(id);
+        }
+        16 | 17 => {
+            if let Some(stream) = any(random, &world.streams) {
+                let body = vec![b'x'; random.below(100_000)];
+                engine.feed(stream, &body, random.below(4) == 0, now);
+            }
+            if let Some((stream, bytes)) = world.untaken.pop() {
+                engine.took(stream, bytes, now);
+            }
+        }
         _ => {
             if let Some(exchange) = world.served.pop() {
                 engine.reply(exchange, 200, &[], b"reply", now).unwrap();
@@ -198,7 +224,7 @@ fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64)
 
 /// The engine is empty: nothing is in flight, waiting, connected or held, in any of its books.
 fn assert_balanced(engine: &Engine, seed: u64) {
-    assert_eq!(engine.active(), 0, "exchanges, seed {seed}");
+    assert_eq!((engine.active(), engine.streams, engine.exchanges.len()), (0, 0, 0), "exchanges, seed {seed}");
     assert!(engine.connections.is_empty(), "connections, seed {seed}");
     for cluster in &engine.clusters {
         let books =
@@ -249,6 +275,10 @@ fn the_books_balance_after_any_history() {
         }
         for exchange in std::mem::take(&mut world.served) {
             engine.reply(exchange, 200, &[], b"", now).unwrap();
+            engine.flush(&mut world);
+        }
+        for stream in std::mem::take(&mut world.streams) {
+            engine.cancel(stream, now);
             engine.flush(&mut world);
         }
         assert_balanced(&engine, seed);

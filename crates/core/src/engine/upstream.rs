@@ -8,6 +8,7 @@ use crate::engine::cors::admit_origin;
 use crate::engine::downstream::add_via;
 use crate::engine::exchange::{Flag, Origin};
 use crate::engine::flow::Way;
+use crate::engine::stream::Told;
 use crate::engine::wires::Family;
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
@@ -97,6 +98,10 @@ impl Engine {
             Origin::Own => {
                 let Some(own) = exchange.own.as_mut() else { return };
                 own.answer.status = self.scratch.status;
+                if own.is_stream {
+                    let head = Box::new(std::mem::take(&mut self.scratch));
+                    return self.told.push((id, Told::Head(head)));
+                }
                 std::mem::swap(&mut own.answer.head, &mut self.scratch);
             }
             Origin::Stream { conn, stream, listener } => {
@@ -140,6 +145,9 @@ impl Engine {
         match exchange.origin {
             Origin::Own => {
                 let Some(own) = exchange.own.as_mut() else { return };
+                if own.is_stream {
+                    return self.tell_bytes(id, bytes);
+                }
                 if own.answer.body.len() + bytes.len() > own.terms.max_response_bytes {
                     own.answer.error = "too_large";
                     let text = b"response body too large";

@@ -1,0 +1,59 @@
+//! Streams that this process opens: an exchange whose two bodies come and go piece by piece (gRPC's streaming calls).
+
+use crate::engine::exchange::{Origin, Own, OwnTerms};
+use crate::engine::flow::Way;
+use crate::engine::own::Outgoing;
+use crate::engine::Engine;
+use crate::head::Head;
+use crate::slab::Id;
+
+/// What there is to tell of a stream.
+#[derive(Debug)]
+pub enum Told {
+    /// The answer begins.
+    Head(Box<Head>),
+    /// It goes on.
+    Bytes(Vec<u8>),
+    /// The request may go on.
+    Room,
+}
+
+impl Engine {
+    /// Open a stream, routed by `table` like any other request; `request.body` is how it begins, or nothing.
+    ///
+    /// An error names what in the request cannot be sent; nothing has begun then.
+    pub fn open_stream(&mut self, table: &str, request: &Outgoing<'_>, hold: bool, now: f64) -> Result<Id, String> {
+        let terms = OwnTerms { hold, ..OwnTerms::default() };
+        self.begin_own(table, request, Own { terms, is_stream: true, ..Own::default() }, now)
+    }
+
+    /// Send more of a stream's request, with `end` the last of it. `false`: what waits inside the mesh is more than it should
+    /// be; `Told::Room` follows when it may go on.
+    pub fn feed(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) -> bool {
+        let open = self.exchanges.get(id).filter(|exchange| exchange.origin == Origin::Own && !exchange.request_done);
+        if open.is_none() {
+            return true;
+        }
+        self.request_bytes(id, bytes, end, now);
+        self.settle(now);
+        self.exchanges.get(id).is_none_or(|exchange| !exchange.up.stalled)
+    }
+
+    /// `bytes` of the answer have been used up: so many more may come.
+    pub fn took(&mut self, id: Id, bytes: usize, now: f64) {
+        let own = self.exchanges.get_mut(id).filter(|exchange| exchange.origin == Origin::Own);
+        let Some(exchange) = own else { return };
+        let flow = exchange.flow(Way::Down);
+        flow.queued = flow.queued.saturating_sub(bytes);
+        self.release_way(id, Way::Down);
+        self.settle(now);
+    }
+
+    /// Tell bytes of the answer; whoever takes them gives their credit back.
+    pub(super) fn tell_bytes(&mut self, id: Id, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.told.push((id, Told::Bytes(bytes.to_vec())));
+            self.pass(id, Way::Down, bytes.len(), bytes.len(), None);
+        }
+    }
+}
