@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "control": "watch Kubernetes objects and publish routes over xDS",
     "diff": "show what a change would push to data planes",
     "events": "see events and what became of them",
+    "functions": "serve functions on this machine, begin a new one",
     "gateway": "run the data plane at the edge of the mesh",
     "get": "show objects of a mesh",
     "images": "make a directory runnable as an image, list images",

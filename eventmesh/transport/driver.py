@@ -327,7 +327,10 @@ class Driver:
 
     def _reply(self, exchange: int, reply: Reply) -> None:
         # An exchange that has ended meanwhile is unknown to the engine, which ignores the answer.
-        self._tell(self.engine.reply, exchange, reply.status, reply.headers, reply.body)
+        if not self._tell(self.engine.reply, exchange, reply.status, reply.headers, reply.body):
+            # What a handler made cannot be sent (a line break in a header): whoever asked still waits for an answer.
+            failed = Reply.text(500, "internal error\n")
+            self._tell(self.engine.reply, exchange, failed.status, failed.headers, failed.body)
 
     def answer(self, token: int, decision: tuple[object, ...]) -> None:
         """Answer an ASK."""

@@ -116,6 +116,8 @@ class Handler:
     async def handle(self, request: Request) -> Reply:
         if request.path == "/raise":
             raise ValueError("a bug")
+        if request.path == "/unsendable":
+            return Reply(200, (("x-a", "b\r\nx-injected: 1"),))
         return Reply.text(200, f"{request.method} {request.path} {request.body.decode()}")
 
 
@@ -131,6 +133,12 @@ async def test_a_handler_that_fails_costs_one_answer_500_and_is_counted() -> Non
         assert (await ask(address, "/raise")).status == 500
         assert plane.driver.failures.bugs == 1
         assert (await ask(address, "/fine")).status == 200
+
+
+async def test_an_answer_that_cannot_be_sent_is_500_and_not_an_endless_wait() -> None:
+    async with running(serving("here"), {"here": Handler()}) as plane:
+        assert (await ask(plane.addresses()["edge"], "/unsendable")).status == 500
+        assert plane.driver.failures.bugs == 1
 
 
 async def test_a_body_above_the_handlers_limit_is_answered_413() -> None:

@@ -7,7 +7,7 @@ one certain copy, which stays for as long as something refers to it. What is run
 
 `command` is a program of the directory (`./...`), a name looked up on PATH, or `python` for the interpreter that
 eventmesh itself runs under. A directory without that file but with `function.py` or `main.py` runs it with that
-interpreter. Nothing here starts a process.
+interpreter; a `function.py` that imports `eventmesh.functions` has its functions served. Nothing here starts a process.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from eventmesh.base.errors import ConfigError, MeshError, UsageError
+from eventmesh.cluster.runtime.process import product_pythonpath
+from eventmesh.functions.loading import SCRIPT, is_served
 
 REGISTRY: Final = "dev.local"
 """Knative resolves no tags of this registry (config-deployment, registries-skipping-tag-resolving)."""
@@ -42,7 +44,7 @@ _NAME: Final = re.compile(r"[a-z0-9]+([._/-][a-z0-9]+)*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LEFT_OUT: Final = frozenset({"__pycache__", ".git", ".venv", "node_modules/.cache"})
 _MANIFEST: Final = "image.json"
-_SCRIPTS: Final = ("function.py", "main.py")
+_SCRIPTS: Final = (SCRIPT, "main.py")
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
@@ -208,6 +210,10 @@ def _manifest(directory: Path) -> dict[str, Any]:
     """Return the checked manifest of a directory, written or implied."""
     path = directory / _MANIFEST
     if not path.is_file():
+        if _is_served(directory / SCRIPT):
+            # Whatever the pod's working directory holds, this very eventmesh is what serves it.
+            environment = {"PYTHONPATH": product_pythonpath({})}
+            return {"command": ["python", "-m", "eventmesh.functions", SCRIPT], "env": environment}
         for script in _SCRIPTS:
             if (directory / script).is_file():
                 return {"command": ["python", script]}
@@ -220,6 +226,15 @@ def _manifest(directory: Path) -> dict[str, Any]:
         raise ConfigError(str(path), f"is not JSON: {error}") from None
     _check_manifest(path, manifest)
     return dict(manifest)
+
+
+def _is_served(script: Path) -> bool:
+    try:
+        return is_served(script.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        return False
+    except UnicodeDecodeError as error:
+        raise ConfigError(str(script), f"is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def _check_manifest(path: Path, manifest: object) -> None:

@@ -1,18 +1,12 @@
-"""The smallest function: an HTTP server on $PORT. Any language and any server would do."""
+"""The smallest function. Any language and any server that listens on $PORT would do (docs/functions.md)."""
 
 import os
 
-from aiohttp import web
+from eventmesh.functions import http_function
 
 
-async def hello(request: web.Request) -> web.Response:
+@http_function
+def hello(request):
     """Greet; the revision shows which version answered."""
     name = request.query.get("name", os.environ.get("TARGET", "world"))
-    return web.json_response({"greeting": f"Hello, {name}!", "revision": os.environ.get("K_REVISION", "")})
-
-
-app = web.Application()
-app.router.add_route("*", "/{path:.*}", hello)
-
-if __name__ == "__main__":
-    web.run_app(app, host="127.0.0.1", port=int(os.environ.get("PORT", "8080")), print=None)
+    return {"greeting": f"Hello, {name}!", "revision": os.environ.get("K_REVISION", "")}
