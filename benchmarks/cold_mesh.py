@@ -18,7 +18,7 @@ import psutil
 from benchmarks.direct import Program
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.client import HttpApi
-from eventmesh.kube.config import load_config
+from eventmesh.kube.config import ACTIVATOR_EXTENSION, admin_port, load_config
 from eventmesh.kube.resources import BROKER, CONFIG_MAP, KSERVICE, POD, TRIGGER
 from eventmesh.kube.status import condition
 from functions.demo.mesh import EVENTMESH, MeshProcess
@@ -74,17 +74,21 @@ class ColdMesh:
         """Return when every function and every Trigger is Ready."""
         image = [*EVENTMESH, "images", "add", "tiny", str(FUNCTION)]
         subprocess.run(image, check=True, stdout=subprocess.DEVNULL, env=self.process.environment())
-        settings = {"stable-window": SLEEP_AFTER, "scale-to-zero-grace-period": SLEEP_AFTER}
-        await api.patch(CONFIG_MAP, "config-autoscaler", {"data": settings}, "knative-serving")
-        await _create(api, BROKER, BROKER_NAME, {"spec": {}})
+        await api.patch(CONFIG_MAP, "config-autoscaler", {"data": self.quick_sleep()}, "knative-serving")
+        await create(api, BROKER, BROKER_NAME, {"spec": {}})
         for name in self.names:
             template = {"spec": {"containers": [{"image": "dev.local/tiny"}]}}
-            await _create(api, KSERVICE, name, {"spec": {"template": template}})
+            await create(api, KSERVICE, name, {"spec": {"template": template}})
             subscriber = {"ref": {"apiVersion": KSERVICE.api_version, "kind": KSERVICE.kind, "name": name}}
             spec = {"broker": BROKER_NAME, "filter": {"attributes": {"type": name}}, "subscriber": subscriber}
-            await _create(api, TRIGGER, name, {"spec": spec})
+            await create(api, TRIGGER, name, {"spec": spec})
         for resource in (KSERVICE, TRIGGER):
-            await until(api, resource, lambda objects: all(map(_is_ready, objects)))
+            await until(api, resource, lambda objects: all(map(is_ready, objects)))
+
+    @staticmethod
+    def quick_sleep() -> Object:
+        """Return the settings with which functions sleep as soon as Knative allows."""
+        return {"stable-window": SLEEP_AFTER, "scale-to-zero-grace-period": SLEEP_AFTER}
 
     async def asleep(self, api: HttpApi) -> None:
         """Return when no function has a pod, and the mesh has come to rest."""
@@ -117,18 +121,32 @@ class ColdMesh:
 
     def send(self, name: str) -> tuple[float, float]:
         """Send the event that wakes `name`; return when it was sent and when it was accepted."""
+        return self.post(BROKER_NAME, name, name), time.monotonic()
+
+    def post(self, broker: str, event_type: str, event_id: str) -> float:
+        """Send an event to a broker; return when it was sent, after it was accepted."""
         headers = {
             "Host": "broker-ingress.knative-eventing.localhost",
             "ce-specversion": "1.0",
-            "ce-id": name,
+            "ce-id": event_id,
             "ce-source": "/benchmarks",
-            "ce-type": name,
+            "ce-type": event_type,
             "content-type": "application/json",
         }
-        sent, status, body = self._exchange("POST", f"/{NAMESPACE}/{BROKER_NAME}", headers, json.dumps({"n": 1}))
+        sent, status, body = self._exchange("POST", f"/{NAMESPACE}/{broker}", headers, json.dumps({"n": 1}))
         if status != 202:
             raise RuntimeError(f"the broker answered {status}: {body}")
-        return sent, time.monotonic()
+        return sent
+
+    def metrics(self, prefix: str) -> list[str]:
+        """Return the rows of the activator's metrics that begin so."""
+        connection = http.client.HTTPConnection(admin_port(self.process.kubeconfig, ACTIVATOR_EXTENSION))
+        try:
+            connection.request("GET", "/stats/prometheus")
+            page = connection.getresponse().read().decode()
+        finally:
+            connection.close()
+        return [line for line in page.splitlines() if line.startswith(prefix)]
 
     def _exchange(self, method: str, path: str, headers: dict[str, str], body: str | None) -> tuple[float, int, str]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_S)
@@ -148,10 +166,15 @@ async def until(api: HttpApi, resource: Resource, holds: Callable[[list[Object]]
             await asyncio.sleep(0.1)
 
 
-async def _create(api: HttpApi, resource: Resource, name: str, rest: Object) -> None:
-    await api.create(resource, {"metadata": {"name": name, "namespace": NAMESPACE}, **rest}, NAMESPACE)
+async def create(
+    api: HttpApi, resource: Resource, name: str, rest: Object, annotations: dict[str, str] | None = None
+) -> None:
+    """Make an object in the namespace of the benchmarks."""
+    metadata = {"name": name, "namespace": NAMESPACE, "annotations": annotations or {}}
+    await api.create(resource, {"metadata": metadata, **rest}, NAMESPACE)
 
 
-def _is_ready(obj: Object) -> bool:
+def is_ready(obj: Object) -> bool:
+    """Return whether an object's condition Ready is True."""
     found = condition(obj, "Ready")
     return found is not None and found["status"] == "True"

@@ -18,6 +18,7 @@ from eventmesh.activator.event_types import EventTypes
 from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
 from eventmesh.activator.sources.app import EventSources, sinks_of
 from eventmesh.activator.sources.outbox import Outbox
+from eventmesh.activator.wakes import waker
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, SystemClock
 from eventmesh.base.errors import ConfigError, MeshError
@@ -105,6 +106,7 @@ class Activator:
             informers,
             subscribers.MeshSubscribers(caller),
             clock,
+            waker(lambda: self._plane.snapshot, self._reporter.poke),
             retention=settings.retention,
             more=(sinks_of(informers),),
         )

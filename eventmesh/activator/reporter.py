@@ -59,8 +59,12 @@ class Reporter:
     def on_question(self, _token: int, question: str, subject: str) -> None:
         """Poke the autoscaler: a request began to wait for the revision `subject`, which may be at zero."""
         if question == QUESTION_NEED_CAPACITY:
-            waiting = Stat(self._pod_name, average_concurrent_requests=1.0, request_count=1.0)
-            self._tasks.spawn(f"poke {subject}", self._send(self._messages([(subject, waiting)])))
+            self.poke(subject)
+
+    def poke(self, revision: str) -> None:
+        """Tell the autoscaler now that `<namespace>/<revision>` has, or will have, a request to answer."""
+        waiting = Stat(self._pod_name, average_concurrent_requests=1.0, request_count=1.0)
+        self._tasks.spawn(f"poke {revision}", self._send(self._messages([(revision, waiting)])))
 
     async def _run(self) -> None:
         while True:

@@ -10,7 +10,7 @@ from typing import Final
 from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import ConfigError
 from eventmesh.kube.api import Object
-from eventmesh.model.delivery import DeliveryControls
+from eventmesh.model.delivery import BrokerControls, DeliveryControls
 
 PREFIX: Final = "eventmesh.io/"
 PAUSED: Final = "eventmesh.io/paused"
@@ -18,9 +18,10 @@ RATE: Final = "eventmesh.io/rate"
 ORDER_BY: Final = "eventmesh.io/order-by"
 START_FROM: Final = "eventmesh.io/start-from"
 DEDUPLICATE: Final = "eventmesh.io/deduplicate"
+PREWARM: Final = "eventmesh.io/prewarm"
 
-OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM)
-OF_BROKERS: Final = (DEDUPLICATE,)
+OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM, PREWARM)
+OF_BROKERS: Final = (DEDUPLICATE, PREWARM)
 
 EARLIEST: Final = "earliest"
 """Value of `start-from` that means everything that is still there."""
@@ -32,6 +33,9 @@ MAX_RATE: Final = 100_000.0
 MAX_WINDOW_S: Final = 7 * 24 * 3600.0
 """Longest time in which duplicates are found: each event of it costs a row on disk, some 60 bytes."""
 
+MAX_PREWARM: Final = 100
+"""Most functions of one broker awake on a guess: each is a pod that somebody pays for, perhaps for nothing."""
+
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}\Z")
 
 
@@ -39,22 +43,36 @@ def controls_of(trigger: Object) -> DeliveryControls:
     """Return what a Trigger's annotations ask for; raises ConfigError naming the annotation that cannot be read."""
     annotations = _ours(trigger, OF_TRIGGERS)
     return DeliveryControls(
-        paused=_paused(annotations),
+        paused=_switch(annotations, PAUSED, otherwise=False),
         rate_per_s=_rate(annotations),
         order_by=_order_by(annotations),
         start_at=_start_at(annotations, trigger),
+        prewarm=_switch(annotations, PREWARM, otherwise=True),
     )
 
 
-def window_of(broker: Object) -> float:
-    """Return for how many seconds a Broker knows (source, id) again, 0: not at all; raises ConfigError."""
-    text = _ours(broker, OF_BROKERS).get(DEDUPLICATE)
+def broker_controls_of(broker: Object) -> BrokerControls:
+    """Return what a Broker's annotations ask for; raises ConfigError naming the annotation that cannot be read."""
+    annotations = _ours(broker, OF_BROKERS)
+    return BrokerControls(deduplicate_s=_window_s(annotations), prewarm=_prewarm(annotations))
+
+
+def _window_s(annotations: Mapping[str, str]) -> float:
+    text = annotations.get(DEDUPLICATE)
     if text is None:
         return 0.0
     seconds = _duration(DEDUPLICATE, text)
     if not 0 < seconds <= MAX_WINDOW_S:
         raise _wrong(DEDUPLICATE, f"must be longer than zero and at most 168h, not {text!r}")
     return seconds
+
+
+def _prewarm(annotations: Mapping[str, str]) -> int:
+    text = annotations.get(PREWARM, "0")
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= MAX_PREWARM):
+        allowed = f"0 (none) to {MAX_PREWARM}"
+        raise _wrong(PREWARM, f"must be how many functions may be awake on a guess, {allowed}, not {text[:80]!r}")
+    return int(text)
 
 
 def _ours(obj: Object, known: tuple[str, ...]) -> Mapping[str, str]:
@@ -66,10 +84,10 @@ def _ours(obj: Object, known: tuple[str, ...]) -> Mapping[str, str]:
     return annotations
 
 
-def _paused(annotations: Mapping[str, str]) -> bool:
-    text = annotations.get(PAUSED, "false")
+def _switch(annotations: Mapping[str, str], name: str, *, otherwise: bool) -> bool:
+    text = annotations.get(name, str(otherwise).lower())
     if text not in ("true", "false"):
-        raise _wrong(PAUSED, f'must be "true" or "false", not {text!r}')
+        raise _wrong(name, f'must be "true" or "false", not {text[:80]!r}')
     return text == "true"
 
 

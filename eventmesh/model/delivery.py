@@ -70,6 +70,18 @@ class DeliveryControls:
     """Attribute by whose value events are delivered one after the other; empty: in any order."""
     start_at: float | None = None
     """A trigger that is new gets what was accepted since then (seconds since the epoch); None: from now on."""
+    prewarm: bool = True
+    """Whether its function may be woken on a guess, where its broker allows guesses at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerControls:
+    """What a broker asks for beyond Knative's fields, by annotations of ours."""
+
+    deduplicate_s: float = 0.0
+    """For how long (source, id) is known again; 0: not at all."""
+    prewarm: int = 0
+    """Most functions that may be awake on a guess at a time; 0: none is woken before its event is there."""
 
 
 def is_delivered(status: int) -> bool:

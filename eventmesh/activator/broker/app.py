@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from eventmesh.activator.broker.acknowledgement import Acknowledgement
@@ -12,6 +12,7 @@ from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.inspection import Inspection
 from eventmesh.activator.broker.letters import Letters
 from eventmesh.activator.broker.measures import Measures, statistics
+from eventmesh.activator.broker.prewarmer import Prewarmer
 from eventmesh.activator.broker.replay_orders import ReplayOrders
 from eventmesh.activator.broker.replayer import Replayer
 from eventmesh.activator.broker.store.api import EventStore
@@ -45,13 +46,15 @@ class Broker:
         informers: Informers,
         subscribers: Subscribers,
         clock: Clock,
+        wake: Callable[[str], bool],
         retention: Retention = DEFAULT_RETENTION,
         *,
         more: Sequence[TriggerSource] = (),
     ) -> None:
         """Open the store in `data_dir`; raises StoreError (in use) or CorruptStore (damaged).
 
-        `more` is what is delivered beside Triggers and subscribers of channels.
+        `wake` wakes the function at an address and returns whether it was asleep. `more` is what is delivered beside
+        Triggers and subscribers of channels.
         """
         self._clock = clock
         self._retention = retention
@@ -63,7 +66,10 @@ class Broker:
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
         self._measures = Measures()
         self.ingress = Ingress(self._store, self.triggers, clock, triggers.window_s, self._measures)
-        self._dispatcher = Dispatcher(self._store, self.triggers, self.ingress, subscribers, clock, self._measures)
+        self._prewarmer = Prewarmer(self.triggers, triggers.guessing, self._store, clock, wake)
+        self._dispatcher = Dispatcher(
+            self._store, self.triggers, self.ingress, subscribers, clock, self._measures, self._prewarmer.answered
+        )
         letters = Letters(self._store, self.triggers, clock, self._dispatcher.queued)
         self._replayer = Replayer(self._store, self.triggers, clock, self._dispatcher.queued)
         orders = ReplayOrders(self._store, self.triggers, clock, self._replayer.wake)
@@ -79,7 +85,9 @@ class Broker:
 
     async def statistics(self) -> Statistics:
         """Return what is counted, and what waits. Raises StoreError."""
-        return await statistics(self._measures, self._store, self.triggers)
+        found = await statistics(self._measures, self._store, self.triggers)
+        found.counters += self._prewarmer.statistics().counters
+        return found
 
     async def start(self) -> None:
         """Learn which Brokers, Triggers and channels there are; return when events can be taken in."""
@@ -90,17 +98,21 @@ class Broker:
     def deliver(self) -> None:
         """Begin to deliver, what was accepted before a restart first."""
         self._dispatcher.start()
+        self.ingress.subscribe(self._prewarmer)
+        self._prewarmer.start()
         self._replaying.spawn("replay", self._replayer.run())
 
     async def pause(self) -> None:
         """Deliver no more; events are still taken in."""
         await self._replaying.stop()
+        await self._prewarmer.stop()
         await self._dispatcher.stop()
 
     async def stop(self) -> None:
         """End everything and close the store."""
         await self._acknowledgement.controller.stop()
         await self._replaying.stop()
+        await self._prewarmer.stop()
         await self._dispatcher.stop()
         await self._tasks.stop()
         await self._informers.stop()

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from eventmesh.activator.broker.store.values import Outcome
+from eventmesh.activator.broker.store.values import Outcome, StoredEvent
 from eventmesh.model.delivery import WAITING_STATUS, DeliveryControls, DeliveryPolicy, is_delivered, is_retried
 
 MAX_IN_FLIGHT = 64
@@ -80,8 +80,8 @@ class Answer:
     retry_after_s: float | None = None
     body: bytes = b""
     """The beginning of the answer's body: what a dead letter tells of the failure."""
-    reply: int = 0
-    """Sequence of the event that came back and is stored; 0: none did."""
+    reply: StoredEvent | None = None
+    """The event that came back, as it is stored; None: none did."""
 
 
 @dataclass(frozen=True, slots=True)

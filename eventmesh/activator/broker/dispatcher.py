@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MAX_BODY_KEPT = 1024
 """Bytes of an answer's body that are kept for a dead letter."""
 
+Answered = Callable[[Subscription, StoredEvent, StoredEvent | None], None]
+"""Who took an event, which, and the reply that a broker of this process has stored; None: there was none."""
+
 _log = log.get("activator.broker.dispatcher")
 
 
@@ -53,7 +56,9 @@ class Dispatcher:
         subscribers: Subscribers,
         clock: Clock,
         measures: Measures | None = None,
+        answered: Answered = lambda _subscription, _cause, _reply: None,
     ) -> None:
+        """`answered` hears of each event that a subscriber took as it was accepted."""
         self._store = store
         self._triggers = triggers
         self._ingress = ingress
@@ -62,6 +67,7 @@ class Dispatcher:
         self._workers: dict[str, TriggerWorker] = {}
         self._tasks = TaskGroup("dispatcher")
         self.measures = measures or Measures()
+        self._answered = answered
 
     def start(self) -> None:
         """Begin to deliver; follows Triggers as they come and go."""
@@ -118,6 +124,14 @@ class Dispatcher:
             await self._store.forget_trigger(uid)
 
     async def _deliver(self, subscription: Subscription, send: Send, stored: StoredEvent, last: Answer) -> Answer:
+        """Send one event once, and tell `answered` what came of it."""
+        answer = await self._post(subscription, send, stored, last)
+        # What waited in a queue of its own says nothing of how soon replies come.
+        if is_delivered(answer.status) and send.purpose is not Purpose.DEAD_LETTER and not send.entry:
+            self._answered(subscription, stored, answer.reply)
+        return answer
+
+    async def _post(self, subscription: Subscription, send: Send, stored: StoredEvent, last: Answer) -> Answer:
         """Send one event once; a reply is in the store before its cause counts as delivered."""
         if send.purpose is Purpose.DEAD_LETTER:
             uri, event = (
@@ -187,4 +201,4 @@ class Dispatcher:
             return Answer(400, body=str(error).encode())
         except StoreError as error:
             return Answer(503, body=str(error).encode())
-        return Answer(202, reply=stored.sequence)
+        return Answer(202, reply=stored)

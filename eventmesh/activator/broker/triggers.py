@@ -11,12 +11,14 @@ from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
 from eventmesh.kube.api import Object
-from eventmesh.kube.broker_annotations import controls_of, window_of
+from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
 from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import annotations_of, is_deleting, key_of
-from eventmesh.model.delivery import DeliveryControls, DeliveryPolicy
+from eventmesh.model.delivery import BrokerControls, DeliveryControls, DeliveryPolicy
+
+_UNASKED = BrokerControls()
 
 _log = log.get("activator.broker.triggers")
 
@@ -69,8 +71,8 @@ class KubeTriggers:
     def __init__(self, brokers: Informer, triggers: Informer) -> None:
         self._brokers = brokers
         self._compiled: dict[str, Subscription] = {}
-        self._windows: dict[str, float] = {}
-        """Key of a broker -> its time for duplicates, of those that have one."""
+        self._controls: dict[str, BrokerControls] = {}
+        """Key of a broker -> what its annotations ask for, of those that ask for something."""
         self._listeners: list[Callable[[], None]] = []
         self._triggers = triggers
         triggers.add_handler(self._trigger_changed)
@@ -84,7 +86,11 @@ class KubeTriggers:
 
     def window_s(self, broker: str) -> float:
         """Return for how long a broker knows (source, id) again; 0: not at all, or no broker of ours."""
-        return self._windows.get(broker, 0.0)
+        return self._controls.get(broker, _UNASKED).deduplicate_s
+
+    def guessing(self) -> Mapping[str, int]:
+        """Return the brokers that have functions woken on a guess, and how many each may at a time."""
+        return {key: controls.prewarm for key, controls in self._controls.items() if controls.prewarm}
 
     def subscriptions(self) -> Mapping[str, Subscription]:
         """Return the compiled Triggers."""
@@ -108,9 +114,9 @@ class KubeTriggers:
         self._notify()
 
     def _broker_changed(self, old: Object | None, new: Object | None) -> None:
-        self._windows.pop(str(key_of(new or old or {})), None)
-        if new is not None and (seconds := _window_of(new)):
-            self._windows[str(key_of(new))] = seconds
+        self._controls.pop(str(key_of(new or old or {})), None)
+        if new is not None and (controls := _controls_of(new)) != _UNASKED:
+            self._controls[str(key_of(new))] = controls
         # A Trigger without a delivery block of its own follows its Broker's.
         broker = str(key_of(new)) if new is not None else ""
         for obj in self._triggers.list():
@@ -160,10 +166,10 @@ class KubeTriggers:
         return DeliveryPolicy(dead_letter_uri=dead_letter_uri)
 
 
-def _window_of(broker: Object) -> float:
+def _controls_of(broker: Object) -> BrokerControls:
     try:
-        return window_of(broker)
+        return broker_controls_of(broker)
     except ConfigError as error:
         # Admission refuses it; what was there before goes without.
-        _log.warning("duplicates are not told", broker=key_of(broker), reason=error)
-        return 0.0
+        _log.warning("annotations are not obeyed", broker=key_of(broker), reason=error)
+        return _UNASKED

@@ -249,7 +249,7 @@ class TriggerWorker:
             answer.error,
             end.outcome if end else None,
             end.reason if end else "",
-            answer.reply,
+            answer.reply.sequence if answer.reply else 0,
         )
         self._attempts.append(attempt)
         self._ended.set()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from eventmesh.kube.broker_annotations import controls_of, window_of
-from eventmesh.model.delivery import DeliveryControls
+from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
+from eventmesh.model.delivery import BrokerControls, DeliveryControls
 
 MADE_AT = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
@@ -20,13 +20,14 @@ def made(**annotations: str) -> dict[str, Any]:
 
 def test_without_annotations_nothing_is_asked_for() -> None:
     assert controls_of({"metadata": {}}) == DeliveryControls()
-    assert window_of({"metadata": {}}) == 0.0
+    assert broker_controls_of({"metadata": {}}) == BrokerControls()
 
 
 def test_each_annotation_is_read() -> None:
-    wanted = DeliveryControls(paused=True, rate_per_s=2.5, order_by="partitionkey", start_at=0.0)
-    assert controls_of(made(paused="true", rate="2.5", order_by="partitionkey", start_from="earliest")) == wanted
-    assert window_of(made(deduplicate="10m")) == 600.0
+    wanted = DeliveryControls(paused=True, rate_per_s=2.5, order_by="partitionkey", start_at=0.0, prewarm=False)
+    written = made(paused="true", rate="2.5", order_by="partitionkey", start_from="earliest", prewarm="false")
+    assert controls_of(written) == wanted
+    assert broker_controls_of(made(deduplicate="10m", prewarm="100")) == BrokerControls(600.0, 100)
 
 
 @pytest.mark.parametrize(

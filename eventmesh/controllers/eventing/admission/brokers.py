@@ -18,7 +18,7 @@ from eventmesh.controllers.eventing.admission.fields import (
 from eventmesh.controllers.eventing.names import BROKER_LABEL
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
-from eventmesh.kube.broker_annotations import controls_of, window_of
+from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 
 DEFAULT_DELIVERY: Mapping[str, Any] = {"retry": 10, "backoffPolicy": "exponential", "backoffDelay": "PT0.2S"}
@@ -42,7 +42,7 @@ class BrokerAdmission:
 
     def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
         """Return what is wrong: a bad delivery block, a changed class or config."""
-        errors = [*delivery_errors(obj["spec"]), *_annotation_errors(window_of, obj)]
+        errors = [*delivery_errors(obj["spec"]), *_annotation_errors(broker_controls_of, obj)]
         if request.old is not None:
             old, new = ((o["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION) for o in (request.old, obj))
             if old != new:

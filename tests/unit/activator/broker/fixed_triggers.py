@@ -19,6 +19,8 @@ class FixedTriggers:
         self.known: dict[str, Subscription] = {}
         self.present: set[str] = set()
         """UIDs of Triggers that are there, with a subscriber or without."""
+        self.budgets: dict[str, int] = {}
+        """Of brokers that have functions woken on a guess."""
         self._listeners: list[Callable[[], None]] = []
 
     def has_broker(self, broker: str) -> bool:

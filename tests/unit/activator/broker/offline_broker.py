@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eventmesh.activator.broker.dispatcher import Dispatcher
 from eventmesh.activator.broker.ingress import Ingress
+from eventmesh.activator.broker.prewarmer import Prewarmer
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.base.clock import SystemClock
 from eventmesh.cloudevents import http
@@ -61,14 +62,32 @@ class Broker:
         self.subscribers = ScriptedSubscribers()
         self.store = SqliteStore(directory / "events.db", clock)
         self.ingress = Ingress(self.store, triggers, clock)
-        self.dispatcher = Dispatcher(self.store, triggers, self.ingress, self.subscribers, clock)  # type: ignore[arg-type]
+        self.asleep: set[str] = set()
+        """Addresses that are woken by a guess."""
+        self.prewarmer = Prewarmer(triggers, lambda: triggers.budgets, self.store, clock, self._wake)
+        self.dispatcher = Dispatcher(
+            self.store,
+            triggers,
+            self.ingress,
+            self.subscribers,  # type: ignore[arg-type]  # its answers have the shape of Response
+            clock,
+            answered=self.prewarmer.answered,
+        )
         self.dispatcher.start()
+        self.ingress.subscribe(self.prewarmer)
+        self.prewarmer.start()
+
+    def _wake(self, uri: str) -> bool:
+        was_asleep = uri in self.asleep
+        self.asleep.discard(uri)
+        return was_asleep
 
     async def send(self, number: int, event_type: str = "order", **more: str) -> None:
         attributes = {"id": str(number), "source": "/s", "type": event_type, "specversion": "1.0", **more}
         await self.ingress.accept(BROKER, Event(attributes, b"{}"), [("x-request-id", f"r{number}")])
 
     async def stop(self) -> None:
+        await self.prewarmer.stop()
         await self.dispatcher.stop()
         await self.store.close()
 

@@ -86,6 +86,7 @@ def test_a_trigger_keeps_its_broker_and_a_broker_its_class() -> None:
         ("order-by", "Partition Key", "must be the name of an attribute"),
         ("start-from", "yesterday", "write a number with its unit"),
         ("start-from", "2026-01-01T00:00:00", "has no time zone"),
+        ("prewarm", "4", 'must be "true" or "false"'),
         ("pause", "true", "unknown annotation; known are eventmesh.io/paused"),
     ],
 )
@@ -104,4 +105,15 @@ def test_the_time_for_duplicates_is_read_when_a_broker_is_written(value: str) ->
     (error,) = BrokerAdmission().validate(written, CREATE)
     assert error.path == "metadata.annotations[eventmesh.io/deduplicate]"
     written["metadata"]["annotations"] = {"eventmesh.io/deduplicate": "10m"}
+    assert BrokerAdmission().validate(written, CREATE) == []
+
+
+@pytest.mark.parametrize("value", ["true", "-1", "101", "1.5", "", "9" * 5000])
+def test_how_many_functions_may_be_woken_on_a_guess_is_read_when_a_broker_is_written(value: str) -> None:
+    written = broker()
+    written["metadata"]["annotations"] = {"eventmesh.io/prewarm": value}
+    (error,) = BrokerAdmission().validate(written, CREATE)
+    assert error.path == "metadata.annotations[eventmesh.io/prewarm]"
+    assert "0 (none) to 100" in error.message
+    written["metadata"]["annotations"] = {"eventmesh.io/prewarm": "8"}
     assert BrokerAdmission().validate(written, CREATE) == []
