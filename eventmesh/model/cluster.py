@@ -57,6 +57,10 @@ class Cluster:
     connect_timeout_s: float = 5.0
     idle_timeout_s: float = 3600.0
     """A pooled connection without a request is closed after this; 0 = never."""
+    keepalive_interval_s: float = 0.0
+    """A connection of HTTP/2 that carries requests and is silent for so long is sent a PING; 0 = never."""
+    keepalive_timeout_s: float = 0.0
+    """When nothing comes within this time after a PING, the connection is given up."""
     max_connections: int = 1024
     """To the whole cluster; requests beyond wait for one. An endpoint without any may always have one."""
     max_requests: int = 1024

@@ -9,7 +9,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 16_777_216
 """Longest bootstrap, 16 MiB: a thousand hosts written out are about 1 MiB."""
+
+KEEPALIVE_INTERVAL_S = 310.0
+"""gRPC servers end a connection that is pinged more often than every five minutes without data (GOAWAY,
+too_many_pings), unless told otherwise."""
+KEEPALIVE_TIMEOUT_S = 10.0
 
 _METADATA_KEY = re.compile(r"[a-z0-9_.-]+")
 
@@ -119,8 +124,8 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
     clusters = tuple(read_cluster(one, warnings) for one in static.children("clusters")) if static else ()
     listeners = tuple(read_listener(one, warnings) for one in static.children("listeners")) if static else ()
     clusters += _google_clusters(tree)
-    resources = StaticResources(listeners, clusters, _secrets(static))
     ads = _ads(tree, clusters)
+    resources = StaticResources(listeners, _kept_alive(clusters, ads), _secrets(static))
     node = _node(tree.child("node"))
     if ads is not None and not (node.id and node.cluster):
         raise ConfigError("node", "needs id and cluster when dynamic_resources are used")
@@ -225,6 +230,22 @@ def _control_plane(service: Message, clusters: tuple[ClusterResource, ...]) -> t
     if resource.cluster.protocol is not WireProtocol.HTTP2:
         raise envoy.error("cluster_name", f"{name!r} has no http2_protocol_options, and gRPC is HTTP/2")
     return name, envoy.text("authority") or _authority(resource.cluster.endpoints[0].address)
+
+
+def _kept_alive(clusters: tuple[ClusterResource, ...], ads: AdsConfig | None) -> tuple[ClusterResource, ...]:
+    """Return the clusters, that of the control plane with a keep-alive if it has none: its stream may be silent for
+    hours, and would not notice a server that vanished without a word."""
+    return tuple(
+        replace(
+            one,
+            cluster=replace(
+                one.cluster, keepalive_interval_s=KEEPALIVE_INTERVAL_S, keepalive_timeout_s=KEEPALIVE_TIMEOUT_S
+            ),
+        )
+        if ads is not None and one.cluster.name == ads.cluster and not one.cluster.keepalive_interval_s
+        else one
+        for one in clusters
+    )
 
 
 def _authority(address: str) -> str:

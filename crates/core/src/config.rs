@@ -173,6 +173,12 @@ pub struct Cluster {
     /// Longest life of a pooled connection without a request.
     #[serde(default = "hour")]
     pub idle_timeout_s: f64,
+    /// A connection of HTTP/2 in use that is silent for this long is asked whether it lives; 0: never.
+    #[serde(default)]
+    pub keepalive_interval_s: f64,
+    /// Longest time for the answer.
+    #[serde(default)]
+    pub keepalive_timeout_s: f64,
     /// Most connections.
     #[serde(default = "thousand")]
     pub max_connections: usize,

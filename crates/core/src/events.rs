@@ -198,6 +198,12 @@ pub trait Wire {
         None
     }
 
+    /// Client side: ask the peer whether it lives; `false` where the protocol has no such question.
+    fn ping(&mut self, out: &mut Vec<u8>) -> bool {
+        let _ = out;
+        false
+    }
+
     /// Begin an orderly end: no new streams, those open finish.
     fn drain(&mut self, out: &mut Vec<u8>);
 

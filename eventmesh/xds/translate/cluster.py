@@ -44,7 +44,7 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
         max_pending=limits.number("max_pending_requests", 1024) if limits else 1024,
         max_retries=limits.number("max_retries", 3) if limits else 3,
     )
-    cluster = _with_settings(with_balancing(cluster, message), message)
+    cluster = _with_settings(with_balancing(_with_keepalive(cluster, message), message), message)
     if cluster.hold:
         # Requests wait for an endpoint that is well: sending them to one that is not helps nobody.
         cluster = replace(cluster, panic_percent=0.0)
@@ -155,6 +155,19 @@ def _http_protocol(message: Message) -> WireProtocol:
     if explicit is None:
         raise options.error("explicit_http_config", "missing; say which HTTP version the endpoints speak")
     return WireProtocol.HTTP2 if explicit.has("http2_protocol_options") else WireProtocol.HTTP1
+
+
+def _with_keepalive(cluster: Cluster, message: Message) -> Cluster:
+    options = _http_options(message)
+    explicit = options.child("explicit_http_config") if options else None
+    http2 = (explicit or message).child("http2_protocol_options")
+    keepalive = http2.child("connection_keepalive") if http2 else None
+    if keepalive is None:
+        return cluster
+    interval, timeout = keepalive.seconds("interval", 0.0), keepalive.seconds("timeout", 0.0)
+    if not timeout > 0:
+        raise keepalive.error("timeout", "missing; say how long the answer to a PING may take")
+    return replace(cluster, keepalive_interval_s=interval, keepalive_timeout_s=timeout)
 
 
 def _idle_timeout_s(message: Message) -> float:

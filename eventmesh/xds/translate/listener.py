@@ -101,6 +101,9 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
     check_upgrades(manager)
     if manager.flag("use_remote_address") and manager.flag("skip_xff_append"):
         raise manager.error("skip_xff_append", "is not supported with use_remote_address; leave one of them out")
+    http2 = manager.child("http2_protocol_options")
+    if http2 is not None and http2.has("connection_keepalive"):
+        warnings.append(f"{http2.where('connection_keepalive')}: ignored, clients are not asked whether they live")
     common = manager.child("common_http_protocol_options")
     head_kb = manager.number("max_request_headers_kb", listener.max_head_bytes // 1024)
     if not 0 < head_kb <= MAX_HEAD_KB:

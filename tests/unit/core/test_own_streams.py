@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hyperframe.frame import PingFrame
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
 from eventmesh.model.route import DirectResponse, Route, RouteMatch, Serve
-from tests.unit.core.http2_peer import Http2Peer
+from tests.unit.core.http2_peer import Http2Peer, frames
 from tests.unit.core.playbook import Playbook, snapshot
 
 UP = Cluster("up", (Endpoint("10.0.0.1:80"),), protocol=WireProtocol.HTTP2)
@@ -121,6 +122,51 @@ def test_a_cancelled_stream_is_reset_and_no_more_is_heard_of_it() -> None:
     assert (server.streams[1].reset, mesh.done) == (8, {})
     assert mesh.feed(stream, b"late")
     mesh.took(stream, 5)
+
+
+KEPT = Cluster(
+    "up",
+    (Endpoint("10.0.0.1:80"),),
+    protocol=WireProtocol.HTTP2,
+    keepalive_interval_s=30.0,
+    keepalive_timeout_s=5.0,
+)
+
+
+def test_a_silent_connection_in_use_is_asked_whether_it_lives() -> None:
+    mesh = Playbook(snapshot(KEPT))
+    stream = mesh.open_stream()
+    server = Http2Peer(mesh.dialled(), is_client=False)
+    server.respond(1, end=False)
+    mesh.passes(30.0)  # it has spoken since
+    assert server.peer.heard == b""
+    for wait in (30.0, 35.0, 35.0):
+        mesh.passes(wait)
+        assert isinstance(frames(server.peer.heard)[0], PingFrame)
+        server.exchange()  # the answer
+    mesh.passes(5.0)
+    assert stream not in mesh.done
+
+
+def test_a_connection_that_does_not_say_that_it_lives_is_given_up() -> None:
+    mesh = Playbook(snapshot(KEPT))
+    stream = mesh.open_stream()
+    server = Http2Peer(mesh.dialled(), is_client=False)
+    mesh.passes(30.0 + 30.0 + 4.9)
+    assert stream not in mesh.done
+    mesh.passes(0.2)
+    assert (mesh.done[stream].error, server.peer.events) == ("reset", ["abort"])
+
+
+def test_an_idle_connection_is_left_in_peace() -> None:
+    mesh = Playbook(snapshot(KEPT))
+    mesh.cancel(mesh.open_stream())
+    stream = mesh.open_stream()
+    server = Http2Peer(mesh.dialled(), is_client=False)
+    mesh.cancel(stream)
+    server.exchange()
+    mesh.passes(600.0)
+    assert (server.peer.heard, server.peer.events) == (b"", [])
 
 
 def test_open_streams_keep_nobody_from_draining() -> None:

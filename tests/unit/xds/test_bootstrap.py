@@ -262,3 +262,12 @@ def test_a_file_longer_than_the_limit_is_not_parsed(tmp_path: Path, monkeypatch:
     (tmp_path / "long").write_text("a" * 11)
     with pytest.raises(ConfigError, match="longer than the limit of 10 bytes"):
         load_bootstrap(tmp_path / "long")
+
+
+def test_a_keep_alive_towards_clients_is_told_to_have_no_effect() -> None:
+    options = {"connection_keepalive": {"interval": "30s", "timeout": "5s"}}
+    bootstrap = parse_bootstrap(json.dumps(put(shop_document(), f"{MANAGER}.http2_protocol_options", options)))
+    (warning,) = bootstrap.warnings
+    assert warning.endswith(
+        "http2_protocol_options.connection_keepalive: ignored, clients are not asked whether they live"
+    )

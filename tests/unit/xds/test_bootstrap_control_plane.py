@@ -62,6 +62,19 @@ def test_the_stream_carries_the_metadata_and_the_authority_that_the_bootstrap_gi
     assert ads is not None and (ads.authority, ads.metadata) == ("control.mesh", (("x-tenant", "shop"),))
 
 
+def test_a_silent_control_plane_is_asked_whether_it_lives_unless_the_cluster_says_when() -> None:
+    document = subscribing(shop_document())
+    shop, control = parse_bootstrap(json.dumps(document)).snapshot.clusters
+    assert (shop.keepalive_interval_s, control.keepalive_interval_s, control.keepalive_timeout_s) == (0, 310, 10)
+    told = put(
+        document,
+        "static_resources.clusters.1.http2_protocol_options.connection_keepalive",
+        {"interval": "30s", "timeout": "5s"},
+    )
+    _, control = parse_bootstrap(json.dumps(told)).snapshot.clusters
+    assert (control.keepalive_interval_s, control.keepalive_timeout_s) == (30, 5)
+
+
 def test_the_stream_cannot_bring_the_certificate_that_it_needs_itself() -> None:
     tls = {
         "name": "tls",

@@ -46,6 +46,22 @@ def _extension(name: str, **fields: Any) -> Cluster:
     return _cluster(load_balancing_policy={"policies": [policy]})
 
 
+@pytest.mark.parametrize("place", ["cluster", "options"])
+def test_a_keep_alive_needs_the_time_of_its_answer(place: str) -> None:
+    def with_keepalive(**terms: str) -> Cluster:
+        http2 = {"http2_protocol_options": {"connection_keepalive": terms}}
+        if place == "cluster":
+            return _cluster(**http2)
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        typed = {"@type": f"type.googleapis.com/{options}", "explicit_http_config": http2}
+        return _cluster(typed_extension_protocol_options={options: typed})
+
+    kept = with_keepalive(interval="30s", timeout="2.5s")
+    assert (kept.keepalive_interval_s, kept.keepalive_timeout_s) == (30, 2.5)
+    with pytest.raises(ConfigError, match=r"connection_keepalive\.timeout: missing"):
+        with_keepalive(interval="30s")
+
+
 def test_hash_policies_and_their_sizes() -> None:
     ring = _cluster(lb_policy="RING_HASH", ring_hash_lb_config={"minimum_ring_size": 9, "maximum_ring_size": 10})
     assert (ring.balancing, ring.min_ring_size, ring.max_ring_size) == (Balancing.RING_HASH, 9, 10)

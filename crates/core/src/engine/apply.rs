@@ -200,6 +200,8 @@ fn check_clusters(clusters: &[config::Cluster]) -> Result<(), String> {
             ("connect_timeout_s", cluster.connect_timeout_s),
             ("idle_timeout_s", cluster.idle_timeout_s),
             ("hold_timeout_s", cluster.hold_timeout_s),
+            ("keepalive_interval_s", cluster.keepalive_interval_s),
+            ("keepalive_timeout_s", cluster.keepalive_timeout_s),
         ];
         for (name, seconds) in durations {
             check_seconds(seconds).map_err(|what| format!("{field}.{name}: {what}"))?;

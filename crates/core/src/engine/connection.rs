@@ -146,6 +146,10 @@ pub struct Connection {
     pub touched: bool,
     /// It has carried an exchange before.
     pub reused: bool,
+    /// Bytes have come since its silence was last looked at.
+    pub heard: bool,
+    /// It has been asked whether it lives.
+    pub asked: bool,
     /// When something must happen.
     pub alarm: Alarm,
 }
@@ -170,6 +174,8 @@ impl Default for Connection {
             shutdown: false,
             touched: false,
             reused: false,
+            heard: false,
+            asked: false,
             alarm: Alarm::default(),
         }
     }

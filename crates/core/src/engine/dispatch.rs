@@ -198,10 +198,14 @@ impl Engine {
     /// Send a request on an open connection.
     pub(super) fn launch(&mut self, id: Id, conn_id: Id, now: f64) {
         let Some(conn) = self.connections.get_mut(conn_id) else { return };
+        if conn.streams.is_empty() {
+            conn.alarm.disarm();
+            self.keep_alive(conn_id, now);
+        }
+        let Some(conn) = self.connections.get_mut(conn_id) else { return };
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let stream = conn.wire.open();
         conn.streams.insert(stream, id);
-        conn.alarm.disarm();
         exchange.stage = Stage::Sent { conn: conn_id, stream };
         exchange.endpoint = Some(Arc::clone(&conn.peer));
         exchange.sent_at = now;

@@ -76,7 +76,9 @@ impl Engine {
 
     /// A read brought `data`.
     pub fn received(&mut self, id: Id, data: &[u8], now: f64) {
-        if self.connections.get(id).is_some_and(|conn| conn.tls.is_some()) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        conn.heard = true;
+        if conn.tls.is_some() {
             self.received_sealed(id, data, now);
         } else {
             self.read(id, data, now);

@@ -47,7 +47,37 @@ impl Engine {
             }
             (Phase::Lingering, _) => self.end(id, Ending::Close),
             (Phase::Open, _) if conn.streams.is_empty() => self.part(id, now),
+            (Phase::Open, Role::Upstream { .. }) => self.check_alive(id, now),
             _ => {}
+        }
+    }
+
+    /// An upstream connection is in use from now on: its silence will be looked at, where its cluster asks for that.
+    pub(super) fn keep_alive(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let Role::Upstream { cluster, .. } = conn.role else { return };
+        let interval = self.clusters.get(cluster).map_or(0.0, |cluster| cluster.config.keepalive_interval_s);
+        (conn.heard, conn.asked) = (false, false);
+        if interval > 0.0 {
+            self.set_alarm(id, now + interval);
+        }
+    }
+
+    /// Ask a connection that was silent whether it lives; end one that was asked and said nothing.
+    fn check_alive(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let Role::Upstream { cluster, .. } = conn.role else { return };
+        if conn.heard {
+            return self.keep_alive(id, now);
+        }
+        if conn.asked {
+            return self.gone(id, Ending::Abort, now);
+        }
+        if conn.wire.ping(&mut conn.out) {
+            conn.asked = true;
+            touch(&mut self.touched, conn, id);
+            let timeout = self.clusters.get(cluster).map_or(0.0, |cluster| cluster.config.keepalive_timeout_s);
+            self.set_alarm(id, now + timeout);
         }
     }
 

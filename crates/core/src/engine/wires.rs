@@ -246,6 +246,10 @@ impl Wire for AnyWire {
         each!(self, wire => wire.sent(), None)
     }
 
+    fn ping(&mut self, out: &mut Vec<u8>) -> bool {
+        each!(self, wire => wire.ping(out), false)
+    }
+
     fn drain(&mut self, out: &mut Vec<u8>) {
         each!(self, wire => wire.drain(out), ());
     }

@@ -311,6 +311,14 @@ impl Wire for Connection {
         Some(Event::Sent { stream: StreamId::from(stream), bytes })
     }
 
+    fn ping(&mut self, out: &mut Vec<u8>) -> bool {
+        if !self.is_failed() {
+            self.greet(out);
+            frame::write_ping(false, control::ALIVE_PING, out);
+        }
+        true
+    }
+
     fn drain(&mut self, out: &mut Vec<u8>) {
         if self.drain != Drain::No || self.is_failed() {
             return;

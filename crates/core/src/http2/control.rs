@@ -10,6 +10,9 @@ use crate::events::{Cause, Event, StreamId};
 /// Payload of the PING whose return tells that the client has heard the first GOAWAY.
 pub(super) const DRAIN_PING: [u8; 8] = *b"draining";
 
+/// Payload of the PING that asks a silent server whether it lives; any bytes are its answer.
+pub(super) const ALIVE_PING: [u8; 8] = *b"alive???";
+
 impl Connection {
     pub(super) fn window_update(&mut self, header: Header, payload: &[u8], out: &mut Vec<u8>) -> Outcome {
         let increment = i64::from(word(payload, "WINDOW_UPDATE frame is not 4 bytes")? & limits::MAX_WINDOW);

@@ -119,14 +119,20 @@ MESSAGES = {
     "core.Http2ProtocolOptions": """
         5 allow_connect bool only false
         6 allow_metadata bool only false
+        15 connection_keepalive core.KeepaliveSettings
         ignored: 1 hpack_table_size, 2 max_concurrent_streams, 3 initial_stream_window_size
         ignored: 4 initial_connection_window_size, 7 max_outbound_frames, 8 max_outbound_control_frames
         ignored: 9 max_consecutive_inbound_frames_with_empty_payload, 10 max_inbound_priority_frames_per_stream
         ignored: 11 max_inbound_window_update_frames_per_data_frame_sent
         ignored: 12 stream_error_on_invalid_http_messaging, 14 override_stream_error_on_invalid_http_message
-        ignored: 15 connection_keepalive, 16 use_oghttp2_codec, 17 max_metadata_size, 18 enable_huffman_encoding
+        ignored: 16 use_oghttp2_codec, 17 max_metadata_size, 18 enable_huffman_encoding
         ignored: 19 max_header_field_size_kb, 20 disallow_obs_text, 21 stream_reset_burst, 22 stream_reset_rate
         refused: 13 custom_settings_parameters
+    """,
+    "core.KeepaliveSettings": """
+        1 interval duration
+        2 timeout duration
+        ignored: 3 interval_jitter, 4 connection_idle_interval
     """,
     "core.Metadata": """
         1 filter_metadata struct{}
