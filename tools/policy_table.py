@@ -177,6 +177,15 @@ ROWS = (
         },
     ),
     Row(
+        "rules by roles",
+        "http_filters rbac, typed_per_filter_config",
+        {
+            "HTTP/1.1": "test_access.py::test_who_may_not_is_refused_in_envoys_words_and_counted",
+            "HTTP/2, gRPC": "test_access.py::test_a_grpc_caller_is_told_permission_denied",
+            "Bolt": "test_access.py::test_a_bolt_caller_is_told_an_error_and_is_known_by_its_headers",
+        },
+    ),
+    Row(
         "rate limit",
         "http_filters local_ratelimit, typed_per_filter_config",
         {

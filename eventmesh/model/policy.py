@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
+from eventmesh.model.tagged import Tagged
 from eventmesh.model.text import TextMatch
+
+if TYPE_CHECKING:
+    from eventmesh.model.access import AccessStep
 
 
 class RetryOn(Enum):
@@ -100,7 +105,7 @@ class OutlierDetection:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpProbe:
+class HttpProbe(Tagged):
     """Ask by a request."""
 
     path: str
@@ -112,12 +117,12 @@ class HttpProbe:
 
 
 @dataclass(frozen=True, slots=True)
-class TcpProbe:
+class TcpProbe(Tagged):
     """Ask by making a connection."""
 
 
 @dataclass(frozen=True, slots=True)
-class GrpcProbe:
+class GrpcProbe(Tagged):
     """Ask by `grpc.health.v1.Health/Check`; well is SERVING."""
 
     service: str = ""
@@ -240,9 +245,10 @@ class Cors:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What happens to a request before its route is followed: CORS first, then the rate limit, then the fault."""
+    """What happens to a request before its route is followed: CORS first, then access, the rate limit, the fault."""
 
     fault: Fault | None = None
     rate_limit: RateLimit | None = None
     cors: Cors | None = None
     """Of a route only."""
+    access: tuple[AccessStep, ...] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from eventmesh.model.tagged import Tagged
 from eventmesh.model.text import HeaderKind as HeaderKind
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class HeaderMatch:
     kind: HeaderKind
     value: str = ""
     invert: bool = False
+    ignore_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class WeightedCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(Tagged):
     """Send the request to one of `clusters`, drawn by weight."""
 
     clusters: tuple[WeightedCluster, ...]
@@ -89,7 +91,7 @@ class Forward:
 
 
 @dataclass(frozen=True, slots=True)
-class DirectResponse:
+class DirectResponse(Tagged):
     """Answer at once."""
 
     status: int
@@ -97,7 +99,7 @@ class DirectResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(Tagged):
     """Answer with a Location; empty parts are taken from the request."""
 
     status: int = 301
@@ -112,7 +114,7 @@ class Redirect:
 
 
 @dataclass(frozen=True, slots=True)
-class Serve:
+class Serve(Tagged):
     """Hand the whole request to the `ExchangeHandler` registered under `handler` in this process."""
 
     handler: str

@@ -10,6 +10,7 @@ from functools import cache
 from eventmesh.model.cluster import Cluster
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import RouteTable
+from eventmesh.model.tagged import Tagged
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +50,14 @@ class CoreEncoder:
         return f"{{{','.join(sections)}}}".encode()
 
 
-_TAGGED = frozenset(("action", "probe"))
-"""Members that may be of several types: what a route does, how an endpoint is checked."""
-
-
 def _members(value: object) -> object:
-    """Turn an enum or a value of the model into what JSON knows; those of several types are tagged by it."""
+    """Turn an enum or a value of the model into what JSON knows; those that are `Tagged` are tagged by their type."""
     if isinstance(value, Enum):
         return value.value
     # Values are slotted dataclasses: their slots are their fields.
     slots: tuple[str, ...] = getattr(value, "__slots__", ())
     members = {name: getattr(value, name) for name in slots}
-    for name in members.keys() & _TAGGED:
-        members[name] = {_tag(type(members[name]).__name__): members[name]}
-    return members
+    return {_tag(type(value).__name__): members} if isinstance(value, Tagged) else members
 
 
 _json = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=_members).encode

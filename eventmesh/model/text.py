@@ -24,3 +24,5 @@ class TextMatch:
 
     kind: HeaderKind
     value: str
+    ignore_case: bool = False
+    """Letters of either case are the same; an expression says so itself."""

@@ -3,12 +3,14 @@
 //! Reading only; what the tables mean is compiled in `routes` and `cluster`. An unknown field is an error, so that
 //! the two sides cannot drift apart in silence.
 
+mod access;
 mod policy;
 mod route;
 
 use serde::Deserialize;
 
 use crate::tls::{ClientTerms, ServerTerms};
+pub use access::*;
 pub use policy::*;
 pub use route::*;
 

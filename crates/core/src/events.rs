@@ -151,6 +151,8 @@ pub enum ReplyKind {
     Exhausted,
     /// The request itself was refused.
     BadRequest,
+    /// The caller may not do this, or has not shown who it is.
+    Forbidden,
 }
 
 /// What a protocol implements, once for each side of a connection.

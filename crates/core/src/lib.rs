@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+mod access;
 mod access_log;
 mod ascii;
 pub mod bolt;
@@ -23,6 +24,7 @@ mod random;
 mod routes;
 pub mod slab;
 mod stats;
+mod text;
 mod timers;
 pub mod tls;
 

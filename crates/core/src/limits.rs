@@ -123,3 +123,6 @@ pub const MAX_HESSIAN_DEPTH: usize = 32;
 
 /// Classes that a Hessian body may define.
 pub const MAX_HESSIAN_CLASSES: usize = 128;
+
+/// Depth of the questions in an access rule: authors nest three or four deep, and each level is a frame of our stack.
+pub const MAX_RULE_DEPTH: usize = 32;

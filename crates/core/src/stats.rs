@@ -99,11 +99,19 @@ pub struct FilterCounters {
     pub origin_valid: u64,
     /// `cors.origin_invalid`.
     pub origin_invalid: u64,
+    /// `rbac.allowed`.
+    pub rbac_allowed: u64,
+    /// `rbac.denied`.
+    pub rbac_denied: u64,
+    /// `rbac.shadow_allowed`.
+    pub rbac_shadow_allowed: u64,
+    /// `rbac.shadow_denied`.
+    pub rbac_shadow_denied: u64,
 }
 
 impl FilterCounters {
     /// Return each by its name after `envoy_http_`.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 12] {
         [
             ("fault_delays_injected", self.delays_injected),
             ("fault_aborts_injected", self.aborts_injected),
@@ -113,6 +121,10 @@ impl FilterCounters {
             ("local_rate_limit_enforced", self.limit_enforced),
             ("cors_origin_valid", self.origin_valid),
             ("cors_origin_invalid", self.origin_invalid),
+            ("rbac_allowed", self.rbac_allowed),
+            ("rbac_denied", self.rbac_denied),
+            ("rbac_shadow_allowed", self.rbac_shadow_allowed),
+            ("rbac_shadow_denied", self.rbac_shadow_denied),
         ]
     }
 }

@@ -1,18 +1,26 @@
-"""HTTP filters into Filters: the fault and the local rate limit, of a listener or of a route."""
+"""HTTP filters into Filters, of a listener or of a route: access, the local rate limit, the fault."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.policy import MILLION, Cors, Fault, Filters, RateLimit
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.headers import read_text_match
 
+if TYPE_CHECKING:
+    from eventmesh.model.access import AccessStep
+
 FAULT = "envoy.extensions.filters.http.fault.v3.HTTPFault"
 CORS = "envoy.extensions.filters.http.cors.v3.Cors"
 CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
 LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+
+ACCESS = ("envoy.extensions.filters.http.rbac.v3.RBAC",)
+ACCESS_OVERRIDES = ("envoy.extensions.filters.http.rbac.v3.RBACPerRoute",)
+"""Filters that decide whether a request may go on, and what routes say in their place (`translate.access`)."""
 
 MAX_DELAY_S = 3600.0
 """Longest delay: beyond it callers have given up, and what waits takes memory."""
@@ -21,29 +29,46 @@ _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": MILLION}
 _CODES = {"BadRequest": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "TooManyRequests": 429,
           "InternalServerError": 500, "BadGateway": 502, "ServiceUnavailable": 503, "GatewayTimeout": 504}  # fmt: skip
 
-FilterConfig = Fault | RateLimit | Cors
+FilterConfig: TypeAlias = "Fault | RateLimit | Cors | AccessStep"
 
 
-def read_filter(config: Message) -> FilterConfig | None:
-    """Return what the configuration of one HTTP filter says; None for a filter that does nothing by itself."""
-    return FILTERS[config.schema.name](config)
+def read_filter(name: str, config: Message) -> FilterConfig | None:
+    """Return what the configuration of the HTTP filter `name` says; None for one that does nothing by itself."""
+    if config.schema.name in ACCESS:
+        return _step(name, config)
+    return _FILTERS[config.schema.name](config)
+
+
+def _step(name: str, config: Message) -> AccessStep:
+    # Imported where it is asked for: see `translate.cluster`.
+    from eventmesh.model.access import AccessStep
+    from eventmesh.xds.translate.access import READERS
+
+    return AccessStep(name, READERS[config.schema.name](config))
 
 
 def read_overrides(owner: Message) -> dict[str, FilterConfig]:
-    """Return, by type, what `typed_per_filter_config` says; raise ConfigError for a filter that there is not."""
+    """Return what `typed_per_filter_config` says: steps of access by name, the others by type.
+
+    Raises ConfigError for a filter that there is not.
+    """
     found: dict[str, FilterConfig] = {}
     for key, config in owner.messages_by_key("typed_per_filter_config").items():
-        if config.schema.name not in _OVERRIDES:
-            path = owner.where(f'typed_per_filter_config["{key}"]')
-            raise ConfigError(path, f"{config.schema.name} is not supported; {', '.join(_OVERRIDES)} are")
-        read = _OVERRIDES[config.schema.name](config)
-        found[config.schema.name] = read if read is not None else Fault()
+        kind = config.schema.name
+        if kind in ACCESS_OVERRIDES:
+            found[key] = _step(key, config)
+        elif kind in _OVERRIDES:
+            found[kind] = _OVERRIDES[kind](config) or Fault()
+        else:
+            path, known = owner.where(f'typed_per_filter_config["{key}"]'), (*_OVERRIDES, *ACCESS_OVERRIDES)
+            raise ConfigError(path, f"{kind} is not supported; {', '.join(known)} are")
     return found
 
 
 def make_filters(configs: Iterable[FilterConfig]) -> Filters | None:
     """Return the filters of one listener or route; None when there are none."""
     fault, limit, cors = None, None, None
+    access: list[AccessStep] = []
     for config in configs:
         match config:
             case Fault():
@@ -52,7 +77,9 @@ def make_filters(configs: Iterable[FilterConfig]) -> Filters | None:
                 limit = config
             case Cors():
                 cors = config
-    filters = Filters(fault, limit, cors)
+            case _:
+                access.append(config)
+    filters = Filters(fault, limit, cors, tuple(access))
     return filters if filters != Filters() else None
 
 
@@ -119,13 +146,14 @@ def _cors_policy(config: Message) -> Cors:
     )
 
 
-FILTERS: Mapping[str, Callable[[Message], FilterConfig | None]] = {
+_FILTERS: Mapping[str, Callable[[Message], Fault | RateLimit | None]] = {
     CORS: _cors,
     FAULT: _fault,
     LOCAL_RATE_LIMIT: _rate_limit,
 }
+FILTERS = (*_FILTERS, *ACCESS)
 """The HTTP filters that are carried out, beside the router."""
-_OVERRIDES: Mapping[str, Callable[[Message], FilterConfig | None]] = {
+_OVERRIDES: Mapping[str, Callable[[Message], Fault | RateLimit | Cors | None]] = {
     CORS_POLICY: _cors_policy,
     FAULT: _fault,
     LOCAL_RATE_LIMIT: _rate_limit,

@@ -131,14 +131,14 @@ def read_matcher(matcher: Message) -> HeaderMatch:
     if string_match is None:
         return HeaderMatch(name, HeaderKind.PRESENT, invert=invert)
     text = read_text_match(string_match)
-    return HeaderMatch(name, text.kind, text.value, invert)
+    return HeaderMatch(name, text.kind, text.value, invert, text.ignore_case)
 
 
 def read_text_match(matcher: Message) -> TextMatch:
     """Return a `matcher.StringMatcher`."""
     for field, kind in _STRING_KINDS.items():
         if matcher.has(field):
-            return TextMatch(kind, _condition(matcher, field, kind))
+            return TextMatch(kind, _condition(matcher, field, kind), matcher.flag("ignore_case"))
     regex = matcher.child("safe_regex")
     if regex is not None:
         return TextMatch(HeaderKind.REGEX, read_regex(regex))

@@ -203,7 +203,7 @@ def _http_filters(manager: Message) -> Filters | None:
         if name == ROUTER:
             routers.append(i)
         elif config is not None and name in FILTERS:
-            configs.append(read_filter(config))
+            configs.append(read_filter(item.text("name"), config))
         elif not item.flag("is_optional"):
             what = name or f"{item.text('name')!r} without typed_config"
             raise manager.error(

@@ -219,6 +219,8 @@ def _name_match(message: Message) -> NameMatch:
     if kind is None:
         raise message.error("san_type", f"{message.text('san_type')!r} is not supported; use DNS or URI")
     matcher = message.child("matcher")
+    if matcher is not None and matcher.flag("ignore_case"):
+        raise matcher.error("ignore_case", "is not supported here; names are compared as certificates want it")
     for how in MatchKind:
         if matcher is not None and matcher.has(how.value):
             return NameMatch(kind, how, matcher.text(how.value))

@@ -39,7 +39,9 @@ def test_every_value_is_in_the_json() -> None:
     document = json.loads(SNAPSHOT.to_core())
     assert (document["version"], document["listeners"][0]["protocol"]) == ("v1", "bolt")
     first, second = document["route_tables"][0]["virtual_hosts"][0]["routes"]
-    assert first["match"]["headers"] == [{"name": "x", "kind": "exact", "value": "y", "invert": False}]
+    assert first["match"]["headers"] == [
+        {"name": "x", "kind": "exact", "value": "y", "invert": False, "ignore_case": False}
+    ]
     assert first["action"]["forward"]["clusters"][0]["name"] == "c"
     assert second["action"] == {"direct_response": {"status": 404, "body": 'no "such" thing'}}
     assert [cluster["name"] for cluster in document["clusters"]] == ["c0", "c1", "c2"]

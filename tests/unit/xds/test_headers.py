@@ -103,7 +103,7 @@ def test_conditions_are_read(fields: dict[str, object], expected: HeaderMatch) -
         {"name": "x", "prefix_match": ""},
         {"name": "x", "string_match": {}},
         {"name": "x", "string_match": {"safe_regex": {"regex": "a("}}},
-        {"name": "x", "string_match": {"exact": "a", "ignore_case": True}},
+        {"name": "x", "string_match": {"prefix": "", "ignore_case": True}},
         {"name": "x", "range_match": {"start": 1}},
     ],
 )

@@ -36,7 +36,7 @@ LIMIT = {
 ROUTER = {"name": "router", "typed_config": {"@type": f"{TYPES}.http.router.v3.Router"}}
 
 
-def _listener(
+def listener_of(
     *filters: dict[str, Any], host: dict[str, Any] | None = None, route: dict[str, Any] | None = None
 ) -> ListenerResource:
     one = {"match": {"prefix": "/"}, "route": {"cluster": "a"}, "typed_per_filter_config": route or {}}
@@ -64,7 +64,7 @@ def _routes(resource: ListenerResource) -> list[Filters | None]:
 
 
 def test_every_setting_arrives() -> None:
-    resource = _listener(LIMIT, FAULT)
+    resource = listener_of(LIMIT, FAULT)
     assert resource.listener.filters == Filters(
         Fault(0.5, MILLION // 10, 418, 2500), RateLimit(10, 5, 2.0, MILLION, 1, 503, True)
     )
@@ -72,14 +72,14 @@ def test_every_setting_arrives() -> None:
 
 
 def test_a_limit_that_is_not_enabled_limits_nothing_as_in_envoy() -> None:
-    limit = _listener({name: LIMIT[name] for name in ("@type", "stat_prefix", "token_bucket")}).listener.filters
+    limit = listener_of({name: LIMIT[name] for name in ("@type", "stat_prefix", "token_bucket")}).listener.filters
     assert limit == Filters(rate_limit=RateLimit(10, 5, 2.0, 0, 0))
-    assert _listener({"@type": LIMIT["@type"], "stat_prefix": "s"}).listener.filters is None
+    assert listener_of({"@type": LIMIT["@type"], "stat_prefix": "s"}).listener.filters is None
 
 
 def test_routes_have_filters_of_their_own_else_those_of_their_host() -> None:
     calm = {"@type": FAULT["@type"]}
-    resource = _listener(host={"fault": FAULT, "limit": LIMIT}, route={"fault": calm})
+    resource = listener_of(host={"fault": FAULT, "limit": LIMIT}, route={"fault": calm})
     limit = RateLimit(10, 5, 2.0, MILLION, 1, 503, True)
     assert _routes(resource) == [
         Filters(Fault(), limit),
@@ -98,7 +98,7 @@ def test_cors_is_said_by_routes_and_hosts() -> None:
         "max_age": "1",
         "allow_credentials": True,
     }
-    resource = _listener({"@type": f"{TYPES}.http.cors.v3.Cors"}, host={"c": policy})
+    resource = listener_of({"@type": f"{TYPES}.http.cors.v3.Cors"}, host={"c": policy})
     matches = (TextMatch(HeaderKind.EXACT, "a"), TextMatch(HeaderKind.REGEX, "b.*"))
     assert _routes(resource) == [Filters(cors=Cors(matches, "m", "h", "e", "1", True))] * 2
     assert resource.listener.filters is None
@@ -121,15 +121,15 @@ def test_cors_is_said_by_routes_and_hosts() -> None:
 )
 def test_what_cannot_be_carried_out_is_told_by_its_path(config: dict[str, Any], path: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        _listener(config)
+        listener_of(config)
     manager = "filter_chains[0].filters[0].typed_config"
     assert caught.value.path == f"{manager}.http_filters[0].typed_config.{path}"
     with pytest.raises(ConfigError) as caught:
-        _listener(route={"x": config})
+        listener_of(route={"x": config})
     routes = f"{manager}.route_config.virtual_hosts[0].routes[0]"
     assert caught.value.path == f'{routes}.typed_per_filter_config["x"].{path}'
 
 
 def test_a_filter_that_there_is_not_is_refused_on_a_route_too() -> None:
     with pytest.raises(ConfigError, match="is not supported"):
-        _listener(route={"x": {"@type": f"{TYPES}.http.cors.v3.Cors"}})
+        listener_of(route={"x": {"@type": f"{TYPES}.http.cors.v3.Cors"}})

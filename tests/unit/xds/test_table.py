@@ -62,6 +62,7 @@ _ENUM_OWNERS = {
     "ApiVersion": "envoy.config.core.v3:ApiVersion",
     "ClusterNotFoundResponseCode": "envoy.config.route.v3:RouteActionClusterNotFoundResponseCode",
     "FractionDenominator": "envoy.type.v3:FractionalPercentDenominatorType",
+    "RuleAction": "envoy.config.rbac.v3:RbacAction",
     "StatusCode": "envoy.type.v3:StatusCode",
     "CodecClientType": "envoy.type.v3:CodecClientType",
     "LbRingHashFunction": "envoy.extensions.load_balancing_policies.ring_hash.v3:RingHashHashFunction",

@@ -159,7 +159,7 @@ impl Wire for Server {
             ReplyKind::BadResponse => (CODEC_EXCEPTION, &[][..]),
             ReplyKind::Timeout => (TIMEOUT, &[][..]),
             ReplyKind::Overload | ReplyKind::Exhausted => (SERVER_THREADPOOL_BUSY, &[][..]),
-            ReplyKind::BadRequest => (ERROR, &[][..]),
+            ReplyKind::BadRequest | ReplyKind::Forbidden => (ERROR, &[][..]),
         };
         frame::write_response(caller.to, status, content, out);
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::HeaderKind;
+use crate::config::{AccessStep, HeaderKind};
 
 /// An outcome that is tried again, in Envoy's words (`model.RetryOn`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -252,6 +252,9 @@ pub struct Filters {
     pub rate_limit: Option<RateLimit>,
     /// Requests from other origins.
     pub cors: Option<Cors>,
+    /// Who may do what.
+    #[serde(default)]
+    pub access: Vec<AccessStep>,
 }
 
 /// A condition on a text (`model.TextMatch`).
@@ -262,6 +265,9 @@ pub struct TextMatch {
     pub kind: HeaderKind,
     /// With what.
     pub value: String,
+    /// Letters of either case are the same.
+    #[serde(default)]
+    pub ignore_case: bool,
 }
 
 /// What browsers are told of requests from other origins (`model.Cors`).

@@ -37,7 +37,7 @@ pub enum HeaderKind {
 }
 
 /// A condition on a header (`model.HeaderMatch`).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderMatch {
     /// Lower-case name, or `:method`.
@@ -50,10 +50,13 @@ pub struct HeaderMatch {
     /// The condition must not hold.
     #[serde(default)]
     pub invert: bool,
+    /// Letters of either case are the same.
+    #[serde(default)]
+    pub ignore_case: bool,
 }
 
 /// When a route is taken (`model.RouteMatch`).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteMatch {
     /// Path to compare with.

@@ -140,7 +140,7 @@ impl framed::Codec for Codec {
             ReplyKind::Timeout => SERVER_TIMEOUT,
             ReplyKind::Overload | ReplyKind::Exhausted => SERVER_THREADPOOL_EXHAUSTED,
             ReplyKind::BadRequest => BAD_REQUEST,
-            ReplyKind::Configured => SERVICE_ERROR,
+            ReplyKind::Configured | ReplyKind::Forbidden => SERVICE_ERROR,
         };
         // One string. Its length counts characters: what is not ASCII is left out, so that they are bytes.
         let text: Vec<u8> = reply.body.iter().copied().filter(u8::is_ascii).take(MAX_FRAMED_TEXT).collect();

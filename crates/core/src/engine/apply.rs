@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::access::socket_of;
 use crate::ascii;
 use crate::cluster::Cluster;
 use crate::config::{self, Snapshot};
@@ -155,15 +156,17 @@ impl Engine {
             let known = self.listeners.iter().position(|listener| listener.config.name == config.name);
             let name = config.name.clone();
             let number = known.unwrap_or(self.listeners.len());
+            let destination = socket_of(&config.address);
             if let Some(listener) = self.listeners.get_mut(number) {
                 (listener.config, listener.via, listener.table, listener.log) = (config, via, table, log);
-                listener.filters = filters;
+                (listener.destination, listener.filters) = (destination, filters);
             } else {
                 self.listeners.push(Listener {
                     config,
                     via,
                     table,
                     log,
+                    destination,
                     filters,
                     tls: None,
                     counters: ListenerCounters::default(),

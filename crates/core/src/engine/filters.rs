@@ -1,4 +1,4 @@
-//! Preflights, limits and faults, before a route is followed.
+//! Preflights, access, limits and faults, before a route is followed.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ impl Engine {
     /// Put a routed request through its filters: those of its route, else those of its listener. Return whether it may go on.
     pub(super) fn filtered(&mut self, id: Id, found: Found, tables: &Tables, now: f64) -> bool {
         self.no_preflight(id, found, tables, now)
+            && self.admitted(id, found, tables, now)
             && self.within_limit(id, found, tables, now)
             && !self.delayed(id, found, tables, now)
             && self.spared(id, now)
@@ -92,7 +93,7 @@ impl Engine {
         false
     }
 
-    fn listener_filters(&self, id: Id) -> Option<Arc<Filters>> {
+    pub(super) fn listener_filters(&self, id: Id) -> Option<Arc<Filters>> {
         match self.exchanges.get(id)?.origin {
             Origin::Stream { listener, .. } => self.listeners.get(listener)?.filters.clone(),
             Origin::Own => None,

@@ -1,11 +1,12 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
-//! One file per concern: `apply` (configuration), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
+//! One file per concern: `apply` (configuration), `access` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
 //! TLS).
 
+mod access;
 mod answer;
 mod apply;
 mod connection;
@@ -34,6 +35,7 @@ mod wires;
 mod tests;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use exchange::{OwnAnswer, OwnTerms};
@@ -64,6 +66,8 @@ struct Listener {
     via: Vec<u8>,
     /// Number of its route table in the newest configuration.
     table: Option<usize>,
+    /// Where it listens; none: a unix socket.
+    destination: Option<(IpAddr, u16)>,
     /// What happens before a route is followed.
     filters: Option<Arc<Filters>>,
     /// Number of its access log.

@@ -150,7 +150,7 @@ impl Protocol {
             ReplyKind::BadResponse => bad_response,
             ReplyKind::Timeout => timeout,
             ReplyKind::Overload | ReplyKind::Exhausted => overload,
-            ReplyKind::BadRequest => bad_request,
+            ReplyKind::BadRequest | ReplyKind::Forbidden => bad_request,
             ReplyKind::Configured => configured,
         }
     }

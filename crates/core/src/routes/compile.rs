@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::config::{self, HeaderKind, HeaderMatch, PathKind, RouteTable, Snapshot};
+use crate::config::{self, HeaderMatch, PathKind, RouteTable, Snapshot};
 use crate::pattern::Pattern;
 use crate::routes::matching::without_port;
-use crate::routes::{Action, Condition, Edits, Filters, Forward, Host, Redirect, Retries, Route, Share, Table, Tables};
+use crate::routes::{
+    Action, Condition, Edits, Filters, Forward, Host, Match, Redirect, Retries, Route, Share, Table, Tables,
+};
+use crate::text::Text;
 
 /// How names become the engine's numbers.
 pub trait Names {
@@ -84,16 +87,11 @@ fn compile_route(
     names: &mut impl Names,
 ) -> Result<Route, String> {
     let label = if route.name.is_empty() { &host.name } else { &route.name };
-    let headers = route.when.headers.iter().map(|matched| condition(matched, &format!("{field}.match.headers")));
-    let query = route.when.query.iter().map(|matched| parameter(matched, &format!("{field}.match.query")));
+    check_prefix(route, field)?;
     let filters = route.filters.as_ref();
     let filters = filters.map(|filters| Filters::compile(filters, field, &format!("{field}.filters"), names));
     Ok(Route {
-        path: route.when.path.as_bytes().into(),
-        path_kind: route.when.path_kind,
-        path_pattern: path_pattern(route, field)?,
-        headers: headers.collect::<Result<_, String>>()?,
-        query: query.collect::<Result<_, String>>()?,
+        when: compile_match(&route.when, &format!("{field}.match"))?,
         action: compile_action(&route.action, &format!("{field}.action"), names)?,
         filters: filters.transpose()?,
         label: names.label(&host.name, label),
@@ -102,13 +100,12 @@ fn compile_route(
     })
 }
 
-pub(super) fn condition(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
-    let pattern = (matched.kind == HeaderKind::Regex).then(|| Pattern::compile(&matched.value)).transpose();
+/// Compile a condition on a header; the error names it behind `field`.
+pub fn condition(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
+    let text = Text::compile(matched.kind, &matched.value, matched.ignore_case);
     Ok(Condition {
         name: matched.name.to_ascii_lowercase().as_bytes().into(),
-        kind: matched.kind,
-        value: matched.value.as_bytes().into(),
-        pattern: pattern.map_err(|what| format!("{field}[{:?}].value: {what}", matched.name))?,
+        text: text.map_err(|what| format!("{field}[{:?}].value: {what}", matched.name))?,
         invert: matched.invert,
     })
 }
@@ -118,21 +115,32 @@ fn parameter(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
     Ok(Condition { name: matched.name.as_bytes().into(), ..condition(matched, field)? })
 }
 
-/// Return the pattern of a path that is matched by one. A prefix that is none cannot be replaced.
-fn path_pattern(route: &config::Route, field: &str) -> Result<Option<Pattern>, String> {
-    if route.when.path_kind != PathKind::Regex {
-        return Ok(None);
-    }
-    let rewritten = match &route.action {
+/// Compile a match; the error names what is wrong behind `field`.
+pub fn compile_match(when: &config::RouteMatch, field: &str) -> Result<Match, String> {
+    let pattern = (when.path_kind == PathKind::Regex).then(|| Pattern::compile(&when.path)).transpose();
+    let headers = when.headers.iter().map(|matched| condition(matched, &format!("{field}.headers")));
+    let query = when.query.iter().map(|matched| parameter(matched, &format!("{field}.query")));
+    Ok(Match {
+        path: when.path.as_bytes().into(),
+        path_kind: when.path_kind,
+        path_pattern: pattern.map_err(|what| format!("{field}.path: {what}"))?,
+        headers: headers.collect::<Result<_, String>>()?,
+        query: query.collect::<Result<_, String>>()?,
+    })
+}
+
+/// Return an error for a prefix that is to be replaced and is none.
+fn check_prefix(route: &config::Route, field: &str) -> Result<(), String> {
+    let rewrites = match &route.action {
         config::Action::Forward { prefix_rewrite, .. } | config::Action::Redirect { prefix_rewrite, .. } => {
             !prefix_rewrite.is_empty()
         }
         _ => false,
     };
-    if rewritten {
+    if rewrites && route.when.path_kind == PathKind::Regex {
         return Err(format!("{field}.action.prefix_rewrite: a path that is matched by an expression has no prefix"));
     }
-    Pattern::compile(&route.when.path).map(Some).map_err(|what| format!("{field}.match.path: {what}"))
+    Ok(())
 }
 
 fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) -> Result<Action, String> {

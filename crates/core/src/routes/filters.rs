@@ -1,5 +1,6 @@
 //! What happens to a request before its route is followed: limits and faults, compiled.
 
+use crate::access::Chain;
 use crate::ascii;
 use crate::config::{self, Fault, Filters as Config, HeaderMatch, RateLimit};
 use crate::random::Random;
@@ -21,6 +22,8 @@ pub struct Filters {
     pub limit: Option<Limit>,
     /// Requests from other origins.
     pub cors: Option<Cors>,
+    /// Who may do what.
+    pub access: Chain,
 }
 
 /// A limit and the number of its bucket in the engine.
@@ -55,7 +58,8 @@ impl Filters {
         }
         let limit = config.rate_limit.clone().map(|terms| Limit { terms, bucket: names.bucket(key) });
         let cors = config.cors.as_ref().map(|cors| Cors::compile(cors, &format!("{field}.cors"))).transpose()?;
-        Ok(Self { fault: config.fault.clone(), limit, cors })
+        let access = Chain::compile(&config.access, &format!("{field}.access"))?;
+        Ok(Self { fault: config.fault.clone(), limit, cors, access })
     }
 }
 
@@ -80,7 +84,7 @@ impl Cors {
         let origin = |origin: &config::TextMatch| {
             let (kind, value) = (origin.kind, origin.value.clone());
             condition(
-                &HeaderMatch { name: "origin".to_owned(), kind, value, invert: false },
+                &HeaderMatch { name: "origin".to_owned(), kind, value, invert: false, ignore_case: origin.ignore_case },
                 &format!("{field}.origins"),
             )
         };

@@ -1,10 +1,10 @@
 //! From a head to a route: host, path, headers; and the weighted draw behind it.
 
 use crate::ascii;
-use crate::config::{HeaderKind, PathKind};
+use crate::config::PathKind;
 use crate::head::Head;
 use crate::random::Random;
-use crate::routes::{Condition, Forward, Found, Redirect, Route, Share, Table, Tables};
+use crate::routes::{Condition, Forward, Found, Match, Redirect, Route, Share, Table, Tables};
 
 /// Longest host that can match exactly or by wildcard (DNS names end at 253 bytes, Bolt service names are shorter).
 const MAX_HOST: usize = 512;
@@ -16,7 +16,7 @@ impl Tables {
         let host = hosts.host(head.authority())?;
         let path = without_query(head.path());
         let routes = &hosts.hosts.get(host)?.routes;
-        let route = routes.iter().position(|route| route.matches(path, head))?;
+        let route = routes.iter().position(|route| route.when.matches(path, head))?;
         Some(Found { table, host, route })
     }
 }
@@ -44,8 +44,9 @@ impl Table {
     }
 }
 
-impl Route {
-    fn matches(&self, path: &[u8], head: &Head) -> bool {
+impl Match {
+    /// Return whether a request with this path (without its query) and this head is one of those it means.
+    pub fn matches(&self, path: &[u8], head: &Head) -> bool {
         let fits = match self.path_kind {
             PathKind::Exact => path == &*self.path,
             PathKind::Prefix => path.starts_with(&self.path),
@@ -69,7 +70,9 @@ impl Route {
             found.is_some_and(|(_, value)| condition.compare(value)) != condition.invert
         })
     }
+}
 
+impl Route {
     /// Rewrite path and authority as `forward` says.
     pub fn rewrite(&self, forward: &Forward, head: &mut Head) {
         if !forward.host_rewrite.is_empty() {
@@ -83,7 +86,7 @@ impl Route {
         }
         if !forward.prefix_rewrite.is_empty() {
             let mut path = forward.prefix_rewrite.to_vec();
-            path.extend_from_slice(head.path().get(self.path.len()..).unwrap_or_default());
+            path.extend_from_slice(head.path().get(self.when.path.len()..).unwrap_or_default());
             head.set_path(&path);
         }
         if !forward.path_rewrite.is_empty() {
@@ -107,7 +110,7 @@ impl Route {
             location.extend_from_slice(format!(":{}", redirect.port).as_bytes());
         }
         if redirect.path.is_empty() {
-            let kept = if redirect.prefix_rewrite.is_empty() { 0 } else { self.path.len() };
+            let kept = if redirect.prefix_rewrite.is_empty() { 0 } else { self.when.path.len() };
             location.extend_from_slice(&redirect.prefix_rewrite);
             location.extend_from_slice(head.path().get(kept..).unwrap_or_default());
         } else {
@@ -121,7 +124,8 @@ impl Route {
 }
 
 impl Condition {
-    fn holds(&self, head: &Head) -> bool {
+    /// Return whether a head meets the condition.
+    pub fn holds(&self, head: &Head) -> bool {
         let met = match &*self.name {
             b":method" => self.compare(head.method()),
             b":path" => self.compare(head.path()),
@@ -131,7 +135,7 @@ impl Condition {
             name => {
                 let mut values = head.fields().filter(|(field, _)| field.eq_ignore_ascii_case(name)).peekable();
                 // What is not there has no value that could be another one (Envoy: a missing header never matches).
-                if values.peek().is_none() && self.kind != HeaderKind::Present {
+                if values.peek().is_none() && !self.text.is_presence() {
                     return false;
                 }
                 values.any(|(_, value)| self.compare(value))
@@ -142,14 +146,7 @@ impl Condition {
 
     /// Return whether `value` alone meets the condition.
     pub(super) fn compare(&self, value: &[u8]) -> bool {
-        match self.kind {
-            HeaderKind::Exact => value == &*self.value,
-            HeaderKind::Prefix => value.starts_with(&self.value),
-            HeaderKind::Suffix => value.ends_with(&self.value),
-            HeaderKind::Contains => memchr::memmem::find(value, &self.value).is_some(),
-            HeaderKind::Present => true,
-            HeaderKind::Regex => self.pattern.as_ref().is_some_and(|pattern| pattern.matches(value)),
-        }
+        self.text.matches(value)
     }
 }
 
@@ -176,7 +173,7 @@ impl Forward {
 }
 
 /// Return the path without its query.
-pub(super) fn without_query(path: &[u8]) -> &[u8] {
+pub fn without_query(path: &[u8]) -> &[u8] {
     memchr::memchr(b'?', path).and_then(|at| path.get(..at)).unwrap_or(path)
 }
 

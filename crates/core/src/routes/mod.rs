@@ -13,13 +13,15 @@ mod retries;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use compile::{check_seconds, compile, Names};
+pub use compile::{check_seconds, compile, condition, Names};
 pub use edits::Edits;
 pub use filters::{drawn, Bucket, Cors, Filters};
+pub use matching::without_query;
 pub use retries::{Failure, Retries};
 
-use crate::config::{HashOn, HeaderKind, PathKind};
+use crate::config::{HashOn, PathKind};
 use crate::pattern::Pattern;
+use crate::text::Text;
 
 /// One compiled configuration.
 #[derive(Debug, Default)]
@@ -50,15 +52,21 @@ pub struct Host {
     pub response_edits: Edits,
 }
 
-/// A compiled route.
+/// When something holds for a request: its path and headers.
 #[derive(Debug)]
-pub struct Route {
+pub struct Match {
     path: Box<[u8]>,
     path_kind: PathKind,
     path_pattern: Option<Pattern>,
     headers: Vec<Condition>,
     /// On the first value of a parameter of the query, as it is written.
     query: Vec<Condition>,
+}
+
+/// A compiled route.
+#[derive(Debug)]
+pub struct Route {
+    when: Match,
     /// What to do.
     pub action: Action,
     /// The engine's number of this route's counters and label.
@@ -71,12 +79,11 @@ pub struct Route {
     pub filters: Option<Filters>,
 }
 
+/// A condition on a header, compiled.
 #[derive(Debug)]
-struct Condition {
+pub struct Condition {
     name: Box<[u8]>,
-    kind: HeaderKind,
-    value: Box<[u8]>,
-    pattern: Option<Pattern>,
+    text: Text,
     invert: bool,
 }
 

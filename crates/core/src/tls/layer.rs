@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::{ClientConnection, Connection, ServerConnection};
 
 use crate::tls::context::{ClientContext, ServerContext};
+use crate::tls::verify::principals;
 
 /// First byte of a record that begins a handshake (RFC 8446 5.1).
 const HANDSHAKE: u8 = 22;
@@ -31,6 +32,8 @@ pub enum Layer {
         session: Box<Connection>,
         /// The peer has said goodbye.
         closed: bool,
+        /// The names in the certificate that the peer has shown, once it was believed.
+        names: Option<Box<[String]>>,
     },
 }
 
@@ -58,7 +61,7 @@ impl Layer {
     fn over(mut session: Connection) -> Self {
         // What is sealed is handed on within the same call, so that nothing needs to bound it here.
         session.set_buffer_limit(None);
-        Self::Session { session: Box::new(session), closed: false }
+        Self::Session { session: Box::new(session), closed: false, names: None }
     }
 
     /// Return whether the connection is, or will be, under TLS.
@@ -71,6 +74,25 @@ impl Layer {
         matches!(self, Self::Session { session, .. } if session.is_handshaking())
     }
 
+    /// Return the names in the certificate of the peer; none: it has shown none.
+    pub fn peer_names(&self) -> Option<&[String]> {
+        match self {
+            Self::Session { names, .. } => names.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Return the host that a client has named; empty: none.
+    pub fn server_name(&self) -> &str {
+        match self {
+            Self::Session { session, .. } => match &**session {
+                Connection::Server(server) => server.server_name().unwrap_or_default(),
+                Connection::Client(_) => "",
+            },
+            _ => "",
+        }
+    }
+
     /// Return whether the peer has said that it will send no more.
     pub fn is_closed_by_peer(&self) -> bool {
         matches!(self, Self::Session { closed: true, .. })
@@ -81,7 +103,7 @@ impl Layer {
         if let (Self::Untold(context), Some(first)) = (&*self, data.first()) {
             *self = if *first == HANDSHAKE { Self::session(context)? } else { Self::Plain };
         }
-        let Self::Session { session, closed } = self else {
+        let Self::Session { session, closed, names } = self else {
             plain.extend_from_slice(data);
             return Ok(Progress::default());
         };
@@ -103,6 +125,10 @@ impl Layer {
         }
         *closed |= progress.closed;
         progress.established = handshaking && !session.is_handshaking();
+        if progress.established && matches!(**session, Connection::Server(_)) {
+            let shown = session.peer_certificates().and_then(<[_]>::first);
+            *names = shown.map(|certificate| principals(certificate).into());
+        }
         Ok(progress)
     }
 

@@ -47,6 +47,15 @@ pub fn host_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     parsed.map(|parsed| parsed.valid_dns_names().map(str::to_ascii_lowercase).collect()).unwrap_or_default()
 }
 
+/// Return the names by which rules know the holder of a certificate: its URIs (SPIFFE identities), then its host names.
+pub fn principals(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let parsed = EndEntityCert::try_from(certificate);
+    let names = |parsed: &EndEntityCert<'_>| {
+        parsed.valid_uri_names().chain(parsed.valid_dns_names()).map(str::to_owned).collect()
+    };
+    parsed.as_ref().map(names).unwrap_or_default()
+}
+
 /// Return an error unless the certificate bears one of `wanted`; none wanted: any will do.
 fn check_names(certificate: &CertificateDer<'_>, wanted: &[NameMatch]) -> Result<(), Error> {
     if wanted.is_empty() {

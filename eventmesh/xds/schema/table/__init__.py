@@ -6,7 +6,7 @@ eventmesh does anyway. Lines `ignored:` and `refused:` list the fields whose set
 Numbers and types are those of the Envoy v3 API; a test compares every line with envoy-data-plane.
 """
 
-from eventmesh.xds.schema.table import bootstrap, cluster, core, discovery, listener, route, tls
+from eventmesh.xds.schema.table import access, bootstrap, cluster, core, discovery, listener, route, tls
 
 ALIASES = {
     "accesslog": "envoy.config.accesslog.v3",
@@ -24,6 +24,7 @@ ALIASES = {
     "framed": "eventmesh.extensions.filters.network.framed_proxy.v3",
     "hcm": "envoy.extensions.filters.network.http_connection_manager.v3",
     "http_inspector": "envoy.extensions.filters.listener.http_inspector.v3",
+    "http_rbac": "envoy.extensions.filters.http.rbac.v3",
     "lb_common": "envoy.extensions.load_balancing_policies.common.v3",
     "lb_least_request": "envoy.extensions.load_balancing_policies.least_request.v3",
     "lb_maglev": "envoy.extensions.load_balancing_policies.maglev.v3",
@@ -36,6 +37,7 @@ ALIASES = {
     "previous_hosts": "envoy.extensions.retry.host.previous_hosts.v3",
     "protobuf": "google.protobuf",
     "raw_buffer": "envoy.extensions.transport_sockets.raw_buffer.v3",
+    "rbac": "envoy.config.rbac.v3",
     "route": "envoy.config.route.v3",
     "router": "envoy.extensions.filters.http.router.v3",
     "rpc": "google.rpc",
@@ -47,7 +49,7 @@ ALIASES = {
 }
 """Short name in the table -> protobuf package."""
 
-_PARTS = (bootstrap, core, listener, route, cluster, discovery, tls)
+_PARTS = (access, bootstrap, core, listener, route, cluster, discovery, tls)
 
 MESSAGES: dict[str, str] = {name: text for part in _PARTS for name, text in part.MESSAGES.items()}
 """Message (with the package's short name) -> its fields."""

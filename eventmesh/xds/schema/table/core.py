@@ -191,7 +191,7 @@ MESSAGES = {
         2 prefix string |match_pattern
         3 suffix string |match_pattern
         7 contains string |match_pattern
-        6 ignore_case bool only false
+        6 ignore_case bool
         5 safe_regex matcher.RegexMatcher |match_pattern
         refused: 8 custom
     """,

@@ -1,0 +1,235 @@
+"""Who may do what: the steps between a request and its route, protocol-neutral, in Envoy's terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from eventmesh.model.route import HeaderMatch
+from eventmesh.model.tagged import Tagged
+from eventmesh.model.text import TextMatch
+
+
+class RuleAction(Enum):
+    """What becomes of requests that one of the policies is for."""
+
+    ALLOW = "allow"
+    """They alone may go on."""
+    DENY = "deny"
+    """They may not."""
+    LOG = "log"
+    """They may, like all others."""
+
+
+class Caller(Enum):
+    """Which address of a caller is meant."""
+
+    DIRECT = "direct"
+    """That of its connection."""
+    TOLD = "told"
+    """The last one in X-Forwarded-For where callers are proxies (`Listener.use_remote_address` is false)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anything(Tagged):
+    """Always holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class All(Tagged):
+    """All hold."""
+
+    of: tuple[Test, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf(Tagged):
+    """One holds."""
+
+    of: tuple[Test, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Tagged):
+    """The other does not hold."""
+
+    of: Test
+
+
+@dataclass(frozen=True, slots=True)
+class Header(Tagged):
+    """A header is like this; of a header that is there several times one line is enough."""
+
+    wanted: HeaderMatch
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPath(Tagged):
+    """The path, without query and fragment, is like this."""
+
+    text: TextMatch
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPort(Tagged):
+    """The listener's port lies between these, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationIp(Tagged):
+    """The listener's address, as configured, lies in this network."""
+
+    network: str
+    """`10.0.0.0/8` or `::1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIp(Tagged):
+    """The caller's address lies in this network."""
+
+    of: Caller
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerName(Tagged):
+    """The host that the caller named in its TLS handshake is like this; without any it is empty."""
+
+    text: TextMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Principal(Tagged):
+    """The caller has shown a certificate that is believed, one of whose URIs and host names is like this."""
+
+    text: TextMatch | None = None
+    """None: any certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull(Tagged):
+    """It is null."""
+
+
+@dataclass(frozen=True, slots=True)
+class IsNumber(Tagged):
+    """It is a number from `start` up to, and without, `end`; equal ones mean that number alone."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class IsText(Tagged):
+    """It is a text like this."""
+
+    text: TextMatch
+
+
+@dataclass(frozen=True, slots=True)
+class IsFlag(Tagged):
+    """It is this truth."""
+
+    flag: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IsThere(Tagged):
+    """There is something, or there is nothing."""
+
+    flag: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HasMember(Tagged):
+    """It is a list with a member like this."""
+
+    of: ValueTest
+
+
+@dataclass(frozen=True, slots=True)
+class IsOne(Tagged):
+    """It is like one of these."""
+
+    of: tuple[ValueTest, ...]
+
+
+ValueTest = IsNull | IsNumber | IsText | IsFlag | IsThere | HasMember | IsOne
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata(Tagged):
+    """What an earlier step has noted of the request is like this."""
+
+    namespace: str
+    """Which step's: Envoy's name of the filter."""
+    path: tuple[str, ...]
+    """Keys, from outside in."""
+    value: ValueTest
+    invert: bool = False
+
+
+Test = (
+    Anything
+    | All
+    | AnyOf
+    | Not
+    | Header
+    | UrlPath
+    | DestinationPort
+    | DestinationIp
+    | SourceIp
+    | ServerName
+    | Principal
+    | Metadata
+)
+"""One question about a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be done (one of `permissions` holds) by whom (one of `principals` holds)."""
+
+    name: str
+    permissions: tuple[Test, ...]
+    principals: tuple[Test, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Policies under one action. Without policies ALLOW lets nobody through."""
+
+    action: RuleAction
+    policies: tuple[Policy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rbac(Tagged):
+    """Rules by roles; who may not go on is answered 403, in gRPC 7, in other protocols as they refuse."""
+
+    rules: Rules | None = None
+    """None: nothing is enforced."""
+    shadow: Rules | None = None
+    """What is only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Off(Tagged):
+    """Of a route: the listener's step of that name is left out."""
+
+
+Step = Rbac | Off
+
+
+@dataclass(frozen=True, slots=True)
+class AccessStep:
+    """One step of the chain that a request goes through before the rate limit; each may refuse it.
+
+    A route's step takes the place of its listener's step of the same name; one that the listener lacks comes last.
+    """
+
+    name: str
+    step: Step

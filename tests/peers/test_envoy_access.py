@@ -1,0 +1,77 @@
+"""The same policies given to Envoy and to eventmesh, and thousands of random requests decided alike."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.peers import access_policies
+from tests.peers.pairs import TYPES, Pair, document, pair_on
+
+pytestmark = pytest.mark.peer
+
+SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
+ROUNDS = 10 if os.environ.get("EVENTMESH_SOAK") else 1
+"""A round asks 1,000 requests; `make soak` all 10,000."""
+POLICIES, REQUESTS = 50, 20
+"""Of one round: so many policies, each asked so many requests."""
+
+RBAC = f"{TYPES}.filters.http.rbac.v3"
+
+
+def _hosts(policies: list[dict[str, Any]], override: str, kind: str) -> list[dict[str, Any]]:
+    """Return a virtual host for each policy, which answers by itself what it lets through."""
+    return [
+        {
+            "name": f"h{at}",
+            "domains": [f"h{at}"],
+            "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
+            "typed_per_filter_config": {override: {"@type": kind, **policy}},
+        }
+        for at, policy in enumerate(policies)
+    ]
+
+
+async def _decisions(port: int, requests: list[bytes]) -> list[tuple[int, str]]:
+    """Ask one after the other on one connection; return status and body of each answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    found = []
+    try:
+        for request in requests:
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head.partition("content-length: ")[2].split("\r\n")[0] or 0)
+            found.append((int(head.split()[1]), (await reader.readexactly(length)).decode()))
+    finally:
+        writer.close()
+    return found
+
+
+async def _both_decide(pair: Pair, requests: list[bytes]) -> list[tuple[int, str]]:
+    """Return what both decide; fail at the first request that they disagree on."""
+    envoy, mesh = await asyncio.gather(*(_decisions(proxy.port, requests) for proxy in pair.both))
+    for asked, theirs, ours in zip(requests, envoy, mesh, strict=True):
+        assert ours == theirs, (SEED, asked)
+    return envoy
+
+
+@pytest.mark.parametrize("round_", range(ROUNDS))
+async def test_both_let_the_same_requests_through_by_rules(round_: int, tmp_path: Path) -> None:
+    random = Random(SEED * 1000 + round_)
+    policies = [{"rbac": {"rules": access_policies.rbac(random)}} for _ in range(POLICIES)]
+    hosts = _hosts(policies, "rbac", f"{RBAC}.RBACPerRoute")
+    filters = [{"name": "rbac", "typed_config": {"@type": f"{RBAC}.RBAC"}}]
+    requests = [
+        access_policies.request(random) + f"\r\nHost: h{at}\r\n\r\n".encode()
+        for at in range(POLICIES)
+        for _ in range(REQUESTS)
+    ]
+    async with pair_on(document(hosts, [], filters=filters), tmp_path) as pair:
+        counted = Counter(status for status, _ in await _both_decide(pair, requests))
+    assert set(counted) == {200, 403} and min(counted.values()) > len(requests) // 10, counted
