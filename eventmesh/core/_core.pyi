@@ -144,6 +144,10 @@ class Engine:
         """
     def take_access_log(self) -> list[tuple[str, bytes]]:
         """Return and forget the access-log lines since the last call, as (path, lines)."""
+    def take_spans(self) -> list[tuple[str, bytes, int]]:
+        """Return and forget the spans recorded since the last call in batches of some 512 KiB, as (listener, spans, how
+        many). Listener is empty for those by the snapshot's own tracing. Spans are OTLP: the field `spans` of a
+        `ScopeSpans` (opentelemetry-proto), repeated."""
     def stats(self) -> bytes:
         """Return all counters and histograms as JSON: {"counters": [[name, {label: value}, number]],
         "gauges": [...], "histograms": [[name, labels, [[upper bound, cumulative count]], sum, count]]}."""

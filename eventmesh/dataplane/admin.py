@@ -130,7 +130,16 @@ class Admin:
             ("eventmesh_refused_requests_total", failures.refused_requests),
             ("eventmesh_access_log_dropped_bytes_total", self._plane.access_log.dropped_bytes),
         )
-        return "".join(f"{name}{separator}{value}\n" for name, value in rows)
+        spans = self._plane.spans
+        sent = (
+            ()
+            if spans is None
+            else (
+                ("eventmesh_tracing_spans_exported_total", spans.counts.exported),
+                ("eventmesh_tracing_spans_lost_total", spans.counts.lost),
+            )
+        )
+        return "".join(f"{name}{separator}{value}\n" for name, value in (*rows, *sent))
 
     def _config_dump(self) -> Reply:
         dump = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -22,6 +24,9 @@ from eventmesh.transport.exchange import Caller, ExchangeHandler
 from eventmesh.transport.inherited import Inherited
 from eventmesh.transport.listeners import Listeners
 from eventmesh.transport.netns import HostNetwork, SocketFactory
+
+if TYPE_CHECKING:
+    from eventmesh.dataplane.span_export import SpanExporter
 
 _log = log.get("dataplane")
 
@@ -65,9 +70,15 @@ class DataPlane:
         networks: Networks | None = None,
         on_question: QuestionHandler | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
-        seed: int = 0,
+        seed: int | None = None,
+        resource: Mapping[str, str] | None = None,
     ) -> None:
-        """`handlers` is looked into at each request: it may be filled until the snapshot that names them is applied."""
+        """`handlers` is looked into at each request: it may be filled until the snapshot that names them is applied.
+
+        `seed` feeds the draws and ids of the engine; None: the system's randomness does, so that no two processes give
+        out the same ids. `resource` are the attributes of this process in traces (OpenTelemetry's names).
+        """
+        seed = int.from_bytes(os.urandom(8)) if seed is None else seed
         self.engine = Engine(seed, clock.now().timestamp() - clock.monotonic())
         self.state = State.INITIALIZING
         self.snapshot = Snapshot(version="")
@@ -85,6 +96,9 @@ class DataPlane:
         self.access_log = AccessLogWriter(self.engine.take_access_log, clock)
         self._tasks = TaskGroup("dataplane")
         self._log_task: asyncio.Task[None] | None = None
+        self.spans: SpanExporter | None = None
+        """Sends spans, once a configuration has asked for any."""
+        self._resource = resource or {}
 
     @property
     def caller(self) -> Caller:
@@ -126,7 +140,7 @@ class DataPlane:
 
     async def _change(self, base: Snapshot, own: Snapshot) -> None:
         async with self._applying:
-            merged = overlay(base, own)
+            merged = self._with_spans(overlay(base, own))
             self._require_handlers(merged)
             change = self._listeners.prepare(() if self.state is State.DRAINING else merged.listeners)
             try:
@@ -149,6 +163,8 @@ class DataPlane:
             if self.state is not State.DRAINING:
                 await self._listeners.commit(change)
             self._log_if_wanted(merged)
+            if self.spans is not None:
+                self.spans.configure(merged)
         if self._on_snapshot is not None:
             self._on_snapshot(merged)
 
@@ -156,6 +172,20 @@ class DataPlane:
         wanted = any(listener.access_log for listener in snapshot.listeners)
         if wanted and self._log_task is None:
             self._log_task = self._tasks.spawn("access log", self.access_log.run())
+
+    def _with_spans(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with the way to those who take spans; whoever sends them is made with the first one."""
+        wanted = snapshot.tracing is not None or any(listener.tracing for listener in snapshot.listeners)
+        if not wanted and self.spans is None:
+            return snapshot
+        # Most processes trace nothing, and a sidecar would feel the import.
+        from eventmesh.dataplane.span_export import SpanExporter, resource_attributes, with_collectors
+
+        if self.spans is None:
+            resource = resource_attributes(self._resource, os.environ)
+            self.spans = SpanExporter(self.engine.take_spans, self.caller, self._clock, resource)
+            self._tasks.spawn("spans", self.spans.run())
+        return with_collectors(snapshot)
 
     def _require_handlers(self, snapshot: Snapshot) -> None:
         for table, handler in _served(snapshot):
@@ -180,6 +210,8 @@ class DataPlane:
         """Close everything and write the last log lines."""
         self._listeners.close()
         await self._tasks.stop()
+        if self.spans is not None:
+            await self.spans.finish()
         await self.driver.stop()
         await self.access_log.flush()
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from eventmesh.model.tracing import Traffic
+
 if TYPE_CHECKING:
     from eventmesh.model.policy import Filters
     from eventmesh.model.tls import ServerTls
+    from eventmesh.model.tracing import Tracing
 
 
 class WireProtocol(Enum):
@@ -69,3 +72,6 @@ class Listener:
     filters: Filters | None = None
     tls: ServerTls | None = None
     """None: clear text."""
+    traffic: Traffic = Traffic.NONE
+    tracing: Tracing | None = None
+    """None: as the snapshot says, if its traffic goes anywhere."""

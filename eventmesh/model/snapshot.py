@@ -6,11 +6,15 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from typing import TYPE_CHECKING
 
 from eventmesh.model.cluster import Cluster
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import RouteTable
 from eventmesh.model.tagged import Tagged
+
+if TYPE_CHECKING:
+    from eventmesh.model.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Snapshot:
     listeners: tuple[Listener, ...] = ()
     route_tables: tuple[RouteTable, ...] = ()
     clusters: tuple[Cluster, ...] = ()
+    tracing: Tracing | None = None
+    """How listeners trace that do not say it themselves, and what this process sends."""
 
     def to_core(self) -> bytes:
         """Return the JSON that `Engine.apply` reads; the shape is `crates/core/src/config.rs`."""
@@ -46,6 +52,8 @@ class CoreEncoder:
                 # The part is kept beside its text, so that its id cannot be given to another object.
                 encoded[id(part)] = self._encoded.get(id(part)) or (part, _json(part))
             sections.append(f'"{name}":[{",".join(encoded[id(part)][1] for part in parts)}]')
+        if snapshot.tracing is not None:
+            sections.append(f'"tracing":{_json(snapshot.tracing)}')
         self._encoded = encoded
         return f"{{{','.join(sections)}}}".encode()
 

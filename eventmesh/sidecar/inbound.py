@@ -25,6 +25,7 @@ from eventmesh.model.route import (
     WeightedCluster,
 )
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.model.tracing import Traffic
 from eventmesh.sidecar.environment import Pod
 from eventmesh.transport.address import InetAddress
 from eventmesh.transport.exchange import Reply
@@ -89,7 +90,13 @@ def cluster_names() -> tuple[str, ...]:
 def _listeners(pod: Pod) -> tuple[Listener, ...]:
     def at(name: str, port: int, table: str, protocol: WireProtocol, via: str = "") -> Listener:
         return Listener(
-            name, str(InetAddress(pod.ip, port)), table, protocol=protocol, via=via, forwarded_header=bool(via)
+            name,
+            str(InetAddress(pod.ip, port)),
+            table,
+            protocol=protocol,
+            via=via,
+            forwarded_header=bool(via),
+            traffic=Traffic.INBOUND if table.startswith("inbound") else Traffic.NONE,
         )
 
     is_bolt = pod.user_protocol is WireProtocol.BOLT

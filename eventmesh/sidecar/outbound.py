@@ -11,6 +11,7 @@ from typing import Final
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.route import RouteTable
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.model.tracing import Traffic
 from eventmesh.sidecar.environment import Pod
 from eventmesh.transport.address import InetAddress
 
@@ -36,8 +37,15 @@ def outbound(pod: Pod) -> Snapshot:
                 "local",
                 protocol=WireProtocol.AUTO,
                 via="sidecar",
+                traffic=Traffic.OUTBOUND,
             ),
-            Listener(BOLT, str(InetAddress(pod.outbound_host, BOLT_PORT)), "bolt", protocol=WireProtocol.BOLT),
+            Listener(
+                BOLT,
+                str(InetAddress(pod.outbound_host, BOLT_PORT)),
+                "bolt",
+                protocol=WireProtocol.BOLT,
+                traffic=Traffic.OUTBOUND,
+            ),
         ),
         route_tables=(RouteTable("local"), RouteTable("bolt")),
     )

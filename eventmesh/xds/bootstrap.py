@@ -28,6 +28,7 @@ from eventmesh.xds.translate.resources import ClusterResource, ListenerResource,
 from eventmesh.xds.translate.sources import read_config_source
 
 if TYPE_CHECKING:
+    from eventmesh.model.tracing import Collector
     from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 MAX_FILE_BYTES = 16_777_216
@@ -122,10 +123,11 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
     tree = read_document(message_type("envoy.config.bootstrap.v3.Bootstrap"), _parse(text, source), "", warnings)
     static = tree.child("static_resources")
     clusters = tuple(read_cluster(one, warnings) for one in static.children("clusters")) if static else ()
-    listeners = tuple(read_listener(one, warnings) for one in static.children("listeners")) if static else ()
+    collector = _collector(tree)
+    listeners = tuple(read_listener(one, warnings, collector) for one in static.children("listeners")) if static else ()
     clusters += _google_clusters(tree)
     ads = _ads(tree, clusters)
-    resources = StaticResources(listeners, _kept_alive(clusters, ads), _secrets(static))
+    resources = StaticResources(listeners, _kept_alive(clusters, ads), _secrets(static), collector)
     node = _node(tree.child("node"))
     if ads is not None and not (node.id and node.cluster):
         raise ConfigError("node", "needs id and cluster when dynamic_resources are used")
@@ -140,6 +142,15 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
         ads=ads,
         warnings=tuple(warnings),
     )
+
+
+def _collector(tree: Message) -> Collector | None:
+    tracing = tree.child("tracing")
+    if tracing is None:
+        return None
+    from eventmesh.xds.translate.tracing import read_common_collector
+
+    return read_common_collector(tracing)
 
 
 def _parse(text: str, source: str) -> object:
@@ -290,6 +301,9 @@ def _check_references(static: Message, resources: StaticResources, ads: AdsConfi
 
 
 def _check_listener(path: str, resource: ListenerResource, names: set[str], ads: AdsConfig | None) -> None:
+    tracing = resource.listener.tracing
+    if tracing is not None and tracing.collector.cluster not in names and not (ads is not None and ads.clusters):
+        raise ConfigError(path, f"its spans go to the unknown cluster {tracing.collector.cluster!r}")
     if resource.inline is None:
         if ads is None:
             raise ConfigError(

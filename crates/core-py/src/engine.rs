@@ -202,6 +202,11 @@ impl Engine {
         self.core.take_access_log().into_iter().map(|(path, lines)| (path, PyBytes::new(py, &lines))).collect()
     }
 
+    fn take_spans<'py>(&mut self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>, u64)> {
+        let taken = self.core.take_spans().into_iter();
+        taken.map(|(listener, spans, count)| (listener, PyBytes::new(py, &spans), count)).collect()
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.core.stats())
     }

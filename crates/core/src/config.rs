@@ -6,6 +6,7 @@
 mod access;
 mod policy;
 mod route;
+mod tracing;
 
 use serde::Deserialize;
 
@@ -13,6 +14,7 @@ use crate::tls::{ClientTerms, ServerTerms};
 pub use access::*;
 pub use policy::*;
 pub use route::*;
+pub use tracing::*;
 
 /// One configuration of a data plane (`model.Snapshot`).
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -26,6 +28,8 @@ pub struct Snapshot {
     pub route_tables: Vec<RouteTable>,
     /// How it gets there.
     pub clusters: Vec<Cluster>,
+    /// How listeners trace that do not say it themselves, and what this process sends.
+    pub tracing: Option<Tracing>,
 }
 
 /// What is spoken on a connection (`model.WireProtocol`).
@@ -104,6 +108,12 @@ pub struct Listener {
     /// How it speaks TLS; none: it does not.
     #[serde(default)]
     pub tls: Option<ServerTerms>,
+    /// Which way its traffic goes.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// Which requests are recorded; none: as the snapshot says, if its traffic goes anywhere.
+    #[serde(default)]
+    pub tracing: Option<Tracing>,
 }
 
 /// How a cluster's endpoint is chosen (`model.Balancing`).

@@ -3,11 +3,20 @@
 //! Messages that pass through are opaque: their framing is not read.
 
 use crate::events::ReplyKind;
+use crate::head::Head;
 
 /// Tell whether a `content-type` is gRPC's (`application/grpc`, alone or with `+proto`, `;charset` and the like).
 pub fn is_grpc(content_type: &[u8]) -> bool {
     const NAME: &[u8] = b"application/grpc";
     content_type.strip_prefix(NAME).is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Return the service and method that a request calls; `None`: it is no gRPC.
+pub fn method_of(head: &Head) -> Option<(&[u8], &[u8])> {
+    head.get(b"content-type").filter(|name| is_grpc(name))?;
+    let path = head.path().strip_prefix(b"/")?;
+    let slash = path.iter().position(|byte| *byte == b'/')?;
+    Some((path.get(..slash)?, path.get(slash + 1..)?))
 }
 
 /// Return the gRPC status that says the same as our own reply (grpc/grpc: doc/http-grpc-status-mapping.md; where that
@@ -91,6 +100,15 @@ mod tests {
         assert!(told.iter().all(|name| is_grpc(name)));
         let others = [&b"application/grpc-web"[..], b"application/json", b"", b"application/grp"];
         assert!(!others.iter().any(|name| is_grpc(name)));
+    }
+
+    #[test]
+    fn a_call_is_named_by_its_path() {
+        let mut head = Head::default();
+        head.set_path(b"/pkg.Greeter/Hello");
+        assert_eq!(method_of(&head), None, "without the content type it is a path like any other");
+        head.push(b"content-type", b"application/grpc+proto");
+        assert_eq!(method_of(&head), Some((&b"pkg.Greeter"[..], &b"Hello"[..])));
     }
 
     #[test]

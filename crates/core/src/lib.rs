@@ -27,6 +27,7 @@ mod stats;
 mod text;
 mod timers;
 pub mod tls;
+mod trace;
 
 #[cfg(test)]
 mod hearing;

@@ -19,6 +19,7 @@ from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.model.tracing import Traffic
 from eventmesh.transport.exchange import Reply
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def route_at(address: str, *others: VirtualHost) -> Snapshot:
     """Return the listener at `address` that takes events in, for brokers and channels and whatever `others` name."""
     everything = Route(RouteMatch("/"), Serve(HANDLER, MAX_EVENT_BYTES), name=HANDLER)
     table = RouteTable(HANDLER, (*others, VirtualHost(HANDLER, ("*",), (everything,))))
-    return Snapshot(version="", listeners=(Listener(HANDLER, address, HANDLER, via="broker"),), route_tables=(table,))
+    listener = Listener(HANDLER, address, HANDLER, via="broker", traffic=Traffic.INBOUND)
+    return Snapshot(version="", listeners=(listener,), route_tables=(table,))
 
 
 def absent(key: str) -> str:

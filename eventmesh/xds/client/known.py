@@ -19,6 +19,7 @@ from eventmesh.xds.translate.resources import (
     ListenerResource,
     StaticResources,
     clusters_named,
+    common_tracing,
     with_inline_tables,
 )
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
@@ -62,6 +63,7 @@ class Known:
 
     def __init__(self, static: StaticResources, tables: Iterable[str], now: float) -> None:
         """Hold the bootstrap's own resources; `tables` are wanted beside those that listeners name."""
+        self.collector = static.collector
         self._tables_wanted = frozenset(tables)
         self._static_listeners = frozenset(item.listener.name for item in static.listeners)
         self._static_clusters = frozenset(item.cluster.name for item in static.clusters)
@@ -84,6 +86,7 @@ class Known:
     def copy(self) -> Known:
         """Return an independent copy; the resources themselves are immutable and shared."""
         twin = Known.__new__(Known)
+        twin.collector = self.collector
         twin._tables_wanted = self._tables_wanted
         twin._static_listeners = self._static_listeners
         twin._static_clusters = self._static_clusters
@@ -264,7 +267,8 @@ class Known:
             if resource.inline is None and name not in tables:
                 tables[name] = RouteTable(name)
         listeners, all_tables = with_inline_tables(live, tables.values())
-        return Snapshot(version, listeners, all_tables, tuple(self._live_clusters.values()))
+        tracing = common_tracing(held.live for held in self._clusters.values() if held.live is not None)
+        return Snapshot(version, listeners, all_tables, tuple(self._live_clusters.values()), tracing)
 
 
 def _cluster_timeout(resource: ClusterResource) -> float:

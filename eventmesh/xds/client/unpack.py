@@ -49,7 +49,7 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpac
             _refuse_static(changes, known.is_static_listener, refused)
             found = {
                 name: item
-                for name, item in each(lambda message: read_listener(message, warnings)).items()
+                for name, item in each(lambda message: read_listener(message, warnings, known.collector)).items()
                 if not known.is_static_listener(name)
             }
             update = Update(listeners=found, removed_listeners=changes.removed)

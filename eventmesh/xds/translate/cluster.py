@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from eventmesh.xds.translate.resources import ClusterResource
 from eventmesh.xds.translate.sources import read_config_source
 
 if TYPE_CHECKING:
+    from eventmesh.model.tracing import Tracing
     from eventmesh.xds.translate.tls import ClientTlsResource
 
 METADATA_KEY = "eventmesh"
@@ -50,12 +52,14 @@ def read_cluster(message: Message, warnings: list[str]) -> ClusterResource:
         cluster = replace(cluster, panic_percent=0.0)
     cluster = _with_policies(cluster, message, limits)
     tls = _tls(message, cluster.protocol, warnings)
+    tracing = _tracing(message, name)
     if kind != "EDS":
-        return ClusterResource(cluster, tls=tls)
+        return ClusterResource(cluster, tls=tls, tracing=tracing)
     eds = message.child("eds_cluster_config")
     if eds is None:
         raise message.error("eds_cluster_config", "missing; a cluster of type EDS needs eds_config")
-    return ClusterResource(cluster, eds.text("service_name") or name, read_config_source(eds, "eds_config"), tls)
+    source = read_config_source(eds, "eds_config")
+    return ClusterResource(cluster, eds.text("service_name") or name, source, tls, tracing)
 
 
 def read_assignment(message: Message, *, dns: bool = False) -> tuple[Endpoint, ...]:
@@ -178,11 +182,11 @@ def _idle_timeout_s(message: Message) -> float:
 
 def _with_settings(cluster: Cluster, message: Message) -> Cluster:
     """Return the cluster with what `metadata.filter_metadata.eventmesh` says beyond Envoy's own types."""
-    metadata = message.child("metadata")
-    settings = metadata.structs_by_key("filter_metadata").get(METADATA_KEY, {}) if metadata else {}
-    for key, value in settings.items():
+    for key, value in _settings(message).items():
         path = message.where(f"metadata.filter_metadata.{METADATA_KEY}.{key}")
         match key:
+            case "tracing":
+                pass  # not of the cluster itself: `_tracing`
             case "hold":
                 cluster = replace(cluster, hold=_flag(path, value))
             case "protocol":
@@ -208,6 +212,21 @@ def _with_settings(cluster: Cluster, message: Message) -> Cluster:
         path = message.where(f"metadata.filter_metadata.{METADATA_KEY}.declaration")
         raise ConfigError(path, "goes with protocol framed, which needs it: the name of the declaration")
     return cluster
+
+
+def _settings(message: Message) -> Mapping[str, Json]:
+    metadata = message.child("metadata")
+    return metadata.structs_by_key("filter_metadata").get(METADATA_KEY, {}) if metadata else {}
+
+
+def _tracing(message: Message, name: str) -> Tracing | None:
+    settings = _settings(message).get("tracing")
+    if settings is None:
+        return None
+    # One cluster of a mesh takes spans, if any.
+    from eventmesh.xds.translate.tracing import read_mesh_tracing
+
+    return read_mesh_tracing(message.where(f"metadata.filter_metadata.{METADATA_KEY}.tracing"), settings, name)
 
 
 def _flag(path: str, value: Json) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
+from eventmesh.model.tracing import Traffic
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.address import read_address
 from eventmesh.xds.translate.resources import ListenerResource
@@ -16,6 +17,7 @@ from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S, check_upgra
 
 if TYPE_CHECKING:
     from eventmesh.model.policy import Filters
+    from eventmesh.model.tracing import Collector, Tracing
     from eventmesh.xds.translate.tls import ServerTlsResource
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -32,11 +34,15 @@ INSPECTORS = (
 MAX_HEAD_KB = 8192
 """Largest max_request_headers_kb that Envoy accepts."""
 
+_TRAFFIC = {"UNSPECIFIED": Traffic.NONE, "INBOUND": Traffic.INBOUND, "OUTBOUND": Traffic.OUTBOUND}
 _CODECS = {"AUTO": WireProtocol.AUTO, "HTTP1": WireProtocol.HTTP1, "HTTP2": WireProtocol.HTTP2}
 
 
-def read_listener(message: Message, warnings: list[str]) -> ListenerResource:
-    """Return a `listener.Listener`. Raises ConfigError for what is unsupported, naming it by its path."""
+def read_listener(message: Message, warnings: list[str], collector: Collector | None = None) -> ListenerResource:
+    """Return a `listener.Listener`; `collector` takes its spans if it traces and does not say where to.
+
+    Raises ConfigError for what is unsupported, naming it by its path.
+    """
     if not message.text("name"):
         raise message.error("name", "missing")
     for i, item in enumerate(message.children("listener_filters")):
@@ -53,8 +59,23 @@ def read_listener(message: Message, warnings: list[str]) -> ListenerResource:
     if config is None or read is None:
         what = config.schema.name if config else f"{filters[0].text('name')!r} without typed_config"
         raise filters[0].error("typed_config", f"{what} is not supported; {', '.join(_FILTERS)} are")
-    listener = Listener(message.text("name"), read_address(message, "address", zero_port=True), route_table="")
+    listener = Listener(
+        message.text("name"),
+        read_address(message, "address", zero_port=True),
+        route_table="",
+        traffic=_TRAFFIC[message.text("traffic_direction", "UNSPECIFIED")],
+        tracing=_tracing(config, collector),
+    )
     return replace(read(config, listener, warnings), tls=tls)
+
+
+def _tracing(config: Message, collector: Collector | None) -> Tracing | None:
+    if config.schema.name != HTTP_MANAGER or not config.has("tracing"):
+        return None
+    # Imported where it is asked for: see `translate.cluster`.
+    from eventmesh.xds.translate.tracing import read_tracing
+
+    return read_tracing(config, collector)
 
 
 def _chain(message: Message) -> tuple[Message, ServerTlsResource | None]:

@@ -14,6 +14,7 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from eventmesh.model.tracing import Collector, Tracing
     from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 
@@ -42,6 +43,8 @@ class ClusterResource:
     eds_name: str = ""
     fetch_timeout_s: float = DEFAULT_FETCH_TIMEOUT_S
     tls: ClientTlsResource | None = None
+    tracing: Tracing | None = None
+    """It takes the spans of every process that knows it (its metadata says how)."""
 
     def resolve(self, assignments: Mapping[str, tuple[Endpoint, ...]], secrets: Secrets) -> Cluster | None:
         """Return the cluster as it stands with these assignments, unknown ones leaving it empty, and these secrets;
@@ -63,6 +66,8 @@ class StaticResources:
     listeners: tuple[ListenerResource, ...] = ()
     clusters: tuple[ClusterResource, ...] = ()
     secrets: Secrets = field(default_factory=dict)
+    collector: Collector | None = None
+    """Takes the spans of listeners that trace and do not say where to (the bootstrap's `tracing`)."""
 
     def snapshot(self, version: str) -> Snapshot:
         """Return what can be served before any control plane has answered: listeners with routes of their own."""
@@ -70,7 +75,7 @@ class StaticResources:
         complete = [resolved for resource in own if (resolved := resource.with_secrets(self.secrets))]
         listeners, tables = with_inline_tables(complete, ())
         clusters = tuple(cluster for resource in self.clusters if (cluster := resource.resolve({}, self.secrets)))
-        return Snapshot(version, listeners, tables, clusters)
+        return Snapshot(version, listeners, tables, clusters, common_tracing(self.clusters))
 
 
 def with_inline_tables(
@@ -91,6 +96,11 @@ def with_inline_tables(
             listener = dataclasses.replace(listener, route_table=name)
         listeners.append(listener)
     return tuple(listeners), tuple(tables.values())
+
+
+def common_tracing(clusters: Iterable[ClusterResource]) -> Tracing | None:
+    """Return how everything traces that does not say it itself: as the first cluster that takes spans says."""
+    return next((resource.tracing for resource in clusters if resource.tracing is not None), None)
 
 
 def clusters_named(table: RouteTable) -> Iterator[tuple[str, str]]:

@@ -89,6 +89,7 @@ _ENUM_OWNERS = {
     ),
     "RedirectResponseCode": "envoy.config.route.v3:RedirectActionRedirectResponseCode",
     "RoutingPriority": "envoy.config.core.v3:RoutingPriority",
+    "TrafficDirection": "envoy.config.core.v3:TrafficDirection",
     "SanType": "envoy.extensions.transport_sockets.tls.v3:SubjectAltNameMatcherSanType",
     "ServerHeaderTransformation": (
         "envoy.extensions.filters.network.http_connection_manager.v3:HttpConnectionManagerServerHeaderTransformation"

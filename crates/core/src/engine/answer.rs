@@ -159,6 +159,7 @@ impl Engine {
         self.clear_flow(id, Way::Up);
         self.retry_ended(id);
         self.count(id, now);
+        self.record(id, now);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
             Origin::Own => {

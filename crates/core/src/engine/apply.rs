@@ -87,7 +87,8 @@ impl Engine {
         self.tables = Arc::new(tables);
         self.protocols = protocols;
         self.take_over_clusters(&snapshot.clusters, &numbers, now);
-        self.take_over_listeners(snapshot.listeners, filters);
+        self.take_over_tracing(snapshot.tracing.as_ref());
+        self.take_over_listeners(snapshot.listeners, filters, snapshot.tracing.as_ref());
         self.take_over_contexts(secured);
         self.part_with_former_protocols(now);
         self.settle(now);
@@ -144,7 +145,12 @@ impl Engine {
         }
     }
 
-    fn take_over_listeners(&mut self, wanted: Vec<config::Listener>, filters: Vec<Option<Arc<Filters>>>) {
+    fn take_over_listeners(
+        &mut self,
+        wanted: Vec<config::Listener>,
+        filters: Vec<Option<Arc<Filters>>>,
+        tracing: Option<&config::Tracing>,
+    ) {
         for listener in &mut self.listeners {
             listener.table = None; // connections of a removed listener get 404 for what they still ask
         }
@@ -153,6 +159,7 @@ impl Engine {
             let via = if config.via.is_empty() { Vec::new() } else { format!("1.1 {}", config.via).into_bytes() };
             let log = self.log.open(&config.access_log);
             let table = self.tables.table(&config.route_table);
+            let tracer = self.tracer(&config, tracing);
             let known = self.listeners.iter().position(|listener| listener.config.name == config.name);
             let name = config.name.clone();
             let number = known.unwrap_or(self.listeners.len());
@@ -160,6 +167,7 @@ impl Engine {
             if let Some(listener) = self.listeners.get_mut(number) {
                 (listener.config, listener.via, listener.table, listener.log) = (config, via, table, log);
                 (listener.destination, listener.filters) = (destination, filters);
+                listener.tracer = tracer;
             } else {
                 self.listeners.push(Listener {
                     config,
@@ -169,6 +177,7 @@ impl Engine {
                     destination,
                     filters,
                     tls: None,
+                    tracer,
                     counters: ListenerCounters::default(),
                 });
             }

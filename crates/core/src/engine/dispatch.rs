@@ -289,6 +289,7 @@ impl Engine {
     /// Send a request that no endpoint has seen once more.
     pub(super) fn try_again(&mut self, id: Id, avoid: Option<usize>, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.note_retry(now, 0);
         exchange.retried = true;
         exchange.avoid = avoid;
         exchange.stage = Stage::Begun;

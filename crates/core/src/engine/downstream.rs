@@ -86,16 +86,19 @@ impl Engine {
         if self.draining {
             conn.wire.drain(&mut conn.out);
         }
-        let mut table = None;
+        let (mut table, mut tracer) = (None, None);
         if let Some(listener) = self.listeners.get_mut(listener) {
             listener.counters.rq_total += 1;
             listener.counters.rq_active += 1;
-            table = listener.table;
+            (table, tracer) = (listener.table, listener.tracer.clone());
         }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         exchange.origin = Origin::Stream { conn: conn_id, stream, listener };
         exchange.begin(end, now, &self.tables);
+        if let Some(tracer) = tracer {
+            self.join_trace(id, &tracer);
+        }
         self.route(id, table, now);
     }
 

@@ -12,6 +12,7 @@ use crate::limits::KEEP_BUFFER;
 use crate::routes::{Action, Found, Tables};
 use crate::slab::{Id, Recycle};
 use crate::timers::{Alarm, NEVER};
+use crate::trace::Trace;
 
 /// Where a request came from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -254,6 +255,8 @@ pub struct Exchange {
     pub hash: Option<u64>,
     /// What only a route with a retry policy needs.
     pub retry: Option<Box<Retry>>,
+    /// What only a request that is recorded as a span needs.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// What only a `send` has: its terms, and its answer as far as it has come.

@@ -3,7 +3,7 @@
 //! One file per concern: `apply` (configuration), `access` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
-//! `own` (exchanges of this process), `stream` (those of them that go on), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
+//! `own` (exchanges of this process), `stream` (those of them that go on), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
 //! TLS).
 
 mod access;
@@ -27,6 +27,7 @@ mod retry;
 mod secured;
 mod stream;
 mod timing;
+mod tracing;
 mod upstream;
 mod waiting;
 mod wires;
@@ -57,6 +58,7 @@ use crate::slab::{Id, Slab};
 use crate::stats::{ListenerCounters, RouteCounters};
 use crate::timers::{Timers, NEVER};
 use crate::tls;
+use crate::trace::{Spans, Tracer};
 
 /// A listener at run time.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ struct Listener {
     log: Option<usize>,
     /// How it speaks TLS, if it does.
     tls: Option<Arc<tls::ServerContext>>,
+    /// How it traces, if it does.
+    tracer: Option<Arc<Tracer>>,
     counters: ListenerCounters,
 }
 
@@ -97,6 +101,9 @@ pub struct Engine {
     timers: Timers,
     random: Random,
     log: AccessLog,
+    spans: Spans,
+    /// How requests of this process are traced, if they are.
+    tracer: Option<Arc<Tracer>>,
     /// Wall-clock time minus the clock of `now`.
     wall_offset_s: f64,
     /// What certificates are judged by.
@@ -147,6 +154,8 @@ impl Engine {
             timers: Timers::default(),
             random: Random::new(seed),
             log: AccessLog::new(wall_offset_s),
+            spans: Spans::default(),
+            tracer: None,
             wall_offset_s,
             clock: Arc::default(),
             opened: Vec::new(),

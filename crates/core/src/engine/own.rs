@@ -58,6 +58,7 @@ impl Engine {
         exchange.bytes_in = request.body.len() as u64;
         exchange.own = Some(Box::new(own));
         exchange.begin(whole, now, &tables);
+        self.pass_trace_on(id);
         self.route(id, tables.table(table), now);
         self.settle(now);
         Ok(id)

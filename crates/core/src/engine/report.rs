@@ -87,6 +87,11 @@ impl Engine {
                 report.counter(&format!("envoy_http_{name}"), &labels, count);
             }
         }
+        if self.spans.is_wanted() {
+            let labels = json!({});
+            report.counter("eventmesh_tracing_spans_recorded_total", &labels, self.spans.recorded);
+            report.counter("eventmesh_tracing_spans_dropped_total", &labels, self.spans.dropped);
+        }
         self.cluster_stats(&mut report);
         for route in &self.labels {
             let labels = json!({"envoy_virtual_host": route.host, "envoy_route": route.name});

@@ -117,7 +117,7 @@ impl Engine {
             cluster.counters.retry_responses.record(status);
         }
         self.leave_upstream(id, (!whole).then_some(Cause::Cancelled), now);
-        self.retry_later(id, policy, now);
+        self.retry_later(id, policy, status, now);
         true
     }
 
@@ -130,7 +130,7 @@ impl Engine {
             return false;
         }
         self.leave_upstream(id, Some(cause), now);
-        self.retry_later(id, policy, now);
+        self.retry_later(id, policy, 0, now);
         true
     }
 
@@ -170,9 +170,10 @@ impl Engine {
         }
     }
 
-    /// Let an exchange that has left its endpoint wait for its next try.
-    fn retry_later(&mut self, id: Id, policy: &Retries, now: f64) {
+    /// Let an exchange that has left its endpoint, which answered `status` (0: nothing), wait for its next try.
+    fn retry_later(&mut self, id: Id, policy: &Retries, status: u16, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.note_retry(now, status);
         let Some(retry) = exchange.retry.as_mut() else { return };
         retry.made += 1;
         retry.try_by = NEVER;

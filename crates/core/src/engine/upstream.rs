@@ -79,6 +79,7 @@ impl Engine {
         }
         exchange.response_started = true;
         exchange.status = self.scratch.status;
+        exchange.note_grpc_status(&self.scratch);
         if self.scratch.status == 101 {
             exchange.tunnel = true;
             exchange.request_done = false;
@@ -173,6 +174,7 @@ impl Engine {
             self.judge(id, status, now);
         }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.note_grpc_status(&self.scratch);
         match exchange.origin {
             Origin::Own => {
                 let Some(own) = exchange.own.as_mut() else { return };

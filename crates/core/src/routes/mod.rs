@@ -79,6 +79,13 @@ pub struct Route {
     pub filters: Option<Filters>,
 }
 
+impl Route {
+    /// Return the path that requests are compared with, and how.
+    pub fn path(&self) -> (&[u8], PathKind) {
+        (&self.when.path, self.when.path_kind)
+    }
+}
+
 /// A condition on a header, compiled.
 #[derive(Debug)]
 pub struct Condition {

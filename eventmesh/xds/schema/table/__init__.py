@@ -6,7 +6,7 @@ eventmesh does anyway. Lines `ignored:` and `refused:` list the fields whose set
 Numbers and types are those of the Envoy v3 API; a test compares every line with envoy-data-plane.
 """
 
-from eventmesh.xds.schema.table import access, bootstrap, cluster, core, discovery, listener, route, tls
+from eventmesh.xds.schema.table import access, bootstrap, cluster, core, discovery, listener, route, tls, tracing
 
 ALIASES = {
     "accesslog": "envoy.config.accesslog.v3",
@@ -19,6 +19,7 @@ ALIASES = {
     "discovery": "envoy.service.discovery.v3",
     "dubbo": "eventmesh.extensions.filters.network.dubbo_proxy.v3",
     "endpoint": "envoy.config.endpoint.v3",
+    "environment_detector": "envoy.extensions.tracers.opentelemetry.resource_detectors.v3",
     "fault": "envoy.extensions.filters.http.fault.v3",
     "file_log": "envoy.extensions.access_loggers.file.v3",
     "framed": "eventmesh.extensions.filters.network.framed_proxy.v3",
@@ -42,6 +43,7 @@ ALIASES = {
     "router": "envoy.extensions.filters.http.router.v3",
     "rpc": "google.rpc",
     "stream_log": "envoy.extensions.access_loggers.stream.v3",
+    "trace": "envoy.config.trace.v3",
     "type": "envoy.type.v3",
     "tls": "envoy.extensions.transport_sockets.tls.v3",
     "tls_inspector": "envoy.extensions.filters.listener.tls_inspector.v3",
@@ -49,7 +51,7 @@ ALIASES = {
 }
 """Short name in the table -> protobuf package."""
 
-_PARTS = (access, bootstrap, core, listener, route, cluster, discovery, tls)
+_PARTS = (access, bootstrap, core, listener, route, cluster, discovery, tls, tracing)
 
 MESSAGES: dict[str, str] = {name: text for part in _PARTS for name, text in part.MESSAGES.items()}
 """Message (with the package's short name) -> its fields."""

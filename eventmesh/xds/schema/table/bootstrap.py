@@ -16,7 +16,8 @@ MESSAGES = {
         ignored: 33 perf_tracing_file_path, 34 default_regex_engine, 36 xds_config_tracker_extension
         ignored: 38 application_log_config, 40 grpc_async_client_manager_config, 41 memory_allocator_manager
         ignored: 43 enable_worker_cpu_affinity
-        refused: 14 hds_config, 9 tracing, 15 overload_manager, 30 dns_resolution_config
+        9 tracing trace.Tracing
+        refused: 14 hds_config, 15 overload_manager, 30 dns_resolution_config
         refused: 31 typed_dns_resolver_config, 21 bootstrap_extensions, 28 fatal_actions, 22 config_sources
         refused: 23 default_config_source, 24 default_socket_interface, 25 certificate_provider_instances
         refused: 35 xds_delegate_extension, 37 listener_manager

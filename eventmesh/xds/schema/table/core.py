@@ -55,8 +55,9 @@ MESSAGES = {
     "core.GrpcService": """
         1 envoy_grpc core.GrpcService.EnvoyGrpc |target_specifier
         2 google_grpc core.GrpcService.GoogleGrpc |target_specifier
+        3 timeout duration
         5 initial_metadata core.HeaderValue[]
-        ignored: 3 timeout, 6 retry_policy
+        ignored: 6 retry_policy
     """,
     "core.GrpcService.EnvoyGrpc": """
         1 cluster_name string

@@ -20,6 +20,7 @@ ENUMS = {
     "PathWithEscapedSlashesAction": (
         "IMPLEMENTATION_SPECIFIC_DEFAULT KEEP_UNCHANGED REJECT_REQUEST UNESCAPE_AND_REDIRECT UNESCAPE_AND_FORWARD"
     ),
+    "TrafficDirection": "UNSPECIFIED INBOUND OUTBOUND",
     "ServerHeaderTransformation": "OVERWRITE APPEND_IF_ABSENT PASS_THROUGH",
 }
 
@@ -37,7 +38,8 @@ MESSAGES = {
         30 enable_mptcp bool only false
         ignored: 5 per_connection_buffer_limit_bytes, 38 per_connection_buffer_high_watermark_timeout, 6 metadata
         ignored: 8 drain_type, 15 listener_filters_timeout, 17 continue_on_listener_filters_timeout
-        ignored: 12 tcp_fast_open_queue_length, 16 traffic_direction, 20 connection_balance_config, 21 reuse_port
+        16 traffic_direction TrafficDirection
+        ignored: 12 tcp_fast_open_queue_length, 20 connection_balance_config, 21 reuse_port
         ignored: 29 enable_reuse_port, 24 tcp_backlog_size, 34 max_connections_to_accept_per_socket_event
         ignored: 31 ignore_global_conn_limit, 35 bypass_overload_manager, 37 tcp_keepalive
         refused: 33 additional_addresses, 36 fcds_config, 32 filter_chain_matcher, 25 default_filter_chain
@@ -107,7 +109,8 @@ MESSAGES = {
         ignored: 32 preserve_external_request_id, 17 set_current_client_cert_details, 18 proxy_100_continue
         ignored: 20 represent_ipv4_remote_address_as_ipv4_mapped_ipv6, 40 stream_error_on_invalid_http_message
         ignored: 57 append_local_overload, 53 add_proxy_protocol_connection_state
-        refused: 31 scoped_routes, 7 tracing, 44 http3_protocol_options, 48 scheme_header_transformation
+        7 tracing hcm.HttpConnectionManager.Tracing
+        refused: 31 scoped_routes, 44 http3_protocol_options, 48 scheme_header_transformation
         refused: 46 original_ip_detection_extensions, 52 early_header_mutation_extensions
         refused: 60 forward_client_cert_matcher, 36 request_id_extension
         refused: 38 local_reply_config, 43 path_normalization_options, 49 proxy_status_config
