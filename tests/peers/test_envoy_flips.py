@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from eventmesh.base.tasks import TaskGroup
 from eventmesh.cli.control import client_bootstrap
 from eventmesh.kube.api import Api
 from eventmesh.kube.resources import ENDPOINT_SLICE
@@ -21,6 +17,7 @@ from tests.component.test_control_command import control
 from tests.mesh.test_control_away import answered, routed
 from tests.peers.backends import backend
 from tests.peers.envoy import envoy_on, running_envoy
+from tests.peers.load import CALLERS, WAIT_S, load
 from tests.peers.test_envoy_ads import VARIANTS, Control, host, service, tables
 
 pytestmark = pytest.mark.peer
@@ -28,47 +25,6 @@ pytestmark = pytest.mark.peer
 FLIPS = 200
 LINGERING = 3
 """Clusters of earlier flips that stay configured; the others are removed while requests run."""
-CALLERS = 4
-WAIT_S = 30
-
-
-class Load:
-    """Requests for one host, one after the other on each of a few connections, and what came of them."""
-
-    def __init__(self) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self.names: set[str] = set()
-
-    async def run(self, http: aiohttp.ClientSession, port: int, host_name: str) -> None:
-        while True:
-            try:
-                async with http.get(f"http://127.0.0.1:{port}/", headers={"Host": host_name}) as response:
-                    body = await response.read()
-                    if response.status == 200:
-                        self.names.add(json.loads(body)["name"])
-                    self.outcomes[str(response.status)] += 1
-            except aiohttp.ClientError as error:
-                self.outcomes[type(error).__name__] += 1
-
-    async def more(self, count: int) -> None:
-        """Return when `count` more requests have been answered."""
-        wanted = self.outcomes.total() + count
-        async with asyncio.timeout(WAIT_S):
-            while self.outcomes.total() < wanted:
-                await asyncio.sleep(0.005)
-
-
-@asynccontextmanager
-async def load(port: int, host_name: str) -> AsyncIterator[Load]:
-    """Keep requests going until the block ends."""
-    running, tasks = Load(), TaskGroup("test.load")
-    async with aiohttp.ClientSession() as http:
-        for number in range(CALLERS):
-            tasks.spawn(f"caller-{number}", running.run(http, port, host_name))
-        try:
-            yield running
-        finally:
-            await tasks.stop()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,54 @@
+"""A control plane that others wrote: go-control-plane's cache and server (`tools/go-control-plane`)."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
+WAIT_S = 30
+
+
+class GoControlPlane:
+    """The process; `port` is where it serves ADS."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._sent = 0
+        self.port = 0
+
+    async def hear(self) -> list[str]:
+        """Return the words of the next line that it says."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(WAIT_S):
+            line = await self._process.stdout.readline()
+        assert line, "the control plane has ended"
+        return line.decode().split()
+
+    async def lead_to(self, cluster: str, port: int, kept: Iterable[str] = ()) -> None:
+        """Send all requests to `cluster`, keep the clusters `kept`; return once the routes are acknowledged."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(" ".join((cluster, str(port), *kept)).encode() + b"\n")
+        self._sent += 1
+        while (said := await self.hear()) != ["ack", str(self._sent)]:
+            assert said[0] == "ack", said
+
+
+@asynccontextmanager
+async def go_control_plane() -> AsyncIterator[GoControlPlane]:
+    """Run it until the block ends."""
+    binary = shutil.which("go-control-plane") or shutil.which("go-control-plane", path=str(TOOLS))
+    assert binary, f"go-control-plane is neither on PATH nor in {TOOLS}; run `make peers`"
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(binary, stdin=pipe, stdout=pipe)
+    running = GoControlPlane(process)
+    try:
+        _, port = await running.hear()
+        running.port = int(port)
+        yield running
+    finally:
+        process.kill()
+        await process.wait()
