@@ -51,10 +51,15 @@ async def open_api(kubeconfig: Path | None) -> AsyncIterator[HttpApi]:
         await api.close()
 
 
+def is_named_by_environment() -> bool:
+    """Return whether $KUBECONFIG says which API."""
+    return bool(os.environ.get("KUBECONFIG"))
+
+
 def kubeconfig_of(args: argparse.Namespace) -> Path | None:
     """Return the kubeconfig in force; None: that of $KUBECONFIG. Raises UsageError when there is none."""
     named: Path | None = args.kubeconfig
-    if named is not None or os.environ.get("KUBECONFIG"):
+    if named is not None or is_named_by_environment():
         return named
     own: Path = args.data_dir / "kubeconfig"
     if not own.exists():

@@ -1,13 +1,15 @@
-"""`eventmesh images`: make directories runnable as `dev.local/NAME`, and show what there is."""
+"""`eventmesh images`: make directories runnable as `dev.local/NAME`, show what there is, remove it."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 
-from eventmesh.cli import data_dir
-from eventmesh.cluster.runtime.images import REGISTRY, ImageStore
+from eventmesh.cli import connection, data_dir
+from eventmesh.cluster.runtime.images import REGISTRY, ImageStore, digests_in
+from eventmesh.kube.resources import POD, REVISION
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add.add_argument("name", metavar="NAME")
     add.add_argument("directory", metavar="DIR", type=Path)
     listing = actions.add_parser("list", help="show names and versions")
-    for action in (add, listing):
+    removal = actions.add_parser("rm", help="remove an image, or one version of it that nothing uses")
+    removal.add_argument("name", metavar="NAME[@sha256:...]")
+    for action in (add, listing, removal):
         data_dir.add_flag(action)
 
 
@@ -28,8 +32,31 @@ def run(args: argparse.Namespace) -> int:
         image = store.add(args.name, args.directory)
         sys.stdout.write(f"{REGISTRY}/{image.name} is now {image.digest}\n")
         return 0
+    if args.action == "rm":
+        for digest in store.remove(args.name, _in_use(args)):
+            sys.stdout.write(f"removed {digest}\n")
+        return 0
     for name in store.names():
         newest, *older = store.versions(name)
         note = f"  ({len(older)} older kept)" if older else ""
         sys.stdout.write(f"{REGISTRY}/{name}  {newest}{note}\n")
     return 0
+
+
+def _in_use(args: argparse.Namespace) -> frozenset[str]:
+    """Return the digests that the mesh of this directory needs; none when no mesh runs there.
+
+    A mesh that is started later and misses an image says so in the conditions of the revisions that name it.
+    """
+    from eventmesh.cluster.running import find
+
+    found = find(args.data_dir.absolute())
+    if found is None:
+        return frozenset()
+
+    async def ask() -> frozenset[str]:
+        async with connection.open_api(Path(found.kubeconfig)) as api:
+            lists = [await api.list(resource) for resource in (REVISION, POD)]
+        return frozenset(digests_in(obj for listed in lists for obj in listed.items))
+
+    return asyncio.run(ask())

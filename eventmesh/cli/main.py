@@ -17,18 +17,23 @@ from eventmesh.base.errors import MeshError
 COMMANDS: dict[str, str] = {
     "activator": "hold requests for sleeping functions, keep the broker",
     "apply": "create or update what a manifest says",
+    "check": "find what is wrong with this machine or cluster, and say how to mend it",
+    "completion": "print what makes a shell complete commands and flags",
     "control": "watch Kubernetes objects and publish routes over xDS",
     "diff": "show what a change would push to data planes",
+    "down": "stop the mesh of a data directory",
+    "env": "print the variables with which kn and kubectl find the mesh",
     "events": "see events and what became of them",
     "functions": "serve functions on this machine, begin a new one",
     "gateway": "run the data plane at the edge of the mesh",
     "get": "show objects of a mesh",
-    "images": "make a directory runnable as an image, list images",
+    "images": "make a directory runnable as an image, list and remove images",
     "logs": "show what a function has written",
     "protocol": "check the declaration of a private protocol, show what it sees in frames",
     "routes": "show what a data plane would do with a request",
     "send": "put an event into a broker",
     "sidecar": "run the data plane beside a function",
+    "status": "show what runs: processes, functions, brokers, data planes",
     "up": "run a whole mesh on this machine",
 }
 """Command name -> one line of help; the module is `eventmesh.cli.<name with _ for ->`."""
@@ -44,19 +49,9 @@ class _Help(argparse.HelpFormatter):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 failed, 2 wrong usage or configuration, 3 unavailable."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="eventmesh", description="A serverless event-routing mesh for Knative.", formatter_class=_Help
-    )
-    parser.add_argument("--version", action="version", version=f"eventmesh {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
     called = words[0] if words and words[0] in COMMANDS else None
     # The others are declared only when they have to be shown: each costs a starting sidecar a part of a millisecond.
-    for name in COMMANDS if called is None else (called,):
-        sub = commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name], formatter_class=_Help)
-        if name == called:
-            module = import_module(f"eventmesh.cli.{name.replace('-', '_')}")
-            module.configure(sub)
-            sub.set_defaults(run=module.run)
+    parser = _parser(tuple(COMMANDS) if called is None else (called,), () if called is None else (called,))
     args = parser.parse_args(words)
     try:
         code: int = args.run(args)
@@ -66,6 +61,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def parser_of_all() -> argparse.ArgumentParser:
+    """Return the parser with every command configured, which imports all of them."""
+    return _parser(tuple(COMMANDS), tuple(COMMANDS))
+
+
+def _parser(shown: Sequence[str], configured: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eventmesh", description="A serverless event-routing mesh for Knative.", formatter_class=_Help
+    )
+    parser.add_argument("--version", action="version", version=f"eventmesh {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in shown:
+        sub = commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name], formatter_class=_Help)
+        if name in configured:
+            module = import_module(f"eventmesh.cli.{name.replace('-', '_')}")
+            module.configure(sub)
+            sub.set_defaults(run=module.run)
+    return parser
 
 
 if __name__ == "__main__":

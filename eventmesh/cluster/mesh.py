@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from eventmesh import __version__
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.cluster import addresses, readiness
+from eventmesh.cluster import addresses, readiness, running
 from eventmesh.cluster.addresses import Addresses
 from eventmesh.cluster.api.builtin.metrics import metrics_kinds
 from eventmesh.cluster.api.embedded import EmbeddedApi
@@ -28,7 +29,7 @@ from eventmesh.cluster.kubeconfig import write_kubeconfig
 from eventmesh.cluster.parts import Parts
 from eventmesh.cluster.runtime.agent import PodAgent
 from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY, write_bootstrap
-from eventmesh.cluster.runtime.images import ImageStore
+from eventmesh.cluster.runtime.images import ImageStore, digests_in
 from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.process import Command, ProcessLauncher, product_pythonpath
 from eventmesh.cluster.store.store import Store
@@ -138,7 +139,7 @@ class Mesh:
         self._parts.add(embedded.stop)
         await informers.start()
         self._parts.add(informers.stop)
-        images.prune(frozenset(_digests_in_use(informers)))
+        images.prune(frozenset(digests_in(chain(informers.of(REVISION), informers.of(POD)))))
         await self._open(embedded, agent)
         await control.start(where.ads)
         self._parts.add(control.stop)
@@ -152,6 +153,14 @@ class Mesh:
         await self._data_planes()
         await agent.start()
         self._parts.add(agent.stop)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say to `eventmesh status`, `down` and `env` where everything is."""
+        since = self._clock.now().isoformat(timespec="seconds")
+        where = asdict(self.addresses)
+        facts = running.Running(os.getpid(), __version__, since, str(self._settings.kubeconfig), where)
+        running.tell(self._settings.data_dir, facts)
 
     def _launcher_lost(self) -> None:
         if not self.lost.done():
@@ -176,7 +185,7 @@ class Mesh:
     # -- the parts
 
     def _api(self) -> EmbeddedApi:
-        store = Store(self._settings.data_dir / "store", self._clock)
+        store = Store(self._settings.data_dir / running.STORE, self._clock)
         self._parts.add_sync(store.close)
         return EmbeddedApi(store, self._clock)
 
@@ -268,13 +277,3 @@ def _control_settings(where: Addresses) -> Settings:
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host, int(port)
-
-
-def _digests_in_use(informers: Informers) -> Iterator[str]:
-    """Yield the digest of every image that a revision or a pod refers to."""
-    for resource in (REVISION, POD):
-        for obj in informers.of(resource):
-            statuses = (obj.get("status") or {}).get("containerStatuses") or ()
-            references = [status.get("imageDigest") or status.get("imageID") or "" for status in statuses]
-            references += [container.get("image", "") for container in obj["spec"].get("containers") or ()]
-            yield from (reference.partition("@")[2] for reference in references if "@" in reference)

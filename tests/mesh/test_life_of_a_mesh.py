@@ -25,6 +25,17 @@ async def test_ctrl_c_stops_every_process_it_started(mesh: MeshProcess, tmp_path
     await gone(started)
 
 
+async def test_down_stops_the_mesh_of_its_directory(mesh: MeshProcess) -> None:
+    started = {mesh.pid, *mesh.descendants()}
+    down = [*EVENTMESH, "down", "--data-dir", str(mesh.data_dir)]
+    stopped = await run(down)
+    assert (stopped.returncode, stopped.stdout.split(";")[0]) == (0, f"stopped the mesh on {mesh.data_dir}")
+    assert await mesh.stop(0) == 0
+    await gone(started)
+    again = await run(down)
+    assert (again.returncode, again.stdout) == (0, f"no mesh runs on {mesh.data_dir}\n")
+
+
 async def test_kill_9_leaves_nothing_running(mesh: MeshProcess, tmp_path: Path) -> None:
     add_function(mesh, tmp_path / "hello")
     async with mesh.api() as api:

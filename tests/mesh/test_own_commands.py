@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 from datetime import datetime
 from pathlib import Path
 
 from tests.mesh.objects import add_function, service
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import EVENTMESH, WAIT_S, MeshProcess
 
 READER = """
 import http.server, os
@@ -69,5 +71,35 @@ async def test_apply_get_send_and_logs_tell_one_story(shared_mesh: MeshProcess, 
     stamp, _, line = (await shared_mesh.eventmesh("logs", "reader", "--timestamps")).out.partition(" ")
     assert line == 'letter blue "hi"\n'
     assert datetime.fromisoformat(stamp).tzinfo is not None
+    told = json.loads((await shared_mesh.eventmesh("status", "-o", "json")).out)
+    (reader,) = (row for row in told["functions"] if row["name"] == "reader")
+    assert (reader["ready"], reader["revision"], reader["pods"]) == ("True", "reader-00001", 1)
+    (post,) = (row for row in told["brokers"] if row["name"] == "post")
+    assert (post["ready"], post["triggers"], post["dead"]) == ("True", 1, 0)
+    assert {row["role"] for row in told["dataPlanes"]} >= {"gateway", "activator"}
     again = await shared_mesh.eventmesh("apply", "-f", str(manifest))
     assert again.out.count("configured\n") == 3
+
+
+async def test_what_runs_here_is_told_by_its_directory_alone(shared_mesh: MeshProcess) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+    flags = ("--data-dir", str(shared_mesh.data_dir))
+
+    def ask(*words: str) -> str:
+        command = [*EVENTMESH, *words, *flags]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    told = json.loads(await asyncio.to_thread(ask, "status", "-o", "json"))
+    assert told["mesh"]["pid"] == shared_mesh.pid
+    assert {row["pid"] for row in told["processes"]} >= {shared_mesh.pid, *shared_mesh.named("eventmesh-gatew")}
+    shown = await asyncio.to_thread(ask, "status")
+    for head in ("PROCESS", "DATA PLANE"):
+        assert f"\n{head} " in shown
+    exported = await asyncio.to_thread(ask, "env", "--shell", "sh")
+    assert exported.splitlines()[0] == f"export KUBECONFIG={shared_mesh.kubeconfig}"
+    found = {row["subject"]: row for row in json.loads(await asyncio.to_thread(ask, "check", "-o", "json"))}
+    assert found["mesh"]["found"] == f"process {shared_mesh.pid} runs on {shared_mesh.data_dir}"
+    assert "held by the mesh" in found["ports"]["found"]
+    command = ["check", "-o", "json", "--kubeconfig", str(shared_mesh.kubeconfig)]
+    found = {row["subject"]: row for row in json.loads(await asyncio.to_thread(ask, *command))}
+    assert found["kinds"] == {"subject": "kinds", "standing": "ok", "found": "Serving, Eventing and ours are there"}

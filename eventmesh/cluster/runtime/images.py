@@ -19,7 +19,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -130,6 +130,29 @@ class ImageStore:
         others = (f"sha256:{path.name}" for path in folder.iterdir() if re.fullmatch(r"[0-9a-f]{64}", path.name))
         return [newest, *sorted(digest for digest in others if digest != newest)]
 
+    def remove(self, reference: str, in_use: frozenset[str]) -> list[str]:
+        """Remove an image, or one version of it (`NAME@sha256:...`); return the digests that went.
+
+        Raises UnknownImageError for what is not there, UsageError for a version that is among the digests `in_use`, or
+        that is the newest while there are others: the name must go on to mean something.
+        """
+        path = reference if reference.startswith(f"{REGISTRY}/") else f"{REGISTRY}/{reference}"
+        image = self.find(path)
+        versions = self.versions(image.name)
+        gone = [image.digest] if "@" in path else versions
+        if used := [digest for digest in gone if digest in in_use]:
+            raise UsageError(f"{REGISTRY}/{image.name}@{used[0]} is in use by a revision or a pod: delete that first")
+        if gone == versions[:1] and len(versions) > 1:
+            raise UsageError(
+                f"{path} is the newest version of {image.name}: remove the whole image, or add another first"
+            )
+        folder = self._root / _folder(image.name)
+        if gone == versions:
+            shutil.rmtree(folder)
+        for digest in gone:
+            shutil.rmtree(folder / digest.removeprefix("sha256:"), ignore_errors=True)
+        return gone
+
     def prune(self, in_use: frozenset[str]) -> list[str]:
         """Remove versions that are neither the newest nor among the digests `in_use`; return their references."""
         removed = []
@@ -148,6 +171,15 @@ class ImageStore:
         known = ", ".join(f"{REGISTRY}/{name}" for name in self.names())
         there = f"known are {known}" if known else "none has been added yet"
         return f"{problem}: {there}; `eventmesh images add NAME DIR` makes {REGISTRY}/NAME from a directory"
+
+
+def digests_in(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the digest of every image that revisions or pods refer to."""
+    for obj in objects:
+        statuses = (obj.get("status") or {}).get("containerStatuses") or ()
+        references = [status.get("imageDigest") or status.get("imageID") or "" for status in statuses]
+        references += [container.get("image", "") for container in obj["spec"].get("containers") or ()]
+        yield from (reference.partition("@")[2] for reference in references if "@" in reference)
 
 
 def _parse(reference: str) -> tuple[str, str]:

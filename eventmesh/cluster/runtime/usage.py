@@ -49,11 +49,16 @@ def usage_of(pid: int) -> Usage:
     while waiting and seen < MAX_PROCESSES:
         process, seen = waiting.pop(), seen + 1
         with suppress(OSError):
-            cpu_s += cpu_seconds(_read(f"/proc/{process}/stat"))
-            memory += own_memory(_read(f"/proc/{process}/statm"))
+            own = own_usage(process)
+            cpu_s, memory = cpu_s + own.cpu_s, memory + own.memory_bytes
             for task in os.listdir(f"/proc/{process}/task"):
                 waiting += map(int, _read(f"/proc/{process}/task/{task}/children").split())
     return Usage(cpu_s, memory)
+
+
+def own_usage(pid: int) -> Usage:
+    """Return what one process has used, with children that it waited for; raises OSError when it is gone."""
+    return Usage(cpu_seconds(_read(f"/proc/{pid}/stat")), own_memory(_read(f"/proc/{pid}/statm")))
 
 
 def cpu_seconds(stat: str) -> float:

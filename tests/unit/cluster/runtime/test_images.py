@@ -155,3 +155,41 @@ def test_too_many_files_are_refused_before_anything_is_copied(
     with pytest.raises(UsageError, match="more than 1 files"):
         store.add("hello", source)
     assert store.names() == []
+
+
+def versions_of_hello(store: ImageStore, source: Path) -> tuple[str, str]:
+    older = store.add("hello", source).digest
+    (source / "more.py").touch()
+    return older, store.add("hello", source).digest
+
+
+def test_an_image_is_removed_with_all_its_versions(store: ImageStore, source: Path) -> None:
+    older, newer = versions_of_hello(store, source)
+    assert store.remove("hello", frozenset()) == [newer, older]
+    assert store.names() == []
+
+
+def test_one_version_is_removed_and_the_name_goes_on_to_mean_the_newest(store: ImageStore, source: Path) -> None:
+    older, newer = versions_of_hello(store, source)
+    with pytest.raises(UsageError, match="is the newest version"):
+        store.remove(f"hello@{newer}", frozenset())
+    assert store.remove(f"dev.local/hello@{older}", frozenset({newer})) == [older]
+    assert store.versions("hello") == [newer]
+
+
+def test_what_a_revision_uses_is_not_removed(store: ImageStore, source: Path) -> None:
+    older, _ = versions_of_hello(store, source)
+    with pytest.raises(UsageError, match=f"dev.local/hello@{older} is in use"):
+        store.remove("hello", frozenset({older}))
+    assert len(store.versions("hello")) == 2
+
+
+def test_what_is_not_there_cannot_be_removed(store: ImageStore) -> None:
+    with pytest.raises(UnknownImageError, match="dev.local/nothing"):
+        store.remove("nothing", frozenset())
+
+
+def test_digests_in_use_are_those_of_revisions_and_pods() -> None:
+    revision = {"spec": {}, "status": {"containerStatuses": [{"imageDigest": "dev.local/a@sha256:1"}]}}
+    pod = {"spec": {"containers": [{"image": "dev.local/b@sha256:2"}, {"image": "dev.local/c"}]}}
+    assert list(images.digests_in([revision, pod])) == ["sha256:1", "sha256:2"]

@@ -1,0 +1,105 @@
+"""Which mesh runs on a data directory, as other processes of the machine find it: by the lock that it holds.
+
+The lock says that it runs, and who it is; the file beside it says where it listens. A file that a killed mesh left
+behind is never believed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventmesh.base.errors import UnavailableError
+from eventmesh.cluster.runtime.usage import Usage, own_usage
+from eventmesh.cluster.store.history import LOCK_NAME
+
+STORE: Final = "store"
+"""Below the data directory: the objects, and their lock."""
+
+_FILE: Final = Path("run") / "mesh.json"
+MAX_PROCESSES: Final = 10_000
+"""Processes of one mesh that are listed: pods are limited by their addresses, what they fork is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A mesh that runs now."""
+
+    pid: int
+    version: str = ""
+    """Empty while it starts, here and below."""
+    since: str = ""
+    """RFC 3339."""
+    kubeconfig: str = ""
+    addresses: Mapping[str, str] | None = None
+    """`host:port` of each listener by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a mesh."""
+
+    pid: int
+    name: str
+    usage: Usage
+
+
+def tell(data_dir: Path, running: Running) -> None:
+    """Write down where the mesh of this directory listens."""
+    file = data_dir / _FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".tmp")
+    facts = {name: getattr(running, name) for name in ("pid", "version", "since", "kubeconfig", "addresses")}
+    partial.write_text(json.dumps(facts, indent=1))
+    os.replace(partial, file)
+
+
+def find(data_dir: Path) -> Running | None:
+    """Return the mesh that runs on `data_dir`; None: nobody holds its lock; raises UnavailableError (not ours)."""
+    pid = _holder(data_dir / STORE / LOCK_NAME)
+    if pid is None:
+        return None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = Running(**json.loads((data_dir / _FILE).read_text()))
+        if told.pid == pid:
+            return told
+    return Running(pid)
+
+
+def processes(pid: int) -> list[Process]:
+    """Return `pid` and everything that it and its children have started, in the order of their ids."""
+    found: dict[int, Process] = {}
+    waiting = [pid]
+    while waiting and len(found) < MAX_PROCESSES:
+        number = waiting.pop()
+        # Any of them may end while it is looked at.
+        with suppress(OSError):
+            name = Path(f"/proc/{number}/comm").read_text().strip()
+            found[number] = Process(number, name, own_usage(number))
+            for task in os.listdir(f"/proc/{number}/task"):
+                waiting += map(int, Path(f"/proc/{number}/task/{task}/children").read_text().split())
+    return [found[number] for number in sorted(found)]
+
+
+def _holder(lock: Path) -> int | None:
+    """Return the process that holds the lock, which has written its id there.
+
+    Asked of the kernel's list (proc(5), /proc/locks), not by trying: a mesh that just starts would be refused.
+    """
+    try:
+        inode, text = lock.stat().st_ino, lock.read_text(encoding="ascii", errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise UnavailableError(f"data directory {lock.parent.parent} may not be read by this user") from error
+    for line in Path("/proc/locks").read_text().splitlines():
+        # "1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; the device is not compared: btrfs names two for one file.
+        words = line.split()
+        if words[1:2] == ["FLOCK"] and words[4:5] == [text] and words[5].rpartition(":")[2] == str(inode):
+            return int(text)
+    return None
