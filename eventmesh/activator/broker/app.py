@@ -16,11 +16,14 @@ from eventmesh.activator.broker.prewarmer import Prewarmer
 from eventmesh.activator.broker.replay_orders import ReplayOrders
 from eventmesh.activator.broker.replayer import Replayer
 from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.errors import CorruptStore
+from eventmesh.activator.broker.store.refusing import refusing
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.broker.subscriptions import Subscriptions
 from eventmesh.activator.broker.triggers import KubeTriggers, TriggerSource
 from eventmesh.activator.broker.trimming import Trimmer
+from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.metrics import Statistics
 from eventmesh.base.tasks import TaskGroup
@@ -30,6 +33,8 @@ from eventmesh.kube.resources import BROKER, IN_MEMORY_CHANNEL, TRIGGER
 from eventmesh.transport.exchange import ExchangeHandler
 
 STORE_FILE = "events.db"
+
+_log = log.get("activator.broker")
 
 DEFAULT_RETENTION = Retention(max_age_s=24 * 3600.0, max_bytes=1 << 30)
 """A day, to see and repeat what went wrong yesterday; a gibibyte, which any disk has and a million events of 1 KiB
@@ -51,14 +56,16 @@ class Broker:
         *,
         more: Sequence[TriggerSource] = (),
     ) -> None:
-        """Open the store in `data_dir`; raises StoreError (in use) or CorruptStore (damaged).
+        """Open the store in `data_dir`; raises StoreError when it is in use.
+
+        When it is damaged, events are refused until it is repaired; requests are none of its business.
 
         `wake` wakes the function at an address and returns whether it was asleep. `more` is what is delivered beside
         Triggers and subscribers of channels.
         """
         self._clock = clock
         self._retention = retention
-        self._store: EventStore = SqliteStore(data_dir / STORE_FILE, clock)
+        self._store, self._damaged = _opened(data_dir / STORE_FILE, clock)
         self._informers = informers
         channels = informers.of(IN_MEMORY_CHANNEL)
         triggers = KubeTriggers(informers.of(BROKER), informers.of(TRIGGER))
@@ -96,7 +103,9 @@ class Broker:
         self._tasks.spawn("trim", Trimmer(self._store, self.triggers, self._clock, self._retention).run())
 
     def deliver(self) -> None:
-        """Begin to deliver, what was accepted before a restart first."""
+        """Begin to deliver, what was accepted before a restart first; nothing when the store is damaged."""
+        if self._damaged:
+            return
         self._dispatcher.start()
         self.ingress.subscribe(self._prewarmer)
         self._prewarmer.start()
@@ -130,3 +139,12 @@ class Broker:
                 yield subscription.policy.dead_letter_uri
             if "://" in subscription.reply_to:
                 yield subscription.reply_to
+
+
+def _opened(path: Path, clock: Clock) -> tuple[EventStore, bool]:
+    """Return the store at `path`, and whether it is damaged; raises StoreError."""
+    try:
+        return SqliteStore(path, clock), False
+    except CorruptStore as damage:
+        _log.error("no event is taken in or delivered", reason=damage)
+        return refusing(damage), True

@@ -9,7 +9,7 @@ from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel
 from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.store.api import EventStore
-from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
@@ -36,6 +36,10 @@ Kafka's and JetStream's default is this."""
 RETRY_AFTER_S = 1
 """What a sender is asked to wait when the store cannot take the event now."""
 
+DAMAGED_RETRY_AFTER_S = 60
+"""What a sender is asked to wait when the store is damaged: somebody must come and repair it."""
+
+_DAMAGED = b"the event store is damaged; nothing is taken in until it is repaired (eventmesh events repair)\n"
 _ALLOW = ("allow", "POST, OPTIONS")
 _WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
 
@@ -130,6 +134,10 @@ class Ingress:
         except http.UnsupportedFormat as error:
             self._measures.refused(broker, "unsupported_format")
             return Reply.text(415, f"{error}\n")
+        except CorruptStore as error:
+            self._measures.refused(broker, "damaged_store")
+            _log.error("event not stored", broker=broker, reason=error)
+            return Reply(503, (("retry-after", str(DAMAGED_RETRY_AFTER_S)),), _DAMAGED)
         except StoreError as error:
             self._measures.refused(broker, "not_stored")
             _log.error("event not stored", broker=broker, reason=error)

@@ -20,7 +20,7 @@ from eventmesh.activator.broker.delivery import (
 )
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.store.api import EventStore
-from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
 from eventmesh.activator.broker.store.values import Attempt, Failure, Outcome, Settlement, StoredEvent
 from eventmesh.activator.broker.timing import due_at, is_expired
 from eventmesh.activator.broker.triggers import Subscription
@@ -30,6 +30,9 @@ from eventmesh.base.tasks import TaskGroup
 
 STORE_RETRY_S = 1.0
 """Wait before the store is tried again after it failed."""
+
+DAMAGED_RETRY_S = 60.0
+"""Wait after damage was found: it goes away with a repair and a restart, and until then each trigger says so."""
 
 SETTLE_INTERVAL_S = 0.05
 """Ends gather this long before they are recorded: a crash repeats at most what ended meanwhile."""
@@ -305,4 +308,4 @@ class TriggerWorker:
 
     async def _store_failed(self, error: StoreError) -> None:
         _log.error("event store", trigger=self._key, reason=error)
-        await self._clock.sleep(STORE_RETRY_S)
+        await self._clock.sleep(DAMAGED_RETRY_S if isinstance(error, CorruptStore) else STORE_RETRY_S)

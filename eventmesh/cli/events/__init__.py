@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from eventmesh.cli.events import dead, following, looking, replaying, testing
+from eventmesh.cli.events import dead, following, looking, repairing, replaying, testing
 
-GROUPS = (looking, following, dead, replaying, testing)
+GROUPS = (looking, following, dead, replaying, testing, repairing)
 """Each has `configure(actions)`, which declares its actions and sets `act` to what does them."""
 
 

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import apsw
 
 from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -54,8 +55,10 @@ class _Inbox:
 class Committer:
     """The writing side of a store's database."""
 
-    def __init__(self, connection: apsw.Connection, name: str) -> None:
+    def __init__(self, connection: apsw.Connection, name: str, upkeep: Upkeep) -> None:
+        """`upkeep` belongs to the connection and closes it."""
         self._connection = connection
+        self._upkeep = upkeep
         self._inbox = _Inbox()
         self._ready = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"{name}-committer", daemon=True)
@@ -91,18 +94,21 @@ class Committer:
             self._inbox.closed = True
             self._ready.notify()
         self._thread.join()
-        self._connection.close()
+        self._upkeep.close()
 
     def _run(self) -> None:
         while True:
+            more = self._upkeep.step()
             with self._ready:
-                while not self._inbox.jobs and not self._inbox.closed:
+                while not self._inbox.jobs and not self._inbox.closed and not more:
                     self._ready.wait()
                 jobs, self._inbox.jobs = self._inbox.jobs[:MAX_BATCH], self._inbox.jobs[MAX_BATCH:]
-            if not jobs:
+                ended = self._inbox.closed and not jobs
+            if ended:
                 return
-            self._commit(jobs)
-            self._hand_back(jobs)
+            if jobs:
+                self._commit(jobs)
+                self._hand_back(jobs)
 
     def _commit(self, jobs: list[_Job[object]]) -> None:
         # One write that fails must not take the others with it. That is rare: instead of a savepoint for each, the
@@ -114,6 +120,7 @@ class Committer:
     def _attempt(self, jobs: list[_Job[object]]) -> _Job[object] | None:
         """Commit all of `jobs`, or fail all of them; or undo everything and return the one that failed by itself."""
         try:
+            self._upkeep.before()
             self._connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 if not self._perform(job):
@@ -123,11 +130,16 @@ class Committer:
         except Exception as error:
             # Whatever it is: this thread must go on, or every later write would wait for ever.
             self._roll_back()
-            failure = StoreError(f"the event store could not commit: {error}")
-            failure.__cause__ = error
+            failure = error
+            if not isinstance(error, StoreError):
+                failure = StoreError(f"the event store could not commit: {error}")
+                failure.__cause__ = error
             for job in jobs:
                 job.error = failure
         else:
+            # Without the mark a later look at the log knows less; what was committed is on disk all the same.
+            with contextlib.suppress(apsw.Error, OSError):
+                self._upkeep.acknowledge()
             self.commits += 1
             self.writes += len(jobs)
         return None

@@ -4,78 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
 from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
-from eventmesh.activator.broker.store.log_tail import read_tail
+from eventmesh.activator.broker.store.log_tail import HEADER, log_of, read_tail
+from eventmesh.activator.broker.store.page_sums import PAGE_SIZE, Mark, PageSums
+from eventmesh.activator.broker.store.schema import SCHEMA_VERSION, migrate
+from eventmesh.activator.broker.store.upkeep import REPAIR, Upkeep
 from eventmesh.base import log
 
-SCHEMA_VERSION = 6
-
-CHECKPOINT_PAGES = 4_000
-"""Pages of the log (16 MiB) after which SQLite copies them to the database: often enough that a restart reads little,
-seldom enough that a page written by many transactions is copied once."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-  sequence INTEGER PRIMARY KEY, accepted_at REAL NOT NULL, broker TEXT NOT NULL,
-  attributes TEXT NOT NULL, carried TEXT NOT NULL, data BLOB, checksum INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS events_of_broker ON events (broker, sequence);
-CREATE TABLE IF NOT EXISTS triggers (uid TEXT PRIMARY KEY, broker TEXT NOT NULL, cursor INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS ahead (
-  uid TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (uid, sequence)) WITHOUT ROWID;
--- A dead letter is a copy: it may stay for ever, and must not keep all later events from going.
-CREATE TABLE IF NOT EXISTS dead_letters (
-  uid TEXT NOT NULL, reason TEXT NOT NULL, sequence INTEGER NOT NULL, accepted_at REAL NOT NULL, broker TEXT NOT NULL,
-  attributes TEXT NOT NULL, carried TEXT NOT NULL, data BLOB, checksum INTEGER NOT NULL, PRIMARY KEY (uid, sequence));
-"""
-
-_SINCE_3 = """
-ALTER TABLE dead_letters ADD COLUMN name TEXT NOT NULL DEFAULT '';
-ALTER TABLE dead_letters ADD COLUMN at REAL NOT NULL DEFAULT 0;
-ALTER TABLE dead_letters ADD COLUMN uri TEXT;
-ALTER TABLE dead_letters ADD COLUMN status INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE dead_letters ADD COLUMN error BLOB NOT NULL DEFAULT x'';
-ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE triggers ADD COLUMN began INTEGER NOT NULL DEFAULT 0;
--- Numbers are never used twice: who follows the attempts asks for those behind the last one seen.
-CREATE TABLE attempts (
-  entry INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER NOT NULL, uid TEXT NOT NULL, name TEXT NOT NULL,
-  number INTEGER NOT NULL, to_sink INTEGER NOT NULL, at REAL NOT NULL, took_s REAL NOT NULL, status INTEGER NOT NULL,
-  error TEXT NOT NULL, outcome TEXT, reason TEXT NOT NULL, reply INTEGER);
-CREATE INDEX attempts_of_event ON attempts (sequence);
-CREATE INDEX attempts_with_reply ON attempts (reply) WHERE reply IS NOT NULL;
-"""
-"""What format 3 has beyond format 2: what became of each event."""
-
-_SINCE_4 = """
-CREATE TABLE queued (
-  entry INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL, due REAL NOT NULL, origin TEXT NOT NULL,
-  sequence INTEGER NOT NULL, accepted_at REAL NOT NULL, broker TEXT NOT NULL,
-  attributes TEXT NOT NULL, carried TEXT NOT NULL, data BLOB, checksum INTEGER NOT NULL);
-CREATE INDEX queued_of_trigger ON queued (uid, due, entry);
-CREATE INDEX queued_of_event ON queued (sequence);
-"""
-"""What format 4 has beyond format 3: events that a trigger gets later, or again."""
-
-_SINCE_5 = """
-CREATE TABLE replays (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL, name TEXT NOT NULL, broker TEXT NOT NULL,
-  expression TEXT NOT NULL, rate REAL NOT NULL, started_at REAL NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  position INTEGER NOT NULL, queued INTEGER NOT NULL, next_due REAL NOT NULL);
-"""
-"""What format 5 has beyond format 4: replays."""
-
-_SINCE_6 = """
-CREATE TABLE seen (key BLOB PRIMARY KEY, sequence INTEGER NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX seen_until ON seen (until);
-"""
-"""What format 6 has beyond format 5: events known again."""
-
-_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4), (5, _SINCE_5), (6, _SINCE_6))
-"""What each format brought; the first has never been released."""
+VERIFY_AT_ONCE = 16_384
+"""Pages (64 MiB, some 70 ms) that are compared with their sums before anything is taken in; the rest is looked at
+between transactions, and until then nothing is deleted."""
 
 _log = log.get("activator.broker.store")
 
@@ -93,52 +37,102 @@ def make_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def open_database(path: Path) -> tuple[apsw.Connection, int]:
-    """Return the writing connection and the last sequence, after all checks."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store that has passed all checks."""
+
+    connection: apsw.Connection
+    """The one that writes."""
+    last: int
+    """The last sequence."""
+    upkeep: Upkeep
+
+
+def open_database(path: Path) -> Opened:
+    """Open or create a store; raises CorruptStore when something that was acknowledged is missing."""
+    if repaired_of(path).exists():
+        raise CorruptStore(f"the repair of event store {path} was interrupted; to end it, {REPAIR} {path.parent}")
     try:
         connection = connect(path)
     except apsw.Error as error:
         raise _unusable(path, error) from error
+    sums: PageSums | None = None
     try:
-        _check_log(connection, path)
-        last = _verify(connection, path)
-    except apsw.Error as error:
+        sums = PageSums(path)
+        mark = sums.mark()
+        _check_log(connection, path, mark)
+        _adopt(connection, path, sums)
+        upkeep = Upkeep(connection, path, sums)
+        upkeep.verify(VERIFY_AT_ONCE)
+        upkeep.before()
+        last = _verify(connection, path, mark)
+    except BaseException as error:
         connection.close()
-        raise _unusable(path, error) from error
-    except StoreError:
-        connection.close()
+        if sums is not None:
+            sums.close()
+        if isinstance(error, apsw.Error):
+            raise _unusable(path, error) from error
         raise
     # Until now nothing may have been copied out of the log or deleted; from now on closing it tidies up.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
-    return connection, last
+    return Opened(connection, last, upkeep)
+
+
+def repaired_of(path: Path) -> Path:
+    """Return where a repair puts the store that is to take the place of a damaged one."""
+    return path.with_name(f"{path.name}-repaired")
 
 
 def _unusable(path: Path, error: apsw.Error) -> CorruptStore:
-    return CorruptStore(f"event store {path} cannot be opened: {error}; restore it, or move it away")
+    return CorruptStore(f"event store {path} cannot be opened: {error}; {REPAIR} {path.parent}")
 
 
-def _check_log(connection: apsw.Connection, path: Path) -> None:
+def _check_log(connection: apsw.Connection, path: Path, mark: Mark | None) -> None:
     """Raise CorruptStore when SQLite is about to forget transactions that were acknowledged."""
     # The first read recovers the log.
     connection.pragma("schema_version")
-    frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
-    file = path.with_name(f"{path.name}-wal")
-    tail = read_tail(file, max(0, frames))
-    if tail is None:
+    frames = max(0, connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0])
+    file = log_of(path)
+    tail = read_tail(file, frames)
+    marked = mark.frames if mark else 0
+    if tail is None or tail.offset < HEADER.size:
+        if tail is not None and tail.header_broken:
+            # Torn when the log was begun anew: what it had held until then was in the database.
+            if mark is None or marked or tail.salts != mark.salts:
+                raise _damaged_log(connection, path, mark, "has a damaged header, so that nothing in it can be read")
+        elif marked:
+            raise _damaged_log(connection, path, mark, f"is gone or empty; it had {marked} pages")
         return
-    if tail.header_broken:
-        raise CorruptStore(
-            f"event store {path}: the header of its log {file} is damaged, so that nothing in the log can be read: "
-            "restore the log from a copy; to go on without what was accepted last, move the log away"
-        )
-    if tail.acknowledged:
-        raise CorruptStore(
-            f"event store {path}: its log {file} is damaged at byte {tail.offset} or soon after; {tail.frames} pages "
-            f"of {tail.acknowledged} or more acknowledged transactions lie there: restore the log from a copy; to go "
-            f"on without them, run: truncate -s {tail.offset} {file}"
-        )
+    lost = marked - frames if mark and mark.salts == tail.salts else 0
+    if tail.acknowledged or lost > 0:
+        pages = max(tail.acknowledged, lost)
+        problem = f"is damaged at byte {tail.offset} or soon after; {pages} acknowledged pages lie there"
+        raise _damaged_log(connection, path, mark, problem)
     if tail.frames:
         _log.warning("the log ends in an unfinished write, which was never acknowledged", file=file, pages=tail.frames)
+
+
+def _damaged_log(connection: apsw.Connection, path: Path, mark: Mark | None, problem: str) -> CorruptStore:
+    lost = ""
+    with suppress(apsw.Error):
+        ((last,),) = connection.execute("SELECT max(sequence) FROM events")
+        if mark and mark.last > (last or 0):
+            lost = f" (among them the events {(last or 0) + 1} to {mark.last})"
+    return CorruptStore(f"event store {path}: its log {log_of(path)} {problem}{lost}; {REPAIR} {path.parent}")
+
+
+def _adopt(connection: apsw.Connection, path: Path, sums: PageSums) -> None:
+    """Make the sums of a store that has none yet: a new one, or one of an earlier version."""
+    page_size = connection.pragma("page_size")
+    if page_size != PAGE_SIZE:
+        raise StoreError(f"event store {path} has pages of {page_size} bytes; those of a store have {PAGE_SIZE}")
+    if not sums.is_new:
+        return
+    ((problem,),) = connection.execute("PRAGMA quick_check(1)")
+    if problem != "ok":
+        raise CorruptStore(f"event store {path} is damaged: {problem}; {REPAIR} {path.parent}")
+    sums.renew(range(1, sums.pages + 1))
+    sums.sync()
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -150,7 +144,8 @@ def connect(path: Path) -> apsw.Connection:
     connection.pragma("journal_mode", "wal")
     # The log is synced at each commit, before the 202. NORMAL would sync at checkpoints only.
     connection.pragma("synchronous", "FULL")
-    connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+    # Checkpoints are made by `Upkeep`, which sums what they copy.
+    connection.pragma("wal_autocheckpoint", 0)
     return connection
 
 
@@ -167,7 +162,7 @@ def lock(path: Path) -> int:
     return handle
 
 
-def _verify(connection: apsw.Connection, path: Path) -> int:
+def _verify(connection: apsw.Connection, path: Path, mark: Mark | None) -> int:
     """Create the schema or check what is there; return the last sequence."""
     version = connection.pragma("user_version")
     if version == 1 or version > SCHEMA_VERSION:
@@ -175,17 +170,15 @@ def _verify(connection: apsw.Connection, path: Path) -> int:
             f"event store {path} has format {version}; this version of eventmesh reads 2 to {SCHEMA_VERSION}"
         )
     if version != SCHEMA_VERSION:
-        # All or nothing: a store that is killed here is found in its old format.
-        connection.execute("BEGIN IMMEDIATE")
-        for brought_by, change in _CHANGES:
-            if brought_by > version:
-                connection.execute(change)
-        connection.pragma("user_version", SCHEMA_VERSION)
-        connection.execute("COMMIT")
+        migrate(connection, version)
     ((first, last, count),) = connection.execute("SELECT min(sequence), max(sequence), count(*) FROM events")
     if count and last - first + 1 != count:
         missing = last - first + 1 - count
         raise CorruptStore(
-            f"event store {path} lacks {missing} of the events {first} to {last}: restore it from a copy"
+            f"event store {path} lacks {missing} of the events {first} to {last}; {REPAIR} {path.parent}"
+        )
+    if mark and mark.last > (last or 0):
+        raise CorruptStore(
+            f"event store {path} lacks the events {(last or 0) + 1} to {mark.last}; {REPAIR} {path.parent}"
         )
     return int(last or 0)

@@ -14,6 +14,10 @@ COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
 """The columns of a `Record`, in every table that holds events."""
 
 
+LOST = -1
+"""In the place of a checksum: the event was lost to damage, and only its number is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One row, as written."""
@@ -51,6 +55,8 @@ def with_sequence(checksum: int, sequence: int) -> int:
 
 def from_record(record: Record) -> StoredEvent:
     """Return the event of a row; raises DamagedEvent when it is not what was written."""
+    if record.checksum == LOST:
+        raise DamagedEvent(record.sequence, "was lost when the store was damaged")
     wanted = _checksum(record.broker, record.attributes, record.carried, record.data)
     if with_sequence(wanted, record.sequence) != record.checksum:
         raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")

@@ -51,14 +51,15 @@ class SqliteStore:
         self._clock = clock
         self._lock = lock(path)
         try:
-            writer, self._last = open_database(path)
-        except StoreError:
+            opened = open_database(path)
+        except BaseException:
             os.close(self._lock)
             raise
+        self._last, self._upkeep = opened.last, opened.upkeep
         self._reader = connect(path)
         self._reading = threading.Lock()
-        self.committer = Committer(writer, path.stem)
-        self.history = SqliteHistory(connect(path))
+        self.committer = Committer(opened.connection, path.stem, opened.upkeep)
+        self.history = SqliteHistory(connect(path), opened.upkeep)
         """For people: what was accepted and what became of it."""
         self.queue = SqliteQueue(self.committer, self.history.read)
         self.replays = SqliteReplays(self.committer, self.history.read)
@@ -104,12 +105,13 @@ class SqliteStore:
         found: list[StoredEvent] = []
         for row in self._query(sql, (broker, after, limit)):
             try:
-                found.append(from_record(Record(*row)))
+                found.append(_of(broker, Record(*row)))
             except DamagedEvent as error:
                 raise DamagedEvent(error.sequence, error.problem, found) from error
         return found
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        self._upkeep.refuse()
         try:
             with self._reading:
                 return list(self._reader.execute(sql, values))
@@ -153,6 +155,9 @@ class SqliteStore:
 
     async def trim(self, retention: Retention = KEEP_NOTHING) -> int:
         """Delete the oldest events that nobody waits for and that need not be kept, with their attempts."""
+        if not self._upkeep.verified:
+            # Which these are may look wrong in a damaged store.
+            return 0
         now = self._clock.now().timestamp()
         gone = await self.committer.write(lambda connection: trim(connection, retention, now))
         while await self.committer.write(trim_attempts):
@@ -173,6 +178,14 @@ class SqliteStore:
         # The writer last: it copies the log into the database and removes it.
         self.committer.close()
         os.close(self._lock)
+
+
+def _of(broker: str, record: Record) -> StoredEvent:
+    """Return the event of a row that the index has under `broker`; raises DamagedEvent."""
+    stored = from_record(record)
+    if stored.broker != broker:
+        raise DamagedEvent(record.sequence, f"of broker {stored.broker} lies among those of {broker}")
+    return stored
 
 
 def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, bytes | None, int]:

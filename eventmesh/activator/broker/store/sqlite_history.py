@@ -29,6 +29,7 @@ from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
 from eventmesh.activator.broker.store.sequences import sequence_at
 from eventmesh.activator.broker.store.trimming import bytes_in_use
+from eventmesh.activator.broker.store.upkeep import Upkeep
 from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Failure, Outcome, StoredEvent
 from eventmesh.cloudevents.event import Event
 
@@ -53,8 +54,9 @@ _LEVELS = """
 class SqliteHistory:
     """An `EventHistory` over the file of a `SqliteStore`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, upkeep: Upkeep) -> None:
         self._connection = connection
+        self._upkeep = upkeep
         self._reading = threading.Lock()
 
     def close(self) -> None:
@@ -114,6 +116,7 @@ class SqliteHistory:
 
     def _scan(self, sql: str, values: tuple[object, ...]) -> Generator[tuple[Any, ...], None, None]:
         """Yield the rows of a statement one by one: who has enough closes it; large events are never held together."""
+        self._upkeep.refuse()
         try:
             with self._reading:
                 yield from self._connection.execute(sql, values)
@@ -209,6 +212,7 @@ class SqliteHistory:
         return await asyncio.to_thread(self._query, sql, values)
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        self._upkeep.refuse()
         try:
             with self._reading:
                 return list(self._connection.execute(sql, values))

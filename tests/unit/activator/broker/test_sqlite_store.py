@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from eventmesh.activator.broker.store import opening
+from eventmesh.activator.broker.store import opening, schema, upkeep
 from eventmesh.activator.broker.store.errors import CorruptStore, DamagedEvent, StoreError
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import encode, with_sequence
@@ -97,6 +97,51 @@ async def test_a_damaged_event_is_named_and_hides_no_other(tmp_path: Path) -> No
     await store.close()
 
 
+async def test_damage_behind_the_first_look_is_found_between_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_sqlite(tmp_path)
+    for n in range(10):
+        await store.append(new_event(n, data=b"x" * 3_000))
+    await store.close()
+    with (tmp_path / "events.db").open("r+b") as file:
+        file.seek(-100, 2)
+        file.write(b"damage")
+    monkeypatch.setattr(opening, "VERIFY_AT_ONCE", 0)
+    reopened = open_sqlite(tmp_path)
+    async with asyncio.timeout(20):
+        with pytest.raises(CorruptStore, match="not what was written is page"):
+            while True:
+                await reopened.append(new_event(11))
+    with pytest.raises(CorruptStore, match="not what was written"):
+        await reopened.read(SHOP, 0, 1)
+    with pytest.raises(CorruptStore, match="not what was written"):
+        await reopened.history.position()
+    await reopened.close()
+
+
+async def test_a_reader_that_holds_a_checkpoint_up_makes_nothing_look_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(upkeep, "CHECKPOINT_AGAIN_PAGES", 5)
+    store = open_sqlite(tmp_path)
+    written = [await store.append(new_event(0))]
+    reader = apsw.Connection(str(tmp_path / "events.db"))
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM events").fetchall()
+    written += [await store.append(new_event(n)) for n in range(1, 40)]
+    reader.execute("COMMIT")
+    reader.close()
+    written += [await store.append(new_event(n)) for n in range(40, 80)]
+    assert (tmp_path / "events.db-wal").stat().st_size < 250 * 4096, "and the log began anew"
+    await store.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["events.db", "events.db-sums", "events.db.lock"]
+    reopened = open_sqlite(tmp_path)
+    assert await reopened.read(SHOP, 0, 100) == written
+    await reopened.close()
+
+
 async def test_a_full_disk_refuses_and_loses_nothing_and_leaves_no_gap(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path)
     first = await store.append(new_event(1))
@@ -132,7 +177,7 @@ async def test_dead_letters_let_later_events_go(tmp_path: Path) -> None:
 
 async def test_a_store_of_the_format_before_is_read_and_written_on(tmp_path: Path) -> None:
     with apsw.Connection(str(tmp_path / "events.db")) as connection:
-        connection.execute(opening._SCHEMA)
+        connection.execute(schema._SCHEMA)
         connection.execute("INSERT INTO triggers VALUES ('t', ?, 0)", (SHOP,))
         new = new_event(1)
         encoded = encode(new)
