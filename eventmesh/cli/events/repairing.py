@@ -72,6 +72,9 @@ def _lines(done: Repair, dry_run: bool) -> list[str]:
         lines.append(f"delivered again, as far as they are not known to have ended: the events of triggers {uids}")
     if found.queued_again:
         lines.append(f"delivered again, because their place in a queue is lost: {found.queued_again} events")
+    if done.may_lack_triggers:
+        uids = ", ".join(place.uid for place in found.places) or "none"
+        lines.append(f"known are the triggers {uids}; others begin anew: `eventmesh events replay` gives them the past")
     if done.kept_in:
         lines.append(f"the store is repaired; the damaged files are in {done.kept_in}")
     elif dry_run:
@@ -84,6 +87,7 @@ def _document(done: Repair) -> dict[str, Any]:
     return {
         "damagedPages": list(done.damaged_pages),
         "damagedFrames": list(done.damaged_frames),
+        "lostFrames": done.lost_frames,
         "logHeaderDamaged": done.log_header_damaged,
         "missingFrames": done.missing_frames,
         "events": found.events,

@@ -85,9 +85,9 @@ def _ours(data: bytes) -> Sequence[bytes]:
     # One that is far from the first frame's is itself what is damaged.
     salts = header if _bits(header, first) <= 1 else first
     raws = [data[at : at + FRAME_BYTES] for at in range(HEADER.size, len(data) - FRAME_BYTES + 1, FRAME_BYTES)]
-    # What an earlier log left behind has other salts; a single bit is damage.
-    end = next((at for at, raw in enumerate(raws) if _bits(salts, FRAME.unpack_from(raw)[2:4]) > 1), len(raws))
-    return raws[:end]
+    # What an earlier log left behind comes last and has other salts; a single bit is damage, as is what lies between.
+    ours = [at for at, raw in enumerate(raws) if _bits(salts, FRAME.unpack_from(raw)[2:4]) <= 1]
+    return raws[: ours[-1] + 1] if ours else []
 
 
 def _judged(header: bytes, raws: Sequence[bytes]) -> Iterator[Frame]:

@@ -35,6 +35,8 @@ class Repair:
     """Of the database."""
     damaged_frames: Sequence[int]
     """Of its log, counted from 0."""
+    lost_frames: int
+    """Those of them that could not be put right."""
     log_header_damaged: bool
     missing_frames: int
     """Acknowledged frames of the log that are not there."""
@@ -55,6 +57,11 @@ class Repair:
             or self.found.lost
             or self.refused
         )
+
+    @property
+    def may_lack_triggers(self) -> bool:
+        """Return whether triggers may have gone that nothing tells of any more."""
+        return bool(self.lost_frames or self.missing_frames)
 
     @property
     def places(self) -> Sequence[Place]:
@@ -91,7 +98,12 @@ def _repair(database: Path, *, dry_run: bool) -> Repair:
             image = lay_out(database, file)
             found = rebuild(image, fresh)
         report = Repair(
-            image.damaged_pages, image.damaged_frames, image.log_header_damaged, image.missing_frames, found
+            image.damaged_pages,
+            image.damaged_frames,
+            image.lost_frames,
+            image.log_header_damaged,
+            image.missing_frames,
+            found,
         )
         if not report.is_needed:
             report = replace(report, refused=_refused(database))

@@ -61,6 +61,8 @@ class Image:
     damaged_frames: list[int] = field(default_factory=list)
     """Of the log."""
     log_header_damaged: bool = False
+    lost_frames: int = 0
+    """Those of them that cannot be put right."""
     missing_frames: int = 0
     """Frames that were acknowledged and are not there."""
     doubtful: set[int] = field(default_factory=set)
@@ -138,6 +140,7 @@ def _lay_over(log: Path, file: BinaryIO, image: Image) -> None:
     for frame in found.frames:
         if not frame.as_written:
             image.damaged_frames.append(frame.number)
+        image.lost_frames += not frame.sure
         if not (frame.sure or frame.page <= image.pages.count + len(found.frames)):
             # A number that cannot be: nobody knows which page this was.
             continue
