@@ -39,6 +39,12 @@ DOMAIN_CLAIM = Resource(
 )
 SERVERLESS_SERVICE = Resource("networking.internal.knative.dev", "v1alpha1", "serverlessservices", "ServerlessService")
 
+GATEWAY_CLASS = Resource("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
+GATEWAY = Resource("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+HTTP_ROUTE = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+GRPC_ROUTE = Resource("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute")
+REFERENCE_GRANT = Resource("gateway.networking.k8s.io", "v1beta1", "referencegrants", "ReferenceGrant")
+
 TRAFFIC_POLICY = Resource("eventmesh.io", "v1alpha1", "trafficpolicies", "TrafficPolicy")
 
 BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")

@@ -30,6 +30,8 @@ REQUESTS = 1000
 AT_ONCE = 8
 """Requests that the suite sends at a time."""
 SERVICE_PORT = 80
+SECURED_HOST = "ingress.apps.example.com"
+"""A host that the certificate of the vectors is for."""
 
 Headers = Mapping[str, str]
 

@@ -21,7 +21,7 @@ from eventmesh.core._core import Request
 from eventmesh.kube.resources import SECRET
 from eventmesh.model.listener import WireProtocol
 from eventmesh.transport.exchange import Reply
-from tests.component.ingress_world import World, path, rule, split, world
+from tests.component.ingress_world import SECURED_HOST, World, path, rule, split, world
 from tests.component.planes import running, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,7 +30,6 @@ TRIPS = 100
 """Round trips of one stream or socket, and most streams that are opened until both halves of a split have been met."""
 STICKS = 10
 FILES = Path(__file__).parents[1] / "vectors" / "tls"
-SECURED_HOST = "ingress.apps.example.com"
 """A name in the certificate of the vectors."""
 
 

@@ -17,7 +17,7 @@ from eventmesh.kube.manifests import read_manifests
 
 SHIPPED = Path(eventmesh.__file__).parent.parent / "knative"
 """The manifests that come with eventmesh: beside the package, in a checkout as in an installation."""
-FIRST_MANIFESTS = ("namespaces.yaml", "crds", "serving", "eventing")
+FIRST_MANIFESTS = ("namespaces.yaml", "crds", "mesh", "serving", "eventing")
 """What of them a local cluster starts with."""
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -24,20 +24,22 @@ from eventmesh.kube.resources import (
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
+from eventmesh.xds.control.changes import Effect
+from eventmesh.xds.control.gateway_api.app import GatewayApi
 from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.observer import Observer
 from eventmesh.xds.control.policy.status import PolicyStatus
 from eventmesh.xds.control.policy.values import TrafficPolicy
-from eventmesh.xds.control.promises import Promises
+from eventmesh.xds.control.promises import Promises, Promising
 from eventmesh.xds.control.publisher import Publication, Publisher
 from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
-from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
@@ -54,7 +56,7 @@ class Control:
         self._watcher = Watcher()
         self._in_force = InForce(self._watcher)
         self._informers = informers
-        self._builder = ResourceBuilder(settings)
+        self._builder = ResourceBuilder(settings, self._in_force.world)
         self._cache = SnapshotCache(self._builder.sets)
         self._refusals = ClusterRefusals(self._builder.referrers)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
@@ -97,7 +99,11 @@ class Control:
             refusal=self._refusal_of,
             is_held=self._in_force.policies.holds,
         )
-        self._parts = (self._ingress_status, self._serverless_status, self._policy_status)
+        self._gateway_api = GatewayApi(
+            api, informers, clock, settings, self._watcher.gateway_api, self._in_force, self._builder, self.acks
+        )
+        own = (self._ingress_status, self._serverless_status, self._policy_status)
+        self._parts: tuple[Promising, ...] = (*own, *self._gateway_api.parts)
         self._troubled: Mapping[Key, object] = {}
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self._tasks = TaskGroup("xds.control")
@@ -109,6 +115,8 @@ class Control:
         self._watch(informers, TRAFFIC_POLICY, self._watcher.policy, self._policy_status.promises)
         self._watch(informers, SECRET, self._watcher.secret)
         self._watch(informers, NAMESPACE, self._watcher.namespace)
+        for resource, handler, promises in self._gateway_api.watches():
+            self._watch(informers, resource, handler, promises)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
 
     async def start(self, address: str) -> int:
@@ -156,6 +164,8 @@ class Control:
                 self._in_force.policy_changed(key_of(obj))
             if obj is not None and resource is KINGRESS:
                 self._in_force.ingress_changed(key_of(obj))
+            if obj is not None:
+                self._gateway_api.changed(resource, key_of(obj))
             self._publisher.touch(effect)
 
         informers.of(resource).add_handler(changed)
@@ -171,6 +181,7 @@ class Control:
         if effect is Effect.EVERYTHING:
             self._in_force.published(publication.generation)
             self._renew_troubled()
+            self._gateway_api.published()
             for namespace in self._in_force.rebuilt:
                 # Another Service or an older policy may be there now.
                 for key in self._watcher.of(namespace).policies:
@@ -212,11 +223,15 @@ class Control:
                 return  # Listeners are control's own: no object is to blame, and the log has the words.
 
     def _refused_routes(self, generation: int, message: str) -> None:
-        ingresses, policies = self._in_force.refused(generation, message)
-        for part, keys in ((self._ingress_status, ingresses), (self._policy_status, policies)):
-            for key in keys:
-                part.controller.enqueue(key)
-                self._publisher.touch(Effect.EVERYTHING)
+        blamed = self._in_force.refused(generation, message)
+        for key in blamed.ingresses:
+            self._ingress_status.controller.enqueue(key)
+        for key in blamed.policies:
+            self._policy_status.controller.enqueue(key)
+        for kind, keys in blamed.routes.items():
+            self._gateway_api.refused(kind, keys)
+        if blamed.ingresses or blamed.policies or any(blamed.routes.values()):
+            self._publisher.touch(Effect.EVERYTHING)
 
     def _refusal_of(self, policy: TrafficPolicy) -> str | None:
         """Return why a data plane would not take `policy`, or a cluster that it holds for; None when all take it."""

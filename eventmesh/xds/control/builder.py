@@ -14,9 +14,14 @@ from functools import partial
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.certificates import Certificates
+from eventmesh.xds.control.changes import Changed
 from eventmesh.xds.control.claims import MESH, Claims, Rank
 from eventmesh.xds.control.envoy import HttpListener, Protocol
 from eventmesh.xds.control.forwarding import forwarded
+from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER
+from eventmesh.xds.control.gateway_api.hosts import NAMESPACE as GATEWAY_API
+from eventmesh.xds.control.gateway_api.hosts import GatewayApiHosts
+from eventmesh.xds.control.gateway_api.values import World
 from eventmesh.xds.control.hosts import ACTIVATOR, BOLT, LOCAL, PUBLIC, SECURE, Entry, HostBuilder, Hosts
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
@@ -32,7 +37,6 @@ from eventmesh.xds.control.tables import (
     broker_hosts,
     joined,
 )
-from eventmesh.xds.control.watcher import Changed
 from eventmesh.xds.resource_types import ResourceType
 
 Named = Mapping[str, Resource]
@@ -64,11 +68,21 @@ _PLAIN, _HOLDING, _ENDPOINTS, _PODS_ONLY = "plain", "holding", "endpoints", "pod
 """Sets of clusters and of endpoints: as most see them, and as the activator does."""
 
 
+def _unresolved() -> dict[str, Named]:
+    cluster = {UNRESOLVED_CLUSTER: envoy.cluster(UNRESOLVED_CLUSTER, Protocol.HTTP1)}
+    nobody = {UNRESOLVED_CLUSTER: envoy.endpoints(UNRESOLVED_CLUSTER, ())}
+    return {_PLAIN: cluster, _HOLDING: cluster, _ENDPOINTS: nobody, _PODS_ONLY: nobody}
+
+
 class ResourceBuilder:
     """Builds resource sets from views: namespaces first (`update`), then what an audience is told of them (`sets`)."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, world: Callable[[], World] = World) -> None:
+        """`world` returns the Gateway API objects there are now."""
         self._settings = settings
+        self._world = world
+        self._nowhere: Mapping[str, Named] = {}
+        self.gateway_api = GatewayApiHosts(settings)
         self._namespaces: dict[str, _Namespace] = {}
         self._claims = {PUBLIC: Claims(), LOCAL: Claims(), BOLT: Claims()}
         self._broker: dict[str, bytes] = {}
@@ -95,8 +109,17 @@ class ResourceBuilder:
         for namespace in changed.namespaces:
             for table, wanted in self._of(namespace).builder.wanted(view(namespace)).items():
                 dirty |= self._claims[table].renew(namespace, wanted)
+        dirty |= self._attach_routes(view, changed.namespaces)
+        rebuilds_routes = GATEWAY_API in dirty
+        dirty.discard(GATEWAY_API)
         bolt = self._bolt_entries()
-        self._join_tables({table for namespace in sorted(dirty) for table in self._build(namespace, view(namespace))})
+        tables = {table for namespace in sorted(dirty) for table in self._build(namespace, view(namespace))}
+        if rebuilds_routes:
+            tables |= self.gateway_api.build(view, self._claims)
+            nowhere = _unresolved() if self.gateway_api.leads_nowhere else {kind: {} for kind in self._sets}
+            self._nowhere = self._merge(self._nowhere, nowhere)
+            dirty |= self.gateway_api.renewed
+        self._join_tables(tables)
         by_namespace: dict[str, set[Key]] = {}
         for key in changed.endpoints:
             if key.namespace not in dirty:
@@ -109,6 +132,19 @@ class ResourceBuilder:
             or any(entry.owner.namespace in dirty for entry in bolt)
         )
         self._changed = Changed(frozenset(dirty), changed.endpoints)
+
+    def _attach_routes(self, view: Callable[[str], View], changed: frozenset[str]) -> set[str]:
+        """Attach the routes of Gateway API anew where `changed` may matter to them; return what must be built by it:
+        namespaces, and GATEWAY_API for the routes themselves."""
+        world = self._world()
+        if not self.gateway_api.is_touched(world, changed):
+            return set()
+        before = self.gateway_api.secrets
+        dirty = {GATEWAY_API}
+        for table, wanted in self.gateway_api.wanted(world, view).items():
+            dirty |= self._claims[table].renew(GATEWAY_API, wanted)
+        after = self.gateway_api.secrets
+        return dirty | {key.namespace for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
     def affects(self, audience: Audience) -> bool:
         """Tell whether the last update may have changed what `audience` is told."""
@@ -166,11 +202,13 @@ class ResourceBuilder:
         }
         known.egress = view.egress
         named = {ingress.key: ingress.secrets for ingress in view.ingresses.values() if ingress.secrets}
+        named |= self.gateway_api.secrets_in(namespace)
         if self.certificates.renew(namespace, named, view.certificates):
             self._listen_securely()
         plain, holding = known.clusters.clusters(view)
         endpoints, pods_only = known.clusters.endpoints(view)
-        self._merge(known, {_PLAIN: plain, _HOLDING: holding, _ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only})
+        built = {_PLAIN: plain, _HOLDING: holding, _ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only}
+        known.sets = self._merge(known.sets, built)
         if view == View():
             del self._namespaces[namespace]
         changed = {table for table, fields in known.joined.items() if joined_before.get(table, b"") != fields}
@@ -179,18 +217,18 @@ class ResourceBuilder:
     def _assign(self, namespace: str, view: View, touched: frozenset[Key]) -> None:
         known = self._of(namespace)
         endpoints, pods_only = known.clusters.endpoints(view, touched)
-        self._merge(known, {_ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only})
+        known.sets = self._merge(known.sets, {_ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only})
 
-    def _merge(self, namespace: _Namespace, sets: Mapping[str, Named]) -> None:
-        """Put `sets` in place of what the namespace has added so far."""
+    def _merge(self, known: Mapping[str, Named], sets: Mapping[str, Named]) -> Mapping[str, Named]:
+        """Put `sets` in place of those of `known`, which was added before; return what is there of both."""
         for kind, after in sets.items():
-            before = namespace.sets.get(kind, {})
+            before = known.get(kind, {})
             if before != after:
                 merged = dict(self._sets[kind])
                 for name in before.keys() - after.keys():
                     del merged[name]
                 self._sets[kind] = {**merged, **after}
-        namespace.sets = {**namespace.sets, **sets}
+        return {**known, **sets}
 
     def _join_tables(self, tables: Iterable[str]) -> None:
         """Join those of `tables` anew: the bytes of a whole table are what a change costs in a large mesh."""
@@ -199,7 +237,8 @@ class ResourceBuilder:
             if table == ACTIVATOR:
                 fields = [activator_host(part.hosts.activator for part in parts)]
             else:
-                fields = [self._broker.get(table, b""), *(part.joined.get(table, b"") for part in parts)]
+                routes = (entry.host.field for entry in self.gateway_api.of(table))
+                fields = [self._broker.get(table, b""), *(part.joined.get(table, b"") for part in parts), *routes]
             self._tables[table] = joined(table, fields, PROXIED if table == ACTIVATOR else b"")
             if table == LOCAL:
                 self._tables[_LOCAL_PROXIED] = joined(LOCAL, fields, PROXIED)
@@ -264,6 +303,8 @@ class ResourceBuilder:
             if namespace in self._namespaces:
                 entries = self._namespaces[namespace].hosts.of(table)
                 yield from (entry for entry in entries if scope.sees(entry.owner))
+        if table == LOCAL:
+            yield from (entry for entry in self.gateway_api.of(LOCAL) if scope.sees(entry.owner))
 
     def _bolt_entries(self) -> list[Entry]:
         return [entry for name in sorted(self._namespaces) for entry in self._namespaces[name].hosts.of(BOLT)]
@@ -273,8 +314,11 @@ class ResourceBuilder:
         suffix = f".svc.{self._settings.cluster_domain}"
         built = {
             host: self._grpc.get((host, shown.field), partial(_proxyless_host, host, shown.field))
-            for namespace in self._namespaces.values()
-            for entry in namespace.hosts.of(LOCAL)
+            for entries in (
+                *(namespace.hosts.of(LOCAL) for namespace in self._namespaces.values()),
+                self.gateway_api.of(LOCAL),
+            )
+            for entry in entries
             for shown in (entry.bare or entry.host,)
             for host in entry.host.domains
             if host.endswith(suffix)

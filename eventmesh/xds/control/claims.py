@@ -14,7 +14,7 @@ from eventmesh.kube.objects import Key
 
 
 class Rank(NamedTuple):
-    """A claimant, in order of precedence: the mesh itself, KIngresses by age, then Services by name."""
+    """A claimant, in order of precedence: the mesh itself, KIngresses by age, Gateway API routes, Services by name."""
 
     kind: int
     created: str
@@ -23,7 +23,7 @@ class Rank(NamedTuple):
     """Rule or port of the claimant: within one object the first one counts."""
 
 
-MESH, INGRESS, SERVICE = range(3)
+MESH, INGRESS, ROUTE, SERVICE = range(4)
 """`Rank.kind`."""
 
 Wanted = Mapping[str, list[Rank]]

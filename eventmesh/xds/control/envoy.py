@@ -214,11 +214,16 @@ def set_headers(headers: Mapping[str, str]) -> list[HeaderValueOption]:
     return [
         made(
             HeaderValueOption,
-            header=made(HeaderValue, key=name, value=value),
+            header=made(HeaderValue, key=name, value=literal(value)),
             append_action=HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
         )
         for name, value in sorted(headers.items())
     ]
+
+
+def literal(value: str) -> str:
+    """Return `value` as a proxy writes it out unchanged: a % begins a command in the values of headers."""
+    return value.replace("%", "%%")
 
 
 def pack(message: betterproto2.Message) -> Any:

@@ -7,15 +7,27 @@ policies on them; and two quarantines keep out what was refused, policies before
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from eventmesh.kube.objects import Key
+from eventmesh.xds.control.changes import Changed
+from eventmesh.xds.control.gateway_api.values import Route, RouteKind, World
 from eventmesh.xds.control.objects import Ingress, View
 from eventmesh.xds.control.policy.attaching import attached
 from eventmesh.xds.control.policy.values import RoutePolicy, TrafficPolicy
-from eventmesh.xds.control.quarantine import Quarantine, names_ingress
-from eventmesh.xds.control.watcher import Changed, Watcher
+from eventmesh.xds.control.quarantine import Quarantine, names_ingress, names_route
+from eventmesh.xds.control.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Blamed:
+    """What is held back because of a refusal."""
+
+    ingresses: Sequence[Key] = ()
+    policies: Sequence[Key] = ()
+    routes: Mapping[RouteKind, Sequence[Key]] = field(default_factory=dict)
 
 
 class InForce:
@@ -24,6 +36,7 @@ class InForce:
     def __init__(self, watcher: Watcher) -> None:
         self.ingresses: Quarantine[Ingress] = Quarantine(names_ingress)
         self.policies: Quarantine[TrafficPolicy] = Quarantine()
+        self.routes: Mapping[RouteKind, Quarantine[Route]] = {kind: Quarantine(names_route) for kind in RouteKind}
         self.rebuilt: frozenset[str] = frozenset()
         """Namespaces of which everything was built last."""
         self._watcher = watcher
@@ -51,6 +64,20 @@ class InForce:
             known = self._attached[namespace] = (view, attached(view))
         return known[1]
 
+    def world(self) -> World:
+        """Return the Gateway API objects to publish."""
+        world = self._watcher.gateway_api.world
+        if not any(quarantine.held() for quarantine in self.routes.values()):
+            return world
+        return dataclasses.replace(
+            world,
+            routes={
+                route.id: route
+                for kind, quarantine in self.routes.items()
+                for route in quarantine.effective(world.of_kind(kind)).values()
+            },
+        )
+
     def take_changed(self) -> Changed:
         """Return what must be built again: what has changed, and where something is held back or was."""
         changed = self._watcher.take_changed()
@@ -71,23 +98,34 @@ class InForce:
         """Take note that a TrafficPolicy has another form, or has gone."""
         self.policies.observed(key, self._watcher.of(key.namespace).policies.get(key))
 
+    def route_changed(self, kind: RouteKind, key: Key) -> None:
+        """Take note that a route of Gateway API has another form, or has gone."""
+        self.routes[kind].observed(key, self._watcher.gateway_api.world.routes.get((kind.value, key)))
+
     def published(self, generation: int) -> None:
         """Take note that what `view` returned last is a publication."""
         self.ingresses.published(generation, dict(self._all_routed))
         self.policies.published(generation, dict(self._all_obeyed))
+        world = self.world()
+        for kind, quarantine in self.routes.items():
+            quarantine.published(generation, world.of_kind(kind))
 
     def acknowledged(self, proves: Callable[[int], bool]) -> bool:
         """Take note of what everybody has acknowledged; True when the next publication differs by it."""
-        return any([quarantine.acknowledged(proves) for quarantine in (self.ingresses, self.policies)])
+        changed = [self.ingresses.acknowledged(proves), self.policies.acknowledged(proves)]
+        return any([*changed, *(quarantine.acknowledged(proves) for quarantine in self.routes.values())])
 
-    def refused(self, generation: int, message: str) -> tuple[list[Key], list[Key]]:
-        """Take in a refusal of routes; return the KIngresses and the policies that are held back because of it.
+    def refused(self, generation: int, message: str) -> Blamed:
+        """Take in a refusal of routes; return what is held back because of it.
 
-        New policies are suspected before the KIngresses that carry them.
+        New policies are suspected before the KIngresses that carry them, and routes of Gateway API before those.
         """
         if self.policies.may_be_about(generation):
-            return [], self.policies.refused(generation, message)
-        return self.ingresses.refused(generation, message), []
+            return Blamed(policies=self.policies.refused(generation, message))
+        for kind, quarantine in self.routes.items():
+            if quarantine.may_be_about(generation):
+                return Blamed(routes={kind: quarantine.refused(generation, message)})
+        return Blamed(ingresses=self.ingresses.refused(generation, message))
 
     def carriers(self, policy: TrafficPolicy) -> list[Key]:
         """Return the KIngresses with a path under `policy`."""

@@ -12,8 +12,13 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import (
     ENDPOINT_SLICE,
+    GATEWAY,
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
     KINGRESS,
     NAMESPACE,
+    REFERENCE_GRANT,
     REVISION,
     SERVERLESS_SERVICE,
     SERVICE,
@@ -22,6 +27,7 @@ from eventmesh.kube.resources import (
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.asked import Asked
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.hosts import LOCAL, PUBLIC
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.metrics import Metrics
@@ -29,7 +35,7 @@ from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import GATEWAY_CLUSTER, Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.status import connection_status
-from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
 
 ENTRANCES: Mapping[str, tuple[Role, str]] = {
@@ -40,7 +46,6 @@ ENTRANCES: Mapping[str, tuple[Role, str]] = {
 }
 """Where a request may enter the mesh: the role of the data plane, and the route table it meets there."""
 
-READ = (KINGRESS, SERVERLESS_SERVICE, SERVICE, ENDPOINT_SLICE, REVISION, NAMESPACE, TRAFFIC_POLICY)
 READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | None], Effect]] = {
     (KINGRESS.api_version, KINGRESS.kind): Watcher.ingress,
     (SERVERLESS_SERVICE.api_version, SERVERLESS_SERVICE.kind): Watcher.serverless,
@@ -49,8 +54,18 @@ READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | Non
     (REVISION.api_version, REVISION.kind): Watcher.revision,
     (NAMESPACE.api_version, NAMESPACE.kind): Watcher.namespace,
     (TRAFFIC_POLICY.api_version, TRAFFIC_POLICY.kind): Watcher.policy,
+    (GATEWAY_CLASS.api_version, GATEWAY_CLASS.kind): lambda watcher, old, new: watcher.gateway_api.gateway_class(
+        old, new
+    ),
+    (GATEWAY.api_version, GATEWAY.kind): lambda watcher, old, new: watcher.gateway_api.gateway(old, new),
+    (HTTP_ROUTE.api_version, HTTP_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.http_route(old, new),
+    (GRPC_ROUTE.api_version, GRPC_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.grpc_route(old, new),
+    (REFERENCE_GRANT.api_version, REFERENCE_GRANT.kind): lambda watcher, old, new: watcher.gateway_api.grant(old, new),
 }
 """How each kind of object is taken in, by apiVersion and kind."""
+
+GATEWAY_API = (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT)
+READ = (KINGRESS, SERVERLESS_SERVICE, SERVICE, ENDPOINT_SLICE, REVISION, NAMESPACE, TRAFFIC_POLICY, *GATEWAY_API)
 
 
 class Observer:

@@ -16,11 +16,12 @@ from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.policy.attaching import attached
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import Settings
-from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import PUSH_ORDER, ResourceType
 
 MAX_OBJECTS = 1_000
@@ -94,14 +95,19 @@ def preview(
         for audience in sorted(set(audiences), key=lambda a: (a.role.value, a.namespace))
         for change in _differences(audience, before.sets(audience), after.sets(audience))
     ]
-    wrong = {**future.invalid, **future.invalid_policies}
-    problems = {key_of(obj): wrong.get(key_of(obj)) for obj in objects}
+    problems = {key_of(obj): _problem(future, obj) for obj in objects}
     invalid = [f"{key}: {problem}" for key, problem in problems.items() if problem]
     return Preview(tuple(changes), tuple(unread), tuple(invalid))
 
 
+def _problem(watcher: Watcher, obj: Object) -> str | None:
+    key = key_of(obj)
+    of_route = watcher.gateway_api.invalid.get((obj["kind"], key))
+    return of_route or watcher.invalid.get(key) or watcher.invalid_policies.get(key)
+
+
 def _built(watcher: Watcher, settings: Settings) -> ResourceBuilder:
-    builder = ResourceBuilder(settings)
+    builder = ResourceBuilder(settings, watcher.gateway_api.current)
     builder.update(lambda namespace: attached(watcher.of(namespace)), watcher.everything())
     return builder
 

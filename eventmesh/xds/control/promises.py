@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from eventmesh.kube.objects import Key
+from eventmesh.kube.reconciler import Controller
+from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.publisher import Publication
-from eventmesh.xds.control.watcher import Effect
+
+
+class Promising(Protocol):
+    """A controller that writes the status of one kind, and what it has promised about its objects."""
+
+    promises: Promises
+    controller: Controller
 
 
 @dataclass(slots=True)

@@ -11,10 +11,10 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.xds.control.builder import ResourceBuilder
+from eventmesh.xds.control.changes import Changed, Effect
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
-from eventmesh.xds.control.watcher import Changed, Effect
 
 MIN_PAUSE_S = 0.005
 """Between two full builds; what one request of a client such as kn changes arrives in one burst."""

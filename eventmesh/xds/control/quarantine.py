@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from eventmesh.kube.objects import Key
+from eventmesh.xds.control.gateway_api.values import Route
 from eventmesh.xds.control.objects import Ingress
 
 MAX_PUBLICATIONS = 64
@@ -148,3 +149,9 @@ def names_ingress(ingress: Ingress, message: str) -> bool:
     # Virtual hosts are called `<namespace>/<name>/<rule>`.
     hosts = [host for rule in ingress.rules for host in rule.hosts]
     return f"{ingress.key}/" in message or any(host in message for host in hosts)
+
+
+def names_route(route: Route, message: str) -> bool:
+    """Tell whether a refusal speaks of a route of Gateway API."""
+    # Its routes are called `<namespace>/<name>/<rule>`.
+    return f"{route.key}/" in message or any(host in message for host in route.hostnames)

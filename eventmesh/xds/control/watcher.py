@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from enum import Enum
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.xds.control.certificates import parse_certificate
+from eventmesh.xds.control.changes import Changed, Effect
+from eventmesh.xds.control.gateway_api.watcher import GatewayApiWatcher
 from eventmesh.xds.control.objects import (
     Ingress,
     View,
@@ -24,25 +24,6 @@ from eventmesh.xds.control.policy.reading import read_policy
 from eventmesh.xds.control.policy.values import TrafficPolicy
 from eventmesh.xds.control.scope import parse_egress
 
-
-class Effect(Enum):
-    """How much must be built again."""
-
-    NOTHING = 0
-    ENDPOINTS = 1
-    EVERYTHING = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What must be built again."""
-
-    namespaces: frozenset[str] = frozenset()
-    """Everything of these."""
-    endpoints: frozenset[Key] = frozenset()
-    """The endpoints of these Services and revisions."""
-
-
 _EMPTY = View()
 
 
@@ -56,6 +37,7 @@ class Watcher:
         """Namespaces whose declared egress is not understood, and why."""
         self.invalid_policies: dict[Key, str] = {}
         """TrafficPolicies that are not understood, and why."""
+        self.gateway_api = GatewayApiWatcher()
         self._views: dict[str, View] = {}
         self._dirty: set[str] = set()
         self._touched: set[Key] = set()
@@ -69,6 +51,7 @@ class Watcher:
         twin = Watcher()
         twin._views = dict(self._views)
         twin.invalid = dict(self.invalid)
+        twin.gateway_api = self.gateway_api.copy()
         return twin
 
     def everything(self) -> Changed:

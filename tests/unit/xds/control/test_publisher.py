@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from eventmesh.xds.control.builder import ResourceBuilder
+from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.publisher import MIN_PAUSE_S, Publisher
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
-from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.control.watcher import Watcher
 from tests.manual_clock import ManualClock, settle
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.messages import Node, Role
 from eventmesh.xds.control.scope import MAX_EGRESS, Audience, audience_of, parse_egress, scope_of
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Settings
-from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.control.watcher import Watcher
 from tests.unit.xds.control.dialogue import CDS, EDS, LDS, RDS
 from tests.unit.xds.control.views import (
     built,

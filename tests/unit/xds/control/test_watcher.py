@@ -8,7 +8,8 @@ import pytest
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
-from eventmesh.xds.control.watcher import Effect, Watcher
+from eventmesh.xds.control.changes import Effect
+from eventmesh.xds.control.watcher import Watcher
 from tests.unit.xds.control.views import ingress, path, revision, rule, serverless, service, slice_, split
 
 

@@ -1,0 +1,26 @@
+"""What a change of objects can affect: how much must be built again, and of what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from eventmesh.kube.objects import Key
+
+
+class Effect(Enum):
+    """How much must be built again."""
+
+    NOTHING = 0
+    ENDPOINTS = 1
+    EVERYTHING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What must be built again."""
+
+    namespaces: frozenset[str] = frozenset()
+    """Everything of these."""
+    endpoints: frozenset[Key] = frozenset()
+    """The endpoints of these Services and revisions."""

@@ -1,0 +1,481 @@
+"""Gateway API through our gateway: what its conformance suite asks of an implementation, under the names it has."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from eventmesh.kube.api import Object
+from eventmesh.kube.resources import ENDPOINT_SLICE, GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, SERVICE
+from tests.component.gateway_api_world import (
+    CLASS,
+    FILES,
+    at,
+    certificate,
+    gateway,
+    gateway_class,
+    grant,
+    grpc_route,
+    listener,
+    namespace,
+    route,
+    said,
+    to,
+    until,
+)
+from tests.component.ingress_world import SECURED_HOST, SERVICE_PORT, World, path, rule, split, world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mesh(
+    tmp_path_factory: pytest.TempPathFactory, unused_tcp_port_factory: Callable[[], int]
+) -> AsyncIterator[World]:
+    ports = [unused_tcp_port_factory() for _ in range(3)]
+    async with world(tmp_path_factory.mktemp("gatewayapi"), ports) as made:
+        await gateway_class(made)
+        yield made
+
+
+def host(mesh: World) -> str:
+    return f"{mesh.name('host')}.example.com"
+
+
+async def suffix(mesh: World, name: str, path_: str = "/", **headers: str) -> object:
+    """Return which backend answers; the status when none does."""
+    seen = await mesh.get(name, path_, **headers)
+    return seen.request.get("suffix", seen.status)
+
+
+async def test_gateway_class_observed_generation_bump(mesh: World) -> None:
+    def accepted(obj: Object) -> bool:
+        conditions = (obj.get("status") or {}).get("conditions") or []
+        return said(conditions, obj["metadata"]["generation"], Accepted="Accepted")
+
+    found = await until(mesh, GATEWAY_CLASS, CLASS, accepted, "")
+    assert {"name": "HTTPRoute"} in found["status"]["supportedFeatures"]
+
+
+async def test_http_route_simple_same_namespace(mesh: World) -> None:
+    name, backend = host(mesh), await mesh.runtime("simple")
+    await route(mesh, await gateway(mesh), to(backend), hosts=[name])
+    assert await suffix(mesh, name) == "simple"
+    assert (await mesh.get(host(mesh))).status == 404
+
+
+async def test_http_route_matching(mesh: World) -> None:
+    name, one, two = host(mesh), await mesh.runtime("one"), await mesh.runtime("two")
+    version = [{"name": "Version", "value": "two"}]
+    rules = [to(one, matches=[at("/"), at("/", headers=[{"name": "version", "value": "one"}])])]
+    rules.append(to(two, matches=[at("/v2"), at("/", headers=version)]))
+    await route(mesh, await gateway(mesh), *rules, hosts=[name])
+    cases: tuple[tuple[str, dict[str, str], str], ...] = (
+        ("/", {}, "one"),
+        ("/example", {}, "one"),
+        ("/", {"Version": "one"}, "one"),
+        ("/v2", {}, "two"),
+        ("/v2/example", {}, "two"),
+        ("/v2example", {}, "one"),
+        ("/", {"Version": "two"}, "two"),
+        ("/foo/v2/example", {}, "one"),
+    )
+    for where, headers, answer in cases:
+        assert await suffix(mesh, name, where, **headers) == answer, (where, headers)
+
+
+async def test_http_route_matching_across_routes(mesh: World) -> None:
+    name, one, two = host(mesh), await mesh.runtime("one"), await mesh.runtime("two")
+    front = await gateway(mesh)
+    await route(mesh, front, to(one, matches=[at("/"), at("/same")]), hosts=[name])
+    await route(mesh, front, to(two, matches=[at("/v2"), at("/same")]), hosts=[name])
+    answers = [await suffix(mesh, name, where) for where in ("/", "/v2", "/v2/x", "/same")]
+    assert answers == ["one", "two", "two", "one"], "the older of two equal matches has it"
+
+
+async def test_http_route_exact_path_matching(mesh: World) -> None:
+    name, one, two = host(mesh), await mesh.runtime("one"), await mesh.runtime("two")
+    rules = (
+        to(one, matches=[at("/one", "Exact")]),
+        to(two, matches=[at("/two", "Exact"), at("/n/[0-9]+", "RegularExpression")]),
+    )
+    await route(mesh, await gateway(mesh), *rules, hosts=[name])
+    answers = [await suffix(mesh, name, where) for where in ("/one", "/two", "/one/", "/", "/n/12", "/n/x")]
+    assert answers == ["one", "two", 404, 404, "two", 404]
+
+
+async def test_http_route_method_and_query_param_matching(mesh: World) -> None:
+    name, backends = host(mesh), [await mesh.runtime(word) for word in ("get", "animal", "both", "regex")]
+    queries: tuple[Object, ...] = (
+        {"queryParams": [{"name": "animal", "value": "whale"}]},
+        {"queryParams": [{"name": "animal", "value": "whale"}, {"name": "color", "value": "blue"}]},
+        {"queryParams": [{"name": "size", "type": "RegularExpression", "value": "[0-9]+"}]},
+    )
+    conditions: tuple[Object, ...] = ({"method": "GET", "headers": [{"name": "x", "value": "1"}]}, *queries)
+    rules = [to(backend, matches=[at("/", **one)]) for backend, one in zip(backends, conditions, strict=True)]
+    await route(mesh, await gateway(mesh), *rules, hosts=[name])
+    for where, answer in (
+        ("/?animal=whale", "animal"),
+        ("/?animal=whale&color=blue", "both"),
+        ("/?Animal=whale", 404),
+        ("/?animal=dolphin", 404),
+        ("/?size=12", "regex"),
+        ("/?size=x", 404),
+    ):
+        assert await suffix(mesh, name, where) == answer, where
+    assert await suffix(mesh, name, "/", x="1") == "get"
+
+
+async def test_http_route_hostname_intersection(mesh: World) -> None:
+    backend, domain = await mesh.runtime("hosts"), f"{mesh.name('d')}.test"
+    listeners = [listener("wide", hostname=f"*.{domain}"), listener("one", hostname=f"exact.very.{domain}")]
+    front = await gateway(mesh, *listeners)
+    await route(mesh, front, to(backend), hosts=[f"a.{domain}", f"exact.very.{domain}", "elsewhere.test"])
+    answers = [await suffix(mesh, f"{name}.{domain}") for name in ("a", "b", "exact.very")]
+    assert answers == ["hosts", 404, "hosts"] and await suffix(mesh, "elsewhere.test") == 404
+    narrow = {"name": front, "sectionName": "one"}
+    await route(mesh, narrow, to(backend), hosts=["no.test"], Accepted="-NoMatchingListenerHostname")
+    # A route without hosts has those of its listener.
+    whole = f"{mesh.name('d')}.test"
+    await route(mesh, await gateway(mesh, listener("all", hostname=f"*.{whole}")), to(backend))
+    assert await suffix(mesh, f"deep.down.{whole}") == "hosts" and await suffix(mesh, whole) == 404
+
+
+async def test_http_route_invalid_parent_refs(mesh: World) -> None:
+    backend, front = await mesh.runtime("never"), await gateway(mesh)
+    for ref, reason in (
+        ({"name": front, "sectionName": "nowhere"}, "-NoMatchingParent"),
+        ({"name": front, "port": 81}, "-NoMatchingParent"),
+        ({"group": "", "kind": "Service", "name": "nobody"}, "-NoMatchingParent"),
+    ):
+        await route(mesh, ref, to(backend), hosts=[host(mesh)], Accepted=reason, Programmed="-NotAccepted")
+
+
+async def test_http_route_cross_namespace(mesh: World) -> None:
+    backend, other = await mesh.runtime("crossed"), await namespace(mesh, mesh.name("other"), team="green")
+    ref = {"name": backend, "namespace": "default", "port": SERVICE_PORT}
+    by_label = {"from": "Selector", "selector": {"matchLabels": {"team": "green"}}}
+    same, all_, chosen = [
+        await gateway(mesh, listener("http", allowedRoutes={"namespaces": namespaces}))
+        for namespaces in ({"from": "Same"}, {"from": "All"}, by_label)
+    ]
+    for front, accepted in ((same, "-NotAllowedByListeners"), (all_, "Accepted"), (chosen, "Accepted")):
+        parent = {"name": front, "namespace": "default"}
+        await route(mesh, parent, {"backendRefs": [ref]}, hosts=[host(mesh)], namespace=other, Accepted=accepted)
+
+
+async def test_http_route_reference_grant(mesh: World) -> None:
+    backend, other, name = await mesh.runtime("granted"), await namespace(mesh, mesh.name("other")), host(mesh)
+    front = await gateway(mesh, listener("http", allowedRoutes={"namespaces": {"from": "All"}}))
+    parent, ref = (
+        {"name": front, "namespace": "default"},
+        {"name": backend, "namespace": "default", "port": SERVICE_PORT},
+    )
+    rules, where = {"backendRefs": [ref]}, mesh.name("route")
+    await route(mesh, parent, rules, hosts=[name], name=where, namespace=other, ResolvedRefs="-RefNotPermitted")
+    assert await suffix(mesh, name) == 500
+    await grant(mesh, other, "default")
+    generation = mesh.bench.informers.of(HTTP_ROUTE).get(where, other)["metadata"]["generation"]  # type: ignore[index]
+
+    def resolved(obj: Object) -> bool:
+        conditions = obj["status"]["parents"][0]["conditions"]
+        return said(conditions, generation, ResolvedRefs="ResolvedRefs", Programmed="Programmed")
+
+    await until(mesh, HTTP_ROUTE, where, resolved, other)
+    assert await suffix(mesh, name) == "granted"
+
+
+async def test_http_route_invalid_backend_refs(mesh: World) -> None:
+    front, backend = await gateway(mesh), await mesh.runtime("good")
+    port = {"backendRefs": [{"name": backend, "port": 12}]}
+    unknown = {"backendRefs": [{"group": "x.test", "kind": "Thing", "name": "t", "port": 80}]}
+    for rule_, reason in ((to("nobody"), "-BackendNotFound"), (port, "-BackendNotFound"), (unknown, "-InvalidKind")):
+        name = host(mesh)
+        rules = (rule_, to(backend, matches=[at("/good")]))
+        await route(
+            mesh, front, *rules, hosts=[name], Accepted="Accepted", ResolvedRefs=reason, Programmed="Programmed"
+        )
+        assert [await suffix(mesh, name, where) for where in ("/", "/good")] == [500, "good"]
+
+
+async def test_http_route_weight(mesh: World) -> None:
+    name, backends = host(mesh), [await mesh.runtime(word) for word in ("one", "two", "three")]
+    await route(mesh, await gateway(mesh), to(*backends, weights=(70, 30, 0)), hosts=[name])
+    seen = [await suffix(mesh, name) for _ in range(500)]
+    assert 0.6 < seen.count("one") / 500 < 0.8 and seen.count("three") == 0
+
+
+async def test_a_backend_that_is_missing_has_its_share_of_failures(mesh: World) -> None:
+    name, backend = host(mesh), await mesh.runtime("there")
+    rule_ = to(backend, "nobody", weights=(1, 1))
+    await route(
+        mesh, await gateway(mesh), rule_, hosts=[name], ResolvedRefs="-BackendNotFound", Programmed="Programmed"
+    )
+    seen = [await suffix(mesh, name) for _ in range(200)]
+    assert set(seen) == {"there", 503} and 50 < seen.count(503) < 150
+
+
+async def test_http_route_header_modifiers(mesh: World) -> None:
+    async def answered(request: web.Request) -> web.Response:
+        seen = {"headers": {name.lower(): ",".join(request.headers.getall(name)) for name in request.headers}}
+        return web.json_response(seen, headers={"X-Set": "backend", "X-Gone": "1", "X-Add": "backend"})
+
+    name, backend = host(mesh), await mesh.backend(answered)
+    edits = {
+        "set": [{"name": "X-Set", "value": "50%"}],
+        "add": [{"name": "X-Add", "value": "rule"}],
+        "remove": ["X-Gone"],
+    }
+    filters = [
+        {"type": "RequestHeaderModifier", "requestHeaderModifier": edits},
+        {"type": "ResponseHeaderModifier", "responseHeaderModifier": edits},
+    ]
+    own = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-own", "value": "share"}]}}]
+    backends = [{"name": backend, "port": SERVICE_PORT, "filters": own}]
+    await route(mesh, await gateway(mesh), {"backendRefs": backends, "filters": filters}, hosts=[name])
+    seen = await mesh.get(name, X_Set="client", X_Gone="client", X_Add="client")
+    asked = seen.request["headers"]
+    assert (asked["x-set"], asked["x-own"]) == ("50%", "share") and "x-gone" not in asked
+    assert asked["x-add"] == "client,rule"
+    assert seen.headers["X-Set"] == "50%" and "X-Gone" not in seen.headers
+    assert [value for field, value in seen.headers.items() if field.lower() == "x-add"] == ["backend", "rule"]
+
+
+def redirect(**found: object) -> Object:
+    return {"filters": [{"type": "RequestRedirect", "requestRedirect": found}]}
+
+
+async def test_http_route_redirects(mesh: World) -> None:
+    name = host(mesh)
+    full, prefix = ({"type": "ReplaceFullPath", "replaceFullPath": "/full"}, {"type": "ReplacePrefixMatch"})
+    rules = [
+        {**redirect(hostname="other.test", statusCode=301), "matches": [at("/host")]},
+        {**redirect(scheme="https", port=8443), "matches": [at("/scheme")]},
+        {**redirect(path=full), "matches": [at("/whole")]},
+        {**redirect(path={**prefix, "replacePrefixMatch": "/new"}), "matches": [at("/old")]},
+        {**redirect(path={**prefix, "replacePrefixMatch": "/"}), "matches": [at("/cut")]},
+    ]
+    await route(mesh, await gateway(mesh), *rules, hosts=[name])
+    for where, status, location in (
+        ("/host/x?q=1", 301, "http://other.test/host/x?q=1"),
+        ("/scheme", 302, f"https://{name}:8443/scheme"),
+        ("/whole/of/it", 302, f"http://{name}/full"),
+        ("/old/one", 302, f"http://{name}/new/one"),
+        ("/cut/off", 302, f"http://{name}/off"),
+        ("/cut", 302, f"http://{name}/"),
+    ):
+        seen = await mesh.get(name, where)
+        assert (seen.status, seen.headers["Location"]) == (status, location)
+
+
+def rewrite(**found: object) -> Object:
+    return {"filters": [{"type": "URLRewrite", "urlRewrite": found}]}
+
+
+async def test_http_route_rewrite_host_and_path(mesh: World) -> None:
+    name, backend = host(mesh), await mesh.runtime()
+    prefix = {"type": "ReplacePrefixMatch"}
+    rules = [
+        to(backend, **rewrite(hostname="inner.test"), matches=[at("/host")]),
+        to(backend, **rewrite(path={"type": "ReplaceFullPath", "replaceFullPath": "/full"}), matches=[at("/whole")]),
+        to(backend, **rewrite(path={**prefix, "replacePrefixMatch": "/v1/"}), matches=[at("/api")]),
+        to(backend, **rewrite(path={**prefix, "replacePrefixMatch": "/"}), matches=[at("/cut")]),
+        to(backend, **rewrite(path={**prefix, "replacePrefixMatch": "/deep"}), matches=[at("/")]),
+    ]
+    await route(mesh, await gateway(mesh), *rules, hosts=[name])
+    for where, path_ in (
+        ("/whole/of/it?q=1", "/full?q=1"),
+        ("/api", "/v1"),
+        ("/api/x?q=1", "/v1/x?q=1"),
+        ("/cut", "/"),
+        ("/cut/off?q=1", "/off?q=1"),
+        ("/other", "/deep/other"),
+    ):
+        assert (await mesh.get(name, where)).request["path"] == path_
+    assert (await mesh.get(name, "/host")).request["host"] == "inner.test"
+
+
+async def test_http_route_timeouts_and_retries(mesh: World) -> None:
+    tries = 0
+
+    async def slow(request: web.Request) -> web.Response:
+        nonlocal tries
+        tries += 1
+        if request.path == "/slow":
+            await asyncio.sleep(20)
+        return web.json_response({"suffix": "late"}, status=503 if tries < 3 else 200)
+
+    name, backend = host(mesh), await mesh.backend(slow)
+    rules = [
+        to(backend, matches=[at("/slow")], timeouts={"request": "200ms"}),
+        to(backend, matches=[at("/tried")], retry={"attempts": 3, "codes": [503], "backoff": "1ms"}),
+    ]
+    await route(mesh, await gateway(mesh), *rules, hosts=[name])
+    assert (await mesh.get(name, "/slow")).status == 504
+    assert await suffix(mesh, name, "/tried") == "late" and tries == 3
+
+
+@pytest.mark.parametrize(
+    ("rule_", "field"),
+    [
+        ({"filters": [{"type": "RequestMirror", "requestMirror": {}}, {"type": "CORS"}]}, "spec.rules[0].filters"),
+        ({"matches": [at("/(", "RegularExpression")]}, "spec.rules[0].matches[0].path.value"),
+        ({"timeouts": {"request": "1s", "backendRequest": "2s"}}, "spec.rules[0].timeouts.backendRequest"),
+        (
+            {
+                "filters": [
+                    {
+                        "type": "RequestHeaderModifier",
+                        "requestHeaderModifier": {"set": [{"name": "Host", "value": "x"}]},
+                    }
+                ]
+            },
+            "spec.rules[0].filters[0].requestHeaderModifier.set[0].name",
+        ),
+    ],
+)
+async def test_a_route_that_cannot_be_obeyed_says_which_field_and_holds_for_nothing(
+    mesh: World, rule_: Object, field: str
+) -> None:
+    name, backend = host(mesh), await mesh.runtime()
+    made = await route(mesh, await gateway(mesh), {**to(backend), **rule_}, hosts=[name], Accepted="-UnsupportedValue")
+    conditions = mesh.bench.stored(HTTP_ROUTE, made)["status"]["parents"][0]["conditions"]
+    assert any(one["type"] == "Accepted" and field in one["message"] for one in conditions)
+    assert (await mesh.get(name)).status == 404
+
+
+async def test_gateway_with_attached_routes_and_observed_generation_bump(mesh: World) -> None:
+    front, backend = await gateway(mesh), await mesh.runtime()
+    for _ in range(2):
+        await route(mesh, front, to(backend), hosts=[host(mesh)])
+
+    def counted(obj: Object) -> bool:
+        return [one["attachedRoutes"] for one in obj["status"]["listeners"]] == [2]
+
+    found = await until(mesh, GATEWAY, front, counted, "default")
+    assert found["status"]["addresses"] == [{"type": "IPAddress", "value": "127.0.0.1"}]
+    await gateway(mesh, listener("http"), listener("more", hostname="more.test"), name=front)
+    assert len(mesh.bench.stored(GATEWAY, front)["status"]["listeners"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "conditions"),
+    [
+        (listener("bad", port=1234), {"Accepted": "-PortUnavailable"}),
+        (listener("bad", 81, "TCP"), {"Accepted": "-UnsupportedProtocol"}),
+        (
+            listener("bad", hostname="kinds.test", allowedRoutes={"kinds": [{"kind": "TCPRoute"}]}),
+            {"ResolvedRefs": "-InvalidRouteKinds"},
+        ),
+        (listener("bad"), {"Conflicted": "HostnameConflict", "Accepted": "-HostnameConflict"}),
+        (listener("bad", 443, "HTTPS"), {"Accepted": "-UnsupportedValue"}),
+        (
+            listener("bad", 443, "HTTPS", tls={"certificateRefs": [{"name": "nobody"}]}),
+            {"ResolvedRefs": "-InvalidCertificateRef"},
+        ),
+        (
+            listener("bad", 443, "HTTPS", tls={"certificateRefs": [{"name": "x", "namespace": "elsewhere"}]}),
+            {"ResolvedRefs": "-RefNotPermitted"},
+        ),
+    ],
+)
+async def test_a_listener_that_cannot_be_served_says_why_and_the_others_work(
+    mesh: World, bad: Object, conditions: dict[str, str]
+) -> None:
+    name, backend = host(mesh), await mesh.runtime("others")
+    made = mesh.name("gateway")
+    accepted = "ListenersNotValid" if conditions.get("Accepted") else "Accepted"
+    await gateway(mesh, listener("good"), bad, name=made, Accepted=accepted)
+
+    def told(obj: Object) -> bool:
+        found = {one["name"]: one["conditions"] for one in obj["status"]["listeners"]}
+        generation = obj["metadata"]["generation"]
+        return said(found["bad"], generation, Programmed="-Invalid", **conditions) and said(
+            found["good"], generation, Programmed="Programmed"
+        )
+
+    await until(mesh, GATEWAY, made, told, "default")
+    await route(mesh, made, to(backend), hosts=[name])
+    assert await suffix(mesh, name) == "others"
+
+
+async def test_http_route_https_listener(mesh: World) -> None:
+    backend = await mesh.runtime("secure")
+    tls = {"certificateRefs": [{"name": await certificate(mesh)}]}
+    front = await gateway(mesh, listener("https", 443, "HTTPS", tls=tls, hostname=SECURED_HOST))
+    await route(mesh, front, to(backend), hosts=[SECURED_HOST])
+    context = ssl.create_default_context(cafile=str(FILES / "authority.pem"))
+    url, headers = f"https://{mesh.secure}/", {"Host": SECURED_HOST}
+    async with mesh.http.get(url, headers=headers, ssl=context, server_hostname=SECURED_HOST) as response:
+        assert (await response.json())["suffix"] == "secure"
+    assert (await mesh.get(SECURED_HOST)).status == 404, "a listener for TLS serves nobody in clear text"
+
+
+async def test_a_function_is_a_backend_by_its_own_shares(mesh: World) -> None:
+    name, one, two = host(mesh), await mesh.runtime("one"), await mesh.runtime("two")
+    function = mesh.name("function")
+    labels = {"serving.knative.dev/route": function}
+    ports = {"ports": [{"name": "http", "port": 80}], "type": "ExternalName", "externalName": "gateway.test"}
+    await mesh.bench.create(SERVICE, function, ports, labels=labels)
+    inside = f"{function}.default.svc.cluster.local"
+    shares = path(split(one, 50, Knative_Serving_Revision="one"), split(two, 50, Knative_Serving_Revision="two"))
+    await mesh.ingress(rule([inside], shares, visibility="ClusterLocal"))
+    await route(mesh, await gateway(mesh), to(function), hosts=[name])
+    answers = [await mesh.get(name) for _ in range(100)]
+    assert {(seen.request["suffix"], seen.header("Knative-Serving-Revision")) for seen in answers} == {
+        ("one", "one"),
+        ("two", "two"),
+    }
+
+
+async def test_a_host_of_a_function_stays_the_functions(mesh: World) -> None:
+    name, function, backend = host(mesh), await mesh.runtime("function"), await mesh.runtime("route")
+    await mesh.ingress(rule([name], path(split(function))))
+    await route(mesh, await gateway(mesh), to(backend), hosts=[name], Accepted="-HostnameConflict")
+    assert await suffix(mesh, name) == "function"
+
+
+async def test_grpc_exact_method_matching(mesh: World) -> None:
+    name, one, two = host(mesh), await mesh.runtime("one"), await mesh.runtime("two")
+    rules = [
+        to(one, matches=[{"method": {"service": "ping.Ping", "method": "Ping"}}]),
+        to(two, matches=[{"method": {"service": "ping.Ping"}}, {"method": {"method": "Any"}}]),
+    ]
+    await grpc_route(mesh, await gateway(mesh), *rules, hosts=[name])
+    answers = [
+        await suffix(mesh, name, where) for where in ("/ping.Ping/Ping", "/ping.Ping/Other", "/x.Y/Any", "/x.Y/Z")
+    ]
+    assert answers == ["one", "two", "two", 404]
+
+
+async def test_mesh_basic(mesh: World) -> None:
+    old, new = await mesh.runtime("old"), await mesh.runtime("new")
+    inside = f"{old}.default.svc.cluster.local"
+    service = {"group": "", "kind": "Service", "name": old}
+    rules = [to(new, matches=[at("/new")]), to(old, matches=[at("/old")])]
+    made = await route(mesh, service, *rules)
+
+    async def answers() -> list[object]:
+        found = [await mesh.get(inside, where, port=mesh.local) for where in ("/new", "/old", "/other")]
+        return [seen.request.get("suffix", seen.status) for seen in found]
+
+    assert await answers() == ["new", "old", 404]
+    await mesh.bench.api.delete(HTTP_ROUTE, made, "default")
+    async with asyncio.timeout(20):
+        while await answers() != ["old", "old", "old"]:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_route_follows_the_endpoints_of_its_backend(mesh: World) -> None:
+    name, backend = host(mesh), await mesh.runtime("here")
+    await route(mesh, await gateway(mesh), to(backend), hosts=[name])
+    assert await suffix(mesh, name) == "here"
+    await mesh.bench.api.delete(ENDPOINT_SLICE, f"{backend}-0", "default")
+    async with asyncio.timeout(20):
+        while await suffix(mesh, name) != 503:
+            await asyncio.sleep(0.02)
