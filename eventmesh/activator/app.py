@@ -91,7 +91,11 @@ class Activator:
         self._own = _own(bootstrap, settings)
         self._outside = Snapshot(version="")
         self._plane = DataPlane(
-            clock, self._handlers, own=self._own, on_question=lambda *question: self._reporter.on_question(*question)
+            clock,
+            self._handlers,
+            own=self._own,
+            on_question=lambda *question: self._reporter.on_question(*question),
+            resource=bootstrap.node.resource,
         )
         pages = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
         self._handlers[admin.HANDLER] = pages

@@ -6,6 +6,9 @@ from typing import Final
 
 CLUSTER_DOMAIN: Final = "cluster.local"
 
+SERVING_NAMESPACE: Final = "knative-serving"
+"""Where the settings of Serving lie, and those that hold for the whole mesh."""
+
 BROKER_CLASS: Final = "EventMesh"
 """The class of the Brokers that are ours."""
 CLASS_ANNOTATION: Final = "eventing.knative.dev/broker.class"

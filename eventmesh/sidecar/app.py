@@ -49,14 +49,14 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
     tasks = TaskGroup("sidecar")
     function: FunctionSide | None = None
     if pod is None:
-        plane = DataPlane(clock, handlers, own=_own(bootstrap))
+        plane = DataPlane(clock, handlers, own=_own(bootstrap), resource=bootstrap.node.resource)
     else:
         # A gateway has no function and does not pay for what watches over one.
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
 
         network = FunctionNetwork(pod.netns)
         own = overlay(function_snapshot(pod), _own(bootstrap))
-        plane = DataPlane(clock, handlers, own=own, networks=network.networks())
+        plane = DataPlane(clock, handlers, own=own, networks=network.networks(), resource=pod.resource)
         function = FunctionSide(pod, plane, network, clock)
         handlers.update(function.handlers)
     handlers[admin.HANDLER] = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)

@@ -60,6 +60,13 @@ class Node:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     locality: Locality = Locality()
 
+    @property
+    def resource(self) -> dict[str, str]:
+        """Return what it is called in traces, in OpenTelemetry's names: by its role, else by its cluster."""
+        role = self.metadata.get("role")
+        named = f"eventmesh-{role}" if isinstance(role, str) else self.cluster or "eventmesh"
+        return {"service.name": named, **({"service.instance.id": self.id} if self.id else {})}
+
 
 @dataclass(frozen=True, slots=True)
 class AdsConfig:

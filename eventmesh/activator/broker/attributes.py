@@ -25,15 +25,28 @@ _CARRIED = frozenset({"x-request-id", "traceparent", "tracestate"})
 _CARRIED_PREFIXES = ("knative-", "x-b3-")
 
 
-def count_hop(event: Event) -> Event:
-    """Return the event with one hop used up; raises InvalidEvent when none is left."""
-    return event.with_attributes(knativebrokerttl=_hops_left(event))
+Headers = Iterable[tuple[str, str]]
 
 
-def on_arrival(event: Event, now: datetime) -> Event:
-    """Return the event as a broker stores it: one hop used up, arrival time set; raises InvalidEvent, see count_hop."""
+def count_hop(event: Event, headers: Headers = ()) -> Event:
+    """Return the event with one hop used up, and the trace that it came with by `headers`; raises InvalidEvent when no
+    hop is left."""
+    return event.with_attributes(knativebrokerttl=_hops_left(event), **_trace(event, headers))
+
+
+def on_arrival(event: Event, now: datetime, headers: Headers = ()) -> Event:
+    """Return the event as a broker stores it: as `count_hop` does, and its arrival time set."""
     # In one step: a copy of an event costs as much as reading it.
-    return event.with_attributes(knativebrokerttl=_hops_left(event), knativearrivaltime=rfc3339(now))
+    hops, trace = _hops_left(event), _trace(event, headers)
+    return event.with_attributes(knativebrokerttl=hops, knativearrivaltime=rfc3339(now), **trace)
+
+
+def _trace(event: Event, headers: Headers) -> dict[str, str]:
+    """Return the attributes of CloudEvents' distributed tracing extension for an event that has none: it tells of the
+    trace in which the event began, and does not change on the way."""
+    if "traceparent" in event.attributes:
+        return {}
+    return {name: value for name, value in headers if value and name in ("traceparent", "tracestate")}
 
 
 def _hops_left(event: Event) -> int:
@@ -72,6 +85,6 @@ def as_dead_letter(event: Event, subscriber_uri: str, failure: Answer) -> Event:
     )
 
 
-def carried(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def carried(headers: Headers) -> tuple[tuple[str, str], ...]:
     """Return the headers that travel on with an event; all others (Authorization, cookies) end at the broker."""
     return tuple((name, value) for name, value in headers if name in _CARRIED or name.startswith(_CARRIED_PREFIXES))

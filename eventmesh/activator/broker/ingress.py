@@ -97,7 +97,7 @@ class Ingress:
         `broker` is the key of a broker, channel or source; only a broker's events tell when they arrived. One that came
         before is not stored again (`StoredEvent.duplicate`).
         """
-        arrived = on_arrival(event, self._clock.now()) if is_broker(broker) else count_hop(event)
+        arrived = on_arrival(event, self._clock.now(), headers) if is_broker(broker) else count_hop(event, headers)
         new = NewEvent(broker, arrived, carried(headers), self._window_s(broker))
         began = self._clock.monotonic()
         stored = await self._store.append(new)

@@ -24,6 +24,7 @@ from eventmesh.controllers.serving.settings import (
     RevisionDefaults,
 )
 from eventmesh.controllers.serving.templates import expand
+from eventmesh.kube import observability
 
 Data = Mapping[str, str]
 
@@ -201,6 +202,7 @@ PARSERS: Mapping[str, tuple[str, Callable[[Data], object]]] = {
     "config-features": ("features", parse_features),
     "config-domain": ("domains", parse_domains),
     "config-gc": ("retention", parse_gc),
+    observability.CONFIG_MAP_NAME: ("tracing", observability.parse_observability),
 }
 """ConfigMap -> the field of ServingSettings that it sets, and its parser."""
 
@@ -231,6 +233,7 @@ _EFFECTIVE: Mapping[str, frozenset[str]] = {
         )
     ),
     "config-features": FEATURES_WITH_EFFECT,
+    observability.CONFIG_MAP_NAME: observability.KEYS,
     "config-gc": frozenset(
         (
             "retain-since-create-time", "retain-since-last-active-time", "min-non-active-revisions",

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from eventmesh.autoscale.config import AutoscalerConfig
 from eventmesh.controllers.serving.names import INGRESS_CLASS_EVENTMESH
-from eventmesh.kube.knative import CLUSTER_DOMAIN
+from eventmesh.kube.knative import CLUSTER_DOMAIN, SERVING_NAMESPACE
+from eventmesh.kube.observability import TracingSettings
 
-SYSTEM_NAMESPACE = "knative-serving"
+SYSTEM_NAMESPACE = SERVING_NAMESPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ class ServingSettings:
     features: Features = field(default_factory=Features)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     domains: tuple[Domain, ...] = ()
+    tracing: TracingSettings | None = None
+    """Carried out by control, which reads the same map; here it is checked and told of."""
 
     @property
     def claims_domains(self) -> bool:

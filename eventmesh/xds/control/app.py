@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
+from eventmesh.kube.knative import SERVING_NAMESPACE
 from eventmesh.kube.objects import Key, annotations_of, key_of
+from eventmesh.kube.observability import CONFIG_MAP_NAME, parse_observability
 from eventmesh.kube.resources import (
+    CONFIG_MAP,
     ENDPOINT_SLICE,
     KINGRESS,
     NAMESPACE,
@@ -43,6 +47,8 @@ from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
+
+_TRACING_MAP = Key(SERVING_NAMESPACE, CONFIG_MAP_NAME)
 
 _Handler = Callable[[Object | None, Object | None], Effect]
 
@@ -118,6 +124,7 @@ class Control:
         for resource, handler, promises in self._gateway_api.watches():
             self._watch(informers, resource, handler, promises)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
+        informers.of(CONFIG_MAP).add_handler(self._config_map_changed)
 
     async def start(self, address: str) -> int:
         """Publish what the synced informers hold, then serve ADS on `host:port`; return the port.
@@ -169,6 +176,18 @@ class Control:
             self._publisher.touch(effect)
 
         informers.of(resource).add_handler(changed)
+
+    def _config_map_changed(self, old: Object | None, new: Object | None) -> None:
+        """Trace as the settings of the mesh say. What cannot be read changes nothing; `controllers.serving` tells its
+        author."""
+        if key_of(new or old or {}) != _TRACING_MAP:
+            return
+        try:
+            self._builder.trace(parse_observability((new or {}).get("data") or {}))
+        except ConfigError as error:
+            _log.warning("setting refused, the former one stays", field=error.path, reason=error.problem)
+            return
+        self._publisher.touch(Effect.EVERYTHING)
 
     def _tell_of_egress(self, old: Object | None, new: Object | None) -> None:
         """Tell the author of a Namespace whose declared egress is not understood; its functions go by the gateway."""

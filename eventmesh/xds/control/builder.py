@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from eventmesh.kube.objects import Key
+from eventmesh.kube.observability import TracingSettings
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.certificates import Certificates
 from eventmesh.xds.control.changes import Changed
@@ -37,6 +38,7 @@ from eventmesh.xds.control.tables import (
     broker_hosts,
     joined,
 )
+from eventmesh.xds.control.tracing import TRACING_CLUSTER, manager_tracing, tracing_cluster
 from eventmesh.xds.resource_types import ResourceType
 
 Named = Mapping[str, Resource]
@@ -99,9 +101,22 @@ class ResourceBuilder:
         self._grpc: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
         self._changed = Changed()
         self._bolt_changed = False
+        self._tracing: TracingSettings | None = None
+        self._concerns_all, self._will_concern_all = False, False
         self.conflicts: dict[Key, Mapping[str, Key]] = {}
         """Hosts of a KIngress that somebody has claimed before it, and who."""
         self._join_tables((PUBLIC, SECURE, LOCAL, BOLT, ACTIVATOR))
+
+    def trace(self, tracing: TracingSettings | None) -> None:
+        """Have every data plane trace as `tracing` says from the next update on; None: not at all."""
+        if tracing == self._tracing:
+            return
+        self._tracing, self._will_concern_all = tracing, True
+        for kind in (_PLAIN, _HOLDING):
+            clusters = {name: one for name, one in self._sets[kind].items() if name != TRACING_CLUSTER}
+            self._sets[kind] = clusters | ({TRACING_CLUSTER: tracing_cluster(tracing)} if tracing is not None else {})
+        self._listeners = _listeners(self._settings, tracing)
+        self._listen_securely()
 
     def update(self, view: Callable[[str], View], changed: Changed) -> None:
         """Build again what has changed; `view` returns what there is in a namespace now."""
@@ -132,6 +147,7 @@ class ResourceBuilder:
             or any(entry.owner.namespace in dirty for entry in bolt)
         )
         self._changed = Changed(frozenset(dirty), changed.endpoints)
+        self._concerns_all, self._will_concern_all = self._will_concern_all, False
 
     def _attach_routes(self, view: Callable[[str], View], changed: frozenset[str]) -> set[str]:
         """Attach the routes of Gateway API anew where `changed` may matter to them; return what must be built by it:
@@ -148,7 +164,7 @@ class ResourceBuilder:
 
     def affects(self, audience: Audience) -> bool:
         """Tell whether the last update may have changed what `audience` is told."""
-        if audience.role is not Role.SIDECAR:
+        if audience.role is not Role.SIDECAR or self._concerns_all:
             return True
         touched = {*self._changed.namespaces, *(key.namespace for key in self._changed.endpoints)}
         egress = self._egress(audience.namespace)
@@ -254,7 +270,7 @@ class ResourceBuilder:
         for role in (Role.GATEWAY, Role.ENVOY):
             listeners = {name: one for name, one in self._listeners[role].items() if name != SECURE}
             if names:
-                listeners[SECURE] = envoy.http_listener(secure, for_envoy=role is Role.ENVOY)
+                listeners[SECURE] = _listener(secure, role is Role.ENVOY, self._tracing)
             self._listeners[role] = listeners
 
     def _edge(self, role: Role) -> ResourceSets:
@@ -280,7 +296,9 @@ class ResourceBuilder:
         """
         local = list(self._seen(scope, LOCAL))
         bolt = list(self._seen(scope, BOLT)) if declared else self._bolt_entries()
-        names = sorted({BROKER_CLUSTER, *(name for entry in (*local, *bolt) for name in entry.clusters)})
+        names = sorted(
+            {BROKER_CLUSTER, TRACING_CLUSTER, *(name for entry in (*local, *bolt) for name in entry.clusters)}
+        )
         clusters, assigned = self._sets[_PLAIN], self._sets[_ENDPOINTS]
         fields = [self._broker[LOCAL], *(entry.host.field for entry in local), beyond_scope()]
         return {
@@ -350,9 +368,14 @@ def _gateway(settings: Settings) -> Mapping[ResourceType, Named]:
     }
 
 
-def _listeners(settings: Settings) -> dict[Role, dict[str, Resource]]:
+def _listener(listener: HttpListener, for_envoy: bool, tracing: TracingSettings | None) -> Resource:
+    told = manager_tracing(tracing) if for_envoy and tracing is not None else None
+    return envoy.http_listener(listener, for_envoy=for_envoy, tracing=told)
+
+
+def _listeners(settings: Settings, tracing: TracingSettings | None = None) -> dict[Role, dict[str, Resource]]:
     def built(*listeners: HttpListener, for_envoy: bool = False) -> dict[str, Resource]:
-        return {listener.name: envoy.http_listener(listener, for_envoy=for_envoy) for listener in listeners}
+        return {listener.name: _listener(listener, for_envoy, tracing) for listener in listeners}
 
     public = HttpListener("public", *settings.public, table=PUBLIC, via="gateway", is_edge=True)
     local = HttpListener("local", *settings.local, table=LOCAL, via="gateway", is_edge=True)

@@ -33,6 +33,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Locality,
     Metadata,
     SocketAddress,
+    TrafficDirection,
     TransportSocket,
 )
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
@@ -41,6 +42,7 @@ from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerCodecType,
+    HttpConnectionManagerTracing,
     HttpConnectionManagerUpgradeConfig,
     HttpFilter,
     Rds,
@@ -113,8 +115,16 @@ def cluster(name: str, protocol: Protocol, hold: Hold | None = None, policy: Clu
     return resources.from_message(ResourceType.CLUSTER, name, message)
 
 
-def dns_cluster(name: str, host: str, port: int, protocol: Protocol, policy: ClusterPolicy | None = None) -> Resource:
-    """Return the cluster of an ExternalName Service: its one host is resolved by the data plane."""
+def dns_cluster(
+    name: str,
+    host: str,
+    port: int,
+    protocol: Protocol,
+    policy: ClusterPolicy | None = None,
+    *,
+    settings: Mapping[str, Value] | None = None,
+) -> Resource:
+    """Return a cluster of one host that the data plane resolves (an ExternalName Service); `settings` are for ours."""
     message = made(
         Cluster,
         name=name,
@@ -122,6 +132,7 @@ def dns_cluster(name: str, host: str, port: int, protocol: Protocol, policy: Clu
         connect_timeout=_CONNECT_TIMEOUT,
         circuit_breakers=_breakers(policy),
         load_assignment=_assignment(name, [(host, port)]),
+        metadata=_settings(settings),
     )
     message.typed_extension_protocol_options = _http_options(protocol)
     return resources.from_message(ResourceType.CLUSTER, name, message)
@@ -147,8 +158,11 @@ class HttpListener:
     """SDS names of the certificates it shows; none: it speaks clear text."""
 
 
-def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resource:
-    """Return the listener; `for_envoy` switches off limits and on upgrades, which our engine does by itself."""
+def http_listener(
+    listener: HttpListener, *, for_envoy: bool = False, tracing: HttpConnectionManagerTracing | None = None
+) -> Resource:
+    """Return the listener; `for_envoy` switches off limits and on upgrades and `tracing`, which our engine does by
+    itself."""
     manager = made(
         HttpConnectionManager,
         codec_type=HttpConnectionManagerCodecType.AUTO,
@@ -163,10 +177,12 @@ def http_listener(listener: HttpListener, *, for_envoy: bool = False) -> Resourc
         manager.stream_idle_timeout = timedelta(0)
         manager.http_filters = [*idle_filters(), _router()]
         manager.upgrade_configs = [made(HttpConnectionManagerUpgradeConfig, upgrade_type="websocket")]
+        manager.tracing = tracing
     message = made(
         Listener,
         name=listener.name,
         address=_address(listener.host, listener.port),
+        traffic_direction=TrafficDirection.INBOUND,
         filter_chains=[
             made(
                 FilterChain,
@@ -289,7 +305,11 @@ def _metadata(protocol: Protocol, hold: Hold | None) -> Metadata | None:
         said["hold"] = made(Value, bool_value=True)
         if hold.max_requests_per_endpoint:
             said["max_requests_per_endpoint"] = made(Value, number_value=float(hold.max_requests_per_endpoint))
-    return made(Metadata, filter_metadata={"eventmesh": made(Struct, fields=said)}) if said else None
+    return _settings(said)
+
+
+def _settings(said: Mapping[str, Value] | None) -> Metadata | None:
+    return made(Metadata, filter_metadata={"eventmesh": made(Struct, fields=dict(said))}) if said else None
 
 
 def _assignment(name: str, addresses: Iterable[tuple[str, int]]) -> ClusterLoadAssignment:

@@ -5,6 +5,9 @@ use crate::random::Random;
 use crate::trace::context::{read_b3, read_traceparent, write_b3, Context, TRACEPARENT, TRACESTATE};
 use crate::trace::sofa::Call;
 
+/// The trace in which a CloudEvent began (distributed tracing extension, binary mode).
+const EVENT_TRACEPARENT: &[u8] = b"ce-traceparent";
+
 /// Where a request of this hop stands in its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Joined {
@@ -16,11 +19,12 @@ pub struct Joined {
 
 /// Make this hop a span of the trace that `head` names, or of a new one, and name it in `head` to the next hop.
 ///
-/// W3C's word goes before B3's, and that before `SOFATracer`'s. `draw` decides where the sender has not; it is asked once.
+/// W3C's word goes before B3's, that before the event's that the request carries, and that before `SOFATracer`'s. `draw` decides where the sender has not; it is asked once.
 pub fn join(head: &mut Head, random: &mut Random, draw: impl FnOnce(&Head, &mut Random) -> bool) -> Joined {
     let call = Call::read(head);
     let w3c = head.get(TRACEPARENT).and_then(read_traceparent);
-    let said = w3c.or_else(|| read_b3(head));
+    let event = || head.get(EVENT_TRACEPARENT).and_then(read_traceparent);
+    let said = w3c.or_else(|| read_b3(head)).or_else(event);
     let sofa = call.as_ref().filter(|_| said.is_none_or(|said| said.trace == 0));
     let parent = sofa.map(Call::parent).or(said);
     let decided = said.and_then(|said| said.sampled).or_else(|| parent.and_then(|parent| parent.sampled));
@@ -87,6 +91,14 @@ mod tests {
     fn a_decision_alone_is_obeyed_in_a_trace_of_its_own() {
         let (joined, _) = joined(&[(b"b3", b"0")], true);
         assert_eq!((joined.parent, joined.context.sampled), (0, false));
+    }
+
+    #[test]
+    fn an_event_goes_on_in_the_trace_in_which_it_began() {
+        let (alone, _) = joined(&[(EVENT_TRACEPARENT, PARENT)], false);
+        assert_eq!((alone.parent, alone.context.sampled), (0x00f0_67aa_0ba9_02b7, true));
+        let (within, _) = joined(&[(EVENT_TRACEPARENT, PARENT), (TRACEPARENT, &alone.context.traceparent())], false);
+        assert_eq!(within.parent, alone.context.span, "its last hop is nearer than its beginning");
     }
 
     #[test]

@@ -81,3 +81,12 @@ def test_only_tracing_and_knative_headers_travel() -> None:
 )
 def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
+
+
+def test_an_event_tells_of_the_trace_in_which_it_began() -> None:
+    headers = [("traceparent", "00-1-2-01"), ("tracestate", "a=1"), ("x-request-id", "7")]
+    for arrived in (attributes.on_arrival(event(), NOW, headers), attributes.count_hop(event(), headers)):
+        assert (arrived.text("traceparent"), arrived.text("tracestate")) == ("00-1-2-01", "a=1")
+    known = attributes.on_arrival(event(traceparent="00-0-0-00"), NOW, headers)
+    assert (known.text("traceparent"), known.text("tracestate")) == ("00-0-0-00", "")
+    assert attributes.on_arrival(event(), NOW).text("traceparent") == ""
