@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from eventmesh.activator.broker.store import repair as repairing
 from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.page_sums import PAGE_SIZE
 from eventmesh.activator.broker.store.repair import Repair, repair
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from tests.manual_clock import ManualClock
-from tests.sim.damaged_store import DATABASE, FILES, Contents, contents, differences, make
+from tests.sim.full_store import DATABASE, FILES, Contents, contents, differences, make
 
 SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
@@ -66,7 +67,8 @@ async def judge(directory: Path, held: Contents, case: str) -> Ended:
     found = await look(directory)
     rebuilt = frozenset(place.uid for place in done.places)
     if done.may_lack_triggers:
-        held = replace(held, progress={place.uid: held.progress[place.uid] for place in done.found.places})
+        kept = {place.uid: held.progress[place.uid] for place in done.found.places}
+        held = replace(held, progress=kept)
     wrong = differences(held, found, done.found.lost, rebuilt)
     assert wrong == [] or (done.found.unreadable and all("gone" in line for line in wrong)), (case, wrong)
     whole = (found.events, found.queued.keys(), found.dead) == (held.events, held.queued.keys(), held.dead)
@@ -79,7 +81,7 @@ def places(directory: Path, count: int, rng: random.Random) -> list[tuple[str, i
     sizes = {name: (directory / name).stat().st_size for name in FILES}
     total = sum(sizes.values())
     for name, size in sizes.items():
-        for _ in range(max(4, count * size // total)):
+        for _ in range(max(4, -(-count * size // total))):
             page = rng.randrange(max(1, size // PAGE_SIZE)) * PAGE_SIZE
             # Every third one where a page tells of itself, or a frame does.
             at = page + (rng.randrange(40) if rng.randrange(3) == 0 else rng.randrange(PAGE_SIZE))
@@ -88,13 +90,13 @@ def places(directory: Path, count: int, rng: random.Random) -> list[tuple[str, i
 
 
 async def test_a_flipped_bit_is_harmless_or_refused_and_put_right(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    memory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held = await make(tmp_path / "left", monkeypatch)
+    held = await make(memory / "left", monkeypatch)
     rng, ended = random.Random(SEED), Counter[tuple[str, Ended]]()
-    for name, at in places(tmp_path / "left", FLIPS, rng):
+    for name, at in places(memory / "left", FLIPS, rng):
         bit = rng.randrange(8)
-        damaged = Path(shutil.copytree(tmp_path / "left", tmp_path / "case"))
+        damaged = Path(shutil.copytree(memory / "left", memory / "case"))
         data = bytearray((damaged / name).read_bytes())
         data[at] ^= 1 << bit
         (damaged / name).write_bytes(data)
@@ -106,13 +108,13 @@ async def test_a_flipped_bit_is_harmless_or_refused_and_put_right(
 
 
 async def test_what_a_lost_sector_takes_along_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    memory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held = await make(tmp_path / "left", monkeypatch)
+    held = await make(memory / "left", monkeypatch)
     rng, ended = random.Random(SEED), Counter[tuple[str, Ended]]()
-    for name, near in places(tmp_path / "left", SECTORS, rng):
+    for name, near in places(memory / "left", SECTORS, rng):
         at = near // SECTOR * SECTOR
-        damaged = Path(shutil.copytree(tmp_path / "left", tmp_path / "case"))
+        damaged = Path(shutil.copytree(memory / "left", memory / "case"))
         data = bytearray((damaged / name).read_bytes())
         data[at : at + SECTOR] = rng.randbytes(len(data[at : at + SECTOR]))
         (damaged / name).write_bytes(data)
@@ -120,6 +122,36 @@ async def test_what_a_lost_sector_takes_along_is_named(
         shutil.rmtree(damaged)
     assert sum(ended.values()) >= SECTORS
     report(capsys, "lost sectors", ended)
+
+
+async def test_a_repair_that_is_killed_can_be_done_again(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = await make(memory / "left", monkeypatch)
+    with (memory / "left" / f"{DATABASE}-wal").open("r+b") as log:
+        log.seek(3 * PAGE_SIZE)
+        log.write(b"damage")
+    stopped = 0
+    while True:
+        damaged = Path(shutil.copytree(memory / "left", memory / f"case-{stopped}"))
+        syncs = 0
+
+        def sync(path: Path, last: int = stopped) -> None:
+            nonlocal syncs
+            syncs += 1
+            if syncs > last:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(repairing, "_sync", sync)
+            try:
+                repair(damaged / DATABASE, dry_run=False)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        repair(damaged / DATABASE, dry_run=False)
+        assert differences(held, await look(damaged), ()) == [], f"stopped at sync {stopped}"
+        stopped += 1
+    assert stopped == 5
 
 
 def report(capsys: pytest.CaptureFixture[str], what: str, ended: Counter[tuple[str, Ended]]) -> None:

@@ -26,6 +26,9 @@ from eventmesh.activator.broker.store.salvage import lay_out
 MAX_KEPT = 1_000
 """Directories of damaged files beside a store: who repairs it that often has another problem."""
 
+WORKSHOP = "repair-"
+"""How directories begin in which a new store is made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Repair:
@@ -91,8 +94,11 @@ def repair(database: Path, *, dry_run: bool) -> Repair:
 
 
 def _repair(database: Path, *, dry_run: bool) -> Repair:
+    for left_over in database.parent.glob(f"{WORKSHOP}*"):
+        # Of a repair that was killed; the lock says that nobody is at it now.
+        shutil.rmtree(left_over)
     _check_room(database)
-    with tempfile.TemporaryDirectory(prefix="repair-", dir=database.parent) as directory:
+    with tempfile.TemporaryDirectory(prefix=WORKSHOP, dir=database.parent) as directory:
         fresh = Path(directory) / database.name
         with (Path(directory) / "image").open("w+b") as file:
             image = lay_out(database, file)
