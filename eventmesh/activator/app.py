@@ -15,9 +15,12 @@ from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.activator.event_types import EventTypes
+from eventmesh.activator.gatekeeper import Gatekeeper
 from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
 from eventmesh.activator.sources.app import EventSources, sinks_of
 from eventmesh.activator.sources.outbox import Outbox
+from eventmesh.activator.token_reviews import TokenReviews
+from eventmesh.activator.tokens import Tokens
 from eventmesh.activator.wakes import waker
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, SystemClock
@@ -30,6 +33,7 @@ from eventmesh.dataplane.process import Termination
 from eventmesh.kube.api import Api
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
+from eventmesh.kube.eventing_features import FeatureStore, features_informer
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import JOB_SINK
 from eventmesh.model.snapshot import Snapshot
@@ -104,6 +108,8 @@ class Activator:
         take_load = self._plane.engine.take_load
         self._reporter = Reporter(settings.autoscaler_url, pod_name, take_load, caller, clock, self._demand)
         informers = Informers(api, clock)
+        self._features = FeatureStore(features_informer(api, clock))
+        gatekeeper = Gatekeeper(informers, self._features, TokenReviews(api, clock))
         self._broker = Broker(
             settings.data_dir,
             api,
@@ -113,12 +119,14 @@ class Activator:
             waker(lambda: self._plane.snapshot, self._reporter.poke),
             retention=settings.retention,
             more=(sinks_of(informers),),
+            admittance=gatekeeper,
+            credentials=Tokens(api, self._features, clock),
         )
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
-        self._handlers[job_sink.HANDLER] = job_sink.JobSinks(api, informers.of(JOB_SINK))
-        self._event_types = EventTypes(api, informers, clock)
+        self._handlers[job_sink.HANDLER] = job_sink.JobSinks(api, informers.of(JOB_SINK), gatekeeper)
+        self._event_types = EventTypes(api, informers, self._features)
         self._broker.ingress.subscribe(self._event_types)
         self._sources = EventSources(api, informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)
         assert bootstrap.ads is not None  # noqa: S101  # `serve` has checked
@@ -136,6 +144,9 @@ class Activator:
 
     async def start(self) -> None:
         """Serve; events are delivered as soon as control has said where to."""
+        # Whether senders have to say who they are is known before anybody is listened to.
+        self._tasks.spawn("features", self._features.informer.run())
+        await self._features.informer.synced()
         # The broker first: an event that is answered 404 because Brokers are not known yet is an event refused.
         await self._broker.start()
         await self._plane.start()

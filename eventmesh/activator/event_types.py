@@ -13,17 +13,13 @@ from typing import Final
 from eventmesh.activator.broker.addressee import channel_of, is_broker
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base import log
-from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api, ApiError, Object, Resource
-from eventmesh.kube.informer import Informer, Informers
+from eventmesh.kube.eventing_features import FeatureStore
+from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import controller_of, owner_reference
-from eventmesh.kube.resources import BROKER, CHANNEL, CONFIG_MAP, EVENT_TYPE, IN_MEMORY_CHANNEL
-
-FEATURES: Final = "config-features"
-FLAG: Final = "eventtype-auto-create"
-EVENTING_NAMESPACE: Final = "knative-eventing"
+from eventmesh.kube.resources import BROKER, CHANNEL, EVENT_TYPE, IN_MEMORY_CHANNEL
 
 MAX_TYPES: Final = 5_000
 """Most types that one process makes: a sender that puts a number into `type` must not fill the API with objects."""
@@ -37,22 +33,17 @@ _Seen = tuple[str, str, str, str]
 class EventTypes:
     """Hears of every accepted event (`Ingress.subscribe`) and keeps the catalogue."""
 
-    def __init__(self, api: Api, informers: Informers, clock: Clock) -> None:
+    def __init__(self, api: Api, informers: Informers, features: FeatureStore) -> None:
         self._api = api
+        self._features = features
         self._brokers = informers.of(BROKER)
         self._channels = informers.of(IN_MEMORY_CHANNEL)
-        self._features = Informer(
-            api, CONFIG_MAP, clock, namespace=EVENTING_NAMESPACE, field_selector=f"metadata.name={FEATURES}"
-        )
         self._seen: set[_Seen] = set()
         self._waiting: asyncio.Queue[_Seen] = asyncio.Queue()
         self._tasks = TaskGroup("event types")
-        self.enabled = False
 
     def start(self) -> None:
-        """Begin to listen to the flag."""
-        self._features.add_handler(self._flag_changed)
-        self._tasks.spawn("flag", self._features.run())
+        """Begin to write what is seen."""
         self._tasks.spawn("write", self._write())
 
     async def stop(self) -> None:
@@ -61,7 +52,7 @@ class EventTypes:
 
     def accepted(self, stored: StoredEvent) -> None:
         """Take note of an event of a broker or channel."""
-        if not self.enabled or not (is_broker(stored.broker) or channel_of(stored.broker)):
+        if not self._features.current.auto_create or not (is_broker(stored.broker) or channel_of(stored.broker)):
             return
         event = stored.event
         seen = (stored.broker, event.type, event.source, event.text("dataschema"))
@@ -71,10 +62,6 @@ class EventTypes:
         self._waiting.put_nowait(seen)
         if len(self._seen) == MAX_TYPES:
             _log.error("no more event types are made: the limit is reached", limit=MAX_TYPES, last=event.type)
-
-    def _flag_changed(self, old: Object | None, new: Object | None) -> None:
-        said = str(((new or {}).get("data") or {}).get(FLAG, "")).strip().lower()
-        self.enabled = said == "enabled"
 
     async def _write(self) -> None:
         while True:

@@ -11,7 +11,9 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
+from eventmesh.activator.broker.admittance import Admittance, Refused
 from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES
+from eventmesh.activator.gatekeeper import job_sink_key
 from eventmesh.base import log
 from eventmesh.base.errors import UnavailableError
 from eventmesh.cloudevents import http, json_format
@@ -55,19 +57,23 @@ _log = log.get("activator.job_sink")
 class JobSinks:
     """The `ExchangeHandler` of all JobSinks."""
 
-    def __init__(self, api: Api, sinks: Informer) -> None:
+    def __init__(self, api: Api, sinks: Informer, admittance: Admittance) -> None:
         self._api = api
+        self._admittance = admittance
         self._sinks = sinks
 
     async def handle(self, request: Request) -> Reply:
-        """Answer one request: 202 started (or running since before), 400 no event, 404 nobody there, 415, 500, 503."""
+        """Answer one request: 202 started (or running since before), 400 no event, 401 and 403 not from this sender,
+        404 nobody there, 415, 500, 503."""
         parts = [part for part in request.path.partition("?")[0].split("/") if part]
         try:
             if request.method == "GET":
-                return await self._state(parts, request.path)
+                return await self._state(parts, request)
             if request.method != "POST":
                 return Reply(405, (("allow", "GET, POST"),), b"send events with POST, ask for a job with GET\n")
             return await self._start(parts, request)
+        except Refused as error:
+            return error.reply()
         except UnavailableError as error:
             _log.error("API not reachable", path=request.path, reason=error)
             body = b"the job could not be started; send the event again later\n"
@@ -82,12 +88,15 @@ class JobSinks:
         sink = self._sink(*parts)
         if sink is None:
             return Reply.text(404, f'no jobsink "{parts[1]}" in namespace "{parts[0]}"\n')
+        key = job_sink_key(*parts)
+        sender = await self._admittance.sender(key, request.headers)
         try:
             event = http.decode(request.headers, request.body)
         except InvalidEvent as error:
             return Reply.text(400, f"{error}\n")
         except http.UnsupportedFormat as error:
             return Reply.text(415, f"{error}\n")
+        self._admittance.admit(key, sender, event)
         name = job_name(parts[1], event.source, event.id)
         # The Secret first: a Job whose pods find no event would fail before it is there.
         namespace, sink_name = parts
@@ -107,11 +116,13 @@ class JobSinks:
                 raise
             return None
 
-    async def _state(self, parts: list[str], path: str) -> Reply:
+    async def _state(self, parts: list[str], request: Request) -> Reply:
         """Tell how the Job of an event stands: 200 complete, 202 not yet, 400 failed."""
+        path = request.path
         if len(parts) != 8 or parts[0::2] != ["namespaces", "name", "sources", "ids"]:
             return Reply.text(400, f"path {path} is not a job's: that is in Location of the answer to an event\n")
         namespace, sink, source, event_id = (unquote(part) for part in parts[1::2])
+        await self._admittance.sender(job_sink_key(namespace, sink), request.headers)
         try:
             job = await self._api.get(JOB, job_name(sink, source, event_id), namespace)
         except ApiError as error:

@@ -15,7 +15,7 @@ from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.http import encode_binary
 from eventmesh.kube.api import Object
 from eventmesh.kube.client import HttpApi
-from eventmesh.kube.resources import BROKER, CHANNEL
+from eventmesh.kube.resources import BROKER, CHANNEL, SERVICE_ACCOUNT
 
 TIMEOUT_S = 30.0
 
@@ -34,6 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--content-type", default="application/json", metavar="TYPE", help="(default: %(default)s)")
     parser.add_argument("--extension", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    parser.add_argument(
+        "--account",
+        metavar="NAME",
+        help="send as this service account of the namespace: needed where authentication-oidc is enabled",
+    )
     connection.add_flags(parser)
 
 
@@ -46,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
         resource, name = (CHANNEL, args.channel) if args.channel else (BROKER, args.broker)
         what = f"{resource.kind.lower()} {name}"
         found = await api.get(resource, name, args.namespace)
+        token = await _token(api, args.account, args.namespace, found, what) if args.account else ""
         began = clock.monotonic()
-        status, text = post(_address(found, what), event)
+        status, text = post(_address(found, what), event, token)
         took_ms = (clock.monotonic() - began) * 1000
         if status // 100 != 2:
             sys.stderr.write(f"eventmesh: {what} answered {status}: {text}\n")
@@ -57,6 +63,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
 
     return connection.run(args, send)
+
+
+async def _token(api: HttpApi, account: str, namespace: str, found: Object, what: str) -> str:
+    audience = ((found.get("status") or {}).get("address") or {}).get("audience")
+    if not audience:
+        raise UsageError(f"--account: {what} asks nobody who they are (authentication-oidc is not enabled)")
+    request = {"metadata": {"name": account}, "spec": {"audiences": [audience]}}
+    answer = await api.create(SERVICE_ACCOUNT, request, namespace, subresource="token")
+    return str(answer["status"]["token"])
 
 
 def _event(args: argparse.Namespace) -> Event:
@@ -94,8 +109,11 @@ def _address(found: Object, what: str) -> str:
     return str(url)
 
 
-def post(url: str, event: Event) -> tuple[int, str]:
-    """Send `event` to `url`; return status and body. Raises UnavailableError when nothing answers there."""
+def post(url: str, event: Event, token: str = "") -> tuple[int, str]:
+    """Send `event` to `url`, with a bearer token if there is one; return status and body.
+
+    Raises UnavailableError when nothing answers there.
+    """
     parts = urlsplit(url)
     # Names below localhost are this machine by definition (RFC 6761), yet C libraries do not all know it.
     local = (parts.hostname or "").endswith(".localhost")
@@ -104,7 +122,8 @@ def post(url: str, event: Event) -> tuple[int, str]:
     )
     headers, body = encode_binary(event)
     try:
-        connection_.request("POST", parts.path or "/", body, {**dict(headers), "Host": parts.netloc})
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        connection_.request("POST", parts.path or "/", body, {**dict(headers), **shown, "Host": parts.netloc})
         answer = connection_.getresponse()
         return answer.status, answer.read().decode(errors="replace").strip()
     except OSError as error:

@@ -133,7 +133,7 @@ class Mesh:
         for resource in (REVISION, POD):
             informers.of(resource)
         admissions = {**serving.admissions(), **EVENTING_ADMISSIONS, TRAFFIC_POLICY: PolicyAdmission()}
-        for resource, admission in {**admissions, **eventing.injections(admissions)}.items():
+        for resource, admission in eventing.admissions(admissions).items():
             embedded.admission.register(resource, admission)
         await embedded.start()
         self._parts.add(embedded.stop)

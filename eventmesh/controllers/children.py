@@ -95,7 +95,8 @@ def _with(stored: Object, desired: Object, kept: frozenset[str], exact: bool) ->
     if same_spec and labels_of(stored) == labels and annotations_of(stored) == annotations:
         return stored
     metadata = {**stored["metadata"], "labels": labels, "annotations": annotations}
-    return {**stored, "metadata": metadata, "spec": stored["spec"] if same_spec else desired["spec"]}
+    changed = {**stored, "metadata": metadata}
+    return changed if same_spec else {**changed, "spec": desired["spec"]}
 
 
 def covers(stored: object, desired: object) -> bool:

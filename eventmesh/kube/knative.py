@@ -24,6 +24,16 @@ CHANNEL_SUFFIX: Final = "-kn-channel"
 """Added to a channel's name it is the name of the Service that the channel is addressed by."""
 
 
+def sequence_channel(name: str, step: int) -> str:
+    """Return the name of the channel in front of a step of a Sequence; events come in at the first."""
+    return f"{name}-kn-sequence-{step}"
+
+
+def parallel_channel(name: str) -> str:
+    """Return the name of the channel at which the events of a Parallel come in."""
+    return f"{name}-kn-parallel"
+
+
 def service_host(name: str, namespace: str) -> str:
     """Return the full name of a Service inside the mesh."""
     return f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"

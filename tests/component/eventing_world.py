@@ -28,7 +28,7 @@ class World:
         self.api: Api = self.embedded.in_process()
         self.informers = Informers(self.api, clock)
         self.controllers = EventingControllers(self.api, self.informers, clock)
-        for resource, admission in {**ADMISSIONS, **self.controllers.injections(ADMISSIONS)}.items():
+        for resource, admission in self.controllers.admissions(ADMISSIONS).items():
             self.embedded.admission.register(resource, admission)
 
     async def create(self, resource: Resource, name: str, spec: dict[str, Any], **metadata: Any) -> Object:

@@ -157,9 +157,9 @@ class BrokerMesh:
 async def broker_mesh(directory: Path) -> AsyncIterator[BrokerMesh]:
     """Run API, controllers and control, with the broker `shop` Ready in the namespace `default`."""
     bench = Bench(directory, settings=Settings(activator=ACTIVATOR_LISTENER))
-    for resource, admission in ADMISSIONS.items():
-        bench.embedded.admission.register(resource, admission)
     eventing = EventingControllers(bench.api, bench.informers, bench.clock)
+    for resource, admission in eventing.admissions(ADMISSIONS).items():
+        bench.embedded.admission.register(resource, admission)
     await bench.start()
     server = ApiServer(bench.embedded, ("127.0.0.1", 0), directory / "tls")
     mesh = BrokerMesh(directory, bench, directory / "kubeconfig")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from eventmesh.activator.broker.acknowledgement import Acknowledgement
+from eventmesh.activator.broker.admittance import Admittance, Credentials
 from eventmesh.activator.broker.channels import KubeChannels
 from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
 from eventmesh.activator.broker.ingress import Ingress
@@ -55,6 +56,8 @@ class Broker:
         retention: Retention = DEFAULT_RETENTION,
         *,
         more: Sequence[TriggerSource] = (),
+        admittance: Admittance | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         """Open the store in `data_dir`; raises StoreError when it is in use.
 
@@ -72,10 +75,17 @@ class Broker:
         self.triggers = Subscriptions(triggers, KubeChannels(channels), *more)
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
         self._measures = Measures()
-        self.ingress = Ingress(self._store, self.triggers, clock, triggers.window_s, self._measures)
+        self.ingress = Ingress(self._store, self.triggers, clock, triggers.window_s, self._measures, admittance)
         self._prewarmer = Prewarmer(self.triggers, triggers.guessing, self._store, clock, wake)
         self._dispatcher = Dispatcher(
-            self._store, self.triggers, self.ingress, subscribers, clock, self._measures, self._prewarmer.answered
+            self._store,
+            self.triggers,
+            self.ingress,
+            subscribers,
+            clock,
+            self._measures,
+            self._prewarmer.answered,
+            credentials,
         )
         letters = Letters(self._store, self.triggers, clock, self._dispatcher.queued)
         self._replayer = Replayer(self._store, self.triggers, clock, self._dispatcher.queued)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from eventmesh.activator.broker.addressee import channel_key, channel_of, own_key
-from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.activator.broker.triggers import Identity, Subscription, account_of
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
@@ -51,6 +51,12 @@ def compile_subscriber(channel: Object, entry: Object) -> Subscription:
         policy=policy,
         reply_to=own_key(reply) or reply,
         subscriber_key=own_key(uri),
+        identity=Identity(
+            account_of(entry),
+            entry.get("subscriberAudience" if subscriber else "replyAudience") or "",
+            entry.get("replyAudience") or "",
+            ((delivery or {}).get("deadLetterSink") or {}).get("audience") or "",
+        ),
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from eventmesh.activator.broker.admittance import Anonymous, Credentials, Refused
 from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
 from eventmesh.activator.broker.delivery import Answer, Purpose, Send
 from eventmesh.activator.broker.ingress import Ingress, absent
@@ -19,9 +20,11 @@ from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.activator.broker.worker import TriggerWorker
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
+from eventmesh.kube.event_policies import subject_of
 from eventmesh.model.delivery import is_delivered
 
 if TYPE_CHECKING:
@@ -34,7 +37,17 @@ MAX_BODY_KEPT = 1024
 Answered = Callable[[Subscription, StoredEvent, StoredEvent | None], None]
 """Who took an event, which, and the reply that a broker of this process has stored; None: there was none."""
 
+UNIDENTIFIED = "no_identity"
+"""The error of an attempt that could not say who it comes from; another follows."""
+
 _log = log.get("activator.broker.dispatcher")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    uri: str
+    audience: str
+    """What a token must be for that is shown there; empty: none is asked for."""
 
 
 class Subscribers(Protocol):
@@ -57,9 +70,11 @@ class Dispatcher:
         clock: Clock,
         measures: Measures | None = None,
         answered: Answered = lambda _subscription, _cause, _reply: None,
+        credentials: Credentials | None = None,
     ) -> None:
         """`answered` hears of each event that a subscriber took as it was accepted."""
         self._store = store
+        self._credentials: Credentials = credentials or Anonymous()
         self._triggers = triggers
         self._ingress = ingress
         self._subscribers = subscribers
@@ -134,21 +149,18 @@ class Dispatcher:
     async def _post(self, subscription: Subscription, send: Send, stored: StoredEvent, last: Answer) -> Answer:
         """Send one event once; a reply is in the store before its cause counts as delivered."""
         if send.purpose is Purpose.DEAD_LETTER:
-            uri, event = (
-                subscription.policy.dead_letter_uri,
-                as_dead_letter(stored.event, subscription.subscriber_uri, last),
-            )
+            event = as_dead_letter(stored.event, subscription.subscriber_uri, last)
+            target = _Target(subscription.policy.dead_letter_uri, subscription.identity.dead_letter_audience)
         elif subscription.subscriber_key:
-            return await self._hand_over(subscription.subscriber_key, stored.event, stored.carried)
+            return await self._hand_over(subscription, subscription.subscriber_key, stored.event, stored.carried)
         else:
-            uri, event = subscription.subscriber_uri, for_subscriber(stored.event)
-        headers, body = http.encode_binary(event)
-        headers += [*stored.carried, ("kn-namespace", subscription.namespace)]
-        if subscription.prefers_reply:
-            headers.append(("prefer", "reply"))
-        response = await self._subscribers.post(
-            uri, headers, body, timeout_s=subscription.policy.timeout_s, hold=send.purpose is not Purpose.DELIVER
-        )
+            event = for_subscriber(stored.event)
+            target = _Target(subscription.subscriber_uri, subscription.identity.subscriber_audience)
+        hold = send.purpose is not Purpose.DELIVER
+        prefer = (("prefer", "reply"),) if subscription.prefers_reply else ()
+        response = await self._request(subscription, target, event, (*stored.carried, *prefer), hold=hold)
+        if response is None:
+            return Answer(0, UNIDENTIFIED)
         if response.error:
             return Answer(0, response.error)
         retry_after = next((value for name, value in response.headers if name == "retry-after"), None)
@@ -173,7 +185,7 @@ class Dispatcher:
         if "://" in subscription.reply_to:
             return await self._post_reply(subscription, cause, reply, answer)
         headers = [*cause.carried, *response.headers]
-        handed = await self._hand_over(subscription.reply_to, as_reply(reply, cause.event), headers)
+        handed = await self._hand_over(subscription, subscription.reply_to, as_reply(reply, cause.event), headers)
         if handed.status == 400:
             reason = handed.body.decode()
             _log.warning("reply dropped", trigger=subscription.name, namespace=subscription.namespace, reason=reason)
@@ -182,19 +194,51 @@ class Dispatcher:
 
     async def _post_reply(self, subscription: Subscription, cause: StoredEvent, reply: Event, answer: Answer) -> Answer:
         """Send the reply to somebody else; return what the delivery then counts as: `answer`, or a failure."""
-        headers, body = http.encode_binary(reply)
-        headers += [*cause.carried, ("kn-namespace", subscription.namespace)]
         uri = subscription.reply_to
-        response = await self._subscribers.post(uri, headers, body, timeout_s=subscription.policy.timeout_s, hold=True)
+        target = _Target(uri, subscription.identity.reply_audience)
+        response = await self._request(subscription, target, reply, cause.carried, hold=True)
+        if response is None:
+            return Answer(0, UNIDENTIFIED)
         if not response.error and is_delivered(response.status):
             return answer
         ended = f"gave no answer: {response.error}" if response.error else f"answered {response.status}"
         return Answer(502, body=f"the reply went to {uri}, which {ended}".encode())
 
-    async def _hand_over(self, key: str, event: Event, headers: Headers) -> Answer:
+    async def _request(
+        self, subscription: Subscription, target: _Target, event: Event, more: Headers, *, hold: bool
+    ) -> Response | None:
+        """Send an event, with a token where one is asked for; None: there is none to be had now."""
+        headers, body = http.encode_binary(event)
+        headers += [*more, ("kn-namespace", subscription.namespace)]
+        who = (subscription.namespace, subscription.identity.account, target.audience)
+        for is_last in (False, True):
+            try:
+                token = await self._credentials.bearer(*who)
+            except UnavailableError as error:
+                _log.warning("no token to send with", trigger=subscription.name, reason=error)
+                return None
+            shown = [*headers, ("authorization", f"Bearer {token}")] if token else headers
+            response = await self._subscribers.post(
+                target.uri, shown, body, timeout_s=subscription.policy.timeout_s, hold=hold
+            )
+            if response.status != 401 or not token or is_last:
+                return response
+            # Its account may have been made anew, and the token with it: one more try, with another.
+            self._credentials.forget(*who)
+        raise AssertionError("the last try returns")
+
+    async def _hand_over(self, subscription: Subscription, key: str, event: Event, headers: Headers) -> Answer:
         """Put an event into a broker or channel of this process; it goes on with the hops it has left."""
         if not self._triggers.has_broker(key):
             return Answer(404, body=absent(key).encode())
+        account = subscription.identity.account
+        try:
+            # What comes back from a Trigger's subscriber to the Trigger's own broker is that broker's own affair.
+            if key != subscription.broker:
+                sender = subject_of(subscription.namespace, account) if account else ""
+                self._ingress.admittance.admit(key, sender, event)
+        except Refused as error:
+            return Answer(error.status, body=str(error).encode())
         try:
             stored = await self._ingress.accept(key, event, headers)
         except InvalidEvent as error:

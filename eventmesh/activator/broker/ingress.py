@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of, is_broker
+from eventmesh.activator.broker.admittance import Admittance, Everybody, Refused
 from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.store.api import EventStore
@@ -78,8 +79,11 @@ class Ingress:
         clock: Clock,
         window_s: Callable[[str], float] = lambda _broker: 0.0,
         measures: Measures | None = None,
+        admittance: Admittance | None = None,
     ) -> None:
         """`window_s` tells for how long a broker knows (source, id) again."""
+        self.admittance: Admittance = admittance or Everybody()
+        """Who may send to brokers and channels."""
         self._measures = measures or Measures()
         self._store = store
         self._window_s = window_s
@@ -110,7 +114,8 @@ class Ingress:
         return stored
 
     async def handle(self, request: Request) -> Reply:
-        """Answer one request: 202 accepted, 400 not a valid event, 404 nobody there, 405, 415, 503 cannot store."""
+        """Answer one request: 202 accepted, 400 not a valid event, 401 and 403 not from this sender, 404 nobody there,
+        405, 415, 503 cannot store."""
         if request.method == "OPTIONS":
             return Reply(200, (_ALLOW, *_WEBHOOK))
         if request.method != "POST":
@@ -127,7 +132,13 @@ class Ingress:
 
     async def _take(self, broker: str, request: Request) -> Reply:
         try:
-            await self.accept(broker, http.decode(request.headers, request.body), request.headers)
+            sender = await self.admittance.sender(broker, request.headers)
+            event = http.decode(request.headers, request.body)
+            self.admittance.admit(broker, sender, event)
+            await self.accept(broker, event, request.headers)
+        except Refused as error:
+            self._measures.refused(broker, error.reason)
+            return error.reply()
         except InvalidEvent as error:
             self._measures.refused(broker, "invalid")
             return Reply.text(400, f"{error}\n")

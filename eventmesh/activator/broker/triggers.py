@@ -24,6 +24,22 @@ _log = log.get("activator.broker.triggers")
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a subscription sends as, while authentication is on, and what its tokens have to be for."""
+
+    account: str = ""
+    """A service account of its namespace."""
+    subscriber_audience: str = ""
+    reply_audience: str = ""
+    dead_letter_audience: str = ""
+
+
+def account_of(obj: Object) -> str:
+    """Return the service account that a status, or an entry of `spec.subscribers`, names."""
+    return str((obj.get("auth") or {}).get("serviceAccountName") or "")
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """One Trigger, one subscriber of a channel, or the sink of a source, compiled."""
 
@@ -42,6 +58,7 @@ class Subscription:
     prefers_reply: bool = True
     """Whether the subscriber is asked for a reply: brokers and channels ask all of theirs (data-plane.md)."""
     controls: DeliveryControls = DeliveryControls()
+    identity: Identity = Identity()
 
 
 class TriggerSource(Protocol):
@@ -153,6 +170,11 @@ class KubeTriggers:
             reply_to=broker,
             subscriber_key=own_key(uri),
             controls=controls,
+            identity=Identity(
+                account_of(status),
+                status.get("subscriberAudience") or "",
+                dead_letter_audience=status.get("deadLetterSinkAudience") or "",
+            ),
         )
 
     def _policy(self, trigger: Object, dead_letter_uri: str) -> DeliveryPolicy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from eventmesh.activator.broker.addressee import own_key
-from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.activator.broker.triggers import Identity, Subscription, account_of
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
@@ -63,7 +63,8 @@ class KubeSinks:
 
 
 def _compile(resource: Resource, source: Object) -> Subscription | None:
-    uri = (source.get("status") or {}).get("sinkUri")
+    status = source.get("status") or {}
+    uri = status.get("sinkUri")
     if not uri or is_deleting(source):
         return None
     key = key_of(source)
@@ -83,4 +84,5 @@ def _compile(resource: Resource, source: Object) -> Subscription | None:
         policy=DeliveryPolicy(),
         subscriber_key=own_key(uri),
         prefers_reply=False,
+        identity=Identity(account_of(status), status.get("sinkAudience") or ""),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.controllers.eventing.destinations import Destinations
-from eventmesh.controllers.eventing.sinks import no_identity, resolve_sink, watch_sinks
+from eventmesh.controllers.eventing.identities import Identities
+from eventmesh.controllers.eventing.sinks import resolve_sink, watch_sinks
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.api_server_source import (
     NO_OBJECT,
@@ -35,9 +36,16 @@ class ApiServerSources:
     """The controller of ApiServerSources."""
 
     def __init__(
-        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+        self,
+        api: Api,
+        informers: Informers,
+        destinations: Destinations,
+        clock: Clock,
+        recorder: EventRecorder,
+        identities: Identities,
     ) -> None:
         self._api = api
+        self._identities = identities
         self._clock = clock
         self._destinations = destinations
         self._sources = informers.of(API_SERVER_SOURCE)
@@ -45,6 +53,7 @@ class ApiServerSources:
         self.controller = Controller("apiserversource", self._sources, self.reconcile, clock, recorder=recorder)
         self.controller.watch(self._namespaces, self._choosing)
         watch_sinks(self.controller, self._sources, destinations)
+        identities.follow(self.controller, self._sources)
 
     def _choosing(self, namespace: Object) -> list[Key]:
         return [key_of(source) for source in self._sources if source["spec"].get("namespaceSelector") is not None]
@@ -56,7 +65,7 @@ class ApiServerSources:
             return
         conditions = Conditions(CONDITIONS, conditions_of(source), self._clock.now())
         status = resolve_sink(self._destinations, source, conditions)
-        no_identity(conditions)
+        status |= await self._identities.ensure(API_SERVER_SOURCE, source, conditions)
         if told := (source.get("status") or {}).get("annotations"):
             status["annotations"] = told
         try:

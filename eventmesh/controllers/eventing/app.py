@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.eventing import parallel, sequence
 from eventmesh.controllers.eventing.admission.injection import Injection
+from eventmesh.controllers.eventing.admission.policies import EventPolicyAdmission
 from eventmesh.controllers.eventing.api_server_source import ApiServerSources
+from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.controllers.eventing.broker import Brokers
 from eventmesh.controllers.eventing.channel import Channels
 from eventmesh.controllers.eventing.container_source import ContainerSources
 from eventmesh.controllers.eventing.destinations import Destinations
+from eventmesh.controllers.eventing.event_policy import EventPolicies
 from eventmesh.controllers.eventing.event_type import EventTypes
 from eventmesh.controllers.eventing.flow import Flows
+from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.job_sink import JobSinks
 from eventmesh.controllers.eventing.ping_source import PingSources
@@ -22,9 +26,10 @@ from eventmesh.controllers.eventing.subscription import Subscriptions
 from eventmesh.controllers.eventing.trigger import Triggers
 from eventmesh.kube.admission import Admission
 from eventmesh.kube.api import Api, Resource
+from eventmesh.kube.eventing_features import FeatureStore
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import PARALLEL, SEQUENCE, SINK_BINDING
+from eventmesh.kube.resources import CONFIG_MAP, EVENT_POLICY, PARALLEL, SEQUENCE, SINK_BINDING
 
 
 class EventingControllers:
@@ -44,32 +49,39 @@ class EventingControllers:
         destinations = Destinations(informers)
         recorder = EventRecorder(api, "eventing-controller", clock)
         self._bindings = informers.of(SINK_BINDING)
+        self._features = FeatureStore(informers.of(CONFIG_MAP))
+        policies = AppliedPolicies(informers, self._features)
         shared = (api, informers, destinations, clock, recorder)
+        sending = (*shared, Identities(api, informers, self._features))
         self._controllers = [
             made.controller
             for made in (
-                Brokers(*shared, external_ingress),
-                Triggers(*shared),
-                Channels(api, informers, clock, recorder),
-                InMemoryChannels(*shared, external_dispatcher),
-                Subscriptions(*shared),
-                Flows(SEQUENCE, sequence.plan, sequence.status, api, informers, clock, recorder),
-                Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder),
+                Brokers(*shared, policies, external_ingress),
+                Triggers(*sending),
+                Channels(api, informers, clock, recorder, policies),
+                InMemoryChannels(*shared, policies, external_dispatcher),
+                Subscriptions(*sending),
+                Flows(SEQUENCE, sequence.plan, sequence.status, api, informers, clock, recorder, policies),
+                Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder, policies),
                 EventTypes(*shared),
-                JobSinks(api, informers, clock, recorder),
-                PingSources(*shared),
-                ApiServerSources(*shared),
+                JobSinks(api, informers, clock, recorder, policies),
+                PingSources(*sending),
+                ApiServerSources(*sending),
                 SinkBindings(*shared),
                 ContainerSources(api, informers, clock, recorder),
+                EventPolicies(api, informers, clock, recorder, self._features),
             )
         ]
 
-    def injections(self, admissions: Mapping[Resource, Admission]) -> dict[Resource, Admission]:
-        """Return the admissions of kinds that SinkBindings may be about, each around the kind's own in `admissions`."""
-        return {
+    def admissions(self, admissions: Mapping[Resource, Admission]) -> dict[Resource, Admission]:
+        """Return `admissions` with those that need to know what there is: of EventPolicies, and of the kinds that
+        SinkBindings may be about, each around the kind's own."""
+        injections = {
             subject: Injection(subject, admissions.get(subject), self._bindings, created_only=subject in CREATED_ONLY)
             for subject in SUBJECTS
         }
+        policies = EventPolicyAdmission(lambda: self._features.current.authentication)
+        return {**admissions, **injections, EVENT_POLICY: policies}
 
     def start(self) -> None:
         """Begin to work; the informers are expected to have synced."""

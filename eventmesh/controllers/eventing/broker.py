@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventmesh.base.clock import Clock
+from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.controllers.eventing.destinations import (
     Destinations,
     dead_letter_sink_of,
@@ -14,7 +15,7 @@ from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
-from eventmesh.kube.objects import Key, annotations_of, is_deleting
+from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import BROKER
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
@@ -42,15 +43,18 @@ class Brokers:
         destinations: Destinations,
         clock: Clock,
         recorder: EventRecorder,
+        policies: AppliedPolicies,
         external_ingress: str,
     ) -> None:
         self._api = api
         self._external_ingress = external_ingress
         self._clock = clock
         self._destinations = destinations
+        self._policies = policies
         self._brokers = informers.of(BROKER)
         self.controller = Controller("broker", self._brokers, self.reconcile, clock, recorder=recorder)
         destinations.follow(self.controller, self._brokers, lambda obj: [references(dead_letter_sink_of(obj))])
+        policies.follow(self.controller, self._brokers)
 
     async def reconcile(self, key: Key) -> None:
         """Write address and conditions."""
@@ -60,15 +64,16 @@ class Brokers:
         conditions = Conditions(CONDITIONS, conditions_of(broker), self._clock.now())
         for kind in ("IngressReady", "TriggerChannelReady", "FilterReady", "Addressable"):
             conditions.mark_true(kind)
-        conditions.mark_true("EventPoliciesReady", "AuthorizationDisabled", "no EventPolicy is enforced")
-        status = self._addresses(key)
+        status = self._addresses(broker) | self._policies.mark(conditions, (BROKER, broker))
         status |= resolve_dead_letter_sink(self._destinations, dead_letter_sink_of(broker), conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, BROKER, broker, status)
 
-    def _addresses(self, key: Key) -> Object:
-        inside = {"name": "http", "url": broker_url(key.namespace, key.name)}
+    def _addresses(self, broker: Object) -> Object:
+        key = key_of(broker)
+        address = {"name": "http", "url": broker_url(key.namespace, key.name)}
+        inside = self._policies.with_audience(BROKER, broker, address)
         if not self._external_ingress:
             return {"address": inside}
-        outside = {"name": "external", "url": f"{self._external_ingress}/{key.namespace}/{key.name}"}
+        outside = {**inside, "name": "external", "url": f"{self._external_ingress}/{key.namespace}/{key.name}"}
         return {"address": inside, "addresses": [inside, outside]}

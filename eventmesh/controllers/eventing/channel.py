@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.children import Children, NotOwned
+from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.controllers.eventing.destinations import dead_letter_sink_of
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
@@ -22,14 +23,18 @@ _SHOWN = ("address", "addresses", "subscribers", "deadLetterSinkUri")
 class Channels:
     """The controller of Channels."""
 
-    def __init__(self, api: Api, informers: Informers, clock: Clock, recorder: EventRecorder) -> None:
+    def __init__(
+        self, api: Api, informers: Informers, clock: Clock, recorder: EventRecorder, policies: AppliedPolicies
+    ) -> None:
         self._api = api
+        self._policies = policies
         self._clock = clock
         self._channels = informers.of(CHANNEL)
         self._backing = informers.of(IN_MEMORY_CHANNEL)
         self._children = Children(api, recorder)
         self.controller = Controller("channel", self._channels, self.reconcile, clock, recorder=recorder)
         self.controller.watch_controlled(self._backing)
+        policies.follow(self.controller, self._channels)
 
     async def reconcile(self, key: Key) -> None:
         """Make the backing channel, write address and conditions."""
@@ -37,8 +42,8 @@ class Channels:
         if channel is None or is_deleting(channel):
             return
         conditions = Conditions(CONDITIONS, conditions_of(channel), self._clock.now())
-        conditions.mark_true("EventPoliciesReady", "AuthorizationDisabled", "no EventPolicy is enforced")
         status = await self._follow_backing(channel, conditions)
+        status |= self._policies.mark(conditions, (CHANNEL, channel))
         if not status.get("address"):
             conditions.mark_false("Addressable", "EmptyHostname", "hostname is the empty string")
         else:

@@ -54,6 +54,17 @@ class Destinations:
             return Unresolved("TLSNotSupported", f"{url}: https subscribers are not supported yet", permanent=True)
         return urljoin(url if url.endswith("/") or not uri else f"{url}/", uri) if reference and uri else url
 
+    def audience(self, destination: Object) -> str:
+        """Return what a token must be for that is shown there: as the Destination says, else as its address does."""
+        if said := destination.get("audience"):
+            return str(said)
+        reference = destination.get("ref")
+        resource = _resource_of(reference) if reference else None
+        if reference is None or resource is None:
+            return ""
+        obj = self.informers[resource].get(reference["name"], reference["namespace"]) or {}
+        return str(((obj.get("status") or {}).get("address") or {}).get("audience") or "")
+
     def follow(
         self, controller: Controller, cache: Informer, refers_to: Callable[[Object], Iterable[Key | None]]
     ) -> None:
@@ -67,10 +78,10 @@ class Destinations:
             controller.watch(informer, referrers)
 
     def _of_reference(self, reference: Object) -> str | Unresolved:
-        wanted = (reference.get("apiVersion"), reference.get("kind"))
-        resource = next((r for r in ADDRESSABLE if (r.api_version, r.kind) == wanted), None)
+        resource = _resource_of(reference)
         if resource is None:
-            return Unresolved("NotAddressable", f"{wanted[1]} of {wanted[0]} is not addressable", permanent=True)
+            named = f"{reference.get('kind')} of {reference.get('apiVersion')}"
+            return Unresolved("NotAddressable", f"{named} is not addressable", permanent=True)
         key = Key(reference["namespace"], reference["name"])
         obj = self.informers[resource].get(key.name, key.namespace)
         if obj is None:
@@ -80,6 +91,11 @@ class Destinations:
             return f"http://{service_host(key.name, key.namespace)}"
         url = ((obj.get("status") or {}).get("address") or {}).get("url")
         return url or Unresolved("AddressNotSet", f"{resource.kind} {key} has no address yet")
+
+
+def _resource_of(reference: Object) -> Resource | None:
+    wanted = (reference.get("apiVersion"), reference.get("kind"))
+    return next((r for r in ADDRESSABLE if (r.api_version, r.kind) == wanted), None)
 
 
 def dead_letter_sink_of(obj: Object) -> Object | None:
@@ -99,7 +115,12 @@ def resolve_dead_letter_sink(destinations: Destinations, sink: Object | None, co
         conditions.mark_false(kind, url.reason, url.message)
         return {}
     conditions.mark_true(kind)
-    return {"deadLetterSinkUri": url}
+    return {"deadLetterSinkUri": url} | shown_audience("deadLetterSinkAudience", destinations.audience(sink))
+
+
+def shown_audience(field: str, audience: str) -> Object:
+    """Return the part of a status that tells an audience; nothing where no token is asked for."""
+    return {field: audience} if audience else {}
 
 
 def references(destination: Object | None) -> Key | None:

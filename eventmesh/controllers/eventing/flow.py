@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import TemporaryError
 from eventmesh.controllers.children import Children, NotOwned
+from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.kube.api import Api, ApiError, Object, Resource
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informer, Informers
@@ -58,8 +59,10 @@ class Flows:
         informers: Informers,
         clock: Clock,
         recorder: EventRecorder,
+        policies: AppliedPolicies,
     ) -> None:
         self._resource = resource
+        self._policies = policies
         self._plan = plan
         self._status_of = status_of
         self._api = api
@@ -71,6 +74,7 @@ class Flows:
         self.controller = Controller(resource.kind.lower(), self._flows, self.reconcile, clock, recorder=recorder)
         for informer in (*self._channels.values(), self._subscriptions):
             self.controller.watch_controlled(informer)
+        policies.follow(self.controller, self._flows)
 
     async def reconcile(self, key: Key) -> None:
         """Make channels and Subscriptions, remove those that are no longer wanted, write the status."""
@@ -78,7 +82,6 @@ class Flows:
         if flow is None or is_deleting(flow):
             return
         conditions = Conditions(CONDITIONS, conditions_of(flow), self._clock.now())
-        conditions.mark_true("EventPoliciesReady", "AuthorizationDisabled", "no EventPolicy is enforced")
         status: Object = {}
         kind = _channel_kind(flow)
         if kind is None:
@@ -95,6 +98,7 @@ class Flows:
                 if error.conflict or error.not_found:
                     raise
                 conditions.mark_false("ChannelsReady", "ChannelsNotReady", error.message)
+        status |= self._policies.mark(conditions, (self._resource, flow))
         status["conditions"] = conditions.result()
         await write_status(self._api, self._resource, flow, status)
 
@@ -112,6 +116,8 @@ class Flows:
         _mark(conditions, "ChannelsReady", "Channels are not ready yet, or there are none", channels)
         _mark(conditions, "SubscriptionsReady", "Subscriptions are not ready yet, or there are none", subscriptions)
         status = self._status_of(channels, subscriptions)
+        if accounts := _accounts(subscriptions):
+            status["auth"] = {"serviceAccountNames": accounts}
         entrance = channels[0].get("status") or {}
         if entrance.get("address"):
             conditions.mark_true("Addressable")
@@ -193,6 +199,12 @@ def _mark(conditions: Conditions, kind: str, message: str, objects: list[Object]
         conditions.mark_true(kind)
     else:
         conditions.mark_unknown(kind, f"{kind.removesuffix('Ready')}NotReady", message)
+
+
+def _accounts(subscriptions: list[Object]) -> list[str]:
+    """Return the service accounts that a flow's Subscriptions send under."""
+    identities = ((made.get("status") or {}).get("auth") or {} for made in subscriptions)
+    return [name for name in (identity.get("serviceAccountName") for identity in identities) if name]
 
 
 def _channel_kind(flow: Object) -> Resource | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.children import Children, NotOwned
+from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.controllers.eventing.destinations import (
     Destinations,
     dead_letter_sink_of,
@@ -22,12 +23,13 @@ from eventmesh.controllers.eventing.names import (
     channel_url,
 )
 from eventmesh.controllers.eventing.subscription import backing_key, is_of, subscriber_of
-from eventmesh.kube.api import Api, ApiError, Object
+from eventmesh.kube.api import Api, ApiError, Object, Resource
+from eventmesh.kube.event_policies import fronts_of
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of, owner_reference
 from eventmesh.kube.reconciler import Controller
-from eventmesh.kube.resources import IN_MEMORY_CHANNEL, SERVICE, SUBSCRIPTION
+from eventmesh.kube.resources import CHANNEL, IN_MEMORY_CHANNEL, PARALLEL, SEQUENCE, SERVICE, SUBSCRIPTION
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
 
 CONDITIONS = ConditionSet(
@@ -52,12 +54,15 @@ class InMemoryChannels:
         destinations: Destinations,
         clock: Clock,
         recorder: EventRecorder,
+        policies: AppliedPolicies,
         external_dispatcher: str,
     ) -> None:
         self._api = api
         self._external_dispatcher = external_dispatcher
         self._clock = clock
         self._destinations = destinations
+        self._policies = policies
+        self._fronts = {resource: informers.of(resource) for resource in (CHANNEL, SEQUENCE, PARALLEL)}
         self._channels = informers.of(IN_MEMORY_CHANNEL)
         self._subscriptions = informers.of(SUBSCRIPTION)
         self._services = informers.of(SERVICE)
@@ -66,6 +71,7 @@ class InMemoryChannels:
         self.controller.watch(self._subscriptions, lambda subscription: [backing_key(subscription)])
         self.controller.watch_controlled(self._services)
         destinations.follow(self.controller, self._channels, lambda obj: [references(dead_letter_sink_of(obj))])
+        policies.follow(self.controller, self._channels)
 
     async def reconcile(self, key: Key) -> None:
         """Make the Service, write subscribers, address and conditions."""
@@ -75,9 +81,8 @@ class InMemoryChannels:
         conditions = Conditions(CONDITIONS, conditions_of(channel), self._clock.now())
         for kind in ("ServiceReady", "EndpointsReady", "Addressable", "DispatcherReady"):
             conditions.mark_true(kind)
-        conditions.mark_true("EventPoliciesReady", "AuthorizationDisabled", "no EventPolicy is enforced")
         await self._service(channel, conditions)
-        status = self._addresses(key)
+        status = self._addresses(channel) | self._policies.mark(conditions, *fronts_of(channel, self._find))
         status |= resolve_dead_letter_sink(self._destinations, dead_letter_sink_of(channel), conditions)
         # Who is served is the activator's to say.
         if served := (channel.get("status") or {}).get("subscribers"):
@@ -112,11 +117,16 @@ class InMemoryChannels:
             IN_MEMORY_CHANNEL, {**channel, "spec": {**channel["spec"], "subscribers": wanted}}
         )
 
-    def _addresses(self, key: Key) -> Object:
-        inside = {"name": "http", "url": channel_url(key.namespace, key.name)}
+    def _find(self, resource: Resource, key: Key) -> Object | None:
+        return self._fronts[resource].get(key.name, key.namespace)
+
+    def _addresses(self, channel: Object) -> Object:
+        key = key_of(channel)
+        address = {"name": "http", "url": channel_url(key.namespace, key.name)}
+        inside = self._policies.with_audience(IN_MEMORY_CHANNEL, channel, address)
         if not self._external_dispatcher:
             return {"address": inside}
-        outside = {"name": "external", "url": f"{self._external_dispatcher}/{key.namespace}/{key.name}"}
+        outside = {**inside, "name": "external", "url": f"{self._external_dispatcher}/{key.namespace}/{key.name}"}
         return {"address": inside, "addresses": [inside, outside]}
 
 

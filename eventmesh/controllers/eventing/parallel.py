@@ -15,12 +15,13 @@ from eventmesh.controllers.eventing.flow import (
     subscription_named,
 )
 from eventmesh.kube.api import Object
+from eventmesh.kube.knative import parallel_channel
 
 
 def plan(parallel: Object) -> Plan:
     """Return the channels of a Parallel, the front one first, and two Subscriptions a branch: filter, subscriber."""
     spec = parallel["spec"]
-    front = f"{parallel['metadata']['name']}-kn-parallel"
+    front = parallel_channel(parallel["metadata"]["name"])
     channels, subscriptions = [front], []
     for number, branch in enumerate(spec["branches"]):
         behind = f"{front}-{number}"

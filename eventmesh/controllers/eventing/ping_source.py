@@ -5,7 +5,8 @@ from __future__ import annotations
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.controllers.eventing.destinations import Destinations
-from eventmesh.controllers.eventing.sinks import no_identity, resolve_sink, watch_sinks
+from eventmesh.controllers.eventing.identities import Identities
+from eventmesh.controllers.eventing.sinks import resolve_sink, watch_sinks
 from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -22,14 +23,22 @@ class PingSources:
     """The controller of PingSources."""
 
     def __init__(
-        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+        self,
+        api: Api,
+        informers: Informers,
+        destinations: Destinations,
+        clock: Clock,
+        recorder: EventRecorder,
+        identities: Identities,
     ) -> None:
         self._api = api
+        self._identities = identities
         self._clock = clock
         self._destinations = destinations
         self._sources = informers.of(PING_SOURCE)
         self.controller = Controller("pingsource", self._sources, self.reconcile, clock, recorder=recorder)
         watch_sinks(self.controller, self._sources, destinations)
+        identities.follow(self.controller, self._sources)
 
     async def reconcile(self, key: Key) -> None:
         """Write the sink's address and the conditions."""
@@ -38,7 +47,7 @@ class PingSources:
             return
         conditions = Conditions(CONDITIONS, conditions_of(source), self._clock.now())
         status = resolve_sink(self._destinations, source, conditions)
-        no_identity(conditions)
+        status |= await self._identities.ensure(PING_SOURCE, source, conditions)
         try:
             parse_ping(source)
         except ConfigError as error:

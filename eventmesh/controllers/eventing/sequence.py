@@ -11,6 +11,7 @@ from eventmesh.controllers.eventing.flow import (
     subscription_named,
 )
 from eventmesh.kube.api import Object
+from eventmesh.kube.knative import sequence_channel
 
 _DESTINATION = ("ref", "uri", "CACerts", "audience")
 
@@ -18,7 +19,7 @@ _DESTINATION = ("ref", "uri", "CACerts", "audience")
 def plan(sequence: Object) -> Plan:
     """Return the channels and Subscriptions of a Sequence, in the order of its steps."""
     steps = sequence["spec"]["steps"]
-    names = [f"{sequence['metadata']['name']}-kn-sequence-{number}" for number in range(len(steps))]
+    names = [sequence_channel(sequence["metadata"]["name"], number) for number in range(len(steps))]
     subscriptions = []
     for number, step in enumerate(steps):
         last = number == len(steps) - 1

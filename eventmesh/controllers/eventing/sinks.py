@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references
+from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references, shown_audience
 from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.reconciler import Controller
@@ -16,12 +16,12 @@ def resolve_sink(destinations: Destinations, source: Object, conditions: Conditi
         conditions.mark_false("SinkProvided", url.reason, url.message)
         return {}
     conditions.mark_true("SinkProvided")
-    return {"sinkUri": url}
+    return {"sinkUri": url} | shown_audience("sinkAudience", destinations.audience(source["spec"]["sink"]))
 
 
 def no_identity(conditions: Conditions) -> None:
-    """Mark that no identity is made for the source: nobody asks for one."""
-    conditions.mark_true("OIDCIdentityCreated", "AuthenticationDisabled", "OIDC authentication is off")
+    """Mark that no identity is made for the source: its process has to see to its own."""
+    conditions.mark_true("OIDCIdentityCreated", "NotSupported", "sources in pods of their own get no identity here")
 
 
 def watch_sinks(controller: Controller, sources: Informer, destinations: Destinations) -> None:

@@ -7,7 +7,14 @@ channel's controller; the activator answers in the channel's `status.subscribers
 from __future__ import annotations
 
 from eventmesh.base.clock import Clock
-from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, dead_letter_sink_of, references
+from eventmesh.controllers.eventing.destinations import (
+    Destinations,
+    Unresolved,
+    dead_letter_sink_of,
+    references,
+    shown_audience,
+)
+from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -27,15 +34,23 @@ from eventmesh.kube.status import (
 CONDITIONS = ConditionSet(("ReferencesResolved", "AddedToChannel", "ChannelReady", "OIDCIdentityCreated"))
 
 _PHYSICAL = {"subscriber": "subscriberUri", "reply": "replyUri"}
+_AUDIENCES = {"subscriberUri": "subscriberAudience", "replyUri": "replyAudience"}
 
 
 class Subscriptions:
     """The controller of Subscriptions."""
 
     def __init__(
-        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+        self,
+        api: Api,
+        informers: Informers,
+        destinations: Destinations,
+        clock: Clock,
+        recorder: EventRecorder,
+        identities: Identities,
     ) -> None:
         self._api = api
+        self._identities = identities
         self._clock = clock
         self._destinations = destinations
         self._subscriptions = informers.of(SUBSCRIPTION)
@@ -43,6 +58,7 @@ class Subscriptions:
         self._backing = informers.of(IN_MEMORY_CHANNEL)
         self.controller = Controller("subscription", self._subscriptions, self.reconcile, clock, recorder=recorder)
         destinations.follow(self.controller, self._subscriptions, _keys_in)
+        identities.follow(self.controller, self._subscriptions)
 
     async def reconcile(self, key: Key) -> None:
         """Write the resolved addresses and the conditions."""
@@ -50,8 +66,7 @@ class Subscriptions:
         if subscription is None or is_deleting(subscription):
             return
         conditions = Conditions(CONDITIONS, conditions_of(subscription), self._clock.now())
-        conditions.mark_true("OIDCIdentityCreated", "AuthenticationDisabled", "OIDC authentication is off")
-        status: Object = {}
+        status = await self._identities.ensure(SUBSCRIPTION, subscription, conditions)
         channel = self._channel(subscription)
         if isinstance(channel, str):
             message = f"Failed to get Spec.Channel or backing channel: {channel}"
@@ -59,7 +74,7 @@ class Subscriptions:
             conditions.mark_unknown("AddedToChannel", "ChannelReferenceFailed", message)
             conditions.mark_unknown("ChannelReady", "ChannelReferenceFailed", message)
         else:
-            status = {"physicalSubscription": self._physical(subscription, channel, conditions)}
+            status["physicalSubscription"] = self._physical(subscription, channel, conditions)
             _follow(subscription, channel, conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, SUBSCRIPTION, subscription, status)
@@ -91,12 +106,21 @@ class Subscriptions:
                 conditions.mark_false("ReferencesResolved", f"{field.capitalize()}ResolveFailed", message)
                 return physical
             physical[name] = url
+            physical |= shown_audience(_AUDIENCES[name], self._destinations.audience(destination))
         letters = self._dead_letters(subscription, channel)
         if isinstance(letters, Unresolved):
             conditions.mark_false("ReferencesResolved", "DeadLetterSinkResolveFailed", letters.message)
             return physical
         conditions.mark_true("ReferencesResolved")
-        return physical | ({"deadLetterSinkUri": letters} if letters else {})
+        if not letters:
+            return physical
+        audience = self._letters_audience(subscription, channel)
+        return physical | {"deadLetterSinkUri": letters} | shown_audience("deadLetterSinkAudience", audience)
+
+    def _letters_audience(self, subscription: Object, channel: Object) -> str:
+        if sink := dead_letter_sink_of(subscription):
+            return self._destinations.audience(sink)
+        return str((channel.get("status") or {}).get("deadLetterSinkAudience") or "")
 
     def _dead_letters(self, subscription: Object, channel: Object) -> str | Unresolved:
         """Return the Subscription's own dead letter sink, else its channel's; empty when neither has one."""
@@ -120,11 +144,14 @@ def subscriber_of(subscription: Object, channel: Object) -> Object | None:
         return None
     physical = status["physicalSubscription"]
     entry = {"uid": metadata["uid"], "generation": metadata["generation"], "name": metadata["name"]}
-    entry |= {name: physical[name] for name in _PHYSICAL.values() if physical.get(name)}
+    entry |= {name: physical[name] for name in (*_AUDIENCES, *_AUDIENCES.values()) if physical.get(name)}
+    if identity := status.get("auth"):
+        entry["auth"] = identity
     delivery = dict(subscription["spec"].get("delivery") or channel["spec"].get("delivery") or {})
     delivery.pop("deadLetterSink", None)
     if letters := physical.get("deadLetterSinkUri"):
-        delivery["deadLetterSink"] = {"uri": letters}
+        audience = physical.get("deadLetterSinkAudience") or ""
+        delivery["deadLetterSink"] = {"uri": letters} | shown_audience("audience", audience)
     return entry | ({"delivery": delivery} if delivery else {})
 
 

@@ -11,7 +11,9 @@ from eventmesh.controllers.eventing.destinations import (
     dead_letter_sink_of,
     references,
     resolve_dead_letter_sink,
+    shown_audience,
 )
+from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -37,9 +39,16 @@ class Triggers:
     """The controller of Triggers."""
 
     def __init__(
-        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+        self,
+        api: Api,
+        informers: Informers,
+        destinations: Destinations,
+        clock: Clock,
+        recorder: EventRecorder,
+        identities: Identities,
     ) -> None:
         self._api = api
+        self._identities = identities
         self._clock = clock
         self._destinations = destinations
         self._triggers = informers.of(TRIGGER)
@@ -47,6 +56,7 @@ class Triggers:
         self.controller = Controller("trigger", self._triggers, self.reconcile, clock, recorder=recorder)
         self.controller.watch(self._brokers, self._of_broker)
         destinations.follow(self.controller, self._triggers, _refers_to)
+        identities.follow(self.controller, self._triggers)
 
     def _of_broker(self, broker: Object) -> list[Key]:
         key = key_of(broker)
@@ -65,7 +75,7 @@ class Triggers:
         self._follow_broker(trigger, broker, conditions)
         status = self._subscriber(trigger, conditions) | self._dead_letter_sink(trigger, broker, conditions)
         conditions.mark_true("DependencyReady")
-        conditions.mark_true("OIDCIdentityCreated", "AuthenticationDisabled", "OIDC authentication is off")
+        status |= await self._identities.ensure(TRIGGER, trigger, conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, TRIGGER, trigger, status)
 
@@ -91,7 +101,8 @@ class Triggers:
             return {}
         conditions.mark_true("SubscriberResolved")
         conditions.mark_true("SubscriptionReady")
-        return {"subscriberUri": url}
+        audience = self._destinations.audience(trigger["spec"]["subscriber"])
+        return {"subscriberUri": url} | shown_audience("subscriberAudience", audience)
 
     def _dead_letter_sink(self, trigger: Object, broker: Object | None, conditions: Conditions) -> Object:
         """The Trigger's own delivery block hides its Broker's as a whole (data-plane.md)."""

@@ -9,8 +9,9 @@ from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.event_types import MAX_TYPES, EventTypes, event_type_of
 from eventmesh.base.clock import SystemClock
 from eventmesh.cloudevents.event import Event
+from eventmesh.kube.eventing_features import AUTO_CREATE, FeatureStore, parse_features
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import BROKER
+from eventmesh.kube.resources import BROKER, CONFIG_MAP
 
 SHOP: dict[str, Any] = {"metadata": {"name": "shop", "namespace": "ns", "uid": "u"}}
 
@@ -20,10 +21,11 @@ def stored(broker: str, type_: str = "order", source: str = "/s") -> StoredEvent
     return StoredEvent(1, 0.0, broker, event)
 
 
-def catalogue() -> EventTypes:
-    made = EventTypes(None, Informers(None, SystemClock()), SystemClock())  # type: ignore[arg-type]  # never asked
-    made.enabled = True
-    return made
+def catalogue(flag: str = "enabled") -> EventTypes:
+    informers = Informers(None, SystemClock())  # type: ignore[arg-type]  # never asked
+    features = FeatureStore(informers.of(CONFIG_MAP))
+    features.current = parse_features({AUTO_CREATE: flag})
+    return EventTypes(None, informers, features)  # type: ignore[arg-type]  # never asked
 
 
 async def test_each_type_and_source_is_written_once() -> None:
@@ -37,9 +39,10 @@ async def test_each_type_and_source_is_written_once() -> None:
 async def test_nothing_is_made_of_the_queues_of_sources_nor_while_the_flag_is_off() -> None:
     made = catalogue()
     made.accepted(stored("ns/pingsource:clock"))
-    made.enabled = False
-    made.accepted(stored(broker_key("ns", "shop")))
     assert made._waiting.empty()
+    off = catalogue("disabled")
+    off.accepted(stored(broker_key("ns", "shop")))
+    assert off._waiting.empty()
 
 
 async def test_a_sender_that_makes_up_types_fills_nothing() -> None:
