@@ -115,7 +115,7 @@ class Bench:
         changed = asyncio.Event()
         informer = self.informers.of(resource)
         informer.add_handler(lambda old, new: changed.set())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (found := informer.get(name, "default")) is None or not holds(found):
                 changed.clear()
                 await changed.wait()

@@ -124,7 +124,8 @@ class ResourceBuilder:
         for namespace in changed.namespaces:
             for table, wanted in self._of(namespace).builder.wanted(view(namespace)).items():
                 dirty |= self._claims[table].renew(namespace, wanted)
-        dirty |= self._attach_routes(view, changed.namespaces)
+        if changed.routes:
+            dirty |= self._attach_routes(view, changed.namespaces)
         rebuilds_routes = GATEWAY_API in dirty
         dirty.discard(GATEWAY_API)
         bolt = self._bolt_entries()

@@ -24,3 +24,5 @@ class Changed:
     """Everything of these."""
     endpoints: frozenset[Key] = frozenset()
     """The endpoints of these Services and revisions."""
+    routes: bool = False
+    """The routes of Gateway API, as far as they or what they lead to have changed."""

@@ -56,11 +56,11 @@ class Watcher:
 
     def everything(self) -> Changed:
         """Return what a build from nothing must build: all of it."""
-        return Changed(frozenset(self._views))
+        return Changed(frozenset(self._views), routes=True)
 
     def take_changed(self) -> Changed:
         """Return, and forget, what has changed since the last call."""
-        changed = Changed(frozenset(self._dirty), frozenset(self._touched))
+        changed = Changed(frozenset(self._dirty), frozenset(self._touched), routes=True)
         self._dirty, self._touched = set(), set()
         return changed
 

@@ -169,6 +169,15 @@ def test_routes_of_gateways_are_for_gateways_alone() -> None:
     assert mesh.answers(HOST, LOCAL) == []
 
 
+def test_a_publication_of_endpoints_alone_contains_no_other_routes() -> None:
+    mesh = Mesh()
+    mesh.routes.http_route(None, route("r", to("one"), hosts=(HOST,)))
+    mesh.builder.update(mesh.watcher.of, mesh.watcher.take_touched())
+    assert mesh.answers() == []
+    mesh.apply()
+    assert mesh.answers() == [("/", "ns/one:80")]
+
+
 def test_what_has_not_changed_is_the_same_bytes_again() -> None:
     mesh = Mesh(None, route("a", to("one"), hosts=(HOST,)), route("b", to("two"), hosts=("b.test",)))
     before = mesh.builder.gateway_api.of(PUBLIC)
