@@ -42,12 +42,12 @@ from eventmesh.controllers.workloads.app import WorkloadControllers
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import POD, REVISION, TRAFFIC_POLICY
+from eventmesh.kube.resources import POD, REVISION
 from eventmesh.transport.acceptor import listen_on
 from eventmesh.transport.address import parse_address
 from eventmesh.transport.netns import HostNetwork
+from eventmesh.xds.control.admission import CONTROL_ADMISSIONS
 from eventmesh.xds.control.app import Control
-from eventmesh.xds.control.policy.reading import PolicyAdmission
 from eventmesh.xds.control.services import Settings
 
 _log = log.get("cluster.mesh")
@@ -132,7 +132,7 @@ class Mesh:
             embedded.catalog.add(kind)
         for resource in (REVISION, POD):
             informers.of(resource)
-        admissions = {**serving.admissions(), **EVENTING_ADMISSIONS, TRAFFIC_POLICY: PolicyAdmission()}
+        admissions = {**serving.admissions(), **EVENTING_ADMISSIONS, **CONTROL_ADMISSIONS}
         for resource, admission in eventing.admissions(admissions).items():
             embedded.admission.register(resource, admission)
         await embedded.start()

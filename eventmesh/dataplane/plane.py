@@ -44,12 +44,11 @@ class State(Enum):
 class Networks:
     """What is special about the sockets of some listeners and clusters."""
 
-    listeners: Mapping[str, SocketFactory] = field(default_factory=dict)
-    """Listeners whose sockets live in another network namespace than the process."""
+    outbound: SocketFactory | None = None
+    """Where the function lives whose requests outbound listeners take; these accept nobody before `DataPlane.release`:
+    who connects waits. None: there is no function, and they are listeners as all others."""
     clusters: Mapping[str, SocketFactory] = field(default_factory=dict)
     """Clusters that are dialled in another network namespace."""
-    held: frozenset[str] = frozenset()
-    """Listeners that accept nobody before `DataPlane.release`; who connects waits."""
     prompt: frozenset[str] = frozenset()
     """Clusters of servers that wait for each acknowledgement (`transport.connection.PromptConnection`)."""
 
@@ -92,7 +91,7 @@ class DataPlane:
         self._own = own or Snapshot(version="")
         self._applying = asyncio.Lock()
         self.driver = Driver(self.engine, handlers, clock, on_question=on_question)
-        self._listeners = Listeners(self.driver, self._networks.listeners, self._networks.held, Inherited.of_process())
+        self._listeners = Listeners(self.driver, self._networks.outbound, Inherited.of_process())
         self.access_log = AccessLogWriter(self.engine.take_access_log, clock)
         self._tasks = TaskGroup("dataplane")
         self._log_task: asyncio.Task[None] | None = None
@@ -127,7 +126,7 @@ class DataPlane:
             self.state = State.LIVE
 
     async def somebody_waits(self) -> None:
-        """Return when a connection waits at a listener that is held (`Networks.held`)."""
+        """Return when a connection waits at an outbound listener that is held (`Networks.outbound`)."""
         await self._listeners.somebody_waits()
 
     async def release(self) -> None:

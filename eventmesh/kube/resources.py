@@ -46,6 +46,10 @@ GRPC_ROUTE = Resource("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRout
 REFERENCE_GRANT = Resource("gateway.networking.k8s.io", "v1beta1", "referencegrants", "ReferenceGrant")
 
 TRAFFIC_POLICY = Resource("eventmesh.io", "v1alpha1", "trafficpolicies", "TrafficPolicy")
+SERVICE_INTERFACE = Resource("eventmesh.io", "v1alpha1", "serviceinterfaces", "ServiceInterface")
+PROTOCOL_DECLARATION = Resource(
+    "eventmesh.io", "v1alpha1", "protocoldeclarations", "ProtocolDeclaration", namespaced=False
+)
 
 BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")
 TRIGGER = Resource("eventing.knative.dev", "v1", "triggers", "Trigger")

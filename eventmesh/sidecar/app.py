@@ -80,8 +80,9 @@ async def _configure(
     bootstrap: Bootstrap, plane: DataPlane, function: FunctionSide | None, clock: SystemClock, tasks: TaskGroup
 ) -> None:
     """Apply what the bootstrap holds, and all that control sends from now on."""
+    apply = plane.apply if function is None else function.apply
     if bootstrap.ads is None:
-        await plane.apply(bootstrap.snapshot)
+        await apply(bootstrap.snapshot)
         await plane.release()
         plane.go_live()
         return
@@ -91,7 +92,7 @@ async def _configure(
     tables = outbound.TABLES if function is not None else ()
     calls = calls_through(plane.caller, bootstrap.ads)
     client = AdsClient(
-        bootstrap.ads, bootstrap.node, plane.apply, calls, static=bootstrap.resources, tables=tables, clock=clock
+        bootstrap.ads, bootstrap.node, apply, calls, static=bootstrap.resources, tables=tables, clock=clock
     )
     if function is None:
         tasks.spawn("ads", client.run())
@@ -102,7 +103,8 @@ async def _configure(
 
 
 async def _follow(client: AdsClient, plane: DataPlane, function: FunctionSide, clock: SystemClock) -> None:
-    """Subscribe as soon as the function sends, else a little later: when it has answered, or when it is slow to."""
+    """Subscribe as soon as the function sends, else a little later: when it has answered, or when it is slow to. A
+    function of a declared protocol needs the declaration first of all."""
 
     async def answered() -> None:
         await function.answered()
@@ -113,7 +115,8 @@ async def _follow(client: AdsClient, plane: DataPlane, function: FunctionSide, c
         if function.is_ready():
             await answered()
 
-    await first_of(answered(), slow(), plane.somebody_waits())
+    if not function.awaits_declaration:
+        await first_of(answered(), slow(), plane.somebody_waits())
     await client.run()
 
 

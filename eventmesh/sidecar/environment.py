@@ -1,12 +1,13 @@
 """What a sidecar learns about its pod from environment variables: Knative's for queue-proxy, and a few of ours.
 
-Knative's own: knative/serving, pkg/queue/sharedmain/main.go. Ours: `EVENTMESH_USER_PROTOCOL` (http1, h2c or bolt: what
-the function speaks), `EVENTMESH_POD_NETNS` (file of the network namespace the function lives in, when it is not the
-sidecar's own), `EVENTMESH_DRAIN_QUIET_S`. `NOTIFY_SOCKET` is sd_notify(3)'s.
+Knative's own: knative/serving, pkg/queue/sharedmain/main.go. Ours: `EVENTMESH_USER_PROTOCOL` (http1, h2c, bolt, dubbo
+or the name of a declaration: what the function speaks), `EVENTMESH_POD_NETNS` (file of the network namespace the
+function lives in, when it is not the sidecar's own), `EVENTMESH_DRAIN_QUIET_S`. `NOTIFY_SOCKET` is sd_notify(3)'s.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -35,7 +36,10 @@ _PROTOCOLS: Final = {
     "http1": WireProtocol.DOWNSTREAM,  # as it came in: the port may serve HTTP/1.1 and h2c alike
     "h2c": WireProtocol.HTTP2,
     "bolt": WireProtocol.BOLT,
+    "dubbo": WireProtocol.DUBBO,
 }
+
+_DECLARATION_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Pod:
 
     user_port: int
     user_protocol: WireProtocol = WireProtocol.DOWNSTREAM
+    user_declaration: str = ""
+    """With protocol FRAMED: name of the declaration, which control sends."""
     serving_port: int = 8012
     namespace: str = ""
     service: str = ""
@@ -87,9 +93,11 @@ def read_pod(environment: Mapping[str, str]) -> Pod | None:
     if "USER_PORT" not in environment:
         return None
     user_port = _integer(environment, "USER_PORT", 0, 1, 65_535)
+    protocol, declaration = _protocol(environment)
     return Pod(
         user_port=user_port,
-        user_protocol=_protocol(environment),
+        user_protocol=protocol,
+        user_declaration=declaration,
         serving_port=_integer(environment, "QUEUE_SERVING_PORT", 8012, 0, 65_535),
         namespace=environment.get("SERVING_NAMESPACE", ""),
         service=environment.get("SERVING_SERVICE", ""),
@@ -110,11 +118,14 @@ def ignored(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in _IGNORED if environment.get(name, "0") not in ("", "0", "false"))
 
 
-def _protocol(environment: Mapping[str, str]) -> WireProtocol:
+def _protocol(environment: Mapping[str, str]) -> tuple[WireProtocol, str]:
     word = environment.get("EVENTMESH_USER_PROTOCOL", "http1")
-    if word not in _PROTOCOLS:
-        raise ConfigError("EVENTMESH_USER_PROTOCOL", f"{word!r} is not one of {', '.join(_PROTOCOLS)}")
-    return _PROTOCOLS[word]
+    if word in _PROTOCOLS:
+        return _PROTOCOLS[word], ""
+    if _DECLARATION_NAME.fullmatch(word) is None:
+        known = ", ".join(_PROTOCOLS)
+        raise ConfigError("EVENTMESH_USER_PROTOCOL", f"{word!r} is not one of {known}, nor the name of a declaration")
+    return WireProtocol.FRAMED, word
 
 
 def _ip(environment: Mapping[str, str]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
+from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.dataplane.overlay import overlay
 from eventmesh.dataplane.plane import DataPlane, Networks
+from eventmesh.model.listener import Declaration
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.sidecar import inbound, outbound
 from eventmesh.sidecar.draining import DrainHandler, PodDrain
@@ -20,6 +23,8 @@ from eventmesh.transport.address import InetAddress
 from eventmesh.transport.dialer import accepts
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.transport.netns import HostNetwork, NetworkNamespace
+
+_log = log.get("sidecar.function")
 
 _PROBE_AGENT = ("user-agent", "Knative-Queue-Proxy-Probe")
 
@@ -38,13 +43,12 @@ class FunctionNetwork:
         self.sockets = self._namespace or HostNetwork()
 
     def networks(self) -> Networks:
-        """Return the listeners and clusters whose sockets are made there. What a function was written with is unknown:
+        """Return what of the sockets are made there. What a function was written with is unknown:
         it is spared the 40 ms that a head and a body written apart would cost it."""
         clusters = inbound.cluster_names()
         return Networks(
-            listeners=dict.fromkeys(outbound.listener_names(), self.sockets),
+            outbound=self.sockets,
             clusters=dict.fromkeys(clusters, self.sockets),
-            held=frozenset(outbound.listener_names()),
             prompt=frozenset(clusters),
         )
 
@@ -64,12 +68,35 @@ class FunctionSide:
         meter = LoadMeter(plane.engine.take_load, inbound.USER, clock)
         self._drain = PodDrain(meter, self._in_flight, clock, pod.drain_quiet_s)
         self._answered = asyncio.Event()
+        self._declaration: Declaration | None = None
+        """What the function speaks, once control has said how; it goes on speaking that when nothing declares it."""
+        self._waits_aloud = False
         self._prober = Prober(pod.probe, self._probe, clock, self._tell)
         self.handlers: Mapping[str, ExchangeHandler] = {
             inbound.PROBE_HANDLER: inbound.NetworkProbe(self.is_ready),
             inbound.STAT_HANDLER: StatHandler(meter, pod.name, clock),
             inbound.DRAIN_HANDLER: DrainHandler(self.wait_for_quiet),
         }
+
+    async def apply(self, snapshot: Snapshot) -> None:
+        """Make `snapshot`, as it is for this pod, the configuration. Raises what `DataPlane.apply` raises."""
+        said = (one for listener in snapshot.listeners for one in listener.declarations)
+        named = (one for one in said if one.name == self._pod.user_declaration)
+        declaration = next(named, self._declaration)
+        placed = [outbound.placed(listener, self._pod) for listener in snapshot.listeners]
+        if declaration is not None:
+            placed.append(inbound.declared(self._pod, declaration))
+        listeners = tuple(listener for listener in placed if listener is not None)
+        await self._plane.apply(replace(snapshot, listeners=listeners))
+        self._declaration = declaration
+        if self.awaits_declaration and not self._waits_aloud:
+            self._waits_aloud = True
+            _log.warning("nobody declares what the function speaks", protocol=self._pod.user_declaration)
+
+    @property
+    def awaits_declaration(self) -> bool:
+        """Tell whether the function cannot be served before control says what its protocol looks like."""
+        return bool(self._pod.user_declaration) and self._declaration is None
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to probe, as a member of `tasks`."""
@@ -104,6 +131,8 @@ class FunctionSide:
             self._answered.set()
 
     async def _probe(self) -> bool:
+        if self.awaits_declaration:
+            return False
         probe = self._pod.probe
         port = probe.port or self._pod.user_port
         if probe.kind is ProbeKind.TCP:

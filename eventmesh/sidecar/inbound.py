@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.model.cluster import Cluster, Endpoint
-from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.listener import Declaration, Listener, WireProtocol
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -42,6 +42,9 @@ KUBELET: Final = "user-kubelet"
 PROBED: Final = "user-probe"
 """The same function for our own probes, at the probe's port."""
 
+FRAME_PROTOCOLS: Final = frozenset((WireProtocol.BOLT, WireProtocol.DUBBO, WireProtocol.FRAMED))
+"""Protocols of whole frames. A function that speaks one has a listener and a table for it, and no other."""
+
 PROBE_TABLE: Final = "probe"
 PROBE_HANDLER: Final = "network-probe"
 STAT_HANDLER: Final = "stat"
@@ -51,8 +54,10 @@ QUEUE_PORT: Final = 8012
 H2C_PORT: Final = 8013
 STAT_PORT: Final = 9090
 ADMIN_PORT: Final = 8022
+"""Knative's ports of a queue-proxy."""
 BOLT_PORT: Final = 12200
-"""Knative's ports of a queue-proxy; SOFABolt's default for a service."""
+DUBBO_PORT: Final = 20880
+"""Defaults for a service of SOFABolt and of Dubbo: beside Knative's own port, which takes HTTP."""
 
 PENDING_PER_SLOT: Final = 10
 """Requests that wait for each one a function takes at once (pkg/queue/breaker: queue depth 10 x concurrency)."""
@@ -99,14 +104,11 @@ def _listeners(pod: Pod) -> tuple[Listener, ...]:
             traffic=Traffic.INBOUND if table.startswith("inbound") else Traffic.NONE,
         )
 
-    is_bolt = pod.user_protocol is WireProtocol.BOLT
     is_knative = pod.serving_port == QUEUE_PORT
     listeners = []
-    if is_bolt:
-        listeners.append(
-            at("inbound-bolt", BOLT_PORT if is_knative else pod.serving_port, "inbound-bolt", WireProtocol.BOLT)
-        )
-    if is_knative or not is_bolt:
+    if pod.user_protocol in (WireProtocol.BOLT, WireProtocol.DUBBO):
+        listeners.append(at(frames_name(pod), frames_port(pod), frames_name(pod), pod.user_protocol))
+    if is_knative or pod.user_protocol not in FRAME_PROTOCOLS:
         listeners.append(at("inbound", pod.serving_port, "inbound", WireProtocol.AUTO, via="sidecar"))
     if is_knative:
         # Callers choose the port by what they speak; both tell HTTP/1.1 and h2c apart by themselves.
@@ -119,11 +121,30 @@ def _listeners(pod: Pod) -> tuple[Listener, ...]:
     return tuple(listeners)
 
 
+def frames_name(pod: Pod) -> str:
+    """Return the name of the listener of a function that speaks a protocol of frames, and of its table."""
+    return f"inbound-{pod.user_declaration or pod.user_protocol.value}"
+
+
+def frames_port(pod: Pod) -> int:
+    """Return where the pod takes requests of a protocol of frames."""
+    if pod.serving_port != QUEUE_PORT:
+        return pod.serving_port
+    return {WireProtocol.BOLT: BOLT_PORT, WireProtocol.DUBBO: DUBBO_PORT}.get(pod.user_protocol, pod.user_port)
+
+
+def declared(pod: Pod, declaration: Declaration) -> Listener:
+    """Return the listener of a function that speaks this declared protocol."""
+    name, address = frames_name(pod), str(InetAddress(pod.ip, frames_port(pod)))
+    return Listener(name, address, name, protocol=WireProtocol.FRAMED, declarations=(declaration,))
+
+
 def _user(pod: Pod, name: str) -> Cluster:
     return Cluster(
         name,
         (Endpoint(f"127.0.0.1:{pod.user_port}"),),
         protocol=pod.user_protocol,
+        declaration=pod.user_declaration,
         max_connections=_MAX_CONNECTIONS,
         max_requests=0,
         max_requests_per_endpoint=pod.concurrency if name == USER else 0,
@@ -137,8 +158,11 @@ def _tables(pod: Pod) -> tuple[RouteTable, ...]:
     to_user = Forward((WeightedCluster(USER),), timeout_s=pod.timeout_s, host_rewrite_header="k-original-host")
     to_user_unseen = Forward((WeightedCluster(KUBELET),), timeout_s=pod.timeout_s)
     default = Route(anything, to_user, name=USER, request_headers=_OWN_HEADERS)
-    if pod.user_protocol is WireProtocol.BOLT:
-        default = Route(anything, DirectResponse(502, f"this function speaks Bolt, on port {BOLT_PORT}\n"), name=USER)
+    speaks_frames = pod.user_protocol in FRAME_PROTOCOLS
+    if speaks_frames:
+        spoken = pod.user_declaration or pod.user_protocol.value.capitalize()
+        told = f"this function speaks {spoken}, on port {frames_port(pod)}\n"
+        default = Route(anything, DirectResponse(502, told), name=USER)
     routes = (
         Route(_with_header("k-network-probe", HeaderKind.PRESENT), Serve(PROBE_HANDLER), name="network-probe"),
         Route(_with_header("user-agent", HeaderKind.PREFIX, "kube-probe/"), to_user_unseen, name="kubelet"),
@@ -150,8 +174,9 @@ def _tables(pod: Pod) -> tuple[RouteTable, ...]:
         _table("queue-admin", Route(RouteMatch("/wait-for-drain"), Serve(DRAIN_HANDLER))),
         _table(PROBE_TABLE, Route(anything, Forward((WeightedCluster(PROBED),), timeout_s=pod.probe.timeout_s))),
     ]
-    if pod.user_protocol is WireProtocol.BOLT:
-        tables.append(_table("inbound-bolt", Route(anything, to_user, name=USER)))
+    if speaks_frames:
+        to_user = Forward((WeightedCluster(USER),), timeout_s=pod.timeout_s)
+        tables.append(_table(frames_name(pod), Route(anything, to_user, name=USER)))
     return tuple(tables)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.listener import Listener
+from eventmesh.model.tracing import Traffic
 from eventmesh.transport.acceptor import Acceptor
 from eventmesh.transport.address import InetAddress, UnixAddress, parse_address
 from eventmesh.transport.connection import AcceptedConnection
@@ -35,20 +36,19 @@ class Listeners:
     def __init__(
         self,
         driver: Driver,
-        networks: Mapping[str, SocketFactory],
-        held: frozenset[str] = frozenset(),
+        outbound: SocketFactory | None = None,
         inherited: Inherited | None = None,
     ) -> None:
-        """`networks` names the listeners whose sockets live in another network namespace.
+        """`outbound` makes the sockets of outbound listeners where the function lives. These listen at once, but accept
+        nobody before `release`: connections wait in the kernel. None: they are listeners as all others.
 
-        Those named in `held` listen, but accept nobody before `release`: connections wait in the kernel. Sockets that
-        this process has `inherited` are served at their addresses.
+        Sockets that this process has `inherited` are served at their addresses.
         """
         self._inherited = inherited or Inherited()
-        self._held = held
+        self._outbound = outbound
+        self._is_held = outbound is not None
         self._waiting = asyncio.Event()
         self._driver = driver
-        self._networks = networks
         self._host = HostNetwork()
         self._acceptors: dict[_Key, Acceptor] = {}
         self._names: Mapping[_Key, str] = {}
@@ -66,7 +66,11 @@ class Listeners:
         opened: dict[_Key, Acceptor] = {}
         try:
             for listener in listeners:
-                network = self._networks.get(listener.name, self._host)
+                network = (
+                    self._outbound
+                    if listener.traffic is Traffic.OUTBOUND and self._outbound is not None
+                    else self._host
+                )
                 field = f"listener {listener.name}: address"
                 address = parse_address(listener.address, field)
                 chosen_by_kernel = isinstance(address, InetAddress) and address.port == 0
@@ -94,7 +98,7 @@ class Listeners:
             self._acceptors.pop(key).close()
         for key, acceptor in change.opened.items():
             self._acceptors[key] = acceptor
-            if change.names[key] in self._held:
+            if self._is_held and self._is_outbound(key):
                 acceptor.on_waiting(self._waiting.set)
             else:
                 await self._serve(key, acceptor)
@@ -105,10 +109,14 @@ class Listeners:
 
     async def release(self) -> None:
         """Accept on the listeners that were held, those who wait first."""
-        held, self._held = self._held, frozenset()
-        for key, acceptor in list(self._acceptors.items()):
-            if self._names[key] in held:
-                await self._serve(key, acceptor)
+        if self._is_held:
+            self._is_held = False
+            for key, acceptor in list(self._acceptors.items()):
+                if self._is_outbound(key):
+                    await self._serve(key, acceptor)
+
+    def _is_outbound(self, key: _Key) -> bool:
+        return self._outbound is not None and key[1] == id(self._outbound)
 
     async def _serve(self, key: _Key, acceptor: Acceptor) -> None:
         await acceptor.serve(self._protocol(key, acceptor))

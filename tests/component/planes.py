@@ -15,6 +15,7 @@ from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, Serve, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.model.tracing import Traffic
 from eventmesh.transport.exchange import ExchangeHandler
 
 LOOPBACK = "127.0.0.1:0"
@@ -55,12 +56,14 @@ async def backend(answer: Answer = echo, address: str = LOOPBACK) -> AsyncIterat
         await runner.cleanup()
 
 
-def proxy(upstream: str, *, name: str = "edge", address: str = LOOPBACK, version: str = "1") -> Snapshot:
+def proxy(
+    upstream: str, *, name: str = "edge", address: str = LOOPBACK, version: str = "1", traffic: Traffic = Traffic.NONE
+) -> Snapshot:
     """Return a snapshot that forwards everything from one listener to one endpoint."""
     route = Route(RouteMatch("/"), Forward((WeightedCluster("backend"),), timeout_s=0))
     return Snapshot(
         version,
-        (Listener(name, address, "all", protocol=WireProtocol.HTTP1),),
+        (Listener(name, address, "all", protocol=WireProtocol.HTTP1, traffic=traffic),),
         (RouteTable("all", (VirtualHost("any", ("*",), (route,)),)),),
         (Cluster("backend", (Endpoint(upstream),)),),
     )

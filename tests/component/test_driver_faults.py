@@ -35,7 +35,7 @@ async def test_a_panic_on_one_connection_leaves_the_others_alone() -> None:
     async with backend() as upstream:
         engine = Panicking()
         driver = Driver(cast("Engine", engine), {}, SystemClock())
-        listeners = Listeners(driver, {})
+        listeners = Listeners(driver)
         snapshot = proxy(upstream)
         change = listeners.prepare(snapshot.listeners)
         engine._engine.apply(snapshot.to_core(), 0.0)

@@ -12,8 +12,10 @@ import pytest
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.bootstrap import bootstrap
 from eventmesh.core import Engine
+from eventmesh.model.tracing import Traffic
 from eventmesh.transport.driver import Driver
 from eventmesh.transport.listeners import Listeners
+from eventmesh.transport.netns import HostNetwork
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.planes import ask, backend, proxy
 from tests.component.processes import data_plane
@@ -52,9 +54,9 @@ async def test_a_request_sent_before_there_are_routes_is_answered_once_they_have
                 ask(sidecar.addresses["outbound"], headers={"Host": "other.test"})
             )
             stream = await control.stream()
-            assert await wanted_tables(stream) == {"local", "bolt"}
+            assert await wanted_tables(stream) == {"local", "bolt", "dubbo"}
             assert not asking.done()
-            tables = {"local": table("local", answering("routed")), "bolt": table("bolt")}
+            tables = {"local": table("local", answering("routed")), "bolt": table("bolt"), "dubbo": table("dubbo")}
             await stream.send(ResourceType.ROUTE, "1", tables)
             async with asyncio.timeout(PATIENCE_S):
                 reply = await asking
@@ -65,8 +67,8 @@ async def test_who_connects_to_a_held_listener_is_noticed_waits_and_is_served_af
     async with backend() as upstream:
         engine = Engine(0)
         driver = Driver(engine, {}, SystemClock())
-        listeners = Listeners(driver, {}, held=frozenset({"edge"}))
-        snapshot = proxy(upstream)
+        listeners = Listeners(driver, HostNetwork())
+        snapshot = proxy(upstream, traffic=Traffic.OUTBOUND)
         change = listeners.prepare(snapshot.listeners)
         engine.apply(snapshot.to_core(), 0.0)
         await listeners.commit(change)
@@ -81,8 +83,8 @@ async def test_who_connects_to_a_held_listener_is_noticed_waits_and_is_served_af
 
 
 async def test_a_held_listener_closes_without_ever_having_been_released() -> None:
-    listeners = Listeners(Driver(Engine(0), {}, SystemClock()), {}, held=frozenset({"edge"}))
-    snapshot = proxy(NO_CONTROL)
+    listeners = Listeners(Driver(Engine(0), {}, SystemClock()), HostNetwork())
+    snapshot = proxy(NO_CONTROL, traffic=Traffic.OUTBOUND)
     await listeners.commit(listeners.prepare(snapshot.listeners))
     host, _, port = listeners.addresses()["edge"].rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))

@@ -13,6 +13,7 @@ import pytest
 from eventmesh.base import linux
 from eventmesh.base.errors import UnavailableError
 from eventmesh.dataplane.plane import Networks
+from eventmesh.model.tracing import Traffic
 from eventmesh.transport.address import InetAddress
 from eventmesh.transport.dialer import accepts
 from eventmesh.transport.netns import HostNetwork, NetworkNamespace
@@ -64,7 +65,8 @@ async def test_the_same_address_outside_is_somebody_elses(namespace: str) -> Non
 
 async def test_a_listener_is_reached_only_from_the_namespace_it_is_placed_in(namespace: str) -> None:
     with closing(NetworkNamespace(namespace)) as inside:
-        async with running(proxy("127.0.0.1:1"), networks=Networks(listeners={"edge": inside})) as plane:
+        async with running(proxy("127.0.0.1:1", traffic=Traffic.OUTBOUND), networks=Networks(outbound=inside)) as plane:
+            await plane.release()
             host, _, port = plane.addresses()["edge"].rpartition(":")
             assert await accepts(InetAddress(host, int(port)), inside, 5)
             assert not await accepts(InetAddress(host, int(port)), HostNetwork(), 5)

@@ -16,7 +16,7 @@ from eventmesh.cluster.bootstrap import bootstrap
 from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.resources import SERVICE, TRAFFIC_POLICY
 from eventmesh.kube.status import condition, is_ready
-from eventmesh.xds.control.policy.reading import PolicyAdmission
+from eventmesh.xds.control.admission import CONTROL_ADMISSIONS
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import connected
@@ -35,7 +35,7 @@ RETRY = {"retry": {"attempts": 2, "codes": [503], "backoff": "1ms"}}
 async def bench(tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> AsyncIterator[Bench]:
     public, local = unused_tcp_port_factory(), unused_tcp_port_factory()
     bench = Bench(tmp_path, settings=Settings(public=("127.0.0.1", public), local=("127.0.0.1", local)))
-    bench.embedded.admission.register(TRAFFIC_POLICY, PolicyAdmission())
+    bench.embedded.admission.register(TRAFFIC_POLICY, CONTROL_ADMISSIONS[TRAFFIC_POLICY])
     await bench.start()
     yield bench
     await bench.stop()

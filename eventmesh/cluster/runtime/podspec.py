@@ -22,6 +22,9 @@ INJECT: Final = "eventmesh.io/inject"
 SIDECAR: Final = "queue-proxy"
 """Name of the sidecar's container, Knative's own: what a spec says under this name configures the sidecar."""
 
+PROTOCOL: Final = "eventmesh.io/protocol"
+"""Annotation of a pod: what its function speaks, where the name of its port cannot say it (a declared protocol)."""
+
 DEFAULT_PORT: Final = 8080
 """Knative's default of containerPort."""
 
@@ -32,7 +35,7 @@ class UserPort:
 
     number: int
     protocol: str = "http1"
-    """What it speaks, in the words of `EVENTMESH_USER_PROTOCOL`: http1, h2c or bolt."""
+    """What it speaks, in the words of `EVENTMESH_USER_PROTOCOL`: http1, h2c, bolt, dubbo or a declaration's name."""
 
 
 def has_sidecar(pod: Object) -> bool:
@@ -139,19 +142,20 @@ def grace_s(pod: Object) -> float:
 
 def user_port(pod: Object) -> UserPort:
     """Return where the pod's function listens: the first containerPort, else a literal PORT, else 8080."""
-    container = serving(pod)
+    container, said = serving(pod), annotations_of(pod).get(PROTOCOL, "")
     for port in container.get("ports") or ():
-        return UserPort(int(port["containerPort"]), _protocol(port.get("name") or ""))
+        return UserPort(int(port["containerPort"]), said or _protocol(port.get("name") or ""))
     for variable in container.get("env") or ():
         if variable["name"] == "PORT" and str(variable.get("value") or "").isdigit():
-            return UserPort(int(variable["value"]))
-    return UserPort(DEFAULT_PORT)
+            return UserPort(int(variable["value"]), said or "http1")
+    return UserPort(DEFAULT_PORT, said or "http1")
 
 
 def _protocol(port_name: str) -> str:
     """Return what a port of that name speaks, by the naming convention of Knative and Istio: `protocol[-suffix]`."""
     word = port_name.partition("-")[0]
-    return {"h2c": "h2c", "grpc": "h2c", "http2": "h2c", "bolt": "bolt"}.get(word, "http1")
+    spoken = {"h2c": "h2c", "grpc": "h2c", "http2": "h2c", "tri": "h2c", "bolt": "bolt", "dubbo": "dubbo"}
+    return spoken.get(word, "http1")
 
 
 def unsupported(pod: Object, container: Object) -> str:

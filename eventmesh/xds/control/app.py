@@ -19,23 +19,26 @@ from eventmesh.kube.resources import (
     ENDPOINT_SLICE,
     KINGRESS,
     NAMESPACE,
+    PROTOCOL_DECLARATION,
     REVISION,
     SECRET,
     SERVERLESS_SERVICE,
     SERVICE,
+    SERVICE_INTERFACE,
     TRAFFIC_POLICY,
 )
+from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
-from eventmesh.xds.control.changes import Effect
+from eventmesh.xds.control.changes import CLUSTER_SCOPED, Effect
 from eventmesh.xds.control.gateway_api.app import GatewayApi
 from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
+from eventmesh.xds.control.interfaces.problems import declaration_problem, interface_problem
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.observer import Observer
-from eventmesh.xds.control.policy.status import PolicyStatus
-from eventmesh.xds.control.policy.values import TrafficPolicy
+from eventmesh.xds.control.policy.problems import problem_of as policy_problem
 from eventmesh.xds.control.promises import Promises, Promising
 from eventmesh.xds.control.publisher import Publication, Publisher
 from eventmesh.xds.control.refusals import ClusterRefusals
@@ -81,6 +84,7 @@ class Control:
             self.open_promises,
         )
         self._admin = AdminServer(self.observer)
+        # An API to which nobody has given our own kinds has none of them; routes do not wait for these.
         ingresses, serverless = informers.of(KINGRESS), informers.of(SERVERLESS_SERVICE)
         self._ingress_status = IngressStatus(
             api,
@@ -94,23 +98,31 @@ class Control:
             refusals=self._refusals,
         )
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
-        self._policy_status = PolicyStatus(
+        self._policy_status = AcceptanceStatus(
             api,
-            # An API to which nobody has given our kinds has no policies; routes do not wait for them.
+            TRAFFIC_POLICY,
             informers.of(TRAFFIC_POLICY, may_be_absent=True),
             clock,
             self.acks,
-            self._watcher.of,
-            invalid=self._watcher.invalid_policies.get,
+            self._policy_problem,
             refusal=self._refusal_of,
             is_held=self._in_force.policies.holds,
+        )
+        self._interface_status, self._declaration_status = (
+            AcceptanceStatus(api, kind, informers.of(kind, may_be_absent=True), clock, self.acks, problem)
+            for kind, problem in (
+                (SERVICE_INTERFACE, self._interface_problem),
+                (PROTOCOL_DECLARATION, self._declaration_problem),
+            )
         )
         self._gateway_api = GatewayApi(
             api, informers, clock, settings, self._watcher.gateway_api, self._in_force, self._builder, self.acks
         )
         own = (self._ingress_status, self._serverless_status, self._policy_status)
-        self._parts: tuple[Promising, ...] = (*own, *self._gateway_api.parts)
+        named = (self._interface_status, self._declaration_status)
+        self._parts: tuple[Promising, ...] = (*own, *named, *self._gateway_api.parts)
         self._troubled: Mapping[Key, object] = {}
+        self._offers_lost: Mapping[Key, object] = {}
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self._tasks = TaskGroup("xds.control")
         self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)
@@ -119,6 +131,8 @@ class Control:
         self._watch(informers, ENDPOINT_SLICE, self._watcher.slice)
         self._watch(informers, REVISION, self._watcher.revision)
         self._watch(informers, TRAFFIC_POLICY, self._watcher.policy, self._policy_status.promises)
+        self._watch(informers, SERVICE_INTERFACE, self._watcher.interface, self._interface_status.promises)
+        self._watch(informers, PROTOCOL_DECLARATION, self._watcher.declaration, self._declaration_status.promises)
         self._watch(informers, SECRET, self._watcher.secret)
         self._watch(informers, NAMESPACE, self._watcher.namespace)
         for resource, handler, promises in self._gateway_api.watches():
@@ -203,8 +217,13 @@ class Control:
             self._gateway_api.published()
             for namespace in self._in_force.rebuilt:
                 # Another Service or an older policy may be there now.
-                for key in self._watcher.of(namespace).policies:
+                view = self._watcher.of(namespace)
+                for key in view.policies:
                     self._policy_status.promises.changed(key, Effect.ENDPOINTS)
+                for key in view.interfaces:
+                    self._interface_status.promises.changed(key, Effect.ENDPOINTS)
+                for key in view.declarations:
+                    self._declaration_status.promises.changed(key, Effect.ENDPOINTS)
         for key in self._refusals.published(self._builder.versions):
             self._ingress_status.promises.changed(key, Effect.ENDPOINTS)
         for part in self._parts:
@@ -212,8 +231,8 @@ class Control:
                 part.controller.enqueue(key)
 
     def _renew_troubled(self) -> None:
-        """Have the status of each KIngress written anew that has won or lost a host, or a certificate, by the change of
-        another object."""
+        """Have the status of each KIngress and ServiceInterface written anew that has won or lost a host, a certificate
+        or a name by the change of another object."""
         before = self._troubled
         conflicts, certificates = self._builder.conflicts, self._builder.certificates.problems
         after = {key: (conflicts.get(key), certificates.get(key)) for key in {*conflicts, *certificates}}
@@ -221,6 +240,10 @@ class Control:
             if before.get(key) != after.get(key):
                 self._ingress_status.promises.changed(key, Effect.EVERYTHING)
         self._troubled = after
+        lost, self._offers_lost = self._offers_lost, dict(self._builder.offers.lost)
+        for key in {*lost, *self._offers_lost}:
+            if lost.get(key) != self._offers_lost.get(key):
+                self._interface_status.promises.changed(key, Effect.EVERYTHING)
 
     def _progressed(self) -> None:
         if self._in_force.acknowledged(self.acks.proves):
@@ -252,10 +275,21 @@ class Control:
         if blamed.ingresses or blamed.policies or any(blamed.routes.values()):
             self._publisher.touch(Effect.EVERYTHING)
 
-    def _refusal_of(self, policy: TrafficPolicy) -> str | None:
-        """Return why a data plane would not take `policy`, or a cluster that it holds for; None when all take it."""
-        carriers = self._in_force.carriers(policy)
-        refusals = (self._in_force.policies.message(policy.key), *map(self._refusals.message, carriers))
+    def _policy_problem(self, key: Key) -> tuple[str, str] | None:
+        return policy_problem(key, self._watcher.of(key.namespace), self._watcher.invalid_policies.get(key))
+
+    def _interface_problem(self, key: Key) -> tuple[str, str] | None:
+        wrong, lost = self._watcher.invalid_interfaces.get(key), self._builder.offers.lost.get(key, {})
+        return interface_problem(key, self._watcher.of(key.namespace), wrong, lost)
+
+    def _declaration_problem(self, key: Key) -> tuple[str, str] | None:
+        view = self._watcher.of(CLUSTER_SCOPED)
+        return declaration_problem(key, view, self._watcher.invalid_declarations.get(key))
+
+    def _refusal_of(self, key: Key) -> str | None:
+        """Return why a data plane would not take a policy, or a cluster that it holds for; None when all take it."""
+        carriers = self._in_force.carriers(self._watcher.of(key.namespace).policies[key])
+        refusals = (self._in_force.policies.message(key), *map(self._refusals.message, carriers))
         return next(filter(None, refusals), None)
 
     def _tell_of_cluster(self, cluster: str, message: str) -> None:

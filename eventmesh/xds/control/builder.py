@@ -7,6 +7,7 @@ path of a cold start, and changes nothing but endpoints.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.kube.observability import TracingSettings
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.certificates import Certificates
-from eventmesh.xds.control.changes import Changed
+from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed
 from eventmesh.xds.control.claims import MESH, Claims, Rank
 from eventmesh.xds.control.envoy import HttpListener, Protocol
 from eventmesh.xds.control.forwarding import forwarded
@@ -23,7 +24,8 @@ from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER
 from eventmesh.xds.control.gateway_api.hosts import NAMESPACE as GATEWAY_API
 from eventmesh.xds.control.gateway_api.hosts import GatewayApiHosts
 from eventmesh.xds.control.gateway_api.values import World
-from eventmesh.xds.control.hosts import ACTIVATOR, BOLT, LOCAL, PUBLIC, SECURE, Entry, HostBuilder, Hosts
+from eventmesh.xds.control.hosts import Entry, HostBuilder, Hosts
+from eventmesh.xds.control.interfaces.published import PublishedOffers
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.objects import View
@@ -31,7 +33,11 @@ from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, Scope, scope_of
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Clusters, Settings
 from eventmesh.xds.control.tables import (
+    ACTIVATOR,
+    LOCAL,
     PROXIED,
+    PUBLIC,
+    SECURE,
     activator_host,
     beyond_scope,
     broker_host,
@@ -86,7 +92,7 @@ class ResourceBuilder:
         self._nowhere: Mapping[str, Named] = {}
         self.gateway_api = GatewayApiHosts(settings)
         self._namespaces: dict[str, _Namespace] = {}
-        self._claims = {PUBLIC: Claims(), LOCAL: Claims(), BOLT: Claims()}
+        self._claims: defaultdict[str, Claims] = defaultdict(Claims)
         self._broker: dict[str, bytes] = {}
         for table, hosts in broker_hosts(settings).items():
             self._claims[table].renew("", {host: [Rank(MESH, "", Key("", BROKER_CLUSTER))] for host in hosts})
@@ -100,12 +106,13 @@ class ResourceBuilder:
         self.certificates = Certificates()
         self._grpc: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
         self._changed = Changed()
-        self._bolt_changed = False
+        self._offers_changed = False
+        self.offers = PublishedOffers()
         self._tracing: TracingSettings | None = None
         self._concerns_all, self._will_concern_all = False, False
         self.conflicts: dict[Key, Mapping[str, Key]] = {}
         """Hosts of a KIngress that somebody has claimed before it, and who."""
-        self._join_tables((PUBLIC, SECURE, LOCAL, BOLT, ACTIVATOR))
+        self._join_tables((PUBLIC, SECURE, LOCAL, ACTIVATOR))
 
     def trace(self, tracing: TracingSettings | None) -> None:
         """Have every data plane trace as `tracing` says from the next update on; None: not at all."""
@@ -120,15 +127,21 @@ class ResourceBuilder:
 
     def update(self, view: Callable[[str], View], changed: Changed) -> None:
         """Build again what has changed; `view` returns what there is in a namespace now."""
-        dirty = set(changed.namespaces)
-        for namespace in changed.namespaces:
-            for table, wanted in self._of(namespace).builder.wanted(view(namespace)).items():
-                dirty |= self._claims[table].renew(namespace, wanted)
+        if CLUSTER_SCOPED in changed.namespaces:
+            self.offers.declare(view(CLUSTER_SCOPED).declarations.values())
+            self._will_concern_all = True
+        namespaces = changed.namespaces - {CLUSTER_SCOPED}
+        dirty = set(namespaces)
+        for namespace in namespaces:
+            wanted = self._of(namespace).builder.wanted(view(namespace))
+            # A table that the namespace asks nothing of any more is one that it may have asked of.
+            for table in wanted.keys() | self._claims.keys():
+                dirty |= self._claims[table].renew(namespace, wanted.get(table, {}))
         if changed.routes:
-            dirty |= self._attach_routes(view, changed.namespaces)
+            dirty |= self._attach_routes(view, namespaces)
         rebuilds_routes = GATEWAY_API in dirty
         dirty.discard(GATEWAY_API)
-        bolt = self._bolt_entries()
+        before = self.offers.all()
         tables = {table for namespace in sorted(dirty) for table in self._build(namespace, view(namespace))}
         if rebuilds_routes:
             tables |= self.gateway_api.build(view, self._claims)
@@ -142,10 +155,11 @@ class ResourceBuilder:
                 by_namespace.setdefault(key.namespace, set()).add(key)
         for namespace, keys in by_namespace.items():
             self._assign(namespace, view(namespace), frozenset(keys))
-        self._bolt_changed = (
-            bolt != self._bolt_entries()
-            or not {entry.owner for entry in bolt}.isdisjoint(changed.endpoints)
-            or any(entry.owner.namespace in dirty for entry in bolt)
+        owners = {offer.owner for offer in before}
+        self._offers_changed = (
+            before != self.offers.all()
+            or not owners.isdisjoint(changed.endpoints)
+            or any(owner.namespace in dirty for owner in owners)
         )
         self._changed = Changed(frozenset(dirty), changed.endpoints)
         self._concerns_all, self._will_concern_all = self._will_concern_all, False
@@ -169,7 +183,7 @@ class ResourceBuilder:
             return True
         touched = {*self._changed.namespaces, *(key.namespace for key in self._changed.endpoints)}
         egress = self._egress(audience.namespace)
-        return scope_of(audience.namespace, egress).looks_into(touched) or (not egress and self._bolt_changed)
+        return scope_of(audience.namespace, egress).looks_into(touched) or (not egress and self._offers_changed)
 
     def sets(self, audience: Audience) -> ResourceSets:
         """Return everything that `audience` is to be told."""
@@ -181,15 +195,21 @@ class ResourceBuilder:
             case Role.SIDECAR:
                 egress = self._egress(audience.namespace)
                 scope = scope_of(audience.namespace, egress)
-                return self._whole(Role.SIDECAR, LOCAL, BOLT) if scope.everything else self._scoped(scope, bool(egress))
+                listeners = {ResourceType.LISTENER: self.offers.listeners(audience.extensions)}
+                if not scope.everything:
+                    return self._scoped(scope, bool(egress)) | listeners
+                tables = {LOCAL: self._tables[LOCAL], **self.offers.tables()}
+                return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | listeners
             case Role.GRPC:
                 return self._whole(Role.GRPC) | self._proxyless()
 
     def referrers(self, cluster: str) -> list[Key]:
         """Return the objects whose virtual hosts lead to `cluster`: KIngresses, and the Service itself."""
         known = self._namespaces.get(cluster.partition("/")[0])
-        entries = (entry for table in known.hosts.entries.values() for entry in table) if known is not None else ()
-        return sorted({entry.owner for entry in entries if cluster in entry.clusters})
+        hosts = known.hosts if known is not None else Hosts()
+        entries = {entry.owner for table in hosts.entries.values() for entry in table if cluster in entry.clusters}
+        offers = {offer.owner for offer in self.offers.all() if offer.cluster == cluster}
+        return sorted(entries | offers)
 
     def versions(self, cluster: str) -> set[str]:
         """Return the versions of a cluster and of its endpoints that are published now, as any role sees them."""
@@ -214,6 +234,7 @@ class ResourceBuilder:
             self.conflicts.pop(key, None)
         known.hosts = known.builder.build(view, self._claims)
         self.conflicts.update(known.hosts.conflicts)
+        self.offers.put(namespace, known.hosts.offers, known.hosts.offers_lost)
         known.joined = {
             table: b"".join(entry.host.field for entry in entries) for table, entries in known.hosts.entries.items()
         }
@@ -261,8 +282,8 @@ class ResourceBuilder:
                 self._tables[_LOCAL_PROXIED] = joined(LOCAL, fields, PROXIED)
 
     def table(self, name: str) -> Resource:
-        """Return a route table of the whole mesh: `public`, `local`, `activator` or `bolt`."""
-        return self._tables[name]
+        """Return a route table of the whole mesh, such as `public`, `local`, `activator`, `bolt` and `dubbo`."""
+        return self._tables.get(name) or self.offers.tables()[name]
 
     def _listen_securely(self) -> None:
         """Open, change or close the gateways' listener for TLS, by the certificates there are."""
@@ -292,14 +313,13 @@ class ResourceBuilder:
     def _scoped(self, scope: Scope, declared: bool) -> ResourceSets:
         """Return the part of the mesh in `scope`, and the way to the gateway for the rest.
 
-        Bolt has no gateway to fall back on, and an interface has one Service in the whole mesh: its services are seen
-        by every namespace that has not declared what it calls.
+        What is called by interface has no gateway to fall back on, and an interface is a name of the whole mesh: it is
+        seen by every namespace that has not declared what it calls.
         """
         local = list(self._seen(scope, LOCAL))
-        bolt = list(self._seen(scope, BOLT)) if declared else self._bolt_entries()
-        names = sorted(
-            {BROKER_CLUSTER, TRACING_CLUSTER, *(name for entry in (*local, *bolt) for name in entry.clusters)}
-        )
+        called = scope if declared else None
+        named = (name for entry in local for name in entry.clusters)
+        names = sorted({BROKER_CLUSTER, TRACING_CLUSTER, *named, *self.offers.clusters(called)})
         clusters, assigned = self._sets[_PLAIN], self._sets[_ENDPOINTS]
         fields = [self._broker[LOCAL], *(entry.host.field for entry in local), beyond_scope()]
         return {
@@ -311,10 +331,7 @@ class ResourceBuilder:
                 **{name: assigned[name] for name in names if name in assigned},
                 **self._gateway[ResourceType.ENDPOINT],
             },
-            ResourceType.ROUTE: {
-                LOCAL: joined(LOCAL, fields),
-                BOLT: joined(BOLT, (entry.host.field for entry in bolt)) if declared else self._tables[BOLT],
-            },
+            ResourceType.ROUTE: {LOCAL: joined(LOCAL, fields), **self.offers.tables(called)},
         }
 
     def _seen(self, scope: Scope, table: str) -> Iterable[Entry]:
@@ -324,9 +341,6 @@ class ResourceBuilder:
                 yield from (entry for entry in entries if scope.sees(entry.owner))
         if table == LOCAL:
             yield from (entry for entry in self.gateway_api.of(LOCAL) if scope.sees(entry.owner))
-
-    def _bolt_entries(self) -> list[Entry]:
-        return [entry for name in sorted(self._namespaces) for entry in self._namespaces[name].hosts.of(BOLT)]
 
     def _proxyless(self) -> ResourceSets:
         """Return a listener and a table of its own for each host that a gRPC channel may name: it asks for no more."""

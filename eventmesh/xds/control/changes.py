@@ -7,6 +7,9 @@ from enum import Enum
 
 from eventmesh.kube.objects import Key
 
+CLUSTER_SCOPED = ""
+"""The namespace of what has none: protocol declarations."""
+
 
 class Effect(Enum):
     """How much must be built again."""

@@ -14,7 +14,8 @@ from eventmesh.kube.objects import Key
 
 
 class Rank(NamedTuple):
-    """A claimant, in order of precedence: the mesh itself, KIngresses by age, Gateway API routes, Services by name."""
+    """A claimant, in order of precedence: the mesh itself, KIngresses by age, Gateway API routes, Services by name,
+    ServiceInterfaces by age."""
 
     kind: int
     created: str
@@ -23,7 +24,7 @@ class Rank(NamedTuple):
     """Rule or port of the claimant: within one object the first one counts."""
 
 
-MESH, INGRESS, ROUTE, SERVICE = range(4)
+MESH, INGRESS, ROUTE, SERVICE, INTERFACE = range(5)
 """`Rank.kind`."""
 
 Wanted = Mapping[str, list[Rank]]

@@ -83,9 +83,21 @@ class Protocol(Enum):
 
     HTTP1 = "http1"
     HTTP2 = "http2"
-    BOLT = "bolt"
     DOWNSTREAM = "downstream"
     """Whatever the caller speaks."""
+    BOLT = "bolt"
+    DUBBO = "dubbo"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A protocol of its owner's own, by the name of its declaration."""
+
+    name: str
+
+
+Spoken = Protocol | Declared
+"""What the endpoints of a cluster speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class Hold:
     max_requests_per_endpoint: int = 0
 
 
-def cluster(name: str, protocol: Protocol, hold: Hold | None = None, policy: ClusterPolicy | None = None) -> Resource:
+def cluster(name: str, protocol: Spoken, hold: Hold | None = None, policy: ClusterPolicy | None = None) -> Resource:
     """Return the cluster `name`, whose endpoints come over EDS under the same name."""
     message = made(
         Cluster,
@@ -105,7 +117,7 @@ def cluster(name: str, protocol: Protocol, hold: Hold | None = None, policy: Clu
         connect_timeout=_CONNECT_TIMEOUT,
         lb_policy=ClusterLbPolicy.ROUND_ROBIN,
         circuit_breakers=_breakers(policy, MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
-        metadata=_metadata(protocol, hold),
+        metadata=_metadata(_said(protocol, hold)),
     )
     message.typed_extension_protocol_options = _http_options(protocol)
     if policy is not None and policy.balancing is not None:
@@ -119,7 +131,7 @@ def dns_cluster(
     name: str,
     host: str,
     port: int,
-    protocol: Protocol,
+    protocol: Spoken,
     policy: ClusterPolicy | None = None,
     *,
     settings: Mapping[str, Value] | None = None,
@@ -132,7 +144,7 @@ def dns_cluster(
         connect_timeout=_CONNECT_TIMEOUT,
         circuit_breakers=_breakers(policy),
         load_assignment=_assignment(name, [(host, port)]),
-        metadata=_settings(settings),
+        metadata=_metadata({**_said(protocol), **(settings or {})}),
     )
     message.typed_extension_protocol_options = _http_options(protocol)
     return resources.from_message(ResourceType.CLUSTER, name, message)
@@ -265,7 +277,7 @@ def _router() -> HttpFilter:
     return made(HttpFilter, name="envoy.filters.http.router", typed_config=pack(made(Router)))
 
 
-def _http_options(protocol: Protocol) -> dict[str, Any]:
+def _http_options(protocol: Spoken) -> dict[str, Any]:
     """Return the extension that names the HTTP version spoken upstream; HTTP/1.1 needs none."""
     http2 = made(Http2ProtocolOptions)
     match protocol:
@@ -297,18 +309,23 @@ def _breakers(policy: ClusterPolicy | None = None, waiting: int = MAX_CLUSTER_RE
     return made(CircuitBreakers, thresholds=[thresholds])
 
 
-def _metadata(protocol: Protocol, hold: Hold | None) -> Metadata | None:
+def _said(protocol: Spoken, hold: Hold | None = None) -> dict[str, Value]:
+    """Return what Envoy's fields cannot say of a cluster."""
     said: dict[str, Value] = {}
-    if protocol is Protocol.BOLT:
-        said["protocol"] = made(Value, string_value=protocol.value)
+    match protocol:
+        case Declared(declaration):
+            said["protocol"] = made(Value, string_value="framed")
+            said["declaration"] = made(Value, string_value=declaration)
+        case Protocol.BOLT | Protocol.DUBBO:
+            said["protocol"] = made(Value, string_value=protocol.value)
     if hold is not None:
         said["hold"] = made(Value, bool_value=True)
         if hold.max_requests_per_endpoint:
             said["max_requests_per_endpoint"] = made(Value, number_value=float(hold.max_requests_per_endpoint))
-    return _settings(said)
+    return said
 
 
-def _settings(said: Mapping[str, Value] | None) -> Metadata | None:
+def _metadata(said: Mapping[str, Value]) -> Metadata | None:
     return made(Metadata, filter_metadata={"eventmesh": made(Struct, fields=dict(said))}) if said else None
 
 

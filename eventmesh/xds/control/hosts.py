@@ -6,7 +6,7 @@ Hosts are claimed first (`wanted`), since a KIngress elsewhere may have an older
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,7 +16,6 @@ from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.claims import INGRESS, SERVICE, Claims, Rank
 from eventmesh.xds.control.encoding import encode, made
-from eventmesh.xds.control.envoy import Protocol
 from eventmesh.xds.control.ingress import (
     Fragment,
     fragment,
@@ -27,14 +26,12 @@ from eventmesh.xds.control.ingress import (
     rule_hosts,
     virtual_host,
 )
+from eventmesh.xds.control.interfaces.offers import Offer, OfferBuilder, lost, table_of
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
-from eventmesh.xds.control.policy.values import RoutePolicy
 from eventmesh.xds.control.protobuf import delimited
-from eventmesh.xds.control.services import Settings, cluster_of, resolve, service_cluster
-
-PUBLIC, SECURE, LOCAL, ACTIVATOR, BOLT = "public", "secure", "local", "activator", "bolt"
-"""Route tables. `secure` holds the public hosts that are served under TLS."""
+from eventmesh.xds.control.services import Settings, cluster_of, resolve
+from eventmesh.xds.control.tables import LOCAL, PUBLIC, SECURE
 
 NAMESPACE_HEADER, REVISION_HEADER = "knative-serving-namespace", "knative-serving-revision"
 
@@ -65,6 +62,10 @@ class Hosts:
     """The encoded routes of its revisions at the activator."""
     conflicts: Mapping[Key, Mapping[str, Key]] = field(default_factory=dict)
     """Hosts of a KIngress that somebody has claimed before it, and who."""
+    offers: Mapping[str, tuple[Offer, ...]] = field(default_factory=dict)
+    """What is called by interface, by route table."""
+    offers_lost: Mapping[Key, Mapping[str, Key]] = field(default_factory=dict)
+    """Names of a ServiceInterface that somebody has claimed before it, and who."""
 
     def of(self, table: str) -> tuple[Entry, ...]:
         """Return the virtual hosts in one table."""
@@ -79,11 +80,11 @@ class HostBuilder:
         self._rules: Memo[_RuleKey, Fragment] = Memo()
         self._services: Memo[tuple[Service, tuple[str, ...]], Fragment] = Memo()
         self._revisions: Memo[Key, bytes] = Memo()
-        self._bolt: Memo[tuple[str, tuple[str, ...], RoutePolicy | None], Fragment] = Memo()
+        self._offers = OfferBuilder()
 
     def wanted(self, view: View) -> Wanted:
         """Return which hosts the namespace asks for, and with what right."""
-        out: Wanted = {PUBLIC: {}, LOCAL: {}, BOLT: {}}
+        out: Wanted = {PUBLIC: {}, LOCAL: {}, **self._offers.wanted(view)}
         for ingress in view.ingresses.values():
             for number, rule in enumerate(ingress.rules):
                 for table in _tables_of(rule):
@@ -91,34 +92,35 @@ class HostBuilder:
         for service in view.services.values():
             if _http_ports(service, view):
                 _ask(out[LOCAL], self._names_of(service), Rank(SERVICE, "", service.key))
-            for number, _ in _bolt_ports(service):
-                _ask(out[BOLT], service.interfaces, Rank(SERVICE, "", service.key, number))
         return out
 
     def build(self, view: View, claims: Mapping[str, Claims]) -> Hosts:
         """Return the hosts that the namespace has won."""
-        entries: dict[str, list[Entry]] = {PUBLIC: [], SECURE: [], LOCAL: [], BOLT: []}
+        entries: dict[str, list[Entry]] = {PUBLIC: [], SECURE: [], LOCAL: []}
         conflicts: dict[Key, Mapping[str, Key]] = {}
         for ingress in sorted(view.ingresses.values(), key=lambda i: (i.created, i.key)):
-            lost: dict[str, Key] = {}
+            missed: dict[str, Key] = {}
             for number, rule in enumerate(ingress.rules):
                 for table in _tables_of(rule):
                     won = claims[table].won(self._hosts_of(rule), _rank(ingress, number))
-                    lost |= claims[table].lost(self._hosts_of(rule), ingress.key)
+                    missed |= claims[table].lost(self._hosts_of(rule), ingress.key)
                     if won:
                         entries[table].append(self._of_rule(ingress, number, won, view, table))
                         if table == PUBLIC and ingress.secrets:
                             entries[SECURE].append(self._of_rule(ingress, number, won, view, SECURE))
-            if lost:
-                conflicts[ingress.key] = lost
+            if missed:
+                conflicts[ingress.key] = missed
         for service in sorted(view.services.values(), key=lambda s: s.key):
             self._add_service(service, view, claims, entries)
         activator = b"".join(
             self._revisions.get(key, partial(_activator_route, key)) for key in sorted(view.serverless)
         )
-        for memo in (self._rules, self._services, self._revisions, self._bolt):
+        for memo in (self._rules, self._services, self._revisions):
             memo.sweep()
-        return Hosts({table: tuple(found) for table, found in entries.items()}, activator, conflicts)
+        offers = self._offers.build(view, claims)
+        return Hosts(
+            {table: tuple(found) for table, found in entries.items()}, activator, conflicts, offers, lost(view, claims)
+        )
 
     def _hosts_of(self, rule: Rule) -> tuple[str, ...]:
         return rule_hosts(rule, self._settings.cluster_domain)
@@ -150,13 +152,6 @@ class HostBuilder:
                 plain = dataclasses.replace(service, policy=service.policy.without_filters())
                 bare = self._services.get((plain, won), partial(_service_fragment, plain, won, http))
             entries[LOCAL].append(Entry(service.key, host, _service_clusters(service, http), bare))
-        for number, port in _bolt_ports(service):
-            names = claims[BOLT].won(service.interfaces, Rank(SERVICE, "", service.key, number))
-            cluster = service_cluster(service.key, port.number)
-            if names:
-                key = (cluster, names, service.policy)
-                host = self._bolt.get(key, partial(_bolt_fragment, *key))
-                entries[BOLT].append(Entry(service.key, host, (cluster,)))
 
 
 def _ask(table: dict[str, list[Rank]], hosts: Sequence[str], rank: Rank) -> None:
@@ -176,19 +171,11 @@ def _http_ports(service: Service, view: View) -> list[ServicePort]:
     """Return the ports under which the Service's own name leads to it over HTTP."""
     if service.placeholder:
         return []
-    http = [port for port in service.ports if port.protocol is not Protocol.BOLT]
+    http = [port for port in service.ports if table_of(port.protocol) is None]
     if service.of_revision:
         # The public Service of a revision has the revision's name; the private one names pods that may be away.
         return http[:1] if service.key in view.serverless else []
     return http
-
-
-def _bolt_ports(service: Service) -> Iterator[tuple[int, ServicePort]]:
-    if service.placeholder or (service.of_revision and not service.interfaces):
-        return
-    for number, port in enumerate(service.ports):
-        if port.protocol is Protocol.BOLT and service.interfaces:
-            yield number, port
 
 
 def _rule_fragment(name: str, key: _RuleKey, view: View) -> Fragment:
@@ -234,8 +221,3 @@ def _service_fragment(service: Service, hosts: tuple[str, ...], ports: list[Serv
 def _activator_route(key: Key) -> bytes:
     route = plain_route(str(key), header_is(NAMESPACE_HEADER, key.namespace), header_is(REVISION_HEADER, key.name))
     return delimited(3, encode(route))
-
-
-def _bolt_fragment(cluster: str, names: tuple[str, ...], policy: RoutePolicy | None) -> Fragment:
-    routes = [plain_route(cluster, policy=policy)]
-    return fragment(made(VirtualHost, name=cluster, domains=list(names), routes=routes))

@@ -99,11 +99,13 @@ def header_is(name: str, value: str) -> HeaderMatcher:
     return made(HeaderMatcher, name=name, string_match=made(StringMatcher, exact=value))
 
 
-def plain_route(cluster: str, *conditions: HeaderMatcher, policy: RoutePolicy | None = None) -> Route:
+def plain_route(
+    cluster: str, *conditions: HeaderMatcher, policy: RoutePolicy | None = None, prefix: str = "/"
+) -> Route:
     """Return a route that sends all under the conditions to `cluster`; without a policy, however long it takes."""
     return made(
         Route,
-        match=made(RouteMatch, prefix="/", headers=list(conditions)),
+        match=made(RouteMatch, prefix=prefix, headers=list(conditions)),
         route=with_policy(made(RouteAction, cluster=cluster, timeout=_NO_TIMEOUT), policy),
         typed_per_filter_config=route_filters(policy),
     )

@@ -6,15 +6,18 @@ what control cannot route is a ValueError that names the field, and becomes a co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
 from eventmesh.xds.control.certificates import Certificate
-from eventmesh.xds.control.envoy import Protocol
+from eventmesh.xds.control.envoy import Declared, Protocol, Spoken
 from eventmesh.xds.control.ingress_hash import ingress_hash
+from eventmesh.xds.control.interfaces.reading import parse_interfaces
+from eventmesh.xds.control.interfaces.values import Interface, ProtocolDeclaration, ServiceInterface
 from eventmesh.xds.control.policy.values import ClusterPolicy, RoutePolicy, TrafficPolicy
 
 INGRESS_CLASS = "eventmesh.ingress.networking.knative.dev"
@@ -27,7 +30,9 @@ _ROUTE_LABEL = "serving.knative.dev/route"
 _FUNCTION_LABEL = "serving.knative.dev/service"
 _SLICE_SERVICE_LABEL = "kubernetes.io/service-name"
 INTERFACES_ANNOTATION = "eventmesh.io/service-interfaces"
-"""On a Service with a Bolt port: the service names it answers to, separated by commas."""
+"""On a Service that is called by interface: which it offers, as `interface[:version[:uniqueId]]`, by commas."""
+_PROTOCOL_PREFIX = "eventmesh.io/"
+"""Kubernetes keeps names without a prefix for IANA; with this one an appProtocol is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,9 @@ class ServicePort:
 
     name: str
     number: int
-    protocol: Protocol
+    protocol: Spoken
+    app_protocol: str = ""
+    """The appProtocol when it is no protocol that control knows: perhaps one that is declared (`in_protocols`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,8 @@ class Service:
     key: Key
     ports: tuple[ServicePort, ...]
     external_name: str = ""
-    interfaces: tuple[str, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    """What its annotation says that it offers."""
     of_revision: bool = False
     """It belongs to a ServerlessService, which is routed under the revision's name."""
     policy: RoutePolicy | None = None
@@ -140,6 +148,9 @@ class View:
     policies: Mapping[Key, TrafficPolicy] = field(default_factory=dict)
     limits: Mapping[Key, ClusterPolicy] = field(default_factory=dict)
     """Policies of clusters, by the revision or Service they lead to (`policy.attaching`)."""
+    interfaces: Mapping[Key, ServiceInterface] = field(default_factory=dict)
+    declarations: Mapping[Key, ProtocolDeclaration] = field(default_factory=dict)
+    """Of the mesh as a whole: in the view of no namespace (`watcher.CLUSTER_SCOPED`)."""
     egress: tuple[Key, ...] = ()
     """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 
@@ -221,28 +232,48 @@ def _lowered(headers: Mapping[str, str] | None) -> Mapping[str, str]:
 def parse_service(obj: Object) -> Service:
     """Return the Service; ports that do not carry TCP are left out."""
     spec, labels, annotations = obj.get("spec") or {}, labels_of(obj), annotations_of(obj)
-    interfaces = (name.strip() for name in annotations.get(INTERFACES_ANNOTATION, "").split(","))
     return Service(
         key=key_of(obj),
-        ports=tuple(
-            ServicePort(port.get("name", ""), port["port"], _protocol(port))
-            for port in spec.get("ports") or []
-            if port.get("protocol", "TCP") == "TCP"
-        ),
+        ports=tuple(_service_port(port) for port in spec.get("ports") or [] if port.get("protocol", "TCP") == "TCP"),
         external_name=spec.get("externalName", "") if spec.get("type") == "ExternalName" else "",
-        interfaces=tuple(sorted({name for name in interfaces if name})),
+        interfaces=parse_interfaces(annotations.get(INTERFACES_ANNOTATION, "")),
         of_revision=_SKS_LABEL in labels,
         placeholder=_ROUTE_LABEL in labels and not labels.get(_SKS_LABEL),
     )
 
 
-def _protocol(port: Mapping[str, Any]) -> Protocol:
-    name, app = port.get("name", ""), port.get("appProtocol") or ""
-    if app == "bolt" or name == "bolt" or name.startswith("bolt-"):
-        return Protocol.BOLT
-    if app in ("kubernetes.io/h2c", "h2c", "grpc") or name.startswith(("http2", "h2c", "grpc")):
-        return Protocol.HTTP2
-    return Protocol.HTTP1
+_PROTOCOLS: Mapping[str, Protocol] = {
+    "kubernetes.io/h2c": Protocol.HTTP2,
+    "h2c": Protocol.HTTP2,
+    "grpc": Protocol.HTTP2,
+    "http2": Protocol.HTTP2,
+    "tri": Protocol.HTTP2,  # Dubbo 3's Triple is gRPC with names of its own
+    "bolt": Protocol.BOLT,
+    "dubbo": Protocol.DUBBO,
+}
+"""By appProtocol; by the first word of the port's name too, as Istio reads it."""
+
+
+def _service_port(port: Mapping[str, Any]) -> ServicePort:
+    name, app = port.get("name", ""), (port.get("appProtocol") or "").removeprefix(_PROTOCOL_PREFIX)
+    if app in _PROTOCOLS:
+        return ServicePort(name, port["port"], _PROTOCOLS[app])
+    return ServicePort(name, port["port"], _named(name), app)
+
+
+def _named(port_name: str) -> Protocol:
+    return _PROTOCOLS.get(port_name.partition("-")[0], Protocol.HTTP1)
+
+
+def in_protocols(service: Service, declared: Collection[str]) -> Service:
+    """Return the Service with each port that names a protocol of `declared` speaking that."""
+    ports = tuple(
+        dataclasses.replace(port, protocol=Declared(app) if app in declared else _named(port.name))
+        if (app := port.app_protocol)
+        else port
+        for port in service.ports
+    )
+    return dataclasses.replace(service, ports=ports) if ports != service.ports else service
 
 
 def private_service_of(obj: Object) -> Key | None:

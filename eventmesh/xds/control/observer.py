@@ -18,23 +18,25 @@ from eventmesh.kube.resources import (
     HTTP_ROUTE,
     KINGRESS,
     NAMESPACE,
+    PROTOCOL_DECLARATION,
     REFERENCE_GRANT,
     REVISION,
     SERVERLESS_SERVICE,
     SERVICE,
+    SERVICE_INTERFACE,
     TRAFFIC_POLICY,
 )
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.asked import Asked
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
 from eventmesh.xds.control.changes import Effect
-from eventmesh.xds.control.hosts import LOCAL, PUBLIC
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import GATEWAY_CLUSTER, Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.status import connection_status
+from eventmesh.xds.control.tables import LOCAL, PUBLIC
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
 
@@ -61,6 +63,8 @@ READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | Non
     (HTTP_ROUTE.api_version, HTTP_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.http_route(old, new),
     (GRPC_ROUTE.api_version, GRPC_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.grpc_route(old, new),
     (REFERENCE_GRANT.api_version, REFERENCE_GRANT.kind): lambda watcher, old, new: watcher.gateway_api.grant(old, new),
+    (SERVICE_INTERFACE.api_version, SERVICE_INTERFACE.kind): Watcher.interface,
+    (PROTOCOL_DECLARATION.api_version, PROTOCOL_DECLARATION.kind): Watcher.declaration,
 }
 """How each kind of object is taken in, by apiVersion and kind."""
 

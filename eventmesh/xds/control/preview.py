@@ -103,7 +103,8 @@ def preview(
 def _problem(watcher: Watcher, obj: Object) -> str | None:
     key = key_of(obj)
     of_route = watcher.gateway_api.invalid.get((obj["kind"], key))
-    return of_route or watcher.invalid.get(key) or watcher.invalid_policies.get(key)
+    of_interface = watcher.invalid_interfaces.get(key) or watcher.invalid_declarations.get(key)
+    return of_route or watcher.invalid.get(key) or watcher.invalid_policies.get(key) or of_interface
 
 
 def _built(watcher: Watcher, settings: Settings) -> ResourceBuilder:

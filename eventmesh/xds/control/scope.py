@@ -23,6 +23,10 @@ MAX_EGRESS = 256
 
 EVERYTHING = Key("*", "*")
 
+FRAMED_PROXY = "eventmesh.framed_proxy"
+EXTENSIONS = frozenset((FRAMED_PROXY,))
+"""Filters of ours in listeners that control publishes, as nodes name them in `metadata.extensions`."""
+
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _ENTRY = re.compile(rf"({_LABEL})/({_LABEL}|\*)")
 
@@ -34,13 +38,17 @@ class Audience:
     role: Role
     namespace: str = ""
     """Of sidecars; one that names none hears of the whole mesh."""
+    extensions: frozenset[str] = frozenset()
+    """Of sidecars: listeners of the mesh's own types that they understand; nobody is sent any other."""
 
 
 def audience_of(node: Node) -> Audience:
     """Return the audience that a client belongs to."""
     namespace = node.metadata.get("namespace", "")
     if node.role is Role.SIDECAR and isinstance(namespace, str):
-        return Audience(Role.SIDECAR, namespace)
+        named = node.metadata.get("extensions")
+        known = (one for one in EXTENSIONS if isinstance(named, list | tuple) and one in named)
+        return Audience(Role.SIDECAR, namespace, frozenset(known))
     return Audience(node.role)
 
 

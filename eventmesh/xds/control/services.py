@@ -14,7 +14,7 @@ from typing import TypeVar
 from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER, CLUSTER_DOMAIN
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
-from eventmesh.xds.control.envoy import Hold, Protocol
+from eventmesh.xds.control.envoy import Hold, Protocol, Spoken
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import ServerlessService, Service, ServicePort, View
 from eventmesh.xds.control.policy.values import ClusterPolicy
@@ -158,8 +158,8 @@ class Clusters:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._clusters: Memo[tuple[str, Protocol, Hold | None, ClusterPolicy | None], Resource] = Memo()
-        self._dns: Memo[tuple[str, str, int, Protocol, ClusterPolicy | None], Resource] = Memo()
+        self._clusters: Memo[tuple[str, Spoken, Hold | None, ClusterPolicy | None], Resource] = Memo()
+        self._dns: Memo[tuple[str, str, int, Spoken, ClusterPolicy | None], Resource] = Memo()
         self._endpoints: Memo[tuple[str, tuple[Address, ...]], Resource] = Memo()
         self._plain: Assigned = {}
         self._pods_only: Assigned = {}
@@ -215,9 +215,7 @@ class Clusters:
         self._plain, self._pods_only = plain, pods_only
         return plain, pods_only
 
-    def _cluster(
-        self, name: str, protocol: Protocol, hold: Hold | None, policy: ClusterPolicy | None = None
-    ) -> Resource:
+    def _cluster(self, name: str, protocol: Spoken, hold: Hold | None, policy: ClusterPolicy | None = None) -> Resource:
         key = (name, protocol, hold, policy)
         return self._clusters.get(key, lambda: envoy.cluster(*key))
 

@@ -10,12 +10,14 @@ from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER, JOB_SINK_
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import set_headers
-from eventmesh.xds.control.hosts import ACTIVATOR, LOCAL, PUBLIC
 from eventmesh.xds.control.ingress import fragment, local_names, plain_route
 from eventmesh.xds.control.protobuf import delimited
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Settings
 from eventmesh.xds.resource_types import ResourceType
+
+PUBLIC, SECURE, LOCAL, ACTIVATOR = "public", "secure", "local", "activator"
+"""Names of route tables. `secure` holds the public hosts that are served under TLS."""
 
 PROXIED = encode(
     made(RouteConfiguration, request_headers_to_add=set_headers({"k-proxy-request": "activator"})),

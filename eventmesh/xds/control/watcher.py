@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
 
+from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.xds.control.certificates import parse_certificate
-from eventmesh.xds.control.changes import Changed, Effect
+from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed, Effect
 from eventmesh.xds.control.gateway_api.watcher import GatewayApiWatcher
+from eventmesh.xds.control.interfaces.declarations import in_force
+from eventmesh.xds.control.interfaces.reading import read_protocol_declaration, read_service_interface
 from eventmesh.xds.control.objects import (
     Ingress,
     View,
     function_of,
+    in_protocols,
     is_ours,
     parse_concurrency,
     parse_ingress,
@@ -21,7 +27,6 @@ from eventmesh.xds.control.objects import (
     parse_slice,
 )
 from eventmesh.xds.control.policy.reading import read_policy
-from eventmesh.xds.control.policy.values import TrafficPolicy
 from eventmesh.xds.control.scope import parse_egress
 
 _EMPTY = View()
@@ -38,9 +43,15 @@ class Watcher:
         self.invalid_policies: dict[Key, str] = {}
         """TrafficPolicies that are not understood, and why."""
         self.gateway_api = GatewayApiWatcher()
+        self.invalid_interfaces: dict[Key, str] = {}
+        """ServiceInterfaces that are not understood, and why."""
+        self.invalid_declarations: dict[Key, str] = {}
+        """ProtocolDeclarations that are not understood, and why."""
         self._views: dict[str, View] = {}
         self._dirty: set[str] = set()
         self._touched: set[Key] = set()
+        self._declared: frozenset[str] = frozenset()
+        """Protocols that Services may name."""
 
     def of(self, namespace: str) -> View:
         """Return what there is in a namespace now."""
@@ -50,6 +61,7 @@ class Watcher:
         """Return an independent watcher of the same views, to see what a change would do."""
         twin = Watcher()
         twin._views = dict(self._views)
+        twin._declared = self._declared
         twin.invalid = dict(self.invalid)
         twin.gateway_api = self.gateway_api.copy()
         return twin
@@ -84,7 +96,7 @@ class Watcher:
 
     def service(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Service."""
-        value = parse_service(new) if new is not None else None
+        value = in_protocols(parse_service(new), self._declared) if new is not None else None
         return self._put("services", _key(old, new), value, Effect.EVERYTHING)
 
     def slice(self, old: Object | None, new: Object | None) -> Effect:
@@ -119,13 +131,24 @@ class Watcher:
     def policy(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a TrafficPolicy; one that is not understood holds for nothing."""
         key = _key(old, new)
-        value: TrafficPolicy | None = None
-        self.invalid_policies.pop(key, None)
-        if new is not None and not is_deleting(new):
-            value, errors = read_policy(new)
-            if errors:
-                self.invalid_policies[key] = "; ".join(map(str, errors))
-        return self._put("policies", key, value, Effect.EVERYTHING)
+        return self._put("policies", key, _read(old, new, read_policy, self.invalid_policies), Effect.EVERYTHING)
+
+    def interface(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a ServiceInterface; one that is not understood offers nothing."""
+        value = _read(old, new, read_service_interface, self.invalid_interfaces)
+        return self._put("interfaces", _key(old, new), value, Effect.EVERYTHING)
+
+    def declaration(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a ProtocolDeclaration: Services that name it speak it, or no longer do."""
+        value = _read(old, new, read_protocol_declaration, self.invalid_declarations)
+        effect = self._put("declarations", _key(old, new), value, Effect.EVERYTHING)
+        declared = frozenset(in_force(self.of(CLUSTER_SCOPED).declarations.values()))
+        if declared != self._declared:
+            self._declared = declared
+            for namespace, view in list(self._views.items()):
+                services = {key: in_protocols(service, declared) for key, service in view.services.items()}
+                self._replace(namespace, dataclasses.replace(view, services=services), Effect.EVERYTHING)
+        return effect
 
     def secret(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Secret: only those of type kubernetes.io/tls matter."""
@@ -163,6 +186,25 @@ class Watcher:
         if effect is Effect.EVERYTHING:
             self._dirty.add(namespace)
         return effect
+
+
+V = TypeVar("V")
+
+
+def _read(
+    old: Object | None,
+    new: Object | None,
+    read: Callable[[Object], tuple[V | None, list[FieldError]]],
+    invalid: dict[Key, str],
+) -> V | None:
+    """Return what the object says, None when it is going or is not understood; why not stands in `invalid`."""
+    invalid.pop(_key(old, new), None)
+    if new is None or is_deleting(new):
+        return None
+    value, errors = read(new)
+    if errors:
+        invalid[key_of(new)] = "; ".join(map(str, errors))
+    return value
 
 
 def _key(old: Object | None, new: Object | None) -> Key:

@@ -46,7 +46,7 @@ def test_knatives_variables_describe_the_pod() -> None:
         ("CONTAINER_CONCURRENCY", str(MAX_CONCURRENCY + 1)),
         ("REVISION_TIMEOUT_SECONDS", "300s"),
         ("SERVING_POD_IP", "localhost"),
-        ("EVENTMESH_USER_PROTOCOL", "spdy"),
+        ("EVENTMESH_USER_PROTOCOL", "SPDY/3"),
         ("EVENTMESH_DRAIN_QUIET_S", "-1"),
         ("EVENTMESH_DRAIN_QUIET_S", "soon"),
         ("SERVING_READINESS_PROBE", "{"),
@@ -75,3 +75,19 @@ def test_what_is_asked_for_and_not_done_is_named() -> None:
     asked = {"REVISION_IDLE_TIMEOUT_SECONDS": "5", "REVISION_RESPONSE_START_TIMEOUT_SECONDS": "0"}
     assert ignored(asked) == ("REVISION_IDLE_TIMEOUT_SECONDS",)
     assert ignored({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "protocol", "declaration"),
+    [
+        ("http1", WireProtocol.DOWNSTREAM, ""),
+        ("bolt", WireProtocol.BOLT, ""),
+        ("dubbo", WireProtocol.DUBBO, ""),
+        ("dubbo-thrift", WireProtocol.FRAMED, "dubbo-thrift"),
+    ],
+)
+def test_what_no_protocol_is_called_is_one_that_somebody_declares(
+    word: str, protocol: WireProtocol, declaration: str
+) -> None:
+    pod = read_pod({"USER_PORT": "1", "EVENTMESH_USER_PROTOCOL": word})
+    assert pod is not None and (pod.user_protocol, pod.user_declaration) == (protocol, declaration)

@@ -16,11 +16,12 @@ from eventmesh.xds.control.gateway_api.attaching import Attached, Ports, Side, a
 from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER, Backends, Problem
 from eventmesh.xds.control.gateway_api.emitting import Placed, virtual_host
 from eventmesh.xds.control.gateway_api.values import Gateway, ParentRef, Route, RouteId, World
-from eventmesh.xds.control.hosts import LOCAL, PUBLIC, SECURE, Entry
+from eventmesh.xds.control.hosts import Entry
 from eventmesh.xds.control.ingress import Fragment, fragment, local_names
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.tables import LOCAL, PUBLIC, SECURE
 
 NAMESPACE = "(gateway api)"
 """Stands for all routes where hosts are claimed by namespace; no namespace can have this name."""

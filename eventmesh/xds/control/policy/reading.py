@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eventmesh.base.durations import parse_go
-from eventmesh.kube.admission import AdmissionRequest, FieldError
+from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
+from eventmesh.xds.control.field_reader import FieldReader
 from eventmesh.xds.control.policy.values import (
     ClusterPolicy,
     Fault,
@@ -35,8 +35,6 @@ MAX_ATTEMPTS = 100
 """With the longest default back-off of 250 ms they fill half a minute; more is a loop (`xds.translate.retry`)."""
 MAX_CODES = 32
 """All codes worth a retry are fewer."""
-MAX_TIMEOUT_S = 86_400.0
-"""A day: a request that may take longer wants no timeout, which is written 0s."""
 MIN_FILL_S = 0.05
 """Envoy's shortest fill_interval of a token bucket."""
 MAX_DELAY_S = 3600.0
@@ -54,59 +52,6 @@ RETRY_WORDS = frozenset(
     )
 )
 """Envoy's words for `retry_on` that every data plane of the mesh obeys."""
-
-
-class _Reader:
-    """Collects what is wrong, so that an author sees all of it at once."""
-
-    def __init__(self) -> None:
-        self.errors: list[FieldError] = []
-
-    def wrong(self, path: str, message: str) -> None:
-        self.errors.append(FieldError(message, path))
-
-    def mapping(self, owner: Mapping[str, Any], name: str, path: str, known: frozenset[str]) -> Mapping[str, Any]:
-        """Return a part of the spec; what it holds beside `known` is an error, never passed over in silence."""
-        found = owner.get(name)
-        if found is None:
-            return {}
-        if not isinstance(found, dict):
-            self.wrong(f"{path}.{name}", "expected an object")
-            return {}
-        for key in sorted(found.keys() - known):
-            self.wrong(f"{path}.{name}.{key}", f"there is no such field; known are {', '.join(sorted(known))}")
-        return found
-
-    def seconds(self, owner: Mapping[str, Any], name: str, path: str, *, zero: bool = False) -> float | None:
-        text = owner.get(name)
-        if text is None:
-            return None
-        try:
-            seconds = parse_go(text) if isinstance(text, str) else -1.0
-        except ValueError:
-            seconds = -1.0
-        if not (0.0 <= seconds <= MAX_TIMEOUT_S) or (seconds == 0.0 and not zero):
-            least = "0s (none)" if zero else "1ms"
-            self.wrong(
-                f"{path}.{name}", f"{text!r} is no duration from {least} to 24h; write one such as 1.5s or 500ms"
-            )
-            return None
-        return seconds
-
-    def count(self, owner: Mapping[str, Any], name: str, path: str, least: int, most: int) -> int | None:
-        value = owner.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            self.wrong(f"{path}.{name}", f"{value!r} is no whole number from {least} to {most}")
-            return None
-        return value
-
-    def one_of(self, value: object, words: Mapping[str, Any] | frozenset[str], path: str) -> bool:
-        if isinstance(value, str) and value in words:
-            return True
-        self.wrong(path, f"{value!r} is not one of {', '.join(sorted(words))}")
-        return False
 
 
 _SPEC = frozenset(
@@ -133,9 +78,8 @@ _TARGETS: Mapping[tuple[str, str], TargetKind] = {kind.value: kind for kind in T
 
 def read_policy(obj: Object) -> tuple[TrafficPolicy | None, list[FieldError]]:
     """Return the policy that `obj` spells, and everything that is wrong with it; a policy with errors is None."""
-    reader = _Reader()
+    reader = FieldReader()
     spec = reader.mapping(obj, "spec", "", _SPEC)
-    reader.errors = [FieldError(error.message, error.path.removeprefix(".")) for error in reader.errors]
     targets = _targets(reader, spec)
     route = _route(reader, spec)
     cluster = _cluster(reader, spec)
@@ -148,7 +92,7 @@ def read_policy(obj: Object) -> tuple[TrafficPolicy | None, list[FieldError]]:
     return TrafficPolicy(key_of(obj), created, generation, targets, route, cluster), []
 
 
-def _targets(reader: _Reader, spec: Mapping[str, Any]) -> tuple[Target, ...]:
+def _targets(reader: FieldReader, spec: Mapping[str, Any]) -> tuple[Target, ...]:
     references = spec.get("targetRefs")
     if not isinstance(references, list) or not 1 <= len(references) <= MAX_TARGETS:
         reader.wrong("spec.targetRefs", f"expected 1 to {MAX_TARGETS} references to Services")
@@ -167,7 +111,7 @@ def _targets(reader: _Reader, spec: Mapping[str, Any]) -> tuple[Target, ...]:
     return tuple(dict.fromkeys(targets))
 
 
-def _route(reader: _Reader, spec: Mapping[str, Any]) -> RoutePolicy:
+def _route(reader: FieldReader, spec: Mapping[str, Any]) -> RoutePolicy:
     timeouts = reader.mapping(spec, "timeouts", "spec", frozenset(("request", "backendRequest")))
     whole = reader.seconds(timeouts, "request", "spec.timeouts", zero=True)
     single = reader.seconds(timeouts, "backendRequest", "spec.timeouts")
@@ -183,7 +127,7 @@ def _route(reader: _Reader, spec: Mapping[str, Any]) -> RoutePolicy:
     )
 
 
-def _rate_limit(reader: _Reader, spec: Mapping[str, Any]) -> RateLimit | None:
+def _rate_limit(reader: FieldReader, spec: Mapping[str, Any]) -> RateLimit | None:
     if spec.get("rateLimit") is None:
         return None
     found, path = reader.mapping(spec, "rateLimit", "spec", frozenset(("requests", "per", "burst"))), "spec.rateLimit"
@@ -197,7 +141,7 @@ def _rate_limit(reader: _Reader, spec: Mapping[str, Any]) -> RateLimit | None:
     return RateLimit(requests or 1, per_s or 1.0, burst or requests or 1)
 
 
-def _fault(reader: _Reader, spec: Mapping[str, Any]) -> Fault | None:
+def _fault(reader: FieldReader, spec: Mapping[str, Any]) -> Fault | None:
     if spec.get("fault") is None:
         return None
     found = reader.mapping(spec, "fault", "spec", frozenset(("delay", "abort")))
@@ -220,7 +164,7 @@ def _fault(reader: _Reader, spec: Mapping[str, Any]) -> Fault | None:
     )
 
 
-def _share(reader: _Reader, owner: Mapping[str, Any], path: str) -> int:
+def _share(reader: FieldReader, owner: Mapping[str, Any], path: str) -> int:
     """Return a percentage in millionths; not said: all."""
     percent = owner.get("percent", 100)
     if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
@@ -229,7 +173,7 @@ def _share(reader: _Reader, owner: Mapping[str, Any], path: str) -> int:
     return round(percent * 10_000)
 
 
-def _retry(reader: _Reader, spec: Mapping[str, Any]) -> Retry | None:
+def _retry(reader: FieldReader, spec: Mapping[str, Any]) -> Retry | None:
     if spec.get("retry") is None:
         return None
     found = reader.mapping(spec, "retry", "spec", frozenset(("attempts", "on", "codes", "backoff")))
@@ -245,7 +189,9 @@ def _retry(reader: _Reader, spec: Mapping[str, Any]) -> Retry | None:
     return Retry(tuple(dict.fromkeys(on)), attempts or 1, tuple(dict.fromkeys(codes)), backoff or 0.0)
 
 
-def _items(reader: _Reader, owner: Mapping[str, Any], name: str, is_right: Callable[[object, str], bool]) -> list[Any]:
+def _items(
+    reader: FieldReader, owner: Mapping[str, Any], name: str, is_right: Callable[[object, str], bool]
+) -> list[Any]:
     found = owner.get(name) or []
     if not isinstance(found, list) or len(found) > MAX_CODES:
         reader.wrong(f"spec.retry.{name}", f"expected a list of at most {MAX_CODES}")
@@ -253,14 +199,14 @@ def _items(reader: _Reader, owner: Mapping[str, Any], name: str, is_right: Calla
     return [item for at, item in enumerate(found) if is_right(item, f"spec.retry.{name}[{at}]")]
 
 
-def _is_code(reader: _Reader, code: object, path: str) -> bool:
+def _is_code(reader: FieldReader, code: object, path: str) -> bool:
     if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599:
         return True
     reader.wrong(path, f"{code!r} is no status of a failure, 400 to 599")
     return False
 
 
-def _cluster(reader: _Reader, spec: Mapping[str, Any]) -> ClusterPolicy:
+def _cluster(reader: FieldReader, spec: Mapping[str, Any]) -> ClusterPolicy:
     breaker = reader.mapping(spec, "circuitBreaker", "spec", frozenset(_BREAKERS))
     limits = {
         field: reader.count(breaker, name, "spec.circuitBreaker", 0 if name == "maxRetries" else 1, MAX_COUNT)
@@ -277,7 +223,7 @@ def _cluster(reader: _Reader, spec: Mapping[str, Any]) -> ClusterPolicy:
     return ClusterPolicy(**limits, balancing=balancing, outliers=_outliers(reader, spec))
 
 
-def _outliers(reader: _Reader, spec: Mapping[str, Any]) -> Outliers | None:
+def _outliers(reader: FieldReader, spec: Mapping[str, Any]) -> Outliers | None:
     if spec.get("outlierDetection") is None:
         return None
     found, path = reader.mapping(spec, "outlierDetection", "spec", _OUTLIERS), "spec.outlierDetection"
@@ -290,7 +236,7 @@ def _outliers(reader: _Reader, spec: Mapping[str, Any]) -> Outliers | None:
     )
 
 
-def _hash_on(reader: _Reader, spec: Mapping[str, Any]) -> HashOn | None:
+def _hash_on(reader: FieldReader, spec: Mapping[str, Any]) -> HashOn | None:
     balancer = spec.get("loadBalancer")
     if not isinstance(balancer, dict) or balancer.get("hashOn") is None:
         return None
@@ -307,15 +253,3 @@ def _hash_on(reader: _Reader, spec: Mapping[str, Any]) -> HashOn | None:
         reader.wrong(f"{path}.hashOn.{word}", f"{value!r} is no name (sourceIP takes true)")
         return None
     return HashOn(kind, value.lower() if kind is HashKind.HEADER else value)
-
-
-class PolicyAdmission:
-    """Rules of TrafficPolicy at the API server; nothing is defaulted: what is not said is the data plane's own."""
-
-    def default(self, obj: Object, request: AdmissionRequest) -> Object:
-        """Return `obj`."""
-        return obj
-
-    def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
-        """Return what is wrong with `obj`; a policy that is on its way out may be as it is."""
-        return [] if "deletionTimestamp" in obj["metadata"] else read_policy(obj)[1]

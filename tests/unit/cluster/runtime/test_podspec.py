@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.cluster.runtime.podspec import containers, listens
+from eventmesh.cluster.runtime.podspec import PROTOCOL, containers, listens, user_port
 
 
 def pod(*items: dict[str, Any]) -> dict[str, Any]:
@@ -27,3 +27,24 @@ def pod(*items: dict[str, Any]) -> dict[str, Any]:
 def test_a_pod_that_names_no_port_is_ready_as_soon_as_it_runs(described: dict[str, Any], expected: bool) -> None:
     assert listens(described) is expected
     assert any(container.pushed for container in containers(described)) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "annotations", "spoken"),
+    [
+        ("http1", {}, "http1"),
+        ("grpc-api", {}, "h2c"),
+        ("bolt", {}, "bolt"),
+        ("dubbo-orders", {}, "dubbo"),
+        ("tri", {}, "h2c"),
+        ("rpc", {}, "http1"),
+        ("rpc", {PROTOCOL: "motan2"}, "motan2"),
+    ],
+)
+def test_a_port_says_what_is_spoken_and_an_annotation_says_what_its_name_cannot(
+    name: str, annotations: dict[str, str], spoken: str
+) -> None:
+    described = pod({"name": "rpc", "ports": [{"name": name, "containerPort": 7000}]})
+    described["metadata"]["annotations"] = annotations
+    described["spec"]["containers"] = described["spec"]["containers"][1:]
+    assert (user_port(described).number, user_port(described).protocol) == (7000, spoken)

@@ -10,11 +10,16 @@ from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration, VirtualHost
 
 from eventmesh.kube.api import Object
+from eventmesh.model.route import RouteTable
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.objects import INGRESS_CLASS
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.resource_types import ResourceType
+from eventmesh.xds.schema.types import type_of_url
+from eventmesh.xds.schema.wire import read_wire
+from eventmesh.xds.translate.route import read_route_table
 
 
 def ingress(name: str, *rules: Object, created: str = "2026-01-01T00:00:00Z", **spec: Any) -> Object:
@@ -80,6 +85,35 @@ def policy(name: str, created: str = "2026-01-01T00:00:00Z", **spec: Any) -> Obj
     return {"metadata": metadata, "spec": {"targetRefs": [{"kind": "Service", "name": "svc"}], **spec}}
 
 
+def interface(name: str, *offered: Object, service: str = "orders", created: str = "", **target: str) -> Object:
+    """Return a ServiceInterface of the Service `orders`."""
+    metadata = {"name": name, "namespace": "ns", "generation": 1, "creationTimestamp": created}
+    reference = {"kind": "Service", "name": service, **target}
+    return {"metadata": metadata, "spec": {"targetRef": reference, "interfaces": list(offered)}}
+
+
+def declaration(called: str = "lamp", port: int = 7100, created: str = "", **more: Any) -> Object:
+    """Return a ProtocolDeclaration: a magic, an id, a room, a payload."""
+    said = {
+        "frame": [
+            {"magic": "4c414d50"},
+            {"number": {"name": "kind", "size": 1}},
+            {"id": {"size": 4}},
+            {"text": {"name": "room", "prefix": 1}},
+            {"section": {"prefix": 2}},
+        ],
+        "kinds": [{"is": "request", "when": {"kind": 0}}, {"is": "response", "when": {"kind": 1}}],
+        "route": {"service": {"text": "room"}},
+        "error": {
+            "codes": {"default": 1},
+            "frame": [{"bytes": "4c414d5001"}, "id", {"bytes": "00"}, {"text": {"prefix": 2}}],
+        },
+        **more,
+    }
+    metadata = {"name": called, "creationTimestamp": created}
+    return {"metadata": metadata, "spec": {"clientPort": port, "declaration": said}}
+
+
 def serverless(name: str, mode: str = "Serve", protocol: str = "http1") -> Object:
     return {
         "metadata": {"name": name, "namespace": "ns", "generation": 1},
@@ -111,6 +145,12 @@ def table(resource: Resource) -> dict[str, VirtualHost]:
     """Return the virtual hosts of a route table by domain."""
     parsed = RouteConfiguration.parse(resource.body)
     return {domain: host for host in parsed.virtual_hosts for domain in host.domains}
+
+
+def read_table(resource: Resource) -> RouteTable:
+    """Return a route table as a data plane of ours reads it."""
+    message = read_wire(type_of_url(ResourceType.ROUTE.value), resource.body, "", [])
+    return read_route_table(message, [])
 
 
 def plain(host: VirtualHost) -> list[Route]:

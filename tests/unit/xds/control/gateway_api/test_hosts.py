@@ -9,12 +9,12 @@ from eventmesh.kube.objects import Key
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER
 from eventmesh.xds.control.gateway_api.values import RouteKind
-from eventmesh.xds.control.hosts import LOCAL, PUBLIC
 from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.policy.attaching import attached
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.tables import LOCAL, PUBLIC
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
 from tests.unit.xds.control.gateway_api.objects import NEW, gateway, gateway_class, route, to

@@ -8,11 +8,12 @@ import pytest
 
 from eventmesh.kube.admission import AdmissionRequest
 from eventmesh.kube.objects import Key
+from eventmesh.kube.resources import TRAFFIC_POLICY
+from eventmesh.xds.control.admission import CONTROL_ADMISSIONS
 from eventmesh.xds.control.policy.reading import (
     DEFAULT_RETRY_ON,
     MAX_ATTEMPTS,
     MAX_TARGETS,
-    PolicyAdmission,
     read_policy,
 )
 from eventmesh.xds.control.policy.values import (
@@ -160,7 +161,7 @@ def test_all_wrong_fields_are_named_at_once() -> None:
 
 
 def test_admission_refuses_what_cannot_be_read_unless_it_is_on_its_way_out() -> None:
-    admission, request = PolicyAdmission(), AdmissionRequest("somebody")
+    admission, request = CONTROL_ADMISSIONS[TRAFFIC_POLICY], AdmissionRequest("somebody")
     wrong = policy("p", retry={"attempts": 0})
     assert [error.path for error in admission.validate(wrong, request)] == ["spec.retry.attempts"]
     assert admission.validate(policy("p", retry={}), request) == []

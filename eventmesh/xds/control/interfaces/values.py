@@ -1,0 +1,55 @@
+"""What is offered by interface, and the protocols that are declared, as values. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eventmesh.kube.objects import Key
+from eventmesh.model.listener import Declaration
+
+BOLT_VERSION = "1.0"
+"""What SOFARPC takes a version for that nobody says (ConfigUniqueNameGenerator)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Interface:
+    """An interface that callers name. A group or version that is not said is any."""
+
+    name: str
+    group: str = ""
+    """Dubbo's group; SOFARPC's uniqueId."""
+    version: str = ""
+
+    def __str__(self) -> str:
+        """Return it as a person reads it."""
+        said = (("group", self.group), ("version", self.version))
+        return " ".join([self.name, *(f"{word} {value}" for word, value in said if value)])
+
+    def unique_names(self) -> tuple[str, ...]:
+        """Return the names by which SOFARPC calls it: `interface:version[:uniqueId]`."""
+        if not self.version:
+            plain = f"{self.name}:{BOLT_VERSION}"
+            return (f"{plain}:{self.group}",) if self.group else (plain, self.name)
+        return (":".join(filter(None, (self.name, self.version, self.group))),)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInterface:
+    """The interfaces that a Service of the same namespace offers."""
+
+    key: Key
+    created: str
+    service: str
+    port: str
+    """Name of the Service's port; empty: of each protocol its first one."""
+    interfaces: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolDeclaration:
+    """A protocol of its owner's own, and where a pod's sidecar takes its callers."""
+
+    key: Key
+    created: str
+    client_port: int
+    declaration: Declaration
