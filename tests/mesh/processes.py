@@ -70,6 +70,11 @@ class MeshProcess:
         """Send a signal and return the exit code."""
         assert self._process is not None
         self._process.send_signal(number)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Return the exit code once the process has ended by itself, or was killed."""
+        assert self._process is not None
         return await asyncio.get_running_loop().run_in_executor(None, self._process.wait, WAIT_S)
 
     def close(self) -> None:

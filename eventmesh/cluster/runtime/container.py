@@ -18,6 +18,12 @@ MAX_BACK_OFF_S: Final = 300.0
 FORGIVEN_AFTER_S: Final = 600.0
 """A container that ran this long starts with a clean slate, as with the kubelet."""
 
+MESH_BACK_OFF_S: Final = 0.2
+MESH_MAX_BACK_OFF_S: Final = 10.0
+MESH_FORGIVEN_AFTER_S: Final = 30.0
+"""The same of the mesh's own sidecar, whose death is no fault of the function: Kubernetes' waits would take a pod
+that could answer out of service for ten seconds at its second death."""
+
 
 class Role(Enum):
     """What a container is for."""
@@ -102,8 +108,15 @@ class Container:
         return isinstance(self.state, Terminated) and self.state.code == 0
 
 
-def back_off_s(failures: int) -> float:
+def forgiven_after_s(role: Role) -> float:
+    """Return how long a container must have run for its earlier deaths to be forgotten."""
+    return MESH_FORGIVEN_AFTER_S if role is Role.MESH else FORGIVEN_AFTER_S
+
+
+def back_off_s(failures: int, role: Role = Role.APP) -> float:
     """Return how long a container waits after so many starts that failed: 1 s, then 10 s doubling up to 300 s."""
+    if role is Role.MESH:
+        return min(MESH_MAX_BACK_OFF_S, MESH_BACK_OFF_S * 2.0 ** min(max(0, failures - 2), 10))
     if failures <= 1:
         return 1.0
     return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 2, 10))

@@ -17,13 +17,13 @@ from typing import Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.cluster.runtime.container import (
-    FORGIVEN_AFTER_S,
     Container,
     Role,
     Running,
     Terminated,
     Waiting,
     back_off_s,
+    forgiven_after_s,
 )
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, Purpose, Verdict
@@ -181,7 +181,7 @@ class PodMachine:
         if self.stage is not Stage.RUNNING:
             return self._continue_ending()
         container.failures += 1
-        container.retry_at = self._clock.monotonic() + back_off_s(container.failures)
+        container.retry_at = self._clock.monotonic() + back_off_s(container.failures, container.role)
         return [] if told else [Tell("Failed", f"Error: {reason}: {message}" if message else f"Error: {reason}")]
 
     def exited(self, name: str, status: int, message: str = "", cause: str = "") -> list[Order]:
@@ -192,8 +192,8 @@ class PodMachine:
             watch.end()
         if self.stage is not Stage.RUNNING:
             return self._continue_ending()
-        if container.role in (Role.INIT, Role.APP):
-            # Whether the function answers is unknown until its next process has been probed.
+        if container.role is not Role.SIDE:
+            # Whether the function answers is unknown until its next process, or the sidecar's, has probed it.
             self._told_ready = not any(each.pushed for each in self.containers.values())
         if container.role is Role.INIT and ended.code == 0 and not self.expired:
             self._passed.add(name)
@@ -287,7 +287,7 @@ class PodMachine:
     def _ended(self, container: Container, status: int, message: str, cause: str) -> Terminated:
         now = self._clock.now()
         began = container.state if isinstance(container.state, Running) else None
-        if began is not None and self._clock.monotonic() - began.since >= FORGIVEN_AFTER_S:
+        if began is not None and self._clock.monotonic() - began.since >= forgiven_after_s(container.role):
             container.failures = 0
         ended = Terminated(
             code=128 - status if status < 0 else status,
@@ -307,7 +307,7 @@ class PodMachine:
         container.last = ended
         if container.failures == 1:
             return self._restart_now(container)
-        wait_s = back_off_s(container.failures)
+        wait_s = back_off_s(container.failures, container.role)
         container.retry_at = self._clock.monotonic() + wait_s
         container.state = Waiting(
             "CrashLoopBackOff", f"back-off {wait_s:.0f}s restarting failed container {container.name}"

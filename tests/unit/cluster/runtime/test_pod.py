@@ -10,6 +10,9 @@ import pytest
 from eventmesh.cluster.runtime.container import (
     FORGIVEN_AFTER_S,
     MAX_BACK_OFF_S,
+    MESH_BACK_OFF_S,
+    MESH_FORGIVEN_AFTER_S,
+    MESH_MAX_BACK_OFF_S,
     Container,
     Role,
     Terminated,
@@ -95,6 +98,25 @@ async def test_a_long_run_clears_the_slate() -> None:
 
 def test_the_back_off_ends_at_five_minutes() -> None:
     assert back_off_s(100) == MAX_BACK_OFF_S
+    assert back_off_s(100, Role.MESH) == MESH_MAX_BACK_OFF_S
+
+
+async def test_a_sidecar_that_dies_again_is_back_soon_and_ready_only_when_it_says_so() -> None:
+    clock = ManualClock()
+    pod = running(clock)
+    pod.told_ready(True)
+    assert pod.exited("mesh", -9) == [Start("mesh")]
+    pod.started("mesh")
+    assert not pod.ready
+    pod.told_ready(True)
+    assert deeds(pod.exited("mesh", -9)) == []
+    await clock.advance(MESH_BACK_OFF_S)
+    assert pod.tick() == [Start("mesh")]
+    pod.started("mesh")
+    pod.told_ready(True)
+    assert pod.ready
+    await clock.advance(MESH_FORGIVEN_AFTER_S)
+    assert pod.exited("mesh", -9) == [Start("mesh")]
 
 
 @pytest.mark.parametrize(
