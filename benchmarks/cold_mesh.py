@@ -66,6 +66,13 @@ class ColdMesh:
         self.process.stop()
         self._scratch.cleanup()
 
+    def restart(self) -> float:
+        """Stop the mesh and start it on the same state; return the seconds from exec to ready."""
+        self.process.stop()
+        began = time.monotonic()
+        self.process = MeshProcess(Path(self._scratch.name))
+        return time.monotonic() - began
+
     async def api(self) -> HttpApi:
         """Return a client of the mesh's API; close it."""
         return HttpApi(await load_config(self.process.kubeconfig))
@@ -178,3 +185,13 @@ def is_ready(obj: Object) -> bool:
     """Return whether an object's condition Ready is True."""
     found = condition(obj, "Ready")
     return found is not None and found["status"] == "True"
+
+
+def rss_and_pss_mib(pid: int) -> tuple[float, float] | None:
+    """Return a process's own account of its memory; None when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
+    return kib["Rss"] / 1024, kib["Pss"] / 1024

@@ -11,10 +11,9 @@ import argparse
 import asyncio
 import statistics
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmarks import report
-from benchmarks.cold_mesh import NAMESPACE, ColdMesh
+from benchmarks.cold_mesh import NAMESPACE, ColdMesh, rss_and_pss_mib
 from benchmarks.cold_phases import Marks, print_phases
 from benchmarks.direct import Program, first_answer_s
 from eventmesh.kube.client import HttpApi
@@ -114,20 +113,10 @@ def _memory(processes: dict[str, list[int]]) -> dict[str, tuple[float, float]]:
     """Return the median resident and proportional MiB of each kind of process."""
     found: dict[str, tuple[float, float]] = {}
     for name, pids in processes.items():
-        rows = [row for row in map(_rss_and_pss_mib, pids) if row is not None]
+        rows = [row for row in map(rss_and_pss_mib, pids) if row is not None]
         if rows:
             found[name] = (statistics.median(rss for rss, _ in rows), statistics.median(pss for _, pss in rows))
     return found
-
-
-def _rss_and_pss_mib(pid: int) -> tuple[float, float] | None:
-    """Return a process's own account of its memory; None when it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
-    return kib["Rss"] / 1024, kib["Pss"] / 1024
 
 
 def _print(mesh: ColdMesh, figures: _Figures) -> None:

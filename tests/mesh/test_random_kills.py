@@ -64,9 +64,7 @@ def victims(mesh: MeshProcess, role: str) -> list[int]:
             # The first of the interpreters; functions are interpreters too.
             return sorted(pid for pid in mesh.named("python") if not is_function(pid))[:1]
         case _:
-            return mesh.named(
-                {"gateway": "eventmesh-gatew", "activator": "eventmesh-activ"}.get(role, "eventmesh-sidec")
-            )
+            return mesh.named(NAMES[role])
 
 
 def is_function(pid: int) -> bool:

@@ -92,6 +92,12 @@ class Registry:
                 raise self._no_such_revision(error, revision) from error
         return [convert(obj) for obj in objects if selection.matches(obj)]
 
+    def as_stored(self, served: Served, obj: Object) -> bytes | None:
+        """Return an object that `list` gave as JSON; None: it is not given as it is stored, and must be encoded."""
+        where = obj["metadata"]
+        stored = self.store.get(Key(served.kind_key, where.get("namespace", ""), where["name"]))
+        return stored.value if stored is not None and stored.object is obj else None
+
     def _no_such_revision(self, error: MeshError, revision: int) -> ApiError:
         if isinstance(error, FutureRevisionError):
             return errors.too_large_resource_version(revision, self.store.revision)

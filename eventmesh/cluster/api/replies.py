@@ -31,6 +31,12 @@ def json_reply(
     return reply
 
 
+def list_reply(head: Object, items: Sequence[bytes]) -> web.Response:
+    """Return a list whose `items`, empty in `head` and last there, are JSON already."""
+    begin = encode(head).removesuffix(b"]}\n")
+    return web.Response(body=b"".join((begin, b",".join(items), b"]}\n")), content_type="application/json")
+
+
 def error_reply(error: ApiError) -> web.Response:
     """Return the `Status` of a failure."""
     reply = json_reply(status_of(error), error.code)

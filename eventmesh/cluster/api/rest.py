@@ -22,7 +22,7 @@ from eventmesh.cluster.api.podhost import PodHost
 from eventmesh.cluster.api.podlogs import log_query, send_log
 from eventmesh.cluster.api.podstreams import serve_attach, serve_exec
 from eventmesh.cluster.api.portforward import serve_port_forward
-from eventmesh.cluster.api.replies import json_reply, success
+from eventmesh.cluster.api.replies import encode, json_reply, list_reply, success
 from eventmesh.cluster.api.stream import WatchStream
 from eventmesh.cluster.api.table import table
 from eventmesh.cluster.api.writing import WriteOptions, Written
@@ -97,7 +97,8 @@ class RestVerbs:
         part = chunk(items, options, revision, counts=not labels and not fields)
         if self._form(call) is Form.TABLE:
             return json_reply(self._table(call, part.items, part.metadata))
-        return json_reply(_list_of(call.served, part.items, part.metadata))
+        head = _list_of(call.served, [], part.metadata)
+        return list_reply(head, [self._registry.as_stored(call.served, item) or encode(item) for item in part.items])
 
     async def _watch(self, call: Call) -> Reply:
         query = call.request.query

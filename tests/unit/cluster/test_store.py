@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -284,3 +285,15 @@ def test_a_list_can_be_had_as_it_was(store: Store) -> None:
         store.list_at("configmaps", before - 1)
     with pytest.raises(FutureRevisionError):
         store.list_at("configmaps", store.revision + 1)
+
+
+def test_an_object_is_kept_beside_its_json_through_writes_and_a_restart(tmp_path: Path, clock: ManualClock) -> None:
+    store = Store(tmp_path, clock)
+    store.put(A, named(A, colour="blüe"), 0)
+    written = store.put(A, named(A, colour="grün"), 1)
+    assert json.loads(written.value) == written.object
+    store.close()
+    again = Store(tmp_path, clock)
+    found = again.get(A)
+    again.close()
+    assert found == written
