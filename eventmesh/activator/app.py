@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eventmesh.activator import job_sink, subscribers
@@ -19,6 +19,7 @@ from eventmesh.activator.gatekeeper import Gatekeeper
 from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
 from eventmesh.activator.sources.app import EventSources, sinks_of
 from eventmesh.activator.sources.outbox import Outbox
+from eventmesh.activator.subscriber_guard import SubscriberGuard
 from eventmesh.activator.token_reviews import TokenReviews
 from eventmesh.activator.tokens import Tokens
 from eventmesh.activator.wakes import waker
@@ -28,7 +29,7 @@ from eventmesh.base.errors import ConfigError, MeshError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.dataplane import admin
 from eventmesh.dataplane.overlay import overlay
-from eventmesh.dataplane.plane import DataPlane
+from eventmesh.dataplane.plane import DataPlane, Networks
 from eventmesh.dataplane.process import Termination
 from eventmesh.kube.api import Api
 from eventmesh.kube.client import HttpApi
@@ -60,6 +61,8 @@ class ActivatorSettings:
     drain_time_s: float
     retention: Retention = DEFAULT_RETENTION
     """How long events stay that nobody waits for."""
+    protected: tuple[str, ...] = ()
+    """`host:port` of the mesh's other control ports: no event is delivered there."""
 
 
 async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
@@ -72,7 +75,9 @@ async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
         _log.warning("bootstrap", warning=warning)
     termination = Termination()
     termination.install()
-    api = HttpApi(await load_config(settings.kubeconfig))
+    config = await load_config(settings.kubeconfig)
+    settings = replace(settings, protected=(*settings.protected, address_of(config.server)))
+    api = HttpApi(config)
     activator = Activator(bootstrap, settings, api, SystemClock(), termination)
     try:
         await activator.start()
@@ -93,11 +98,17 @@ class Activator:
         self._settings = settings
         self._handlers: dict[str, ExchangeHandler] = {}
         self._own = _own(bootstrap, settings)
+        known = [resource.cluster for resource in bootstrap.resources.clusters]
+        self._control_plane = [endpoint.address for cluster in known for endpoint in cluster.endpoints]
+        mine = frozenset(cluster.name for cluster in (*known, *self._own.clusters))
+        # All others lead where objects of the API say, by a Trigger, a Service or its endpoints.
+        guard = SubscriberGuard(lambda cluster: cluster not in mine, self._control_ports)
         self._outside = Snapshot(version="")
         self._plane = DataPlane(
             clock,
             self._handlers,
             own=self._own,
+            networks=Networks(guard=guard.check),
             on_question=lambda *question: self._reporter.on_question(*question),
             resource=bootstrap.node.resource,
         )
@@ -161,6 +172,13 @@ class Activator:
 
     def _demand(self) -> Mapping[str, float]:
         return demand(self._broker.unserved(), self._plane.snapshot)
+
+    def _control_ports(self) -> Iterator[str]:
+        yield from self._settings.protected
+        yield address_of(self._settings.autoscaler_url)
+        listening = self._plane.addresses()
+        yield from (listening[name] for name in (admin.LISTENER,) if name in listening)
+        yield from self._control_plane
 
     def addresses(self) -> dict[str, str]:
         """Return where each listener really listens."""

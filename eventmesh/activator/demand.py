@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from eventmesh.activator.subscribers import LOCAL, is_mesh_host
+from eventmesh.activator.subscribers import LOCAL
+from eventmesh.kube.knative import is_mesh_host
 from eventmesh.model.route import Forward, VirtualHost
 from eventmesh.model.snapshot import Snapshot
 

@@ -7,17 +7,19 @@ from urllib.parse import urlsplit
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.model.tls import ClientTls
 
 
 def address_of(url: str) -> str:
-    """Return the `host:port` that `url` names; the port is 80 when it names none."""
+    """Return the `host:port` that `url` names; when it names none, the port is 80, with https 443."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return f"[{host}]:{parts.port or 80}" if ":" in host else f"{host}:{parts.port or 80}"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def route_to(address: str, name: str, *, timeout_s: float = 0.0) -> Snapshot:
+def route_to(address: str, name: str, *, timeout_s: float = 0.0, tls: ClientTls | None = None) -> Snapshot:
     """Return the route table and the cluster, both called `name`, for everything that is sent to `address`."""
     forward = Forward((WeightedCluster(name),), timeout_s=timeout_s)
     table = RouteTable(name, (VirtualHost(name, ("*",), (Route(RouteMatch("/"), forward),)),))
-    return Snapshot(version="", route_tables=(table,), clusters=(Cluster(name, (Endpoint(address),)),))
+    return Snapshot(version="", route_tables=(table,), clusters=(Cluster(name, (Endpoint(address),), tls=tls),))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 from collections.abc import Iterable
-from functools import reduce
-from typing import TYPE_CHECKING
+from functools import lru_cache, reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from eventmesh.activator.direct import address_of, route_to
+from eventmesh.base import log
+from eventmesh.base.errors import UnavailableError
+from eventmesh.core import Engine
 from eventmesh.dataplane.overlay import overlay
-from eventmesh.kube.knative import CLUSTER_DOMAIN
+from eventmesh.kube.knative import is_mesh_host
+from eventmesh.kube.subscriber_addresses import can_be_certified
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.model.tls import ClientTls, MatchKind, NameKind, NameMatch
 from eventmesh.transport.exchange import Caller
 
 if TYPE_CHECKING:
@@ -20,27 +28,63 @@ if TYPE_CHECKING:
 LOCAL = "local"
 """The route table that control publishes for hosts of the mesh."""
 
-_MESH_SUFFIXES = (".svc", f".svc.{CLUSTER_DOMAIN}")
+_OUTSIDE: Final = "outside/"
+
+_log = log.get("activator.subscribers")
 
 
-def is_mesh_host(host: str) -> bool:
-    """Return whether `host` (without port) names a service of the mesh."""
-    return host.endswith(_MESH_SUFFIXES)
+def outside(addresses: Iterable[tuple[str, str]]) -> Snapshot:
+    """Return a route table and a cluster for each of `addresses` (URI, authorities) that is not of the mesh.
+
+    One that cannot be spoken to under TLS, for want of authorities, is logged and left out: nobody else misses it.
+    """
+    wanted = {_table(uri, authorities): (uri, authorities) for uri, authorities in addresses}
+    wanted.pop(LOCAL, None)
+    made = (_made(table, *wanted[table]) for table in sorted(wanted))
+    return reduce(overlay, (one for one in made if one is not None), Snapshot(version=""))
 
 
-def outside(uris: Iterable[str]) -> Snapshot:
-    """Return a route table and a cluster for each address among `uris` that is not of the mesh."""
-    addresses = sorted({address_of(uri) for uri in uris if _table(uri) != LOCAL})
-    return reduce(overlay, (route_to(address, _outside(address)) for address in addresses), Snapshot(version=""))
+def _made(table: str, uri: str, authorities: str) -> Snapshot | None:
+    try:
+        made = route_to(address_of(uri), table, tls=_tls(uri, authorities))
+        if made.clusters[0].tls is not None:
+            # Authorities that the engine does not take would make it refuse the subscribers of everybody.
+            Engine().apply(made.to_core(), 0.0)
+    except (UnavailableError, ValueError) as error:
+        _log.error("subscriber cannot be reached", subscriber=table, reason=error)
+        return None
+    return made
 
 
-def _table(uri: str) -> str:
-    return LOCAL if is_mesh_host(urlsplit(uri).hostname or "") else _outside(address_of(uri))
-
-
-def _outside(address: str) -> str:
+def _table(uri: str, authorities: str) -> str:
+    parts = urlsplit(uri)
+    if is_mesh_host(parts.hostname or ""):
+        return LOCAL
     # A table of its own for each outside address: routes compare hosts without their ports.
-    return f"outside/{address}"
+    if parts.scheme != "https":
+        return f"{_OUTSIDE}{address_of(uri)}"
+    digest = hashlib.sha256(authorities.encode()).hexdigest()[:8]
+    return f"{_OUTSIDE}https/{address_of(uri)}/{digest}"
+
+
+def _tls(uri: str, authorities: str) -> ClientTls | None:
+    parts = urlsplit(uri)
+    if parts.scheme != "https":
+        return None
+    host = parts.hostname or ""
+    # A number cannot be compared with the names in a certificate: then the authorities alone vouch for it.
+    named = can_be_certified(host)
+    names = (NameMatch(NameKind.DNS, MatchKind.EXACT, host),) if named else ()
+    return ClientTls(sni=host if named else "", ca=authorities or _trusted(), names=names)
+
+
+@lru_cache(maxsize=1)
+def _trusted() -> str:
+    """Return the authorities that this machine trusts."""
+    file = ssl.get_default_verify_paths().cafile
+    if not file:
+        raise UnavailableError("this machine has no bundle of trusted authorities: say CACerts beside https addresses")
+    return Path(file).read_text(encoding="utf-8")
 
 
 class MeshSubscribers:
@@ -49,11 +93,13 @@ class MeshSubscribers:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    async def post(self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool) -> Response:
-        """Return how the request to `uri` ended."""
+    async def post(
+        self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, authorities: str = ""
+    ) -> Response:
+        """Return how the request to `uri` ended; an answer that redirects is one like any other, and not followed."""
         parts = urlsplit(uri)
         path = parts.path or "/"
         target = f"{path}?{parts.query}" if parts.query else path
         return await self._caller.send(
-            _table(uri), "POST", parts.netloc, target, headers, body, timeout_s=timeout_s, hold=hold
+            _table(uri, authorities), "POST", parts.netloc, target, headers, body, timeout_s=timeout_s, hold=hold
         )

@@ -37,6 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where events are kept")
     parser.add_argument(
+        "--protect",
+        metavar="HOST:PORT",
+        action="append",
+        default=[],
+        help="a control port of the mesh that no event is delivered to, beside those of the API, control and this "
+        "process; may be repeated",
+    )
+    parser.add_argument(
         "--kubeconfig", metavar="FILE", type=Path, help="how to reach the API (default: as kubectl does)"
     )
 
@@ -52,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     bootstrap = load_bootstrap(args.bootstrap)
     retention = _retention(args)
     settings = ActivatorSettings(
-        args.autoscaler, args.broker, args.data_dir, args.kubeconfig, args.drain_time_s, retention
+        args.autoscaler, args.broker, args.data_dir, args.kubeconfig, args.drain_time_s, retention, tuple(args.protect)
     )
     return run_process(lambda: serve(bootstrap, settings))
 

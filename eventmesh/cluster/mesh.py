@@ -229,6 +229,8 @@ class Mesh:
             f"--broker={where.broker}",
             f"--data-dir={self._settings.data_dir / 'events'}",
             f"--kubeconfig={self._settings.kubeconfig}",
+            f"--protect={where.control_admin}",
+            f"--protect={where.gateway_admin}",
         )
         await asyncio.gather(self._serve(gateway, where.gateway_admin), self._serve(activator, where.activator_admin))
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from eventmesh.base import log
@@ -18,6 +19,7 @@ from eventmesh.dataplane.overlay import overlay
 from eventmesh.model.route import Serve
 from eventmesh.model.snapshot import CoreEncoder, Snapshot
 from eventmesh.transport.access_log import AccessLogWriter
+from eventmesh.transport.address import InetAddress
 from eventmesh.transport.drain import drain
 from eventmesh.transport.driver import Driver, QuestionHandler, Upstream
 from eventmesh.transport.exchange import Caller, ExchangeHandler
@@ -51,6 +53,8 @@ class Networks:
     """Clusters that are dialled in another network namespace."""
     prompt: frozenset[str] = frozenset()
     """Clusters of servers that wait for each acknowledgement (`transport.connection.PromptConnection`)."""
+    guard: Callable[[str, InetAddress], None] | None = None
+    """Looks at each address that is about to be dialled for a cluster; raises OSError for what is not to be."""
 
 
 class DataPlane:
@@ -148,12 +152,14 @@ class DataPlane:
                 self._listeners.abandon(change)
                 raise ConfigError("", str(error)) from error
             self._base, self._own, self.snapshot = base, own, merged
+            guard = self._networks.guard
             self.driver.configure(
                 {
                     cluster.name: Upstream(
                         self._networks.clusters.get(cluster.name, self._host),
                         cluster.connect_timeout_s,
                         cluster.name in self._networks.prompt,
+                        partial(guard, cluster.name) if guard is not None else None,
                     )
                     for cluster in merged.clusters
                 }

@@ -34,6 +34,11 @@ def parallel_channel(name: str) -> str:
     return f"{name}-kn-parallel"
 
 
+def is_mesh_host(host: str) -> bool:
+    """Return whether `host` (without port) names a Service of the mesh."""
+    return host.endswith((".svc", f".svc.{CLUSTER_DOMAIN}"))
+
+
 def service_host(name: str, namespace: str) -> str:
     """Return the full name of a Service inside the mesh."""
     return f"{name}.{namespace}.svc.{CLUSTER_DOMAIN}"

@@ -18,6 +18,10 @@ MAX_NAMES: Final = 4096
 """Looked-up names kept at once, far above the named endpoints of one configuration; one more empties the table."""
 
 
+Guard = Callable[[InetAddress], None]
+"""Raises OSError for an address that is not to be dialled; names have been looked up."""
+
+
 class Dialer:
     """Opens connections and keeps what names meant for a few seconds."""
 
@@ -31,14 +35,17 @@ class Dialer:
         network: SocketFactory,
         protocol: Callable[[], asyncio.Protocol],
         timeout_s: float,
+        guard: Guard | None = None,
     ) -> None:
-        """Connect and hand the connection to `protocol()`.
+        """Connect and hand the connection to `protocol()`; `guard` may refuse what a name turned out to mean.
 
         Raises OSError, TimeoutError after `timeout_s` (the name's lookup included); the caller tells the engine.
         """
         async with asyncio.timeout(timeout_s):
             if isinstance(address, InetAddress) and address.is_name:
                 address = await self.resolve(address)
+            if guard is not None and isinstance(address, InetAddress):
+                guard(address)
             await self._connect(network, address, protocol)
 
     async def _connect(

@@ -37,7 +37,7 @@ from eventmesh.core.actions import (
 )
 from eventmesh.transport.address import UnixAddress, parse_address
 from eventmesh.transport.connection import Connection, DialledConnection, PromptConnection
-from eventmesh.transport.dialer import Dialer
+from eventmesh.transport.dialer import Dialer, Guard
 from eventmesh.transport.exchange import Caller, ExchangeHandler, Reply
 from eventmesh.transport.netns import HostNetwork, SocketFactory
 
@@ -87,6 +87,8 @@ class Upstream:
     connect_timeout_s: float = 5.0
     is_prompt: bool = False
     """Acknowledge each read at once (`PromptConnection`)."""
+    guard: Guard | None = None
+    """Looks at each address before it is dialled."""
 
 
 def connection_limit(files: int) -> int:
@@ -295,7 +297,7 @@ class Driver:
                     return PromptConnection(self, number)
                 return DialledConnection(self, number, is_unix=is_unix)
 
-            await self._dialer.dial(parsed, upstream.network, connection, upstream.connect_timeout_s)
+            await self._dialer.dial(parsed, upstream.network, connection, upstream.connect_timeout_s, upstream.guard)
         except (OSError, ConfigError) as error:
             if number in self._dials:
                 self._tell(self.engine.open_failed, number, str(error) or "timed out")

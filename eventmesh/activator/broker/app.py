@@ -141,14 +141,15 @@ class Broker:
         """Yield addresses of subscribers, and how many events wait because one has no room for them."""
         return self._dispatcher.unserved()
 
-    def addresses(self) -> Iterator[str]:
-        """Yield the address of every subscriber, dead letter sink and taker of replies."""
+    def addresses(self) -> Iterator[tuple[str, str]]:
+        """Yield the address of every subscriber, dead letter sink and taker of replies, and who may vouch for it."""
         for subscription in self.triggers.subscriptions().values():
-            yield subscription.subscriber_uri
+            identity = subscription.identity
+            yield subscription.subscriber_uri, identity.subscriber.authorities
             if subscription.policy.dead_letter_uri:
-                yield subscription.policy.dead_letter_uri
+                yield subscription.policy.dead_letter_uri, identity.dead_letter.authorities
             if "://" in subscription.reply_to:
-                yield subscription.reply_to
+                yield subscription.reply_to, identity.reply.authorities
 
 
 def _opened(path: Path, clock: Clock) -> tuple[EventStore, bool]:

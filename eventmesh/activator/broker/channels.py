@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from eventmesh.activator.broker.addressee import channel_key, channel_of, own_key
-from eventmesh.activator.broker.triggers import Identity, Subscription, account_of
+from eventmesh.activator.broker.triggers import Identity, Peer, Subscription, account_of
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
@@ -35,9 +35,9 @@ def compile_subscriber(channel: Object, entry: Object) -> Subscription:
     """
     key, delivery = key_of(channel), entry.get("delivery")
     policy = DeliveryPolicy()
+    letters_sink = (delivery or {}).get("deadLetterSink") or {}
     if delivery:
-        letters = (delivery.get("deadLetterSink") or {}).get("uri") or ""
-        policy = parse_delivery(delivery, "delivery", letters)
+        policy = parse_delivery(delivery, "delivery", letters_sink.get("uri") or "")
     subscriber, reply = entry.get("subscriberUri") or "", entry.get("replyUri") or ""
     # Without a subscriber the event itself goes where replies would.
     uri, reply = (subscriber, reply) if subscriber else (reply, "")
@@ -53,9 +53,9 @@ def compile_subscriber(channel: Object, entry: Object) -> Subscription:
         subscriber_key=own_key(uri),
         identity=Identity(
             account_of(entry),
-            entry.get("subscriberAudience" if subscriber else "replyAudience") or "",
-            entry.get("replyAudience") or "",
-            ((delivery or {}).get("deadLetterSink") or {}).get("audience") or "",
+            Peer.in_status(entry, "subscriber" if subscriber else "reply"),
+            Peer.in_status(entry, "reply"),
+            Peer(letters_sink.get("audience") or "", letters_sink.get("CACerts") or ""),
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.admittance import Anonymous, Credentials, Refused
@@ -16,7 +16,7 @@ from eventmesh.activator.broker.retry_after import parse_retry_after
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
-from eventmesh.activator.broker.triggers import Subscription, TriggerSource
+from eventmesh.activator.broker.triggers import Peer, Subscription, TriggerSource
 from eventmesh.activator.broker.worker import TriggerWorker
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -43,18 +43,14 @@ UNIDENTIFIED = "no_identity"
 _log = log.get("activator.broker.dispatcher")
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    uri: str
-    audience: str
-    """What a token must be for that is shown there; empty: none is asked for."""
-
-
 class Subscribers(Protocol):
     """How a subscriber is reached."""
 
-    async def post(self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool) -> Response:
-        """Return how the request ended; `hold` lets it wait until a function at zero is awake."""
+    async def post(
+        self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, authorities: str = ""
+    ) -> Response:
+        """Return how the request ended; `hold` lets it wait until a function at zero is awake. Under https one of
+        `authorities` (PEM) vouches for who answers, or one that this machine trusts."""
         ...
 
 
@@ -150,15 +146,15 @@ class Dispatcher:
         """Send one event once; a reply is in the store before its cause counts as delivered."""
         if send.purpose is Purpose.DEAD_LETTER:
             event = as_dead_letter(stored.event, subscription.subscriber_uri, last)
-            target = _Target(subscription.policy.dead_letter_uri, subscription.identity.dead_letter_audience)
+            uri, peer = subscription.policy.dead_letter_uri, subscription.identity.dead_letter
         elif subscription.subscriber_key:
             return await self._hand_over(subscription, subscription.subscriber_key, stored.event, stored.carried)
         else:
             event = for_subscriber(stored.event)
-            target = _Target(subscription.subscriber_uri, subscription.identity.subscriber_audience)
+            uri, peer = subscription.subscriber_uri, subscription.identity.subscriber
         hold = send.purpose is not Purpose.DELIVER
         prefer = (("prefer", "reply"),) if subscription.prefers_reply else ()
-        response = await self._request(subscription, target, event, (*stored.carried, *prefer), hold=hold)
+        response = await self._request(subscription, uri, peer, event, (*stored.carried, *prefer), hold=hold)
         if response is None:
             return Answer(0, UNIDENTIFIED)
         if response.error:
@@ -195,8 +191,8 @@ class Dispatcher:
     async def _post_reply(self, subscription: Subscription, cause: StoredEvent, reply: Event, answer: Answer) -> Answer:
         """Send the reply to somebody else; return what the delivery then counts as: `answer`, or a failure."""
         uri = subscription.reply_to
-        target = _Target(uri, subscription.identity.reply_audience)
-        response = await self._request(subscription, target, reply, cause.carried, hold=True)
+        peer = subscription.identity.reply
+        response = await self._request(subscription, uri, peer, reply, cause.carried, hold=True)
         if response is None:
             return Answer(0, UNIDENTIFIED)
         if not response.error and is_delivered(response.status):
@@ -205,12 +201,12 @@ class Dispatcher:
         return Answer(502, body=f"the reply went to {uri}, which {ended}".encode())
 
     async def _request(
-        self, subscription: Subscription, target: _Target, event: Event, more: Headers, *, hold: bool
+        self, subscription: Subscription, uri: str, peer: Peer, event: Event, more: Headers, *, hold: bool
     ) -> Response | None:
         """Send an event, with a token where one is asked for; None: there is none to be had now."""
         headers, body = http.encode_binary(event)
         headers += [*more, ("kn-namespace", subscription.namespace)]
-        who = (subscription.namespace, subscription.identity.account, target.audience)
+        who = (subscription.namespace, subscription.identity.account, peer.audience)
         for is_last in (False, True):
             try:
                 token = await self._credentials.bearer(*who)
@@ -219,7 +215,7 @@ class Dispatcher:
                 return None
             shown = [*headers, ("authorization", f"Bearer {token}")] if token else headers
             response = await self._subscribers.post(
-                target.uri, shown, body, timeout_s=subscription.policy.timeout_s, hold=hold
+                uri, shown, body, timeout_s=subscription.policy.timeout_s, hold=hold, authorities=peer.authorities
             )
             if response.status != 401 or not token or is_last:
                 return response

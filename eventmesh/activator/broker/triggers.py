@@ -24,14 +24,29 @@ _log = log.get("activator.broker.triggers")
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of an address: what is shown to it, and how it proves who it is."""
+
+    audience: str = ""
+    """What a token must be for that is shown there; empty: none is asked for."""
+    authorities: str = ""
+    """Who may vouch for it under https (PEM); empty: whom this machine trusts."""
+
+    @staticmethod
+    def in_status(status: Object, name: str) -> Peer:
+        """Return the peer that a status, or an entry of `spec.subscribers`, calls `name`."""
+        return Peer(status.get(f"{name}Audience") or "", status.get(f"{name}CACerts") or "")
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a subscription sends as, while authentication is on, and what its tokens have to be for."""
+    """Who a subscription sends as, and to whom."""
 
     account: str = ""
-    """A service account of its namespace."""
-    subscriber_audience: str = ""
-    reply_audience: str = ""
-    dead_letter_audience: str = ""
+    """A service account of its namespace, while authentication is on."""
+    subscriber: Peer = Peer()
+    reply: Peer = Peer()
+    dead_letter: Peer = Peer()
 
 
 def account_of(obj: Object) -> str:
@@ -172,8 +187,8 @@ class KubeTriggers:
             controls=controls,
             identity=Identity(
                 account_of(status),
-                status.get("subscriberAudience") or "",
-                dead_letter_audience=status.get("deadLetterSinkAudience") or "",
+                Peer.in_status(status, "subscriber"),
+                dead_letter=Peer.in_status(status, "deadLetterSink"),
             ),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from eventmesh.activator.broker.addressee import own_key
-from eventmesh.activator.broker.triggers import Identity, Subscription, account_of
+from eventmesh.activator.broker.triggers import Identity, Peer, Subscription, account_of
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
@@ -84,5 +84,5 @@ def _compile(resource: Resource, source: Object) -> Subscription | None:
         policy=DeliveryPolicy(),
         subscriber_key=own_key(uri),
         prefers_reply=False,
-        identity=Identity(account_of(status), status.get("sinkAudience") or ""),
+        identity=Identity(account_of(status), Peer.in_status(status, "sink")),
     )

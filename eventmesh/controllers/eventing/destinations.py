@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
-from eventmesh.kube.knative import service_host
+from eventmesh.kube.knative import is_mesh_host, service_host
 from eventmesh.kube.objects import Key, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import (
@@ -23,6 +23,7 @@ from eventmesh.kube.resources import (
     SERVICE,
 )
 from eventmesh.kube.status import Conditions
+from eventmesh.kube.subscriber_addresses import are_certificates, can_be_certified, why_not
 
 ADDRESSABLE = (KSERVICE, ROUTE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, JOB_SINK, SERVICE)
 """Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
@@ -50,20 +51,52 @@ class Destinations:
         url = self._of_reference(reference) if reference else uri
         if isinstance(url, Unresolved):
             return url
-        if urlsplit(url).scheme == "https":
-            return Unresolved("TLSNotSupported", f"{url}: https subscribers are not supported yet", permanent=True)
+        if problem := self._problem(destination, url):
+            return problem
         return urljoin(url if url.endswith("/") or not uri else f"{url}/", uri) if reference and uri else url
 
     def audience(self, destination: Object) -> str:
         """Return what a token must be for that is shown there: as the Destination says, else as its address does."""
-        if said := destination.get("audience"):
+        return self._said(destination, "audience")
+
+    def authorities(self, destination: Object) -> str:
+        """Return the certificates (PEM) of who vouches for a destination: as it says, else as its address does."""
+        return self._said(destination, "CACerts")
+
+    def shown(self, name: str, destination: Object) -> Object:
+        """Return what a status tells of a destination beside its address: `<name>Audience` and `<name>CACerts`."""
+        told = {f"{name}Audience": self.audience(destination), f"{name}CACerts": self.authorities(destination)}
+        return {field: value for field, value in told.items() if value}
+
+    def _said(self, destination: Object, field: str) -> str:
+        if said := destination.get(field):
             return str(said)
         reference = destination.get("ref")
         resource = _resource_of(reference) if reference else None
         if reference is None or resource is None:
             return ""
         obj = self.informers[resource].get(reference["name"], reference["namespace"]) or {}
-        return str(((obj.get("status") or {}).get("address") or {}).get("audience") or "")
+        return str(((obj.get("status") or {}).get("address") or {}).get(field) or "")
+
+    def _problem(self, destination: Object, url: str) -> Unresolved | None:
+        """Return why nothing can be sent to an address that is known."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if refused := why_not(host):
+            return Unresolved("AddressRefused", f"{url}: {refused}", permanent=True)
+        if parts.scheme != "https":
+            return None
+        if is_mesh_host(host):
+            message = f"{url}: inside the mesh addresses are http"
+            return Unresolved("TLSNotSupported", message, permanent=True)
+        authorities = self.authorities(destination)
+        if authorities and not are_certificates(authorities):
+            return Unresolved("CACertsInvalid", f"{url}: CACerts holds no certificates in PEM", permanent=True)
+        if not can_be_certified(host) and not authorities:
+            # Names in certificates are compared with names; a number proves nothing under public authorities.
+            message = f"{url}: an https address with a number needs CACerts"
+            return Unresolved("TLSNotSupported", message, permanent=True)
+        return None
 
     def follow(
         self, controller: Controller, cache: Informer, refers_to: Callable[[Object], Iterable[Key | None]]
@@ -115,12 +148,7 @@ def resolve_dead_letter_sink(destinations: Destinations, sink: Object | None, co
         conditions.mark_false(kind, url.reason, url.message)
         return {}
     conditions.mark_true(kind)
-    return {"deadLetterSinkUri": url} | shown_audience("deadLetterSinkAudience", destinations.audience(sink))
-
-
-def shown_audience(field: str, audience: str) -> Object:
-    """Return the part of a status that tells an audience; nothing where no token is asked for."""
-    return {field: audience} if audience else {}
+    return {"deadLetterSinkUri": url} | destinations.shown("deadLetterSink", sink)
 
 
 def references(destination: Object | None) -> Key | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references, shown_audience
+from eventmesh.controllers.eventing.destinations import Destinations, Unresolved, references
 from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.reconciler import Controller
@@ -16,7 +16,7 @@ def resolve_sink(destinations: Destinations, source: Object, conditions: Conditi
         conditions.mark_false("SinkProvided", url.reason, url.message)
         return {}
     conditions.mark_true("SinkProvided")
-    return {"sinkUri": url} | shown_audience("sinkAudience", destinations.audience(source["spec"]["sink"]))
+    return {"sinkUri": url} | destinations.shown("sink", source["spec"]["sink"])
 
 
 def no_identity(conditions: Conditions) -> None:

@@ -12,7 +12,6 @@ from eventmesh.controllers.eventing.destinations import (
     Unresolved,
     dead_letter_sink_of,
     references,
-    shown_audience,
 )
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.kube.api import Api, Object
@@ -34,7 +33,8 @@ from eventmesh.kube.status import (
 CONDITIONS = ConditionSet(("ReferencesResolved", "AddedToChannel", "ChannelReady", "OIDCIdentityCreated"))
 
 _PHYSICAL = {"subscriber": "subscriberUri", "reply": "replyUri"}
-_AUDIENCES = {"subscriberUri": "subscriberAudience", "replyUri": "replyAudience"}
+_BESIDE = tuple(f"{field}{what}" for field in _PHYSICAL for what in ("Audience", "CACerts"))
+_LETTERS = {"deadLetterSinkAudience": "audience", "deadLetterSinkCACerts": "CACerts"}
 
 
 class Subscriptions:
@@ -106,7 +106,7 @@ class Subscriptions:
                 conditions.mark_false("ReferencesResolved", f"{field.capitalize()}ResolveFailed", message)
                 return physical
             physical[name] = url
-            physical |= shown_audience(_AUDIENCES[name], self._destinations.audience(destination))
+            physical |= self._destinations.shown(field, destination)
         letters = self._dead_letters(subscription, channel)
         if isinstance(letters, Unresolved):
             conditions.mark_false("ReferencesResolved", "DeadLetterSinkResolveFailed", letters.message)
@@ -114,13 +114,13 @@ class Subscriptions:
         conditions.mark_true("ReferencesResolved")
         if not letters:
             return physical
-        audience = self._letters_audience(subscription, channel)
-        return physical | {"deadLetterSinkUri": letters} | shown_audience("deadLetterSinkAudience", audience)
+        return physical | {"deadLetterSinkUri": letters} | self._letters_shown(subscription, channel)
 
-    def _letters_audience(self, subscription: Object, channel: Object) -> str:
+    def _letters_shown(self, subscription: Object, channel: Object) -> Object:
         if sink := dead_letter_sink_of(subscription):
-            return self._destinations.audience(sink)
-        return str((channel.get("status") or {}).get("deadLetterSinkAudience") or "")
+            return self._destinations.shown("deadLetterSink", sink)
+        status = channel.get("status") or {}
+        return {field: status[field] for field in _LETTERS if status.get(field)}
 
     def _dead_letters(self, subscription: Object, channel: Object) -> str | Unresolved:
         """Return the Subscription's own dead letter sink, else its channel's; empty when neither has one."""
@@ -144,14 +144,14 @@ def subscriber_of(subscription: Object, channel: Object) -> Object | None:
         return None
     physical = status["physicalSubscription"]
     entry = {"uid": metadata["uid"], "generation": metadata["generation"], "name": metadata["name"]}
-    entry |= {name: physical[name] for name in (*_AUDIENCES, *_AUDIENCES.values()) if physical.get(name)}
+    entry |= {name: physical[name] for name in (*_PHYSICAL.values(), *_BESIDE) if physical.get(name)}
     if identity := status.get("auth"):
         entry["auth"] = identity
     delivery = dict(subscription["spec"].get("delivery") or channel["spec"].get("delivery") or {})
     delivery.pop("deadLetterSink", None)
     if letters := physical.get("deadLetterSinkUri"):
-        audience = physical.get("deadLetterSinkAudience") or ""
-        delivery["deadLetterSink"] = {"uri": letters} | shown_audience("audience", audience)
+        beside = {name: physical[field] for field, name in _LETTERS.items() if physical.get(field)}
+        delivery["deadLetterSink"] = {"uri": letters} | beside
     return entry | ({"delivery": delivery} if delivery else {})
 
 

@@ -11,7 +11,6 @@ from eventmesh.controllers.eventing.destinations import (
     dead_letter_sink_of,
     references,
     resolve_dead_letter_sink,
-    shown_audience,
 )
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.kube.api import Api, Object
@@ -101,8 +100,7 @@ class Triggers:
             return {}
         conditions.mark_true("SubscriberResolved")
         conditions.mark_true("SubscriptionReady")
-        audience = self._destinations.audience(trigger["spec"]["subscriber"])
-        return {"subscriberUri": url} | shown_audience("subscriberAudience", audience)
+        return {"subscriberUri": url} | self._destinations.shown("subscriber", trigger["spec"]["subscriber"])
 
     def _dead_letter_sink(self, trigger: Object, broker: Object | None, conditions: Conditions) -> Object:
         """The Trigger's own delivery block hides its Broker's as a whole (data-plane.md)."""

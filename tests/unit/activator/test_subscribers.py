@@ -1,0 +1,39 @@
+"""Clusters for addresses outside the mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eventmesh.activator.subscribers import outside
+from eventmesh.model.tls import NameKind
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "tls"
+AUTHORITY = (VECTORS / "authority.pem").read_text()
+
+
+def test_only_what_is_outside_gets_a_cluster_and_each_authority_one_of_its_own() -> None:
+    other = (VECTORS / "stranger.pem").read_text()
+    found = outside(
+        [
+            ("http://shop.default.svc.cluster.local/", ""),
+            ("http://hook.test/a", ""),
+            ("http://hook.test/b", ""),
+            ("https://hook.test/", AUTHORITY),
+            ("https://hook.test/", other),
+        ]
+    )
+    addresses = [cluster.endpoints[0].address for cluster in found.clusters]
+    assert sorted(addresses) == ["hook.test:443", "hook.test:443", "hook.test:80"]
+    tls = [cluster.tls for cluster in found.clusters if cluster.tls is not None]
+    assert {one.ca for one in tls} == {AUTHORITY, other}
+    assert {(name.kind, name.text) for one in tls for name in one.names} == {(NameKind.DNS, "hook.test")}
+
+
+def test_one_whose_authorities_the_engine_does_not_take_is_left_out_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = outside([("https://hook.test/", "no certificate"), ("http://other.test/", "")])
+    assert [cluster.endpoints[0].address for cluster in found.clusters] == ["other.test:80"]
+    assert len(caplog.records) == 1
