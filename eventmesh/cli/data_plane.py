@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from eventmesh.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from eventmesh.xds.bootstrap import Bootstrap
 
 DRAIN_TIME_S: Final = 30.0
 """Kubernetes' own terminationGracePeriodSeconds: longer, and the kubelet would kill in the middle."""
@@ -30,6 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_workers_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare how many processes serve."""
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        default=1,
+        help="processes that serve the same listeners, about one for each processor (default: %(default)s)",
+    )
+
+
 def start(args: argparse.Namespace, *, function: bool) -> int:
     """Run the data plane that the flags describe, beside the function that the environment describes if `function`.
 
@@ -46,10 +60,28 @@ def start(args: argparse.Namespace, *, function: bool) -> int:
 
     if not args.drain_time_s >= 0:
         raise UsageError(f"--drain-time-s: {args.drain_time_s} is not a positive number of seconds")
+    if args.workers < 1:
+        raise UsageError(f"--workers: {args.workers} is no number of processes; the least is 1")
     log.configure()
     pod = read_pod(os.environ) if function else None
     if pod is not None:
         for name in ignored(os.environ):
             log.get("sidecar").warning("variable without effect", name=name, value=os.environ[name])
     bootstrap = load_bootstrap(args.bootstrap)
+    if args.workers > 1 and pod is None:
+        return _supervise(bootstrap, args.workers, args.drain_time_s)
+    if args.workers > 1:
+        why = "a function has one sidecar process: its concurrency is one limit, and its load is told as one number"
+        log.get("sidecar").warning("flag without effect", flag="--workers", value=args.workers, why=why)
     return run(lambda: serve(bootstrap, pod, args.drain_time_s))
+
+
+def _supervise(bootstrap: Bootstrap, workers: int, drain_time_s: float) -> int:
+    # One process is the common case, and would feel the import.
+    from eventmesh.dataplane.process import run
+    from eventmesh.dataplane.workers import MAX_WORKERS
+    from eventmesh.sidecar.supervisor import serve
+
+    if workers > MAX_WORKERS:
+        raise UsageError(f"--workers: {workers} is more than {MAX_WORKERS}; processors are what more of them need")
+    return run(lambda: serve(bootstrap, workers, drain_time_s))

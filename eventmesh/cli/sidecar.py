@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from eventmesh.cli.data_plane import add_arguments, start
+from eventmesh.cli.data_plane import add_arguments, add_workers_argument, start
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_arguments(parser)
+    add_workers_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from eventmesh.base import log
+from eventmesh.base.backoff import exponential_s
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime.logs import ContainerLog
 from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher
-from eventmesh.kube.backoff import exponential_s
 
 _log = log.get("cluster.supervisor")
 

@@ -131,6 +131,12 @@ class Engine:
     def drain(self, now: float) -> list[Action]:
         """Finish what is in flight and no more: HTTP/1 answers say `Connection: close`, HTTP/2 says GOAWAY,
         idle connections close."""
+    def share_limits(self, memory: memoryview) -> None:
+        """Keep the state of rate limits in `memory` from now on, in common with every engine, of whatever process, that
+        is given the same: unsigned 64-bit numbers, at first zeros, two for each limit.
+
+        A limit for which there is no room is kept by each engine alone. Raises ValueError when it is no such memory.
+        """
     def active(self) -> int:
         """Return the number of exchanges in flight, waiting ones included, streams of this process not: no drain waits
         for those."""

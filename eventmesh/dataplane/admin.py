@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from eventmesh import __version__
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
 from eventmesh.dataplane import prometheus
-from eventmesh.dataplane.plane import DataPlane, State
+from eventmesh.dataplane.figures import Figures
+from eventmesh.dataplane.plane import State
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
@@ -45,10 +46,35 @@ class _Page:
     changes_state: bool = False
 
 
+class Subject(Protocol):
+    """What the pages tell about: a data plane, or several workers as one."""
+
+    @property
+    def state(self) -> State:
+        """What `/ready` answers."""
+        ...
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force."""
+        ...
+
+    def addresses(self) -> Mapping[str, str]:
+        """Return where each listener really listens."""
+        ...
+
+    async def figures(self) -> Figures:
+        """Return what has been counted."""
+        ...
+
+    def drain_listeners(self, keep: frozenset[str]) -> None:
+        """Accept no more, except on the listeners named in `keep`, and begin to finish what is in flight."""
+
+
 class Admin:
     """The `ExchangeHandler` behind the admin listener."""
 
-    def __init__(self, plane: DataPlane, clock: Clock, node_id: str, on_quit: Callable[[], None]) -> None:
+    def __init__(self, plane: Subject, clock: Clock, node_id: str, on_quit: Callable[[], None]) -> None:
         """`on_quit` ends the process in an orderly way, as SIGTERM does."""
         self._plane = plane
         self._clock = clock
@@ -103,8 +129,9 @@ class Admin:
 
     async def _stats(self) -> Reply:
         more, notes = await self._measure()
-        text = prometheus.render_plain(self._plane.engine.stats(), *more)
-        return Reply.text(200, text + self._own_counters(": ") + notes)
+        figures = await self._plane.figures()
+        text = prometheus.render_plain(figures.engine, *more)
+        return Reply.text(200, text + _own_counters(figures, ": ") + notes)
 
     async def _measure(self) -> tuple[list[Statistics], str]:
         """Return what the other parts of this process count, and comments on those that cannot tell now."""
@@ -119,27 +146,9 @@ class Admin:
 
     async def _prometheus(self) -> Reply:
         more, notes = await self._measure()
-        text = prometheus.render(self._plane.engine.stats(), *more) + self._own_counters(" ") + notes
+        figures = await self._plane.figures()
+        text = prometheus.render(figures.engine, *more) + _own_counters(figures, " ") + notes
         return Reply(200, (("content-type", prometheus.CONTENT_TYPE),), text.encode())
-
-    def _own_counters(self, separator: str) -> str:
-        failures = self._plane.driver.failures
-        rows = (
-            ("eventmesh_bugs_total", failures.bugs),
-            ("eventmesh_refused_connections_total", failures.refused_connections),
-            ("eventmesh_refused_requests_total", failures.refused_requests),
-            ("eventmesh_access_log_dropped_bytes_total", self._plane.access_log.dropped_bytes),
-        )
-        spans = self._plane.spans
-        sent = (
-            ()
-            if spans is None
-            else (
-                ("eventmesh_tracing_spans_exported_total", spans.counts.exported),
-                ("eventmesh_tracing_spans_lost_total", spans.counts.lost),
-            )
-        )
-        return "".join(f"{name}{separator}{value}\n" for name, value in (*rows, *sent))
 
     def _config_dump(self) -> Reply:
         dump = {
@@ -167,12 +176,15 @@ class Admin:
         return Reply.text(200, "OK\n")
 
     def _drain(self) -> None:
-        self._plane.stop_accepting(keep=frozenset({LISTENER}))
-        self._plane.driver.perform(self._plane.engine.drain(self._clock.monotonic()))
+        self._plane.drain_listeners(keep=frozenset({LISTENER}))
 
     def _quit(self) -> Reply:
         asyncio.get_running_loop().call_soon(self._on_quit)
         return Reply.text(200, "OK\n")
+
+
+def _own_counters(figures: Figures, separator: str) -> str:
+    return "".join(f"{name}{separator}{value}\n" for name, value in figures.own)
 
 
 def _without_key(members: dict[str, object]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core import Engine
+from eventmesh.dataplane.figures import Figures
 from eventmesh.dataplane.overlay import overlay
 from eventmesh.model.route import Serve
 from eventmesh.model.snapshot import CoreEncoder, Snapshot
@@ -75,11 +76,13 @@ class DataPlane:
         on_snapshot: Callable[[Snapshot], None] | None = None,
         seed: int | None = None,
         resource: Mapping[str, str] | None = None,
+        inherited: Inherited | None = None,
     ) -> None:
         """`handlers` is looked into at each request: it may be filled until the snapshot that names them is applied.
 
         `seed` feeds the draws and ids of the engine; None: the system's randomness does, so that no two processes give
-        out the same ids. `resource` are the attributes of this process in traces (OpenTelemetry's names).
+        out the same ids. `resource` are the attributes of this process in traces (OpenTelemetry's names). `inherited`
+        are listening sockets that are there already; None: those that the process was started with.
         """
         seed = int.from_bytes(os.urandom(8)) if seed is None else seed
         self.engine = Engine(seed, clock.now().timestamp() - clock.monotonic())
@@ -94,8 +97,9 @@ class DataPlane:
         self._base = Snapshot(version="")
         self._own = own or Snapshot(version="")
         self._applying = asyncio.Lock()
+        inherited = inherited or Inherited.of_process()
         self.driver = Driver(self.engine, handlers, clock, on_question=on_question)
-        self._listeners = Listeners(self.driver, self._networks.outbound, Inherited.of_process())
+        self._listeners = Listeners(self.driver, self._networks.outbound, inherited)
         self.access_log = AccessLogWriter(self.engine.take_access_log, clock)
         self._tasks = TaskGroup("dataplane")
         self._log_task: asyncio.Task[None] | None = None
@@ -197,6 +201,27 @@ class DataPlane:
             if handler not in self._handlers:
                 known = ", ".join(sorted(self._handlers)) or "none"
                 raise ConfigError(f"route table {table}", f"no handler {handler!r} in this process; it has: {known}")
+
+    async def figures(self) -> Figures:
+        """Return what the process has counted."""
+        failures = self.driver.failures
+        rows = [
+            ("eventmesh_bugs_total", failures.bugs),
+            ("eventmesh_refused_connections_total", failures.refused_connections),
+            ("eventmesh_refused_requests_total", failures.refused_requests),
+            ("eventmesh_access_log_dropped_bytes_total", self.access_log.dropped_bytes),
+        ]
+        if self.spans is not None:
+            rows += [
+                ("eventmesh_tracing_spans_exported_total", self.spans.counts.exported),
+                ("eventmesh_tracing_spans_lost_total", self.spans.counts.lost),
+            ]
+        return Figures(self.engine.stats(), tuple(rows))
+
+    def drain_listeners(self, keep: frozenset[str]) -> None:
+        """Accept no more, except on the listeners named in `keep`, and begin to finish what is in flight."""
+        self.stop_accepting(keep)
+        self.driver.perform(self.engine.drain(self._clock.monotonic()))
 
     async def drain(self, longest_s: float) -> bool:
         """Accept no more, finish what is in flight; return whether all of it ended within `longest_s`."""

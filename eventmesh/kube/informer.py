@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from eventmesh.base import log
+from eventmesh.base.backoff import Backoff
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api, ApiError, EventType, Object, Resource, WatchEvent
-from eventmesh.kube.backoff import Backoff
 from eventmesh.kube.objects import Key, key_of, labels_of
 from eventmesh.kube.selectors import LabelSelector
 

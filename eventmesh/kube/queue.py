@@ -10,9 +10,9 @@ import asyncio
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
+from eventmesh.base.backoff import exponential_s
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.kube.backoff import exponential_s
 
 K = TypeVar("K", bound=object)
 

@@ -11,8 +11,8 @@ from eventmesh.dataplane import admin
 from eventmesh.dataplane.overlay import overlay
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.dataplane.process import Termination
-from eventmesh.model.snapshot import Snapshot
 from eventmesh.sidecar import outbound
+from eventmesh.sidecar.own import added_by_process
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
 
@@ -49,13 +49,13 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
     tasks = TaskGroup("sidecar")
     function: FunctionSide | None = None
     if pod is None:
-        plane = DataPlane(clock, handlers, own=_own(bootstrap), resource=bootstrap.node.resource)
+        plane = DataPlane(clock, handlers, own=added_by_process(bootstrap), resource=bootstrap.node.resource)
     else:
         # A gateway has no function and does not pay for what watches over one.
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
 
         network = FunctionNetwork(pod.netns)
-        own = overlay(function_snapshot(pod), _own(bootstrap))
+        own = overlay(function_snapshot(pod), added_by_process(bootstrap))
         plane = DataPlane(clock, handlers, own=own, networks=network.networks(), resource=pod.resource)
         function = FunctionSide(pod, plane, network, clock)
         handlers.update(function.handlers)
@@ -134,16 +134,6 @@ async def _open_outbound(client: AdsClient, plane: DataPlane, clock: SystemClock
 async def _go_live(plane: DataPlane, client: AdsClient) -> None:
     await client.initialized.wait()
     plane.go_live()
-
-
-def _own(bootstrap: Bootstrap) -> Snapshot:
-    """Return what the process adds to its configuration: admin pages, and the way to its control plane."""
-    pages = admin.pages(bootstrap.admin) if bootstrap.admin else Snapshot(version="")
-    if bootstrap.ads is None:
-        return pages
-    from eventmesh.xds.client.channel import route_to_control
-
-    return overlay(pages, route_to_control(bootstrap.ads))
 
 
 async def _end(plane: DataPlane, function: FunctionSide | None, drain_time_s: float) -> None:

@@ -31,6 +31,7 @@ class Acceptor:
     def __init__(self, address: Address, network: SocketFactory, *, inherited: socket.socket | None = None) -> None:
         """With `inherited` that socket, which listens already, is served. Raises UnavailableError as `listen_on`."""
         self.configured = address
+        self._owns_file = inherited is None
         self._socket = inherited or listen_on(address, network)
         self.address = self._bound()
         self._server: asyncio.Server | None = None
@@ -65,30 +66,33 @@ class Acceptor:
             self._server = await loop.create_server(protocol, sock=self._socket, backlog=BACKLOG)
 
     def close(self) -> None:
-        """Accept no more; connections already accepted live on. A unix socket's file goes away."""
+        """Accept no more; connections already accepted live on. A unix socket's file goes with whoever bound it."""
         self._ignore_waiting()
         if self._server is not None:
             self._server.close()
         else:
             self._socket.close()
-        if isinstance(self.configured, UnixAddress):
-            _unlink_socket(self.configured.path)
+        if self._owns_file and isinstance(self.configured, UnixAddress):
+            unlink_socket(self.configured.path)
 
 
-def listen_on(address: Address, network: SocketFactory) -> socket.socket:
-    """Return a socket that listens at `address`. Raises UnavailableError naming the address and the reason."""
+def listen_on(address: Address, network: SocketFactory, *, shared: bool = False) -> socket.socket:
+    """Return a socket that listens at `address`; if `shared`, others may listen there too (SO_REUSEPORT, socket(7)).
+
+    Raises UnavailableError naming the address and the reason.
+    """
     try:
-        return _bind(address, network)
+        return _bind(address, network, shared)
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         raise UnavailableError(f"cannot listen on {address}: {reason}") from error
 
 
-def _bind(address: Address, network: SocketFactory) -> socket.socket:
+def _bind(address: Address, network: SocketFactory, shared: bool) -> socket.socket:
     match address:
         case UnixAddress(path):
             _refuse_live_socket(path)
-            _unlink_socket(path)
+            unlink_socket(path)
             listening = network.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             target: str | tuple[str, int] = path
         case InetAddress(host, port):
@@ -99,6 +103,7 @@ def _bind(address: Address, network: SocketFactory) -> socket.socket:
         if isinstance(address, InetAddress):
             # A restarted process must not wait for the TIME_WAIT of its predecessor's connections.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         listening.bind(target)
         # Listening now, so that a port that is taken refuses the configuration and not the first client.
         listening.listen(BACKLOG)
@@ -115,7 +120,8 @@ def _refuse_live_socket(path: str) -> None:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _unlink_socket(path: str) -> None:
+def unlink_socket(path: str) -> None:
+    """Remove the file of a unix socket; nothing else, and nothing happens when there is none."""
     try:
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             os.unlink(path)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from typing import Final
 
-from eventmesh.transport.address import Address, InetAddress
+from eventmesh.transport.address import Address, InetAddress, UnixAddress
 
 FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START."""
@@ -45,12 +45,16 @@ class Inherited:
 
     def at(self, address: Address) -> socket.socket | None:
         """Return a duplicate of the socket that listens at `address`, the caller's to close; None: there is none."""
-        if not isinstance(address, InetAddress):
-            return None
-        found = self._sockets.get((address.host, address.port))
+        found = self._sockets.get(str(address))
         return found.dup() if found is not None else None
 
+    def replace(self, sockets: Iterable[socket.socket]) -> None:
+        """Have these sockets and no others from now on; who serves one has a duplicate of its own."""
+        former, self._sockets = self._sockets, {_bound_to(one): one for one in sockets}
+        for one in former.values():
+            one.close()
 
-def _bound_to(one: socket.socket) -> tuple[str, int]:
+
+def _bound_to(one: socket.socket) -> str:
     name = one.getsockname()
-    return (name[0], name[1]) if isinstance(name, tuple) else (str(name), 0)
+    return str(InetAddress(name[0], name[1]) if isinstance(name, tuple) else UnixAddress(name))

@@ -5,6 +5,7 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use crate::ledger::SharedTable;
 use crate::message::{encoded, latin, Pairs};
 use crate::orders::Actions;
 
@@ -184,6 +185,11 @@ impl Engine {
     fn drain<'py>(&mut self, py: Python<'py>, now: f64) -> List<'py> {
         self.core.drain(now);
         self.flush(py)
+    }
+
+    fn share_limits(&mut self, memory: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.core.share_limits(Box::new(SharedTable::new(memory)?));
+        Ok(())
     }
 
     fn active(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The Python face of the engine: the module `eventmesh.core._core`. It converts values and errors; it decides nothing.
 
 mod engine;
+mod ledger;
 mod message;
 mod orders;
 mod pattern;

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from eventmesh.activator.sources.outbox import Outbox
 from eventmesh.activator.sources.sinks import source_key
 from eventmesh.base import log
+from eventmesh.base.backoff import Backoff
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, UnavailableError
 from eventmesh.base.tasks import TaskGroup
@@ -24,7 +25,6 @@ from eventmesh.kube.api_server_source import (
     Watched,
     parse_api_server_source,
 )
-from eventmesh.kube.backoff import Backoff
 from eventmesh.kube.informer import FIRST_RETRY_S, RETRY_CAP_S, Informer
 from eventmesh.kube.objects import is_deleting, key_of
 from eventmesh.kube.resources import API_SERVER_SOURCE

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from eventmesh.base import log
+from eventmesh.base.backoff import Backoff
 from eventmesh.base.clock import Clock, SystemClock
 from eventmesh.base.errors import MeshError
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.kube.backoff import Backoff
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.bootstrap import AdsConfig, Node
 from eventmesh.xds.client.channel import Call, OpenCall

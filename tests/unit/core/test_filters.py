@@ -66,6 +66,23 @@ def test_requests_beyond_the_limit_are_refused_until_tokens_come() -> None:
     }
 
 
+@pytest.mark.parametrize(("words", "passed"), [(16, 2), (2, 4)], ids=["with room", "full"])
+def test_engines_that_share_memory_empty_one_bucket_while_it_has_room(words: int, passed: int) -> None:
+    memory = memoryview(bytearray(8 * words)).cast("Q")
+    meshes = [mesh_with(Filters(rate_limit=LIMIT)) for _ in range(2)]
+    other = mesh_with(of_route=Filters(rate_limit=LIMIT))
+    for mesh in (other, *meshes):
+        mesh.engine.share_limits(memory)
+    assert statuses(other, 3).count(200) == 2  # takes the only place of the small memory
+    assert sum(statuses(mesh, 1).count(200) for mesh in meshes * 3) == passed
+
+
+@pytest.mark.parametrize("memory", [bytes(16), bytearray(16), memoryview(bytearray(8)).cast("Q")])
+def test_limits_are_not_kept_in_what_cannot_hold_them(memory: memoryview) -> None:
+    with pytest.raises(ValueError, match="memory: expected a writable"):
+        Playbook().engine.share_limits(memory)
+
+
 def test_a_limit_of_a_route_is_in_place_of_the_listeners() -> None:
     mesh = mesh_with(Filters(rate_limit=LIMIT), of_route=Filters(rate_limit=dataclasses.replace(LIMIT, max_tokens=3)))
     assert statuses(mesh, 4) == [200, 200, 200, 429]

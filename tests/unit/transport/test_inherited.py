@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 from eventmesh.transport.address import InetAddress, UnixAddress
 from eventmesh.transport.inherited import Inherited
@@ -22,6 +23,21 @@ def test_a_socket_is_found_by_its_address_as_often_as_it_is_asked_for() -> None:
         assert inherited.at(UnixAddress("/run/x.sock")) is None
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             pass
+
+
+def test_replaced_sockets_are_closed_and_who_serves_one_has_his_own(tmp_path: Path) -> None:
+    first, second = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
+    second.bind(str(tmp_path / "s"))
+    address = InetAddress("127.0.0.1", first.getsockname()[1])
+    inherited = Inherited([first])
+    served = inherited.at(address)
+    inherited.replace([second])
+    assert served is not None and served.getsockname()[1] == address.port
+    assert (first.fileno(), inherited.at(address)) == (-1, None)
+    found = inherited.at(UnixAddress(str(tmp_path / "s")))
+    assert found is not None
+    for one in (served, found, second):
+        one.close()
 
 
 def test_what_is_meant_for_another_process_is_left_alone_and_not_passed_on() -> None:

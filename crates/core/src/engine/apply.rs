@@ -10,7 +10,7 @@ use crate::config::{self, Snapshot};
 use crate::engine::connection::{Ending, Role};
 use crate::engine::{Engine, Listener};
 use crate::limits::{MAX_CHECKED_SERVICE, MAX_MAGLEV_TABLE, MAX_RING_SIZE};
-use crate::routes::{check_seconds, compile, Bucket, Filters, Names};
+use crate::routes::{check_seconds, compile, ledger_key, Bucket, Filters, Names};
 use crate::slab::Id;
 use crate::stats::{ListenerCounters, RouteCounters};
 
@@ -77,8 +77,8 @@ impl Engine {
         let filters = compile_filters(&snapshot.listeners, &mut names)?;
         let (new_labels, new_buckets) = (names.new_labels, names.new_buckets);
         for key in new_buckets {
-            self.bucket_names.insert(key, self.buckets.len());
-            self.buckets.push(Bucket::default());
+            self.buckets.push((ledger_key(&key), Bucket::default()));
+            self.bucket_names.insert(key, self.buckets.len() - 1);
         }
         for (host, name) in new_labels {
             self.label_names.insert((host.clone(), name.clone()), self.labels.len());

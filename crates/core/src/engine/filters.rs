@@ -37,7 +37,11 @@ impl Engine {
         if !drawn(limit.terms.enabled_millionths, &mut self.random) {
             return true;
         }
-        let taken = self.buckets.get_mut(limit.bucket).is_none_or(|bucket| bucket.take(&limit.terms, now));
+        let taken = match (self.buckets.get_mut(limit.bucket), &self.ledger) {
+            (None, _) => true,
+            (Some((_, bucket)), None) => bucket.take(&limit.terms, now),
+            (Some((key, bucket)), Some(ledger)) => bucket.take_shared(&**ledger, *key, &limit.terms, now),
+        };
         let refused = !taken && drawn(limit.terms.enforced_millionths, &mut self.random);
         if let Some(counters) = self.filter_counters(id) {
             counters.limit_enabled += 1;

@@ -44,6 +44,8 @@ pub use flush::{Handed, Orders};
 pub use own::Outgoing;
 pub use stream::Told;
 
+pub use crate::routes::Ledger;
+
 use crate::access_log::AccessLog;
 use crate::cluster::Cluster;
 use crate::config;
@@ -94,7 +96,10 @@ pub struct Engine {
     cluster_names: HashMap<String, usize>,
     labels: Vec<RouteCounters>,
     label_names: HashMap<(String, String), usize>,
-    buckets: Vec<Bucket>,
+    /// Each with its key in a ledger.
+    buckets: Vec<(u64, Bucket)>,
+    /// What buckets are in common with other engines.
+    ledger: Option<Box<dyn Ledger>>,
     bucket_names: HashMap<String, usize>,
     connections: Slab<Connection>,
     exchanges: Slab<Exchange>,
@@ -148,6 +153,7 @@ impl Engine {
             labels: Vec::new(),
             label_names: HashMap::new(),
             buckets: Vec::new(),
+            ledger: None,
             bucket_names: HashMap::new(),
             connections: Slab::default(),
             exchanges: Slab::default(),
@@ -180,6 +186,11 @@ impl Engine {
     /// end that anybody could wait for.
     pub fn active(&self) -> usize {
         self.exchanges.len().saturating_sub(self.streams)
+    }
+
+    /// Keep the state of rate limits in `ledger` from now on, with every other engine that does.
+    pub fn share_limits(&mut self, ledger: Box<dyn Ledger>) {
+        self.ledger = Some(ledger);
     }
 
     /// Decode what connection `id` has kept plus `data`, and act on it.

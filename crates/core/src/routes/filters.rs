@@ -124,6 +124,21 @@ pub fn drawn(millionths: u32, random: &mut Random) -> bool {
     millionths >= MILLION || (millionths > 0 && random.below(MILLION as usize) < millionths as usize)
 }
 
+/// Where several engines keep the state of their buckets in common, one word for each.
+pub trait Ledger: Send + Sync {
+    /// Replace the word of `key` (0 when it is new) by what `change` makes of it, with nobody in between; `None` leaves it.
+    /// Return whether it was replaced; `None`: there is no room for another key.
+    fn update(&self, key: u64, change: &dyn Fn(u64) -> Option<u64>) -> Option<bool>;
+}
+
+/// Return the key of a bucket in a ledger, alike in every process (FNV-1a, never 0).
+pub fn ledger_key(name: &str) -> u64 {
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    hash.max(1)
+}
+
 /// The state of a token bucket: when it will be full again (the generic cell rate algorithm, ITU-T I.371).
 #[derive(Debug, Clone, Copy)]
 pub struct Bucket {
@@ -147,6 +162,15 @@ impl Bucket {
         }
         self.full_at = full_at;
         true
+    }
+
+    /// Take a token out of the bucket that all engines of `ledger` have in common; out of our own while that has no room.
+    pub fn take_shared(&mut self, ledger: &dyn Ledger, key: u64, terms: &RateLimit, now: f64) -> bool {
+        let shared = ledger.update(key, &|word| {
+            let mut bucket = Self { full_at: f64::from_bits(word) };
+            bucket.take(terms, now).then(|| bucket.full_at.to_bits())
+        });
+        shared.unwrap_or_else(|| self.take(terms, now))
     }
 }
 
@@ -184,6 +208,34 @@ mod tests {
         let (mut bucket, terms) = (Bucket::default(), terms(3, 7, 2.0));
         let given = (0..100_000).filter(|step| bucket.take(&terms, 1_000.0 + f64::from(*step) * 0.001)).count();
         assert_eq!(given, 3 + 349);
+    }
+
+    /// A ledger with one word.
+    struct Word(std::sync::Mutex<Option<(u64, u64)>>);
+
+    impl Ledger for Word {
+        fn update(&self, key: u64, change: &dyn Fn(u64) -> Option<u64>) -> Option<bool> {
+            let mut entry = self.0.lock().unwrap();
+            let (known, word) = entry.unwrap_or((key, 0));
+            if known != key {
+                return None;
+            }
+            let changed = change(word);
+            *entry = Some((key, changed.unwrap_or(word)));
+            Some(changed.is_some())
+        }
+    }
+
+    #[test]
+    fn engines_with_a_ledger_empty_one_bucket_and_without_room_in_it_each_its_own() {
+        let (ledger, terms) = (Word(std::sync::Mutex::default()), terms(5, 10, 1.0));
+        let mut engines = [Bucket::default(); 3];
+        let mut take = |key, now, tries: usize| {
+            (0..tries).filter(|turn| engines[turn % 3].take_shared(&ledger, key, &terms, now)).count()
+        };
+        assert_eq!(take(ledger_key("a"), 100.0, 30), 5);
+        assert_eq!(take(ledger_key("a"), 100.2, 30), 2);
+        assert_eq!(take(ledger_key("b"), 100.2, 30), 15);
     }
 
     #[test]

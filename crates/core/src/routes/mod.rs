@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use compile::{check_seconds, compile, condition, Names};
 pub use edits::Edits;
-pub use filters::{drawn, Bucket, Cors, Filters};
+pub use filters::{drawn, ledger_key, Bucket, Cors, Filters, Ledger};
 pub use matching::without_query;
 pub use retries::{Failure, Retries};
 

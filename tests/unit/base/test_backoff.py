@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from eventmesh.kube.backoff import Backoff, exponential_s
+from eventmesh.base.backoff import Backoff, exponential_s
 
 
 def test_waits_double_to_the_cap_and_start_again_after_reset() -> None:

@@ -1,0 +1,49 @@
+"""What processes have counted, and the sum over several of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one process has counted, or several together."""
+
+    engine: bytes
+    """As `Engine.stats` gives it."""
+    own: tuple[tuple[str, int], ...] = ()
+    """What happened outside the engine, by the counter's name."""
+
+
+def total(parts: Iterable[Figures]) -> Figures:
+    """Return the sums of what is counted and of what is, and the histograms put together."""
+    own: Counter[str] = Counter()
+    flat: dict[str, dict[tuple[str, str], list[Any]]] = {"counters": {}, "gauges": {}}
+    histograms: dict[tuple[str, str], list[Any]] = {}
+    for part in parts:
+        own.update(dict(part.own))
+        tree = json.loads(part.engine)
+        for kind, known in flat.items():
+            for row in tree[kind]:
+                if (sum_row := known.setdefault(_key(row), row)) is not row:
+                    sum_row[2] += row[2]
+        for row in tree["histograms"]:
+            if (sum_row := histograms.setdefault(_key(row), row)) is not row:
+                # One core, one set of bounds.
+                sum_row[2] = [[bound, a + b] for (bound, a), (_, b) in zip(sum_row[2], row[2], strict=True)]
+                sum_row[3:] = [a + b for a, b in zip(sum_row[3:], row[3:], strict=True)]
+    tree = {kind: list(rows.values()) for kind, rows in flat.items()} | {"histograms": list(histograms.values())}
+    return Figures(json.dumps(tree).encode(), tuple(own.items()))
+
+
+def outlasting(part: Figures) -> Figures:
+    """Return what stays true of a process that has ended: all that it counted, and nothing that it held."""
+    return Figures(json.dumps(json.loads(part.engine) | {"gauges": []}).encode(), part.own)
+
+
+def _key(row: list[Any]) -> tuple[str, str]:
+    return row[0], json.dumps(row[1], sort_keys=True)

@@ -1,0 +1,139 @@
+"""A gateway or plain proxy of several workers: this process holds the sockets, the stream to the control plane and the
+admin pages, and answers no request of its listeners itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from eventmesh.base import log
+from eventmesh.base.clock import Clock, SystemClock
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.dataplane import admin
+from eventmesh.dataplane.figures import Figures, total
+from eventmesh.dataplane.plane import DataPlane, State
+from eventmesh.dataplane.process import Termination
+from eventmesh.dataplane.workers import Workers
+from eventmesh.model.snapshot import Snapshot
+from eventmesh.sidecar.own import added_by_process
+from eventmesh.xds.bootstrap import Bootstrap
+
+if TYPE_CHECKING:
+    from eventmesh.transport.exchange import ExchangeHandler
+    from eventmesh.xds.client.ads import AdsClient
+
+_log = log.get("sidecar.supervisor")
+
+
+async def serve(bootstrap: Bootstrap, count: int, drain_time_s: float) -> int:
+    """Run `count` workers until told to end; return the exit code.
+
+    Raises ConfigError and UnavailableError when it cannot start.
+    """
+    clock = SystemClock()
+    termination = Termination()
+    termination.install()
+    for warning in bootstrap.warnings:
+        _log.warning("bootstrap", warning=warning)
+    handlers: dict[str, ExchangeHandler] = {}
+    supervisor = Supervisor(bootstrap, handlers, clock, count, drain_time_s)
+    handlers[admin.HANDLER] = admin.Admin(supervisor, clock, bootstrap.node.id, termination.ask)
+    try:
+        await supervisor.start()
+        _log.info("serving", node=bootstrap.node.id, **supervisor.addresses())
+        await termination.wanted()
+        await termination.unless_at_once(supervisor.drain())
+    finally:
+        await supervisor.stop()
+    return 0
+
+
+class Supervisor:
+    """The workers and what they have in common, as one data plane to look at (`admin.Subject`)."""
+
+    def __init__(
+        self,
+        bootstrap: Bootstrap,
+        handlers: dict[str, ExchangeHandler],
+        clock: Clock,
+        count: int,
+        drain_time_s: float,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._clock = clock
+        self._plane = DataPlane(clock, handlers, own=added_by_process(bootstrap), resource=bootstrap.node.resource)
+        self._workers = Workers(count, clock, drain_time_s, bootstrap.node.resource)
+        self._tasks = TaskGroup("supervisor")
+
+    async def start(self) -> None:
+        """Start the workers; with a static bootstrap they serve when this returns."""
+        await self._plane.start()
+        await self._workers.start()
+        if self._bootstrap.ads is None:
+            await self.apply(self._bootstrap.snapshot)
+            self._plane.go_live()
+        else:
+            self._tasks.spawn("ads", self._follow())
+
+    async def _follow(self) -> None:
+        from eventmesh.xds.client.ads import AdsClient
+        from eventmesh.xds.client.channel import calls_through
+
+        bootstrap = self._bootstrap
+        assert bootstrap.ads is not None  # noqa: S101  # `start` has looked
+        calls = calls_through(self._plane.caller, bootstrap.ads)
+        client = AdsClient(
+            bootstrap.ads, bootstrap.node, self.apply, calls, static=bootstrap.resources, clock=self._clock
+        )
+        self._tasks.spawn("go live", self._go_live(client))
+        await client.run()
+
+    async def _go_live(self, client: AdsClient) -> None:
+        await client.initialized.wait()
+        self._plane.go_live()
+
+    async def apply(self, snapshot: Snapshot) -> None:
+        """Put `snapshot` into force in every worker. Raises what `Workers.apply` raises."""
+        await self._workers.apply(snapshot)
+        # Of all of it, this process itself only needs to reach its control plane.
+        ads = self._bootstrap.ads
+        control = tuple(one for one in snapshot.clusters if ads is not None and one.name == ads.cluster)
+        await self._plane.apply(Snapshot(snapshot.version, clusters=control))
+
+    @property
+    def state(self) -> State:
+        """What `/ready` answers."""
+        return self._plane.state
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force, with the limits of all workers together."""
+        return self._workers.snapshot
+
+    def addresses(self) -> dict[str, str]:
+        """Return where each listener really listens."""
+        return self._workers.addresses() | self._plane.addresses()
+
+    async def figures(self) -> Figures:
+        """Return what all processes together have counted."""
+        living = self._workers.pids()
+        own = (("eventmesh_workers", len(living)), ("eventmesh_worker_restarts_total", self._workers.restarts))
+        figures = total([await self._plane.figures(), await self._workers.figures()])
+        return dataclasses.replace(figures, own=(*figures.own, *own))
+
+    def drain_listeners(self, keep: frozenset[str]) -> None:
+        """Have the workers accept no more, finish what is in flight, and end; this process stays."""
+        self._plane.drain_listeners(keep)
+        self._workers.begin_to_end()
+
+    async def drain(self) -> None:
+        """Return when all workers have finished and ended."""
+        self._plane.stop_accepting(keep=frozenset({admin.LISTENER}))
+        await self._workers.drain()
+
+    async def stop(self) -> None:
+        """End everything."""
+        await self._tasks.stop()
+        await self._workers.stop()
+        await self._plane.stop()

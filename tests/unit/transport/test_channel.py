@@ -1,0 +1,66 @@
+"""Messages with sockets over a socket pair."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from eventmesh.transport.channel import MAX_MESSAGE_BYTES, MAX_SOCKETS, Channel, ChannelClosed
+
+
+def _pair() -> tuple[Channel, Channel]:
+    one, other = socket.socketpair()
+    return Channel(one), Channel(other)
+
+
+async def test_messages_arrive_whole_in_order_and_with_their_sockets() -> None:
+    here, there = _pair()
+    large = bytes(range(256)) * 40_000  # more than the kernel buffers
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        sending = asyncio.gather(here.send(b""), here.send(large, [listening, listening]), here.send(b"last"))
+        assert await there.receive() == (b"", [])
+        message, sockets = await there.receive()
+        assert message == large
+        assert [one.getsockname() for one in sockets] == [listening.getsockname()] * 2
+        for one in sockets:
+            one.close()
+        assert await there.receive() == (b"last", [])
+        await sending
+    here.close()
+    there.close()
+
+
+async def test_the_end_of_the_other_process_is_told_to_who_waits_and_who_speaks() -> None:
+    here, there = _pair()
+    waiting = asyncio.gather(here.receive(), return_exceptions=True)
+    await asyncio.sleep(0)
+    there.close()
+    (gone,) = await waiting
+    assert isinstance(gone, ChannelClosed)
+    with pytest.raises(ChannelClosed):
+        await here.send(b"x")
+    here.close()
+
+
+async def test_a_message_cut_short_is_no_message() -> None:
+    one, other = socket.socketpair()
+    one.sendall(b"\0\0\0\5abc")
+    one.close()
+    channel = Channel(other)
+    with pytest.raises(ChannelClosed):
+        await channel.receive()
+    channel.close()
+
+
+async def test_a_length_beyond_the_limit_is_refused_before_memory_is_spent() -> None:
+    one, other = socket.socketpair()
+    one.sendall((MAX_MESSAGE_BYTES + 1).to_bytes(4, "big"))
+    channel = Channel(other)
+    with pytest.raises(ChannelClosed, match=f"the limit is {MAX_MESSAGE_BYTES}"):
+        await channel.receive()
+    with pytest.raises(ValueError, match=f"limits are {MAX_MESSAGE_BYTES} and {MAX_SOCKETS}"):
+        await channel.send(b"", [one] * (MAX_SOCKETS + 1))
+    one.close()
+    channel.close()
