@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import bolt_wire, chain, cold_start, crowd, events, scope, startup, wire
+from benchmarks import bolt_wire, chain, cold_start, crowd, events, scale, scope, startup, wire
 from benchmarks.contenders import NAMES
 
 SUITES = {
     **{"wire": wire.run, "bolt": bolt_wire.run, "events": events.run, "startup": startup.run, "cold": cold_start.run},
     "scope": scope.run,
+    "scale": scale.run,
     "chain": chain.run,
     "crowd": crowd.run,
 }

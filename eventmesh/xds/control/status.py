@@ -53,7 +53,7 @@ def connection_status(connection: Connection, now: float) -> dict[str, Any]:
 
 def type_status(subscription: Subscription) -> dict[str, Any]:
     """Return how far a client has come with one type."""
-    held = subscription.accepted.values()
+    held = subscription.held.accepted.values()
     found: dict[str, Any] = {
         "state": _state(subscription).value,
         "version": set_version(held) if held else "",

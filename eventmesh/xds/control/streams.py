@@ -154,13 +154,13 @@ class Stream:
                 return None
         elif type_ is ResourceType.ENDPOINT:
             # A cluster that lingers keeps its endpoints; the client drops them with the cluster.
-            clusters = self._subscriptions[ResourceType.CLUSTER].known
-            held = [name for name in gone if name in subscription.known and name in clusters]
+            clusters = self._subscriptions[ResourceType.CLUSTER].held
+            held = [name for name in gone if subscription.held.holds(name) and clusters.holds(name)]
             gone = [name for name in gone if name not in held]
             due = due and bool(update or gone or not held)
         if not due:
             return None
-        before = dict(subscription.known) if type_ is ResourceType.CLUSTER else {}
+        before = frozenset(one.name for one in update if subscription.held.holds(one.name))
         push = subscription.send(update, gone, self._lingering, self.configuration, self._nonce())
         if push is not None and type_ is ResourceType.CLUSTER:
             self._clusters_sent(push, before)
@@ -169,13 +169,13 @@ class Stream:
     def _keep(self, subscription: Subscription, gone: list[str], now: float) -> tuple[list[str], list[str]]:
         """Split `gone` into clusters to keep for now and clusters to remove."""
         configured = self.configuration.of(ResourceType.CLUSTER)
-        for name in [n for n in self._lingering if n in configured or n not in subscription.known]:
+        for name in [n for n in self._lingering if n in configured or not subscription.held.holds(n)]:
             del self._lingering[name]  # It has come back, or the client itself has dropped it.
         if not self._subscriptions[ResourceType.ROUTE].active:
             return [], gone
         kept, remove = [], []
         for name in gone:
-            if name not in subscription.known:
+            if not subscription.held.holds(name):
                 remove.append(name)  # Asked for, never there: say so at once.
                 continue
             linger = self._lingering.setdefault(name, _Lingering(self.configuration.generation))
@@ -186,12 +186,13 @@ class Stream:
                 kept.append(name)
         return kept, remove
 
-    def _clusters_sent(self, push: Push, before: Mapping[str, str]) -> None:
+    def _clusters_sent(self, push: Push, before: frozenset[str]) -> None:
+        """Have endpoints follow the clusters that were sent; `before` are those of which the client held a version."""
         endpoints = self._subscriptions[ResourceType.ENDPOINT]
         served = self.configuration.of(ResourceType.ENDPOINT)
         for name in push.changed:
             if name not in before:
-                if name in served and name not in endpoints.accepted:
+                if name in served and name not in endpoints.held.accepted:
                     self._awaited.add(name)
             elif self.variant is Variant.SOTW:
                 self._stale_endpoints.add(name)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from eventmesh.xds.control.holdings import Holdings, shared_names
 from eventmesh.xds.control.messages import Request
 from eventmesh.xds.control.resources import Configuration, Resource, set_version
 from eventmesh.xds.resource_types import ResourceType
@@ -72,17 +73,15 @@ class Subscription:
     variant: Variant
     active: bool = False
     """The client has sent at least one request for this type."""
-    names: set[str] = field(default_factory=set)
+    names: frozenset[str] = frozenset()
     wildcard: bool = False
     nonce: str = ""
     """Of the newest response; empty before the first."""
     in_flight: Push | None = None
     acknowledged: int = -1
     """Generation up to which the client has accepted everything it asked for."""
-    known: dict[str, str] = field(default_factory=dict)
-    """Name and version of what the client holds or is being sent."""
-    accepted: dict[str, Resource] = field(default_factory=dict)
-    """What it has ACKed on this stream."""
+    held: Holdings = field(default_factory=Holdings)
+    """What the client holds, or is being sent."""
     dirty: set[str] = field(default_factory=set)
     """Names to compare with the configuration at the next push."""
     force: set[str] = field(default_factory=set)
@@ -118,15 +117,12 @@ class Subscription:
             return None
         self.in_flight = None
         if request.error is None:
-            self._accept(push)
+            self._accept(push, configuration)
             return None
         return self._refuse(push, request.error, configuration)
 
-    def _accept(self, push: Push) -> None:
-        for resource in push.resources:
-            self.accepted[resource.name] = resource
-        for name in push.removed:
-            self.accepted.pop(name, None)
+    def _accept(self, push: Push, configuration: Configuration) -> None:
+        self.held.acknowledge(push.resources, push.removed, configuration.of(self.type))
         if self.suspects and self.suspects[0] in push.changed:
             self.suspects.pop(0)
             self.dirty.update(self.suspects[:1])
@@ -153,11 +149,7 @@ class Subscription:
         candidates = push.changed or frozenset(sent)
         mentioned = sorted(name for name in candidates if _mentions(message, name))
         blamed = mentioned or sorted(candidates)
-        for name in candidates:
-            if name in self.accepted:
-                self.known[name] = self.accepted[name].version
-            else:
-                self.known.pop(name, None)
+        self.held.refuse(candidates)
         # What has changed since is another resource, and innocent.
         current = configuration.of(self.type)
         guilty = [name for name in blamed if name in current and current[name].version == sent[name]]
@@ -187,10 +179,9 @@ class Subscription:
             self.answer_due = True
         if not wildcard:
             # What is no longer asked for has been forgotten by the client (SotW rule 4).
-            for name in (set(self.known) if self.wildcard else dropped) - wanted:
-                self.known.pop(name, None)
-                self.accepted.pop(name, None)
-        self.names, self.wildcard = wanted, wildcard
+            for name in (self.held.names() if self.wildcard else dropped) - wanted:
+                self.held.forget(name)
+        self.names, self.wildcard = shared_names(wanted), wildcard
         self.force |= added
         if not self.active:
             self.force |= wanted
@@ -199,22 +190,23 @@ class Subscription:
         """Delta: the request adds and removes names, whatever its nonce (delta rule 5)."""
         subscribe = set(request.subscribe)
         if not self.active:
-            self.known.update(request.initial_versions)
+            self.held.brought(request.initial_versions, configuration.of(self.type))
             legacy = not subscribe and not request.unsubscribe and self.type.absence_deletes
             if legacy or WILDCARD in subscribe:
                 self._start_wildcard(configuration)
         elif WILDCARD in subscribe and not self.wildcard:
             self._start_wildcard(configuration)
         subscribe.discard(WILDCARD)
-        self.names |= subscribe
+        if subscribe:
+            self.names = shared_names(self.names | subscribe)
         self.force |= subscribe
         for name in request.unsubscribe:
             if name == WILDCARD:
                 self.wildcard = False
-                for held in set(self.known) - self.names:
+                for held in self.held.names() - self.names:
                     self._forget(held)
             elif name in self.names:
-                self.names.discard(name)
+                self.names = shared_names(self.names - {name})
                 if self.wildcard:
                     self.force.add(name)  # Still covered by the wildcard, or gone: the client must hear (delta rule 3).
                 else:
@@ -223,22 +215,23 @@ class Subscription:
     def _start_wildcard(self, configuration: Configuration) -> None:
         self.wildcard = True
         # A client that already holds resources needs an answer only if something differs (delta rule 6).
-        self.answer_due = not self.known
-        self.dirty.update(configuration.of(self.type), self.known)
+        held = self.held.names()
+        self.answer_due = not held
+        self.dirty.update(configuration.of(self.type), held)
 
     def _forget(self, name: str) -> None:
-        for held in (self.known, self.accepted):
-            held.pop(name, None)
+        self.held.forget(name)
         self.force.discard(name)
         self.dirty.discard(name)
 
     # The configuration.
 
-    def changed(self, names: Iterable[str], configuration: Configuration) -> None:
+    def changed(self, names: frozenset[str], configuration: Configuration) -> None:
         """Note that the resources `names` have changed in `configuration`."""
+        current = configuration.of(self.type)
+        self.held.accepted.follow(current, names)
         if not self.active:
             return
-        current = configuration.of(self.type)
         touched = set(names) if self.wildcard else self.names.intersection(names)
         for name in touched.intersection(self.refused):
             resource = current.get(name)
@@ -258,7 +251,7 @@ class Subscription:
         if resource is None or not self.wants(name):
             return None
         if self.refused.get(name) == resource.version or name in self.suspects[1:]:
-            return self.accepted.get(name)
+            return self.held.accepted.get(name)
         return resource
 
     def compare(self, configuration: Configuration) -> tuple[list[Resource], list[str], bool]:
@@ -268,13 +261,13 @@ class Subscription:
         for name in sorted(self.dirty | self.force):
             resource = self.effective(name, configuration)
             if resource is not None:
-                if name in self.force or self.known.get(name) != resource.version:
+                if name in self.force or self.held.version(name) != resource.version:
                     update.append(resource)
-            elif name in self.known or name in self.force:
+            elif self.held.holds(name) or name in self.force:
                 gone.append(name)
         due = bool(update or gone) or self.answer_due
-        self.dirty.clear()
-        self.force.clear()
+        # New sets: one that has been large stays large.
+        self.dirty, self.force = set(), set()
         self.answer_due = False
         return update, gone, due
 
@@ -290,7 +283,7 @@ class Subscription:
 
         `kept` are names that are no longer configured but must not vanish yet.
         """
-        changed = frozenset(r.name for r in update if self.known.get(r.name) != r.version)
+        changed = frozenset(r.name for r in update if self.held.version(r.name) != r.version)
         if self.variant is Variant.SOTW:
             if self.type.absence_deletes:
                 resources = self._complete(kept, configuration)
@@ -303,10 +296,7 @@ class Subscription:
         else:
             resources, removed = tuple(update), tuple(gone)
             version = str(configuration.generation)  # Only for people: what counts is the version of each resource.
-        for resource in update:
-            self.known[resource.name] = resource.version
-        for name in gone:
-            self.known.pop(name, None)
+        self.held.sending(update, gone)
         push = Push(
             type=self.type,
             resources=resources,
@@ -324,8 +314,8 @@ class Subscription:
         names = set(configuration.of(self.type)) if self.wildcard else set(self.names)
         found = {name: resource for name in names if (resource := self.effective(name, configuration)) is not None}
         for name in kept:
-            if name not in found and name in self.accepted:
-                found[name] = self.accepted[name]
+            if name not in found and name in self.held.accepted:
+                found[name] = self.held.accepted[name]
         return tuple(found[name] for name in sorted(found))
 
 

@@ -300,7 +300,7 @@ def test_a_refusal_that_names_nothing_is_pinned_down_one_by_one(variant: Variant
             else:
                 client.ack(push)
     assert tried == [["a"], ["b"], ["c"]]
-    assert set(client.stream.subscription(LDS).accepted) == {"a", "c"}
+    assert set(client.stream.subscription(LDS).held.accepted) == {"a", "c"}
 
 
 def test_a_name_is_blamed_only_where_it_stands_as_a_word() -> None:
