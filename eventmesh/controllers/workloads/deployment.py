@@ -49,6 +49,7 @@ class Deployments:
         self._deployments = informers.of(DEPLOYMENT)
         self._sets = informers.of(REPLICA_SET)
         self._pods = informers.of(POD)
+        self._sets.add_index(BY_OWNER, owner_uid)
         self._pods.add_index(BY_OWNER, owner_uid)
         self.controller = Controller("deployments", self._deployments, self.reconcile, clock, recorder=recorder)
         self.controller.watch_controlled(self._sets, settle_s=SETTLE_S)
@@ -59,7 +60,7 @@ class Deployments:
         deployment = self._deployments.get(key.name, key.namespace)
         if deployment is None or is_deleting(deployment):
             return
-        owned = [item for item in self._sets.list(key.namespace) if is_controlled_by(item, deployment)]
+        owned = self._sets.by_index(BY_OWNER, deployment["metadata"]["uid"])
         newest = find_newest(deployment, owned)
         older = [item for item in owned if item is not newest]
         if not deployment["spec"].get("paused"):

@@ -71,7 +71,7 @@ class UnseenWrites:
             self._deleted.pop(uid, None)
 
 
-def owner_uid(pod: Object) -> tuple[str, ...]:
-    """Return the uid of what controls the pod: the indexer of `BY_OWNER`."""
-    owner = controller_of(pod)
+def owner_uid(obj: Object) -> tuple[str, ...]:
+    """Return the uid of what controls the object: the indexer of `BY_OWNER`."""
+    owner = controller_of(obj)
     return (owner["uid"],) if owner is not None else ()
