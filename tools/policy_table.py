@@ -132,6 +132,15 @@ ROWS = (
         },
     ),
     Row(
+        "copies",
+        "request_mirror_policies",
+        {
+            "HTTP/1.1": "test_mirrors.py::test_a_copy_is_the_request_under_a_marked_host_and_its_answer_goes_nowhere",
+            "HTTP/2, gRPC": "test_mirrors.py::test_http2_requests_are_copied_with_their_trailers",
+            "Bolt": "test_mirrors.py::test_a_bolt_call_is_copied_under_an_id_of_its_own",
+        },
+    ),
+    Row(
         "priorities",
         "endpoints.priority",
         {

@@ -72,6 +72,19 @@ class WeightedCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """A cluster that gets copies of a route's requests, once they are whole; what it answers is thrown away."""
+
+    cluster: str
+    millionths: int = 1_000_000
+    """Share of the requests."""
+    marks_host: bool = True
+    """`-shadow` is put behind the host (Envoy's mark of a copy)."""
+    host_rewrite: str = ""
+    """In place of the request's host."""
+
+
+@dataclass(frozen=True, slots=True)
 class Forward(Tagged):
     """Send the request to one of `clusters`, drawn by weight."""
 
@@ -88,6 +101,7 @@ class Forward(Tagged):
     """Replaces the whole path; the query stays."""
     retry: RetryPolicy | None = None
     hash_on: tuple[HashOn, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,13 @@ from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.translate.address import read_address
 from eventmesh.xds.translate.cluster import read_cluster
 from eventmesh.xds.translate.listener import read_listener
-from eventmesh.xds.translate.resources import ClusterResource, ListenerResource, StaticResources, clusters_named
+from eventmesh.xds.translate.resources import (
+    ClusterResource,
+    ListenerResource,
+    StaticResources,
+    clusters_named,
+    mirrors_named,
+)
 from eventmesh.xds.translate.sources import read_config_source
 
 if TYPE_CHECKING:
@@ -319,7 +325,7 @@ def _check_listener(path: str, resource: ListenerResource, names: set[str], ads:
         return
     if ads is not None and ads.clusters:
         return
-    for name, route in clusters_named(resource.inline):
+    for name, route in (*clusters_named(resource.inline), *mirrors_named(resource.inline)):
         if name not in names:
             raise ConfigError(path, f"the route {route!r} leads to the unknown cluster {name!r}")
 

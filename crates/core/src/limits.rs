@@ -8,6 +8,13 @@ pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
 /// inside the mesh for one exchange anyway; a longer request is sent once.
 pub const MAX_REPLAY_BYTES: usize = 64 * 1024;
 
+/// Body bytes of a request that are kept for copies of it (`request_mirror_policies`); a longer one is not copied. Envoy's
+/// own bound, a connection's buffer.
+pub const MAX_MIRROR_BYTES: usize = 1024 * 1024;
+
+/// Body bytes of all requests that are being copied: sixteen large ones at once; copying must not cost what serving has.
+pub const MAX_MIRRORED: usize = 16 * 1024 * 1024;
+
 /// Most points of a hash ring (Envoy's bound). One takes 16 bytes.
 pub const MAX_RING_SIZE: usize = 8 * 1024 * 1024;
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.policy import MILLION, Cors, Fault, Filters, RateLimit
+from eventmesh.model.policy import Cors, Fault, Filters, RateLimit
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.headers import read_text_match
+from eventmesh.xds.translate.shares import read_runtime_share, read_share
 
 if TYPE_CHECKING:
     from eventmesh.model.access import AccessStep
@@ -25,7 +26,6 @@ ACCESS_OVERRIDES = ("envoy.extensions.filters.http.rbac.v3.RBACPerRoute",)
 MAX_DELAY_S = 3600.0
 """Longest delay: beyond it callers have given up, and what waits takes memory."""
 
-_DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": MILLION}
 _CODES = {"BadRequest": 400, "Unauthorized": 401, "Forbidden": 403, "NotFound": 404, "TooManyRequests": 429,
           "InternalServerError": 500, "BadGateway": 502, "ServiceUnavailable": 503, "GatewayTimeout": 504}  # fmt: skip
 
@@ -93,12 +93,12 @@ def _fault(config: Message) -> Fault:
             raise delay.error(
                 "fixed_delay", f"{delay_s}s is out of range; accepted are more than 0s, up to {MAX_DELAY_S}s"
             )
-        delay_share = _millionths(delay, "percentage")
+        delay_share = read_share(delay, "percentage")
     if abort is not None:
         status = abort.number("http_status")
         if not 200 <= status < 600:
             raise abort.error("http_status", f"{status} is out of range; accepted are 200 to 599")
-        abort_share = _millionths(abort, "percentage")
+        abort_share = read_share(abort, "percentage")
     return Fault(delay_s, delay_share, status, abort_share)
 
 
@@ -122,8 +122,8 @@ def _rate_limit(config: Message) -> RateLimit | None:
         max_tokens=most,
         tokens_per_fill=more,
         fill_interval_s=interval,
-        enabled_millionths=_runtime_millionths(config, "filter_enabled"),
-        enforced_millionths=_runtime_millionths(config, "filter_enforced"),
+        enabled_millionths=read_runtime_share(config, "filter_enabled"),
+        enforced_millionths=read_runtime_share(config, "filter_enforced"),
         # Envoy too answers nothing but errors: any other code becomes 429.
         status=_CODES[word],
         resource_exhausted=config.flag("rate_limited_as_resource_exhausted"),
@@ -159,16 +159,3 @@ _OVERRIDES: Mapping[str, Callable[[Message], Fault | RateLimit | Cors | None]] =
     LOCAL_RATE_LIMIT: _rate_limit,
 }
 """What a route or a virtual host may say of them."""
-
-
-def _runtime_millionths(owner: Message, field: str) -> int:
-    runtime = owner.child(field)
-    return _millionths(runtime, "default_value") if runtime is not None else 0
-
-
-def _millionths(owner: Message, field: str) -> int:
-    fraction = owner.child(field)
-    if fraction is None:
-        return 0
-    whole = _DENOMINATORS[fraction.text("denominator", "HUNDRED")]
-    return min(fraction.number("numerator") * (MILLION // whole), MILLION)

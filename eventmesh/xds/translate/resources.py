@@ -110,3 +110,12 @@ def clusters_named(table: RouteTable) -> Iterator[tuple[str, str]]:
             if isinstance(route.action, Forward):
                 for share in route.action.clusters:
                     yield share.name, f"{host.name}/{route.name or at}"
+
+
+def mirrors_named(table: RouteTable) -> Iterator[tuple[str, str]]:
+    """Yield the same of clusters that get copies: nobody waits for them, and no request fails for want of one."""
+    for host in table.virtual_hosts:
+        for at, route in enumerate(host.routes):
+            if isinstance(route.action, Forward):
+                for mirror in route.action.mirrors:
+                    yield mirror.cluster, f"{host.name}/{route.name or at}"

@@ -11,6 +11,7 @@ from eventmesh.model.route import (
     Forward,
     HeaderKind,
     HeaderMatch,
+    Mirror,
     PathKind,
     Redirect,
     Route,
@@ -61,6 +62,7 @@ def read_route_table(configuration: Message, warnings: list[str], default_name: 
         specific_last=configuration.flag("most_specific_header_mutations_wins"),
         warnings=warnings,
         filters={},
+        mirrors=_mirrors(configuration),
     )
     hosts = tuple(_virtual_host(host, owners, context) for host in configuration.children("virtual_hosts"))
     return RouteTable(configuration.text("name") or default_name, hosts)
@@ -81,6 +83,8 @@ class _Context:
     """Of the virtual host, by type, for routes without one of that type."""
     retry: RetryPolicy | None = None
     """Of the virtual host, for routes without a policy of their own."""
+    mirrors: tuple[Mirror, ...] = ()
+    """Of the virtual host, else of the table, for routes without any of their own."""
 
     def within(self, owner: Message) -> _Context:
         """Return the context of what `owner` contains."""
@@ -105,7 +109,12 @@ def _virtual_host(host: Message, owners: dict[str, str], context: _Context) -> V
             raise host.error(f"domains[{i}]", f"{written!r} belongs to the virtual host {owner!r} already")
         if domain not in domains:
             domains.append(domain)
-    inside = replace(context.within(host), retry=_retry(host, context), filters=_overrides(host))
+    inside = replace(
+        context.within(host),
+        retry=_retry(host, context),
+        filters=_overrides(host),
+        mirrors=_mirrors(host, context.mirrors),
+    )
     return VirtualHost(name, tuple(domains), tuple(_route(route, inside) for route in host.children("routes")))
 
 
@@ -117,6 +126,14 @@ def _retry(owner: Message, context: _Context) -> RetryPolicy | None:
     from eventmesh.xds.translate.retry import read_retry
 
     return read_retry(policy, context.warnings)
+
+
+def _mirrors(owner: Message, around: tuple[Mirror, ...] = ()) -> tuple[Mirror, ...]:
+    if not owner.has("request_mirror_policies"):
+        return around
+    from eventmesh.xds.translate.mirror import read_mirrors
+
+    return read_mirrors(owner)
 
 
 def _overrides(owner: Message) -> Mapping[str, FilterConfig]:
@@ -224,6 +241,7 @@ def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
         path_rewrite=_path_rewrite(action),
         retry=_retry(action, context),
         hash_on=_hashes(action),
+        mirrors=_mirrors(action, context.mirrors),
     )
     return forward, split
 

@@ -67,6 +67,8 @@ pub struct Counters {
     pub pending_total: u64,
     /// `upstream_rq_active_overflow`: refused for want of `max_requests`.
     pub active_overflow: u64,
+    /// Copies of requests that were too large to be kept.
+    pub mirror_overflow: u64,
     /// `upstream_rq_pending_overflow`.
     pub pending_overflow: u64,
     /// `upstream_rq_time`, milliseconds.

@@ -112,6 +112,20 @@ pub struct WeightedCluster {
     pub response_headers: HeaderEdits,
 }
 
+/// A cluster that gets copies of requests (`model.Mirror`).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// Cluster.
+    pub cluster: String,
+    /// Share of the requests.
+    pub millionths: u32,
+    /// `-shadow` is put behind the host.
+    pub marks_host: bool,
+    /// New authority; empty: that of the request.
+    pub host_rewrite: String,
+}
+
 /// What a route does, tagged by kind (`model.Forward`, `DirectResponse`, `Redirect`, `Serve`).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -141,6 +155,9 @@ pub enum Action {
         /// What of the request is hashed.
         #[serde(default)]
         hash_on: Vec<HashOn>,
+        /// Who else gets it.
+        #[serde(default)]
+        mirrors: Vec<Mirror>,
     },
     /// Answer at once.
     DirectResponse {

@@ -160,6 +160,7 @@ impl Engine {
         self.retry_ended(id);
         self.count(id, now);
         self.record(id, now);
+        self.drop_copy(id);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {
             Origin::Own => {
@@ -167,8 +168,8 @@ impl Engine {
                 self.streams -= usize::from(own.as_ref().is_some_and(|own| own.is_stream));
                 match (own, check, cluster) {
                     (Some(own), Some(pinned), Some(cluster)) => self.checked(cluster, pinned, &own.answer, now),
-                    (Some(own), ..) => self.done.push((id, own.answer)),
-                    (None, ..) => {}
+                    (Some(own), ..) if !own.is_copy => self.done.push((id, own.answer)),
+                    _ => {}
                 }
             }
             Origin::Stream { conn: conn_id, stream, .. } => {

@@ -7,6 +7,7 @@ use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
 use crate::engine::flow::Way;
 use crate::engine::forwarded;
+use crate::engine::mirror::RequestCopy;
 use crate::engine::retry::Retry;
 use crate::engine::wires::TLS_REFUSED;
 use crate::engine::{touch, Engine};
@@ -208,10 +209,15 @@ impl Engine {
             cluster.load.begin(exchange.proxied, now);
             cluster.counters.rq_total += 1;
         }
+        let copied = !forward.mirrors.is_empty();
+        let copy = copied.then(|| RequestCopy::begin(exchange, forward, &mut self.random)).flatten();
         if exchange.request_done {
             self.start_clock(id, now);
         }
         self.dispatch(id, now);
+        if let Some(copy) = copy {
+            self.copy_request(id, copy, now);
+        }
     }
 
     /// Collect a request for a handler of this process.
@@ -261,6 +267,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.bytes_in += bytes.len() as u64;
         exchange.request_done |= end;
+        if let Some(copy) = &mut exchange.mirror {
+            copy.keep(bytes, &mut self.mirrored_bytes);
+        }
         match exchange.stage {
             Stage::Sent { conn: up_id, stream } => {
                 let Some(up) = self.connections.get_mut(up_id) else { return };
@@ -315,6 +324,9 @@ impl Engine {
         let Some(id) = self.rider(conn, stream) else { return };
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.request_done = true;
+        if let Some(copy) = &mut exchange.mirror {
+            copy.keep_trailers(&self.scratch);
+        }
         if let Some((up_id, stream)) = exchange.upstream() {
             if let Some(up) = self.connections.get_mut(up_id) {
                 up.wire.trailers(stream, &self.scratch, &mut up.out);
@@ -331,6 +343,10 @@ impl Engine {
 
     /// The whole request has come.
     fn request_over(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        if exchange.mirror.is_some() {
+            self.request_copied(id, now);
+        }
         let Some(exchange) = self.exchanges.get(id) else { return };
         match exchange.stage {
             Stage::Served => self.hand_over(id),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cluster::Wish;
 use crate::engine::health::Pinned;
+use crate::engine::mirror::RequestCopy;
 use crate::engine::retry::Retry;
 use crate::events::StreamId;
 use crate::head::{Head, Span};
@@ -255,6 +256,8 @@ pub struct Exchange {
     pub hash: Option<u64>,
     /// What only a route with a retry policy needs.
     pub retry: Option<Box<Retry>>,
+    /// What has come of a request that is copied.
+    pub mirror: Option<Box<RequestCopy>>,
     /// What only a request that is recorded as a span needs.
     pub trace: Option<Box<Trace>>,
 }
@@ -266,6 +269,8 @@ pub struct Own {
     pub terms: OwnTerms,
     /// Its bytes come and go piece by piece (`Engine::open_stream`).
     pub is_stream: bool,
+    /// It is a copy of another request: nobody waits for its answer.
+    pub is_copy: bool,
     /// What has come.
     pub answer: OwnAnswer,
 }

@@ -3,7 +3,7 @@
 //! One file per concern: `apply` (configuration), `access` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
-//! `own` (exchanges of this process), `stream` (those of them that go on), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
+//! `own` (exchanges of this process), `stream` (those of them that go on), `mirror` (copies), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
 //! TLS).
 
 mod access;
@@ -21,6 +21,7 @@ mod flush;
 mod forwarded;
 mod health;
 mod inbound;
+mod mirror;
 mod own;
 mod report;
 mod retry;
@@ -117,6 +118,8 @@ pub struct Engine {
     opened: Vec<u8>,
     sealed: Vec<u8>,
     draining: bool,
+    /// Body bytes of requests that are being copied.
+    mirrored_bytes: usize,
     /// The head of the event at hand.
     scratch: Head,
     /// Connections with something to flush.
@@ -167,6 +170,7 @@ impl Engine {
             opened: Vec::new(),
             sealed: Vec::new(),
             draining: false,
+            mirrored_bytes: 0,
             scratch: Head::default(),
             touched: Vec::new(),
             resumable: Vec::new(),

@@ -131,6 +131,9 @@ impl Engine {
             report.counter("envoy_cluster_upstream_rq_pending_total", &labels, counters.pending_total);
             report.counter("envoy_cluster_upstream_rq_active_overflow", &labels, counters.active_overflow);
             report.counter("envoy_cluster_upstream_rq_pending_overflow", &labels, counters.pending_overflow);
+            if counters.mirror_overflow > 0 {
+                report.counter("eventmesh_cluster_mirror_overflow", &labels, counters.mirror_overflow);
+            }
             report.gauge(
                 "envoy_cluster_upstream_rq_pending_active",
                 &labels,

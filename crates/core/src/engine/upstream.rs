@@ -149,6 +149,9 @@ impl Engine {
                 if own.is_stream {
                     return self.tell_bytes(id, bytes);
                 }
+                if own.is_copy {
+                    return self.pass(id, Way::Down, bytes.len(), 0, exchange_sink(self, id));
+                }
                 if own.answer.body.len() + bytes.len() > own.terms.max_response_bytes {
                     own.answer.error = "too_large";
                     let text = b"response body too large";

@@ -6,7 +6,7 @@ use crate::config::{self, HeaderMatch, PathKind, RouteTable, Snapshot};
 use crate::pattern::Pattern;
 use crate::routes::matching::without_port;
 use crate::routes::{
-    Action, Condition, Edits, Filters, Forward, Host, Match, Redirect, Retries, Route, Share, Table, Tables,
+    Action, Condition, Edits, Filters, Forward, Host, Match, Mirror, Redirect, Retries, Route, Share, Table, Tables,
 };
 use crate::text::Text;
 
@@ -154,6 +154,7 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
             path_rewrite,
             retry,
             hash_on,
+            mirrors,
         } => {
             check_seconds(*timeout_s).map_err(|what| format!("{field}.timeout_s: {what}"))?;
             let shares = clusters.iter().map(|share| compile_share(share, field, names));
@@ -177,6 +178,7 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
                 path_rewrite: path_rewrite.as_bytes().into(),
                 hash_on: hash_on.clone(),
                 retry: retry.as_ref().map(|retry| compile_retry(retry, field)).transpose()?,
+                mirrors: compile_mirrors(mirrors, field, names)?,
             })
         }
         config::Action::DirectResponse { status, body } => {
@@ -209,6 +211,17 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
 
 fn compile_retry(retry: &config::RetryPolicy, field: &str) -> Result<Retries, String> {
     Retries::compile(retry).map_err(|what| format!("{field}.retry.{what}"))
+}
+
+fn compile_mirrors(
+    mirrors: &[config::Mirror],
+    field: &str,
+    names: &mut impl Names,
+) -> Result<Vec<Arc<Mirror>>, String> {
+    let compiled = mirrors.iter().enumerate().map(|(at, mirror)| {
+        Mirror::compile(mirror, names).map(Arc::new).map_err(|what| format!("{field}.mirrors[{at}].{what}"))
+    });
+    compiled.collect()
 }
 
 fn compile_share(share: &config::WeightedCluster, field: &str, names: &mut impl Names) -> Result<Share, String> {
@@ -245,7 +258,7 @@ pub fn check_seconds(seconds: f64) -> Result<(), String> {
     }
 }
 
-fn printable(text: &str) -> Result<(), String> {
+pub(super) fn printable(text: &str) -> Result<(), String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())
     } else {

@@ -8,6 +8,7 @@ mod edits;
 mod filters;
 mod hash;
 mod matching;
+mod mirror;
 mod retries;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ pub use compile::{check_seconds, compile, condition, Names};
 pub use edits::Edits;
 pub use filters::{drawn, ledger_key, Bucket, Cors, Filters, Ledger};
 pub use matching::without_query;
+pub use mirror::Mirror;
 pub use retries::{Failure, Retries};
 
 use crate::config::{HashOn, PathKind};
@@ -132,6 +134,8 @@ pub struct Forward {
     pub retry: Option<Retries>,
     /// What of the request is hashed, for clusters that balance by hash.
     pub hash_on: Vec<HashOn>,
+    /// Who else gets the request.
+    pub mirrors: Vec<Arc<Mirror>>,
 }
 
 /// One share of a split.

@@ -5,7 +5,7 @@ use crate::random::Random;
 use crate::trace::context::{read_b3, read_traceparent, write_b3, Context, TRACEPARENT, TRACESTATE};
 use crate::trace::sofa::Call;
 
-/// The trace in which a CloudEvent began (distributed tracing extension, binary mode).
+/// The trace in which an event began (`CloudEvents` distributed tracing extension, binary mode).
 const EVENT_TRACEPARENT: &[u8] = b"ce-traceparent";
 
 /// Where a request of this hop stands in its trace.

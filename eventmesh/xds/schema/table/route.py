@@ -20,7 +20,8 @@ MESSAGES = {
         14 ignore_port_in_host_matching bool
         15 ignore_path_parameters_in_path_matching bool only false
         ignored: 11 max_direct_response_body_size_bytes, 17 metadata
-        refused: 9 vhds, 3 internal_only_headers, 12 cluster_specifier_plugins, 13 request_mirror_policies
+        refused: 9 vhds, 3 internal_only_headers, 12 cluster_specifier_plugins
+        13 request_mirror_policies route.RouteAction.RequestMirrorPolicy[]
         refused: 18 vhost_header, 16 typed_per_filter_config
     """,
     "route.VirtualHost": """
@@ -39,7 +40,8 @@ MESSAGES = {
         ignored: 5 virtual_clusters, 18 per_request_buffer_limit_bytes, 25 request_body_buffer_limit, 24 metadata
         15 typed_per_filter_config any{}
         refused: 21 matcher, 6 rate_limits, 8 cors
-        refused: 20 retry_policy_typed_config, 17 hedge_policy, 22 request_mirror_policies
+        refused: 20 retry_policy_typed_config, 17 hedge_policy
+        22 request_mirror_policies route.RouteAction.RequestMirrorPolicy[]
     """,
     "route.Route": """
         14 name string
@@ -109,9 +111,18 @@ MESSAGES = {
         32 regex_rewrite matcher.RegexMatchAndSubstitute
         refused: 41 path_rewrite_policy, 45 path_rewrite
         refused: 35 host_rewrite_path_regex, 44 host_rewrite, 40 early_data_policy
-        refused: 33 retry_policy_typed_config, 30 request_mirror_policies, 13 rate_limits
+        refused: 33 retry_policy_typed_config, 13 rate_limits
+        30 request_mirror_policies route.RouteAction.RequestMirrorPolicy[]
         refused: 17 cors, 23 max_grpc_timeout, 28 grpc_timeout_offset
         refused: 34 internal_redirect_policy, 26 internal_redirect_action, 27 hedge_policy, 36 max_stream_duration
+    """,
+    "route.RouteAction.RequestMirrorPolicy": """
+        1 cluster string
+        3 runtime_fraction core.RuntimeFractionalPercent
+        4 trace_sampled bool? only true
+        6 disable_shadow_host_suffix_append bool
+        8 host_rewrite_literal string
+        refused: 5 cluster_header, 7 request_headers_mutations
     """,
     "route.RetryPolicy": """
         1 retry_on string
