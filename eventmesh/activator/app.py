@@ -42,6 +42,7 @@ from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.client.ads import AdsClient
 from eventmesh.xds.client.channel import calls_through, route_to_control
+from eventmesh.xds.client.inbound import InboundTls, beyond_inbound, first_tls, secured
 
 _log = log.get("activator")
 
@@ -104,14 +105,16 @@ class Activator:
         # All others lead where objects of the API say, by a Trigger, a Service or its endpoints.
         guard = SubscriberGuard(lambda cluster: cluster not in mine, self._control_ports)
         self._outside = Snapshot(version="")
+        tls = first_tls(bootstrap)
         self._plane = DataPlane(
             clock,
             self._handlers,
-            own=self._own,
+            own=secured(self._own, _takes_from_mesh, tls),
             networks=Networks(guard=guard.check),
             on_question=lambda *question: self._reporter.on_question(*question),
             resource=bootstrap.node.resource,
         )
+        self._inbound = InboundTls(self._plane, self._own, _takes_from_mesh, tls)
         pages = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
         self._handlers[admin.HANDLER] = pages
         caller = self._plane.caller
@@ -144,9 +147,9 @@ class Activator:
         self._ads = AdsClient(
             bootstrap.ads,
             bootstrap.node,
-            self._plane.apply,
+            self._inbound.apply,
             calls_through(caller, bootstrap.ads),
-            static=bootstrap.resources,
+            static=beyond_inbound(bootstrap.resources),
             tables=(subscribers.LOCAL,),
             clock=clock,
         )
@@ -199,7 +202,7 @@ class Activator:
         if wanted == self._outside:
             return
         try:
-            await self._plane.extend(overlay(self._own, wanted))
+            await self._inbound.extend(overlay(self._own, wanted))
         except MeshError as error:
             _log.error("subscribers outside the mesh cannot be reached", reason=error)
         else:
@@ -219,6 +222,11 @@ class Activator:
         await self._reporter.stop()
         await self._broker.stop()
         await self._plane.stop()
+
+
+def _takes_from_mesh(listener: str) -> bool:
+    # The one for requests of functions at zero comes from control, with its TLS.
+    return listener == BROKER_HANDLER
 
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:

@@ -92,6 +92,8 @@ def show_status(found: Mapping[str, Any], form: str) -> int:
                 client["node"],
                 client["role"],
                 client["namespace"] or "-",
+                client["identity"].removeprefix("spiffe://") or "-",
+                client["certificateExpires"] or "-",
                 *(_progress(types[short]) for short in types),
                 f"{client['connectedSeconds']:.0f}s",
             )
@@ -103,7 +105,7 @@ def show_status(found: Mapping[str, Any], form: str) -> int:
         ]
     heads = [short.upper() for short in (found["clients"][0]["types"] if found["clients"] else ())]
     if rows:
-        output.table(("NODE", "ROLE", "NAMESPACE", *heads, "CONNECTED"), rows)
+        output.table(("NODE", "ROLE", "NAMESPACE", "IDENTITY", "EXPIRES", *heads, "CONNECTED"), rows)
     else:
         sys.stdout.write("nobody is connected\n")
     for line in refusals:

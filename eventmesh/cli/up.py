@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from eventmesh.base.errors import UsageError
 from eventmesh.cli import data_dir
 
 
@@ -17,6 +18,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data_dir.add_flag(parser)
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="where to write it (DIR/kubeconfig)")
     parser.add_argument("--port", type=_port, default=6443, metavar="N", help="of the API, 0 = any (%(default)s)")
+    parser.add_argument(
+        "--ca-cert",
+        type=Path,
+        metavar="FILE",
+        help="certifies identities; with its chain and root (one of our own)",
+    )
+    parser.add_argument("--ca-key", type=Path, metavar="FILE", help="key of --ca-cert")
     parser.add_argument(
         "--gateway-port", type=_port, default=8080, metavar="N", help="of the public gateway, 0 = any (%(default)s)"
     )
@@ -38,6 +46,8 @@ async def _serve(args: argparse.Namespace) -> int:
     from eventmesh.base.clock import SystemClock
     from eventmesh.cluster.runtime.process import ACTIVATOR_MODULES, SIDECAR_MODULES, ProcessLauncher
 
+    if bool(args.ca_cert) != bool(args.ca_key):
+        raise UsageError("--ca-cert and --ca-key go together: give both, or neither")
     clock = SystemClock()
     began = clock.monotonic()
     directory = data_dir.prepared(args.data_dir)
@@ -55,7 +65,8 @@ async def _serve(args: argparse.Namespace) -> int:
     asked: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask, asked)
-    settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port)
+    authority = (args.ca_cert, args.ca_key) if args.ca_cert else None
+    settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port, authority)
     mesh = Mesh(settings, clock, launcher)
     await mesh.start()
     quiet_collector()

@@ -16,6 +16,7 @@ DOMAIN: Final = "localhost"
 """Names below it mean this machine to curl and to browsers, without any DNS (RFC 6761 6.3)."""
 ADS_PORT: Final = 18000
 CONTROL_ADMIN_PORT: Final = 18001
+ADS_SECURED_PORT: Final = 18002
 AUTOSCALER_PORT: Final = 18080
 ACTIVATOR_HOST: Final = "127.0.0.2"
 ACTIVATOR_PORT: Final = 8012
@@ -43,6 +44,9 @@ class Addresses:
     """For requests that a cluster-local host may answer."""
     gateway_admin: str
     ads: str
+    """For clients that have no identity: foreign ones."""
+    ads_secured: str
+    """Under mTLS, for the mesh's own data planes."""
     control_admin: str
     autoscaler: str
     activator: str
@@ -89,6 +93,7 @@ def choose(api_port: int, gateway_port: int, spare_host: str) -> Addresses:
         gateway_local=_at(LOOPBACK, _preferred(gateway + 1 if gateway_port else 0, taken)),
         gateway_admin=_at(LOOPBACK, _preferred(GATEWAY_ADMIN_PORT if usual else 0, taken)),
         ads=_at(LOOPBACK, _preferred(ADS_PORT if usual else 0, taken)),
+        ads_secured=_at(LOOPBACK, _preferred(ADS_SECURED_PORT if usual else 0, taken)),
         control_admin=_at(LOOPBACK, _preferred(CONTROL_ADMIN_PORT if usual else 0, taken)),
         autoscaler=_at(LOOPBACK, _preferred(AUTOSCALER_PORT if usual else 0, taken)),
         activator=_at(activator_host, ACTIVATOR_PORT),

@@ -24,11 +24,11 @@ from eventmesh.cluster.addresses import Addresses
 from eventmesh.cluster.api.builtin.metrics import metrics_kinds
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.api.server import ApiServer
-from eventmesh.cluster.bootstrap import bootstrap
+from eventmesh.cluster.bootstraps import Bootstraps
 from eventmesh.cluster.kubeconfig import write_kubeconfig
 from eventmesh.cluster.parts import Parts
 from eventmesh.cluster.runtime.agent import PodAgent
-from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY, write_bootstrap
+from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY
 from eventmesh.cluster.runtime.images import ImageStore, digests_in
 from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.process import Command, ProcessLauncher, product_pythonpath
@@ -39,7 +39,7 @@ from eventmesh.controllers.eventing.app import EventingControllers
 from eventmesh.controllers.serving.app import ServingControllers
 from eventmesh.controllers.serving.settings import LocalSettings
 from eventmesh.controllers.workloads.app import WorkloadControllers
-from eventmesh.kube.api import Api, Object
+from eventmesh.kube.api import Api
 from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import POD, REVISION
@@ -49,8 +49,13 @@ from eventmesh.transport.netns import HostNetwork
 from eventmesh.xds.control.admission import CONTROL_ADMISSIONS
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.control.services import Settings
+from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
+from eventmesh.xds.identity.issuer import Identities
 
 _log = log.get("cluster.mesh")
+
+TRUST_DOMAIN: Final = "cluster.local"
+"""Istio's default too."""
 
 LIVE_WITHIN_S: Final = 15.0
 """A gateway that serves nothing by then never will; its log says why."""
@@ -66,6 +71,8 @@ class MeshSettings:
     api_port: int = 6443
     """0 = any free port, here and below."""
     gateway_port: int = 8080
+    authority_files: tuple[Path, Path] | None = None
+    """Certificates and key of the authority that certifies identities; None: one of our own, in the data directory."""
 
 
 class Mesh:
@@ -78,6 +85,7 @@ class Mesh:
         self._launcher = launcher
         self._parts = Parts()
         self._addresses: Addresses | None = None
+        self._bootstraps: Bootstraps
         self._sockets: dict[str, list[socket.socket]] = {}
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Resolves, with the reason, when the mesh cannot go on."""
@@ -126,8 +134,10 @@ class Mesh:
             external_dispatcher=where.channels_url,
         )
         serving = self._serving(api, informers, images)
-        control = Control(api, informers, self._clock, _control_settings(where))
-        agent = self._agent(api, informers, launcher, pod_addresses, images)
+        identities = self._identities()
+        control = Control(api, informers, self._clock, _control_settings(where), identities)
+        bootstraps = self._bootstraps = Bootstraps(where, identities, control.mtls_mode)
+        agent = self._agent(api, informers, launcher, pod_addresses, images, bootstraps)
         for kind in metrics_kinds(agent.measuring.pod_metrics, agent.node.metrics):
             embedded.catalog.add(kind)
         for resource in (REVISION, POD):
@@ -141,7 +151,7 @@ class Mesh:
         self._parts.add(informers.stop)
         images.prune(frozenset(digests_in(chain(informers.of(REVISION), informers.of(POD)))))
         await self._open(embedded, agent)
-        await control.start(where.ads)
+        await control.start(where.ads, where.ads_secured)
         self._parts.add(control.stop)
         await control.start_admin(*_host_and_port(where.control_admin))
         workloads.start()
@@ -195,6 +205,14 @@ class Mesh:
         autoscaler = _host_and_port(self.addresses.autoscaler)
         return ServingControllers(api, informers, self._clock, images, local, autoscaler_address=autoscaler)
 
+    def _identities(self) -> Identities:
+        files = self._settings.authority_files
+        if files is None:
+            authority: Authority = OwnAuthority(self._settings.data_dir / "ca", self._clock)
+        else:
+            authority = GivenAuthority(*files, self._clock)
+        return Identities(authority, self._clock, TRUST_DOMAIN)
+
     def _agent(
         self,
         api: Api,
@@ -202,12 +220,8 @@ class Mesh:
         launcher: ProcessLauncher,
         pod_addresses: PodAddresses,
         images: ImageStore,
+        bootstraps: Bootstraps,
     ) -> PodAgent:
-        def sidecar_bootstrap(namespace: str, name: str, address: str) -> Object:
-            node = f"sidecar~{address}~{name}.{namespace}"
-            admin = f"{address}:{addresses.GATEWAY_ADMIN_PORT}"
-            return bootstrap("sidecar", node, admin, self.addresses.ads, namespace=namespace, pod=name)
-
         return PodAgent(
             api,
             informers,
@@ -215,7 +229,7 @@ class Mesh:
             launcher=launcher,
             addresses=pod_addresses,
             images=images,
-            bootstrap=sidecar_bootstrap,
+            bootstrap=bootstraps.of_pod,
             data_dir=self._settings.data_dir,
         )
 
@@ -229,6 +243,7 @@ class Mesh:
             f"--broker={where.broker}",
             f"--data-dir={self._settings.data_dir / 'events'}",
             f"--kubeconfig={self._settings.kubeconfig}",
+            f"--protect={where.ads}",
             f"--protect={where.control_admin}",
             f"--protect={where.gateway_admin}",
         )
@@ -244,7 +259,7 @@ class Mesh:
 
     def _supervised(self, role: str, admin: str, *flags: str) -> Supervised:
         file = self._settings.data_dir / "run" / f"{role}.json"
-        write_bootstrap(file, bootstrap(role, f"{role}~{admin}", admin, self.addresses.ads))
+        self._bootstraps.keep(file, role, admin)
         env = {**os.environ, "PYTHONPATH": product_pythonpath(os.environ)}
         command = Command((role, "--bootstrap", str(file), *flags), env, "/", entry=SIDECAR_ENTRY)
         logs = self._settings.data_dir / "logs"

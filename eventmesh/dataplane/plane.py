@@ -141,6 +141,10 @@ class DataPlane:
         """Accept connections on the listeners that were held."""
         await self._listeners.release()
 
+    async def replace(self, base: Snapshot, own: Snapshot) -> None:
+        """Do what `apply` and `extend` do, in one step. Raises what `apply` raises."""
+        await self._change(base, own)
+
     async def extend(self, own: Snapshot) -> None:
         """Replace what this process itself adds. Raises what `apply` raises."""
         await self._change(self._base, own)

@@ -45,6 +45,7 @@ HTTP_ROUTE = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRout
 GRPC_ROUTE = Resource("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute")
 REFERENCE_GRANT = Resource("gateway.networking.k8s.io", "v1beta1", "referencegrants", "ReferenceGrant")
 
+PEER_AUTHENTICATION = Resource("eventmesh.io", "v1alpha1", "peerauthentications", "PeerAuthentication")
 TRAFFIC_POLICY = Resource("eventmesh.io", "v1alpha1", "trafficpolicies", "TrafficPolicy")
 SERVICE_INTERFACE = Resource("eventmesh.io", "v1alpha1", "serviceinterfaces", "ServiceInterface")
 PROTOCOL_DECLARATION = Resource(

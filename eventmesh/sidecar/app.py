@@ -53,11 +53,17 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
     else:
         # A gateway has no function and does not pay for what watches over one.
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
+        from eventmesh.sidecar.inbound import takes_from_mesh
+        from eventmesh.xds.client.inbound import InboundTls, first_tls, secured
 
         network = FunctionNetwork(pod.netns)
         own = overlay(function_snapshot(pod), added_by_process(bootstrap))
-        plane = DataPlane(clock, handlers, own=own, networks=network.networks(), resource=pod.resource)
-        function = FunctionSide(pod, plane, network, clock)
+        tls = first_tls(bootstrap)
+        plane = DataPlane(
+            clock, handlers, own=secured(own, takes_from_mesh, tls), networks=network.networks(), resource=pod.resource
+        )
+        inbound_tls = InboundTls(plane, own, takes_from_mesh, tls)
+        function = FunctionSide(pod, plane, network, clock, inbound_tls.apply)
         handlers.update(function.handlers)
     handlers[admin.HANDLER] = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
     try:
@@ -88,12 +94,12 @@ async def _configure(
         return
     from eventmesh.xds.client.ads import AdsClient
     from eventmesh.xds.client.channel import calls_through
+    from eventmesh.xds.client.inbound import beyond_inbound
 
     tables = outbound.TABLES if function is not None else ()
+    resources = bootstrap.resources if function is None else beyond_inbound(bootstrap.resources)
     calls = calls_through(plane.caller, bootstrap.ads)
-    client = AdsClient(
-        bootstrap.ads, bootstrap.node, apply, calls, static=bootstrap.resources, tables=tables, clock=clock
-    )
+    client = AdsClient(bootstrap.ads, bootstrap.node, apply, calls, static=resources, tables=tables, clock=clock)
     if function is None:
         tasks.spawn("ads", client.run())
     else:

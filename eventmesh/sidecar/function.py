@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from eventmesh.base import log
@@ -61,8 +61,17 @@ class FunctionNetwork:
 class FunctionSide:
     """Watches over the function of `pod` for as long as its sidecar runs."""
 
-    def __init__(self, pod: Pod, plane: DataPlane, network: FunctionNetwork, clock: Clock) -> None:
+    def __init__(
+        self,
+        pod: Pod,
+        plane: DataPlane,
+        network: FunctionNetwork,
+        clock: Clock,
+        put_into_force: Callable[[Snapshot], Awaitable[None]],
+    ) -> None:
+        """`put_into_force` is what becomes of a configuration once it is as this pod needs it."""
         self._pod = pod
+        self._put_into_force = put_into_force
         self._plane = plane
         self._network = network
         meter = LoadMeter(plane.engine.take_load, inbound.USER, clock)
@@ -87,7 +96,7 @@ class FunctionSide:
         if declaration is not None:
             placed.append(inbound.declared(self._pod, declaration))
         listeners = tuple(listener for listener in placed if listener is not None)
-        await self._plane.apply(replace(snapshot, listeners=listeners))
+        await self._put_into_force(replace(snapshot, listeners=listeners))
         self._declaration = declaration
         if self.awaits_declaration and not self._waits_aloud:
             self._waits_aloud = True

@@ -87,6 +87,12 @@ def inbound(pod: Pod) -> Snapshot:
     )
 
 
+def takes_from_mesh(listener: str) -> bool:
+    """Return whether the sidecar's listener of that name takes requests of the mesh, which may come under mTLS;
+    Knative's statistics and hooks are asked by those who have no identity."""
+    return listener.startswith("inbound")
+
+
 def cluster_names() -> tuple[str, ...]:
     """Return the clusters that are dialled inside the pod's network namespace."""
     return USER, KUBELET, PROBED

@@ -16,6 +16,7 @@ from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, REVISION, SERVERL
 from eventmesh.kube.status import is_ready
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.control.services import Settings
+from eventmesh.xds.identity.issuer import Identities
 
 CLASS = "eventmesh.ingress.networking.knative.dev"
 
@@ -30,20 +31,27 @@ def _private(revision: str) -> dict[str, str]:
 class Bench:
     """One cluster with control and nothing else."""
 
-    def __init__(self, directory: Path, clock: Clock | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+        identities: Callable[[Clock], Identities] | None = None,
+    ) -> None:
         self.clock = clock or SystemClock()
         self.store = Store(directory / "store", self.clock)
         self.embedded = EmbeddedApi(self.store, self.clock)
         self.api: Api = self.embedded.in_process()
         self.informers = Informers(self.api, self.clock)
         self.settings = settings
-        self.control = Control(self.api, self.informers, self.clock, settings)
+        self.identities = identities(self.clock) if identities is not None else None
+        self.control = Control(self.api, self.informers, self.clock, settings, self.identities)
         self.port = 0
 
-    async def start(self) -> None:
+    async def start(self, secured_address: str = "") -> None:
         await self.embedded.start()
         await self.informers.start()
-        self.port = await self.control.start("127.0.0.1:0")
+        self.port = await self.control.start("127.0.0.1:0", secured_address)
 
     async def stop(self) -> None:
         await self.control.stop()

@@ -43,7 +43,7 @@ class Cluster:
             launcher=self.launcher,
             addresses=self.addresses,
             images=self.images,
-            bootstrap=lambda namespace, name, address: {},
+            bootstrap=lambda pod, address: {},
             data_dir=directory,
         )
 

@@ -52,7 +52,8 @@ async def test_status_shows_who_is_connected_and_how_far_each_has_come(world: Wo
     assert await world.run("control", "status") == 0
     printed = capsys.readouterr().out
     heads, row, *_ = printed.splitlines()
-    assert heads.split() == ["NODE", "ROLE", "NAMESPACE", "SDS", "CDS", "EDS", "LDS", "RDS", "CONNECTED"]
+    assert heads.split()[:5] == ["NODE", "ROLE", "NAMESPACE", "IDENTITY", "EXPIRES"]
+    assert heads.split()[5:] == ["SDS", "CDS", "EDS", "LDS", "RDS", "CONNECTED"]
     assert row.split()[:4] == ["gateway-1", "gateway", "-", "-"] and row.count("SYNCED") == 4
     assert "objects awaiting acknowledgement: 0" in printed
     assert await world.run("control", "status", "-o", "json") == 0

@@ -16,6 +16,7 @@ from eventmesh.cluster.runtime.images import Image
 from eventmesh.cluster.runtime.process import UNCONFINED, Command, Network, product_pythonpath
 from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Object
+from eventmesh.kube.injection import has_sidecar
 from eventmesh.kube.objects import labels_of
 
 SIDECAR_ENTRY: Final = "eventmesh.cli.main:main"
@@ -37,8 +38,8 @@ _REVISION: Final = "serving.knative.dev/revision"
 _CONFIGURATION: Final = "serving.knative.dev/configuration"
 _SERVICE: Final = "serving.knative.dev/service"
 
-SidecarBootstrap = Callable[[str, str, str], Object]
-"""(namespace, pod name, pod address) -> the Envoy bootstrap of the pod's sidecar."""
+SidecarBootstrap = Callable[[Object, str], Object]
+"""(pod, its address) -> the Envoy bootstrap of its sidecar, as it is now: a first certificate may be in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,13 @@ def function_command(
     requested = container["name"] == podspec.serving(pod)["name"]
     if requested:
         env["PORT"] = str(place.port.number)
-    if podspec.has_sidecar(pod):
+    if has_sidecar(pod):
         proxy = f"http://{place.address if place.network is None else '127.0.0.1'}:{FORWARD_PROXY_PORT}"
         env |= {"HTTP_PROXY": proxy, "http_proxy": proxy}
         env |= {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
     env |= image.env
     env |= asked
-    if requested and place.network is None and podspec.has_sidecar(pod):
+    if requested and place.network is None and has_sidecar(pod):
         # Whatever port was asked for, this free one is the pod's on the host's network.
         env["PORT"] = str(place.port.number)
     command = [expand(word, env) for word in container.get("command") or ()] or list(image.command)
@@ -123,9 +124,14 @@ def _moved_probe(text: str, port: int) -> str:
 
 
 def write_bootstrap(path: Path, bootstrap: Mapping[str, object]) -> None:
-    """Store a sidecar's bootstrap."""
+    """Store a bootstrap for its owner's eyes alone: it may hold a private key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(bootstrap), encoding="utf-8")
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        json.dump(bootstrap, out)
+    # At once: whoever is starting meanwhile reads the old one or the new.
+    new.rename(path)
 
 
 def _queue_proxy_defaults(pod: Object, place: Place) -> dict[str, str]:

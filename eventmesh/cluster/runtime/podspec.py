@@ -13,11 +13,9 @@ from eventmesh.cluster.runtime.hooks import check_hooks
 from eventmesh.cluster.runtime.pod import DEFAULT_GRACE_S, RestartPolicy
 from eventmesh.cluster.runtime.probe import Exec, GrpcHealth, Probe, Purpose, parse_probe
 from eventmesh.kube.api import Object
-from eventmesh.kube.objects import annotations_of, labels_of
+from eventmesh.kube.injection import has_sidecar
+from eventmesh.kube.objects import annotations_of
 from eventmesh.kube.quantity import parse_quantity
-
-INJECT: Final = "eventmesh.io/inject"
-"""Label or annotation of a pod: `"false"` runs it without a sidecar, in the host's network, at the pod's address."""
 
 SIDECAR: Final = "queue-proxy"
 """Name of the sidecar's container, Knative's own: what a spec says under this name configures the sidecar."""
@@ -36,12 +34,6 @@ class UserPort:
     number: int
     protocol: str = "http1"
     """What it speaks, in the words of `EVENTMESH_USER_PROTOCOL`: http1, h2c, bolt, dubbo or a declaration's name."""
-
-
-def has_sidecar(pod: Object) -> bool:
-    """Return whether the pod is part of the mesh; every pod is, unless it says no."""
-    chosen = labels_of(pod).get(INJECT) or annotations_of(pod).get(INJECT) or "true"
-    return chosen != "false" and not pod["spec"].get("hostNetwork")
 
 
 def functions(pod: Object) -> list[Object]:

@@ -46,6 +46,7 @@ from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventKind, EventRecorder
+from eventmesh.kube.injection import has_sidecar
 from eventmesh.kube.resources import POD
 
 _log = log.get("runtime.pod")
@@ -187,7 +188,7 @@ class PodWorker:
             self._asker = Asker(
                 self._place,
                 podspec.user_port(self.pod).number,
-                podspec.has_sidecar(self.pod),
+                has_sidecar(self.pod),
                 self._host.launcher,
                 self._command,
             )
@@ -212,12 +213,9 @@ class PodWorker:
         host = self._host
         address = host.addresses.take()
         port = podspec.user_port(self.pod)
-        if not podspec.has_sidecar(self.pod):
+        if not has_sidecar(self.pod):
             return Place(address, port, None)
         self._notify = host.notify.open(self.uid, self._tell)
-        metadata = self.pod["metadata"]
-        bootstrap = host.bootstrap(metadata["namespace"], metadata["name"], address)
-        write_bootstrap(self._bootstrap_file, bootstrap)
         if host.network_note:
             return Place(address, podspec.UserPort(free_port(), port.protocol), None)
         return Place(address, port, await host.networks.take())
@@ -348,6 +346,8 @@ class PodWorker:
         assert self._place is not None and self._volumes is not None  # noqa: S101, PT018 - set before any start
         references = self._host.references
         if name == podspec.SIDECAR:
+            # At each start: a certificate of the first one may have expired.
+            write_bootstrap(self._bootstrap_file, self._host.bootstrap(self.pod, self._place.address))
             return sidecar_command(self.pod, self._place, self._notify, self._bootstrap_file, references)
         container = podspec.container(self.pod, name)
         image = self._host.images.find(container.get("image", ""))
@@ -383,7 +383,7 @@ class PodWorker:
 
     async def _publish(self) -> None:
         assert self._place is not None  # noqa: S101 - settled before anything is told
-        note = self._host.network_note if podspec.has_sidecar(self.pod) else "the pod asked for no sidecar"
+        note = self._host.network_note if has_sidecar(self.pod) else "the pod asked for no sidecar"
         facts = Facts(self._place.address, self._image_ids, note)
         status = pod_status(self.pod, self._machine, facts, self._host.clock.now())
         if status == self._published or self._machine.gone:

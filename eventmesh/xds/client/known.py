@@ -75,7 +75,11 @@ class Known:
         self._clusters = {item.cluster.name: _Held(live=item) for item in static.clusters}
         self._tables: dict[str, _Held[RouteTable]] = {}
         self._assignments: dict[str, tuple[Endpoint, ...]] = {}
-        self._static_secrets = frozenset(static.secrets)
+        speaking = [*(item.tls for item in static.listeners), *(item.tls for item in static.clusters)]
+        served = {name for tls in speaking if tls for name in tls.terms.served}
+        self._static_secrets = frozenset(static.secrets) - served
+        self._first_secrets = frozenset(static.secrets) & served
+        """Secrets that the bootstrap holds until the server sends newer ones."""
         self._secrets: dict[str, Secret] = dict(static.secrets)
         self._live_clusters: dict[str, Cluster] = {}
         for name, held in self._clusters.items():
@@ -95,6 +99,7 @@ class Known:
         twin._tables = dict(self._tables)
         twin._assignments = dict(self._assignments)
         twin._static_secrets = self._static_secrets
+        twin._first_secrets = self._first_secrets
         twin._secrets = dict(self._secrets)
         twin._live_clusters = dict(self._live_clusters)
         twin._changed = self._changed
@@ -193,7 +198,7 @@ class Known:
             self._changed = True
         for name in [name for name in self._assignments if name not in assignments]:
             del self._assignments[name]
-        secrets = self.wanted_secrets() | self._static_secrets
+        secrets = self.wanted_secrets() | self._static_secrets | self._first_secrets
         for name in [name for name in self._secrets if name not in secrets]:
             del self._secrets[name]
         changed, self._changed = self._changed, False

@@ -14,6 +14,7 @@ from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.status import Connection
 from eventmesh.xds.control.streams import Stream
 from eventmesh.xds.control.subscriptions import Refusal
+from eventmesh.xds.identity.spiffe import SpiffeId
 
 SIDECAR_WAIT_S = 5.0
 """A sidecar that has not answered by then is named in the condition DataPlaneLagging; design, law 6."""
@@ -80,9 +81,9 @@ class AckTracker:
         """Take note that clients can connect from now on, and that some may be on their way back."""
         self._returning_until = self._clock.monotonic() + RECONNECT_WAIT_S
 
-    def joined(self, stream: Stream, peer: str) -> None:
-        """Count `stream` in; from now on it is waited for."""
-        self._peers[id(stream)] = Connection(stream, peer, self._clock.monotonic())
+    def joined(self, stream: Stream, peer: str, identity: SpiffeId | None = None) -> None:
+        """Count `stream` in, whose client has proved to be `identity`; from now on it is waited for."""
+        self._peers[id(stream)] = Connection(stream, peer, self._clock.monotonic(), identity)
         self._done[id(stream)] = -1
 
     def left(self, stream: Stream) -> None:

@@ -19,6 +19,8 @@ from eventmesh.kube.resources import (
     ENDPOINT_SLICE,
     KINGRESS,
     NAMESPACE,
+    PEER_AUTHENTICATION,
+    POD,
     PROTOCOL_DECLARATION,
     REVISION,
     SECRET,
@@ -37,6 +39,8 @@ from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
 from eventmesh.xds.control.interfaces.problems import declaration_problem, interface_problem
 from eventmesh.xds.control.metrics import Metrics
+from eventmesh.xds.control.mtls import MeshMtls
+from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.control.observer import Observer
 from eventmesh.xds.control.policy.problems import problem_of as policy_problem
 from eventmesh.xds.control.promises import Promises, Promising
@@ -47,6 +51,8 @@ from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.identity.issuer import Identities, Renewed
+from eventmesh.xds.identity.spiffe import SpiffeId
 from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
@@ -59,19 +65,31 @@ _Handler = Callable[[Object | None, Object | None], Effect]
 class Control:
     """The control component of one mesh. It reads and writes nothing but Kubernetes objects and ADS streams."""
 
-    def __init__(self, api: Api, informers: Informers, clock: Clock, settings: Settings | None = None) -> None:
-        """Ask `informers` for what is watched; the caller starts them before `start`."""
+    def __init__(
+        self,
+        api: Api,
+        informers: Informers,
+        clock: Clock,
+        settings: Settings | None = None,
+        identities: Identities | None = None,
+    ) -> None:
+        """Ask `informers` for what is watched; the caller starts them before `start`.
+
+        With `identities` clients that show a certificate of this mesh are told of theirs, and to speak mTLS.
+        """
         settings = settings or Settings()
         self._watcher = Watcher()
         self._in_force = InForce(self._watcher)
         self._informers = informers
-        self._builder = ResourceBuilder(settings, self._in_force.world)
+        self._identities = identities
+        self._mtls = MeshMtls(identities) if identities is not None else None
+        self._builder = ResourceBuilder(settings, self._in_force.world, self._mtls)
         self._cache = SnapshotCache(self._builder.sets)
         self._refusals = ClusterRefusals(self._builder.referrers)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
         metrics = Metrics()
         self._publisher = Publisher(self._cache, self._builder, self._in_force.view, self._in_force, clock, metrics)
-        self._server = AdsServer(self._cache, self.acks, clock, metrics=metrics)
+        self._server = AdsServer(self._cache, self.acks, clock, metrics=metrics, identities=identities)
         self.observer = Observer(
             informers,
             self._watcher,
@@ -82,6 +100,7 @@ class Control:
             settings,
             clock,
             self.open_promises,
+            identities,
         )
         self._admin = AdminServer(self.observer)
         # An API to which nobody has given our own kinds has none of them; routes do not wait for these.
@@ -139,9 +158,15 @@ class Control:
             self._watch(informers, resource, handler, promises)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
         informers.of(CONFIG_MAP).add_handler(self._config_map_changed)
+        if identities is not None:
+            self._watch(informers, POD, self._watcher.pod)
+            self._watch(informers, PEER_AUTHENTICATION, self._watcher.peer_authentication, may_be_absent=True)
+            identities.listen(self._renewed, self._wants)
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, secured_address: str = "") -> int:
         """Publish what the synced informers hold, then serve ADS on `host:port`; return the port.
+
+        At `secured_address` it is served to clients that show a certificate of this mesh, and to nobody else.
 
         Nothing is served before the first publication: an empty answer would take everything away from a data plane
         that has been serving all along. Raises UnavailableError when the port is taken.
@@ -149,7 +174,9 @@ class Control:
         self.acks.listen(self._progressed, self._refused)
         self._publisher.listen(self._published)
         self._publisher.start()
-        port = await self._server.start(address)
+        port = await self._server.start(address, secured_address)
+        if self._identities is not None:
+            self._tasks.spawn("identities", self._identities.run())
         self.acks.opened()
         for part in self._parts:
             part.controller.start()
@@ -159,6 +186,10 @@ class Control:
     async def start_admin(self, host: str, port: int) -> int:
         """Serve the admin pages, and return the port; UnavailableError when it is taken."""
         return await self._admin.start(host, port)
+
+    def mtls_mode(self, namespace: str) -> MtlsMode:
+        """Return what the inbound side of a namespace's workloads takes."""
+        return self._mtls.mode(namespace) if self._mtls is not None else MtlsMode.PERMISSIVE
 
     async def stop(self) -> None:
         """Close all streams. Data planes go on with what they have."""
@@ -174,7 +205,13 @@ class Control:
         return sum(len(part.promises.still_open()) for part in self._parts)
 
     def _watch(
-        self, informers: Informers, resource: Resource, handler: _Handler, promises: Promises | None = None
+        self,
+        informers: Informers,
+        resource: Resource,
+        handler: _Handler,
+        promises: Promises | None = None,
+        *,
+        may_be_absent: bool = False,
     ) -> None:
         def changed(old: Object | None, new: Object | None) -> None:
             effect = handler(old, new)
@@ -189,7 +226,22 @@ class Control:
                 self._gateway_api.changed(resource, key_of(obj))
             self._publisher.touch(effect)
 
-        informers.of(resource).add_handler(changed)
+        informers.of(resource, may_be_absent=may_be_absent).add_handler(changed)
+
+    def _wants(self, identity: SpiffeId) -> bool:
+        """Return whether somebody is there whose certificate of `identity` is to be replaced."""
+        return any(audience.identity == identity for audience in self._cache.audiences())
+
+    def _renewed(self, renewed: Renewed) -> None:
+        """Tell everybody concerned of new certificates or roots."""
+        assert self._mtls is not None  # noqa: S101 - it is identities that call
+        told = {
+            audience: {ResourceType.SECRET: {**self._cache.current(audience).of(ResourceType.SECRET), **secrets}}
+            for audience in self._cache.audiences()
+            if audience.identity is not None and (renewed.roots or audience.identity in renewed.identities)
+            for secrets in (self._mtls.secrets(audience.identity),)
+        }
+        self._cache.update(told)
 
     def _config_map_changed(self, old: Object | None, new: Object | None) -> None:
         """Trace as the settings of the mesh say. What cannot be read changes nothing; `controllers.serving` tells its

@@ -28,6 +28,7 @@ from eventmesh.xds.control.hosts import Entry, HostBuilder, Hosts
 from eventmesh.xds.control.interfaces.published import PublishedOffers
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.mtls import MeshMtls
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, Scope, scope_of
@@ -85,10 +86,12 @@ def _unresolved() -> dict[str, Named]:
 class ResourceBuilder:
     """Builds resource sets from views: namespaces first (`update`), then what an audience is told of them (`sets`)."""
 
-    def __init__(self, settings: Settings, world: Callable[[], World] = World) -> None:
-        """`world` returns the Gateway API objects there are now."""
+    def __init__(self, settings: Settings, world: Callable[[], World] = World, mtls: MeshMtls | None = None) -> None:
+        """`world` returns the Gateway API objects there are now; `mtls` secures what clients are told that have shown
+        an identity, and without it nobody is told of any."""
         self._settings = settings
         self._world = world
+        self._mtls = mtls
         self._nowhere: Mapping[str, Named] = {}
         self.gateway_api = GatewayApiHosts(settings)
         self._namespaces: dict[str, _Namespace] = {}
@@ -187,6 +190,10 @@ class ResourceBuilder:
 
     def sets(self, audience: Audience) -> ResourceSets:
         """Return everything that `audience` is to be told."""
+        plain = self._plain(audience)
+        return plain if self._mtls is None else self._mtls.told(audience, plain)
+
+    def _plain(self, audience: Audience) -> ResourceSets:
         match audience.role:
             case Role.GATEWAY | Role.ENVOY:
                 return self._edge(audience.role)
@@ -213,7 +220,8 @@ class ResourceBuilder:
 
     def versions(self, cluster: str) -> set[str]:
         """Return the versions of a cluster and of its endpoints that are published now, as any role sees them."""
-        return {found.version for named in self._sets.values() if (found := named.get(cluster)) is not None}
+        plain = {found.version for named in self._sets.values() if (found := named.get(cluster)) is not None}
+        return plain if self._mtls is None else plain | self._mtls.versions(cluster)
 
     def _of(self, namespace: str) -> _Namespace:
         known = self._namespaces.get(namespace)
@@ -244,6 +252,8 @@ class ResourceBuilder:
         if self.certificates.renew(namespace, named, view.certificates):
             self._listen_securely()
         plain, holding = known.clusters.clusters(view)
+        if self._mtls is not None:
+            self._will_concern_all |= self._mtls.renew(namespace, view, plain)
         endpoints, pods_only = known.clusters.endpoints(view)
         built = {_PLAIN: plain, _HOLDING: holding, _ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only}
         known.sets = self._merge(known.sets, built)

@@ -38,6 +38,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
 )
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy_data_plane.envoy.config.listener.v3 import ApiListener, Filter, FilterChain, Listener
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
@@ -163,6 +164,7 @@ class HttpListener:
     host: str
     port: int
     table: str
+    """Empty: it has no routes."""
     via: str = ""
     is_edge: bool = False
     """Callers are clients: they are named in X-Forwarded-For."""
@@ -179,11 +181,14 @@ def http_listener(
         HttpConnectionManager,
         codec_type=HttpConnectionManagerCodecType.AUTO,
         stat_prefix=listener.name,
-        rds=made(Rds, config_source=_ads(), route_config_name=listener.table),
         http_filters=[_router()],
         via=listener.via,
         use_remote_address=listener.is_edge,
     )
+    if listener.table:
+        manager.rds = made(Rds, config_source=_ads(), route_config_name=listener.table)
+    else:
+        manager.route_config = made(RouteConfiguration, name=listener.name)
     if for_envoy:
         # Requests may be quiet for as long as the function likes; its own timeouts stand in its sidecar.
         manager.stream_idle_timeout = timedelta(0)

@@ -54,6 +54,8 @@ class Metrics:
     """Responses by type."""
     refusals: Counter[str] = field(default_factory=Counter)
     """NACKs by type."""
+    renewals: int = 0
+    """Certificates of workloads that have been replaced."""
 
     def render(self, streams: Mapping[str, int], gauges: Mapping[str, float]) -> str:
         """Return everything; `streams` counts the open ones by role, `gauges` are further values of this moment."""
@@ -61,6 +63,8 @@ class Metrics:
             *_counter("eventmesh_control_publications_total", "what", self.publications),
             *_counter("eventmesh_control_pushes_total", "type", self.pushes),
             *_counter("eventmesh_control_nacks_total", "type", self.refusals),
+            "# TYPE eventmesh_control_certificate_renewals_total counter",
+            f"eventmesh_control_certificate_renewals_total {self.renewals}",
             "# TYPE eventmesh_control_streams gauge",
             *(f'eventmesh_control_streams{{role="{role}"}} {count}' for role, count in sorted(streams.items())),
         ]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from eventmesh.kube.api import Object
+from eventmesh.kube.injection import account_of, has_sidecar
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
 from eventmesh.xds.control.certificates import Certificate
 from eventmesh.xds.control.envoy import Declared, Protocol, Spoken
@@ -28,6 +30,7 @@ _SKS_LABEL = "networking.internal.knative.dev/serverlessservice"
 _TYPE_LABEL = "networking.internal.knative.dev/serviceType"
 _ROUTE_LABEL = "serving.knative.dev/route"
 _FUNCTION_LABEL = "serving.knative.dev/service"
+_REVISION_LABEL = "serving.knative.dev/revision"
 _SLICE_SERVICE_LABEL = "kubernetes.io/service-name"
 INTERFACES_ANNOTATION = "eventmesh.io/service-interfaces"
 """On a Service that is called by interface: which it offers, as `interface[:version[:uniqueId]]`, by commas."""
@@ -106,6 +109,8 @@ class Service:
     """It belongs to a ServerlessService, which is routed under the revision's name."""
     policy: RoutePolicy | None = None
     """Of the Service's TrafficPolicy (`policy.attaching`)."""
+    selector: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Labels of its pods; none: somebody else says where it leads."""
     placeholder: bool = False
     """It only stands for the name of a Knative Route, whose KIngress says where requests go."""
 
@@ -119,6 +124,24 @@ class Slice:
     addresses: tuple[str, ...]
     revision: Key | None = None
     """The revision whose pods these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What of a pod says who it is."""
+
+    labels: Mapping[str, str]
+    account: str
+    """Its service account; empty: it has no sidecar, and so no identity."""
+
+
+class MtlsMode(Enum):
+    """What the inbound side of workloads takes, in the words of Istio's PeerAuthentication."""
+
+    PERMISSIVE = "PERMISSIVE"
+    """mTLS and clear text on one port."""
+    STRICT = "STRICT"
+    """mTLS alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,12 @@ class View:
     interfaces: Mapping[Key, ServiceInterface] = field(default_factory=dict)
     declarations: Mapping[Key, ProtocolDeclaration] = field(default_factory=dict)
     """Of the mesh as a whole: in the view of no namespace (`watcher.CLUSTER_SCOPED`)."""
+    accounts: Mapping[Key, str] = field(default_factory=dict)
+    """Service account by revision; a revision whose pods have no sidecar has none."""
+    workloads: Mapping[Key, Workload] = field(default_factory=dict)
+    """Pods that are no revision's."""
+    mtls: Mapping[Key, MtlsMode] = field(default_factory=dict)
+    """What PeerAuthentications demand."""
     egress: tuple[Key, ...] = ()
     """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 
@@ -238,6 +267,7 @@ def parse_service(obj: Object) -> Service:
         external_name=spec.get("externalName", "") if spec.get("type") == "ExternalName" else "",
         interfaces=parse_interfaces(annotations.get(INTERFACES_ANNOTATION, "")),
         of_revision=_SKS_LABEL in labels,
+        selector=spec.get("selector") or {},
         placeholder=_ROUTE_LABEL in labels and not labels.get(_SKS_LABEL),
     )
 
@@ -315,6 +345,25 @@ def parse_serverless(obj: Object) -> ServerlessService:
 def function_of(obj: Object) -> str:
     """Return the name of the Knative Service that a Revision belongs to; empty when it belongs to none."""
     return labels_of(obj).get(_FUNCTION_LABEL, "")
+
+
+def parse_account(obj: Object) -> str | None:
+    """Return the service account of a Revision's pods; None when they have no sidecar."""
+    return account_of(obj) if has_sidecar(obj) else None
+
+
+def parse_workload(obj: Object) -> Workload | None:
+    """Return what identifies a pod; None for a revision's: those are known by their Revision, before any pod is."""
+    labels = labels_of(obj)
+    if _REVISION_LABEL in labels:
+        return None
+    return Workload(labels, account_of(obj) if has_sidecar(obj) else "")
+
+
+def parse_mtls(obj: Object) -> MtlsMode | None:
+    """Return what a PeerAuthentication demands; None when it leaves that to others (`UNSET`)."""
+    word = ((obj.get("spec") or {}).get("mtls") or {}).get("mode")
+    return next((mode for mode in MtlsMode if mode.value == word), None)
 
 
 def parse_concurrency(obj: Object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,6 +39,7 @@ from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.status import connection_status
 from eventmesh.xds.control.tables import LOCAL, PUBLIC
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.resource_types import ResourceType
 
 ENTRANCES: Mapping[str, tuple[Role, str]] = {
@@ -86,6 +88,7 @@ class Observer:
         settings: Settings,
         clock: Clock,
         open_promises: Callable[[], int],
+        identities: Identities | None = None,
     ) -> None:
         self._informers = informers
         self._watcher = watcher
@@ -96,11 +99,13 @@ class Observer:
         self._settings = settings
         self._clock = clock
         self._open_promises = open_promises
+        self._identities = identities
 
     def status(self) -> dict[str, Any]:
         """Return who is connected, on which versions, and who refused what."""
         now = self._clock.monotonic()
-        clients = [connection_status(connection, now) for connection in self._acks.connections()]
+        expiry = self._identities.expiry if self._identities is not None else lambda _: None
+        clients = [connection_status(connection, now, expiry) for connection in self._acks.connections()]
         clients.sort(key=lambda client: (client["role"], client["namespace"], client["node"]))
         return {"generation": self._cache.generation, "awaited": self._open_promises(), "clients": clients}
 
@@ -111,6 +116,12 @@ class Observer:
             "generation": float(self._cache.generation),
             "objects_awaiting_acknowledgement": float(self._open_promises()),
         }
+        if self._identities is not None:
+            self._metrics.renewals = self._identities.renewals
+            expiries = self._identities.expiries()
+            gauges["certificates"] = float(len(expiries))
+            if expiries:
+                gauges["certificate_expiry_seconds"] = (min(expiries) - self._clock.now()).total_seconds()
         return self._metrics.render(streams, gauges)
 
     def explain(self, role: str, namespace: str, asked: Asked) -> dict[str, Any]:
@@ -140,7 +151,8 @@ class Observer:
         from eventmesh.xds.control.preview import preview
 
         merged = [self._merged(obj) for obj in objects]
-        audiences = [*self._cache.audiences(), Audience(Role.GATEWAY)]
+        known = [dataclasses.replace(audience, identity=None) for audience in self._cache.audiences()]
+        audiences = [*known, Audience(Role.GATEWAY)]
         found = preview(self._watcher, self._settings, READERS, merged, audiences)
         counted = Counter((role.value, namespace) for role, namespace in self._audiences())
         changes = [

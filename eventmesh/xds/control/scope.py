@@ -8,6 +8,7 @@ listener, which knows every host. Declaring an egress saves that hop. Pure.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, annotations_of
 from eventmesh.xds.control.messages import Node, Role
+from eventmesh.xds.identity.spiffe import MeshParts, SpiffeId
 
 EGRESS_ANNOTATION = "eventmesh.io/egress"
 
@@ -40,10 +42,34 @@ class Audience:
     """Of sidecars; one that names none hears of the whole mesh."""
     extensions: frozenset[str] = frozenset()
     """Of sidecars: listeners of the mesh's own types that they understand; nobody is sent any other."""
+    identity: SpiffeId | None = None
+    """What its certificate proves it to be; None: it has shown none, and is told of no identity either."""
+
+
+class ForeignIdentityError(ValueError):
+    """A client says that it is what its certificate does not prove; it is to be told nothing."""
+
+
+def identified(node: Node, identity: SpiffeId, parts: MeshParts) -> Audience:
+    """Return the audience of a client that has proved to be `identity`; raises ForeignIdentityError."""
+    audience = dataclasses.replace(audience_of(node), identity=identity)
+    own = {Role.GATEWAY: parts.gateway, Role.ENVOY: parts.gateway, Role.ACTIVATOR: parts.activator}
+    if identity.trust_domain != parts.gateway.trust_domain:
+        raise ForeignIdentityError(f"{identity} is of another trust domain than {parts.gateway.trust_domain}")
+    wanted = own.get(audience.role)
+    if wanted is not None and wanted != identity:
+        raise ForeignIdentityError(
+            f"node {node.id!r} says its role is {audience.role.value}, its certificate is that of {identity}"
+        )
+    if audience.role is Role.SIDECAR and audience.namespace != identity.namespace:
+        raise ForeignIdentityError(
+            f"node {node.id!r} says it is in namespace {audience.namespace!r}, its certificate is that of {identity}"
+        )
+    return audience
 
 
 def audience_of(node: Node) -> Audience:
-    """Return the audience that a client belongs to."""
+    """Return the audience that a client belongs to by its own words alone."""
     namespace = node.metadata.get("namespace", "")
     if node.role is Role.SIDECAR and isinstance(namespace, str):
         named = node.metadata.get("extensions")

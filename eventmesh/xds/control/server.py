@@ -21,6 +21,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.messages import (
+    Node,
     Request,
     delta_response,
     read_delta_request,
@@ -28,12 +29,17 @@ from eventmesh.xds.control.messages import (
     sotw_response,
 )
 from eventmesh.xds.control.metrics import Metrics
+from eventmesh.xds.control.peers import ShownCredentials, peer_identity
 from eventmesh.xds.control.protobuf import WireError
 from eventmesh.xds.control.resources import Configuration
-from eventmesh.xds.control.scope import audience_of
+from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.streams import Changes, Stream
 from eventmesh.xds.control.subscriptions import Push, Variant
+from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.spiffe import SpiffeId
+
+_log = log.get("xds.server")
 
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -76,8 +82,11 @@ class AdsServer:
         clock: Clock,
         identifier: str = "eventmesh",
         metrics: Metrics | None = None,
+        identities: Identities | None = None,
     ) -> None:
+        """`identities` are needed to serve under mTLS."""
         self._metrics = metrics or Metrics()
+        self._identities = identities
         self._cache = cache
         self._acks = acks
         self._clock = clock
@@ -85,8 +94,11 @@ class AdsServer:
         self._server: grpc.aio.Server | None = None
         self._streams = 0
 
-    async def start(self, address: str) -> int:
-        """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken."""
+    async def start(self, address: str, secured_address: str = "") -> int:
+        """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken.
+
+        At `secured_address` (empty: nowhere) only clients are let in that show a certificate of the mesh.
+        """
         _require_free(address)
         server = grpc.aio.server(
             options=[
@@ -105,9 +117,21 @@ class AdsServer:
             port = server.add_insecure_port(address)
         except RuntimeError as error:
             raise UnavailableError(f"ADS cannot listen on {address}: {error}") from error
+        if secured_address:
+            self._secure(server, secured_address)
         await server.start()
         self._server = server
         return port
+
+    def _secure(self, server: grpc.aio.Server, address: str) -> None:
+        identities = self._identities
+        if identities is None:
+            raise UnavailableError(f"ADS cannot listen on {address}: there are no identities to show")
+        _require_free(address)
+        try:
+            server.add_secure_port(address, ShownCredentials(identities).grpc)
+        except RuntimeError as error:
+            raise UnavailableError(f"ADS cannot listen on {address}: {error}") from error
 
     async def stop(self) -> None:
         """End every stream and close the port."""
@@ -124,14 +148,24 @@ class AdsServer:
                 wire, self._cache, self._acks, self._clock, self._identifier, context.peer(), self._metrics
             )
             try:
-                await session.run(context.read, context.write)
+                await session.run(context.read, context.write, self._audience_for(peer_identity(context)))
             except WireError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a discovery request: {error}")
+            except ForeignIdentityError as error:
+                _log.warning("client refused", peer=context.peer(), reason=error)
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
             finally:
                 self._streams -= 1
                 session.close()
 
         return grpc.stream_stream_rpc_method_handler(serve)
+
+    def _audience_for(self, identity: SpiffeId | None) -> Callable[[Node], Audience]:
+        """Return what tells the audience of a node whose certificate is that of `identity` (None: it shows none)."""
+        if identity is None or self._identities is None:
+            return audience_of
+        parts = self._identities.parts
+        return lambda node: identified(node, identity, parts)
 
 
 def _require_free(address: str) -> None:
@@ -167,7 +201,6 @@ class _Session:
         self._clock = clock
         self._identifier = identifier
         self._peer = peer
-        self._log = log.get("xds.server")
         self._stream: Stream | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wake = asyncio.Event()
@@ -175,12 +208,12 @@ class _Session:
         self._failure: WireError | None = None
         self._ended = False
 
-    async def run(self, read: _Read, write: _Write) -> None:
-        """Serve until the client closes its side."""
+    async def run(self, read: _Read, write: _Write, audience_for: Callable[[Node], Audience] = audience_of) -> None:
+        """Serve until the client closes its side; raises ForeignIdentityError as `audience_for` does."""
         first = await read()
         if first is grpc.aio.EOF:
             return
-        stream = self._begin(self._wire.read(first))
+        stream = self._begin(self._wire.read(first), audience_for)
         self._tasks.spawn("reader", self._read_all(read, stream))
         try:
             await self._write_all(write, stream)
@@ -195,15 +228,15 @@ class _Session:
         if self._stream is not None:
             self._acks.left(self._stream)
 
-    def _begin(self, request: Request) -> Stream:
+    def _begin(self, request: Request, audience_for: Callable[[Node], Audience]) -> Stream:
         if request.node is None:
             raise WireError("the first request of a stream carries no node")
-        audience = audience_of(request.node)
+        audience = audience_for(request.node)
         self._unsubscribe = self._cache.subscribe(audience, self._configured)
         stream = Stream(self._wire.variant, self._cache.current(audience), request.node)
         self._stream = stream
-        self._acks.joined(stream, self._peer)
-        self._log.info(
+        self._acks.joined(stream, self._peer, audience.identity)
+        _log.info(
             "client connected", node=request.node.id, role=stream.node.role.value, variant=self._wire.variant.value
         )
         self._received(stream, request)
@@ -219,7 +252,7 @@ class _Session:
     def _received(self, stream: Stream, request: Request) -> None:
         refusal = stream.receive(request, self._clock.monotonic())
         if refusal is not None:
-            self._log.warning(
+            _log.warning(
                 "configuration refused",
                 node=stream.node.id,
                 type=refusal.type.short,

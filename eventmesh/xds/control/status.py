@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from eventmesh.base.clock import rfc3339
 from eventmesh.xds.control.resources import set_version
 from eventmesh.xds.control.scope import audience_of
 from eventmesh.xds.control.streams import Stream
 from eventmesh.xds.control.subscriptions import Subscription
+from eventmesh.xds.identity.spiffe import SpiffeId
 from eventmesh.xds.resource_types import PUSH_ORDER
+
+Expiry = Callable[[SpiffeId], datetime | None]
 
 
 class State(Enum):
@@ -34,15 +40,21 @@ class Connection:
     peer: str
     since: float
     """When it was opened, in monotonic seconds."""
+    identity: SpiffeId | None = None
+    """What the client's certificate proves; None: it has shown none."""
 
 
-def connection_status(connection: Connection, now: float) -> dict[str, Any]:
-    """Return what is known of one client as JSON."""
+def connection_status(connection: Connection, now: float, expiry: Expiry = lambda _: None) -> dict[str, Any]:
+    """Return what is known of one client as JSON; `expiry` tells until when an identity's certificate is valid."""
     stream = connection.stream
+    identity = connection.identity
+    expires = expiry(identity) if identity is not None else None
     return {
         "node": stream.node.id or connection.peer,
         "role": stream.node.role.value,
         "namespace": audience_of(stream.node).namespace,
+        "identity": str(identity) if identity is not None else "",
+        "certificateExpires": rfc3339(expires) if expires is not None else "",
         "agent": stream.node.user_agent,
         "peer": connection.peer,
         "variant": stream.variant.value,

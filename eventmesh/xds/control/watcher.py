@@ -20,11 +20,14 @@ from eventmesh.xds.control.objects import (
     function_of,
     in_protocols,
     is_ours,
+    parse_account,
     parse_concurrency,
     parse_ingress,
+    parse_mtls,
     parse_serverless,
     parse_service,
     parse_slice,
+    parse_workload,
 )
 from eventmesh.xds.control.policy.reading import read_policy
 from eventmesh.xds.control.scope import parse_egress
@@ -126,7 +129,9 @@ class Watcher:
             "functions", key, function, Effect.EVERYTHING if self.of(key.namespace).policies else Effect.NOTHING
         )
         limited = self._put("concurrency", key, value, Effect.EVERYTHING)
-        return max(named, limited, key=lambda effect: effect.value)
+        account = parse_account(new) if new is not None else None
+        identified = self._put("accounts", key, account, Effect.EVERYTHING)
+        return max(named, limited, identified, key=lambda effect: effect.value)
 
     def policy(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a TrafficPolicy; one that is not understood holds for nothing."""
@@ -149,6 +154,16 @@ class Watcher:
                 services = {key: in_protocols(service, declared) for key, service in view.services.items()}
                 self._replace(namespace, dataclasses.replace(view, services=services), Effect.EVERYTHING)
         return effect
+
+    def pod(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a pod: its labels and its service account say who answers for a Service."""
+        value = parse_workload(new) if new is not None else None
+        return self._put("workloads", _key(old, new), value, Effect.EVERYTHING)
+
+    def peer_authentication(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a PeerAuthentication."""
+        value = parse_mtls(new) if new is not None and not is_deleting(new) else None
+        return self._put("mtls", _key(old, new), value, Effect.EVERYTHING)
 
     def secret(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a Secret: only those of type kubernetes.io/tls matter."""

@@ -46,6 +46,8 @@ class TlsTerms:
     alpn: tuple[str, ...] = ()
     min_version: TlsVersion = TlsVersion.TLS12
     max_version: TlsVersion = TlsVersion.TLS13
+    served: frozenset[str] = frozenset()
+    """Secrets that a server brings (`sds_config`); what the bootstrap has under their names counts until then."""
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -185,7 +187,19 @@ def _terms(common: Message) -> TlsTerms:
         alpn=common.texts("alpn_protocols"),
         min_version=oldest,
         max_version=newest,
+        served=frozenset(filter(None, map(_served_name, _secret_configs(common)))),
     )
+
+
+def _secret_configs(common: Message) -> tuple[Message, ...]:
+    combined = common.child("combined_validation_context") or common
+    validation = combined.child("validation_context_sds_secret_config")
+    certificates = tuple(common.children("tls_certificate_sds_secret_configs"))
+    return certificates if validation is None else (*certificates, validation)
+
+
+def _served_name(config: Message) -> str:
+    return config.text("name") if config.has("sds_config") else ""
 
 
 def _validation_of(common: Message) -> tuple[Validation, str]:

@@ -8,9 +8,18 @@ from eventmesh.kube.objects import Key
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
 from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.messages import Node, Role
-from eventmesh.xds.control.scope import MAX_EGRESS, Audience, audience_of, parse_egress, scope_of
+from eventmesh.xds.control.scope import (
+    MAX_EGRESS,
+    Audience,
+    ForeignIdentityError,
+    audience_of,
+    identified,
+    parse_egress,
+    scope_of,
+)
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Settings
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.identity.spiffe import MeshParts, SpiffeId
 from tests.unit.xds.control.dialogue import CDS, EDS, LDS, RDS
 from tests.unit.xds.control.views import (
     built,
@@ -200,3 +209,37 @@ def test_what_a_sidecar_is_told_does_not_grow_with_the_rest_of_the_mesh() -> Non
     team = Audience(Role.SIDECAR, "team-1")
     assert size(told(large, team)) == size(told(small, team))
     assert size(told(large, team)) < size(told(large, Audience(Role.SIDECAR))) / 20
+
+
+PARTS = MeshParts.of("cluster.local")
+CART = SpiffeId("cluster.local", "shop", "cart")
+
+
+def node(role: str, namespace: str = "") -> Node:
+    return Node("n-1", metadata={"role": role, "namespace": namespace})
+
+
+def test_a_client_is_told_what_its_certificate_entitles_it_to() -> None:
+    assert identified(node("sidecar", "shop"), CART, PARTS) == Audience(Role.SIDECAR, "shop", identity=CART)
+    assert identified(node("gateway"), PARTS.gateway, PARTS) == Audience(Role.GATEWAY, "", identity=PARTS.gateway)
+    assert identified(node("activator"), PARTS.activator, PARTS).role is Role.ACTIVATOR
+
+
+@pytest.mark.parametrize(
+    ("who", "identity", "reason"),
+    [
+        (
+            node("sidecar", "bank"),
+            CART,
+            "says it is in namespace 'bank', .* that of .*/ns/shop/sa/cart",
+        ),
+        (node("sidecar"), CART, "says it is in namespace ''"),
+        (node("gateway"), CART, "says its role is gateway"),
+        (node("activator"), PARTS.gateway, "says its role is activator"),
+        (Node("envoy", user_agent="envoy"), CART, "says its role is envoy"),
+        (node("sidecar", "shop"), SpiffeId("other.mesh", "shop", "cart"), "another trust domain than cluster.local"),
+    ],
+)
+def test_whoever_claims_more_is_refused_by_name(who: Node, identity: SpiffeId, reason: str) -> None:
+    with pytest.raises(ForeignIdentityError, match=reason):
+        identified(who, identity, PARTS)

@@ -125,6 +125,16 @@ def revision(name: str, concurrency: int) -> Object:
     return {"metadata": {"name": name, "namespace": "ns"}, "spec": {"containerConcurrency": concurrency}}
 
 
+def pod(name: str, account: str = "", *, sidecar: bool = True, **labels: str) -> Object:
+    marks = {} if sidecar else {"eventmesh.io/inject": "false"}
+    spec = {"serviceAccountName": account} if account else {}
+    return {"metadata": {"name": name, "namespace": "ns", "labels": labels, "annotations": marks}, "spec": spec}
+
+
+def peer_authentication(mode: str, namespace: str = "ns", name: str = "default") -> Object:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"mtls": {"mode": mode}}}
+
+
 def world(**objects: list[Object]) -> Watcher:
     """Return a watcher that has seen `ingress=[...]`, `service=[...]`, `slice=[...]` and so on."""
     watcher = Watcher()

@@ -1,0 +1,185 @@
+"""What clients that have shown an identity are told beyond all others: their certificate, the roots, and to speak mTLS.
+
+A revision is known by its Revision and a Service by the pods that it selects, so that a pod that becomes ready changes
+endpoints and nothing else. A Service with one pod that has no sidecar is spoken to in clear text as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from eventmesh.base import log
+from eventmesh.base.errors import UnavailableError
+from eventmesh.kube.objects import Key
+from eventmesh.xds.control import envoy, securing
+from eventmesh.xds.control.envoy import HttpListener
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.objects import MtlsMode, View
+from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.scope import Audience
+from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER
+from eventmesh.xds.control.tables import ACTIVATOR, LOCAL
+from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE, SpiffeId
+from eventmesh.xds.resource_types import ResourceType
+
+_log = log.get("xds.mtls")
+
+INBOUND: Final = "inbound"
+"""The listener that says how a workload's own inbound listeners speak TLS. Its address is a placeholder, Istio's of
+`virtualInbound`: the workload knows better where it listens."""
+_PLACEHOLDER: Final = ("0.0.0.0", 15006)  # noqa: S104 - never bound
+
+_VARIANTS: Final = 2
+"""Of one cluster: as most see it, and as the activator does."""
+
+_MUTUAL: Final = {
+    Role.GATEWAY: frozenset({LOCAL}),
+    Role.ENVOY: frozenset({LOCAL}),
+    Role.ACTIVATOR: frozenset({ACTIVATOR}),
+}
+"""Listeners for workloads; the public one is for clients of the mesh's edge, who have no identity."""
+
+_WITH_INBOUND: Final = (Role.ACTIVATOR, Role.SIDECAR)
+
+_INBOUND_LISTENER: Final = envoy.http_listener(HttpListener(INBOUND, *_PLACEHOLDER, table=""))
+
+Named = Mapping[str, Resource]
+Peers = tuple[SpiffeId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A set of clusters, and what it became."""
+
+    plain: Named
+    generation: int
+    secured: Named
+
+
+class MeshMtls:
+    """Secures what audiences with an identity are told."""
+
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
+        parts = identities.parts
+        self._of_mesh: dict[str, Peers] = {BROKER_CLUSTER: (parts.activator,), GATEWAY_CLUSTER: (parts.gateway,)}
+        self._peers: dict[str, dict[str, Peers]] = {}
+        self._modes: dict[str, MtlsMode] = {}
+        self._generation = 0
+        """Counts the changes of `_peers`."""
+        self._seen: dict[Audience, _Seen] = {}
+        self._secured: dict[str, dict[tuple[Resource, Peers], Resource]] = {}
+        """By the name of a cluster: what it became, by what it was and who is at the other end."""
+        self._mutual: dict[tuple[Resource, bool], Resource] = {}
+
+    def renew(self, namespace: str, view: View, clusters: Named) -> bool:
+        """Take in a namespace with its clusters; return whether clients elsewhere are concerned."""
+        peers = {name: found for name in clusters if (found := self._peers_of(name, view))}
+        if peers != self._peers.get(namespace, {}):
+            self._peers[namespace] = peers
+            self._generation += 1
+        for name in [name for name in self._secured if name.startswith(f"{namespace}/") and name not in peers]:
+            del self._secured[name]
+        before = self._modes.get(namespace)
+        # The oldest holds where there are several, as with Istio; names break the tie that is left.
+        mode = view.mtls[min(view.mtls)] if view.mtls else None
+        if mode is None:
+            self._modes.pop(namespace, None)
+        else:
+            self._modes[namespace] = mode
+        return namespace == SYSTEM_NAMESPACE and mode is not before
+
+    def mode(self, namespace: str) -> MtlsMode:
+        """Return what the inbound side of a namespace's workloads takes."""
+        return self._modes.get(namespace) or self._modes.get(SYSTEM_NAMESPACE) or MtlsMode.PERMISSIVE
+
+    def told(self, audience: Audience, plain: Mapping[ResourceType, Named]) -> dict[ResourceType, Named]:
+        """Return what `audience` is told instead of `plain`."""
+        identity = audience.identity
+        if identity is None:
+            return dict(plain)
+        return {
+            **plain,
+            ResourceType.CLUSTER: self._clusters(audience, plain.get(ResourceType.CLUSTER, {})),
+            ResourceType.LISTENER: self._listeners(audience, plain.get(ResourceType.LISTENER, {})),
+            ResourceType.SECRET: {**plain.get(ResourceType.SECRET, {}), **self.secrets(identity)},
+        }
+
+    def secrets(self, identity: SpiffeId) -> Named:
+        """Return the certificate of `identity` and the roots to trust; without one that can be issued, the roots."""
+        found = [securing.roots_secret(self._identities.bundle())]
+        try:
+            found.append(securing.own_secret(self._identities.current(identity)))
+        except UnavailableError as error:
+            # The client goes on with what it has: nothing else must wait for this.
+            _log.error("no certificate", identity=identity, reason=error)
+        return {secret.name: secret for secret in found}
+
+    def versions(self, cluster: str) -> set[str]:
+        """Return the versions of a cluster that are told to somebody."""
+        return {secured.version for secured in self._secured.get(cluster, {}).values()}
+
+    def forget(self, audience: Audience) -> None:
+        """Forget what was kept for an audience that has nobody left."""
+        self._seen.pop(audience, None)
+
+    # -- listeners
+
+    def _listeners(self, audience: Audience, plain: Named) -> Named:
+        identity = audience.identity
+        strict = identity is not None and self.mode(identity.namespace) is MtlsMode.STRICT
+        names = _MUTUAL.get(audience.role, frozenset())
+        found = {
+            name: self._listener(listener, strict) if name in names else listener for name, listener in plain.items()
+        }
+        if audience.role in _WITH_INBOUND:
+            found[INBOUND] = self._listener(_INBOUND_LISTENER, strict)
+        return found
+
+    def _listener(self, plain: Resource, strict: bool) -> Resource:
+        key = (plain, strict)
+        if key not in self._mutual:
+            self._mutual[key] = securing.mutual(plain, self._identities.trust_domain, strict=strict)
+        return self._mutual[key]
+
+    # -- clusters
+
+    def _clusters(self, audience: Audience, plain: Named) -> Named:
+        seen = self._seen.get(audience)
+        if seen is not None and seen.plain is plain and seen.generation == self._generation:
+            return seen.secured
+        peers = {name: found for known in (self._of_mesh, *self._peers.values()) for name, found in known.items()}
+        secured = {
+            name: self._cluster(cluster, peers[name]) if name in peers else cluster for name, cluster in plain.items()
+        }
+        self._seen[audience] = _Seen(plain, self._generation, secured)
+        return secured
+
+    def _cluster(self, plain: Resource, peers: Peers) -> Resource:
+        known = self._secured.setdefault(plain.name, {})
+        found = known.get((plain, peers))
+        if found is None:
+            found = known[plain, peers] = securing.secured(plain, peers)
+            if len(known) > _VARIANTS:
+                del known[next(iter(known))]
+        return found
+
+    def _peers_of(self, cluster: str, view: View) -> Peers:
+        """Return who may be at the other end; empty: somebody without an identity."""
+        namespace, _, rest = cluster.partition("/")
+        name, _, port = rest.partition(":")
+        key = Key(namespace, name)
+        if not port:
+            account = view.accounts.get(key)
+            # Its pods, or the activator in their place while it is at zero.
+            return () if not account else (self._identities.of(namespace, account), self._identities.parts.activator)
+        service = view.services.get(key)
+        if service is None or not service.selector:
+            return ()
+        pods = [pod for pod in view.workloads.values() if service.selector.items() <= pod.labels.items()]
+        if not pods or not all(pod.account for pod in pods):
+            return ()
+        return tuple(sorted({self._identities.of(namespace, pod.account) for pod in pods}))

@@ -1,0 +1,60 @@
+"""gRPC's side of identities: who is at the other end of an ADS connection, and how control shows who it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from eventmesh.xds.control.scope import ForeignIdentityError
+from eventmesh.xds.identity.issuer import Identities, Renewed
+from eventmesh.xds.identity.spiffe import SCHEME, SpiffeId
+
+
+class ShownCredentials:
+    """Shows control's present certificate and demands one of the roots trusted now, at each handshake anew."""
+
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
+        self._newer: grpc.ServerCertificateConfiguration | None = None
+        own = identities.parts.control
+        identities.listen(self._renewed, lambda wanted: wanted == own)
+        self.grpc: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
+            self._configuration(),
+            self._take,  # type: ignore[arg-type]  # None is allowed by its documentation, not by its stub
+            require_client_authentication=True,
+        )
+
+    def _renewed(self, renewed: Renewed) -> None:
+        if renewed.roots or self._identities.parts.control in renewed.identities:
+            self._newer = self._configuration()
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        own = self._identities.current(self._identities.parts.control)
+        pair = (own.key.encode(), own.chain.encode())
+        roots = self._identities.bundle().encode()
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=roots)
+
+    def _take(self) -> grpc.ServerCertificateConfiguration | None:
+        # gRPC calls this at each handshake, on a thread of its own; None: what it has is the newest.
+        newer, self._newer = self._newer, None
+        return newer
+
+
+def peer_identity(context: grpc.aio.ServicerContext[Any, Any]) -> SpiffeId | None:
+    """Return what the client's certificate proves; None: it has come without TLS.
+
+    Raises ForeignIdentityError for a certificate that does not bear exactly one SPIFFE id.
+    """
+    shown = context.auth_context()
+    if "x509_subject_alternative_name" not in shown:
+        return None
+    names = [name.decode("utf-8", "replace") for name in shown["x509_subject_alternative_name"]]
+    ids = [name for name in names if name.startswith(SCHEME)]
+    if len(ids) != 1:
+        raise ForeignIdentityError(f"the certificate bears {len(ids)} SPIFFE ids; a workload's bears one")
+    try:
+        return SpiffeId.parse(ids[0])
+    except ValueError as error:
+        raise ForeignIdentityError(str(error)) from None
