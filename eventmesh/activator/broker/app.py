@@ -16,6 +16,7 @@ from eventmesh.activator.broker.measures import Measures, statistics
 from eventmesh.activator.broker.prewarmer import Prewarmer
 from eventmesh.activator.broker.replay_orders import ReplayOrders
 from eventmesh.activator.broker.replayer import Replayer
+from eventmesh.activator.broker.schemas import Schemas
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import CorruptStore
 from eventmesh.activator.broker.store.refusing import refusing
@@ -72,10 +73,13 @@ class Broker:
         self._informers = informers
         channels = informers.of(IN_MEMORY_CHANNEL)
         triggers = KubeTriggers(informers.of(BROKER), informers.of(TRIGGER))
-        self.triggers = Subscriptions(triggers, KubeChannels(channels), *more)
+        schemas = Schemas(informers)
+        self.triggers = Subscriptions(triggers, KubeChannels(channels), schemas, *more)
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
         self._measures = Measures()
-        self.ingress = Ingress(self._store, self.triggers, clock, triggers.window_s, self._measures, admittance)
+        self.ingress = Ingress(
+            self._store, self.triggers, clock, triggers.window_s, self._measures, admittance, schemas.violation
+        )
         self._prewarmer = Prewarmer(self.triggers, triggers.guessing, self._store, clock, wake)
         self._dispatcher = Dispatcher(
             self._store,

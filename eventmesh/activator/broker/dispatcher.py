@@ -24,6 +24,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
+from eventmesh.cloudevents.schema import SchemaViolated
 from eventmesh.kube.event_policies import subject_of
 from eventmesh.model.delivery import is_delivered
 
@@ -237,6 +238,9 @@ class Dispatcher:
             return Answer(error.status, body=str(error).encode())
         try:
             stored = await self._ingress.accept(key, event, headers)
+        except SchemaViolated as error:
+            # Unlike a reply without hops left it is not dropped: who made it does not keep what its type promises.
+            return Answer(422, body=str(error).encode())
         except InvalidEvent as error:
             return Answer(400, body=str(error).encode())
         except StoreError as error:

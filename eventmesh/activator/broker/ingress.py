@@ -9,14 +9,16 @@ from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel
 from eventmesh.activator.broker.admittance import Admittance, Everybody, Refused
 from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.measures import Measures
+from eventmesh.activator.broker.schemas import Violation, diverted
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
-from eventmesh.activator.broker.triggers import TriggerSource
+from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
+from eventmesh.cloudevents.schema import SchemaViolated
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
@@ -80,8 +82,11 @@ class Ingress:
         window_s: Callable[[str], float] = lambda _broker: 0.0,
         measures: Measures | None = None,
         admittance: Admittance | None = None,
+        violation: Callable[[str, Event], Violation | None] = lambda _broker, _event: None,
     ) -> None:
-        """`window_s` tells for how long a broker knows (source, id) again."""
+        """`window_s` tells for how long a broker knows (source, id) again, `violation` what is wrong with the data of
+        an event for it."""
+        self._violation = violation
         self.admittance: Admittance = admittance or Everybody()
         """Who may send to brokers and channels."""
         self._measures = measures or Measures()
@@ -96,11 +101,28 @@ class Ingress:
         self._listeners.append(listener)
 
     async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
-        """Return the event once it is on disk; raises InvalidEvent (no hop left) or StoreError.
+        """Return the event once it is on disk; raises InvalidEvent (no hop left, SchemaViolated) or StoreError.
 
         `broker` is the key of a broker, channel or source; only a broker's events tell when they arrived. One that came
-        before is not stored again (`StoredEvent.duplicate`).
+        before is not stored again (`StoredEvent.duplicate`). One that breaks its schema may be stored for the dead
+        letter sink alone.
         """
+        if violation := self._violation(broker, event):
+            if violation.diversion is None:
+                raise violation.problem
+            return await self._divert(broker, event, headers, violation, violation.diversion)
+        return await self._store_event(broker, event, headers)
+
+    async def _divert(
+        self, broker: str, event: Event, headers: Headers, violation: Violation, diversion: Subscription
+    ) -> StoredEvent:
+        self._measures.refused(broker, "diverted")
+        _log.warning("event diverted", broker=broker, id=event.id, source=event.source, reason=violation.problem)
+        # Its place first, in case this is the first event that is diverted: it must not be missed.
+        await self._store.open_trigger(diversion.uid, diversion.broker)
+        return await self._store_event(diversion.broker, diverted(event, violation), headers)
+
+    async def _store_event(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
         arrived = on_arrival(event, self._clock.now(), headers) if is_broker(broker) else count_hop(event, headers)
         new = NewEvent(broker, arrived, carried(headers), self._window_s(broker))
         began = self._clock.monotonic()
@@ -139,6 +161,9 @@ class Ingress:
         except Refused as error:
             self._measures.refused(broker, error.reason)
             return error.reply()
+        except SchemaViolated as error:
+            self._measures.refused(broker, "schema")
+            return Reply.text(400, f"{error}\n")
         except InvalidEvent as error:
             self._measures.refused(broker, "invalid")
             return Reply.text(400, f"{error}\n")

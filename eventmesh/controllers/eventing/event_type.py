@@ -12,6 +12,7 @@ from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.references import parse_resource
 from eventmesh.kube.resources import EVENT_TYPE
+from eventmesh.kube.schema_checks import schema_check_of
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
 
 CONDITIONS = ConditionSet(("ReferenceExists",))
@@ -49,6 +50,7 @@ class EventTypes:
             conditions.mark_true("ReferenceExists", "ReferenceNotSet", "spec.reference is not set")
         else:
             await self._look_up(key, reference, conditions)
+        _tell_check(entry, conditions)
         await write_status(self._api, EVENT_TYPE, entry, {"conditions": conditions.result()})
 
     async def _look_up(self, key: Key, reference: Object, conditions: Conditions) -> None:
@@ -77,6 +79,19 @@ class EventTypes:
                 raise
             return False
         return True
+
+
+def _tell_check(entry: Object, conditions: Conditions) -> None:
+    """Say whether events are held against the schema; nothing where nobody asks for it."""
+    try:
+        check = schema_check_of(entry)
+    except ConfigError as error:
+        conditions.mark_false("SchemaChecked", "SchemaInvalid", str(error))
+        return
+    if check is None:
+        conditions.remove("SchemaChecked")
+    else:
+        conditions.mark_true("SchemaChecked", check.verdict.value.capitalize())
 
 
 def _reference_of(entry: Object) -> Key | None:

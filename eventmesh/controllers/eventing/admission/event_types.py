@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 
+from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.controllers.eventing.admission.fields import INVALID, MISSING, changed
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import BROKER
+from eventmesh.kube.schema_checks import schema_check_of
 
 
 class EventTypeAdmission:
@@ -38,4 +40,8 @@ class EventTypeAdmission:
         except InvalidEvent as error:
             field = "schema" if error.attribute == "dataschema" else error.attribute
             errors.append(FieldError(f"{INVALID}: {error.problem}", f"spec.{field}"))
+        try:
+            schema_check_of(obj)
+        except ConfigError as error:
+            errors.append(FieldError(error.problem, error.path))
         return errors
