@@ -29,6 +29,7 @@ from eventmesh.xds.control.ingress import (
 from eventmesh.xds.control.interfaces.offers import Offer, OfferBuilder, lost, table_of
 from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import Ingress, Rule, Service, ServicePort, View
+from eventmesh.xds.control.policy.values import RoutePolicy
 from eventmesh.xds.control.protobuf import delimited
 from eventmesh.xds.control.services import Settings, cluster_of, resolve
 from eventmesh.xds.control.tables import LOCAL, PUBLIC, SECURE
@@ -135,6 +136,7 @@ class HostBuilder:
         key = (rule, ingress.hash, clusters, hosts, ingress.redirect and table == PUBLIC)
         name = f"{ingress.key}/{number}"
         made_ = self._rules.get(key, partial(_rule_fragment, name, key, view))
+        clusters += tuple(cluster for path in rule.paths for cluster in _copied_to(path.policy))
         if table != LOCAL or not any(path.policy is not None and path.policy.filters for path in rule.paths):
             return Entry(ingress.key, made_, clusters)
         bare = (_without_filters(rule), *key[1:])
@@ -151,7 +153,8 @@ class HostBuilder:
             if service.policy is not None and service.policy.filters:
                 plain = dataclasses.replace(service, policy=service.policy.without_filters())
                 bare = self._services.get((plain, won), partial(_service_fragment, plain, won, http))
-            entries[LOCAL].append(Entry(service.key, host, _service_clusters(service, http), bare))
+            clusters = (*_service_clusters(service, http), *_copied_to(service.policy))
+            entries[LOCAL].append(Entry(service.key, host, clusters, bare))
 
 
 def _ask(table: dict[str, list[Rank]], hosts: Sequence[str], rank: Rank) -> None:
@@ -191,6 +194,11 @@ def _without_filters(rule: Rule) -> Rule:
         for path in rule.paths
     )
     return dataclasses.replace(rule, paths=tuple(paths))
+
+
+def _copied_to(policy: RoutePolicy | None) -> tuple[str, ...]:
+    """Return the clusters that get copies of requests: whoever is told of a route must know them too."""
+    return tuple(mirror.cluster for mirror in policy.mirrors) if policy is not None else ()
 
 
 def _service_clusters(service: Service, ports: Sequence[ServicePort]) -> tuple[str, ...]:

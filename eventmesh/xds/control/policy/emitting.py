@@ -16,6 +16,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RouteActionHashPolicyCookie,
     RouteActionHashPolicyHeader,
     RouteActionHashPolicyQueryParameter,
+    RouteActionRequestMirrorPolicy,
 )
 from envoy_data_plane.envoy.extensions.filters.common.fault.v3 import FaultDelay
 from envoy_data_plane.envoy.extensions.filters.http.fault.v3 import FaultAbort, HttpFault
@@ -30,6 +31,7 @@ from eventmesh.xds.control.policy.values import (
     HashKind,
     HashOn,
     LoadBalancing,
+    Mirror,
     Outliers,
     RateLimit,
     RoutePolicy,
@@ -71,7 +73,13 @@ def with_policy(action: RouteAction, policy: RoutePolicy | None) -> RouteAction:
         action.retry_policy = retry
     if policy.hash_on is not None:
         action.hash_policy = [_hash_policy(policy.hash_on)]
+    action.request_mirror_policies = [_mirror(mirror) for mirror in policy.mirrors]
     return action
+
+
+def _mirror(mirror: Mirror) -> RouteActionRequestMirrorPolicy:
+    share = made(RuntimeFractionalPercent, default_value=_millionths(mirror.millionths))
+    return made(RouteActionRequestMirrorPolicy, cluster=mirror.cluster, runtime_fraction=share)
 
 
 def route_filters(policy: RoutePolicy | None) -> dict[str, Any]:

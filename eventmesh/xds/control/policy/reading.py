@@ -20,6 +20,7 @@ from eventmesh.xds.control.policy.values import (
     HashKind,
     HashOn,
     LoadBalancing,
+    Mirror,
     Outliers,
     RateLimit,
     Retry,
@@ -39,6 +40,8 @@ MIN_FILL_S = 0.05
 """Envoy's shortest fill_interval of a token bucket."""
 MAX_DELAY_S = 3600.0
 """Longest fault: what waits takes memory, and nobody waits so long (`xds.translate.filters`)."""
+MAX_MIRRORS = 8
+"""Each is a request more, with its body in memory (`xds.translate.mirror`)."""
 MAX_COUNT = 2**32 - 1
 """Envoy's counters of a circuit breaker have 32 bits."""
 
@@ -57,7 +60,7 @@ RETRY_WORDS = frozenset(
 _SPEC = frozenset(
     (
         *("targetRefs", "timeouts", "retry", "circuitBreaker", "outlierDetection", "loadBalancer"),
-        *("rateLimit", "fault"),
+        *("rateLimit", "fault", "mirror"),
     )
 )
 _OUTLIERS = frozenset(
@@ -81,7 +84,7 @@ def read_policy(obj: Object) -> tuple[TrafficPolicy | None, list[FieldError]]:
     reader = FieldReader()
     spec = reader.mapping(obj, "spec", "", _SPEC)
     targets = _targets(reader, spec)
-    route = _route(reader, spec)
+    route = _route(reader, spec, key_of(obj).namespace)
     cluster = _cluster(reader, spec)
     if route == RoutePolicy() and cluster == ClusterPolicy() and not reader.errors:
         reader.wrong("spec", "says nothing; give one of " + ", ".join(sorted(_SPEC - {"targetRefs"})))
@@ -111,7 +114,7 @@ def _targets(reader: FieldReader, spec: Mapping[str, Any]) -> tuple[Target, ...]
     return tuple(dict.fromkeys(targets))
 
 
-def _route(reader: FieldReader, spec: Mapping[str, Any]) -> RoutePolicy:
+def _route(reader: FieldReader, spec: Mapping[str, Any], namespace: str) -> RoutePolicy:
     timeouts = reader.mapping(spec, "timeouts", "spec", frozenset(("request", "backendRequest")))
     whole = reader.seconds(timeouts, "request", "spec.timeouts", zero=True)
     single = reader.seconds(timeouts, "backendRequest", "spec.timeouts")
@@ -123,7 +126,13 @@ def _route(reader: FieldReader, spec: Mapping[str, Any]) -> RoutePolicy:
             "spec.timeouts.backendRequest", "is the time of one try: give spec.retry, or timeouts.request alone"
         )
     return RoutePolicy(
-        whole, single or 0.0, retry, _hash_on(reader, spec), _rate_limit(reader, spec), _fault(reader, spec)
+        whole,
+        single or 0.0,
+        retry,
+        _hash_on(reader, spec),
+        _rate_limit(reader, spec),
+        _fault(reader, spec),
+        _mirrors(reader, spec, namespace),
     )
 
 
@@ -162,6 +171,42 @@ def _fault(reader: FieldReader, spec: Mapping[str, Any]) -> Fault | None:
         status or 0,
         _share(reader, abort, "spec.fault.abort") if abort else 0,
     )
+
+
+def _mirrors(reader: FieldReader, spec: Mapping[str, Any], namespace: str) -> tuple[Mirror, ...]:
+    found = spec.get("mirror") or []
+    if not isinstance(found, list) or len(found) > MAX_MIRRORS:
+        reader.wrong("spec.mirror", f"expected a list of at most {MAX_MIRRORS}")
+        return ()
+    mirrors = []
+    for at, item in enumerate(found):
+        path = f"spec.mirror[{at}]"
+        entry = reader.members(item, path, frozenset(("backendRef", "percent")))
+        cluster = _backend(reader, entry.get("backendRef"), f"{path}.backendRef", namespace)
+        if cluster is not None:
+            mirrors.append(Mirror(cluster, _share(reader, entry, path)))
+    return tuple(mirrors)
+
+
+def _backend(reader: FieldReader, reference: object, path: str, namespace: str) -> str | None:
+    """Return the cluster of a port of a Service, or of a revision, in the policy's own namespace."""
+    known = reference if isinstance(reference, dict) else {}
+    name, port = known.get("name"), known.get("port")
+    if not isinstance(name, str) or not name:
+        reader.wrong(f"{path}.name", "missing: of a Service or of a revision")
+        return None
+    match known.get("group", ""), known.get("kind", "Service"):
+        case ("", "Service") if isinstance(port, int) and not isinstance(port, bool) and 1 <= port <= 65_535:
+            return f"{namespace}/{name}:{port}"
+        case ("", "Service"):
+            reader.wrong(f"{path}.port", f"{port!r} is no port of a Service, 1 to 65535")
+        case ("serving.knative.dev", "Revision") if port is None:
+            return f"{namespace}/{name}"
+        case ("serving.knative.dev", "Revision"):
+            reader.wrong(f"{path}.port", "a revision has no ports to choose from")
+        case _:
+            reader.wrong(path, "is neither a Service of the core group nor a Revision of serving.knative.dev")
+    return None
 
 
 def _share(reader: FieldReader, owner: Mapping[str, Any], path: str) -> int:

@@ -81,6 +81,14 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """A cluster that gets copies of a share of the requests, in millionths."""
+
+    cluster: str
+    millionths: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoutePolicy:
     """What holds for each request."""
 
@@ -92,6 +100,7 @@ class RoutePolicy:
     hash_on: HashOn | None = None
     rate_limit: RateLimit | None = None
     fault: Fault | None = None
+    mirrors: tuple[Mirror, ...] = ()
 
     @property
     def filters(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from eventmesh.kube.objects import Key
 from eventmesh.model.cluster import Balancing, Cluster
 from eventmesh.model.policy import Fault, Filters, HashOn, HashPart, RateLimit, RetryOn
-from eventmesh.model.route import Forward, RouteTable
+from eventmesh.model.route import Forward, Mirror, RouteTable
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.policy.attaching import attached, exists, winners
@@ -230,3 +230,12 @@ def test_a_target_exists_when_there_is_a_service_or_a_function_of_that_name() ->
 def test_without_policies_nothing_is_looked_at() -> None:
     view = function().of("ns")
     assert attached(view) is view
+
+
+def test_copies_of_a_functions_requests_reach_whoever_knows_the_route() -> None:
+    said = [{"backendRef": {"group": "serving.knative.dev", "kind": "Revision", "name": "other-1"}, "percent": 25}]
+    builder = built(function(policy("p", targetRefs=FUNCTION, mirror=said)))
+    for audience, name in ((GATEWAY, "public"), (SIDECAR, "local")):
+        found = forwards(table(builder, audience, name), "hello.test")
+        assert found and {action.mirrors for action in found} == {(Mirror("ns/other-1", 250_000),)}
+        assert "ns/other-1" in builder.sets(audience)[ResourceType.CLUSTER]

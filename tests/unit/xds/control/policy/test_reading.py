@@ -22,6 +22,7 @@ from eventmesh.xds.control.policy.values import (
     HashKind,
     HashOn,
     LoadBalancing,
+    Mirror,
     Outliers,
     RateLimit,
     Retry,
@@ -168,3 +169,34 @@ def test_admission_refuses_what_cannot_be_read_unless_it_is_on_its_way_out() -> 
     wrong["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert admission.validate(wrong, request) == []
     assert admission.default(wrong, request) == wrong
+
+
+def test_copies_go_to_a_port_of_a_service_or_to_a_revision() -> None:
+    revision = {"group": "serving.knative.dev", "kind": "Revision", "name": "cart-2"}
+    read, found = read_policy(
+        policy("p", mirror=[{"backendRef": {"name": "audit", "port": 80}}, {"backendRef": revision, "percent": 0.5}])
+    )
+    assert not found and read is not None
+    assert read.route.mirrors == (Mirror("ns/audit:80", 1_000_000), Mirror("ns/cart-2", 5_000))
+
+
+@pytest.mark.parametrize(
+    ("mirror", "path"),
+    [
+        ({"backendRef": {"name": "audit", "port": 80}}, "spec.mirror"),
+        ([{"backendRef": {"name": "audit", "port": 80}}] * 9, "spec.mirror"),
+        ([7], "spec.mirror[0]"),
+        ([{}], "spec.mirror[0].backendRef.name"),
+        ([{"backendRef": {"name": "audit"}}], "spec.mirror[0].backendRef.port"),
+        ([{"backendRef": {"name": "audit", "port": 70_000}}], "spec.mirror[0].backendRef.port"),
+        ([{"backendRef": {"name": "a", "port": 1, "kind": "Pod"}}], "spec.mirror[0].backendRef"),
+        (
+            [{"backendRef": {"name": "a", "port": 1, "kind": "Revision", "group": "serving.knative.dev"}}],
+            "spec.mirror[0].backendRef.port",
+        ),
+        ([{"backendRef": {"name": "audit", "port": 80}, "percent": 101}], "spec.mirror[0].percent"),
+        ([{"backendRef": {"name": "audit", "port": 80}, "share": 1}], "spec.mirror[0].share"),
+    ],
+)
+def test_a_wrong_copy_is_named(mirror: object, path: str) -> None:
+    assert path in errors(mirror=mirror)
