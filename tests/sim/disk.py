@@ -56,7 +56,7 @@ class Disk:
 
     def note(self, kind: Kind, name: str, at: int = 0, data: bytes = b"") -> None:
         """Remember a change of the file of that path."""
-        file = Path(name).name
+        file = name.rpartition("/")[2]
         # Shared memory is no file: it is made anew.
         if not file.endswith("-shm"):
             self.changes.append(Change(kind, file, at, data))
@@ -66,9 +66,9 @@ class Disk:
         self.changes += [Change(Kind.WRITE, name, 0, data), Change(Kind.SYNC, name)]
 
     @contextmanager
-    def recorded(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Record what stores do to their files while the block runs."""
-        vfs = _RecordingVfs(self)
+    def recorded(self, monkeypatch: pytest.MonkeyPatch, chance: random.Random | None = None) -> Iterator[None]:
+        """Record what stores do to their files while the block runs; `chance`: where SQLite gets its random numbers."""
+        vfs = _RecordingVfs(self, chance)
         with monkeypatch.context() as patch:
             patch.setattr(page_sums, "os", _RecordingOs(self))
             try:
@@ -144,9 +144,13 @@ def _apply(files: dict[str, bytearray], change: Change) -> None:
 class _RecordingVfs(apsw.VFS):
     """SQLite's own file system, watched; every connection opened while it is registered uses it."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, chance: random.Random | None) -> None:
         super().__init__("recording", BENEATH, makedefault=True)
         self._disk = disk
+        self._chance = chance
+
+    def xRandomness(self, numbytes: int) -> bytes:
+        return self._chance.randbytes(numbytes) if self._chance else super().xRandomness(numbytes)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
         return _RecordingFile(self._disk, name, flags)

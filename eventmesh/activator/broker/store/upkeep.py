@@ -39,17 +39,14 @@ class Upkeep:
         self._checkpoint_at = CHECKPOINT_PAGES
         self._unsummed: set[int] = set()
         """Pages that were copied into the database and have an old sum."""
-        self._verified = 0
+        self._looked_at = 0
         """Pages found to be what they were; the rest is still to be looked at."""
+        self.verified = False
+        """All pages have been looked at since the store was opened."""
         self.damage = ""
         """Why nothing is written or read any more; empty: there is no reason not to."""
         # This replaces SQLite's own checkpoints, which would leave the sums behind.
         connection.set_wal_hook(self._committed)
-
-    @property
-    def verified(self) -> bool:
-        """Return whether all pages have been looked at since the store was opened."""
-        return self._verified >= self._sums.pages
 
     def _committed(self, _connection: apsw.Connection, _database: str, frames: int) -> int:
         if not self._frames or frames <= self._frames:
@@ -111,9 +108,10 @@ class Upkeep:
 
     def verify(self, pages: int) -> None:
         """Look at that many pages; sets `damage` when one is not what it was."""
-        first = self._verified + 1
-        differing = self._sums.differing(first, min(pages, self._sums.pages - self._verified))
-        self._verified += pages
+        there = self._sums.pages
+        differing = self._sums.differing(self._looked_at + 1, min(pages, there - self._looked_at))
+        self._looked_at += pages
+        self.verified = self._looked_at >= there
         if not differing:
             return
         frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
