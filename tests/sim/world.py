@@ -195,7 +195,7 @@ class World:
         await self._tasks.stop()
         await self._dispatcher._tasks.stop()
 
-    async def post(self, uri: str, headers: Any, body: bytes, *, timeout_s: float, hold: bool) -> Answered:
+    async def post(self, uri: str, headers: Any, body: bytes, *, timeout_s: float, **_: object) -> Answered:
         """Do what the mesh does between the broker and a subscriber."""
         return await self.subscribers[uri.split("/")[2]].post(http.decode(list(headers), body), timeout_s)
 
