@@ -17,7 +17,9 @@ policy works on what the protocols share (statuses, connections, endpoints, head
 [What each one does](../policies.md).
 """
 _UNIT = "tests/unit/core/"
-PROTOCOLS = ("HTTP/1.1", "HTTP/2, gRPC", "Bolt")
+_FRAMES = "test_frame_policies.py::"
+"""Each test of it runs for Bolt, Dubbo 2 and a declared protocol."""
+PROTOCOLS = ("HTTP/1.1", "HTTP/2, gRPC", "Bolt", "Dubbo 2", "declared")
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,47 @@ class Row:
 
 ROWS = (
     Row(
+        "routes by content",
+        "match.headers, match.path",
+        {
+            "HTTP/1.1": "test_exchanges.py::test_a_header_match_and_a_split_choose_the_cluster",
+            "HTTP/2, gRPC": "same",
+            "Bolt": f"{_FRAMES}test_headers_and_methods_choose_the_route",
+            "Dubbo 2": f"{_FRAMES}test_headers_and_methods_choose_the_route",
+            "declared": f"{_FRAMES}test_headers_and_methods_choose_the_route",
+        },
+    ),
+    Row(
+        "weighted routes",
+        "route.weighted_clusters",
+        {
+            "HTTP/1.1": "test_exchanges.py::test_a_header_match_and_a_split_choose_the_cluster",
+            "HTTP/2, gRPC": "same",
+            "Bolt": f"{_FRAMES}test_weights_share_the_calls_out",
+            "Dubbo 2": f"{_FRAMES}test_weights_share_the_calls_out",
+            "declared": f"{_FRAMES}test_weights_share_the_calls_out",
+        },
+    ),
+    Row(
+        "time of a request",
+        "route.timeout",
+        {
+            "HTTP/1.1": "test_exchanges.py::test_a_slow_upstream_is_504_and_its_connection_is_given_up",
+            "HTTP/2, gRPC": "test_http2.py::test_a_timeout_answers_the_client_and_cancels_the_upstream",
+            "Bolt": f"{_FRAMES}test_the_time_of_a_call_is_bounded",
+            "Dubbo 2": f"{_FRAMES}test_the_time_of_a_call_is_bounded",
+            "declared": f"{_FRAMES}test_the_time_of_a_call_is_bounded",
+        },
+    ),
+    Row(
         "retry on statuses",
         "retry_policy.retry_on",
         {
             "HTTP/1.1": "test_retries.py::test_a_response_that_the_policy_names_is_asked_for_again",
             "HTTP/2, gRPC": "test_retries.py::test_a_grpc_status_in_the_head_is_tried_again",
             "Bolt": "test_retries.py::test_a_busy_bolt_server_is_asked_again",
+            "Dubbo 2": f"{_FRAMES}test_who_says_that_he_has_failed_is_asked_again",
+            "declared": f"{_FRAMES}test_who_says_that_he_has_failed_is_asked_again",
         },
     ),
     Row(
@@ -47,7 +84,9 @@ ROWS = (
         {
             "HTTP/1.1": "test_retries.py::test_a_request_whose_endpoint_vanished_is_sent_again",
             "HTTP/2, gRPC": "test_retries.py::test_a_stream_the_endpoint_refused_is_tried_again",
-            "Bolt": "same",
+            "Bolt": f"{_FRAMES}test_a_call_whose_server_vanished_is_made_again_elsewhere",
+            "Dubbo 2": f"{_FRAMES}test_a_call_whose_server_vanished_is_made_again_elsewhere",
+            "declared": f"{_FRAMES}test_a_call_whose_server_vanished_is_made_again_elsewhere",
         },
     ),
     Row(
@@ -56,7 +95,9 @@ ROWS = (
         {
             "HTTP/1.1": "test_retries.py::test_a_try_that_takes_too_long_is_made_again_within_the_whole_time",
             "HTTP/2, gRPC": "same",
-            "Bolt": "same",
+            "Bolt": f"{_FRAMES}test_a_try_that_takes_too_long_is_made_again",
+            "Dubbo 2": f"{_FRAMES}test_a_try_that_takes_too_long_is_made_again",
+            "declared": f"{_FRAMES}test_a_try_that_takes_too_long_is_made_again",
         },
     ),
     Row(
@@ -66,6 +107,8 @@ ROWS = (
             "HTTP/1.1": "test_retries.py::test_retries_under_way_are_bounded_by_the_cluster",
             "HTTP/2, gRPC": "same",
             "Bolt": "same",
+            "Dubbo 2": "same",
+            "declared": "same",
         },
     ),
     Row(
@@ -75,6 +118,8 @@ ROWS = (
             "HTTP/1.1": "test_breakers.py::test_requests_beyond_the_limit_are_refused_at_once",
             "HTTP/2, gRPC": "same",
             "Bolt": "test_breakers.py::test_a_bolt_caller_is_told_busy",
+            "Dubbo 2": f"{_FRAMES}test_requests_beyond_the_limit_are_told_busy",
+            "declared": f"{_FRAMES}test_requests_beyond_the_limit_are_told_busy",
         },
     ),
     Row(
@@ -83,7 +128,9 @@ ROWS = (
         {
             "HTTP/1.1": "test_breakers.py::test_who_waits_for_a_connection_counts_from_the_first_on",
             "HTTP/2, gRPC": "test_breakers.py::test_streams_that_wait_for_one_connection_are_counted_one_by_one",
-            "Bolt": "same",
+            "Bolt": f"{_FRAMES}test_calls_that_wait_for_a_connection_are_bounded",
+            "Dubbo 2": f"{_FRAMES}test_calls_that_wait_for_a_connection_are_bounded",
+            "declared": f"{_FRAMES}test_calls_that_wait_for_a_connection_are_bounded",
         },
     ),
     Row(
@@ -93,6 +140,8 @@ ROWS = (
             "HTTP/1.1": "test_breakers.py::test_beyond_their_connections_requests_wait_within_a_limit",
             "HTTP/2, gRPC": "same",
             "Bolt": "test_bolt.py::test_requests_on_one_connection_are_bounded",
+            "Dubbo 2": "same",
+            "declared": "same",
         },
     ),
     Row(
@@ -102,6 +151,8 @@ ROWS = (
             "HTTP/1.1": "test_outliers.py::test_who_fails_in_a_row_is_given_nothing_for_its_time",
             "HTTP/2, gRPC": "test_outliers.py::test_grpc_failures_are_judged_by_their_status",
             "Bolt": "test_outliers.py::test_a_busy_bolt_server_is_ejected",
+            "Dubbo 2": f"{_FRAMES}test_who_fails_in_a_row_is_given_nothing_for_its_time",
+            "declared": f"{_FRAMES}test_who_fails_in_a_row_is_given_nothing_for_its_time",
         },
     ),
     Row(
@@ -111,6 +162,8 @@ ROWS = (
             "HTTP/1.1": "test_outliers.py::test_in_a_panic_all_endpoints_get_requests",
             "HTTP/2, gRPC": "same",
             "Bolt": "same",
+            "Dubbo 2": "same",
+            "declared": "same",
         },
     ),
     Row(
@@ -120,6 +173,8 @@ ROWS = (
             "HTTP/1.1": "test_health_checks.py::test_an_endpoint_gets_requests_from_its_first_good_check_on",
             "HTTP/2, gRPC": "test_health_checks.py::test_a_grpc_server_is_asked_by_the_health_protocol",
             "Bolt": "test_health_checks.py::test_a_connection_is_all_that_a_tcp_check_wants",
+            "Dubbo 2": f"{_FRAMES}test_a_connection_is_all_that_a_check_wants",
+            "declared": f"{_FRAMES}test_a_connection_is_all_that_a_check_wants",
         },
     ),
     Row(
@@ -129,6 +184,8 @@ ROWS = (
             "HTTP/1.1": "test_balancing.py::test_what_is_hashed_alike_goes_to_one_endpoint_and_all_get_some",
             "HTTP/2, gRPC": "test_balancing.py::test_grpc_calls_and_bolt_requests_are_hashed_by_their_headers",
             "Bolt": "test_balancing.py::test_grpc_calls_and_bolt_requests_are_hashed_by_their_headers",
+            "Dubbo 2": f"{_FRAMES}test_calls_are_hashed_by_their_headers",
+            "declared": f"{_FRAMES}test_calls_are_hashed_by_their_headers",
         },
     ),
     Row(
@@ -138,6 +195,8 @@ ROWS = (
             "HTTP/1.1": "test_mirrors.py::test_a_copy_is_the_request_under_a_marked_host_and_its_answer_goes_nowhere",
             "HTTP/2, gRPC": "test_mirrors.py::test_http2_requests_are_copied_with_their_trailers",
             "Bolt": "test_mirrors.py::test_a_bolt_call_is_copied_under_an_id_of_its_own",
+            "Dubbo 2": f"{_FRAMES}test_a_call_is_copied_under_an_id_of_its_own",
+            "declared": f"{_FRAMES}test_a_call_is_copied_under_an_id_of_its_own",
         },
     ),
     Row(
@@ -146,7 +205,9 @@ ROWS = (
         {
             "HTTP/1.1": "test_balancing.py::test_the_next_priority_takes_what_the_first_cannot",
             "HTTP/2, gRPC": "same",
-            "Bolt": "same",
+            "Bolt": f"{_FRAMES}test_the_next_priority_takes_what_the_first_cannot",
+            "Dubbo 2": f"{_FRAMES}test_the_next_priority_takes_what_the_first_cannot",
+            "declared": f"{_FRAMES}test_the_next_priority_takes_what_the_first_cannot",
         },
     ),
     Row(
@@ -156,6 +217,8 @@ ROWS = (
             "HTTP/1.1": "test_balancing.py::test_localities_share_by_their_weights",
             "HTTP/2, gRPC": "same",
             "Bolt": "same",
+            "Dubbo 2": "same",
+            "declared": "same",
         },
     ),
     Row(
@@ -164,7 +227,9 @@ ROWS = (
         {
             "HTTP/1.1": "test_balancing.py::test_a_subset_is_chosen_by_metadata",
             "HTTP/2, gRPC": "same",
-            "Bolt": "same",
+            "Bolt": f"{_FRAMES}test_a_subset_is_chosen_by_metadata",
+            "Dubbo 2": f"{_FRAMES}test_a_subset_is_chosen_by_metadata",
+            "declared": f"{_FRAMES}test_a_subset_is_chosen_by_metadata",
         },
     ),
     Row(
@@ -174,6 +239,8 @@ ROWS = (
             "HTTP/1.1": "test_exchanges.py::test_an_expression_chooses_a_route",
             "HTTP/2, gRPC": "same",
             "Bolt": "same",
+            "Dubbo 2": "same",
+            "declared": "same",
         },
     ),
     Row(
@@ -183,6 +250,8 @@ ROWS = (
             "HTTP/1.1": "test_cors.py::test_a_preflight_of_an_allowed_origin_is_answered_here",
             "HTTP/2, gRPC": "test_cors.py::test_http2_callers_are_told_too_and_edits_of_the_request_change_nothing",
             "Bolt": "browsers do not speak it",
+            "Dubbo 2": "browsers do not speak it",
+            "declared": "browsers do not speak it",
         },
     ),
     Row(
@@ -192,6 +261,8 @@ ROWS = (
             "HTTP/1.1": "test_access.py::test_who_may_not_is_refused_in_envoys_words_and_counted",
             "HTTP/2, gRPC": "test_access.py::test_a_grpc_caller_is_told_permission_denied",
             "Bolt": "test_access.py::test_a_bolt_caller_is_told_an_error_and_is_known_by_its_headers",
+            "Dubbo 2": f"{_FRAMES}test_who_may_not_call_is_told_an_error",
+            "declared": f"{_FRAMES}test_who_may_not_call_is_told_an_error",
         },
     ),
     Row(
@@ -201,6 +272,8 @@ ROWS = (
             "HTTP/1.1": "test_filters.py::test_requests_beyond_the_limit_are_refused_until_tokens_come",
             "HTTP/2, gRPC": "test_filters.py::test_a_grpc_caller_is_told_by_its_status",
             "Bolt": "test_filters.py::test_a_bolt_caller_is_told_busy",
+            "Dubbo 2": f"{_FRAMES}test_calls_beyond_the_rate_are_told_busy_until_tokens_come",
+            "declared": f"{_FRAMES}test_calls_beyond_the_rate_are_told_busy_until_tokens_come",
         },
     ),
     Row(
@@ -210,6 +283,8 @@ ROWS = (
             "HTTP/1.1": "test_filters.py::test_a_delay_comes_before_anything_is_sent",
             "HTTP/2, gRPC": "test_filters.py::test_faults_are_told_in_the_caller_s_protocol",
             "Bolt": "test_filters.py::test_faults_are_told_in_the_caller_s_protocol",
+            "Dubbo 2": f"{_FRAMES}test_faults_are_told_in_the_protocol_s_own_words",
+            "declared": f"{_FRAMES}test_faults_are_told_in_the_protocol_s_own_words",
         },
     ),
     Row(
@@ -219,6 +294,30 @@ ROWS = (
             "HTTP/1.1": "test_filters.py::test_answers_of_the_mesh_carry_the_edits_of_their_route",
             "HTTP/2, gRPC": "test_filters.py::test_answers_of_the_mesh_carry_the_edits_of_their_route",
             "Bolt": "its answers have no headers that a client would read",
+            "Dubbo 2": "its answers have no headers that a client would read",
+            "declared": "its answers have no headers that a client would read",
+        },
+    ),
+    Row(
+        "access log and counters",
+        "access_log; /stats",
+        {
+            "HTTP/1.1": "test_exchanges.py::test_the_access_log_has_a_line_for_every_exchange",
+            "HTTP/2, gRPC": "same",
+            "Bolt": f"{_FRAMES}test_every_call_is_counted_and_logged",
+            "Dubbo 2": f"{_FRAMES}test_every_call_is_counted_and_logged",
+            "declared": f"{_FRAMES}test_every_call_is_counted_and_logged",
+        },
+    ),
+    Row(
+        "drain",
+        "POST /drain_listeners, SIGTERM",
+        {
+            "HTTP/1.1": "test_exchanges.py::test_a_drain_finishes_what_is_in_flight_and_closes_what_is_idle",
+            "HTTP/2, gRPC": "test_http2.py::test_draining_tells_clients_twice_and_finishes_what_is_open",
+            "Bolt": f"{_FRAMES}test_a_drained_caller_has_its_answer_and_is_let_go",
+            "Dubbo 2": f"{_FRAMES}test_a_drained_caller_has_its_answer_and_is_let_go",
+            "declared": f"{_FRAMES}test_a_drained_caller_has_its_answer_and_is_let_go",
         },
     ),
 )

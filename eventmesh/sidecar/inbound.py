@@ -142,7 +142,14 @@ def frames_port(pod: Pod) -> int:
 def declared(pod: Pod, declaration: Declaration) -> Listener:
     """Return the listener of a function that speaks this declared protocol."""
     name, address = frames_name(pod), str(InetAddress(pod.ip, frames_port(pod)))
-    return Listener(name, address, name, protocol=WireProtocol.FRAMED, declarations=(declaration,))
+    return Listener(
+        name,
+        address,
+        name,
+        protocol=WireProtocol.FRAMED,
+        declarations=(declaration,),
+        traffic=Traffic.INBOUND,
+    )
 
 
 def _user(pod: Pod, name: str) -> Cluster:

@@ -58,9 +58,10 @@ def test_a_connection_that_never_says_what_it_is_is_closed() -> None:
     assert client.events == ["close"]
 
 
+@pytest.mark.parametrize("protocol", [WireProtocol.AUTO, WireProtocol.HTTP1])
 @pytest.mark.parametrize("cut", [1, 2, 3, 5])
-def test_tls_on_a_port_for_clear_text_is_refused_at_once_counted_and_logged(cut: int) -> None:
-    mesh = Playbook(snapshot(listener=Listener("in", "", "t", access_log="log")))
+def test_tls_on_a_port_for_clear_text_is_refused_at_once_counted_and_logged(cut: int, protocol: WireProtocol) -> None:
+    mesh = Playbook(snapshot(listener=Listener("in", "", "t", protocol, access_log="log")))
     client = mesh.connect()
     hello = bytes.fromhex("1603010200010001fc0303")
     client.says(hello[:cut])

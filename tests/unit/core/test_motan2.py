@@ -47,6 +47,17 @@ def test_routes_are_found_by_service_method_and_any_metadata() -> None:
     assert [peer.address for peer in mesh.dials] == ["10.0.0.2:1", "10.0.0.1:1"]
 
 
+def test_group_and_version_are_conditions_under_the_names_that_every_protocol_has() -> None:
+    match = RouteMatch(
+        headers=(HeaderMatch("group", HeaderKind.EXACT, "a"), HeaderMatch("version", HeaderKind.EXACT, "2"))
+    )
+    mesh = mesh_of("motan2", route("two", match), route("one"))
+    caller = mesh.connect()
+    for id_, (group, version) in enumerate((("a", "2"), ("a", "1"))):
+        caller.says(frame(id_, META | {"M_g": group, "M_v": version}))
+    assert [peer.address for peer in mesh.dials] == ["10.0.0.2:1", "10.0.0.1:1"]
+
+
 def test_heartbeats_are_answered_by_the_mesh() -> None:
     mesh = mesh_of("motan2")
     caller = mesh.connect()

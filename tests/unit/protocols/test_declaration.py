@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert (
         refused(sound.replace(b"id: {size: 4}", b"id: {size: 5}")) == "/p.yaml: frame[5].id.size: 5 is none of [4, 8]"
     )
+
+
+def test_a_group_cannot_have_the_name_of_a_text_of_the_frame() -> None:
+    document = json.loads(read_declaration(FOLDER / "dubbo-thrift.yaml", "x").text)
+    text = next(element["text"] for element in document["frame"] if "text" in element)
+    route = {**document["route"], "group": {"text": text["name"]}}
+    assert declared({**document, "route": route}, "x").name == "dubbo-thrift"
+    called = json.loads(json.dumps(document).replace(f'"{text["name"]}"', '"group"'))
+    with pytest.raises(ConfigError, match=r"^x: route.group: a text of the frame has this name already$"):
+        declared({**called, "route": {**called["route"], "group": {"text": "group"}}}, "x")
 
 
 def test_a_struct_is_bounded_like_a_file() -> None:

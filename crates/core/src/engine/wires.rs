@@ -200,7 +200,9 @@ pub fn family(protocol: WireProtocol, version: Version) -> Option<Family> {
 impl Wire for AnyWire {
     fn decode(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> (usize, Option<Event>) {
         self.detect(input);
-        if self.is_untold() && is_tls(input) {
+        // A listener for HTTP/1 alone would answer 400 in clear text, which no client of TLS reads.
+        let begins = self.is_untold() || matches!(self, Self::Http1Server(server) if server.is_fresh());
+        if begins && is_tls(input) {
             return (0, Some(Event::Fault(TLS_REFUSED)));
         }
         each!(self, wire => wire.decode(input, head, out), (0, None))

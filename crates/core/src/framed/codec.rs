@@ -185,6 +185,13 @@ impl Codec for Declared {
         head.place_method(method.unwrap_or_default());
         let words = [service.unwrap_or_default(), method.unwrap_or_default()];
         head.set_path_of(if words[0].is_empty() { &words[1..] } else { &words });
+        for (name, word) in &self.protocol.fields {
+            let value = self.word(word, head);
+            if !value.is_empty() {
+                let name = head.store(name);
+                head.place_field(name, value);
+            }
+        }
         if let Some(timeout) = &self.protocol.timeout {
             let span = self.word(timeout, head);
             let digits = std::str::from_utf8(head.bytes(span)).ok().and_then(|text| text.trim().parse().ok());

@@ -29,6 +29,8 @@ pub struct Protocol {
     pub service: Option<Word>,
     /// Method.
     pub method: Option<Word>,
+    /// Fields that conditions of routes see besides those of the frame, by name.
+    pub fields: Vec<(&'static [u8], Word)>,
     /// Budget in milliseconds.
     pub timeout: Option<Word>,
     /// What of a request the mesh's answer repeats.
@@ -109,9 +111,19 @@ impl Protocol {
         let heartbeat_reply = names.pieces("heartbeat_reply", &declaration.heartbeat_reply, id)?;
         let error = names.pieces("error.frame", &declaration.error.frame, id)?;
         let word = |field: &str, source: Option<&Source>| source.map(|source| names.word(field, source)).transpose();
+        let group = word("route.group", declaration.route.group.as_ref())?.map(|word| (&b"group"[..], word));
+        let version = word("route.version", declaration.route.version.as_ref())?.map(|word| (&b"version"[..], word));
+        let fields: Vec<_> = group.into_iter().chain(version).collect();
+        for (field, _) in &fields {
+            if names.texts.iter().any(|name| name.as_bytes() == *field) {
+                let field = String::from_utf8_lossy(field);
+                return Err(format!("route.{field}: a text of the frame has this name already"));
+            }
+        }
         let protocol = Self {
             service: word("route.service", declaration.route.service.as_ref())?,
             method: word("route.method", declaration.route.method.as_ref())?,
+            fields,
             timeout: word("timeout_ms", declaration.timeout_ms.as_ref())?,
             layout: Layout {
                 last_kept: steps.iter().rposition(Step::is_kept).unwrap_or(0),

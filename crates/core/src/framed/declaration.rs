@@ -125,6 +125,10 @@ pub struct Routing {
     pub service: Option<Source>,
     /// Method.
     pub method: Option<Source>,
+    /// What conditions of routes see as `group`.
+    pub group: Option<Source>,
+    /// What they see as `version`.
+    pub version: Option<Source>,
 }
 
 /// Where a word comes from: exactly one of `text`, `header` and `number`.

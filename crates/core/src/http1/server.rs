@@ -65,6 +65,11 @@ impl Server {
         }
     }
 
+    /// Return whether nothing has been asked yet.
+    pub fn is_fresh(&self) -> bool {
+        self.stream == 0 && self.failed.is_none()
+    }
+
     /// Return whether the body of a request has not come to its end.
     pub fn in_body(&self) -> bool {
         matches!(self.reading, Reading::Body(_))
