@@ -16,7 +16,8 @@ from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.activator.event_types import EventTypes
 from eventmesh.activator.gatekeeper import Gatekeeper
-from eventmesh.activator.reporter import NAME, TIMEOUT_S, Reporter
+from eventmesh.activator.report_ways import NAME, OVER_HTTP, TIMEOUT_S, scheme_of, way_to
+from eventmesh.activator.reporter import Reporter
 from eventmesh.activator.sources.app import EventSources, sinks_of
 from eventmesh.activator.sources.outbox import Outbox
 from eventmesh.activator.subscriber_guard import SubscriberGuard
@@ -120,7 +121,7 @@ class Activator:
         caller = self._plane.caller
         pod_name = os.environ.get("POD_NAME", bootstrap.node.id)
         take_load = self._plane.engine.take_load
-        self._reporter = Reporter(settings.autoscaler_url, pod_name, take_load, caller, clock, self._demand)
+        self._reporter = Reporter(way_to(settings.autoscaler_url, caller), pod_name, take_load, clock, self._demand)
         informers = Informers(api, clock)
         self._features = FeatureStore(features_informer(api, clock))
         gatekeeper = Gatekeeper(informers, self._features, TokenReviews(api, clock))
@@ -230,8 +231,9 @@ def _takes_from_mesh(listener: str) -> bool:
 
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
-    autoscaler = route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S)
-    own = overlay(autoscaler, route_at(settings.broker_address, job_sink.HOST))
+    own = route_at(settings.broker_address, job_sink.HOST)
+    if scheme_of(settings.autoscaler_url) == OVER_HTTP:
+        own = overlay(route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S), own)
     if bootstrap.ads is not None:
         own = overlay(own, route_to_control(bootstrap.ads))
     return overlay(own, admin.pages(bootstrap.admin)) if bootstrap.admin else own

@@ -11,10 +11,10 @@ from eventmesh.model.tls import ClientTls
 
 
 def address_of(url: str) -> str:
-    """Return the `host:port` that `url` names; when it names none, the port is 80, with https 443."""
+    """Return the `host:port` that `url` names; when it names none, the port is 80, under TLS 443."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

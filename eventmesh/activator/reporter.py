@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import urlsplit
 
+from eventmesh.activator.report_ways import ReportWay
 from eventmesh.autoscale.stat import Stat, StatMessage, encode_messages
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core.actions import QUESTION_NEED_CAPACITY, LoadRow
-from eventmesh.transport.exchange import Caller
 
 PERIOD_S = 1.0
 """Knative's reporting period: the autoscaler's buckets are one second wide."""
-
-TIMEOUT_S = 2.0
-"""A report that takes longer is worthless: the next one is on its way."""
-
-NAME = "autoscaler"
-"""Route table and cluster through which reports go."""
 
 _log = log.get("activator.reporter")
 
@@ -29,21 +22,17 @@ class Reporter:
 
     def __init__(
         self,
-        url: str,
+        way: ReportWay,
         pod_name: str,
         take_load: Callable[[float], list[LoadRow]],
-        caller: Caller,
         clock: Clock,
         waiting: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         """`waiting` tells, per cluster, the load that waits outside the engine: events in the store."""
         self._waiting = waiting
-        parts = urlsplit(url)
-        self._authority = parts.netloc
-        self._path = parts.path or "/"
+        self._way = way
         self._pod_name = pod_name
         self._take_load = take_load
-        self._caller = caller
         self._clock = clock
         self._tasks = TaskGroup("reporter")
         self._reachable = True
@@ -55,6 +44,7 @@ class Reporter:
     async def stop(self) -> None:
         """Report no more."""
         await self._tasks.stop()
+        await self._way.close()
 
     def on_question(self, _token: int, question: str, subject: str) -> None:
         """Poke the autoscaler: a request began to wait for the revision `subject`, which may be at zero."""
@@ -95,13 +85,8 @@ class Reporter:
     async def _send(self, messages: list[StatMessage]) -> None:
         if not messages:
             return
-        headers = [("content-type", "application/protobuf")]
-        body = encode_messages(messages)
-        response = await self._caller.send(
-            NAME, "POST", self._authority, self._path, headers, body, timeout_s=TIMEOUT_S, hold=False
-        )
-        reachable = not response.error and response.status < 300
-        if reachable != self._reachable:
-            self._reachable = reachable
-            write = _log.info if reachable else _log.warning
-            write("autoscaler", reachable=reachable, status=response.status, error=response.error)
+        problem = await self._way.send(encode_messages(messages))
+        if bool(problem) == self._reachable:
+            self._reachable = not problem
+            write = _log.info if self._reachable else _log.warning
+            write("autoscaler", reachable=self._reachable, problem=problem)

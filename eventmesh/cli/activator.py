@@ -19,7 +19,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_arguments(parser)
     parser.add_argument(
-        "--autoscaler", metavar="URL", required=True, help="where load is reported (http://host:port/stats)"
+        "--autoscaler",
+        metavar="URL",
+        required=True,
+        help="where load is reported: http://host:port/stats, or ws://host:port as Knative's own takes it",
     )
     parser.add_argument(
         "--broker", metavar="ADDRESS", default="0.0.0.0:8080", help="where events are taken in (default: %(default)s)"

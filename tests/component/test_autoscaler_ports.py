@@ -2,18 +2,20 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from eventmesh.activator.report_ways import WebSocketWay, scheme_of
 from eventmesh.autoscale.config import AutoscalerConfig
 from eventmesh.autoscale.spec import spec_of
 from eventmesh.autoscale.stat import MAX_REPORT_BYTES, Stat, StatMessage, encode_messages, encode_stat
 from eventmesh.base.clock import SystemClock
-from eventmesh.base.errors import UnavailableError
+from eventmesh.base.errors import ConfigError, UnavailableError
+from eventmesh.controllers.autoscaler import reports
 from eventmesh.controllers.autoscaler.collector import Collector
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.controllers.autoscaler.scraper import ScrapedPod, Scraper, ScrapeTarget
@@ -53,6 +55,72 @@ async def test_what_is_no_report_is_refused_with_the_reason_and_recorded_nowhere
         assert text.startswith("not WireStatMessages: cut short")
         assert (await post(url, bytes(MAX_REPORT_BYTES + 1)))[0] == 413
         assert taken == []
+
+
+async def test_reports_come_over_knatives_websocket_as_well() -> None:
+    first, second = (Stat("activator-1", average_concurrent_requests=load) for load in (1.0, 2.0))
+    async with reporting() as (url, taken), aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{url}/") as socket:
+            await socket.send_bytes(encode_messages([StatMessage("default", "hello-00001", first)]))
+            await socket.send_bytes(b"\x0a\xff")
+            await socket.send_str("no report either")
+            await socket.send_bytes(encode_messages([StatMessage("default", "hello-00001", second)]))
+            await until(lambda: taken == [(KEY, first), (KEY, second)])
+        async with session.get(f"{url}/") as answer:
+            assert answer.status == 426
+        async with session.get(f"{url}/", headers={"User-Agent": "kube-probe/1.32"}) as answer:
+            assert answer.status == 200
+
+
+async def test_no_more_than_so_many_are_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "MAX_SOCKETS", 1)
+    async with reporting() as (url, _), aiohttp.ClientSession() as session, session.ws_connect(url):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+            await session.ws_connect(url)
+        assert refusal.value.status == 503
+
+
+async def test_an_autoscaler_that_stops_says_come_again() -> None:
+    server = ReportServer("127.0.0.1", 0, lambda key, stat: None)
+    await server.start()
+    url = f"http://127.0.0.1:{server.address[1]}"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        closing, _ = await asyncio.gather(socket.receive(20), server.stop())
+        assert (closing.type, closing.data) == (aiohttp.WSMsgType.CLOSE, 1012)
+
+
+async def test_the_activators_socket_is_made_anew_when_it_is_lost() -> None:
+    taken: list[tuple[Key, Stat]] = []
+    stat = Stat("activator-1", average_concurrent_requests=1.0)
+    report = encode_messages([StatMessage("default", "hello-00001", stat)])
+    first = ReportServer("127.0.0.1", 0, lambda key, stat: taken.append((key, stat)))
+    await first.start()
+    port = first.address[1]
+    way = WebSocketWay(f"ws://127.0.0.1:{port}")
+    try:
+        assert await way.send(report) == ""
+        await until(lambda: taken == [(KEY, stat)])
+        await first.stop()
+        assert await way.send(report) != ""
+        second = ReportServer("127.0.0.1", port, lambda key, stat: taken.append((key, stat)))
+        await second.start()
+        assert await way.send(report) == ""
+        await until(lambda: taken == [(KEY, stat)] * 2)
+        await second.stop()
+    finally:
+        await way.close()
+
+
+@pytest.mark.parametrize("url", ["", "autoscaler:8080", "ftp://host/", "ws://", "https://host/stats"])
+def test_a_url_that_names_no_way_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="--autoscaler: must be http://"):
+        scheme_of(url)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.005)
 
 
 async def test_a_taken_port_is_named() -> None:

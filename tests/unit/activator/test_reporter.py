@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from eventmesh.activator.reporter import PERIOD_S, Reporter
 from eventmesh.autoscale.stat import decode_messages
 
 
-@dataclass
-class Answered:
-    status: int = 200
-    error: str = ""
-
-
 class Listening:
-    """A caller that keeps what was reported."""
+    """A way that keeps what was reported."""
 
     def __init__(self) -> None:
         self.reports: list[dict[str, tuple[float, float]]] = []
         self.heard = asyncio.Event()
+        self.closed = False
 
-    async def send(self, *words: object, **flags: object) -> Answered:
-        body = words[5]
-        assert isinstance(body, bytes)
+    async def send(self, report: bytes) -> str:
         self.reports.append(
             {
                 f"{message.namespace}/{message.name}": (
                     message.stat.average_concurrent_requests,
                     message.stat.request_count,
                 )
-                for message in decode_messages(body)
+                for message in decode_messages(report)
             }
         )
         self.heard.set()
-        return Answered()
+        return ""
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 class OnePeriod:
@@ -63,14 +58,14 @@ async def test_events_that_wait_count_beside_requests() -> None:
     load = [("default/awake", 2.5, 7, 0.0, 0), ("autoscaler", 1.0, 1, 0.0, 0), ("default/plain:80", 1.0, 1, 0.0, 0)]
     waiting = {"default/awake": 1.0, "default/asleep": 40.0}
     reporter = Reporter(
-        "http://127.0.0.1:1/stats",
+        listening,
         "activator-1",
         lambda _now: load,
-        listening,  # type: ignore[arg-type]  # only `send` is called
         OnePeriod(),
         lambda: waiting,
     )
     reporter.start()
     await asyncio.wait_for(listening.heard.wait(), 20)
     await reporter.stop()
+    assert listening.closed
     assert listening.reports == [{"default/awake": (3.5, 7.0), "default/asleep": (40.0, 0.0)}]
