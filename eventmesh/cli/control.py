@@ -59,6 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     status = actions.add_parser("status", help="show who is connected, on which versions, and who refused what")
     output.add_flag(status)
     CONTROL.add_flags(status)
+    rotate = actions.add_parser("rotate", help="replace certificates at once, or begin to move to a new root")
+    rotate.add_argument("what", choices=("certificates", "root"), help="what to replace")
+    CONTROL.add_flags(rotate)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -70,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.action == "status":
         return show_status(CONTROL.ask(args, "/status"), args.output)
+    if args.action == "rotate":
+        replaced = CONTROL.order(args, "/rotate", {"what": args.what})["replaced"]
+        told = f"{replaced} certificates replaced" if replaced else "the new root is trusted now and signs later"
+        sys.stdout.write(f"{told}\n")
+        return 0
     import uvloop
 
     from eventmesh.base import log

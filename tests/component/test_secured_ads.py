@@ -19,6 +19,8 @@ from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryRequest, D
 from envoy_data_plane.google.protobuf import Struct, Value
 
 from eventmesh.base.clock import SystemClock
+from eventmesh.base.errors import UsageError
+from eventmesh.cli.main import main
 from eventmesh.xds.identity.authority import Issued, OwnAuthority
 from eventmesh.xds.identity.issuer import CONTROL_HOST, Identities
 from eventmesh.xds.resource_types import ResourceType
@@ -179,3 +181,22 @@ async def test_control_shows_who_is_there_and_until_when(world: World) -> None:
         await told.secrets()
         (client,) = world.bench.control.observer.status()["clients"]
     assert client["identity"] == str(robot) and client["certificateExpires"].endswith("Z")
+
+
+async def test_certificates_are_replaced_by_command_over_the_open_stream(world: World, tmp_path: Path) -> None:
+    admin = f"127.0.0.1:{await world.bench.control.start_admin('127.0.0.1', 0)}"
+    robot = world.identities.of("shop", "robot")
+    async with world.channel(world.identities.current(robot)) as channel:
+        told = Told(channel, "sidecar", "shop")
+        await told.ask(SDS, "default")
+        first = certificate((await told.secrets())["default"])
+        assert await asyncio.to_thread(main, ["control", "rotate", "certificates", "--admin", admin]) == 0
+        second = certificate((await told.secrets())["default"])
+    assert second.serial_number != first.serial_number
+    assert await asyncio.to_thread(main, ["control", "rotate", "root", "--admin", admin]) == 0
+    assert len(x509.load_pem_x509_certificates(world.identities.bundle().encode())) == 2
+
+
+async def test_what_cannot_be_rotated_is_said(world: World) -> None:
+    with pytest.raises(UsageError, match="'keys' cannot be rotated; certificates and root can"):
+        world.bench.control.observer.rotate("keys")

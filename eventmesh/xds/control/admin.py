@@ -1,6 +1,6 @@
-"""The admin port of control: `/ready`, `/metrics`, and what `eventmesh control status`, `routes` and `diff` ask.
+"""The admin port of control: `/ready`, `/metrics`, and what `eventmesh control`, `routes` and `diff` ask.
 
-It reads and changes nothing but its own process; it is meant for the loopback and for a port-forward.
+It is meant for the loopback and for a port-forward: whoever reaches it may have certificates replaced.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ class Observed(Protocol):
         """Return the counters as Prometheus text."""
         ...
 
+    def rotate(self, what: str) -> Json:
+        """Have certificates or the root replaced; raises UsageError and UnavailableError."""
+        ...
+
     def explain(self, role: str, namespace: str, asked: Asked) -> Json:
         """Return what a data plane would do with a request; raises UsageError."""
         ...
@@ -57,6 +61,7 @@ class AdminServer:
         app.router.add_get("/status", self._status)
         app.router.add_get("/routes", self._routes)
         app.router.add_post("/diff", self._diff)
+        app.router.add_post("/rotate", self._rotate)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         try:
@@ -84,6 +89,13 @@ class AdminServer:
         headers = headers_of(query.getall("header", []))
         asked = Asked(query.get("host", ""), query.get("path", "/"), query.get("method", "GET"), headers)
         return web.json_response(self._observed.explain(query.get("as", "gateway"), query.get("namespace", ""), asked))
+
+    async def _rotate(self, request: web.Request) -> web.Response:
+        try:
+            what = str(json.loads(await request.read())["what"])
+        except (ValueError, KeyError, TypeError):
+            return web.Response(status=400, text='write {"what": "certificates"} or {"what": "root"}\n')
+        return web.json_response(self._observed.rotate(what))
 
     async def _diff(self, request: web.Request) -> web.Response:
         try:

@@ -124,6 +124,18 @@ class Observer:
                 gauges["certificate_expiry_seconds"] = (min(expiries) - self._clock.now()).total_seconds()
         return self._metrics.render(streams, gauges)
 
+    def rotate(self, what: str) -> dict[str, Any]:
+        """Replace every certificate in use, or begin to move to a new root; raises UsageError and UnavailableError."""
+        if self._identities is None:
+            raise UsageError("this control certifies nobody")
+        match what:
+            case "certificates":
+                return {"replaced": self._identities.replace_certificates()}
+            case "root":
+                self._identities.replace_root()
+                return {"replaced": 0}
+        raise UsageError(f"{what!r} cannot be rotated; certificates and root can")
+
     def explain(self, role: str, namespace: str, asked: Asked) -> dict[str, Any]:
         """Return what happens to a request that enters the mesh at `role`, hop by hop; raises UsageError."""
         if role not in ENTRANCES:

@@ -83,6 +83,16 @@ class Identities:
         self._listeners.append(on_renewed)
         self._wanted.append(wants)
 
+    def replace_certificates(self) -> int:
+        """Replace every certificate in use now, as after a theft; return how many. Raises UnavailableError."""
+        identities = frozenset(self._current)
+        for spiffe_id in identities:
+            self._issue(spiffe_id)
+        self.renewals += len(identities)
+        self._tell(Renewed(identities))
+        self._new.set()
+        return len(identities)
+
     def replace_root(self) -> None:
         """Begin to move the mesh to a new root; raises UnavailableError when the authority was given."""
         self._authority.replace_root()

@@ -93,6 +93,16 @@ async def test_a_new_root_is_told_to_everybody_when_it_comes_and_when_the_old_on
     assert len([at for at, renewed in world.told if renewed.identities]) == 4
 
 
+async def test_every_certificate_can_be_replaced_at_once(world: World) -> None:
+    first, another = world.identities.current(world.robot), world.identities.of("shop", "other")
+    world.identities.current(another)
+    assert world.identities.replace_certificates() == 2
+    assert world.told == [(0.0, Renewed(frozenset({world.robot, another})))]
+    assert world.identities.current(world.robot).serial != first.serial
+    await world.clock.advance(11 * HOUR_S)
+    assert len(world.told) == 1
+
+
 async def test_control_is_known_by_a_host_name_too(world: World) -> None:
     issued = world.identities.current(world.identities.parts.control)
     assert CONTROL_HOST.encode() in _der(issued)
