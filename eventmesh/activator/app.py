@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eventmesh.activator import job_sink, subscribers
+from eventmesh.activator import job_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
@@ -37,7 +37,7 @@ from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
 from eventmesh.kube.eventing_features import FeatureStore, features_informer
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import JOB_SINK
+from eventmesh.kube.resources import JOB_SINK, REQUEST_REPLY
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
@@ -141,6 +141,9 @@ class Activator:
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
         self._handlers[BROKER_HANDLER] = self._broker.ingress
         self._handlers[job_sink.HANDLER] = job_sink.JobSinks(api, informers.of(JOB_SINK), gatekeeper)
+        replies = request_reply.RequestReplies(informers.of(REQUEST_REPLY), self._broker.ingress, gatekeeper)
+        self._handlers[request_reply.HANDLER] = replies
+        self._broker.ingress.subscribe(replies)
         self._event_types = EventTypes(api, informers, self._features)
         self._broker.ingress.subscribe(self._event_types)
         self._sources = EventSources(api, informers, Outbox(self._broker.store, self._broker.ingress, clock), clock)
@@ -231,7 +234,7 @@ def _takes_from_mesh(listener: str) -> bool:
 
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
-    own = route_at(settings.broker_address, job_sink.HOST)
+    own = route_at(settings.broker_address, job_sink.HOST, request_reply.HOST)
     if scheme_of(settings.autoscaler_url) == OVER_HTTP:
         own = overlay(route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S), own)
     if bootstrap.ads is not None:

@@ -36,6 +36,7 @@ from eventmesh.kube.resources import (
     IN_MEMORY_CHANNEL,
     JOB_SINK,
     PARALLEL,
+    REQUEST_REPLY,
     SEQUENCE,
     SUBSCRIPTION,
 )
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
     from eventmesh.core.actions import Headers
 
 JOB_SINK_PREFIX: Final = "jobsink:"
+REQUEST_REPLY_PREFIX: Final = "requestreply:"
 
-_READ = (BROKER, CHANNEL, EVENT_POLICY, IN_MEMORY_CHANNEL, JOB_SINK, PARALLEL, SEQUENCE, SUBSCRIPTION)
+_READ = (BROKER, CHANNEL, EVENT_POLICY, IN_MEMORY_CHANNEL, JOB_SINK, PARALLEL, REQUEST_REPLY, SEQUENCE, SUBSCRIPTION)
 
 _log = log.get("activator.gatekeeper")
 
@@ -54,6 +56,11 @@ _log = log.get("activator.gatekeeper")
 def job_sink_key(namespace: str, name: str) -> str:
     """Return what a JobSink goes by here; like a channel's key it is no broker's."""
     return f"{namespace}/{JOB_SINK_PREFIX}{name}"
+
+
+def request_reply_key(namespace: str, name: str) -> str:
+    """Return what a RequestReply goes by here."""
+    return f"{namespace}/{REQUEST_REPLY_PREFIX}{name}"
 
 
 class Gatekeeper:
@@ -143,6 +150,8 @@ def _named(key: str) -> tuple[Resource, Key]:
         return BROKER, Key(namespace, name)
     if channel := channel_of(key):
         return IN_MEMORY_CHANNEL, Key(*channel)
+    if name.startswith(REQUEST_REPLY_PREFIX):
+        return REQUEST_REPLY, Key(namespace, name.removeprefix(REQUEST_REPLY_PREFIX))
     return JOB_SINK, Key(namespace, name.removeprefix(JOB_SINK_PREFIX))
 
 

@@ -29,7 +29,8 @@ def reply_to(
 
     Its id is made from the cause's, so that it stays the same when the cause is delivered again; its source is the
     function's name (`K_SERVICE`); data is JSON unless `datacontenttype` says otherwise. `attributes` are added or take
-    the place of these; those that are None are left out.
+    the place of these; those that are None are left out. A cause that came by a RequestReply (`correlationid`) is
+    answered as that expects it (`replyid`).
     """
     from cloudevents.core.v1.event import CloudEvent
 
@@ -40,6 +41,8 @@ def reply_to(
         "specversion": "1.0",
         "time": datetime.now(UTC),
     }
+    if mark := cause.get_extension("correlationid"):
+        said["replyid"] = mark
     if data is not None:
         said["datacontenttype"] = "application/octet-stream" if isinstance(data, bytes) else "application/json"
     merged = {**said, **attributes}

@@ -20,6 +20,8 @@ CHANNEL_DISPATCHER: Final = "imc-dispatcher.knative-eventing"
 """Name and namespace of the Service that stands behind every channel; a domain is added to it."""
 JOB_SINK_INGRESS: Final = "job-sink.knative-eventing"
 """Name and namespace of the Service that JobSinks are addressed by; a domain is added to it."""
+REQUEST_REPLY_INGRESS: Final = "request-reply.knative-eventing"
+"""Name and namespace of the Service that RequestReplies are addressed by; a domain is added to it."""
 CHANNEL_SUFFIX: Final = "-kn-channel"
 """Added to a channel's name it is the name of the Service that the channel is addressed by."""
 

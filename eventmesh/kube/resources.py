@@ -56,6 +56,7 @@ BROKER = Resource("eventing.knative.dev", "v1", "brokers", "Broker")
 TRIGGER = Resource("eventing.knative.dev", "v1", "triggers", "Trigger")
 EVENT_POLICY = Resource("eventing.knative.dev", "v1alpha1", "eventpolicies", "EventPolicy")
 EVENT_TYPE = Resource("eventing.knative.dev", "v1beta2", "eventtypes", "EventType")
+REQUEST_REPLY = Resource("eventing.knative.dev", "v1alpha1", "requestreplies", "RequestReply")
 
 CHANNEL = Resource("messaging.knative.dev", "v1", "channels", "Channel")
 IN_MEMORY_CHANNEL = Resource("messaging.knative.dev", "v1", "inmemorychannels", "InMemoryChannel")

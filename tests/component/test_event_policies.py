@@ -17,6 +17,7 @@ from eventmesh.kube.resources import (
     EVENT_POLICY,
     JOB_SINK,
     NAMESPACE,
+    REQUEST_REPLY,
     SERVICE_ACCOUNT,
     SUBSCRIPTION,
     TOKEN_REVIEW,
@@ -209,6 +210,28 @@ async def test_a_job_sink_asks_for_a_token_of_its_own(world: World) -> None:
     where = accepted.headers["location"]
     assert (await ask(where, "GET")).status == 401
     assert (await ask(where, "GET", authorization=f"Bearer {token}")).status == 202
+
+
+async def test_who_asks_a_broker_is_admitted_by_the_request_reply_and_by_the_broker(world: World) -> None:
+    reference = {"apiVersion": BROKER.api_version, "kind": BROKER.kind, "name": SHOP}
+    await world.mesh.bench.create(REQUEST_REPLY, "ask", {"brokerRef": reference, "timeout": "PT0.01S"})
+    found = await world.mesh.bench.until(REQUEST_REPLY, "ask", lambda obj: bool(audience(obj)))
+    token = await token_of(world, audience=audience(found))
+
+    async def ask(shown: str) -> int:
+        headers = event_headers("1") | {"host": "request-reply.knative-eventing.svc.cluster.local"}
+        more = {"authorization": f"Bearer {shown}"} if shown else {}
+        return (await world.ask("/default/ask", headers=headers | more)).status
+
+    async with asyncio.timeout(WAIT_S):
+        while await ask("") != 401:
+            await asyncio.sleep(0.01)
+    assert await ask(await token_of(world)) == 401
+    assert await ask(token) == 504
+    await policy(world, {"to": [TO_SHOP], "from": [{"sub": "system:serviceaccount:default:other"}]})
+    async with asyncio.timeout(WAIT_S):
+        while await ask(token) != 403:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_policy_says_what_it_waits_for_and_holds_no_longer_than_authentication(world: World) -> None:

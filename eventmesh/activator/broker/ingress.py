@@ -100,6 +100,10 @@ class Ingress:
         """Tell `listener` of each event from now on."""
         self._listeners.append(listener)
 
+    def serves(self, broker: str) -> bool:
+        """Return whether `broker` is the key of a broker or channel that takes events in."""
+        return self._triggers.has_broker(broker)
+
     async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
         """Return the event once it is on disk; raises InvalidEvent (no hop left, SchemaViolated) or StoreError.
 

@@ -21,6 +21,7 @@ from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.job_sink import JobSinks
 from eventmesh.controllers.eventing.ping_source import PingSources
+from eventmesh.controllers.eventing.request_reply import RequestReplies
 from eventmesh.controllers.eventing.sink_binding import CREATED_ONLY, SUBJECTS, SinkBindings
 from eventmesh.controllers.eventing.subscription import Subscriptions
 from eventmesh.controllers.eventing.trigger import Triggers
@@ -65,6 +66,7 @@ class EventingControllers:
                 Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder, policies),
                 EventTypes(*shared),
                 JobSinks(api, informers, clock, recorder, policies),
+                RequestReplies(api, informers, clock, recorder, policies),
                 PingSources(*sending),
                 ApiServerSources(*sending),
                 SinkBindings(*shared),

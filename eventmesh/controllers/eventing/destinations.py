@@ -18,6 +18,7 @@ from eventmesh.kube.resources import (
     JOB_SINK,
     KSERVICE,
     PARALLEL,
+    REQUEST_REPLY,
     ROUTE,
     SEQUENCE,
     SERVICE,
@@ -25,7 +26,9 @@ from eventmesh.kube.resources import (
 from eventmesh.kube.status import Conditions
 from eventmesh.kube.subscriber_addresses import are_certificates, can_be_certified, why_not
 
-ADDRESSABLE = (KSERVICE, ROUTE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, JOB_SINK, SERVICE)
+_CHANNELS = (CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL)
+
+ADDRESSABLE = (KSERVICE, ROUTE, BROKER, *_CHANNELS, JOB_SINK, REQUEST_REPLY, SERVICE)
 """Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
 
 

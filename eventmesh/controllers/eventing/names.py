@@ -8,6 +8,7 @@ from eventmesh.kube.knative import (
     CHANNEL_SUFFIX,
     CLUSTER_DOMAIN,
     JOB_SINK_INGRESS,
+    REQUEST_REPLY_INGRESS,
     service_host,
 )
 
@@ -37,3 +38,8 @@ def channel_url(namespace: str, name: str) -> str:
 def job_sink_url(namespace: str, name: str) -> str:
     """Return the address at which a JobSink takes events in."""
     return f"http://{JOB_SINK_INGRESS}.svc.{CLUSTER_DOMAIN}/{namespace}/{name}"
+
+
+def request_reply_url(namespace: str, name: str) -> str:
+    """Return the address at which a RequestReply is asked."""
+    return f"http://{REQUEST_REPLY_INGRESS}.svc.{CLUSTER_DOMAIN}/{namespace}/{name}"

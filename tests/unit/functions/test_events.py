@@ -70,6 +70,12 @@ def test_a_reply_has_the_same_identity_each_time_its_cause_is_delivered(monkeypa
     }
 
 
+def test_who_asked_by_a_request_reply_is_answered() -> None:
+    cause = for_function(Event({**ATTRIBUTES, "correlationid": "mark"}))
+    assert reply_to(cause, "a").get_extension("replyid") == "mark"
+    assert reply_to(cause, "a", replyid=None).get_extension("replyid") is None
+
+
 def test_what_is_no_event_is_refused_in_words_that_help() -> None:
     event = CloudEvent(dict(ATTRIBUTES))
     with pytest.raises(TypeError, match="2 things in a list: a reply is one event"):

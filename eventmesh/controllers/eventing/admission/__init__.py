@@ -14,6 +14,7 @@ from eventmesh.controllers.eventing.admission.event_types import EventTypeAdmiss
 from eventmesh.controllers.eventing.admission.flows import ParallelAdmission, SequenceAdmission
 from eventmesh.controllers.eventing.admission.job_sinks import JobSinkAdmission
 from eventmesh.controllers.eventing.admission.policies import EventPolicyAdmission
+from eventmesh.controllers.eventing.admission.request_replies import RequestReplyAdmission
 from eventmesh.controllers.eventing.admission.sources import (
     ApiServerSourceAdmission,
     ContainerSourceAdmission,
@@ -34,6 +35,7 @@ from eventmesh.kube.resources import (
     PARALLEL,
     PING_SOURCE,
     PING_SOURCE_V1BETA2,
+    REQUEST_REPLY,
     SEQUENCE,
     SINK_BINDING,
     SUBSCRIPTION,
@@ -55,6 +57,7 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     CONTAINER_SOURCE: ContainerSourceAdmission(),
     PING_SOURCE: PingSourceAdmission(),
     PING_SOURCE_V1BETA2: PingSourceAdmission(),
+    REQUEST_REPLY: RequestReplyAdmission(),
     SINK_BINDING: SinkBindingAdmission(),
 }
 """What an API server registers."""
