@@ -266,6 +266,17 @@ ROWS = (
         },
     ),
     Row(
+        "tokens",
+        "http_filters jwt_authn, typed_per_filter_config",
+        {
+            "HTTP/1.1": "test_jwt.py::test_a_refused_caller_is_told_how_to_ask",
+            "HTTP/2, gRPC": "test_jwt.py::test_a_grpc_caller_is_told_unauthenticated",
+            "Bolt": "same",
+            "Dubbo 2": "same",
+            "declared": "same",
+        },
+    ),
+    Row(
         "rate limit",
         "http_filters local_ratelimit, typed_per_filter_config",
         {

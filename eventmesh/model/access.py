@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
 
 from eventmesh.model.route import HeaderMatch
 from eventmesh.model.tagged import Tagged
 from eventmesh.model.text import TextMatch
+
+if TYPE_CHECKING:
+    from eventmesh.model.jwt import Jwt, Named
 
 
 class RuleAction(Enum):
@@ -138,7 +142,7 @@ class IsFlag(Tagged):
 
 @dataclass(frozen=True, slots=True)
 class IsThere(Tagged):
-    """There is something, or there is nothing."""
+    """There is something; without `flag` it never holds, as in Envoy."""
 
     flag: bool
 
@@ -221,7 +225,7 @@ class Off(Tagged):
     """Of a route: the listener's step of that name is left out."""
 
 
-Step = Rbac | Off
+Step: TypeAlias = "Rbac | Jwt | Named | Off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,3 +133,12 @@ pub const MAX_HESSIAN_CLASSES: usize = 128;
 
 /// Depth of the questions in an access rule: authors nest three or four deep, and each level is a frame of our stack.
 pub const MAX_RULE_DEPTH: usize = 32;
+
+/// Longest token. Those of large directories, with hundreds of groups, have some 16 KiB; a request head has 60 KiB by default.
+pub const MAX_TOKEN_BYTES: usize = 32 * 1024;
+
+/// Longest key set: issuers publish two to ten keys, a few KiB with their certificates.
+pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
+
+/// Most keys of a set: a token without a key id is tried against each.
+pub const MAX_KEYS: usize = 64;

@@ -107,11 +107,15 @@ pub struct FilterCounters {
     pub rbac_shadow_allowed: u64,
     /// `rbac.shadow_denied`.
     pub rbac_shadow_denied: u64,
+    /// `jwt_authn.allowed`.
+    pub jwt_allowed: u64,
+    /// `jwt_authn.denied`.
+    pub jwt_denied: u64,
 }
 
 impl FilterCounters {
     /// Return each by its name after `envoy_http_`.
-    pub fn named(&self) -> [(&'static str, u64); 12] {
+    pub fn named(&self) -> [(&'static str, u64); 14] {
         [
             ("fault_delays_injected", self.delays_injected),
             ("fault_aborts_injected", self.aborts_injected),
@@ -125,6 +129,8 @@ impl FilterCounters {
             ("rbac_denied", self.rbac_denied),
             ("rbac_shadow_allowed", self.rbac_shadow_allowed),
             ("rbac_shadow_denied", self.rbac_shadow_denied),
+            ("jwt_authn_allowed", self.jwt_allowed),
+            ("jwt_authn_denied", self.jwt_denied),
         ]
     }
 }

@@ -56,7 +56,7 @@ READERS: Mapping[str, Callable[[Message], Step]] = {
     "envoy.extensions.filters.http.rbac.v3.RBAC": read_rbac,
     "envoy.extensions.filters.http.rbac.v3.RBACPerRoute": read_rbac_per_route,
 }
-"""How the filters of access and what routes say of them are read."""
+"""How the filter and what routes say of it are read."""
 
 
 def _rules(config: Message) -> Rules:

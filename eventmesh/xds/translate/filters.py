@@ -19,8 +19,10 @@ CORS = "envoy.extensions.filters.http.cors.v3.Cors"
 CORS_POLICY = "envoy.extensions.filters.http.cors.v3.CorsPolicy"
 LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 
-ACCESS = ("envoy.extensions.filters.http.rbac.v3.RBAC",)
-ACCESS_OVERRIDES = ("envoy.extensions.filters.http.rbac.v3.RBACPerRoute",)
+_HTTP = "envoy.extensions.filters.http"
+_JWT = (f"{_HTTP}.jwt_authn.v3.JwtAuthentication", f"{_HTTP}.jwt_authn.v3.PerRouteConfig")
+ACCESS = (f"{_HTTP}.rbac.v3.RBAC", _JWT[0])
+ACCESS_OVERRIDES = (f"{_HTTP}.rbac.v3.RBACPerRoute", _JWT[1])
 """Filters that decide whether a request may go on, and what routes say in their place (`translate.access`)."""
 
 MAX_DELAY_S = 3600.0
@@ -42,9 +44,13 @@ def read_filter(name: str, config: Message) -> FilterConfig | None:
 def _step(name: str, config: Message) -> AccessStep:
     # Imported where it is asked for: see `translate.cluster`.
     from eventmesh.model.access import AccessStep
-    from eventmesh.xds.translate.access import READERS
 
-    return AccessStep(name, READERS[config.schema.name](config))
+    kind = config.schema.name
+    if kind in _JWT:
+        from eventmesh.xds.translate.jwt import READERS
+    else:
+        from eventmesh.xds.translate.access import READERS
+    return AccessStep(name, READERS[kind](config))
 
 
 def read_overrides(owner: Message) -> dict[str, FilterConfig]:

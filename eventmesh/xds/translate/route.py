@@ -181,7 +181,7 @@ def _route(route: Message, context: _Context) -> Route:
     if match.has("safe_regex") and isinstance(action, Forward | Redirect) and action.prefix_rewrite:
         field = "route" if isinstance(action, Forward) else "redirect"
         raise route.error(f"{field}.prefix_rewrite", "a path that is matched by an expression has no prefix to replace")
-    return Route(_match(match), action, route.text("name"), edits.request, edits.response, _filters(filters))
+    return Route(read_match(match), action, route.text("name"), edits.request, edits.response, _filters(filters))
 
 
 def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | DirectResponse, Edits]:
@@ -197,7 +197,8 @@ def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | Dir
     raise route.error("", "has no action; give route, redirect or direct_response")
 
 
-def _match(match: Message) -> RouteMatch:
+def read_match(match: Message) -> RouteMatch:
+    """Return a `route.RouteMatch`. Raises ConfigError with the path of what is wrong."""
     headers = [read_matcher(matcher) for matcher in match.children("headers")]
     query = tuple(_parameter(matcher) for matcher in match.children("query_parameters"))
     if match.has("grpc"):

@@ -1,17 +1,26 @@
 //! Whether a request may go on: the steps of a chain, compiled. Pure; the engine walks over them (`engine::access`).
 
+mod authn;
+mod base64;
+mod jwks;
+mod jwt;
 mod network;
 mod request;
 mod rules;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
 
+pub use authn::{Fetched, Jwt, Verdict, NAMESPACE};
+pub use jwks::Keys;
+pub use jwt::Failure;
 pub use network::socket_of;
 pub use request::Request;
 pub use rules::Rules;
 
 use crate::config;
+use crate::routes::Names;
 
 /// A chain of steps, in order.
 #[derive(Debug, Default)]
@@ -31,15 +40,28 @@ struct Named {
 pub enum Step {
     /// Rules that are enforced, and rules that are only counted.
     Rbac(Option<Rules>, Option<Rules>),
+    /// Tokens that callers must bear.
+    Jwt(Box<Jwt>),
+    /// What the listener's step of that name has under this one.
+    Named(Box<str>),
     /// Nothing.
     Off,
 }
 
+/// A step as it holds for one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    /// What is done.
+    pub step: &'a Step,
+    /// What a token must be, where the route says it by name.
+    pub requirement: Option<&'a str>,
+}
+
 impl Chain {
     /// Compile a chain; the error names what is wrong behind `field`.
-    pub fn compile(steps: &[config::AccessStep], field: &str) -> Result<Self, String> {
+    pub fn compile(steps: &[config::AccessStep], field: &str, names: &mut impl Names) -> Result<Self, String> {
         let each = steps.iter().map(|one| {
-            let step = Step::compile(&one.step, &format!("{field}[{:?}]", one.name))?;
+            let step = Step::compile(&one.step, &format!("{field}[{:?}]", one.name), names)?;
             Ok(Named { name: one.name.as_str().into(), step })
         });
         Ok(Self { steps: each.collect::<Result<_, String>>()? })
@@ -52,18 +74,22 @@ impl Chain {
 
 /// Return step `at` of a listener's chain under a route's: what a route says takes the place of the listener's step of that name,
 /// and steps that only the route has come behind.
-pub fn step_at<'a>(listener: Option<&'a Chain>, route: Option<&'a Chain>, at: usize) -> Option<&'a Step> {
+pub fn turn_at<'a>(listener: Option<&'a Chain>, route: Option<&'a Chain>, at: usize) -> Option<Turn<'a>> {
     let steps = listener.map_or(&[][..], |chain| &chain.steps);
     if let Some(own) = steps.get(at) {
-        return Some(route.and_then(|route| route.named(&own.name)).unwrap_or(&own.step));
+        return Some(match route.and_then(|route| route.named(&own.name)) {
+            Some(Step::Named(requirement)) => Turn { step: &own.step, requirement: Some(requirement) },
+            Some(step) => Turn { step, requirement: None },
+            None => Turn { step: &own.step, requirement: None },
+        });
     }
     let known = |name: &str| steps.iter().any(|one| *one.name == *name);
     let further = route.map_or(&[][..], |chain| &chain.steps).iter().filter(|one| !known(&one.name));
-    further.map(|one| &one.step).nth(at - steps.len())
+    further.map(|one| Turn { step: &one.step, requirement: None }).nth(at - steps.len())
 }
 
 impl Step {
-    fn compile(step: &config::Step, field: &str) -> Result<Self, String> {
+    fn compile(step: &config::Step, field: &str, names: &mut impl Names) -> Result<Self, String> {
         Ok(match step {
             config::Step::Rbac { rules, shadow } => {
                 let compile = |rules: &Option<config::Rules>, part: &str| {
@@ -71,6 +97,10 @@ impl Step {
                 };
                 Self::Rbac(compile(rules, "rules")?, compile(shadow, "shadow")?)
             }
+            config::Step::Jwt { providers, rules, named, bypass_preflight } => {
+                Self::Jwt(Box::new(Jwt::compile(providers, rules, named, *bypass_preflight, field, names)?))
+            }
+            config::Step::Named { requirement } => Self::Named(requirement.as_str().into()),
             config::Step::Off {} => Self::Off,
         })
     }

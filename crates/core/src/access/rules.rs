@@ -165,7 +165,8 @@ impl ValueTest {
     fn holds(&self, value: Option<&Value>) -> bool {
         match self {
             Self::Null => value.is_some_and(Value::is_null),
-            Self::There(wanted) => value.is_some() == *wanted,
+            // As in Envoy, nothing is met by asking for nothing: `invert` of the whole condition is.
+            Self::There(wanted) => *wanted && value.is_some(),
             Self::Text(text) => value.and_then(Value::as_str).is_some_and(|value| text.matches(value.as_bytes())),
             Self::Flag(wanted) => value.and_then(Value::as_bool) == Some(*wanted),
             Self::Number(start, end) => value.and_then(Value::as_f64).is_some_and(|number| {

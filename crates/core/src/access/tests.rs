@@ -143,7 +143,9 @@ fn metadata_is_found_by_its_path_and_compared_by_its_kind() {
     assert!(!test(&["p", "n"], json!({"is_number": {"start": 2.0, "end": 2.5}}), false));
     assert!(test(&["p", "ok"], json!({"is_flag": {"flag": true}}), false));
     assert!(test(&["p", "none"], json!({"is_null": {}}), false) && !test(&["q"], json!({"is_null": {}}), false));
-    assert!(test(&["q"], json!({"is_there": {"flag": false}}), false));
+    let there = |flag: bool| json!({"is_there": {"flag": flag}});
+    assert!(test(&["p", "iss"], there(true), false) && test(&["q"], there(true), true));
+    assert!(!test(&["q"], there(false), false) && !test(&["p", "iss"], there(false), false));
     assert!(test(&["p", "iss"], json!({"is_one": {"of": [is("a"), is("me")]}}), false));
 }
 
@@ -164,13 +166,36 @@ fn what_cannot_be_compiled_is_named() {
     }
 }
 
+/// Names of nothing.
+struct Nameless;
+
+impl Names for Nameless {
+    fn cluster(&self, _name: &str) -> Option<usize> {
+        None
+    }
+    fn label(&mut self, _host: &str, _name: &str) -> usize {
+        0
+    }
+    fn bucket(&mut self, _key: &str) -> usize {
+        0
+    }
+    fn key_set(&mut self, _remote: &config::RemoteKeys) -> usize {
+        0
+    }
+}
+
 #[test]
 fn a_routes_step_takes_the_place_of_its_listeners() {
-    let chain = |steps: Value| Chain::compile(&serde_json::from_value::<Vec<_>>(steps).unwrap(), "access").unwrap();
+    let chain = |steps: Value| {
+        Chain::compile(&serde_json::from_value::<Vec<_>>(steps).unwrap(), "access", &mut Nameless).unwrap()
+    };
     let rbac = json!({"rbac": {"rules": null, "shadow": null}});
     let listener = chain(json!([{"name": "a", "step": rbac}, {"name": "b", "step": rbac}]));
-    let route = chain(json!([{"name": "c", "step": rbac}, {"name": "b", "step": {"off": {}}}]));
-    let is_off = |at| step_at(Some(&listener), Some(&route), at).map(|step| matches!(step, Step::Off));
+    let named = json!({"named": {"requirement": "r"}});
+    let route =
+        chain(json!([{"name": "c", "step": rbac}, {"name": "b", "step": {"off": {}}}, {"name": "a", "step": named}]));
+    let is_off = |at| turn_at(Some(&listener), Some(&route), at).map(|turn| matches!(turn.step, Step::Off));
     assert_eq!([0, 1, 2, 3].map(is_off), [Some(false), Some(true), Some(false), None]);
-    assert!(step_at(None, None, 0).is_none());
+    assert_eq!(turn_at(Some(&listener), Some(&route), 0).and_then(|turn| turn.requirement), Some("r"));
+    assert!(turn_at(None, None, 0).is_none());
 }

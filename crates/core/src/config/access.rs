@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::{HeaderMatch, TextMatch};
+use crate::config::{HeaderMatch, RouteMatch, TextMatch};
 
 /// One step of the chain that decides whether a request may go on, or what a route says in its place
 /// (`model.AccessStep`).
@@ -26,8 +26,126 @@ pub enum Step {
         /// What is only counted.
         shadow: Option<Rules>,
     },
+    /// Tokens (`model.Jwt`).
+    Jwt {
+        /// Whose tokens are taken.
+        providers: Vec<JwtProvider>,
+        /// What is asked of which requests; the first that fits counts.
+        rules: Vec<JwtRule>,
+        /// What routes may ask by name.
+        named: Vec<(String, Requirement)>,
+        /// Preflights of browsers, which bear no token, are let through.
+        bypass_preflight: bool,
+    },
+    /// Of a route: what its listener's `jwt` has under this name (`model.Named`).
+    Named {
+        /// Which.
+        requirement: String,
+    },
     /// Of a route: nothing (`model.Off`).
     Off {},
+}
+
+/// Whose tokens are taken, and where they are (`model.JwtProvider`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtProvider {
+    /// Its name in requirements.
+    pub name: String,
+    /// `iss`; empty: any.
+    pub issuer: String,
+    /// Of which one must be in `aud`; empty: any.
+    pub audiences: Vec<String>,
+    /// `sub`.
+    pub subject: Option<TextMatch>,
+    /// Tokens without an end are refused.
+    pub must_end: bool,
+    /// Longest life of a token; 0: any.
+    pub max_lifetime_s: f64,
+    /// How far clocks may be apart.
+    pub clock_skew_s: u64,
+    /// The key set; empty: it is fetched.
+    pub keys: String,
+    /// From where.
+    pub remote: Option<RemoteKeys>,
+    /// Headers that hold the token, each with what stands before it.
+    pub headers: Vec<(String, String)>,
+    /// Parameters of the query that do.
+    pub params: Vec<String>,
+    /// Cookies that do.
+    pub cookies: Vec<String>,
+    /// The token is sent on.
+    pub forward: bool,
+    /// Header that is given the payload; empty: none.
+    pub payload_header: String,
+    /// With padding.
+    pub padded: bool,
+    /// Headers that are given claims: header, and the way to the claim.
+    pub claim_headers: Vec<(String, String)>,
+    /// Key under which the payload is noted; empty: it is not.
+    pub payload_key: String,
+    /// Key under which the token's header is noted.
+    pub header_key: String,
+    /// Claims that are noted as lists of their words.
+    pub split_claims: Vec<String>,
+}
+
+/// Where keys are fetched (`model.RemoteKeys`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteKeys {
+    /// From which cluster.
+    pub cluster: String,
+    /// By which name.
+    pub authority: String,
+    /// Path.
+    pub path: String,
+    /// Longest time for an answer.
+    pub timeout_s: f64,
+    /// How long they are good.
+    pub cache_s: f64,
+    /// After that requests are judged by them until there are new ones.
+    pub background: bool,
+    /// How long nobody asks again after a failure.
+    pub retry_s: f64,
+}
+
+/// What is asked of which requests (`model.JwtRule`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtRule {
+    /// Which.
+    #[serde(rename = "match")]
+    pub when: RouteMatch,
+    /// What; none: nothing.
+    pub requires: Option<Requirement>,
+}
+
+/// What tokens a request must bear (`model.Requirement`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Requirement {
+    /// One of a provider.
+    TokenOf {
+        /// Which.
+        provider: String,
+        /// In place of the provider's.
+        audiences: Option<Vec<String>>,
+    },
+    /// One of these.
+    OneRequired {
+        /// Which.
+        of: Vec<Requirement>,
+    },
+    /// All of these.
+    AllRequired {
+        /// Which.
+        of: Vec<Requirement>,
+    },
+    /// None; but one that is there must be good.
+    MayBeMissing {},
+    /// None; one that is good is noted.
+    MayFail {},
 }
 
 /// What becomes of requests that a policy is for (`model.RuleAction`).

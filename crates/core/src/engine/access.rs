@@ -1,40 +1,88 @@
-//! A routed request goes through the steps of its chain, one by one, until one refuses it or asks elsewhere.
+//! A routed request goes through the steps of its chain, one by one, until one refuses it or must ask elsewhere first.
 
-use crate::access::{step_at, Request, Rules, Step};
+use serde_json::Value;
+
+use crate::access::{turn_at, Failure, Jwt, Request, Rules, Step, Verdict, NAMESPACE};
 use crate::engine::answer::Refusal;
-use crate::engine::exchange::{Flag, Origin};
+use crate::engine::connection::Connection;
+use crate::engine::exchange::{Flag, Origin, Stage};
 use crate::engine::Engine;
 use crate::events::ReplyKind;
-use crate::routes::{Found, Tables};
+use crate::head::Head;
+use crate::routes::{without_query, Found, Tables};
 use crate::slab::Id;
 
+/// What only a request has that a step has kept, or taken note of.
+#[derive(Debug, Default)]
+pub struct Passage {
+    /// The step it is at.
+    at: usize,
+    /// What steps have noted, by their namespaces.
+    noted: Vec<(Box<str>, Value)>,
+}
+
+/// Longest part of a URL that a refused caller is told (Envoy: `MaximumUriLength`).
+const MAX_REALM: usize = 256;
+
+/// What comes of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// The next one may look.
+    Through,
+    /// The request is answered.
+    Refused,
+    /// It waits, and this step looks again.
+    Waits,
+}
+
 impl Engine {
-    /// Put a request through the steps of its listener and its route; return whether it may go on.
+    /// Put a request through the steps of its listener and its route; return whether it may go on now.
     ///
     /// What this process itself asks for is let through: rules are about callers.
     pub(super) fn admitted(&mut self, id: Id, found: Found, tables: &Tables, now: f64) -> bool {
         let listener = self.listener_filters(id);
         let listener = listener.as_deref().map(|filters| &filters.access);
         let route = tables.resolve(found).and_then(|(_, route)| route.filters.as_ref()).map(|filters| &filters.access);
-        if self.exchanges.get(id).is_none_or(|exchange| exchange.origin == Origin::Own) {
+        let Some(exchange) = self.exchanges.get(id) else { return false };
+        if exchange.origin == Origin::Own {
             return true;
         }
-        let mut at = 0;
-        while let Some(step) = step_at(listener, route, at) {
-            let through = match step {
-                Step::Off => true,
+        let mut at = exchange.passage.as_ref().map_or(0, |passage| passage.at);
+        while let Some(turn) = turn_at(listener, route, at) {
+            let came = match turn.step {
+                Step::Off | Step::Named(_) => Came::Through,
                 Step::Rbac(rules, shadow) => self.obeyed(id, rules.as_ref(), shadow.as_ref(), now),
+                Step::Jwt(jwt) => self.identified(id, jwt, turn.requirement, now),
             };
-            if !through {
-                return false;
+            match came {
+                Came::Through => at += 1,
+                Came::Refused => return false,
+                Came::Waits => {
+                    if let Some(exchange) = self.exchanges.get_mut(id) {
+                        exchange.passage.get_or_insert_default().at = at;
+                        exchange.stage = Stage::Checked;
+                    }
+                    return false;
+                }
             }
-            at += 1;
         }
         true
     }
 
+    /// What a request waited for is there: its step looks again.
+    pub(super) fn passage_over(&mut self, id: Id, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| exchange.stage == Stage::Checked) else {
+            return;
+        };
+        exchange.stage = Stage::Begun;
+        let (Some(tables), Some(found)) = (exchange.tables.clone(), exchange.found) else { return };
+        if self.admitted(id, found, &tables, now) && self.unhindered(id, found, &tables, now) {
+            self.follow(id, found, &tables, now);
+        }
+    }
+
     /// Ask rules about a request, count what they say, and refuse it when those that are enforced say so.
-    fn obeyed(&mut self, id: Id, rules: Option<&Rules>, shadow: Option<&Rules>, now: f64) -> bool {
+    fn obeyed(&mut self, id: Id, rules: Option<&Rules>, shadow: Option<&Rules>, now: f64) -> Came {
         let asked = |rules: Option<&Rules>| Some(rules?.allow(&self.request(id)?));
         let (enforced, shadowed) = (asked(rules), asked(shadow));
         if let Some(counters) = self.filter_counters(id) {
@@ -44,10 +92,68 @@ impl Engine {
             counters.rbac_shadow_denied += u64::from(shadowed == Some(false));
         }
         if enforced != Some(false) {
-            return true;
+            return Came::Through;
         }
         self.refuse(id, &Refusal::new(403, Flag::None, ReplyKind::Forbidden, b"RBAC: access denied"), now);
-        false
+        Came::Refused
+    }
+
+    /// Judge the tokens of a request, and tell those who come after what was in them.
+    fn identified(&mut self, id: Id, jwt: &Jwt, requirement: Option<&str>, now: f64) -> Came {
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            jwt.sanitize(&mut exchange.head);
+        }
+        let Some(request) = self.request(id) else { return Came::Refused };
+        let verdict = jwt.decide(&request, requirement, |set| self.fetched(set, now), self.wall_clock(now));
+        for set in jwt.key_sets() {
+            self.renew_keys(set, now);
+        }
+        match verdict {
+            Verdict::Awaits(set) => {
+                self.await_keys(id, set, now);
+                return Came::Waits;
+            }
+            Verdict::Refused(failure) => {
+                if let Some(counters) = self.filter_counters(id) {
+                    counters.jwt_denied += 1;
+                }
+                self.refuse_token(id, failure, now);
+                return Came::Refused;
+            }
+            Verdict::Through(taken) => {
+                if let Some(exchange) = self.exchanges.get_mut(id) {
+                    jwt.edit(&taken, &mut exchange.head);
+                    if let Some(noted) = jwt.noted(taken) {
+                        exchange.passage.get_or_insert_default().noted.push((NAMESPACE.into(), noted));
+                    }
+                }
+            }
+        }
+        if let Some(counters) = self.filter_counters(id) {
+            counters.jwt_allowed += 1;
+        }
+        Came::Through
+    }
+
+    /// Tell a caller what is wrong with its token (RFC 6750 section 3, in Envoy's words).
+    fn refuse_token(&mut self, id: Id, failure: Failure, now: f64) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let secure = match exchange.origin {
+            Origin::Stream { conn, .. } => self.connections.get(conn).is_some_and(Connection::is_secure),
+            Origin::Own => false,
+        };
+        let challenge = challenge(&exchange.head, secure, failure);
+        let fields = [(&b"www-authenticate"[..], challenge.as_slice())];
+        let text = failure.text().as_bytes();
+        let refusal = Refusal::new(failure.status(), Flag::Unauthorized, ReplyKind::Forbidden, text);
+        self.refuse(id, &Refusal { fields: &fields, ..refusal }, now);
+    }
+
+    /// Return seconds since the epoch.
+    fn wall_clock(&self, now: f64) -> u64 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a clock before 1970 is 0
+        let seconds = (now + self.wall_offset_s).max(0.0) as u64;
+        seconds
     }
 
     /// Return a request of a caller as rules see it.
@@ -61,7 +167,18 @@ impl Engine {
             tls: conn.tls.as_ref(),
             destination: listener.destination,
             direct: listener.config.use_remote_address,
-            noted: &[],
+            noted: exchange.passage.as_ref().map_or(&[][..], |passage| &passage.noted),
         })
     }
+}
+
+fn challenge(head: &Head, secure: bool, failure: Failure) -> Vec<u8> {
+    let scheme = if secure { &b"https"[..] } else { b"http" };
+    let path = without_query(head.path());
+    let path = path.get(..MAX_REALM).unwrap_or(path);
+    let mut told = [b"Bearer realm=\"", scheme, b"://", head.authority(), path, b"\""].concat();
+    if failure != Failure::Missing {
+        told.extend_from_slice(b", error=\"invalid_token\"");
+    }
+    told
 }

@@ -64,7 +64,7 @@ impl Flag {
     /// Return what a `send` is told (`Response.error`).
     pub(super) fn code(self) -> &'static str {
         match self {
-            Self::None | Self::FaultInjected | Self::DelayInjected => "",
+            Self::None | Self::FaultInjected | Self::DelayInjected | Self::Unauthorized => "",
             Self::NoRoute | Self::NoCluster => "no_route",
             Self::NoEndpoint | Self::Overflow | Self::RateLimited => "no_capacity",
             Self::ConnectFailed => "connect_failed",
@@ -168,8 +168,12 @@ impl Engine {
                 self.streams -= usize::from(own.as_ref().is_some_and(|own| own.is_stream));
                 match (own, check, cluster) {
                     (Some(own), Some(pinned), Some(cluster)) => self.checked(cluster, pinned, &own.answer, now),
-                    (Some(own), ..) if !own.is_copy => self.done.push((id, own.answer)),
-                    _ => {}
+                    (Some(own), ..) if own.is_copy => {}
+                    (Some(own), ..) => match own.errand {
+                        Some(errand) => self.errands.push((errand, own.answer)),
+                        None => self.done.push((id, own.answer)),
+                    },
+                    (None, ..) => {}
                 }
             }
             Origin::Stream { conn: conn_id, stream, .. } => {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::access::socket_of;
 use crate::ascii;
 use crate::cluster::Cluster;
-use crate::config::{self, Snapshot};
+use crate::config::{self, RemoteKeys, Snapshot};
 use crate::engine::connection::{Ending, Role};
+use crate::engine::keys::KeySet;
 use crate::engine::{Engine, Listener};
 use crate::limits::{MAX_CHECKED_SERVICE, MAX_MAGLEV_TABLE, MAX_RING_SIZE};
 use crate::routes::{check_seconds, compile, ledger_key, Bucket, Filters, Names};
@@ -22,6 +23,8 @@ struct Numbers<'a> {
     new_labels: Vec<(String, String)>,
     buckets: &'a HashMap<String, usize>,
     new_buckets: Vec<String>,
+    key_sets: &'a HashMap<String, usize>,
+    new_key_sets: Vec<(String, RemoteKeys)>,
 }
 
 impl Names for Numbers<'_> {
@@ -51,6 +54,19 @@ impl Names for Numbers<'_> {
         });
         self.buckets.len() + new
     }
+
+    fn key_set(&mut self, remote: &RemoteKeys) -> usize {
+        // What is fetched alike is kept over a new configuration.
+        let name = format!("{remote:?}");
+        if let Some(number) = self.key_sets.get(&name) {
+            return *number;
+        }
+        let new = self.new_key_sets.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            self.new_key_sets.push((name, remote.clone()));
+            self.new_key_sets.len() - 1
+        });
+        self.key_sets.len() + new
+    }
 }
 
 impl Engine {
@@ -72,10 +88,16 @@ impl Engine {
             new_labels: Vec::new(),
             buckets: &self.bucket_names,
             new_buckets: Vec::new(),
+            key_sets: &self.key_set_names,
+            new_key_sets: Vec::new(),
         };
         let tables = compile(&snapshot, &mut names)?;
         let filters = compile_filters(&snapshot.listeners, &mut names)?;
-        let (new_labels, new_buckets) = (names.new_labels, names.new_buckets);
+        let (new_labels, new_buckets, new_key_sets) = (names.new_labels, names.new_buckets, names.new_key_sets);
+        for (name, remote) in new_key_sets {
+            self.key_set_names.insert(name, self.key_sets.len());
+            self.key_sets.push(KeySet::new(remote));
+        }
         for key in new_buckets {
             self.buckets.push((ledger_key(&key), Bucket::default()));
             self.bucket_names.insert(key, self.buckets.len() - 1);

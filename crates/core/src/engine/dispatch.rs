@@ -324,7 +324,7 @@ impl Engine {
                 self.free_slot(conn);
                 self.release_connection(conn, stream, cause, now);
             }
-            Stage::Begun | Stage::Served | Stage::Delayed => {}
+            Stage::Begun | Stage::Served | Stage::Delayed | Stage::Checked => {}
         }
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.stage = Stage::Begun;

@@ -291,7 +291,7 @@ impl Engine {
                     self.give_credit(conn, stream, bytes.len());
                 }
             }
-            Stage::Begun | Stage::Delayed | Stage::Waiting | Stage::Boarding { .. } => {
+            Stage::Begun | Stage::Delayed | Stage::Checked | Stage::Waiting | Stage::Boarding { .. } => {
                 exchange.held.extend_from_slice(bytes);
                 if exchange.stage == Stage::Waiting && !self.hold_bytes(id, bytes.len(), now) {
                     return;

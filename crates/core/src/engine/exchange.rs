@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::cluster::Wish;
+use crate::engine::access::Passage;
+use crate::engine::errand::Errand;
 use crate::engine::health::Pinned;
 use crate::engine::mirror::RequestCopy;
 use crate::engine::retry::Retry;
@@ -56,6 +58,8 @@ pub enum Stage {
     Served,
     /// Kept back by a fault on purpose.
     Delayed,
+    /// Kept back by a step of access that asks elsewhere.
+    Checked,
 }
 
 /// Why a response was not what it could have been: Envoy's response flags.
@@ -92,6 +96,8 @@ pub enum Flag {
     DelayInjected,
     /// Beyond the rate limit.
     RateLimited,
+    /// Whoever was asked did not let it through.
+    Unauthorized,
 }
 
 impl Flag {
@@ -113,6 +119,7 @@ impl Flag {
             Self::FaultInjected => "FI",
             Self::DelayInjected => "DI",
             Self::RateLimited => "RL",
+            Self::Unauthorized => "UAEX",
         }
     }
 
@@ -260,6 +267,8 @@ pub struct Exchange {
     pub mirror: Option<Box<RequestCopy>>,
     /// What only a request that is recorded as a span needs.
     pub trace: Option<Box<Trace>>,
+    /// What only a request has that a step of access has kept, or taken note of.
+    pub passage: Option<Box<Passage>>,
 }
 
 /// What only a `send` has: its terms, and its answer as far as it has come.
@@ -267,6 +276,8 @@ pub struct Exchange {
 pub struct Own {
     /// What was asked for.
     pub terms: OwnTerms,
+    /// What the answer is for, when the engine itself has asked.
+    pub errand: Option<Errand>,
     /// Its bytes come and go piece by piece (`Engine::open_stream`).
     pub is_stream: bool,
     /// It is a copy of another request: nobody waits for its answer.

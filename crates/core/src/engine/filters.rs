@@ -14,9 +14,12 @@ impl Engine {
     pub(super) fn filtered(&mut self, id: Id, found: Found, tables: &Tables, now: f64) -> bool {
         self.no_preflight(id, found, tables, now)
             && self.admitted(id, found, tables, now)
-            && self.within_limit(id, found, tables, now)
-            && !self.delayed(id, found, tables, now)
-            && self.spared(id, now)
+            && self.unhindered(id, found, tables, now)
+    }
+
+    /// Put a request that may go on through limit and fault; return whether it may go on at once.
+    pub(super) fn unhindered(&mut self, id: Id, found: Found, tables: &Tables, now: f64) -> bool {
+        self.within_limit(id, found, tables, now) && !self.delayed(id, found, tables, now) && self.spared(id, now)
     }
 
     /// The delay of a request is over.

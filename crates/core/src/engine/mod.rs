@@ -1,7 +1,7 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
 //! One file per concern: `apply` (configuration), `access` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
-//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `waiting` (queues),
+//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `mirror` (copies), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
 //! TLS).
@@ -14,6 +14,7 @@ mod cors;
 mod declared;
 mod dispatch;
 mod downstream;
+mod errand;
 mod exchange;
 mod filters;
 mod flow;
@@ -21,6 +22,7 @@ mod flush;
 mod forwarded;
 mod health;
 mod inbound;
+mod keys;
 mod mirror;
 mod own;
 mod report;
@@ -51,7 +53,9 @@ use crate::access_log::AccessLog;
 use crate::cluster::Cluster;
 use crate::config;
 use crate::engine::connection::Connection;
+use crate::engine::errand::Errand;
 use crate::engine::exchange::Exchange;
+use crate::engine::keys::KeySet;
 use crate::events::{Event, Wire};
 use crate::framed;
 use crate::head::Head;
@@ -134,6 +138,14 @@ pub struct Engine {
     asks: Vec<(Id, usize)>,
     handed: Vec<Id>,
     done: Vec<(Id, OwnAnswer)>,
+    /// Answers to what the engine itself has asked.
+    errands: Vec<(Errand, OwnAnswer)>,
+    /// Keys of tokens that are fetched.
+    key_sets: Vec<KeySet>,
+    key_set_names: HashMap<String, usize>,
+    /// `jwks_fetch_success` and `jwks_fetch_failed`.
+    keys_fetched: u64,
+    keys_failed: u64,
     /// What is told of streams of this process, in order.
     told: Vec<(Id, Told)>,
     /// Streams of this process that are open.
@@ -180,6 +192,11 @@ impl Engine {
             asks: Vec::new(),
             handed: Vec::new(),
             done: Vec::new(),
+            errands: Vec::new(),
+            key_sets: Vec::new(),
+            key_set_names: HashMap::new(),
+            keys_fetched: 0,
+            keys_failed: 0,
             told: Vec::new(),
             streams: 0,
             wake_at: NEVER,
@@ -256,6 +273,8 @@ impl Engine {
                 self.pump(id, &[], now);
             } else if let Some(cluster) = self.woken.pop() {
                 self.admit(cluster, now);
+            } else if let Some((errand, answer)) = self.errands.pop() {
+                self.errand_over(errand, &answer, now);
             } else {
                 return;
             }

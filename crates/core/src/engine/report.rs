@@ -68,6 +68,11 @@ impl Engine {
     /// Return all counters, gauges and histograms as JSON.
     pub fn stats(&self) -> Vec<u8> {
         let mut report = Report::default();
+        for (name, count) in [("success", self.keys_fetched), ("failed", self.keys_failed)] {
+            if count > 0 {
+                report.counter(&format!("envoy_http_jwt_authn_jwks_fetch_{name}"), &json!({}), count);
+            }
+        }
         for listener in &self.listeners {
             let labels = json!({"envoy_http_conn_manager_prefix": listener.config.name});
             let counters = &listener.counters;

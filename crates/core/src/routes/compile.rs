@@ -18,6 +18,8 @@ pub trait Names {
     fn label(&mut self, host: &str, name: &str) -> usize;
     /// Return the number of the token bucket called `key`.
     fn bucket(&mut self, key: &str) -> usize;
+    /// Return the number of the keys that are fetched from `remote`.
+    fn key_set(&mut self, remote: &config::RemoteKeys) -> usize;
 }
 
 /// Compile all route tables of `snapshot`.
@@ -286,6 +288,9 @@ mod tests {
             *self.0.entry(name.to_owned()).or_insert(next)
         }
         fn bucket(&mut self, _key: &str) -> usize {
+            0
+        }
+        fn key_set(&mut self, _remote: &config::RemoteKeys) -> usize {
             0
         }
     }

@@ -58,7 +58,7 @@ impl Filters {
         }
         let limit = config.rate_limit.clone().map(|terms| Limit { terms, bucket: names.bucket(key) });
         let cors = config.cors.as_ref().map(|cors| Cors::compile(cors, &format!("{field}.cors"))).transpose()?;
-        let access = Chain::compile(&config.access, &format!("{field}.access"))?;
+        let access = Chain::compile(&config.access, &format!("{field}.access"), names)?;
         Ok(Self { fault: config.fault.clone(), limit, cors, access })
     }
 }

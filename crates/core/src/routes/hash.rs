@@ -40,7 +40,8 @@ fn header(head: &Head, name: &str) -> Option<u64> {
     (!values.is_empty()).then(|| xxh64(&values.concat(), 0))
 }
 
-fn cookie<'a>(head: &'a Head, name: &str) -> Option<&'a [u8]> {
+/// Return the value of a cookie.
+pub fn cookie<'a>(head: &'a Head, name: &str) -> Option<&'a [u8]> {
     let lines = head.fields().filter(|(field, _)| *field == b"cookie").map(|(_, value)| value);
     lines.flat_map(|line| line.split(|byte| *byte == b';')).find_map(|pair| {
         let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
@@ -48,7 +49,8 @@ fn cookie<'a>(head: &'a Head, name: &str) -> Option<&'a [u8]> {
     })
 }
 
-fn query<'a>(path: &'a [u8], name: &str) -> Option<&'a [u8]> {
+/// Return the value of the first parameter of that name in the query of `path`, as it is written.
+pub fn query<'a>(path: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let at = memchr::memchr(b'?', path)?;
     let pairs = path.get(at + 1..)?.split(|byte| *byte == b'&');
     pairs.into_iter().find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))

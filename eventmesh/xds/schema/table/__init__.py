@@ -6,7 +6,7 @@ eventmesh does anyway. Lines `ignored:` and `refused:` list the fields whose set
 Numbers and types are those of the Envoy v3 API; a test compares every line with envoy-data-plane.
 """
 
-from eventmesh.xds.schema.table import access, bootstrap, cluster, core, discovery, listener, route, tls, tracing
+from eventmesh.xds.schema.table import access, bootstrap, cluster, core, discovery, jwt, listener, route, tls, tracing
 
 ALIASES = {
     "accesslog": "envoy.config.accesslog.v3",
@@ -26,6 +26,7 @@ ALIASES = {
     "hcm": "envoy.extensions.filters.network.http_connection_manager.v3",
     "http_inspector": "envoy.extensions.filters.listener.http_inspector.v3",
     "http_rbac": "envoy.extensions.filters.http.rbac.v3",
+    "jwt_authn": "envoy.extensions.filters.http.jwt_authn.v3",
     "lb_common": "envoy.extensions.load_balancing_policies.common.v3",
     "lb_least_request": "envoy.extensions.load_balancing_policies.least_request.v3",
     "lb_maglev": "envoy.extensions.load_balancing_policies.maglev.v3",
@@ -51,7 +52,7 @@ ALIASES = {
 }
 """Short name in the table -> protobuf package."""
 
-_PARTS = (access, bootstrap, core, listener, route, cluster, discovery, tls, tracing)
+_PARTS = (access, jwt, bootstrap, core, listener, route, cluster, discovery, tls, tracing)
 
 MESSAGES: dict[str, str] = {name: text for part in _PARTS for name, text in part.MESSAGES.items()}
 """Message (with the package's short name) -> its fields."""

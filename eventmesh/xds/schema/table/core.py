@@ -100,6 +100,11 @@ MESSAGES = {
         2 value string
         refused: 3 raw_value
     """,
+    "core.HttpUri": """
+        1 uri string
+        2 cluster string |http_upstream_type
+        3 timeout duration
+    """,
     "core.HttpProtocolOptions": """
         1 idle_timeout duration
         2 max_headers_count uint32?

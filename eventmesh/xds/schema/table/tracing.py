@@ -35,9 +35,4 @@ MESSAGES = {
         2 request_headers_to_add core.HeaderValueOption[]
         refused: 3 formatters
     """,
-    "core.HttpUri": """
-        1 uri string
-        2 cluster string |http_upstream_type
-        3 timeout duration
-    """,
 }
