@@ -24,3 +24,17 @@ async def consumer(address: str, group: str, *, timeout_ms: int = 20_000) -> Asy
     """Run a consumer of a group that dials `address`."""
     async with java(JAR, "DubboCaller", address, group, str(timeout_ms)) as running:
         yield running
+
+
+@asynccontextmanager
+async def triple_provider(port: int, group: str) -> AsyncIterator[JavaProcess]:
+    """Run the Triple provider of a group on 127.0.0.1:PORT."""
+    async with java(JAR, "TripleServer", str(port), group) as running:
+        yield running
+
+
+@asynccontextmanager
+async def triple_consumer(address: str, group: str) -> AsyncIterator[JavaProcess]:
+    """Run a Triple consumer of a group that dials `address`."""
+    async with java(JAR, "TripleCaller", address, group) as running:
+        yield running
