@@ -92,8 +92,9 @@ async def test_http_route_matching(mesh: World) -> None:
 async def test_http_route_matching_across_routes(mesh: World) -> None:
     name, one, two = host(mesh), await mesh.runtime("one"), await mesh.runtime("two")
     front = await gateway(mesh)
-    await route(mesh, front, to(one, matches=[at("/"), at("/same")]), hosts=[name])
-    await route(mesh, front, to(two, matches=[at("/v2"), at("/same")]), hosts=[name])
+    # Of two routes of one second the first by name counts as the older one.
+    await route(mesh, front, to(one, matches=[at("/"), at("/same")]), hosts=[name], name=mesh.name("a"))
+    await route(mesh, front, to(two, matches=[at("/v2"), at("/same")]), hosts=[name], name=mesh.name("b"))
     answers = [await suffix(mesh, name, where) for where in ("/", "/v2", "/v2/x", "/same")]
     assert answers == ["one", "two", "two", "one"], "the older of two equal matches has it"
 
@@ -320,10 +321,31 @@ async def test_http_route_timeouts_and_retries(mesh: World) -> None:
     assert await suffix(mesh, name, "/tried") == "late" and tries == 3
 
 
+async def test_http_route_request_mirror(mesh: World) -> None:
+    copied = asyncio.Queue[str]()
+
+    async def heard(request: web.Request) -> web.Response:
+        copied.put_nowait(request.raw_path)
+        return web.Response(status=500)
+
+    name, backend, shadow = host(mesh), await mesh.runtime("first"), await mesh.backend(heard)
+    mirror = {"backendRef": {"name": shadow, "port": SERVICE_PORT}, "fraction": {"numerator": 1, "denominator": 1}}
+    filters = [{"type": "RequestMirror", "requestMirror": mirror}]
+    await route(mesh, await gateway(mesh), to(backend, filters=filters), hosts=[name])
+    assert await suffix(mesh, name, "/copied") == "first"
+    async with asyncio.timeout(20):
+        assert await copied.get() == "/copied"
+    missing = [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "nobody", "port": 80}}}]
+    name = host(mesh)
+    rule_, front = to(backend, filters=missing), await gateway(mesh)
+    await route(mesh, front, rule_, hosts=[name], ResolvedRefs="-BackendNotFound", Programmed="Programmed")
+    assert await suffix(mesh, name) == "first"
+
+
 @pytest.mark.parametrize(
     ("rule_", "field"),
     [
-        ({"filters": [{"type": "RequestMirror", "requestMirror": {}}, {"type": "CORS"}]}, "spec.rules[0].filters"),
+        ({"filters": [{"type": "CORS"}]}, "spec.rules[0].filters[0].type"),
         ({"matches": [at("/(", "RegularExpression")]}, "spec.rules[0].matches[0].path.value"),
         ({"timeouts": {"request": "1s", "backendRequest": "2s"}}, "spec.rules[0].timeouts.backendRequest"),
         (

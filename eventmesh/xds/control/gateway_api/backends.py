@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from eventmesh.kube.objects import Key
 from eventmesh.model.route import HeaderEdits
-from eventmesh.xds.control.gateway_api.values import Backend, Route, Rule, World
+from eventmesh.xds.control.gateway_api.values import Backend, Copy, Route, Rule, World
 from eventmesh.xds.control.ingress import local_names
 from eventmesh.xds.control.objects import Path, Service, View
-from eventmesh.xds.control.policy.values import RoutePolicy
+from eventmesh.xds.control.policy.values import Mirror, RoutePolicy
 from eventmesh.xds.control.services import cluster_of, resolve
 
 UNRESOLVED_CLUSTER = "gateway-api/unresolved"
@@ -47,13 +48,25 @@ class Backends:
         """Return where a rule's requests go; what leads nowhere has its share all the same."""
         return tuple(share for backend in rule.backends for share in self._of(route, backend))
 
-    def policy(self, rule: Rule) -> RoutePolicy | None:
+    def policy(self, route: Route, rule: Rule) -> RoutePolicy | None:
         """Return what holds for each request: the rule's own timeouts and retries, else the policy of what all backends
-        have in common."""
-        if rule.policy is not None:
-            return rule.policy
-        found = {self._policy_of(backend) for backend in rule.backends if backend.weight}
-        return found.pop() if len(found) == 1 else None
+        have in common; and who gets copies."""
+        policy = rule.policy
+        if policy is None:
+            found = {self._policy_of(backend) for backend in rule.backends if backend.weight}
+            policy = found.pop() if len(found) == 1 else None
+        mirrors = tuple(mirror for copy in rule.copies if (mirror := self._mirror(route, copy)) is not None)
+        if not mirrors:
+            return policy
+        policy = policy or RoutePolicy()
+        return dataclasses.replace(policy, mirrors=(*policy.mirrors, *mirrors))
+
+    def _mirror(self, route: Route, copy: Copy) -> Mirror | None:
+        service = self._service(copy.backend)
+        if service is None or self.problem(route, copy.backend) is not None:
+            return None
+        port = next((port for port in service.ports if port.number == copy.backend.port), None)
+        return Mirror(cluster_of(service, port), copy.millionths) if port is not None else None
 
     def _policy_of(self, backend: Backend) -> RoutePolicy | None:
         service = self._service(backend)

@@ -56,6 +56,12 @@ class Placed:
     shares: tuple[Share, ...]
     policy: RoutePolicy | None = None
 
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """Return the clusters that requests or copies of them go to."""
+        copies = self.policy.mirrors if self.policy is not None else ()
+        return (*(share.cluster for share in self.shares), *(mirror.cluster for mirror in copies))
+
 
 def virtual_host(name: str, domains: Sequence[str], rules: Sequence[Placed]) -> VirtualHost:
     """Return the virtual host of `rules`, which stand in the order of their routes' age.

@@ -112,7 +112,7 @@ class GatewayApiHosts:
                 continue
             key = (f"gateway-api/{host}", won, tuple(_placed(routes, backends)))
             made_ = self._fragments.get(key, partial(_fragment, *key))
-            clusters = tuple(dict.fromkeys(share.cluster for placed in key[2] for share in placed.shares))
+            clusters = tuple(dict.fromkeys(cluster for placed in key[2] for cluster in placed.clusters))
             owner = attached.services.get(host, routes[0].key)
             entries[_TABLES[side]].append(Entry(owner, made_, clusters))
         self._fragments.sweep()
@@ -147,7 +147,7 @@ class GatewayApiHosts:
 
     def _find_problems(self, backends: Backends) -> None:
         for id_, route in self._world.routes.items():
-            found = (backends.problem(route, backend) for rule in route.rules for backend in rule.backends)
+            found = (backends.problem(route, backend) for rule in route.rules for backend in rule.references)
             problem = next((one for one in found if one is not None), None)
             if problem is not None:
                 self.report.backends[id_] = problem
@@ -165,7 +165,7 @@ def _rank(host: str) -> Rank:
 def _placed(routes: list[Route], backends: Backends) -> Iterator[Placed]:
     for route in routes:
         for number, rule in enumerate(route.rules):
-            yield Placed(route.key, number, rule, backends.shares(route, rule), backends.policy(rule))
+            yield Placed(route.key, number, rule, backends.shares(route, rule), backends.policy(route, rule))
 
 
 def _fragment(name: str, domains: tuple[str, ...], rules: tuple[Placed, ...]) -> Fragment:
@@ -175,7 +175,7 @@ def _fragment(name: str, domains: tuple[str, ...], rules: tuple[Placed, ...]) ->
 def _namespaces(world: World) -> Iterator[str]:
     yield from (key.namespace for key in world.own_gateways())
     for route in world.routes.values():
-        yield from (backend.service.namespace for rule in route.rules for backend in rule.backends)
+        yield from (backend.service.namespace for rule in route.rules for backend in rule.references)
     yield from _parent_namespaces(world)
 
 

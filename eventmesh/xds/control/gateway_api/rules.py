@@ -15,7 +15,7 @@ from eventmesh.core import check_pattern
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, key_of
 from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch, PathKind, Redirect, RouteMatch
-from eventmesh.xds.control.gateway_api.values import GROUP, Backend, ParentRef, Rewrite, Route, RouteKind, Rule
+from eventmesh.xds.control.gateway_api.values import GROUP, Backend, Copy, ParentRef, Rewrite, Route, RouteKind, Rule
 from eventmesh.xds.control.policy.values import Retry, RoutePolicy
 
 RETRY_ON = ("connect-failure", "refused-stream", "retriable-status-codes")
@@ -24,6 +24,7 @@ RETRY_ON = ("connect-failure", "refused-stream", "retriable-status-codes")
 _TEXT_KINDS = {"Exact": HeaderKind.EXACT, "RegularExpression": HeaderKind.REGEX}
 _EVERYTHING = RouteMatch("/", PathKind.PREFIX)
 _SEGMENT = "[^/]+"
+_WHOLE = 1_000_000
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,256}")
 """A name as HTTP has them (RFC 9110 5.6.2)."""
 _FRAMING = frozenset(("host", "content-length", "transfer-encoding", "connection", "upgrade", "keep-alive"))
@@ -74,6 +75,9 @@ def _rule(rule: _Item, at: str, namespace: str, match: Callable[[_Item, str], Ro
     ):
         raise ValueError(f"{at}.filters: ReplacePrefixMatch wants every match of the rule to be a PathPrefix")
     backends = rule.get("backendRefs") or ()
+    copies = tuple(_copy(found, where, namespace) for found, where in filters.mirrors)
+    if copies and filters.redirect is not None:
+        raise ValueError(f"{at}.filters: nothing is copied of a request that is redirected")
     return Rule(
         matches=matches,
         backends=tuple(_backend(ref, f"{at}.backendRefs[{i}]", namespace) for i, ref in enumerate(backends)),
@@ -82,6 +86,7 @@ def _rule(rule: _Item, at: str, namespace: str, match: Callable[[_Item, str], Ro
         rewrite=filters.rewrite,
         redirect=filters.redirect,
         policy=_policy(rule, at),
+        copies=copies,
     )
 
 
@@ -143,7 +148,7 @@ def _pattern(text: str, at: str) -> str:
 
 def _backend(ref: _Item, at: str, namespace: str) -> Backend:
     filters = _Filters(ref.get("filters") or (), at)
-    if filters.redirect is not None or filters.rewrite != Rewrite():
+    if filters.redirect is not None or filters.rewrite != Rewrite() or filters.mirrors:
         raise ValueError(
             f"{at}.filters: only RequestHeaderModifier and ResponseHeaderModifier are for one backend alone"
         )
@@ -158,6 +163,18 @@ def _backend(ref: _Item, at: str, namespace: str) -> Backend:
     return Backend(service, port, weight, filters.request, filters.response, problem)
 
 
+def _copy(found: _Item, at: str, namespace: str) -> Copy:
+    percent, fraction = found.get("percent"), found.get("fraction")
+    if percent is not None and fraction is not None:
+        raise ValueError(f"{at}: percent or fraction, not both")
+    share = _WHOLE if percent is None else percent * _WHOLE // 100
+    if fraction is not None:
+        share = fraction.get("numerator", 0) * _WHOLE // (fraction.get("denominator") or 100)
+    if not 0 <= share <= _WHOLE:
+        raise ValueError(f"{at}.fraction: is no part of a whole")
+    return Copy(_backend(found.get("backendRef") or {}, f"{at}.backendRef", namespace), share)
+
+
 class _Filters:
     """What the filters of one list do together."""
 
@@ -167,11 +184,12 @@ class _Filters:
         self.rewrite = Rewrite()
         self.redirect: Redirect | None = None
         self.replaces_prefix = False
+        self.mirrors: list[tuple[_Item, str]] = []
         seen: set[str] = set()
         for i, item in enumerate(items):
             kind = item.get("type", "")
             where = f"{at}.filters[{i}]"
-            if kind in seen:
+            if kind in seen and kind != "RequestMirror":
                 raise ValueError(f"{where}.type: {kind} is given twice")
             seen.add(kind)
             self._add(item, kind, where)
@@ -188,12 +206,14 @@ class _Filters:
                 found = item.get("urlRewrite") or {}
                 path, prefix = self._path(found.get("path") or {}, f"{at}.urlRewrite.path")
                 self.rewrite = Rewrite(found.get("hostname") or "", path, prefix)
+            case "RequestMirror":
+                self.mirrors.append((item.get("requestMirror") or {}, f"{at}.requestMirror"))
             case "RequestRedirect":
                 self.redirect = self._redirect(item.get("requestRedirect") or {}, f"{at}.requestRedirect")
             case _:
                 raise ValueError(
                     f"{at}.type: {kind!r} is not supported; RequestHeaderModifier, ResponseHeaderModifier, "
-                    "RequestRedirect and URLRewrite are"
+                    "RequestMirror, RequestRedirect and URLRewrite are"
                 )
 
     def _redirect(self, found: _Item, at: str) -> Redirect:

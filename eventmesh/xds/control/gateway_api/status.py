@@ -33,7 +33,7 @@ SUPPORTED_FEATURES = (
     *("GRPCRoute", "Gateway", "HTTPRoute"),
     *("HTTPRouteBackendRequestHeaderModification", "HTTPRouteBackendTimeout", "HTTPRouteHostRewrite"),
     *("HTTPRouteMethodMatching", "HTTPRouteParentRefPort", "HTTPRoutePathRedirect", "HTTPRoutePathRewrite"),
-    *("HTTPRoutePortRedirect", "HTTPRouteQueryParamMatching", "HTTPRouteRequestTimeout"),
+    *("HTTPRoutePortRedirect", "HTTPRouteQueryParamMatching", "HTTPRouteRequestMirror", "HTTPRouteRequestTimeout"),
     *("HTTPRouteResponseHeaderModification", "HTTPRouteSchemeRedirect", "Mesh", "ReferenceGrant"),
 )
 """In the words of the specification's conformance profiles."""

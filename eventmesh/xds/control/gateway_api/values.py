@@ -94,6 +94,14 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A backend that gets copies of a share of the requests, and whose answers nobody waits for."""
+
+    backend: Backend
+    millionths: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rewrite:
     """What becomes of host and path on the way to the backend; empty: they stay."""
 
@@ -116,6 +124,12 @@ class Rule:
     redirect: Redirect | None = None
     policy: RoutePolicy | None = None
     """Timeouts and retries."""
+    copies: tuple[Copy, ...] = ()
+
+    @property
+    def references(self) -> tuple[Backend, ...]:
+        """Return every backend that the rule names."""
+        return (*self.backends, *(copy.backend for copy in self.copies))
 
 
 @dataclass(frozen=True, slots=True)

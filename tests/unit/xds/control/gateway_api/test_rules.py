@@ -112,6 +112,26 @@ def test_timeouts_and_retries_are_a_policy() -> None:
     assert http({}).policy is None
 
 
+def mirror(**found: Any) -> Object:
+    return {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "s", "port": 80}, **found}}
+
+
+@pytest.mark.parametrize(
+    ("said", "millionths"),
+    [
+        ({}, 1_000_000),
+        ({"percent": 42}, 420_000),
+        ({"percent": 0}, 0),
+        ({"fraction": {"numerator": 5, "denominator": 1000}}, 5_000),
+        ({"fraction": {"numerator": 5}}, 50_000),
+    ],
+)
+def test_copies_are_a_share_of_the_requests(said: Object, millionths: int) -> None:
+    (copy,) = http(filters(mirror(**said))).copies
+    assert (copy.backend.service, copy.millionths) == (Key("ns", "s"), millionths)
+    assert len(http(filters(mirror(), mirror())).copies) == 2
+
+
 def backend(**ref: Any) -> Object:
     return {"backendRefs": [{"name": "s", "port": 80, **ref}]}
 
@@ -152,6 +172,12 @@ def backend(**ref: Any) -> Object:
         (
             {"matches": [{"path": {"type": "RegularExpression", "value": "/("}}]},
             "spec.rules[0].matches[0].path.value: ",
+        ),
+        (filters(mirror(percent=1, fraction={"numerator": 1})), "requestMirror: percent or fraction, not both"),
+        (filters(mirror(fraction={"numerator": 3, "denominator": 2})), "requestMirror.fraction: is no part of a whole"),
+        (
+            filters(mirror(), {"type": "RequestRedirect", "requestRedirect": {}}),
+            "spec.rules[0].filters: nothing is copied",
         ),
         ({"timeouts": {"request": "soon"}}, "spec.rules[0].timeouts.request: 'soon' is no duration"),
         ({"timeouts": {"request": "1s", "backendRequest": "2s"}}, "is longer than timeouts.request"),
