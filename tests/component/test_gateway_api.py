@@ -178,7 +178,16 @@ async def test_http_route_reference_grant(mesh: World) -> None:
         {"name": backend, "namespace": "default", "port": SERVICE_PORT},
     )
     rules, where = {"backendRefs": [ref]}, mesh.name("route")
-    await route(mesh, parent, rules, hosts=[name], name=where, namespace=other, ResolvedRefs="-RefNotPermitted")
+    await route(
+        mesh,
+        parent,
+        rules,
+        hosts=[name],
+        name=where,
+        namespace=other,
+        ResolvedRefs="-RefNotPermitted",
+        Programmed="Programmed",
+    )
     assert await suffix(mesh, name) == 500
     await grant(mesh, other, "default")
     generation = mesh.bench.informers.of(HTTP_ROUTE).get(where, other)["metadata"]["generation"]  # type: ignore[index]
