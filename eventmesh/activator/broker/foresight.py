@@ -29,10 +29,14 @@ MAX_AHEAD: Final = 8
 MAX_BRANCHES: Final = 256
 """Triggers looked at for one event: with everything subscribed to everything, a forecast must still be cheap."""
 
-MAX_HABITS: Final = 4096
-"""Pairs of trigger and event type of which replies are remembered, those used last; each takes a kibibyte or two."""
+MAX_HABITS: Final = 1024
+"""Pairs of trigger and event type of which replies are remembered, those used last."""
 
-MAX_KINDS: Final = 16
+MAX_LIKE_BYTES: Final = 2048
+"""Attributes of a remembered reply: real ones have a few hundred bytes. A longer reply is none that we foresee; with
+these three limits all that is remembered is at most some 16 MiB, and some hundred KiB where nobody means harm."""
+
+MAX_KINDS: Final = 8
 """Types and sources of replies remembered of one habit: a function that invents a type each time fills no memory."""
 
 _SLOWER: Final = 1.2
@@ -71,7 +75,7 @@ class _Habit:
             kind.weight *= KEEP
         self.soonest_s = min(after_s, self.soonest_s * _SLOWER) if self.total else after_s
         self.total = self.total * KEEP + 1.0
-        if reply is None:
+        if reply is None or _size(reply) > MAX_LIKE_BYTES:
             return
         name = (reply.type, reply.source)
         kind = self.kinds.get(name) or _Kind(reply)
@@ -149,6 +153,10 @@ class Foresight:
             if chance >= FOLLOWED:
                 in_s = branch.in_s + habit.soonest_s
                 yield from _taking(goes_to, kind.like, chance, in_s, subscriptions)
+
+
+def _size(event: Event) -> int:
+    return sum(len(name) + len(event.text(name).encode()) for name in event.attributes)
 
 
 def _taking(

@@ -61,7 +61,8 @@ class Prewarmer:
         self._known: dict[str, Subscription] = {}
         """Triggers of brokers with a budget, by UID."""
         self._of_broker: dict[str, list[Subscription]] = {}
-        self._looked: dict[tuple[str, str, str], float] = {}
+        self._looked: dict[int, float] = {}
+        """When, by the hash of broker, type and source, which may be long; two of the same cost one a look."""
         self._planned = asyncio.Event()
         self._tasks = TaskGroup("prewarmer")
 
@@ -99,7 +100,7 @@ class Prewarmer:
             self._foresight.learn(subscription.uid, cause.event, reply.event if reply else None, after_s)
 
     def _looked_lately(self, stored: StoredEvent, now: float) -> bool:
-        name = (stored.broker, stored.event.type, stored.event.source)
+        name = hash((stored.broker, stored.event.type, stored.event.source))
         if now - self._looked.get(name, -LOOK_AGAIN_S) < LOOK_AGAIN_S:
             return True
         if len(self._looked) >= MAX_LOOKED:
@@ -150,7 +151,7 @@ class Prewarmer:
     def _ended(self, subscription: Subscription, ending: Ending) -> None:
         labels = (("namespace", subscription.namespace), ("trigger", subscription.name), ("outcome", ending.value))
         self._counter.of(*labels).value += 1
-        _log.info("guess", trigger=f"{subscription.namespace}/{subscription.name}", outcome=ending.value)
+        _log.debug("guess", trigger=f"{subscription.namespace}/{subscription.name}", outcome=ending.value)
 
     async def _run(self) -> None:
         while True:

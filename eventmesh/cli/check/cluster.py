@@ -43,7 +43,7 @@ async def _look(api: Api) -> list[Finding]:
     namespaces = {obj["metadata"]["name"]: obj for obj in (await api.list(NAMESPACE)).items}
     kinds = {obj["metadata"]["name"] for obj in (await api.list(CRD)).items}
     nodes = (await api.list(NODE)).items
-    versions = sorted({node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes})
+    versions = sorted({_version(node) for node in nodes})
     found = [ok("cluster", f"{len(nodes)} node(s) of version {', '.join(versions)}")]
     missing = [name for name in NEEDED if name not in kinds]
     if missing:
@@ -54,6 +54,12 @@ async def _look(api: Api) -> list[Finding]:
     found.append(await _ingress_class(api))
     found += _others(namespaces)
     return found
+
+
+def _version(node: Object) -> str:
+    """Return the version of a node's kubelet, which a node that has just joined has not told yet."""
+    info = (node.get("status") or {}).get("nodeInfo") or {}
+    return str(info.get("kubeletVersion") or "unknown")
 
 
 async def _ingress_class(api: Api) -> Finding:

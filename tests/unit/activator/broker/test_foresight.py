@@ -9,6 +9,7 @@ from eventmesh.activator.broker.foresight import (
     MAX_BRANCHES,
     MAX_HABITS,
     MAX_KINDS,
+    MAX_LIKE_BYTES,
     Foresight,
 )
 from eventmesh.activator.broker.triggers import Subscription
@@ -140,3 +141,13 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(habits) == MAX_HABITS
     assert ("uid-t0", "e0") not in habits
     assert max(len(habit.kinds) for habit in habits.values()) <= MAX_KINDS
+
+
+def test_a_reply_of_endless_attributes_is_not_remembered() -> None:
+    foresight, known = chain(2)
+    assert list(told(foresight, event("e0"), known)) == ["uid-t1"]
+    for _ in range(5):
+        foresight.learn("uid-t0", event("e0"), event("e1", note="x" * MAX_LIKE_BYTES), 2.0)
+    assert told(foresight, event("e0"), known) == {}
+    kept = foresight._habits["uid-t0", "e0"].kinds.values()
+    assert all("note" not in kind.like.attributes for kind in kept)
