@@ -12,6 +12,9 @@ import eventmesh.base.linux  # noqa: F401 - transport.netns's, when a pod has a 
 import eventmesh.sidecar.app
 import eventmesh.sidecar.function
 import eventmesh.xds.client.ads  # noqa: F401 - the app's, when there is a control plane
+import eventmesh.xds.client.channel  # noqa: F401 - likewise
+import eventmesh.xds.client.inbound  # noqa: F401 - the app's, when there is a function
+import eventmesh.xds.translate.tls  # noqa: F401 - the bootstrap's, when it has an identity
 from eventmesh.xds.bootstrap import parse_bootstrap
 from eventmesh.xds.schema.table import MESSAGES
 from eventmesh.xds.schema.types import full_name, message_type

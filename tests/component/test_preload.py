@@ -1,7 +1,16 @@
 """What a process may do before it forks sidecars."""
 
 import asyncio
+import json
 import sys
+from pathlib import Path
+
+from eventmesh.base.clock import SystemClock
+from eventmesh.cluster.bootstrap import bootstrap
+from eventmesh.cluster.first_certificate import with_identity
+from eventmesh.xds.control.objects import MtlsMode
+from eventmesh.xds.identity.authority import OwnAuthority
+from eventmesh.xds.identity.issuer import Identities
 
 CODE = """
 import os, sys
@@ -23,3 +32,27 @@ async def test_preloading_starts_no_thread_opens_no_file_and_loads_nothing_heavy
     )
     said, _ = await process.communicate()
     assert said.split() == [b"1", b"0", b"0"]
+
+
+BEGIN = """
+import sys
+import eventmesh.sidecar.preload
+known = set(sys.modules)
+from eventmesh.xds.bootstrap import load_bootstrap
+from eventmesh.xds.client.inbound import first_tls
+assert first_tls(load_bootstrap(sys.argv[1])) is not None
+print(*sorted(name for name in set(sys.modules) - known if name.startswith('eventmesh')))
+"""
+
+
+async def test_a_sidecar_with_an_identity_imports_nothing_when_it_begins(tmp_path: Path) -> None:
+    identities = Identities(OwnAuthority(tmp_path, SystemClock()), SystemClock(), "cluster.local")
+    issued, control = identities.current(identities.of("shop", "cart")), identities.parts.control
+    plain = bootstrap("sidecar", "pod", "127.0.0.1:0", "127.0.0.1:1", namespace="shop")
+    file = tmp_path / "bootstrap.json"
+    file.write_text(json.dumps(with_identity(plain, issued, identities.bundle(), control, MtlsMode.PERMISSIVE)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", BEGIN, str(file), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert (process.returncode, said.split()) == (0, [])
