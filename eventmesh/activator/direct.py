@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.listener import WireProtocol
 from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ClientTls
@@ -18,8 +19,15 @@ def address_of(url: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def route_to(address: str, name: str, *, timeout_s: float = 0.0, tls: ClientTls | None = None) -> Snapshot:
+def route_to(
+    address: str,
+    name: str,
+    *,
+    timeout_s: float = 0.0,
+    tls: ClientTls | None = None,
+    protocol: WireProtocol = WireProtocol.HTTP1,
+) -> Snapshot:
     """Return the route table and the cluster, both called `name`, for everything that is sent to `address`."""
     forward = Forward((WeightedCluster(name),), timeout_s=timeout_s)
     table = RouteTable(name, (VirtualHost(name, ("*",), (Route(RouteMatch("/"), forward),)),))
-    return Snapshot(version="", route_tables=(table,), clusters=(Cluster(name, (Endpoint(address),), tls=tls),))
+    return Snapshot(version="", route_tables=(table,), clusters=(Cluster(name, (Endpoint(address),), protocol, tls),))

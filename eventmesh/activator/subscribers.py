@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from eventmesh.activator.broker.triggers import Peer
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.base import log
 from eventmesh.base.errors import UnavailableError
@@ -17,6 +18,7 @@ from eventmesh.core import Engine
 from eventmesh.dataplane.overlay import overlay
 from eventmesh.kube.knative import is_mesh_host
 from eventmesh.kube.subscriber_addresses import can_be_certified
+from eventmesh.model.listener import WireProtocol
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ClientTls, MatchKind, NameKind, NameMatch
 from eventmesh.transport.exchange import Caller
@@ -33,20 +35,21 @@ _OUTSIDE: Final = "outside/"
 _log = log.get("activator.subscribers")
 
 
-def outside(addresses: Iterable[tuple[str, str]]) -> Snapshot:
-    """Return a route table and a cluster for each of `addresses` (URI, authorities) that is not of the mesh.
+def outside(addresses: Iterable[tuple[str, Peer]]) -> Snapshot:
+    """Return a route table and a cluster for each of `addresses` that is not of the mesh.
 
     One that cannot be spoken to under TLS, for want of authorities, is logged and left out: nobody else misses it.
     """
-    wanted = {_table(uri, authorities): (uri, authorities) for uri, authorities in addresses}
+    wanted = {_table(uri, peer): (uri, peer) for uri, peer in addresses}
     wanted.pop(LOCAL, None)
     made = (_made(table, *wanted[table]) for table in sorted(wanted))
     return reduce(overlay, (one for one in made if one is not None), Snapshot(version=""))
 
 
-def _made(table: str, uri: str, authorities: str) -> Snapshot | None:
+def _made(table: str, uri: str, peer: Peer) -> Snapshot | None:
+    protocol = WireProtocol.HTTP2 if peer.speaks_http2 else WireProtocol.HTTP1
     try:
-        made = route_to(address_of(uri), table, tls=_tls(uri, authorities))
+        made = route_to(address_of(uri), table, tls=_tls(uri, peer), protocol=protocol)
         if made.clusters[0].tls is not None:
             # Authorities that the engine does not take would make it refuse the subscribers of everybody.
             Engine().apply(made.to_core(), 0.0)
@@ -56,18 +59,19 @@ def _made(table: str, uri: str, authorities: str) -> Snapshot | None:
     return made
 
 
-def _table(uri: str, authorities: str) -> str:
+def _table(uri: str, peer: Peer) -> str:
     parts = urlsplit(uri)
     if is_mesh_host(parts.hostname or ""):
         return LOCAL
     # A table of its own for each outside address: routes compare hosts without their ports.
+    where = f"{_OUTSIDE}h2/" if peer.speaks_http2 else _OUTSIDE
     if parts.scheme != "https":
-        return f"{_OUTSIDE}{address_of(uri)}"
-    digest = hashlib.sha256(authorities.encode()).hexdigest()[:8]
-    return f"{_OUTSIDE}https/{address_of(uri)}/{digest}"
+        return f"{where}{address_of(uri)}"
+    digest = hashlib.sha256(peer.authorities.encode()).hexdigest()[:8]
+    return f"{where}https/{address_of(uri)}/{digest}"
 
 
-def _tls(uri: str, authorities: str) -> ClientTls | None:
+def _tls(uri: str, peer: Peer) -> ClientTls | None:
     parts = urlsplit(uri)
     if parts.scheme != "https":
         return None
@@ -75,7 +79,8 @@ def _tls(uri: str, authorities: str) -> ClientTls | None:
     # A number cannot be compared with the names in a certificate: then the authorities alone vouch for it.
     named = can_be_certified(host)
     names = (NameMatch(NameKind.DNS, MatchKind.EXACT, host),) if named else ()
-    return ClientTls(sni=host if named else "", ca=authorities or _trusted(), names=names)
+    alpn = ("h2",) if peer.speaks_http2 else ()
+    return ClientTls(sni=host if named else "", ca=peer.authorities or _trusted(), names=names, alpn=alpn)
 
 
 @lru_cache(maxsize=1)
@@ -94,12 +99,12 @@ class MeshSubscribers:
         self._caller = caller
 
     async def post(
-        self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, authorities: str = ""
+        self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, peer: Peer
     ) -> Response:
         """Return how the request to `uri` ended; an answer that redirects is one like any other, and not followed."""
         parts = urlsplit(uri)
         path = parts.path or "/"
         target = f"{path}?{parts.query}" if parts.query else path
         return await self._caller.send(
-            _table(uri, authorities), "POST", parts.netloc, target, headers, body, timeout_s=timeout_s, hold=hold
+            _table(uri, peer), "POST", parts.netloc, target, headers, body, timeout_s=timeout_s, hold=hold
         )

@@ -10,7 +10,7 @@ from typing import Final
 from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import ConfigError
 from eventmesh.kube.api import Object
-from eventmesh.model.delivery import BrokerControls, DeliveryControls
+from eventmesh.model.delivery import BrokerControls, DeliveryControls, RpcMethod
 
 PREFIX: Final = "eventmesh.io/"
 PAUSED: Final = "eventmesh.io/paused"
@@ -20,7 +20,10 @@ START_FROM: Final = "eventmesh.io/start-from"
 DEDUPLICATE: Final = "eventmesh.io/deduplicate"
 PREWARM: Final = "eventmesh.io/prewarm"
 
-OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM, PREWARM)
+GRPC_METHOD: Final = "eventmesh.io/grpc-method"
+REPLY_TYPE: Final = "eventmesh.io/reply-type"
+
+OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM, PREWARM, GRPC_METHOD, REPLY_TYPE)
 OF_BROKERS: Final = (DEDUPLICATE, PREWARM)
 
 EARLIEST: Final = "earliest"
@@ -37,6 +40,7 @@ MAX_PREWARM: Final = 100
 """Most functions of one broker awake on a guess: each is a pod that somebody pays for, perhaps for nothing."""
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}\Z")
+_GRPC_METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def controls_of(trigger: Object) -> DeliveryControls:
@@ -49,6 +53,19 @@ def controls_of(trigger: Object) -> DeliveryControls:
         start_at=_start_at(annotations, trigger),
         prewarm=_switch(annotations, PREWARM, otherwise=True),
     )
+
+
+def rpc_method_of(trigger: Object) -> RpcMethod | None:
+    """Return the gRPC method that a Trigger calls; None: it posts its events. Raises ConfigError as `controls_of`."""
+    annotations = _ours(trigger, OF_TRIGGERS)
+    name, reply_type = annotations.get(GRPC_METHOD), annotations.get(REPLY_TYPE, "")
+    if name is None:
+        if REPLY_TYPE in annotations:
+            raise _wrong(REPLY_TYPE, f"is of the results of a {GRPC_METHOD}, which is not there")
+        return None
+    if not _GRPC_METHOD.match(name):
+        raise _wrong(GRPC_METHOD, f"must be a method such as shop.Prices/Quote, not {name[:80]!r}")
+    return RpcMethod(name, reply_type)
 
 
 def broker_controls_of(broker: Object) -> BrokerControls:

@@ -23,7 +23,7 @@ from eventmesh.activator.broker.store.refusing import refusing
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.broker.subscriptions import Subscriptions
-from eventmesh.activator.broker.triggers import KubeTriggers, TriggerSource
+from eventmesh.activator.broker.triggers import KubeTriggers, Peer, TriggerSource
 from eventmesh.activator.broker.trimming import Trimmer
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -145,15 +145,15 @@ class Broker:
         """Yield addresses of subscribers, and how many events wait because one has no room for them."""
         return self._dispatcher.unserved()
 
-    def addresses(self) -> Iterator[tuple[str, str]]:
-        """Yield the address of every subscriber, dead letter sink and taker of replies, and who may vouch for it."""
+    def addresses(self) -> Iterator[tuple[str, Peer]]:
+        """Yield the address of every subscriber, dead letter sink and taker of replies, and who is there."""
         for subscription in self.triggers.subscriptions().values():
             identity = subscription.identity
-            yield subscription.subscriber_uri, identity.subscriber.authorities
+            yield subscription.subscriber_uri, identity.subscriber
             if subscription.policy.dead_letter_uri:
-                yield subscription.policy.dead_letter_uri, identity.dead_letter.authorities
+                yield subscription.policy.dead_letter_uri, identity.dead_letter
             if "://" in subscription.reply_to:
-                yield subscription.reply_to, identity.reply.authorities
+                yield subscription.reply_to, identity.reply
 
 
 def _opened(path: Path, clock: Clock) -> tuple[EventStore, bool]:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urljoin
 
+from eventmesh.activator.broker import rpc
 from eventmesh.activator.broker.admittance import Anonymous, Credentials, Refused
 from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
 from eventmesh.activator.broker.delivery import Answer, Purpose, Send
@@ -26,7 +28,7 @@ from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.cloudevents.schema import SchemaViolated
 from eventmesh.kube.event_policies import subject_of
-from eventmesh.model.delivery import is_delivered
+from eventmesh.model.delivery import RpcMethod, is_delivered
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Response
@@ -48,10 +50,10 @@ class Subscribers(Protocol):
     """How a subscriber is reached."""
 
     async def post(
-        self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, authorities: str = ""
+        self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, peer: Peer
     ) -> Response:
-        """Return how the request ended; `hold` lets it wait until a function at zero is awake. Under https one of
-        `authorities` (PEM) vouches for who answers, or one that this machine trusts."""
+        """Return how the request ended; `hold` lets it wait until a function at zero is awake, `peer` says how who
+        is there is spoken to and known."""
         ...
 
 
@@ -154,8 +156,12 @@ class Dispatcher:
             event = for_subscriber(stored.event)
             uri, peer = subscription.subscriber_uri, subscription.identity.subscriber
         hold = send.purpose is not Purpose.DELIVER
+        if subscription.rpc is not None and send.purpose is not Purpose.DEAD_LETTER:
+            return await self._call(subscription, subscription.rpc, stored, event, hold=hold)
         prefer = (("prefer", "reply"),) if subscription.prefers_reply else ()
-        response = await self._request(subscription, uri, peer, event, (*stored.carried, *prefer), hold=hold)
+        response = await self._request(
+            subscription, uri, peer, http.encode_binary(event), (*stored.carried, *prefer), hold=hold
+        )
         if response is None:
             return Answer(0, UNIDENTIFIED)
         if response.error:
@@ -179,9 +185,41 @@ class Dispatcher:
             reply = http.decode(response.headers, response.body)
         except (InvalidEvent, http.UnsupportedFormat) as error:
             return Answer(502, body=f"the reply is not a valid event: {error}".encode())
+        return await self._hand_on(subscription, cause, reply, response.headers, answer)
+
+    async def _call(
+        self, subscription: Subscription, method: RpcMethod, stored: StoredEvent, event: Event, *, hold: bool
+    ) -> Answer:
+        """Call a gRPC method with an event; its result is the reply."""
+        try:
+            message = rpc.request_of(event)
+        except rpc.NotCallable as error:
+            return Answer(415, body=str(error).encode())
+        uri = urljoin(subscription.subscriber_uri, f"/{method.name}")
+        peer = subscription.identity.subscriber
+        response = await self._request(subscription, uri, peer, message, stored.carried, hold=hold)
+        if response is None:
+            return Answer(0, UNIDENTIFIED)
+        result = rpc.result_of(response)
+        if isinstance(result, Answer):
+            return replace(result, body=result.body[:MAX_BODY_KEPT])
+        source = f"/apis/v1/namespaces/{subscription.namespace}/triggers/{subscription.name}"
+        try:
+            reply = rpc.reply_of(result, stored.event, method, source)
+        except InvalidEvent as error:
+            return Answer(502, body=f"the result is not a valid event: {error}".encode())
+        done = Answer(200)
+        if reply is None or not subscription.reply_to:
+            return done
+        return await self._hand_on(subscription, stored, reply, (), done)
+
+    async def _hand_on(
+        self, subscription: Subscription, cause: StoredEvent, reply: Event, headers: Headers, answer: Answer
+    ) -> Answer:
+        """Take a reply to whom it is for; return what the delivery then counts as: `answer`, or a failure."""
         if "://" in subscription.reply_to:
             return await self._post_reply(subscription, cause, reply, answer)
-        headers = [*cause.carried, *response.headers]
+        headers = [*cause.carried, *headers]
         handed = await self._hand_over(subscription, subscription.reply_to, as_reply(reply, cause.event), headers)
         if handed.status == 400:
             reason = handed.body.decode()
@@ -193,7 +231,8 @@ class Dispatcher:
         """Send the reply to somebody else; return what the delivery then counts as: `answer`, or a failure."""
         uri = subscription.reply_to
         peer = subscription.identity.reply
-        response = await self._request(subscription, uri, peer, reply, cause.carried, hold=True)
+        message = http.encode_binary(reply)
+        response = await self._request(subscription, uri, peer, message, cause.carried, hold=True)
         if response is None:
             return Answer(0, UNIDENTIFIED)
         if not response.error and is_delivered(response.status):
@@ -202,10 +241,17 @@ class Dispatcher:
         return Answer(502, body=f"the reply went to {uri}, which {ended}".encode())
 
     async def _request(
-        self, subscription: Subscription, uri: str, peer: Peer, event: Event, more: Headers, *, hold: bool
+        self,
+        subscription: Subscription,
+        uri: str,
+        peer: Peer,
+        message: tuple[list[tuple[str, str]], bytes],
+        more: Headers,
+        *,
+        hold: bool,
     ) -> Response | None:
-        """Send an event, with a token where one is asked for; None: there is none to be had now."""
-        headers, body = http.encode_binary(event)
+        """Send a message (headers, body), with a token where one is asked for; None: there is none to be had now."""
+        headers, body = message
         headers += [*more, ("kn-namespace", subscription.namespace)]
         who = (subscription.namespace, subscription.identity.account, peer.audience)
         for is_last in (False, True):
@@ -216,7 +262,7 @@ class Dispatcher:
                 return None
             shown = [*headers, ("authorization", f"Bearer {token}")] if token else headers
             response = await self._subscribers.post(
-                uri, shown, body, timeout_s=subscription.policy.timeout_s, hold=hold, authorities=peer.authorities
+                uri, shown, body, timeout_s=subscription.policy.timeout_s, hold=hold, peer=peer
             )
             if response.status != 401 or not token or is_last:
                 return response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from eventmesh.activator.broker.addressee import broker_key, own_key
@@ -11,12 +11,12 @@ from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
 from eventmesh.kube.api import Object
-from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
+from eventmesh.kube.broker_annotations import broker_controls_of, controls_of, rpc_method_of
 from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import annotations_of, is_deleting, key_of
-from eventmesh.model.delivery import BrokerControls, DeliveryControls, DeliveryPolicy
+from eventmesh.model.delivery import BrokerControls, DeliveryControls, DeliveryPolicy, RpcMethod
 
 _UNASKED = BrokerControls()
 
@@ -31,6 +31,8 @@ class Peer:
     """What a token must be for that is shown there; empty: none is asked for."""
     authorities: str = ""
     """Who may vouch for it under https (PEM); empty: whom this machine trusts."""
+    speaks_http2: bool = False
+    """Outside the mesh; inside, its Service says what it speaks."""
 
     @staticmethod
     def in_status(status: Object, name: str) -> Peer:
@@ -74,6 +76,8 @@ class Subscription:
     """Whether the subscriber is asked for a reply: brokers and channels ask all of theirs (data-plane.md)."""
     controls: DeliveryControls = DeliveryControls()
     identity: Identity = Identity()
+    rpc: RpcMethod | None = None
+    """The method that the subscriber is called by; None: events are posted."""
 
 
 class TriggerSource(Protocol):
@@ -168,7 +172,7 @@ class KubeTriggers:
         try:
             policy = self._policy(obj, status.get("deadLetterSinkUri") or "")
             passes = compile_trigger_filter(spec)
-            controls = controls_of(obj)
+            controls, rpc = controls_of(obj), rpc_method_of(obj)
         except ConfigError as error:
             # Admission refuses these; one that was there before is told in its own conditions by the controller.
             _log.warning("trigger is not served", trigger=key, reason=error)
@@ -185,9 +189,10 @@ class KubeTriggers:
             reply_to=broker,
             subscriber_key=own_key(uri),
             controls=controls,
+            rpc=rpc,
             identity=Identity(
                 account_of(status),
-                Peer.in_status(status, "subscriber"),
+                replace(Peer.in_status(status, "subscriber"), speaks_http2=rpc is not None),
                 dead_letter=Peer.in_status(status, "deadLetterSink"),
             ),
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from eventmesh.activator.broker.triggers import Peer
 from eventmesh.activator.subscribers import outside
 from eventmesh.model.tls import NameKind
 
@@ -17,11 +18,11 @@ def test_only_what_is_outside_gets_a_cluster_and_each_authority_one_of_its_own()
     other = (VECTORS / "stranger.pem").read_text()
     found = outside(
         [
-            ("http://shop.default.svc.cluster.local/", ""),
-            ("http://hook.test/a", ""),
-            ("http://hook.test/b", ""),
-            ("https://hook.test/", AUTHORITY),
-            ("https://hook.test/", other),
+            ("http://shop.default.svc.cluster.local/", Peer()),
+            ("http://hook.test/a", Peer()),
+            ("http://hook.test/b", Peer()),
+            ("https://hook.test/", Peer(authorities=AUTHORITY)),
+            ("https://hook.test/", Peer(authorities=other)),
         ]
     )
     addresses = [cluster.endpoints[0].address for cluster in found.clusters]
@@ -34,6 +35,6 @@ def test_only_what_is_outside_gets_a_cluster_and_each_authority_one_of_its_own()
 def test_one_whose_authorities_the_engine_does_not_take_is_left_out_and_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    found = outside([("https://hook.test/", "no certificate"), ("http://other.test/", "")])
+    found = outside([("https://hook.test/", Peer(authorities="no certificate")), ("http://other.test/", Peer())])
     assert [cluster.endpoints[0].address for cluster in found.clusters] == ["other.test:80"]
     assert len(caplog.records) == 1

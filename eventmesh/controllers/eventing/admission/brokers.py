@@ -18,7 +18,7 @@ from eventmesh.controllers.eventing.admission.fields import (
 from eventmesh.controllers.eventing.names import BROKER_LABEL
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
-from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
+from eventmesh.kube.broker_annotations import broker_controls_of, controls_of, rpc_method_of
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 
 DEFAULT_DELIVERY: Mapping[str, Any] = {"retry": 10, "backoffPolicy": "exponential", "backoffDelay": "PT0.2S"}
@@ -75,7 +75,7 @@ class TriggerAdmission:
         """Return what is wrong: no subscriber, a filter that cannot be compiled, a bad delivery, a changed broker."""
         spec = obj["spec"]
         errors = [*destination_errors(spec.get("subscriber"), "spec.subscriber"), *delivery_errors(spec)]
-        errors += _annotation_errors(controls_of, obj)
+        errors += _annotation_errors(controls_of, obj) or _annotation_errors(rpc_method_of, obj)
         try:
             compile_trigger_filter(spec)
         except ConfigError as error:

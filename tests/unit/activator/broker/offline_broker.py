@@ -39,7 +39,7 @@ class ScriptedSubscribers:
         self.arrived = asyncio.Event()
 
     async def post(
-        self, uri: str, headers: object, body: bytes, *, timeout_s: float, hold: bool, authorities: str = ""
+        self, uri: str, headers: object, body: bytes, *, timeout_s: float, hold: bool, peer: object
     ) -> Answered:  # the shape of Response is what counts
         pairs: list[tuple[str, str]] = list(headers)  # type: ignore[call-overload]  # the protocol's Headers
         event = http.decode(pairs, body)

@@ -1,0 +1,123 @@
+"""Events as gRPC calls: what is sent, what each ending counts as, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from eventmesh.activator.broker.delivery import Answer
+from eventmesh.activator.broker.rpc import MAX_RESULT_BYTES, NotCallable, reply_of, request_of, result_of
+from eventmesh.cloudevents.event import Event
+from eventmesh.model.delivery import RpcMethod, is_retried
+from eventmesh.protocols.grpc import Code, frame
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Response
+
+METHOD = RpcMethod("shop.Prices/Quote")
+ATTRIBUTES = {"id": "7", "source": "/shop", "type": "order", "specversion": "1.0", "note": "50 %"}
+
+
+def event(content_type: str = "", data: bytes | None = b"{}") -> Event:
+    return Event(ATTRIBUTES | ({"datacontenttype": content_type} if content_type else {}), data)
+
+
+@dataclass
+class Ended:
+    """Shaped like the core's Response: trailers stand among the headers."""
+
+    status: int = 200
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    error: str = ""
+
+
+def result(code: int | str | None = 0, body: bytes = b"", message: str = "", **more: Any) -> Answer | bytes:
+    headers = [("content-type", more.pop("content_type", "application/grpc+json"))]
+    headers += [("grpc-status", str(code)), ("grpc-message", message)] if code is not None else []
+    return result_of(cast("Response", Ended(headers=headers, body=body, **more)))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "subtype"),
+    [
+        ("application/protobuf", "proto"),
+        ("application/x-protobuf; messageType=a.B", "proto"),
+        ("application/json", "json"),
+        ("application/shop+json", "json"),
+        ("", "json"),
+    ],
+)
+def test_the_data_is_the_message_and_the_attributes_are_metadata(content_type: str, subtype: str) -> None:
+    headers, body = request_of(event(content_type, b"\x08\x01"))
+    assert dict(headers)["content-type"] == f"application/grpc+{subtype}"
+    assert (dict(headers)["ce-type"], dict(headers)["ce-note"], dict(headers)["te"]) == (
+        "order",
+        "50%20%25",
+        "trailers",
+    )
+    assert [name for name, _ in headers].count("content-type") == 1
+    assert body == b"\0\0\0\0\2\x08\x01"
+
+
+def test_data_that_is_no_message_is_refused() -> None:
+    with pytest.raises(NotCallable, match="text/plain"):
+        request_of(event("text/plain", b"a"))
+
+
+def test_one_message_under_status_ok_is_the_result() -> None:
+    assert result(0, frame(b"{}")) == b"{}"
+    assert result(0, frame(b"")) == b""
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code is not Code.OK])
+def test_a_status_is_tried_again_when_another_try_may_help(code: Code) -> None:
+    ended = result(code.value, message="no%20stock")
+    assert isinstance(ended, Answer) and ended.body == f"{code.name}: no stock".encode()
+    worth_it = {
+        Code.CANCELLED,
+        Code.UNKNOWN,
+        Code.DEADLINE_EXCEEDED,
+        Code.RESOURCE_EXHAUSTED,
+        Code.ABORTED,
+        Code.INTERNAL,
+        Code.UNAVAILABLE,
+    }
+    assert is_retried(ended.status) is (code in worth_it)
+
+
+@pytest.mark.parametrize(
+    ("ended", "status", "said"),
+    [
+        ({"error": "timeout"}, 0, b""),
+        ({"status": 404, "body": b"no host"}, 404, b"no host"),
+        ({"content_type": "text/html"}, 502, b"content-type"),
+        ({"code": None}, 502, b"without grpc-status"),
+        ({"code": "99"}, 500, b"UNKNOWN"),
+        ({"body": b""}, 502, b"0 messages"),
+        ({"body": frame(b"a") * 2}, 502, b"2 messages"),
+        ({"body": frame(b"abc")[:-1]}, 502, b"ended 7 bytes"),
+        ({"body": b"\1\0\0\0\1a"}, 502, b"compression"),
+        ({"body": b"\0" + (MAX_RESULT_BYTES + 1).to_bytes(4, "big")}, 502, b"the limit is"),
+    ],
+)
+def test_what_is_no_result_is_a_failure_that_says_so(ended: dict[str, Any], status: int, said: bytes) -> None:
+    answer = result(**ended)
+    assert isinstance(answer, Answer)
+    assert (answer.status, said in answer.body) == (status, True), answer
+
+
+def test_a_result_is_the_same_event_each_time_its_cause_is_delivered() -> None:
+    replies = [reply_of(b'{"total": 1}', event("application/json"), METHOD, "/t") for _ in range(2)]
+    assert replies[0] == replies[1]
+    assert replies[0] is not None
+    assert (replies[0].id, replies[0].type, replies[0].text("datacontenttype")) == (
+        "7-reply",
+        "order.reply",
+        "application/json",
+    )
+    named = reply_of(b"\x08\x01", event("application/protobuf"), RpcMethod("a/B", "quoted"), "/t")
+    assert named is not None and (named.type, named.text("datacontenttype")) == ("quoted", "application/protobuf")
+    assert reply_of(b"", event(), METHOD, "/t") is None
