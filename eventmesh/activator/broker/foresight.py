@@ -6,6 +6,7 @@ of this file (`guesses`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -42,6 +43,9 @@ MAX_KINDS: Final = 8
 _SLOWER: Final = 1.2
 """By so much a reply may come later than the soonest before it and count in full."""
 
+_LEAST_S: Final = 0.001
+"""What the soonest grows from: nothing grows from zero."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
@@ -67,16 +71,16 @@ class _Habit:
     """What one trigger answers to one type of event."""
 
     total: float = 0.0
-    soonest_s: float = 0.0
+    soonest_s: float = math.inf
     kinds: dict[tuple[str, str], _Kind] = field(default_factory=dict)
 
     def learn(self, reply: Event | None, after_s: float) -> None:
         for kind in self.kinds.values():
             kind.weight *= KEEP
-        self.soonest_s = min(after_s, self.soonest_s * _SLOWER) if self.total else after_s
         self.total = self.total * KEEP + 1.0
         if reply is None or _size(reply) > MAX_LIKE_BYTES:
             return
+        self.soonest_s = min(after_s, max(self.soonest_s, _LEAST_S) * _SLOWER)
         name = (reply.type, reply.source)
         kind = self.kinds.get(name) or _Kind(reply)
         kind.like = Event.checked(reply.attributes, None)

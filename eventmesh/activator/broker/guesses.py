@@ -92,6 +92,14 @@ class Guesses:
                 awake = False
             self._guesses[forecast.trigger] = Guess(subscription, wake_at, until, cause, awake)
 
+    def follow(self, known: Mapping[str, Subscription]) -> None:
+        """Go on with triggers as they are now; those that are gone are waited for no more, and not counted."""
+        for uid, guess in list(self._guesses.items()):
+            if uid in known:
+                self._guesses[uid] = replace(guess, subscription=known[uid])
+            else:
+                del self._guesses[uid]
+
     def arrived(self, broker: str, event: Event) -> None:
         """Take note of an event that a broker has accepted: guesses about it have come true."""
         for uid, guess in list(self._guesses.items()):

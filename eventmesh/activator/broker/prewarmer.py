@@ -112,6 +112,7 @@ class Prewarmer:
         before, self._budgets = self._budgets, self._guessing()
         all_of_them = self._triggers.subscriptions()
         self._known = {uid: known for uid, known in all_of_them.items() if known.broker in self._budgets}
+        self._guesses.follow(self._known)
         self._of_broker = {}
         for known in self._known.values():
             self._of_broker.setdefault(known.broker, []).append(known)

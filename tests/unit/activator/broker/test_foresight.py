@@ -92,6 +92,22 @@ def test_the_soonest_reply_counts_and_one_slow_reply_changes_little() -> None:
     assert in_s == pytest.approx(2.4)
 
 
+def test_an_event_without_a_reply_says_nothing_of_how_soon_replies_come() -> None:
+    foresight, known = chain(2)
+    foresight.learn("uid-t0", event("e0"), None, 0.0)
+    foresight.learn("uid-t0", event("e0"), event("e1"), 2.0)
+    assert [in_s for _, in_s in told(foresight, event("e0"), known).values()] == [2.0]
+
+
+def test_a_reply_in_no_time_is_not_expected_in_no_time_for_ever() -> None:
+    foresight, known = chain(2)
+    foresight.learn("uid-t0", event("e0"), event("e1"), 0.0)
+    for _ in range(60):
+        foresight.learn("uid-t0", event("e0"), event("e1"), 30.0)
+    ((_, in_s),) = told(foresight, event("e0"), known).values()
+    assert in_s > 5.0
+
+
 def test_a_circle_ends() -> None:
     triggers, foresight = FixedTriggers(), Foresight()
     triggers.add("ping", type="ping")

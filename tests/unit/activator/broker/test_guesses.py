@@ -124,6 +124,20 @@ def test_a_trigger_may_keep_its_function_out_of_it() -> None:
     assert scene.guesses.next_at() is None
 
 
+def test_triggers_are_followed_as_they_change_and_forgotten_when_they_go() -> None:
+    scene = Scene()
+    scene.foresee(0.0, ("t1", 0.1), ("t2", 0.1))
+    known = dict(scene.triggers.known)
+    del known["uid-t1"]
+    known["uid-t2"] = replace(known["uid-t2"], passes=scene.triggers.known["uid-t3"].passes)
+    scene.guesses.follow(known)
+    scene.guesses.arrived(BROKER, event("e1"))
+    scene.guesses.arrived(BROKER, event("e2"))
+    assert scene.endings == []
+    scene.guesses.arrived(BROKER, event("e3"))
+    assert scene.endings == [("t2", Ending.USED)]
+
+
 def test_what_is_planned_is_bounded() -> None:
     scene = Scene(1)
     known = {f"uid-{n}": replace(scene.triggers.known["uid-t0"], uid=f"uid-{n}") for n in range(MAX_PLANNED + 1)}
