@@ -33,8 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_workers_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare how many processes serve."""
+def add_process_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how many processes serve, and how one takes over from another."""
+    parser.add_argument(
+        "--hot-restart",
+        metavar="PATH",
+        default="",
+        help="take over listeners and connections from the process that was started with the same PATH, a unix socket",
+    )
     parser.add_argument(
         "--workers",
         metavar="N",
@@ -68,12 +74,18 @@ def start(args: argparse.Namespace, *, function: bool) -> int:
         for name in ignored(os.environ):
             log.get("sidecar").warning("variable without effect", name=name, value=os.environ[name])
     bootstrap = load_bootstrap(args.bootstrap)
+    if args.hot_restart and args.workers > 1:
+        raise UsageError("--hot-restart: takes one process; it cannot be used with --workers")
+    if args.hot_restart and pod is not None:
+        raise UsageError(
+            "--hot-restart: beside a function there is nothing to take over: its pod is replaced as a whole"
+        )
     if args.workers > 1 and pod is None:
         return _supervise(bootstrap, args.workers, args.drain_time_s)
     if args.workers > 1:
         why = "a function has one sidecar process: its concurrency is one limit, and its load is told as one number"
         log.get("sidecar").warning("flag without effect", flag="--workers", value=args.workers, why=why)
-    return run(lambda: serve(bootstrap, pod, args.drain_time_s))
+    return run(lambda: serve(bootstrap, pod, args.drain_time_s, args.hot_restart))
 
 
 def _supervise(bootstrap: Bootstrap, workers: int, drain_time_s: float) -> int:

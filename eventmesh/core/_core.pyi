@@ -131,6 +131,16 @@ class Engine:
     def drain(self, now: float) -> list[Action]:
         """Finish what is in flight and no more: HTTP/1 answers say `Connection: close`, HTTP/2 says GOAWAY,
         idle connections close."""
+    def drain_fixed(self, now: float) -> list[Action]:
+        """Do what `drain` does, except to connections that another process can go on to serve (`standing`)."""
+    def standing(self, conn: int) -> str:
+        """Return whether an accepted connection can be given to another process.
+
+        `fixed`: never (TLS, HTTP/2; or it is not known). `busy`: not now. `whole`: as soon as what it asked is
+        answered, if nothing more is read from it. `free`: now.
+        """
+    def move_out(self, conn: int) -> tuple[bool, list[Action]]:
+        """Forget a `free` connection, of which nothing more is ordered then; return whether it was one."""
     def share_limits(self, memory: memoryview) -> None:
         """Keep the state of rate limits in `memory` from now on, in common with every engine, of whatever process, that
         is given the same: unsigned 64-bit numbers, at first zeros, two for each limit.

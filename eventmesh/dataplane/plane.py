@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,7 +22,8 @@ from eventmesh.model.route import Serve
 from eventmesh.model.snapshot import CoreEncoder, Snapshot
 from eventmesh.transport.access_log import AccessLogWriter
 from eventmesh.transport.address import InetAddress
-from eventmesh.transport.drain import drain
+from eventmesh.transport.channel import ChannelClosed
+from eventmesh.transport.drain import drain, move_out
 from eventmesh.transport.driver import Driver, QuestionHandler, Upstream
 from eventmesh.transport.exchange import Caller, ExchangeHandler
 from eventmesh.transport.inherited import Inherited
@@ -29,6 +31,7 @@ from eventmesh.transport.listeners import Listeners
 from eventmesh.transport.netns import HostNetwork, SocketFactory
 
 if TYPE_CHECKING:
+    from eventmesh.dataplane.hot_restart import Successor
     from eventmesh.dataplane.span_export import SpanExporter
 
 _log = log.get("dataplane")
@@ -87,6 +90,7 @@ class DataPlane:
         seed = int.from_bytes(os.urandom(8)) if seed is None else seed
         self.engine = Engine(seed, clock.now().timestamp() - clock.monotonic())
         self.state = State.INITIALIZING
+        self._live = asyncio.Event()
         self.snapshot = Snapshot(version="")
         self._encoder = CoreEncoder()
         self._clock = clock
@@ -132,6 +136,11 @@ class DataPlane:
         """Tell on `/ready` that the configuration is whole: all that the control plane has to say has been applied."""
         if self.state is State.INITIALIZING:
             self.state = State.LIVE
+            self._live.set()
+
+    async def until_live(self) -> None:
+        """Return when the configuration is whole."""
+        await self._live.wait()
 
     async def somebody_waits(self) -> None:
         """Return when a connection waits at an outbound listener that is held (`Networks.outbound`)."""
@@ -234,6 +243,33 @@ class DataPlane:
         if not finished:
             _log.warning("requests cut at the end of the drain time", active=self.engine.active(), seconds=longest_s)
         return finished
+
+    async def hand_over(self, successor: Successor, longest_s: float) -> bool:
+        """Leave listeners and connections to `successor`, and finish what cannot be given away.
+
+        Returns whether all of it ended within `longest_s`.
+        """
+        addresses = self.addresses()
+        self._listeners.disown()
+        self.stop_accepting()
+
+        async def give(listener: str, connection: socket.socket) -> None:
+            await successor.give(addresses.get(listener, ""), connection)
+
+        try:
+            return await move_out(self.driver, self._clock, longest_s, give)
+        except ChannelClosed:
+            _log.error("the successor has gone: what it has not got is drained")
+            return await drain(self.driver, self._clock, longest_s)
+
+    def listening_sockets(self) -> list[socket.socket]:
+        """Return a duplicate of every listening socket, the caller's to close."""
+        return self._listeners.descriptors()
+
+    async def adopt(self, address: str, connection: socket.socket) -> None:
+        """Go on to serve a connection that a predecessor accepted at `address`; closed if nobody listens there."""
+        if not await self._listeners.adopt(address, connection):
+            _log.warning("a connection to an address that is no longer configured", address=address)
 
     def stop_accepting(self, keep: frozenset[str] = frozenset()) -> None:
         """Close the listening sockets, except of the listeners named in `keep`."""

@@ -17,8 +17,10 @@ from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
 
 if TYPE_CHECKING:
+    from eventmesh.dataplane.hot_restart import Successor
     from eventmesh.sidecar.environment import Pod
     from eventmesh.sidecar.function import FunctionSide
+    from eventmesh.sidecar.restart import HotRestart
     from eventmesh.xds.client.ads import AdsClient
 
 _log = log.get("sidecar")
@@ -34,11 +36,11 @@ ROUTES_PATIENCE_S: Final = 5.0
 """So long a function's first request out waits for routes when control is away; then it is answered 404."""
 
 
-async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> int:
+async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_restart: str = "") -> int:
     """Run a data plane until it is told to end; return the exit code.
 
-    `pod` is the function beside it; None makes it a gateway or a plain proxy. Raises ConfigError and UnavailableError
-    when it cannot start.
+    `pod` is the function beside it; None makes it a gateway or a plain proxy, which may take over from the process that
+    offers itself at the path `hot_restart`. Raises ConfigError and UnavailableError when it cannot start.
     """
     clock = SystemClock()
     termination = Termination()
@@ -48,8 +50,16 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
     handlers: dict[str, ExchangeHandler] = {}
     tasks = TaskGroup("sidecar")
     function: FunctionSide | None = None
+    restart: HotRestart | None = None
+    if hot_restart:
+        # Processes of a pod begin and end with it.
+        from eventmesh.sidecar.restart import HotRestart
+
+        restart = await HotRestart.at(hot_restart)
+    inherited = restart.inherited if restart is not None else None
     if pod is None:
-        plane = DataPlane(clock, handlers, own=added_by_process(bootstrap), resource=bootstrap.node.resource)
+        own = added_by_process(bootstrap)
+        plane = DataPlane(clock, handlers, own=own, resource=bootstrap.node.resource, inherited=inherited)
     else:
         # A gateway has no function and does not pay for what watches over one.
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
@@ -72,9 +82,15 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float) -> i
             function.start(tasks)
         await _configure(bootstrap, plane, function, clock, tasks)
         _log.info("serving", node=bootstrap.node.id, **plane.addresses())
-        await termination.wanted()
-        await termination.unless_at_once(_end(plane, function, drain_time_s))
+        successor = await _until_end(termination, restart, plane)
+        if successor is None:
+            await termination.unless_at_once(_end(plane, function, drain_time_s))
+        else:
+            _log.info("another process serves now; what is in flight ends here")
+            await termination.unless_at_once(_leave(plane, successor, drain_time_s))
     finally:
+        if restart is not None:
+            await restart.stop()
         await tasks.stop()
         await plane.stop()
         if function is not None:
@@ -140,6 +156,25 @@ async def _open_outbound(client: AdsClient, plane: DataPlane, clock: SystemClock
 async def _go_live(plane: DataPlane, client: AdsClient) -> None:
     await client.initialized.wait()
     plane.go_live()
+
+
+async def _until_end(termination: Termination, restart: HotRestart | None, plane: DataPlane) -> Successor | None:
+    """Return when the end is asked for, or who has taken over."""
+    if restart is None:
+        await termination.wanted()
+        return None
+    found: list[Successor] = []
+
+    async def taken_over(restart: HotRestart) -> None:
+        found.append(await restart.run(plane))
+
+    await first_of(termination.wanted(), taken_over(restart))
+    return found[0] if found else None
+
+
+async def _leave(plane: DataPlane, successor: Successor, drain_time_s: float) -> None:
+    await plane.hand_over(successor, drain_time_s)
+    successor.close()
 
 
 async def _end(plane: DataPlane, function: FunctionSide | None, drain_time_s: float) -> None:

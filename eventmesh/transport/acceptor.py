@@ -65,6 +65,14 @@ class Acceptor:
         else:
             self._server = await loop.create_server(protocol, sock=self._socket, backlog=BACKLOG)
 
+    def descriptor(self) -> socket.socket:
+        """Return a duplicate of the socket, the caller's to close."""
+        return self._socket.dup()
+
+    def disown(self) -> None:
+        """Leave a unix socket's file where it is: another process serves it."""
+        self._owns_file = False
+
     def close(self) -> None:
         """Accept no more; connections already accepted live on. A unix socket's file goes with whoever bound it."""
         self._ignore_waiting()

@@ -7,6 +7,7 @@ write. A connection knows its number and nothing of HTTP.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterable
@@ -74,6 +75,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_cut",
+        "_is_held",
         "_owner",
         "_is_unix",
         "_now",
@@ -101,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._is_unix = is_unix
         self._cut: asyncio.TimerHandle | None = None
         self._peer_ended = False
+        self._is_held = False
 
     def attach(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
@@ -158,8 +161,27 @@ class Connection(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Take bytes again."""
-        if not self.transport.is_closing():
+        if not self._is_held and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def hold(self) -> None:
+        """Take no more bytes, whatever the engine orders: what comes is for the process that will have the socket."""
+        self._is_held = True
+        self.pause_reading()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether everything written has left."""
+        return not self.transport.get_write_buffer_size()
+
+    def give_away(self) -> socket.socket:
+        """Return the socket, for another process to serve; the peer notices nothing. Not for unix sockets (`peer`)."""
+        self.number = 0
+        self.hold()
+        given = socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
+        # Closes this process's descriptor and no more: neither a FIN nor a reset leaves while another is open.
+        self.transport.abort()
+        return given
 
     def shutdown(self) -> None:
         """Send no more, once everything written has left."""
@@ -194,16 +216,16 @@ class Connection(asyncio.Protocol):
 class AcceptedConnection(Connection):
     """A connection of the listener `listener`."""
 
-    __slots__ = ("_listener",)
+    __slots__ = ("listener",)
 
     def __init__(self, owner: Owner, listener: str, *, is_unix: bool) -> None:
         super().__init__(owner, is_accepted=True, is_unix=is_unix)
-        self._listener = listener
+        self.listener = listener
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register with the engine."""
         self.attach(transport)
-        self._owner.accepted(self, self._listener)
+        self._owner.accepted(self, self.listener)
 
 
 class DialledConnection(Connection):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from eventmesh.base.clock import Clock
@@ -20,3 +22,25 @@ async def drain(driver: Driver, clock: Clock, longest_s: float) -> bool:
             return False
         await clock.sleep(_LOOK_S)
     return True
+
+
+async def move_out(
+    driver: Driver, clock: Clock, longest_s: float, give: Callable[[str, socket.socket], Awaitable[None]]
+) -> bool:
+    """Give every client's connection that can be given to `give`, with its listener's name, and drain the others.
+
+    Returns whether all have gone within `longest_s`. Raises what `give` raises.
+    """
+    deadline = clock.monotonic() + longest_s
+    driver.perform(driver.engine.drain_fixed(clock.monotonic()))
+    while True:
+        for connection in driver.clients():
+            given = driver.move_out(connection)
+            if given is not None:
+                with given:
+                    await give(connection.listener, given)
+        if not driver.engine.active() and not driver.accepted_connections:
+            return True
+        if clock.monotonic() >= deadline:
+            return False
+        await clock.sleep(_LOOK_S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -36,7 +37,7 @@ from eventmesh.core.actions import (
     StreamAction,
 )
 from eventmesh.transport.address import UnixAddress, parse_address
-from eventmesh.transport.connection import Connection, DialledConnection, PromptConnection
+from eventmesh.transport.connection import AcceptedConnection, Connection, DialledConnection, PromptConnection
 from eventmesh.transport.dialer import Dialer, Guard
 from eventmesh.transport.exchange import Caller, ExchangeHandler, Reply
 from eventmesh.transport.netns import HostNetwork, SocketFactory
@@ -303,6 +304,27 @@ class Driver:
                 self._tell(self.engine.open_failed, number, str(error) or "timed out")
         finally:
             self._dials.pop(number, None)
+
+    def clients(self) -> list[AcceptedConnection]:
+        """Return the clients' connections that the engine has."""
+        return [one for one in self._connections.values() if isinstance(one, AcceptedConnection)]
+
+    def move_out(self, connection: AcceptedConnection) -> socket.socket | None:
+        """Return the socket of a connection that another process can go on to serve, and forget it; None: not now.
+
+        Until then nothing more is read from it than it takes to come to such a moment.
+        """
+        number = connection.number
+        match self.engine.standing(number):
+            case "free" if connection.is_flushed:
+                _, actions = self.engine.move_out(number)
+                given = connection.give_away()
+                del self._connections[number]
+                self.perform(actions)
+                return given
+            case "free" | "whole":
+                connection.hold()
+        return None
 
     # Exchanges that end here
 

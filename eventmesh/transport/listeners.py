@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -126,6 +127,25 @@ class Listeners:
         is_unix = isinstance(acceptor.configured, UnixAddress)
         # Looked up for each connection: the same socket may serve a listener of another name later.
         return lambda: AcceptedConnection(self._driver, self._names.get(key, ""), is_unix=is_unix)
+
+    def descriptors(self) -> list[socket.socket]:
+        """Return a duplicate of every listening socket of the host's network, the caller's to close."""
+        return [acceptor.descriptor() for acceptor in self._acceptors.values()]
+
+    def disown(self) -> None:
+        """Another process serves the same sockets: leave files of unix sockets where they are."""
+        for acceptor in self._acceptors.values():
+            acceptor.disown()
+
+    async def adopt(self, address: str, connection: socket.socket) -> bool:
+        """Serve a connection that another process accepted at `address`; if nothing listens there, close it: False."""
+        for key, acceptor in self._acceptors.items():
+            if acceptor.address == address:
+                connection.setblocking(False)
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol(key, acceptor), connection)
+                return True
+        connection.close()
+        return False
 
     def close(self, keep: frozenset[str] = frozenset()) -> None:
         """Accept no more, except on the listeners named in `keep`."""

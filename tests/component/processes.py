@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 _NETWORK_FILTERS = "type.googleapis.com/envoy.extensions.filters.network"
 
@@ -80,7 +81,7 @@ async def spawn(*words: str, env: Mapping[str, str] | None = None) -> asyncio.su
     )
 
 
-def write_bootstrap(path: Path, upstream: str, *, access_log: str = "") -> Path:
+def write_bootstrap(path: Path, upstream: str, *, access_log: str = "", http2: bool = False) -> Path:
     """Write an Envoy bootstrap that proxies one listener to `upstream`, with an admin port; return its path."""
     host, _, port = upstream.rpartition(":")
     manager: dict[str, object] = {
@@ -114,7 +115,7 @@ def write_bootstrap(path: Path, upstream: str, *, access_log: str = "") -> Path:
                 },
             }
         ]
-    tree = {
+    tree: dict[str, Any] = {
         "node": {"id": "test", "cluster": "test"},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
         "static_resources": {
@@ -154,5 +155,7 @@ def write_bootstrap(path: Path, upstream: str, *, access_log: str = "") -> Path:
             ],
         },
     }
+    if http2:
+        tree["static_resources"]["clusters"][0]["http2_protocol_options"] = {}
     path.write_text(json.dumps(tree))
     return path

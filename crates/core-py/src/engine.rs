@@ -1,6 +1,6 @@
 //! `Engine`, method by method as `_core.pyi` documents it.
 
-use eventmesh_core::engine::{self, Outgoing, OwnTerms};
+use eventmesh_core::engine::{self, Outgoing, OwnTerms, Standing};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -190,6 +190,25 @@ impl Engine {
     fn share_limits(&mut self, memory: &Bound<'_, PyAny>) -> PyResult<()> {
         self.core.share_limits(Box::new(SharedTable::new(memory)?));
         Ok(())
+    }
+
+    fn drain_fixed<'py>(&mut self, py: Python<'py>, now: f64) -> List<'py> {
+        self.core.drain_fixed(now);
+        self.flush(py)
+    }
+
+    fn standing(&self, conn: u64) -> &'static str {
+        match self.core.standing(conn) {
+            Standing::Fixed => "fixed",
+            Standing::Busy => "busy",
+            Standing::Whole => "whole",
+            Standing::Free => "free",
+        }
+    }
+
+    fn move_out<'py>(&mut self, py: Python<'py>, conn: u64) -> PyResult<(bool, Bound<'py, PyList>)> {
+        let moved = self.core.move_out(conn);
+        Ok((moved, self.flush(py)?))
     }
 
     fn active(&self) -> usize {

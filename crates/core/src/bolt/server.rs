@@ -31,6 +31,13 @@ struct Caller {
     oneway: bool,
 }
 
+impl Server {
+    /// Return whether nothing of a frame has come that is not over, and more may come.
+    pub fn is_between(&self) -> bool {
+        self.content.is_none() && self.failed.is_none()
+    }
+}
+
 impl Caller {
     fn of(stream: StreamId) -> Self {
         Self {

@@ -84,7 +84,7 @@ impl Engine {
         conn.streams.insert(stream, id);
         conn.reused = true;
         conn.alarm.disarm();
-        if self.draining {
+        if self.draining && !(self.moving && conn.is_movable()) {
             conn.wire.drain(&mut conn.out);
         }
         let (mut table, mut tracer) = (None, None);

@@ -157,7 +157,7 @@ impl Engine {
         let all: Vec<Id> = self.connections.ids().collect();
         for id in all {
             let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { continue };
-            if matches!(conn.role, Role::Downstream { .. }) {
+            if matches!(conn.role, Role::Downstream { .. }) && !(self.moving && conn.is_movable()) {
                 conn.wire.drain(&mut conn.out);
                 touch(&mut self.touched, conn, id);
                 if conn.wire.is_untold() {

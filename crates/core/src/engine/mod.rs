@@ -3,7 +3,8 @@
 //! One file per concern: `apply` (configuration), `access` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
-//! `own` (exchanges of this process), `stream` (those of them that go on), `mirror` (copies), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
+//! `own` (exchanges of this process), `stream` (those of them that go on), `moving` (connections given away), `mirror` (copies),
+//! `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
 //! TLS).
 
 mod access;
@@ -24,6 +25,7 @@ mod health;
 mod inbound;
 mod keys;
 mod mirror;
+mod moving;
 mod own;
 mod report;
 mod retry;
@@ -44,6 +46,7 @@ use std::sync::Arc;
 
 pub use exchange::{OwnAnswer, OwnTerms};
 pub use flush::{Handed, Orders};
+pub use moving::Standing;
 pub use own::Outgoing;
 pub use stream::Told;
 
@@ -124,6 +127,8 @@ pub struct Engine {
     draining: bool,
     /// Body bytes of requests that are being copied.
     mirrored_bytes: usize,
+    /// Connections that can be moved to another process are not drained.
+    moving: bool,
     /// The head of the event at hand.
     scratch: Head,
     /// Connections with something to flush.
@@ -183,6 +188,7 @@ impl Engine {
             sealed: Vec::new(),
             draining: false,
             mirrored_bytes: 0,
+            moving: false,
             scratch: Head::default(),
             touched: Vec::new(),
             resumable: Vec::new(),

@@ -129,6 +129,20 @@ impl AnyWire {
         }
     }
 
+    /// Return whether a caller's connection could be served from here on by somebody who knows nothing of what was before;
+    /// `None`: such a moment never comes.
+    pub fn is_between(&self) -> Option<bool> {
+        match self {
+            Self::Detect(_) => Some(true),
+            Self::Http1Server(wire) => Some(wire.is_between()),
+            Self::BoltServer(wire) => Some(wire.is_between()),
+            Self::DubboServer(wire) => Some(wire.is_between()),
+            Self::FramedServer(wire) => Some(wire.is_between()),
+            // Compression of heads, windows and streams are state that both ends of HTTP/2 count on.
+            _ => None,
+        }
+    }
+
     /// Tell the protocol from the first bytes, once there are enough of them.
     fn detect(&mut self, input: &[u8]) {
         let Self::Detect(limits) = self else { return };

@@ -51,6 +51,11 @@ impl<C: Codec> Server<C> {
         &self.codec
     }
 
+    /// Return whether nothing of a frame has come that is not over, nobody waits, and more may come.
+    pub fn is_between(&self) -> bool {
+        self.body.is_none() && self.failed.is_none() && self.open.is_empty()
+    }
+
     fn request(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
         let mut used = 0;
         loop {

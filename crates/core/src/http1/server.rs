@@ -75,6 +75,11 @@ impl Server {
         matches!(self.reading, Reading::Body(_))
     }
 
+    /// Return whether nothing of a message has come that is not over, and more may come.
+    pub fn is_between(&self) -> bool {
+        matches!(self.reading, Reading::Head) && self.writing == Writing::Idle && !self.closing && self.failed.is_none()
+    }
+
     fn request(&mut self, input: &[u8], head: &mut Head) -> Result<(usize, Option<Event>), Fault> {
         let mut used = 0;
         if self.closing {

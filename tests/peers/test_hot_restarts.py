@@ -1,0 +1,134 @@
+"""Software that others wrote calls through gateways that are restarted under it, and sees no failure."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from eventmesh.base.tasks import TaskGroup
+from tests.component.fleet import Fleet, at_port, ended
+from tests.component.planes import backend
+from tests.component.processes import write_bootstrap
+from tests.peers.sofabolt import caller, service
+from tests.peers.test_sofabolt import HELLO
+from tests.peers.test_sofabolt import bootstrap as bolt_bootstrap
+
+pytestmark = pytest.mark.peer
+
+IS_SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
+RESTARTS = 10 if IS_SOAK else 2
+REQUESTS = 50_000 if IS_SOAK else 1_000
+"""At least so many before, between and after the restarts."""
+WAIT_S = 600 if IS_SOAK else 25
+
+
+class Calls:
+    """A caller at work, and what it has done so far. `call` makes some calls and returns how many, or raises."""
+
+    def __init__(self, call: Callable[[], Awaitable[int]]) -> None:
+        self._call = call
+        self._done = 0
+        self._failures: list[BaseException] = []
+        self._tasks = TaskGroup("test.calls", on_failure=self._failures.append)
+
+    async def _run(self) -> None:
+        while True:
+            self._done += await self._call()
+
+    def start(self) -> None:
+        self._tasks.spawn("calls", self._run())
+
+    async def more(self, count: int) -> None:
+        """Return when `count` more calls have succeeded."""
+        wanted = self._done + count
+        while self._done < wanted:
+            assert not self._failures, self._failures
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        await self._tasks.stop()
+        assert not self._failures, self._failures
+
+
+async def restart_under(call: Callable[[], Awaitable[int]], fleet: Fleet) -> None:
+    """Restart the gateway again and again while `call` is called without a pause."""
+    calls = Calls(call)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(calls.stop)
+        async with asyncio.timeout(WAIT_S):
+            serving = await stack.enter_async_context(fleet.next())
+            calls.start()
+            for _ in range(RESTARTS):
+                await calls.more(REQUESTS)
+                successor = await stack.enter_async_context(fleet.next())
+                assert await ended(serving) == 0
+                serving = successor
+            await calls.more(REQUESTS)
+            # Before the last gateway is killed at the end of the block.
+            await calls.stop()
+
+
+async def test_h2load_sees_no_failure(tmp_path: Path, unused_tcp_port: int) -> None:
+    """In HTTP/1.1: over HTTP/2 it fails whatever it has not sent yet when it is told GOAWAY."""
+    h2load = shutil.which("h2load")
+    assert h2load, "h2load is not on PATH; run `make peers`"
+
+    async def load() -> int:
+        process = await asyncio.create_subprocess_exec(
+            *(h2load, "-n", "500", "-c", "8", "-m", "1", "--h1", f"http://127.0.0.1:{unused_tcp_port}/"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output = (await process.communicate())[0].decode()
+        found = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", output)
+        assert found is not None and found.groups() == ("500", "0", "0"), output
+        return 500
+
+    async with backend() as upstream:
+        fleet = Fleet(at_port(write_bootstrap(tmp_path / "b.json", upstream), unused_tcp_port), tmp_path / "s")
+        await restart_under(load, fleet)
+
+
+async def test_java_callers_of_bolt_see_no_failure(tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> None:
+    gateway, server = unused_tcp_port_factory(), unused_tcp_port_factory()
+    fleet = Fleet(at_port(bolt_bootstrap(tmp_path / "b.json", server), gateway), tmp_path / "s")
+    async with service(server), caller(f"127.0.0.1:{gateway}", HELLO) as java:
+
+        async def many() -> int:
+            assert await java.ask("many 100") == "OK 100/100"
+            return 100
+
+        await restart_under(many, fleet)
+
+
+async def test_streams_of_grpcio_see_no_failure(tmp_path: Path, unused_tcp_port: int) -> None:
+    async def echo(messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
+        async for message in messages:
+            yield message
+
+    server = grpc.aio.server()
+    methods: dict[str, Any] = {"Echo": grpc.stream_stream_rpc_method_handler(echo)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.S", methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    file = at_port(write_bootstrap(tmp_path / "b.json", f"127.0.0.1:{port}", http2=True), unused_tcp_port)
+    fleet = Fleet(file, tmp_path / "s")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
+        method: Any = channel.stream_stream("/test.S/Echo")
+
+        async def stream() -> int:
+            sent = [b"%d" % number for number in range(20)]
+            assert [message async for message in method(iter(sent))] == sent
+            return len(sent)
+
+        await restart_under(stream, fleet)
+    await server.stop(None)
