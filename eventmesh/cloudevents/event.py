@@ -108,6 +108,8 @@ class Event:
 
 def canonical(value: AttributeValue) -> str:
     """Return the string form of an attribute (cloudevents/spec.md, "Type System")."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.queue import Selection
-from eventmesh.activator.broker.store.values import NewEvent, Outcome, Settlement
+from eventmesh.activator.broker.store.values import NewEvent, Outcome, Progress, Settlement
 from eventmesh.cloudevents.event import AttributeValue, Event
 
 SHOP, BANK = "demo/shop", "demo/bank"
@@ -119,6 +119,20 @@ class EventStoreContract(ABC):
         progress = await store.open_trigger("t", SHOP)
         assert (progress.cursor, progress.ahead) == (third.sequence, frozenset())
         assert foreign.sequence < progress.cursor
+        await store.close()
+
+    async def test_a_range_that_a_filter_did_not_let_pass_is_settled_at_once(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("t", SHOP)
+        first, *more = [await store.append(new_event(n, BANK if n == 2 else SHOP)) for n in range(6)]
+        await store.settle([Settlement("t", more[-2].sequence, Outcome.FILTERED, since=more[0].sequence)])
+        progress = await store.open_trigger("t", SHOP)
+        assert progress.cursor == first.sequence - 1, "what lies before is still open"
+        assert progress.ahead == {e.sequence for e in more[:-1] if e.broker == SHOP}
+        await store.settle([Settlement("t", first.sequence, Outcome.DELIVERED)])
+        assert (await store.open_trigger("t", SHOP)).cursor == more[-2].sequence
+        await store.settle([Settlement("t", more[-1].sequence, Outcome.FILTERED, since=more[-1].sequence)])
+        assert await store.open_trigger("t", SHOP) == Progress(more[-1].sequence)
         await store.close()
 
     async def test_a_dead_letter_stays_with_its_reason(self, tmp_path: Path) -> None:

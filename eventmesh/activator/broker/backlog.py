@@ -45,6 +45,7 @@ class Backlog:
         """Everything up to here has been read."""
         self._ahead: frozenset[int] = frozenset()
         self._more = True
+        self._reading = False
         self._more_queued = True
         self._loaded: set[int] = set()
         """Entries of the queue that have been read and have not ended."""
@@ -61,6 +62,19 @@ class Backlog:
     def look(self) -> None:
         """Look into the store again: an event was accepted."""
         self._more = True
+
+    def passed(self, sequence: int) -> bool:
+        """Go past an event that was accepted and need not be read; return False when that cannot be known yet.
+
+        To be asked for each event of the broker, in order. Who has read everything else need not read it.
+        """
+        if self._more or self._reading:
+            self._more = True
+            return False
+        if sequence <= self._position:
+            return False
+        self._position = sequence
+        return True
 
     def look_into_queue(self) -> None:
         """Look into the queue again: something was put there."""
@@ -109,7 +123,7 @@ class Backlog:
         return [_item(entry) for entry in new]
 
     async def _read_events(self, limit: int) -> list[Item]:
-        self._more = False
+        self._more, self._reading = False, True
         try:
             events = await self._store.read(self._broker, self._position, limit)
         except DamagedEvent as error:
@@ -119,6 +133,8 @@ class Backlog:
         except BaseException:
             self._more = True
             raise
+        finally:
+            self._reading = False
         self._more = self._more or len(events) == limit
         return list(self._past(events))
 

@@ -9,8 +9,9 @@ dispatcher does what `next_sends` and `answered` say.
 A trigger whose function is at zero *sleeps*: one event, the scout, is sent and waits in the engine (which
 wakes the function); all others wait in the store. Any real answer to the scout wakes the trigger.
 
-Events of one *group* are sent one after the other, in the order in which they were offered: the next one
-when the one before is settled. Groups do not wait for each other.
+Events of one *group* are sent one after the other, in the order in which they were offered: the next one when the end
+of the one before is on disk. Any sooner, and a crash in between would repeat the older one behind the newer.
+Groups do not wait for each other.
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ class DeliveryTable:
         self._behind: dict[str, deque[Key]] = {}
         # Who waits for the one of its group that is under way.
         self._blocked = 0
+        self._unrecorded: dict[Key, str] = {}
+        # Settled, and their groups, which wait until that is on disk.
         self._in_flight = 0
         self._asleep = False
         self._scouting = False
@@ -169,6 +172,23 @@ class DeliveryTable:
                 return
             self._behind[group] = deque()
         heapq.heappush(self._ready, key)
+
+    @property
+    def waits_for_record(self) -> bool:
+        """Return whether an event could be sent if only the end of the one before it were on disk."""
+        return any(self._behind[group] for group in self._unrecorded.values())
+
+    def recorded(self, sequence: int, entry: int = 0) -> None:
+        """Take in that the end of a settled event is on disk: the next of its group may go."""
+        group = self._unrecorded.pop((sequence, entry), "")
+        if not group:
+            return
+        behind = self._behind[group]
+        if behind:
+            self._blocked -= 1
+            heapq.heappush(self._ready, behind.popleft())
+        else:
+            del self._behind[group]
 
     def last_failure(self, sequence: int, entry: int = 0) -> Answer | None:
         """Return the answer that the event failed with last: what a dead letter is marked with."""
@@ -269,10 +289,5 @@ class DeliveryTable:
     def _settle(self, key: Key, end: Settled) -> Settled:
         group = self._deliveries.pop(key).group
         if group:
-            behind = self._behind[group]
-            if behind:
-                self._blocked -= 1
-                heapq.heappush(self._ready, behind.popleft())
-            else:
-                del self._behind[group]
+            self._unrecorded[key] = group
         return end

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from eventmesh.core._core import Response
     from eventmesh.core.actions import Headers
 
+RECORD_PASSED_S = 1.0
+"""How often it is recorded which events a filter did not let pass, when nothing else is to be recorded."""
+
 MAX_BODY_KEPT = 1024
 """Bytes of an answer's body that are kept for a dead letter."""
 
@@ -79,6 +82,9 @@ class Dispatcher:
         self._subscribers = subscribers
         self._clock = clock
         self._workers: dict[str, TriggerWorker] = {}
+        self._by_broker: dict[str, list[TriggerWorker]] = {}
+        self._offered = 0
+        """Sequence of the newest event that was offered to its triggers, or that they look for themselves."""
         self._tasks = TaskGroup("dispatcher")
         self.measures = measures or Measures()
         self._answered = answered
@@ -88,6 +94,7 @@ class Dispatcher:
         self._ingress.subscribe(self)
         self._triggers.subscribe(self._sync)
         self._sync()
+        self._tasks.spawn("record what passed", self._record_passed())
 
     async def stop(self) -> None:
         """Give up what is in flight (it will be delivered again after a restart), record what ended, end all tasks."""
@@ -97,10 +104,21 @@ class Dispatcher:
                 await worker.flush()
 
     def accepted(self, stored: StoredEvent) -> None:
-        """Wake the triggers of the event's broker."""
+        """Offer the event to the triggers of its broker."""
+        in_order, self._offered = stored.sequence == self._offered + 1, max(self._offered, stored.sequence)
+        if in_order:
+            for worker in self._by_broker.get(stored.broker, ()):
+                worker.offer(stored)
+            return
+        # One before it is on disk, and whoever sent it has gone away or is told a moment later: all look themselves.
         for worker in self._workers.values():
-            if worker.subscription.broker == stored.broker:
-                worker.wake()
+            worker.wake()
+
+    async def _record_passed(self) -> None:
+        while True:
+            await self._clock.sleep(RECORD_PASSED_S)
+            for worker in self._workers.values():
+                worker.record_passed()
 
     def queued(self, uid: str) -> None:
         """Wake the trigger of that UID: something was put into its queue."""
@@ -132,6 +150,9 @@ class Dispatcher:
                 worker.start()
             else:
                 known.update(subscription)
+        self._by_broker = {}
+        for worker in self._workers.values():
+            self._by_broker.setdefault(worker.subscription.broker, []).append(worker)
 
     async def _forget(self, uid: str) -> None:
         with suppress(StoreError):

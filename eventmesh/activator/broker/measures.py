@@ -104,10 +104,10 @@ class TriggerMeasures:
         self._attempting = attempting
         self._delivering = delivering
 
-    def ended(self, outcome: Outcome) -> None:
-        """Count an event that is settled."""
-        self._outcomes[self._name, outcome.value] += 1
-        self._ended(outcome).value += 1
+    def ended(self, outcome: Outcome, count: int = 1) -> None:
+        """Count events that are settled."""
+        self._outcomes[self._name, outcome.value] += count
+        self._ended(outcome).value += count
 
     def attempted(self, status: int, took_s: float, *, retry: bool) -> None:
         """Count a request; `status` 0: no answer came."""

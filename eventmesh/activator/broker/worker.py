@@ -75,6 +75,8 @@ class TriggerWorker:
         self._loaded: dict[Key, Item] = {}
         """Of what is in the table, as much as is allowed; the rest is read again when its turn comes."""
         self._ends: list[Settlement] = []
+        self._passed: tuple[int, int, int] | None = None
+        """First and last of the events, one behind the other, that the filter did not let pass, and how many."""
         self._attempts: list[Attempt] = []
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -95,6 +97,16 @@ class TriggerWorker:
         self.subscription = subscription
         self.table.policy, self.table.controls = subscription.policy, subscription.controls
         self.wake()
+
+    def offer(self, stored: StoredEvent) -> None:
+        """Take note of an event of the broker; each is offered, in order, or `wake` is called instead.
+
+        One that the filter does not let pass costs no more than the filter: it is not read, and wakes nobody.
+        """
+        if self.subscription.passes(stored.event):
+            self.wake()
+        elif self._backlog.passed(stored.sequence):
+            self._pass(stored.sequence)
 
     def wake(self) -> None:
         """Look into the store again: an event was accepted."""
@@ -158,11 +170,15 @@ class TriggerWorker:
 
     def _take(self, item: Item) -> None:
         stored = item.stored
+        if stored is not None and not item.entry and not self.subscription.passes(stored.event):
+            self._pass(item.sequence)
+            self._ended.set()
+            return
+        if not item.entry:
+            # It lies between what did not pass before it and what will not behind it.
+            self._close_passed()
         if stored is None:
             self._settle(item.sequence, item.entry, Settled(Outcome.KEPT, item.problem))
-            return
-        if not item.entry and not self.subscription.passes(stored.event):
-            self._settle(item.sequence, 0, Settled(Outcome.FILTERED))
         elif not item.asked_for and is_expired(stored.event, self._clock):
             self._end_unsent(item.sequence, item.entry, Settled(Outcome.EXPIRED, EXPIRED))
         elif not item.entry and (due := due_at(stored.event, self._clock)) is not None:
@@ -263,6 +279,22 @@ class TriggerWorker:
         data = step.failure.body or step.failure.error.encode()
         return Failure(self.subscription.subscriber_uri, step.failure.status, data, step.attempts)
 
+    def _pass(self, sequence: int) -> None:
+        first, _, count = self._passed or (sequence, sequence, 0)
+        self._passed = (first, sequence, count + 1)
+
+    def record_passed(self) -> None:
+        """Have what the filter did not let pass recorded: the place of a trigger that nothing matches moves too."""
+        if self._passed:
+            self._ended.set()
+
+    def _close_passed(self) -> None:
+        if self._passed:
+            first, last, count = self._passed
+            self._passed = None
+            self._measures.ended(Outcome.FILTERED, count)
+            self._ends.append(Settlement(self.subscription.uid, last, Outcome.FILTERED, since=first))
+
     def _settle(self, sequence: int, entry: int, end: Settled, due: float = 0.0) -> None:
         self._loaded.pop((sequence, entry), None)
         failure = self._failure(end)
@@ -280,7 +312,8 @@ class TriggerWorker:
         while True:
             await self._ended.wait()
             # Ends gather while the first of them waits: many in one transaction.
-            await self._clock.sleep(SETTLE_INTERVAL_S)
+            if not self.table.waits_for_record:
+                await self._clock.sleep(SETTLE_INTERVAL_S)
             self._ended.clear()
             try:
                 await self.flush()
@@ -290,6 +323,7 @@ class TriggerWorker:
 
     async def flush(self) -> None:
         """Record the ends so far; raises StoreError, and then they are still to be recorded."""
+        self._close_passed()
         ends, self._ends = self._ends, []
         attempts, self._attempts = self._attempts, []
         if not ends and not attempts:
@@ -301,8 +335,10 @@ class TriggerWorker:
             self._attempts = attempts + self._attempts
             raise
         for end in ends:
+            self.table.recorded(end.sequence, end.entry)
             if end.entry:
                 self._backlog.ended(end.entry)
+        self._changed.set()
         if any(end.entry or end.outcome is Outcome.DEFERRED for end in ends):
             self.wake_for_queue()
 

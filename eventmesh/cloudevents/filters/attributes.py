@@ -42,6 +42,10 @@ def pairs(argument: object, path: str, *, allow_empty_value: bool = False) -> Ma
 def every(wanted: Mapping[str, str], holds: Callable[[str, str], bool]) -> Filter:
     """Return the filter that passes when each named attribute is present and `holds(its text, the wanted text)`."""
     items = tuple(wanted.items())
+    if len(items) == 1:
+        # Most have one, and each event meets each trigger.
+        ((only, value),) = items
+        return lambda event: only in event.attributes and holds(event.text(only), value)
 
     def passes(event: Event) -> bool:
         return all(name in event.attributes and holds(event.text(name), value) for name, value in items)

@@ -41,10 +41,32 @@ def settle(
         if end.entry:
             connection.execute("DELETE FROM queued WHERE entry = ?", (end.entry,))
             continue
-        connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
+        if end.since:
+            _pass(connection, end)
+        else:
+            connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
         touched.add(end.trigger)
     for trigger in touched:
         _advance(connection, trigger)
+
+
+_OPEN_BEFORE = """
+  SELECT 1 FROM triggers t JOIN events e ON e.broker = t.broker AND e.sequence > t.cursor AND e.sequence < ?2
+  WHERE t.uid = ?1 AND NOT EXISTS (SELECT 1 FROM ahead a WHERE a.uid = t.uid AND a.sequence = e.sequence) LIMIT 1"""
+
+_SET_AHEAD = """
+  INSERT OR IGNORE INTO ahead SELECT t.uid, e.sequence FROM triggers t JOIN events e ON e.broker = t.broker
+  WHERE t.uid = ? AND e.sequence BETWEEN ? AND ?"""
+
+
+def _pass(connection: apsw.Connection, end: Settlement) -> None:
+    """Settle a range of events at once: without a row for each when nothing before it is open."""
+    if list(connection.execute(_OPEN_BEFORE, (end.trigger, end.since))):
+        connection.execute(_SET_AHEAD, (end.trigger, end.since, end.sequence))
+    else:
+        sql = "UPDATE triggers SET cursor = max(cursor, ?) WHERE uid = ?"
+        connection.execute(sql, (end.sequence, end.trigger))
+        connection.execute("DELETE FROM ahead WHERE uid = ? AND sequence <= ?", (end.trigger, end.sequence))
 
 
 def _columns(attempt: Attempt) -> tuple[object, ...]:

@@ -82,6 +82,8 @@ class Settlement:
     """Which entry of the trigger's queue has ended; 0: the event as it was accepted."""
     due: float = 0.0
     """For DEFERRED: when it is to be delivered; seconds since the epoch."""
+    since: int = 0
+    """For FILTERED: all events of the trigger's broker from this sequence on have ended so; 0: this one alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from eventmesh.activator.broker.store.queue import Selection
+from eventmesh.activator.broker.store.sqlite import SqliteStore
+from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import DeliveryPolicy
@@ -148,3 +151,46 @@ async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, trigger
     await third.subscribers.until(1)
     assert [event.id for _, event, _ in third.subscribers.got] == ["9"]
     await third.stop()
+
+
+async def test_an_event_that_does_not_match_is_neither_read_nor_left_open(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triggers.add("orders", type="order")
+    triggers.add("refunds", type="refund")
+    for name in ("orders", "refunds"):
+        await opened(broker, name)
+    await broker.send(1)
+    await settled(broker, ("demo/refunds", "filtered"), 1)
+    reads: list[str] = []
+    read = SqliteStore.read
+
+    async def watched(store: SqliteStore, key: str, after: int, limit: int) -> Sequence[StoredEvent]:
+        reads.append(asyncio.current_task().get_name())  # type: ignore[union-attr]  # it runs in one
+        return await read(store, key, after, limit)
+
+    monkeypatch.setattr(SqliteStore, "read", watched)
+    for number in range(2, 30):
+        await broker.send(number)
+    await broker.subscribers.until(29)
+    await settled(broker, ("demo/refunds", "filtered"), 29)
+    assert {name for name in reads if name.endswith("demo/refunds")} == set()
+    assert (await broker.store.open_trigger("uid-refunds", BROKER)).cursor == 29
+    await broker.send(30, "refund")
+    await broker.subscribers.until(30)
+    assert broker.subscribers.got[-1][1].id == "30"
+
+
+async def test_an_event_whose_sender_has_gone_is_found_with_the_next_one(
+    broker: Broker, triggers: FixedTriggers
+) -> None:
+    triggers.add("orders", type="order")
+    await opened(broker, "orders")
+    await broker.send(1)
+    await broker.subscribers.until(1)
+    # On disk, but nobody was told: its request was cut off behind the commit.
+    lost = Event({"id": "2", "source": "/s", "type": "order", "specversion": "1.0"}, b"{}")
+    await broker.store.append(NewEvent(BROKER, lost))
+    await broker.send(3, "other")
+    await broker.subscribers.until(2)
+    assert [event.id for _, event, _ in broker.subscribers.got] == ["1", "2"]
