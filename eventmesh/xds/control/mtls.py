@@ -35,6 +35,9 @@ _PLACEHOLDER: Final = ("0.0.0.0", 15006)  # noqa: S104 - never bound
 _VARIANTS: Final = 2
 """Of one cluster: as most see it, and as the activator does."""
 
+_MAX_LISTENERS: Final = 256
+"""Kept in both forms. There are as many as namespaces differ in their policies; one made anew costs a millisecond."""
+
 _MUTUAL: Final = {
     Role.GATEWAY: frozenset({LOCAL}),
     Role.ENVOY: frozenset({LOCAL}),
@@ -70,6 +73,8 @@ class MeshMtls:
         self._modes: dict[str, MtlsMode] = {}
         self._generation = 0
         """Counts the changes of `_peers`."""
+        self._merged: tuple[int, Mapping[str, Peers]] = (0, self._of_mesh)
+        """All of `_peers` together, as of a generation."""
         self._seen: dict[Audience, _Seen] = {}
         self._secured: dict[str, dict[tuple[Resource, Peers], Resource]] = {}
         """By the name of a cluster: what it became, by what it was and who is at the other end."""
@@ -122,10 +127,6 @@ class MeshMtls:
         """Return the versions of a cluster that are told to somebody."""
         return {secured.version for secured in self._secured.get(cluster, {}).values()}
 
-    def forget(self, audience: Audience) -> None:
-        """Forget what was kept for an audience that has nobody left."""
-        self._seen.pop(audience, None)
-
     # -- listeners
 
     def _listeners(self, audience: Audience, plain: Named) -> Named:
@@ -142,6 +143,8 @@ class MeshMtls:
     def _listener(self, plain: Resource, strict: bool) -> Resource:
         key = (plain, strict)
         if key not in self._mutual:
+            if len(self._mutual) >= _MAX_LISTENERS:
+                self._mutual.clear()
             self._mutual[key] = securing.mutual(plain, self._identities.trust_domain, strict=strict)
         return self._mutual[key]
 
@@ -151,12 +154,21 @@ class MeshMtls:
         seen = self._seen.get(audience)
         if seen is not None and seen.plain is plain and seen.generation == self._generation:
             return seen.secured
-        peers = {name: found for known in (self._of_mesh, *self._peers.values()) for name, found in known.items()}
+        peers = self._known_peers()
         secured = {
             name: self._cluster(cluster, peers[name]) if name in peers else cluster for name, cluster in plain.items()
         }
-        self._seen[audience] = _Seen(plain, self._generation, secured)
+        if audience.role in _MUTUAL:
+            # They are few and see the whole mesh; what sidecars see is small, and never the same twice.
+            self._seen[audience] = _Seen(plain, self._generation, secured)
         return secured
+
+    def _known_peers(self) -> Mapping[str, Peers]:
+        generation, merged = self._merged
+        if generation != self._generation:
+            merged = {name: found for known in self._peers.values() for name, found in known.items()} | self._of_mesh
+            self._merged = (self._generation, merged)
+        return merged
 
     def _cluster(self, plain: Resource, peers: Peers) -> Resource:
         known = self._secured.setdefault(plain.name, {})
