@@ -11,13 +11,10 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
+from eventmesh.base.protobuf_wire import BYTES, FIXED64, UINT64_WRAP, VARINT, Value, WireError, signed, wire_fields
+
 MAX_REPORT_BYTES = 1_048_576
 """Longest report that is read: about six thousand revisions at the length of Knative's longest names."""
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MAX_VARINT_BYTES = 10
-_INT64_WRAP = 1 << 64
-_INT64_MAX = (1 << 63) - 1
 
 
 class StatError(ValueError):
@@ -65,11 +62,11 @@ def encode_stat(stat: Stat) -> bytes:
         start=2,
     ):
         if value:
-            out.append(number << 3 | _FIXED64)
+            out.append(number << 3 | FIXED64)
             out += struct.pack("<d", value)
     if stat.timestamp:
-        out.append(7 << 3 | _VARINT)
-        _put_varint(out, stat.timestamp % _INT64_WRAP)
+        out.append(7 << 3 | VARINT)
+        _put_varint(out, stat.timestamp % UINT64_WRAP)
     return bytes(out)
 
 
@@ -123,9 +120,6 @@ _STAT_FIELDS: tuple[tuple[str, type], ...] = tuple(
     (field.name, {"str": str, "float": float, "int": int}[str(field.type)]) for field in fields(Stat)
 )
 
-Value = bytes | int | float
-"""A length-delimited field, a varint, or a double."""
-
 
 def _scalar(name: str, kind: type, value: Value) -> str | float | int:
     if kind is str:
@@ -134,8 +128,8 @@ def _scalar(name: str, kind: type, value: Value) -> str | float | int:
         raise StatError(f"{name}: wrong wire type")
     if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
         raise StatError(f"{name}: {value} is not a load")
-    if isinstance(value, int) and value > _INT64_MAX:
-        return value - _INT64_WRAP
+    if isinstance(value, int):
+        return signed(value)
     assert not isinstance(value, bytes)  # noqa: S101  # kind is float or int here
     return value
 
@@ -154,43 +148,10 @@ def _text(name: str, value: Value) -> str:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    at = 0
-    while at < len(data):
-        tag, at = _take_varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if number == 0:
-            raise StatError(f"field number 0 at byte {at}")
-        match wire:
-            case 0:
-                value, at = _take_varint(data, at)
-                yield number, value
-            case 1:
-                yield number, struct.unpack("<d", _take(data, at, 8))[0]
-                at += 8
-            case 2:
-                length, at = _take_varint(data, at)
-                yield number, _take(data, at, length)
-                at += length
-            case 5:
-                yield number, _take(data, at, 4)
-                at += 4
-            case _:
-                raise StatError(f"wire type {wire} at byte {at}")
-
-
-def _take(data: bytes, at: int, length: int) -> bytes:
-    if at + length > len(data):
-        raise StatError(f"cut short: {length} bytes are announced at byte {at}, {len(data) - at} are there")
-    return data[at : at + length]
-
-
-def _take_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for index, byte in enumerate(data[at : at + _MAX_VARINT_BYTES]):
-        value |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            return value % _INT64_WRAP, at + index + 1
-    raise StatError(f"cut short or overlong number at byte {at}")
+    try:
+        yield from wire_fields(data)
+    except WireError as error:
+        raise StatError(str(error)) from None
 
 
 def _put_varint(out: bytearray, value: int) -> None:
@@ -206,6 +167,6 @@ def _put_text(out: bytearray, number: int, text: str) -> None:
 
 
 def _put_bytes(out: bytearray, number: int, data: bytes | bytearray) -> None:
-    out.append(number << 3 | _BYTES)
+    out.append(number << 3 | BYTES)
     _put_varint(out, len(data))
     out += data

@@ -9,12 +9,14 @@ import re
 from collections.abc import Sequence
 
 from eventmesh.base.errors import MeshError
-from eventmesh.cloudevents import json_format
+from eventmesh.cloudevents import json_format, protobuf_format
 from eventmesh.cloudevents.event import AttributeValue, Event, InvalidEvent
 
 Headers = Sequence[tuple[str, str]]
 
 _PREFIX = "ce-"
+_STRUCTURED = "application/cloudevents"
+_BATCH = "application/cloudevents-batch"
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _SAFE = frozenset(range(0x21, 0x7F)) - set(b'"%')
 
@@ -35,18 +37,43 @@ def is_event(headers: Headers) -> bool:
 def decode(headers: Headers, body: bytes) -> Event:
     """Return the event in an HTTP message; raises InvalidEvent or UnsupportedFormat.
 
-    The mode is told from Content-Type, as the binding says. Batches are refused: Knative's brokers and
-    channels take none.
+    The mode is told from Content-Type, as the binding says. A batch is no event: see `decode_batch`.
     """
     content_type = _single(headers, "content-type") or ""
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type.startswith("application/cloudevents-batch"):
-        raise InvalidEvent("", "batched CloudEvents are not accepted: send one event a request")
-    if media_type.startswith("application/cloudevents"):
-        if media_type not in (json_format.MEDIA_TYPE, "application/cloudevents"):
-            raise UnsupportedFormat(f"event format {media_type!r} is not supported: use {json_format.MEDIA_TYPE}")
-        return json_format.decode(body)
-    return _decode_binary(headers, content_type, body)
+    media_type = _media_type(content_type)
+    if media_type.startswith(_BATCH):
+        raise InvalidEvent("", "batched CloudEvents are not accepted here: send one event a request")
+    if not media_type.startswith(_STRUCTURED):
+        return _decode_binary(headers, content_type, body)
+    match media_type:
+        case json_format.MEDIA_TYPE | "application/cloudevents":
+            return json_format.decode(body)
+        case protobuf_format.MEDIA_TYPE:
+            return protobuf_format.decode(body)
+    known = f"{json_format.MEDIA_TYPE} or {protobuf_format.MEDIA_TYPE}"
+    raise UnsupportedFormat(f"event format {media_type!r} is not supported: use {known}")
+
+
+def is_batch(headers: Headers) -> bool:
+    """Return whether a message says that it holds a batch."""
+    return any(name == "content-type" and _media_type(value).startswith(_BATCH) for name, value in headers)
+
+
+def decode_batch(headers: Headers, body: bytes, limit: int) -> list[Event]:
+    """Return the events of a batch, which may be none; raises InvalidEvent, also for more than `limit`, or
+    UnsupportedFormat."""
+    media_type = _media_type(_single(headers, "content-type") or "")
+    match media_type:
+        case json_format.BATCH_MEDIA_TYPE:
+            return json_format.decode_batch(body, limit)
+        case protobuf_format.BATCH_MEDIA_TYPE:
+            return protobuf_format.decode_batch(body, limit)
+    known = f"{json_format.BATCH_MEDIA_TYPE} or {protobuf_format.BATCH_MEDIA_TYPE}"
+    raise UnsupportedFormat(f"batch format {media_type!r} is not supported: use {known}")
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _decode_binary(headers: Headers, content_type: str, body: bytes) -> Event:

@@ -9,18 +9,36 @@ import json
 from eventmesh.cloudevents.event import AttributeValue, Event, InvalidEvent
 
 MEDIA_TYPE = "application/cloudevents+json"
+BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 
 
 def decode(body: bytes) -> Event:
     """Return the event in `body`; raises InvalidEvent saying what is wrong and where."""
+    return _event(_parsed(body, "structured CloudEvent"))
+
+
+def decode_batch(body: bytes, limit: int) -> list[Event]:
+    """Return the events of a JSON array; raises InvalidEvent, also for more than `limit`."""
+    documents = _parsed(body, "batch")
+    if not isinstance(documents, list):
+        raise InvalidEvent("", "batch is not a JSON array")
+    if len(documents) > limit:
+        raise InvalidEvent("", f"batch has {len(documents)} events, more than {limit}")
+    return [_event(document) for document in documents]
+
+
+def _parsed(body: bytes, what: str) -> object:
     try:
-        document = json.loads(body.decode("utf-8"), object_pairs_hook=_unique)
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_unique)
     except UnicodeDecodeError as error:
-        raise InvalidEvent("", f"structured CloudEvent is not UTF-8 (byte {error.start})") from error
+        raise InvalidEvent("", f"{what} is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
-        raise InvalidEvent("", f"structured CloudEvent is not JSON: {error}") from error
+        raise InvalidEvent("", f"{what} is not JSON: {error}") from error
     except RecursionError as error:
-        raise InvalidEvent("", "structured CloudEvent is nested too deeply") from error
+        raise InvalidEvent("", f"{what} is nested too deeply") from error
+
+
+def _event(document: object) -> Event:
     if not isinstance(document, dict):
         raise InvalidEvent("", "structured CloudEvent is not a JSON object")
     members = dict(document)

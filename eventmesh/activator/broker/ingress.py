@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,6 +36,10 @@ HANDLER = "broker"
 MAX_EVENT_BYTES = 1_048_576
 """Longest event body; a longer one is answered 413 before it is read to the end. Intermediaries must forward 64 KiB;
 Kafka's and JetStream's default is this."""
+
+MAX_BATCH_EVENTS = 1_000
+"""Events of one batch: with MAX_EVENT_BYTES for all of them some 1 KiB each. Each is a row and wakes triggers; without
+a bound a request of 1 MiB could bring twenty thousand."""
 
 RETRY_AFTER_S = 1
 """What a sender is asked to wait when the store cannot take the event now."""
@@ -117,6 +122,25 @@ class Ingress:
             return await self._divert(broker, event, headers, violation, violation.diversion)
         return await self._store_event(broker, event, headers)
 
+    async def _take_batch(self, broker: str, sender: str, request: Request) -> None:
+        """Take in all events of a batch, or none where one of them would be refused. Raises what `accept` raises.
+
+        When the store fails half-way, some of them are in it, and come again when the sender sends the batch again.
+        """
+        events = http.decode_batch(request.headers, request.body, MAX_BATCH_EVENTS)
+        now = self._clock.now()
+        for event in events:
+            self.admittance.admit(broker, sender, event)
+            on_arrival(event, now, request.headers)
+            violation = self._violation(broker, event)
+            if violation is not None and violation.diversion is None:
+                raise violation.problem
+        # Together: the store gathers them into few transactions. Nothing is answered before all of it has ended.
+        accepting = (self.accept(broker, event, request.headers) for event in events)
+        for ended in await asyncio.gather(*accepting, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
     async def _divert(
         self, broker: str, event: Event, headers: Headers, violation: Violation, diversion: Subscription
     ) -> StoredEvent:
@@ -159,9 +183,12 @@ class Ingress:
     async def _take(self, broker: str, request: Request) -> Reply:
         try:
             sender = await self.admittance.sender(broker, request.headers)
-            event = http.decode(request.headers, request.body)
-            self.admittance.admit(broker, sender, event)
-            await self.accept(broker, event, request.headers)
+            if http.is_batch(request.headers):
+                await self._take_batch(broker, sender, request)
+            else:
+                event = http.decode(request.headers, request.body)
+                self.admittance.admit(broker, sender, event)
+                await self.accept(broker, event, request.headers)
         except Refused as error:
             self._measures.refused(broker, error.reason)
             return error.reply()
