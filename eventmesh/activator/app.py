@@ -117,6 +117,7 @@ class Activator:
         )
         self._inbound = InboundTls(self._plane, self._own, _takes_from_mesh, tls)
         pages = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
+        pages.add("tap", admin.TAP_HELP, admin.Looking(self._plane, clock))
         self._handlers[admin.HANDLER] = pages
         caller = self._plane.caller
         pod_name = os.environ.get("POD_NAME", bootstrap.node.id)

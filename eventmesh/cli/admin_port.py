@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from eventmesh.base.errors import UnavailableError, UsageError
 from eventmesh.cli import connection
-from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION, admin_port
+from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION, GATEWAY_EXTENSION, admin_port
 
 TIMEOUT_S = 60.0
 """Longer than the activator waits with the answer to who follows events."""
@@ -92,4 +92,5 @@ class AdminPort:
 
 
 ACTIVATOR = AdminPort("activator", ACTIVATOR_EXTENSION)
+GATEWAY = AdminPort("gateway", GATEWAY_EXTENSION)
 CONTROL = AdminPort("control", CONTROL_EXTENSION)

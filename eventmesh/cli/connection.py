@@ -8,13 +8,16 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from eventmesh.base.errors import UsageError
 from eventmesh.cli import data_dir
 
 if TYPE_CHECKING:
     from eventmesh.kube.client import HttpApi
+
+
+T = TypeVar("T")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +29,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     data_dir.add_flag(parser)
 
 
-def run(args: argparse.Namespace, work: Callable[[HttpApi], Awaitable[int]]) -> int:
-    """Run `work` with the API; return its exit code."""
+def run(args: argparse.Namespace, work: Callable[[HttpApi], Awaitable[T]]) -> T:
+    """Run `work` with the API; return what it returns, an exit code for the most part."""
 
     kubeconfig = kubeconfig_of(args)
 
-    async def main() -> int:
+    async def main() -> T:
         async with open_api(kubeconfig) as api:
             return await work(api)
 

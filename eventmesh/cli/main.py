@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "send": "put an event into a broker",
     "sidecar": "run the data plane beside a function",
     "status": "show what runs: processes, functions, brokers, data planes",
+    "tap": "show exchanges as they pass through a gateway, activator or sidecar",
     "up": "run a whole mesh on this machine",
 }
 """Command name -> one line of help; the module is `eventmesh.cli.<name with _ for ->`."""

@@ -40,7 +40,7 @@ from eventmesh.controllers.serving.app import ServingControllers
 from eventmesh.controllers.serving.settings import LocalSettings
 from eventmesh.controllers.workloads.app import WorkloadControllers
 from eventmesh.kube.api import Api
-from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION
+from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION, GATEWAY_EXTENSION
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import POD, REVISION
 from eventmesh.transport.acceptor import listen_on
@@ -188,6 +188,7 @@ class Mesh:
             server.credentials.token,
             admin_ports={
                 ACTIVATOR_EXTENSION: self.addresses.activator_admin,
+                GATEWAY_EXTENSION: self.addresses.gateway_admin,
                 CONTROL_EXTENSION: self.addresses.control_admin,
             },
         )

@@ -160,6 +160,18 @@ class Engine:
         """
     def take_access_log(self) -> list[tuple[str, bytes]]:
         """Return and forget the access-log lines since the last call, as (path, lines)."""
+    def tap(self, terms: bytes) -> None:
+        """Look at exchanges that begin from now on, in place of an earlier tap.
+
+        `terms` is JSON: `method`, `host`, `path` (how it begins), `headers` ([name, value]), `statuses`
+        ([first, last]), `without` (listeners that are passed over), `millionths` (the share that is drawn),
+        `body_bytes` (of each body), `most` (exchanges in all). Raises ValueError.
+        """
+    def untap(self) -> None:
+        """Look no more."""
+    def take_tap(self) -> tuple[list[bytes], int, bool]:
+        """Return what was seen since the last call: exchanges as JSON objects, secrets included; how many were lost for
+        want of room; whether nothing more will come."""
     def take_spans(self) -> list[tuple[str, bytes, int]]:
         """Return and forget the spans recorded since the last call in batches of some 512 KiB, as (listener, spans, how
         many). Listener is empty for those by the snapshot's own tracing. Spans are OTLP: the field `spans` of a

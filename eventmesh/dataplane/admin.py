@@ -22,9 +22,12 @@ from eventmesh.transport.exchange import ExchangeHandler, Reply
 if TYPE_CHECKING:
     from eventmesh.base.metrics import Statistics
     from eventmesh.core._core import Request
+    from eventmesh.dataplane.plane import DataPlane
 
 LISTENER: Final = "admin"
 HANDLER: Final = "admin"
+
+TAP_HELP: Final = "exchanges as they pass (`eventmesh tap`)"
 
 _JSON: Final = (("content-type", "application/json"),)
 
@@ -69,6 +72,23 @@ class Subject(Protocol):
 
     def drain_listeners(self, keep: frozenset[str]) -> None:
         """Accept no more, except on the listeners named in `keep`, and begin to finish what is in flight."""
+
+
+class Looking:
+    """The page `/tap`, whose module is imported when somebody asks for it first: most processes are never looked at."""
+
+    def __init__(self, plane: DataPlane, clock: Clock) -> None:
+        self._plane = plane
+        self._clock = clock
+        self._page: ExchangeHandler | None = None
+
+    async def handle(self, request: Request) -> Reply:
+        """Return what has passed (`dataplane.tap`)."""
+        if self._page is None:
+            from eventmesh.dataplane.tap import TapPage
+
+            self._page = TapPage(self._plane.engine, self._clock)
+        return await self._page.handle(request)
 
 
 class Admin:

@@ -26,6 +26,9 @@ SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 ACTIVATOR_EXTENSION = "eventmesh.io/activator"
 """The extension of a cluster's entry that says where the admin port of its activator is."""
 
+GATEWAY_EXTENSION = "eventmesh.io/gateway"
+"""The same of its gateway."""
+
 CONTROL_EXTENSION = "eventmesh.io/control"
 """The same of its control."""
 

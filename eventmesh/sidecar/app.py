@@ -75,7 +75,9 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
         inbound_tls = InboundTls(plane, own, takes_from_mesh, tls)
         function = FunctionSide(pod, plane, network, clock, inbound_tls.apply)
         handlers.update(function.handlers)
-    handlers[admin.HANDLER] = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
+    pages = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
+    pages.add("tap", admin.TAP_HELP, admin.Looking(plane, clock))
+    handlers[admin.HANDLER] = pages
     try:
         await plane.start()
         if function is not None:

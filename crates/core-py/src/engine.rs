@@ -227,6 +227,19 @@ impl Engine {
         self.core.take_access_log().into_iter().map(|(path, lines)| (path, PyBytes::new(py, &lines))).collect()
     }
 
+    fn tap(&mut self, terms: &[u8]) -> PyResult<()> {
+        self.core.tap(terms).map_err(PyValueError::new_err)
+    }
+
+    fn untap(&mut self) {
+        self.core.untap();
+    }
+
+    fn take_tap<'py>(&mut self, py: Python<'py>) -> (Vec<Bound<'py, PyBytes>>, u64, bool) {
+        let (rows, dropped, over) = self.core.take_tap();
+        (rows.iter().map(|row| PyBytes::new(py, row)).collect(), dropped, over)
+    }
+
     fn take_spans<'py>(&mut self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>, u64)> {
         let taken = self.core.take_spans().into_iter();
         taken.map(|(listener, spans, count)| (listener, PyBytes::new(py, &spans), count)).collect()

@@ -15,6 +15,12 @@ pub const MAX_MIRROR_BYTES: usize = 1024 * 1024;
 /// Body bytes of all requests that are being copied: sixteen large ones at once; copying must not cost what serving has.
 pub const MAX_MIRRORED: usize = 16 * 1024 * 1024;
 
+/// Bytes of exchanges seen by a tap that are kept while nobody takes them: some 500 of them, looked at several times a second.
+pub const MAX_TAPPED_BYTES: usize = 1024 * 1024;
+
+/// Bytes of each body that a tap may ask for: enough to see what it is.
+pub const MAX_TAPPED_BODY: usize = 4096;
+
 /// Most points of a hash ring (Envoy's bound). One takes 16 bytes.
 pub const MAX_RING_SIZE: usize = 8 * 1024 * 1024;
 

@@ -160,6 +160,7 @@ impl Engine {
         self.retry_ended(id);
         self.count(id, now);
         self.record(id, now);
+        self.looked_at(id, now);
         self.drop_copy(id);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         match exchange.origin {

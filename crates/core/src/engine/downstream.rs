@@ -100,6 +100,9 @@ impl Engine {
         if let Some(tracer) = tracer {
             self.join_trace(id, &tracer);
         }
+        if self.tap.is_some() {
+            self.look_at(id);
+        }
         self.route(id, table, now);
     }
 
@@ -267,6 +270,9 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.bytes_in += bytes.len() as u64;
         exchange.request_done |= end;
+        if let Some(tapped) = &mut exchange.tapped {
+            tapped.request(bytes);
+        }
         if let Some(copy) = &mut exchange.mirror {
             copy.keep(bytes, &mut self.mirrored_bytes);
         }

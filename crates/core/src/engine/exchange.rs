@@ -9,6 +9,7 @@ use crate::engine::errand::Errand;
 use crate::engine::health::Pinned;
 use crate::engine::mirror::RequestCopy;
 use crate::engine::retry::Retry;
+use crate::engine::tap::Tapped;
 use crate::events::StreamId;
 use crate::head::{Head, Span};
 use crate::limits::KEEP_BUFFER;
@@ -265,6 +266,8 @@ pub struct Exchange {
     pub retry: Option<Box<Retry>>,
     /// What has come of a request that is copied.
     pub mirror: Option<Box<RequestCopy>>,
+    /// What was seen of it, when somebody looks.
+    pub tapped: Option<Box<Tapped>>,
     /// What only a request that is recorded as a span needs.
     pub trace: Option<Box<Trace>>,
     /// What only a request has that a step of access has kept, or taken note of.

@@ -4,7 +4,7 @@
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `moving` (connections given away), `mirror` (copies),
-//! `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
+//! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
 //! TLS).
 
 mod access;
@@ -31,6 +31,7 @@ mod report;
 mod retry;
 mod secured;
 mod stream;
+mod tap;
 mod timing;
 mod tracing;
 mod upstream;
@@ -125,6 +126,7 @@ pub struct Engine {
     opened: Vec<u8>,
     sealed: Vec<u8>,
     draining: bool,
+    tap: Option<tap::Tap>,
     /// Body bytes of requests that are being copied.
     mirrored_bytes: usize,
     /// Connections that can be moved to another process are not drained.
@@ -187,6 +189,7 @@ impl Engine {
             opened: Vec::new(),
             sealed: Vec::new(),
             draining: false,
+            tap: None,
             mirrored_bytes: 0,
             moving: false,
             scratch: Head::default(),

@@ -95,6 +95,7 @@ impl Engine {
     /// Send the scratch head to where the request came from.
     pub(super) fn respond(&mut self, id: Id, end: bool) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.see_response(&self.scratch);
         match exchange.origin {
             Origin::Own => {
                 let Some(own) = exchange.own.as_mut() else { return };
@@ -143,6 +144,9 @@ impl Engine {
     pub(super) fn send_down(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.bytes_out += bytes.len() as u64;
+        if let Some(tapped) = &mut exchange.tapped {
+            tapped.response_bytes(bytes);
+        }
         match exchange.origin {
             Origin::Own => {
                 let Some(own) = exchange.own.as_mut() else { return };

@@ -188,7 +188,7 @@ fn query_of(path: &[u8]) -> &[u8] {
 }
 
 /// Return the authority without its port. Only digits are a port: a Bolt service name ends in `:1.0`.
-pub(super) fn without_port(authority: &[u8]) -> &[u8] {
+pub fn without_port(authority: &[u8]) -> &[u8] {
     let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     authority
         .len()
