@@ -6,16 +6,14 @@ import asyncio
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.mesh.processes import EVENTMESH, MeshProcess
 
+BROKER = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: default}\n"
 DAMAGE = b"this is no database" * 1_000
 
 
-@pytest.mark.parametrize("part", ["store", "events"])
-async def test_a_damaged_database_is_named_and_not_written_over(tmp_path: Path, part: str) -> None:
-    mesh = MeshProcess(tmp_path / "mesh")
+async def damaged(mesh: MeshProcess, part: str) -> Path:
+    """Start the mesh and stop it again, and spoil one of its databases; return which file that is."""
     try:
         await mesh.start()
         await mesh.stop()
@@ -25,6 +23,12 @@ async def test_a_damaged_database_is_named_and_not_written_over(tmp_path: Path, 
     for sibling in database.parent.glob(f"{database.name}-*"):
         sibling.unlink()
     database.write_bytes(DAMAGE)
+    return database
+
+
+async def test_a_damaged_database_of_objects_is_named_and_not_written_over(tmp_path: Path) -> None:
+    mesh = MeshProcess(tmp_path / "mesh")
+    database = await damaged(mesh, "store")
 
     def up() -> subprocess.CompletedProcess[str]:
         command = [*EVENTMESH, "up", "--data-dir", str(mesh.data_dir), "--port", "0", "--gateway-port", "0"]
@@ -35,4 +39,24 @@ async def test_a_damaged_database_is_named_and_not_written_over(tmp_path: Path, 
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith("eventmesh: ")
     assert str(database) in last
+    assert database.read_bytes() == DAMAGE
+
+
+async def test_a_mesh_whose_events_are_damaged_takes_none_in_and_goes_on(tmp_path: Path) -> None:
+    manifest = tmp_path / "broker.yaml"
+    manifest.write_text(BROKER)
+    mesh = MeshProcess(tmp_path / "mesh")
+    database = await damaged(mesh, "events")
+    again = MeshProcess(mesh.data_dir)
+    try:
+        await again.start()
+        assert (await again.get("nobody")).status == 404
+        assert (await again.eventmesh("apply", "-f", str(manifest))).code == 0
+        sent = await again.eventmesh("send", "--broker", "default", "--type", "t", "--data", "{}")
+        assert sent.code != 0
+        assert "503" in sent.err
+        assert "eventmesh events repair" in sent.err
+        await again.stop()
+    finally:
+        again.close()
     assert database.read_bytes() == DAMAGE
