@@ -164,7 +164,15 @@ class Known:
             self._assign(assignments)
 
     def _learn(self, secrets: Secrets) -> None:
-        self._secrets.update({name: one for name, one in secrets.items() if name not in self._static_secrets})
+        news = {
+            name: one
+            for name, one in secrets.items()
+            if name not in self._static_secrets and self._secrets.get(name) != one
+        }
+        if not news:
+            # A server tells once more what the bootstrap began with, while a function's start is still being paid for.
+            return
+        self._secrets.update(news)
         self._changed = True
         for name, held in self._clusters.items():
             if held.live is not None and held.live.tls is not None:

@@ -274,3 +274,14 @@ def test_secrets_of_the_bootstrap_are_nobody_elses_to_change() -> None:
     assert world.known.wanted_secrets() == set()
     world.told(Update(secrets={"own": Secret(certificate=TlsCertificate("forged", "key"))}))
     assert world.known.snapshot("v").listeners[0].tls == ServerTls((TlsCertificate("chain", "key"),))
+
+
+def test_what_a_server_brings_begins_with_what_the_bootstrap_holds() -> None:
+    terms = TlsTerms(certificate_secrets=("own",), served=frozenset({"own"}))
+    listener = ListenerResource(Listener("l", "127.0.0.1:80", "t"), RouteTable("t"), tls=ServerTlsResource(terms))
+    world = World(static=StaticResources((listener,), (), {"own": CERTIFICATE}))
+    assert world.known.wanted_secrets() == {"own"}
+    assert world.known.snapshot("v").listeners[0].tls == ServerTls((TlsCertificate("chain", "key"),))
+    assert not world.told(Update(secrets={"own": CERTIFICATE}))
+    assert world.told(Update(secrets={"own": Secret(certificate=TlsCertificate("next", "key"))}))
+    assert world.known.snapshot("v").listeners[0].tls == ServerTls((TlsCertificate("next", "key"),))
