@@ -38,7 +38,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def words(parser: argparse.ArgumentParser, path: Path = ()) -> Iterator[tuple[Path, list[Word]]]:
-    """Yield what may come after each command and action."""
+    """Yield what may come after each command and action.
+
+    argparse tells of its parts in no public way; the test of completion fails when they change.
+    """
     here: list[Word] = []
     below: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
@@ -109,6 +112,9 @@ def fish(known: dict[Path, list[Word]]) -> str:
         seen = [f"__fish_seen_subcommand_from {name}" for name in path]
         unseen = [f"not __fish_seen_subcommand_from {children}"] if children else []
         condition = _quoted("; and ".join((*seen, *unseen)) or "true")
+        if children:
+            # A word of ours must follow here, and no file.
+            lines.append(f"complete -c eventmesh -n {condition} -f")
         for word in after:
             what = f"-l {word.text[2:]}" if word.text.startswith("--") else f"-a {word.text}"
             lines.append(f"complete -c eventmesh -n {condition} {what} -d {_quoted(word.help)}")

@@ -3,11 +3,12 @@
 `eventmesh images add NAME DIR` copies DIR; `dev.local/NAME` then means the newest copy and `dev.local/NAME@sha256:...`
 one certain copy, which stays for as long as something refers to it. What is run inside is told by `image.json`:
 
-    {"command": ["./server"], "args": [], "env": {"MODE": "demo"}, "workdir": "."}
+    {"command": ["./server"], "args": [], "env": {"MODE": "demo"}, "workdir": ".", "user": 65532}
 
 `command` is a program of the directory (`./...`), a name looked up on PATH, or `python` for the interpreter that
-eventmesh itself runs under. A directory without that file but with `function.py` or `main.py` runs it with that
-interpreter; a `function.py` that imports `eventmesh.functions` has its functions served. Nothing here starts a process.
+eventmesh itself runs under. `user` is who runs it where the pod names nobody, as the user of a container's image; only
+root can grant it. A directory without that file but with `function.py` or `main.py` runs it with that interpreter; a
+`function.py` that imports `eventmesh.functions` has its functions served. Nothing here starts a process.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ MAX_BYTES: Final = 1024 * 1024 * 1024
 MAX_MANIFEST_BYTES: Final = 64 * 1024
 """A manifest names a command and some variables."""
 
+MAX_USER: Final = 2**31 - 1
+"""Kubernetes' bound of runAsUser."""
+
 _NAME: Final = re.compile(r"[a-z0-9]+([._/-][a-z0-9]+)*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LEFT_OUT: Final = frozenset({"__pycache__", ".git", ".venv", "node_modules/.cache"})
@@ -64,6 +68,8 @@ class Image:
     args: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
     workdir: str = "."
+    user: int | None = None
+    """Who runs it where the pod names nobody; None: whoever runs the mesh."""
 
     @property
     def reference(self) -> str:
@@ -272,9 +278,9 @@ def _is_served(script: Path) -> bool:
 def _check_manifest(path: Path, manifest: object) -> None:
     if not isinstance(manifest, dict):
         raise ConfigError(str(path), "must be an object")
-    unknown = sorted(set(manifest) - {"command", "args", "env", "workdir"})
+    unknown = sorted(set(manifest) - {"command", "args", "env", "workdir", "user"})
     if unknown:
-        raise ConfigError(f"{path}: {unknown[0]}", "is not a field; known are command, args, env, workdir")
+        raise ConfigError(f"{path}: {unknown[0]}", "is not a field; known are command, args, env, workdir, user")
     for key in ("command", "args"):
         value = manifest.get(key, [])
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
@@ -284,6 +290,9 @@ def _check_manifest(path: Path, manifest: object) -> None:
     env = manifest.get("env", {})
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         raise ConfigError(f"{path}: env", f"is {env!r}; must be an object of strings")
+    user = manifest.get("user")
+    if user is not None and (type(user) is not int or not 0 <= user <= MAX_USER):
+        raise ConfigError(f"{path}: user", f"is {user!r}; must be the number of a user, 0 to {MAX_USER}")
     workdir = manifest.get("workdir", ".")
     if not isinstance(workdir, str) or not (path.parent / workdir).is_dir():
         raise ConfigError(f"{path}: workdir", f"is {workdir!r}; must be a directory of the image")
@@ -301,4 +310,5 @@ def _image(name: str, digest: str, directory: Path, manifest: dict[str, Any]) ->
         tuple(manifest.get("args", ())),
         dict(manifest.get("env", {})),
         str(manifest.get("workdir", ".")),
+        manifest.get("user"),
     )

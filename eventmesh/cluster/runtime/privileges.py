@@ -11,15 +11,19 @@ from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Object
 
 
-def confined(confinement: Confinement, pod: Object, container: Object, me: int | None = None) -> Confinement:
+def confined(
+    confinement: Confinement, pod: Object, container: Object, *, image_user: int | None = None, me: int | None = None
+) -> Confinement:
     """Return `confinement` with the user and the privileges that the container's security context asks for.
 
-    `me` is the user that eventmesh runs as, this process's own by default. Raises ContainerConfigError when it may not
-    start processes as the user that is asked for, or when a user other than root is required and none is named.
+    `image_user` runs it where the pod names nobody; a mesh that does not run as root leaves that wish. `me` is the user
+    that eventmesh runs as, this process's own by default. Raises ContainerConfigError when it may not start processes
+    as the user that is asked for, or when a user other than root is required and none is named.
     """
     me = os.geteuid() if me is None else me
     context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
-    user: int | None = context.get("runAsUser")
+    asked: int | None = context.get("runAsUser")
+    user = image_user if asked is None and me == 0 else asked
     if context.get("runAsNonRoot") and (me if user is None else user) == 0:
         raise ContainerConfigError(
             "securityContext.runAsNonRoot: the process would run as root; name a user with securityContext.runAsUser, "

@@ -352,7 +352,7 @@ class PodWorker:
         container = podspec.container(self.pod, name)
         image = self._host.images.find(container.get("image", ""))
         self._image_ids[name] = image.reference
-        confinement = confined(self._view(container, image, self._volumes), self.pod, container)
+        confinement = confined(self._view(container, image, self._volumes), self.pod, container, image_user=image.user)
         return function_command(self.pod, container, image, self._place, references, confinement)
 
     def _view(self, container: Object, image: Image, volumes: PodVolumes) -> Confinement:

@@ -137,6 +137,10 @@ def test_a_missing_directory_is_refused(store: ImageStore, tmp_path: Path) -> No
         ({"command": ["x"], "args": [1]}, "args"),
         ({"command": ["x"], "env": {"A": 1}}, "env"),
         ({"command": ["x"], "workdir": "nowhere"}, "workdir"),
+        ({"command": ["x"], "user": "nobody"}, "user"),
+        ({"command": ["x"], "user": True}, "user"),
+        ({"command": ["x"], "user": -1}, "user"),
+        ({"command": ["x"], "user": 2**31}, "user"),
         ({"command": ["x"], "entrypoint": ["y"]}, "entrypoint"),
     ],
 )

@@ -12,8 +12,9 @@ from eventmesh.kube.api import Object
 ROOT, ME = 0, 1000
 
 
-def asked(container: Object, me: int, pod: Object | None = None) -> Confinement:
-    return confined(Confinement(), {"spec": {"securityContext": pod or {}}}, {"securityContext": container}, me)
+def asked(container: Object, me: int, pod: Object | None = None, image_user: int | None = None) -> Confinement:
+    spec = {"spec": {"securityContext": pod or {}}}
+    return confined(Confinement(), spec, {"securityContext": container}, image_user=image_user, me=me)
 
 
 def test_root_starts_processes_as_anyone_and_the_container_wins_over_its_pod() -> None:
@@ -33,6 +34,16 @@ def test_root_is_refused_where_the_spec_forbids_it() -> None:
     with pytest.raises(ContainerConfigError, match="runAsNonRoot"):
         asked({"runAsNonRoot": True}, ROOT)
     assert asked({"runAsNonRoot": True}, ME) == Confinement()
+
+
+def test_the_images_user_runs_it_where_the_pod_names_nobody_and_root_can_grant_it() -> None:
+    got = asked({"runAsNonRoot": True}, ROOT, image_user=65_532)
+    assert (got.user, got.group) == (65_532, 65_532)
+    assert asked({"runAsUser": 7}, ROOT, image_user=65_532).user == 7
+    assert asked({}, ROOT, {"runAsUser": 7}, image_user=65_532).user == 7
+    assert asked({}, ME, image_user=65_532) == Confinement()
+    with pytest.raises(ContainerConfigError, match="runAsNonRoot"):
+        asked({"runAsNonRoot": True}, ROOT, image_user=0)
 
 
 def test_privileges_are_given_up() -> None:
