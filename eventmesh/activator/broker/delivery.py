@@ -42,6 +42,12 @@ PACE_SLACK_S = 0.1
 SLEEP_RETRY_S = 1.0
 """Wait before another scout when the first one found no room to wait in."""
 
+NO_IDENTITY_RETRY_S = 1.0
+"""Wait before an event is sent whose sender had no account, or no token of it, to send under."""
+
+NO_CAPACITY, NO_IDENTITY = "no_capacity", "no_identity"
+"""Errors of an `Answer` after which nothing has been sent: they are no attempts."""
+
 
 Key = tuple[int, int]
 """Sequence and entry: an event may be delivered again while its first delivery is still under way."""
@@ -230,7 +236,9 @@ class DeliveryTable:
         delivery = self._deliveries[send.key]
         if send.purpose is Purpose.SCOUT:
             self._scouting = False
-        if answer.error == "no_capacity" and send.purpose is not Purpose.DEAD_LETTER:
+        if answer.error == NO_IDENTITY:
+            return self._later(send.key, now + NO_IDENTITY_RETRY_S)
+        if answer.error == NO_CAPACITY and send.purpose is not Purpose.DEAD_LETTER:
             return self._no_capacity(send, now)
         if send.purpose is not Purpose.DEAD_LETTER:
             self._asleep = False

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from eventmesh.activator.broker import rpc
 from eventmesh.activator.broker.admittance import Anonymous, Credentials, Refused
 from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
-from eventmesh.activator.broker.delivery import Answer, Purpose, Send
+from eventmesh.activator.broker.delivery import NO_IDENTITY, Answer, Purpose, Send
 from eventmesh.activator.broker.ingress import Ingress, absent
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.retry_after import parse_retry_after
@@ -42,9 +42,6 @@ MAX_BODY_KEPT = 1024
 
 Answered = Callable[[Subscription, StoredEvent, StoredEvent | None], None]
 """Who took an event, which, and the reply that a broker of this process has stored; None: there was none."""
-
-UNIDENTIFIED = "no_identity"
-"""The error of an attempt that could not say who it comes from; another follows."""
 
 _log = log.get("activator.broker.dispatcher")
 
@@ -82,6 +79,8 @@ class Dispatcher:
         self._subscribers = subscribers
         self._clock = clock
         self._workers: dict[str, TriggerWorker] = {}
+        self._unidentified: set[str] = set()
+        """UIDs of subscriptions that wait for a token."""
         self._by_broker: dict[str, list[TriggerWorker]] = {}
         self._offered = 0
         """Sequence of the newest event that was offered to its triggers, or that they look for themselves."""
@@ -135,6 +134,7 @@ class Dispatcher:
         wanted = self._triggers.subscriptions()
         for uid in self._workers.keys() - wanted.keys():
             worker = self._workers.pop(uid)
+            self._unidentified.discard(uid)
             worker.cancel()
             # Only a Trigger that is gone is forgotten; one that lost its subscriber keeps its place.
             if not self._triggers.exists(uid):
@@ -184,7 +184,7 @@ class Dispatcher:
             subscription, uri, peer, http.encode_binary(event), (*stored.carried, *prefer), hold=hold
         )
         if response is None:
-            return Answer(0, UNIDENTIFIED)
+            return Answer(0, NO_IDENTITY)
         if response.error:
             return Answer(0, response.error)
         retry_after = next((value for name, value in response.headers if name == "retry-after"), None)
@@ -220,7 +220,7 @@ class Dispatcher:
         peer = subscription.identity.subscriber
         response = await self._request(subscription, uri, peer, message, stored.carried, hold=hold)
         if response is None:
-            return Answer(0, UNIDENTIFIED)
+            return Answer(0, NO_IDENTITY)
         result = rpc.result_of(response)
         if isinstance(result, Answer):
             return replace(result, body=result.body[:MAX_BODY_KEPT])
@@ -255,7 +255,7 @@ class Dispatcher:
         message = http.encode_binary(reply)
         response = await self._request(subscription, uri, peer, message, cause.carried, hold=True)
         if response is None:
-            return Answer(0, UNIDENTIFIED)
+            return Answer(0, NO_IDENTITY)
         if not response.error and is_delivered(response.status):
             return answer
         ended = f"gave no answer: {response.error}" if response.error else f"answered {response.status}"
@@ -279,8 +279,12 @@ class Dispatcher:
             try:
                 token = await self._credentials.bearer(*who)
             except UnavailableError as error:
-                _log.warning("no token to send with", trigger=subscription.name, reason=error)
+                if subscription.uid not in self._unidentified:
+                    # Once, and not for each event each second.
+                    self._unidentified.add(subscription.uid)
+                    _log.warning("no token to send with", trigger=subscription.name, reason=error)
                 return None
+            self._unidentified.discard(subscription.uid)
             shown = [*headers, ("authorization", f"Bearer {token}")] if token else headers
             response = await self._subscribers.post(
                 uri, shown, body, timeout_s=subscription.policy.timeout_s, hold=hold, peer=peer
@@ -302,7 +306,8 @@ class Dispatcher:
                 sender = subject_of(subscription.namespace, account) if account else ""
                 self._ingress.admittance.admit(key, sender, event)
         except Refused as error:
-            return Answer(error.status, body=str(error).encode())
+            # 503: its own account is not there yet.
+            return Answer(0, NO_IDENTITY) if error.status == 503 else Answer(error.status, body=str(error).encode())
         try:
             stored = await self._ingress.accept(key, event, headers)
         except SchemaViolated as error:

@@ -10,6 +10,8 @@ from hashlib import blake2b
 from eventmesh.activator.broker.backlog import Backlog, Item
 from eventmesh.activator.broker.delivery import (
     MAX_LOADED,
+    NO_CAPACITY,
+    NO_IDENTITY,
     Again,
     Answer,
     DeliveryTable,
@@ -250,8 +252,7 @@ class TriggerWorker:
 
     def _record(self, send: Send, answer: Answer, step: Settled | Again, sent_at: float, took_s: float) -> None:
         end = step if isinstance(step, Settled) else None
-        # What found no capacity was never sent.
-        if end is None and answer.error == "no_capacity":
+        if end is None and answer.error in (NO_CAPACITY, NO_IDENTITY):
             return
         self._measures.attempted(answer.status, took_s, retry=send.attempt > 1)
         if end is None and send.attempt > MAX_ATTEMPTS_RECORDED:

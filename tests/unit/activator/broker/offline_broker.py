@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eventmesh.activator.broker.admittance import Credentials
 from eventmesh.activator.broker.dispatcher import Dispatcher
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.prewarmer import Prewarmer
@@ -56,7 +57,7 @@ class ScriptedSubscribers:
 class Broker:
     """A broker process's worth of parts over one data directory."""
 
-    def __init__(self, directory: Path, triggers: FixedTriggers) -> None:
+    def __init__(self, directory: Path, triggers: FixedTriggers, credentials: Credentials | None = None) -> None:
         clock = SystemClock()
         self.directory = directory
         self.subscribers = ScriptedSubscribers()
@@ -72,6 +73,7 @@ class Broker:
             self.subscribers,  # type: ignore[arg-type]  # its answers have the shape of Response
             clock,
             answered=self.prewarmer.answered,
+            credentials=credentials,
         )
         self.dispatcher.start()
         self.ingress.subscribe(self.prewarmer)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from eventmesh.activator.broker.delivery import (
     MAX_BLOCKED,
     MAX_IN_FLIGHT,
     MAX_LOADED,
+    NO_IDENTITY_RETRY_S,
     PACE_SLACK_S,
     SLEEP_RETRY_S,
     Again,
@@ -49,6 +52,18 @@ def test_a_retried_answer_is_tried_again_after_the_wait(status: int) -> None:
     assert list(table.next_sends(11.9)) == []
     assert table.wake_at() == 12.0
     assert one(table, 12.0) == Send(1, 2, Purpose.DELIVER)
+
+
+def test_an_event_without_an_identity_to_send_under_waits_and_loses_no_attempt() -> None:
+    table = DeliveryTable(replace(ONCE, dead_letter_uri="http://letters/"))
+    table.offer(1)
+    for now in (0.0, 1.0, 2.0):
+        assert table.answered(one(table, now), Answer(0, "no_identity"), now) == Again(now + NO_IDENTITY_RETRY_S)
+    assert table.answered(one(table, 3.0), Answer(500), 3.0) == Again(0.0)
+    letter = one(table, 3.0)
+    assert (letter.purpose, letter.attempt) == (Purpose.DEAD_LETTER, 1)
+    assert table.answered(letter, Answer(0, "no_identity"), 3.0) == Again(4.0)
+    assert table.answered(one(table, 4.0), Answer(202), 4.0) == Settled(Outcome.DEAD_LETTERED)
 
 
 @pytest.mark.parametrize("status", [100, 301, 400, 401, 403, 410, 422])

@@ -194,3 +194,34 @@ async def test_an_event_whose_sender_has_gone_is_found_with_the_next_one(
     await broker.send(3, "other")
     await broker.subscribers.until(2)
     assert [event.id for _, event, _ in broker.subscribers.got] == ["1", "2"]
+
+
+class Renewed:
+    """Credentials whose first token nobody believes any more."""
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    async def bearer(self, namespace: str, account: str, audience: str) -> str:
+        return f"token-{self.number}"
+
+    def forget(self, namespace: str, account: str, audience: str) -> None:
+        self.number += 1
+
+
+async def test_a_token_that_is_refused_is_replaced_once_within_the_attempt(
+    tmp_path: Path, triggers: FixedTriggers
+) -> None:
+    broker = Broker(tmp_path, triggers, Renewed())
+    broker.subscribers.script = lambda uri, event: Answered(401 if len(broker.subscribers.got) == 1 else 202)
+    triggers.add("secured")
+    await opened(broker, "secured")
+    await broker.send(1)
+    await settled(broker, ("demo/secured", "delivered"), 1)
+    shown = [dict(headers)["authorization"] for _, _, headers in broker.subscribers.got]
+    assert shown == ["Bearer token-1", "Bearer token-2"]
+    broker.subscribers.script = lambda uri, event: Answered(401)
+    await broker.send(2)
+    await settled(broker, ("demo/secured", "kept"), 1)
+    assert len(broker.subscribers.got) == 4
+    await broker.stop()
