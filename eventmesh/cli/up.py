@@ -24,6 +24,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="certifies identities; with its chain and root (one of our own)",
     )
+    parser.add_argument(
+        "--trust-domain",
+        type=_trust_domain,
+        default="cluster.local",
+        metavar="NAME",
+        help="of identities (%(default)s)",
+    )
     parser.add_argument("--ca-key", type=Path, metavar="FILE", help="key of --ca-cert")
     parser.add_argument(
         "--gateway-port", type=_port, default=8080, metavar="N", help="of the public gateway, 0 = any (%(default)s)"
@@ -66,7 +73,7 @@ async def _serve(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask, asked)
     authority = (args.ca_cert, args.ca_key) if args.ca_cert else None
-    settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port, authority)
+    settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port, authority, args.trust_domain)
     mesh = Mesh(settings, clock, launcher)
     await mesh.start()
     quiet_collector()
@@ -105,3 +112,12 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; use 0 to 65535")
     return int(text)
+
+
+def _trust_domain(text: str) -> str:
+    from eventmesh.xds.identity.spiffe import check_trust_domain
+
+    try:
+        return check_trust_domain(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -54,9 +54,6 @@ from eventmesh.xds.identity.issuer import Identities
 
 _log = log.get("cluster.mesh")
 
-TRUST_DOMAIN: Final = "cluster.local"
-"""Istio's default too."""
-
 LIVE_WITHIN_S: Final = 15.0
 """A gateway that serves nothing by then never will; its log says why."""
 
@@ -73,6 +70,8 @@ class MeshSettings:
     gateway_port: int = 8080
     authority_files: tuple[Path, Path] | None = None
     """Certificates and key of the authority that certifies identities; None: one of our own, in the data directory."""
+    trust_domain: str = "cluster.local"
+    """Of the SPIFFE ids; Istio's default too."""
 
 
 class Mesh:
@@ -212,7 +211,7 @@ class Mesh:
             authority: Authority = OwnAuthority(self._settings.data_dir / "ca", self._clock)
         else:
             authority = GivenAuthority(*files, self._clock)
-        return Identities(authority, self._clock, TRUST_DOMAIN)
+        return Identities(authority, self._clock, self._settings.trust_domain)
 
     def _agent(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.secret_file import write_secret
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=365)
@@ -53,8 +53,8 @@ def load_or_make(directory: Path, clock: Clock, host: str = "127.0.0.1") -> Cred
     certificate_file, key_file = directory / "server.crt", directory / "server.key"
     if not _is_current(certificate_file, ca, clock, host):
         key, certificate = _issue(ca_key, ca, clock, host)
-        _write(key_file, _key_pem(key))
-        _write(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
+        write_secret(key_file, _key_pem(key))
+        write_secret(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
     ca_pem = ca.public_bytes(serialization.Encoding.PEM)
     return Credentials(ca_pem, _token(directory), certificate_file, key_file)
 
@@ -85,8 +85,8 @@ def _authority(directory: Path, clock: Clock) -> tuple[ec.EllipticCurvePrivateKe
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(key_file, _key_pem(key))
-    _write(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
+    write_secret(key_file, _key_pem(key))
+    write_secret(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
     return key, certificate
 
 
@@ -156,7 +156,7 @@ def _token(directory: Path) -> str:
         if known:
             return known
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    _write(file, token.encode())
+    write_secret(file, token.encode())
     return token
 
 
@@ -164,10 +164,3 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Write a secret so that nobody else can read it, not even for a moment."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.secret_file import write_secret
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.identity import Identity
@@ -220,7 +220,8 @@ def _key_id(key: ec.EllipticCurvePublicKey) -> str:
 def _load_or_make(file: Path) -> ec.EllipticCurvePrivateKey:
     if not file.exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        _write(file, key)
+        # Whole or not at all: a key half written would end every token with the next start.
+        write_secret(file, _pem(key))
         return key
     try:
         found = serialization.load_pem_private_key(file.read_bytes(), password=None)
@@ -231,13 +232,6 @@ def _load_or_make(file: Path) -> ec.EllipticCurvePrivateKey:
     return found
 
 
-def _write(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    new = file.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(pem)
-        out.flush()
-        os.fsync(out.fileno())
-    # Whole or not at all: a key half written would end every token with the next start.
-    new.rename(file)
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eventmesh.base.secret_file import write_secret
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References, container_env, expand
 from eventmesh.cluster.runtime.images import Image
@@ -126,12 +127,8 @@ def _moved_probe(text: str, port: int) -> str:
 def write_bootstrap(path: Path, bootstrap: Mapping[str, object]) -> None:
     """Store a bootstrap for its owner's eyes alone: it may hold a private key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        json.dump(bootstrap, out)
-    # At once: whoever is starting meanwhile reads the old one or the new.
-    new.rename(path)
+    # It is written anew at every start, and a function waits for this one.
+    write_secret(path, json.dumps(bootstrap).encode(), durable=False)
 
 
 def _queue_proxy_defaults(pod: Object, place: Place) -> dict[str, str]:

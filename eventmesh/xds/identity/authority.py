@@ -5,7 +5,6 @@ Workload certificates are X.509-SVIDs (SPIFFE X509-SVID §2-4): one URI name, no
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, UnavailableError
+from eventmesh.base.secret_file import write_secret
 from eventmesh.xds.identity import rotation
 from eventmesh.xds.identity.rotation import RootPeriod
 from eventmesh.xds.identity.spiffe import SpiffeId
@@ -148,8 +148,8 @@ class OwnAuthority:
         root = _make_root(number, self._clock.now())
         certificate_file, key_file = _root_files(self._directory, number)
         # The key first: a certificate without its key would be a root that nobody can sign by.
-        _write(key_file, _key_pem(root.key).encode())
-        _write(certificate_file, _pem(root.certificate).encode())
+        write_secret(key_file, _key_pem(root.key).encode())
+        write_secret(certificate_file, _pem(root.certificate).encode())
         self._roots[number] = root
 
 
@@ -194,7 +194,10 @@ class GivenAuthority:
 
     def replace_root(self) -> None:
         """Raise UnavailableError."""
-        raise UnavailableError("the certificate authority was given: put its successor's root into --ca-cert, then it")
+        raise UnavailableError(
+            "the certificate authority was given: append the next root to the file of --ca-cert and start again; "
+            "put its certificate first, and its key into --ca-key, once everybody trusts it"
+        )
 
     def next_turn(self) -> None:
         """Return None."""
@@ -322,14 +325,3 @@ def _pem(certificate: x509.Certificate) -> str:
 def _key_pem(key: _PrivateKey) -> str:
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Write a secret whole or not at all, and readable by nobody else."""
-    new = file.with_suffix(file.suffix + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    new.rename(file)
