@@ -50,6 +50,9 @@ REQUEST_REPLY_PREFIX: Final = "requestreply:"
 
 _READ = (BROKER, CHANNEL, EVENT_POLICY, IN_MEMORY_CHANNEL, JOB_SINK, PARALLEL, REQUEST_REPLY, SEQUENCE, SUBSCRIPTION)
 
+_MAY_BE_ABSENT = frozenset({EVENT_POLICY, JOB_SINK, PARALLEL, REQUEST_REPLY, SEQUENCE})
+"""Kinds that an older Knative does not serve; brokers work without them."""
+
 _log = log.get("activator.gatekeeper")
 
 
@@ -69,7 +72,9 @@ class Gatekeeper:
     def __init__(self, informers: Informers, features: FeatureStore, reviews: TokenReviews) -> None:
         self._features = features
         self._reviews = reviews
-        self._caches = {resource: informers.of(resource) for resource in _READ}
+        self._caches = {
+            resource: informers.of(resource, may_be_absent=resource in _MAY_BE_ABSENT) for resource in _READ
+        }
         self._filters: dict[Key, Filter] = {}
         self._caches[EVENT_POLICY].add_handler(self._policy_changed)
 

@@ -127,6 +127,17 @@ async def test_no_header_can_be_smuggled_into_an_answer(tmp_path: Path) -> None:
         assert (answer.status, "x-injected" in answer.headers) == (500, False)
 
 
+async def test_a_function_that_was_just_begun_runs_as_its_readme_says(tmp_path: Path) -> None:
+    async with started(tmp_path, "init", "greeter", "--template", "http") as process:
+        out, _ = await asyncio.wait_for(process.process.communicate(), WAIT_S)
+        assert process.process.returncode == 0
+        assert out.decode().splitlines()[-1] == "greeter/README.md says how to run it"
+    async with started(tmp_path / "greeter", "run", "--port", "0") as process, aiohttp.ClientSession() as client:
+        url = "http://" + await process.read_until(r"serving functions=(\S+)")
+        async with client.get(f"{url}/?name=Ada") as answer:
+            assert await answer.json() == {"greeting": "Hello, Ada!"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
