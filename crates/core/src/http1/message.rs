@@ -65,7 +65,7 @@ pub fn request(input: &[u8], head: &mut Head, limits: HeadLimits) -> Result<Fram
     head.clear();
     let whole = head.store(input);
     let (_, end) = whole.range();
-    let line_end = memchr(b'\r', input).unwrap_or(0);
+    let line_end = first_line(input).ok_or(fault("malformed request line"))?;
     let line = input.get(..line_end).unwrap_or_default();
     let first = memchr(b' ', line).ok_or(fault("malformed request line"))?;
     let last = line.iter().rposition(|byte| *byte == b' ').ok_or(fault("malformed request line"))?;
@@ -95,6 +95,12 @@ pub fn request(input: &[u8], head: &mut Head, limits: HeadLimits) -> Result<Fram
     }
     target(head, Span::new(first + 1, last), &framing)?;
     Ok(framing)
+}
+
+/// Return where the first line of a head ends; `None`: its first CR is not that of its end, and whoever takes it for one reads
+/// other fields than we do.
+fn first_line(input: &[u8]) -> Option<usize> {
+    memchr(b'\r', input).filter(|at| input.get(at + 1) == Some(&b'\n'))
 }
 
 /// Split the target into authority and path (RFC 9112 3.2): a target in absolute form overrules `Host`.
@@ -149,7 +155,7 @@ pub fn response(input: &[u8], head: &mut Head, limits: HeadLimits) -> Result<Fra
     head.clear();
     let whole = head.store(input);
     let (_, end) = whole.range();
-    let line_end = memchr(b'\r', input).unwrap_or(0);
+    let line_end = first_line(input).ok_or(fault("malformed status line"))?;
     let line = input.get(..line_end).unwrap_or_default();
     head.version = match line.get(..9) {
         Some(b"HTTP/1.1 ") => Version::Http11,
