@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import bolt_wire, chain, cold_start, crowd, events, scale, scope, startup, wire
+from benchmarks import bolt_wire, chain, cold_start, crowd, events, scale, scope, startup, stored, wire
 from benchmarks.contenders import NAMES
 
 SUITES = {
@@ -14,6 +14,7 @@ SUITES = {
     "scale": scale.run,
     "chain": chain.run,
     "crowd": crowd.run,
+    "stored": stored.run,
 }
 
 

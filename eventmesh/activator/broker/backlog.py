@@ -92,6 +92,11 @@ class Backlog:
             self._more_queued = True
         return self._more or (self._more_queued and len(self._loaded) < MAX_QUEUED_LOADED)
 
+    @property
+    def queue_is_full(self) -> bool:
+        """Return whether no more of the queue is read before some of it has ended."""
+        return len(self._loaded) >= MAX_QUEUED_LOADED
+
     def wake_at(self) -> float | None:
         """Return when the queue has more, by the monotonic clock; None: nothing waits for its time."""
         return self._queue_at if len(self._loaded) < MAX_QUEUED_LOADED else None

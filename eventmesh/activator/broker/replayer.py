@@ -21,8 +21,11 @@ WINDOW = 512
 LOOKED_AT = 128
 """Events looked at in one step: all of them are in memory meanwhile, and their filters hold the event loop up."""
 
-LOOK_AGAIN_S = 0.1
+LOOK_AGAIN_S = 0.02
 """Wait before a trigger whose queue is full is looked at again."""
+
+STORE_RETRY_S = 1.0
+"""Wait before the store is tried again after it failed."""
 
 IDLE_S = 30.0
 """Without a replay the store is asked this often whether there is one, should the word of it have been lost."""
@@ -53,7 +56,7 @@ class Replayer:
                 wait_s = await self.step()
             except StoreError as error:
                 _log.error("event store", reason=error)
-                wait_s = LOOK_AGAIN_S * 10
+                wait_s = STORE_RETRY_S
             if wait_s > 0:
                 await self._wait(wait_s)
 

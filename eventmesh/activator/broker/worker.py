@@ -313,7 +313,7 @@ class TriggerWorker:
         while True:
             await self._ended.wait()
             # Ends gather while the first of them waits: many in one transaction.
-            if not self.table.waits_for_record:
+            if not (self.table.waits_for_record or self._backlog.queue_is_full):
                 await self._clock.sleep(SETTLE_INTERVAL_S)
             self._ended.clear()
             try:

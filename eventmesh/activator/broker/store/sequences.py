@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import apsw
 
+BOUNDS = "SELECT (SELECT min(sequence) FROM events), (SELECT max(sequence) FROM events)"
+"""The first and the last sequence. Asked for in one SELECT, SQLite would read every event for them."""
+
 
 def sequence_at(connection: apsw.Connection, moment: float) -> int:
     """Return the sequence of the first event accepted at `moment` (seconds since the epoch) or later.
@@ -11,7 +14,7 @@ def sequence_at(connection: apsw.Connection, moment: float) -> int:
     When all are older it is the one that the next event gets. Where the clock was set back, events accepted
     twice at a time may fall on either side.
     """
-    ((first, last),) = connection.execute("SELECT min(sequence), max(sequence) FROM events")
+    ((first, last),) = connection.execute(BOUNDS)
     if first is None:
         return 1
     low, high = int(first), int(last) + 1

@@ -27,7 +27,7 @@ from eventmesh.activator.broker.store.history import (
 )
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
-from eventmesh.activator.broker.store.sequences import sequence_at
+from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.trimming import bytes_in_use
 from eventmesh.activator.broker.store.upkeep import Upkeep
 from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Failure, Outcome, StoredEvent
@@ -88,7 +88,7 @@ class SqliteHistory:
 
     def _bounds(self, query: Query) -> tuple[int, int]:
         """Return the first and the last sequence that may be wanted."""
-        ((first, last),) = self._query("SELECT min(sequence), max(sequence) FROM events", ())
+        ((first, last),) = self._query(BOUNDS, ())
         low, high = max(first or 1, query.after + 1), last or 0
         if query.before:
             high = min(high, query.before - 1)

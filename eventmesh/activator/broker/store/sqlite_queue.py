@@ -45,10 +45,17 @@ class SqliteQueue:
         # Numbers first, which an index holds; then only the copies that are wanted.
         sql = "SELECT entry, due FROM queued WHERE uid = ? ORDER BY due, entry LIMIT ?"
         places = await self._read(sql, (trigger, len(beside) + limit + 1))
-        ready = [entry for entry, due in places if due <= now and entry not in beside]
+        ready = [entry for entry, due in places if due <= now and entry not in beside][:limit]
         later = [due for _, due in places if due > now]
-        found = [await self.entry(entry) for entry in ready[:limit]]
-        return Due([queued for queued in found if queued is not None], later[0] if later else None)
+        return Due(await self._entries(ready), later[0] if later else None)
+
+    async def _entries(self, wanted: Sequence[int]) -> Sequence[QueuedEvent]:
+        """Return those of the entries that are still there, in the order in which they are named."""
+        if not wanted:
+            return []
+        sql = f"SELECT {_ENTRY} FROM queued WHERE entry IN ({','.join('?' * len(wanted))})"  # noqa: S608  # constants
+        found = {row[0]: _queued(row) for row in await self._read(sql, tuple(wanted))}
+        return [found[entry] for entry in wanted if entry in found]
 
     async def entry(self, entry: int) -> QueuedEvent | None:
         """Return one entry."""

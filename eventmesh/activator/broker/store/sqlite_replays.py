@@ -12,7 +12,7 @@ from eventmesh.activator.broker.store.notes import note
 from eventmesh.activator.broker.store.queue import Origin
 from eventmesh.activator.broker.store.records import COLUMNS
 from eventmesh.activator.broker.store.replays import Advance, NewReplay, Replay
-from eventmesh.activator.broker.store.sequences import sequence_at
+from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.sqlite_queue import Read
 
 _REPLAY = "number, uid, name, broker, expression, rate, started_at, first, last, position, queued, next_due"
@@ -61,7 +61,7 @@ class SqliteReplays:
 
 
 def _start(connection: apsw.Connection, new: NewReplay, now: float) -> Replay:
-    ((oldest, newest),) = connection.execute("SELECT min(sequence), max(sequence) FROM events")
+    ((oldest, newest),) = connection.execute(BOUNDS)
     first = sequence_at(connection, new.since) if new.since is not None else oldest or 1
     last = sequence_at(connection, new.until) - 1 if new.until is not None else newest or 0
     row = (new.trigger, new.name, new.broker, new.expression, new.rate_per_s, now, first, last, first - 1, 0, now)

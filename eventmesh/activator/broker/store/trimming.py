@@ -6,7 +6,7 @@ import math
 
 import apsw
 
-from eventmesh.activator.broker.store.sequences import sequence_at
+from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.values import Retention
 
 TRIM_BATCH = 5_000
@@ -21,7 +21,7 @@ def trim(connection: apsw.Connection, retention: Retention, now: float) -> int:
     """Delete a batch of the oldest events; return how many went."""
     # A prefix only, so that the numbers that are left have no gap: a gap then always means damage. The last event
     # stays: it carries the highest number ever used.
-    ((first, last),) = connection.execute("SELECT min(sequence), max(sequence) FROM events")
+    ((first, last),) = connection.execute(BOUNDS)
     if first is None:
         return 0
     ((awaited,),) = connection.execute(_FIRST_AWAITED)

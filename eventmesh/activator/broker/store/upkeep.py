@@ -12,6 +12,7 @@ import apsw
 from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
 from eventmesh.activator.broker.store.log_tail import log_of, pages_in, salts_of
 from eventmesh.activator.broker.store.page_sums import SLICE_PAGES, Mark, PageSums
+from eventmesh.activator.broker.store.sequences import BOUNDS
 from eventmesh.base import log
 
 CHECKPOINT_PAGES = 4_000
@@ -71,7 +72,7 @@ class Upkeep:
 
     def acknowledge(self) -> None:
         """Mark what was committed last as acknowledged."""
-        ((first, last),) = self._connection.execute("SELECT min(sequence), max(sequence) FROM events")
+        ((first, last),) = self._connection.execute(BOUNDS)
         self._sums.acknowledge(Mark(self._salts, self._frames, first or 0, last or 0))
 
     def step(self) -> bool:
