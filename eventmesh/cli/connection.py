@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that say which API and which namespace."""
+def add_flags(parser: argparse.ArgumentParser, *, namespace: bool = True) -> None:
+    """Declare the flags that say which API and, for commands that are about one, which `namespace`."""
     parser.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="which API (default: $KUBECONFIG, else the mesh)"
     )
-    parser.add_argument("-n", "--namespace", default="default", metavar="NAMESPACE")
+    if namespace:
+        parser.add_argument("-n", "--namespace", default="default", metavar="NAMESPACE")
     data_dir.add_flag(parser)
 
 

@@ -37,7 +37,7 @@ _SERVICE: Final = "serving.knative.dev/service"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     output.add_flag(parser)
-    connection.add_flags(parser)
+    connection.add_flags(parser, namespace=False)
     parser.set_defaults(admin="")
 
 

@@ -36,7 +36,7 @@ def test_every_command_is_offered() -> None:
     [
         (("images", ""), {"add", "list", "rm"}),
         (("events", "dead", ""), {"list", "get"}),
-        (("status", "-o", "json", "--name"), {"--namespace"}),
+        (("get", "ksvc", "-o", "json", "--name"), {"--namespace"}),
         (("completion", "z"), {"zsh"}),
         (("events", "list", "shop", "--since", "1h", "--lim"), {"--limit"}),
     ],
