@@ -187,7 +187,8 @@ class KubeTriggers:
             passes=passes,
             policy=policy,
             reply_to=broker,
-            subscriber_key=own_key(uri),
+            # A broker has no methods: whoever names one there is told by the call that fails.
+            subscriber_key="" if rpc else own_key(uri),
             controls=controls,
             rpc=rpc,
             identity=Identity(
