@@ -24,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="certifies identities; with its chain and root (one of our own)",
     )
+    parser.add_argument("--ca-key", type=Path, metavar="FILE", help="key of --ca-cert")
     parser.add_argument(
         "--trust-domain",
         type=_trust_domain,
@@ -31,7 +32,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of identities (%(default)s)",
     )
-    parser.add_argument("--ca-key", type=Path, metavar="FILE", help="key of --ca-cert")
     parser.add_argument(
         "--gateway-port", type=_port, default=8080, metavar="N", help="of the public gateway, 0 = any (%(default)s)"
     )

@@ -55,3 +55,8 @@ async def test_strict_leaves_functions_reachable_through_the_mesh_alone(mesh: Me
             while (await answer_in_clear_text(address)).startswith(b"HTTP"):
                 await asyncio.sleep(0.05)
         assert (await mesh.get("hello")).status == 200
+        # What starts now is strict from its first moment on: control has not been heard yet.
+        await deploy(api, service("later", initial_scale="1", min_scale="1"))
+        (pod,) = (await api.list(POD, "default", label_selector="serving.knative.dev/service=later")).items
+        assert not (await answer_in_clear_text(pod["status"]["podIP"])).startswith(b"HTTP")
+        assert (await mesh.get("later")).status == 200
