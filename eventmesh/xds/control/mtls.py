@@ -16,7 +16,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy, securing
 from eventmesh.xds.control.envoy import HttpListener
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.objects import MtlsMode, View
+from eventmesh.xds.control.objects import MtlsMode, View, Workload
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER
@@ -62,6 +62,22 @@ class _Seen:
     secured: Named
 
 
+class _PodsByLabel:
+    """The pods of a namespace, found by what a Service selects: there may be thousands of both."""
+
+    def __init__(self, workloads: Mapping[Key, Workload]) -> None:
+        self.workloads = workloads
+        self._by_label: dict[tuple[str, str], list[Workload]] = {}
+        for workload in workloads.values():
+            for label in workload.labels.items():
+                self._by_label.setdefault(label, []).append(workload)
+
+    def selected(self, selector: Mapping[str, str]) -> list[Workload]:
+        """Return the pods that bear all labels of `selector`, which has one at least."""
+        rarest = min((self._by_label.get(label, []) for label in selector.items()), key=len)
+        return [workload for workload in rarest if selector.items() <= workload.labels.items()]
+
+
 class MeshMtls:
     """Secures what audiences with an identity are told."""
 
@@ -70,6 +86,7 @@ class MeshMtls:
         parts = identities.parts
         self._of_mesh: dict[str, Peers] = {BROKER_CLUSTER: (parts.activator,), GATEWAY_CLUSTER: (parts.gateway,)}
         self._peers: dict[str, dict[str, Peers]] = {}
+        self._pods: dict[str, _PodsByLabel] = {}
         self._modes: dict[str, MtlsMode] = {}
         self._generation = 0
         """Counts the changes of `_peers`."""
@@ -82,14 +99,15 @@ class MeshMtls:
 
     def renew(self, namespace: str, view: View, clusters: Named) -> bool:
         """Take in a namespace with its clusters; return whether clients elsewhere are concerned."""
-        peers = {name: found for name in clusters if (found := self._peers_of(name, view))}
+        pods = self._pods_of(namespace, view.workloads)
+        peers = {name: found for name in clusters if (found := self._peers_of(name, view, pods))}
         if peers != self._peers.get(namespace, {}):
             self._peers[namespace] = peers
             self._generation += 1
         for name in [name for name in self._secured if name.startswith(f"{namespace}/") and name not in peers]:
             del self._secured[name]
         before = self._modes.get(namespace)
-        # The oldest holds where there are several, as with Istio; names break the tie that is left.
+        # Of several in one namespace the first by name holds, whatever the order in which they came.
         mode = view.mtls[min(view.mtls)] if view.mtls else None
         if mode is None:
             self._modes.pop(namespace, None)
@@ -179,7 +197,13 @@ class MeshMtls:
                 del known[next(iter(known))]
         return found
 
-    def _peers_of(self, cluster: str, view: View) -> Peers:
+    def _pods_of(self, namespace: str, workloads: Mapping[Key, Workload]) -> _PodsByLabel:
+        known = self._pods.get(namespace)
+        if known is None or known.workloads is not workloads:
+            known = self._pods[namespace] = _PodsByLabel(workloads)
+        return known
+
+    def _peers_of(self, cluster: str, view: View, known: _PodsByLabel) -> Peers:
         """Return who may be at the other end; empty: somebody without an identity."""
         namespace, _, rest = cluster.partition("/")
         name, _, port = rest.partition(":")
@@ -191,7 +215,7 @@ class MeshMtls:
         service = view.services.get(key)
         if service is None or not service.selector:
             return ()
-        pods = [pod for pod in view.workloads.values() if service.selector.items() <= pod.labels.items()]
+        pods = known.selected(service.selector)
         if not pods or not all(pod.account for pod in pods):
             return ()
         return tuple(sorted({self._identities.of(namespace, pod.account) for pod in pods}))

@@ -180,3 +180,17 @@ def test_a_bootstrap_says_at_first_what_control_says_later(mesh: Mesh, mode: Mtl
     plain = bootstrap("sidecar", "pod", "127.0.0.1:0", "127.0.0.1:1", namespace="ns")
     made = with_identity(plain, issued, bundle, mesh.identities.parts.control, mode)
     assert first_tls(parse_bootstrap(json.dumps(made))) == mesh.listener(mesh.sidecar, INBOUND).tls
+
+
+def test_of_several_in_a_namespace_the_first_by_name_holds(mesh: Mesh) -> None:
+    for name, mode in (("b", "STRICT"), ("a", "PERMISSIVE")):
+        mesh.watcher.peer_authentication(None, peer_authentication(mode, name=name))
+    mesh.update()
+    assert mesh.mtls.mode("ns") is MtlsMode.PERMISSIVE
+
+
+def test_a_service_selects_by_all_its_labels(tmp_path: Path) -> None:
+    stock = service("stock", selector={"app": "stock", "tier": "web"})
+    pods = [pod("a", "keeper", app="stock", tier="web"), pod("b", sidecar=False, app="stock", tier="db")]
+    mesh = Mesh(tmp_path, world(service=[stock], pod=pods))
+    assert mesh.peers(mesh.gateway, "ns/stock:80") == [f"{PREFIX}/ns/sa/keeper"]
