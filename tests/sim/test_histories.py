@@ -109,3 +109,18 @@ def test_a_history_of_a_faulty_broker_breaks_a_promise(
     with pytest.raises(PromiseBroken, match=r"SEED=\d"):
         for seed in range(1, 6):
             history(seed, 0.05, memory / str(seed), monkeypatch, hurry=8.0, syncs=mutation is not no_sync)
+
+
+def test_a_subscriber_that_is_away_holds_up_no_other(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (memory / "world").mkdir()
+
+    async def live(loop: VirtualLoop) -> World:
+        world = World(SEED, memory / "world", Disk(), loop, monkeypatch, hurry=0.0)
+        world.subscribers["all"].cut_off_until = 600.0
+        await world.live(hours=0.02)
+        return world
+
+    world = run(live)
+    assert world.slowest["ordered"] < 1.0 and world.slowest["some"] < 1.0, world.slowest
+    assert world.slowest["all"] > 500.0
+    assert world.slowest_acceptance_s < 0.1

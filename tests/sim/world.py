@@ -81,6 +81,8 @@ class Subscriber:
         if chance < 0.033:
             return Answered(400)
         self.taken.add(event.id)
+        waited = now() - self.world.sent_at[event.id]
+        self.world.slowest[self.name] = max(self.world.slowest.get(self.name, 0.0), waited)
         return Answered(200)
 
     def take(self, event: Event) -> None:
@@ -103,11 +105,15 @@ class World:
     def __init__(
         self, seed: int, directory: Path, disk: Disk, loop: VirtualLoop, monkeypatch: pytest.MonkeyPatch, hurry: float
     ) -> None:
-        """`hurry`: so many times as often as usual something goes wrong."""
+        """`hurry`: so many times as often as usual something goes wrong; 0: never."""
         self.seed = seed
         self.sent: set[str] = set()
         self.accepted: dict[str, int] = {}
         """Ids that were acknowledged, and their sequences."""
+        self.sent_at: dict[str, float] = {}
+        self.slowest: dict[str, float] = {}
+        """By subscriber: the longest that it waited for an event, from when that was sent first."""
+        self.slowest_acceptance_s = 0.0
         self.rare: set[str] = set()
         """Those that all three subscribers are to get."""
         self.faults: Counter[str] = Counter()
@@ -160,7 +166,7 @@ class World:
         until = hours * 3600.0
         around = TaskGroup("world")
         senders = [around.spawn(f"sender {n}", self._send_all(f"s{n}", until)) for n in range(SENDERS)]
-        troubles = [around.spawn(kind, self._trouble(kind, until)) for kind in MEAN_S]
+        troubles = [around.spawn(kind, self._trouble(kind, until)) for kind in MEAN_S if self._hurry]
         await asyncio.gather(*troubles)
         self._raise_what_was_seen()
         await asyncio.gather(*senders)
@@ -216,6 +222,8 @@ class World:
                 await self._send(Event(attributes, event_id.encode() * 50))
 
     async def _send(self, event: Event) -> None:
+        began = self._loop.time()
+        self.sent_at.setdefault(event.id, began)
         request = asyncio.get_running_loop().create_task(self._ingress.accept(BROKER, event, []))
         self._sending.add(request)
         try:
@@ -227,6 +235,7 @@ class World:
             await asyncio.sleep(1.0)
         else:
             self.accepted[event.id] = stored.sequence
+            self.slowest_acceptance_s = max(self.slowest_acceptance_s, self._loop.time() - began)
         finally:
             self._sending.discard(request)
 
