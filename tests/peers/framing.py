@@ -109,7 +109,7 @@ class Reader:
         for match in re.findall(rb"@@(\{.*?\})@@", said):
             row = json.loads(match)
             parts = urlsplit(row["p"])
-            found.append((row["m"], parts.path + (f"?{parts.query}" if parts.query else ""), row["b"]))
+            found.append((row["m"], (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), row["b"]))
         return found
 
 
