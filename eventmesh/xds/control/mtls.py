@@ -123,7 +123,9 @@ class MeshMtls:
         """Return what `audience` is told instead of `plain`."""
         identity = audience.identity
         if identity is None:
-            return dict(plain)
+            # A strict mesh trusts nobody by their word, and so with no key, those of its hosts included.
+            is_strict = self.mode(SYSTEM_NAMESPACE) is MtlsMode.STRICT
+            return {**plain, ResourceType.SECRET: {}} if is_strict else dict(plain)
         return {
             **plain,
             ResourceType.CLUSTER: self._clusters(audience, plain.get(ResourceType.CLUSTER, {})),

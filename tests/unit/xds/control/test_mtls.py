@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -31,9 +32,10 @@ from eventmesh.xds.translate.listener import read_listener
 from eventmesh.xds.translate.tls import Secrets, read_secret
 from tests.manual_clock import ManualClock
 from tests.unit.xds.control.dialogue import CDS, LDS
-from tests.unit.xds.control.views import peer_authentication, pod, revision, serverless, service, world
+from tests.unit.xds.control.views import ingress, peer_authentication, pod, revision, rule, serverless, service, world
 
 SDS = ResourceType.SECRET
+FILES = Path(__file__).parents[3] / "vectors" / "tls"
 PREFIX = "spiffe://cluster.local/ns"
 
 
@@ -194,3 +196,17 @@ def test_a_service_selects_by_all_its_labels(tmp_path: Path) -> None:
     pods = [pod("a", "keeper", app="stock", tier="web"), pod("b", sidecar=False, app="stock", tier="db")]
     mesh = Mesh(tmp_path, world(service=[stock], pod=pods))
     assert mesh.peers(mesh.gateway, "ns/stock:80") == [f"{PREFIX}/ns/sa/keeper"]
+
+
+def test_a_strict_mesh_trusts_whoever_shows_nothing_with_no_key(tmp_path: Path) -> None:
+    files = {"tls.crt": FILES / "server.pem", "tls.key": FILES / "server.key"}
+    data = {name: base64.b64encode(file.read_bytes()).decode() for name, file in files.items()}
+    secret = {"metadata": {"name": "cert", "namespace": "ns"}, "type": "kubernetes.io/tls", "data": data}
+    tls = [{"hosts": ["shop.test"], "secretName": "cert", "secretNamespace": "ns"}]
+    mesh = Mesh(tmp_path, world(ingress=[ingress("shop", rule("shop.test"), tls=tls)], secret=[secret]))
+    nobody = Audience(Role.GATEWAY)
+    assert set(mesh.told(nobody, SDS)) == {"ns/cert"}
+    mesh.watcher.peer_authentication(None, peer_authentication("STRICT", "eventmesh-system"))
+    mesh.update()
+    assert mesh.told(nobody, SDS) == {}
+    assert set(mesh.told(mesh.gateway, SDS)) == {"ns/cert", "default", "ROOTCA"}
