@@ -10,12 +10,9 @@ from typing import Final
 
 from eventmesh.kube.api import Object
 from eventmesh.xds.control.objects import MtlsMode
+from eventmesh.xds.control.securing import OWN_SECRET, ROOTS_SECRET
 from eventmesh.xds.identity.authority import Issued
 from eventmesh.xds.identity.spiffe import SCHEME, SpiffeId
-
-OWN_SECRET: Final = "default"  # noqa: S105 - a name
-ROOTS_SECRET: Final = "ROOTCA"  # noqa: S105 - a name
-"""Istio's names of both, which control renews them under."""
 
 _TLS: Final = "envoy.extensions.transport_sockets.tls.v3"
 _MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
