@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -62,7 +62,10 @@ CREATE INDEX seen_until ON seen (until);
 """
 """What format 6 has beyond format 5: events known again."""
 
-_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4), (5, _SINCE_5), (6, _SINCE_6))
+_SINCE_7 = ""
+"""Nothing in the database; but pages are summed beside it, and a version that leaves the sums behind must not write."""
+
+_CHANGES = ((2, _SCHEMA), (3, _SINCE_3), (4, _SINCE_4), (5, _SINCE_5), (6, _SINCE_6), (7, _SINCE_7))
 """What each format brought; the first has never been released."""
 
 
