@@ -76,9 +76,6 @@ pub const MAX_BOLT_CLASS: usize = 32_767;
 /// Most pairs in a Bolt header map. SOFARPC sends about ten.
 pub const MAX_BOLT_FIELDS: usize = 256;
 
-/// Requests in flight on one Bolt connection.
-pub const MAX_BOLT_STREAMS: usize = 65_536;
-
 /// Bytes written for one slow caller of a protocol of whole frames beyond which it is cut off alone: the upstream it shares is never paused for it.
 pub const MAX_FRAMES_BACKLOG: usize = 16 * 1024 * 1024;
 

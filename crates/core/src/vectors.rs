@@ -162,8 +162,8 @@ fn http1_vectors_cut_anywhere_give_the_same_events() {
 #[test]
 fn bolt_vectors_cut_anywhere_give_the_same_events() {
     check(include_str!("../../../tests/vectors/bolt.json"), |asked| match asked {
-        "" => Side::Server(bolt::Server::default()),
-        method => Side::Client(ask(bolt::Client::default(), method)),
+        "" => Side::Server(framed::Server::<bolt::Codec>::default()),
+        method => Side::Client(ask(framed::Client::<bolt::Codec>::default(), method)),
     });
 }
 

@@ -264,9 +264,13 @@ def test_requests_on_one_connection_are_bounded() -> None:
     caller = mesh.connect()
     caller.says(request(0, b""))
     mesh.dialled()
-    caller.says(b"".join(request(number, b"") for number in range(1, 65_538)))
+    caller.says(b"".join(request(number, b"") for number in range(1, 65_537)))
+    assert mesh.engine.capacity("up")[1:] == (65_536, 0)
+    assert caller.takes()[:12] == error(65_536, 4)[:12], "on the caller's own connection"
+    other = mesh.connect()
+    other.says(request(1, b"") + request(2, b""))
     assert mesh.engine.capacity("up")[1:] == (65_536, 1)
-    caller.hears(error(65_537, 4))
+    other.hears(error(2, 4))
 
 
 def v2_request(id_: int, version: int = 2, switch: int = 1, content: bytes = b"body") -> bytes:

@@ -51,11 +51,11 @@ pub fn http2_client(input: &[u8], cuts: u64) -> Result<u64, String> {
 }
 
 pub fn bolt_server(input: &[u8], cuts: u64) -> Result<u64, String> {
-    check(input, cuts, BOLT_SERVER, bolt::Server::default)
+    check(input, cuts, BOLT_SERVER, framed::Server::<bolt::Codec>::default)
 }
 
 pub fn bolt_client(input: &[u8], cuts: u64) -> Result<u64, String> {
-    check(input, cuts, BOLT_CLIENT, bolt::Client::default)
+    check(input, cuts, BOLT_CLIENT, framed::Client::<bolt::Codec>::default)
 }
 
 pub fn framed_server(input: &[u8], cuts: u64) -> Result<u64, String> {
@@ -123,7 +123,7 @@ fn bolt_request(_number: usize) -> Head {
     // Two-way request 1 of class "C", with neither header map nor content.
     const REQUEST: &[u8] = b"\x01\x01\0\x01\x01\0\0\0\x01\x01\0\0\x0b\xb8\0\x01\0\0\0\0\0\0C";
     let mut head = Head::default();
-    let _ = bolt::Server::default().decode(REQUEST, &mut head, &mut Vec::new());
+    let _ = framed::Server::<bolt::Codec>::default().decode(REQUEST, &mut head, &mut Vec::new());
     head
 }
 

@@ -71,9 +71,10 @@ const CRC_SWITCH: u8 = 1;
 const CRC_SIZE: usize = 4;
 
 /// What a frame is, from its type and command code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Wants an answer.
+    #[default]
     Request,
     /// Wants none, not even an error.
     Oneway,
@@ -88,7 +89,7 @@ pub enum Kind {
 }
 
 /// A frame whose bytes are all there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Frame {
     /// What it is.
     pub kind: Kind,
@@ -179,19 +180,10 @@ impl Frame {
         self.envelope() + self.content + self.trailer
     }
 
-    /// Return how many bytes its head takes up: without content the checksum goes with it.
-    pub fn head_length(&self) -> usize {
-        if self.content == 0 {
-            self.length()
-        } else {
-            self.envelope()
-        }
-    }
-
-    /// Copy the envelope into `head`; return where its header map lies.
-    pub fn store(&self, input: &[u8], head: &mut Head) -> Span {
+    /// Copy the envelope into `head`.
+    pub fn store(&self, input: &[u8], head: &mut Head) {
         let envelope = head.store(input.get(..self.envelope()).unwrap_or_default());
-        let (start, end) = envelope.range();
+        let (start, _) = envelope.range();
         let class_end = start + self.fixed + self.class;
         head.version = Version::Bolt(self.dialect);
         head.frame.envelope = envelope;
@@ -200,7 +192,6 @@ impl Frame {
         head.frame.status = self.status;
         head.frame.oneway = self.kind == Kind::Oneway;
         head.content_length = Some(self.content as u64);
-        Span::new(class_end, end)
     }
 }
 

@@ -6,14 +6,12 @@
 //! name and header map are read, content never is. A frame is passed on when it is whole: a shared connection cannot
 //! wait for one slow caller.
 
-mod client;
+mod codec;
 mod frame;
 mod headers;
-mod server;
 
 #[cfg(test)]
 mod tests;
 
-pub use client::Client;
+pub use codec::Codec;
 pub use frame::{Dialect, PROTOCOLS};
-pub use server::Server;

@@ -1,10 +1,14 @@
 //! Frames captured from Java sofa-bolt, anthunder and sofa-bolt-node go through both sides.
 
-use super::{Client, Dialect, Server};
-use crate::events::{Cause, Event, LocalReply, ReplyKind, Wire};
+use super::{Codec, Dialect};
+use crate::events::{Cause, Event, LocalReply, ReplyKind, StreamId, Wire};
+use crate::framed;
 use crate::head::Head;
 use crate::hearing::{bytes, hear};
 use crate::limits::MAX_BOLT_CONTENT;
+
+type Server = framed::Server<Codec>;
+type Client = framed::Client<Codec>;
 
 const REQUEST: &str = "0101000101000000010100000bb800100000000000046a6176612e6c616e672e537472696e6703626f62";
 const RESPONSE: &str = "01000002010000000101000000100000000000076a6176612e6c616e672e537472696e6706686920626f62";
@@ -41,9 +45,17 @@ fn following(last: u32) -> Client {
 }
 
 fn following_in(dialect: Dialect, last: u32) -> Client {
-    let mut client = Client::new(dialect);
-    client.last = last;
+    let mut client = Client::new(Codec::new(dialect));
+    client.last = u64::from(last);
     client
+}
+
+/// Return a server that has heard a request, and the stream of its caller.
+fn asked(request: &[u8]) -> (Server, StreamId) {
+    let mut server = Server::default();
+    let (_, event) = server.decode(request, &mut Head::default(), &mut Vec::new());
+    let Some(Event::Head { stream, .. }) = event else { panic!("{event:?}") };
+    (server, stream)
 }
 
 #[test]
@@ -70,8 +82,9 @@ fn only_the_id_of_a_message_changes() {
     out.clear();
     let (used, event) = client.decode(&answer, &mut head, &mut out);
     assert_eq!(event, Some(Event::Head { stream: 42, end: false }));
-    Server::default().head(1 | (1 << 32), &head, false, &mut out);
-    Server::default().data(1 | (1 << 32), &answer[used..], true, &mut out);
+    let (mut server, caller) = asked(&bytes(REQUEST));
+    server.head(caller, &head, false, &mut out);
+    server.data(caller, &answer[used..], true, &mut out);
     assert_eq!(out, bytes(RESPONSE));
 }
 
@@ -93,7 +106,7 @@ fn edited_header_maps_are_written_anew() {
 fn ids_wrap_and_pass_over_those_in_use() {
     let mut client = following(u32::MAX - 1);
     assert_eq!((client.open(), client.open(), client.open()), (u64::from(u32::MAX), 0, 1));
-    client.last = u32::MAX - 1;
+    client.last = u64::from(u32::MAX - 1);
     assert_eq!(client.open(), 2);
 }
 
@@ -109,18 +122,17 @@ fn answers_to_nothing_are_dropped() {
 
 #[test]
 fn errors_are_bolt_statuses_and_oneway_gets_none() {
-    let reply = |kind, stream| {
-        let mut out = Vec::new();
-        let reply = LocalReply { status: 503, body: b"text", fields: &[], kind };
-        Server::default().local_reply(stream, &reply, &mut out);
+    let reply = |kind, request: &[u8]| {
+        let ((mut server, caller), mut out) = (asked(request), Vec::new());
+        server.local_reply(caller, &LocalReply { status: 503, body: b"text", fields: &[], kind }, &mut out);
         out
     };
-    let one = 0xffff_fffe_u64 | (11 << 32);
-    assert_eq!(reply(ReplyKind::NoRoute, one), bytes("0100000201fffffffe0b00060000000000000000"));
-    assert_eq!(reply(ReplyKind::NoEndpoint, one)[10..12], [0, 0x10]);
-    assert_eq!(reply(ReplyKind::Timeout, one)[10..12], [0, 7]);
-    assert_eq!(reply(ReplyKind::Overload, one)[10..12], [0, 4]);
-    assert_eq!(reply(ReplyKind::NoRoute, one | (1 << 40)), b"");
+    let one = mapped(0xffff_fffe, &[("service", "S")], b"");
+    assert_eq!(reply(ReplyKind::NoRoute, &one), bytes("0100000201fffffffe0b00060000000000000000"));
+    assert_eq!(reply(ReplyKind::NoEndpoint, &one)[10..12], [0, 0x10]);
+    assert_eq!(reply(ReplyKind::Timeout, &one)[10..12], [0, 7]);
+    assert_eq!(reply(ReplyKind::Overload, &one)[10..12], [0, 4]);
+    assert_eq!(reply(ReplyKind::NoRoute, &bytes(ONEWAY)), b"");
 }
 
 #[test]
@@ -139,48 +151,47 @@ fn garbage_and_giants_are_faults_before_memory_is_spent() {
     }
 }
 
-/// Send a request through both sides under id 8; return what the server hears and the stream of the caller.
-fn through(request: &[u8], dialect: Dialect) -> (Vec<u8>, u64) {
+/// Send a request through both sides under id 8; return what the server hears.
+fn through(request: &[u8], dialect: Dialect) -> Vec<u8> {
     let (mut server, mut client) = (Server::default(), following_in(dialect, 7));
     let (mut head, mut out) = (Head::default(), Vec::new());
     let (used, event) = server.decode(request, &mut head, &mut out);
-    let Some(Event::Head { stream: caller, end }) = event else { panic!("{event:?}") };
+    let Some(Event::Head { end, .. }) = event else { panic!("{event:?}") };
     let stream = client.open();
     client.head(stream, &head, end, &mut out);
     if let (_, Some(Event::Data { piece, .. })) = server.decode(&request[used..], &mut Head::default(), &mut vec![]) {
         client.data(stream, piece.of(&request[used..]), true, &mut out);
     }
-    (out, caller)
+    out
 }
 
 #[test]
 fn checksums_are_made_anew_for_the_new_id_and_only_where_there_are_some() {
     let as_eight = |frame: &str, at| [&frame[..at], "00000008", &frame[at + 8..]].concat();
-    assert_eq!(through(&bytes(V2_REQUEST), Dialect::V2).0, bytes(&as_eight(V2_REQUEST, 12)));
+    assert_eq!(through(&bytes(V2_REQUEST), Dialect::V2), bytes(&as_eight(V2_REQUEST, 12)));
     // Java's own frame under id 8, reached from another id.
     let mut other = bytes(CHECKED_REQUEST);
     other[9] = 0x63;
     let length = other.len() - 4;
     let sum = crc32fast::hash(&other[..length]).to_be_bytes();
     other[length..].copy_from_slice(&sum);
-    assert_eq!(through(&other, Dialect::V2Checked).0, bytes(CHECKED_REQUEST));
+    assert_eq!(through(&other, Dialect::V2Checked), bytes(CHECKED_REQUEST));
     // The switch is set on every request of version 1, which has no checksum; version 2 without the switch has none either.
     let mut unchecked = bytes(CHECKED_REQUEST);
     unchecked[11] = 0;
     unchecked.truncate(length);
-    assert_eq!(through(&unchecked, Dialect::V2Checked).0, unchecked);
+    assert_eq!(through(&unchecked, Dialect::V2Checked), unchecked);
     // Without content the checksum goes with the head.
     let mut empty = bytes("0202010001010000000801010000000a000000000000000000000000");
     let sum = crc32fast::hash(&empty[..24]).to_be_bytes();
     empty[24..].copy_from_slice(&sum);
-    assert_eq!(through(&empty, Dialect::V2Checked).0, empty);
+    assert_eq!(through(&empty, Dialect::V2Checked), empty);
 }
 
 #[test]
 fn answers_come_in_the_version_of_their_request() {
-    let (_, caller) = through(&bytes(CHECKED_REQUEST), Dialect::V2Checked);
     let answer = |frame: &[u8]| {
-        let (mut client, mut server) = (following_in(Dialect::V2Checked, 7), Server::default());
+        let (mut client, (mut server, caller)) = (following_in(Dialect::V2Checked, 7), asked(&bytes(CHECKED_REQUEST)));
         let (mut head, mut out) = (Head::default(), Vec::new());
         client.open();
         let (used, _) = client.decode(frame, &mut head, &mut out);
@@ -198,7 +209,8 @@ fn answers_come_in_the_version_of_their_request() {
     assert_eq!(answer(&old), expected);
     let mut out = Vec::new();
     let reply = LocalReply { status: 504, body: b"", fields: &[], kind: ReplyKind::Timeout };
-    Server::default().local_reply(caller, &reply, &mut out);
+    let (mut server, caller) = asked(&bytes(CHECKED_REQUEST));
+    server.local_reply(caller, &reply, &mut out);
     assert_eq!(out, bytes("02020000020100000008010000070000000000000000"));
 }
 

@@ -84,18 +84,18 @@ impl framed::Codec for Codec {
         let Some(content) = input.get(HEAD..HEAD + body) else { return Ok(None) };
         (self.flags, self.status) = (flags, code);
         let id = u64::from_be_bytes([i0, i1, i2, i3, i4, i5, i6, i7]);
-        Ok(Some(Frame { kind: self.kind(content), id, envelope: HEAD, length: HEAD + body }))
+        Ok(Some(Frame { kind: self.kind(content), id, envelope: HEAD, length: HEAD + body, trailer: 0 }))
     }
 
-    fn status(&self, frame: &Frame) -> u16 {
-        match (frame.kind, self.status) {
+    fn status(&self, frame: &Frame, _head: &mut Head, _status: u16) -> Result<u16, Fault> {
+        Ok(match (frame.kind, self.status) {
             (Kind::Response, _) => 200,
             (_, 30 | SERVER_TIMEOUT) => 504,
             (_, BAD_REQUEST) => 400,
             (_, SERVICE_NOT_FOUND) => 404,
             (_, SERVER_THREADPOOL_EXHAUSTED) => 503,
             _ => 500,
-        }
+        })
     }
 
     fn describe(&self, input: &[u8], head: &mut Head, _status: u16) -> Result<(), Fault> {

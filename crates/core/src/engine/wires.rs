@@ -20,9 +20,9 @@ pub enum AnyWire {
     /// HTTP/1 with a server.
     Http1Client(http1::Client),
     /// Bolt with a caller.
-    BoltServer(bolt::Server),
+    BoltServer(Box<framed::Server<bolt::Codec>>),
     /// Bolt with a server.
-    BoltClient(bolt::Client),
+    BoltClient(Box<framed::Client<bolt::Codec>>),
     /// Dubbo with a caller.
     DubboServer(Box<framed::Server<dubbo::Codec>>),
     /// Dubbo with a server.
@@ -75,8 +75,8 @@ impl AnyWire {
         match protocol {
             WireProtocol::Http1 => Self::Http1Server(http1::Server::new(limits)),
             WireProtocol::Http2 => Self::http2(http2::Role::Server, limits),
-            WireProtocol::Bolt => Self::BoltServer(bolt::Server::default()),
-            WireProtocol::Dubbo => Self::dubbo_server(),
+            WireProtocol::Bolt => Self::BoltServer(Box::default()),
+            WireProtocol::Dubbo => Self::DubboServer(Box::default()),
             WireProtocol::Framed(Some(number)) => match declared(number, protocols) {
                 Some(codec) => Self::FramedServer(Box::new(framed::Server::new(codec))),
                 None => Self::Detect(limits),
@@ -91,13 +91,13 @@ impl AnyWire {
         match family(protocol, version)? {
             Family::Http1 => Some(Self::Http1Client(http1::Client::default())),
             Family::Http2 => Some(Self::http2(http2::Role::Client, HeadLimits::default())),
-            Family::Frames(Version::Dubbo) => {
-                Some(Self::DubboClient(Box::new(framed::Client::new(dubbo::Codec::default()))))
-            }
+            Family::Frames(Version::Dubbo) => Some(Self::DubboClient(Box::default())),
             Family::Frames(Version::Framed(number)) => {
                 Some(Self::FramedClient(Box::new(framed::Client::new(declared(number, protocols)?))))
             }
-            Family::Frames(Version::Bolt(dialect)) => Some(Self::BoltClient(bolt::Client::new(dialect))),
+            Family::Frames(Version::Bolt(dialect)) => {
+                Some(Self::BoltClient(Box::new(framed::Client::new(bolt::Codec::new(dialect)))))
+            }
             Family::Frames(_) => None,
         }
     }
@@ -107,8 +107,8 @@ impl AnyWire {
         match self {
             Self::Detect(_) | Self::Http1Server(_) | Self::Http1Client(_) => Family::Http1,
             Self::Http2(_) => Family::Http2,
-            Self::BoltServer(_) => Family::Frames(Version::Bolt(bolt::Dialect::V1)),
-            Self::BoltClient(wire) => Family::Frames(Version::Bolt(wire.dialect())),
+            Self::BoltServer(wire) => Family::Frames(wire.codec().version()),
+            Self::BoltClient(wire) => Family::Frames(wire.codec().version()),
             Self::DubboServer(_) | Self::DubboClient(_) => Family::Frames(Version::Dubbo),
             Self::FramedServer(wire) => Family::Frames(wire.codec().version()),
             Self::FramedClient(wire) => Family::Frames(wire.codec().version()),
@@ -149,18 +149,14 @@ impl AnyWire {
         let preface = http2::PREFACE;
         let undecided = dubbo::MAGIC.starts_with(input) || is_tls(input) || input == [TLS_HANDSHAKE];
         if input.starts_with(&dubbo::MAGIC) {
-            *self = Self::dubbo_server();
+            *self = Self::DubboServer(Box::default());
         } else if input.first().is_some_and(|first| bolt::PROTOCOLS.contains(first)) {
-            *self = Self::BoltServer(bolt::Server::default());
+            *self = Self::BoltServer(Box::default());
         } else if input.starts_with(preface) {
             *self = Self::http2(http2::Role::Server, *limits);
         } else if !preface.starts_with(input) && !undecided {
             *self = Self::Http1Server(http1::Server::new(*limits));
         }
-    }
-
-    fn dubbo_server() -> Self {
-        Self::DubboServer(Box::new(framed::Server::new(dubbo::Codec::default())))
     }
 
     fn http2(role: http2::Role, limits: HeadLimits) -> Self {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::events::{Cause, Event, Fault, LocalReply, Piece, StreamId, Wire};
-use crate::framed::codec::{Codec, Frame, Kind};
+use crate::framed::codec::{Codec, Kind};
 use crate::head::Head;
 use crate::limits::MAX_FRAMED_STREAMS;
 use crate::numbers::ByNumber;
@@ -12,9 +12,10 @@ use crate::numbers::ByNumber;
 #[derive(Debug)]
 pub struct Client<C> {
     codec: C,
-    pub(super) last: u64,
+    pub(crate) last: u64,
     open: HashSet<u64, ByNumber>,
-    body: Option<(StreamId, usize)>,
+    /// Body and trailer of the frame whose head was the last event.
+    body: Option<(StreamId, usize, usize)>,
     closing: bool,
     failed: Option<Fault>,
 }
@@ -38,37 +39,29 @@ impl<C: Codec> Client<C> {
             match frame.kind {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
                 Kind::Response | Kind::Failure if self.open.remove(&frame.id) => {
-                    store_head(&self.codec, &frame, rest, head);
-                    head.status = self.codec.status(&frame);
-                    let body = frame.length - frame.envelope;
-                    self.body = (body > 0).then_some((frame.id, body));
-                    return Ok((used + frame.envelope, Some(Event::Head { stream: frame.id, end: body == 0 })));
+                    self.codec.store(&frame, rest, head);
+                    head.status = self.codec.status(&frame, head, 502)?;
+                    let (body, trailer) = (frame.body(), frame.trailer);
+                    self.body = (body > 0).then_some((frame.id, body, trailer));
+                    return Ok((used + frame.head(), Some(Event::Head { stream: frame.id, end: body == 0 })));
                 }
                 Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
                 Kind::GoAway => {
                     self.closing = true;
                     return Ok((used + frame.length, Some(Event::GoAway)));
                 }
-                // A server that asks: nobody here could answer.
-                Kind::Response
-                | Kind::Failure
-                | Kind::HeartbeatReply
-                | Kind::Request
-                | Kind::Oneway
-                | Kind::Ignored => {}
+                Kind::Request => self.codec.unasked(out),
+                Kind::Response | Kind::Failure | Kind::HeartbeatReply | Kind::Oneway | Kind::Ignored => {}
             }
             used += frame.length;
         }
     }
 }
 
-/// Make `head` that of a frame: an answer finds its caller by its id, nothing more of it is read.
-pub(super) fn store_head<C: Codec>(codec: &C, frame: &Frame, input: &[u8], head: &mut Head) {
-    head.clear();
-    head.version = codec.version();
-    head.frame.envelope = head.store(input.get(..frame.envelope).unwrap_or_default());
-    head.content_length = Some((frame.length - frame.envelope) as u64);
-    codec.place_id(head);
+impl<C: Codec + Default> Default for Client<C> {
+    fn default() -> Self {
+        Self::new(C::default())
+    }
 }
 
 impl<C: Codec> Wire for Client<C> {
@@ -76,8 +69,8 @@ impl<C: Codec> Wire for Client<C> {
         if let Some(fault) = self.failed {
             return (0, Some(Event::Fault(fault)));
         }
-        if let Some((stream, length)) = self.body.take() {
-            return (length, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
+        if let Some((stream, length, trailer)) = self.body.take() {
+            return (length + trailer, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
         }
         self.response(input, head, out).unwrap_or_else(|fault| {
             self.failed = Some(fault);
@@ -108,17 +101,15 @@ impl<C: Codec> Wire for Client<C> {
         }
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, _end: bool, out: &mut Vec<u8>) {
-        let at = out.len();
-        out.extend_from_slice(head.bytes(head.frame.envelope));
-        self.codec.set_id(head, stream, out.get_mut(at..).unwrap_or_default());
+    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
+        self.codec.write(head, stream, end, out);
         if head.frame.oneway {
             self.open.remove(&stream);
         }
     }
 
-    fn data(&mut self, _stream: StreamId, bytes: &[u8], _end: bool, out: &mut Vec<u8>) -> usize {
-        out.extend_from_slice(bytes);
+    fn data(&mut self, _stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
+        self.codec.write_body(bytes, end, out);
         0
     }
 

@@ -61,6 +61,24 @@ pub struct Frame {
     pub envelope: usize,
     /// Length of all of it.
     pub length: usize,
+    /// Length of what is made anew on the way (a checksum): its end, behind the body.
+    pub trailer: usize,
+}
+
+impl Frame {
+    /// Return the length of its body.
+    pub fn body(&self) -> usize {
+        self.length - self.envelope - self.trailer
+    }
+
+    /// Return how many bytes its head takes up: without a body the trailer goes with it.
+    pub fn head(&self) -> usize {
+        if self.body() == 0 {
+            self.length
+        } else {
+            self.envelope
+        }
+    }
 }
 
 /// The bytes of one protocol. A codec belongs to one side of one connection.
@@ -68,18 +86,25 @@ pub trait Codec {
     /// Return the frame at the front of `input`; `None` when it is not whole. `status` is that of a fault.
     fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault>;
 
+    /// Make `head` that of this frame: an answer finds its caller by its id, nothing more of it need be read.
+    fn store(&self, frame: &Frame, input: &[u8], head: &mut Head) {
+        head.clear();
+        head.version = self.version();
+        head.frame.envelope = head.store(input.get(..frame.envelope).unwrap_or_default());
+        head.content_length = Some(frame.body() as u64);
+        self.place_id(head);
+    }
+
     /// Note in `head`, which holds the envelope of that frame, where its id is, unless the protocol alone says it.
     fn place_id(&self, head: &mut Head) {
         let _ = head;
     }
 
-    /// Return the HTTP status that says what that answer says: counters and access logs speak it.
-    fn status(&self, frame: &Frame) -> u16 {
-        if frame.kind == Kind::Failure {
-            500
-        } else {
-            200
-        }
+    /// Return the HTTP status that says what that answer says: counters and access logs speak it. `status` is that of a
+    /// fault.
+    fn status(&self, frame: &Frame, head: &mut Head, status: u16) -> Result<u16, Fault> {
+        let _ = (head, status);
+        Ok(if frame.kind == Kind::Failure { 500 } else { 200 })
     }
 
     /// Describe that request in `head`: what routes are found by, its fields, its budget.
@@ -95,7 +120,38 @@ pub trait Codec {
     fn max_id(&self) -> u64;
 
     /// Overwrite the id of an envelope.
-    fn set_id(&self, head: &Head, id: u64, envelope: &mut [u8]);
+    fn set_id(&self, head: &Head, id: u64, envelope: &mut [u8]) {
+        let _ = (head, id, envelope);
+    }
+
+    /// Append the envelope of `head` under another id; `end`: there is no body.
+    fn write(&mut self, head: &Head, id: u64, end: bool, out: &mut Vec<u8>) {
+        let (_, at) = (end, out.len());
+        out.extend_from_slice(head.bytes(head.frame.envelope));
+        self.set_id(head, id, out.get_mut(at..).unwrap_or_default());
+    }
+
+    /// Append the body, or a part of it, of the frame whose envelope was written last.
+    fn write_body(&mut self, bytes: &[u8], end: bool, out: &mut Vec<u8>) {
+        let _ = end;
+        out.extend_from_slice(bytes);
+    }
+
+    /// Append the envelope of an answer as the caller of this id understands it; false: `head` is of another protocol,
+    /// and only an endpoint can write an answer of this one.
+    fn answer(&mut self, head: &Head, id: u64, memory: &[u8], end: bool, out: &mut Vec<u8>) -> bool {
+        let _ = memory;
+        let is_own = head.version == self.version();
+        if is_own {
+            self.write(head, id, end, out);
+        }
+        is_own
+    }
+
+    /// Append what a server is told that asks something itself: nobody here could answer.
+    fn unasked(&self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
 
     /// Append the answer to that heartbeat.
     fn heartbeat_reply(&self, frame: &Frame, input: &[u8], out: &mut Vec<u8>);
@@ -162,7 +218,7 @@ impl Codec for Declared {
         let kind = self.protocol.kind(&self.parsed.numbers);
         let kind = kind.ok_or(Fault { status, what: "no rule says what this frame is" })?;
         let Parsed { id, envelope, length, .. } = self.parsed;
-        Ok(Some(Frame { kind, id, envelope, length }))
+        Ok(Some(Frame { kind, id, envelope, length, trailer: 0 }))
     }
 
     fn place_id(&self, head: &mut Head) {

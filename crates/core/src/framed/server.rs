@@ -13,8 +13,8 @@ pub struct Server<C> {
     /// Callers that wait. A stream is the number of its caller here; one that wants no answer has a number of its own.
     open: Slab<Caller>,
     oneways: u64,
-    /// Rest of the frame whose head was the last event.
-    body: Option<(StreamId, usize)>,
+    /// Body and trailer of the frame whose head was the last event.
+    body: Option<(StreamId, usize, usize)>,
     draining: bool,
     failed: Option<Fault>,
 }
@@ -71,9 +71,9 @@ impl<C: Codec> Server<C> {
                 }
                 Kind::Request | Kind::Oneway => {
                     let stream = self.begin(&frame, rest, head)?;
-                    let body = frame.length - frame.envelope;
-                    self.body = (body > 0).then_some((stream, body));
-                    return Ok((used + frame.envelope, Some(Event::Head { stream, end: body == 0 })));
+                    let (body, trailer) = (frame.body(), frame.trailer);
+                    self.body = (body > 0).then_some((stream, body, trailer));
+                    return Ok((used + frame.head(), Some(Event::Head { stream, end: body == 0 })));
                 }
                 Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
                 // A caller that answers: nobody asked.
@@ -84,7 +84,7 @@ impl<C: Codec> Server<C> {
     }
 
     fn begin(&mut self, frame: &Frame, input: &[u8], head: &mut Head) -> Result<StreamId, Fault> {
-        super::client::store_head(&self.codec, frame, input, head);
+        self.codec.store(frame, input, head);
         self.codec.describe(input, head, 400)?;
         head.frame.oneway = frame.kind == Kind::Oneway;
         if head.frame.oneway {
@@ -101,13 +101,19 @@ impl<C: Codec> Server<C> {
     }
 }
 
+impl<C: Codec + Default> Default for Server<C> {
+    fn default() -> Self {
+        Self::new(C::default())
+    }
+}
+
 impl<C: Codec> Wire for Server<C> {
     fn decode(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> (usize, Option<Event>) {
         if let Some(fault) = self.failed {
             return (0, Some(Event::Fault(fault)));
         }
-        if let Some((stream, length)) = self.body.take() {
-            return (length, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
+        if let Some((stream, length, trailer)) = self.body.take() {
+            return (length + trailer, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
         }
         self.request(input, head, out).unwrap_or_else(|fault| {
             self.failed = Some(fault);
@@ -132,12 +138,8 @@ impl<C: Codec> Wire for Server<C> {
         if matches!(head.status, 100..=199) || caller.answered {
             return;
         }
-        if head.version == self.codec.version() {
-            let at = out.len();
-            out.extend_from_slice(head.bytes(head.frame.envelope));
-            self.codec.set_id(head, caller.id, out.get_mut(at..).unwrap_or_default());
-        } else {
-            // Only an endpoint can write an answer of this protocol; from anybody else there are errors.
+        if !self.codec.answer(head, caller.id, &caller.memory, end, out) {
+            // From anybody but an endpoint there are errors.
             caller.answered = true;
             let reply = LocalReply { status: head.status, body: b"", fields: &[], kind: ReplyKind::Configured };
             self.codec.local_reply(caller.id, &caller.memory, &reply, out);
@@ -150,7 +152,7 @@ impl<C: Codec> Wire for Server<C> {
     fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         let Some(caller) = self.open.get(stream) else { return 0 };
         if !caller.answered {
-            out.extend_from_slice(bytes);
+            self.codec.write_body(bytes, end, out);
         }
         if end {
             self.open.release(stream);

@@ -1,0 +1,182 @@
+//! Bolt as a protocol of whole frames: what of a call routes look at, and its statuses.
+
+use crate::bolt::frame::{self, Addressee, Checksum, Dialect};
+use crate::bolt::headers;
+use crate::events::{Fault, LocalReply, ReplyKind};
+use crate::framed::{self, Frame, Kind};
+use crate::head::{Head, Span, Version};
+
+const ERROR: u16 = 1;
+const SERVER_EXCEPTION: u16 = 2;
+const SERVER_THREADPOOL_BUSY: u16 = 4;
+const NO_PROCESSOR: u16 = 6;
+const TIMEOUT: u16 = 7;
+const CODEC_EXCEPTION: u16 = 9;
+const CONNECTION_CLOSED: u16 = 0x10;
+
+/// The codec of Bolt, in all of its dialects: callers may mix them on one connection, which a server never sees.
+#[derive(Debug, Default)]
+pub struct Codec {
+    /// Of what is asked on a connection to a server.
+    dialect: Dialect,
+    /// The frame read last.
+    read: frame::Frame,
+    /// Of what is being written.
+    sum: Checksum,
+}
+
+impl Codec {
+    /// Return the codec of a connection to a server for requests of one dialect.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, ..Self::default() }
+    }
+}
+
+impl framed::Codec for Codec {
+    fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
+        let Some(read) = frame::Frame::read(input, status)? else { return Ok(None) };
+        self.read = read;
+        let kind = match read.kind {
+            frame::Kind::Request => Kind::Request,
+            frame::Kind::Oneway => Kind::Oneway,
+            frame::Kind::Response => Kind::Response,
+            frame::Kind::Heartbeat => Kind::Heartbeat,
+            frame::Kind::HeartbeatAck => Kind::HeartbeatReply,
+            frame::Kind::GoAway => Kind::GoAway,
+        };
+        let (id, envelope) = (u64::from(read.id), read.envelope());
+        Ok(Some(Frame { kind, id, envelope, length: read.length(), trailer: read.trailer }))
+    }
+
+    fn store(&self, _frame: &Frame, input: &[u8], head: &mut Head) {
+        head.clear();
+        self.read.store(input, head);
+    }
+
+    fn status(&self, _frame: &Frame, head: &mut Head, status: u16) -> Result<u16, Fault> {
+        headers::read(head, map_of(head), status)?;
+        // SOFARPC says what went wrong in the service in its own answer, under Bolt's SUCCESS.
+        let failed = head.get(b"sofa_head_response_error") == Some(b"true");
+        Ok(if failed && self.read.status == 0 { 500 } else { http_status(self.read.status) })
+    }
+
+    fn describe(&self, _input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
+        headers::read(head, map_of(head), status)?;
+        let service = head.find(b"service").or_else(|| head.find(b"sofa_head_target_service")).unwrap_or_default();
+        head.place_authority(service);
+        let method = head.find(b"sofa_head_method_name").unwrap_or_default();
+        head.place_method(method);
+        if method.is_empty() {
+            // Older callers say the method in the content alone; a prefix `/service/` finds them too.
+            let path = [b"/", head.bytes(service), b"/"].concat();
+            head.set_path(&path);
+        } else {
+            head.set_path_of(&[service, method]);
+        }
+        Ok(())
+    }
+
+    fn remember(&self, _input: &[u8], memory: &mut Vec<u8>) {
+        memory.extend_from_slice(&[self.read.dialect as u8, self.read.codec]);
+    }
+
+    fn version(&self) -> Version {
+        Version::Bolt(self.dialect)
+    }
+
+    fn max_id(&self) -> u64 {
+        u64::from(u32::MAX)
+    }
+
+    fn write(&mut self, head: &Head, id: u64, end: bool, out: &mut Vec<u8>) {
+        let at = out.len();
+        frame::write_envelope(head, short(id), out);
+        self.sum.begin(at, end, out);
+    }
+
+    fn write_body(&mut self, bytes: &[u8], end: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(bytes);
+        self.sum.update(bytes, end, out);
+    }
+
+    fn answer(&mut self, head: &Head, id: u64, memory: &[u8], end: bool, out: &mut Vec<u8>) -> bool {
+        let to = addressee(id, memory);
+        if head.version == Version::Bolt(to.dialect) {
+            self.write(head, id, end, out);
+            return true;
+        }
+        let mut map = Vec::new();
+        headers::write(head, &mut map);
+        let content = usize::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
+        // A server that answers in another version than it was asked in: the same answer, said anew.
+        let status = if head.version.is_framed() { head.frame.status } else { status_of(head.status) };
+        let at = out.len();
+        frame::write_response_head(to, status, head.bytes(head.frame.class), &map, content, out);
+        self.sum.begin(at, end, out);
+        true
+    }
+
+    fn heartbeat_reply(&self, _frame: &Frame, _input: &[u8], out: &mut Vec<u8>) {
+        frame::write_heartbeat_ack(self.read.sender(), out);
+    }
+
+    fn unasked(&self, out: &mut Vec<u8>) {
+        frame::write_response(self.read.sender(), NO_PROCESSOR, &[], out);
+    }
+
+    fn local_reply(&self, id: u64, memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+        let (status, content) = match reply.kind {
+            ReplyKind::Configured => (status_of(reply.status), reply.body),
+            ReplyKind::NoRoute => (NO_PROCESSOR, &[][..]),
+            ReplyKind::NoEndpoint | ReplyKind::Broken => (CONNECTION_CLOSED, &[][..]),
+            ReplyKind::BadResponse => (CODEC_EXCEPTION, &[][..]),
+            ReplyKind::Timeout => (TIMEOUT, &[][..]),
+            ReplyKind::Overload | ReplyKind::Exhausted => (SERVER_THREADPOOL_BUSY, &[][..]),
+            ReplyKind::BadRequest | ReplyKind::Forbidden => (ERROR, &[][..]),
+        };
+        frame::write_response(addressee(id, memory), status, content, out);
+    }
+}
+
+/// Return to whom an answer goes, by its id and by what was remembered of its request.
+fn addressee(id: u64, memory: &[u8]) -> Addressee {
+    let dialect = match memory.first() {
+        Some(1) => Dialect::V2,
+        Some(2) => Dialect::V2Checked,
+        _ => Dialect::V1,
+    };
+    Addressee { dialect, id: short(id), codec: memory.get(1).copied().unwrap_or(0) }
+}
+
+/// Return where the header map lies: behind the class name, up to the content.
+fn map_of(head: &Head) -> Span {
+    let ((_, start), (_, end)) = (head.frame.class.range(), head.frame.envelope.range());
+    Span::new(start, end)
+}
+
+fn short(id: u64) -> u32 {
+    u32::try_from(id).unwrap_or(0)
+}
+
+/// Return the HTTP status that says what a Bolt status says: counters and access logs speak it.
+fn http_status(status: u16) -> u16 {
+    match status {
+        0 => 200,
+        NO_PROCESSOR => 404,
+        TIMEOUT => 504,
+        SERVER_THREADPOOL_BUSY | CONNECTION_CLOSED => 503,
+        _ => 500,
+    }
+}
+
+/// Return the Bolt status that says what an HTTP status says.
+fn status_of(http: u16) -> u16 {
+    match http {
+        200..=299 => 0,
+        404 => NO_PROCESSOR,
+        429 | 503 => SERVER_THREADPOOL_BUSY,
+        504 => TIMEOUT,
+        500..=599 => SERVER_EXCEPTION,
+        _ => ERROR,
+    }
+}
