@@ -43,7 +43,7 @@ from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.client.ads import AdsClient
 from eventmesh.xds.client.channel import calls_through, route_to_control
-from eventmesh.xds.client.inbound import InboundTls, beyond_inbound, first_tls, secured
+from eventmesh.xds.client.inbound import InboundTerms, beyond_inbound, first_terms, on_terms
 
 _log = log.get("activator")
 
@@ -106,16 +106,16 @@ class Activator:
         # All others lead where objects of the API say, by a Trigger, a Service or its endpoints.
         guard = SubscriberGuard(lambda cluster: cluster not in mine, self._control_ports)
         self._outside = Snapshot(version="")
-        tls = first_tls(bootstrap)
+        terms = first_terms(bootstrap)
         self._plane = DataPlane(
             clock,
             self._handlers,
-            own=secured(self._own, _takes_from_mesh, tls),
+            own=on_terms(self._own, _takes_from_mesh, terms),
             networks=Networks(guard=guard.check),
             on_question=lambda *question: self._reporter.on_question(*question),
             resource=bootstrap.node.resource,
         )
-        self._inbound = InboundTls(self._plane, self._own, _takes_from_mesh, tls)
+        self._inbound = InboundTerms(self._plane, self._own, _takes_from_mesh, terms)
         pages = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
         pages.add("tap", admin.TAP_HELP, admin.Looking(self._plane, clock))
         self._handlers[admin.HANDLER] = pages

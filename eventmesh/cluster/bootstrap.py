@@ -11,7 +11,7 @@ EXTENSIONS = ("eventmesh.framed_proxy",)
 """Listeners of ours that a sidecar understands: control sends them to nodes alone whose metadata names them."""
 
 
-def bootstrap(role: str, node_id: str, admin: str, ads: str, **metadata: str) -> Object:
+def bootstrap(role: str, node_id: str, admin: str, ads: str, **metadata: object) -> Object:
     """Return the bootstrap of a data plane of that role; `admin` and `ads` are `host:port`."""
     extensions = {"extensions": list(EXTENSIONS)} if role == "sidecar" else {}
     by_ads = {"ads": {}, "resource_api_version": "V3"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eventmesh.cluster import addresses
@@ -12,6 +12,7 @@ from eventmesh.cluster.first_certificate import with_identity
 from eventmesh.cluster.runtime.commands import write_bootstrap
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import account_of
+from eventmesh.kube.objects import labels_of
 from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.identity.issuer import Identities, Renewed
 from eventmesh.xds.identity.spiffe import SpiffeId
@@ -20,10 +21,19 @@ from eventmesh.xds.identity.spiffe import SpiffeId
 class Bootstraps:
     """Makes bootstraps, and keeps those of processes that may be started again from theirs at any time."""
 
-    def __init__(self, where: Addresses, identities: Identities, mode: Callable[[str], MtlsMode]) -> None:
+    def __init__(
+        self,
+        where: Addresses,
+        identities: Identities,
+        mode: Callable[[str], MtlsMode],
+        filters: Callable[[str, Mapping[str, str]], list[Object]],
+    ) -> None:
+        """`mode` and `filters` return what the inbound side of a namespace's workloads takes, and through which filters
+        it comes to one with some labels."""
         self._where = where
         self._identities = identities
         self._mode = mode
+        self._filters = filters
         self._kept: dict[SpiffeId, tuple[Path, str, str]] = {}
         identities.listen(self._renewed, self._kept.__contains__)
 
@@ -33,8 +43,11 @@ class Bootstraps:
         namespace, name = metadata["namespace"], metadata["name"]
         node = f"sidecar~{address}~{name}.{namespace}"
         admin = f"{address}:{addresses.GATEWAY_ADMIN_PORT}"
-        made = bootstrap("sidecar", node, admin, self._where.ads_secured, namespace=namespace, pod=name)
-        return self._identified(made, self._identities.of(namespace, account_of(pod)))
+        labels = dict(labels_of(pod))
+        made = bootstrap("sidecar", node, admin, self._where.ads_secured, namespace=namespace, pod=name, labels=labels)
+        # What policies say holds from the first request on, which comes before control has been heard.
+        filters = self._filters(namespace, labels)
+        return self._identified(made, self._identities.of(namespace, account_of(pod)), filters)
 
     def keep(self, file: Path, role: str, admin: str) -> None:
         """Write the bootstrap of the mesh's own data plane of that role now, and after each renewal."""
@@ -53,8 +66,8 @@ class Bootstraps:
             if renewed.roots or identity in renewed.identities:
                 self._write(identity)
 
-    def _identified(self, made: Object, identity: SpiffeId) -> Object:
+    def _identified(self, made: Object, identity: SpiffeId, filters: Sequence[Object] = ()) -> Object:
         identities = self._identities
         issued, bundle = identities.current(identity), identities.bundle()
         inbound = None if identity == identities.parts.gateway else self._mode(identity.namespace)
-        return with_identity(made, issued, bundle, identities.parts.control, inbound)
+        return with_identity(made, issued, bundle, identities.parts.control, inbound, filters)

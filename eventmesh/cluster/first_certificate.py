@@ -6,6 +6,7 @@ line. Renewals come over SDS under the same names, on the stream that this certi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from eventmesh.kube.api import Object
@@ -21,11 +22,17 @@ _INSPECTOR: Final = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspe
 
 
 def with_identity(
-    bootstrap: Object, issued: Issued, bundle: str, control: SpiffeId, inbound: MtlsMode | None = None
+    bootstrap: Object,
+    issued: Issued,
+    bundle: str,
+    control: SpiffeId,
+    inbound: MtlsMode | None = None,
+    filters: Sequence[Object] = (),
 ) -> Object:
     """Return `bootstrap` for a data plane that shows `issued` and trusts `bundle`: to control, and on its listeners.
 
-    `inbound` is what the listeners take that it has by itself; None: it has none, as a gateway.
+    `inbound` is what the listeners take that it has by itself; None: it has none, as a gateway. `filters` stand before
+    their routes.
     """
     static = bootstrap["static_resources"]
     anybody = [_uri("prefix", f"{SCHEME}{control.trust_domain}/")]
@@ -40,7 +47,7 @@ def with_identity(
         "static_resources": {
             **static,
             "clusters": clusters,
-            "listeners": [] if inbound is None else [_inbound(socket, strict=inbound is MtlsMode.STRICT)],
+            "listeners": [] if inbound is None else [_inbound(socket, filters, strict=inbound is MtlsMode.STRICT)],
             "secrets": [
                 {
                     "name": OWN_SECRET,
@@ -55,14 +62,15 @@ def with_identity(
     }
 
 
-def _inbound(socket: Object, *, strict: bool) -> Object:
+def _inbound(socket: Object, filters: Sequence[Object], *, strict: bool) -> Object:
     """Return the listener `inbound` as control spells it (`xds.control.mtls`); its address is a placeholder."""
     manager = {
         "@type": f"type.googleapis.com/{_MANAGER}",
         "stat_prefix": "inbound",
         "route_config": {"name": "inbound"},
         "http_filters": [
-            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"type.googleapis.com/{_ROUTER}"}}
+            *filters,
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"type.googleapis.com/{_ROUTER}"}},
         ],
     }
     chain: Object = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}

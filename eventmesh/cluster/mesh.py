@@ -135,7 +135,7 @@ class Mesh:
         serving = self._serving(api, informers, images)
         identities = self._identities()
         control = Control(api, informers, self._clock, _control_settings(where), identities)
-        bootstraps = self._bootstraps = Bootstraps(where, identities, control.mtls_mode)
+        bootstraps = self._bootstraps = Bootstraps(where, identities, control.mtls_mode, control.inbound_filters)
         agent = self._agent(api, informers, launcher, pod_addresses, images, bootstraps)
         for kind in metrics_kinds(agent.measuring.pod_metrics, agent.node.metrics):
             embedded.catalog.add(kind)

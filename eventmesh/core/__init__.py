@@ -4,6 +4,6 @@ The engine opens no socket, reads no clock and calls nothing back; `transport` d
 say. See `_core.pyi` for the contract and `actions` for the vocabulary.
 """
 
-from eventmesh.core._core import Engine, Protocol, check_pattern
+from eventmesh.core._core import Engine, Protocol, check_keys, check_pattern
 
-__all__ = ["Engine", "Protocol", "check_pattern"]
+__all__ = ["Engine", "Protocol", "check_keys", "check_pattern"]

@@ -9,7 +9,10 @@ from typing import Final, final
 
 from eventmesh.core.actions import Action, Headers
 
-__all__ = ["Engine", "Protocol", "Request", "Response", "check_pattern"]
+__all__ = ["Engine", "Protocol", "Request", "Response", "check_keys", "check_pattern"]
+
+def check_keys(text: str) -> None:
+    """Raise ValueError unless `text` is a key set by which tokens can be verified; it says what is wrong."""
 
 def check_pattern(text: str) -> None:
     """Raise ValueError unless `text` is a regular expression that routes may match by; it says what is wrong."""

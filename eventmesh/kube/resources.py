@@ -45,8 +45,10 @@ HTTP_ROUTE = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRout
 GRPC_ROUTE = Resource("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute")
 REFERENCE_GRANT = Resource("gateway.networking.k8s.io", "v1beta1", "referencegrants", "ReferenceGrant")
 
+AUTHORIZATION_POLICY = Resource("eventmesh.io", "v1alpha1", "authorizationpolicies", "AuthorizationPolicy")
 PEER_AUTHENTICATION = Resource("eventmesh.io", "v1alpha1", "peerauthentications", "PeerAuthentication")
 TRAFFIC_POLICY = Resource("eventmesh.io", "v1alpha1", "trafficpolicies", "TrafficPolicy")
+REQUEST_AUTHENTICATION = Resource("eventmesh.io", "v1alpha1", "requestauthentications", "RequestAuthentication")
 SERVICE_INTERFACE = Resource("eventmesh.io", "v1alpha1", "serviceinterfaces", "ServiceInterface")
 PROTOCOL_DECLARATION = Resource(
     "eventmesh.io", "v1alpha1", "protocoldeclarations", "ProtocolDeclaration", namespaced=False

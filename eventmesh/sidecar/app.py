@@ -64,16 +64,20 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
         # A gateway has no function and does not pay for what watches over one.
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
         from eventmesh.sidecar.inbound import takes_from_mesh
-        from eventmesh.xds.client.inbound import InboundTls, first_tls, secured
+        from eventmesh.xds.client.inbound import InboundTerms, first_terms, on_terms
 
         network = FunctionNetwork(pod.netns)
         own = overlay(function_snapshot(pod), added_by_process(bootstrap))
-        tls = first_tls(bootstrap)
+        terms = first_terms(bootstrap)
         plane = DataPlane(
-            clock, handlers, own=secured(own, takes_from_mesh, tls), networks=network.networks(), resource=pod.resource
+            clock,
+            handlers,
+            own=on_terms(own, takes_from_mesh, terms),
+            networks=network.networks(),
+            resource=pod.resource,
         )
-        inbound_tls = InboundTls(plane, own, takes_from_mesh, tls)
-        function = FunctionSide(pod, plane, network, clock, inbound_tls.apply)
+        inbound_terms = InboundTerms(plane, own, takes_from_mesh, terms)
+        function = FunctionSide(pod, plane, network, clock, inbound_terms.apply)
         handlers.update(function.handlers)
     pages = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
     pages.add("tap", admin.TAP_HELP, admin.Looking(plane, clock))

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from eventmesh.model.access import AccessStep, Off
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
+from eventmesh.model.policy import Filters
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -58,6 +60,9 @@ ADMIN_PORT: Final = 8022
 BOLT_PORT: Final = 12200
 DUBBO_PORT: Final = 20880
 """Defaults for a service of SOFABolt and of Dubbo: beside Knative's own port, which takes HTTP."""
+
+ACCESS_STEPS: Final = ("jwt", "deny", "allow")
+"""Names of the filters that control publishes for policies of access (`xds.control.access`)."""
 
 PENDING_PER_SLOT: Final = 10
 """Requests that wait for each one a function takes at once (pkg/queue/breaker: queue depth 10 x concurrency)."""
@@ -177,7 +182,13 @@ def _tables(pod: Pod) -> tuple[RouteTable, ...]:
         told = f"this function speaks {spoken}, on port {frames_port(pod)}\n"
         default = Route(anything, DirectResponse(502, told), name=USER)
     routes = (
-        Route(_with_header("k-network-probe", HeaderKind.PRESENT), Serve(PROBE_HANDLER), name="network-probe"),
+        # Whether the function takes requests is no secret, and the activator that asks is nobody whom policies name.
+        Route(
+            _with_header("k-network-probe", HeaderKind.PRESENT),
+            Serve(PROBE_HANDLER),
+            name="network-probe",
+            filters=Filters(access=tuple(AccessStep(step, Off()) for step in ACCESS_STEPS)),
+        ),
         Route(_with_header("user-agent", HeaderKind.PREFIX, "kube-probe/"), to_user_unseen, name="kubelet"),
         default,
     )

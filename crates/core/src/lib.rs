@@ -29,6 +29,8 @@ mod timers;
 pub mod tls;
 mod trace;
 
+pub use access::Keys;
+
 #[cfg(test)]
 mod hearing;
 #[cfg(test)]

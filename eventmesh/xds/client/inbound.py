@@ -1,7 +1,8 @@
-"""How a workload's own inbound listeners speak TLS: as the bootstrap says at first, then as control says.
+"""How a workload's own inbound listeners speak TLS and whom they let through: as the bootstrap says at first, then as
+control says.
 
-Both say it in a listener named `inbound`, of which only its TLS counts: where the workload listens, and what becomes
-of requests, it knows itself.
+Both say it in a listener named `inbound`, of which only its TLS and its filters count: where the workload listens, and
+what becomes of requests, it knows itself.
 """
 
 from __future__ import annotations
@@ -16,28 +17,29 @@ from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.translate.resources import StaticResources
 
 if TYPE_CHECKING:
-    from eventmesh.model.tls import ServerTls
+    from eventmesh.model.listener import Listener
 
 INBOUND: Final = "inbound"
 
 
-def first_tls(bootstrap: Bootstrap) -> ServerTls | None:
-    """Return how TLS is spoken before control has been heard; None: clear text."""
+def first_terms(bootstrap: Bootstrap) -> Listener | None:
+    """Return the listener `inbound` as it holds before control has been heard; None: clear text for everybody."""
     found = next((item for item in bootstrap.resources.listeners if item.listener.name == INBOUND), None)
     resolved = found.with_secrets(bootstrap.resources.secrets) if found is not None else None
-    return resolved.listener.tls if resolved is not None else None
+    return resolved.listener if resolved is not None else None
 
 
 Chosen = Callable[[str], bool]
 """Tells by its name whether a listener takes requests of the mesh."""
 
 
-def secured(snapshot: Snapshot, chosen: Chosen, tls: ServerTls | None) -> Snapshot:
-    """Return `snapshot` with its chosen listeners speaking TLS like that."""
-    if tls is None:
+def on_terms(snapshot: Snapshot, chosen: Chosen, terms: Listener | None) -> Snapshot:
+    """Return `snapshot` with its chosen listeners speaking TLS, and asking callers, as the listener `terms` does."""
+    if terms is None:
         return snapshot
     listeners = tuple(
-        dataclasses.replace(listener, tls=tls) if chosen(listener.name) else listener for listener in snapshot.listeners
+        dataclasses.replace(listener, tls=terms.tls, filters=terms.filters) if chosen(listener.name) else listener
+        for listener in snapshot.listeners
     )
     return dataclasses.replace(snapshot, listeners=listeners)
 
@@ -48,16 +50,15 @@ def beyond_inbound(resources: StaticResources) -> StaticResources:
     return dataclasses.replace(resources, listeners=listeners)
 
 
-class InboundTls:
-    """Puts Snapshots into force on `plane`, with its chosen listeners speaking TLS as the listener `inbound` in them
-    does."""
+class InboundTerms:
+    """Puts Snapshots into force on `plane`, with its chosen listeners on the terms of the listener `inbound` there."""
 
-    def __init__(self, plane: DataPlane, own: Snapshot, chosen: Chosen, tls: ServerTls | None) -> None:
-        """`plane` has been made with `secured(own, chosen, tls)`."""
+    def __init__(self, plane: DataPlane, own: Snapshot, chosen: Chosen, terms: Listener | None) -> None:
+        """`plane` has been made with `on_terms(own, chosen, terms)`."""
         self._plane = plane
         self._own = own
         self._chosen = chosen
-        self._tls = tls
+        self._terms = terms
         self._base = Snapshot(version="")
 
     async def apply(self, snapshot: Snapshot) -> None:
@@ -71,12 +72,12 @@ class InboundTls:
                 listeners=tuple(listener for listener in snapshot.listeners if listener is not found),
                 route_tables=tuple(table for table in snapshot.route_tables if table.name != found.route_table),
             )
-        tls = found.tls if found is not None else self._tls
-        base = secured(base, self._chosen, tls)
-        await self._plane.replace(base, secured(self._own, self._chosen, tls))
-        self._base, self._tls = base, tls
+        terms = found if found is not None else self._terms
+        base = on_terms(base, self._chosen, terms)
+        await self._plane.replace(base, on_terms(self._own, self._chosen, terms))
+        self._base, self._terms = base, terms
 
     async def extend(self, own: Snapshot) -> None:
         """Replace what the process itself adds; raises what `DataPlane.extend` raises."""
-        await self._plane.replace(self._base, secured(own, self._chosen, self._tls))
+        await self._plane.replace(self._base, on_terms(own, self._chosen, self._terms))
         self._own = own

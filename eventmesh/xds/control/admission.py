@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 
 from eventmesh.kube.admission import Admission, AdmissionRequest, FieldError
 from eventmesh.kube.api import Object, Resource
-from eventmesh.kube.resources import PROTOCOL_DECLARATION, SERVICE_INTERFACE, TRAFFIC_POLICY
+from eventmesh.kube.resources import (
+    AUTHORIZATION_POLICY,
+    PROTOCOL_DECLARATION,
+    REQUEST_AUTHENTICATION,
+    SERVICE_INTERFACE,
+    TRAFFIC_POLICY,
+)
+from eventmesh.xds.control.access.reading import read_authentication, read_authorization
 from eventmesh.xds.control.interfaces.reading import read_protocol_declaration, read_service_interface
 from eventmesh.xds.control.policy.reading import read_policy
 
@@ -30,6 +37,8 @@ class ReadableAdmission:
 
 
 CONTROL_ADMISSIONS: Mapping[Resource, Admission] = {
+    AUTHORIZATION_POLICY: ReadableAdmission(read_authorization),
+    REQUEST_AUTHENTICATION: ReadableAdmission(read_authentication),
     TRAFFIC_POLICY: ReadableAdmission(read_policy),
     SERVICE_INTERFACE: ReadableAdmission(read_service_interface),
     PROTOCOL_DECLARATION: ReadableAdmission(read_protocol_declaration),

@@ -15,6 +15,7 @@ from eventmesh.kube.knative import SERVING_NAMESPACE
 from eventmesh.kube.objects import Key, annotations_of, key_of
 from eventmesh.kube.observability import CONFIG_MAP_NAME, parse_observability
 from eventmesh.kube.resources import (
+    AUTHORIZATION_POLICY,
     CONFIG_MAP,
     ENDPOINT_SLICE,
     KINGRESS,
@@ -22,6 +23,7 @@ from eventmesh.kube.resources import (
     PEER_AUTHENTICATION,
     POD,
     PROTOCOL_DECLARATION,
+    REQUEST_AUTHENTICATION,
     REVISION,
     SECRET,
     SERVERLESS_SERVICE,
@@ -127,18 +129,20 @@ class Control:
             refusal=self._refusal_of,
             is_held=self._in_force.policies.holds,
         )
-        self._interface_status, self._declaration_status = (
+        self._interface_status, self._declaration_status, self._access_status, self._tokens_status = (
             AcceptanceStatus(api, kind, informers.of(kind, may_be_absent=True), clock, self.acks, problem)
             for kind, problem in (
                 (SERVICE_INTERFACE, self._interface_problem),
                 (PROTOCOL_DECLARATION, self._declaration_problem),
+                (AUTHORIZATION_POLICY, lambda key: _invalid(self._watcher.invalid_access.get(key))),
+                (REQUEST_AUTHENTICATION, lambda key: _invalid(self._watcher.invalid_tokens.get(key))),
             )
         )
         self._gateway_api = GatewayApi(
             api, informers, clock, settings, self._watcher.gateway_api, self._in_force, self._builder, self.acks
         )
         own = (self._ingress_status, self._serverless_status, self._policy_status)
-        named = (self._interface_status, self._declaration_status)
+        named = (self._interface_status, self._declaration_status, self._access_status, self._tokens_status)
         self._parts: tuple[Promising, ...] = (*own, *named, *self._gateway_api.parts)
         self._troubled: Mapping[Key, object] = {}
         self._offers_lost: Mapping[Key, object] = {}
@@ -152,6 +156,8 @@ class Control:
         self._watch(informers, TRAFFIC_POLICY, self._watcher.policy, self._policy_status.promises)
         self._watch(informers, SERVICE_INTERFACE, self._watcher.interface, self._interface_status.promises)
         self._watch(informers, PROTOCOL_DECLARATION, self._watcher.declaration, self._declaration_status.promises)
+        self._watch(informers, AUTHORIZATION_POLICY, self._watcher.authorization, self._access_status.promises)
+        self._watch(informers, REQUEST_AUTHENTICATION, self._watcher.authentication, self._tokens_status.promises)
         self._watch(informers, SECRET, self._watcher.secret)
         self._watch(informers, NAMESPACE, self._watcher.namespace)
         for resource, handler, promises in self._gateway_api.watches():
@@ -190,6 +196,10 @@ class Control:
     def mtls_mode(self, namespace: str) -> MtlsMode:
         """Return what the inbound side of a namespace's workloads takes."""
         return self._mtls.mode(namespace) if self._mtls is not None else MtlsMode.PERMISSIVE
+
+    def inbound_filters(self, namespace: str, labels: Mapping[str, str]) -> list[Object]:
+        """Return the filters, as documents, through which requests come to a workload with these labels."""
+        return self._builder.access.filters(namespace, labels)
 
     async def stop(self) -> None:
         """Close all streams. Data planes go on with what they have."""
@@ -351,3 +361,8 @@ class Control:
         obj = self._informers.of(SERVICE if port else REVISION).get(name, namespace)
         if obj is not None:
             self._tasks.spawn("event", self._recorder.record(obj, EventKind.WARNING, REFUSED, message))
+
+
+def _invalid(wrong: str | None) -> tuple[str, str] | None:
+    """Return what keeps an object from being accepted that holds whatever else there is."""
+    return ("Invalid", wrong) if wrong is not None else None

@@ -15,6 +15,7 @@ from functools import partial
 from eventmesh.kube.objects import Key
 from eventmesh.kube.observability import TracingSettings
 from eventmesh.xds.control import envoy
+from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.certificates import Certificates
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed
 from eventmesh.xds.control.claims import MESH, Claims, Rank
@@ -107,6 +108,7 @@ class ResourceBuilder:
         self._tables: dict[str, Resource] = {}
         self._listeners = _listeners(settings)
         self.certificates = Certificates()
+        self.access = InboundAccess()
         self._grpc: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
         self._changed = Changed()
         self._offers_changed = False
@@ -202,7 +204,8 @@ class ResourceBuilder:
             case Role.SIDECAR:
                 egress = self._egress(audience.namespace)
                 scope = scope_of(audience.namespace, egress)
-                listeners = {ResourceType.LISTENER: self.offers.listeners(audience.extensions)}
+                inbound = self.access.listeners(audience.namespace, audience.labels)
+                listeners = {ResourceType.LISTENER: {**self.offers.listeners(audience.extensions), **inbound}}
                 if not scope.everything:
                     return self._scoped(scope, bool(egress)) | listeners
                 tables = {LOCAL: self._tables[LOCAL], **self.offers.tables()}
@@ -252,6 +255,7 @@ class ResourceBuilder:
         if self.certificates.renew(namespace, named, view.certificates):
             self._listen_securely()
         plain, holding = known.clusters.clusters(view)
+        self._will_concern_all |= self.access.renew(namespace, view)
         if self._mtls is not None:
             self._will_concern_all |= self._mtls.renew(namespace, view, plain)
         endpoints, pods_only = known.clusters.endpoints(view)

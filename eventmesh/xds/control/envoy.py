@@ -173,7 +173,11 @@ class HttpListener:
 
 
 def http_listener(
-    listener: HttpListener, *, for_envoy: bool = False, tracing: HttpConnectionManagerTracing | None = None
+    listener: HttpListener,
+    *,
+    for_envoy: bool = False,
+    tracing: HttpConnectionManagerTracing | None = None,
+    filters: Iterable[HttpFilter] = (),
 ) -> Resource:
     """Return the listener; `for_envoy` switches off limits and on upgrades and `tracing`, which our engine does by
     itself."""
@@ -181,7 +185,7 @@ def http_listener(
         HttpConnectionManager,
         codec_type=HttpConnectionManagerCodecType.AUTO,
         stat_prefix=listener.name,
-        http_filters=[_router()],
+        http_filters=[*filters, _router()],
         via=listener.via,
         use_remote_address=listener.is_edge,
     )

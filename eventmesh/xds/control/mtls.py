@@ -13,8 +13,8 @@ from typing import Final
 from eventmesh.base import log
 from eventmesh.base.errors import UnavailableError
 from eventmesh.kube.objects import Key
-from eventmesh.xds.control import envoy, securing
-from eventmesh.xds.control.envoy import HttpListener
+from eventmesh.xds.control import securing
+from eventmesh.xds.control.access.published import INBOUND, inbound_listener
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.objects import MtlsMode, View, Workload
 from eventmesh.xds.control.resources import Resource
@@ -27,10 +27,6 @@ from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.mtls")
 
-INBOUND: Final = "inbound"
-"""The listener that says how a workload's own inbound listeners speak TLS. Its address is a placeholder, Istio's of
-`virtualInbound`: the workload knows better where it listens."""
-_PLACEHOLDER: Final = ("0.0.0.0", 15006)  # noqa: S104 - never bound
 
 _VARIANTS: Final = 2
 """Of one cluster: as most see it, and as the activator does."""
@@ -47,7 +43,7 @@ _MUTUAL: Final = {
 
 _WITH_INBOUND: Final = (Role.ACTIVATOR, Role.SIDECAR)
 
-_INBOUND_LISTENER: Final = envoy.http_listener(HttpListener(INBOUND, *_PLACEHOLDER, table=""))
+_INBOUND_LISTENER: Final = inbound_listener(())
 
 Named = Mapping[str, Resource]
 Peers = tuple[SpiffeId, ...]
@@ -157,7 +153,7 @@ class MeshMtls:
             name: self._listener(listener, strict) if name in names else listener for name, listener in plain.items()
         }
         if audience.role in _WITH_INBOUND:
-            found[INBOUND] = self._listener(_INBOUND_LISTENER, strict)
+            found[INBOUND] = self._listener(plain.get(INBOUND, _INBOUND_LISTENER), strict)
         return found
 
     def _listener(self, plain: Resource, strict: bool) -> Resource:

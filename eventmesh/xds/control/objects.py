@@ -15,6 +15,7 @@ from typing import Any
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import account_of, has_sidecar
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
+from eventmesh.xds.control.access.values import AuthorizationPolicy, RequestAuthentication
 from eventmesh.xds.control.certificates import Certificate
 from eventmesh.xds.control.envoy import Declared, Protocol, Spoken
 from eventmesh.xds.control.ingress_hash import ingress_hash
@@ -180,6 +181,8 @@ class View:
     """Pods that are no revision's."""
     mtls: Mapping[Key, MtlsMode] = field(default_factory=dict)
     """What PeerAuthentications demand."""
+    authorizations: Mapping[Key, AuthorizationPolicy] = field(default_factory=dict)
+    authentications: Mapping[Key, RequestAuthentication] = field(default_factory=dict)
     egress: tuple[Key, ...] = ()
     """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 

@@ -12,6 +12,7 @@ from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import (
+    AUTHORIZATION_POLICY,
     ENDPOINT_SLICE,
     GATEWAY,
     GATEWAY_CLASS,
@@ -21,6 +22,7 @@ from eventmesh.kube.resources import (
     NAMESPACE,
     PROTOCOL_DECLARATION,
     REFERENCE_GRANT,
+    REQUEST_AUTHENTICATION,
     REVISION,
     SERVERLESS_SERVICE,
     SERVICE,
@@ -65,6 +67,8 @@ READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | Non
     (HTTP_ROUTE.api_version, HTTP_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.http_route(old, new),
     (GRPC_ROUTE.api_version, GRPC_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.grpc_route(old, new),
     (REFERENCE_GRANT.api_version, REFERENCE_GRANT.kind): lambda watcher, old, new: watcher.gateway_api.grant(old, new),
+    (AUTHORIZATION_POLICY.api_version, AUTHORIZATION_POLICY.kind): Watcher.authorization,
+    (REQUEST_AUTHENTICATION.api_version, REQUEST_AUTHENTICATION.kind): Watcher.authentication,
     (SERVICE_INTERFACE.api_version, SERVICE_INTERFACE.kind): Watcher.interface,
     (PROTOCOL_DECLARATION.api_version, PROTOCOL_DECLARATION.kind): Watcher.declaration,
 }

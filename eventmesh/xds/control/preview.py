@@ -104,7 +104,9 @@ def _problem(watcher: Watcher, obj: Object) -> str | None:
     key = key_of(obj)
     of_route = watcher.gateway_api.invalid.get((obj["kind"], key))
     of_interface = watcher.invalid_interfaces.get(key) or watcher.invalid_declarations.get(key)
-    return of_route or watcher.invalid.get(key) or watcher.invalid_policies.get(key) or of_interface
+    of_access = watcher.invalid_access.get(key) or watcher.invalid_tokens.get(key)
+    of_policy = watcher.invalid_policies.get(key)
+    return of_route or watcher.invalid.get(key) or of_policy or of_interface or of_access
 
 
 def _built(watcher: Watcher, settings: Settings) -> ResourceBuilder:

@@ -42,6 +42,8 @@ class Audience:
     """Of sidecars; one that names none hears of the whole mesh."""
     extensions: frozenset[str] = frozenset()
     """Of sidecars: listeners of the mesh's own types that they understand; nobody is sent any other."""
+    labels: frozenset[tuple[str, str]] = frozenset()
+    """Of sidecars: those of their pods, by which policies of access select them."""
     identity: SpiffeId | None = None
     """What its certificate proves it to be; None: it has shown none, and is told of no identity either."""
 
@@ -74,8 +76,17 @@ def audience_of(node: Node) -> Audience:
     if node.role is Role.SIDECAR and isinstance(namespace, str):
         named = node.metadata.get("extensions")
         known = (one for one in EXTENSIONS if isinstance(named, list | tuple) and one in named)
-        return Audience(Role.SIDECAR, namespace, frozenset(known))
+        return Audience(Role.SIDECAR, namespace, frozenset(known), _labels_of(node))
     return Audience(node.role)
+
+
+def _labels_of(node: Node) -> frozenset[tuple[str, str]]:
+    labels = node.metadata.get("labels")
+    if not isinstance(labels, dict):
+        return frozenset()
+    texts = ((name, value) for name, value in labels.items() if isinstance(value, str))
+    # Each template of a Deployment has a hash of its own, and no policy is about that.
+    return frozenset((name, value) for name, value in texts if name != "pod-template-hash")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, is_deleting, key_of
+from eventmesh.xds.control.access.reading import read_authentication, read_authorization
 from eventmesh.xds.control.certificates import parse_certificate
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed, Effect
 from eventmesh.xds.control.gateway_api.watcher import GatewayApiWatcher
@@ -45,6 +46,10 @@ class Watcher:
         """Namespaces whose declared egress is not understood, and why."""
         self.invalid_policies: dict[Key, str] = {}
         """TrafficPolicies that are not understood, and why."""
+        self.invalid_access: dict[Key, str] = {}
+        """AuthorizationPolicies that are not understood, and why."""
+        self.invalid_tokens: dict[Key, str] = {}
+        """RequestAuthentications that are not understood, and why."""
         self.gateway_api = GatewayApiWatcher()
         self.invalid_interfaces: dict[Key, str] = {}
         """ServiceInterfaces that are not understood, and why."""
@@ -137,6 +142,16 @@ class Watcher:
         """Take in a TrafficPolicy; one that is not understood holds for nothing."""
         key = _key(old, new)
         return self._put("policies", key, _read(old, new, read_policy, self.invalid_policies), Effect.EVERYTHING)
+
+    def authorization(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in an AuthorizationPolicy; one that is not understood lets nobody be meant by it."""
+        value = _read(old, new, read_authorization, self.invalid_access)
+        return self._put("authorizations", _key(old, new), value, Effect.EVERYTHING)
+
+    def authentication(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a RequestAuthentication; by one that is not understood no token is looked at."""
+        value = _read(old, new, read_authentication, self.invalid_tokens)
+        return self._put("authentications", _key(old, new), value, Effect.EVERYTHING)
 
     def interface(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a ServiceInterface; one that is not understood offers nothing."""

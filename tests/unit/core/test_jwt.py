@@ -313,6 +313,7 @@ def test_preflights_bear_no_token() -> None:
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
+        (step(dataclasses.replace(PROVIDER, payload_header="x y")), '"x y" cannot be the name of a header'),
         (step(dataclasses.replace(PROVIDER, keys="{}")), r'providers\["one"\]\.keys: the key set has no list'),
         (step(dataclasses.replace(PROVIDER, keys='{"keys": []}')), "has no RSA, EC .* key that can be read"),
         (step(requires=TokenOf("other")), r'rules\[0\]: there is no provider "other"'),

@@ -185,6 +185,12 @@ impl Jwt {
 impl Provider {
     fn compile(terms: &JwtProvider, field: &str, names: &mut impl Names) -> Result<Self, String> {
         let subject = terms.subject.as_ref().map(Text::of).transpose();
+        let told = terms.claim_headers.iter().map(|(header, _)| header).chain([&terms.payload_header]);
+        for header in told.filter(|header| !header.is_empty()) {
+            if !ascii::is_lower_token(header.as_bytes()) {
+                return Err(format!("{field}: {header:?} cannot be the name of a header"));
+            }
+        }
         check_seconds(terms.max_lifetime_s).map_err(|what| format!("{field}.max_lifetime_s: {what}"))?;
         let keys = match &terms.remote {
             None => Source::Inline(Arc::new(
@@ -327,7 +333,7 @@ impl<F: Fn(usize) -> Fetched> Judge<'_, F> {
         found.retain(|bearer| {
             let gone = |taken: &Taken| {
                 let forward = self.jwt.providers.get(taken.provider).is_none_or(|by| by.terms.forward);
-                taken.place == bearer.place && !forward && !matches!(taken.place, Place::Cookie(_))
+                !forward && taken.place.goes_with(&bearer.place)
             };
             !self.taken.iter().any(gone)
         });
@@ -378,6 +384,7 @@ impl<F: Fn(usize) -> Fetched> Judge<'_, F> {
                 }
             }
         }
+        seen.sort_by(|(one, _), (other, _)| one.place.cmp(&other.place));
         seen
     }
 

@@ -9,15 +9,26 @@ use crate::config::JwtProvider;
 use crate::head::Head;
 use crate::routes::{cookie, query};
 
-/// Where a token lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a token lies; places are looked at in their order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// In a header.
-    Header(String),
+    /// In a header, behind a text.
+    Header(String, String),
     /// In a parameter of the query.
     Param(String),
     /// In a cookie.
     Cookie(String),
+}
+
+impl Place {
+    /// Return whether taking away what lies here takes away what lies there.
+    pub fn goes_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Header(one, _), Self::Header(other, _)) => one == other,
+            (Self::Cookie(_), _) => false, // Envoy leaves cookies as they are
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// A token and where it lies.
@@ -37,11 +48,14 @@ impl Bearer {
         let mut found = Vec::new();
         let mut add = |place: Place, token: Option<Vec<u8>>| found.extend(token.map(|token| Self { place, token }));
         if unsaid {
-            add(Place::Header("authorization".to_owned()), in_header(head, "authorization", "Bearer "));
+            add(
+                Place::Header("authorization".to_owned(), "Bearer ".to_owned()),
+                in_header(head, "authorization", "Bearer "),
+            );
             add(Place::Param("access_token".to_owned()), in_query(head, "access_token"));
         }
         for (name, before) in &terms.headers {
-            add(Place::Header(name.clone()), in_header(head, name, before));
+            add(Place::Header(name.clone(), before.clone()), in_header(head, name, before));
         }
         for name in &terms.params {
             add(Place::Param(name.clone()), in_query(head, name));
@@ -120,7 +134,7 @@ impl Jwt {
 
 fn take_away(place: &Place, head: &mut Head) {
     match place {
-        Place::Header(name) => head.remove(name.as_bytes()),
+        Place::Header(name, _) => head.remove(name.as_bytes()),
         Place::Param(name) => {
             let Some(at) = memchr::memchr(b'?', head.path()) else { return };
             let (path, query) = head.path().split_at(at);

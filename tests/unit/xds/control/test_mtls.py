@@ -12,10 +12,11 @@ from eventmesh.cluster.bootstrap import bootstrap
 from eventmesh.cluster.first_certificate import with_identity
 from eventmesh.model.listener import Listener
 from eventmesh.xds.bootstrap import parse_bootstrap
-from eventmesh.xds.client.inbound import first_tls
+from eventmesh.xds.client.inbound import first_terms
+from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.mtls import INBOUND, MeshMtls
+from eventmesh.xds.control.mtls import MeshMtls
 from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
@@ -181,7 +182,8 @@ def test_a_bootstrap_says_at_first_what_control_says_later(mesh: Mesh, mode: Mtl
     issued, bundle = mesh.identities.current(mesh.sidecar.identity), mesh.identities.bundle()
     plain = bootstrap("sidecar", "pod", "127.0.0.1:0", "127.0.0.1:1", namespace="ns")
     made = with_identity(plain, issued, bundle, mesh.identities.parts.control, mode)
-    assert first_tls(parse_bootstrap(json.dumps(made))) == mesh.listener(mesh.sidecar, INBOUND).tls
+    first, later = first_terms(parse_bootstrap(json.dumps(made))), mesh.listener(mesh.sidecar, INBOUND)
+    assert first is not None and (first.tls, first.filters) == (later.tls, later.filters)
 
 
 def test_of_several_in_a_namespace_the_first_by_name_holds(mesh: Mesh) -> None:
