@@ -12,11 +12,13 @@ import pytest_asyncio
 from eventmesh.base.clock import SystemClock
 from eventmesh.base.errors import MeshError
 from eventmesh.dataplane.plane import DataPlane
+from eventmesh.model.access import AccessStep, Rbac, RuleAction, Rules
 from eventmesh.model.listener import Listener
+from eventmesh.model.policy import Filters
 from eventmesh.model.route import RouteTable
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ServerTls, TlsCertificate
-from eventmesh.xds.client.inbound import INBOUND, InboundTls, secured
+from eventmesh.xds.client.inbound import INBOUND, InboundTerms, on_terms
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.component.planes import LOOPBACK
@@ -32,8 +34,11 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.authority = OwnAuthority(directory, SystemClock())
         self.first = self.tls()
-        self.plane = DataPlane(SystemClock(), {}, own=secured(OWN, chosen, self.first))
-        self.inbound = InboundTls(self.plane, OWN, chosen, self.first)
+        self.plane = DataPlane(SystemClock(), {}, own=on_terms(OWN, chosen, self.terms(self.first)))
+        self.inbound = InboundTerms(self.plane, OWN, chosen, self.terms(self.first))
+
+    def terms(self, tls: ServerTls) -> Listener:
+        return Listener(INBOUND, "203.0.113.1:15006", INBOUND, tls=tls)
 
     def tls(self, *, permissive: bool = True) -> ServerTls:
         issued = self.authority.issue(SpiffeId("cluster.local", "shop", "cart"))
@@ -67,6 +72,13 @@ async def test_control_changes_them_and_nothing_listens_where_it_says(world: Wor
     await world.inbound.apply(told(strict))
     assert world.spoken() == {"inbound": strict, "stat": None}
     assert world.plane.addresses() == where
+
+
+async def test_whom_control_lets_through_holds_for_chosen_listeners_alone(world: World) -> None:
+    filters = Filters(access=(AccessStep("allow", Rbac(Rules(RuleAction.ALLOW))),))
+    inbound = dataclasses.replace(world.terms(world.first), filters=filters)
+    await world.inbound.apply(Snapshot("1", (inbound,), (RouteTable(INBOUND),)))
+    assert {one.name: one.filters for one in world.plane.snapshot.listeners} == {"inbound": filters, "stat": None}
 
 
 async def test_listeners_that_control_brings_for_the_function_speak_likewise(world: World) -> None:

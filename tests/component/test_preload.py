@@ -39,8 +39,8 @@ import sys
 import eventmesh.sidecar.preload
 known = set(sys.modules)
 from eventmesh.xds.bootstrap import load_bootstrap
-from eventmesh.xds.client.inbound import first_tls
-assert first_tls(load_bootstrap(sys.argv[1])) is not None
+from eventmesh.xds.client.inbound import first_terms
+assert first_terms(load_bootstrap(sys.argv[1])) is not None
 print(*sorted(name for name in set(sys.modules) - known if name.startswith('eventmesh')))
 """
 
