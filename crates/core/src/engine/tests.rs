@@ -123,15 +123,23 @@ fn configuration(random: &mut Random) -> String {
         r#"{"on": ["5xx", "reset"], "max_retries": 3, "per_try_timeout_s": 0.5, "status_codes": [],
             "base_interval_s": 0.1, "max_interval_s": 1, "avoid_tried": true}"#,
     ][random.below(2)];
+    let mirrors =
+        ["", r#"{"cluster": "up", "millionths": 500000, "marks_host": true, "host_rewrite": ""}"#][random.below(2)];
+    let tracing = [
+        "null",
+        r#"{"client_millionths": 0, "random_millionths": 500000, "overall_millionths": 1000000, "max_text_bytes": 64,
+            "collector": null}"#,
+    ][random.below(2)];
     format!(
         r#"{{"version": "1",
-        "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log"}}],
+        "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log",
+            "tracing": {tracing}}}],
         "clusters": [{{"name": "up", "endpoints": [{endpoints}], "protocol": "{protocol}", "hold": {hold},
             "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3 {health}}}],
         "route_tables": [{{"name": "t", "virtual_hosts": [{{"name": "h", "domains": ["*"], "routes": [
             {{"match": {{"path": "/served"}}, "action": {{"serve": {{"handler": "s"}}}}}},
             {{"match": {{}}, "action": {{"forward": {{"clusters": [{{"name": "up"}}], "timeout_s": 3,
-                "retry": {retry}}}}}}}]}}]}}]}}"#
+                "mirrors": [{mirrors}], "retry": {retry}}}}}}}]}}]}}]}}"#
     )
 }
 
@@ -226,6 +234,7 @@ fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64)
 fn assert_balanced(engine: &Engine, seed: u64) {
     assert_eq!((engine.active(), engine.streams, engine.exchanges.len()), (0, 0, 0), "exchanges, seed {seed}");
     assert!(engine.connections.is_empty(), "connections, seed {seed}");
+    assert_eq!(engine.mirrored_bytes, 0, "copies, seed {seed}");
     for cluster in &engine.clusters {
         let books =
             (cluster.in_flight, cluster.waiting, cluster.held_bytes, cluster.connections, cluster.load.current());
@@ -248,6 +257,7 @@ fn the_books_balance_after_any_history() {
         let mut random = Random::new(seed);
         let (mut engine, mut world, mut now) = (Engine::new(seed, 0.0), World::default(), 100.0);
         engine.apply(configuration(&mut random).as_bytes(), now).unwrap();
+        engine.tap(br#"{"millionths": 500000, "most": 50, "body_bytes": 64, "statuses": [200, 599]}"#).unwrap();
         for _ in 0..200 {
             happen(&mut engine, &mut world, &mut random, now);
             engine.flush(&mut world);
@@ -282,6 +292,7 @@ fn the_books_balance_after_any_history() {
             engine.flush(&mut world);
         }
         assert_balanced(&engine, seed);
+        assert_eq!(engine.take_spans().is_empty(), engine.spans.recorded == 0, "spans, seed {seed}");
         statuses.extend(world.written.iter().filter_map(|(_, data)| data.get(9..12).map(<[u8]>::to_vec)));
     }
     for status in [b"200", b"101", b"400", b"502", b"503", b"504"] {
