@@ -130,6 +130,8 @@ class Admin:
             return await room[1].handle(request)
         if path == "/stats" and "format=prometheus" in query.split("&"):
             path = "/stats/prometheus"
+        if path == "/stats" and "format=json" in query.split("&") and request.method in ("GET", "HEAD"):
+            return await self._stats_json()
         page = self._pages.get(path)
         if page is None:
             helps = {name: known.help for name, known in self._pages.items()}
@@ -152,6 +154,11 @@ class Admin:
         figures = await self._plane.figures()
         text = prometheus.render_plain(figures.engine, *more)
         return Reply.text(200, text + _own_counters(figures, ": ") + notes)
+
+    async def _stats_json(self) -> Reply:
+        more, _ = await self._measure()
+        figures = await self._plane.figures()
+        return Reply(200, _JSON, prometheus.render_json(figures.engine, figures.own, *more).encode())
 
     async def _measure(self) -> tuple[list[Statistics], str]:
         """Return what the other parts of this process count, and comments on those that cannot tell now."""

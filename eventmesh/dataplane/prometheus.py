@@ -51,6 +51,21 @@ def render_plain(stats: bytes, *more: Statistics) -> str:
     return "\n".join(sorted(lines)) + "\n"
 
 
+def render_json(stats: bytes, own: Sequence[tuple[str, int]], *more: Statistics) -> str:
+    """Return counters and gauges, and `own`, as Envoy's `/stats?format=json` does: a list `stats` of names and values.
+
+    Labels stand in the name, as in `render_plain`.
+    """
+    tree = _load(stats, more)
+    rows = [
+        {"name": f"{name}{_braces(labels)}", "value": int(value) if value == int(value) else value}
+        for group in ("counters", "gauges")
+        for name, labels, value in _samples(tree, group)
+    ]
+    rows += [{"name": name, "value": value} for name, value in own]
+    return json.dumps({"stats": sorted(rows, key=lambda row: str(row["name"]))}, indent=1)
+
+
 def _load(stats: bytes, more: Sequence[Statistics]) -> Mapping[str, list[list[object]]]:
     tree = json.loads(stats)
     if not isinstance(tree, dict):

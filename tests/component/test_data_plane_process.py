@@ -187,6 +187,10 @@ async def test_admin_pages_speak_envoys_words(tmp_path: Path) -> None:
         assert (ready.status, ready.body) == (200, b"LIVE\n")
         text = (await ask(admin, "/stats/prometheus")).body.decode()
         assert "# TYPE envoy_cluster_upstream_rq_total counter" in text
+        listed = json.loads((await ask(admin, "/stats?format=json")).body)["stats"]
+        assert {"name": "eventmesh_bugs_total", "value": 0} in listed
+        names = [row["name"] for row in listed]
+        assert names == sorted(names) and any(name.startswith("envoy_cluster_upstream_rq_total{") for name in names)
         assert (await ask(admin, "/stats?format=prometheus")).body.decode().splitlines()[0].startswith("# TYPE")
         dump = json.loads((await ask(admin, "/config_dump")).body)
         assert dump["node"]["id"] == "test"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eventmesh.base.metrics import Statistics
-from eventmesh.dataplane.prometheus import MalformedStats, render, render_plain
+from eventmesh.dataplane.prometheus import MalformedStats, render, render_json, render_plain
 
 STATS = json.dumps(
     {
@@ -53,3 +53,10 @@ def test_plain_text_is_sorted() -> None:
 def test_statistics_of_another_version_are_told_apart(stats: bytes) -> None:
     with pytest.raises(MalformedStats):
         render(stats)
+
+
+def test_the_json_form_is_a_list_of_names_and_values() -> None:
+    rows = json.loads(render_json(STATS, (("z_total", 7),)))["stats"]
+    plain = dict(line.rsplit(": ", 1) for line in render_plain(STATS).splitlines() if "count=" not in line)
+    assert {row["name"]: str(row["value"]) for row in rows[:-1]} == plain
+    assert rows[-1] == {"name": "z_total", "value": 7}
