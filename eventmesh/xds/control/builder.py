@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import chain
 
 from eventmesh.kube.objects import Key
 from eventmesh.kube.observability import TracingSettings
@@ -19,7 +19,7 @@ from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.certificates import Certificates
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed
 from eventmesh.xds.control.claims import MESH, Claims, Rank
-from eventmesh.xds.control.envoy import HttpListener, Protocol
+from eventmesh.xds.control.envoy import Protocol
 from eventmesh.xds.control.forwarding import forwarded
 from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER
 from eventmesh.xds.control.gateway_api.hosts import NAMESPACE as GATEWAY_API
@@ -27,10 +27,11 @@ from eventmesh.xds.control.gateway_api.hosts import GatewayApiHosts
 from eventmesh.xds.control.gateway_api.values import World
 from eventmesh.xds.control.hosts import Entry, HostBuilder, Hosts
 from eventmesh.xds.control.interfaces.published import PublishedOffers
-from eventmesh.xds.control.memo import Memo
+from eventmesh.xds.control.listeners import Listeners
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.mtls import MeshMtls
 from eventmesh.xds.control.objects import View
+from eventmesh.xds.control.proxyless import Proxyless
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, Scope, scope_of
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Clusters, Settings
@@ -46,7 +47,7 @@ from eventmesh.xds.control.tables import (
     broker_hosts,
     joined,
 )
-from eventmesh.xds.control.tracing import TRACING_CLUSTER, manager_tracing, tracing_cluster
+from eventmesh.xds.control.tracing import TRACING_CLUSTER, tracing_cluster
 from eventmesh.xds.resource_types import ResourceType
 
 Named = Mapping[str, Resource]
@@ -106,10 +107,10 @@ class ResourceBuilder:
         self._sets: dict[str, Named] = {_PLAIN: broker, _HOLDING: broker, _ENDPOINTS: leads_to, _PODS_ONLY: leads_to}
         self._gateway = _gateway(settings)
         self._tables: dict[str, Resource] = {}
-        self._listeners = _listeners(settings)
+        self._listeners = Listeners(settings)
         self.certificates = Certificates()
         self.access = InboundAccess()
-        self._grpc: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
+        self._proxyless = Proxyless(settings.cluster_domain)
         self._changed = Changed()
         self._offers_changed = False
         self.offers = PublishedOffers()
@@ -127,8 +128,7 @@ class ResourceBuilder:
         for kind in (_PLAIN, _HOLDING):
             clusters = {name: one for name, one in self._sets[kind].items() if name != TRACING_CLUSTER}
             self._sets[kind] = clusters | ({TRACING_CLUSTER: tracing_cluster(tracing)} if tracing is not None else {})
-        self._listeners = _listeners(self._settings, tracing)
-        self._listen_securely()
+        self._listeners.trace(tracing)
 
     def update(self, view: Callable[[str], View], changed: Changed) -> None:
         """Build again what has changed; `view` returns what there is in a namespace now."""
@@ -211,7 +211,8 @@ class ResourceBuilder:
                 tables = {LOCAL: self._tables[LOCAL], **self.offers.tables()}
                 return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | listeners
             case Role.GRPC:
-                return self._whole(Role.GRPC) | self._proxyless()
+                hosts = (*(one.hosts.of(LOCAL) for one in self._namespaces.values()), self.gateway_api.of(LOCAL))
+                return self._whole(Role.GRPC) | self._proxyless.sets(chain.from_iterable(hosts))
 
     def referrers(self, cluster: str) -> list[Key]:
         """Return the objects whose virtual hosts lead to `cluster`: KIngresses, and the Service itself."""
@@ -253,7 +254,7 @@ class ResourceBuilder:
         named = {ingress.key: ingress.secrets for ingress in view.ingresses.values() if ingress.secrets}
         named |= self.gateway_api.secrets_in(namespace)
         if self.certificates.renew(namespace, named, view.certificates):
-            self._listen_securely()
+            self._listeners.show(self.certificates.secrets)
         plain, holding = known.clusters.clusters(view)
         self._will_concern_all |= self.access.renew(namespace, view)
         if self._mtls is not None:
@@ -299,16 +300,6 @@ class ResourceBuilder:
         """Return a route table of the whole mesh, such as `public`, `local`, `activator`, `bolt` and `dubbo`."""
         return self._tables.get(name) or self.offers.tables()[name]
 
-    def _listen_securely(self) -> None:
-        """Open, change or close the gateways' listener for TLS, by the certificates there are."""
-        names = tuple(sorted(self.certificates.secrets))
-        secure = HttpListener(SECURE, *self._settings.secure, table=SECURE, via="gateway", is_edge=True, secrets=names)
-        for role in (Role.GATEWAY, Role.ENVOY):
-            listeners = {name: one for name, one in self._listeners[role].items() if name != SECURE}
-            if names:
-                listeners[SECURE] = _listener(secure, role is Role.ENVOY, self._tracing)
-            self._listeners[role] = listeners
-
     def _edge(self, role: Role) -> ResourceSets:
         """Return what a gateway is told: everything public, under TLS too as far as there are certificates."""
         secrets = self.certificates.secrets
@@ -321,7 +312,7 @@ class ResourceBuilder:
             ResourceType.CLUSTER: self._sets[_HOLDING if is_activator else _PLAIN],
             ResourceType.ENDPOINT: self._sets[_PODS_ONLY if is_activator else _ENDPOINTS],
             ResourceType.ROUTE: {table.name: table for table in (self._tables[name] for name in tables)},
-            ResourceType.LISTENER: self._listeners.get(role, {}),
+            ResourceType.LISTENER: self._listeners.of(role),
         }
 
     def _scoped(self, scope: Scope, declared: bool) -> ResourceSets:
@@ -356,33 +347,9 @@ class ResourceBuilder:
         if table == LOCAL:
             yield from (entry for entry in self.gateway_api.of(LOCAL) if scope.sees(entry.owner))
 
-    def _proxyless(self) -> ResourceSets:
-        """Return a listener and a table of its own for each host that a gRPC channel may name: it asks for no more."""
-        suffix = f".svc.{self._settings.cluster_domain}"
-        built = {
-            host: self._grpc.get((host, shown.field), partial(_proxyless_host, host, shown.field))
-            for entries in (
-                *(namespace.hosts.of(LOCAL) for namespace in self._namespaces.values()),
-                self.gateway_api.of(LOCAL),
-            )
-            for entry in entries
-            for shown in (entry.bare or entry.host,)
-            for host in entry.host.domains
-            if host.endswith(suffix)
-        }
-        self._grpc.sweep()
-        return {
-            ResourceType.LISTENER: {host: listener for host, (listener, _) in built.items()},
-            ResourceType.ROUTE: {host: table for host, (_, table) in built.items()},
-        }
-
 
 _LOCAL_PROXIED = "local, proxied"
 """The table `local` as the activator sees it: what it sends itself is marked as proxied."""
-
-
-def _proxyless_host(host: str, virtual_host: bytes) -> tuple[Resource, Resource]:
-    return envoy.api_listener(host, host), joined(host, [virtual_host])
 
 
 def _gateway(settings: Settings) -> Mapping[ResourceType, Named]:
@@ -394,23 +361,4 @@ def _gateway(settings: Settings) -> Mapping[ResourceType, Named]:
     return {
         ResourceType.CLUSTER: {GATEWAY_CLUSTER: envoy.cluster(GATEWAY_CLUSTER, Protocol.DOWNSTREAM)},
         ResourceType.ENDPOINT: {GATEWAY_CLUSTER: envoy.endpoints(GATEWAY_CLUSTER, [(host, port)])},
-    }
-
-
-def _listener(listener: HttpListener, for_envoy: bool, tracing: TracingSettings | None) -> Resource:
-    told = manager_tracing(tracing) if for_envoy and tracing is not None else None
-    return envoy.http_listener(listener, for_envoy=for_envoy, tracing=told)
-
-
-def _listeners(settings: Settings, tracing: TracingSettings | None = None) -> dict[Role, dict[str, Resource]]:
-    def built(*listeners: HttpListener, for_envoy: bool = False) -> dict[str, Resource]:
-        return {listener.name: _listener(listener, for_envoy, tracing) for listener in listeners}
-
-    public = HttpListener("public", *settings.public, table=PUBLIC, via="gateway", is_edge=True)
-    local = HttpListener("local", *settings.local, table=LOCAL, via="gateway", is_edge=True)
-    activator = HttpListener("activator", *settings.activator, table=ACTIVATOR, via="activator")
-    return {
-        Role.GATEWAY: built(public, local),
-        Role.ENVOY: built(public, local, for_envoy=True),
-        Role.ACTIVATOR: built(activator),
     }

@@ -1,0 +1,61 @@
+"""The listeners that control gives to gateways and activators: where they are, by which routes, with what on show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from eventmesh.kube.observability import TracingSettings
+from eventmesh.xds.control import envoy
+from eventmesh.xds.control.envoy import HttpListener
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.tables import ACTIVATOR, LOCAL, PUBLIC, SECURE
+from eventmesh.xds.control.tracing import manager_tracing
+
+_EDGES = (Role.GATEWAY, Role.ENVOY)
+
+
+class Listeners:
+    """The listeners of each role, by name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tracing: TracingSettings | None = None
+        self._secrets: tuple[str, ...] = ()
+        self._built = self._build()
+
+    def of(self, role: Role) -> Mapping[str, Resource]:
+        """Return what clients of `role` listen on; empty for those who know that better than control."""
+        return self._built.get(role, {})
+
+    def trace(self, tracing: TracingSettings | None) -> None:
+        """Have requests traced as `tracing` says; None: not at all."""
+        self._tracing = tracing
+        self._built = self._build()
+
+    def show(self, secrets: Iterable[str]) -> None:
+        """Listen for TLS at the edge with these certificates, by the names of their Secrets; without any, do not."""
+        self._secrets = tuple(sorted(secrets))
+        self._built = self._build()
+
+    def _build(self) -> dict[Role, dict[str, Resource]]:
+        where = self._settings
+        edge = [
+            HttpListener("public", *where.public, table=PUBLIC, via="gateway", is_edge=True),
+            HttpListener("local", *where.local, table=LOCAL, via="gateway", is_edge=True),
+        ]
+        if self._secrets:
+            shown = self._secrets
+            edge.append(HttpListener(SECURE, *where.secure, table=SECURE, via="gateway", is_edge=True, secrets=shown))
+        activator = HttpListener("activator", *where.activator, table=ACTIVATOR, via="activator")
+        return {
+            **{role: {one.name: self._listener(one, role) for one in edge} for role in _EDGES},
+            Role.ACTIVATOR: {activator.name: self._listener(activator, Role.ACTIVATOR)},
+        }
+
+    def _listener(self, listener: HttpListener, role: Role) -> Resource:
+        # Envoy is told how to trace by its listener, our own data planes by their bootstrap's cluster.
+        is_told = role is Role.ENVOY and self._tracing is not None
+        told = manager_tracing(self._tracing) if is_told and self._tracing is not None else None
+        return envoy.http_listener(listener, for_envoy=role is Role.ENVOY, tracing=told)
