@@ -10,6 +10,8 @@ mod hash;
 mod matching;
 mod mirror;
 mod retries;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
