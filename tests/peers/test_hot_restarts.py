@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from eventmesh.base.tasks import TaskGroup
 from tests.component.fleet import Fleet, at_port, ended
 from tests.component.planes import backend
 from tests.component.processes import write_bootstrap
+from tests.peers.grpc_echo import METHOD, echo_server
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO
 from tests.peers.test_sofabolt import bootstrap as bolt_bootstrap
@@ -111,19 +112,10 @@ async def test_java_callers_of_bolt_see_no_failure(tmp_path: Path, unused_tcp_po
 
 
 async def test_streams_of_grpcio_see_no_failure(tmp_path: Path, unused_tcp_port: int) -> None:
-    async def echo(messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
-        async for message in messages:
-            yield message
-
-    server = grpc.aio.server()
-    methods: dict[str, Any] = {"Echo": grpc.stream_stream_rpc_method_handler(echo)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.S", methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    file = at_port(write_bootstrap(tmp_path / "b.json", f"127.0.0.1:{port}", http2=True), unused_tcp_port)
-    fleet = Fleet(file, tmp_path / "s")
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
-        method: Any = channel.stream_stream("/test.S/Echo")
+    async with echo_server() as address, grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
+        file = at_port(write_bootstrap(tmp_path / "b.json", address, http2=True), unused_tcp_port)
+        fleet = Fleet(file, tmp_path / "s")
+        method: Any = channel.stream_stream(METHOD)
 
         async def stream() -> int:
             sent = [b"%d" % number for number in range(20)]
@@ -131,4 +123,3 @@ async def test_streams_of_grpcio_see_no_failure(tmp_path: Path, unused_tcp_port:
             return len(sent)
 
         await restart_under(stream, fleet)
-    await server.stop(None)
