@@ -43,6 +43,10 @@ pub const MAX_DISCARD: u64 = 64 * 1024;
 /// be read before a reset can destroy it (RFC 9112 9.6).
 pub const LINGER_S: f64 = 1.0;
 
+/// How long a caller of a protocol of frames is left alone after its last answer when we drain. Java's clients hand answers to
+/// threads of a pool and fail whatever still waits there when the connection ends; one that calls again meanwhile is served.
+pub const PARTING_S: f64 = 1.0;
+
 /// How long an endpoint that refused a connection is spared while requests can wait: a process that is started again is
 /// missed by a tenth of a second at most, and a dead one is dialled ten times a second whatever waits.
 pub const REFUSED_REST_S: f64 = 0.1;

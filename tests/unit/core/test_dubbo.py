@@ -131,6 +131,7 @@ def test_a_drained_caller_is_told_to_go() -> None:
     caller.hears(frame(0xA2, 0, b"\x01R"))
     server.says(value(id_of(server.takes())))
     caller.hears(value(1))
+    mesh.passes(1)
     assert caller.events == ["close"]
 
 

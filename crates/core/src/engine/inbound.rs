@@ -8,7 +8,7 @@ use crate::engine::wires::{AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Wire};
 use crate::http1::HeadLimits;
-use crate::limits::LINGER_S;
+use crate::limits::{LINGER_S, PARTING_S};
 use crate::slab::{index_of, Id};
 use crate::timers::{Owner, NEVER};
 use crate::tls;
@@ -232,6 +232,9 @@ impl Engine {
                 conn.carry.clear();
                 touch(&mut self.touched, conn, id);
                 self.set_alarm(id, now + LINGER_S);
+            }
+            Role::Downstream { .. } if self.draining && matches!(conn.wire.family(), Family::Frames(_)) => {
+                self.set_alarm(id, now + PARTING_S);
             }
             Role::Downstream { .. } | Role::Upstream { .. } => self.end(id, Ending::Close),
             Role::None => {}
