@@ -97,7 +97,7 @@ async def test_checksums_that_are_not_looked_at_are_caught(
     size, rng, caught = (memory / "left" / DATABASE).stat().st_size, random.Random(2), 0
     mutant.setattr(PageSums, "differing", lambda *_: ())
     if skipped == "pages and events":
-        mutant.setattr(records, "with_sequence", lambda checksum, _: Anything())
+        mutant.setattr(records, "with_place", lambda *_: Anything())
     for _ in range(FLIPS):
         damaged = Path(shutil.copytree(memory / "left", memory / "case"))
         data = bytearray((damaged / DATABASE).read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zlib
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
 
 LOST = -1
 """In the place of a checksum: the event was lost to damage, and only its number is left."""
+
+
+_PLACE = struct.Struct(">qd")
+"""Sequence and time of acceptance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Encoded:
     attributes: str
     carried: str
     checksum: int
-    """Over all but the sequence."""
+    """Over all but the sequence and the time."""
 
 
 def encode(new: NewEvent) -> Encoded:
@@ -48,8 +53,13 @@ def encode(new: NewEvent) -> Encoded:
     return Encoded(attributes, carried, _checksum(new.broker, attributes, carried, new.event.data))
 
 
-def with_sequence(checksum: int, sequence: int) -> int:
-    """Return the checksum of the whole row: a row in the wrong place is damage too."""
+def with_place(checksum: int, sequence: int, accepted_at: float) -> int:
+    """Return the checksum of the whole row: a row in the wrong place, or of another time, is damage too."""
+    return zlib.crc32(_PLACE.pack(sequence, accepted_at), checksum)
+
+
+def _before_format_7(checksum: int, sequence: int) -> int:
+    """Return the checksum of a row that was written before its time was part of it."""
     return zlib.crc32(sequence.to_bytes(8, "big"), checksum)
 
 
@@ -58,7 +68,8 @@ def from_record(record: Record) -> StoredEvent:
     if record.checksum == LOST:
         raise DamagedEvent(record.sequence, "was lost when the store was damaged")
     wanted = _checksum(record.broker, record.attributes, record.carried, record.data)
-    if with_sequence(wanted, record.sequence) != record.checksum:
+    valid = (with_place(wanted, record.sequence, record.accepted_at), _before_format_7(wanted, record.sequence))
+    if record.checksum not in valid:
         raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")
     carried = tuple((name, value) for name, value in json.loads(record.carried))
     # The checksum says that these are the attributes that were checked on arrival.

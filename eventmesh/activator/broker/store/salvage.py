@@ -11,6 +11,7 @@ whose first byte is zero in any file below 64 GiB.
 from __future__ import annotations
 
 import shutil
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -186,6 +187,6 @@ def event_of(salvaged: Salvaged) -> Record | None:
     record = Record(*columns)  # type: ignore[arg-type]  # checked by its checksum, and by what raises if it is not
     try:
         from_record(record)
-    except (DamagedEvent, ValueError, TypeError, AttributeError, OverflowError):
+    except (DamagedEvent, ValueError, TypeError, AttributeError, OverflowError, struct.error):
         return None
     return record

@@ -16,7 +16,7 @@ from eventmesh.activator.broker.store.committer import Committer
 from eventmesh.activator.broker.store.duplicates import forget, place
 from eventmesh.activator.broker.store.errors import DamagedEvent, StoreError
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
-from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record, with_sequence
+from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record, with_place
 from eventmesh.activator.broker.store.sequences import sequence_at
 from eventmesh.activator.broker.store.settling import settle
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
@@ -191,7 +191,7 @@ def _of(broker: str, record: Record) -> StoredEvent:
 def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, bytes | None, int]:
     """Return the values of `COLUMNS`."""
     new, encoded = arrival.new, arrival.encoded
-    checksum = with_sequence(encoded.checksum, sequence)
+    checksum = with_place(encoded.checksum, sequence, arrival.accepted_at)
     return (
         sequence,
         arrival.accepted_at,

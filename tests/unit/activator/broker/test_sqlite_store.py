@@ -12,7 +12,7 @@ import pytest
 from eventmesh.activator.broker.store import opening, schema, upkeep
 from eventmesh.activator.broker.store.errors import CorruptStore, DamagedEvent, StoreError
 from eventmesh.activator.broker.store.queue import Selection
-from eventmesh.activator.broker.store.records import encode, with_sequence
+from eventmesh.activator.broker.store.records import _before_format_7, encode
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Outcome, Settlement
 from eventmesh.base.clock import SystemClock
@@ -181,7 +181,7 @@ async def test_a_store_of_the_format_before_is_read_and_written_on(tmp_path: Pat
         connection.execute("INSERT INTO triggers VALUES ('t', ?, 0)", (SHOP,))
         new = new_event(1)
         encoded = encode(new)
-        checksum = with_sequence(encoded.checksum, 1)
+        checksum = _before_format_7(encoded.checksum, 1)
         row = (1, 5.0, SHOP, encoded.attributes, encoded.carried, new.event.data, checksum)
         connection.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?)", row)
         connection.execute("INSERT INTO dead_letters SELECT 't', 'answered 400', * FROM events")
