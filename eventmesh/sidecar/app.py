@@ -50,12 +50,7 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
     handlers: dict[str, ExchangeHandler] = {}
     tasks = TaskGroup("sidecar")
     function: FunctionSide | None = None
-    restart: HotRestart | None = None
-    if hot_restart:
-        # Processes of a pod begin and end with it.
-        from eventmesh.sidecar.restart import HotRestart
-
-        restart = await HotRestart.at(hot_restart)
+    restart = await _restart_at(hot_restart) if hot_restart else None
     inherited = restart.inherited if restart is not None else None
     if pod is None:
         own = added_by_process(bootstrap)
@@ -102,6 +97,13 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
         if function is not None:
             function.close()
     return 0
+
+
+async def _restart_at(path: str) -> HotRestart:
+    # Few processes are started so, and the others would feel the import.
+    from eventmesh.sidecar.restart import HotRestart
+
+    return await HotRestart.at(path)
 
 
 async def _configure(
