@@ -99,9 +99,7 @@ async def test_triple_passes_one_and_two_sidecars_and_is_routed_by_interface_and
         data_plane("sidecar", bootstrap(tmp_path / "far.json", a=port_of(near), b=port_of(near))) as far,
         triple_consumer(f"127.0.0.1:{port_of(near)}", "a") as once,
         triple_consumer(f"127.0.0.1:{port_of(far)}", "b") as twice,
-        triple_consumer(f"127.0.0.1:{port_of(near)}", "nobody") as lost,
     ):
         await talk(once, "a")
         await talk(twice, "b")
-        assert (await lost.ask("greet Ada")).startswith("ERROR code ")
         assert await stat(near, "envoy_cluster_upstream_rq_total") >= 10
