@@ -6,7 +6,6 @@ use crate::access_log::Line;
 use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
 use crate::engine::flow::Way;
-use crate::engine::forwarded;
 use crate::engine::mirror::RequestCopy;
 use crate::engine::retry::Retry;
 use crate::engine::wires::TLS_REFUSED;
@@ -185,18 +184,9 @@ impl Engine {
         if exchange.head.version.is_framed() {
             exchange.timeout_s = shorter(exchange.timeout_s, f64::from(exchange.head.frame.timeout_ms) / 1_000.0);
         } else {
-            if exchange.head.find(b"x-request-id").is_none() {
-                exchange.head.push(b"x-request-id", &self.random.uuid());
-            }
-            if let Origin::Stream { conn, listener, .. } = exchange.origin {
-                let (peer, secure) =
-                    self.connections.get(conn).map_or(("", false), |conn| (&*conn.peer, conn.is_secure()));
-                if let Some(listener) = self.listeners.get(listener) {
-                    forwarded::describe(&mut exchange.head, &listener.config, peer, secure);
-                    add_via(&mut exchange.head, Some(&listener.via));
-                }
-            }
+            self.describe_hop(id);
         }
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.retry = forward.retry.as_ref().map(|policy| Box::new(Retry::new(policy)));
         exchange.subsetted = !share.subset.is_empty();
         if !forward.hash_on.is_empty() {

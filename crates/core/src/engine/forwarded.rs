@@ -4,14 +4,34 @@
 //! in the way of Knative's queue-proxy (knative/serving `pkg/queue/forwarded_shim.go`).
 
 use crate::config;
+use crate::engine::downstream::add_via;
+use crate::engine::exchange::Origin;
+use crate::engine::Engine;
 use crate::head::Head;
+use crate::slab::Id;
 
 const FOR: &[u8] = b"x-forwarded-for";
 const PROTO: &[u8] = b"x-forwarded-proto";
 const FORWARDED: &[u8] = b"forwarded";
 
+impl Engine {
+    /// Tell the next hop of an HTTP request its id, where it came from and through whom.
+    pub(super) fn describe_hop(&mut self, id: Id) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        if exchange.head.find(b"x-request-id").is_none() {
+            exchange.head.push(b"x-request-id", &self.random.uuid());
+        }
+        let Origin::Stream { conn, listener, .. } = exchange.origin else { return };
+        let (peer, secure) = self.connections.get(conn).map_or(("", false), |conn| (&*conn.peer, conn.is_secure()));
+        if let Some(listener) = self.listeners.get(listener) {
+            describe(&mut exchange.head, &listener.config, peer, secure);
+            add_via(&mut exchange.head, Some(&listener.via));
+        }
+    }
+}
+
 /// Add what `listener` has been told to add; `peer` is the caller's address and port, `secure` whether it came under TLS.
-pub(super) fn describe(head: &mut Head, listener: &config::Listener, peer: &str, secure: bool) {
+fn describe(head: &mut Head, listener: &config::Listener, peer: &str, secure: bool) {
     if listener.use_remote_address {
         if let Some(host) = host_of(peer) {
             head.extend_list(FOR, host.as_bytes());
