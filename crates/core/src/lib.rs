@@ -29,7 +29,7 @@ mod timers;
 pub mod tls;
 mod trace;
 
-pub use access::Keys;
+pub use access::{Keys, Token};
 
 #[cfg(test)]
 mod hearing;

@@ -3,6 +3,7 @@
 mod config;
 mod engine;
 mod hpack;
+mod jwt;
 mod tls;
 mod wires;
 
@@ -32,6 +33,8 @@ pub static ALL: &[Target] = &[
     Target { name: "framed-client", words: FRAMED_WORDS, run: wires::framed_client },
     Target { name: "tls-server", words: TLS_WORDS, run: tls::server },
     Target { name: "tls-client", words: TLS_WORDS, run: tls::client },
+    Target { name: "jwt", words: JWT_WORDS, run: jwt::token },
+    Target { name: "jwks", words: JWKS_WORDS, run: jwt::keys },
     Target { name: "config", words: CONFIG_WORDS, run: config::run },
     Target { name: "engine", words: ENGINE_WORDS, run: engine::run },
 ];
@@ -140,6 +143,25 @@ const TLS_WORDS: &[&[u8]] = &[
     b"\0\x2b\0\x03\x02\x03\x04",
     b"\0\x10\0\x05\0\x03\x02h2",
     b"\xff\xff",
+];
+
+/// Parts of tokens: `{}`, `{"alg":"ES256"}`, `{"alg":"none"}`.
+const JWT_WORDS: &[&[u8]] =
+    &[b".", b"..", b"e30", b"eyJhbGciOiJFUzI1NiJ9", b"eyJhbGciOiJub25lIn0", b"AA", b"=", b"-_", b"+/", b"\0"];
+
+const JWKS_WORDS: &[&[u8]] = &[
+    b"{\"keys\":[",
+    b"\"kty\":\"RSA\"",
+    b"\"kty\":\"EC\"",
+    b"\"kty\":\"OKP\"",
+    b"\"crv\":\"P-256\"",
+    b"\"crv\":\"Ed25519\"",
+    b"\"n\":\"",
+    b"\"e\":\"AQAB\"",
+    b"\"x\":\"",
+    b"[]",
+    b"{}",
+    b",",
 ];
 
 const CONFIG_WORDS: &[&[u8]] = &[

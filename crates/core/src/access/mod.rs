@@ -14,7 +14,7 @@ mod tests;
 
 pub use authn::{Fetched, Jwt, Verdict, NAMESPACE};
 pub use jwks::Keys;
-pub use jwt::Failure;
+pub use jwt::{Failure, Token};
 pub use network::socket_of;
 pub use request::Request;
 pub use rules::Rules;
