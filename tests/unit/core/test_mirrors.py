@@ -16,6 +16,8 @@ from tests.unit.core.requests import OK, status
 from tests.unit.core.test_bolt import id_of
 from tests.unit.core.test_bolt import request as bolt_request
 from tests.unit.core.test_bolt import response as bolt_response
+from tests.unit.core.test_dubbo import call, value
+from tests.unit.core.test_dubbo import id_of as dubbo_id_of
 
 MAIN, COPY = "10.0.0.1:80", "10.0.0.2:80"
 MIB = 1024 * 1024
@@ -223,3 +225,17 @@ def test_http2_requests_are_copied_with_their_trailers() -> None:
     (asked,) = server.streams.values()
     assert (asked.head[":authority"], asked.head[":path"], asked.body, asked.ended) == ("h-shadow", "/a", b"abc", True)
     assert stream not in client.streams or not client.streams[stream].ended
+
+
+def test_a_dubbo_call_is_copied_under_an_id_of_its_own() -> None:
+    mesh = Playbook(config(protocol=WireProtocol.DUBBO))
+    caller = mesh.connect()
+    caller.says(call(7))
+    main, copy = heard_at(mesh, MAIN), heard_at(mesh, COPY)
+    assert main is not None and copy is not None
+    sent, copied = main.takes(), copy.takes()
+    assert copied[12:] == sent[12:] == call(7)[12:]
+    copy.says(value(dubbo_id_of(copied)))
+    main.says(value(dubbo_id_of(sent)))
+    caller.hears(value(7))
+    assert mesh.engine.active() == 0
