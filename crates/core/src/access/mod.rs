@@ -2,6 +2,7 @@
 
 mod authn;
 mod base64;
+mod judge;
 mod jwks;
 mod jwt;
 mod network;
