@@ -48,7 +48,8 @@ async def backend(answer: Answer = echo, address: str = LOOPBACK) -> AsyncIterat
         site = web.UnixSite(runner, address.removeprefix("unix:"))
     else:
         host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host, int(port))
+        # Hundreds may connect at once.
+        site = web.TCPSite(runner, host, int(port), backlog=1024)
     await site.start()
     try:
         yield address if address.startswith("unix:") else "{}:{}".format(*runner.addresses[0])
