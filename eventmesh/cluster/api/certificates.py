@@ -12,15 +12,15 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.secret_file import write_secret
+from eventmesh.base.x509 import builder, common_name, key_pem, make_authority
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
-CLOCK_SKEW = timedelta(minutes=5)
 TOKEN_BYTES = 32
 NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 ADDRESSES = ("127.0.0.1", "::1")
@@ -53,7 +53,7 @@ def load_or_make(directory: Path, clock: Clock, host: str = "127.0.0.1") -> Cred
     certificate_file, key_file = directory / "server.crt", directory / "server.key"
     if not _is_current(certificate_file, ca, clock, host):
         key, certificate = _issue(ca_key, ca, clock, host)
-        write_secret(key_file, _key_pem(key))
+        write_secret(key_file, key_pem(key))
         write_secret(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
     ca_pem = ca.public_bytes(serialization.Encoding.PEM)
     return Credentials(ca_pem, _token(directory), certificate_file, key_file)
@@ -65,27 +65,8 @@ def _authority(directory: Path, clock: Clock) -> tuple[ec.EllipticCurvePrivateKe
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
         if isinstance(key, ec.EllipticCurvePrivateKey):
             return key, x509.load_pem_x509_certificate(certificate_file.read_bytes())
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "eventmesh-ca")])
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    certificate = (
-        _builder(name, name, key.public_key(), clock, CA_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    write_secret(key_file, _key_pem(key))
+    key, certificate = make_authority("eventmesh-ca", clock.now(), CA_LIFETIME)
+    write_secret(key_file, key_pem(key))
     write_secret(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
     return key, certificate
 
@@ -94,10 +75,9 @@ def _issue(
     ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, clock: Clock, host: str
 ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     certificate = (
-        _builder(name, ca.subject, key.public_key(), clock, SERVER_LIFETIME)
+        builder(common_name("kubernetes"), ca.subject, key.public_key(), clock.now(), SERVER_LIFETIME)
         .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -105,21 +85,6 @@ def _issue(
         .sign(ca_key, hashes.SHA256())
     )
     return key, certificate
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, clock: Clock, lifetime: timedelta
-) -> x509.CertificateBuilder:
-    now = clock.now()
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + lifetime)
-    )
 
 
 def _names(host: str) -> list[x509.GeneralName]:
@@ -158,9 +123,3 @@ def _token(directory: Path) -> str:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     write_secret(file, token.encode())
     return token
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import UnavailableError
 from eventmesh.base.secret_file import write_secret
+from eventmesh.base.x509 import key_pem
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.identity import Identity
@@ -221,7 +222,7 @@ def _load_or_make(file: Path) -> ec.EllipticCurvePrivateKey:
     if not file.exists():
         key = ec.generate_private_key(ec.SECP256R1())
         # Whole or not at all: a key half written would end every token with the next start.
-        write_secret(file, _pem(key))
+        write_secret(file, key_pem(key))
         return key
     try:
         found = serialization.load_pem_private_key(file.read_bytes(), password=None)
@@ -230,8 +231,3 @@ def _load_or_make(file: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP256R1):
         raise UnavailableError(f"{file} is no P-256 key; remove it, and every token issued so far ends")
     return found
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())

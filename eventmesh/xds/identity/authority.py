@@ -15,19 +15,16 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, UnavailableError
 from eventmesh.base.secret_file import write_secret
+from eventmesh.base.x509 import CLOCK_SKEW, PrivateKey, builder, key_pem, key_usage, make_authority
 from eventmesh.xds.identity import rotation
 from eventmesh.xds.identity.rotation import RootPeriod
 from eventmesh.xds.identity.spiffe import SpiffeId
 
-CLOCK_SKEW: Final = timedelta(minutes=5)
-"""How far a peer's clock may be behind ours: certificates are valid from that much before they are made."""
-
-_PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _ROOT_FILE: Final = re.compile(r"root-(\d+)\.crt")
 
 
@@ -72,7 +69,7 @@ class Authority(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Signer:
-    key: _PrivateKey
+    key: PrivateKey
     certificate: x509.Certificate
     chain: str = ""
     """What a peer needs between a certificate and its root (PEM)."""
@@ -148,7 +145,7 @@ class OwnAuthority:
         root = _make_root(number, self._clock.now())
         certificate_file, key_file = _root_files(self._directory, number)
         # The key first: a certificate without its key would be a root that nobody can sign by.
-        write_secret(key_file, _key_pem(root.key).encode())
+        write_secret(key_file, key_pem(root.key))
         write_secret(certificate_file, _pem(root.certificate).encode())
         self._roots[number] = root
 
@@ -210,19 +207,12 @@ def _issue(
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.UniformResourceIdentifier(str(spiffe_id)), *map(x509.DNSName, host_names)]
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    expires, serial = now + lifetime, x509.random_serial_number()
     certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(signer.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(expires)
+        builder(x509.Name([]), signer.certificate.subject, key.public_key(), now, lifetime)
         # Critical, as RFC 5280 §4.1.2.6 demands where there is no subject.
         .add_extension(x509.SubjectAlternativeName(names), critical=True)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.certificate.public_key()),  # type: ignore[arg-type]  # an authority's key signs
@@ -230,40 +220,19 @@ def _issue(
         )
         .sign(signer.key, hashes.SHA256())
     )
-    return Issued(spiffe_id, _pem(certificate) + signer.chain, _key_pem(key), now, expires, serial)
+    return Issued(
+        spiffe_id,
+        _pem(certificate) + signer.chain,
+        key_pem(key).decode(),
+        now,
+        now + lifetime,
+        certificate.serial_number,
+    )
 
 
 def _make_root(number: int, now: datetime) -> _Signer:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"eventmesh root {number}")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + rotation.ROOT_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    key, certificate = make_authority(f"eventmesh root {number}", now, rotation.ROOT_LIFETIME)
     return _Signer(key, certificate)
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _root_files(directory: Path, number: int) -> tuple[Path, Path]:
@@ -289,7 +258,7 @@ def _read_chain(file: Path) -> list[x509.Certificate]:
         raise ConfigError(str(file), "holds no certificate; PEM is expected") from error
 
 
-def _read_key(file: Path) -> _PrivateKey:
+def _read_key(file: Path) -> PrivateKey:
     try:
         key = serialization.load_pem_private_key(file.read_bytes(), password=None)
     except OSError as error:
@@ -320,8 +289,3 @@ def _is_self_signed(certificate: x509.Certificate) -> bool:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _key_pem(key: _PrivateKey) -> str:
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from eventmesh.model.cluster import Balancing, Cluster
 from eventmesh.xds.schema.tree import Message
-
-if TYPE_CHECKING:
-    from eventmesh.model.policy import Labels
 
 MAX_RING_SIZE = 8_388_608
 """Most points of a ring (Envoy's bound)."""
@@ -18,8 +13,6 @@ MAX_MAGLEV_TABLE_SIZE = 5_000_011
 """Most places of a Maglev table (Envoy's bound)."""
 PANIC_PERCENT = 50.0
 """Envoy's healthy_panic_threshold where none is set."""
-LB_METADATA = "envoy.lb"
-"""Key of the metadata that subsets are made by."""
 
 _POLICIES = {
     "ROUND_ROBIN": Balancing.ROUND_ROBIN,
@@ -122,16 +115,3 @@ def _with_maglev(cluster: Cluster, config: Message) -> Cluster:
 
 def _is_prime(number: int) -> bool:
     return all(number % divisor for divisor in range(2, int(number**0.5) + 1))
-
-
-def read_labels(owner: Message, field: str) -> Labels:
-    """Return what a `core.Metadata` in `field` says under `envoy.lb`."""
-    metadata = owner.child(field)
-    return labels(metadata.structs_by_key("filter_metadata").get(LB_METADATA, {})) if metadata else ()
-
-
-def labels(members: object) -> Labels:
-    """Return the members of a struct as labels, sorted by key, values as JSON in one spelling."""
-    if not isinstance(members, dict):
-        return ()
-    return tuple((key, json.dumps(members[key], sort_keys=True)) for key in sorted(members))

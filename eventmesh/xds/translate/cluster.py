@@ -11,7 +11,8 @@ from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
 from eventmesh.xds.schema.tree import Json, Message
 from eventmesh.xds.translate.address import read_address
-from eventmesh.xds.translate.balancing import read_labels, with_balancing
+from eventmesh.xds.translate.balancing import with_balancing
+from eventmesh.xds.translate.labels import read_labels
 from eventmesh.xds.translate.resources import ClusterResource
 from eventmesh.xds.translate.sources import read_config_source
 

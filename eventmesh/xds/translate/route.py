@@ -21,8 +21,8 @@ from eventmesh.model.route import (
     WeightedCluster,
 )
 from eventmesh.xds.schema.tree import Message
-from eventmesh.xds.translate.balancing import read_labels
 from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher, read_regex, read_text_match
+from eventmesh.xds.translate.labels import read_labels
 from eventmesh.xds.translate.sources import check_upgrades, read_data
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventmesh.model.policy import Fallback, Subsets
 from eventmesh.xds.schema.tree import Message
-from eventmesh.xds.translate.balancing import labels
+from eventmesh.xds.translate.labels import labels
 
 _FALLBACKS = {"NO_FALLBACK": Fallback.NONE, "ANY_ENDPOINT": Fallback.ANY, "DEFAULT_SUBSET": Fallback.DEFAULT}
 

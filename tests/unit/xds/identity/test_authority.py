@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from eventmesh.base.errors import ConfigError, UnavailableError
-from eventmesh.xds.identity.authority import CLOCK_SKEW, GivenAuthority, Issued, OwnAuthority
+from eventmesh.base.x509 import CLOCK_SKEW
+from eventmesh.xds.identity.authority import GivenAuthority, Issued, OwnAuthority
 from eventmesh.xds.identity.rotation import LIFETIME
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.manual_clock import ManualClock
