@@ -116,7 +116,11 @@ class Ingress:
         before is not stored again (`StoredEvent.duplicate`). One that breaks its schema may be stored for the dead
         letter sink alone.
         """
-        if violation := self._violation(broker, event):
+        return await self._judged(broker, event, headers, self._violation(broker, event))
+
+    async def _judged(self, broker: str, event: Event, headers: Headers, violation: Violation | None) -> StoredEvent:
+        """Do with an event what `accept` does, once it is known what is wrong with its data."""
+        if violation is not None:
             if violation.diversion is None:
                 raise violation.problem
             return await self._divert(broker, event, headers, violation, violation.diversion)
@@ -128,15 +132,16 @@ class Ingress:
         When the store fails half-way, some of them are in it, and come again when the sender sends the batch again.
         """
         events = http.decode_batch(request.headers, request.body, MAX_BATCH_EVENTS)
-        now = self._clock.now()
+        now, judged = self._clock.now(), []
         for event in events:
             self.admittance.admit(broker, sender, event)
             on_arrival(event, now, request.headers)
             violation = self._violation(broker, event)
             if violation is not None and violation.diversion is None:
                 raise violation.problem
+            judged.append((event, violation))
         # Together: the store gathers them into few transactions. Nothing is answered before all of it has ended.
-        accepting = (self.accept(broker, event, request.headers) for event in events)
+        accepting = (self._judged(broker, event, request.headers, violation) for event, violation in judged)
         for ended in await asyncio.gather(*accepting, return_exceptions=True):
             if isinstance(ended, BaseException):
                 raise ended
