@@ -68,6 +68,23 @@ async def data_plane(
         await process.communicate()
 
 
+@asynccontextmanager
+async def program(
+    *command: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdout: int | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a command until the block ends; it is killed and its pipes are read out however the block ends.
+
+    A process left behind by a test that is over is told as a failure of whichever test runs when it is collected.
+    """
+    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=cwd, stdout=stdout)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
 async def spawn(*words: str, env: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
     """Start `eventmesh WORDS` with its standard error piped."""
     return await asyncio.create_subprocess_exec(

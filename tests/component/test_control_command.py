@@ -42,7 +42,7 @@ async def control(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 async def test_the_command_serves_what_the_api_holds_and_ends_on_sigterm(tmp_path: Path) -> None:

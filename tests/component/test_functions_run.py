@@ -74,7 +74,7 @@ async def started(directory: Path, *words: str) -> AsyncIterator[Process]:
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 @asynccontextmanager

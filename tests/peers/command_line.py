@@ -39,7 +39,7 @@ class CommandLine:
                 out, err = await process.communicate(stdin.encode())
         except BaseException:
             process.kill()
-            await process.wait()
+            await process.communicate()
             raise
         assert process.returncode is not None
         return Output(process.returncode, out.decode(), err.decode())

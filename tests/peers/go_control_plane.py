@@ -51,4 +51,4 @@ async def go_control_plane() -> AsyncIterator[GoControlPlane]:
         yield running
     finally:
         process.kill()
-        await process.wait()
+        await process.communicate()

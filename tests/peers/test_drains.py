@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.component.fleet import WAIT_S, at_port, ended
 from tests.component.planes import ask, backend
-from tests.component.processes import DataPlaneProcess, data_plane, write_bootstrap
+from tests.component.processes import DataPlaneProcess, data_plane, program, write_bootstrap
 from tests.peers.grpc_echo import METHOD, echo_server
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO, bootstrap
@@ -53,11 +53,10 @@ async def test_h2load_gets_every_answer_that_it_waits_for(flags: tuple[str, ...]
         backend(slow) as upstream,
         data_plane("gateway", write_bootstrap(tmp_path / "b.json", upstream)) as gateway,
         asyncio.timeout(WAIT_S),
+        AsyncExitStack() as stack,
     ):
-        process = await asyncio.create_subprocess_exec(
-            *(h2load, "-n", str(CONNECTIONS), "-c", str(CONNECTIONS), *flags, f"http://{gateway.addresses['edge']}/"),
-            stdout=asyncio.subprocess.PIPE,
-        )
+        words = ("-n", str(CONNECTIONS), "-c", str(CONNECTIONS), *flags, f"http://{gateway.addresses['edge']}/")
+        process = await stack.enter_async_context(program(h2load, *words, stdout=asyncio.subprocess.PIPE))
         for _ in range(CONNECTIONS):
             await waiting.acquire()
         gateway.process.send_signal(signal.SIGTERM)

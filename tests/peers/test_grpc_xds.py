@@ -86,7 +86,7 @@ async def caller(port: int, target: str = TARGET) -> AsyncIterator[Caller]:
         yield Caller(process)
     finally:
         process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 def resources(cluster: str, *addresses: tuple[str, int]) -> list[Resource]:

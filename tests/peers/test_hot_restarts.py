@@ -18,7 +18,7 @@ import pytest
 from eventmesh.base.tasks import TaskGroup
 from tests.component.fleet import Fleet, at_port, ended
 from tests.component.planes import backend
-from tests.component.processes import write_bootstrap
+from tests.component.processes import program, write_bootstrap
 from tests.peers.grpc_echo import METHOD, echo_server
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO
@@ -85,11 +85,9 @@ async def test_h2load_sees_no_failure(tmp_path: Path, unused_tcp_port: int) -> N
     assert h2load, "h2load is not on PATH; run `make peers`"
 
     async def load() -> int:
-        process = await asyncio.create_subprocess_exec(
-            *(h2load, "-n", "500", "-c", "8", "-m", "1", "--h1", f"http://127.0.0.1:{unused_tcp_port}/"),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output = (await process.communicate())[0].decode()
+        words = (h2load, "-n", "500", "-c", "8", "-m", "1", "--h1", f"http://127.0.0.1:{unused_tcp_port}/")
+        async with program(*words, stdout=asyncio.subprocess.PIPE) as process:
+            output = (await process.communicate())[0].decode()
         found = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", output)
         assert found is not None and found.groups() == ("500", "0", "0"), output
         return 500

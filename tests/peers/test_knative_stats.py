@@ -32,7 +32,7 @@ async def knative_stats(*words: str) -> AsyncIterator[Process]:
         yield process
     finally:
         process.kill()
-        await process.wait()
+        await process.communicate()
 
 
 async def test_knatives_activator_reports_to_our_autoscaler_and_comes_back_after_its_restart() -> None:
