@@ -21,7 +21,7 @@ from eventmesh.model.jwt import (
 )
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.headers import read_text_match
-from eventmesh.xds.translate.route import read_match
+from eventmesh.xds.translate.match import read_match
 from eventmesh.xds.translate.sources import read_data
 
 DEFAULT_CACHE_S = 600.0

@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
-    HeaderKind,
-    HeaderMatch,
     Mirror,
-    PathKind,
     Redirect,
     Route,
-    RouteMatch,
     RouteTable,
     VirtualHost,
     WeightedCluster,
 )
 from eventmesh.xds.schema.tree import Message
-from eventmesh.xds.translate.headers import Edits, read_edits, read_matcher, read_regex, read_text_match
+from eventmesh.xds.translate.headers import Edits, read_edits
 from eventmesh.xds.translate.labels import read_labels
+from eventmesh.xds.translate.match import read_match
 from eventmesh.xds.translate.sources import check_upgrades, read_data
 
 if TYPE_CHECKING:
@@ -44,11 +41,6 @@ _REDIRECT_STATUS = {
 }
 _WHOLE_PATH = ("^/.*$", "/.*")
 """Expressions of a regex_rewrite that replace the path as a whole."""
-_PATH_KINDS = {
-    "prefix": PathKind.PREFIX,
-    "path": PathKind.EXACT,
-    "path_separated_prefix": PathKind.SEPARATED_PREFIX,
-}
 
 
 def read_route_table(configuration: Message, warnings: list[str], default_name: str = "") -> RouteTable:
@@ -197,26 +189,6 @@ def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | Dir
     raise route.error("", "has no action; give route, redirect or direct_response")
 
 
-def read_match(match: Message) -> RouteMatch:
-    """Return a `route.RouteMatch`. Raises ConfigError with the path of what is wrong."""
-    headers = [read_matcher(matcher) for matcher in match.children("headers")]
-    query = tuple(_parameter(matcher) for matcher in match.children("query_parameters"))
-    if match.has("grpc"):
-        headers.append(HeaderMatch("content-type", HeaderKind.PREFIX, "application/grpc"))
-    for field, kind in _PATH_KINDS.items():
-        if match.has(field):
-            path = match.text(field)
-            if kind is not PathKind.PREFIX and not path.startswith("/"):
-                raise match.error(field, f"{path!r} must start with /")
-            if kind is PathKind.SEPARATED_PREFIX and (path.endswith("/") or "?" in path or "#" in path):
-                raise match.error(field, f"{path!r} must hold no ? or # and not end with /")
-            return RouteMatch(path or "/", kind, tuple(headers), query)
-    regex = match.child("safe_regex")
-    if regex is not None:
-        return RouteMatch(read_regex(regex), PathKind.REGEX, tuple(headers), query)
-    raise match.error("", "has no path condition; give prefix, path, path_separated_prefix or safe_regex")
-
-
 def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
     """Return the action, and whether its shares carry all header edits because one of them has its own."""
     check_upgrades(action)
@@ -245,19 +217,6 @@ def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
         mirrors=_mirrors(action, context.mirrors),
     )
     return forward, split
-
-
-def _parameter(matcher: Message) -> HeaderMatch:
-    name = matcher.text("name")
-    if not name:
-        raise matcher.error("name", "missing")
-    string_match = matcher.child("string_match")
-    if string_match is None:
-        return HeaderMatch(
-            name, HeaderKind.PRESENT, invert=matcher.has("present_match") and not matcher.flag("present_match")
-        )
-    text = read_text_match(string_match)
-    return HeaderMatch(name, text.kind, text.value)
 
 
 def _path_rewrite(action: Message) -> str:
