@@ -4,6 +4,7 @@ thread."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count, repeat
 
@@ -51,11 +52,17 @@ def _known(connection: apsw.Connection, arrival: Arrival, sequence: int) -> int 
     return None
 
 
-def forget(connection: apsw.Connection, now: float) -> int:
-    """Delete a batch of what is known for long enough; return how many went."""
-    sql = "DELETE FROM seen WHERE key IN (SELECT key FROM seen WHERE until <= ? LIMIT ?)"
-    connection.execute(sql, (now, FORGET_BATCH))
-    return int(connection.changes())
+@dataclass(frozen=True, slots=True)
+class ForgetSeen:
+    """What is known for long enough is forgotten, a batch of it."""
+
+    now: float
+
+    def apply(self, connection: apsw.Connection) -> int:
+        """Return how many went."""
+        sql = "DELETE FROM seen WHERE key IN (SELECT key FROM seen WHERE until <= ? ORDER BY until, key LIMIT ?)"
+        connection.execute(sql, (self.now, FORGET_BATCH))
+        return int(connection.changes())
 
 
 def _key(new: NewEvent) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import apsw
 
@@ -24,10 +25,22 @@ _RECORD = """
   VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"""
 
 
-def settle(
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Deliveries have ended; an end without an attempt means that nothing was sent."""
+
+    settlements: Sequence[Settlement]
+    attempts: Sequence[Attempt]
+    now: float
+
+    def apply(self, connection: apsw.Connection) -> None:
+        """Record attempts and ends, and move cursors over what is settled without a gap."""
+        _settle(connection, self.settlements, self.attempts, self.now)
+
+
+def _settle(
     connection: apsw.Connection, settlements: Sequence[Settlement], attempts: Sequence[Attempt], now: float
 ) -> None:
-    """Record attempts and ends in one transaction: an end without an attempt means that nothing was sent."""
     if attempts:
         connection.executemany(_RECORD, [_columns(attempt) for attempt in attempts])
     touched = set()

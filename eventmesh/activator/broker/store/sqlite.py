@@ -7,22 +7,24 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from eventmesh.activator.broker.store.arrivals import Arrival, Arrivals
+from eventmesh.activator.broker.store.changes import Change
 from eventmesh.activator.broker.store.committer import Committer
-from eventmesh.activator.broker.store.duplicates import forget, place
+from eventmesh.activator.broker.store.duplicates import ForgetSeen
 from eventmesh.activator.broker.store.errors import DamagedEvent, StoreError
+from eventmesh.activator.broker.store.insertion import insert
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
-from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record, with_place
-from eventmesh.activator.broker.store.sequences import sequence_at
-from eventmesh.activator.broker.store.settling import settle
+from eventmesh.activator.broker.store.places import ForgetTrigger, OpenTrigger
+from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record
+from eventmesh.activator.broker.store.settling import Settle
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
 from eventmesh.activator.broker.store.sqlite_queue import SqliteQueue
 from eventmesh.activator.broker.store.sqlite_replays import SqliteReplays
-from eventmesh.activator.broker.store.trimming import trim, trim_attempts
+from eventmesh.activator.broker.store.trimming import Trim, TrimAttempts, first_kept
 from eventmesh.activator.broker.store.values import (
     KEEP_NOTHING,
     Attempt,
@@ -34,12 +36,7 @@ from eventmesh.activator.broker.store.values import (
 )
 from eventmesh.base.clock import Clock
 
-_INSERT_SIZES = (64, 16, 4, 1)
-"""Rows of one statement: few sizes, so that each is prepared once."""
-_INSERTS = {
-    size: f"INSERT INTO events ({COLUMNS}) VALUES {','.join(['(?,?,?,?,?,?,?)'] * size)}"  # noqa: S608  # constants
-    for size in _INSERT_SIZES
-}
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -55,38 +52,23 @@ class SqliteStore:
         except BaseException:
             os.close(self._lock)
             raise
-        self._last, self._upkeep = opened.last, opened.upkeep
+        self._upkeep = opened.upkeep
         self._reader = connect(path)
         self._reading = threading.Lock()
         self.committer = Committer(opened.connection, path.stem, opened.upkeep)
         self.history = SqliteHistory(connect(path), opened.upkeep)
         """For people: what was accepted and what became of it."""
-        self.queue = SqliteQueue(self.committer, self.history.read)
-        self.replays = SqliteReplays(self.committer, self.history.read)
-        self._arrivals = Arrivals(self.committer, self._insert)
+        self.queue = SqliteQueue(self.write, self.history.read)
+        self.replays = SqliteReplays(self.write, self.history.read)
+        self._arrivals = Arrivals(self.committer, insert)
+
+    async def write(self, change: Change[T]) -> T:
+        """Return what the change returned, once it is on disk; raises StoreError."""
+        return await self.committer.write(change.apply)
 
     async def append(self, new: NewEvent) -> StoredEvent:
         """Return once the event is on disk."""
         return await self._arrivals.append(Arrival(new, encode(new), self._clock.now().timestamp()))
-
-    def _insert(self, connection: apsw.Connection, arrivals: Sequence[Arrival]) -> list[StoredEvent]:
-        # Only the committer's thread comes here. The number is read, not counted in memory: a transaction that was
-        # rolled back must leave no gap.
-        (last,) = next(iter(connection.execute("SELECT max(sequence) FROM events")))
-        placed = place(connection, arrivals, max(last or 0, self._last) + 1)
-        rows = [_row(sequence, arrival) for arrival, sequence, new in placed if new]
-        at = 0
-        for size in _INSERT_SIZES:
-            while len(rows) - at >= size:
-                values = [value for row in rows[at : at + size] for value in row]
-                connection.execute(_INSERTS[size], values)
-                at += size
-        return [
-            StoredEvent(
-                sequence, arrival.accepted_at, arrival.new.broker, arrival.new.event, arrival.new.carried, not new
-            )
-            for arrival, sequence, new in placed
-        ]
 
     async def event(self, sequence: int) -> StoredEvent | None:
         """Return one event."""
@@ -120,33 +102,16 @@ class SqliteStore:
 
     async def open_trigger(self, trigger: str, broker: str, start_at: float | None = None) -> Progress:
         """Return how far the trigger is; a new one starts behind the last event, or where it wants to."""
-        return await self.committer.write(lambda connection: self._open_trigger(connection, trigger, broker, start_at))
-
-    def _open_trigger(self, connection: apsw.Connection, trigger: str, broker: str, start_at: float | None) -> Progress:
-        known = list(connection.execute("SELECT cursor FROM triggers WHERE uid = ?", (trigger,)))
-        if known:
-            ahead = connection.execute("SELECT sequence FROM ahead WHERE uid = ?", (trigger,))
-            return Progress(int(known[0][0]), frozenset(int(row[0]) for row in ahead))
-        (last,) = next(iter(connection.execute("SELECT max(sequence) FROM events")))
-        cursor = max(int(last or 0), self._last)
-        if start_at is not None:
-            cursor = min(cursor, sequence_at(connection, start_at) - 1)
-        connection.execute("INSERT INTO triggers VALUES (?,?,?,?)", (trigger, broker, cursor, cursor))
-        return Progress(cursor)
+        return await self.write(OpenTrigger(trigger, broker, start_at))
 
     async def settle(self, settlements: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
         """Record ends and move cursors over what is settled without a gap."""
         now = self._clock.now().timestamp()
-        await self.committer.write(lambda connection: settle(connection, settlements, attempts, now))
+        await self.write(Settle(settlements, attempts, now))
 
     async def forget_trigger(self, trigger: str) -> None:
         """Drop what is known of a trigger, its dead letters included."""
-
-        def forget_it(connection: apsw.Connection) -> None:
-            for table in ("triggers", "ahead", "dead_letters", "queued", "replays"):
-                connection.execute(f"DELETE FROM {table} WHERE uid = ?", (trigger,))  # noqa: S608  # constant names
-
-        await self.committer.write(forget_it)
+        await self.write(ForgetTrigger(trigger))
 
     async def triggers(self) -> Sequence[str]:
         """Return the UIDs of all triggers that have a place."""
@@ -159,10 +124,11 @@ class SqliteStore:
             # Which these are may look wrong in a damaged store.
             return 0
         now = self._clock.now().timestamp()
-        gone = await self.committer.write(lambda connection: trim(connection, retention, now))
-        while await self.committer.write(trim_attempts):
+        before = await self.committer.write(lambda connection: first_kept(connection, retention, now))
+        gone = await self.write(Trim(before)) if before else 0
+        while await self.write(TrimAttempts()):
             pass
-        while await self.committer.write(lambda connection: forget(connection, now)):
+        while await self.write(ForgetSeen(now)):
             pass
         return gone
 
@@ -186,18 +152,3 @@ def _of(broker: str, record: Record) -> StoredEvent:
     if stored.broker != broker:
         raise DamagedEvent(record.sequence, f"of broker {stored.broker} lies among those of {broker}")
     return stored
-
-
-def _row(sequence: int, arrival: Arrival) -> tuple[int, float, str, str, str, bytes | None, int]:
-    """Return the values of `COLUMNS`."""
-    new, encoded = arrival.new, arrival.encoded
-    checksum = with_place(encoded.checksum, sequence, arrival.accepted_at)
-    return (
-        sequence,
-        arrival.accepted_at,
-        new.broker,
-        encoded.attributes,
-        encoded.carried,
-        new.event.data,
-        checksum,
-    )

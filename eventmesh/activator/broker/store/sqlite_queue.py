@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apsw
 
-from eventmesh.activator.broker.store.committer import Committer
+from eventmesh.activator.broker.store.changes import Write
 from eventmesh.activator.broker.store.errors import DamagedEvent
 from eventmesh.activator.broker.store.notes import note
 from eventmesh.activator.broker.store.queue import Due, Origin, QueuedEvent, Redriven, Selection
@@ -36,8 +35,8 @@ _MOVE = f"""
 class SqliteQueue:
     """An `EventQueue` in the file of a `SqliteStore`."""
 
-    def __init__(self, committer: Committer, read: Read) -> None:
-        self._committer = committer
+    def __init__(self, write: Write, read: Read) -> None:
+        self._write = write
         self._read = read
 
     async def due(self, trigger: str, now: float, limit: int, beside: Collection[int] = ()) -> Due:
@@ -75,10 +74,7 @@ class SqliteQueue:
         place: Place | None = (0, "")
         while place is not None and len(moved) < MAX_REDRIVEN:
             # A batch a transaction: nobody who sends an event waits for all of them.
-            work = partial(
-                _redrive, selection=selection, now=now, rate_per_s=rate_per_s, before=len(moved), after=place
-            )
-            batch, place = await self._committer.write(work)
+            batch, place = await self._write(Redrive(selection, now, rate_per_s, len(moved), place))
             moved += batch
         return moved
 
@@ -87,28 +83,42 @@ Place = tuple[int, str]
 """Sequence and UID of a dead letter."""
 
 
-def _redrive(
-    connection: apsw.Connection, selection: Selection, now: float, rate_per_s: float, before: int, after: Place
-) -> tuple[list[Redriven], Place | None]:
-    """Move a batch behind `after`; return it, and the place to go on from. `before`: how many were moved already."""
-    condition, names = of_broker(selection.broker)
-    values: list[object] = [*names, *after]
-    condition += " AND (sequence, uid) > (?, ?)"
-    if selection.trigger:
-        condition += " AND name = ?"
-        values.append(selection.trigger)
-    sql = f"SELECT uid, name, {COLUMNS} FROM dead_letters WHERE {condition} ORDER BY sequence, uid LIMIT ?"  # noqa: S608
-    rows = list(connection.execute(sql, (*values, REDRIVE_BATCH)))
-    moved: list[Redriven] = []
-    for uid, name, *row in rows:
-        stored = _stored(Record(*row))
-        if stored is None or selection.event_id not in ("", stored.event.id):
-            continue
-        due = now + (before + len(moved)) / rate_per_s if rate_per_s else now
-        moved.append(Redriven(uid, name, stored.sequence, stored.event.id, due))
-    for letter in moved:
-        _requeue(connection, letter, now)
-    return moved, (rows[-1][2], rows[-1][0]) if len(rows) == REDRIVE_BATCH else None
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """A batch of dead letters goes into the queue."""
+
+    selection: Selection
+    now: float
+    rate_per_s: float
+    before: int
+    """How many were moved already."""
+    after: Place
+    """Only letters behind it."""
+
+    def apply(self, connection: apsw.Connection) -> tuple[list[Redriven], Place | None]:
+        """Return those that were moved, and the place to go on from."""
+        moved: list[Redriven] = []
+        rows = self._letters(connection)
+        for uid, name, *row in rows:
+            stored = _stored(Record(*row))
+            if stored is None or self.selection.event_id not in ("", stored.event.id):
+                continue
+            due = self.now + (self.before + len(moved)) / self.rate_per_s if self.rate_per_s else self.now
+            moved.append(Redriven(uid, name, stored.sequence, stored.event.id, due))
+        for letter in moved:
+            _requeue(connection, letter, self.now)
+        return moved, (rows[-1][2], rows[-1][0]) if len(rows) == REDRIVE_BATCH else None
+
+    def _letters(self, connection: apsw.Connection) -> list[tuple[Any, ...]]:
+        condition, names = of_broker(self.selection.broker)
+        values: list[object] = [*names, *self.after]
+        condition += " AND (sequence, uid) > (?, ?)"
+        if self.selection.trigger:
+            condition += " AND name = ?"
+            values.append(self.selection.trigger)
+        columns = f"uid, name, {COLUMNS}"
+        sql = f"SELECT {columns} FROM dead_letters WHERE {condition} ORDER BY sequence, uid LIMIT ?"  # noqa: S608
+        return list(connection.execute(sql, (*values, REDRIVE_BATCH)))
 
 
 def _requeue(connection: apsw.Connection, letter: Redriven, now: float) -> None:

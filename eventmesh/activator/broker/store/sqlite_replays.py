@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
-from eventmesh.activator.broker.store.committer import Committer
+from eventmesh.activator.broker.store.changes import Write
 from eventmesh.activator.broker.store.notes import note
 from eventmesh.activator.broker.store.queue import Origin
 from eventmesh.activator.broker.store.records import COLUMNS
@@ -28,13 +29,13 @@ _QUEUE = f"""
 class SqliteReplays:
     """The `EventReplays` of a `SqliteStore`."""
 
-    def __init__(self, committer: Committer, read: Read) -> None:
-        self._committer = committer
+    def __init__(self, write: Write, read: Read) -> None:
+        self._write = write
         self._read = read
 
     async def start(self, new: NewReplay, now: float) -> Replay:
         """Return the replay."""
-        return await self._committer.write(lambda connection: _start(connection, new, now))
+        return await self._write(StartReplay(new, now))
 
     async def all(self) -> Sequence[Replay]:
         """Return what is under way."""
@@ -42,7 +43,7 @@ class SqliteReplays:
 
     async def advance(self, step: Advance) -> int:
         """Queue events and move on."""
-        return await self._committer.write(lambda connection: _advance(connection, step))
+        return await self._write(AdvanceReplay(step))
 
     async def outstanding(self, trigger: str) -> int:
         """Return how many replayed events wait."""
@@ -52,12 +53,42 @@ class SqliteReplays:
 
     async def stop(self, number: int) -> bool:
         """End a replay."""
+        return await self._write(StopReplay(number))
 
-        def stop(connection: apsw.Connection) -> bool:
-            connection.execute("DELETE FROM replays WHERE number = ?", (number,))
-            return bool(connection.changes())
 
-        return await self._committer.write(stop)
+@dataclass(frozen=True, slots=True)
+class StartReplay:
+    """Somebody asks for a part of the past."""
+
+    new: NewReplay
+    now: float
+
+    def apply(self, connection: apsw.Connection) -> Replay:
+        """Return the replay."""
+        return _start(connection, self.new, self.now)
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceReplay:
+    """A replay goes a step further."""
+
+    step: Advance
+
+    def apply(self, connection: apsw.Connection) -> int:
+        """Return how many events were queued."""
+        return _advance(connection, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class StopReplay:
+    """A replay is ended."""
+
+    number: int
+
+    def apply(self, connection: apsw.Connection) -> bool:
+        """Return whether there was such a one."""
+        connection.execute("DELETE FROM replays WHERE number = ?", (self.number,))
+        return bool(connection.changes())
 
 
 def _start(connection: apsw.Connection, new: NewReplay, now: float) -> Replay:
