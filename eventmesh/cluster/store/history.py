@@ -127,8 +127,22 @@ class History:
         return max(int(highest), self.floor())
 
     def revision_before(self, written: float) -> int:
-        """Return the last revision stored before `written` (seconds since the epoch), 0 when there is none."""
-        found = _single(self._db, "SELECT max(revision) FROM history WHERE written < ?", (written,))
+        """Return the last revision stored before `written` (seconds since the epoch), 0 when there is none.
+
+        Time and revisions rise together, so the row is found by halving: a scan would read every object there is.
+        """
+        low, high = 0, self.last_revision()
+        while low < high:
+            middle = (low + high + 1) // 2
+            # Compaction leaves gaps; the row before one speaks for it.
+            row = self._db.execute(
+                "SELECT revision, written FROM history WHERE revision <= ? ORDER BY revision DESC LIMIT 1", (middle,)
+            ).get
+            if row is None or row[1] < written:
+                low = middle
+            else:
+                high = row[0] - 1
+        found = _single(self._db, "SELECT max(revision) FROM history WHERE revision <= ?", (low,))
         return int(found or 0)
 
     def compact(self, floor: int) -> int:
@@ -137,14 +151,16 @@ class History:
         Raises UnavailableError when the disk does not take it; nothing is forgotten then.
         """
         with self._writing(), self._db:
+            # What rows up to the former floor superseded has gone with that floor: only later ones need be looked at.
+            span = (self.floor(), floor)
             self._db.execute("UPDATE compaction SET floor = max(floor, ?)", (floor,))
             self._db.execute(
                 """DELETE FROM history WHERE revision IN (
-                     SELECT previous FROM history WHERE revision <= ?1 AND previous > 0)""",
-                (floor,),
+                     SELECT previous FROM history WHERE revision > ? AND revision <= ? AND previous > 0)""",
+                span,
             )
             superseded = self._db.changes()
-            self._db.execute("DELETE FROM history WHERE deleted AND revision <= ?1", (floor,))
+            self._db.execute("DELETE FROM history WHERE deleted AND revision > ? AND revision <= ?", span)
             deletions = self._db.changes()
         return superseded + deletions
 

@@ -24,6 +24,8 @@ _log = log.get("cluster.store")
 HISTORY_KEPT_S = 600.0
 """A client that lost its watch comes back with the version it began from (kn does, after up to 10 minutes)."""
 COMPACT_EVERY_S = 60.0
+COMPACT_REVISIONS = 500
+"""Forgotten in one go, some ten milliseconds: whoever waits for the API waits for a step, not for the whole minute."""
 MAX_OBJECT_BYTES = 1_572_864
 """1.5 MiB, etcd's request limit: what a real cluster refuses must be refused here."""
 MAX_WATCH_BACKLOG = 10_000
@@ -285,14 +287,17 @@ class Store:
         while True:
             await self._clock.sleep(COMPACT_EVERY_S)
             try:
-                self.compact_old()
+                await self.compact_old()
                 await asyncio.to_thread(self._history.checkpoint)
             except UnavailableError as error:
                 _log.warning("history not compacted, trying again in a minute", reason=error)
 
-    def compact_old(self) -> None:
-        """Forget the history that is older than HISTORY_KEPT_S."""
-        self.compact(self._history.revision_before(self._clock.now().timestamp() - HISTORY_KEPT_S))
+    async def compact_old(self) -> None:
+        """Forget the history that is older than HISTORY_KEPT_S, in steps between which others have their turn."""
+        end = self._history.revision_before(self._clock.now().timestamp() - HISTORY_KEPT_S)
+        while self._floor < end:
+            self.compact(min(end, self._floor + COMPACT_REVISIONS))
+            await self._clock.sleep(0)
 
     def compact(self, floor: int) -> None:
         """Forget history up to the revision `floor`; watches that begin before it are refused from now on."""

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from eventmesh.base.errors import UnavailableError
-from eventmesh.cluster.store.history import FILE_NAME, History, StoreCorruptError
+from eventmesh.cluster.store.history import FILE_NAME, History, Row, StoreCorruptError
 from eventmesh.cluster.store.store import (
+    COMPACT_REVISIONS,
     EVERY_KIND,
     HISTORY_KEPT_S,
     MAX_OBJECT_BYTES,
@@ -28,6 +29,7 @@ from eventmesh.cluster.store.store import (
     ObjectTooLargeError,
     RevisionConflictError,
     Store,
+    Stored,
     Watch,
     WatchOverflowError,
 )
@@ -179,12 +181,42 @@ async def test_history_is_kept_for_ten_minutes(store: Store, clock: ManualClock)
     store.put(A, named(A), 0)
     store.put(A, named(A, v="2"), 1)
     await clock.advance(HISTORY_KEPT_S)
-    store.compact_old()
+    await store.compact_old()
     store.watch("configmaps", after=1).close()
     await clock.advance(1)
-    store.compact_old()
+    await store.compact_old()
     with pytest.raises(CompactedError):
         store.watch("configmaps", after=1)
+
+
+async def test_a_long_past_is_forgotten_in_steps_between_which_others_write(store: Store, clock: ManualClock) -> None:
+    for revision in range(2 * COMPACT_REVISIONS + 10):
+        store.put(A, named(A), revision)
+    await clock.advance(HISTORY_KEPT_S + 1)
+    forgetting = asyncio.get_running_loop().create_task(store.compact_old())
+    turns = 0
+    while not forgetting.done():
+        store.put(B, named(B), (store.get(B) or Stored(0, {}, b"")).revision)
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 2
+    with pytest.raises(CompactedError):
+        store.watch("configmaps", after=2 * COMPACT_REVISIONS + 9)
+    store.watch("configmaps", after=2 * COMPACT_REVISIONS + 10).close()
+
+
+def test_the_last_revision_before_a_moment_is_found_across_gaps(tmp_path: Path, clock: ManualClock) -> None:
+    history = History(tmp_path)
+    for revision in range(1, 41):
+        # Two keys that stay as they were made, and one that is written again and again.
+        name = f"still-{revision}" if revision in (1, 20) else "busy"
+        previous = 0 if name != "busy" or revision == 2 else revision - (2 if revision == 21 else 1)
+        history.append(Row(revision, "configmaps", "default", name, previous, False, b"{}"), float(revision))
+    history.compact(25)
+    kept = [1, 20, *range(25, 41)]
+    for moment in range(43):
+        assert history.revision_before(moment) == max((r for r in kept if r < moment), default=0)
+    history.close()
 
 
 def test_object_beyond_the_limit_is_refused_before_it_is_stored(store: Store) -> None:
