@@ -21,7 +21,6 @@ from eventmesh.activator.reporter import Reporter
 from eventmesh.activator.sources.app import EventSources, sinks_of
 from eventmesh.activator.sources.outbox import Outbox
 from eventmesh.activator.subscriber_guard import SubscriberGuard
-from eventmesh.activator.token_reviews import TokenReviews
 from eventmesh.activator.tokens import Tokens
 from eventmesh.activator.wakes import waker
 from eventmesh.base import log
@@ -38,6 +37,7 @@ from eventmesh.kube.config import load_config
 from eventmesh.kube.eventing_features import FeatureStore, features_informer
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import JOB_SINK, REQUEST_REPLY
+from eventmesh.kube.token_reviews import TokenReviews
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from eventmesh.activator.broker.addressee import channel_of, is_broker
 from eventmesh.activator.broker.admittance import Refused
-from eventmesh.activator.token_reviews import TokenReviews
 from eventmesh.base import log
-from eventmesh.base.errors import ConfigError
+from eventmesh.base.errors import ConfigError, UnavailableError
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
+from eventmesh.kube.account_tokens import TokenRefusedError
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.event_policies import (
     Named,
@@ -41,6 +41,7 @@ from eventmesh.kube.resources import (
     SUBSCRIPTION,
 )
 from eventmesh.kube.status import is_ready
+from eventmesh.kube.token_reviews import TokenReviews
 
 if TYPE_CHECKING:
     from eventmesh.core.actions import Headers
@@ -82,7 +83,12 @@ class Gatekeeper:
         """Return the subject of the token that a request shows; empty while authentication is off. Raises Refused."""
         if not self._features.current.authentication:
             return ""
-        return await self._reviews.subject(_bearer(headers), audience_of(*_named(key)))
+        try:
+            return await self._reviews.subject(_bearer(headers), audience_of(*_named(key)))
+        except TokenRefusedError as error:
+            raise Refused(401, str(error)) from None
+        except UnavailableError as error:
+            raise Refused(503, f"{error}; send the event again later") from None
 
     def admit(self, key: str, sender: str, event: Event) -> None:
         """Return when EventPolicies, or the default where there are none, let `sender` send `event`; raises Refused."""

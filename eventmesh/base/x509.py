@@ -14,6 +14,7 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a peer's clock may be behind ours: certificates are valid from that much before they are made."""
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
 def common_name(text: str) -> x509.Name:
@@ -22,7 +23,7 @@ def common_name(text: str) -> x509.Name:
 
 
 def builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     """Return a certificate that is to be completed with extensions and signed; its serial number is random."""
     return (

@@ -51,6 +51,7 @@ from eventmesh.xds.control.app import Control
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.roots import RootFiles
 
 _log = log.get("cluster.mesh")
 
@@ -208,7 +209,7 @@ class Mesh:
     def _identities(self) -> Identities:
         files = self._settings.authority_files
         if files is None:
-            authority: Authority = OwnAuthority(self._settings.data_dir / "ca", self._clock)
+            authority: Authority = OwnAuthority(RootFiles(self._settings.data_dir / "ca"), self._clock)
         else:
             authority = GivenAuthority(*files, self._clock)
         return Identities(authority, self._clock, self._settings.trust_domain)

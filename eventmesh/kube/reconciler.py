@@ -88,6 +88,11 @@ class Controller:
         for number in range(self._concurrency):
             self._tasks.spawn(f"worker {number}", self._work())
 
+    async def pause(self) -> None:
+        """Stop at the next await of each reconcile in progress; these, and what waits, are done after the next
+        `start`."""
+        await self._tasks.stop()
+
     async def stop(self) -> None:
         """Stop at the next await of each reconcile in progress, and drop what waits."""
         await self._queue.close()
@@ -101,6 +106,9 @@ class Controller:
                 return
             try:
                 await self._attempt(key)
+            except asyncio.CancelledError:
+                self._queue.add(key)
+                raise
             finally:
                 self._queue.done(key)
 

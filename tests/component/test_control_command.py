@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from eventmesh.base.errors import UsageError
-from eventmesh.cli.control import client_bootstrap
+from eventmesh.cli.control.bootstraps import client_bootstrap
 from eventmesh.cli.main import main
 from eventmesh.kube.resources import KINGRESS
 from eventmesh.kube.status import is_ready

@@ -20,6 +20,7 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ServerTls, TlsCertificate
 from eventmesh.xds.client.inbound import INBOUND, InboundTerms, on_terms
 from eventmesh.xds.identity.authority import OwnAuthority
+from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.component.planes import LOOPBACK
 
@@ -32,7 +33,7 @@ def chosen(listener: str) -> bool:
 
 class World:
     def __init__(self, directory: Path) -> None:
-        self.authority = OwnAuthority(directory, SystemClock())
+        self.authority = OwnAuthority(RootFiles(directory), SystemClock())
         self.first = self.tls()
         self.plane = DataPlane(SystemClock(), {}, own=on_terms(OWN, chosen, self.terms(self.first)))
         self.inbound = InboundTerms(self.plane, OWN, chosen, self.terms(self.first))

@@ -11,6 +11,7 @@ from eventmesh.cluster.first_certificate import with_identity
 from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.roots import RootFiles
 
 CODE = """
 import os, sys
@@ -46,7 +47,7 @@ print(*sorted(name for name in set(sys.modules) - known if name.startswith('even
 
 
 async def test_a_sidecar_with_an_identity_imports_nothing_when_it_begins(tmp_path: Path) -> None:
-    identities = Identities(OwnAuthority(tmp_path, SystemClock()), SystemClock(), "cluster.local")
+    identities = Identities(OwnAuthority(RootFiles(tmp_path), SystemClock()), SystemClock(), "cluster.local")
     issued, control = identities.current(identities.of("shop", "cart")), identities.parts.control
     plain = bootstrap("sidecar", "pod", "127.0.0.1:0", "127.0.0.1:1", namespace="shop")
     file = tmp_path / "bootstrap.json"

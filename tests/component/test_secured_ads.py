@@ -23,6 +23,7 @@ from eventmesh.base.errors import UsageError
 from eventmesh.cli.main import main
 from eventmesh.xds.identity.authority import Issued, OwnAuthority
 from eventmesh.xds.identity.issuer import CONTROL_HOST, Identities
+from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import METHOD
 from tests.component.control_bench import Bench
@@ -42,11 +43,11 @@ class World:
         self.identities = self.bench.identities
 
     def _identities(self, clock: object) -> Identities:
-        return Identities(OwnAuthority(self.directory / "ca", SystemClock()), SystemClock(), "cluster.local")
+        return Identities(OwnAuthority(RootFiles(self.directory / "ca"), SystemClock()), SystemClock(), "cluster.local")
 
     def strangers(self) -> OwnAuthority:
         """Return an authority that this mesh does not know."""
-        return OwnAuthority(self.directory / "strangers", SystemClock())
+        return OwnAuthority(RootFiles(self.directory / "strangers"), SystemClock())
 
     def channel(self, issued: Issued | None, bundle: str = "") -> grpc.aio.Channel:
         key, chain = (issued.key.encode(), issued.chain.encode()) if issued is not None else (None, None)
@@ -141,7 +142,7 @@ async def test_whoever_claims_to_be_another_is_refused_by_name(
 
 async def test_who_shows_nothing_or_what_another_mesh_has_signed_is_not_let_in(world: World) -> None:
     stranger = world.strangers().issue(world.identities.of("shop", "robot"))
-    expired = OwnAuthority(world.directory / "ca", SystemClock(), timedelta(seconds=-1)).issue(
+    expired = OwnAuthority(RootFiles(world.directory / "ca"), SystemClock(), timedelta(seconds=-1)).issue(
         world.identities.of("shop", "robot")
     )
     for shown in (None, stranger, expired):

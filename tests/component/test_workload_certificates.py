@@ -19,6 +19,7 @@ from eventmesh.dataplane.plane import DataPlane
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ClientTls, MatchKind, NameKind, NameMatch, ServerTls, TlsCertificate
 from eventmesh.xds.identity.authority import Issued, OwnAuthority
+from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.identity.rotation import LIFETIME
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.component.planes import ask, backend, proxy, running
@@ -35,7 +36,7 @@ class Authorities:
         self.own = self.made("own")
 
     def made(self, name: str, lifetime: timedelta = LIFETIME) -> OwnAuthority:
-        return OwnAuthority(self.directory / name, SystemClock(), lifetime)
+        return OwnAuthority(RootFiles(self.directory / name), SystemClock(), lifetime)
 
     @property
     def bundle(self) -> str:

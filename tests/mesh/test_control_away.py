@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import ClientError
 
-from eventmesh.cli.control import client_bootstrap
+from eventmesh.cli.control.bootstraps import client_bootstrap
 from eventmesh.kube.api import Api
 from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, SERVICE
 from tests.component.embedded_api import served

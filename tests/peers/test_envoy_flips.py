@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.cli.control import client_bootstrap
+from eventmesh.cli.control.bootstraps import client_bootstrap
 from eventmesh.kube.api import Api
 from eventmesh.kube.resources import ENDPOINT_SLICE
 from tests.component.embedded_api import served

@@ -23,6 +23,7 @@ from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.identity.authority import Issued, OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.roots import RootFiles
 from tests.component.control_bench import Bench
 from tests.component.processes import DataPlaneProcess, data_plane
 from tests.peers.backends import backend
@@ -100,7 +101,7 @@ async def world(tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> A
     port = unused_tcp_port_factory()
 
     def identities(clock: object) -> Identities:
-        return Identities(OwnAuthority(tmp_path / "ca", SystemClock()), SystemClock(), "cluster.local")
+        return Identities(OwnAuthority(RootFiles(tmp_path / "ca"), SystemClock()), SystemClock(), "cluster.local")
 
     async with AsyncExitStack() as stack:
         settings = Settings(public=ANYWHERE, local=ANYWHERE)

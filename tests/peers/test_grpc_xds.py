@@ -15,7 +15,7 @@ import pytest
 from envoy_data_plane.envoy.config.route.v3 import VirtualHost
 
 from eventmesh.base.clock import SystemClock
-from eventmesh.cli.control import client_bootstrap
+from eventmesh.cli.control.bootstraps import client_bootstrap
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, SERVICE
 from eventmesh.xds.control import envoy as messages

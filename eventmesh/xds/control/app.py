@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from eventmesh.base import log
@@ -12,6 +13,7 @@ from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.knative import SERVING_NAMESPACE
+from eventmesh.kube.lease import Election
 from eventmesh.kube.objects import Key, annotations_of, key_of
 from eventmesh.kube.observability import CONFIG_MAP_NAME, parse_observability
 from eventmesh.kube.resources import (
@@ -74,22 +76,25 @@ class Control:
         clock: Clock,
         settings: Settings | None = None,
         identities: Identities | None = None,
+        election: Election | None = None,
     ) -> None:
         """Ask `informers` for what is watched; the caller starts them before `start`.
 
-        With `identities` clients that show a certificate of this mesh are told of theirs, and to speak mTLS.
+        With `identities` clients that show a certificate of this mesh are told of theirs, and to speak mTLS. With an
+        `election` objects are written to while this replica leads only; None: it is the only one.
         """
         settings = settings or Settings()
         self._watcher = Watcher()
         self._in_force = InForce(self._watcher)
         self._informers = informers
         self._identities = identities
+        self._election = election
         self._mtls = MeshMtls(identities) if identities is not None else None
         self._builder = ResourceBuilder(settings, self._in_force.world, self._mtls)
         self._cache = SnapshotCache(self._builder.sets)
         self._refusals = ClusterRefusals(self._builder.referrers)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
-        metrics = Metrics()
+        metrics = self.metrics = Metrics()
         self._publisher = Publisher(self._cache, self._builder, self._in_force.view, self._in_force, clock, metrics)
         self._server = AdsServer(self._cache, self.acks, clock, metrics=metrics, identities=identities)
         self.observer = Observer(
@@ -181,13 +186,31 @@ class Control:
         self._publisher.listen(self._published)
         self._publisher.start()
         port = await self._server.start(address, secured_address)
+        election = self._election
         if self._identities is not None:
             self._tasks.spawn("identities", self._identities.run())
         self.acks.opened()
-        for part in self._parts:
-            part.controller.start()
+        self._tasks.spawn("statuses", self._write() if election is None else election.campaign(self._write))
         _log.info("serving ADS", port=port)
         return port
+
+    async def _write(self) -> None:
+        """Write what has become of objects, until cancelled."""
+        for part in self._parts:
+            part.controller.start()
+        if self._identities is not None:
+            # Roots may be due that were nobody's to replace.
+            self._identities.look_again()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            for part in self._parts:
+                await part.controller.pause()
+
+    @property
+    def secured_port(self) -> int:
+        """Return where ADS is served to clients that show a certificate; 0: nowhere."""
+        return self._server.secured_port
 
     async def start_admin(self, host: str, port: int) -> int:
         """Serve the admin pages, and return the port; UnavailableError when it is taken."""
@@ -204,11 +227,12 @@ class Control:
     async def stop(self) -> None:
         """Close all streams. Data planes go on with what they have."""
         await self._admin.stop()
+        # The lease is given back with it.
+        await self._tasks.stop()
         for part in self._parts:
             await part.controller.stop()
         await self._server.stop()
         await self._publisher.stop()
-        await self._tasks.stop()
 
     def open_promises(self) -> int:
         """Return how many objects wait for acknowledgements."""
@@ -270,7 +294,7 @@ class Control:
         problem = self._watcher.invalid_egress.get(key_of(new).name) if new is not None else None
         if new is not None and problem is not None and (old is None or annotations_of(old) != annotations_of(new)):
             _log.warning("egress not understood", namespace=key_of(new).name, problem=problem)
-            self._tasks.spawn("event", self._recorder.record(new, EventKind.WARNING, "InvalidEgress", problem))
+            self._record(new, "InvalidEgress", problem)
 
     def _published(self, publication: Publication, effect: Effect) -> None:
         if effect is Effect.EVERYTHING:
@@ -360,7 +384,12 @@ class Control:
         name, _, port = rest.partition(":")
         obj = self._informers.of(SERVICE if port else REVISION).get(name, namespace)
         if obj is not None:
-            self._tasks.spawn("event", self._recorder.record(obj, EventKind.WARNING, REFUSED, message))
+            self._record(obj, REFUSED, message)
+
+    def _record(self, obj: Object, reason: str, message: str) -> None:
+        """Write an Event on an object, unless another replica does."""
+        if self._election is None or self._election.leading:
+            self._tasks.spawn("event", self._recorder.record(obj, EventKind.WARNING, reason, message))
 
 
 def _invalid(wrong: str | None) -> tuple[str, str] | None:

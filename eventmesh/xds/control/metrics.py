@@ -56,6 +56,10 @@ class Metrics:
     """NACKs by type."""
     renewals: int = 0
     """Certificates of workloads that have been replaced."""
+    certified: int = 0
+    """Signing requests of workloads that have been answered with a certificate."""
+    uncertified: Counter[str] = field(default_factory=Counter)
+    """Those that have been refused, by the word for why."""
 
     def render(self, streams: Mapping[str, int], gauges: Mapping[str, float]) -> str:
         """Return everything; `streams` counts the open ones by role, `gauges` are further values of this moment."""
@@ -65,6 +69,9 @@ class Metrics:
             *_counter("eventmesh_control_nacks_total", "type", self.refusals),
             "# TYPE eventmesh_control_certificate_renewals_total counter",
             f"eventmesh_control_certificate_renewals_total {self.renewals}",
+            "# TYPE eventmesh_control_certificate_requests_total counter",
+            f"eventmesh_control_certificate_requests_total {self.certified + self.uncertified.total()}",
+            *_counter("eventmesh_control_certificate_requests_refused_total", "reason", self.uncertified),
             "# TYPE eventmesh_control_streams gauge",
             *(f'eventmesh_control_streams{{role="{role}"}} {count}' for role, count in sorted(streams.items())),
         ]

@@ -13,9 +13,10 @@ from eventmesh.xds.identity.spiffe import SCHEME, SpiffeId
 
 
 class ShownCredentials:
-    """Shows control's present certificate and demands one of the roots trusted now, at each handshake anew."""
+    """Shows control's present certificate, at each handshake anew."""
 
-    def __init__(self, identities: Identities) -> None:
+    def __init__(self, identities: Identities, *, demanding: bool) -> None:
+        """`demanding`: who connects must show a certificate of one of the roots trusted now."""
         self._identities = identities
         self._newer: grpc.ServerCertificateConfiguration | None = None
         own = identities.parts.control
@@ -23,7 +24,7 @@ class ShownCredentials:
         self.grpc: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
             self._configuration(),
             self._take,  # type: ignore[arg-type]  # None is allowed by its documentation, not by its stub
-            require_client_authentication=True,
+            require_client_authentication=demanding,
         )
 
     def _renewed(self, renewed: Renewed) -> None:

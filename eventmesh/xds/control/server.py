@@ -93,13 +93,15 @@ class AdsServer:
         self._identifier = identifier
         self._server: grpc.aio.Server | None = None
         self._streams = 0
+        self.secured_port = 0
+        """Where clients with certificates are served; 0: nowhere."""
 
     async def start(self, address: str, secured_address: str = "") -> int:
         """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken.
 
         At `secured_address` (empty: nowhere) only clients are let in that show a certificate of the mesh.
         """
-        _require_free(address)
+        require_free(address, "ADS")
         server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -127,9 +129,9 @@ class AdsServer:
         identities = self._identities
         if identities is None:
             raise UnavailableError(f"ADS cannot listen on {address}: there are no identities to show")
-        _require_free(address)
+        require_free(address, "ADS")
         try:
-            server.add_secure_port(address, ShownCredentials(identities).grpc)
+            self.secured_port = server.add_secure_port(address, ShownCredentials(identities, demanding=True).grpc)
         except RuntimeError as error:
             raise UnavailableError(f"ADS cannot listen on {address}: {error}") from error
 
@@ -168,15 +170,16 @@ class AdsServer:
         return lambda node: identified(node, identity, parts)
 
 
-def _require_free(address: str) -> None:
-    """Raise UnavailableError when `address` cannot be bound; gRPC itself would say so in many lines on stderr."""
+def require_free(address: str, what: str) -> None:
+    """Raise UnavailableError when `address` cannot be bound for `what`; gRPC itself would say so in many lines on
+    stderr."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, int(port)), family=family).close()
     except OSError as error:
-        raise UnavailableError(f"ADS cannot listen on {address}: {error.strerror or error}") from error
+        raise UnavailableError(f"{what} cannot listen on {address}: {error.strerror or error}") from error
 
 
 class _Session:

@@ -1,31 +1,26 @@
-"""The certificate authority: roots of our own in a directory, or an intermediate that was given.
-
-Workload certificates are X.509-SVIDs (SPIFFE X509-SVID §2-4): one URI name, no subject, no authority of their own.
-"""
+"""The certificate authority: roots of our own, or an intermediate that was given."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, UnavailableError
-from eventmesh.base.secret_file import write_secret
-from eventmesh.base.x509 import CLOCK_SKEW, PrivateKey, builder, key_pem, key_usage, make_authority
+from eventmesh.base.x509 import PublicKey, key_pem
 from eventmesh.xds.identity import rotation
+from eventmesh.xds.identity.roots import RootStore, make_root
 from eventmesh.xds.identity.rotation import RootPeriod
+from eventmesh.xds.identity.signer import Certified, Signer, is_authority, is_self_signed, pem, read_chain, read_key
 from eventmesh.xds.identity.spiffe import SpiffeId
 
-_ROOT_FILE: Final = re.compile(r"root-(\d+)\.crt")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,10 @@ class Authority(Protocol):
     """Of what it issues."""
 
     def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
-        """Return a certificate for `spiffe_id` with a new key; `host_names` are for clients that know no SPIFFE."""
+        """Return a certificate for `spiffe_id` with a new key; `host_names` are for clients that know no SPIFFE.
+
+        Raises UnavailableError.
+        """
         ...
 
     def bundle(self) -> str:
@@ -67,59 +65,54 @@ class Authority(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Signer:
-    key: PrivateKey
-    certificate: x509.Certificate
-    chain: str = ""
-    """What a peer needs between a certificate and its root (PEM)."""
-
-    @property
-    def period(self) -> RootPeriod:
-        created = self.certificate.not_valid_before_utc + CLOCK_SKEW
-        return RootPeriod(created, self.certificate.not_valid_after_utc)
-
-
 class OwnAuthority:
-    """Roots in a directory, made there on first use and replaced with overlap before they expire."""
+    """Roots of our own, made on first use and replaced with overlap before they expire."""
 
-    def __init__(self, directory: Path, clock: Clock, lifetime: timedelta = rotation.LIFETIME) -> None:
-        """Read the roots; raises UnavailableError for files that cannot be read as such."""
+    def __init__(self, store: RootStore, clock: Clock, lifetime: timedelta = rotation.LIFETIME) -> None:
+        """Read the roots; raises UnavailableError for what cannot be read as such."""
         self.lifetime = lifetime
-        self._directory = directory
+        self._store = store
         self._clock = clock
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        numbers = sorted(int(found[1]) for file in directory.iterdir() if (found := _ROOT_FILE.fullmatch(file.name)))
-        self._roots = {number: _read_root(directory, number) for number in numbers}
+        self._roots = dict(store.read())
         if not self._roots:
             self._add_root()
         self._state = self._judge()
 
+    def certify(
+        self, key: PublicKey, spiffe_id: SpiffeId, host_names: tuple[str, ...] = (), lifetime: timedelta | None = None
+    ) -> Certified:
+        """Return a certificate of somebody else's key, signed by the root that everybody knows."""
+        signer = self._roots[self._state[0]]
+        return signer.certify(key, spiffe_id, host_names, self._clock.now(), lifetime or self.lifetime)
+
     def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
-        """Return a certificate signed by the root that everybody knows."""
-        return _issue(self._ordered()[self._state[0]], spiffe_id, host_names, self._clock.now(), self.lifetime)
+        """Return a certificate with a new key, signed likewise."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return issued(spiffe_id, key, self.certify(key.public_key(), spiffe_id, host_names))
 
     def bundle(self) -> str:
         """Return the roots to trust now."""
-        roots = self._ordered()
-        return "".join(_pem(roots[at].certificate) for at in self._state[1])
+        return "".join(pem(self._roots[number].certificate) for number in self._state[1])
 
     def turn(self) -> bool:
-        """Make the next root when it is due, and forget those that nobody trusts any more."""
-        if rotation.is_due(self._periods(), self._clock.now()):
-            self._add_root()
-        before, after = self._state, self._judge()
-        numbers = sorted(self._roots)
-        kept = {numbers[at] for at in after[1]}
-        for number in [number for number in self._roots if number not in kept]:
-            del self._roots[number]
-            for file in _root_files(self._directory, number):
-                file.unlink(missing_ok=True)
+        """Make the next root when it is due, and forget those that nobody trusts any more, if that is ours to do; else
+        follow whoever does it."""
+        before = self._state
+        self._roots = dict(self._store.read())
+        if self._store.is_ours:
+            if rotation.is_due(self._periods(), self._clock.now()):
+                self._add_root()
+            _, kept = self._judge()
+            for number in self._roots.keys() - set(kept):
+                del self._roots[number]
+                self._store.remove(number)
         self._state = self._judge()
-        return after != before
+        return self._state != before
 
     def replace_root(self) -> None:
         """Begin to move to a new root, as if the present one were about to expire: trusted now, signing later."""
+        if not self._store.is_ours:
+            raise UnavailableError("another replica of control replaces roots: ask the one that holds the lease")
         self._add_root()
         self._state = self._judge()
 
@@ -128,25 +121,21 @@ class OwnAuthority:
         return rotation.next_change(self._periods(), self._clock.now(), self.lifetime)
 
     def _judge(self) -> tuple[int, tuple[int, ...]]:
+        """Return the number of the root that signs, and of those that are trusted."""
         periods, now = self._periods(), self._clock.now()
+        numbers = sorted(self._roots)
         return (
-            rotation.signing(periods, now, self.lifetime),
-            tuple(rotation.trusted(periods, now, self.lifetime)),
+            numbers[rotation.signing(periods, now, self.lifetime)],
+            tuple(numbers[at] for at in rotation.trusted(periods, now, self.lifetime)),
         )
 
-    def _ordered(self) -> list[_Signer]:
-        return [self._roots[number] for number in sorted(self._roots)]
-
     def _periods(self) -> list[RootPeriod]:
-        return [root.period for root in self._ordered()]
+        return [self._roots[number].period for number in sorted(self._roots)]
 
     def _add_root(self) -> None:
         number = max(self._roots, default=0) + 1
-        root = _make_root(number, self._clock.now())
-        certificate_file, key_file = _root_files(self._directory, number)
-        # The key first: a certificate without its key would be a root that nobody can sign by.
-        write_secret(key_file, key_pem(root.key))
-        write_secret(certificate_file, _pem(root.certificate).encode())
+        root = make_root(number, self._clock.now())
+        self._store.add(number, root)
         self._roots[number] = root
 
 
@@ -161,25 +150,34 @@ class GivenAuthority:
         """Raises ConfigError naming the file and what is wrong with it."""
         self.lifetime = lifetime
         self._clock = clock
-        chain = _read_chain(certificates)
-        signer = _read_key(key)
+        chain = read_certificates(certificates)
+        signer = _parsed(key, read_key)
         if signer.public_key() != chain[0].public_key():
             raise ConfigError(str(key), f"is not the key of the first certificate in {certificates}")
-        _require_authority(chain[0], certificates)
-        roots = [one for one in chain if _is_self_signed(one)]
+        if not is_authority(chain[0]):
+            raise ConfigError(str(certificates), "its first certificate may not sign others (basicConstraints CA)")
+        roots = [one for one in chain if is_self_signed(one)]
         if not roots:
             raise ConfigError(str(certificates), "holds no self-signed certificate; append the root of its chain")
-        between = "".join(_pem(one) for one in chain if one not in roots)
-        self._signer = _Signer(signer, chain[0], between)
-        self._bundle = "".join(map(_pem, roots))
+        between = "".join(pem(one) for one in chain if one not in roots)
+        self._signer = Signer(signer, chain[0], between)
+        self._bundle = "".join(map(pem, roots))
 
-    def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
-        """Return a certificate; raises UnavailableError when the authority itself expires too soon."""
+    def certify(
+        self, key: PublicKey, spiffe_id: SpiffeId, host_names: tuple[str, ...] = (), lifetime: timedelta | None = None
+    ) -> Certified:
+        """Return a certificate of somebody else's key; raises UnavailableError when the authority itself expires too
+        soon."""
         now = self._clock.now()
         if self._signer.certificate.not_valid_after_utc < now + self.lifetime:
             until = self._signer.certificate.not_valid_after_utc.isoformat()
             raise UnavailableError(f"the given certificate authority is valid until {until} only; give another one")
-        return _issue(self._signer, spiffe_id, host_names, now, self.lifetime)
+        return self._signer.certify(key, spiffe_id, host_names, now, lifetime or self.lifetime)
+
+    def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
+        """Return a certificate with a new key; raises UnavailableError likewise."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return issued(spiffe_id, key, self.certify(key.public_key(), spiffe_id, host_names))
 
     def bundle(self) -> str:
         """Return the roots that were given."""
@@ -201,91 +199,27 @@ class GivenAuthority:
         return
 
 
-def _issue(
-    signer: _Signer, spiffe_id: SpiffeId, host_names: tuple[str, ...], now: datetime, lifetime: timedelta
-) -> Issued:
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = [x509.UniformResourceIdentifier(str(spiffe_id)), *map(x509.DNSName, host_names)]
-    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    certificate = (
-        builder(x509.Name([]), signer.certificate.subject, key.public_key(), now, lifetime)
-        # Critical, as RFC 5280 §4.1.2.6 demands where there is no subject.
-        .add_extension(x509.SubjectAlternativeName(names), critical=True)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.certificate.public_key()),  # type: ignore[arg-type]  # an authority's key signs
-            critical=False,
-        )
-        .sign(signer.key, hashes.SHA256())
-    )
+def issued(spiffe_id: SpiffeId, key: ec.EllipticCurvePrivateKey, certified: Certified) -> Issued:
+    """Return a certificate together with the key that it is of."""
     return Issued(
         spiffe_id,
-        _pem(certificate) + signer.chain,
+        certified.chain,
         key_pem(key).decode(),
-        now,
-        now + lifetime,
-        certificate.serial_number,
+        certified.issued_at,
+        certified.expires_at,
+        certified.serial,
     )
 
 
-def _make_root(number: int, now: datetime) -> _Signer:
-    key, certificate = make_authority(f"eventmesh root {number}", now, rotation.ROOT_LIFETIME)
-    return _Signer(key, certificate)
+def read_certificates(file: Path) -> list[x509.Certificate]:
+    """Return the certificates in a file; raises ConfigError naming it."""
+    return _parsed(file, read_chain)
 
 
-def _root_files(directory: Path, number: int) -> tuple[Path, Path]:
-    return directory / f"root-{number}.crt", directory / f"root-{number}.key"
-
-
-def _read_root(directory: Path, number: int) -> _Signer:
-    certificate_file, key_file = _root_files(directory, number)
+def _parsed(file: Path, read: Callable[[bytes], T]) -> T:
     try:
-        return _Signer(_read_key(key_file), _read_chain(certificate_file)[0])
-    except ConfigError as error:
-        raise UnavailableError(
-            f"{error}; restore it, or remove {directory} to begin with a new root (running workloads must then restart)"
-        ) from error
-
-
-def _read_chain(file: Path) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(file.read_bytes())
+        return read(file.read_bytes())
     except OSError as error:
         raise ConfigError(str(file), f"cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(str(file), "holds no certificate; PEM is expected") from error
-
-
-def _read_key(file: Path) -> PrivateKey:
-    try:
-        key = serialization.load_pem_private_key(file.read_bytes(), password=None)
-    except OSError as error:
-        raise ConfigError(str(file), f"cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
-        raise ConfigError(str(file), "is no unencrypted PEM private key") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ConfigError(str(file), "is neither an RSA nor an elliptic-curve key")
-    return key
-
-
-def _require_authority(certificate: x509.Certificate, file: Path) -> None:
-    try:
-        is_authority = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        is_authority = False
-    if not is_authority:
-        raise ConfigError(str(file), "its first certificate may not sign others (basicConstraints CA)")
-
-
-def _is_self_signed(certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+        raise ConfigError(str(file), str(error)) from error

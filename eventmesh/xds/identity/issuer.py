@@ -99,6 +99,10 @@ class Identities:
         self._tell(Renewed(roots=True))
         self._new.set()
 
+    def look_again(self) -> None:
+        """Turn to the roots now: somebody else has changed them, or it has become ours to do so."""
+        self._new.set()
+
     def _tell(self, renewed: Renewed) -> None:
         for listener in self._listeners:
             listener(renewed)
@@ -123,7 +127,11 @@ class Identities:
     def _turn(self) -> None:
         now = self._clock.now()
         due = [spiffe_id for spiffe_id, at in self._due.items() if at <= now]
-        roots = self._authority.turn()
+        try:
+            roots = self._authority.turn()
+        except MeshError as error:
+            _log.error("roots not looked after", reason=error)
+            roots = False
         renewed = frozenset(spiffe_id for spiffe_id in due if self._renew(spiffe_id))
         if renewed or roots:
             _log.info("certificates renewed", identities=len(renewed), roots=roots)

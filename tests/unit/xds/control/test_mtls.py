@@ -24,6 +24,7 @@ from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Sett
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.schema.types import message_type
@@ -44,7 +45,7 @@ class Mesh:
     """A builder with identities, and what it tells whom."""
 
     def __init__(self, directory: Path, watcher: Watcher) -> None:
-        self.identities = Identities(OwnAuthority(directory, ManualClock()), ManualClock(), "cluster.local")
+        self.identities = Identities(OwnAuthority(RootFiles(directory), ManualClock()), ManualClock(), "cluster.local")
         self.mtls = MeshMtls(self.identities)
         self.builder = ResourceBuilder(Settings(), mtls=self.mtls)
         self.watcher = watcher

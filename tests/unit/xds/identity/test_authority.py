@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 from eventmesh.base.errors import ConfigError, UnavailableError
 from eventmesh.base.x509 import CLOCK_SKEW
 from eventmesh.xds.identity.authority import GivenAuthority, Issued, OwnAuthority
+from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.identity.rotation import LIFETIME
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.manual_clock import ManualClock
@@ -44,7 +45,7 @@ def signers(issued: Issued, bundle: str) -> list[int]:
 
 
 def test_a_certificate_is_an_svid(tmp_path: Path) -> None:
-    issued = OwnAuthority(tmp_path, ManualClock()).issue(ROBOT)
+    issued = OwnAuthority(RootFiles(tmp_path), ManualClock()).issue(ROBOT)
     found = leaf(issued)
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     assert names.critical and list(names.value) == [x509.UniformResourceIdentifier(str(ROBOT))]
@@ -56,14 +57,14 @@ def test_a_certificate_is_an_svid(tmp_path: Path) -> None:
 
 
 def test_a_key_is_in_no_text_of_its_certificate(tmp_path: Path) -> None:
-    issued = OwnAuthority(tmp_path, ManualClock()).issue(ROBOT)
+    issued = OwnAuthority(RootFiles(tmp_path), ManualClock()).issue(ROBOT)
     assert "PRIVATE" not in repr(issued) and "PRIVATE" not in issued.chain
 
 
 def test_roots_outlive_the_process_and_are_for_their_owner_alone(tmp_path: Path) -> None:
     clock = ManualClock()
-    first = OwnAuthority(tmp_path / "ca", clock)
-    again = OwnAuthority(tmp_path / "ca", clock)
+    first = OwnAuthority(RootFiles(tmp_path / "ca"), clock)
+    again = OwnAuthority(RootFiles(tmp_path / "ca"), clock)
     assert again.bundle() == first.bundle()
     assert signers(again.issue(ROBOT), first.bundle()) == [0]
     assert [file.stat().st_mode & 0o077 for file in (tmp_path / "ca").iterdir()] == [0, 0]
@@ -71,7 +72,7 @@ def test_roots_outlive_the_process_and_are_for_their_owner_alone(tmp_path: Path)
 
 async def test_a_root_is_replaced_with_overlap(tmp_path: Path) -> None:
     clock = ManualClock()
-    authority = OwnAuthority(tmp_path, clock)
+    authority = OwnAuthority(RootFiles(tmp_path), clock)
     old = authority.bundle()
     authority.replace_root()
     assert len(roots(authority.bundle())) == 2
@@ -79,7 +80,7 @@ async def test_a_root_is_replaced_with_overlap(tmp_path: Path) -> None:
     await clock.advance(12 * HOUR_S)
     assert authority.turn() and authority.next_turn() == NOW + timedelta(hours=36)
     assert signers(authority.issue(ROBOT), authority.bundle()) == [1]
-    assert OwnAuthority(tmp_path, clock).bundle() == authority.bundle()
+    assert OwnAuthority(RootFiles(tmp_path), clock).bundle() == authority.bundle()
     await clock.advance(24 * HOUR_S)
     assert authority.turn()
     assert len(roots(authority.bundle())) == 1 and authority.bundle() != old
@@ -89,7 +90,7 @@ async def test_a_root_is_replaced_with_overlap(tmp_path: Path) -> None:
 
 async def test_a_root_near_its_end_gets_a_successor_by_itself(tmp_path: Path) -> None:
     clock = ManualClock()
-    authority = OwnAuthority(tmp_path, clock)
+    authority = OwnAuthority(RootFiles(tmp_path), clock)
     due = authority.next_turn()
     assert due == NOW + timedelta(days=3650 - 365)
     await clock.advance((due - NOW).total_seconds())
@@ -97,10 +98,10 @@ async def test_a_root_near_its_end_gets_a_successor_by_itself(tmp_path: Path) ->
 
 
 def test_a_damaged_root_is_named_with_what_to_do(tmp_path: Path) -> None:
-    OwnAuthority(tmp_path, ManualClock())
+    OwnAuthority(RootFiles(tmp_path), ManualClock())
     (tmp_path / "root-1.key").write_text("no key")
     with pytest.raises(UnavailableError, match=r"root-1\.key.*restore it"):
-        OwnAuthority(tmp_path, ManualClock())
+        OwnAuthority(RootFiles(tmp_path), ManualClock())
 
 
 # -- given

@@ -12,6 +12,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.xds.identity.authority import Issued, OwnAuthority
 from eventmesh.xds.identity.issuer import CONTROL_HOST, RETRY_S, Identities, Renewed
+from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.manual_clock import ManualClock
 
@@ -32,7 +33,7 @@ class Fallible(OwnAuthority):
 class World:
     def __init__(self, directory: Path) -> None:
         self.clock = ManualClock()
-        self.authority = Fallible(directory, self.clock)
+        self.authority = Fallible(RootFiles(directory), self.clock)
         self.identities = Identities(self.authority, self.clock, "cluster.local", draw=lambda: 0.5)
         self.robot = self.identities.of("shop", "robot")
         self.wanted = {self.robot}

@@ -14,25 +14,25 @@ import json
 from collections import OrderedDict
 from typing import Any, Final
 
-from eventmesh.activator.broker.admittance import Refused
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
-from eventmesh.kube.account_tokens import MAX_TOKEN_CHARS
+from eventmesh.kube.account_tokens import MAX_TOKEN_CHARS, TokenRefusedError
 from eventmesh.kube.api import Api, ApiError
 from eventmesh.kube.resources import TOKEN_REVIEW
 
 REMEMBERED_S: Final = 60.0
-"""How long an answer holds: a sender of thousands of events costs the API one question a minute, and an account that
-was deleted sends for a minute at most. Kubernetes' own API servers remember for ten seconds up to two minutes."""
+"""How long an answer holds: who shows a token with thousands of requests costs the API one question a minute, and an
+account that was deleted goes on for a minute at most. Kubernetes' own API servers remember for ten seconds up to two
+minutes."""
 
 MAX_REMEMBERED: Final = 10_000
-"""Answers kept, the oldest go first: some 2 MiB, and no mesh has so many senders on one activator."""
+"""Answers kept, the oldest go first: some 2 MiB, and no mesh has so many accounts that show one process a token."""
 
 MAX_ASKED: Final = 16
 """Questions to the API at a time; whoever shows made-up tokens must not take it from everybody else."""
 
-_log = log.get("activator.token_reviews")
+_log = log.get("kube.token_reviews")
 
 _Answer = tuple[str, float]
 """Subject (empty: refused), and until when on the monotonic clock."""
@@ -48,10 +48,13 @@ class TokenReviews:
         self._asking = asyncio.Semaphore(MAX_ASKED)
 
     async def subject(self, token: str, audience: str) -> str:
-        """Return whom `token` belongs to; raises Refused when it is not for `audience`, not genuine, or not to be
-        checked now."""
+        """Return whom `token` belongs to.
+
+        Raises TokenRefusedError when it is not for `audience` or not genuine, UnavailableError when that cannot be told
+        now.
+        """
         if len(token) > MAX_TOKEN_CHARS:
-            raise Refused(401, f"the bearer token has {len(token)} characters; at most {MAX_TOKEN_CHARS} are read")
+            raise TokenRefusedError(f"the bearer token has {len(token)} characters; at most {MAX_TOKEN_CHARS} are read")
         # What a token claims is believed of nobody; but one that does not even claim enough needs no question.
         lifetime_s = self._claimed_lifetime_s(token, audience)
         digest = hashlib.sha256(f"{audience}\n{token}".encode()).digest()
@@ -62,20 +65,20 @@ class TokenReviews:
             known = subject, self._clock.monotonic() + min(REMEMBERED_S, lifetime_s)
             self._remember(digest, known)
         if not known[0]:
-            raise Refused(401, "the bearer token is not one of this cluster's, or no longer")
+            raise TokenRefusedError("the bearer token is not one of this cluster's, or no longer")
         return known[0]
 
     def _claimed_lifetime_s(self, token: str, audience: str) -> float:
         claims = _claims(token)
         audiences = claims.get("aud")
         if audience != audiences and not (isinstance(audiences, list) and audience in audiences):
-            raise Refused(401, f"the bearer token is not for the audience {audience}")
+            raise TokenRefusedError(f"the bearer token is not for the audience {audience}")
         expires = claims.get("exp")
         if isinstance(expires, bool) or not isinstance(expires, int | float):
-            raise Refused(401, "the bearer token never expires: only those that do are taken")
+            raise TokenRefusedError("the bearer token never expires: only those that do are taken")
         left_s = float(expires) - self._clock.now().timestamp()
         if left_s <= 0:
-            raise Refused(401, "the bearer token has expired")
+            raise TokenRefusedError("the bearer token has expired")
         return left_s
 
     async def _ask(self, token: str, audience: str) -> str:
@@ -89,7 +92,7 @@ class TokenReviews:
             status = (await self._api.create(TOKEN_REVIEW, review)).get("status") or {}
         except (ApiError, UnavailableError) as error:
             _log.error("token not reviewed", audience=audience, reason=error)
-            raise Refused(503, "the bearer token cannot be checked now; send the event again later") from None
+            raise UnavailableError("the bearer token cannot be checked now") from None
         # An API that knows of no audiences says nothing of them: then the token was made for everybody.
         if not status.get("authenticated") or audience not in (status.get("audiences") or ()):
             return ""
@@ -103,14 +106,14 @@ class TokenReviews:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """Return what a token claims, unchecked; raises Refused when it is no JWT."""
+    """Return what a token claims, unchecked; raises TokenRefusedError when it is no JWT."""
     parts = token.split(".")
     try:
         if len(parts) != 3:
             raise ValueError
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, binascii.Error, RecursionError):
-        raise Refused(401, "the bearer token is no JWT") from None
+        raise TokenRefusedError("the bearer token is no JWT") from None
     if not isinstance(claims, dict):
-        raise Refused(401, "the bearer token is no JWT")
+        raise TokenRefusedError("the bearer token is no JWT")
     return claims

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from eventmesh.activator.broker.admittance import Refused
-from eventmesh.activator.token_reviews import MAX_REMEMBERED, REMEMBERED_S, TokenReviews
 from eventmesh.base.errors import UnavailableError
-from eventmesh.kube.account_tokens import MAX_TOKEN_CHARS
+from eventmesh.kube.account_tokens import MAX_TOKEN_CHARS, TokenRefusedError
 from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.token_reviews import MAX_REMEMBERED, REMEMBERED_S, TokenReviews
 from tests.manual_clock import ManualClock
 
 AUDIENCE = "eventing.knative.dev/broker/ns/shop"
@@ -72,9 +71,9 @@ async def test_no_answer_outlives_the_token(api: Reviewing, clock: ManualClock, 
     shown = token(clock, lives_s=10)
     assert await reviews.subject(shown, AUDIENCE) == SUBJECT
     await clock.advance(11)
-    with pytest.raises(Refused, match="has expired") as refused:
+    with pytest.raises(TokenRefusedError, match="has expired"):
         await reviews.subject(shown, AUDIENCE)
-    assert (refused.value.status, api.asked) == (401, 1)
+    assert api.asked == 1
 
 
 @pytest.mark.parametrize(
@@ -95,33 +94,31 @@ async def test_a_token_that_does_not_even_claim_enough_costs_no_question(
     api: Reviewing, clock: ManualClock, reviews: TokenReviews, shown: Any, said: str
 ) -> None:
     text = shown if isinstance(shown, str) else token(clock, **shown)
-    with pytest.raises(Refused, match=said) as refused:
+    with pytest.raises(TokenRefusedError, match=said) as refused:
         await reviews.subject(text, AUDIENCE)
-    assert (refused.value.status, api.asked) == (401, 0)
+    assert api.asked == 0
     assert text not in str(refused.value)
 
 
 @pytest.mark.parametrize("status", [{"authenticated": False}, {"authenticated": True, "user": {"username": SUBJECT}}])
-async def test_what_the_api_does_not_vouch_for_is_401_and_remembered(
+async def test_what_the_api_does_not_vouch_for_is_refused_and_remembered(
     api: Reviewing, clock: ManualClock, reviews: TokenReviews, status: Object
 ) -> None:
     api.status = status
     shown = token(clock)
     for _ in range(3):
-        with pytest.raises(Refused, match="not one of this cluster's") as refused:
+        with pytest.raises(TokenRefusedError, match="not one of this cluster's"):
             await reviews.subject(shown, AUDIENCE)
-        assert refused.value.reply().headers[-1] == ("www-authenticate", "Bearer")
     assert api.asked == 1
 
 
-async def test_an_api_that_is_away_is_503_and_asked_again(
+async def test_an_api_that_is_away_refuses_nobody_and_is_asked_again(
     api: Reviewing, clock: ManualClock, reviews: TokenReviews, caplog: pytest.LogCaptureFixture
 ) -> None:
     api.away = True
     shown = token(clock)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UnavailableError, match="cannot be checked now"):
         await reviews.subject(shown, AUDIENCE)
-    assert (refused.value.status, refused.value.reply().headers[-1]) == (503, ("retry-after", "1"))
     assert shown not in caplog.text
     api.away = False
     assert await reviews.subject(shown, AUDIENCE) == SUBJECT

@@ -1,0 +1,119 @@
+"""Who signs for a mesh on a cluster, as the flags `--ca*` say, and the port at which workloads ask for certificates."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from eventmesh.base.clock import Clock
+from eventmesh.base.errors import UsageError
+from eventmesh.cli.control.addresses import address
+from eventmesh.kube.api import Api, Object
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.lease import Election
+from eventmesh.kube.resources import SECRET
+from eventmesh.kube.token_reviews import TokenReviews
+from eventmesh.xds.control.certificate_server import CertificateServer
+from eventmesh.xds.control.certification import Certification, Certifier, LocalCertifier
+from eventmesh.xds.control.metrics import Metrics
+from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
+from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.root_secret import RootSecret
+from eventmesh.xds.identity.spiffe import check_trust_domain
+
+CHOICES = ("embedded", "given")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of identities."""
+    parser.add_argument(
+        "--ca",
+        choices=CHOICES,
+        help="who certifies workloads: roots of our own in a Secret, or the authority of --ca-cert and --ca-key "
+        "(nobody: there are no identities)",
+    )
+    parser.add_argument("--ca-cert", type=Path, metavar="FILE", help="its certificate, then those up to its root (PEM)")
+    parser.add_argument("--ca-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    parser.add_argument("--trust-domain", default="cluster.local", metavar="NAME", help="of SPIFFE ids (%(default)s)")
+    parser.add_argument(
+        "--secured-address", default="127.0.0.1:18002", metavar="HOST:PORT", help="ADS under mTLS (%(default)s)"
+    )
+    parser.add_argument(
+        "--certificate-address",
+        default="127.0.0.1:18003",
+        metavar="HOST:PORT",
+        help="where a service account's token is exchanged for a certificate (%(default)s)",
+    )
+
+
+@dataclass(slots=True)
+class Certifying:
+    """What is behind the identities of one control process."""
+
+    identities: Identities
+    _api: Api
+    _clock: Clock
+    _authority: Authority
+    _certifier: Certifier
+    _roots: RootSecret | None = None
+    _server: CertificateServer | None = None
+
+    @classmethod
+    async def of(cls, args: argparse.Namespace, api: Api, clock: Clock, election: Election | None) -> Certifying | None:
+        """Return what the flags ask for; None: no identities. Raises ConfigError and UnavailableError."""
+        match args.ca:
+            case None:
+                return None
+            case "embedded":
+                roots = await RootSecret.open(api, clock, lambda: election is None or election.leading)
+                own = OwnAuthority(roots, clock)
+                return cls(_identities(args, own, clock), api, clock, own, LocalCertifier(own), roots)
+            case _:
+                given = GivenAuthority(args.ca_cert, args.ca_key, clock)
+                return cls(_identities(args, given, clock), api, clock, given, LocalCertifier(given))
+
+    def watch(self, informers: Informers) -> None:
+        """Follow what other replicas do to the roots; before the informers start."""
+        roots = self._roots
+        if roots is None:
+            return
+
+        def changed(old: Object | None, new: Object | None) -> None:
+            if roots.changed(old, new):
+                self.identities.look_again()
+
+        informers.of(SECRET).add_handler(changed)
+
+    async def start(self, where: str, metrics: Metrics) -> int:
+        """Exchange tokens for certificates at `where`, and return the port; UnavailableError when it is taken."""
+        reviews = TokenReviews(self._api, self._clock)
+        certification = Certification(reviews, self._certifier, self.identities, self._authority.lifetime, metrics)
+        self._server = CertificateServer(certification, self.identities)
+        return await self._server.start(where)
+
+    async def stop(self) -> None:
+        """Close the port."""
+        if self._server is not None:
+            await self._server.stop()
+        if self._roots is not None:
+            await self._roots.stop()
+
+
+def _identities(args: argparse.Namespace, authority: Authority, clock: Clock) -> Identities:
+    return Identities(authority, clock, args.trust_domain)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise UsageError for flags that do not go together."""
+    try:
+        check_trust_domain(args.trust_domain)
+    except ValueError as error:
+        raise UsageError(f"--trust-domain: {error}") from None
+    for flag in ("secured_address", "certificate_address"):
+        address(f"--{flag.replace('_', '-')}", getattr(args, flag))
+    files = args.ca_cert is not None, args.ca_key is not None
+    if args.ca == "given" and files != (True, True):
+        raise UsageError("--ca given: name the authority's files by --ca-cert and --ca-key")
+    if args.ca != "given" and any(files):
+        raise UsageError("--ca-cert and --ca-key: they are those of --ca given")

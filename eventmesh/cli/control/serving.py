@@ -1,0 +1,90 @@
+"""The control process: an API to watch, ports to serve at, and an end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from typing import Final
+
+from eventmesh.base.clock import Clock, SystemClock
+from eventmesh.cli.control.addresses import address
+from eventmesh.cli.control.certifying import Certifying
+from eventmesh.kube.api import Api
+from eventmesh.kube.client import HttpApi
+from eventmesh.kube.config import load_config
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.lease import Election, LeaseTiming, process_identity
+from eventmesh.xds.control.app import Control
+from eventmesh.xds.control.services import Settings
+from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
+
+LEASE: Final = "eventmesh-control"
+
+
+async def serve(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code. Raises MeshError."""
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    clock = SystemClock()
+    host, _ = address("--address", args.address)
+    admin_host, admin_port = address("--admin-address", args.admin_address)
+    settings = _settings(args)
+    api = HttpApi(await load_config(args.kubeconfig), "eventmesh-control")
+    election = _election(args, api, clock)
+    certifying: Certifying | None = None
+    control: Control | None = None
+    informers = Informers(api, clock)
+    try:
+        certifying = await Certifying.of(args, api, clock, election)
+        identities = certifying.identities if certifying is not None else None
+        control = Control(api, informers, clock, settings, identities, election)
+        if certifying is not None:
+            certifying.watch(informers)
+        await informers.start()
+        port = await control.start(args.address, args.secured_address if certifying is not None else "")
+        await control.start_admin(admin_host, admin_port)
+        _say(f"ADS on {host}:{port}")
+        if certifying is not None:
+            certificates = await certifying.start(args.certificate_address, control.metrics)
+            _say(f"ADS under mTLS on {control.secured_port}, certificates on {certificates}")
+        await asked.wait()
+    finally:
+        if certifying is not None:
+            await certifying.stop()
+        if control is not None:
+            await control.stop()
+        await informers.stop()
+        await api.close()
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"eventmesh control: {line}\n")
+    sys.stdout.flush()
+
+
+def _election(args: argparse.Namespace, api: Api, clock: Clock) -> Election | None:
+    if not args.leader_elect:
+        return None
+    # The proportions are client-go's, of its 15 seconds.
+    duration_s: int = args.lease_duration_s
+    timing = LeaseTiming(duration_s, duration_s * 2 / 3, duration_s * 2 / 15)
+    return Election(api, clock, LEASE, SYSTEM_NAMESPACE, process_identity(), timing=timing)
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    plain = Settings()
+    activators = tuple(address("--activator", text) for text in args.activator or ())
+    brokers = tuple(address("--broker", text) for text in args.broker or ())
+    return Settings(
+        public=address("--gateway", args.gateway),
+        secure=address("--gateway-tls", args.gateway_tls),
+        local=address("--local", args.local),
+        activators=activators,
+        activator=activators[0] if activators else plain.activator,
+        brokers=brokers or plain.brokers,
+        domain=args.domain,
+    )
