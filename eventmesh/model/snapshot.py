@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
@@ -36,26 +37,60 @@ class Snapshot:
 class CoreEncoder:
     """Encodes one snapshot after the other: what is the same object as before is not encoded again.
 
-    A change of one cluster's endpoints among a thousand then costs what that cluster costs.
+    A change of one cluster's endpoints among a thousand then costs what that cluster costs, and a change of one virtual
+    host, or of one route among many, what that costs.
     """
 
     def __init__(self) -> None:
-        self._encoded: dict[int, tuple[object, str]] = {}
+        self._before: dict[int, _Encoded] = {}
+        self._inside: dict[tuple[str, ...], dict[int, _Encoded]] = {}
+        """What route tables and virtual hosts consist of, by their names."""
 
     def encode(self, snapshot: Snapshot) -> bytes:
         """Return `snapshot.to_core()`."""
-        encoded: dict[int, tuple[object, str]] = {}
-        sections = [f'"version":{json.dumps(snapshot.version)}']
-        for name in ("listeners", "route_tables", "clusters"):
-            parts: tuple[object, ...] = getattr(snapshot, name)
-            for part in parts:
-                # The part is kept beside its text, so that its id cannot be given to another object.
-                encoded[id(part)] = self._encoded.get(id(part)) or (part, _json(part))
-            sections.append(f'"{name}":[{",".join(encoded[id(part)][1] for part in parts)}]')
+        now: dict[int, _Encoded] = {}
+        inside, self._inside = self._inside, {}
+        tables = ",".join(self._table(table, inside) for table in snapshot.route_tables)
+        sections = [
+            f'"version":{json.dumps(snapshot.version)}',
+            f'"listeners":[{_joined(snapshot.listeners, self._before, now)}]',
+            f'"route_tables":[{tables}]',
+            f'"clusters":[{_joined(snapshot.clusters, self._before, now)}]',
+        ]
         if snapshot.tracing is not None:
             sections.append(f'"tracing":{_json(snapshot.tracing)}')
-        self._encoded = encoded
+        self._before = now
         return f"{{{','.join(sections)}}}".encode()
+
+    def _table(self, table: RouteTable, inside: Mapping[tuple[str, ...], dict[int, _Encoded]]) -> str:
+        where = (table.name,)
+        before, now = inside.get(where, {}), self._inside.setdefault(where, {})
+        hosts = []
+        for host in table.virtual_hosts:
+            if len(host.routes) < MANY_ROUTES:
+                hosts.append(_text(host, before, now))
+                continue
+            within = (table.name, host.name)
+            routes = _joined(host.routes, inside.get(within, {}), self._inside.setdefault(within, {}))
+            bare = _json(replace(host, routes=()))
+            hosts.append(bare.replace('"routes":[]', f'"routes":[{routes}]', 1))
+        return f'{{"name":{json.dumps(table.name)},"virtual_hosts":[{",".join(hosts)}]}}'
+
+
+_Encoded = tuple[object, str]
+"""A part beside its text: kept, so that its id cannot be given to another object."""
+
+MANY_ROUTES = 16
+"""From so many on the routes of one host are encoded and remembered one by one."""
+
+
+def _joined(parts: Iterable[object], before: Mapping[int, _Encoded], now: dict[int, _Encoded]) -> str:
+    return ",".join([_text(part, before, now) for part in parts])
+
+
+def _text(part: object, before: Mapping[int, _Encoded], now: dict[int, _Encoded]) -> str:
+    encoded = now[id(part)] = before.get(id(part)) or (part, _json(part))
+    return encoded[1]
 
 
 def _members(value: object) -> object:

@@ -19,6 +19,7 @@ from eventmesh.xds.client.subscription import Subscription, subscription
 from eventmesh.xds.client.unpack import unpack
 from eventmesh.xds.resource_types import PUSH_ORDER, ResourceType
 from eventmesh.xds.translate.resources import StaticResources
+from eventmesh.xds.translate.route_tables import RouteTables
 
 Apply = Callable[[Snapshot], Awaitable[None]]
 """Puts a Snapshot into force, or raises MeshError and leaves the former one in force."""
@@ -70,6 +71,7 @@ class AdsClient:
             ResourceType.ROUTE: subscription(ResourceType.ROUTE, delta=config.delta, wildcard=False),
             ResourceType.SECRET: subscription(ResourceType.SECRET, delta=config.delta, wildcard=False),
         }
+        self._tables_read = RouteTables()
         self._applied = 0
         # Held while resources change: a response and the clock may both make something go live.
         self._turn = asyncio.Lock()
@@ -143,7 +145,7 @@ class AdsClient:
     async def _take(self, response: Response) -> None:
         """Take in one response and answer it, unless it has to become live first."""
         changes = self._subscriptions[response.type].receive(response, self._held(response.type))
-        unpacked = unpack(response.type, changes, self._known)
+        unpacked = unpack(response.type, changes, self._known, self._tables_read)
         self._warn(unpacked.warnings)
         refused = unpacked.refused
         before, self._known = self._known, self._known.copy()

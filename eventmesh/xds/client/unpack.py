@@ -16,7 +16,7 @@ from eventmesh.xds.schema.types import type_of_url
 from eventmesh.xds.schema.wire import read_wire
 from eventmesh.xds.translate.cluster import read_assignment, read_cluster
 from eventmesh.xds.translate.listener import read_listener
-from eventmesh.xds.translate.route import read_route_table
+from eventmesh.xds.translate.route_tables import RouteTables
 
 T = TypeVar("T")
 
@@ -30,19 +30,23 @@ class Unpacked:
     warnings: list[str] = field(default_factory=list)
 
 
-def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpacked:
+def unpack(resource_type: ResourceType, changes: Changes, known: Known, tables: RouteTables) -> Unpacked:
     """Translate every resource of `changes`; one that cannot be carried out is refused and harms no other."""
     refused: dict[str, str] = {}
     warnings: list[str] = []
 
-    def each(read: Callable[[Message], T]) -> dict[str, T]:
+    def each_raw(read: Callable[[Resource], T]) -> dict[str, T]:
         taken = {}
         for resource in changes.resources:
             try:
-                taken[resource.name] = read(_message(resource_type, resource, warnings))
+                _check_type(resource_type, resource)
+                taken[resource.name] = read(resource)
             except ConfigError as error:
                 refused[resource.name] = str(error)
         return taken
+
+    def each(read: Callable[[Message], T]) -> dict[str, T]:
+        return each_raw(lambda resource: read(_message(resource_type, resource, warnings)))
 
     match resource_type:
         case ResourceType.LISTENER:
@@ -60,7 +64,8 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known) -> Unpac
             update = Update(clusters=kept, removed_clusters=changes.removed)
         case ResourceType.ROUTE:
             # As in Envoy the removal of a table says nothing: what a listener names stays until it is replaced.
-            update = Update(tables=each(lambda message: read_route_table(message, warnings)))
+            update = Update(tables=each_raw(lambda one: tables.read(one.name, one.value, warnings)))
+            tables.forget_all_but(known.wanted_tables())
         case ResourceType.ENDPOINT:
             assignments = each(lambda message: read_assignment(message, dns=True))
             update = Update(assignments=assignments, absent_assignments=changes.removed)
@@ -78,9 +83,12 @@ def _refuse_static(changes: Changes, is_static: Callable[[str], bool], refused: 
             refused[resource.name] = "the bootstrap holds one of this name, which a server cannot replace"
 
 
-def _message(resource_type: ResourceType, resource: Resource, warnings: list[str]) -> Message:
+def _check_type(resource_type: ResourceType, resource: Resource) -> None:
     if resource.type_url != resource_type.value:
         raise ConfigError("", f"is a {resource.type_url!r} in a response of {resource_type.value!r}")
+
+
+def _message(resource_type: ResourceType, resource: Resource, warnings: list[str]) -> Message:
     found: list[str] = []
     message = read_wire(type_of_url(resource.type_url), resource.value, "", found)
     warnings.extend(f"{resource.name}: {warning}" for warning in found)

@@ -19,6 +19,7 @@ MAX_MESSAGE_BYTES = 67_108_864
 """Longest message, 64 MiB: ten thousand virtual hosts are about 5 MiB, so this is a fault or an attack."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED_BYTES = {_FIXED64: 8, _FIXED32: 4}
 _VARINT_KINDS = frozenset((Kind.BOOL, Kind.INT32, Kind.INT64, Kind.UINT32, Kind.UINT64, Kind.ENUM))
 _UNSIGNED_MAX = {Kind.UINT32: 2**32 - 1, Kind.UINT64: 2**64 - 1}
 
@@ -48,6 +49,36 @@ def read_text_field(data: bytes, number: int) -> str:
         return ""
 
 
+def cut_messages(data: bytes, number: int, path: str) -> tuple[bytes, list[bytes]]:
+    """Return the message without its field `number`, and every message in that field, in order.
+
+    Raises ConfigError for more than MAX_MESSAGE_BYTES and for what is malformed; what carries the number but is no
+    message stays, for `read_wire` to refuse.
+    """
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ConfigError(path, f"{len(data)} bytes are more than the limit of {MAX_MESSAGE_BYTES}")
+    rest: list[bytes] = []
+    found: list[bytes] = []
+    at = 0
+    while at < len(data):
+        began = at
+        key, at = _varint(data, at, path)
+        wire_type = key & 7
+        if wire_type == _VARINT:
+            _, at = _varint(data, at, path)
+        else:
+            length, at = _varint(data, at, path) if wire_type == _BYTES else (_FIXED_BYTES.get(wire_type, 0), at)
+            if not length and wire_type != _BYTES or length > len(data) - at:
+                # Malformed: `read_wire` names what is wrong with it.
+                return data, []
+            at += length
+        if key >> 3 == number and wire_type == _BYTES:
+            found.append(data[at - length : at])
+        else:
+            rest.append(data[began:at])
+    return b"".join(rest), found
+
+
 def _split(data: bytes, path: str) -> list[tuple[int, int, bytes, int]]:
     """Cut a message into (field number, wire type, bytes, varint); one of the last two is empty."""
     parts: list[tuple[int, int, bytes, int]] = []
@@ -65,7 +96,7 @@ def _split(data: bytes, path: str) -> list[tuple[int, int, bytes, int]]:
         if wire_type == _BYTES:
             length, at = _varint(data, at, path)
         elif wire_type in (_FIXED64, _FIXED32):
-            length = 8 if wire_type == _FIXED64 else 4
+            length = _FIXED_BYTES[wire_type]
         else:
             raise ConfigError(path, f"malformed protobuf: wire type {wire_type}")
         if length > end - at:

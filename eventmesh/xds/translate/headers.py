@@ -29,11 +29,23 @@ class Edits:
 
     def then(self, later: Edits) -> Edits:
         """Return the edits that do what these and after them `later` would do."""
+        if later is NO_EDITS:
+            return self
+        if self is NO_EDITS:
+            return later
         return Edits(merge_edits(self.request, later.request), merge_edits(self.response, later.response))
 
 
+NO_EDITS = Edits()
+"""What most messages ask for: told by identity, so that nothing is compared or merged for them."""
+
+_FIELDS = frozenset(f"{way}_headers_to_{verb}" for way in ("request", "response") for verb in ("add", "remove"))
+
+
 def read_edits(owner: Message) -> Edits:
-    """Return the edits that `owner` itself asks for."""
+    """Return the edits that `owner` itself asks for; NO_EDITS when there are none."""
+    if _FIELDS.isdisjoint(owner.fields):
+        return NO_EDITS
     return Edits(_read_direction(owner, "request"), _read_direction(owner, "response"))
 
 

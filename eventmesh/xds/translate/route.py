@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from eventmesh.base.errors import ConfigError
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -17,7 +18,7 @@ from eventmesh.model.route import (
     WeightedCluster,
 )
 from eventmesh.xds.schema.tree import Message
-from eventmesh.xds.translate.headers import Edits, read_edits
+from eventmesh.xds.translate.headers import NO_EDITS, Edits, read_edits
 from eventmesh.xds.translate.labels import read_labels
 from eventmesh.xds.translate.match import read_match
 from eventmesh.xds.translate.sources import check_upgrades, read_data
@@ -48,20 +49,21 @@ def read_route_table(configuration: Message, warnings: list[str], default_name: 
 
     Raises ConfigError for a duplicate domain, a route without match or action, and anything unsupported.
     """
-    owners: dict[str, str] = {}
-    context = _Context(
-        edits=read_edits(configuration),
-        specific_last=configuration.flag("most_specific_header_mutations_wins"),
-        warnings=warnings,
-        filters={},
-        mirrors=_mirrors(configuration),
+    context = table_context(configuration, warnings)
+    hosts = tuple(
+        virtual_host(host, _routes(host, host_context(host, context)))
+        for host in configuration.children("virtual_hosts")
     )
-    hosts = tuple(_virtual_host(host, owners, context) for host in configuration.children("virtual_hosts"))
+    check_domains(hosts, configuration.path)
     return RouteTable(configuration.text("name") or default_name, hosts)
 
 
+def _routes(host: Message, context: Context) -> tuple[Route, ...]:
+    return tuple(read_route(route, context) for route in host.children("routes"))
+
+
 @dataclass(frozen=True, slots=True)
-class _Context:
+class Context:
     """What surrounds a route: the header edits of its table and virtual host, and their order.
 
     Envoy applies the edits of a share first, then those of its route, host and table, so that the most general
@@ -78,39 +80,60 @@ class _Context:
     mirrors: tuple[Mirror, ...] = ()
     """Of the virtual host, else of the table, for routes without any of their own."""
 
-    def within(self, owner: Message) -> _Context:
+    def within(self, owner: Message) -> Context:
         """Return the context of what `owner` contains."""
-        return replace(self, edits=self.around(read_edits(owner)))
+        inner = read_edits(owner)
+        return self if inner is NO_EDITS else replace(self, edits=self.around(inner))
 
     def around(self, inner: Edits) -> Edits:
         """Return `inner` together with the edits of everything around it."""
         return self.edits.then(inner) if self.specific_last else inner.then(self.edits)
 
 
-def _virtual_host(host: Message, owners: dict[str, str], context: _Context) -> VirtualHost:
-    name = host.text("name")
-    if not name:
-        raise host.error("name", "missing")
-    if not host.texts("domains"):
-        raise host.error("domains", "missing; give at least one host name, or *")
-    domains = []
-    for i, written in enumerate(host.texts("domains")):
-        domain = _domain(host, i, written)
-        owner = owners.setdefault(domain, name)
-        if owner != name:
-            raise host.error(f"domains[{i}]", f"{written!r} belongs to the virtual host {owner!r} already")
-        if domain not in domains:
-            domains.append(domain)
-    inside = replace(
+def table_context(configuration: Message, warnings: list[str]) -> Context:
+    """Return what surrounds the virtual hosts of a `route.RouteConfiguration`."""
+    return Context(
+        edits=read_edits(configuration),
+        specific_last=configuration.flag("most_specific_header_mutations_wins"),
+        warnings=warnings,
+        filters={},
+        mirrors=_mirrors(configuration),
+    )
+
+
+def host_context(host: Message, context: Context) -> Context:
+    """Return what surrounds the routes of a `route.VirtualHost` in a table of `context`."""
+    return replace(
         context.within(host),
         retry=_retry(host, context),
         filters=_overrides(host),
         mirrors=_mirrors(host, context.mirrors),
     )
-    return VirtualHost(name, tuple(domains), tuple(_route(route, inside) for route in host.children("routes")))
 
 
-def _retry(owner: Message, context: _Context) -> RetryPolicy | None:
+def virtual_host(host: Message, routes: tuple[Route, ...]) -> VirtualHost:
+    """Return the virtual host with `routes`; raises ConfigError for one without a name or without a proper domain."""
+    name = host.text("name")
+    if not name:
+        raise host.error("name", "missing")
+    if not host.texts("domains"):
+        raise host.error("domains", "missing; give at least one host name, or *")
+    domains = dict.fromkeys(_domain(host, i, written) for i, written in enumerate(host.texts("domains")))
+    return VirtualHost(name, tuple(domains), routes)
+
+
+def check_domains(hosts: Iterable[VirtualHost], path: str) -> None:
+    """Raise ConfigError when two virtual hosts of the table at `path` have a domain in common."""
+    owners: dict[str, str] = {}
+    for i, host in enumerate(hosts):
+        for j, domain in enumerate(host.domains):
+            owner = owners.setdefault(domain, host.name)
+            if owner != host.name:
+                where = f"{path}.virtual_hosts[{i}]" if path else f"virtual_hosts[{i}]"
+                raise ConfigError(f"{where}.domains[{j}]", f"{domain!r} belongs to the virtual host {owner!r} already")
+
+
+def _retry(owner: Message, context: Context) -> RetryPolicy | None:
     policy = owner.child("retry_policy")
     if policy is None:
         return context.retry
@@ -163,7 +186,8 @@ def _domain(host: Message, at: int, written: str) -> str:
     return domain
 
 
-def _route(route: Message, context: _Context) -> Route:
+def read_route(route: Message, context: Context) -> Route:
+    """Return one `route.Route`; raises ConfigError for one without match or action, and anything unsupported."""
     match = route.child("match")
     if match is None:
         raise route.error("match", "missing")
@@ -176,12 +200,12 @@ def _route(route: Message, context: _Context) -> Route:
     return Route(read_match(match), action, route.text("name"), edits.request, edits.response, _filters(filters))
 
 
-def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | DirectResponse, Edits]:
+def _action(route: Message, context: Context) -> tuple[Forward | Redirect | DirectResponse, Edits]:
     """Return what the route does, and the header edits that are left to the route itself."""
     forward = route.child("route")
     if forward is not None:
         action, split = _forward(forward, context)
-        return action, Edits() if split else context.edits
+        return action, NO_EDITS if split else context.edits
     for field, read in _ANSWERS.items():
         answer = route.child(field)
         if answer is not None:
@@ -189,7 +213,7 @@ def _action(route: Message, context: _Context) -> tuple[Forward | Redirect | Dir
     raise route.error("", "has no action; give route, redirect or direct_response")
 
 
-def _forward(action: Message, context: _Context) -> tuple[Forward, bool]:
+def _forward(action: Message, context: Context) -> tuple[Forward, bool]:
     """Return the action, and whether its shares carry all header edits because one of them has its own."""
     check_upgrades(action)
     weighted = action.child("weighted_clusters")
@@ -232,10 +256,10 @@ def _path_rewrite(action: Message) -> str:
     return path
 
 
-def _share(share: Message, context: _Context | None, subset: Labels) -> WeightedCluster:
+def _share(share: Message, context: Context | None, subset: Labels) -> WeightedCluster:
     if not share.text("name"):
         raise share.error("name", "missing")
-    edits = context.around(read_edits(share)) if context is not None else Edits()
+    edits = context.around(read_edits(share)) if context is not None else NO_EDITS
     own = dict(subset) | dict(read_labels(share, "metadata_match"))
     return WeightedCluster(
         share.text("name"), share.number("weight"), tuple(sorted(own.items())), edits.request, edits.response

@@ -21,7 +21,7 @@ from eventmesh.model.route import (
     VirtualHost,
     WeightedCluster,
 )
-from eventmesh.model.snapshot import CoreEncoder, Snapshot
+from eventmesh.model.snapshot import MANY_ROUTES, CoreEncoder, Snapshot
 
 ROUTES = (
     Route(RouteMatch("/a", headers=(HeaderMatch("x", HeaderKind.EXACT, "y"),)), Forward((WeightedCluster("c"),))),
@@ -70,3 +70,37 @@ def test_only_what_changed_is_encoded_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert fresh == [changed]
     monkeypatch.undo()
     assert data == after.to_core()
+
+
+def _hosts(count: int, routes: int) -> tuple[VirtualHost, ...]:
+    return tuple(
+        VirtualHost(
+            f"h{n}", (f"h{n}.test",), tuple(Route(RouteMatch(f"/{r}"), DirectResponse(200)) for r in range(routes))
+        )
+        for n in range(count)
+    )
+
+
+@pytest.mark.parametrize(("hosts", "routes"), [(20, 2), (1, 3 * MANY_ROUTES), (3, MANY_ROUTES)])
+def test_a_changed_host_or_route_is_encoded_alone(hosts: int, routes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = CoreEncoder()
+    before = Snapshot("", route_tables=(RouteTable("t", _hosts(hosts, routes)), RouteTable("other", _hosts(2, 2))))
+    encoder.encode(before)
+    fresh: list[object] = []
+    encode = subject._json
+
+    def counting(part: object) -> str:
+        fresh.append(part)
+        return encode(part)
+
+    monkeypatch.setattr(subject, "_json", counting)
+    table = before.route_tables[0]
+    route = Route(RouteMatch("/new"), DirectResponse(204))
+    changed = dataclasses.replace(table.virtual_hosts[0], routes=(*table.virtual_hosts[0].routes, route))
+    after = Snapshot("", route_tables=(RouteTable("t", (changed, *table.virtual_hosts[1:])), *before.route_tables[1:]))
+    data = encoder.encode(after)
+    many = [dataclasses.replace(host, routes=()) for host in (changed, *table.virtual_hosts[1:])]
+    assert fresh == ([route, *many] if routes >= MANY_ROUTES else [changed])
+    monkeypatch.undo()
+    # As one table after the other says itself, without the pieces.
+    assert json.loads(data)["route_tables"] == [json.loads(encode(table)) for table in after.route_tables]

@@ -22,6 +22,7 @@ from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.translate.resources import StaticResources
+from eventmesh.xds.translate.route_tables import RouteTables
 from tests.unit.xds.documents import shop_document, subscribing
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -82,10 +83,20 @@ def _listener_bytes() -> bytes:
     return write_wire(name, read_document(message_type(name), listener, "", []).fields)
 
 
-_BODIES = {ResourceType.CLUSTER: _cluster_bytes(), ResourceType.LISTENER: _listener_bytes()}
+def _table_bytes() -> bytes:
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "shop"}, "request_headers_to_remove": ["x"]}
+    hosts = [{"name": f"h{n}", "domains": [f"h{n}.test"], "routes": [route] * (1 + 20 * n)} for n in range(2)]
+    return write_wire("envoy.config.route.v3.RouteConfiguration", {"name": "shop", "virtual_hosts": hosts})
 
 
-@pytest.mark.parametrize("kind", [ResourceType.CLUSTER, ResourceType.LISTENER])
+_BODIES = {
+    ResourceType.CLUSTER: _cluster_bytes(),
+    ResourceType.LISTENER: _listener_bytes(),
+    ResourceType.ROUTE: _table_bytes(),
+}
+
+
+@pytest.mark.parametrize("kind", list(_BODIES))
 @given(edits=st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 255)), max_size=3), cut=st.integers(0, 50))
 def test_a_damaged_resource_is_taken_or_refused_by_name(
     kind: ResourceType, edits: list[tuple[int, int]], cut: int
@@ -94,8 +105,12 @@ def test_a_damaged_resource_is_taken_or_refused_by_name(
     for at, byte in edits:
         body[at % len(body)] = byte
     resource = Resource("shop", "1", kind.value, bytes(body[: len(body) - cut]))
-    found = unpack(kind, Changes((resource,), ()), Known(StaticResources(), (), 0.0))
-    taken = {**(found.update.clusters or {}), **(found.update.listeners or {})}
+    tables = RouteTables()
+    if kind is ResourceType.ROUTE:
+        tables.read("shop", _BODIES[kind], [])
+    found = unpack(kind, Changes((resource,), ()), Known(StaticResources(), ("shop",), 0.0), tables)
+    update = found.update
+    taken = {**(update.clusters or {}), **(update.listeners or {}), **(update.tables or {})}
     assert {*taken, *found.refused} == {"shop"}
 
 
