@@ -5,11 +5,15 @@ caller does them in order. Connections, exchanges and tokens are numbers the eng
 uses twice. A number that is no longer known is ignored: an event may cross a close.
 """
 
-from typing import Final, final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Self, final
+from typing import Protocol as _Protocol
+
+from typing_extensions import disjoint_base
 
 from eventmesh.core.actions import Action, Headers
 
-__all__ = ["Engine", "Protocol", "Request", "Response", "check_keys", "check_pattern"]
+__all__ = ["Engine", "Protocol", "Receiver", "Request", "Response", "check_keys", "check_pattern"]
 
 def check_keys(text: str) -> None:
     """Raise ValueError unless `text` is a key set by which tokens can be verified; it says what is wrong."""
@@ -182,3 +186,31 @@ class Engine:
     def stats(self) -> bytes:
         """Return all counters and histograms as JSON: {"counters": [[name, {label: value}, number]],
         "gauges": [...], "histograms": [[name, labels, [[upper bound, cumulative count]], sum, count]]}."""
+
+class _Owner(_Protocol):
+    """Whom a `Receiver` belongs to: these are looked up once, when it is made."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def connections(self) -> dict[int, Any]:
+        """By number; each has a `write` that takes bytes."""
+    @property
+    def now(self) -> Callable[[], float]: ...
+    def perform(self, actions: Iterable[Action]) -> None: ...
+    # `failed` takes the receiver, of the class that the owner has made of it.
+    @property
+    def failed(self) -> Callable[[Any, BaseException], None]: ...
+
+@disjoint_base
+class Receiver:
+    """The half of an asyncio protocol that bytes come in by. Connections inherit from it."""
+
+    number: int
+    """What the engine knows the connection by; 0 before it does and after it has let go."""
+    def __new__(cls, owner: _Owner, *_args: object, **_kwargs: object) -> Self: ...
+    def data_received(self, data: bytes) -> None:
+        """Do what `perform(engine.received(number, data, now()))` does, without a frame of Python to read and write.
+
+        Bytes that come when `number` is 0 are dropped. Whatever goes wrong is told to `failed`.
+        """

@@ -1,7 +1,7 @@
 """One connection: what uvloop calls when bytes, room or an end come, and how bytes leave.
 
-This is the hot path: `data_received` makes one call into the engine per read, `write` one system call per
-write. A connection knows its number and nothing of HTTP.
+The hot path is inherited: `Receiver.data_received` hands each read to the engine, and what that writes to the `write`
+of the connections it is for. A connection knows its number and nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from eventmesh.core import Receiver
 from eventmesh.transport.address import format_peer
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Owner(Protocol):
     @property
     def engine(self) -> Engine:
         """The engine whose connections these are."""
+        ...
+
+    @property
+    def connections(self) -> dict[int, Connection]:
+        """Those the engine knows, by number."""
         ...
 
     @property
@@ -67,10 +73,10 @@ class Owner(Protocol):
         """The connection is gone."""
 
     def failed(self, connection: Connection, error: BaseException) -> None:
-        """Its bytes have met a bug."""
+        """Its bytes have met a bug, a panic of the core included: it costs this connection, no other."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Receiver, asyncio.Protocol):
     """A socket of the engine's connection `number`; 0 before the engine knows it and after it has let go."""
 
     __slots__ = (
@@ -78,18 +84,13 @@ class Connection(asyncio.Protocol):
         "_is_held",
         "_owner",
         "_is_unix",
-        "_now",
         "_peer_ended",
-        "_perform",
-        "_receive",
         "is_accepted",
-        "number",
         "transport",
         "write",
     )
 
     def __init__(self, owner: Owner, *, is_accepted: bool, is_unix: bool) -> None:
-        self.number = 0
         self.is_accepted = is_accepted
         self.transport: asyncio.Transport
         self.write: Callable[[bytes], None]
@@ -97,9 +98,6 @@ class Connection(asyncio.Protocol):
         turn. To write on the socket at once, before that, measured 5 % more CPU with 64 connections, and nothing less
         with one."""
         self._owner = owner
-        self._receive = owner.engine.received
-        self._perform = owner.perform
-        self._now = owner.now
         self._is_unix = is_unix
         self._cut: asyncio.TimerHandle | None = None
         self._peer_ended = False
@@ -115,18 +113,6 @@ class Connection(asyncio.Protocol):
         # Never ask a unix transport: uvloop (0.21 to 0.23) crashes under churn when `get_extra_info` and `write_eof`
         # are both used on one.
         return "unix" if self._is_unix else format_peer(self.transport.get_extra_info("peername"))
-
-    def data_received(self, data: bytes) -> None:
-        """Hand one read to the engine and do what it says; bytes that come after the engine let go are dropped."""
-        number = self.number
-        if not number:
-            return
-        try:
-            self._perform(self._receive(number, data, self._now()))
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # a bug, the core's panics included: it costs this connection, no other
-            self._owner.failed(self, error)
 
     def pause_writing(self) -> None:
         """Tell the engine that the peer reads too slowly.

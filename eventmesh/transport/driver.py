@@ -1,8 +1,8 @@
 """Does what the engine's actions say, on uvloop.
 
-One driver per engine. `perform` is the one loop of Python that runs per read; everything else here runs per
-connection, per failure, or per exchange that ends in this process. This is one of the three places where a broad
-`except` may stand: it answers, counts and goes on.
+One driver per engine. What a read makes the engine write leaves without a line of this file (`core.Receiver`);
+everything here runs per connection, per failure, or per exchange that ends in this process. This is one of the three
+places where a broad `except` may stand: it answers, counts and goes on.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ class Driver:
         self._dialer = Dialer(clock)
         self._upstreams: Mapping[str, Upstream] = {}
         self._elsewhere = Upstream(HostNetwork())
-        self._connections: dict[int, Connection] = {}
+        self.connections: dict[int, Connection] = {}
+        """By the engine's number of each; a connection's compiled half looks up here whom to write to."""
         self._dials: dict[int, asyncio.Task[None]] = {}
         self._accepted = 0
         self._serving = 0
@@ -139,7 +140,7 @@ class Driver:
 
     def perform(self, actions: Iterable[Action]) -> None:
         """Do `actions` in order. Whatever an action sets off comes back through the event loop, never from inside."""
-        connections = self._connections
+        connections = self.connections
         for action in actions:
             if action[0] == WRITE:
                 connection = connections.get(action[1])
@@ -180,7 +181,7 @@ class Driver:
 
     def _steer(self, order: int, number: int) -> None:
         """Do one of the orders that name nothing but a connection."""
-        connection = self._connections.get(number)
+        connection = self.connections.get(number)
         if connection is None:
             if order in (CLOSE, ABORT) and (dial := self._dials.pop(number, None)) is not None:
                 dial.cancel()
@@ -191,10 +192,10 @@ class Driver:
         elif order == SHUTDOWN:
             connection.shutdown()
         elif order == CLOSE:
-            del self._connections[number]
+            del self.connections[number]
             connection.close()
         elif order == ABORT:
-            del self._connections[number]
+            del self.connections[number]
             connection.abort()
 
     def _wake(self, at: float) -> None:
@@ -234,7 +235,7 @@ class Driver:
     def accepted(self, connection: Connection, listener: str) -> None:
         """Register a client's connection; above the limit, or when its listener is gone, it is reset."""
         self._accepted += 1
-        if len(self._connections) >= self.max_connections:
+        if len(self.connections) >= self.max_connections:
             self.failures.refused_connections += 1
             connection.abort()
             return
@@ -250,7 +251,7 @@ class Driver:
             self.failed(connection, error)
             return
         connection.number = number
-        self._connections[number] = connection
+        self.connections[number] = connection
         self.perform(actions)
 
     def opened(self, connection: Connection, number: int) -> None:
@@ -259,7 +260,7 @@ class Driver:
             connection.abort()
             return
         connection.number = number
-        self._connections[number] = connection
+        self.connections[number] = connection
         self._tell(self.engine.opened, number)
 
     def writable(self, connection: Connection, yes: bool) -> None:
@@ -276,7 +277,7 @@ class Driver:
         if connection.is_accepted:
             self._accepted -= 1
         number, connection.number = connection.number, 0
-        if self._connections.pop(number, None) is not None:
+        if self.connections.pop(number, None) is not None:
             self._tell(self.engine.lost, number, str(error or "closed by peer"))
 
     def failed(self, connection: Connection, error: BaseException) -> None:
@@ -284,7 +285,7 @@ class Driver:
         self._count_bug(error, connection=connection.number)
         number = connection.number
         connection.abort()
-        if self._connections.pop(number, None) is not None:
+        if self.connections.pop(number, None) is not None:
             self._tell(self.engine.lost, number, "internal error")
 
     async def _dial(self, number: int, cluster: str, address: str) -> None:
@@ -307,7 +308,7 @@ class Driver:
 
     def clients(self) -> list[AcceptedConnection]:
         """Return the clients' connections that the engine has."""
-        return [one for one in self._connections.values() if isinstance(one, AcceptedConnection)]
+        return [one for one in self.connections.values() if isinstance(one, AcceptedConnection)]
 
     def move_out(self, connection: AcceptedConnection) -> socket.socket | None:
         """Return the socket of a connection that another process can go on to serve, and forget it; None: not now.
@@ -319,7 +320,7 @@ class Driver:
             case "free" if connection.is_flushed:
                 _, actions = self.engine.move_out(number)
                 given = connection.give_away()
-                del self._connections[number]
+                del self.connections[number]
                 self.perform(actions)
                 return given
             case "free" | "whole":
@@ -365,6 +366,6 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         await self._tasks.stop()
-        for connection in list(self._connections.values()):
+        for connection in list(self.connections.values()):
             connection.abort()
-        self._connections.clear()
+        self.connections.clear()

@@ -17,7 +17,22 @@ pub struct Engine {
 
 type List<'py> = PyResult<Bound<'py, PyList>>;
 
+/// What one read set in motion. The writes come first: what else is ordered of a connection follows its bytes.
+pub struct Turn<'py> {
+    pub writes: Vec<(u64, Bound<'py, PyBytes>)>,
+    pub rest: Bound<'py, PyList>,
+}
+
 impl Engine {
+    /// `received`, with the writes apart from the other actions.
+    pub fn turn<'py>(&mut self, py: Python<'py>, conn: u64, data: &[u8], now: f64) -> PyResult<Turn<'py>> {
+        self.core.received(conn, data, now);
+        let mut actions = Actions::apart(py);
+        self.core.flush(&mut actions);
+        let writes = actions.take_writes();
+        Ok(Turn { writes, rest: actions.finish()? })
+    }
+
     fn flush<'py>(&mut self, py: Python<'py>) -> List<'py> {
         let mut actions = Actions::new(py);
         self.core.flush(&mut actions);

@@ -7,6 +7,7 @@ mod message;
 mod orders;
 mod pattern;
 mod protocol;
+mod receiver;
 
 use pyo3::prelude::*;
 
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
     module.add_class::<protocol::Protocol>()?;
+    module.add_class::<receiver::Receiver>()?;
     module.add_function(wrap_pyfunction!(keys::check_keys, module)?)?;
     module.add_function(wrap_pyfunction!(pattern::check_pattern, module)?)?;
     module.add_class::<message::Request>()?;

@@ -27,12 +27,24 @@ const ROOM: u8 = 13;
 pub struct Actions<'py> {
     py: Python<'py>,
     list: Bound<'py, PyList>,
+    /// Writes, when they are wanted apart from the list.
+    writes: Option<Vec<(Id, Bound<'py, PyBytes>)>>,
     failed: PyResult<()>,
 }
 
 impl<'py> Actions<'py> {
     pub fn new(py: Python<'py>) -> Self {
-        Self { py, list: PyList::empty(py), failed: Ok(()) }
+        Self { py, list: PyList::empty(py), writes: None, failed: Ok(()) }
+    }
+
+    /// Gather orders with the writes apart.
+    pub fn apart(py: Python<'py>) -> Self {
+        Self { writes: Some(Vec::new()), ..Self::new(py) }
+    }
+
+    /// Return the writes gathered apart.
+    pub fn take_writes(&mut self) -> Vec<(Id, Bound<'py, PyBytes>)> {
+        self.writes.take().unwrap_or_default()
     }
 
     pub fn finish(self) -> PyResult<Bound<'py, PyList>> {
@@ -49,7 +61,11 @@ impl<'py> Actions<'py> {
 
 impl Orders for Actions<'_> {
     fn write(&mut self, conn: Id, data: &[u8]) {
-        self.push((WRITE, conn, PyBytes::new(self.py, data)));
+        let bytes = PyBytes::new(self.py, data);
+        match &mut self.writes {
+            Some(writes) => writes.push((conn, bytes)),
+            None => self.push((WRITE, conn, bytes)),
+        }
     }
 
     fn open(&mut self, conn: Id, cluster: &str, address: &str) {

@@ -71,6 +71,41 @@ def test_many_clients_share_one_upstream_connection() -> None:
     assert paths == [f"/{n}" for n in range(10) for _ in clients]
 
 
+def two_clients_by_two_connections() -> tuple[Playbook, Http2Peer, Http2Peer, Http2Peer]:
+    """Return two upstream connections, both with room, and the client whose last request went by the second of them."""
+    mesh = mesh_to()
+    clients = client_of(mesh), client_of(mesh)
+    clients[0].request("/", body=b"")
+    first = upstream_of(mesh, max_concurrent_streams=1)
+    clients[1].request("/", body=b"")
+    second = upstream_of(mesh, max_concurrent_streams=1)
+    for upstream in first, second:
+        upstream.exchange()
+        upstream.respond(1)
+    return mesh, first, second, clients[1]
+
+
+def test_a_client_keeps_to_the_upstream_connection_of_its_last_request() -> None:
+    _, first, second, client = two_clients_by_two_connections()
+    client.request("/again", body=b"")
+    first.exchange()
+    second.exchange()
+    assert (list(first.streams), list(second.streams)) == ([1], [1, 3])
+
+
+@pytest.mark.parametrize("reason", ["full", "gone"])
+def test_a_client_whose_upstream_connection_is_full_or_gone_takes_another(reason: str) -> None:
+    mesh, first, second, client = two_clients_by_two_connections()
+    if reason == "gone":
+        second.peer.vanishes()
+    else:
+        client.request("/takes-the-only-place", body=b"")
+    client.request("/again", body=b"")
+    first.exchange()
+    assert first.streams[3].head[":path"] == "/again"
+    assert not mesh.dials
+
+
 def test_http1_goes_up_as_http2_and_comes_back_chunked_with_trailers() -> None:
     mesh = mesh_to()
     client = mesh.connect()

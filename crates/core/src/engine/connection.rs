@@ -130,6 +130,8 @@ pub struct Connection {
     pub tls_error: String,
     /// Who rides on it.
     pub streams: Streams,
+    /// The upstream connection that its last request went by.
+    pub companion: Option<Id>,
     /// Exchanges that wait for it to be connected.
     pub boarding: Vec<Id>,
     /// The transport's buffer has room.
@@ -166,6 +168,7 @@ impl Default for Connection {
             tls: None,
             tls_error: String::new(),
             streams: Streams::default(),
+            companion: None,
             boarding: Vec::new(),
             writable: true,
             backlog: 0,

@@ -1,4 +1,4 @@
-//! From a routed request to a connection, and from the connection back to its pool.
+//! From a routed request to an endpoint and a connection, and off that connection again.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use crate::events::{Cause, ReplyKind, Wire};
 use crate::limits::REFUSED_REST_S;
 use crate::routes::Failure;
 use crate::slab::Id;
-use crate::timers::NEVER;
 
 /// What came of looking for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl Engine {
         };
         let conn = match family {
             Family::Http1 => self.take_idle(number, at),
-            Family::Http2 | Family::Frames(_) => self.find_shared(number, at, family),
+            Family::Http2 | Family::Frames(_) => self.find_shared(number, at, family, self.companion(id)),
         };
         let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
         let (full, no_pending) = (cluster.is_full_of_connections(), cluster.takes_no_pending());
@@ -91,6 +90,7 @@ impl Engine {
             }
         }
         self.take_slot(number, at);
+        self.accompany(id, conn);
         self.board(id, conn, now);
         Placed::Yes
     }
@@ -114,65 +114,6 @@ impl Engine {
         if let Some(cluster) = self.clusters.get_mut(number) {
             cluster.counters.cx_overflow += u64::from(!waits);
         }
-    }
-
-    /// Take the idle connection that was used last.
-    pub(super) fn take_idle(&mut self, cluster: usize, at: usize) -> Option<Id> {
-        let endpoint = self.clusters.get_mut(cluster)?.endpoints.get_mut(at)?;
-        while let Some(id) = endpoint.idle.pop() {
-            if self.connections.get(id).is_some_and(|conn| conn.is_open() && conn.wire.room() > 0) {
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    /// Close a connection that rests at some endpoint, so that another endpoint can have one; `false`: all are busy.
-    fn evict_idle(&mut self, number: usize) -> bool {
-        let endpoints =
-            self.clusters.get_mut(number).map(|cluster| cluster.endpoints.as_mut_slice()).unwrap_or_default();
-        let oldest = endpoints.iter().find_map(|endpoint| endpoint.idle.first().copied());
-        if let Some(id) = oldest {
-            self.end(id, Ending::Close);
-        }
-        oldest.is_some()
-    }
-
-    /// Find a connection with room for one more stream.
-    pub(super) fn find_shared(&self, cluster: usize, at: usize, family: Family) -> Option<Id> {
-        let endpoint = self.clusters.get(cluster)?.endpoints.get(at)?;
-        endpoint.shared.iter().copied().find(|id| {
-            self.connections.get(*id).is_some_and(|conn| {
-                conn.wire.family() == family && !conn.wire.closing() && conn.wire.room() > conn.boarding.len()
-            })
-        })
-    }
-
-    pub(super) fn dial(&mut self, number: usize, at: usize, wire: AnyWire, now: f64) -> Id {
-        let id = self.connections.take();
-        let mut timeout = 0.0;
-        let mut address = Arc::from("");
-        if let Some(cluster) = self.clusters.get_mut(number) {
-            timeout = cluster.config.connect_timeout_s;
-            cluster.connections += 1;
-            cluster.counters.cx_total += 1;
-            if let Some(endpoint) = cluster.endpoints.get_mut(at) {
-                endpoint.connections += 1;
-                address = Arc::clone(&endpoint.address);
-                if wire.family() != Family::Http1 {
-                    endpoint.shared.push(id);
-                }
-            }
-        }
-        if let Some(conn) = self.connections.get_mut(id) {
-            conn.wire = wire;
-            conn.role = Role::Upstream { cluster: number, endpoint: at };
-            conn.phase = Phase::Connecting;
-            conn.peer = address;
-        }
-        self.set_alarm(id, if timeout > 0.0 { now + timeout } else { NEVER });
-        self.opens.push(id);
-        id
     }
 
     /// Bind a request to a connection; if that is up, send it.
@@ -352,45 +293,6 @@ impl Engine {
         if cluster.waiting > 0 {
             self.woken.push(number);
         }
-    }
-
-    /// Put a connection back into its pool, or close it.
-    fn release_connection(&mut self, id: Id, stream: u64, cause: Option<Cause>, now: f64) {
-        let Some(conn) = self.connections.get_mut(id) else { return };
-        conn.streams.remove(stream);
-        if !conn.is_open() {
-            return;
-        }
-        if let Some(cause) = cause {
-            let usable = conn.wire.reset(stream, cause, &mut conn.out);
-            if !conn.out.is_empty() {
-                touch(&mut self.touched, conn, id);
-            }
-            if !usable {
-                return self.end(id, Ending::Abort);
-            }
-        }
-        self.settle_connection(id, now);
-    }
-
-    /// Nobody may ride on an upstream connection any more: let it rest in its pool, or close it.
-    pub(super) fn settle_connection(&mut self, id: Id, now: f64) {
-        let Some(conn) = self.connections.get(id).filter(|conn| conn.is_open() && conn.streams.is_empty()) else {
-            return;
-        };
-        let Role::Upstream { cluster, endpoint } = conn.role else { return };
-        let (single, room) = (conn.wire.family() == Family::Http1, conn.wire.room() > 0);
-        let Some(found) = self.clusters.get_mut(cluster) else { return };
-        if found.waiting > 0 {
-            self.woken.push(cluster);
-        }
-        let Some(endpoint) = found.endpoints.get_mut(endpoint).filter(|endpoint| !endpoint.gone && room) else {
-            return self.end(id, Ending::Close);
-        };
-        if single && !endpoint.idle.contains(&id) {
-            endpoint.idle.push(id);
-        }
-        self.rest(id, now);
     }
 
     /// An upstream connection has come up or its peer takes no more: make its wire say hello.

@@ -114,7 +114,7 @@ impl Engine {
         let pooled = match family {
             _ if connects_only => None,
             Family::Http1 => self.take_idle(number, at),
-            _ => self.find_shared(number, at, family),
+            _ => self.find_shared(number, at, family, None),
         };
         let conn = pooled.unwrap_or_else(|| self.dial(number, at, wire, now));
         if connects_only {

@@ -1,7 +1,7 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
 //! One file per concern: `apply` (configuration), `access` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
-//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
+//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `moving` (connections given away), `mirror` (copies),
 //! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
@@ -27,6 +27,7 @@ mod keys;
 mod mirror;
 mod moving;
 mod own;
+mod pool;
 mod report;
 mod retry;
 mod secured;

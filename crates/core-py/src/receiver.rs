@@ -1,0 +1,111 @@
+//! What the event loop calls when a read has brought bytes: the way that every message goes, without a frame of Python.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::panic::PanicException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{intern, PyTraverseError, PyVisit};
+
+use crate::engine::{Engine, Turn};
+
+/// The half of an asyncio protocol that bytes come in by; connections inherit from it (`_core.pyi`).
+///
+/// Frozen: what it sets off may come back to it, and sets its number.
+#[pyclass(module = "eventmesh.core._core", subclass, frozen)]
+pub struct Receiver {
+    /// What the engine knows the connection by; 0: it does not, or no longer.
+    number: AtomicU64,
+    owner: Py<PyAny>,
+    // What the owner would be asked for at every read.
+    engine: Py<Engine>,
+    connections: Py<PyDict>,
+    now: Py<PyAny>,
+    perform: Py<PyAny>,
+}
+
+#[pymethods]
+impl Receiver {
+    #[new]
+    #[pyo3(signature = (owner, *_args, **_kwargs))]
+    fn new(
+        owner: &Bound<'_, PyAny>,
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            number: AtomicU64::new(0),
+            owner: owner.clone().unbind(),
+            engine: owner.getattr("engine")?.cast_into()?.unbind(),
+            connections: owner.getattr("connections")?.cast_into()?.unbind(),
+            now: owner.getattr("now")?.unbind(),
+            perform: owner.getattr("perform")?.unbind(),
+        })
+    }
+
+    #[getter]
+    fn number(&self) -> u64 {
+        self.number.load(Relaxed)
+    }
+
+    #[setter]
+    fn set_number(&self, number: u64) {
+        self.number.store(number, Relaxed);
+    }
+
+    fn data_received(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
+        let py = slf.py();
+        match slf.get().hand_over(py, data) {
+            Err(error) if !is_exit(py, &error) => {
+                slf.get().owner.call_method1(py, intern!(py, "failed"), (slf, error)).map(|_| ())
+            }
+            done => done,
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.owner)?;
+        visit.call(&self.engine)?;
+        visit.call(&self.connections)?;
+        visit.call(&self.now)?;
+        visit.call(&self.perform)
+    }
+}
+
+impl Receiver {
+    /// Give `data` to the engine, and what that orders to those who do it.
+    fn hand_over(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
+        let number = self.number();
+        if number == 0 {
+            return Ok(());
+        }
+        let now = self.now.bind(py).call0()?.extract()?;
+        // The loop's C code does not know what to do with a panic: the connection would stay, and the loop be in doubt.
+        let turn = catch_unwind(AssertUnwindSafe(|| self.engine.bind(py).borrow_mut().turn(py, number, data, now)));
+        let Turn { writes, rest } = turn.unwrap_or_else(|panic| Err(PanicException::new_err(said(panic.as_ref()))))?;
+        // The engine is free again: nothing that a transport does from inside `write` can find it busy.
+        let connections = self.connections.bind(py);
+        for (conn, bytes) in writes {
+            if let Some(connection) = connections.get_item(conn)? {
+                connection.call_method1(intern!(py, "write"), (bytes,))?;
+            }
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.perform.call1(py, (rest,)).map(|_| ())
+    }
+}
+
+/// Return whether `error` is somebody's wish to end the process, which is no bug.
+fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py)
+}
+
+/// Return what a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
