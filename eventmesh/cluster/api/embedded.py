@@ -27,6 +27,8 @@ from eventmesh.kube.resources import SERVICE_ACCOUNT
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
 CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"
 """Who our controllers are to admission: Knative's own lets only this user skip some rules."""
+SHARE_AFTER_S = 5.0
+"""By then a mesh with many functions has started, and what it does next is to wait."""
 SIGNING_KEY = "service-account.key"
 """The file, beside the objects, that signs service account tokens."""
 
@@ -69,6 +71,15 @@ class EmbeddedApi:
         self._tasks.spawn("lifecycle", self._lifecycle.run())
         self._tasks.spawn("events", self._lifecycle.age_events())
         self._tasks.spawn("store", self.store.maintain())
+        self._tasks.spawn("sharing", self._share_sets())
+
+    async def _share_sets(self) -> None:
+        """Let the objects that were there at the start share what is equal in them, once nobody waits for a start."""
+        await self.clock.sleep(SHARE_AFTER_S)
+        for kind in list(self.store.kinds()):
+            for obj in self.store.list(kind):
+                self.registry.shared_sets.take(obj)
+                await self.clock.sleep(0)
 
     async def stop(self) -> None:
         """Stop following changes; the store stays open."""

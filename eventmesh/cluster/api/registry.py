@@ -15,6 +15,7 @@ from eventmesh.cluster.api.admission import AdmissionChain
 from eventmesh.cluster.api.catalog import Catalog, Served, View
 from eventmesh.cluster.api.ownership import Operation, Owners, Write
 from eventmesh.cluster.api.patch import apply_patch
+from eventmesh.cluster.api.shared_sets import SharedSets
 from eventmesh.cluster.api.strategy import PLAIN, Strategies, Strategy
 from eventmesh.cluster.api.structural import clone, clone_object, drop_unknown, fill_defaults, violations
 from eventmesh.cluster.api.watching import ObjectWatch, Selection, bookmark
@@ -48,6 +49,7 @@ class Registry:
         self._clock = clock
         self._strategies = strategies
         self._admission = admission
+        self.shared_sets = SharedSets()
 
     def now(self) -> str:
         """Return the present as objects are stamped with it."""
@@ -312,6 +314,7 @@ class Registry:
         )
 
     def _put(self, served: Served, obj: Object, expected: int) -> None:
+        self.shared_sets.take(obj)
         try:
             self.store.put(self._key(served, obj), obj, expected)
         except ObjectTooLargeError as error:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,9 @@ HISTORY_KEPT_S = 600.0
 COMPACT_EVERY_S = 60.0
 COMPACT_REVISIONS = 500
 """Forgotten in one go, some ten milliseconds: whoever waits for the API waits for a step, not for the whole minute."""
+DECODED_TOGETHER = 500
+"""Rows read as one JSON text on opening: the names of fields are then one string each for all of them, and not one an
+object, which is a quarter of the memory that a thousand revisions take."""
 MAX_OBJECT_BYTES = 1_572_864
 """1.5 MiB, etcd's request limit: what a real cluster refuses must be refused here."""
 MAX_WATCH_BACKLOG = 10_000
@@ -153,12 +157,13 @@ class Store:
     def _load(self) -> None:
         self._floor = self._history.floor()
         self._revision = self._history.last_revision()
-        for row in self._history.current():
-            key = Key(row.kind, row.namespace, row.name)
-            if row.deleted:
-                self._tombstones[key] = row.revision
-            else:
-                self._objects[row.kind][row.namespace, row.name] = Stored(row.revision, _decode(row), row.value)
+        rows = self._history.current()
+        while batch := list(islice(rows, DECODED_TOGETHER)):
+            for row, obj in zip(batch, _decode_all(batch), strict=True):
+                if row.deleted:
+                    self._tombstones[Key(row.kind, row.namespace, row.name)] = row.revision
+                else:
+                    self._objects[row.kind][row.namespace, row.name] = Stored(row.revision, obj, row.value)
 
     def close(self) -> None:
         """Close the file; the store must not be used afterwards."""
@@ -307,6 +312,17 @@ class Store:
         self._floor = floor
         self._tombstones = {key: revision for key, revision in self._tombstones.items() if revision > floor}
         _log.debug("history compacted", floor=floor, rows=removed)
+
+
+def _decode_all(rows: Sequence[Row]) -> list[Object]:
+    """Return the objects of `rows`; raises StoreCorruptError naming the row that holds none."""
+    try:
+        objects = json.loads(b"[" + b",".join(row.value for row in rows) + b"]")
+    except ValueError:
+        objects = []
+    if len(objects) == len(rows) and all(isinstance(obj, dict) for obj in objects):
+        return list(objects)
+    return [_decode(row) for row in rows]
 
 
 def _decode(row: Row) -> Object:

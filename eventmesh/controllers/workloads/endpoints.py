@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -29,6 +29,10 @@ MAX_ENDPOINTS: Final = 1000
 """The API's own limit for one slice; more pods make more slices."""
 
 BY_SERVICE: Final = "service"
+BY_LABEL: Final = "label"
+"""Pods, by each of their labels."""
+BY_SELECTOR: Final = "selector"
+"""Services, by one of the labels that they select by: whose pod a pod is, is asked at every change of every pod."""
 
 Port = tuple[str, int, str, str]
 """Name, number, protocol, application protocol."""
@@ -44,6 +48,8 @@ class ServiceEndpoints:
         self._slices = informers.of(ENDPOINT_SLICE)
         self._endpoints = informers.of(ENDPOINTS)
         self._slices.add_index(BY_SERVICE, _service_of_slice)
+        self._services.add_index(BY_SELECTOR, _by_selector)
+        self._pods.add_index(BY_LABEL, _by_label)
         self.controller = Controller("endpoints", self._services, self.reconcile, clock, recorder=recorder)
         self.controller.watch(self._pods, self._services_of_pod)
         self.controller.watch(self._slices, _key_of_service)
@@ -54,7 +60,8 @@ class ServiceEndpoints:
         if service is None or is_deleting(service) or not _selects(service):
             return
         selector = service["spec"]["selector"]
-        pods = [pod for pod in self._pods.list(key.namespace) if _matches(selector, pod) and _has_address(pod)]
+        near = self._pods.by_index(BY_LABEL, _label(key.namespace, *_telling(selector)))
+        pods = [pod for pod in near if _matches(selector, pod) and _has_address(pod)]
         pods.sort(key=lambda pod: str(pod["metadata"]["name"]))
         wanted = {item["metadata"]["name"]: item for item in _slices(service, pods)}
         stored = {
@@ -68,9 +75,10 @@ class ServiceEndpoints:
         await self._write(self._endpoints, ENDPOINTS, _endpoints(service, pods))
 
     def _services_of_pod(self, pod: Object) -> Iterator[Key]:
-        for service in self._services.list(pod["metadata"]["namespace"]):
-            if _selects(service) and _matches(service["spec"]["selector"], pod):
-                yield key_of(service)
+        for label in _by_label(pod):
+            for service in self._services.by_index(BY_SELECTOR, label):
+                if _matches(service["spec"]["selector"], pod):
+                    yield key_of(service)
 
     async def _write(self, cache: Informer, resource: Resource, wanted: Object) -> None:
         metadata = wanted["metadata"]
@@ -88,6 +96,25 @@ class ServiceEndpoints:
 def _selects(service: Object) -> bool:
     spec = service["spec"]
     return bool(spec.get("selector")) and spec.get("type") != "ExternalName"
+
+
+def _telling(selector: Mapping[str, str]) -> tuple[str, str]:
+    """Return the label of a selector that tells most: the one with the longest value, such as a uid."""
+    return max(selector.items(), key=lambda item: (len(item[1]), item))
+
+
+def _by_selector(service: Object) -> tuple[str, ...]:
+    if not _selects(service):
+        return ()
+    return (_label(service["metadata"]["namespace"], *_telling(service["spec"]["selector"])),)
+
+
+def _by_label(pod: Object) -> list[str]:
+    return [_label(pod["metadata"]["namespace"], name, value) for name, value in labels_of(pod).items()]
+
+
+def _label(namespace: str, name: str, value: str) -> str:
+    return f"{namespace}/{name}={value}"
 
 
 def _matches(selector: dict[str, str], pod: Object) -> bool:

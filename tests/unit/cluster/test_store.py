@@ -329,3 +329,16 @@ def test_an_object_is_kept_beside_its_json_through_writes_and_a_restart(tmp_path
     found = again.get(A)
     again.close()
     assert found == written
+
+
+@pytest.mark.parametrize("damaged", ["[1]", "", '{"metadata":{}},{"metadata":{}}', '{"metadata":{}'])
+def test_among_many_objects_the_one_that_is_none_is_named(tmp_path: Path, clock: ManualClock, damaged: str) -> None:
+    store = Store(tmp_path, clock)
+    for number in range(5):
+        store.put(Key("configmaps", "default", f"c{number}"), named(A, v=str(number)), 0)
+    store.close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("UPDATE history SET value = ? WHERE revision = 3", (damaged.encode(),))
+    db.close()
+    with pytest.raises(StoreCorruptError, match="revision 3 .configmaps default/c2."):
+        Store(tmp_path, clock)

@@ -162,6 +162,33 @@ async def test_a_service_lists_ready_and_unready_pods_apart(cluster: Cluster) ->
     assert [entry["ip"] for entry in subset["notReadyAddresses"]] == ["127.64.0.2"]
 
 
+async def test_a_pod_is_of_every_service_that_selects_it_by_all_its_labels(cluster: Cluster) -> None:
+    selectors = {
+        "exact": {"app": "hello"},
+        "narrow": {"app": "hello", "a-longer-label": "than-the-pod-has"},
+        "other": {"app": "hullo"},
+    }
+    for name, selector in selectors.items():
+        spec = {"selector": selector, "ports": [{"port": 80}]}
+        await cluster.api.create(SERVICE, {"metadata": {"name": name}, "spec": spec}, "default")
+    await cluster.api.create(DEPLOYMENT, deployment("dev.local/a", 1), "default")
+    (pod,) = await cluster.pods()
+    await cluster.report(pod, ready=True)
+
+    async def served() -> list[str]:
+        pieces = await cluster.all(ENDPOINT_SLICE)
+        names = {piece["metadata"]["labels"]["kubernetes.io/service-name"] for piece in pieces if piece["endpoints"]}
+        return sorted(names)
+
+    assert await served() == ["exact"]
+    labels = {"a-longer-label": "than-the-pod-has"}
+    await cluster.api.patch(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}}, "default")
+    assert await served() == ["exact", "narrow"]
+    await cluster.api.patch(SERVICE, "other", {"spec": {"selector": {"app": "hello"}}}, "default")
+    await cluster.api.patch(SERVICE, "exact", {"spec": {"selector": {"app": "nobody"}}}, "default")
+    assert await served() == ["narrow", "other"]
+
+
 async def test_a_pod_on_its_way_out_takes_no_more_requests(cluster: Cluster) -> None:
     spec = {"selector": {"app": "hello"}, "ports": [{"port": 80}]}
     await cluster.api.create(SERVICE, {"metadata": {"name": "hello"}, "spec": spec}, "default")
