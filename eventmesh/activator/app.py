@@ -44,6 +44,7 @@ from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.client.ads import AdsClient
 from eventmesh.xds.client.channel import calls_through, route_to_control
 from eventmesh.xds.client.inbound import InboundTerms, beyond_inbound, first_terms, on_terms
+from eventmesh.xds.client.workload_identity import WorkloadIdentity, begin
 
 _log = log.get("activator")
 
@@ -77,10 +78,17 @@ async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
         _log.warning("bootstrap", warning=warning)
     termination = Termination()
     termination.install()
+    clock = SystemClock()
+    identity: WorkloadIdentity | None = None
+    if bootstrap.identity is not None:
+        begun = await begin(bootstrap, clock, termination.wanted())
+        if begun is None:
+            return 0
+        bootstrap, identity = begun
     config = await load_config(settings.kubeconfig)
     settings = replace(settings, protected=(*settings.protected, address_of(config.server)))
     api = HttpApi(config)
-    activator = Activator(bootstrap, settings, api, SystemClock(), termination)
+    activator = Activator(bootstrap, settings, api, clock, termination, identity)
     try:
         await activator.start()
         await termination.wanted()
@@ -95,7 +103,13 @@ class Activator:
     """The parts of the process. Must be made in a running event loop."""
 
     def __init__(
-        self, bootstrap: Bootstrap, settings: ActivatorSettings, api: Api, clock: Clock, termination: Termination
+        self,
+        bootstrap: Bootstrap,
+        settings: ActivatorSettings,
+        api: Api,
+        clock: Clock,
+        termination: Termination,
+        identity: WorkloadIdentity | None = None,
     ) -> None:
         self._settings = settings
         self._handlers: dict[str, ExchangeHandler] = {}
@@ -157,6 +171,7 @@ class Activator:
             static=beyond_inbound(bootstrap.resources),
             tables=(subscribers.LOCAL,),
             clock=clock,
+            identity=identity,
         )
         self._tasks = TaskGroup("activator")
         self._node = bootstrap.node.id

@@ -27,14 +27,15 @@ def bootstrap(role: str, node_id: str, admin: str, ads: str, **metadata: object)
             "lds_config": by_ads,
             "cds_config": by_ads,
         },
-        "static_resources": {"clusters": [_control(ads)]},
+        "static_resources": {"clusters": [http2_cluster(CONTROL_CLUSTER, ads)]},
     }
 
 
-def _control(ads: str) -> Object:
+def http2_cluster(name: str, address: str) -> Object:
+    """Return a cluster of one endpoint that speaks HTTP/2, as gRPC wants it; `address` is `host:port`."""
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     return {
-        "name": CONTROL_CLUSTER,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "typed_extension_protocol_options": {
@@ -44,8 +45,8 @@ def _control(ads: str) -> Object:
             }
         },
         "load_assignment": {
-            "cluster_name": CONTROL_CLUSTER,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(ads)}}]}],
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(address)}}]}],
         },
     }
 

@@ -1,19 +1,26 @@
 """The identity that a data plane begins with, in its bootstrap: certificate, roots, and how to speak TLS with them.
 
 Nothing is served or asked before it is there, and it travels in a file that nobody else may read, never on a command
-line. Renewals come over SDS under the same names, on the stream that this certificate opens. Pure.
+line. Renewals come over SDS under the same names, on the stream that this certificate opens. On a cluster the bootstrap
+says instead where to exchange a token for it. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from eventmesh.cluster.bootstrap import http2_cluster
 from eventmesh.kube.api import Object
 from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.control.securing import OWN_SECRET, ROOTS_SECRET
 from eventmesh.xds.identity.authority import Issued
 from eventmesh.xds.identity.spiffe import SCHEME, SpiffeId
+from eventmesh.xds.translate.identity import TYPE
+
+_AUTHORITY: Final = "certificates"
+"""Cluster of the port that exchanges tokens."""
 
 _TLS: Final = "envoy.extensions.transport_sockets.tls.v3"
 _MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -34,6 +41,56 @@ def with_identity(
     `inbound` is what the listeners take that it has by itself; None: it has none, as a gateway. `filters` stand before
     their routes.
     """
+    secrets = [
+        {
+            "name": OWN_SECRET,
+            "tls_certificate": {
+                "certificate_chain": {"inline_string": issued.chain},
+                "private_key": {"inline_string": issued.key},
+            },
+        },
+        _roots({"inline_string": bundle}),
+    ]
+    return _secured(bootstrap, control, secrets, inbound, filters)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenExchange:
+    """Where a workload on a cluster gets its certificate."""
+
+    address: str
+    """`host:port` of control's port for it."""
+    token_file: str
+    roots: Object
+    """A `core.DataSource`: whom to trust at first."""
+
+
+def with_token(
+    bootstrap: Object, exchange: TokenExchange, control: SpiffeId, inbound: MtlsMode | None = None
+) -> Object:
+    """Return `bootstrap` for a data plane that gets its certificate in exchange for its service account's token."""
+    made = _secured(bootstrap, control, [_roots(exchange.roots)], inbound, ())
+    socket = _socket("UpstreamTlsContext", [_uri("exact", str(control))])
+    # Here is nothing to show yet.
+    del socket["typed_config"]["common_tls_context"]["tls_certificate_sds_secret_configs"]
+    authority = {**http2_cluster(_AUTHORITY, exchange.address), "transport_socket": socket}
+    identity = {
+        "@type": f"type.googleapis.com/{TYPE}",
+        "cluster": _AUTHORITY,
+        "token_file": exchange.token_file,
+        "trust_domain": control.trust_domain,
+    }
+    static = made["static_resources"]
+    return {
+        **made,
+        "static_resources": {**static, "clusters": [*static["clusters"], authority]},
+        "bootstrap_extensions": [{"name": "eventmesh.identity", "typed_config": identity}],
+    }
+
+
+def _secured(
+    bootstrap: Object, control: SpiffeId, secrets: list[Object], inbound: MtlsMode | None, filters: Sequence[Object]
+) -> Object:
     static = bootstrap["static_resources"]
     anybody = [_uri("prefix", f"{SCHEME}{control.trust_domain}/")]
     clusters = [
@@ -42,24 +99,15 @@ def with_identity(
     ]
     socket = _socket("DownstreamTlsContext", anybody, {"alpn_protocols": ["h2", "http/1.1"]})
     socket["typed_config"]["require_client_certificate"] = True
+    listeners = [] if inbound is None else [_inbound(socket, filters, strict=inbound is MtlsMode.STRICT)]
     return {
         **bootstrap,
-        "static_resources": {
-            **static,
-            "clusters": clusters,
-            "listeners": [] if inbound is None else [_inbound(socket, filters, strict=inbound is MtlsMode.STRICT)],
-            "secrets": [
-                {
-                    "name": OWN_SECRET,
-                    "tls_certificate": {
-                        "certificate_chain": {"inline_string": issued.chain},
-                        "private_key": {"inline_string": issued.key},
-                    },
-                },
-                {"name": ROOTS_SECRET, "validation_context": {"trusted_ca": {"inline_string": bundle}}},
-            ],
-        },
+        "static_resources": {**static, "clusters": clusters, "listeners": listeners, "secrets": secrets},
     }
+
+
+def _roots(source: Object) -> Object:
+    return {"name": ROOTS_SECRET, "validation_context": {"trusted_ca": source}}
 
 
 def _inbound(socket: Object, filters: Sequence[Object], *, strict: bool) -> Object:

@@ -208,6 +208,10 @@ class Informers:
                 self._tasks.spawn(resource.plural, informer.run())
         return informer
 
+    def kinds(self) -> list[Resource]:
+        """Return the kinds that have been asked for."""
+        return list(self._informers)
+
     async def start(self) -> None:
         """Start every informer asked for so far, and return when all have synced."""
         if not self._running:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eventmesh.sidecar.function import FunctionSide
     from eventmesh.sidecar.restart import HotRestart
     from eventmesh.xds.client.ads import AdsClient
+    from eventmesh.xds.client.workload_identity import WorkloadIdentity
 
 _log = log.get("sidecar")
 
@@ -47,6 +48,15 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
     termination.install()
     for warning in bootstrap.warnings:
         _log.warning("bootstrap", warning=warning)
+    identity: WorkloadIdentity | None = None
+    if bootstrap.identity is not None:
+        # Nothing is served or asked before it is there.
+        from eventmesh.xds.client.workload_identity import begin
+
+        begun = await begin(bootstrap, clock, termination.wanted())
+        if begun is None:
+            return 0
+        bootstrap, identity = begun
     handlers: dict[str, ExchangeHandler] = {}
     tasks = TaskGroup("sidecar")
     function: FunctionSide | None = None
@@ -81,7 +91,7 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
         await plane.start()
         if function is not None:
             function.start(tasks)
-        await _configure(bootstrap, plane, function, clock, tasks)
+        await _configure(bootstrap, plane, function, clock, tasks, identity)
         _log.info("serving", node=bootstrap.node.id, **plane.addresses())
         successor = await _until_end(termination, restart, plane)
         if successor is None:
@@ -107,7 +117,12 @@ async def _restart_at(path: str) -> HotRestart:
 
 
 async def _configure(
-    bootstrap: Bootstrap, plane: DataPlane, function: FunctionSide | None, clock: SystemClock, tasks: TaskGroup
+    bootstrap: Bootstrap,
+    plane: DataPlane,
+    function: FunctionSide | None,
+    clock: SystemClock,
+    tasks: TaskGroup,
+    identity: WorkloadIdentity | None,
 ) -> None:
     """Apply what the bootstrap holds, and all that control sends from now on."""
     apply = plane.apply if function is None else function.apply
@@ -123,7 +138,16 @@ async def _configure(
     tables = outbound.TABLES if function is not None else ()
     resources = bootstrap.resources if function is None else beyond_inbound(bootstrap.resources)
     calls = calls_through(plane.caller, bootstrap.ads)
-    client = AdsClient(bootstrap.ads, bootstrap.node, apply, calls, static=resources, tables=tables, clock=clock)
+    client = AdsClient(
+        bootstrap.ads,
+        bootstrap.node,
+        apply,
+        calls,
+        static=resources,
+        tables=tables,
+        clock=clock,
+        identity=identity,
+    )
     if function is None:
         tasks.spawn("ads", client.run())
     else:

@@ -22,6 +22,7 @@ from eventmesh.xds.bootstrap import Bootstrap
 if TYPE_CHECKING:
     from eventmesh.transport.exchange import ExchangeHandler
     from eventmesh.xds.client.ads import AdsClient
+    from eventmesh.xds.client.workload_identity import WorkloadIdentity
 
 _log = log.get("sidecar.supervisor")
 
@@ -36,8 +37,16 @@ async def serve(bootstrap: Bootstrap, count: int, drain_time_s: float) -> int:
     termination.install()
     for warning in bootstrap.warnings:
         _log.warning("bootstrap", warning=warning)
+    identity: WorkloadIdentity | None = None
+    if bootstrap.identity is not None:
+        from eventmesh.xds.client.workload_identity import begin
+
+        begun = await begin(bootstrap, clock, termination.wanted())
+        if begun is None:
+            return 0
+        bootstrap, identity = begun
     handlers: dict[str, ExchangeHandler] = {}
-    supervisor = Supervisor(bootstrap, handlers, clock, count, drain_time_s)
+    supervisor = Supervisor(bootstrap, handlers, clock, count, drain_time_s, identity)
     handlers[admin.HANDLER] = admin.Admin(supervisor, clock, bootstrap.node.id, termination.ask)
     try:
         await supervisor.start()
@@ -59,8 +68,10 @@ class Supervisor:
         clock: Clock,
         count: int,
         drain_time_s: float,
+        identity: WorkloadIdentity | None = None,
     ) -> None:
         self._bootstrap = bootstrap
+        self._identity = identity
         self._clock = clock
         self._plane = DataPlane(clock, handlers, own=added_by_process(bootstrap), resource=bootstrap.node.resource)
         self._workers = Workers(count, clock, drain_time_s, bootstrap.node.resource)
@@ -84,7 +95,13 @@ class Supervisor:
         assert bootstrap.ads is not None  # noqa: S101  # `start` has looked
         calls = calls_through(self._plane.caller, bootstrap.ads)
         client = AdsClient(
-            bootstrap.ads, bootstrap.node, self.apply, calls, static=bootstrap.resources, clock=self._clock
+            bootstrap.ads,
+            bootstrap.node,
+            self.apply,
+            calls,
+            static=bootstrap.resources,
+            clock=self._clock,
+            identity=self._identity,
         )
         self._tasks.spawn("go live", self._go_live(client))
         await client.run()

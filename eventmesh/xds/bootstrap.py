@@ -35,6 +35,7 @@ from eventmesh.xds.translate.sources import read_config_source
 
 if TYPE_CHECKING:
     from eventmesh.model.tracing import Collector
+    from eventmesh.xds.translate.identity import TokenIdentity
     from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 MAX_FILE_BYTES = 16_777_216
@@ -105,6 +106,8 @@ class Bootstrap:
     snapshot: Snapshot
     """What can be served from the first moment on, without any control plane."""
     ads: AdsConfig | None
+    identity: TokenIdentity | None = None
+    """Where this process gets its certificate; None: from the bootstrap or by SDS, or it has none."""
     warnings: tuple[str, ...] = ()
     """Fields that are set and have no effect here, each by its path."""
 
@@ -141,11 +144,12 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
     clusters += _google_clusters(tree)
     ads = _ads(tree, clusters)
     resources = StaticResources(listeners, _kept_alive(clusters, ads), _secrets(static), collector)
+    identity = _identity(tree, resources, ads) if tree.has("bootstrap_extensions") else None
     node = _node(tree.child("node"))
     if ads is not None and not (node.id and node.cluster):
         raise ConfigError("node", "needs id and cluster when dynamic_resources are used")
     if static is not None:
-        _check_references(static, resources, ads)
+        _check_references(static, resources, ads, identity)
     admin = tree.child("admin")
     return Bootstrap(
         node=node,
@@ -153,6 +157,7 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
         resources=resources,
         snapshot=resources.snapshot(f"bootstrap-{zlib.crc32(text.encode()):08x}"),
         ads=ads,
+        identity=identity,
         warnings=tuple(warnings),
     )
 
@@ -298,7 +303,16 @@ def _dialled(google: Message) -> str:
     return str(parse_address(address, google.where("target_uri")))
 
 
-def _check_references(static: Message, resources: StaticResources, ads: AdsConfig | None) -> None:
+def _identity(tree: Message, resources: StaticResources, ads: AdsConfig | None) -> TokenIdentity:
+    # Few bootstraps have one.
+    from eventmesh.xds.translate.identity import read_identity
+
+    return read_identity(tree, resources.clusters, ads, resources.secrets)
+
+
+def _check_references(
+    static: Message, resources: StaticResources, ads: AdsConfig | None, identity: TokenIdentity | None
+) -> None:
     _unique_names(static, "secrets", [one.text("name") for one in static.children("secrets")])
     names = _unique_names(static, "clusters", [resource.cluster.name for resource in resources.clusters])
     _unique_names(static, "listeners", [resource.listener.name for resource in resources.listeners])
@@ -307,7 +321,8 @@ def _check_references(static: Message, resources: StaticResources, ads: AdsConfi
             raise static.error(f"clusters[{i}].eds_cluster_config", "needs dynamic_resources.ads_config")
         # The stream cannot bring what it needs itself.
         bringer = None if ads is not None and resource.cluster.name == ads.cluster else ads
-        _check_secrets(static.where(f"clusters[{i}]"), resource.tls, resources.secrets, bringer)
+        if identity is None:
+            _check_secrets(static.where(f"clusters[{i}]"), resource.tls, resources.secrets, bringer)
     for i, listener in enumerate(resources.listeners):
         _check_listener(static.where(f"listeners[{i}]"), listener, names, ads)
         _check_secrets(static.where(f"listeners[{i}]"), listener.tls, resources.secrets, ads)

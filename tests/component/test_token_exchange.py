@@ -21,10 +21,12 @@ from envoy_data_plane.google.protobuf import Struct, Value
 from eventmesh.base.x509 import key_pem
 from eventmesh.cli.main import main
 from eventmesh.kube.api import Api
-from eventmesh.kube.resources import SECRET, SERVICE_ACCOUNT
+from eventmesh.kube.objects import key_of
+from eventmesh.kube.resources import CONFIG_MAP, NAMESPACE, SECRET, SERVICE_ACCOUNT
 from eventmesh.xds.control.certificate_server import MAX_MESSAGE_BYTES
 from eventmesh.xds.control.certification import AUDIENCE
 from eventmesh.xds.control.protobuf import delimited, fields
+from eventmesh.xds.control.root_maps import ENTRY, NAME
 from eventmesh.xds.identity.issuer import CONTROL_HOST
 from eventmesh.xds.identity.root_secret import KEY
 from eventmesh.xds.resource_types import ResourceType
@@ -105,6 +107,24 @@ async def test_tokens_that_prove_nothing_here_are_refused_with_words(world: Worl
     assert await world.refused(genuine, message) == (unauthenticated, gone)
     code, _ = await world.refused("x", b"\0" * (MAX_MESSAGE_BYTES + 1))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_every_namespace_has_the_roots_to_trust_also_one_that_comes_later_or_loses_them(world: World) -> None:
+    async def until_there(namespace: str) -> None:
+        async with asyncio.timeout(20):
+            while True:
+                found = (await world.api.list(CONFIG_MAP, namespace)).items
+                if {ENTRY: world.roots.decode()} in [one.get("data") for one in found if key_of(one).name == NAME]:
+                    return
+                await asyncio.sleep(0.02)
+
+    await until_there("default")
+    await world.api.create(NAMESPACE, {"metadata": {"name": "later"}})
+    await until_there("later")
+    await world.api.delete(CONFIG_MAP, NAME, "default")
+    await until_there("default")
+    await world.api.patch(CONFIG_MAP, NAME, {"data": {ENTRY: "mine"}}, "later")
+    await until_there("later")
 
 
 async def test_a_token_is_taken_at_its_own_port_alone(world: World) -> None:

@@ -10,11 +10,8 @@ from pathlib import Path
 from eventmesh.base.errors import UsageError
 from eventmesh.cli import output
 from eventmesh.cli.admin_port import CONTROL
-from eventmesh.cli.control import certifying
-from eventmesh.cli.control.bootstraps import client_bootstrap
+from eventmesh.cli.control import bootstraps, certifying
 from eventmesh.cli.control.status import show_status
-
-ROLES = ("gateway", "activator", "sidecar", "envoy", "grpc")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     certifying.add_flags(parser)
     actions = parser.add_subparsers(metavar="ACTION", dest="action")
     shown = actions.add_parser("bootstrap", help="print the bootstrap of a client of control")
-    shown.add_argument("--for", dest="role", choices=ROLES, required=True, help="what the client is")
-    shown.add_argument("--id", default="", help="its node id, unique in the mesh (its role)")
-    shown.add_argument("--ads", default="127.0.0.1:18000", metavar="HOST:PORT", help="where control is (%(default)s)")
-    shown.add_argument("--admin", default="127.0.0.1:9901", metavar="HOST:PORT", help="its admin page (%(default)s)")
-    shown.add_argument("--namespace", default="", help="namespace of a sidecar: it is told of that one alone (all)")
+    bootstraps.add_flags(shown)
     status = actions.add_parser("status", help="show who is connected, on which versions, and who refused what")
     output.add_flag(status)
     CONTROL.add_flags(status)
@@ -76,8 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM, or print a bootstrap. Raises MeshError."""
     if args.action == "bootstrap":
-        made = client_bootstrap(args.role, args.id or args.role, args.ads, args.admin, args.namespace)
-        sys.stdout.write(json.dumps(made, indent=2))
+        sys.stdout.write(json.dumps(bootstraps.printed(args), indent=2))
         sys.stdout.write("\n")
         return 0
     if args.action == "status":

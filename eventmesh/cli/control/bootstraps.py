@@ -2,16 +2,82 @@
 
 from __future__ import annotations
 
+import argparse
 import ipaddress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
+from eventmesh.base.errors import UsageError
 from eventmesh.cli.control.addresses import address
+from eventmesh.xds.translate.identity import DEFAULT_TRUST_DOMAIN
+
+ROLES: Final = ("gateway", "activator", "sidecar", "envoy", "grpc")
+
+TOKEN_FILE: Final = "/var/run/secrets/tokens/eventmesh-ca"  # noqa: S105 - a path
+"""Where Knative mounts the token of a queue-proxy for the audience `eventmesh-ca`
+(`queue-sidecar-token-audiences` in config-deployment)."""
+
+ROOTS_FILE: Final = "/var/run/secrets/eventmesh/root-cert.pem"
 
 
-def client_bootstrap(role: str, node_id: str, ads: str, admin: str, namespace: str = "") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """How a client gets a certificate with its token."""
+
+    certificates: str
+    """`host:port` of control's port for it."""
+    token_file: str = TOKEN_FILE
+    roots_file: str = ROOTS_FILE
+    trust_domain: str = DEFAULT_TRUST_DOMAIN
+    strict: bool = False
+    """Its inbound side takes mTLS alone, before control has said what it takes."""
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `eventmesh control bootstrap`."""
+    parser.add_argument("--for", dest="role", choices=ROLES, required=True, help="what the client is")
+    parser.add_argument("--id", default="", help="its node id, unique in the mesh (its role)")
+    parser.add_argument("--ads", default="127.0.0.1:18000", metavar="HOST:PORT", help="where control is (%(default)s)")
+    parser.add_argument("--admin", default="127.0.0.1:9901", metavar="HOST:PORT", help="its admin page (%(default)s)")
+    parser.add_argument("--namespace", default="", help="namespace of a sidecar: it is told of that one alone (all)")
+    parser.add_argument(
+        "--certificates",
+        metavar="HOST:PORT",
+        default="",
+        help="where it exchanges its token for a certificate; --ads is then the port under mTLS (it has no identity)",
+    )
+    parser.add_argument("--token-file", default=TOKEN_FILE, metavar="FILE", help="that token (%(default)s)")
+    parser.add_argument("--roots-file", default=ROOTS_FILE, metavar="FILE", help="whom to trust at first (%(default)s)")
+    parser.add_argument(
+        "--mtls",
+        choices=("permissive", "strict"),
+        default="permissive",
+        help="what its inbound side takes until control says (%(default)s)",
+    )
+    # Control itself has the flag too; what stands behind the action counts.
+    parser.add_argument(
+        "--trust-domain", default=argparse.SUPPRESS, metavar="NAME", help="of SPIFFE ids (cluster.local)"
+    )
+
+
+def printed(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the bootstrap that the flags ask for. Raises UsageError."""
+    exchange = None
+    if args.certificates:
+        address("--certificates", args.certificates)
+        strict = args.mtls == "strict"
+        exchange = Exchange(args.certificates, args.token_file, args.roots_file, args.trust_domain, strict)
+    return client_bootstrap(args.role, args.id or args.role, args.ads, args.admin, args.namespace, exchange)
+
+
+def client_bootstrap(
+    role: str, node_id: str, ads: str, admin: str, namespace: str = "", exchange: Exchange | None = None
+) -> dict[str, Any]:
     """Return what a client of that role starts with: Envoy's form, or gRPC's. Raises UsageError for a bad address."""
     host, _ = address("--ads", ads)
     address("--admin", admin)
+    if exchange is not None and role in ("envoy", "grpc"):
+        raise UsageError(f"--certificates: {role} exchanges no token; only our own gateway, activator and sidecar do")
     if role == "grpc":
         server = {"server_uri": ads, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}
         return {"xds_servers": [server], "node": {"id": node_id}}
@@ -23,6 +89,21 @@ def client_bootstrap(role: str, node_id: str, ads: str, admin: str, namespace: s
     made["dynamic_resources"]["ads_config"]["set_node_on_first_message_only"] = True
     if not _is_ip(host):
         made["static_resources"]["clusters"][0]["type"] = "STRICT_DNS"
+    return made if exchange is None else _with_token(made, role, exchange)
+
+
+def _with_token(made: dict[str, Any], role: str, exchange: Exchange) -> dict[str, Any]:
+    from eventmesh.cluster.first_certificate import TokenExchange, with_token
+    from eventmesh.xds.control.objects import MtlsMode
+    from eventmesh.xds.identity.spiffe import MeshParts
+
+    where = TokenExchange(exchange.certificates, exchange.token_file, {"filename": exchange.roots_file})
+    mode = MtlsMode.STRICT if exchange.strict else MtlsMode.PERMISSIVE
+    control = MeshParts.of(exchange.trust_domain).control
+    made = with_token(made, where, control, None if role == "gateway" else mode)
+    host, _ = address("--certificates", exchange.certificates)
+    if not _is_ip(host):
+        made["static_resources"]["clusters"][-1]["type"] = "STRICT_DNS"
     return made
 
 

@@ -12,11 +12,13 @@ from eventmesh.cli.control.addresses import address
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.lease import Election
+from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import SECRET
 from eventmesh.kube.token_reviews import TokenReviews
 from eventmesh.xds.control.certificate_server import CertificateServer
 from eventmesh.xds.control.certification import Certification, Certifier, LocalCertifier
 from eventmesh.xds.control.metrics import Metrics
+from eventmesh.xds.control.root_maps import RootMaps
 from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.identity.root_secret import RootSecret
@@ -73,12 +75,15 @@ class Certifying:
                 given = GivenAuthority(args.ca_cert, args.ca_key, clock)
                 return cls(_identities(args, given, clock), api, clock, given, LocalCertifier(given))
 
-    def watch(self, informers: Informers) -> None:
-        """Follow what other replicas do to the roots; before the informers start."""
-        roots = self._roots
-        if roots is None:
-            return
+    def watch(self, informers: Informers) -> Controller:
+        """Follow what other replicas do to the roots, before the informers start; return what tells workloads of them
+        while this replica leads."""
+        maps = RootMaps(self._api, informers, self.identities, self._clock)
+        if self._roots is not None:
+            self._follow(self._roots, informers)
+        return maps.controller
 
+    def _follow(self, roots: RootSecret, informers: Informers) -> None:
         def changed(old: Object | None, new: Object | None) -> None:
             if roots.changed(old, new):
                 self.identities.look_again()

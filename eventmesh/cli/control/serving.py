@@ -40,9 +40,8 @@ async def serve(args: argparse.Namespace) -> int:
     try:
         certifying = await Certifying.of(args, api, clock, election)
         identities = certifying.identities if certifying is not None else None
-        control = Control(api, informers, clock, settings, identities, election)
-        if certifying is not None:
-            certifying.watch(informers)
+        writers = () if certifying is None else (certifying.watch(informers),)
+        control = Control(api, informers, clock, settings, identities, election, writers)
         await informers.start()
         port = await control.start(args.address, args.secured_address if certifying is not None else "")
         await control.start_admin(admin_host, admin_port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from eventmesh.base import log
 from eventmesh.base.backoff import Backoff
@@ -20,6 +21,10 @@ from eventmesh.xds.client.unpack import unpack
 from eventmesh.xds.resource_types import PUSH_ORDER, ResourceType
 from eventmesh.xds.translate.resources import StaticResources
 from eventmesh.xds.translate.route_tables import RouteTables
+
+if TYPE_CHECKING:
+    from eventmesh.xds.client.workload_identity import WorkloadIdentity
+    from eventmesh.xds.translate.tls import Secrets
 
 Apply = Callable[[Snapshot], Awaitable[None]]
 """Puts a Snapshot into force, or raises MeshError and leaves the former one in force."""
@@ -54,16 +59,19 @@ class AdsClient:
         static: StaticResources | None = None,
         tables: Iterable[str] = (),
         clock: Clock | None = None,
+        identity: WorkloadIdentity | None = None,
     ) -> None:
         """`static` is what the bootstrap holds itself and stays part of every Snapshot; `tables` are route tables
-        wanted by this process beside those that listeners name.
+        wanted by this process beside those that listeners name; `identity` brings its certificates.
         """
         self._config = config
         self._node = node_fields(node)
         self._apply = apply
         self._open_call = open_call
         self._clock: Clock = clock or SystemClock()
-        self._known = Known(static or StaticResources(), tables, self._clock.monotonic())
+        self._identity = identity
+        own = identity.own if identity is not None else frozenset()
+        self._known = Known(static or StaticResources(), tables, self._clock.monotonic(), own)
         self._subscriptions: dict[ResourceType, Subscription] = {
             ResourceType.CLUSTER: subscription(ResourceType.CLUSTER, delta=config.delta, wildcard=config.clusters),
             ResourceType.ENDPOINT: subscription(ResourceType.ENDPOINT, delta=config.delta, wildcard=False),
@@ -101,6 +109,8 @@ class AdsClient:
     async def run(self) -> None:
         """Keep a stream open until cancelled; a lost one is opened again, with what is held already."""
         backoff = Backoff(RECONNECT_FIRST_S, RECONNECT_CAP_S)
+        if self._identity is not None:
+            self._tasks.spawn("identity", self._identity.run(lambda: self._known.secrets, self._bring))
         try:
             while True:
                 try:
@@ -163,6 +173,16 @@ class AdsClient:
         self._check_initialized()
         await self._answer()
         await self._send_wants()
+
+    async def _bring(self, secrets: Secrets) -> None:
+        """Put into force what this process has got by itself."""
+        async with self._turn:
+            self._known.bring(secrets)
+            try:
+                await self._advance()
+            except MeshError as error:
+                self._log.error("a new certificate cannot be applied", why=str(error))
+                self._set_timer(self._clock.monotonic() + RETRY_APPLY_S)
 
     def _check_initialized(self) -> None:
         if self._known.has_tables_wanted():

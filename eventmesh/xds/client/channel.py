@@ -39,8 +39,13 @@ OpenCall = Callable[[str], Call]
 
 def route_to_control(config: AdsConfig) -> Snapshot:
     """Return the route table that leads to the control plane, for a process to add to its own configuration."""
-    everything = Route(RouteMatch("/"), Forward((WeightedCluster(config.cluster),), timeout_s=0), name=TABLE)
-    return Snapshot(version="", route_tables=(RouteTable(TABLE, (VirtualHost(TABLE, ("*",), (everything,)),)),))
+    return way(TABLE, config.cluster)
+
+
+def way(table: str, cluster: str) -> Snapshot:
+    """Return a route table that leads to one cluster, whatever is asked for and however long it takes."""
+    everything = Route(RouteMatch("/"), Forward((WeightedCluster(cluster),), timeout_s=0), name=table)
+    return Snapshot(version="", route_tables=(RouteTable(table, (VirtualHost(table, ("*",), (everything,)),)),))
 
 
 def calls_through(caller: Caller, config: AdsConfig) -> OpenCall:

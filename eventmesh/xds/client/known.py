@@ -61,8 +61,11 @@ class Update:
 class Known:
     """The resources of one client. `copy` before a change that may have to be taken back."""
 
-    def __init__(self, static: StaticResources, tables: Iterable[str], now: float) -> None:
-        """Hold the bootstrap's own resources; `tables` are wanted beside those that listeners name."""
+    def __init__(
+        self, static: StaticResources, tables: Iterable[str], now: float, own_secrets: frozenset[str] = frozenset()
+    ) -> None:
+        """Hold the bootstrap's own resources; `tables` are wanted beside those that listeners name, `own_secrets` are
+        brought by this process itself (`bring`)."""
         self.collector = static.collector
         self._tables_wanted = frozenset(tables)
         self._static_listeners = frozenset(item.listener.name for item in static.listeners)
@@ -77,8 +80,8 @@ class Known:
         self._assignments: dict[str, tuple[Endpoint, ...]] = {}
         speaking = [*(item.tls for item in static.listeners), *(item.tls for item in static.clusters)]
         served = {name for tls in speaking if tls for name in tls.terms.served}
-        self._static_secrets = frozenset(static.secrets) - served
-        self._first_secrets = frozenset(static.secrets) & served
+        self._static_secrets = (frozenset(static.secrets) - served) | own_secrets
+        self._first_secrets = frozenset(static.secrets) & served - own_secrets
         """Secrets that the bootstrap holds until the server sends newer ones."""
         self._secrets: dict[str, Secret] = dict(static.secrets)
         self._live_clusters: dict[str, Cluster] = {}
@@ -164,11 +167,16 @@ class Known:
             self._assign(assignments)
 
     def _learn(self, secrets: Secrets) -> None:
-        news = {
-            name: one
-            for name, one in secrets.items()
-            if name not in self._static_secrets and self._secrets.get(name) != one
-        }
+        self.bring({name: one for name, one in secrets.items() if name not in self._static_secrets})
+
+    @property
+    def secrets(self) -> Secrets:
+        """Return what is known of secrets."""
+        return self._secrets
+
+    def bring(self, secrets: Secrets) -> None:
+        """Take in secrets, whoever has them."""
+        news = {name: one for name, one in secrets.items() if self._secrets.get(name) != one}
         if not news:
             # A server tells once more what the bootstrap began with, while a function's start is still being paid for.
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -16,6 +16,7 @@ from eventmesh.kube.knative import SERVING_NAMESPACE
 from eventmesh.kube.lease import Election
 from eventmesh.kube.objects import Key, annotations_of, key_of
 from eventmesh.kube.observability import CONFIG_MAP_NAME, parse_observability
+from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import (
     AUTHORIZATION_POLICY,
     CONFIG_MAP,
@@ -77,11 +78,13 @@ class Control:
         settings: Settings | None = None,
         identities: Identities | None = None,
         election: Election | None = None,
+        writers: Sequence[Controller] = (),
     ) -> None:
         """Ask `informers` for what is watched; the caller starts them before `start`.
 
         With `identities` clients that show a certificate of this mesh are told of theirs, and to speak mTLS. With an
-        `election` objects are written to while this replica leads only; None: it is the only one.
+        `election` objects are written to while this replica leads only; None: it is the only one. `writers` are
+        controllers that write beside those of statuses.
         """
         settings = settings or Settings()
         self._watcher = Watcher()
@@ -89,6 +92,7 @@ class Control:
         self._informers = informers
         self._identities = identities
         self._election = election
+        self._more_writers = writers
         self._mtls = MeshMtls(identities) if identities is not None else None
         self._builder = ResourceBuilder(settings, self._in_force.world, self._mtls)
         self._cache = SnapshotCache(self._builder.sets)
@@ -196,16 +200,19 @@ class Control:
 
     async def _write(self) -> None:
         """Write what has become of objects, until cancelled."""
-        for part in self._parts:
-            part.controller.start()
+        for writer in self._writers():
+            writer.start()
         if self._identities is not None:
             # Roots may be due that were nobody's to replace.
             self._identities.look_again()
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            for part in self._parts:
-                await part.controller.pause()
+            for writer in self._writers():
+                await writer.pause()
+
+    def _writers(self) -> list[Controller]:
+        return [*(part.controller for part in self._parts), *self._more_writers]
 
     @property
     def secured_port(self) -> int:
@@ -229,8 +236,8 @@ class Control:
         await self._admin.stop()
         # The lease is given back with it.
         await self._tasks.stop()
-        for part in self._parts:
-            await part.controller.stop()
+        for writer in self._writers():
+            await writer.stop()
         await self._server.stop()
         await self._publisher.stop()
 

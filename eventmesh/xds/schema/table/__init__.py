@@ -26,6 +26,7 @@ ALIASES = {
     "hcm": "envoy.extensions.filters.network.http_connection_manager.v3",
     "http_inspector": "envoy.extensions.filters.listener.http_inspector.v3",
     "http_rbac": "envoy.extensions.filters.http.rbac.v3",
+    "istio_ca": "istio.v1.auth",
     "jwt_authn": "envoy.extensions.filters.http.jwt_authn.v3",
     "lb_common": "envoy.extensions.load_balancing_policies.common.v3",
     "lb_least_request": "envoy.extensions.load_balancing_policies.least_request.v3",
@@ -49,6 +50,7 @@ ALIASES = {
     "tls": "envoy.extensions.transport_sockets.tls.v3",
     "tls_inspector": "envoy.extensions.filters.listener.tls_inspector.v3",
     "upstreams": "envoy.extensions.upstreams.http.v3",
+    "workload_identity": "eventmesh.bootstrap.workload_identity.v3",
 }
 """Short name in the table -> protobuf package."""
 

@@ -17,8 +17,9 @@ MESSAGES = {
         ignored: 38 application_log_config, 40 grpc_async_client_manager_config, 41 memory_allocator_manager
         ignored: 43 enable_worker_cpu_affinity
         9 tracing trace.Tracing
+        21 bootstrap_extensions core.TypedExtensionConfig[]
         refused: 14 hds_config, 15 overload_manager, 30 dns_resolution_config
-        refused: 31 typed_dns_resolver_config, 21 bootstrap_extensions, 28 fatal_actions, 22 config_sources
+        refused: 31 typed_dns_resolver_config, 28 fatal_actions, 22 config_sources
         refused: 23 default_config_source, 24 default_socket_interface, 25 certificate_provider_instances
         refused: 35 xds_delegate_extension, 37 listener_manager
     """,
@@ -32,6 +33,21 @@ MESSAGES = {
         2 cds_config core.ConfigSource
         3 ads_config core.ApiConfigSource
         refused: 5 lds_resources_locator, 6 cds_resources_locator
+    """,
+    # Ours: a data plane's certificate in exchange for its token (docs/identity.md).
+    "workload_identity.WorkloadIdentity": """
+        1 cluster string
+        2 token_file string
+        3 trust_domain string
+    """,
+    # Istio's call for that (istio/api security/v1alpha1/ca.proto).
+    "istio_ca.IstioCertificateRequest": """
+        1 csr string
+        3 validity_duration int64
+        ignored: 4 metadata
+    """,
+    "istio_ca.IstioCertificateResponse": """
+        1 cert_chain string[]
     """,
     "bootstrap.Admin": """
         3 address core.Address

@@ -1,0 +1,69 @@
+"""The manifests of control on a cluster: an API takes them, and they grant what control does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest_asyncio
+
+from eventmesh.base.clock import SystemClock
+from eventmesh.cluster.api.manifests import SHIPPED
+from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.informer import Informers
+from eventmesh.kube.manifests import read_manifests
+from eventmesh.kube.resources import CONFIG_MAP, LEASE, SECRET, TOKEN_REVIEW
+from eventmesh.xds.control.app import Control
+from eventmesh.xds.identity.authority import OwnAuthority
+from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.root_secret import NAME
+from eventmesh.xds.identity.roots import RootFiles
+from tests.component.embedded_api import embedded
+
+
+def manifests(kind: str) -> list[Object]:
+    return [found for found in read_manifests(SHIPPED / "control") if found["kind"] == kind]
+
+
+def may(rules: list[Object], resource: Resource, verb: str, name: str = "") -> bool:
+    return any(
+        resource.group in rule["apiGroups"]
+        and ({resource.plural, "*"} & set(rule["resources"]))
+        and verb in rule["verbs"]
+        and rule.get("resourceNames", [name]) == [name]
+        for rule in rules
+    )
+
+
+@pytest_asyncio.fixture
+async def watched(tmp_path: Path) -> list[Resource]:
+    """What control watches when it certifies."""
+    async with embedded(tmp_path) as api:
+        clock = SystemClock()
+        informers = Informers(api.in_process(), clock)
+        identities = Identities(OwnAuthority(RootFiles(tmp_path / "ca"), clock), clock, "cluster.local")
+        Control(api.in_process(), informers, clock, identities=identities)
+        return informers.kinds()
+
+
+async def test_an_api_takes_them(tmp_path: Path) -> None:
+    async with embedded(tmp_path) as api:
+        applied = api.apply(SHIPPED / "control")
+    kinds = {resource.kind for resource, _ in applied}
+    assert kinds == {
+        *("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service", "Deployment")
+    }
+
+
+def test_control_may_read_every_kind_that_it_watches(watched: list[Resource]) -> None:
+    (role,) = manifests("ClusterRole")
+    lacking = [kind for kind in watched for verb in ("get", "list", "watch") if not may(role["rules"], kind, verb)]
+    assert watched and lacking == []
+
+
+def test_control_may_write_what_it_certifies_with_and_no_other_secret() -> None:
+    (cluster,), (own,) = manifests("ClusterRole"), manifests("Role")
+    assert may(cluster["rules"], TOKEN_REVIEW, "create")
+    assert all(may(cluster["rules"], CONFIG_MAP, verb) for verb in ("create", "update"))
+    assert all(may(own["rules"], LEASE, verb) for verb in ("get", "create", "update"))
+    assert may(own["rules"], SECRET, "update", NAME) and not may(own["rules"], SECRET, "update", "another")
+    assert not may(cluster["rules"], SECRET, "update")
