@@ -23,6 +23,7 @@ SERVICES, ENDPOINTS = 1_000, 10
 STREAMS = (1_000, 5_000)
 CHANGES = 15
 WARM_UP = 3
+FLOOR_STREAMS = 500
 CHANGE_BAR, STORM_BAR, STREAM_BAR_KIB = 2.0, 3.0, 32.0
 
 
@@ -73,6 +74,16 @@ def _running(*argv: str) -> Iterator[Process]:
         process.stop()
 
 
+def _floor_kib(streams: int) -> float:
+    """Return what a connection with one open stream costs a server of grpcio that does nothing, each."""
+    argv = (sys.executable, "-m", "benchmarks.grpc_floor")
+    with _running(*argv, "serve") as server:
+        port, before = server.hear("port"), server.rss
+        with _running(*argv, "clients", str(port), str(streams)) as clients:
+            clients.hear("open")
+            return (server.rss - before) / 1024 / streams
+
+
 SERVERS = {
     "eventmesh": (sys.executable, "-m", "benchmarks.control_server"),
     "go-control-plane": (str(TOOL), "serve"),
@@ -97,6 +108,7 @@ def run(args: argparse.Namespace) -> bool:
         f"{'streams':>7}  {'control plane':<17}" + "".join(f"{title:>15}" for _, title, _, _ in _COLUMNS) + "\n"
     )
     figures: dict[str, dict[str, float]] = {}
+    floor = _floor_kib(FLOOR_STREAMS)
     for streams in STREAMS:
         rows = {name: _measured(name, streams) for name in SERVERS}
         for name, row in rows.items():
@@ -108,6 +120,9 @@ def run(args: argparse.Namespace) -> bool:
             ratio = ours[column] / rival[column]
             verdict = "held" if ratio <= bar else "NOT held"
             sys.stdout.write(f"  bar: {what} at most {bar:.1f} x go-control-plane: {ratio:.2f}, {verdict}\n")
+        sys.stdout.write(
+            f"  of which grpcio's own: {floor:.1f} KiB (a server that answers each stream once, and does no more)\n"
+        )
         sys.stdout.write(limit_bar("memory of a stream", ours["stream_kib"], STREAM_BAR_KIB, "KiB") + "\n")
     save("scale", figures)
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import grpc.aio
@@ -15,12 +16,39 @@ from envoy_data_plane.envoy.service.discovery.v3 import DeltaDiscoveryRequest
 from eventmesh.base.clock import SystemClock
 from eventmesh.base.errors import UnavailableError
 from eventmesh.xds.control import server as server_module
+from eventmesh.xds.control import subscriptions, write_budget
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.resources import from_bytes
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.streams import Stream
+from eventmesh.xds.control.write_budget import WriteBudget
+from eventmesh.xds.identity.spiffe import SpiffeId
 from eventmesh.xds.resource_types import ResourceType
-from tests.component.ads_client import METHOD, connected
+from tests.component.ads_client import CDS, EDS, METHOD, connected
+
+
+class Arrivals(AckTracker):
+    """Says how many clients have come."""
+
+    count = 0
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock(), lambda role: frozenset())
+        self.changed = asyncio.Event()
+
+    def joined(self, stream: Stream, peer: str, identity: SpiffeId | None = None) -> None:
+        super().joined(stream, peer, identity)
+        self.count += 1
+        self.changed.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while self.count < count:
+                self.changed.clear()
+                await self.changed.wait()
 
 
 class Served:
@@ -94,6 +122,40 @@ async def test_one_stream_too_many_is_turned_away_with_a_reason(
 async def test_a_request_beyond_the_limit_is_not_taken_in(served: Served) -> None:
     huge = b"\x0a" + b"\x80\x80\x80\x03" + bytes(server_module.MAX_REQUEST_BYTES + 1)
     assert await ended(served.port, huge) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_names_without_end_are_not_remembered(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "MAX_NAMES", 100)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+        stream: Any = channel.stream_stream(METHOD)()
+        await stream.write(hello())
+        for number in range(11):
+            names = [f"no/such-{number}-{one}" for one in range(10)]
+            await stream.write(bytes(DeltaDiscoveryRequest(type_url=EDS.value, resource_names_subscribe=names)))
+        with suppress(grpc.aio.AioRpcError):
+            while await stream.read() is not grpc.aio.EOF:
+                pass  # The status comes behind the answers.
+        assert await stream.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_clients_that_read_nothing_give_way_to_one_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_budget, "STALL_S", 0.0)
+    clock, cache, large = SystemClock(), SnapshotCache(), 4_000_000
+    budget = WriteBudget(clock, limit=2 * large)
+    arrivals = Arrivals()
+    server = AdsServer(cache, arrivals, clock, budget=budget)
+    cache.publish({Audience(Role.GATEWAY): [from_bytes(CDS, "large", bytes(large))]})
+    port = await server.start("127.0.0.1:0")
+    async with AsyncExitStack() as stack:
+        for _ in range(6):
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+            stream: Any = channel.stream_stream(METHOD)()
+            stack.callback(stream.cancel)
+            await stream.write(hello())
+        await arrivals.until(6)
+        polite = await stack.enter_async_context(connected(port, "gateway"))
+        await polite.until(lambda: "large" in polite.held[CDS])
+    await server.stop()
 
 
 async def test_a_client_that_goes_is_no_longer_counted(served: Served) -> None:

@@ -7,25 +7,11 @@ has acknowledged them all.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
 
+from eventmesh.xds.control.bundles import NOTHING, Bundle
 from eventmesh.xds.control.resources import Resource
-
-_sets: WeakValueDictionary[int, frozenset[str]] = WeakValueDictionary()
-"""Sets of names that some stream has asked for, by hash."""
-
-
-def shared_names(names: Iterable[str]) -> frozenset[str]:
-    """Return `names` as a set that all who ask for the same have in common."""
-    wanted = frozenset(map(sys.intern, names))
-    known = _sets.get(hash(wanted))
-    if known == wanted:
-        return known
-    _sets[hash(wanted)] = wanted
-    return wanted
 
 
 class Accepted(Mapping[str, Resource]):
@@ -100,15 +86,18 @@ class Holdings:
     """What a client has acknowledged, and what it is being sent on top of that."""
 
     accepted: Accepted = field(default_factory=Accepted)
-    _sent: dict[str, str | None] = field(default_factory=dict)
-    """Versions by name that are under way, or that the client has brought along; None: a removal."""
+    _under_way: Mapping[str, str | None] = field(default_factory=lambda: NOTHING.versions)
+    """Versions by name that the client is being sent; None: a removal. Most often those of a bundle, which others are
+    being sent as well."""
+    _brought: dict[str, str] = field(default_factory=dict)
+    """Versions by name that the client has brought along and that are not configured now."""
 
     def version(self, name: str) -> str | None:
         """Return which version of `name` the client holds or is being sent; None when it has none."""
-        if name in self._sent:
-            return self._sent[name]
+        if name in self._under_way:
+            return self._under_way[name]
         held = self.accepted.get(name)
-        return held.version if held is not None else None
+        return held.version if held is not None else self._brought.get(name)
 
     def holds(self, name: str) -> bool:
         """True when the client holds `name`, or is being sent it."""
@@ -116,7 +105,7 @@ class Holdings:
 
     def names(self) -> set[str]:
         """Return everything that the client holds or is being sent."""
-        return {name for name in {*self.accepted, *self._sent} if self.holds(name)}
+        return {name for name in {*self.accepted, *self._brought, *self._under_way} if self.holds(name)}
 
     def brought(self, versions: Mapping[str, str], configured: Mapping[str, Resource]) -> None:
         """Take note of what a client says it has from a stream before: what is still configured is as good as
@@ -126,34 +115,33 @@ class Holdings:
             if resource is not None and resource.version == version:
                 self.accepted.take(resource)
             else:
-                self._sent[name] = version
+                self._brought[name] = version
         self.accepted.adopt(configured)
 
-    def sending(self, resources: Iterable[Resource], removed: Iterable[str]) -> None:
-        """Take note of what the client is being sent."""
-        self._sent.update((resource.name, resource.version) for resource in resources)
-        self._sent.update((name, None) for name in removed)
+    def sending(self, bundle: Bundle) -> None:
+        """Take note of what the client is being sent; it has answered all that it was sent before."""
+        self._under_way = bundle.versions
 
-    def acknowledge(
-        self, resources: Iterable[Resource], removed: Iterable[str], configured: Mapping[str, Resource]
-    ) -> None:
+    def acknowledge(self, bundle: Bundle, configured: Mapping[str, Resource]) -> None:
         """Take note that the client has taken what it was sent."""
-        for resource in resources:
+        self._under_way = NOTHING.versions
+        for resource in bundle.resources:
             self.accepted.take(resource)
-            self._sent.pop(resource.name, None)
-        for name in removed:
+        for name in bundle.removed:
             self.accepted.drop(name)
-            self._sent.pop(name, None)
-        if not self._sent:
-            self._sent = {}
+        if self._brought:
+            self._brought = {name: version for name, version in self._brought.items() if name not in bundle.versions}
         self.accepted.adopt(configured)
 
-    def refuse(self, names: Iterable[str]) -> None:
-        """Take note that the client has not taken `names`: it holds what it had."""
-        for name in names:
-            self._sent.pop(name, None)
+    def refuse(self) -> None:
+        """Take note that the client has not taken what it was sent: it holds what it had."""
+        self._under_way = NOTHING.versions
 
-    def forget(self, name: str) -> None:
-        """Take note that the client has dropped `name` by itself."""
-        self.accepted.drop(name)
-        self._sent.pop(name, None)
+    def forget(self, names: Collection[str]) -> None:
+        """Take note that the client has dropped `names` by itself."""
+        for name in names:
+            self.accepted.drop(name)
+            self._brought.pop(name, None)
+        if not self._under_way.keys().isdisjoint(names):
+            dropped = frozenset(names)
+            self._under_way = {name: sent for name, sent in self._under_way.items() if name not in dropped}

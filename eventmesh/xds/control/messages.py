@@ -7,12 +7,12 @@ request of Envoy is some 60 KiB, nearly all of it extension names in the Node; t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from eventmesh.xds.control.bundles import Bundle
 from eventmesh.xds.control.protobuf import WireError, delimited, fields, text
-from eventmesh.xds.control.resources import Resource
 
 MAX_STRUCT_DEPTH = 16
 """Deepest nesting of node metadata that is read; ours is one level deep, Istio's three."""
@@ -125,21 +125,16 @@ def read_delta_request(data: bytes) -> Request:
     )
 
 
-def sotw_response(type_url: str, version: str, nonce: str, resources: Iterable[Resource], identifier: str) -> bytes:
+def sotw_response(type_url: str, version: str, nonce: str, bundle: Bundle, identifier: str) -> bytes:
     """Return a DiscoveryResponse; `identifier` names this replica of control."""
-    head = text(1, version)
     tail = text(4, type_url) + text(5, nonce) + delimited(6, text(1, identifier))
-    return b"".join([head, *(resource.sotw_field for resource in resources), tail])
+    return b"".join([text(1, version), bundle.sotw_fields, tail])
 
 
-def delta_response(
-    type_url: str, version: str, nonce: str, resources: Iterable[Resource], removed: Iterable[str], identifier: str
-) -> bytes:
+def delta_response(type_url: str, version: str, nonce: str, bundle: Bundle, identifier: str) -> bytes:
     """Return a DeltaDiscoveryResponse; `identifier` names this replica of control."""
-    parts = [text(1, version), *(resource.delta_field for resource in resources), text(4, type_url), text(5, nonce)]
-    parts += [delimited(6, name.encode()) for name in removed]
-    parts.append(delimited(7, text(1, identifier)))
-    return b"".join(parts)
+    tail = text(4, type_url) + text(5, nonce) + delimited(7, text(1, identifier))
+    return b"".join([text(1, version), bundle.delta_fields, tail])
 
 
 def _bytes(value: int | memoryview) -> memoryview:

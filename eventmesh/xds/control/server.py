@@ -35,7 +35,8 @@ from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.streams import Changes, Stream
-from eventmesh.xds.control.subscriptions import Push, Variant
+from eventmesh.xds.control.subscriptions import Push, TooMuchAskedError, Variant
+from eventmesh.xds.control.write_budget import SlowReaderError, WriteBudget
 from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.identity.spiffe import SpiffeId
 
@@ -52,6 +53,9 @@ MAX_STREAMS = 10_000
 _KEEPALIVE_MS = 30_000
 """A client that vanished without a word is noticed after this, so that nobody waits for its acknowledgement."""
 
+_STORM_S = 300
+"""Longest wait of a client to be taken up: MAX_STREAMS of them at 20 ms each, and half as much again."""
+
 _STOP_GRACE_S = 0.2
 """Streams never end by themselves; they are only given the time to flush."""
 
@@ -66,10 +70,15 @@ class _Wire:
     variant: Variant
     read: Callable[[bytes], Request]
 
+    def size(self, push: Push) -> int:
+        """Return the bytes of what `push` carries; the envelope adds a few."""
+        return len(push.bundle.sotw_fields if self.variant is Variant.SOTW else push.bundle.delta_fields)
+
     def response(self, push: Push, identifier: str) -> bytes:
+        """Return the whole response; `identifier` names this replica of control."""
         if self.variant is Variant.SOTW:
-            return sotw_response(push.type.value, push.version, push.nonce, push.resources, identifier)
-        return delta_response(push.type.value, push.version, push.nonce, push.resources, push.removed, identifier)
+            return sotw_response(push.type.value, push.version, push.nonce, push.bundle, identifier)
+        return delta_response(push.type.value, push.version, push.nonce, push.bundle, identifier)
 
 
 class AdsServer:
@@ -83,8 +92,9 @@ class AdsServer:
         identifier: str = "eventmesh",
         metrics: Metrics | None = None,
         identities: Identities | None = None,
+        budget: WriteBudget | None = None,
     ) -> None:
-        """`identities` are needed to serve under mTLS."""
+        """`identities` are needed to serve under mTLS; `budget` bounds what is under way to all clients."""
         self._metrics = metrics or Metrics()
         self._identities = identities
         self._cache = cache
@@ -95,6 +105,7 @@ class AdsServer:
         self._streams = 0
         self.secured_port = 0
         """Where clients with certificates are served; 0: nowhere."""
+        self._budget = budget or WriteBudget(clock)
 
     async def start(self, address: str, secured_address: str = "") -> int:
         """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken.
@@ -106,6 +117,11 @@ class AdsServer:
             options=[
                 ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
                 ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+                # gRPC turns calls away at random that wait to be taken up, from the 1,000th on, and cancels those that
+                # have waited for 30 s. A fleet that connects at once comes in thousands, and has its turn here.
+                ("grpc.server.max_pending_requests", MAX_STREAMS),
+                ("grpc.server.max_pending_requests_hard_limit", MAX_STREAMS),
+                ("grpc.server_max_unrequested_time_in_server", _STORM_S),
                 # Two servers on one port would split the clients between two truths.
                 ("grpc.so_reuseport", 0),
             ]
@@ -147,15 +163,29 @@ class AdsServer:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open; try later")
             self._streams += 1
             session = _Session(
-                wire, self._cache, self._acks, self._clock, self._identifier, context.peer(), self._metrics
+                wire,
+                self._cache,
+                self._acks,
+                self._clock,
+                self._identifier,
+                context.peer(),
+                self._metrics,
+                self._budget,
             )
             try:
                 await session.run(context.read, context.write, self._audience_for(peer_identity(context)))
             except WireError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a discovery request: {error}")
+            except TooMuchAskedError as error:
+                _log.warning("client refused", peer=context.peer(), reason=error)
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
             except ForeignIdentityError as error:
                 _log.warning("client refused", peer=context.peer(), reason=error)
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+            except SlowReaderError as error:
+                _log.warning("client disconnected", peer=context.peer(), reason=error)
+                # A status would queue behind what is not read. A call that is given up is reset, and its bytes freed.
+                raise asyncio.CancelledError from error
             finally:
                 self._streams -= 1
                 session.close()
@@ -194,8 +224,10 @@ class _Session:
         identifier: str,
         peer: str,
         metrics: Metrics,
+        budget: WriteBudget,
     ) -> None:
         self._metrics = metrics
+        self._budget = budget
         self._changed_at: float | None = None
         """When what the client shall have changed last, until it has acknowledged all of it."""
         self._wire = wire
@@ -208,7 +240,7 @@ class _Session:
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wake = asyncio.Event()
         self._tasks = TaskGroup("xds.server")
-        self._failure: WireError | None = None
+        self._failure: WireError | TooMuchAskedError | None = None
         self._ended = False
 
     async def run(self, read: _Read, write: _Write, audience_for: Callable[[Node], Audience] = audience_of) -> None:
@@ -275,18 +307,24 @@ class _Session:
         try:
             while (data := await read()) is not grpc.aio.EOF:
                 self._received(stream, self._wire.read(data))
-        except WireError as error:
+        except (WireError, TooMuchAskedError) as error:
             self._failure = error
         finally:
             self._ended = True
             self._wake.set()
 
+    async def _write_pushes(self, write: _Write, stream: Stream) -> None:
+        # A function of its own, that no idle stream keeps what it was sent last by a name in a frame that waits.
+        for push in stream.pushes(self._clock.monotonic()):
+            # The response is made when its turn has come: until then all who wait for the same share one bundle.
+            async with self._budget.share(self._wire.size(push)):
+                await write(self._wire.response(push, self._identifier))
+            self._pushed(push)
+
     async def _write_all(self, write: _Write, stream: Stream) -> None:
         while not self._ended:
             self._wake.clear()
-            for push in stream.pushes(self._clock.monotonic()):
-                await write(self._wire.response(push, self._identifier))
-                self._pushed(push)
+            await self._write_pushes(write, stream)
             if self._acks.progressed(stream) and self._changed_at is not None:
                 self._metrics.convergence.observe(self._clock.monotonic() - self._changed_at)
                 self._changed_at = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from eventmesh.xds.control.messages import Node, Request, Role
 from eventmesh.xds.control.resources import Configuration
@@ -41,6 +42,10 @@ class _Lingering:
         return self.due is not None and self.due <= now
 
 
+_UNASKED: Final = {type_: Subscription(type_, Variant.DELTA) for type_ in ResourceType}
+"""What there is to see of a type that a client has not asked for. Never changed."""
+
+
 @dataclass(slots=True)
 class Stream:
     """The state of one stream. `configure` and `receive` never send; `pushes` returns all that may go now."""
@@ -52,7 +57,8 @@ class Stream:
     """How often routes went out without the endpoints they waited for."""
     forced_endpoints: int = 0
     """How many endpoint sets were sent again because their cluster had changed."""
-    _subscriptions: dict[ResourceType, Subscription] = field(init=False)
+    _subscriptions: dict[ResourceType, Subscription] = field(default_factory=dict)
+    """Of the types that the client has asked for: the others cost a stream nothing."""
     _lingering: dict[str, _Lingering] = field(default_factory=dict)
     _awaited: set[str] = field(default_factory=set)
     """New clusters whose endpoints the client has not acknowledged yet."""
@@ -61,12 +67,9 @@ class Stream:
     _routes_due: float | None = None
     _sent: int = 0
 
-    def __post_init__(self) -> None:
-        self._subscriptions = {type_: Subscription(type_, self.variant) for type_ in ResourceType}
-
     def subscription(self, type_: ResourceType) -> Subscription:
         """Return the state of one type; to look at."""
-        return self._subscriptions[type_]
+        return self._subscriptions.get(type_) or _UNASKED[type_]
 
     def receive(self, request: Request, now: float) -> Refusal | None:
         """Take in a request; return the refusal it carries, if any. A type we do not serve is never answered."""
@@ -75,7 +78,9 @@ class Stream:
         type_ = BY_URL.get(request.type_url)
         if type_ is None:
             return None
-        subscription = self._subscriptions[type_]
+        subscription = self._subscriptions.get(type_)
+        if subscription is None:
+            subscription = self._subscriptions[type_] = Subscription(type_, self.variant)
         answered = subscription.in_flight
         refusal = subscription.receive(request, self.configuration)
         if answered is not None and subscription.in_flight is None and type_ is ResourceType.ENDPOINT:
@@ -97,23 +102,24 @@ class Stream:
         self.configuration = configuration
         # What is no longer configured will never be acknowledged: nobody waits for it.
         self._awaited.intersection_update(configuration.of(ResourceType.ENDPOINT))
-        for type_, names in changes.items():
-            self._subscriptions[type_].changed(names, configuration)
+        for type_, subscription in self._subscriptions.items():
+            if type_ in changes:
+                subscription.changed(changes[type_], configuration)
 
     def acknowledged(self, routes: frozenset[str]) -> int:
         """Return the generation up to which this client serves everything, -1 before it does.
 
         `routes` are the route tables that must be among those it has acknowledged.
         """
-        clusters, listeners = (self._subscriptions[t] for t in (ResourceType.CLUSTER, ResourceType.LISTENER))
-        tables = self._subscriptions[ResourceType.ROUTE]
+        clusters, listeners = (self.subscription(t) for t in (ResourceType.CLUSTER, ResourceType.LISTENER))
+        tables = self.subscription(ResourceType.ROUTE)
         needed = [clusters, tables]
         if self.node.role in (Role.GATEWAY, Role.ENVOY, Role.ACTIVATOR) or listeners.active:
             needed.append(listeners)
         if not all(s.active for s in needed) or not (tables.wildcard or routes <= tables.names):
             return -1
-        if self._subscriptions[ResourceType.ENDPOINT].active:
-            needed.append(self._subscriptions[ResourceType.ENDPOINT])
+        if self.subscription(ResourceType.ENDPOINT).active:
+            needed.append(self.subscription(ResourceType.ENDPOINT))
         return min(s.acknowledged for s in needed)
 
     def pushes(self, now: float) -> list[Push]:
@@ -121,8 +127,8 @@ class Stream:
         self._date_lingering(now)
         out = []
         for type_ in PUSH_ORDER:
-            subscription = self._subscriptions[type_]
-            if not subscription.active or subscription.in_flight is not None:
+            subscription = self._subscriptions.get(type_)
+            if subscription is None or subscription.in_flight is not None:
                 continue
             if type_ is ResourceType.ROUTE and not self._routes_may_go(subscription, now):
                 continue
@@ -137,7 +143,7 @@ class Stream:
     def wake_at(self) -> float | None:
         """Return when `pushes` must be called again although nothing came in; None when never."""
         times = [linger.due for linger in self._lingering.values() if linger.due is not None]
-        if self._subscriptions[ResourceType.CLUSTER].in_flight is not None:
+        if self.subscription(ResourceType.CLUSTER).in_flight is not None:
             times.clear()  # The removal has to wait for the answer anyway.
         if self._routes_due is not None:
             times.append(self._routes_due)
@@ -154,7 +160,7 @@ class Stream:
                 return None
         elif type_ is ResourceType.ENDPOINT:
             # A cluster that lingers keeps its endpoints; the client drops them with the cluster.
-            clusters = self._subscriptions[ResourceType.CLUSTER].held
+            clusters = self.subscription(ResourceType.CLUSTER).held
             held = [name for name in gone if subscription.held.holds(name) and clusters.holds(name)]
             gone = [name for name in gone if name not in held]
             due = due and bool(update or gone or not held)
@@ -171,7 +177,7 @@ class Stream:
         configured = self.configuration.of(ResourceType.CLUSTER)
         for name in [n for n in self._lingering if n in configured or not subscription.held.holds(n)]:
             del self._lingering[name]  # It has come back, or the client itself has dropped it.
-        if not self._subscriptions[ResourceType.ROUTE].active:
+        if not self.subscription(ResourceType.ROUTE).active:
             return [], gone
         kept, remove = [], []
         for name in gone:
@@ -188,7 +194,7 @@ class Stream:
 
     def _clusters_sent(self, push: Push, before: frozenset[str]) -> None:
         """Have endpoints follow the clusters that were sent; `before` are those of which the client held a version."""
-        endpoints = self._subscriptions[ResourceType.ENDPOINT]
+        endpoints = self.subscription(ResourceType.ENDPOINT)
         served = self.configuration.of(ResourceType.ENDPOINT)
         for name in push.changed:
             if name not in before:
@@ -202,7 +208,7 @@ class Stream:
         self._awaited.difference_update(push.removed)
 
     def _routes_may_go(self, routes: Subscription, now: float) -> bool:
-        clusters = self._subscriptions[ResourceType.CLUSTER]
+        clusters = self.subscription(ResourceType.CLUSTER)
         idle = not (routes.dirty or routes.force or routes.answer_due)
         ready = clusters.in_flight is None and not clusters.dirty and not self._awaited
         if idle or ready:
@@ -221,7 +227,7 @@ class Stream:
         """Start the clock of clusters that no acknowledged route names any more."""
         if not self._lingering:
             return
-        referrers = (self._subscriptions[t] for t in (ResourceType.ROUTE, ResourceType.LISTENER))
+        referrers = (self.subscription(t) for t in (ResourceType.ROUTE, ResourceType.LISTENER))
         served = min((s.acknowledged for s in referrers if s.active), default=0)
         for linger in self._lingering.values():
             if linger.due is None and served >= linger.since_generation:

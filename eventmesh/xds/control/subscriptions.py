@@ -10,11 +10,12 @@ Rules are numbered as in envoyproxy/envoy docs/root/api-docs/xds_protocol.rst; e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
-from eventmesh.xds.control.holdings import Holdings, shared_names
+from eventmesh.xds.control.bundles import Bundle, bundled, shared_names
+from eventmesh.xds.control.holdings import Holdings
 from eventmesh.xds.control.messages import Request
 from eventmesh.xds.control.resources import Configuration, Resource, set_version
 from eventmesh.xds.resource_types import ResourceType
@@ -23,6 +24,21 @@ WILDCARD = "*"
 
 _INDEPENDENT = (ResourceType.CLUSTER, ResourceType.ENDPOINT)
 """Types of which one refused resource says nothing about the others."""
+
+
+MAX_NAMES = 50_000
+"""Of one type, on one stream. Ten times the clusters of a mesh of 5,000 services; of a client that goes on naming what
+does not exist, each name would be remembered."""
+
+MAX_NAME_LENGTH = 1_024
+"""Of one name. The longest of ours, a port of a Service with its namespace, is below 150; Istio's are below 600."""
+
+MAX_WORDS = 4_096
+"""Characters kept of a refusal: conditions and Events take fewer, and Envoy's words are some hundreds."""
+
+
+class TooMuchAskedError(Exception):
+    """The client names more than it can have use for; end its stream."""
 
 
 class Variant(Enum):
@@ -37,14 +53,23 @@ class Push:
     """One response to be written."""
 
     type: ResourceType
-    resources: tuple[Resource, ...]
-    removed: tuple[str, ...]
+    bundle: Bundle
     version: str
     nonce: str
     generation: int
     changed: frozenset[str]
     """Names in `resources` whose version the client did not hold; the others are there because a response must be
     complete or an answer was forced."""
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """Return what is new to the client, or told to it again."""
+        return self.bundle.resources
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Return names that the client shall drop."""
+        return self.bundle.removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +124,8 @@ class Subscription:
     # Requests.
 
     def receive(self, request: Request, configuration: Configuration) -> Refusal | None:
-        """Take in one request; return the refusal when it is a NACK."""
+        """Take in one request; return the refusal when it is a NACK. Raises TooMuchAskedError."""
+        self._bound(request)
         if self.variant is Variant.SOTW:
             if self.nonce and request.nonce and request.nonce != self.nonce:
                 return None  # Stale: an answer to a response that a newer one has overtaken (SotW rule 3).
@@ -111,6 +137,14 @@ class Subscription:
         self.active = True
         return refusal
 
+    def _bound(self, request: Request) -> None:
+        named = (*request.names, *request.subscribe, *request.initial_versions)
+        if len(named) + (len(self.names) if self.variant is Variant.DELTA else 0) > MAX_NAMES:
+            raise TooMuchAskedError(f"more than {MAX_NAMES} names of {self.type.short} on one stream; name fewer")
+        longest = max(map(len, named), default=0)
+        if longest > MAX_NAME_LENGTH:
+            raise TooMuchAskedError(f"a {self.type.short} name of {longest} characters; at most {MAX_NAME_LENGTH}")
+
     def _answered(self, request: Request, configuration: Configuration) -> Refusal | None:
         push = self.in_flight
         if push is None or request.nonce != push.nonce:
@@ -119,10 +153,10 @@ class Subscription:
         if request.error is None:
             self._accept(push, configuration)
             return None
-        return self._refuse(push, request.error, configuration)
+        return self._refuse(push, request.error[:MAX_WORDS], configuration)
 
     def _accept(self, push: Push, configuration: Configuration) -> None:
-        self.held.acknowledge(push.resources, push.removed, configuration.of(self.type))
+        self.held.acknowledge(push.bundle, configuration.of(self.type))
         if self.suspects and self.suspects[0] in push.changed:
             self.suspects.pop(0)
             self.dirty.update(self.suspects[:1])
@@ -149,7 +183,7 @@ class Subscription:
         candidates = push.changed or frozenset(sent)
         mentioned = sorted(name for name in candidates if _mentions(message, name))
         blamed = mentioned or sorted(candidates)
-        self.held.refuse(candidates)
+        self.held.refuse()
         # What has changed since is another resource, and innocent.
         current = configuration.of(self.type)
         guilty = [name for name in blamed if name in current and current[name].version == sent[name]]
@@ -179,8 +213,7 @@ class Subscription:
             self.answer_due = True
         if not wildcard:
             # What is no longer asked for has been forgotten by the client (SotW rule 4).
-            for name in (self.held.names() if self.wildcard else dropped) - wanted:
-                self.held.forget(name)
+            self.held.forget((self.held.names() if self.wildcard else dropped) - wanted)
         self.names, self.wildcard = shared_names(wanted), wildcard
         self.force |= added
         if not self.active:
@@ -200,17 +233,20 @@ class Subscription:
         if subscribe:
             self.names = shared_names(self.names | subscribe)
         self.force |= subscribe
-        for name in request.unsubscribe:
-            if name == WILDCARD:
-                self.wildcard = False
-                for held in self.held.names() - self.names:
-                    self._forget(held)
-            elif name in self.names:
-                self.names = shared_names(self.names - {name})
-                if self.wildcard:
-                    self.force.add(name)  # Still covered by the wildcard, or gone: the client must hear (delta rule 3).
-                else:
-                    self._forget(name)
+        if request.unsubscribe:
+            self._unsubscribe(frozenset(request.unsubscribe))
+
+    def _unsubscribe(self, names: frozenset[str]) -> None:
+        dropped = self.names & names
+        if dropped:
+            self.names = shared_names(self.names - dropped)
+        if WILDCARD in names:
+            self.wildcard = False
+            self._forget((self.held.names() | dropped) - self.names)
+        elif self.wildcard:
+            self.force |= dropped  # Still covered by the wildcard, or gone: the client must hear (delta rule 3).
+        else:
+            self._forget(dropped)
 
     def _start_wildcard(self, configuration: Configuration) -> None:
         self.wildcard = True
@@ -219,10 +255,10 @@ class Subscription:
         self.answer_due = not held
         self.dirty.update(configuration.of(self.type), held)
 
-    def _forget(self, name: str) -> None:
-        self.held.forget(name)
-        self.force.discard(name)
-        self.dirty.discard(name)
+    def _forget(self, names: Set[str]) -> None:
+        self.held.forget(names)
+        self.force -= names
+        self.dirty -= names
 
     # The configuration.
 
@@ -283,28 +319,26 @@ class Subscription:
 
         `kept` are names that are no longer configured but must not vanish yet.
         """
-        changed = frozenset(r.name for r in update if self.held.version(r.name) != r.version)
+        changed = [r.name for r in update if self.held.version(r.name) != r.version]
         if self.variant is Variant.SOTW:
             if self.type.absence_deletes:
-                resources = self._complete(kept, configuration)
+                bundle = bundled(self._complete(kept, configuration))
             elif not update:
                 return None  # Absence means nothing here (SotW rules 6 and 8).
             else:
-                resources = tuple(update)
-            removed: tuple[str, ...] = ()
-            version = set_version(resources)
+                bundle = bundled(update)
+            version = set_version(bundle.resources)
         else:
-            resources, removed = tuple(update), tuple(gone)
+            bundle = bundled(update, gone)
             version = str(configuration.generation)  # Only for people: what counts is the version of each resource.
-        self.held.sending(update, gone)
+        self.held.sending(bundle)
         push = Push(
             type=self.type,
-            resources=resources,
-            removed=removed,
+            bundle=bundle,
             version=version,
             nonce=nonce,
             generation=configuration.generation,
-            changed=changed,
+            changed=bundle.names if len(changed) == len(bundle.resources) else shared_names(changed),
         )
         self.nonce = nonce
         self.in_flight = push

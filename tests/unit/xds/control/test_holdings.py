@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-import sys
+from collections.abc import Mapping
 
-from eventmesh.xds.control.holdings import Accepted, Holdings, shared_names
+from eventmesh.xds.control.bundles import bundled
+from eventmesh.xds.control.holdings import Accepted, Holdings
 from eventmesh.xds.control.resources import Resource, from_bytes
 from eventmesh.xds.resource_types import ResourceType
 
@@ -14,6 +15,11 @@ NAMES = [f"n{i}" for i in range(12)]
 
 def resource(name: str, content: int) -> Resource:
     return from_bytes(ResourceType.CLUSTER, name, b"%d" % content)
+
+
+def acknowledge(held: Holdings, configured: Mapping[str, Resource], *sent: Resource) -> None:
+    held.sending(bundled(sent))
+    held.acknowledge(bundled(sent), configured)
 
 
 def test_a_mapping_that_is_shared_holds_what_a_plain_one_would() -> None:
@@ -52,26 +58,34 @@ def test_a_mapping_that_is_shared_holds_what_a_plain_one_would() -> None:
 def test_a_client_that_holds_what_it_shall_keeps_nothing_of_its_own() -> None:
     configured = {name: resource(name, 1) for name in NAMES}
     held = Holdings()
-    held.sending(configured.values(), ())
-    held.acknowledge(configured.values(), (), configured)
+    acknowledge(held, configured, *configured.values())
     assert held.accepted.own == 0 and held.names() == set(NAMES)
     after = {**configured, "n0": resource("n0", 2)}
     held.accepted.follow(after, {"n0"})
     assert held.accepted.own == 1 and held.version("n0") == configured["n0"].version
-    held.sending([after["n0"]], ())
+    changed = bundled([after["n0"]])
+    held.sending(changed)
     assert held.version("n0") == after["n0"].version and held.accepted["n0"] is configured["n0"]
-    held.acknowledge([after["n0"]], (), after)
+    held.acknowledge(changed, after)
     assert held.accepted.own == 0
 
 
 def test_what_is_refused_leaves_what_was_there() -> None:
     configured = {"a": resource("a", 1)}
     held = Holdings()
-    held.sending(configured.values(), ())
-    held.acknowledge(configured.values(), (), configured)
-    held.sending([resource("a", 2), resource("b", 1)], ())
-    held.refuse(["a", "b"])
+    acknowledge(held, configured, *configured.values())
+    held.sending(bundled([resource("a", 2), resource("b", 1)]))
+    held.refuse()
     assert held.version("a") == configured["a"].version and not held.holds("b")
+
+
+def test_what_is_dropped_while_it_is_under_way_is_not_held_and_others_hear_nothing_of_it() -> None:
+    configured = {name: resource(name, 1) for name in NAMES}
+    one, other = Holdings(), Holdings()
+    for held in (one, other):
+        held.sending(bundled(configured.values()))
+    one.forget({"n0", "n1"})
+    assert one.names() == set(NAMES) - {"n0", "n1"} and other.names() == set(NAMES)
 
 
 def test_what_a_client_has_brought_along_is_known_by_its_version() -> None:
@@ -79,12 +93,7 @@ def test_what_a_client_has_brought_along_is_known_by_its_version() -> None:
     held = Holdings()
     held.brought({name: one.version for name, one in configured.items()} | {"old": "gone"}, configured)
     assert held.accepted.own == 0 and held.version("old") == "gone"
-    held.sending((), ["old"])
-    held.acknowledge((), ["old"], configured)
+    removal = bundled((), ["old"])
+    held.sending(removal)
+    held.acknowledge(removal, configured)
     assert not held.holds("old") and len(held.names()) == len(NAMES)
-
-
-def test_sets_of_names_are_the_same_object_for_all_who_ask_for_the_same() -> None:
-    one, two = shared_names([f"{name}-x" for name in NAMES]), shared_names({f"{name}-x" for name in reversed(NAMES)})
-    assert one is two
-    assert sys.getrefcount(next(iter(one))) > 1

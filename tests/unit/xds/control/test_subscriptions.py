@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eventmesh.xds.control.subscriptions import Variant
+from eventmesh.xds.control import subscriptions
+from eventmesh.xds.control.subscriptions import TooMuchAskedError, Variant
 from tests.unit.xds.control.dialogue import CDS, EDS, LDS, RDS, Client, names, resource, service
 
 SOTW, DELTA = Variant.SOTW, Variant.DELTA
@@ -343,3 +344,36 @@ def test_a_refusal_is_certain_when_it_names_its_resources_or_there_was_but_one()
     refusal = named.nack(named.push(), "cluster b has no port")
     assert (refusal.names, refusal.is_certain) == (("b",), True)
     assert refusal.versions == (resource(CDS, "b").version,)
+
+
+# What a client may ask for.
+
+
+@pytest.mark.parametrize("variant", [SOTW, DELTA])
+def test_names_beyond_the_limit_of_a_type_end_the_stream(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "MAX_NAMES", 3)
+    client = Client(variant)
+    ask = client.request if variant is SOTW else client.subscribe
+    ask(EDS, "a", "b", "c")
+    ask(CDS, "a")
+    with pytest.raises(TooMuchAskedError, match="more than 3 names of eds"):
+        ask(EDS, "b", "c", "d", "e")
+
+
+def test_a_client_may_go_on_naming_what_it_drops_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "MAX_NAMES", 2)
+    client = Client(DELTA)
+    for number in range(5):
+        client.subscribe(EDS, f"n{number}")
+        client.subscribe(EDS, drop=[f"n{number}"])
+
+
+def test_a_name_no_resource_can_have_ends_the_stream() -> None:
+    with pytest.raises(TooMuchAskedError, match="1025 characters"):
+        Client(DELTA).subscribe(EDS, "n" * (subscriptions.MAX_NAME_LENGTH + 1))
+
+
+def test_a_refusal_is_kept_in_so_many_words_and_no_more() -> None:
+    client = Client(DELTA, resource(CDS, "a"))
+    client.subscribe(CDS)
+    assert len(client.nack(client.push(), "x" * 100_000).message) == subscriptions.MAX_WORDS

@@ -1,0 +1,77 @@
+"""Large responses go in turn, and one that is not read gives way."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from eventmesh.base.tasks import TaskGroup
+from eventmesh.xds.control.write_budget import SMALL_BYTES, STALL_S, SlowReaderError, WriteBudget
+from tests.manual_clock import ManualClock
+
+LARGE = SMALL_BYTES + 1
+
+
+class Writer:
+    """Writes one response, and is done when the test says so."""
+
+    def __init__(self, budget: WriteBudget, size: int = LARGE) -> None:
+        self.read = asyncio.Event()
+        self.began = asyncio.Event()
+        self._budget, self._size = budget, size
+
+    async def write(self) -> None:
+        async with self._budget.share(self._size):
+            self.began.set()
+            await self.read.wait()
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_responses_beyond_the_limit_wait_and_go_in_the_order_they_came() -> None:
+    budget, tasks = WriteBudget(ManualClock(), 2 * LARGE), TaskGroup("test")
+    writers = [Writer(budget) for _ in range(4)]
+    for number, writer in enumerate(writers):
+        tasks.spawn(f"writer {number}", writer.write())
+    await settled()
+    assert [one.began.is_set() for one in writers] == [True, True, False, False]
+    assert budget.under_way == 2 * LARGE
+    writers[1].read.set()
+    await settled()
+    assert [one.began.is_set() for one in writers] == [True, True, True, False]
+    for writer in writers:
+        writer.read.set()
+    await settled()
+    assert writers[3].began.is_set() and budget.under_way == 0
+    await tasks.stop()
+
+
+async def test_small_responses_never_wait_and_one_too_large_for_the_limit_goes_alone() -> None:
+    budget, tasks = WriteBudget(ManualClock(), LARGE), TaskGroup("test")
+    huge, small, large = Writer(budget, 100 * LARGE), Writer(budget, SMALL_BYTES), Writer(budget)
+    for number, writer in enumerate((huge, small, large)):
+        tasks.spawn(f"writer {number}", writer.write())
+    await settled()
+    assert (huge.began.is_set(), small.began.is_set(), large.began.is_set()) == (True, True, False)
+    await tasks.stop()
+
+
+async def test_whoever_does_not_read_gives_way_once_another_waits_and_not_before() -> None:
+    clock, tasks = ManualClock(), TaskGroup("test")
+    budget = WriteBudget(clock, LARGE)
+    slow, next_ = Writer(budget), Writer(budget)
+    writing = tasks.spawn("slow", slow.write())
+    await settled()
+    await clock.advance(2 * STALL_S)
+    await settled()
+    assert not writing.done()
+    tasks.spawn("next", next_.write())
+    await next_.began.wait()
+    with pytest.raises(SlowReaderError, match=f"{LARGE} bytes"):
+        await writing
+    assert budget.under_way == LARGE
+    await tasks.stop()
