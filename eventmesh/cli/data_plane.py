@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.base.errors import UsageError
+from eventmesh.base.without_openssl import load_loop
 
 if TYPE_CHECKING:
     from eventmesh.xds.bootstrap import Bootstrap
@@ -58,6 +59,7 @@ def start(args: argparse.Namespace, *, function: bool) -> int:
     # A tenth of the time to the first answer would be the collector's, which finds nothing while modules load;
     # `process.run` turns it on again.
     gc.disable()
+    load_loop()
     from eventmesh.base import log
     from eventmesh.dataplane.process import run
     from eventmesh.sidecar.app import serve

@@ -89,6 +89,17 @@ async def test_a_slow_backend_is_waited_for_without_memory_growing(tmp_path: Pat
         writer.close()
 
 
+async def test_openssl_is_not_loaded(tmp_path: Path) -> None:
+    async with (
+        backend() as upstream,
+        data_plane("gateway", write_bootstrap(tmp_path / "b.json", upstream)) as gateway,
+    ):
+        assert (await ask(gateway.addresses["edge"])).status == 200
+        mapped = Path(f"/proc/{gateway.pid}/maps").read_text()
+        assert "_core" in mapped
+        assert "libcrypto" not in mapped
+
+
 async def _settled(value: object) -> int:
     """Return what the callable `value` returns once it has been the same for 20 looks."""
     assert callable(value)
