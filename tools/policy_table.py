@@ -277,6 +277,17 @@ ROWS = (
         },
     ),
     Row(
+        "authorization services",
+        "http_filters ext_authz, typed_per_filter_config",
+        {
+            "HTTP/1.1": "test_authz.py::test_a_refusal_is_what_the_service_says",
+            "HTTP/2, gRPC": "test_authz.py::test_a_grpc_caller_is_told_by_its_own_status",
+            "Bolt": f"{_FRAMES}test_whoever_is_asked_says_which_calls_go_on",
+            "Dubbo 2": f"{_FRAMES}test_whoever_is_asked_says_which_calls_go_on",
+            "declared": f"{_FRAMES}test_whoever_is_asked_says_which_calls_go_on",
+        },
+    ),
+    Row(
         "rate limit",
         "http_filters local_ratelimit, typed_per_filter_config",
         {

@@ -11,6 +11,7 @@ from eventmesh.model.tagged import Tagged
 from eventmesh.model.text import TextMatch
 
 if TYPE_CHECKING:
+    from eventmesh.model.authz import AuthzOverride, ExtAuthz
     from eventmesh.model.jwt import Jwt, Named
 
 
@@ -217,7 +218,9 @@ class Rbac(Tagged):
     rules: Rules | None = None
     """None: nothing is enforced."""
     shadow: Rules | None = None
-    """What is only counted."""
+    """What is only counted, and noted for later steps under the namespace `envoy.filters.http.rbac`."""
+    shadow_prefix: str = ""
+    """Before `shadow_effective_policy_id` and `shadow_engine_result` there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +228,7 @@ class Off(Tagged):
     """Of a route: the listener's step of that name is left out."""
 
 
-Step: TypeAlias = "Rbac | Jwt | Named | Off"
+Step: TypeAlias = "Rbac | Jwt | Named | ExtAuthz | AuthzOverride | Off"
 
 
 @dataclass(frozen=True, slots=True)

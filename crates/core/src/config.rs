@@ -4,6 +4,7 @@
 //! the two sides cannot drift apart in silence.
 
 mod access;
+mod authz;
 mod policy;
 mod route;
 mod tracing;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 use crate::tls::{ClientTerms, ServerTerms};
 pub use access::*;
+pub use authz::*;
 pub use policy::*;
 pub use route::*;
 pub use tracing::*;

@@ -60,6 +60,21 @@ pub fn http_of(status: &[u8]) -> u16 {
     }
 }
 
+/// Return a message with the five bytes before it (no compression).
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let mut framed = vec![0];
+    framed.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    framed.extend_from_slice(message);
+    framed
+}
+
+/// Return the one message that a body holds; `None`: there is none, several, or it is compressed.
+pub fn unframed(body: &[u8]) -> Option<&[u8]> {
+    let (head, message) = body.split_first_chunk::<5>()?;
+    let [compressed, length @ ..] = head;
+    (*compressed == 0 && u32::from_be_bytes(*length) as usize == message.len()).then_some(message)
+}
+
 /// Return a `grpc.health.v1.HealthCheckRequest` for `service`, framed. Names are bounded by the configuration (`apply`).
 pub fn health_question(service: &str) -> Vec<u8> {
     let mut message = Vec::new();
@@ -67,9 +82,7 @@ pub fn health_question(service: &str) -> Vec<u8> {
         message.extend([0x0a, u8::try_from(service.len()).unwrap_or(0)]);
         message.extend_from_slice(service.as_bytes());
     }
-    let mut framed = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap_or(0)];
-    framed.append(&mut message);
-    framed
+    framed(&message)
 }
 
 /// Tell whether a framed `grpc.health.v1.HealthCheckResponse` says SERVING: its one field is the number 1.

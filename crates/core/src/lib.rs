@@ -20,6 +20,7 @@ pub mod http2;
 pub mod limits;
 mod numbers;
 pub mod pattern;
+mod protobuf;
 mod random;
 mod routes;
 pub mod slab;
@@ -29,7 +30,7 @@ mod timers;
 pub mod tls;
 mod trace;
 
-pub use access::{Keys, Token};
+pub use access::{checked, Keys, Said, Token};
 
 #[cfg(test)]
 mod hearing;

@@ -144,6 +144,15 @@ pub const MAX_RULE_DEPTH: usize = 32;
 /// Longest token. Those of large directories, with hundreds of groups, have some 16 KiB; a request head has 60 KiB by default.
 pub const MAX_TOKEN_BYTES: usize = 32 * 1024;
 
+/// Bytes of a request's body that an authorization service may be told, and that wait for it: an API's message, not an upload.
+pub const MAX_AUTHZ_BODY: usize = 1024 * 1024;
+
+/// Longest answer of an authorization service: a page that a refused caller is shown.
+pub const MAX_AUTHZ_ANSWER: usize = 256 * 1024;
+
+/// Longest time that an authorization service may be given: its caller waits with what it holds.
+pub const MAX_AUTHZ_TIMEOUT_S: f64 = 60.0;
+
 /// Longest key set: issuers publish two to ten keys, a few KiB with their certificates.
 pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 

@@ -111,11 +111,21 @@ pub struct FilterCounters {
     pub jwt_allowed: u64,
     /// `jwt_authn.denied`.
     pub jwt_denied: u64,
+    /// `ext_authz.ok`.
+    pub authz_ok: u64,
+    /// `ext_authz.denied`.
+    pub authz_denied: u64,
+    /// `ext_authz.error`.
+    pub authz_error: u64,
+    /// `ext_authz.failure_mode_allowed`.
+    pub authz_failure_allowed: u64,
+    /// `ext_authz.disabled`.
+    pub authz_disabled: u64,
 }
 
 impl FilterCounters {
     /// Return each by its name after `envoy_http_`.
-    pub fn named(&self) -> [(&'static str, u64); 14] {
+    pub fn named(&self) -> [(&'static str, u64); 19] {
         [
             ("fault_delays_injected", self.delays_injected),
             ("fault_aborts_injected", self.aborts_injected),
@@ -131,6 +141,11 @@ impl FilterCounters {
             ("rbac_shadow_denied", self.rbac_shadow_denied),
             ("jwt_authn_allowed", self.jwt_allowed),
             ("jwt_authn_denied", self.jwt_denied),
+            ("ext_authz_ok", self.authz_ok),
+            ("ext_authz_denied", self.authz_denied),
+            ("ext_authz_error", self.authz_error),
+            ("ext_authz_failure_mode_allowed", self.authz_failure_allowed),
+            ("ext_authz_disabled", self.authz_disabled),
         ]
     }
 }

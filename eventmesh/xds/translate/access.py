@@ -43,7 +43,8 @@ MAX_PORT = 65_535
 def read_rbac(config: Message) -> Rbac:
     """Return an `http.rbac.v3.RBAC`. Raises ConfigError with the path of what is wrong."""
     rules, shadow = config.child("rules"), config.child("shadow_rules")
-    return Rbac(_rules(rules) if rules else None, _rules(shadow) if shadow else None)
+    prefix = config.text("shadow_rules_stat_prefix")
+    return Rbac(_rules(rules) if rules else None, _rules(shadow) if shadow else None, prefix)
 
 
 def read_rbac_per_route(config: Message) -> Rbac | Off:
@@ -119,7 +120,7 @@ def _either(config: Message, one: str, several: str, read: Callable[[Message], T
             raise path.error("path", "missing")
         return UrlPath(read_text_match(text))
     if (metadata := config.child("metadata")) is not None:
-        return _metadata(metadata)
+        return read_metadata(metadata)
     if config.has("any"):
         if not config.flag("any"):
             raise config.error("any", "false says nothing; Envoy too wants true")
@@ -127,7 +128,8 @@ def _either(config: Message, one: str, several: str, read: Callable[[Message], T
     raise config.error("", "empty; say what is meant, or any: true")
 
 
-def _metadata(config: Message) -> Metadata:
+def read_metadata(config: Message) -> Metadata:
+    """Return a `matcher.MetadataMatcher`."""
     value = config.child("value")
     if value is None or not config.text("filter"):
         raise config.error("filter" if value is not None else "value", "missing")

@@ -21,8 +21,9 @@ LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLi
 
 _HTTP = "envoy.extensions.filters.http"
 _JWT = (f"{_HTTP}.jwt_authn.v3.JwtAuthentication", f"{_HTTP}.jwt_authn.v3.PerRouteConfig")
-ACCESS = (f"{_HTTP}.rbac.v3.RBAC", _JWT[0])
-ACCESS_OVERRIDES = (f"{_HTTP}.rbac.v3.RBACPerRoute", _JWT[1])
+_AUTHZ = (f"{_HTTP}.ext_authz.v3.ExtAuthz", f"{_HTTP}.ext_authz.v3.ExtAuthzPerRoute")
+ACCESS = (f"{_HTTP}.rbac.v3.RBAC", _JWT[0], _AUTHZ[0])
+ACCESS_OVERRIDES = (f"{_HTTP}.rbac.v3.RBACPerRoute", _JWT[1], _AUTHZ[1])
 """Filters that decide whether a request may go on, and what routes say in their place (`translate.access`)."""
 
 MAX_DELAY_S = 3600.0
@@ -48,6 +49,8 @@ def _step(name: str, config: Message) -> AccessStep:
     kind = config.schema.name
     if kind in _JWT:
         from eventmesh.xds.translate.jwt import READERS
+    elif kind in _AUTHZ:
+        from eventmesh.xds.translate.authz import READERS
     else:
         from eventmesh.xds.translate.access import READERS
     return AccessStep(name, READERS[kind](config))
@@ -69,6 +72,21 @@ def read_overrides(owner: Message) -> dict[str, FilterConfig]:
             path, known = owner.where(f'typed_per_filter_config["{key}"]'), (*_OVERRIDES, *ACCESS_OVERRIDES)
             raise ConfigError(path, f"{kind} is not supported; {', '.join(known)} are")
     return found
+
+
+def overridden(outer: Mapping[str, FilterConfig], inner: Mapping[str, FilterConfig]) -> Mapping[str, FilterConfig]:
+    """Return what a route says, and around it what its virtual host does."""
+    merged = {**outer, **inner}
+    both = [key for key in outer if key in inner and key not in _OVERRIDES]
+    if both:
+        from eventmesh.model.access import AccessStep
+        from eventmesh.model.authz import AuthzOverride
+
+        for key in both:
+            match outer[key], inner[key]:
+                case AccessStep(_, AuthzOverride() as around), AccessStep(_, AuthzOverride() as own):
+                    merged[key] = AccessStep(key, own.within(around))
+    return merged
 
 
 def make_filters(configs: Iterable[FilterConfig]) -> Filters | None:

@@ -159,6 +159,14 @@ def _overrides(owner: Message) -> Mapping[str, FilterConfig]:
     return read_overrides(owner)
 
 
+def _layered(outer: Mapping[str, FilterConfig], inner: Mapping[str, FilterConfig]) -> Mapping[str, FilterConfig]:
+    if not outer or not inner:
+        return outer or inner
+    from eventmesh.xds.translate.filters import overridden
+
+    return overridden(outer, inner)
+
+
 def _filters(configs: Mapping[str, FilterConfig]) -> Filters | None:
     if not configs:
         return None
@@ -193,7 +201,7 @@ def read_route(route: Message, context: Context) -> Route:
         raise route.error("match", "missing")
     inside = context.within(route)
     action, edits = _action(route, inside)
-    filters = {**context.filters, **_overrides(route)}
+    filters = _layered(context.filters, _overrides(route))
     if match.has("safe_regex") and isinstance(action, Forward | Redirect) and action.prefix_rewrite:
         field = "route" if isinstance(action, Forward) else "redirect"
         raise route.error(f"{field}.prefix_rewrite", "a path that is matched by an expression has no prefix to replace")

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import pytest
 
 from eventmesh.model.access import AccessStep, Anything, Header, Policy, Rbac, RuleAction, Rules
-from eventmesh.model.cluster import Balancing, Endpoint
+from eventmesh.model.authz import AskedByHttp, AuthzOverride, AuthzService
+from eventmesh.model.cluster import Balancing, Cluster, Endpoint
 from eventmesh.model.policy import (
     MILLION,
     Fault,
@@ -245,6 +246,23 @@ def test_who_may_not_call_is_told_an_error(frames: Frames) -> None:
     caller.says(frames.call(1, "find", {USER: "eve"}))
     assert frames.code(caller.takes()) == frames.forbidden and not mesh.dials
     caller.says(frames.call(2, "find", {USER: "ada"}))
+    assert mesh.dials and not caller.heard
+
+
+@each
+def test_whoever_is_asked_says_which_calls_go_on(frames: Frames) -> None:
+    ask = AccessStep("ask", AuthzOverride(AuthzService("authz", AskedByHttp(prefix="/check"))))
+    authz = Cluster("authz", (Endpoint("10.0.0.9:80"),))
+    mesh = frames.mesh(frames.cluster(), authz, filters=Filters(access=(ask,)))
+    caller = mesh.connect()
+    caller.says(frames.call(1, "find", {}))
+    service = mesh.dialled("10.0.0.9:80")
+    head, _, rest = service.takes().partition(b"\r\n")
+    assert head.startswith(b"POST /check/") and b"find" in head and b"\r\n\r\n" in rest and not mesh.dials
+    service.says(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+    assert frames.code(caller.takes()) == frames.forbidden and not mesh.dials
+    caller.says(frames.call(2, "find", {}))
+    service.says(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     assert mesh.dials and not caller.heard
 
 

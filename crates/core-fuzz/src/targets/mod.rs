@@ -1,5 +1,6 @@
 //! What is fuzzed, each with the promises that hold for any bytes.
 
+mod authz;
 mod config;
 mod engine;
 mod hpack;
@@ -35,6 +36,7 @@ pub static ALL: &[Target] = &[
     Target { name: "tls-client", words: TLS_WORDS, run: tls::client },
     Target { name: "jwt", words: JWT_WORDS, run: jwt::token },
     Target { name: "jwks", words: JWKS_WORDS, run: jwt::keys },
+    Target { name: "authz", words: AUTHZ_WORDS, run: authz::run },
     Target { name: "config", words: CONFIG_WORDS, run: config::run },
     Target { name: "engine", words: ENGINE_WORDS, run: engine::run },
 ];
@@ -148,6 +150,18 @@ const TLS_WORDS: &[&[u8]] = &[
 /// Parts of tokens: `{}`, `{"alg":"ES256"}`, `{"alg":"none"}`.
 const JWT_WORDS: &[&[u8]] =
     &[b".", b"..", b"e30", b"eyJhbGciOiJFUzI1NiJ9", b"eyJhbGciOiJub25lIn0", b"AA", b"=", b"-_", b"+/", b"\0"];
+
+const AUTHZ_WORDS: &[&[u8]] = &[
+    b"\x0a\x02\x08\x07",
+    b"\x0a\x02\x08\x00",
+    b"\x12\x05\x0a\x03\x08\x91\x03",
+    b"\x1a\x0a\x12\x08\x0a\x06\x0a\x01a\x12\x01b",
+    b"\x2a\x03x-a",
+    b"\x22\x09\x0a\x07\x0a\x01k\x12\x02\x1a\x00",
+    b":path",
+    b"\r\n",
+    b"\xff\xff\xff\xff\x0f",
+];
 
 const JWKS_WORDS: &[&[u8]] = &[
     b"{\"keys\":[",

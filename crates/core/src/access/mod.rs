@@ -1,10 +1,13 @@
 //! Whether a request may go on: the steps of a chain, compiled. Pure; the engine walks over them (`engine::access`).
 
 mod authn;
+mod authz;
 mod base64;
+mod check;
 mod judge;
 mod jwks;
 mod jwt;
+mod mutation;
 mod network;
 mod request;
 mod rules;
@@ -14,11 +17,14 @@ mod tokens;
 mod tests;
 
 pub use authn::{Fetched, Jwt, Verdict, NAMESPACE};
+pub use authz::{Asked, Authz, Override, Service, NAMESPACE as AUTHZ_NAMESPACE};
+pub use check::{answer as checked, Body};
 pub use jwks::Keys;
 pub use jwt::{Failure, Token};
+pub use mutation::{is_framing, Mutation, Refused, Said};
 pub use network::socket_of;
 pub use request::Request;
-pub use rules::Rules;
+pub use rules::{Rules, Shadow, NAMESPACE as RBAC_NAMESPACE};
 
 use crate::config;
 use crate::routes::Names;
@@ -40,9 +46,13 @@ struct Named {
 #[derive(Debug)]
 pub enum Step {
     /// Rules that are enforced, and rules that are only counted.
-    Rbac(Option<Rules>, Option<Rules>),
+    Rbac(Option<Rules>, Option<Shadow>),
     /// Tokens that callers must bear.
     Jwt(Box<Jwt>),
+    /// Whoever is asked says it.
+    Authz(Box<Authz>),
+    /// What a route says of whom is asked.
+    AuthzOverride(Box<Override>),
     /// What the listener's step of that name has under this one.
     Named(Box<str>),
     /// Nothing.
@@ -56,6 +66,8 @@ pub struct Turn<'a> {
     pub step: &'a Step,
     /// What a token must be, where the route says it by name.
     pub requirement: Option<&'a str>,
+    /// What the route says of whom is asked.
+    pub over: Option<&'a Override>,
 }
 
 impl Chain {
@@ -73,34 +85,44 @@ impl Chain {
     }
 }
 
+impl<'a> Turn<'a> {
+    fn of(step: &'a Step) -> Self {
+        Self { step, requirement: None, over: None }
+    }
+}
+
 /// Return step `at` of a listener's chain under a route's: what a route says takes the place of the listener's step of that name,
 /// and steps that only the route has come behind.
 pub fn turn_at<'a>(listener: Option<&'a Chain>, route: Option<&'a Chain>, at: usize) -> Option<Turn<'a>> {
     let steps = listener.map_or(&[][..], |chain| &chain.steps);
     if let Some(own) = steps.get(at) {
         return Some(match route.and_then(|route| route.named(&own.name)) {
-            Some(Step::Named(requirement)) => Turn { step: &own.step, requirement: Some(requirement) },
-            Some(step) => Turn { step, requirement: None },
-            None => Turn { step: &own.step, requirement: None },
+            Some(Step::Named(requirement)) => Turn { requirement: Some(requirement), ..Turn::of(&own.step) },
+            Some(Step::AuthzOverride(over)) => Turn { over: Some(over), ..Turn::of(&own.step) },
+            Some(step) => Turn::of(step),
+            None => Turn::of(&own.step),
         });
     }
     let known = |name: &str| steps.iter().any(|one| *one.name == *name);
     let further = route.map_or(&[][..], |chain| &chain.steps).iter().filter(|one| !known(&one.name));
-    further.map(|one| Turn { step: &one.step, requirement: None }).nth(at - steps.len())
+    further.map(|one| Turn::of(&one.step)).nth(at - steps.len())
 }
 
 impl Step {
     fn compile(step: &config::Step, field: &str, names: &mut impl Names) -> Result<Self, String> {
         Ok(match step {
-            config::Step::Rbac { rules, shadow } => {
+            config::Step::Rbac { rules, shadow, shadow_prefix } => {
                 let compile = |rules: &Option<config::Rules>, part: &str| {
                     rules.as_ref().map(|rules| Rules::compile(rules, &format!("{field}.{part}"))).transpose()
                 };
-                Self::Rbac(compile(rules, "rules")?, compile(shadow, "shadow")?)
+                let shadow = compile(shadow, "shadow")?.map(|rules| Shadow { rules, prefix: shadow_prefix.clone() });
+                Self::Rbac(compile(rules, "rules")?, shadow)
             }
             config::Step::Jwt { providers, rules, named, bypass_preflight } => {
                 Self::Jwt(Box::new(Jwt::compile(providers, rules, named, *bypass_preflight, field, names)?))
             }
+            config::Step::ExtAuthz(terms) => Self::Authz(Box::new(Authz::compile(terms, field)?)),
+            config::Step::AuthzOverride(terms) => Self::AuthzOverride(Box::new(Override::compile(terms, field)?)),
             config::Step::Named { requirement } => Self::Named(requirement.as_str().into()),
             config::Step::Off {} => Self::Off,
         })

@@ -18,14 +18,42 @@ pub struct Rules {
     policies: Vec<Policy>,
 }
 
+/// Rules that are only counted; what they say is noted for later steps.
+#[derive(Debug)]
+pub struct Shadow {
+    /// They.
+    pub rules: Rules,
+    /// Before the names under which it is noted (Envoy: `shadow_rules_stat_prefix`).
+    pub prefix: String,
+}
+
+/// Namespace under which shadow rules are noted: Envoy's name of the filter.
+pub const NAMESPACE: &str = "envoy.filters.http.rbac";
+
+impl Shadow {
+    /// Return whether they would let a request through, and what is noted of that (Envoy: `RoleBasedAccessControlFilter`).
+    pub fn judge(&self, request: &Request<'_>) -> (bool, Value) {
+        let (allowed, meant) = self.rules.judge(request);
+        let mut noted = serde_json::Map::new();
+        let result = if allowed { "allowed" } else { "denied" };
+        noted.insert(format!("{}shadow_engine_result", self.prefix), result.into());
+        if let Some(name) = meant {
+            noted.insert(format!("{}shadow_effective_policy_id", self.prefix), name.into());
+        }
+        (allowed, Value::Object(noted))
+    }
+}
+
 #[derive(Debug)]
 struct Policy {
+    name: Box<str>,
     permissions: Vec<Test>,
     principals: Vec<Test>,
 }
 
+/// A compiled question.
 #[derive(Debug)]
-enum Test {
+pub(super) enum Test {
     Anything,
     All(Vec<Test>),
     AnyOf(Vec<Test>),
@@ -40,8 +68,9 @@ enum Test {
     Metadata { namespace: Box<str>, path: Vec<Box<str>>, value: ValueTest, invert: bool },
 }
 
+/// What a value of metadata must be.
 #[derive(Debug)]
-enum ValueTest {
+pub(super) enum ValueTest {
     Null,
     Number(f64, f64),
     Text(Text),
@@ -57,6 +86,7 @@ impl Rules {
         let policies = rules.policies.iter().map(|policy| {
             let field = format!("{field}.policies[{:?}]", policy.name);
             Ok(Policy {
+                name: policy.name.as_str().into(),
                 permissions: tests(&policy.permissions, &format!("{field}.permissions"), 0)?,
                 principals: tests(&policy.principals, &format!("{field}.principals"), 0)?,
             })
@@ -66,11 +96,16 @@ impl Rules {
 
     /// Return whether a request may go on.
     pub fn allow(&self, request: &Request<'_>) -> bool {
-        let meant = || self.policies.iter().any(|policy| policy.means(request));
+        self.judge(request).0
+    }
+
+    /// Return whether a request may go on, and the first policy that means it.
+    pub fn judge(&self, request: &Request<'_>) -> (bool, Option<&str>) {
+        let meant = self.policies.iter().find(|policy| policy.means(request)).map(|policy| &*policy.name);
         match self.action {
-            RuleAction::Allow => meant(),
-            RuleAction::Deny => !meant(),
-            RuleAction::Log => true,
+            RuleAction::Allow => (meant.is_some(), meant),
+            RuleAction::Deny => (meant.is_none(), meant),
+            RuleAction::Log => (true, meant),
         }
     }
 }
@@ -87,7 +122,8 @@ fn tests(wanted: &[Wanted], field: &str, depth: usize) -> Result<Vec<Test>, Stri
 }
 
 impl Test {
-    fn compile(wanted: &Wanted, field: &str, depth: usize) -> Result<Self, String> {
+    /// Compile a question; the error names what is wrong behind `field`.
+    pub(super) fn compile(wanted: &Wanted, field: &str, depth: usize) -> Result<Self, String> {
         if depth > MAX_RULE_DEPTH {
             return Err(format!("{field}: nested deeper than the limit of {MAX_RULE_DEPTH}"));
         }
@@ -113,7 +149,8 @@ impl Test {
         })
     }
 
-    fn holds(&self, request: &Request<'_>) -> bool {
+    /// Return whether it holds of a request.
+    pub(super) fn holds(&self, request: &Request<'_>) -> bool {
         let among = |network: &Network, address: Option<IpAddr>| address.is_some_and(|one| network.holds(one));
         match self {
             Self::Anything => true,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::{HeaderMatch, RouteMatch, TextMatch};
+use crate::config::{AuthzOverride, ExtAuthz, HeaderMatch, RouteMatch, TextMatch};
 
 /// One step of the chain that decides whether a request may go on, or what a route says in its place
 /// (`model.AccessStep`).
@@ -23,8 +23,11 @@ pub enum Step {
     Rbac {
         /// What is enforced.
         rules: Option<Rules>,
-        /// What is only counted.
+        /// What is only counted, and noted.
         shadow: Option<Rules>,
+        /// Before the names under which it is noted.
+        #[serde(default)]
+        shadow_prefix: String,
     },
     /// Tokens (`model.Jwt`).
     Jwt {
@@ -42,6 +45,10 @@ pub enum Step {
         /// Which.
         requirement: String,
     },
+    /// Whoever is asked says it.
+    ExtAuthz(ExtAuthz),
+    /// Of a route: what is asked of whom.
+    AuthzOverride(AuthzOverride),
     /// Of a route: nothing (`model.Off`).
     Off {},
 }

@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
-use crate::access::{turn_at, Failure, Jwt, Request, Rules, Step, Verdict, NAMESPACE};
+use crate::access::{
+    turn_at, Failure, Jwt, Mutation, Request, Rules, Shadow, Step, Verdict, NAMESPACE, RBAC_NAMESPACE,
+};
 use crate::engine::answer::Refusal;
+use crate::engine::authz::Consult;
 use crate::engine::connection::Connection;
 use crate::engine::exchange::{Flag, Origin, Stage};
 use crate::engine::Engine;
@@ -19,6 +22,22 @@ pub struct Passage {
     at: usize,
     /// What steps have noted, by their namespaces.
     noted: Vec<(Box<str>, Value)>,
+    /// How far the question of the step that it is at has come.
+    pub(super) consult: Consult,
+    /// How the head of its answer is changed.
+    pub(super) response: Vec<Mutation>,
+}
+
+impl Passage {
+    /// Take note of something, for steps that come after.
+    pub(super) fn note(&mut self, namespace: &str, noted: Value) {
+        let known = self.noted.iter_mut().find(|(name, _)| **name == *namespace).map(|(_, known)| known);
+        match (known, noted) {
+            (Some(Value::Object(known)), Value::Object(noted)) => known.extend(noted),
+            (Some(known), noted) => *known = noted,
+            (None, noted) => self.noted.push((namespace.into(), noted)),
+        }
+    }
 }
 
 /// Longest part of a URL that a refused caller is told (Envoy: `MaximumUriLength`).
@@ -26,7 +45,7 @@ const MAX_REALM: usize = 256;
 
 /// What comes of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Came {
+pub(super) enum Came {
     /// The next one may look.
     Through,
     /// The request is answered.
@@ -53,6 +72,11 @@ impl Engine {
                 Step::Off | Step::Named(_) => Came::Through,
                 Step::Rbac(rules, shadow) => self.obeyed(id, rules.as_ref(), shadow.as_ref(), now),
                 Step::Jwt(jwt) => self.identified(id, jwt, turn.requirement, now),
+                Step::Authz(authz) => self.consulted(id, authz, turn.over, now),
+                Step::AuthzOverride(over) => match &over.alone {
+                    Some(authz) => self.consulted(id, authz, Some(over), now),
+                    None => Came::Through,
+                },
             };
             match came {
                 Came::Through => at += 1,
@@ -82,9 +106,15 @@ impl Engine {
     }
 
     /// Ask rules about a request, count what they say, and refuse it when those that are enforced say so.
-    fn obeyed(&mut self, id: Id, rules: Option<&Rules>, shadow: Option<&Rules>, now: f64) -> Came {
-        let asked = |rules: Option<&Rules>| Some(rules?.allow(&self.request(id)?));
-        let (enforced, shadowed) = (asked(rules), asked(shadow));
+    fn obeyed(&mut self, id: Id, rules: Option<&Rules>, shadow: Option<&Shadow>, now: f64) -> Came {
+        let request = self.request(id);
+        let asked = request.as_ref();
+        let enforced = rules.zip(asked).map(|(rules, request)| rules.allow(request));
+        let judged = shadow.zip(asked).map(|(shadow, request)| shadow.judge(request));
+        let shadowed = judged.as_ref().map(|(allowed, _)| *allowed);
+        if let Some((exchange, (_, noted))) = self.exchanges.get_mut(id).zip(judged) {
+            exchange.passage.get_or_insert_default().note(RBAC_NAMESPACE, noted);
+        }
         if let Some(counters) = self.filter_counters(id) {
             counters.rbac_allowed += u64::from(enforced == Some(true));
             counters.rbac_denied += u64::from(enforced == Some(false));
@@ -124,7 +154,7 @@ impl Engine {
                 if let Some(exchange) = self.exchanges.get_mut(id) {
                     jwt.edit(&taken, &mut exchange.head);
                     if let Some(noted) = jwt.noted(taken) {
-                        exchange.passage.get_or_insert_default().noted.push((NAMESPACE.into(), noted));
+                        exchange.passage.get_or_insert_default().note(NAMESPACE, noted);
                     }
                 }
             }
@@ -150,14 +180,14 @@ impl Engine {
     }
 
     /// Return seconds since the epoch.
-    fn wall_clock(&self, now: f64) -> u64 {
+    pub(super) fn wall_clock(&self, now: f64) -> u64 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a clock before 1970 is 0
         let seconds = (now + self.wall_offset_s).max(0.0) as u64;
         seconds
     }
 
     /// Return a request of a caller as rules see it.
-    fn request(&self, id: Id) -> Option<Request<'_>> {
+    pub(super) fn request(&self, id: Id) -> Option<Request<'_>> {
         let exchange = self.exchanges.get(id)?;
         let Origin::Stream { conn, listener, .. } = exchange.origin else { return None };
         let (conn, listener) = (self.connections.get(conn)?, self.listeners.get(listener)?);

@@ -124,6 +124,9 @@ impl Engine {
                 if let Some((cors, origin)) = cross.filter(|_| !fields.iter().any(|(name, _)| *name == ALLOW_ORIGIN)) {
                     admit_origin(cors, origin, &mut admitted);
                 }
+                for mutation in exchange.passage.iter().flat_map(|passage| &passage.response) {
+                    mutation.apply(&mut admitted);
+                }
                 fields.extend(admitted.fields());
                 let (status, body, kind) = (refusal.status, refusal.text, refusal.kind);
                 if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {

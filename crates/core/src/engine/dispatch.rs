@@ -265,7 +265,8 @@ impl Engine {
                 self.free_slot(conn);
                 self.release_connection(conn, stream, cause, now);
             }
-            Stage::Begun | Stage::Served | Stage::Delayed | Stage::Checked => {}
+            Stage::Checked => self.call_off(id, now),
+            Stage::Begun | Stage::Served | Stage::Delayed => {}
         }
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.stage = Stage::Begun;

@@ -227,13 +227,8 @@ impl Engine {
         }
         if exchange.request_done {
             self.hand_over(id);
-        } else if let (true, Origin::Stream { conn, stream, .. }) = (exchange.head.expects_continue, exchange.origin) {
-            let mut go_on = Head::default();
-            go_on.status = 100;
-            if let Some(down) = self.connections.get_mut(conn) {
-                down.wire.head(stream, &go_on, false, &mut down.out);
-                touch(&mut self.touched, down, conn);
-            }
+        } else {
+            self.bid_continue(id);
         }
     }
 
@@ -257,6 +252,7 @@ impl Engine {
 
     /// Bytes of a request have come, from its client or from this process.
     pub(super) fn request_bytes(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) {
+        let collects = self.collects(id);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.bytes_in += bytes.len() as u64;
         exchange.request_done |= end;
@@ -285,6 +281,17 @@ impl Engine {
                 }
                 if let Origin::Stream { conn, stream, .. } = origin {
                     self.give_credit(conn, stream, bytes.len());
+                }
+            }
+            Stage::Checked if collects.is_some() => {
+                exchange.held.extend_from_slice(bytes);
+                let enough = collects.is_some_and(|enough| exchange.held.len() >= enough);
+                // It is bounded by what may be told, and needs no credit of where it goes.
+                if let Origin::Stream { conn, stream, .. } = exchange.origin {
+                    self.give_credit(conn, stream, bytes.len());
+                }
+                if enough && !end {
+                    self.passage_over(id, now);
                 }
             }
             Stage::Begun | Stage::Delayed | Stage::Checked | Stage::Waiting | Stage::Boarding { .. } => {
@@ -352,6 +359,7 @@ impl Engine {
                 self.start_try(id, now);
                 self.start_clock(id, now);
             }
+            Stage::Checked if self.collects(id).is_some() => self.passage_over(id, now),
             _ => self.start_clock(id, now),
         }
     }

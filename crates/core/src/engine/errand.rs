@@ -13,6 +13,8 @@ use crate::slab::Id;
 pub enum Errand {
     /// The key set with this number.
     Keys(usize),
+    /// Whether the request with this number may go on.
+    Verdict(Id),
 }
 
 /// What is asked.
@@ -32,15 +34,17 @@ pub(super) struct Question<'a> {
 
 impl Engine {
     /// Ask. The answer, or that there is none, is worked on when all that is at hand is done (`settle`).
-    pub(super) fn ask_for(&mut self, question: Question<'_>, errand: Errand, now: f64) {
+    /// Return its number, if it has begun.
+    pub(super) fn ask_for(&mut self, question: Question<'_>, errand: Errand, now: f64) -> Option<Id> {
         let Some(number) = self.cluster_names.get(question.cluster).copied() else {
             let mut answer = OwnAnswer::default();
             answer.fail("no_route");
-            return self.errands.push((errand, answer));
+            self.errands.push((errand, answer));
+            return None;
         };
         let tables = Arc::clone(&self.tables);
         let id = self.exchanges.take();
-        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let exchange = self.exchanges.get_mut(id)?;
         exchange.head = question.head;
         exchange.head.content_length = (!question.body.is_empty()).then_some(question.body.len() as u64);
         exchange.held = question.body;
@@ -57,12 +61,14 @@ impl Engine {
         }
         self.start_clock(id, now);
         self.dispatch(id, now);
+        Some(id)
     }
 
     /// An errand has ended with `answer`.
-    pub(super) fn errand_over(&mut self, errand: Errand, answer: &OwnAnswer, now: f64) {
+    pub(super) fn errand_over(&mut self, errand: Errand, answer: OwnAnswer, now: f64) {
         match errand {
-            Errand::Keys(set) => self.keys_came(set, answer, now),
+            Errand::Keys(set) => self.keys_came(set, &answer, now),
+            Errand::Verdict(id) => self.verdict_came(id, answer, now),
         }
     }
 

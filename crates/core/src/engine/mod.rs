@@ -1,6 +1,6 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
-//! One file per concern: `apply` (configuration), `access` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
+//! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `moving` (connections given away), `mirror` (copies),
@@ -10,6 +10,7 @@
 mod access;
 mod answer;
 mod apply;
+mod authz;
 mod connection;
 mod cors;
 mod declared;
@@ -284,7 +285,7 @@ impl Engine {
             } else if let Some(cluster) = self.woken.pop() {
                 self.admit(cluster, now);
             } else if let Some((errand, answer)) = self.errands.pop() {
-                self.errand_over(errand, &answer, now);
+                self.errand_over(errand, answer, now);
             } else {
                 return;
             }

@@ -113,6 +113,12 @@ const HTTP_CHECK: &str = r#", "panic_percent": 50, "health_check": {"probe": {"h
     "expected": [[200, 300]]}}, "timeout_s": 1, "interval_s": 2, "unhealthy_interval_s": 1, "no_traffic_interval_s": 1,
     "interval_jitter_s": 0, "interval_jitter_percent": 0, "unhealthy_threshold": 1, "healthy_threshold": 1}"#;
 
+const AUTHZ: &str = r#", "filters": {"fault": null, "rate_limit": null, "cors": null, "access": [{"name": "ask", "step": {"ext_authz": {
+    "service": {"cluster": "up", "timeout_s": 0.5, "by": {"asked_by_http": {"prefix": "/asked", "add": [["x-by", "mesh"]],
+        "upstream": [{"kind": "present", "value": ""}], "upstream_append": [], "client": null, "client_on_success": []}}},
+    "fail_open": true, "marks_failure": true, "status_on_error": 403, "body": {"max_bytes": 4, "partial": true, "raw": false},
+    "allowed": null, "disallowed": [], "namespaces": [], "enabled_millionths": 700000, "enabled_if": null, "deny_at_disable": false}}}]}"#;
+
 fn configuration(random: &mut Random) -> String {
     let endpoints = ["", r#"{"address": "a"}"#, r#"{"address": "a"}, {"address": "b"}"#][random.below(3)];
     let protocol = ["downstream", "http1", "http2"][random.below(3)];
@@ -123,6 +129,7 @@ fn configuration(random: &mut Random) -> String {
         r#"{"on": ["5xx", "reset"], "max_retries": 3, "per_try_timeout_s": 0.5, "status_codes": [],
             "base_interval_s": 0.1, "max_interval_s": 1, "avoid_tried": true}"#,
     ][random.below(2)];
+    let filters = ["", AUTHZ][random.below(2)];
     let mirrors =
         ["", r#"{"cluster": "up", "millionths": 500000, "marks_host": true, "host_rewrite": ""}"#][random.below(2)];
     let tracing = [
@@ -133,7 +140,7 @@ fn configuration(random: &mut Random) -> String {
     format!(
         r#"{{"version": "1",
         "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log",
-            "tracing": {tracing}}}],
+            "tracing": {tracing} {filters}}}],
         "clusters": [{{"name": "up", "endpoints": [{endpoints}], "protocol": "{protocol}", "hold": {hold},
             "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3 {health}}}],
         "route_tables": [{{"name": "t", "virtual_hosts": [{{"name": "h", "domains": ["*"], "routes": [

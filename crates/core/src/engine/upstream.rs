@@ -95,6 +95,11 @@ impl Engine {
     /// Send the scratch head to where the request came from.
     pub(super) fn respond(&mut self, id: Id, end: bool) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        if let Some(passage) = &exchange.passage {
+            for mutation in &passage.response {
+                mutation.apply(&mut self.scratch);
+            }
+        }
         exchange.see_response(&self.scratch);
         match exchange.origin {
             Origin::Own => {

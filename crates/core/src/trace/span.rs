@@ -3,8 +3,9 @@
 //! Queries are left out of it: they are where secrets travel. What only a proxy knows has Envoy's names.
 
 use crate::head::Head;
+use crate::protobuf::{bytes, fixed64, message, number, text};
 use crate::trace::context::{Context, TRACESTATE};
-use crate::trace::otlp::{attribute, bytes, fixed64, message, number, text, Value};
+use crate::trace::otlp::{attribute, Value};
 
 /// `ScopeSpans.spans`.
 const SPANS: u64 = 2;

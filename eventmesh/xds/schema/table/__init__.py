@@ -6,7 +6,19 @@ eventmesh does anyway. Lines `ignored:` and `refused:` list the fields whose set
 Numbers and types are those of the Envoy v3 API; a test compares every line with envoy-data-plane.
 """
 
-from eventmesh.xds.schema.table import access, bootstrap, cluster, core, discovery, jwt, listener, route, tls, tracing
+from eventmesh.xds.schema.table import (
+    access,
+    authz,
+    bootstrap,
+    cluster,
+    core,
+    discovery,
+    jwt,
+    listener,
+    route,
+    tls,
+    tracing,
+)
 
 ALIASES = {
     "accesslog": "envoy.config.accesslog.v3",
@@ -20,6 +32,7 @@ ALIASES = {
     "dubbo": "eventmesh.extensions.filters.network.dubbo_proxy.v3",
     "endpoint": "envoy.config.endpoint.v3",
     "environment_detector": "envoy.extensions.tracers.opentelemetry.resource_detectors.v3",
+    "ext_authz": "envoy.extensions.filters.http.ext_authz.v3",
     "fault": "envoy.extensions.filters.http.fault.v3",
     "file_log": "envoy.extensions.access_loggers.file.v3",
     "framed": "eventmesh.extensions.filters.network.framed_proxy.v3",
@@ -54,7 +67,7 @@ ALIASES = {
 }
 """Short name in the table -> protobuf package."""
 
-_PARTS = (access, jwt, bootstrap, core, listener, route, cluster, discovery, tls, tracing)
+_PARTS = (access, authz, jwt, bootstrap, core, listener, route, cluster, discovery, tls, tracing)
 
 MESSAGES: dict[str, str] = {name: text for part in _PARTS for name, text in part.MESSAGES.items()}
 """Message (with the package's short name) -> its fields."""

@@ -8,7 +8,8 @@ MESSAGES = {
     "http_rbac.RBAC": """
         1 rules rbac.RBAC
         2 shadow_rules rbac.RBAC
-        ignored: 6 rules_stat_prefix, 3 shadow_rules_stat_prefix, 7 track_per_rule_stats
+        3 shadow_rules_stat_prefix string
+        ignored: 6 rules_stat_prefix, 7 track_per_rule_stats
         refused: 4 matcher, 5 shadow_matcher
     """,
     "http_rbac.RBACPerRoute": """

@@ -1,0 +1,108 @@
+"""Asking an authorization service whether a request may go on: whom, about what, and what becomes of silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from eventmesh.model.policy import MILLION
+from eventmesh.model.tagged import Tagged
+
+if TYPE_CHECKING:
+    from eventmesh.model.access import Metadata
+    from eventmesh.model.text import TextMatch
+
+DEFAULT_TIMEOUT_S = 0.2
+"""Envoy's."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedByGrpc(Tagged):
+    """`envoy.service.auth.v3.Authorization/Check`, on a cluster that speaks HTTP/2."""
+
+    authority: str = ""
+    """Empty: the cluster's name."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Sent with the call; names in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedByHttp(Tagged):
+    """The request's own method, host and path: 200 lets it through, 5xx is no answer, all else refuses it."""
+
+    prefix: str = ""
+    """Before the path."""
+    add: tuple[tuple[str, str], ...] = ()
+    """Set in the head of the question; names in lower case."""
+    upstream: tuple[TextMatch, ...] = ()
+    """Headers of a good answer that take the place of the request's."""
+    upstream_append: tuple[TextMatch, ...] = ()
+    """Headers of a good answer that are added to the request's."""
+    client: tuple[TextMatch, ...] | None = None
+    """Headers of a refusal that the caller is told, beside those that say where and how to log in; None: all."""
+    client_on_success: tuple[TextMatch, ...] = ()
+    """Headers of a good answer that the caller is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthzService:
+    """Who is asked."""
+
+    cluster: str
+    by: AskedByGrpc | AskedByHttp
+    timeout_s: float = DEFAULT_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBody:
+    """How much of a body the service is told; a request waits until so much of it is there."""
+
+    max_bytes: int
+    """A longer body is answered 413."""
+    partial: bool = False
+    """The beginning of a longer one is enough."""
+    raw: bool = False
+    """As bytes; else as text, in which what is no UTF-8 is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtAuthz(Tagged):
+    """Whoever is asked says whether a request may go on (Envoy's ext_authz)."""
+
+    service: AuthzService
+    fail_open: bool = False
+    """A request of which nothing could be learned goes on."""
+    marks_failure: bool = False
+    """It then bears `x-envoy-auth-failure-mode-allowed: true`."""
+    status_on_error: int = 403
+    """What it is answered otherwise."""
+    body: CheckedBody | None = None
+    allowed: tuple[TextMatch, ...] | None = None
+    """Headers that are told; None: all by gRPC, none but `authorization` by HTTP."""
+    disallowed: tuple[TextMatch, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    """By gRPC: what earlier steps have noted under these names is told."""
+    enabled_millionths: int = MILLION
+    """Share of the requests that are asked about."""
+    enabled_if: Metadata | None = None
+    """Only requests of which this holds are asked about."""
+    deny_at_disable: bool = False
+    """Those that are not asked about are refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthzOverride(Tagged):
+    """Of a route: what is different about the question. With a service it is a step of its own where the listener has
+    none."""
+
+    service: AuthzService | None = None
+    extensions: tuple[tuple[str, str], ...] = field(default=())
+    """What the service is told of the route."""
+    without_body: bool = False
+    body: CheckedBody | None = None
+    """In place of the listener's."""
+
+    def within(self, outer: AuthzOverride) -> AuthzOverride:
+        """Return it with the extensions of what is around it, those of the same name excepted."""
+        merged = dict(outer.extensions) | dict(self.extensions)
+        return AuthzOverride(self.service, tuple(merged.items()), self.without_body, self.body)
