@@ -90,6 +90,8 @@ class ApiError(MeshError):
         self.reason = reason
         self.message = message
         self.details = details or {}
+        self.warnings: tuple[str, ...] = ()
+        """What the writer was to be warned of all the same, such as fields that nobody knows."""
 
     @property
     def not_found(self) -> bool:

@@ -277,7 +277,7 @@ async def test_finalizer_holds_a_deleted_object(api: Api) -> None:
 
 async def test_delete_spares_another_incarnation(api: Api) -> None:
     created = await api.create(CONFIG_MAP, config_map(), "default")
-    with pytest.raises(ApiError, match="UID in precondition") as failure:
+    with pytest.raises(ApiError, match="the UID in the precondition") as failure:
         await api.delete(CONFIG_MAP, "settings", "default", uid="another")
     assert failure.value.conflict
     await api.delete(CONFIG_MAP, "settings", "default", uid=created["metadata"]["uid"])

@@ -51,6 +51,7 @@ def apply(
     if not options.manager:
         cause = Cause(CauseType.REQUIRED, "fieldManager", "is required for apply patch")
         raise errors.invalid_options("PatchOptions", cause)
+    is_named = bool((config.get("metadata") or {}).get("name"))
     config = _checked(served, config, name, namespace)
     _keep_own_part(served, config, status=status)
     _require_mergeable(served, config, name, namespace)
@@ -59,6 +60,8 @@ def apply(
     if stored is None:
         if status:
             raise errors.not_found(served.resource, name)
+        if not is_named:
+            raise errors.nameless(name)
         _require_no_precondition(served, config, name)
         _, owners = applied(write, {}, {}, config, force=True)
         return registry.create(served, clone(config), namespace, options, owners), True
@@ -104,7 +107,7 @@ def _last_applied(write: Write, live: Object) -> FieldSet:
 
 
 def _checked(served: Served, config: Object, name: str, namespace: str) -> Object:
-    """Return `config` without what is not said (null), its identity checked."""
+    """Return a copy of `config`, its identity checked; of a built-in kind without what is not said (null)."""
     if config.get("metadata") is not None and not isinstance(config["metadata"], dict):
         raise errors.bad_request("metadata must be an object")
     if (config.get("metadata") or {}).get("managedFields"):
@@ -112,7 +115,8 @@ def _checked(served: Served, config: Object, name: str, namespace: str) -> Objec
     for field in ("apiVersion", "kind"):
         if not config.get(field):
             raise errors.bad_request(f"{field} must be set in the applied object")
-    said: Object = _without_nulls(config)
+    # What has no schema of its own in Go is a value as any other, null too.
+    said: Object = clone(config) if served.is_custom else _without_nulls(config)
     metadata.check_shape(served, said)
     metadata.check_namespace(served, said, namespace)
     if said["metadata"].setdefault("name", name) != name:

@@ -58,5 +58,6 @@ def _propagation(options: Object, query: Mapping[str, str]) -> Propagation | Non
     try:
         return Propagation(policy)
     except ValueError:
-        accepted = ", ".join(item.value for item in Propagation)
-        raise errors.bad_request(f'propagationPolicy "{policy}" does not exist; use one of {accepted}') from None
+        detail = 'supported values: "Foreground", "Background", "Orphan", "nil"'
+        cause = errors.Cause(errors.CauseType.NOT_SUPPORTED, "propagationPolicy", detail, policy)
+        raise errors.invalid_options("DeleteOptions", cause) from None

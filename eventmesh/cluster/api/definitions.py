@@ -127,12 +127,13 @@ _AGE_ONLY: list[Object] = [{"name": "Age", "type": "date", "jsonPath": ".metadat
 
 
 def _column(column: Object) -> Column:
+    path = column["jsonPath"]
     return Column(
         name=column["name"],
-        path=column["jsonPath"],
+        path=path,
         type=column.get("type", "string"),
         priority=column.get("priority", 0),
-        description=column.get("description", ""),
+        description=column.get("description") or f"Custom resource definition column (in JSONPath format): {path}",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from eventmesh.base.clock import Clock, rfc3339
@@ -10,7 +10,7 @@ from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.store.store import Key, Stored
-from eventmesh.kube.api import Object, Propagation
+from eventmesh.kube.api import Object, Propagation, Resource
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
@@ -88,14 +88,22 @@ class Deleter:
     def _require(self, served: Served, obj: Object, options: DeleteOptions) -> None:
         meta = obj["metadata"]
         if options.uid is not None and options.uid != meta["uid"]:
-            why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
-            raise errors.conflict(served.resource, meta["name"], why)
+            why = (
+                f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta['uid']}). "
+                "The object might have been deleted and then recreated"
+            )
+            raise errors.conflict(_by_kind(served.resource), meta["name"], why)
         if options.resource_version is not None and options.resource_version != meta["resourceVersion"]:
             why = (
-                f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-                f"ResourceVersion in object meta: {meta['resourceVersion']}"
+                f"the ResourceVersion in the precondition ({options.resource_version}) does not match the "
+                f"ResourceVersion in record ({meta['resourceVersion']}). The object might have been modified"
             )
-            raise errors.conflict(served.resource, meta["name"], why)
+            raise errors.conflict(_by_kind(served.resource), meta["name"], why)
+
+
+def _by_kind(resource: Resource) -> Resource:
+    """Return the kind as the refusal of a delete names it: in the singular."""
+    return replace(resource, plural=resource.kind)
 
 
 def _finalizers(meta: Object, propagation: Propagation | None) -> list[str]:

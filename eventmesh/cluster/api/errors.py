@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -18,6 +20,8 @@ class CauseType(Enum):
     FORBIDDEN = "FieldValueForbidden"
     DUPLICATE = "FieldValueDuplicate"
     TYPE_INVALID = "FieldValueTypeInvalid"
+    TOO_LONG = "FieldValueTooLong"
+    TOO_MANY = "FieldValueTooMany"
 
 
 _PHRASE = {
@@ -27,8 +31,20 @@ _PHRASE = {
     CauseType.FORBIDDEN: "Forbidden",
     CauseType.DUPLICATE: "Duplicate value",
     CauseType.TYPE_INVALID: "Invalid value",
+    CauseType.TOO_LONG: "Too long",
+    CauseType.TOO_MANY: "Too many",
 }
-_SHOWS_VALUE = {CauseType.INVALID, CauseType.NOT_SUPPORTED, CauseType.DUPLICATE, CauseType.TYPE_INVALID}
+_SHOWS_VALUE = {
+    CauseType.INVALID,
+    CauseType.NOT_SUPPORTED,
+    CauseType.DUPLICATE,
+    CauseType.TYPE_INVALID,
+    CauseType.TOO_MANY,
+}
+
+
+MAX_SHOWN_CHARS = 1024
+"""So much of a refused list or map is shown: enough to know it again, too little to send a manifest back twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +61,7 @@ class Cause:
         """Return the sentence without the field, as in `details.causes[].message`."""
         text = _PHRASE[self.type]
         if self.type in _SHOWS_VALUE:
-            shown = f'"{self.value}"' if isinstance(self.value, str) else _plain(self.value)
-            text += f": {shown}"
+            text += f": {_plain(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
 
     def __str__(self) -> str:
@@ -54,13 +69,11 @@ class Cause:
 
 
 def _plain(value: object) -> str:
+    """Return a value as Go writes it into such a sentence."""
     match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return "{...}" if isinstance(value, dict) else "[...]"
+        case None | bool() | str() | dict() | list():
+            text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+            return text if isinstance(value, str) or len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
         case _:
             return str(value)
 
@@ -121,6 +134,11 @@ def invalid_options(kind: str, cause: Cause) -> ApiError:
     return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {cause}', details)
 
 
+def nameless(name: str) -> ApiError:
+    """Return 400 for an object that does not say the name that the URL says."""
+    return bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+
+
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     """Return 422 Invalid naming every refused field."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
@@ -130,6 +148,16 @@ def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     if resource.group:
         details["group"] = resource.group
     return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+
+
+@contextmanager
+def warned(warnings: tuple[str, ...]) -> Iterator[None]:
+    """Have a refusal in the block carry `warnings`: an unknown field is told of also when another is refused."""
+    try:
+        yield
+    except ApiError as error:
+        error.warnings = warnings
+        raise
 
 
 def bad_request(message: str) -> ApiError:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from eventmesh.cluster.api.builtin.types import structural_schema
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.errors import Cause, CauseType, bad_request, conflict, invalid
+from eventmesh.cluster.api.structural import drop_unknown_metadata
 from eventmesh.kube.api import Object
 
 NAME_SUFFIX_CHARS = 5
@@ -48,7 +51,12 @@ def check_shape(served: Served, obj: Any) -> None:
         raise bad_request("the request body must be one object")
     obj.setdefault("apiVersion", served.resource.api_version)
     obj.setdefault("kind", served.resource.kind)
-    if (obj["apiVersion"], obj["kind"]) != (served.resource.api_version, served.resource.kind):
+    if obj["apiVersion"] != served.resource.api_version:
+        raise bad_request(
+            f"the API version in the data ({obj['apiVersion']}) does not match the expected API version "
+            f"({served.resource.api_version})"
+        )
+    if not served.is_custom and obj["kind"] != served.resource.kind:
         raise bad_request(
             f"the API version in the data ({obj['apiVersion']}, Kind={obj['kind']}) does not match the expected API "
             f"version ({served.resource.api_version}, Kind={served.resource.kind})"
@@ -58,7 +66,7 @@ def check_shape(served: Served, obj: Any) -> None:
         raise bad_request("metadata must be an object")
     metadata.pop("selfLink", None)
     for field in ("labels", "annotations"):
-        _check_text_map(metadata, field)
+        _check_text_map(served, metadata, field)
     for field in ("ownerReferences", "finalizers"):
         if metadata.get(field) is None or metadata.get(field) == []:
             metadata.pop(field, None)
@@ -66,14 +74,46 @@ def check_shape(served: Served, obj: Any) -> None:
             raise bad_request(f"metadata.{field} must be a list")
 
 
-def _check_text_map(metadata: Object, field: str) -> None:
+def _check_text_map(served: Served, metadata: Object, field: str) -> None:
     values = metadata.get(field)
     if not values:
         metadata.pop(field, None)
-    elif not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        return
+    wrong = [value for value in values.values() if not isinstance(value, str)] if isinstance(values, dict) else [values]
+    if wrong:
+        resource = served.resource
         raise bad_request(
-            f"json: cannot unmarshal metadata.{field}: every value must be a string; quote numbers and booleans"
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot '
+            f"unmarshal {_go_kind(wrong[0])} into Go struct field ObjectMeta.{field} of type string: every value must "
+            "be a string; quote numbers and booleans"
         )
+
+
+def _go_kind(value: object) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case list():
+            return "array"
+        case None:
+            return "null"
+        case _:
+            return "object"
+
+
+def check_kind(served: Served, obj: Object) -> None:
+    """Raise 422 for an object of a custom kind that says it is of another."""
+    resource, said = served.resource, obj["kind"]
+    if served.is_custom and said != resource.kind:
+        cause = Cause(CauseType.INVALID, "kind", f"must be {resource.kind}", said)
+        raise invalid(replace(resource, kind=str(said)), obj["metadata"].get("name", ""), [cause])
+
+
+def drop_unknown_fields(obj: Object) -> list[str]:
+    """Remove what no object's metadata has; return the paths."""
+    return drop_unknown_metadata(structural_schema("meta.ObjectMeta"), obj["metadata"])
 
 
 def check_namespace(served: Served, obj: Object, namespace: str) -> None:
@@ -124,7 +164,7 @@ def violations(served: Served, obj: Object, old: Object | None = None) -> list[C
             causes.append(Cause(CauseType.FORBIDDEN, "metadata.finalizers", f"{detail}[]string{{{named}}}"))
     for key, value in (metadata.get("labels") or {}).items():
         if not _QUALIFIED_NAME.match(key):
-            causes.append(Cause(CauseType.INVALID, "metadata.labels", "not a qualified name", key))
+            causes.append(Cause(CauseType.INVALID, "metadata.labels", _QUALIFIED_NAME_RULE, key))
         if len(value) > MAX_LABEL_VALUE_CHARS:
             causes.append(Cause(CauseType.INVALID, "metadata.labels", "must be no more than 63 bytes", value))
         elif not _LABEL_VALUE.match(value):
@@ -138,7 +178,13 @@ def violations(served: Served, obj: Object, old: Object | None = None) -> list[C
 
 _LABEL_VALUE_RULE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
-    "and end with an alphanumeric character"
+    "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+_QUALIFIED_NAME_RULE = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
 
 
@@ -194,8 +240,8 @@ def carry_over(served: Served, obj: Object, current: Object) -> None:
     version = metadata.get("resourceVersion") or ""
     if version in ("", "0"):
         if served.is_custom:
-            detail = "must be specified for an update"
-            raise invalid(served.resource, name, [Cause(CauseType.INVALID, "metadata.resourceVersion", detail, _ZERO)])
+            cause = Cause(CauseType.INVALID, "metadata.resourceVersion", "must be specified for an update", 0)
+            raise invalid(replace(served.resource, kind=served.resource.plural), name, [cause])
     elif version != known["resourceVersion"]:
         raise conflict(served.resource, name)
     if metadata.get("uid", known["uid"]) != known["uid"]:
@@ -207,15 +253,6 @@ def carry_over(served: Served, obj: Object, current: Object) -> None:
             metadata[field] = known[field]
         else:
             metadata.pop(field, None)
-
-
-class _HexZero:
-    def __str__(self) -> str:
-        return "0x0"
-
-
-_ZERO = _HexZero()
-"""How Go prints the absent version; `kubectl` users search for these very words."""
 
 
 def desired_state(obj: Object) -> Object:

@@ -19,6 +19,8 @@ YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 MAX_BODY_BYTES = 3 * 1024 * 1024
 """The API server's own limit on a request body."""
+MAX_EXACT_WHOLE = 2**53
+"""Above it a float no longer tells one whole number from the next."""
 MAX_YAML_BYTES = 1_048_576
 """YAML costs a hundred times what JSON does; manifests are far smaller."""
 
@@ -28,6 +30,7 @@ class Form(Enum):
 
     OBJECT = "object"
     TABLE = "table"
+    PARTIAL = "metadata alone"
     DISCOVERY_V2 = "discovery v2"
     DISCOVERY_V2BETA1 = "discovery v2beta1"
 
@@ -63,6 +66,8 @@ def reply_form(accept: str) -> tuple[Form, MediaType]:
         match media.parameter("as"), media.parameter("g"), media.parameter("v"):
             case "Table", "meta.k8s.io", "v1":
                 return Form.TABLE, MediaType(JSON)
+            case "PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1":
+                return Form.PARTIAL, MediaType(JSON)
             case "APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2":
                 return Form.DISCOVERY_V2, media
             case "APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1":
@@ -100,9 +105,15 @@ def decode_patch(body: bytes, content_type: str) -> tuple[Any, PatchType]:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise errors.bad_request(f"the body is not JSON: {error}") from error
+
+
+def _number(text: str) -> float:
+    """Return a number with a fraction or an exponent; a whole one becomes an integer, as it does when Go stores it."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_WHOLE else value
 
 
 def _yaml(body: bytes) -> Any:

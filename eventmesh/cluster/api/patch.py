@@ -30,10 +30,15 @@ def apply_patch(obj: Object, patch: Any, patch_type: PatchType, *, is_custom: bo
         case PatchType.STRATEGIC if not is_custom:
             return _checked(strategic_merge(clone_object(obj), _mapping(patch)))
         case _:
-            accepted = [PatchType.JSON.value, PatchType.MERGE.value]
-            if not is_custom:
-                accepted.append(PatchType.STRATEGIC.value)
-            raise unsupported_media_type(patch_type.value, accepted)
+            require_patchable(patch_type, is_custom=is_custom)
+            raise bad_request(f"a patch of type {patch_type.value} is applied, not merged")
+
+
+def require_patchable(patch_type: PatchType, *, is_custom: bool) -> None:
+    """Raise 415 unless the kind takes patches of that type."""
+    accepted = [kind.value for kind in PatchType if not is_custom or kind is not PatchType.STRATEGIC]
+    if patch_type.value not in accepted:
+        raise unsupported_media_type(patch_type.value, accepted)
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

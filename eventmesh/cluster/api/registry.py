@@ -17,7 +17,8 @@ from eventmesh.cluster.api.ownership import Operation, Owners, Write
 from eventmesh.cluster.api.patch import apply_patch
 from eventmesh.cluster.api.shared_sets import SharedSets
 from eventmesh.cluster.api.strategy import PLAIN, Strategies, Strategy
-from eventmesh.cluster.api.structural import clone, clone_object, drop_unknown, fill_defaults, violations
+from eventmesh.cluster.api.structural import clone, clone_object, drop_unknown, fill_defaults
+from eventmesh.cluster.api.validating import repeated, violations
 from eventmesh.cluster.api.watching import ObjectWatch, Selection, bookmark
 from eventmesh.cluster.api.writing import FieldValidation, WriteOptions, Written
 from eventmesh.cluster.store.store import (
@@ -175,19 +176,20 @@ class Registry:
         if served.has_status:
             obj.pop("status", None)
         warnings = self._clean(served, obj, None, options)
-        self._default(served, obj, None)
-        if owners is None:
-            tracking.record(self._writer(served, options, ""), obj, None)
-        else:
-            tracking.set_owners(obj, owners)
-        self._admit(served, obj, None, options)
-        self._require_namespace(served, obj["metadata"].get("name", ""), namespace)
-        self._check(served, obj, None, options)
-        if not options.dry_run:
-            self._store_new(served, obj, generated)
-            self.strategy(served).stored(obj)
-        elif self.store.get(self._key(served, obj)) is not None:
-            raise errors.already_exists(served.resource, obj["metadata"]["name"])
+        with errors.warned(warnings):
+            self._default(served, obj, None)
+            if owners is None:
+                tracking.record(self._writer(served, options, ""), obj, None)
+            else:
+                tracking.set_owners(obj, owners)
+            self._admit(served, obj, None, options)
+            self._require_namespace(served, obj["metadata"].get("name", ""), namespace)
+            self._check(served, obj, None, options)
+            if not options.dry_run:
+                self._store_new(served, obj, generated)
+                self.strategy(served).stored(obj)
+            elif self.store.get(self._key(served, obj)) is not None:
+                raise errors.already_exists(served.resource, obj["metadata"]["name"])
         return Written(self._convert(served)(obj), (*warnings, *filter(None, (served.caveat,))))
 
     def _store_new(self, served: Served, obj: Object, generated: str) -> None:
@@ -228,28 +230,29 @@ class Registry:
             stored, obj, warnings = self._seen_through(served, served.view, obj, options)
             return _shown(served.view, self.update(stored, obj, name, namespace, options, owners=owners), warnings)
         current = self.load(served, name, namespace)
-        metadata.carry_over(served, obj, current.object)
-        if status:
-            obj = {**current.object, "metadata": dict(current.object["metadata"]), "status": obj.get("status", {})}
         warnings = self._clean(served, obj, current.object, options)
-        if not status:
-            self._carry_status(served, obj, current.object)
-            self._default(served, obj, current.object)
-        if owners is None:
-            tracking.record(self._writer(served, options, "status" if status else subresource), obj, current.object)
-        else:
-            tracking.set_owners(obj, owners)
-        if not status:
-            self._admit(served, obj, current.object, options)
-        obj["apiVersion"] = served.stored_api_version
-        if obj == current.object:
-            return Written(self._convert(served)(current.object), warnings)
-        if not status:
-            self._advance_generation(served, obj, current.object)
-        self._check(served, obj, current.object, options, status=status)
-        if not options.dry_run:
-            self.commit(served, obj, current)
-        return Written(self._convert(served)(obj), warnings)
+        with errors.warned(warnings):
+            metadata.carry_over(served, obj, current.object)
+            if status:
+                obj = {**current.object, "metadata": dict(current.object["metadata"]), "status": obj.get("status", {})}
+            else:
+                self._carry_status(served, obj, current.object)
+                self._default(served, obj, current.object)
+            if owners is None:
+                tracking.record(self._writer(served, options, "status" if status else subresource), obj, current.object)
+            else:
+                tracking.set_owners(obj, owners)
+            if not status:
+                self._admit(served, obj, current.object, options)
+            obj["apiVersion"] = served.stored_api_version
+            if obj == current.object:
+                return Written(self._convert(served)(current.object), warnings)
+            if not status:
+                self._advance_generation(served, obj, current.object)
+            self._check(served, obj, current.object, options, status=status)
+            if not options.dry_run:
+                self.commit(served, obj, current)
+            return Written(self._convert(served)(obj), warnings)
 
     def patch(
         self,
@@ -335,10 +338,9 @@ class Registry:
     # -- the steps of a write
 
     def _clean(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> tuple[str, ...]:
-        schema = served.schema
-        if schema is None:
-            return ()
-        dropped = drop_unknown(schema, obj, _unchanged(obj, old))
+        dropped = metadata.drop_unknown_fields(obj)
+        if served.schema is not None:
+            dropped += drop_unknown(served.schema, obj, _unchanged(obj, old))
         unknown = [f'unknown field "{path}"' for path in dropped]
         if unknown and options.field_validation is FieldValidation.STRICT:
             name = f"{served.resource.kind} in version {served.resource.version!r}".replace("'", '"')
@@ -367,9 +369,13 @@ class Registry:
         self, served: Served, obj: Object, old: Object | None, options: WriteOptions, *, status: bool = False
     ) -> None:
         name = obj["metadata"].get("name", "")
+        metadata.check_kind(served, obj)
         causes = metadata.violations(served, obj, old)
         if served.schema is not None:
             causes += violations(served.schema, obj, _unchanged(obj, old))
+        if served.is_custom:
+            causes += scaling.violations(served, obj)
+            causes += [] if served.schema is None or obj == old else repeated(served.schema, obj)
         if not status:
             causes += self.strategy(served).check(obj, old)
         if causes:

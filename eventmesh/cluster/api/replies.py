@@ -39,7 +39,7 @@ def list_reply(head: Object, items: Sequence[bytes]) -> web.Response:
 
 def error_reply(error: ApiError) -> web.Response:
     """Return the `Status` of a failure."""
-    reply = json_reply(status_of(error), error.code)
+    reply = json_reply(status_of(error), error.code, error.warnings)
     retry_after = error.details.get("retryAfterSeconds")
     if retry_after:
         reply.headers["Retry-After"] = str(retry_after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from eventmesh.cluster.api.identity import Identity
 from eventmesh.cluster.api.lifecycle import finalize_namespace
 from eventmesh.cluster.api.listing import chunk, expired_token, list_options
 from eventmesh.cluster.api.negotiation import Form, decode_patch, reply_form
+from eventmesh.cluster.api.patch import require_patchable
 from eventmesh.cluster.api.paths import Target, flag, patch_options, watch_options, write_options
 from eventmesh.cluster.api.podhost import PodHost
 from eventmesh.cluster.api.podlogs import log_query, send_log
@@ -24,7 +26,7 @@ from eventmesh.cluster.api.podstreams import serve_attach, serve_exec
 from eventmesh.cluster.api.portforward import serve_port_forward
 from eventmesh.cluster.api.replies import encode, json_reply, list_reply, success
 from eventmesh.cluster.api.stream import WatchStream
-from eventmesh.cluster.api.table import table
+from eventmesh.cluster.api.table import partial, partial_list, table
 from eventmesh.cluster.api.writing import WriteOptions, Written
 from eventmesh.kube.api import ApiError, Object, PatchType
 
@@ -95,8 +97,11 @@ class RestVerbs:
             raise expired_token(options) if error.gone and options.start is not None else error from None
         revision = current if options.revision is None else options.revision
         part = chunk(items, options, revision, counts=not labels and not fields)
-        if self._form(call) is Form.TABLE:
-            return json_reply(self._table(call, part.items, part.metadata))
+        match self._form(call):
+            case Form.TABLE:
+                return json_reply(self._table(call, part.items, part.metadata))
+            case Form.PARTIAL:
+                return json_reply(partial_list(part.items, part.metadata))
         head = _list_of(call.served, [], part.metadata)
         return list_reply(head, [self._registry.as_stored(call.served, item) or encode(item) for item in part.items])
 
@@ -117,13 +122,22 @@ class RestVerbs:
             initial_events=options.initial_events,
             ends_initial=options.ends_initial,
         )
+        stream = WatchStream(watch, call.served, self._api.store, options, self._shown_in_turn(call))
+        return await stream.send(call.request)
+
+    def _shown_in_turn(self, call: Call) -> Callable[[Object], Object]:
+        """Return how the objects of one watch are shown: the columns of a table are told once."""
+        told, form = False, self._form(call)
 
         def shown(obj: Object) -> Object:
-            return self._table(call, [obj], {"resourceVersion": obj["metadata"]["resourceVersion"]})
+            nonlocal told
+            whole = self._shown(call, obj)
+            if told and form is Form.TABLE:
+                whole["columnDefinitions"] = None
+            told = True
+            return whole
 
-        as_table = self._form(call) is Form.TABLE
-        stream = WatchStream(watch, call.served, self._api.store, options, shown if as_table else None)
-        return await stream.send(call.request)
+        return shown
 
     def _form(self, call: Call) -> Form:
         return reply_form(call.request.headers.get("Accept", ""))[0]
@@ -132,11 +146,18 @@ class RestVerbs:
         include = call.request.query.get("includeObject", "Metadata")
         return table(call.served, items, metadata, include, self._api.clock.now())
 
+    def _shown(self, call: Call, obj: Object) -> Object:
+        """Return `obj` in the form that the client wants to see it in."""
+        match self._form(call):
+            case Form.TABLE:
+                return self._table(call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
+            case Form.PARTIAL:
+                return partial(obj)
+            case _:
+                return obj
+
     def _object(self, call: Call, obj: Object, status: int = 200, warnings: tuple[str, ...] = ()) -> Reply:
-        if self._form(call) is Form.TABLE:
-            metadata: Object = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-            return json_reply(self._table(call, [obj], metadata), status, warnings)
-        return json_reply(obj, status, warnings)
+        return json_reply(self._shown(call, obj), status, warnings)
 
     def _written(self, call: Call, written: Written, status: int = 200) -> Reply:
         return self._object(call, written.object, status, written.warnings)
@@ -145,7 +166,10 @@ class RestVerbs:
 
     async def _body(self, call: Call) -> Object:
         request = call.request
-        return as_object(decode_body(await request.read(), request.headers.get("Content-Type", "")))
+        body = as_object(decode_body(await request.read(), request.headers.get("Content-Type", "")))
+        if call.served.is_custom:
+            _require_identity(call.served, body)
+        return body
 
     async def _create(self, call: Call) -> Reply:
         if "create" not in call.served.verbs:
@@ -162,6 +186,8 @@ class RestVerbs:
     async def _replace(self, call: Call, *, status: bool) -> Reply:
         target = call.target
         obj = await self._body(call)
+        if not (obj.get("metadata") or {}).get("name"):
+            raise errors.nameless(target.name)
         written = self._registry.update(call.served, obj, target.name, target.namespace, call.options, status=status)
         return self._written(call, written)
 
@@ -174,6 +200,7 @@ class RestVerbs:
             config = as_object(patch)
             written, is_new = apply(self._registry, call.served, config, *where, options, status=status)
             return self._written(call, written, 201 if is_new else 200)
+        require_patchable(patch_type, is_custom=call.served.is_custom)
         return self._written(call, self._registry.patch(call.served, patch, patch_type, *where, options, status=status))
 
     async def _delete(self, call: Call) -> Reply:
@@ -233,7 +260,7 @@ class RestVerbs:
             case "eviction", "POST" if served.kind_key == "pods":
                 return await self._evict(call)
             case _:
-                raise _no_such_path()
+                raise errors.not_found(served.resource, target.name) if served.is_custom else _no_such_path()
 
     async def _scale(self, call: Call, method: str) -> Reply:
         served, target, registry = call.served, call.target, self._registry
@@ -278,8 +305,20 @@ class RestVerbs:
         return json_reply(success({}), 201)
 
 
+def _require_identity(served: Served, body: Object) -> None:
+    """Raise 400 for an object that does not say of what kind it is, which a server knows of built-in kinds alone."""
+    for field, word in (("apiVersion", "apiVersion"), ("kind", "Kind")):
+        if not isinstance(body.get(field), str) or not body[field]:
+            raise errors.bad_request(
+                f"the object provided is unrecognized (must be of type {served.resource.kind}): Object '{word}' is "
+                "missing in the body"
+            )
+
+
 def _list_of(served: Served, items: list[Object], metadata: Object) -> Object:
     resource = served.resource
+    if served.is_custom:
+        metadata = {"continue": "", **metadata}
     return {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
 
 

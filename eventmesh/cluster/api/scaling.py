@@ -11,6 +11,8 @@ from eventmesh.cluster.api.structural import clone
 from eventmesh.kube.api import ApiError, Object, Resource
 
 SCALE = Resource("autoscaling", "v1", "scales", "Scale")
+MAX_REPLICAS = 2**31 - 1
+"""Clients read replicas into 32 bits."""
 
 
 def paths_of(served: Served) -> ScalePaths:
@@ -23,6 +25,7 @@ def paths_of(served: Served) -> ScalePaths:
 def scale_of(served: Served, obj: Object) -> Object:
     """Return the Scale of `obj`."""
     paths = paths_of(served)
+    replicas = jsonpath.first(obj, paths.spec_replicas)
     known = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Object = {"replicas": jsonpath.first(obj, paths.status_replicas) or 0}
     selector = _selector(obj, paths)
@@ -32,7 +35,7 @@ def scale_of(served: Served, obj: Object) -> Object:
         "kind": SCALE.kind,
         "apiVersion": SCALE.api_version,
         "metadata": {field: obj["metadata"][field] for field in known if field in obj["metadata"]},
-        "spec": {"replicas": jsonpath.first(obj, paths.spec_replicas) or 0},
+        "spec": {"replicas": replicas} if replicas else {},
         "status": status,
     }
 
@@ -41,7 +44,9 @@ def scaled(served: Served, obj: Object, scale: Object) -> Object:
     """Return a copy of `obj` with the replicas (and the version check) of `scale`; raises 400, 422."""
     replicas: Any = (scale.get("spec") or {}).get("replicas", 0)
     name = obj["metadata"]["name"]
-    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+    is_count = isinstance(replicas, int) and not isinstance(replicas, bool)
+    # Of a custom kind the number is a field as any other, and is refused as that.
+    if not is_count or (replicas < 0 and not served.is_custom):
         detail = "must be an integer greater than or equal to 0"
         raise errors.invalid(SCALE, name, [errors.Cause(errors.CauseType.INVALID, "spec.replicas", detail, replicas)])
     changed: Object = clone(obj)
@@ -53,6 +58,23 @@ def scaled(served: Served, obj: Object, scale: Object) -> Object:
     except ConfigError as error:
         raise errors.bad_request(str(error)) from error
     return changed
+
+
+def violations(served: Served, obj: Object) -> list[errors.Cause]:
+    """Return what is wrong with the fields of `obj` that its scale shows (`customresource/validator.go`)."""
+    if served.scale is None:
+        return []
+    causes = []
+    for path in (served.scale.spec_replicas, served.scale.status_replicas):
+        replicas = jsonpath.first(obj, path)
+        if not isinstance(replicas, int) or isinstance(replicas, bool):
+            continue
+        if replicas < 0:
+            causes.append(errors.Cause(errors.CauseType.INVALID, path, "should be a non-negative integer", replicas))
+        elif replicas > MAX_REPLICAS:
+            detail = f"should be less than or equal to {MAX_REPLICAS}"
+            causes.append(errors.Cause(errors.CauseType.INVALID, path, detail, replicas))
+    return causes
 
 
 def _selector(obj: Object, paths: ScalePaths) -> str:

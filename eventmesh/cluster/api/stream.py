@@ -31,7 +31,7 @@ class WatchStream:
         served: Served,
         store: Store,
         options: WatchOptions,
-        shown: Callable[[Object], Object] | None,
+        shown: Callable[[Object], Object],
     ) -> None:
         self._watch = watch
         self._served = served
@@ -80,6 +80,6 @@ class WatchStream:
         return event.type is not EventType.BOOKMARK or self._options.bookmarks
 
     def _line(self, event: WatchEvent) -> Object:
-        if self._shown is None or event.type is EventType.BOOKMARK:
+        if event.type is EventType.BOOKMARK:
             return {"type": event.type.value, "object": event.object}
         return {"type": event.type.value, "object": self._shown(event.object)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,17 @@ def table(served: Served, objects: Sequence[Object], metadata: Object, include: 
     }
 
 
+def partial(obj: Object) -> Object:
+    """Return the metadata of `obj` alone, as an object (`meta/v1 PartialObjectMetadata`)."""
+    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+
+
+def partial_list(objects: Sequence[Object], metadata: Object) -> Object:
+    """Return the metadata alone of each of `objects`."""
+    items = [partial(obj) for obj in objects]
+    return {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items}
+
+
 def _names_itself(columns: Sequence[Column]) -> bool:
     """Return whether the kind has a place of its own for the name; Events show it last, and only when asked."""
     return any(column.name == _NAME["name"] for column in columns)
@@ -55,22 +67,28 @@ def _row(served: Served, columns: Sequence[Column], obj: Object, include: str, n
         case "Object":
             row["object"] = obj
         case "None":
-            pass
+            row["object"] = None
         case _:
-            row["object"] = {
-                "kind": "PartialObjectMetadata",
-                "apiVersion": "meta.k8s.io/v1",
-                "metadata": obj["metadata"],
-            }
+            row["object"] = partial(obj)
     return row
 
 
 def _cell(column: Column, obj: Object, now: datetime) -> Any:
     value = jsonpath.first(obj, column.path)
-    if column.type == "date":
-        return age(value, now) if value else None
-    match value:
-        case None | int() | float() | str():
+    match column.type, value:
+        case "date", str():
+            return age(value, now)
+        case "string", None | str():
+            return value
+        case "string", _:
+            return json.dumps(value, separators=(",", ":"))
+        case "boolean", bool():
+            return value
+        case "integer" | "number", bool():
+            return None
+        case "integer", int() | float():
+            return int(value)
+        case "number", int() | float():
             return value
         case _:
-            return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            return None

@@ -146,4 +146,4 @@ def test_json_patch_that_cannot_be_applied(patch: Any, code: int) -> None:
 def test_apply_is_not_a_patch_we_take() -> None:
     with pytest.raises(ApiError) as failure:
         apply_patch(obj(), {}, PatchType.APPLY, is_custom=False)
-    assert failure.value.code == 415
+    assert failure.value.code == 400

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from eventmesh.cluster.api.builtin.types import find_type, message_types, scalar_schema, structural_schema
 from eventmesh.cluster.api.protobuf import MAGIC, decode_protobuf
-from eventmesh.cluster.api.structural import MAX_DEPTH, violations
+from eventmesh.cluster.api.structural import MAX_DEPTH
+from eventmesh.cluster.api.validating import violations
 from eventmesh.kube.api import ApiError
 
 

@@ -1,0 +1,89 @@
+"""What only holds for custom kinds, as Kubernetes' own server of them answers (docs/embedded-api.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventmesh.kube.api import ApiError
+from tests.component.browser import FUNCTIONS, MAPS, Browser, create_map
+
+IDENTITY = {"apiVersion": "serving.knative.dev/v1", "kind": "Service"}
+SPEC = {"template": {"spec": {"containers": [{"image": "dev.local/x"}]}}}
+METADATA_ALONE = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+
+
+def function(name: str, **more: Any) -> dict[str, Any]:
+    return {**IDENTITY, "metadata": {"name": name, **more}, "spec": SPEC}
+
+
+async def test_an_object_says_of_what_kind_it_is(http: Browser) -> None:
+    answer = await http("POST", FUNCTIONS, {"metadata": {"name": "f"}, "spec": SPEC})
+    assert answer.status == 400 and "Object 'apiVersion' is missing" in answer.json["message"]
+    answer = await http("POST", FUNCTIONS, {**function("f"), "kind": "Route"})
+    assert (answer.status, answer.json["details"]["kind"]) == (422, "Route")
+    assert [cause["field"] for cause in answer.json["details"]["causes"]] == ["kind"]
+
+
+async def test_a_replacement_says_the_name_that_the_path_says(http: Browser) -> None:
+    answer = await http("PUT", f"{FUNCTIONS}/f", {**IDENTITY, "spec": SPEC})
+    assert answer.status == 400 and "(f based on URL)" in answer.json["message"]
+
+
+async def test_unknown_metadata_is_dropped_with_a_warning(http: Browser) -> None:
+    answer = await http("POST", FUNCTIONS, function("f", unheard="of"))
+    assert answer.status == 201 and "unheard" not in answer.json["metadata"]
+    assert answer.warnings == ['299 - "unknown field \\"metadata.unheard\\""']
+
+
+async def test_a_refusal_warns_of_unknown_fields_all_the_same(http: Browser) -> None:
+    await http("POST", FUNCTIONS, function("f"))
+    again = await http("POST", FUNCTIONS, function("f", unheard="of"))
+    assert again.status == 409 and len(again.warnings) == 1
+
+
+async def test_a_strategic_merge_is_refused_before_the_object_is_looked_for(http: Browser) -> None:
+    answer = await http("PATCH", f"{FUNCTIONS}/none", {}, media="application/strategic-merge-patch+json")
+    assert answer.status == 415
+
+
+async def test_a_list_always_says_where_it_goes_on(http: Browser) -> None:
+    assert (await http("GET", FUNCTIONS)).json["metadata"]["continue"] == ""
+    assert "continue" not in (await http("GET", MAPS)).json["metadata"]
+
+
+async def test_a_subresource_that_the_kind_has_not_is_an_object_not_found(http: Browser) -> None:
+    answer = await http("GET", f"{FUNCTIONS}/f/scale")
+    assert (answer.status, answer.json["details"]["name"]) == (404, "f")
+
+
+async def test_metadata_alone_is_given_to_who_asks_for_no_more(http: Browser) -> None:
+    await create_map(http, "a", key="value")
+    one = (await http("GET", f"{MAPS}/a", Accept=METADATA_ALONE)).json
+    assert (one["kind"], one["apiVersion"], set(one)) == (
+        "PartialObjectMetadata",
+        "meta.k8s.io/v1",
+        {"kind", "apiVersion", "metadata"},
+    )
+    several = (await http("GET", MAPS, Accept=METADATA_LIST)).json
+    assert several["kind"] == "PartialObjectMetadataList"
+    assert [(item["kind"], item["metadata"]["name"]) for item in several["items"]] == [("PartialObjectMetadata", "a")]
+
+
+async def test_a_watch_of_tables_tells_the_columns_once(http: Browser) -> None:
+    await create_map(http, "a")
+    await create_map(http, "b")
+    headers = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    async with http.session.get(MAPS, params={"watch": "1"}, headers=headers) as stream:
+        first, second = [await stream.content.readline() for _ in range(2)]
+    assert b'"columnDefinitions":[' in first.replace(b" ", b"")
+    assert b'"columnDefinitions":null' in second.replace(b" ", b"")
+
+
+async def test_a_whole_number_with_a_point_is_a_whole_number(http: Browser) -> None:
+    body = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","generation":2.0},"data":{"a":"2.0"}}'
+    assert (await http("POST", MAPS, body)).json["data"] == {"a": "2.0"}
+
+
+def test_a_failure_carries_no_warning_unasked() -> None:
+    assert ApiError(404, "NotFound", "x").warnings == ()
