@@ -11,6 +11,7 @@ from eventmesh.activator import job_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
+from eventmesh.activator.broker.store.shared.address import journal_at
 from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
@@ -64,6 +65,8 @@ class ActivatorSettings:
     drain_time_s: float
     retention: Retention = DEFAULT_RETENTION
     """How long events stay that nobody waits for."""
+    store: str = ""
+    """Address of a store that other activators share; empty: one of this process alone, in `data_dir`."""
     protected: tuple[str, ...] = ()
     """`host:port` of the mesh's other control ports: no event is delivered there."""
 
@@ -151,6 +154,7 @@ class Activator:
             more=(sinks_of(informers),),
             admittance=gatekeeper,
             credentials=Tokens(api, self._features, clock),
+            journal=journal_at(settings.store) if settings.store else None,
         )
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)

@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="size of the store beyond which the oldest of them go before their time (default: 1 GiB)",
     )
     parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where events are kept")
+    add_store(parser)
     parser.add_argument(
         "--protect",
         metavar="HOST:PORT",
@@ -63,9 +64,27 @@ def run(args: argparse.Namespace) -> int:
     bootstrap = load_bootstrap(args.bootstrap)
     retention = _retention(args)
     settings = ActivatorSettings(
-        args.autoscaler, args.broker, args.data_dir, args.kubeconfig, args.drain_time_s, retention, tuple(args.protect)
+        args.autoscaler,
+        args.broker,
+        args.data_dir,
+        args.kubeconfig,
+        args.drain_time_s,
+        retention,
+        args.store,
+        tuple(args.protect),
     )
     return run_process(lambda: serve(bootstrap, settings))
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Declare `--store`, which a whole mesh has as well."""
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        default="",
+        help="a store that several activators share, such as nats://HOST:4222?monitor=http://HOST:8222 "
+        "(docs/stores.md); the data directory then holds a copy (default: the data directory alone)",
+    )
 
 
 def _retention(args: argparse.Namespace) -> Retention:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eventmesh.base.errors import UsageError
 from eventmesh.cli import data_dir
+from eventmesh.cli.activator import add_store
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gateway-port", type=_port, default=8080, metavar="N", help="of the public gateway, 0 = any (%(default)s)"
     )
+    add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,7 +75,8 @@ async def _serve(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask, asked)
     authority = (args.ca_cert, args.ca_key) if args.ca_cert else None
-    settings = MeshSettings(directory, kubeconfig, args.port, args.gateway_port, authority, args.trust_domain)
+    ports = (args.port, args.gateway_port)
+    settings = MeshSettings(directory, kubeconfig, *ports, authority, args.trust_domain, args.store)
     mesh = Mesh(settings, clock, launcher)
     await mesh.start()
     quiet_collector()

@@ -73,6 +73,8 @@ class MeshSettings:
     """Certificates and key of the authority that certifies identities; None: one of our own, in the data directory."""
     trust_domain: str = "cluster.local"
     """Of the SPIFFE ids; Istio's default too."""
+    store: str = ""
+    """Where events are kept beside the data directory (`eventmesh activator --store`)."""
 
 
 class Mesh:
@@ -245,6 +247,7 @@ class Mesh:
             f"--broker={where.broker}",
             f"--data-dir={self._settings.data_dir / 'events'}",
             f"--kubeconfig={self._settings.kubeconfig}",
+            f"--store={self._settings.store}",
             f"--protect={where.ads}",
             f"--protect={where.control_admin}",
             f"--protect={where.gateway_admin}",

@@ -106,6 +106,8 @@ class BrokerMesh:
 
     def __init__(self, directory: Path, bench: Bench, kubeconfig: Path) -> None:
         self.bench = bench
+        self.store = ""
+        """Address of a store that the activators share; empty: each has its own."""
         self.data_dir = directory / "events"
         self._directory = directory
         self._kubeconfig = kubeconfig
@@ -117,7 +119,8 @@ class BrokerMesh:
         file = self._directory / "activator.json"
         file.write_text(json.dumps(bootstrap("activator", "activator-1", LOOPBACK, f"127.0.0.1:{self.bench.port}")))
         flags = ("--broker", LOOPBACK, "--data-dir", str(data_dir or self.data_dir), "--autoscaler", NOWHERE)
-        return ("activator", "--bootstrap", str(file), "--kubeconfig", str(self._kubeconfig), *flags)
+        shared = ("--store", self.store) if self.store else ()
+        return ("activator", "--bootstrap", str(file), "--kubeconfig", str(self._kubeconfig), *flags, *shared)
 
     async def start_activator(self, data_dir: Path | None = None) -> Activator:
         """Start an activator and return when it takes events. It is ended with the mesh, if not before."""

@@ -13,6 +13,7 @@ from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.inspection import Inspection
 from eventmesh.activator.broker.letters import Letters
 from eventmesh.activator.broker.measures import Measures, statistics
+from eventmesh.activator.broker.others import Others
 from eventmesh.activator.broker.prewarmer import Prewarmer
 from eventmesh.activator.broker.replay_orders import ReplayOrders
 from eventmesh.activator.broker.replayer import Replayer
@@ -20,6 +21,8 @@ from eventmesh.activator.broker.schemas import Schemas
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import CorruptStore
 from eventmesh.activator.broker.store.refusing import refusing
+from eventmesh.activator.broker.store.shared.journal import Journal
+from eventmesh.activator.broker.store.shared.store import SharedStore
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.broker.subscriptions import Subscriptions
@@ -59,8 +62,10 @@ class Broker:
         more: Sequence[TriggerSource] = (),
         admittance: Admittance | None = None,
         credentials: Credentials | None = None,
+        journal: Journal | None = None,
     ) -> None:
-        """Open the store in `data_dir`; raises StoreError when it is in use.
+        """Open the store in `data_dir`, which is a view of the journal when there is one; raises StoreError when it is
+        in use.
 
         When it is damaged, events are refused until it is repaired; requests are none of its business.
 
@@ -69,7 +74,7 @@ class Broker:
         """
         self._clock = clock
         self._retention = retention
-        self._store, self._damaged = _opened(data_dir / STORE_FILE, clock)
+        self._store, self._damaged = _opened(data_dir, journal, clock)
         self._informers = informers
         channels = informers.of(IN_MEMORY_CHANNEL)
         triggers = KubeTriggers(informers.of(BROKER), informers.of(TRIGGER))
@@ -94,6 +99,7 @@ class Broker:
         letters = Letters(self._store, self.triggers, clock, self._dispatcher.queued)
         self._replayer = Replayer(self._store, self.triggers, clock, self._dispatcher.queued)
         orders = ReplayOrders(self._store, self.triggers, clock, self._replayer.wake)
+        self._others = Others(self.ingress, self._dispatcher, self._replayer)
         rooms: dict[str, ExchangeHandler] = {"dead": letters, "queued": letters, "redrive": letters, "replays": orders}
         self.inspection = Inspection(self._store.history, self.triggers, clock, rooms)
         """What the admin port tells of events."""
@@ -120,6 +126,7 @@ class Broker:
         """Begin to deliver, what was accepted before a restart first; nothing when the store is damaged."""
         if self._damaged:
             return
+        self._store.follow(self._others)
         self._dispatcher.start()
         self.ingress.subscribe(self._prewarmer)
         self._prewarmer.start()
@@ -130,6 +137,8 @@ class Broker:
         await self._replaying.stop()
         await self._prewarmer.stop()
         await self._dispatcher.stop()
+        # Others need not wait until they miss this one.
+        await self._store.shares.leave()
 
     async def stop(self) -> None:
         """End everything and close the store."""
@@ -156,10 +165,12 @@ class Broker:
                 yield subscription.reply_to, identity.reply
 
 
-def _opened(path: Path, clock: Clock) -> tuple[EventStore, bool]:
-    """Return the store at `path`, and whether it is damaged; raises StoreError."""
+def _opened(directory: Path, journal: Journal | None, clock: Clock) -> tuple[EventStore, bool]:
+    """Return the store in a directory, and whether it is damaged; raises StoreError."""
+    if journal is not None:
+        return SharedStore(journal, directory, clock), False
     try:
-        return SqliteStore(path, clock), False
+        return SqliteStore(directory / STORE_FILE, clock), False
     except CorruptStore as damage:
         _log.error("no event is taken in or delivered", reason=damage)
         return refusing(damage), True

@@ -81,10 +81,13 @@ class Dispatcher:
         self._workers: dict[str, TriggerWorker] = {}
         self._unidentified: set[str] = set()
         """UIDs of subscriptions that wait for a token."""
+        self._ending: set[str] = set()
+        """UIDs of triggers that this process is giving up: what is in flight ends first."""
         self._by_broker: dict[str, list[TriggerWorker]] = {}
         self._offered = 0
         """Sequence of the newest event that was offered to its triggers, or that they look for themselves."""
         self._tasks = TaskGroup("dispatcher")
+        self._stopping = False
         self.measures = measures or Measures()
         self._answered = answered
 
@@ -92,11 +95,13 @@ class Dispatcher:
         """Begin to deliver; follows Triggers as they come and go."""
         self._ingress.subscribe(self)
         self._triggers.subscribe(self._sync)
+        self._store.shares.subscribe(self._sync)
         self._sync()
         self._tasks.spawn("record what passed", self._record_passed())
 
     async def stop(self) -> None:
         """Give up what is in flight (it will be delivered again after a restart), record what ended, end all tasks."""
+        self._stopping = True
         await self._tasks.stop()
         for worker in self._workers.values():
             with suppress(StoreError):
@@ -131,28 +136,44 @@ class Dispatcher:
             yield worker.subscription.subscriber_uri, worker.table.unserved
 
     def _sync(self) -> None:
-        wanted = self._triggers.subscriptions()
-        for uid in self._workers.keys() - wanted.keys():
+        if self._stopping:
+            return
+        wanted, shares = self._triggers.subscriptions(), self._store.shares
+        shares.want(wanted.keys())
+        for uid in self._workers.keys() - {uid for uid in wanted if shares.mine(uid)}:
             worker = self._workers.pop(uid)
             self._unidentified.discard(uid)
-            worker.cancel()
-            # Only a Trigger that is gone is forgotten; one that lost its subscriber keeps its place.
-            if not self._triggers.exists(uid):
-                self.measures.forget(worker.subscription)
-                self._tasks.spawn(f"forget {uid}", self._forget(uid))
+            self._ending.add(uid)
+            self._tasks.spawn(f"end {uid}", self._end(uid, worker, deleted=not self._triggers.exists(uid)))
         for uid, subscription in wanted.items():
             known = self._workers.get(uid)
-            if known is None:
-                worker = TriggerWorker(
-                    subscription, self._store, self._deliver, self._clock, self._tasks, self.measures
-                )
-                self._workers[uid] = worker
-                worker.start()
-            else:
+            if known is not None:
                 known.update(subscription)
+            elif shares.mine(uid) and uid not in self._ending:
+                self._begin(uid, subscription)
         self._by_broker = {}
         for worker in self._workers.values():
             self._by_broker.setdefault(worker.subscription.broker, []).append(worker)
+
+    def _begin(self, uid: str, subscription: Subscription) -> None:
+        self._store.shares.began(uid)
+        worker = TriggerWorker(subscription, self._store, self._deliver, self._clock, self._tasks, self.measures)
+        self._workers[uid] = worker
+        worker.start()
+
+    async def _end(self, uid: str, worker: TriggerWorker, *, deleted: bool) -> None:
+        """End the work on a trigger that is deleted, has no subscriber any more, or is another's from now on."""
+        await worker.cancel()
+        # Only a Trigger that is gone is forgotten; one that lost its subscriber keeps its place.
+        if deleted:
+            self.measures.forget(worker.subscription)
+            await self._forget(uid)
+        else:
+            with suppress(StoreError):
+                await worker.flush()
+        self._ending.discard(uid)
+        self._store.shares.ended(uid)
+        self._sync()
 
     async def _forget(self, uid: str) -> None:
         with suppress(StoreError):

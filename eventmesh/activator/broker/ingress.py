@@ -12,7 +12,7 @@ from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.schemas import Violation, diverted
 from eventmesh.activator.broker.store.api import EventStore
-from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
+from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.base import log
@@ -47,7 +47,7 @@ RETRY_AFTER_S = 1
 DAMAGED_RETRY_AFTER_S = 60
 """What a sender is asked to wait when the store is damaged: somebody must come and repair it."""
 
-_DAMAGED = b"the event store is damaged; nothing is taken in until it is repaired (eventmesh events repair)\n"
+_DAMAGED = b"the event store is damaged; nothing is taken in until it is repaired (the activator's log says how)\n"
 _ALLOW = ("allow", "POST, OPTIONS")
 _WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
 
@@ -164,13 +164,17 @@ class Ingress:
         if stored.duplicate:
             _log.debug("event came before", broker=broker, sequence=stored.sequence)
             return stored
+        self.heard(stored)
+        return stored
+
+    def heard(self, stored: StoredEvent) -> None:
+        """Tell who listens of an event that is on disk, be it accepted here or by another who shares the store."""
         for listener in self._listeners:
             listener.accepted(stored)
-        return stored
 
     async def handle(self, request: Request) -> Reply:
         """Answer one request: 202 accepted, 400 not a valid event, 401 and 403 not from this sender, 404 nobody there,
-        405, 415, 503 cannot store."""
+        405, 413 longer than the store takes, 415, 503 cannot store."""
         if request.method == "OPTIONS":
             return Reply(200, (_ALLOW, *_WEBHOOK))
         if request.method != "POST":
@@ -206,6 +210,9 @@ class Ingress:
         except http.UnsupportedFormat as error:
             self._measures.refused(broker, "unsupported_format")
             return Reply.text(415, f"{error}\n")
+        except EventTooLong as error:
+            self._measures.refused(broker, "too_long")
+            return Reply.text(413, f"{error}\n")
         except CorruptStore as error:
             self._measures.refused(broker, "damaged_store")
             _log.error("event not stored", broker=broker, reason=error)

@@ -77,8 +77,9 @@ class Replayer:
     async def _step(self, replay: Replay) -> bool:
         """Return whether there may be more to do at once."""
         subscription = self._triggers.subscriptions().get(replay.trigger)
-        if subscription is None:
-            # A Trigger that is gone takes its replays along (`forget_trigger`); one without a subscriber waits.
+        if subscription is None or not self._store.shares.mine(replay.trigger):
+            # A Trigger that is gone takes its replays along (`forget_trigger`); one without a subscriber waits, and one
+            # that another process works on is replayed there.
             return False
         free = WINDOW - await self._store.replays.outstanding(replay.trigger)
         if free <= 0:

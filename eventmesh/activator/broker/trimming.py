@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.shares import HOUSEKEEPING
 from eventmesh.activator.broker.store.values import KEEP_NOTHING, Retention
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
@@ -39,7 +40,12 @@ class Trimmer:
                 _log.debug("trimmed", events=gone)
 
     async def trim(self) -> int:
-        """Forget deleted Triggers, delete what nobody waits for; return how many events went. Raises StoreError."""
+        """Forget deleted Triggers, delete what nobody waits for; return how many events went. Raises StoreError.
+
+        Where several processes share the store one of them does it.
+        """
+        if not self._store.shares.mine(HOUSEKEEPING):
+            return 0
         # A Trigger that was deleted while this process was down would keep every event from then on from going.
         for uid in await self._store.triggers():
             if not self._triggers.exists(uid):

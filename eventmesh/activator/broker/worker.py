@@ -89,10 +89,12 @@ class TriggerWorker:
         self._own("deliver", self._run())
         self._own("settle", self._record_ends())
 
-    def cancel(self) -> None:
+    async def cancel(self) -> None:
         """End at once; what is in flight is delivered again by whoever serves the trigger next."""
-        for task in list(self._running):
+        running = list(self._running)
+        for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def update(self, subscription: Subscription) -> None:
         """Go on with a changed trigger; events already read keep the filter they were read with."""

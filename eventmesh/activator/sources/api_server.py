@@ -142,7 +142,8 @@ class ApiServerSources:
         except InvalidEvent as error:
             _log.error("change not sent", source=f"{watch.namespace}/{watch.name}", reason=error)
             return
-        await self._outbox.put(source_key(API_SERVER_SOURCE, watch.namespace, watch.name), event)
+        key = source_key(API_SERVER_SOURCE, watch.namespace, watch.name)
+        await self._outbox.put(watch.uid, key, event)
 
 
 def _compile(source: Object) -> ApiServerWatch | None:

@@ -46,8 +46,14 @@ class Outbox:
             else:
                 return
 
-    async def put(self, key: str, event: Event) -> None:
-        """Return once the event is on disk, however long that takes."""
+    async def put(self, uid: str, key: str, event: Event) -> None:
+        """Return once the event is on disk, however long that takes.
+
+        Where several activators share the store each makes the events of all sources, and the one that works on this
+        source keeps them.
+        """
+        if not self._store.shares.mine(uid):
+            return
         while True:
             try:
                 await self._intake.accept(key, event, ())

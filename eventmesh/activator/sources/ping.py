@@ -71,7 +71,7 @@ class PingSources:
                 # Admission has made such an event and found it good; one stored before the rule was there ends here.
                 _log.error("sends no event", source=f"{ping.namespace}/{ping.name}", reason=error)
                 return
-            await self._outbox.put(key, event)
+            await self._outbox.put(ping.uid, key, event)
             tick = ping.schedule.after(max(tick, self._clock.now()))
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from eventmesh.activator.broker.store.history import EventHistory
 from eventmesh.activator.broker.store.queue import EventQueue
 from eventmesh.activator.broker.store.replays import EventReplays
+from eventmesh.activator.broker.store.shares import Shares
 from eventmesh.activator.broker.store.values import (
     KEEP_NOTHING,
     Attempt,
@@ -19,8 +20,33 @@ from eventmesh.activator.broker.store.values import (
 )
 
 
+class Elsewhere(Protocol):
+    """Who wants to hear of what other processes do to a store that is shared with them."""
+
+    def accepted(self, stored: StoredEvent) -> None:
+        """Take note of an event that another has accepted."""
+        ...
+
+    def queued(self, uid: str) -> None:
+        """Take note that another has put something into the queue of a trigger."""
+        ...
+
+    def replaying(self) -> None:
+        """Take note that another was asked for a replay."""
+        ...
+
+
 class EventStore(Protocol):
     """Durable, ordered, shared by all brokers of a process. Every method may raise StoreError."""
+
+    @property
+    def shares(self) -> Shares:
+        """Return which triggers this process works on."""
+        ...
+
+    def follow(self, listener: Elsewhere) -> None:
+        """Tell `listener` of what others do, from now on, and take part in the work."""
+        ...
 
     @property
     def history(self) -> EventHistory:

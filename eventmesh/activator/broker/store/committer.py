@@ -29,6 +29,11 @@ _DISK_ERRORS = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NoMemError
 """Errors that say nothing about the write that met them."""
 
 
+def is_disk_error(error: Exception) -> bool:
+    """Return whether the disk is at fault, and not the write that met the error."""
+    return isinstance(error, _DISK_ERRORS)
+
+
 @dataclass(slots=True)
 class _Job(Generic[T]):
     work: Callable[[apsw.Connection], T]
@@ -150,7 +155,7 @@ class Committer:
             job.result = job.work(self._connection)
         except Exception as error:
             # SQLite itself undoes the whole transaction when it cannot write.
-            if isinstance(error, _DISK_ERRORS) or not self._connection.in_transaction:
+            if is_disk_error(error) or not self._connection.in_transaction:
                 raise
             job.error = error
             return False

@@ -14,6 +14,13 @@ class StoreError(MeshError):
     exit_code = 3
 
 
+class EventTooLong(StoreError):
+    """The store cannot take so long an event, now or later; the sender gets a 413."""
+
+    def __init__(self, size: int, longest: int) -> None:
+        super().__init__(f"with its attributes the event takes {size} bytes; the store takes up to {longest}")
+
+
 class CorruptStore(StoreError):
     """What is on disk is not what was acknowledged; the message says which file and record, and what can be done."""
 

@@ -50,7 +50,7 @@ def encode(new: NewEvent) -> Encoded:
     """Return the columns of `new`."""
     attributes = json.dumps(dict(new.event.attributes), ensure_ascii=False, separators=(",", ":"))
     carried = json.dumps(new.carried, ensure_ascii=False, separators=(",", ":")) if new.carried else "[]"
-    return Encoded(attributes, carried, _checksum(new.broker, attributes, carried, new.event.data))
+    return Encoded(attributes, carried, checksum_of(new.broker, attributes, carried, new.event.data))
 
 
 def with_place(checksum: int, sequence: int, accepted_at: float) -> int:
@@ -67,7 +67,7 @@ def from_record(record: Record) -> StoredEvent:
     """Return the event of a row; raises DamagedEvent when it is not what was written."""
     if record.checksum == LOST:
         raise DamagedEvent(record.sequence, "was lost when the store was damaged")
-    wanted = _checksum(record.broker, record.attributes, record.carried, record.data)
+    wanted = checksum_of(record.broker, record.attributes, record.carried, record.data)
     valid = (with_place(wanted, record.sequence, record.accepted_at), _before_format_7(wanted, record.sequence))
     if record.checksum not in valid:
         raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")
@@ -77,7 +77,8 @@ def from_record(record: Record) -> StoredEvent:
     return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)
 
 
-def _checksum(broker: str, attributes: str, carried: str, data: bytes | None) -> int:
+def checksum_of(broker: str, attributes: str, carried: str, data: bytes | None) -> int:
+    """Return the checksum over all of a row but its place."""
     # SQLite checks frames of its log, not pages of its file: a flipped bit on disk would otherwise be delivered.
     head = f"{broker}\n{attributes}\n{carried}\n{data is None}\n".encode()
     return zlib.crc32(data or b"", zlib.crc32(head))

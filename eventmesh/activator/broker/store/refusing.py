@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.api import Elsewhere, EventStore
 from eventmesh.activator.broker.store.errors import CorruptStore
+from eventmesh.activator.broker.store.shares import Alone
 
 
 def refusing(damage: CorruptStore) -> EventStore:
@@ -20,6 +21,10 @@ class _RefusingStore:
     def __init__(self, damage: str) -> None:
         self._damage = damage
         self.history = self.queue = self.replays = self
+        self.shares = Alone()
+
+    def follow(self, listener: Elsewhere) -> None:
+        """Do nothing: there is nothing to hear."""
 
     async def close(self) -> None:
         """Do nothing: nothing is open."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from eventmesh.activator.broker.store.api import Elsewhere
 from eventmesh.activator.broker.store.arrivals import Arrival, Arrivals
 from eventmesh.activator.broker.store.changes import Change
 from eventmesh.activator.broker.store.committer import Committer
@@ -21,6 +22,7 @@ from eventmesh.activator.broker.store.opening import connect, lock, make_directo
 from eventmesh.activator.broker.store.places import ForgetTrigger, OpenTrigger
 from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record
 from eventmesh.activator.broker.store.settling import Settle
+from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
 from eventmesh.activator.broker.store.sqlite_queue import SqliteQueue
 from eventmesh.activator.broker.store.sqlite_replays import SqliteReplays
@@ -42,8 +44,11 @@ T = TypeVar("T")
 class SqliteStore:
     """An `EventStore` in one file. One process at a time: a second one is refused."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Open or create the store; raises StoreError when it is in use, CorruptStore when it is damaged."""
+    def __init__(self, path: Path, clock: Clock, *, synced: bool = True) -> None:
+        """Open or create the store; raises StoreError when it is in use, CorruptStore when it is damaged.
+
+        Not `synced`, what was committed last may be gone after a power cut: for what is written elsewhere as well.
+        """
         make_directory(path.parent)
         self._clock = clock
         self._lock = lock(path)
@@ -52,6 +57,8 @@ class SqliteStore:
         except BaseException:
             os.close(self._lock)
             raise
+        if not synced:
+            opened.connection.pragma("synchronous", "NORMAL")
         self._upkeep = opened.upkeep
         self._reader = connect(path)
         self._reading = threading.Lock()
@@ -60,7 +67,11 @@ class SqliteStore:
         """For people: what was accepted and what became of it."""
         self.queue = SqliteQueue(self.write, self.history.read)
         self.replays = SqliteReplays(self.write, self.history.read)
+        self.shares = Alone()
         self._arrivals = Arrivals(self.committer, insert)
+
+    def follow(self, listener: Elsewhere) -> None:
+        """Do nothing: nobody else has the file."""
 
     async def write(self, change: Change[T]) -> T:
         """Return what the change returned, once it is on disk; raises StoreError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.sources.outbox import STORE_RETRY_S, Outbox
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents.event import Event
@@ -17,6 +18,7 @@ class FullDisk:
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals
         self.done: list[str] = []
+        self.shares = Alone()
 
     async def open_trigger(self, uid: str, key: str) -> None:
         self._refuse(f"open {uid}")
@@ -37,7 +39,7 @@ async def test_what_the_store_refuses_is_offered_again_until_it_is_taken() -> No
 
     async def send() -> None:
         await outbox.open("u", "ns/pingsource:p")
-        await outbox.put("ns/pingsource:p", EVENT)
+        await outbox.put("uid", "ns/pingsource:p", EVENT)
 
     tasks.spawn("send", send())
     await clock.advance(2 * STORE_RETRY_S)

@@ -34,7 +34,7 @@ class WrittenDown:
     async def open(self, uid: str, key: str) -> None:
         self.opened.append(key)
 
-    async def put(self, key: str, event: Event) -> None:
+    async def put(self, uid: str, key: str, event: Event) -> None:
         self.events.append((key, event))
 
     def times(self) -> list[str]:

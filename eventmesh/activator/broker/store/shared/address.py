@@ -1,0 +1,143 @@
+"""Where a shared store is, as people write it: one address, with what the engine has to know behind a question mark.
+
+    nats://HOST:PORT[,HOST:PORT...][/STREAM][?monitor=URL&replicas=3&user=NAME&password-file=FILE&ca=FILE...]
+
+Secrets are in files, as Kubernetes mounts them: an address is seen by everybody who lists the processes of a machine.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from eventmesh.activator.broker.store.shared.journal import Journal
+from eventmesh.base.errors import ConfigError
+
+DEFAULT_NAME = "eventmesh"
+"""Of the stream: one mesh a server, or name another."""
+
+MAX_REPLICAS = 5
+"""As many as JetStream keeps of a stream."""
+
+MAX_SECRET_BYTES = 64 << 10
+"""Of a file with a password or a token: more is another file."""
+
+FIELD = "store"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OPTIONS = ("monitor", "replicas", "user", "password-file", "token-file", "credentials", "ca", "certificate", "key")
+_TOGETHER = (("user", "password-file"), ("password-file", "user"), ("certificate", "key"), ("key", "certificate"))
+
+
+def journal_at(address: str) -> Journal:
+    """Return the journal at an address; it connects when it is opened. Raises ConfigError."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("nats", "tls"):
+        raise ConfigError(FIELD, f"{address!r} names no engine; known are nats:// and tls:// (NATS over TLS)")
+    try:
+        from eventmesh.activator.broker.store.shared.jetstream import JetStreamJournal, JetStreamSettings
+    except ImportError as error:
+        raise ConfigError(FIELD, f"NATS needs {error.name or 'nats-py'}: pip install 'eventmesh[nats]'") from error
+    options = _options(parts)
+    return JetStreamJournal(
+        JetStreamSettings(
+            servers=_servers(parts),
+            stream=_name(parts),
+            replicas=_replicas(options),
+            monitor=_monitor(options),
+            user=options.get("user", ""),
+            password=_secret(options, "password-file"),
+            token=_secret(options, "token-file"),
+            credentials=_file(options, "credentials"),
+            tls=_tls(parts, options),
+        )
+    )
+
+
+def _options(parts: SplitResult) -> Mapping[str, str]:
+    found = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for name in found:
+        if name not in _OPTIONS:
+            raise ConfigError(f"{FIELD}.{name}", f"unknown; known are {', '.join(_OPTIONS)}")
+    for one, other in _TOGETHER:
+        if one in found and other not in found:
+            raise ConfigError(f"{FIELD}.{one}", f"goes together with {other}: give both, or neither")
+    return found
+
+
+def _servers(parts: SplitResult) -> tuple[str, ...]:
+    if "@" in parts.netloc:
+        raise ConfigError(FIELD, "a secret in an address is seen by others: name files with user= and password-file=")
+    servers = []
+    for place in parts.netloc.split(","):
+        host, _, port = place.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise ConfigError(FIELD, f"{place!r} is no HOST:PORT")
+        servers.append(f"{parts.scheme}://{place}")
+    return tuple(servers)
+
+
+def _name(parts: SplitResult) -> str:
+    name = parts.path.strip("/") or DEFAULT_NAME
+    if not _NAME.fullmatch(name):
+        raise ConfigError(FIELD, f"{name!r} is no name of a stream: letters, digits, - and _, up to 64 of them")
+    return name
+
+
+def _replicas(options: Mapping[str, str]) -> int:
+    text = options.get("replicas", "1")
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MAX_REPLICAS:
+        raise ConfigError(f"{FIELD}.replicas", f"{text!r} is not between 1 and {MAX_REPLICAS}")
+    return int(text)
+
+
+def _monitor(options: Mapping[str, str]) -> str:
+    monitor = options.get("monitor", "")
+    if monitor and urlsplit(monitor).scheme not in ("http", "https"):
+        raise ConfigError(f"{FIELD}.monitor", f"{monitor!r} is no http:// or https:// address")
+    return monitor
+
+
+def _file(options: Mapping[str, str], name: str) -> Path | None:
+    if not (text := options.get(name, "")):
+        return None
+    path = Path(text)
+    if not path.is_file():
+        raise ConfigError(f"{FIELD}.{name}", f"there is no file {text!r}")
+    return path
+
+
+def _secret(options: Mapping[str, str], name: str) -> str:
+    path = _file(options, name)
+    if path is None:
+        return ""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{FIELD}.{name}", f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > MAX_SECRET_BYTES:
+        raise ConfigError(f"{FIELD}.{name}", f"{path} has more than {MAX_SECRET_BYTES} bytes: no secret is so long")
+    try:
+        secret = content.decode().strip()
+    except UnicodeDecodeError:
+        secret = ""
+    if not secret:
+        raise ConfigError(f"{FIELD}.{name}", f"{path} holds no text")
+    return secret
+
+
+def _tls(parts: SplitResult, options: Mapping[str, str]) -> ssl.SSLContext | None:
+    ca, certificate, key = (_file(options, name) for name in ("ca", "certificate", "key"))
+    if parts.scheme != "tls" and not (ca or certificate):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca and str(ca))
+        if certificate and key:
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{FIELD}.ca, .certificate or .key", f"cannot be used: {error}") from error
+    return context

@@ -1,0 +1,77 @@
+"""A real nats-server with JetStream, that can be killed and started again on the same files and the same port."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.peers.command_line import TOOLS
+
+START_S = 20
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class NatsServer:
+    """One server; `sync` is what its configuration says of `sync_interval`."""
+
+    def __init__(self, directory: Path, *, sync: str = "always", more: str = "") -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port, self.monitor_port = free_port(), free_port()
+        self.process: asyncio.subprocess.Process | None = None
+        self._config = directory / "nats.conf"
+        self._config.write_text(
+            f'listen: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor_port}"\n{more}\n'
+            f'jetstream {{\n  store_dir: "{directory}/data"\n  sync_interval: {sync}\n}}\n'
+        )
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def monitor(self) -> str:
+        return f"http://127.0.0.1:{self.monitor_port}"
+
+    async def start(self, *before: str) -> None:
+        """Start it, `before` in front of its command; return when it listens."""
+        command = (*before, str(TOOLS / "nats-server"), "-c", str(self._config))
+        null = asyncio.subprocess.DEVNULL
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null)
+        async with asyncio.timeout(START_S):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except OSError:
+                    assert self.process.returncode is None, "nats-server ended"
+                    await asyncio.sleep(0.02)
+                else:
+                    writer.close()
+                    return
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        process, self.process = self.process, None
+        if process is not None:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+
+@asynccontextmanager
+async def nats_server(directory: Path, *, sync: str = "always", more: str = "") -> AsyncIterator[NatsServer]:
+    """Run a server until the block ends."""
+    server = NatsServer(directory, sync=sync, more=more)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
