@@ -73,11 +73,8 @@ async def at_once(function: Callable[..., T], *args: Any, **more: Any) -> T:
 
 
 def run(make: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine in virtual time; return its result."""
-    loop = VirtualLoop()
-    try:
-        asyncio.set_event_loop(loop)
-        return loop.run_until_complete(make(loop))
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
+    """Run a coroutine in virtual time; return its result. Whatever it left running is cancelled."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualLoop)
+        return runner.run(make(loop))

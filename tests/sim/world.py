@@ -224,11 +224,15 @@ class World:
     async def _send(self, event: Event) -> None:
         began = self._loop.time()
         self.sent_at.setdefault(event.id, began)
+        sender = asyncio.current_task()
+        assert sender is not None
         request = asyncio.get_running_loop().create_task(self._ingress.accept(BROKER, event, []))
         self._sending.add(request)
         try:
             stored = await request
         except asyncio.CancelledError:
+            if sender.cancelling():
+                raise
             # The broker has died: nobody knows whether it has the event.
             await asyncio.sleep(0.1)
         except StoreError:
