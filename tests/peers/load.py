@@ -23,10 +23,11 @@ class Load:
         self.outcomes: Counter[str] = Counter()
         self.names: set[str] = set()
 
-    async def run(self, http: aiohttp.ClientSession, port: int, host_name: str) -> None:
+    async def run(self, http: aiohttp.ClientSession, address: str, host_name: str, pause_s: float) -> None:
         while True:
+            await asyncio.sleep(pause_s)
             try:
-                async with http.get(f"http://127.0.0.1:{port}/", headers={"Host": host_name}) as response:
+                async with http.get(f"http://{address}/", headers={"Host": host_name}) as response:
                     body = await response.read()
                     if response.status == 200:
                         self.names.add(json.loads(body)["name"])
@@ -43,12 +44,12 @@ class Load:
 
 
 @asynccontextmanager
-async def load(port: int, host_name: str) -> AsyncIterator[Load]:
-    """Keep requests going until the block ends."""
+async def load(port: int, host_name: str, host: str = "127.0.0.1", *, pause_s: float = 0.0) -> AsyncIterator[Load]:
+    """Keep requests going until the block ends; each caller rests for `pause_s` between two."""
     running, tasks = Load(), TaskGroup("test.load")
     async with aiohttp.ClientSession() as http:
         for number in range(CALLERS):
-            tasks.spawn(f"caller-{number}", running.run(http, port, host_name))
+            tasks.spawn(f"caller-{number}", running.run(http, f"{host}:{port}", host_name, pause_s))
         try:
             yield running
         finally:

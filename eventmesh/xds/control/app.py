@@ -112,6 +112,7 @@ class Control:
             clock,
             self.open_promises,
             identities,
+            self._leads,
         )
         self._admin = AdminServer(self.observer)
         # An API to which nobody has given our own kinds has none of them; routes do not wait for these.
@@ -242,8 +243,8 @@ class Control:
         await self._publisher.stop()
 
     def open_promises(self) -> int:
-        """Return how many objects wait for acknowledgements."""
-        return sum(len(part.promises.still_open()) for part in self._parts)
+        """Return how many objects wait for acknowledgements; where nothing is written nothing waits."""
+        return sum(len(part.promises.still_open()) for part in self._parts) if self._leads() else 0
 
     def _watch(
         self,
@@ -393,9 +394,12 @@ class Control:
         if obj is not None:
             self._record(obj, REFUSED, message)
 
+    def _leads(self) -> bool:
+        return self._election is None or self._election.leading
+
     def _record(self, obj: Object, reason: str, message: str) -> None:
         """Write an Event on an object, unless another replica does."""
-        if self._election is None or self._election.leading:
+        if self._leads():
             self._tasks.spawn("event", self._recorder.record(obj, EventKind.WARNING, reason, message))
 
 

@@ -93,6 +93,7 @@ class Observer:
         clock: Clock,
         open_promises: Callable[[], int],
         identities: Identities | None = None,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._informers = informers
         self._watcher = watcher
@@ -104,6 +105,7 @@ class Observer:
         self._clock = clock
         self._open_promises = open_promises
         self._identities = identities
+        self._leads = leads
 
     def status(self) -> dict[str, Any]:
         """Return who is connected, on which versions, and who refused what."""
@@ -111,7 +113,8 @@ class Observer:
         expiry = self._identities.expiry if self._identities is not None else lambda _: None
         clients = [connection_status(connection, now, expiry) for connection in self._acks.connections()]
         clients.sort(key=lambda client: (client["role"], client["namespace"], client["node"]))
-        return {"generation": self._cache.generation, "awaited": self._open_promises(), "clients": clients}
+        found = {"generation": self._cache.generation, "awaited": self._open_promises(), "clients": clients}
+        return {**found, "leading": self._leads()}
 
     def metrics(self) -> str:
         """Return all counters as Prometheus text."""
@@ -119,6 +122,7 @@ class Observer:
         gauges = {
             "generation": float(self._cache.generation),
             "objects_awaiting_acknowledgement": float(self._open_promises()),
+            "leading": float(self._leads()),
         }
         if self._identities is not None:
             self._metrics.renewals = self._identities.renewals

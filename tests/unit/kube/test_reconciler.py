@@ -224,3 +224,31 @@ async def test_deadline_reconciles_without_any_change(
     controller.enqueue_after(A, 30.0)
     await clock.advance(30.0)
     assert len(reconcile.seen) == 2
+
+
+async def test_what_waits_and_what_was_in_progress_at_a_pause_is_done_after_the_next_start(
+    api: FaultyApi, clock: ManualClock
+) -> None:
+    seen: list[str] = []
+    held = asyncio.Event()
+
+    async def reconcile(key: Key) -> None:
+        seen.append(key.name)
+        await held.wait()
+
+    informers = Informers(api, clock)
+    controller = Controller("test", informers.of(CONFIG_MAP), reconcile, clock, concurrency=1)
+    await create(api, "a")
+    await informers.start()
+    controller.start()
+    await settle()
+    await controller.pause()
+    await create(api, "b")
+    await settle()
+    assert seen == ["a"]
+    held.set()
+    controller.start()
+    await settle()
+    assert sorted(seen) == ["a", "a", "b"]
+    await controller.stop()
+    await informers.stop()
