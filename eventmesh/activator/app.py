@@ -173,7 +173,7 @@ class Activator:
             self._inbound.apply,
             calls_through(caller, bootstrap.ads),
             static=beyond_inbound(bootstrap.resources),
-            tables=(subscribers.LOCAL,),
+            tables=subscribers.TABLES,
             clock=clock,
             identity=identity,
         )

@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from eventmesh.core._core import Response
     from eventmesh.core.actions import Headers
 
-LOCAL = "local"
+LOCAL: Final = "local"
 """The route table that control publishes for hosts of the mesh."""
+
+_BY_INTERFACE: Final = {WireProtocol.BOLT: "bolt", WireProtocol.DUBBO: "dubbo"}
+
+TABLES: Final = (LOCAL, *_BY_INTERFACE.values())
+"""All tables of the mesh that events go by; the last two lead by interface."""
 
 _OUTSIDE: Final = "outside/"
 
@@ -41,15 +46,15 @@ def outside(addresses: Iterable[tuple[str, Peer]]) -> Snapshot:
     One that cannot be spoken to under TLS, for want of authorities, is logged and left out: nobody else misses it.
     """
     wanted = {_table(uri, peer): (uri, peer) for uri, peer in addresses}
-    wanted.pop(LOCAL, None)
+    for table in TABLES:
+        wanted.pop(table, None)
     made = (_made(table, *wanted[table]) for table in sorted(wanted))
     return reduce(overlay, (one for one in made if one is not None), Snapshot(version=""))
 
 
 def _made(table: str, uri: str, peer: Peer) -> Snapshot | None:
-    protocol = WireProtocol.HTTP2 if peer.speaks_http2 else WireProtocol.HTTP1
     try:
-        made = route_to(address_of(uri), table, tls=_tls(uri, peer), protocol=protocol)
+        made = route_to(address_of(uri), table, tls=_tls(uri, peer), protocol=peer.speaks)
         if made.clusters[0].tls is not None:
             # Authorities that the engine does not take would make it refuse the subscribers of everybody.
             Engine().apply(made.to_core(), 0.0)
@@ -62,9 +67,9 @@ def _made(table: str, uri: str, peer: Peer) -> Snapshot | None:
 def _table(uri: str, peer: Peer) -> str:
     parts = urlsplit(uri)
     if is_mesh_host(parts.hostname or ""):
-        return LOCAL
+        return _BY_INTERFACE.get(peer.speaks, LOCAL)
     # A table of its own for each outside address: routes compare hosts without their ports.
-    where = f"{_OUTSIDE}h2/" if peer.speaks_http2 else _OUTSIDE
+    where = _OUTSIDE if peer.speaks is WireProtocol.HTTP1 else f"{_OUTSIDE}{peer.speaks.value}/"
     if parts.scheme != "https":
         return f"{where}{address_of(uri)}"
     digest = hashlib.sha256(peer.authorities.encode()).hexdigest()[:8]
@@ -79,7 +84,7 @@ def _tls(uri: str, peer: Peer) -> ClientTls | None:
     # A number cannot be compared with the names in a certificate: then the authorities alone vouch for it.
     named = can_be_certified(host)
     names = (NameMatch(NameKind.DNS, MatchKind.EXACT, host),) if named else ()
-    alpn = ("h2",) if peer.speaks_http2 else ()
+    alpn = ("h2",) if peer.speaks is WireProtocol.HTTP2 else ()
     return ClientTls(sni=host if named else "", ca=peer.authorities or _trusted(), names=names, alpn=alpn)
 
 
@@ -108,3 +113,7 @@ class MeshSubscribers:
         return await self._caller.send(
             _table(uri, peer), "POST", parts.netloc, target, headers, body, timeout_s=timeout_s, hold=hold
         )
+
+    async def call(self, uri: str, frame: bytes, *, timeout_s: float, hold: bool, peer: Peer) -> Response:
+        """Return how the call in `frame` ended: in the mesh it goes where its interface is offered, else to `uri`."""
+        return await self._caller.call(_table(uri, peer), frame, timeout_s=timeout_s, hold=hold)

@@ -16,6 +16,8 @@ MEDIA_TYPE: Final = "application/cloudevents+protobuf"
 BATCH_MEDIA_TYPE: Final = "application/cloudevents-batch+protobuf"
 
 PROTOBUF_DATA: Final = "application/protobuf"
+PROTOBUF_MEDIA_TYPES: Final = frozenset({PROTOBUF_DATA, "application/x-protobuf", "application/vnd.google.protobuf"})
+"""Names under which senders say that data is a message of protobuf."""
 """What `proto_data` is; `dataschema` then says which message."""
 
 _REQUIRED: Final = {1: "id", 2: "source", 3: "specversion", 4: "type"}

@@ -49,6 +49,8 @@ class Response:
     error: Final[str]
     """Empty when the peer answered; otherwise a short code: `no_capacity`, `connect_failed`, `timeout`, `reset`,
     `protocol_error`, `no_route`, `too_large`."""
+    frame_status: Final[int]
+    """Status of a `call` as its protocol says it (Bolt's, Dubbo's); 0 for all else."""
 
 @final
 class Protocol:
@@ -108,6 +110,21 @@ class Engine:
         """Begin an exchange in this process, routed like any other; its end is the action DONE.
 
         `hold=False`: a cluster without a free endpoint answers `no_capacity` at once instead of waiting.
+        """
+    def call(
+        self,
+        route_table: str,
+        frame: bytes,
+        now: float,
+        *,
+        timeout_s: float = 0.0,
+        hold: bool = True,
+        max_response_bytes: int = 1_048_576,
+    ) -> tuple[int, list[Action]]:
+        """Begin an exchange with a whole request of Bolt or Dubbo, routed as if it had come on a connection.
+
+        Its end is DONE: `headers` are Bolt's header map, `body` what stands behind the head of the answer. Raises
+        ValueError when the frame is no such request. `timeout_s` and `hold` as for `send`.
         """
     def open_stream(
         self,

@@ -10,7 +10,7 @@ from typing import Final
 from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import ConfigError
 from eventmesh.kube.api import Object
-from eventmesh.model.delivery import BrokerControls, DeliveryControls, RpcMethod
+from eventmesh.model.delivery import BrokerControls, DeliveryControls
 
 PREFIX: Final = "eventmesh.io/"
 PAUSED: Final = "eventmesh.io/paused"
@@ -21,9 +21,11 @@ DEDUPLICATE: Final = "eventmesh.io/deduplicate"
 PREWARM: Final = "eventmesh.io/prewarm"
 
 GRPC_METHOD: Final = "eventmesh.io/grpc-method"
+BOLT_METHOD: Final = "eventmesh.io/bolt-method"
+DUBBO_METHOD: Final = "eventmesh.io/dubbo-method"
 REPLY_TYPE: Final = "eventmesh.io/reply-type"
 
-OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM, PREWARM, GRPC_METHOD, REPLY_TYPE)
+OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM, PREWARM, GRPC_METHOD, BOLT_METHOD, DUBBO_METHOD, REPLY_TYPE)
 OF_BROKERS: Final = (DEDUPLICATE, PREWARM)
 
 EARLIEST: Final = "earliest"
@@ -40,12 +42,11 @@ MAX_PREWARM: Final = 100
 """Most functions of one broker awake on a guess: each is a pod that somebody pays for, perhaps for nothing."""
 
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}\Z")
-_GRPC_METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*/[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 def controls_of(trigger: Object) -> DeliveryControls:
     """Return what a Trigger's annotations ask for; raises ConfigError naming the annotation that cannot be read."""
-    annotations = _ours(trigger, OF_TRIGGERS)
+    annotations = ours(trigger, OF_TRIGGERS)
     return DeliveryControls(
         paused=_switch(annotations, PAUSED, otherwise=False),
         rate_per_s=_rate(annotations),
@@ -55,22 +56,9 @@ def controls_of(trigger: Object) -> DeliveryControls:
     )
 
 
-def rpc_method_of(trigger: Object) -> RpcMethod | None:
-    """Return the gRPC method that a Trigger calls; None: it posts its events. Raises ConfigError as `controls_of`."""
-    annotations = _ours(trigger, OF_TRIGGERS)
-    name, reply_type = annotations.get(GRPC_METHOD), annotations.get(REPLY_TYPE, "")
-    if name is None:
-        if REPLY_TYPE in annotations:
-            raise _wrong(REPLY_TYPE, f"is of the results of a {GRPC_METHOD}, which is not there")
-        return None
-    if not _GRPC_METHOD.match(name):
-        raise _wrong(GRPC_METHOD, f"must be a method such as shop.Prices/Quote, not {name[:80]!r}")
-    return RpcMethod(name, reply_type)
-
-
 def broker_controls_of(broker: Object) -> BrokerControls:
     """Return what a Broker's annotations ask for; raises ConfigError naming the annotation that cannot be read."""
-    annotations = _ours(broker, OF_BROKERS)
+    annotations = ours(broker, OF_BROKERS)
     return BrokerControls(deduplicate_s=_window_s(annotations), prewarm=_prewarm(annotations))
 
 
@@ -80,7 +68,7 @@ def _window_s(annotations: Mapping[str, str]) -> float:
         return 0.0
     seconds = _duration(DEDUPLICATE, text)
     if not 0 < seconds <= MAX_WINDOW_S:
-        raise _wrong(DEDUPLICATE, f"must be longer than zero and at most 168h, not {text!r}")
+        raise wrong(DEDUPLICATE, f"must be longer than zero and at most 168h, not {text!r}")
     return seconds
 
 
@@ -88,23 +76,24 @@ def _prewarm(annotations: Mapping[str, str]) -> int:
     text = annotations.get(PREWARM, "0")
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= MAX_PREWARM):
         allowed = f"0 (none) to {MAX_PREWARM}"
-        raise _wrong(PREWARM, f"must be how many functions may be awake on a guess, {allowed}, not {text[:80]!r}")
+        raise wrong(PREWARM, f"must be how many functions may be awake on a guess, {allowed}, not {text[:80]!r}")
     return int(text)
 
 
-def _ours(obj: Object, known: tuple[str, ...]) -> Mapping[str, str]:
+def ours(obj: Object, known: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the annotations of an object; raises ConfigError naming one of ours that is not of `known`."""
     annotations: dict[str, str] = obj["metadata"].get("annotations") or {}
     for name in annotations:
         # A misspelt one would be silently without effect.
         if name.startswith(PREFIX) and name not in known:
-            raise _wrong(name, f"unknown annotation; known are {', '.join(known)}")
+            raise wrong(name, f"unknown annotation; known are {', '.join(known)}")
     return annotations
 
 
 def _switch(annotations: Mapping[str, str], name: str, *, otherwise: bool) -> bool:
     text = annotations.get(name, str(otherwise).lower())
     if text not in ("true", "false"):
-        raise _wrong(name, f'must be "true" or "false", not {text[:80]!r}')
+        raise wrong(name, f'must be "true" or "false", not {text[:80]!r}')
     return text == "true"
 
 
@@ -117,14 +106,14 @@ def _rate(annotations: Mapping[str, str]) -> float:
     except ValueError:
         rate = 0.0
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise _wrong(RATE, f"must be a number of requests a second, {MIN_RATE} to {MAX_RATE:.0f}, not {text!r}")
+        raise wrong(RATE, f"must be a number of requests a second, {MIN_RATE} to {MAX_RATE:.0f}, not {text!r}")
     return rate
 
 
 def _order_by(annotations: Mapping[str, str]) -> str:
     text = annotations.get(ORDER_BY, "")
     if text and not _ATTRIBUTE.match(text):
-        raise _wrong(ORDER_BY, f"must be the name of an attribute such as partitionkey, not {text[:80]!r}")
+        raise wrong(ORDER_BY, f"must be the name of an attribute such as partitionkey, not {text[:80]!r}")
     return text
 
 
@@ -140,7 +129,7 @@ def _start_at(annotations: Mapping[str, str], trigger: Object) -> float | None:
         # So long before the Trigger was made, whenever it is looked at.
         return _made_at(trigger) - _duration(START_FROM, text, 'or "earliest", or a time such as 2026-01-31T12:00:00Z')
     if moment.tzinfo is None:
-        raise _wrong(START_FROM, f"{text!r} has no time zone: end it with Z or +hh:mm")
+        raise wrong(START_FROM, f"{text!r} has no time zone: end it with Z or +hh:mm")
     return moment.timestamp()
 
 
@@ -153,8 +142,9 @@ def _duration(annotation: str, text: str, otherwise: str = "") -> float:
     try:
         return parse_go(text)
     except ValueError as error:
-        raise _wrong(annotation, f"{error} {otherwise}".strip()) from None
+        raise wrong(annotation, f"{error} {otherwise}".strip()) from None
 
 
-def _wrong(annotation: str, problem: str) -> ConfigError:
+def wrong(annotation: str, problem: str) -> ConfigError:
+    """Return the error that says what is wrong with the value of an annotation."""
     return ConfigError(f"metadata.annotations[{annotation}]", problem)

@@ -75,16 +75,6 @@ class DeliveryControls:
 
 
 @dataclass(frozen=True, slots=True)
-class RpcMethod:
-    """A gRPC method that a trigger calls with its events."""
-
-    name: str
-    """`package.Service/Method`."""
-    reply_type: str = ""
-    """Type of the events that its results are; empty: that of the cause with `.reply` added."""
-
-
-@dataclass(frozen=True, slots=True)
 class BrokerControls:
     """What a broker asks for beyond Knative's fields, by annotations of ours."""
 

@@ -84,6 +84,29 @@ class Caller:
             hold=hold,
             max_response_bytes=max_response_bytes,
         )
+        return await self._answer(exchange, actions)
+
+    async def call(
+        self,
+        route_table: str,
+        frame: bytes,
+        *,
+        timeout_s: float = 0.0,
+        hold: bool = True,
+        max_response_bytes: int = 1_048_576,
+    ) -> Response:
+        """Route a whole request of Bolt or Dubbo by `route_table`; as `send`. Raises ValueError when it is none."""
+        exchange, actions = self._engine.call(
+            route_table,
+            frame,
+            self._now(),
+            timeout_s=timeout_s,
+            hold=hold,
+            max_response_bytes=max_response_bytes,
+        )
+        return await self._answer(exchange, actions)
+
+    async def _answer(self, exchange: int, actions: Iterable[Action]) -> Response:
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._waiting[exchange] = answer
         try:

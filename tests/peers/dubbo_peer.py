@@ -38,3 +38,10 @@ async def triple_consumer(address: str, group: str) -> AsyncIterator[JavaProcess
     """Run a Triple consumer of a group that dials `address`."""
     async with java(JAR, "TripleCaller", address, group) as running:
         yield running
+
+
+@asynccontextmanager
+async def shop(port: int) -> AsyncIterator[JavaProcess]:
+    """Run the provider of Shop on 127.0.0.1:PORT."""
+    async with java(JAR, "ShopServer", str(port)) as running:
+        yield running

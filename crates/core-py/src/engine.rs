@@ -142,6 +142,23 @@ impl Engine {
         Ok((exchange, self.flush(py)?))
     }
 
+    #[pyo3(signature = (route_table, frame, now, *, timeout_s=0.0, hold=true, max_response_bytes=1_048_576))]
+    #[allow(clippy::too_many_arguments)] // the terms of a request
+    fn call<'py>(
+        &mut self,
+        py: Python<'py>,
+        route_table: &str,
+        frame: &[u8],
+        now: f64,
+        timeout_s: f64,
+        hold: bool,
+        max_response_bytes: usize,
+    ) -> PyResult<(u64, Bound<'py, PyList>)> {
+        let terms = OwnTerms { timeout_s, hold, max_response_bytes };
+        let exchange = self.core.call(route_table, frame, terms, now).map_err(PyValueError::new_err)?;
+        Ok((exchange, self.flush(py)?))
+    }
+
     #[pyo3(signature = (route_table, method, authority, path, headers, now, *, hold=true))]
     #[allow(clippy::too_many_arguments)] // the shape of a request
     fn open_stream<'py>(

@@ -48,6 +48,7 @@ pub struct Response {
     headers: Pairs,
     body: Py<PyBytes>,
     error: &'static str,
+    frame_status: u16,
 }
 
 impl Response {
@@ -57,6 +58,7 @@ impl Response {
             headers: pairs(&answer.head),
             body: PyBytes::new(py, &answer.body).unbind(),
             error: answer.error,
+            frame_status: answer.head.frame.status,
         }
     }
 }

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin
 
-from eventmesh.activator.broker import rpc
 from eventmesh.activator.broker.admittance import Anonymous, Credentials, Refused
 from eventmesh.activator.broker.attributes import as_dead_letter, as_reply, for_subscriber
 from eventmesh.activator.broker.delivery import NO_IDENTITY, Answer, Purpose, Send
 from eventmesh.activator.broker.ingress import Ingress, absent
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.retry_after import parse_retry_after
+from eventmesh.activator.broker.rpc import calls
+from eventmesh.activator.broker.rpc.outcome import NotCallable
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
@@ -28,7 +29,8 @@ from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.cloudevents.schema import SchemaViolated
 from eventmesh.kube.event_policies import subject_of
-from eventmesh.model.delivery import RpcMethod, is_delivered
+from eventmesh.model.delivery import is_delivered
+from eventmesh.model.rpc import RpcMethod
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Response
@@ -54,6 +56,10 @@ class Subscribers(Protocol):
     ) -> Response:
         """Return how the request ended; `hold` lets it wait until a function at zero is awake, `peer` says how who
         is there is spoken to and known."""
+        ...
+
+    async def call(self, uri: str, frame: bytes, *, timeout_s: float, hold: bool, peer: Peer) -> Response:
+        """Return how the call in a frame of the peer's protocol ended; as `post`."""
         ...
 
 
@@ -232,22 +238,30 @@ class Dispatcher:
     async def _call(
         self, subscription: Subscription, method: RpcMethod, stored: StoredEvent, event: Event, *, hold: bool
     ) -> Answer:
-        """Call a gRPC method with an event; its result is the reply."""
+        """Call a method with an event; its result is the reply."""
+        peer, timeout_s = subscription.identity.subscriber, subscription.policy.timeout_s
+
+        async def send(headers: Headers) -> Response:
+            match calls.call_of(event, method, headers, timeout_s):
+                case calls.Posted(path, fields, body):
+                    uri = urljoin(subscription.subscriber_uri, path)
+                    return await self._subscribers.post(uri, fields, body, timeout_s=timeout_s, hold=hold, peer=peer)
+                case calls.Framed(frame):
+                    uri = subscription.subscriber_uri
+                    return await self._subscribers.call(uri, frame, timeout_s=timeout_s, hold=hold, peer=peer)
+
         try:
-            message = rpc.request_of(event)
-        except rpc.NotCallable as error:
-            return Answer(415, body=str(error).encode())
-        uri = urljoin(subscription.subscriber_uri, f"/{method.name}")
-        peer = subscription.identity.subscriber
-        response = await self._request(subscription, uri, peer, message, stored.carried, hold=hold)
+            response = await self._identified(subscription, peer, stored.carried, send)
+        except NotCallable as error:
+            return Answer(415, body=str(error).encode("utf-8", "replace")[:MAX_BODY_KEPT])
         if response is None:
             return Answer(0, NO_IDENTITY)
-        result = rpc.result_of(response)
+        result = calls.result_of(response, method)
         if isinstance(result, Answer):
             return replace(result, body=result.body[:MAX_BODY_KEPT])
         source = f"/apis/v1/namespaces/{subscription.namespace}/triggers/{subscription.name}"
         try:
-            reply = rpc.reply_of(result, stored.event, method, source)
+            reply = calls.reply_of(result, stored.event, method, source)
         except InvalidEvent as error:
             return Answer(502, body=f"the result is not a valid event: {error}".encode())
         done = Answer(200)
@@ -292,9 +306,20 @@ class Dispatcher:
         *,
         hold: bool,
     ) -> Response | None:
-        """Send a message (headers, body), with a token where one is asked for; None: there is none to be had now."""
-        headers, body = message
-        headers += [*more, ("kn-namespace", subscription.namespace)]
+        """Post a message (headers, body); as `_identified`."""
+        fields, body = message
+        timeout_s = subscription.policy.timeout_s
+
+        async def send(headers: Headers) -> Response:
+            return await self._subscribers.post(uri, headers, body, timeout_s=timeout_s, hold=hold, peer=peer)
+
+        return await self._identified(subscription, peer, [*fields, *more], send)
+
+    async def _identified(
+        self, subscription: Subscription, peer: Peer, headers: Headers, send: Callable[[Headers], Awaitable[Response]]
+    ) -> Response | None:
+        """Send with a token where one is asked for; None: there is none to be had now."""
+        headers = [*headers, ("kn-namespace", subscription.namespace)]
         who = (subscription.namespace, subscription.identity.account, peer.audience)
         for is_last in (False, True):
             try:
@@ -306,10 +331,7 @@ class Dispatcher:
                     _log.warning("no token to send with", trigger=subscription.name, reason=error)
                 return None
             self._unidentified.discard(subscription.uid)
-            shown = [*headers, ("authorization", f"Bearer {token}")] if token else headers
-            response = await self._subscribers.post(
-                uri, shown, body, timeout_s=subscription.policy.timeout_s, hold=hold, peer=peer
-            )
+            response = await send([*headers, ("authorization", f"Bearer {token}")] if token else headers)
             if response.status != 401 or not token or is_last:
                 return response
             # Its account may have been made anew, and the token with it: one more try, with another.

@@ -11,12 +11,15 @@ from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
 from eventmesh.kube.api import Object
-from eventmesh.kube.broker_annotations import broker_controls_of, controls_of, rpc_method_of
+from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
 from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import annotations_of, is_deleting, key_of
-from eventmesh.model.delivery import BrokerControls, DeliveryControls, DeliveryPolicy, RpcMethod
+from eventmesh.kube.rpc_methods import rpc_method_of
+from eventmesh.model.delivery import BrokerControls, DeliveryControls, DeliveryPolicy
+from eventmesh.model.listener import WireProtocol
+from eventmesh.model.rpc import RpcMethod, RpcProtocol
 
 _UNASKED = BrokerControls()
 
@@ -31,8 +34,8 @@ class Peer:
     """What a token must be for that is shown there; empty: none is asked for."""
     authorities: str = ""
     """Who may vouch for it under https (PEM); empty: whom this machine trusts."""
-    speaks_http2: bool = False
-    """Outside the mesh; inside, its Service says what it speaks."""
+    speaks: WireProtocol = WireProtocol.HTTP1
+    """Inside the mesh its Service says whether it is HTTP/1 or HTTP/2."""
 
     @staticmethod
     def in_status(status: Object, name: str) -> Peer:
@@ -193,7 +196,7 @@ class KubeTriggers:
             rpc=rpc,
             identity=Identity(
                 account_of(status),
-                replace(Peer.in_status(status, "subscriber"), speaks_http2=rpc is not None),
+                replace(Peer.in_status(status, "subscriber"), speaks=_spoken(rpc)),
                 dead_letter=Peer.in_status(status, "deadLetterSink"),
             ),
         )
@@ -207,6 +210,17 @@ class KubeTriggers:
         if delivery:
             return parse_delivery(delivery, "spec.delivery", dead_letter_uri)
         return DeliveryPolicy(dead_letter_uri=dead_letter_uri)
+
+
+def _spoken(rpc: RpcMethod | None) -> WireProtocol:
+    match rpc.protocol if rpc else None:
+        case RpcProtocol.GRPC:
+            return WireProtocol.HTTP2
+        case RpcProtocol.BOLT:
+            return WireProtocol.BOLT
+        case RpcProtocol.DUBBO:
+            return WireProtocol.DUBBO
+    return WireProtocol.HTTP1
 
 
 def _controls_of(broker: Object) -> BrokerControls:

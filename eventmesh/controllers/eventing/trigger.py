@@ -13,6 +13,7 @@ from eventmesh.controllers.eventing.destinations import (
     resolve_dead_letter_sink,
 )
 from eventmesh.controllers.eventing.identities import Identities
+from eventmesh.controllers.eventing.methods import OfferedMethods
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -20,7 +21,9 @@ from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import BROKER, TRIGGER
+from eventmesh.kube.rpc_methods import SIGNATURE, rpc_method_of, signature_text
 from eventmesh.kube.status import UNKNOWN, Conditions, ConditionSet, condition, conditions_of, write_status
+from eventmesh.model.rpc import Signature
 
 CONDITIONS = ConditionSet(
     (
@@ -56,11 +59,19 @@ class Triggers:
         self.controller.watch(self._brokers, self._of_broker)
         destinations.follow(self.controller, self._triggers, _refers_to)
         identities.follow(self.controller, self._triggers)
+        self._methods = OfferedMethods(informers)
+        self.controller.watch(self._methods.interfaces, self._of_interface)
 
     def _of_broker(self, broker: Object) -> list[Key]:
         key = key_of(broker)
         mine = (t for t in self._triggers.list(key.namespace) if t["spec"].get("broker") == key.name)
         return [key_of(trigger) for trigger in mine]
+
+    def _of_interface(self, interface: Object) -> list[Key]:
+        service = Key(
+            key_of(interface).namespace, ((interface.get("spec") or {}).get("targetRef") or {}).get("name", "")
+        )
+        return [key_of(t) for t in self._triggers if references(t["spec"].get("subscriber")) == service]
 
     async def reconcile(self, key: Key) -> None:
         """Write the resolved addresses and the conditions."""
@@ -99,8 +110,24 @@ class Triggers:
             conditions.mark_unknown("SubscriptionReady", "SubscriberNotResolved", "waits for the subscriber's address")
             return {}
         conditions.mark_true("SubscriberResolved")
+        method = self._method(trigger)
+        if isinstance(method, Unresolved):
+            conditions.mark_false("SubscriptionReady", method.reason, method.message)
+            return {}
         conditions.mark_true("SubscriptionReady")
-        return {"subscriberUri": url} | self._destinations.shown("subscriber", trigger["spec"]["subscriber"])
+        shown = self._destinations.shown("subscriber", trigger["spec"]["subscriber"])
+        return {"subscriberUri": url, **method} | shown
+
+    def _method(self, trigger: Object) -> Object | Unresolved:
+        """Return what the status tells the broker of the method that is called."""
+        try:
+            method = rpc_method_of(trigger)
+        except ConfigError as error:
+            return Unresolved("MethodInvalid", str(error), permanent=True)
+        signature = self._methods.signature(trigger["spec"]["subscriber"], method) if method else None
+        if isinstance(signature, Signature):
+            return {"annotations": {SIGNATURE: signature_text(signature)}}
+        return signature or {}
 
     def _dead_letter_sink(self, trigger: Object, broker: Object | None, conditions: Conditions) -> Object:
         """The Trigger's own delivery block hides its Broker's as a whole (data-plane.md)."""

@@ -26,6 +26,7 @@ from eventmesh.xds.control.gateway_api.hosts import NAMESPACE as GATEWAY_API
 from eventmesh.xds.control.gateway_api.hosts import GatewayApiHosts
 from eventmesh.xds.control.gateway_api.values import World
 from eventmesh.xds.control.hosts import Entry, HostBuilder, Hosts
+from eventmesh.xds.control.interfaces.offers import BOLT, DUBBO
 from eventmesh.xds.control.interfaces.published import PublishedOffers
 from eventmesh.xds.control.listeners import Listeners
 from eventmesh.xds.control.messages import Role
@@ -200,7 +201,10 @@ class ResourceBuilder:
             case Role.GATEWAY | Role.ENVOY:
                 return self._edge(audience.role)
             case Role.ACTIVATOR:
-                return self._whole(Role.ACTIVATOR, ACTIVATOR, _LOCAL_PROXIED)
+                whole = self._whole(Role.ACTIVATOR, ACTIVATOR, _LOCAL_PROXIED)
+                # Events call what is called by interface, too; of declared protocols the broker knows nothing.
+                called = {table: self.table(table) for table in (BOLT, DUBBO)}
+                return whole | {ResourceType.ROUTE: {**whole[ResourceType.ROUTE], **called}}
             case Role.SIDECAR:
                 egress = self._egress(audience.namespace)
                 scope = scope_of(audience.namespace, egress)

@@ -144,6 +144,11 @@ class Playbook:
         self.do(actions)
         return exchange
 
+    def call(self, frame: bytes, **terms: object) -> int:
+        exchange, actions = self.engine.call("t", frame, self.now, **terms)  # type: ignore[arg-type]
+        self.do(actions)
+        return exchange
+
     def open_stream(self, path: str = "/") -> int:
         exchange, actions = self.engine.open_stream("t", "POST", "h", path, [], self.now)
         self.do(actions)

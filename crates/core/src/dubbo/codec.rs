@@ -87,7 +87,8 @@ impl framed::Codec for Codec {
         Ok(Some(Frame { kind: self.kind(content), id, envelope: HEAD, length: HEAD + body, trailer: 0 }))
     }
 
-    fn status(&self, frame: &Frame, _head: &mut Head, _status: u16) -> Result<u16, Fault> {
+    fn status(&self, frame: &Frame, head: &mut Head, _status: u16) -> Result<u16, Fault> {
+        head.frame.status = u16::from(self.status);
         Ok(match (frame.kind, self.status) {
             (Kind::Response, _) => 200,
             (_, 30 | SERVER_TIMEOUT) => 504,

@@ -11,6 +11,7 @@ mod access;
 mod answer;
 mod apply;
 mod authz;
+mod call;
 mod connection;
 mod cors;
 mod declared;

@@ -42,9 +42,6 @@ impl Engine {
         check("path", request.path, ascii::is_target)?;
         check_fields(request.fields)?;
         let id = self.exchanges.take();
-        let tables = Arc::clone(&self.tables);
-        let whole = !own.is_stream;
-        self.streams += usize::from(own.is_stream);
         let Some(exchange) = self.exchanges.get_mut(id) else { return Ok(id) };
         let head = &mut exchange.head;
         head.version = Version::Http11;
@@ -53,15 +50,24 @@ impl Engine {
         head.set_path(request.path);
         push_fields(head, request.fields);
         head.content_length = (!request.body.is_empty()).then_some(request.body.len() as u64);
+        self.send_own(id, table, request.body, own, now);
+        Ok(id)
+    }
+
+    /// Send an exchange of this process whose head is written on its way.
+    pub(super) fn send_own(&mut self, id: Id, table: &str, body: &[u8], own: Own, now: f64) {
+        let tables = Arc::clone(&self.tables);
+        let whole = !own.is_stream;
+        self.streams += usize::from(own.is_stream);
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.origin = Origin::Own;
-        exchange.held.extend_from_slice(request.body);
-        exchange.bytes_in = request.body.len() as u64;
+        exchange.held.extend_from_slice(body);
+        exchange.bytes_in = body.len() as u64;
         exchange.own = Some(Box::new(own));
         exchange.begin(whole, now, &tables);
         self.pass_trace_on(id);
         self.route(id, tables.table(table), now);
         self.settle(now);
-        Ok(id)
     }
 
     /// Answer a request that was handed to this process.

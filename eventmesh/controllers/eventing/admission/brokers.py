@@ -18,8 +18,9 @@ from eventmesh.controllers.eventing.admission.fields import (
 from eventmesh.controllers.eventing.names import BROKER_LABEL
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
-from eventmesh.kube.broker_annotations import broker_controls_of, controls_of, rpc_method_of
+from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
+from eventmesh.kube.rpc_methods import rpc_method_of
 
 DEFAULT_DELIVERY: Mapping[str, Any] = {"retry": 10, "backoffPolicy": "exponential", "backoffDelay": "PT0.2S"}
 """What Knative's config-br-defaults ships."""

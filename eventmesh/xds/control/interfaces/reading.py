@@ -8,6 +8,7 @@ from eventmesh.base.errors import ConfigError
 from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
+from eventmesh.kube.rpc_methods import read_methods
 from eventmesh.protocols.declaration import declared
 from eventmesh.xds.control.field_reader import FieldReader
 from eventmesh.xds.control.interfaces.values import Interface, ProtocolDeclaration, ServiceInterface
@@ -31,7 +32,7 @@ _WORD = re.compile(r"[!-9;-~]{1,64}")
 
 _SPEC = frozenset(("targetRef", "interfaces"))
 _TARGET = frozenset(("group", "kind", "name", "sectionName"))
-_INTERFACE = frozenset(("name", "group", "version"))
+_INTERFACE = frozenset(("name", "group", "version", "methods"))
 
 
 def read_service_interface(obj: Object) -> tuple[ServiceInterface | None, list[FieldError]]:
@@ -63,6 +64,7 @@ def _interface(reader: FieldReader, item: object, path: str) -> Interface:
         reader.text(found, "name", path, _NAME, needed=True),
         reader.text(found, "group", path, _WORD, needed=False),
         reader.text(found, "version", path, _WORD, needed=False),
+        read_methods(found.get("methods"), f"{path}.methods", reader.wrong),
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from eventmesh.kube.objects import Key
 from eventmesh.model.listener import Declaration
-
-BOLT_VERSION = "1.0"
-"""What SOFARPC takes a version for that nobody says (ConfigUniqueNameGenerator)."""
+from eventmesh.model.rpc import BOLT_VERSION, Signature
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,6 +18,8 @@ class Interface:
     group: str = ""
     """Dubbo's group; SOFARPC's uniqueId."""
     version: str = ""
+    methods: Mapping[str, Signature] = field(default_factory=dict, compare=False)
+    """Those that are called by a declared signature. Routes know nothing of methods."""
 
     def __str__(self) -> str:
         """Return it as a person reads it."""

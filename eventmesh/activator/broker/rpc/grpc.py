@@ -1,4 +1,4 @@
-"""From an event to a gRPC call and from its result to an event: what a Trigger with `eventmesh.io/grpc-method` does.
+"""Events as calls of gRPC methods: what a Trigger with `eventmesh.io/grpc-method` does.
 
 The event's data is the message: as protobuf (`application/protobuf`) or as JSON, by gRPC's content subtypes, so that no
 message is ever described to the mesh. Attributes travel as metadata, named and escaped as in HTTP. No I/O.
@@ -9,20 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.activator.broker.delivery import Answer
-from eventmesh.base.errors import MeshError
+from eventmesh.activator.broker.rpc.outcome import MAX_RESULT_BYTES, NEVER, NotCallable, Result
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.http import encode_binary
 from eventmesh.cloudevents.json_format import is_json
-from eventmesh.model.delivery import RpcMethod
+from eventmesh.cloudevents.protobuf_format import PROTOBUF_MEDIA_TYPES
 from eventmesh.protocols.grpc import CallFailed, Code, MessageReader, frame, refusal, status_in
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Response
-
-MAX_RESULT_BYTES: Final = 1_048_576
-"""Longest result: it becomes an event, and no longer one is taken in (`ingress.MAX_EVENT_BYTES`)."""
-
-_PROTOBUF: Final = frozenset({"application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf"})
 
 _HTTP_OF: Final = {
     Code.CANCELLED: 500,
@@ -39,12 +34,6 @@ _HTTP_OF: Final = {
 """What a status counts as for retries. All others say that the same call will never succeed: 422, which nobody tries
 again (google.rpc's own mapping has 404 and 409 for some of them, which Knative retries)."""
 
-NEVER: Final = 422
-
-
-class NotCallable(MeshError):
-    """The data of an event is no message of gRPC; no attempt changes that."""
-
 
 def request_of(event: Event) -> tuple[list[tuple[str, str]], bytes]:
     """Return headers and body of the call that an event makes; raises NotCallable."""
@@ -56,14 +45,14 @@ def request_of(event: Event) -> tuple[list[tuple[str, str]], bytes]:
 
 
 def _subtype(content_type: str) -> str:
-    if content_type.partition(";")[0].strip().lower() in _PROTOBUF:
+    if content_type.partition(";")[0].strip().lower() in PROTOBUF_MEDIA_TYPES:
         return "proto"
     if not content_type or is_json(content_type):
         return "json"
     raise NotCallable(f"data is {content_type}; a gRPC method is called with application/protobuf or JSON")
 
 
-def result_of(response: Response) -> Answer | bytes:
+def result_of(response: Response) -> Answer | Result:
     """Return the message that a call ended with, or what its failure counts as."""
     if response.error:
         return Answer(0, response.error)
@@ -86,22 +75,4 @@ def result_of(response: Response) -> Answer | bytes:
         return Answer(502, body=str(failed).encode())
     if len(messages) != 1:
         return Answer(502, body=f"the call returned {len(messages)} messages instead of one".encode())
-    return messages[0]
-
-
-def reply_of(message: bytes, cause: Event, method: RpcMethod, source: str) -> Event | None:
-    """Return the event that a result is; None for an empty one (`google.protobuf.Empty`, or no JSON at all).
-
-    Its id is made from the cause's, so that it stays the same when the cause is delivered again. Raises InvalidEvent.
-    """
-    if not message:
-        return None
-    content_type = cause.text("datacontenttype") or "application/json"
-    attributes: dict[str, str | int | bool] = {
-        "id": f"{cause.id}-reply",
-        "source": source,
-        "type": method.reply_type or f"{cause.type}.reply",
-        "specversion": "1.0",
-        "datacontenttype": content_type,
-    }
-    return Event(attributes, message)
+    return Result(messages[0])

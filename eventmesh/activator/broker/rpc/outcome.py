@@ -1,0 +1,27 @@
+"""What a call came to, in the words of any protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from eventmesh.base.errors import MeshError
+
+MAX_RESULT_BYTES: Final = 1_048_576
+"""Longest result: it becomes an event, and no longer one is taken in (`ingress.MAX_EVENT_BYTES`)."""
+
+NEVER: Final = 422
+"""Counts as an answer that nobody tries again: the same call will never succeed."""
+
+
+class NotCallable(MeshError):
+    """An event is no call of its method; no attempt changes that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a method returned; no data, and there is no reply."""
+
+    data: bytes
+    content_type: str = ""
+    """Empty: that of the cause."""

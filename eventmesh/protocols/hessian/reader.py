@@ -1,0 +1,201 @@
+"""What both dialects read alike: numbers, texts, bytes, and the bookkeeping of what is referred to later."""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from datetime import datetime, timedelta
+from typing import Final
+
+from eventmesh.protocols.hessian.values import MAX_DEPTH, HessianError, JavaObject
+from eventmesh.protocols.hessian.writer import EPOCH
+
+MAX_CLASSES: Final = 1_024
+"""Classes defined in one stream, and fields of one class: generated beans have some dozens."""
+
+
+class Reader(ABC):
+    """Reads values one behind the other. `HessianError` for anything that is no Hessian of its dialect.
+
+    What is claimed costs nothing: each value takes a byte at least, and is made when its bytes are there.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+        self._classes: list[tuple[str, list[str]]] = []
+        self._types: list[str] = []
+        self._seen: list[object] = []
+
+    @property
+    def at_end(self) -> bool:
+        """Return whether nothing is left."""
+        return self._at >= len(self._data)
+
+    def read(self, depth: int = 0) -> object:
+        """Return the next value."""
+        if depth > MAX_DEPTH:
+            raise HessianError(f"values nest deeper than {MAX_DEPTH}")
+        tag = self._byte()
+        while self._is_definition(tag):
+            self._define()
+            tag = self._byte()
+        scalar = self._scalar(tag)
+        return self._composite(tag, depth) if scalar is _NONE else scalar
+
+    def read_int(self) -> int:
+        """Return the next value, which must be a whole number."""
+        value = self.read()
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise HessianError(f"expected a number, found {type(value).__name__}")
+        return value
+
+    def read_text(self) -> str:
+        """Return the next value, which must be a text."""
+        value = self.read()
+        if not isinstance(value, str):
+            raise HessianError(f"expected a text, found {type(value).__name__}")
+        return value
+
+    def _scalar(self, tag: int) -> object:
+        if tag == 0x4E:
+            return None
+        if tag in (0x54, 0x46):
+            return tag == 0x54
+        number = self._whole(tag)
+        if number is not None:
+            return number
+        if tag == 0x44:
+            return struct.unpack(">d", self._take(8))[0]
+        return self._particular(tag)
+
+    def _whole(self, tag: int) -> int | None:
+        """Return an int or long; their forms are the same in both dialects but for that of a long in 32 bits."""
+        match tag:
+            case 0x49:
+                return int.from_bytes(self._take(4), "big", signed=True)
+            case 0x4C:
+                return int.from_bytes(self._take(8), "big", signed=True)
+            case _ if 0x80 <= tag <= 0xBF:
+                return tag - 0x90
+            case _ if 0xC0 <= tag <= 0xCF:
+                return ((tag - 0xC8) << 8) + self._byte()
+            case _ if 0xD0 <= tag <= 0xD7:
+                return ((tag - 0xD4) << 16) + int.from_bytes(self._take(2), "big")
+            case _ if 0xD8 <= tag <= 0xEF:
+                return tag - 0xE0
+            case _ if 0xF0 <= tag <= 0xFF:
+                return ((tag - 0xF8) << 8) + self._byte()
+            case _ if 0x38 <= tag <= 0x3F:
+                return ((tag - 0x3C) << 16) + int.from_bytes(self._take(2), "big")
+        return None
+
+    @abstractmethod
+    def _particular(self, tag: int) -> object:
+        """Return a scalar that only this dialect writes so; `_NONE` when `tag` begins none."""
+
+    @abstractmethod
+    def _is_definition(self, tag: int) -> bool: ...
+
+    @abstractmethod
+    def _define(self) -> None: ...
+
+    @abstractmethod
+    def _composite(self, tag: int, depth: int) -> object: ...
+
+    def _add_class(self, name: str, count: int) -> None:
+        if len(self._classes) >= MAX_CLASSES or count > MAX_CLASSES:
+            raise HessianError(f"more than {MAX_CLASSES} classes, or fields of one")
+        self._classes.append((name, [self.read_text() for _ in range(count)]))
+
+    def _instance(self, number: int, depth: int) -> JavaObject:
+        if not 0 <= number < len(self._classes):
+            raise HessianError(f"an instance of class {number}, of which there are {len(self._classes)}")
+        name, names = self._classes[number]
+        fields: dict[str, object] = {}
+        made = JavaObject(name, fields)
+        self._seen.append(made)
+        for field in names:
+            fields[field] = self.read(depth + 1)
+        return made
+
+    def _items(self, into: list[object], count: int | None, end: int, depth: int) -> list[object]:
+        """Read `count` values, or up to the mark `end`, into a list that may be referred to meanwhile."""
+        self._seen.append(into)
+        while (len(into) < count) if count is not None else not self._ends(end):
+            into.append(self.read(depth + 1))
+        return into
+
+    def _pairs(self, end: int, depth: int) -> dict[object, object]:
+        made: dict[object, object] = {}
+        self._seen.append(made)
+        while not self._ends(end):
+            key = self.read(depth + 1)
+            if not isinstance(key, str | int | float | bool | datetime | None):
+                raise HessianError(f"a map has a {type(key).__name__} for a key")
+            made[key] = self.read(depth + 1)
+        return made
+
+    def _ends(self, mark: int) -> bool:
+        if self.at_end:
+            raise HessianError("cut off")
+        if self._data[self._at] != mark:
+            return False
+        self._at += 1
+        return True
+
+    def _again(self, number: int) -> object:
+        if not 0 <= number < len(self._seen):
+            raise HessianError(f"refers to value {number}, of which there are {len(self._seen)}")
+        return self._seen[number]
+
+    def _type_again(self, number: int) -> str:
+        if not 0 <= number < len(self._types):
+            raise HessianError(f"refers to type {number}, of which there are {len(self._types)}")
+        return self._types[number]
+
+    def _date(self, milliseconds: int) -> datetime:
+        try:
+            return EPOCH + timedelta(milliseconds=milliseconds)
+        except OverflowError:
+            raise HessianError(f"a date of {milliseconds} ms is none of a calendar") from None
+
+    def _text(self, units: int) -> str:
+        """Return a text of so many UTF-16 units. Each is written by itself, so that pairs come as two."""
+        ahead = self._data[self._at : self._at + units]
+        if len(ahead) == units and ahead.isascii():
+            self._at += units
+            return ahead.decode()
+        start = self._at
+        while units > 0:
+            lead = self._byte()
+            # Some writers have four bytes for a pair, as UTF-8 has.
+            self._take(1 if lead < 0xE0 else 2 if lead < 0xF0 else 3) if lead >= 0x80 else None
+            units -= 2 if lead >= 0xF0 else 1
+        try:
+            text = self._data[start : self._at].decode("utf-8", "surrogatepass")
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeError:
+            raise HessianError("a text is not UTF-8") from None
+
+    def _byte(self) -> int:
+        return self._take(1)[0]
+
+    def _short(self) -> int:
+        return int.from_bytes(self._take(2), "big")
+
+    def _take(self, count: int) -> bytes:
+        taken = self._data[self._at : self._at + count]
+        if len(taken) != count or count < 0:
+            raise HessianError("cut off")
+        self._at += count
+        return taken
+
+
+class _None:
+    """Stands for "no value of this kind", which None cannot: it is a value."""
+
+
+_NONE: Final = _None()
+NO_SCALAR: Final[object] = _NONE
+"""What `_particular` returns for what is no scalar."""

@@ -1,0 +1,18 @@
+"""The Java SOFARPC provider (tests/peers/sofarpc) as a process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.peers.sofabolt import JavaProcess, java
+
+JAR = Path(__file__).parent / "sofarpc" / "target" / "sofarpc-peer-1.jar"
+
+
+@asynccontextmanager
+async def shop(port: int) -> AsyncIterator[JavaProcess]:
+    """Run the provider of Shop on 127.0.0.1:PORT."""
+    async with java(JAR, "SofaServer", str(port)) as running:
+        yield running
