@@ -241,3 +241,8 @@ def test_a_host_goes_to_the_next_claimant_in_another_namespace_when_its_owner_le
     builder.update(watcher.of, watcher.take_changed())
     assert action(plain(table(builder.table("public"))["same.test"])[0]) == "ns/old:80"
     assert builder.conflicts == {Key("other", "young"): {"same.test": Key("ns", "old")}}
+
+
+def test_the_activator_is_told_the_interfaces_that_events_may_call() -> None:
+    told = views.built(Watcher()).sets(Audience(Role.ACTIVATOR))[ResourceType.ROUTE]
+    assert set(told) == {"activator", "local", "bolt", "dubbo"}
