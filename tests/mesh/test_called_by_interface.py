@@ -84,7 +84,7 @@ def service(name: str, port: int, protocol: str) -> dict[str, object]:
     }
 
 
-def interface(service_name: str, **said: str) -> dict[str, object]:
+def interface(service_name: str, **said: object) -> dict[str, object]:
     target = {"kind": "Service", "name": service_name}
     return {
         "apiVersion": "eventmesh.io/v1alpha1",
@@ -156,9 +156,8 @@ async def test_an_event_calls_java_in_a_pod_and_the_result_is_an_event(
     shared_mesh.add_image("java-shop", image)
     serve = f"tail -f /dev/null | java -XX:TieredStopAtLevel=1 -cp {JAR}:{DUBBO}/lib/* eventmesh.peers.ShopServer 20880"
     quote = {"name": "quote", "arguments": ["eventmesh.peers.Order"], "result": "eventmesh.peers.Quote"}
-    offered = interface("shop")
-    offered["spec"]["interfaces"] = [{"name": "eventmesh.peers.Shop", "version": "1.0", "methods": [quote]}]
-    trigger = {
+    offered = interface("shop", name="eventmesh.peers.Shop", version="1.0", methods=[quote])
+    trigger: dict[str, object] = {
         "apiVersion": "eventing.knative.dev/v1",
         "kind": "Trigger",
         "metadata": {"name": "quotes", "annotations": {"eventmesh.io/dubbo-method": "eventmesh.peers.Shop:1.0/quote"}},
@@ -168,9 +167,14 @@ async def test_an_event_calls_java_in_a_pod_and_the_result_is_an_event(
             "subscriber": {"ref": {"apiVersion": "v1", "kind": "Service", "name": "shop"}},
         },
     }
-    broker = {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "metadata": {"name": "orders"}, "spec": {}}
+    broker: dict[str, object] = {
+        "apiVersion": "eventing.knative.dev/v1",
+        "kind": "Broker",
+        "metadata": {"name": "orders"},
+        "spec": {},
+    }
     # Clear text is refused in this namespace: the call comes under mTLS, or not at all.
-    strict = {
+    strict: dict[str, object] = {
         "apiVersion": "eventmesh.io/v1alpha1",
         "kind": "PeerAuthentication",
         "metadata": {"name": "strict"},
