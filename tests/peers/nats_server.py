@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,7 +47,7 @@ class NatsServer:
         """Start it, `before` in front of its command; return when it listens."""
         command = (*before, str(TOOLS / "nats-server"), "-c", str(self._config))
         null = asyncio.subprocess.DEVNULL
-        self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null)
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null, start_new_session=True)
         async with asyncio.timeout(START_S):
             while True:
                 try:
@@ -62,7 +64,8 @@ class NatsServer:
         process, self.process = self.process, None
         if process is not None:
             if process.returncode is None:
-                process.kill()
+                # Whatever stands in front of it too.
+                os.killpg(process.pid, signal.SIGKILL)
             await process.communicate()
 
 

@@ -2,35 +2,175 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import nats
 import pytest
 import pytest_asyncio
+from nats.js.api import StreamConfig
 
-from eventmesh.activator.broker.store.shared.jetstream import JetStreamJournal, JetStreamSettings
+from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
+from eventmesh.activator.broker.store.shared.address import journal_at
 from eventmesh.activator.broker.store.shared.store import SharedStore
 from eventmesh.base.clock import SystemClock
 from tests.contracts.event_history import EventHistoryContract
 from tests.contracts.event_queue import EventQueueContract
 from tests.contracts.event_replays import EventReplaysContract
-from tests.contracts.event_store import EventStoreContract
+from tests.contracts.event_store import SHOP, EventStoreContract, new_event
 from tests.peers.nats_server import NatsServer, nats_server
 
 pytestmark = pytest.mark.peer
 
+WAIT_S = 20.0
 
-def opened(server: NatsServer, directory: Path) -> SharedStore:
+
+def opened(server: NatsServer, directory: Path, stream: str = "eventmesh", more: str = "") -> SharedStore:
     """Return an activator's store."""
-    settings = JetStreamSettings((server.url,), "eventmesh", monitor=server.monitor)
-    return SharedStore(JetStreamJournal(settings), directory, SystemClock())
+    address = f"{server.url}/{stream}?monitor={server.monitor}{more}"
+    return SharedStore(journal_at(address), directory, SystemClock())
+
+
+async def accepted(store: SharedStore, number: int) -> int:
+    """Return the sequence of an event, sent again until it is accepted."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                return (await store.append(new_event(number))).sequence
+            except StoreError:
+                await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
+    """Return a server that lives as long as this module's tests."""
+    async with nats_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 class TestJetStreamStore(EventStoreContract, EventHistoryContract, EventQueueContract, EventReplaysContract):
-    @pytest_asyncio.fixture(autouse=True)
-    async def server(self, tmp_path: Path) -> AsyncIterator[None]:
-        async with nats_server(tmp_path / "nats") as self._server:
-            yield
+    @pytest.fixture(autouse=True)
+    def keep(self, lasting: NatsServer, tmp_path: Path) -> None:
+        # Each test has a stream of its own.
+        self._server, self._stream = lasting, re.sub(r"\W", "-", str(tmp_path))[-60:]
 
     def open_store(self, directory: Path) -> SharedStore:
-        return opened(self._server, directory / "activator")
+        return opened(self._server, directory, self._stream)
+
+
+async def test_a_killed_server_is_waited_for_and_has_all_that_was_accepted(tmp_path: Path) -> None:
+    async with nats_server(tmp_path / "nats") as server:
+        store = opened(server, tmp_path / "activator")
+        sequences = [await accepted(store, n) for n in range(5)]
+        await server.kill()
+        with pytest.raises(StoreError):
+            await store.append(new_event(99))
+        await server.start()
+        sequences += [await accepted(store, n) for n in range(5, 10)]
+        assert sequences == sorted(set(sequences))
+        read = {stored.sequence: stored.event.id for stored in await store.read(SHOP, 0, 50)}
+        assert [read[sequence] for sequence in sequences] == [str(n) for n in range(10)]
+        await store.close()
+
+
+async def test_a_cut_stream_is_entered_by_the_snapshot(lasting: NatsServer, tmp_path: Path) -> None:
+    first = opened(lasting, tmp_path / "1", "cut")
+    written = [await first.append(new_event(n, data=b"x" * 100_000)) for n in range(5)]
+    await first.snapshot()
+    await first.snapshot()
+    last = await first.append(new_event(5))
+    second = opened(lasting, tmp_path / "2", "cut")
+    assert list(await second.read(SHOP, 0, 50)) == [*written, last]
+    await first.close()
+    await second.close()
+
+
+async def test_a_server_that_does_not_sync_is_refused_and_names_the_setting(tmp_path: Path) -> None:
+    async with nats_server(tmp_path / "nats", sync="2m") as server:
+        journal = journal_at(f"{server.url}?monitor={server.monitor}")
+        with pytest.raises(StoreError, match="set sync_interval: always in its jetstream block"):
+            await journal.open()
+        await journal.close()
+
+
+async def test_a_server_that_is_not_asked_whether_it_syncs_is_taken_with_a_warning(lasting: NatsServer) -> None:
+    journal = journal_at(f"{lasting.url}/unasked")
+    await journal.open()
+    assert len(journal.warnings) == 1
+    assert "202 means on disk only when the server has sync_interval: always" in journal.warnings[0]
+    await journal.close()
+    asked = journal_at(f"{lasting.url}/unasked?monitor={lasting.monitor}")
+    await asked.open()
+    assert not asked.warnings
+    await asked.close()
+
+
+async def test_a_stream_that_would_drop_events_is_refused(lasting: NatsServer) -> None:
+    client = await nats.connect(lasting.url)
+    await client.jetstream().add_stream(StreamConfig(name="brief", subjects=["brief.journal"], max_age=60))
+    journal = journal_at(f"{lasting.url}/brief")
+    with pytest.raises(StoreError, match=r"stream brief has discard .*|stream brief has max_age 60"):
+        await journal.open()
+    await journal.close()
+    await client.close()
+
+
+async def test_an_entry_that_was_deleted_is_damage(lasting: NatsServer, tmp_path: Path) -> None:
+    store = opened(lasting, tmp_path / "1", "gap")
+    for n in range(5):
+        await store.append(new_event(n))
+    await store.close()
+    client = await nats.connect(lasting.url)
+    await client.jetstream().delete_msg("gap", 3)
+    other = opened(lasting, tmp_path / "2", "gap")
+    with pytest.raises(CorruptStore, match="1 of the entries 1 to 5 are missing in stream gap"):
+        await other.append(new_event(9))
+    await other.close()
+    await client.close()
+
+
+async def test_a_password_is_taken_from_its_file_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    async with nats_server(tmp_path / "nats", more='authorization { user: "mesh", password: "hush" }') as server:
+        secret.write_text("hush\n")
+        journal = journal_at(f"{server.url}?user=mesh&password-file={secret}")
+        assert (await journal.open()).last == 0
+        await journal.close()
+        secret.write_text("wrong\n")
+        refused = journal_at(f"{server.url}?user=mesh&password-file={secret}")
+        with pytest.raises(StoreError, match=f"NATS at 127.0.0.1:{server.port}: ") as raised:
+            await refused.open()
+        assert "wrong" not in str(raised.value)
+        await refused.close()
+
+
+async def test_the_longest_event_is_what_the_server_lets_through(tmp_path: Path) -> None:
+    async with nats_server(tmp_path / "nats", more="max_payload: 10000") as server:
+        store = opened(server, tmp_path / "activator")
+        with pytest.raises(EventTooLong, match="the store takes up to 9"):
+            await store.append(new_event(1, data=b"x" * 10_000))
+        assert (await store.append(new_event(1, data=b"x" * 9_000))).sequence == 1
+        await store.close()
+
+
+async def test_the_server_syncs_each_entry_before_it_acknowledges(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    async with nats_server(tmp_path / "nats") as server:
+        await server.kill()
+        await server.start("strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,openat", "-o", str(trace))
+        journal = journal_at(server.url)
+        await journal.open()
+        counts = [_syncs(trace)]
+        for n in range(20):
+            await journal.append(b"entry %d" % n)
+            counts.append(_syncs(trace))
+        await journal.close()
+    grown = [after - before for before, after in zip(counts, counts[1:], strict=False)]
+    assert min(grown) >= 1, f"an entry was acknowledged without a sync: {grown}"
+
+
+def _syncs(trace: Path) -> int:
+    """Return how often a file was synced to disk, or opened so that each write is."""
+    return len(re.findall(r"f(data)?sync\(.*= 0|f(data)?sync resumed.*= 0|O_SYNC", trace.read_text()))

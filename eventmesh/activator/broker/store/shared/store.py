@@ -306,6 +306,7 @@ class SharedStore:
                     await self._writer.drained()
         # The journal first: a client library may swallow a cancellation that meets an answer, but not its own end.
         self._closing = True
+        self._open.set()
         self._writer.close()
         await self._journal.close()
         await self._tasks.stop()

@@ -1,0 +1,66 @@
+"""Addresses of shared stores: what is understood, and how what is not is answered."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from eventmesh.activator.broker.store.shared.address import MAX_SECRET_BYTES, journal_at
+from eventmesh.base.errors import ConfigError
+
+HERE = "nats://127.0.0.1:4222"
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        ("kafak://h:1", "store: 'kafak://h:1' names no engine; known are nats://"),
+        ("nats://host", "store: 'host' is no HOST:PORT"),
+        ("nats://host:0", "store: 'host:0' is no HOST:PORT"),
+        ("nats://host:99999", "is no HOST:PORT"),
+        ("nats://a:1,:2", "store: ':2' is no HOST:PORT"),
+        ("nats://me:secret@host:1", "store: a secret in an address is seen by others"),
+        (f"{HERE}/a.b", "store: 'a.b' is no name of a stream"),
+        (f"{HERE}/{'a' * 65}", "up to 64 of them"),
+        (f"{HERE}?replicas=6", "store.replicas: '6' is not between 1 and 5"),
+        (f"{HERE}?replicas=", "store.replicas: '' is not between 1 and 5"),
+        (f"{HERE}?monitor=host:8222", "store.monitor: 'host:8222' is no http:// or https:// address"),
+        (f"{HERE}?sync=no", "store.sync: unknown; known are monitor, replicas"),
+        (f"{HERE}?user=me", "store.user: goes together with password-file"),
+        (f"{HERE}?token-file=/no/such", "store.token-file: there is no file '/no/such'"),
+        (f"{HERE}?ca=/no/such", "store.ca: there is no file"),
+    ],
+)
+def test_what_is_not_understood_is_named(address: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        journal_at(address)
+    assert problem in str(raised.value)
+    assert "secret@" not in str(raised.value)
+
+
+def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hush\n")
+    journal_at(f"{HERE}/shop?user=me&password-file={secret}")
+    secret.write_text(" \n")
+    with pytest.raises(ConfigError, match="holds no text"):
+        journal_at(f"{HERE}?user=me&password-file={secret}")
+    secret.write_bytes(b"x" * (MAX_SECRET_BYTES + 1))
+    with pytest.raises(ConfigError, match="no secret is so long"):
+        journal_at(f"{HERE}?user=me&password-file={secret}")
+
+
+def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("nothing")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        journal_at(f"{HERE}?ca={file}")
+
+
+def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "eventmesh.activator.broker.store.shared.jetstream", raising=False)
+    monkeypatch.setitem(sys.modules, "nats", None)
+    with pytest.raises(ConfigError, match=r"pip install 'eventmesh\[nats\]'"):
+        journal_at(HERE)
