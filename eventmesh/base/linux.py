@@ -105,6 +105,11 @@ def mount_memory(target: str, mode: int, *, unbindable: bool = False) -> None:
         _mount("none", target, "", _MS_UNBINDABLE)
 
 
+def mount_overlay(lower: str, upper: str, work: str, target: str) -> None:
+    """Show `lower` at `target`, with what is written kept in `upper`; `work` is an empty directory beside that."""
+    _mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work}")
+
+
 def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
     if _libc().mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()) != 0:
         number = ctypes.get_errno()

@@ -1,4 +1,4 @@
-"""`eventmesh images`: make directories runnable as `dev.local/NAME`, show what there is, remove it."""
+"""`eventmesh images`: make directories and container images runnable as `dev.local/NAME`, list and remove them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,16 @@ from eventmesh.kube.resources import POD, REVISION
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
-    add = actions.add_parser("add", help=f"copy DIR in as the newest version of {REGISTRY}/NAME")
+    add = actions.add_parser(
+        "add", help=f"take a directory or a container image in as the newest version of {REGISTRY}/NAME"
+    )
     add.add_argument("name", metavar="NAME")
-    add.add_argument("directory", metavar="DIR", type=Path)
+    add.add_argument(
+        "source",
+        metavar="DIR|FILE",
+        type=Path,
+        help="a function's directory, an OCI image layout or archive, or a file from `docker save`",
+    )
     listing = actions.add_parser("list", help="show names and versions")
     removal = actions.add_parser("rm", help="remove an image, or one version of it that nothing uses")
     removal.add_argument("name", metavar="NAME[@sha256:...]")
@@ -29,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Do the action; errors are MeshError."""
     store = ImageStore(data_dir.prepared(args.data_dir))
     if args.action == "add":
-        image = store.add(args.name, args.directory)
+        image = store.add(args.name, args.source)
         sys.stdout.write(f"{REGISTRY}/{image.name} is now {image.digest}\n")
         return 0
     if args.action == "rm":

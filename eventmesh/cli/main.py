@@ -27,7 +27,7 @@ COMMANDS: dict[str, str] = {
     "functions": "serve functions on this machine, begin a new one",
     "gateway": "run the data plane at the edge of the mesh",
     "get": "show objects of a mesh",
-    "images": "make a directory runnable as an image, list and remove images",
+    "images": "make a directory or a container image runnable, list and remove images",
     "logs": "show what a function has written",
     "protocol": "check the declaration of a private protocol, show what it sees in frames",
     "routes": "show what a data plane would do with a request",

@@ -92,8 +92,7 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
             fcntl.ioctl(_STANDARD_ERROR, termios.TIOCSCTTY, 0)
         if order.network is not None:
             linux.enter_namespace(rest[0], linux.CLONE_NEWNET)
-        if order.confinement.mounts:
-            mounts.show(order.confinement.mounts, order.confinement.staging)
+        mounts.arrange(order.confinement)
         os.chdir(order.workdir)
         if order.entry:
             _keep(sockets)

@@ -35,6 +35,9 @@ the half minute of Knative's queue-proxy is made for clusters where that takes s
 _INHERITED: Final = ("LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE")
 """What a function needs of its user's surroundings; the rest stays outside, so that it runs alike everywhere."""
 
+CONTAINER_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs of a container image are looked for that names no PATH, as with every engine."""
+
 _REVISION: Final = "serving.knative.dev/revision"
 _CONFIGURATION: Final = "serving.knative.dev/configuration"
 _SERVICE: Final = "serving.knative.dev/service"
@@ -66,10 +69,7 @@ def function_command(
     if problem:
         raise ContainerConfigError(problem)
     asked = container_env(container, pod, place.address, references)
-    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    env["PYTHONPATH"] = product_pythonpath({})
-    env["PYTHONUNBUFFERED"] = "1"
+    env = _surroundings() if image.root is None else {"PATH": CONTAINER_PATH, "HOME": "/"}
     env["HOSTNAME"] = pod["metadata"]["name"]
     requested = container["name"] == podspec.serving(pod)["name"]
     if requested:
@@ -86,12 +86,21 @@ def function_command(
     command = [expand(word, env) for word in container.get("command") or ()] or list(image.command)
     has_args = "args" in container or container.get("command")
     args = [expand(word, env) for word in container.get("args") or ()] if has_args else list(image.args)
-    home = image.directory / image.workdir
+    home = image.directory / image.workdir if image.root is None else Path(image.workdir)
     workdir = container.get("workingDir") or str(home)
     if not container.get("command") and command[0].startswith(("./", "../")):
         # The image's program is the image's, wherever the container is to work.
         command[0] = str(home / command[0])
     return Command((*command, *args), env, workdir, confinement=confinement)
+
+
+def _surroundings() -> dict[str, str]:
+    """Return the variables of a program that sees the machine's own files."""
+    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    env["PYTHONPATH"] = product_pythonpath({})
+    env["PYTHONUNBUFFERED"] = "1"
+    return env
 
 
 def sidecar_command(pod: Object, place: Place, notify_socket: str, bootstrap: Path, references: References) -> Command:

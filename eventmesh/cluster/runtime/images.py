@@ -1,4 +1,4 @@
-"""Process images: directories that pods can run, kept by content under `<data-dir>/images`.
+"""Process images: what pods can run, kept by content under `<data-dir>/images`: directories, and container images.
 
 `eventmesh images add NAME DIR` copies DIR; `dev.local/NAME` then means the newest copy and `dev.local/NAME@sha256:...`
 one certain copy, which stays for as long as something refers to it. What is run inside is told by `image.json`:
@@ -9,6 +9,9 @@ one certain copy, which stays for as long as something refers to it. What is run
 eventmesh itself runs under. `user` is who runs it where the pod names nobody, as the user of a container's image; only
 root can grant it. A directory without that file but with `function.py` or `main.py` runs it with that interpreter; a
 `function.py` that imports `eventmesh.functions` has its functions served. Nothing here starts a process.
+
+`eventmesh images add NAME FILE` takes a container image from an archive (`archives`); what is run is then what the
+image says, in a root directory of its own.
 """
 
 from __future__ import annotations
@@ -20,12 +23,16 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from eventmesh.base.errors import ConfigError, MeshError, UsageError
+from eventmesh.cluster.runtime.archives import is_archive
+from eventmesh.cluster.runtime.container_images import MANIFEST as CONTAINER_MANIFEST
+from eventmesh.cluster.runtime.container_images import ROOT as CONTAINER_ROOT
+from eventmesh.cluster.runtime.container_images import image_in, unpack
 from eventmesh.cluster.runtime.process import product_pythonpath
 from eventmesh.functions.loading import SCRIPT, is_served
 
@@ -70,6 +77,9 @@ class Image:
     workdir: str = "."
     user: int | None = None
     """Who runs it where the pod names nobody; None: whoever runs the mesh."""
+    group: int | None = None
+    root: Path | None = None
+    """The root directory that it is to be run in: of a container image. None: it sees the machine's own files."""
 
     @property
     def reference(self) -> str:
@@ -84,29 +94,45 @@ class ImageStore:
         self._root = data_dir / "images"
 
     def add(self, name: str, source: Path) -> Image:
-        """Copy `source` in as the newest version of `name`; return it.
+        """Make a directory with a function, or the container image in an archive, the newest version of `name`.
 
-        Raises UsageError for a wrong name or directory, ConfigError for a wrong manifest.
+        Raises UsageError for a wrong name or path, ConfigError for a wrong manifest or an archive that cannot be read.
         """
         if not _NAME.fullmatch(name):
             raise UsageError(f"image name {name!r}: use lower-case letters, digits and single . _ - / between them")
+        if is_archive(source):
+            digest = image_in(source).id
+            self._keep(name, digest, lambda content: _unpack(source, content))
+            return self.find(f"{REGISTRY}/{name}")
         if not source.is_dir():
-            raise UsageError(f"image directory {str(source)!r} is not a directory")
+            raise UsageError(f"image {str(source)!r} is neither a directory nor the archive of a container image")
+        if (source / CONTAINER_MANIFEST).exists():
+            raise ConfigError(
+                str(source / CONTAINER_MANIFEST), "is a name that images of containers have: choose another"
+            )
         manifest = _manifest(source)
         digest = _digest(source)
+        left_out = shutil.ignore_patterns(*_LEFT_OUT)
+        target = self._keep(
+            name, digest, lambda content: shutil.copytree(source, content, symlinks=True, ignore=left_out)
+        )
+        return _image(name, digest, target, manifest)
+
+    def _keep(self, name: str, digest: str, fill: Callable[[Path], object]) -> Path:
+        """Have the version `digest`, made by `fill` if it is not there, and make it the newest; return where it is."""
         versions = self._root / _folder(name)
         versions.mkdir(parents=True, exist_ok=True)
         target = versions / digest.removeprefix("sha256:")
         if not target.exists():
-            # Copied beside and renamed: a reader never sees half an image.
+            # Made beside and renamed: a reader never sees half an image.
             with tempfile.TemporaryDirectory(dir=versions, prefix=".copy-") as workspace:
-                copy = Path(workspace) / "content"
-                shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-                os.rename(copy, target)
+                content = Path(workspace) / "content"
+                fill(content)
+                os.rename(content, target)
         newest = versions / ".newest.tmp"
         newest.write_text(digest, encoding="ascii")
         os.replace(newest, versions / "newest")
-        return _image(name, digest, target, manifest)
+        return target
 
     def find(self, reference: str) -> Image:
         """Return the image a pod names; raises UnknownImageError (naming what there is) or ConfigError."""
@@ -194,8 +220,9 @@ def _parse(reference: str) -> tuple[str, str]:
     registry, _, name = path.partition("/")
     if registry != REGISTRY or not name:
         raise UnknownImageError(
-            f"unknown image {reference!r}: local pods run process images of {REGISTRY}/; "
-            f"`eventmesh images add NAME DIR` makes {REGISTRY}/NAME from a directory"
+            f"unknown image {reference!r}: nothing is pulled from a registry here; save the image "
+            "(`docker save -o FILE`, `skopeo copy docker://... oci-archive:FILE`) and `eventmesh images add NAME FILE` "
+            f"makes it {REGISTRY}/NAME, as it does with the directory of a function"
         )
     name, _, tag = name.partition(":")
     if tag not in ("", "latest"):
@@ -246,6 +273,9 @@ def _digest(directory: Path) -> str:
 
 def _manifest(directory: Path) -> dict[str, Any]:
     """Return the checked manifest of a directory, written or implied."""
+    container = directory / CONTAINER_MANIFEST
+    if container.is_file():
+        return dict(json.loads(container.read_bytes()))
     path = directory / _MANIFEST
     if not path.is_file():
         if _is_served(directory / SCRIPT):
@@ -300,7 +330,9 @@ def _check_manifest(path: Path, manifest: object) -> None:
 
 def _image(name: str, digest: str, directory: Path, manifest: dict[str, Any]) -> Image:
     command = tuple(manifest["command"])
-    if command[0] == "python":
+    root = directory / CONTAINER_ROOT
+    is_container = (directory / CONTAINER_MANIFEST).is_file()
+    if command[0] == "python" and not is_container:
         command = (sys.executable, *command[1:])
     return Image(
         name,
@@ -311,4 +343,11 @@ def _image(name: str, digest: str, directory: Path, manifest: dict[str, Any]) ->
         dict(manifest.get("env", {})),
         str(manifest.get("workdir", ".")),
         manifest.get("user"),
+        manifest.get("group"),
+        root if is_container else None,
     )
+
+
+def _unpack(source: Path, content: Path) -> None:
+    content.mkdir()
+    unpack(source, content)

@@ -10,34 +10,98 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from eventmesh.base import linux
-from eventmesh.cluster.runtime.wire import Mount
+from eventmesh.cluster.runtime.wire import Confinement
 
 MAX_ENTRIES: Final = 4096
 """Entries of a directory that is copied for a mount point: each costs a mount of the kernel's (100,000 by default) and
 some 20 microseconds of the start. `/usr/bin` of a large desktop has half as many."""
 
+STAGING: Final = ".eventmesh"
+"""An empty directory in the root of every container image, for `_View` to put a new root together in."""
+
 _PATH_ONLY: Final = os.O_PATH | os.O_CLOEXEC
 
 
-def show(mounts: Sequence[Mount], staging: str) -> None:
+DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
+"""What the runtime specification has in every container's /dev."""
+_LINKS: Final = (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2"))
+
+
+def arrange(confinement: Confinement) -> None:
+    """Give the calling process the view of the files that it is to have. Raises OSError with the path it is about."""
+    if confinement.beside:
+        _join(confinement.beside)
+    elif confinement.root or confinement.mounts:
+        _show(confinement)
+
+
+def _join(pid: int) -> None:
+    """See what the process `pid` sees."""
+    root = os.open(f"/proc/{pid}/root", _PATH_ONLY)
+    view = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    linux.enter_namespace(view, linux.CLONE_NEWNS)
+    os.fchdir(root)
+    os.chroot(".")
+    os.close(view)
+    os.close(root)
+
+
+def _show(confinement: Confinement) -> None:
     """Show each mount's source at its target, in the calling process and its children alone.
 
-    `staging` is an empty directory, used when the root directory itself needs a new entry. Raises OSError with the
-    path that it is about.
+    `staging` is an empty directory, used when the root directory itself needs a new entry, or is another one.
     """
     linux.own_mounts()
     # By descriptor, because a mount may hide the source of a later one.
-    opened = [(os.open(mount.source, _PATH_ONLY), mount) for mount in mounts]
+    opened = [(os.open(mount.source, _PATH_ONLY), mount) for mount in confinement.mounts]
+    staging = confinement.staging
+    if confinement.root:
+        _enter(confinement.root, confinement.layer, staging)
+        staging = f"/{STAGING}"
     view = _View(staging)
     for source, mount in sorted(opened, key=lambda pair: pair[1].target):
         is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
         linux.bind(f"/proc/self/fd/{source}", view.point(mount.target, is_directory), read_only=mount.read_only)
         os.close(source)
+
+
+def _enter(root: str, layer: str, at: str) -> None:
+    """Make `root`, shown at the empty directory `at`, the root directory, with what every container finds there."""
+    if not (layer and _overlay(root, layer, at)):
+        linux.bind(root, at, read_only=True)
+    linux.bind("/proc", f"{at}/proc")
+    linux.mount_memory(os.path.join(at, "tmp"), 0o1777)
+    devices = os.path.join(at, "dev")
+    linux.mount_memory(devices, 0o755)
+    for name in DEVICES:
+        _touch(f"{devices}/{name}")
+        linux.bind(f"/dev/{name}", f"{devices}/{name}")
+    for name, number in _LINKS:
+        os.symlink(f"/proc/self/fd{number}", f"{devices}/{name}")
+    os.mkdir(f"{devices}/shm")
+    linux.mount_memory(f"{devices}/shm", 0o1777)
+    os.chroot(at)
+    os.chdir("/")
+
+
+def _overlay(root: str, layer: str, at: str) -> bool:
+    """Show `root` at `at` with `layer` taking what is written; False where kernel or disk have no such thing."""
+    upper, work = f"{layer}/upper", f"{layer}/work"
+    if any(mark in path for path in (root, layer) for mark in ",:\\"):
+        # Marks of the mount options.
+        return False
+    for path in (upper, work):
+        os.makedirs(path, exist_ok=True)
+    # Whoever runs the program sees the image's own root directory, not that of the layer.
+    os.chmod(upper, stat.S_IMODE(os.stat(root).st_mode))
+    with suppress(OSError):
+        linux.mount_overlay(root, upper, work, at)
+        return True
+    return False
 
 
 class _View:
@@ -76,6 +140,8 @@ class _View:
         cover = self._staging if is_root else directory
         linux.mount_memory(cover, mode, unbindable=is_root)
         for name in names:
+            if is_root and os.path.join(directory, name) == cover:
+                continue
             # An entry may go while its neighbours are shown.
             with suppress(FileNotFoundError):
                 _show_entry(f"/proc/self/fd/{original}/{name}", os.path.join(cover, name))

@@ -12,13 +12,19 @@ from eventmesh.kube.api import Object
 
 
 def confined(
-    confinement: Confinement, pod: Object, container: Object, *, image_user: int | None = None, me: int | None = None
+    confinement: Confinement,
+    pod: Object,
+    container: Object,
+    *,
+    image_user: int | None = None,
+    image_group: int | None = None,
+    me: int | None = None,
 ) -> Confinement:
     """Return `confinement` with the user and the privileges that the container's security context asks for.
 
-    `image_user` runs it where the pod names nobody; a mesh that does not run as root leaves that wish. `me` is the user
-    that eventmesh runs as, this process's own by default. Raises ContainerConfigError when it may not start processes
-    as the user that is asked for, or when a user other than root is required and none is named.
+    `image_user`, with `image_group`, runs it where the pod names nobody; a mesh that does not run as root leaves that
+    wish. `me` is the user that eventmesh runs as, this process's own by default. Raises ContainerConfigError when it
+    may not start processes as the user that is asked for, or when another than root is required and none is named.
     """
     me = os.geteuid() if me is None else me
     context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
@@ -31,7 +37,7 @@ def confined(
         )
     group: int | None = context.get("runAsGroup")
     if user is not None and group is None:
-        group = _primary_group(user)
+        group = image_group if asked is None and image_group is not None else _primary_group(user)
     if me != 0:
         if user not in (None, me):
             raise ContainerConfigError(

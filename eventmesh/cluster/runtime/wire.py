@@ -38,6 +38,12 @@ class Confinement:
     mounts: tuple[Mount, ...] = ()
     staging: str = ""
     """An empty directory, mounted over in the process's own view alone; needed when there are mounts."""
+    root: str = ""
+    """A directory that it sees as the root of all files (of a container image); empty: the machine's own."""
+    layer: str = ""
+    """Where what it writes into that root is kept; empty: it cannot write there."""
+    beside: int = 0
+    """A process whose view of the files it has; 0: one of its own."""
     user: int | None = None
     group: int | None = None
     no_new_privileges: bool = False

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +29,7 @@ from eventmesh.cluster.runtime.commands import (
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Terminate, ToldReady
 from eventmesh.cluster.runtime.hooks import MAX_POST_START_S, POST_START, PRE_STOP, Hook, parse_hook, run_hook
-from eventmesh.cluster.runtime.images import Image, ImageStore, UnknownImageError
+from eventmesh.cluster.runtime.images import ImageStore, UnknownImageError
 from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import PodAddresses, free_port
 from eventmesh.cluster.runtime.networks import NetworkStock
@@ -38,12 +37,12 @@ from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.privileges import confined
-from eventmesh.cluster.runtime.process import PRODUCT_PATH, Command, Process, ProcessLauncher, SpawnError
+from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.tokens import PodTokens
+from eventmesh.cluster.runtime.views import Scene, view_of
 from eventmesh.cluster.runtime.volumes import PodVolumes
-from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.injection import has_sidecar
@@ -352,15 +351,12 @@ class PodWorker:
         container = podspec.container(self.pod, name)
         image = self._host.images.find(container.get("image", ""))
         self._image_ids[name] = image.reference
-        confinement = confined(self._view(container, image, self._volumes), self.pod, container, image_user=image.user)
+        scene = Scene(
+            self._volumes, self.directory / ".layers" / name, self._host.network_note, self._processes.get(name)
+        )
+        view = view_of(container, image, scene)
+        confinement = confined(view, self.pod, container, image_user=image.user, image_group=image.group)
         return function_command(self.pod, container, image, self._place, references, confinement)
-
-    def _view(self, container: Object, image: Image, volumes: PodVolumes) -> Confinement:
-        """Return what the container sees of the files."""
-        if self._host.network_note and container.get("volumeMounts"):
-            raise ContainerConfigError(f"volumeMounts: {self._host.network_note}; use env and envFrom")
-        kept = (image.directory, Path(PRODUCT_PATH), Path(sys.executable), Path(sys.prefix))
-        return Confinement(volumes.mounts(container, kept), str(volumes.staging))
 
     async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
         status = await process.exited

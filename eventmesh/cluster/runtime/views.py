@@ -1,0 +1,51 @@
+"""What a container is to see of the files: the machine's own with its volumes, or the root of a container image."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventmesh.cluster.runtime.environment import ContainerConfigError
+from eventmesh.cluster.runtime.images import Image
+from eventmesh.cluster.runtime.process import PRODUCT_PATH, Process
+from eventmesh.cluster.runtime.volumes import PodVolumes
+from eventmesh.cluster.runtime.wire import Confinement
+from eventmesh.kube.api import Object
+
+_OF_EVERY_ROOT: Final = (Path("/dev"), Path("/proc"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What there is of one container already."""
+
+    volumes: PodVolumes
+    layer: Path
+    """Where what it writes into the root of its image may be kept: its own, below the directory of the pod."""
+    network_note: str
+    """Why this host gives no namespaces to this user; empty when it does."""
+    running: Process | None
+    """Its process, beside which something else is to be run."""
+
+
+def view_of(container: Object, image: Image, scene: Scene) -> Confinement:
+    """Return the view of a container, or of what is run beside its process; raises ContainerConfigError."""
+    if scene.network_note and container.get("volumeMounts"):
+        raise ContainerConfigError(f"volumeMounts: {scene.network_note}; use env and envFrom")
+    if image.root is None:
+        kept = (image.directory, Path(PRODUCT_PATH), Path(sys.executable), Path(sys.prefix))
+        return Confinement(scene.volumes.mounts(container, kept), str(scene.volumes.staging))
+    if scene.network_note:
+        raise ContainerConfigError(f"image {image.name}: it has a root directory of its own, but {scene.network_note}")
+    if scene.running is not None:
+        # A second overlay over the same layer would not show what the first one writes.
+        return Confinement(beside=scene.running.pid)
+    mounts = scene.volumes.mounts(container, _OF_EVERY_ROOT)
+    scene.volumes.staging.mkdir(parents=True, exist_ok=True)
+    read_only = (container.get("securityContext") or {}).get("readOnlyRootFilesystem")
+    # As with the kubelet, a container that is started again finds the files of its image.
+    shutil.rmtree(scene.layer, ignore_errors=True)
+    return Confinement(mounts, str(scene.volumes.staging), str(image.root), "" if read_only else str(scene.layer))
