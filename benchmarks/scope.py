@@ -23,7 +23,8 @@ from eventmesh.xds.control.watcher import Watcher
 Take = Callable[[Object | None, Object | None], object]
 """A method of the watcher."""
 
-FUNCTIONS = (30, 300, 3_000)
+FUNCTIONS = (100, 1_000, 5_000)
+GROWTH_BAR = 1.2
 PER_NAMESPACE = 10
 CHANGES = 20
 
@@ -31,14 +32,20 @@ CHANGES = 20
 def run(_: argparse.Namespace) -> bool:
     """Print a row for each size of mesh; nothing here can fail."""
     sys.stdout.write("\nscope: what one sidecar is told, and what a change of one function costs control\n")
-    heads = ("functions", "everything", "one namespace", "change: sent to its sidecars", "to others", "build")
-    sys.stdout.write(f"{heads[0]:>9}  {heads[1]:>24}  {heads[2]:>22}  {heads[3]:>28}  {heads[4]:>9}  {heads[5]:>9}\n")
-    for functions in FUNCTIONS:
-        _row(functions)
+    heads = ("functions", "everything", "one namespace", "change: sent to its sidecars", "to others")
+    cost = ("a new route", "an endpoint")
+    sys.stdout.write(f"{heads[0]:>9}  {heads[1]:>24}  {heads[2]:>22}  {heads[3]:>28}  {heads[4]:>9}")
+    sys.stdout.write(f"  {cost[0]:>11}  {cost[1]:>11}\n")
+    rows = [_row(functions) for functions in FUNCTIONS]
+    for what, (least, most) in zip(cost, zip(rows[0], rows[-1], strict=True), strict=True):
+        verdict = "held" if most <= GROWTH_BAR * least else "NOT held"
+        sizes = f"{FUNCTIONS[-1]} functions at most {GROWTH_BAR} x with {FUNCTIONS[0]}"
+        sys.stdout.write(f"  bar: {what} with {sizes}: {most / least:.2f}, {verdict}\n")
     return False
 
 
-def _row(functions: int) -> None:
+def _row(functions: int) -> tuple[float, float]:
+    """Print what a mesh of this size costs; return the seconds of a new route and of a moved endpoint."""
     watcher = Watcher()
     for number in range(functions):
         for take, obj in _function(watcher, number):
@@ -50,7 +57,7 @@ def _row(functions: int) -> None:
     sent = dict.fromkeys((own, other), 0)
     for audience in (Audience(Role.GATEWAY), own, other):
         cache.subscribe(audience, lambda configuration, changes: None)
-    took = []
+    took, moved = [], []
     for change in range(CHANGES):
         watcher.ingress(None, _ingress("team-1", "changed", f"svc-{PER_NAMESPACE}-1", f"host-{change}.test"))
         before = {audience: cache.current(audience) for audience in sent}
@@ -59,6 +66,11 @@ def _row(functions: int) -> None:
         concerned = filter(builder.affects, cache.audiences())
         cache.update({audience: builder.sets(audience) for audience in concerned})
         took.append(time.perf_counter() - began)
+        watcher.slice(None, _pod("team-1", f"svc-{PER_NAMESPACE}-1", f"10.255.255.{change}"))
+        began = time.perf_counter()
+        builder.update(watcher.of, watcher.take_touched())
+        cache.update({audience: builder.sets(audience) for audience in filter(builder.affects, cache.audiences())})
+        moved.append(time.perf_counter() - began)
         for audience, known in before.items():
             now = cache.current(audience)
             sent[audience] = sum(
@@ -70,8 +82,9 @@ def _row(functions: int) -> None:
     everything, scoped = _size(builder.sets(Audience(Role.SIDECAR))), _size(builder.sets(own))
     sys.stdout.write(
         f"{functions:>9}  {everything:>24}  {scoped:>22}  {sent[own]:>26} B  {sent[other]:>7} B"
-        f"  {statistics.median(took) * 1000:>6.2f} ms\n"
+        f"  {statistics.median(took) * 1000:>8.2f} ms  {statistics.median(moved) * 1000:>8.2f} ms\n"
     )
+    return statistics.median(took), statistics.median(moved)
 
 
 def _size(sets: ResourceSets) -> str:
@@ -84,17 +97,8 @@ def _function(watcher: Watcher, number: int) -> list[tuple[Take, Object]]:
     namespace, name = f"team-{number // PER_NAMESPACE}", f"svc-{number}"
     revision = f"{name}-1"
     label = {"networking.internal.knative.dev/serverlessservice": revision}
-    private = {**label, "networking.internal.knative.dev/serviceType": "Private"}
     ports = {"ports": [{"name": "http", "port": 80}]}
-    pod = {
-        "metadata": {
-            "name": f"{revision}-0",
-            "namespace": namespace,
-            "labels": {**private, "kubernetes.io/service-name": f"{revision}-private"},
-        },
-        "ports": [{"name": "http", "port": 8012}],
-        "endpoints": [{"addresses": [f"10.{number // 65_025}.{number // 255 % 255}.{number % 255}"]}],
-    }
+    pod = _pod(namespace, revision, f"10.{number // 65_025}.{number // 255 % 255}.{number % 255}")
     serverless = {"metadata": {"name": revision, "namespace": namespace}, "spec": {"mode": "Serve"}}
     return [
         (watcher.ingress, _ingress(namespace, name, revision, f"{name}.{namespace}.example.com")),
@@ -102,6 +106,19 @@ def _function(watcher: Watcher, number: int) -> list[tuple[Take, Object]]:
         (watcher.service, {"metadata": {"name": revision, "namespace": namespace, "labels": label}, "spec": ports}),
         (watcher.slice, pod),
     ]
+
+
+def _pod(namespace: str, revision: str, address: str) -> Object:
+    labels = {
+        "networking.internal.knative.dev/serverlessservice": revision,
+        "networking.internal.knative.dev/serviceType": "Private",
+        "kubernetes.io/service-name": f"{revision}-private",
+    }
+    return {
+        "metadata": {"name": f"{revision}-0", "namespace": namespace, "labels": labels},
+        "ports": [{"name": "http", "port": 8012}],
+        "endpoints": [{"addresses": [address]}],
+    }
 
 
 def _ingress(namespace: str, name: str, revision: str, host: str) -> Object:

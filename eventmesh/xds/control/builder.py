@@ -36,13 +36,14 @@ from eventmesh.xds.control.proxyless import Proxyless
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, Scope, scope_of
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Clusters, Settings
+from eventmesh.xds.control.shards import Sharded
 from eventmesh.xds.control.tables import (
     ACTIVATOR,
     LOCAL,
     PROXIED,
     PUBLIC,
     SECURE,
-    activator_host,
+    Contributions,
     beyond_scope,
     broker_host,
     broker_hosts,
@@ -70,9 +71,7 @@ class _Namespace:
     builder: HostBuilder
     clusters: Clusters
     hosts: Hosts = field(default_factory=Hosts)
-    joined: dict[str, bytes] = field(default_factory=dict)
-    """Its virtual hosts in one piece, by route table."""
-    sets: Mapping[str, Named] = field(default_factory=dict)
+    sets: dict[str, dict[str, Resource]] = field(default_factory=dict)
     egress: tuple[Key, ...] = ()
 
 
@@ -80,7 +79,7 @@ _PLAIN, _HOLDING, _ENDPOINTS, _PODS_ONLY = "plain", "holding", "endpoints", "pod
 """Sets of clusters and of endpoints: as most see them, and as the activator does."""
 
 
-def _unresolved() -> dict[str, Named]:
+def _unresolved() -> dict[str, dict[str, Resource]]:
     cluster = {UNRESOLVED_CLUSTER: envoy.cluster(UNRESOLVED_CLUSTER, Protocol.HTTP1)}
     nobody = {UNRESOLVED_CLUSTER: envoy.endpoints(UNRESOLVED_CLUSTER, ())}
     return {_PLAIN: cluster, _HOLDING: cluster, _ENDPOINTS: nobody, _PODS_ONLY: nobody}
@@ -95,17 +94,20 @@ class ResourceBuilder:
         self._settings = settings
         self._world = world
         self._mtls = mtls
-        self._nowhere: Mapping[str, Named] = {}
+        self._nowhere: dict[str, dict[str, Resource]] = {}
         self.gateway_api = GatewayApiHosts(settings)
         self._namespaces: dict[str, _Namespace] = {}
         self._claims: defaultdict[str, Claims] = defaultdict(Claims)
         self._broker: dict[str, bytes] = {}
+        self._contributions = {table: Contributions() for table in (PUBLIC, SECURE, LOCAL, ACTIVATOR)}
         for table, hosts in broker_hosts(settings).items():
             self._claims[table].renew("", {host: [Rank(MESH, "", Key("", BROKER_CLUSTER))] for host in hosts})
             self._broker[table] = broker_host(hosts)
+            self._contributions[table].put(BROKER_CLUSTER, self._broker[table])
         broker = {BROKER_CLUSTER: envoy.cluster(BROKER_CLUSTER, Protocol.HTTP1)}
         leads_to = {BROKER_CLUSTER: envoy.endpoints(BROKER_CLUSTER, settings.brokers)}
-        self._sets: dict[str, Named] = {_PLAIN: broker, _HOLDING: broker, _ENDPOINTS: leads_to, _PODS_ONLY: leads_to}
+        first = {_PLAIN: broker, _HOLDING: broker, _ENDPOINTS: leads_to, _PODS_ONLY: leads_to}
+        self._sets: dict[str, Sharded] = {kind: Sharded(found) for kind, found in first.items()}
         self._gateway = _gateway(settings)
         self._tables: dict[str, Resource] = {}
         self._listeners = Listeners(settings)
@@ -127,8 +129,8 @@ class ResourceBuilder:
             return
         self._tracing, self._will_concern_all = tracing, True
         for kind in (_PLAIN, _HOLDING):
-            clusters = {name: one for name, one in self._sets[kind].items() if name != TRACING_CLUSTER}
-            self._sets[kind] = clusters | ({TRACING_CLUSTER: tracing_cluster(tracing)} if tracing is not None else {})
+            put = {TRACING_CLUSTER: tracing_cluster(tracing)} if tracing is not None else {}
+            self._sets[kind] = self._sets[kind].replaced(put, {TRACING_CLUSTER} - put.keys())
         self._listeners.trace(tracing)
 
     def update(self, view: Callable[[str], View], changed: Changed) -> None:
@@ -150,7 +152,8 @@ class ResourceBuilder:
         before = self.offers.all()
         tables = {table for namespace in sorted(dirty) for table in self._build(namespace, view(namespace))}
         if rebuilds_routes:
-            tables |= self.gateway_api.build(view, self._claims)
+            built = self.gateway_api.build(view, self._claims)
+            tables |= {table for table in built if self._contribute(table, GATEWAY_API, self.gateway_api.of(table))}
             nowhere = _unresolved() if self.gateway_api.leads_nowhere else {kind: {} for kind in self._sets}
             self._nowhere = self._merge(self._nowhere, nowhere)
             dirty |= self.gateway_api.renewed
@@ -245,15 +248,14 @@ class ResourceBuilder:
         """Build everything of a namespace; return the route tables that differ by it."""
         known = self._of(namespace)
         view = forwarded(view, self._settings.cluster_domain)
-        before, joined_before = known.hosts, known.joined
         for key in known.hosts.conflicts:
             self.conflicts.pop(key, None)
         known.hosts = known.builder.build(view, self._claims)
         self.conflicts.update(known.hosts.conflicts)
         self.offers.put(namespace, known.hosts.offers, known.hosts.offers_lost)
-        known.joined = {
-            table: b"".join(entry.host.field for entry in entries) for table, entries in known.hosts.entries.items()
-        }
+        changed = {table for table, found in known.hosts.entries.items() if self._contribute(table, namespace, found)}
+        if self._contributions[ACTIVATOR].put(namespace, known.hosts.activator):
+            changed.add(ACTIVATOR)
         known.egress = view.egress
         named = {ingress.key: ingress.secrets for ingress in view.ingresses.values() if ingress.secrets}
         named |= self.gateway_api.secrets_in(namespace)
@@ -268,37 +270,37 @@ class ResourceBuilder:
         known.sets = self._merge(known.sets, built)
         if view == View():
             del self._namespaces[namespace]
-        changed = {table for table, fields in known.joined.items() if joined_before.get(table, b"") != fields}
-        return changed | ({ACTIVATOR} if known.hosts.activator != before.activator else set())
+        return changed
+
+    def _contribute(self, table: str, contributor: str, entries: Iterable[Entry]) -> bool:
+        return self._contributions[table].put(contributor, b"".join(entry.host.field for entry in entries))
 
     def _assign(self, namespace: str, view: View, touched: frozenset[Key]) -> None:
         known = self._of(namespace)
         endpoints, pods_only = known.clusters.endpoints(view, touched)
-        known.sets = self._merge(known.sets, {_ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only})
+        for kind, moved in ((_ENDPOINTS, endpoints), (_PODS_ONLY, endpoints | pods_only)):
+            known.sets.setdefault(kind, {}).update(moved)
+            self._sets[kind] = self._sets[kind].replaced(moved)
 
-    def _merge(self, known: Mapping[str, Named], sets: Mapping[str, Named]) -> Mapping[str, Named]:
-        """Put `sets` in place of those of `known`, which was added before; return what is there of both."""
+    def _merge(
+        self, known: Mapping[str, dict[str, Resource]], sets: dict[str, dict[str, Resource]]
+    ) -> dict[str, dict[str, Resource]]:
+        """Put `sets` in place of `known`, which was added before; return them."""
         for kind, after in sets.items():
             before = known.get(kind, {})
-            if before != after:
-                merged = dict(self._sets[kind])
-                for name in before.keys() - after.keys():
-                    del merged[name]
-                self._sets[kind] = {**merged, **after}
-        return {**known, **sets}
+            put = {name: one for name, one in after.items() if before.get(name) is not one}
+            self._sets[kind] = self._sets[kind].replaced(put, before.keys() - after.keys())
+        return sets
 
     def _join_tables(self, tables: Iterable[str]) -> None:
-        """Join those of `tables` anew: the bytes of a whole table are what a change costs in a large mesh."""
-        parts = [self._namespaces[name] for name in sorted(self._namespaces)]
+        """Join those of `tables` anew, of parts: a change costs the bytes of its namespace."""
         for table in tables:
             if table == ACTIVATOR:
-                fields = [activator_host(part.hosts.activator for part in parts)]
+                self._tables[table] = self._contributions[table].activator_table()
             else:
-                routes = (entry.host.field for entry in self.gateway_api.of(table))
-                fields = [self._broker.get(table, b""), *(part.joined.get(table, b"") for part in parts), *routes]
-            self._tables[table] = joined(table, fields, PROXIED if table == ACTIVATOR else b"")
+                self._tables[table] = self._contributions[table].table(table)
             if table == LOCAL:
-                self._tables[_LOCAL_PROXIED] = joined(LOCAL, fields, PROXIED)
+                self._tables[_LOCAL_PROXIED] = self._contributions[table].table(table, PROXIED)
 
     def table(self, name: str) -> Resource:
         """Return a route table of the whole mesh, such as `public`, `local`, `activator`, `bolt` and `dubbo`."""

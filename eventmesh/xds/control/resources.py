@@ -14,7 +14,7 @@ from functools import cached_property
 import betterproto2
 
 from eventmesh.xds.control.encoding import encode
-from eventmesh.xds.control.protobuf import delimited, text
+from eventmesh.xds.control.protobuf import BYTES, tag, text, varint
 from eventmesh.xds.resource_types import ResourceType
 
 _VERSION_BYTES = 8
@@ -28,27 +28,62 @@ class Resource:
     type: ResourceType
     name: str
     version: str
-    body: bytes = field(repr=False, compare=False)
+    pieces: tuple[bytes, ...] = field(repr=False, compare=False)
+    """What its encoded form is joined from; a large one is joined when somebody is to be sent it."""
+
+    @property
+    def body(self) -> bytes:
+        """Return its encoded form."""
+        return b"".join(self.pieces)
 
     @cached_property
     def sotw_field(self) -> bytes:
         """The entry of `DiscoveryResponse.resources` (field 2, an Any)."""
-        return delimited(2, _any(self.type.value, self.body))
+        return b"".join(_delimited(2, self._any()))
 
     @cached_property
     def delta_field(self) -> bytes:
         """The entry of `DeltaDiscoveryResponse.resources` (field 2, a `Resource` with name, version and Any)."""
-        inner = text(1, self.version) + delimited(2, _any(self.type.value, self.body)) + text(3, self.name)
-        return delimited(2, inner)
+        return b"".join(_delimited(2, (text(1, self.version), *_delimited(2, self._any()), text(3, self.name))))
+
+    def _any(self) -> tuple[bytes, ...]:
+        return (text(1, self.type.value), *(_delimited(2, self.pieces) if any(self.pieces) else ()))
 
 
-def _any(type_url: str, value: bytes) -> bytes:
-    return text(1, type_url) + (delimited(2, value) if value else b"")
+def _delimited(number: int, pieces: Iterable[bytes]) -> tuple[bytes, ...]:
+    pieces = tuple(pieces)
+    return (tag(number, BYTES) + varint(sum(map(len, pieces))), *pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some encoded fields of a message, and a hash of them: messages concatenate, and so do hashes of parts."""
+
+    fields: bytes
+    digest: bytes
+
+
+def part(fields: bytes) -> Part:
+    """Return encoded fields with their hash."""
+    return Part(fields, hashlib.blake2b(fields, digest_size=_VERSION_BYTES).digest())
 
 
 def from_bytes(type_: ResourceType, name: str, body: bytes) -> Resource:
     """Return the resource `name` with a version that is the hash of `body`."""
-    return Resource(type_, name, hashlib.blake2b(body, digest_size=_VERSION_BYTES).hexdigest(), body)
+    return Resource(type_, name, part(body).digest.hex(), (body,))
+
+
+def together(parts: Iterable[Part]) -> Part:
+    """Return `parts` as one, whose hash is that of theirs: bytes that have not changed are not hashed again."""
+    parts = tuple(parts)
+    return Part(b"".join(one.fields for one in parts), part(b"".join(one.digest for one in parts)).digest)
+
+
+def from_parts(type_: ResourceType, name: str, parts: Iterable[Part]) -> Resource:
+    """Return the resource `name` with a version that is the hash of its parts' hashes; it is joined when it is sent."""
+    parts = tuple(parts)
+    version = part(b"".join(one.digest for one in parts)).digest.hex()
+    return Resource(type_, name, version, tuple(one.fields for one in parts))
 
 
 def from_message(type_: ResourceType, name: str, message: betterproto2.Message) -> Resource:

@@ -161,8 +161,6 @@ class Clusters:
         self._clusters: Memo[tuple[str, Spoken, Hold | None, ClusterPolicy | None], Resource] = Memo()
         self._dns: Memo[tuple[str, str, int, Spoken, ClusterPolicy | None], Resource] = Memo()
         self._endpoints: Memo[tuple[str, tuple[Address, ...]], Resource] = Memo()
-        self._plain: Assigned = {}
-        self._pods_only: Assigned = {}
         self._dangling: tuple[str, ...] = ()
         """Clusters that a KIngress names although nobody has made their Service: a data plane that meets a route to a
         cluster it has never heard of holds the whole table back for a while."""
@@ -195,13 +193,11 @@ class Clusters:
         """Return the endpoints of the clusters built last, as most see them, and those the activator sees otherwise:
         pods only.
 
-        `touched` names the Services and revisions that have changed since the last call; None: build all anew.
+        `touched` names the Services and revisions of which they are wanted; None: of all.
         """
-        if touched is None:
-            self._plain = {name: self._assigned(name, ()) for name in self._dangling}
-            self._pods_only = {}
+        plain = {name: self._assigned(name, ()) for name in self._dangling} if touched is None else {}
+        pods_only: Assigned = {}
         pods = Pods(view, touched)
-        plain, pods_only = dict(self._plain), dict(self._pods_only)
         for service, port in _plain_ports(view, touched):
             if not service.external_name:
                 name = service_cluster(service.key, port.number)
@@ -212,7 +208,6 @@ class Clusters:
             pods_only[name] = self._assigned(name, pods.of_revision(sks))
         if touched is None:
             self._endpoints.sweep()
-        self._plain, self._pods_only = plain, pods_only
         return plain, pods_only
 
     def _cluster(self, name: str, protocol: Spoken, hold: Hold | None, policy: ClusterPolicy | None = None) -> Resource:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from eventmesh.xds.control.resources import Configuration, Resource, index
 from eventmesh.xds.control.scope import Audience
+from eventmesh.xds.control.shards import Sharded
 from eventmesh.xds.control.streams import Changes
 from eventmesh.xds.resource_types import ResourceType
 
@@ -95,6 +96,8 @@ class SnapshotCache:
 
 def differences(before: Mapping[str, Resource], after: Mapping[str, Resource]) -> frozenset[str]:
     """Return the names that are new, changed or gone."""
+    if isinstance(before, Sharded) and isinstance(after, Sharded):
+        return after.differing(before)
     # Most are the very same object: comparing them by identity first makes this cheap for large meshes.
     changed = {n for n, new in after.items() if (old := before.get(n)) is not new and old != new}
     return frozenset(changed.union(before.keys() - after.keys()))

@@ -101,7 +101,7 @@ class Stream:
         """Take a newer configuration into account; `changes` are the names that differ from the last one given."""
         self.configuration = configuration
         # What is no longer configured will never be acknowledged: nobody waits for it.
-        self._awaited.intersection_update(configuration.of(ResourceType.ENDPOINT))
+        self._awaited &= configuration.of(ResourceType.ENDPOINT).keys()
         for type_, subscription in self._subscriptions.items():
             if type_ in changes:
                 subscription.changed(changes[type_], configuration)

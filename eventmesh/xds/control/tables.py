@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
+from typing import Final
 
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration, VirtualHost
 
@@ -11,8 +13,8 @@ from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import set_headers
 from eventmesh.xds.control.ingress import fragment, local_names, plain_route
-from eventmesh.xds.control.protobuf import delimited
-from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.control.protobuf import BYTES, tag, varint
+from eventmesh.xds.control.resources import Part, Resource, part
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Settings
 from eventmesh.xds.resource_types import ResourceType
 
@@ -25,12 +27,56 @@ PROXIED = encode(
 """Marks what the activator has counted already, so that the sidecar's statistics do not count it twice."""
 
 
+_TAIL = encode(made(RouteConfiguration, ignore_port_in_host_matching=True))
+"""Clients come with and without a port in Host; it never tells hosts apart (knative/networking, conformance)."""
+
+
 def joined(name: str, hosts: Iterable[bytes], rest: bytes = b"") -> Resource:
     """Return the route table `name` of encoded virtual hosts and whatever other encoded fields stand in `rest`."""
     head = encode(made(RouteConfiguration, name=name))
-    # Clients come with and without a port in Host; it never tells hosts apart (knative/networking, conformance).
-    tail = encode(made(RouteConfiguration, ignore_port_in_host_matching=True))
-    return resources.from_bytes(ResourceType.ROUTE, name, b"".join([head, *hosts, rest, tail]))
+    return resources.from_bytes(ResourceType.ROUTE, name, b"".join([head, *hosts, rest, _TAIL]))
+
+
+_GROUPS: Final = 64
+"""Of contributors to a table. A change copies and hashes one group anew: of 500 namespaces that is eight."""
+
+_NOTHING: Final = part(b"")
+
+
+class Contributions:
+    """What namespaces and others put into one route table of the whole mesh, joined as far as it is as before."""
+
+    def __init__(self) -> None:
+        self._of: tuple[dict[str, Part], ...] = tuple({} for _ in range(_GROUPS))
+        self._groups = [_NOTHING] * _GROUPS
+
+    def put(self, contributor: str, fields: bytes) -> bool:
+        """Put encoded fields in place of what `contributor` has put; return whether they differ."""
+        # Not Python's own hash: replicas must agree on the order, which is part of the version.
+        number = zlib.crc32(contributor.encode()) % _GROUPS
+        group, after = self._of[number], part(fields)
+        if group.get(contributor, _NOTHING) == after:
+            return False
+        if fields:
+            group[contributor] = after
+        else:
+            del group[contributor]
+        found = [group[name] for name in sorted(group)]
+        self._groups[number] = resources.together(found)
+        return True
+
+    def table(self, name: str, rest: bytes = b"") -> Resource:
+        """Return the route table `name` of all virtual hosts, and whatever other encoded fields stand in `rest`."""
+        head = part(encode(made(RouteConfiguration, name=name)))
+        return resources.from_parts(ResourceType.ROUTE, name, [head, *self._groups, part(rest + _TAIL)])
+
+    def activator_table(self) -> Resource:
+        """Return the table of the activator's own listener, of all routes; they stand in one virtual host."""
+        head = encode(made(VirtualHost, name=ACTIVATOR, domains=["*"]))
+        size = varint(len(head) + sum(len(one.fields) for one in self._groups))
+        begun = encode(made(RouteConfiguration, name=ACTIVATOR)) + tag(2, BYTES) + size + head
+        parts = [part(begun), *self._groups, part(PROXIED + _TAIL)]
+        return resources.from_parts(ResourceType.ROUTE, ACTIVATOR, parts)
 
 
 def broker_hosts(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -52,9 +98,3 @@ def broker_host(hosts: Iterable[str]) -> bytes:
 def beyond_scope() -> bytes:
     """Return the encoded virtual host that leads whatever a sidecar does not know to the gateway."""
     return fragment(made(VirtualHost, name="beyond", domains=["*"], routes=[plain_route(GATEWAY_CLUSTER)])).field
-
-
-def activator_host(routes: Iterable[bytes]) -> bytes:
-    """Return the encoded virtual host of the activator's own listener, of its encoded routes."""
-    head = encode(made(VirtualHost, name=ACTIVATOR, domains=["*"]))
-    return delimited(2, b"".join([head, *routes]))

@@ -199,6 +199,8 @@ class Watcher:
 
     def _put(self, field: str, key: Key, value: object, effect: Effect) -> Effect:
         view = self.of(key.namespace)
+        if getattr(view, field).get(key) == value:
+            return Effect.NOTHING
         changed = dict(getattr(view, field))
         if value is None:
             changed.pop(key, None)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from envoy_data_plane.envoy.config.core.v3 import HeaderValueOptionHeaderAppendAction
-from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration
+from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration, VirtualHost
 
 from eventmesh.kube.objects import Key
+from eventmesh.xds.control.ingress import fragment
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER
+from eventmesh.xds.control.tables import Contributions
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
 from tests.unit.xds.control import views
@@ -246,3 +248,30 @@ def test_a_host_goes_to_the_next_claimant_in_another_namespace_when_its_owner_le
 def test_the_activator_is_told_the_interfaces_that_events_may_call() -> None:
     told = views.built(Watcher()).sets(Audience(Role.ACTIVATOR))[ResourceType.ROUTE]
     assert set(told) == {"activator", "local", "bolt", "dubbo"}
+
+
+def test_a_table_is_the_same_whatever_the_order_in_which_its_hosts_came() -> None:
+    hosts = {
+        f"team-{number}": fragment(VirtualHost(name=f"h{number}", domains=[f"h{number}"])) for number in range(150)
+    }
+    one, other = Contributions(), Contributions()
+    for team, host in hosts.items():
+        assert one.put(team, host.field)
+    for team, host in reversed(hosts.items()):
+        other.put(team, b"")
+        other.put(team, host.field)
+    joined_ = one.table("public")
+    assert (joined_, joined_.body) == (other.table("public"), other.table("public").body)
+    found = RouteConfiguration.parse(joined_.body)
+    assert sorted(host.name for host in found.virtual_hosts) == sorted(f"h{number}" for number in range(150))
+    assert found.ignore_port_in_host_matching
+
+
+def test_a_table_has_another_version_when_a_host_differs_and_none_when_nothing_does() -> None:
+    table_ = Contributions()
+    table_.put("team", b"\x12\x03\x0a\x01a")
+    before = table_.table("public").version
+    assert not table_.put("team", b"\x12\x03\x0a\x01a") and not table_.put("nobody", b"")
+    assert table_.table("public").version == before
+    assert table_.put("team", b"\x12\x03\x0a\x01b") and table_.table("public").version != before
+    assert table_.put("team", b"") and table_.table("public") == Contributions().table("public")

@@ -1,0 +1,79 @@
+"""What a change costs control does not depend on how large the mesh is: counted in calls, not in time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
+from eventmesh.xds.control.builder import ResourceBuilder
+from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.scope import Audience
+from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.watcher import Watcher
+from tests.unit.xds.control.views import ingress, path, rule, service, slice_, split, within
+
+SMALL, LARGE = 10, 200
+"""Namespaces."""
+
+
+class Mesh:
+    """Control without its sockets: a gateway, an activator and the sidecars of one namespace are told."""
+
+    def __init__(self, namespaces: int) -> None:
+        self.watcher = Watcher()
+        self.builder = ResourceBuilder(Settings())
+        self.cache = SnapshotCache(self.builder.sets)
+        for number in range(namespaces):
+            self.take(f"team-{number}", "svc", "10.0.0.1")
+        for audience in (Audience(Role.GATEWAY), Audience(Role.ACTIVATOR), Audience(Role.SIDECAR, "team-1")):
+            self.cache.subscribe(audience, lambda configuration, changes: None)
+        self.publish()
+
+    def take(self, namespace: str, name: str, address: str) -> None:
+        routed = ingress(name, rule(f"{name}.{namespace}.test", paths=[path(split(name))]))
+        self.watcher.ingress(None, within(namespace, routed))
+        self.watcher.service(None, within(namespace, service(name)))
+        self.watcher.slice(None, within(namespace, slice_(name, address)))
+
+    def publish(self) -> None:
+        self.builder.update(self.watcher.of, self.watcher.take_changed())
+        concerned = filter(self.builder.affects, self.cache.audiences())
+        self.cache.update({audience: self.builder.sets(audience) for audience in concerned})
+
+    def move(self) -> None:
+        """A pod of one Service has another address."""
+        self.watcher.slice(None, within("team-1", slice_("svc", "10.0.0.2")))
+        self.publish()
+
+    def add(self) -> None:
+        """A function is new."""
+        self.take("team-1", "another", "10.0.0.3")
+        self.publish()
+
+
+def calls(of: Callable[[], None]) -> int:
+    """Return how many functions `of` calls, compiled ones and steps of generators included."""
+    count = 0
+
+    def seen(_: FrameType, event: str, __: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(seen)
+    try:
+        of()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("change", [Mesh.move, Mesh.add], ids=["an endpoint", "a function"])
+def test_a_change_calls_no_more_in_a_large_mesh_than_in_a_small_one(change: Callable[[Mesh], None]) -> None:
+    small, large = Mesh(SMALL), Mesh(LARGE)
+    change(Mesh(SMALL))  # What is made once and for all is made here.
+    few, many = calls(lambda: change(small)), calls(lambda: change(large))
+    assert many <= 1.2 * few, (few, many)
