@@ -40,13 +40,13 @@ class EventContender:
             server.stop()
 
 
-def start(name: str, *, traced: bool = False) -> EventContender:
-    """Start a contender, with its files on the disk that holds the results."""
+def start(name: str, *, traced: bool = False, subscriber: str = "") -> EventContender:
+    """Start a contender, with its files on the disk that holds the results; ours delivers to `subscriber`, if any."""
     report.RESULTS.mkdir(parents=True, exist_ok=True)
     directory = Path(mkdtemp(prefix=f"events-{name}-", dir=report.RESULTS)).absolute()
     port = free_port()
     beside: list[Server] = []
-    argv = _jetstream(directory, port) if name == "jetstream" else _eventmesh(directory, port, beside)
+    argv = _jetstream(directory, port) if name == "jetstream" else _eventmesh(directory, port, beside, subscriber)
     trace = directory / "trace"
     server = Server([*SYNCS, "-o", str(trace), *argv] if traced else argv, directory, cpus={PROXY_CPU})
     server.wait_for(port)
@@ -61,18 +61,21 @@ def _jetstream(directory: Path, port: int) -> list[str]:
     return [find("nats-server"), "-c", str(config)]
 
 
-def _eventmesh(directory: Path, port: int, beside: list[Server]) -> list[str]:
+def _eventmesh(directory: Path, port: int, beside: list[Server], subscriber: str) -> list[str]:
     (directory / "api").mkdir()
     beside.append(
-        Server([sys.executable, "-m", "benchmarks.event_api", str(directory)], directory / "api", cpus=others())
+        Server(
+            [sys.executable, "-m", "benchmarks.event_api", str(directory), subscriber], directory / "api", cpus=others()
+        )
     )
     kubeconfig, config = directory / "kubeconfig", directory / "bootstrap.json"
     deadline = time.monotonic() + 20
     while not kubeconfig.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    # Nothing is delivered here, so no routes are needed: control is absent, as it may be.
+    # Where nothing is delivered no routes are needed: control is absent then, as it may be.
     absent = f"127.0.0.1:{free_port()}"
-    config.write_text(json.dumps(bootstrap("activator", "bench", f"127.0.0.1:{free_port()}", absent)))
+    control = f"127.0.0.1:{(directory / 'control').read_text()}" if subscriber else absent
+    config.write_text(json.dumps(bootstrap("activator", "bench", f"127.0.0.1:{free_port()}", control)))
     flags = ("--bootstrap", str(config), "--kubeconfig", str(kubeconfig), "--data-dir", str(directory / "data"))
     where = ("--broker", f"127.0.0.1:{port}", "--autoscaler", f"http://{absent}/")
     return [sys.executable, "-m", "eventmesh.cli.main", "activator", *flags, *where]

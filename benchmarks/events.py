@@ -1,4 +1,5 @@
-"""Durable events accepted a second, each on disk before it is acknowledged, beside JetStream that syncs always."""
+"""Durable events accepted a second, each on disk before it is acknowledged, beside JetStream that syncs always; and
+how long ours take to their subscriber at a steady rate."""
 
 from __future__ import annotations
 
@@ -6,9 +7,12 @@ import argparse
 import shutil
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
 
-from benchmarks import event_contenders, event_load, report
+from benchmarks import event_contenders, event_latency, event_load, report
 from benchmarks.event_contenders import EventContender
+from benchmarks.event_latency import Latency
 
 PRODUCERS = 64
 MAKERS = {"eventmesh": event_load.HttpProducer, "jetstream": event_load.NatsProducer}
@@ -46,11 +50,27 @@ def run(args: argparse.Namespace) -> int:
         report.clear_progress()
         for contender in running:
             contender.stop()
-        for directory in report.RESULTS.glob("events-*-*"):
-            shutil.rmtree(directory)
+        _clear()
     _print(rows)
-    report.save("events", rows)
-    return wrong
+    latencies = event_latency.measured(args.seconds, args.rounds)
+    report.clear_progress()
+    _print_latencies(latencies)
+    report.save("events", {"accepted": rows, "delivered": [asdict(latency) for latency in latencies]})
+    return wrong + sum(latency.lost for latency in latencies)
+
+
+def _clear() -> None:
+    for directory in report.RESULTS.glob("events-*-*"):
+        shutil.rmtree(directory)
+
+
+def _print_latencies(latencies: Sequence[Latency]) -> None:
+    p50, p99 = (
+        statistics.median(column) for column in zip(*((one.p50_ms, one.p99_ms) for one in latencies), strict=True)
+    )
+    lost, sent = sum(one.lost for one in latencies), sum(one.sent for one in latencies)
+    print(f"\nFrom sender to subscriber at {event_latency.RATE:,} events of 1 KiB a second, on disk in between")
+    print(f"  p50 {p50:.1f} ms, p99 {p99:.1f} ms; {lost} of {sent:,} did not come")
 
 
 def _print(rows: report.Rows) -> None:

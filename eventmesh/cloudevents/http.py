@@ -19,6 +19,8 @@ _STRUCTURED = "application/cloudevents"
 _BATCH = "application/cloudevents-batch"
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _SAFE = frozenset(range(0x21, 0x7F)) - set(b'"%')
+_PLAIN = re.compile(r"[!#$&-~]*")
+"""What all of is safe."""
 
 
 class UnsupportedFormat(MeshError):
@@ -116,6 +118,8 @@ def _unescape(attribute: str, match: re.Match[bytes]) -> bytes:
 
 def encode_value(text: str) -> str:
     """Return the header form of an attribute value: space, quote, percent and all beyond ASCII escaped."""
+    if _PLAIN.fullmatch(text):
+        return text
     return "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in text.encode())
 
 

@@ -18,7 +18,7 @@ READ_BATCH = 128
 LOOK_AGAIN_S = 30.0
 """Longest wait for the queue's next time: the machine may sleep or its clock be set, and times are the wall clock's."""
 
-MAX_QUEUED_LOADED = 128
+MAX_QUEUED_LOADED = 256
 """Entries of the queue in memory: a long queue leaves room for what is accepted now."""
 
 

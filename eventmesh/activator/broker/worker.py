@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 
@@ -38,6 +39,10 @@ DAMAGED_RETRY_S = 60.0
 
 SETTLE_INTERVAL_S = 0.05
 """Ends gather this long before they are recorded: a crash repeats at most what ended meanwhile."""
+
+SETTLE_TOGETHER = 64
+"""So many ends are recorded without waiting for more: a transaction costs a sync, however many are in it, and a fast
+subscriber must not be held to so many each interval."""
 
 MAX_ATTEMPTS_RECORDED = 100
 """Attempts of one event that its timeline shows, beside the last: a policy may ask for two thousand million."""
@@ -82,6 +87,8 @@ class TriggerWorker:
         self._attempts: list[Attempt] = []
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
+        self._gathered = asyncio.Event()
+        """As many have ended as are recorded together."""
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -307,6 +314,8 @@ class TriggerWorker:
             )
         )
         self._ended.set()
+        if len(self._ends) >= SETTLE_TOGETHER:
+            self._gathered.set()
         self._measures.ended(end.outcome)
         if end.outcome is Outcome.KEPT:
             _log.warning("event kept as dead letter", trigger=self._key, sequence=sequence, reason=end.reason)
@@ -316,13 +325,18 @@ class TriggerWorker:
             await self._ended.wait()
             # Ends gather while the first of them waits: many in one transaction.
             if not (self.table.waits_for_record or self._backlog.queue_is_full):
-                await self._clock.sleep(SETTLE_INTERVAL_S)
+                await self._gather()
             self._ended.clear()
+            self._gathered.clear()
             try:
                 await self.flush()
             except StoreError as error:
                 self._ended.set()
                 await self._store_failed(error)
+
+    async def _gather(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._gathered.wait(), SETTLE_INTERVAL_S)
 
     async def flush(self) -> None:
         """Record the ends so far; raises StoreError, and then they are still to be recorded."""

@@ -66,6 +66,19 @@ async def test_events_of_one_key_come_in_order_whatever_fails(
         assert mine == [one for one in once for _ in range(int(one) % 3 + 1)], "the next waits for all attempts"
 
 
+async def test_as_many_ends_as_are_recorded_together_wait_for_no_more(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SETTLE_INTERVAL_S", 3600.0)
+    triggers.add("fast")
+    await opened(broker, "fast")
+    for number in range(worker.SETTLE_TOGETHER):
+        await broker.send(number)
+    async with asyncio.timeout(20):
+        while (await broker.store.open_trigger("uid-fast", BROKER)).cursor < worker.SETTLE_TOGETHER:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
     broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

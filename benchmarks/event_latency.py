@@ -1,0 +1,138 @@
+"""From a sender to a subscriber at a steady rate: how long an event takes that is on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import uvloop
+
+from benchmarks import event_contenders, report
+from benchmarks.event_api import NAME, NAMESPACE
+from benchmarks.event_contenders import EventContender
+from benchmarks.event_load import PAYLOAD
+from benchmarks.measure import free_port
+
+RATE = 1_000
+"""Events a second."""
+SENDERS = 16
+"""Connections they come on, in turn: a sender that waits for its acknowledgement holds up only each sixteenth event."""
+WARM_S = 2.0
+LATE_S = 10.0
+"""How long after the last one it is waited for what is still under way."""
+
+ACCEPTED = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """What became of one round."""
+
+    sent: int
+    lost: int
+    """Of those, how many did not come; one that came twice counts once."""
+    p50_ms: float
+    p99_ms: float
+
+
+class _Arrivals:
+    """When each event came first."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, float] = {}
+
+
+class _Subscriber(asyncio.Protocol):
+    def __init__(self, arrivals: _Arrivals) -> None:
+        self._arrivals = arrivals
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._rest += data
+        while (end := self._rest.find(b"\r\n\r\n")) >= 0 and len(self._rest) >= end + 4 + len(PAYLOAD):
+            head, self._rest = self._rest[:end].lower(), self._rest[end + 4 + len(PAYLOAD) :]
+            number = int(head.partition(b"ce-id: ")[2].partition(b"\r\n")[0])
+            self._arrivals.at.setdefault(number, time.perf_counter())
+            self._transport.write(ACCEPTED)
+
+
+class _Sender(asyncio.Protocol):
+    """Sends without waiting for the answer to what it sent before: requests are pipelined if they must be."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def send(self, number: int) -> None:
+        head = (
+            f"POST /{NAMESPACE}/{NAME} HTTP/1.1\r\nhost: bench\r\nce-specversion: 1.0\r\nce-type: com.example.order\r\n"
+            f"ce-source: /bench\r\nce-id: {number}\r\ncontent-type: application/octet-stream\r\n"
+            f"content-length: {len(PAYLOAD)}\r\n\r\n"
+        )
+        self._transport.write(head.encode() + PAYLOAD)
+
+    def close(self) -> None:
+        self._transport.abort()
+
+
+def measured(seconds: float, rounds: int) -> list[Latency]:
+    """Return what each round measured; a broker of its own, with one Trigger and one subscriber."""
+    port = free_port()
+    with _broker(f"http://127.0.0.1:{port}/") as contender:
+        return uvloop.run(_rounds(contender.port, port, seconds, rounds))
+
+
+@contextmanager
+def _broker(subscriber: str) -> Iterator[EventContender]:
+    contender = event_contenders.start("eventmesh", subscriber=subscriber)
+    try:
+        yield contender
+    finally:
+        contender.stop()
+
+
+async def _rounds(broker: int, subscriber: int, seconds: float, rounds: int) -> list[Latency]:
+    loop = asyncio.get_running_loop()
+    arrivals = _Arrivals()
+    server = await loop.create_server(lambda: _Subscriber(arrivals), "127.0.0.1", subscriber)
+    senders = [(await loop.create_connection(_Sender, "127.0.0.1", broker))[1] for _ in range(SENDERS)]
+    try:
+        await _round(senders, arrivals, WARM_S)
+        found = []
+        for number in range(rounds):
+            report.progress(f"events: latency, round {number + 1}/{rounds}")
+            found.append(await _round(senders, arrivals, seconds))
+        return found
+    finally:
+        for sender in senders:
+            sender.close()
+        server.close()
+
+
+async def _round(senders: list[_Sender], arrivals: _Arrivals, seconds: float) -> Latency:
+    arrivals.at.clear()
+    count = int(RATE * seconds)
+    due: list[float] = []
+    began = time.perf_counter()
+    for number in range(count):
+        # Against its own time, not that of its sending: a sender that falls behind must not look fast.
+        at = began + number / RATE
+        while (wait := at - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        due.append(at)
+        senders[number % SENDERS].send(number)
+        if number % SENDERS == 0:
+            await asyncio.sleep(0)
+    deadline = time.perf_counter() + LATE_S
+    while len(arrivals.at) < count and time.perf_counter() < deadline:
+        await asyncio.sleep(0.01)
+    took = sorted(at - due[number] for number, at in arrivals.at.items())
+    quantiles = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
+    return Latency(count, count - len(took), quantiles[49] * 1e3, quantiles[98] * 1e3)
