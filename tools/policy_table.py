@@ -288,6 +288,17 @@ ROWS = (
         },
     ),
     Row(
+        "filters in Python",
+        "http_filters python_filter, typed_per_filter_config",
+        {
+            "HTTP/1.1": "test_python_filters.py::test_it_is_answered_as_the_filter_says",
+            "HTTP/2, gRPC": "test_python_filters.py::test_a_grpc_caller_is_told_by_its_own_status",
+            "Bolt": "test_python_filters.py::test_a_filter_decides_about_calls_of_every_protocol",
+            "Dubbo 2": "test_python_filters.py::test_a_filter_decides_about_calls_of_every_protocol",
+            "declared": "test_python_filters.py::test_a_filter_decides_about_calls_of_every_protocol",
+        },
+    ),
+    Row(
         "rate limit",
         "http_filters local_ratelimit, typed_per_filter_config",
         {

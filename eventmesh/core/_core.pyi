@@ -150,6 +150,15 @@ class Engine:
         """Give back the credit of `size` bytes that PIECE brought: the peer may send as many again."""
     def reply(self, exchange: int, status: int, headers: Headers, body: bytes, now: float) -> list[Action]:
         """Answer a SERVE."""
+    def let_through(self, token: int, set: Headers, remove: list[str], now: float) -> list[Action]:
+        """Answer a SCREEN: the request goes on, with the headers `set` and without those in `remove`.
+
+        Raises ValueError naming what cannot be sent; the request then still waits.
+        """
+    def turn_away(self, token: int, status: int, headers: Headers, body: bytes, now: float) -> list[Action]:
+        """Answer a SCREEN: the request is answered so. Raises ValueError as `let_through` does."""
+    def undecided(self, token: int, now: float) -> list[Action]:
+        """Answer a SCREEN: nobody can say, and the filter's failure policy decides."""
     def cancel(self, exchange: int, now: float) -> list[Action]:
         """Give up a `send` or a stream; no DONE follows."""
     def drain(self, now: float) -> list[Action]:

@@ -15,6 +15,8 @@ Tuples and not objects: this is the one place where Python runs per read, and a 
     (ANSWERED, exchange, status, headers) the answer to a stream begins
     (PIECE, exchange, data)             it goes on; give the credit back with `took`
     (ROOM, exchange)                    a stream whose `feed` said so may go on
+    (SCREEN, token, filter, request)    a filter (`FILE:NAME`) is to look at the head of a request; `let_through`,
+                                        `turn_away` or `undecided` answers
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ DONE: Final = 10
 ANSWERED: Final = 11
 PIECE: Final = 12
 ROOM: Final = 13
+SCREEN: Final = 14
 
 QUESTION_NEED_CAPACITY: Final = "need_capacity"
 """A request began to wait in a cluster with `hold`; `subject` is the cluster's name. It goes on by itself as
@@ -63,6 +66,7 @@ Action = (
     | tuple[Literal[8], int, str, str]
     | tuple[Literal[9], int, str, "Request"]
     | tuple[Literal[10], int, "Response"]
+    | tuple[Literal[14], int, str, "Request"]
     | StreamAction
 )
 """Told apart by the first item; mypy narrows on it, so the driver needs no cast."""

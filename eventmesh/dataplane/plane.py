@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eventmesh.base import log
@@ -31,8 +32,11 @@ from eventmesh.transport.listeners import Listeners
 from eventmesh.transport.netns import HostNetwork, SocketFactory
 
 if TYPE_CHECKING:
+    from eventmesh.dataplane.filters import Filter
     from eventmesh.dataplane.hot_restart import Successor
+    from eventmesh.dataplane.screening import Screening
     from eventmesh.dataplane.span_export import SpanExporter
+    from eventmesh.model.policy import Filters
 
 _log = log.get("dataplane")
 
@@ -109,6 +113,8 @@ class DataPlane:
         self._log_task: asyncio.Task[None] | None = None
         self.spans: SpanExporter | None = None
         """Sends spans, once a configuration has asked for any."""
+        self._screening: Screening | None = None
+        """Asks filters in Python, once a configuration has named any."""
         self._resource = resource or {}
 
     @property
@@ -162,6 +168,7 @@ class DataPlane:
         async with self._applying:
             merged = self._with_spans(overlay(base, own))
             self._require_handlers(merged)
+            filters = self._filters(merged)
             change = self._listeners.prepare(() if self.state is State.DRAINING else merged.listeners)
             try:
                 actions = self.engine.apply(self._encoder.encode(merged), self._clock.monotonic())
@@ -169,6 +176,8 @@ class DataPlane:
                 self._listeners.abandon(change)
                 raise ConfigError("", str(error)) from error
             self._base, self._own, self.snapshot = base, own, merged
+            if self._screening is not None:
+                self._screening.use(merged, filters)
             guard = self._networks.guard
             self.driver.configure(
                 {
@@ -208,6 +217,22 @@ class DataPlane:
             self.spans = SpanExporter(self.engine.take_spans, self.caller, self._clock, resource)
             self._tasks.spawn("spans", self.spans.run())
         return with_collectors(snapshot)
+
+    def _filters(self, snapshot: Snapshot) -> Mapping[str, Filter]:
+        """Return the filters in Python that the snapshot names; raises ConfigError for one that there is not."""
+        if self._screening is None:
+            if not any(filters.access for filters in _filters_of(snapshot)):
+                return {}
+            # Few processes have any, and a sidecar would feel the import.
+            from eventmesh.dataplane.filters import DIRECTORY_VARIABLE
+            from eventmesh.dataplane.screening import Screening, wanted
+
+            if next(wanted(snapshot), None) is None:
+                return {}
+            directory = os.environ.get(DIRECTORY_VARIABLE)
+            self._screening = Screening(Path(directory) if directory else None, self.driver)
+            self.driver.screen = self._screening.ask
+        return self._screening.prepare(snapshot)
 
     def _require_handlers(self, snapshot: Snapshot) -> None:
         for table, handler in _served(snapshot):
@@ -280,10 +305,19 @@ class DataPlane:
         """Close everything and write the last log lines."""
         self._listeners.close()
         await self._tasks.stop()
+        if self._screening is not None:
+            await self._screening.stop()
         if self.spans is not None:
             await self.spans.finish()
         await self.driver.stop()
         await self.access_log.flush()
+
+
+def _filters_of(snapshot: Snapshot) -> Iterator[Filters]:
+    yield from (listener.filters for listener in snapshot.listeners if listener.filters is not None)
+    for table in snapshot.route_tables:
+        for host in table.virtual_hosts:
+            yield from (route.filters for route in host.routes if route.filters is not None)
 
 
 def _served(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from eventmesh.model.tagged import Tagged
 from eventmesh.model.text import TextMatch
 
 if TYPE_CHECKING:
-    from eventmesh.model.authz import AuthzOverride, ExtAuthz
+    from eventmesh.model.authz import AuthzOverride, ExtAuthz, PythonFilter
     from eventmesh.model.jwt import Jwt, Named
 
 
@@ -228,7 +228,7 @@ class Off(Tagged):
     """Of a route: the listener's step of that name is left out."""
 
 
-Step: TypeAlias = "Rbac | Jwt | Named | ExtAuthz | AuthzOverride | Off"
+Step: TypeAlias = "Rbac | Jwt | Named | ExtAuthz | AuthzOverride | PythonFilter | Off"
 
 
 @dataclass(frozen=True, slots=True)

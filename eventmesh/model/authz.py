@@ -91,6 +91,21 @@ class ExtAuthz(Tagged):
 
 
 @dataclass(frozen=True, slots=True)
+class PythonFilter(Tagged):
+    """A function of this process says whether a request may go on (`dataplane.filters`)."""
+
+    file: str
+    """Name of the file in the process's directory of filters."""
+    name: str
+    timeout_s: float = 1.0
+    """Longest time for its decision."""
+    fail_open: bool = False
+    """A request about which there is no decision goes on."""
+    status_on_error: int = 503
+    """What it is answered otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuthzOverride(Tagged):
     """Of a route: what is different about the question. With a service it is a step of its own where the listener has
     none."""

@@ -29,11 +29,13 @@ from eventmesh.core.actions import (
     PIECE,
     RESUME,
     ROOM,
+    SCREEN,
     SERVE,
     SHUTDOWN,
     WAKE,
     WRITE,
     Action,
+    Headers,
     StreamAction,
 )
 from eventmesh.transport.address import UnixAddress, parse_address
@@ -66,6 +68,10 @@ _RETRY_TICK_S: Final = 1.0
 
 QuestionHandler = Callable[[int, str, str], None]
 """Takes an ASK: (token, question, subject)."""
+
+
+ScreenHandler = Callable[[int, str, "Request"], None]
+"""Takes a SCREEN: (token, filter, request)."""
 
 
 @dataclass(slots=True)
@@ -117,6 +123,7 @@ class Driver:
         self._handlers = handlers
         self._on_question = on_question
         self._dialer = Dialer(clock)
+        self.screen: ScreenHandler = lambda token, _filter, _request: self.undecided(token)
         self._upstreams: Mapping[str, Upstream] = {}
         self._elsewhere = Upstream(HostNetwork())
         self.connections: dict[int, Connection] = {}
@@ -161,6 +168,8 @@ class Driver:
                 self.loop.call_soon(self._ask, self._on_question, *action[1:])
         elif action[0] == SERVE:
             self._serve(action[1], action[2], action[3])
+        elif action[0] == SCREEN:
+            self.loop.call_soon(self.screen, *action[1:])
         elif action[0] == DONE:
             self.caller.done(action[1], action[2])
         elif action[0] == ANSWERED or action[0] == PIECE or action[0] == ROOM:
@@ -356,6 +365,18 @@ class Driver:
             # What a handler made cannot be sent (a line break in a header): whoever asked still waits for an answer.
             failed = Reply.text(500, "internal error\n")
             self._tell(self.engine.reply, exchange, failed.status, failed.headers, failed.body)
+
+    def undecided(self, token: int) -> None:
+        """Answer a SCREEN: its failure policy decides."""
+        self._tell(self.engine.undecided, token)
+
+    def let_through(self, token: int, headers: Headers, remove: Sequence[str]) -> None:
+        """Answer a SCREEN. Raises ValueError for what cannot be sent; the request then still waits."""
+        self.perform(self.engine.let_through(token, headers, list(remove), self.now()))
+
+    def turn_away(self, token: int, status: int, headers: Headers, body: bytes) -> None:
+        """Answer a SCREEN. Raises ValueError for what cannot be sent; the request then still waits."""
+        self.perform(self.engine.turn_away(token, status, headers, body, self.now()))
 
     def answer(self, token: int, decision: tuple[object, ...]) -> None:
         """Answer an ASK."""

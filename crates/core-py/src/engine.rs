@@ -209,6 +209,37 @@ impl Engine {
         self.flush(py)
     }
 
+    fn let_through<'py>(
+        &mut self,
+        py: Python<'py>,
+        token: u64,
+        set: Pairs,
+        remove: Vec<String>,
+        now: f64,
+    ) -> List<'py> {
+        let remove = remove.into_iter().map(|name| latin(&name)).collect::<PyResult<Vec<_>>>()?;
+        self.core.let_through(token, &encoded(set)?, &remove, now).map_err(PyValueError::new_err)?;
+        self.flush(py)
+    }
+
+    fn turn_away<'py>(
+        &mut self,
+        py: Python<'py>,
+        token: u64,
+        status: u16,
+        headers: Pairs,
+        body: &[u8],
+        now: f64,
+    ) -> List<'py> {
+        self.core.turn_away(token, status, &encoded(headers)?, body, now).map_err(PyValueError::new_err)?;
+        self.flush(py)
+    }
+
+    fn undecided<'py>(&mut self, py: Python<'py>, token: u64, now: f64) -> List<'py> {
+        self.core.undecided(token, now);
+        self.flush(py)
+    }
+
     fn cancel<'py>(&mut self, py: Python<'py>, exchange: u64, now: f64) -> List<'py> {
         self.core.cancel(exchange, now);
         self.flush(py)

@@ -22,6 +22,7 @@ const DONE: u8 = 10;
 const ANSWERED: u8 = 11;
 const PIECE: u8 = 12;
 const ROOM: u8 = 13;
+const SCREEN: u8 = 14;
 
 /// Gathers the orders of one call. The first failure (out of memory) is kept and raised.
 pub struct Actions<'py> {
@@ -98,6 +99,10 @@ impl Orders for Actions<'_> {
 
     fn ask(&mut self, token: Id, cluster: &str) {
         self.push((ASK, token, "need_capacity", cluster));
+    }
+
+    fn screen(&mut self, token: Id, filter: &str, request: Handed<'_>) {
+        self.push((SCREEN, token, filter, Request::new(self.py, &request)));
     }
 
     fn serve(&mut self, exchange: Id, handler: &str, request: Handed<'_>) {

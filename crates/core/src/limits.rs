@@ -153,6 +153,13 @@ pub const MAX_AUTHZ_ANSWER: usize = 256 * 1024;
 /// Longest time that an authorization service may be given: its caller waits with what it holds.
 pub const MAX_AUTHZ_TIMEOUT_S: f64 = 60.0;
 
+/// Requests that filters written in Python decide about at once; one more counts as one that got no decision. A filter that takes
+/// a millisecond has a second's work then, and each of these holds its head.
+pub const MAX_FILTERED: usize = 1_024;
+
+/// Longest time that such a filter may be given: its caller waits with what it holds.
+pub const MAX_FILTER_S: f64 = 60.0;
+
 /// Longest key set: issuers publish two to ten keys, a few KiB with their certificates.
 pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 

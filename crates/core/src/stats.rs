@@ -111,21 +111,30 @@ pub struct FilterCounters {
     pub jwt_allowed: u64,
     /// `jwt_authn.denied`.
     pub jwt_denied: u64,
-    /// `ext_authz.ok`.
-    pub authz_ok: u64,
-    /// `ext_authz.denied`.
-    pub authz_denied: u64,
-    /// `ext_authz.error`.
-    pub authz_error: u64,
-    /// `ext_authz.failure_mode_allowed`.
-    pub authz_failure_allowed: u64,
-    /// `ext_authz.disabled`.
-    pub authz_disabled: u64,
+    /// `ext_authz.*`.
+    pub authz: AskCounters,
+    /// `python_filter.*`.
+    pub python: AskCounters,
+}
+
+/// What came of asking about requests.
+#[derive(Debug, Default)]
+pub struct AskCounters {
+    /// They may go on.
+    pub ok: u64,
+    /// They may not.
+    pub denied: u64,
+    /// Nothing was learned.
+    pub error: u64,
+    /// Of them, those that went on nevertheless.
+    pub failure_allowed: u64,
+    /// Nobody was asked.
+    pub disabled: u64,
 }
 
 impl FilterCounters {
     /// Return each by its name after `envoy_http_`.
-    pub fn named(&self) -> [(&'static str, u64); 19] {
+    pub fn named(&self) -> [(&'static str, u64); 23] {
         [
             ("fault_delays_injected", self.delays_injected),
             ("fault_aborts_injected", self.aborts_injected),
@@ -141,11 +150,15 @@ impl FilterCounters {
             ("rbac_shadow_denied", self.rbac_shadow_denied),
             ("jwt_authn_allowed", self.jwt_allowed),
             ("jwt_authn_denied", self.jwt_denied),
-            ("ext_authz_ok", self.authz_ok),
-            ("ext_authz_denied", self.authz_denied),
-            ("ext_authz_error", self.authz_error),
-            ("ext_authz_failure_mode_allowed", self.authz_failure_allowed),
-            ("ext_authz_disabled", self.authz_disabled),
+            ("ext_authz_ok", self.authz.ok),
+            ("ext_authz_denied", self.authz.denied),
+            ("ext_authz_error", self.authz.error),
+            ("ext_authz_failure_mode_allowed", self.authz.failure_allowed),
+            ("ext_authz_disabled", self.authz.disabled),
+            ("python_filter_ok", self.python.ok),
+            ("python_filter_denied", self.python.denied),
+            ("python_filter_error", self.python.error),
+            ("python_filter_failure_mode_allowed", self.python.failure_allowed),
         ]
     }
 }

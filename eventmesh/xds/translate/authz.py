@@ -19,10 +19,10 @@ from eventmesh.model.authz import (
 from eventmesh.model.policy import MILLION
 from eventmesh.model.text import TextMatch
 from eventmesh.xds.schema.tree import Message
-from eventmesh.xds.schema.types import enum_type
 from eventmesh.xds.translate.access import read_metadata
 from eventmesh.xds.translate.headers import read_text_match
 from eventmesh.xds.translate.shares import read_runtime_share
+from eventmesh.xds.translate.sources import read_status
 
 MAX_BODY_BYTES: Final = 1_048_576
 """Most of a body that a service may be told, and that waits for it: an API's message, not an upload."""
@@ -48,7 +48,7 @@ def read_authz(config: Message) -> ExtAuthz:
         service=service,
         fail_open=config.flag("failure_mode_allow"),
         marks_failure=config.flag("failure_mode_allow_header_add"),
-        status_on_error=_status(config),
+        status_on_error=read_status(config, "status_on_error", 403),
         body=_body(config),
         allowed=allowed,
         disallowed=_texts(config, "disallowed_headers") or (),
@@ -148,13 +148,3 @@ def _body(owner: Message) -> CheckedBody | None:
     if not 0 < most <= MAX_BODY_BYTES:
         raise settings.error("max_request_bytes", f"{most} is out of range; accepted are 1 to {MAX_BODY_BYTES}")
     return CheckedBody(most, settings.flag("allow_partial_message"), settings.flag("pack_as_bytes"))
-
-
-def _status(config: Message) -> int:
-    status = config.child("status_on_error")
-    if status is None:
-        return 403
-    code = enum_type("StatusCode").by_name[status.text("code", "Empty")]
-    if not 200 <= code < 600:
-        raise status.error("code", f"{code} is not the status of a final response; accepted are 200 to 599")
-    return code

@@ -22,8 +22,10 @@ LOCAL_RATE_LIMIT = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLi
 _HTTP = "envoy.extensions.filters.http"
 _JWT = (f"{_HTTP}.jwt_authn.v3.JwtAuthentication", f"{_HTTP}.jwt_authn.v3.PerRouteConfig")
 _AUTHZ = (f"{_HTTP}.ext_authz.v3.ExtAuthz", f"{_HTTP}.ext_authz.v3.ExtAuthzPerRoute")
-ACCESS = (f"{_HTTP}.rbac.v3.RBAC", _JWT[0], _AUTHZ[0])
-ACCESS_OVERRIDES = (f"{_HTTP}.rbac.v3.RBACPerRoute", _JWT[1], _AUTHZ[1])
+_OURS = "eventmesh.extensions.filters.http.python_filter.v3"
+_PYTHON = (f"{_OURS}.PythonFilter", f"{_OURS}.PythonFilterPerRoute")
+ACCESS = (f"{_HTTP}.rbac.v3.RBAC", _JWT[0], _AUTHZ[0], _PYTHON[0])
+ACCESS_OVERRIDES = (f"{_HTTP}.rbac.v3.RBACPerRoute", _JWT[1], _AUTHZ[1], _PYTHON[1])
 """Filters that decide whether a request may go on, and what routes say in their place (`translate.access`)."""
 
 MAX_DELAY_S = 3600.0
@@ -51,6 +53,8 @@ def _step(name: str, config: Message) -> AccessStep:
         from eventmesh.xds.translate.jwt import READERS
     elif kind in _AUTHZ:
         from eventmesh.xds.translate.authz import READERS
+    elif kind in _PYTHON:
+        from eventmesh.xds.translate.python_filter import READERS
     else:
         from eventmesh.xds.translate.access import READERS
     return AccessStep(name, READERS[kind](config))

@@ -6,6 +6,7 @@ import os
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.xds.schema.tree import Message
+from eventmesh.xds.schema.types import enum_type
 
 RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
 
@@ -68,3 +69,14 @@ def check_upgrades(owner: Message) -> None:
         kind = upgrade.text("upgrade_type")
         if not kind or kind.upper().startswith("CONNECT"):
             raise upgrade.error("upgrade_type", f"{kind!r} is not supported; websocket and other upgrades are")
+
+
+def read_status(owner: Message, field: str, default: int) -> int:
+    """Return the code of a `type.HttpStatus`, of a final response; `default` when it is not set."""
+    status = owner.child(field)
+    if status is None:
+        return default
+    code = enum_type("StatusCode").by_name[status.text("code", "Empty")]
+    if not 200 <= code < 600:
+        raise status.error("code", f"{code} is not the status of a final response; accepted are 200 to 599")
+    return code

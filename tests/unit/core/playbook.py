@@ -25,6 +25,7 @@ from eventmesh.core.actions import (
     PIECE,
     RESUME,
     ROOM,
+    SCREEN,
     SERVE,
     SHUTDOWN,
     WAKE,
@@ -109,6 +110,7 @@ class Playbook:
         """What they brought so far."""
         self.rooms: list[int] = []
         """Those that were told to go on."""
+        self.screened: list[tuple[int, str, Request]] = []
         self.asked: list[tuple[int, str]] = []
         self.wake_at = float("inf")
         self.log: list[str] = []
@@ -182,8 +184,8 @@ class Playbook:
                     self.wake_at = at
                 case (int(kind), int(token), str(), str(subject)) if kind == ASK:
                     self.asked.append((token, subject))
-                case (int(kind), int(exchange), str(handler), Request() as request) if kind == SERVE:
-                    self.served.append((exchange, handler, request))
+                case (int(kind), int(number), str(name), Request() as request) if kind in (SERVE, SCREEN):
+                    (self.served if kind == SERVE else self.screened).append((number, name, request))
                 case (int(kind), int(exchange), Response() as response) if kind == DONE:
                     self.done[exchange] = response
                 case (int(kind), int(exchange), int(status), list(fields)) if kind == ANSWERED:

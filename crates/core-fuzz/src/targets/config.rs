@@ -87,6 +87,7 @@ impl Orders for Seen {
         self.note(4);
     }
 
+    fn screen(&mut self, _token: Id, _filter: &str, _request: Handed<'_>) {}
     fn serve(&mut self, _exchange: Id, _handler: &str, _request: Handed<'_>) {
         self.note(5);
     }

@@ -296,6 +296,7 @@ impl Orders for Outside {
         self.note("ask");
     }
 
+    fn screen(&mut self, _token: Id, _filter: &str, _request: Handed<'_>) {}
     fn serve(&mut self, exchange: Id, _handler: &str, _request: Handed<'_>) {
         self.served.push(exchange);
         self.note("serve");

@@ -2,7 +2,7 @@
 //! answer says. When it is asked is the engine's business (`engine::authz`).
 
 use crate::access::check::{self, Body, Told};
-use crate::access::mutation::{is_framing, Granted, How, Mutation, Refused, Said};
+use crate::access::mutation::{is_framing, Granted, How, Mutation, Refused, Said, Silence};
 use crate::access::request::Request;
 use crate::access::rules::Test;
 use crate::ascii;
@@ -26,6 +26,8 @@ pub struct Authz {
     pub terms: config::ExtAuthz,
     /// Who is asked.
     pub service: Service,
+    /// What becomes of a request of which nothing was learned.
+    pub silence: Silence,
     allowed: Option<Vec<Text>>,
     disallowed: Vec<Text>,
     enabled_if: Option<Test>,
@@ -66,13 +68,13 @@ pub struct Asked<'a> {
 impl Authz {
     /// Compile a step; the error names what is wrong behind `field`.
     pub fn compile(terms: &config::ExtAuthz, field: &str) -> Result<Self, String> {
-        if !(200..600).contains(&terms.status_on_error) {
-            let status = terms.status_on_error;
-            return Err(format!("{field}.status_on_error: {status} is not the status of a final response"));
-        }
+        let (fail_open, marks) = (terms.fail_open, terms.marks_failure);
+        let silence = Silence { fail_open, marks, status: terms.status_on_error };
+        silence.check().map_err(|what| format!("{field}.status_on_error: {what}"))?;
         check_body(terms.body, field)?;
         Ok(Self {
             service: Service::compile(&terms.service, &format!("{field}.service"))?,
+            silence,
             allowed: terms.allowed.as_deref().map(|all| texts(all, field, "allowed")).transpose()?,
             disallowed: texts(&terms.disallowed, field, "disallowed")?,
             enabled_if: terms

@@ -4,6 +4,7 @@ mod authn;
 mod authz;
 mod base64;
 mod check;
+mod filter;
 mod judge;
 mod jwks;
 mod jwt;
@@ -19,9 +20,10 @@ mod tests;
 pub use authn::{Fetched, Jwt, Verdict, NAMESPACE};
 pub use authz::{Asked, Authz, Override, Service, NAMESPACE as AUTHZ_NAMESPACE};
 pub use check::{answer as checked, Body};
+pub use filter::Filter;
 pub use jwks::Keys;
 pub use jwt::{Failure, Token};
-pub use mutation::{is_framing, Mutation, Refused, Said};
+pub use mutation::{is_framing, Granted, How, Mutation, Refused, Said, Silence};
 pub use network::socket_of;
 pub use request::Request;
 pub use rules::{Rules, Shadow, NAMESPACE as RBAC_NAMESPACE};
@@ -51,6 +53,8 @@ pub enum Step {
     Jwt(Box<Jwt>),
     /// Whoever is asked says it.
     Authz(Box<Authz>),
+    /// A filter of this process says it.
+    Python(Box<Filter>),
     /// What a route says of whom is asked.
     AuthzOverride(Box<Override>),
     /// What the listener's step of that name has under this one.
@@ -122,6 +126,7 @@ impl Step {
                 Self::Jwt(Box::new(Jwt::compile(providers, rules, named, *bypass_preflight, field, names)?))
             }
             config::Step::ExtAuthz(terms) => Self::Authz(Box::new(Authz::compile(terms, field)?)),
+            config::Step::PythonFilter(terms) => Self::Python(Box::new(Filter::compile(terms, field)?)),
             config::Step::AuthzOverride(terms) => Self::AuthzOverride(Box::new(Override::compile(terms, field)?)),
             config::Step::Named { requirement } => Self::Named(requirement.as_str().into()),
             config::Step::Off {} => Self::Off,

@@ -72,6 +72,28 @@ pub enum Said {
     Failed(Option<Refused>),
 }
 
+/// What becomes of a request of which nothing was learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// It goes on.
+    pub fail_open: bool,
+    /// It then bears a header that says so.
+    pub marks: bool,
+    /// What it is answered otherwise.
+    pub status: u16,
+}
+
+impl Silence {
+    /// Return what is wrong with the status.
+    pub fn check(self) -> Result<(), String> {
+        if (200..600).contains(&self.status) {
+            Ok(())
+        } else {
+            Err(format!("{} is not the status of a final response", self.status))
+        }
+    }
+}
+
 impl Mutation {
     /// Return a change of a field.
     pub fn new(name: &[u8], value: &[u8], how: How) -> Self {

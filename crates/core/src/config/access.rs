@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::{AuthzOverride, ExtAuthz, HeaderMatch, RouteMatch, TextMatch};
+use crate::config::{AuthzOverride, ExtAuthz, HeaderMatch, PythonFilter, RouteMatch, TextMatch};
 
 /// One step of the chain that decides whether a request may go on, or what a route says in its place
 /// (`model.AccessStep`).
@@ -47,6 +47,8 @@ pub enum Step {
     },
     /// Whoever is asked says it.
     ExtAuthz(ExtAuthz),
+    /// This process's own filter says it.
+    PythonFilter(PythonFilter),
     /// Of a route: what is asked of whom.
     AuthzOverride(AuthzOverride),
     /// Of a route: nothing (`model.Off`).

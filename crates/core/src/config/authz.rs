@@ -46,6 +46,22 @@ pub struct AuthzOverride {
     pub body: Option<CheckedBody>,
 }
 
+/// A filter written in Python (`model.PythonFilter`).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PythonFilter {
+    /// In which file.
+    pub file: String,
+    /// Its name there.
+    pub name: String,
+    /// Longest time for its decision.
+    pub timeout_s: f64,
+    /// Without a decision the request may go on.
+    pub fail_open: bool,
+    /// What it is answered otherwise.
+    pub status_on_error: u16,
+}
+
 /// How much of a body is sent (`model.CheckedBody`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

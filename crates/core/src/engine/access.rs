@@ -73,6 +73,7 @@ impl Engine {
                 Step::Rbac(rules, shadow) => self.obeyed(id, rules.as_ref(), shadow.as_ref(), now),
                 Step::Jwt(jwt) => self.identified(id, jwt, turn.requirement, now),
                 Step::Authz(authz) => self.consulted(id, authz, turn.over, now),
+                Step::Python(filter) => self.screened(id, filter, now),
                 Step::AuthzOverride(over) => match &over.alone {
                     Some(authz) => self.consulted(id, authz, Some(over), now),
                     None => Came::Through,

@@ -1,6 +1,10 @@
 //! A step that asks an authorization service: the request waits, perhaps for its own body, then for the answer.
 
-use crate::access::{is_framing, Asked, Authz, Body, Mutation, Override, Refused, Said, Service, AUTHZ_NAMESPACE};
+use std::sync::Arc;
+
+use crate::access::{
+    is_framing, Asked as Told, Authz, Body, Mutation, Override, Refused, Said, Service, Silence, AUTHZ_NAMESPACE,
+};
 use crate::config::CheckedBody;
 use crate::engine::access::Came;
 use crate::engine::answer::Refusal;
@@ -12,6 +16,7 @@ use crate::head::Head;
 use crate::limits::MAX_AUTHZ_ANSWER;
 use crate::routes::drawn;
 use crate::slab::Id;
+use crate::stats::AskCounters;
 
 /// How far the question about a request has come.
 #[derive(Debug, Default)]
@@ -25,6 +30,19 @@ pub enum Consult {
     Asked(Option<Id>),
     /// The answer is there.
     Answered(Box<OwnAnswer>),
+    /// A filter of this process has it.
+    Deciding(Arc<str>),
+    /// It has decided.
+    Decided(Box<Said>),
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// An authorization service.
+    Service,
+    /// A filter of this process.
+    Filter,
 }
 
 /// What a body longer than may be checked is answered.
@@ -37,15 +55,18 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return Came::Refused };
         let service = over.and_then(Override::service).unwrap_or(&authz.service);
         let fresh = match std::mem::take(&mut exchange.passage.get_or_insert_default().consult) {
-            Consult::Answered(answer) => return self.heeded(id, authz, service, &answer, now),
+            Consult::Answered(answer) => {
+                let said = understood(service, &answer);
+                return self.heeded(id, Asked::Service, said, authz.silence, now);
+            }
             Consult::Fresh => true,
-            Consult::Collecting(_) | Consult::Asked(_) => false,
+            _ => false,
         };
         let concerned = || self.request(id).is_some_and(|request| authz.concerns(&request));
         if fresh && !(concerned() && drawn(authz.terms.enabled_millionths, &mut self.random)) {
-            self.count_authz(id, |counters| &mut counters.authz_disabled);
+            self.count_asked(id, Asked::Service, |counters| &mut counters.disabled);
             if authz.terms.deny_at_disable {
-                self.refuse_unasked(id, authz, None, now);
+                self.refuse_with(id, authz.silence.status, &Refused::default(), now);
                 return Came::Refused;
             }
             return Came::Through;
@@ -121,7 +142,7 @@ impl Engine {
             partial: !exchange.request_done || exchange.held.len() > wanted.max_bytes,
             raw: wanted.raw,
         });
-        let (head, body) = authz.question(service, &request, Asked { id, time, over, body });
+        let (head, body) = authz.question(service, &request, Told { id, time, over, body });
         let terms = &service.terms;
         let (timeout_s, max_answer_bytes) = (terms.timeout_s, MAX_AUTHZ_ANSWER);
         let question = Question { cluster: &terms.cluster, head, body, timeout_s, max_answer_bytes };
@@ -144,21 +165,18 @@ impl Engine {
     /// A request no longer waits for an answer: whoever was asked need not work on it.
     pub(super) fn call_off(&mut self, id: Id, now: f64) {
         let Some(passage) = self.exchanges.get_mut(id).and_then(|exchange| exchange.passage.as_mut()) else { return };
-        if let Consult::Asked(Some(errand)) = std::mem::take(&mut passage.consult) {
-            self.abandoned(errand, Flag::DownstreamClosed, now);
+        match std::mem::take(&mut passage.consult) {
+            Consult::Asked(Some(errand)) => self.abandoned(errand, Flag::DownstreamClosed, now),
+            Consult::Deciding(_) => self.deciding -= 1,
+            _ => {}
         }
     }
 
     /// Do what was answered.
-    fn heeded(&mut self, id: Id, authz: &Authz, service: &Service, answer: &OwnAnswer, now: f64) -> Came {
-        let said = if answer.error.is_empty() {
-            service.said(answer.status, &answer.head, &answer.body)
-        } else {
-            Said::Failed(None)
-        };
+    pub(super) fn heeded(&mut self, id: Id, asked: Asked, said: Said, silence: Silence, now: f64) -> Came {
         match said {
             Said::Through(granted) if granted.is_sound() => {
-                self.count_authz(id, |counters| &mut counters.authz_ok);
+                self.count_asked(id, asked, |counters| &mut counters.ok);
                 if let Some(exchange) = self.exchanges.get_mut(id) {
                     granted.apply(&mut exchange.head);
                     let passage = exchange.passage.get_or_insert_default();
@@ -171,36 +189,32 @@ impl Engine {
             }
             Said::Through(_) => {
                 // What cannot be sent on must not be half done either (Envoy: `validate_mutations`).
-                self.count_authz(id, |counters| &mut counters.authz_error);
+                self.count_asked(id, asked, |counters| &mut counters.error);
                 let text = b"the authorization service named a header that cannot be sent";
                 self.refuse(id, &Refusal::new(500, Flag::Unauthorized, ReplyKind::Forbidden, text), now);
                 Came::Refused
             }
             Said::Refused(refused) => {
-                self.count_authz(id, |counters| &mut counters.authz_denied);
+                self.count_asked(id, asked, |counters| &mut counters.denied);
                 self.refuse_with(id, 403, &refused, now);
                 Came::Refused
             }
-            Said::Failed(told) => self.unanswered(id, authz, told, now),
+            Said::Failed(told) => self.unanswered(id, asked, told, silence, now),
         }
     }
 
     /// Nothing was learned of a request.
-    fn unanswered(&mut self, id: Id, authz: &Authz, told: Option<Refused>, now: f64) -> Came {
-        self.count_authz(id, |counters| &mut counters.authz_error);
-        if authz.terms.fail_open {
-            self.count_authz(id, |counters| &mut counters.authz_failure_allowed);
-            if let Some(exchange) = self.exchanges.get_mut(id).filter(|_| authz.terms.marks_failure) {
+    fn unanswered(&mut self, id: Id, asked: Asked, told: Option<Refused>, silence: Silence, now: f64) -> Came {
+        self.count_asked(id, asked, |counters| &mut counters.error);
+        if silence.fail_open {
+            self.count_asked(id, asked, |counters| &mut counters.failure_allowed);
+            if let Some(exchange) = self.exchanges.get_mut(id).filter(|_| silence.marks) {
                 exchange.head.set(b"x-envoy-auth-failure-mode-allowed", b"true");
             }
             return Came::Through;
         }
-        self.refuse_unasked(id, authz, told, now);
+        self.refuse_with(id, silence.status, &told.unwrap_or_default(), now);
         Came::Refused
-    }
-
-    fn refuse_unasked(&mut self, id: Id, authz: &Authz, told: Option<Refused>, now: f64) {
-        self.refuse_with(id, authz.terms.status_on_error, &told.unwrap_or_default(), now);
     }
 
     /// Answer a request as whoever was asked says. What cannot be sent of it is left out: it is refused either way.
@@ -216,9 +230,22 @@ impl Engine {
         self.refuse(id, &Refusal { fields: &fields, ..refusal }, now);
     }
 
-    fn count_authz(&mut self, id: Id, which: fn(&mut crate::stats::FilterCounters) -> &mut u64) {
+    fn count_asked(&mut self, id: Id, asked: Asked, which: fn(&mut AskCounters) -> &mut u64) {
         if let Some(counters) = self.filter_counters(id) {
+            let counters = match asked {
+                Asked::Service => &mut counters.authz,
+                Asked::Filter => &mut counters.python,
+            };
             *which(counters) += 1;
         }
+    }
+}
+
+/// Return what an answer says.
+fn understood(service: &Service, answer: &OwnAnswer) -> Said {
+    if answer.error.is_empty() {
+        service.said(answer.status, &answer.head, &answer.body)
+    } else {
+        Said::Failed(None)
     }
 }

@@ -30,6 +30,8 @@ pub trait Orders {
     fn wake(&mut self, at: f64);
     /// Announce that a request waits for capacity of a cluster.
     fn ask(&mut self, token: Id, cluster: &str);
+    /// Ask a filter of this process (`FILE:NAME`) about the head of a request.
+    fn screen(&mut self, token: Id, filter: &str, request: Handed<'_>);
     /// Hand a whole request to a handler.
     fn serve(&mut self, exchange: Id, handler: &str, request: Handed<'_>);
     /// The head of the answer to a stream of this process.
@@ -71,6 +73,7 @@ impl Engine {
         for (token, cluster) in self.asks.drain(..) {
             orders.ask(token, self.clusters.get(cluster).map_or("", |cluster| &*cluster.name));
         }
+        self.flush_questions(orders);
         for id in std::mem::take(&mut self.handed) {
             self.flush_handed(id, orders);
         }

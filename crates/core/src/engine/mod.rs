@@ -1,6 +1,6 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
-//! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
+//! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `decisions` (filters of this process), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `moving` (connections given away), `mirror` (copies),
@@ -14,6 +14,7 @@ mod authz;
 mod call;
 mod connection;
 mod cors;
+mod decisions;
 mod declared;
 mod dispatch;
 mod downstream;
@@ -146,6 +147,9 @@ pub struct Engine {
     overrun: Vec<Id>,
     opens: Vec<Id>,
     asks: Vec<(Id, usize)>,
+    /// Requests about which filters of this process are to be asked, and how many wait for them.
+    questions: Vec<Id>,
+    deciding: usize,
     handed: Vec<Id>,
     done: Vec<(Id, OwnAnswer)>,
     /// Answers to what the engine itself has asked.
@@ -202,6 +206,8 @@ impl Engine {
             overrun: Vec::new(),
             opens: Vec::new(),
             asks: Vec::new(),
+            questions: Vec::new(),
+            deciding: 0,
             handed: Vec::new(),
             done: Vec::new(),
             errands: Vec::new(),

@@ -152,6 +152,10 @@ impl Engine {
             exchange.wait_until = NEVER;
             return self.delay_over(id, now);
         }
+        if exchange.stage == Stage::Checked && answer_by > now {
+            exchange.wait_until = NEVER;
+            return self.decision_overdue(id, now);
+        }
         (exchange.answer_by, exchange.wait_until) = (NEVER, NEVER);
         let refusal = if answer_by <= now {
             self.judge(id, 504, now);

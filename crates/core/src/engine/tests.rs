@@ -14,6 +14,7 @@ struct World {
     dialling: Vec<Id>,
     served: Vec<Id>,
     asked: Vec<Id>,
+    screened: Vec<Id>,
     streams: Vec<Id>,
     untaken: Vec<(Id, usize)>,
     written: Vec<(Id, Vec<u8>)>,
@@ -49,6 +50,10 @@ impl Orders for World {
     }
     fn ask(&mut self, token: Id, _cluster: &str) {
         self.asked.push(token);
+    }
+    fn screen(&mut self, token: Id, filter: &str, _request: Handed<'_>) {
+        assert_eq!(filter, "f.py:f");
+        self.screened.push(token);
     }
     fn serve(&mut self, exchange: Id, _handler: &str, _request: Handed<'_>) {
         self.served.push(exchange);
@@ -117,7 +122,8 @@ const AUTHZ: &str = r#", "filters": {"fault": null, "rate_limit": null, "cors": 
     "service": {"cluster": "up", "timeout_s": 0.5, "by": {"asked_by_http": {"prefix": "/asked", "add": [["x-by", "mesh"]],
         "upstream": [{"kind": "present", "value": ""}], "upstream_append": [], "client": null, "client_on_success": []}}},
     "fail_open": true, "marks_failure": true, "status_on_error": 403, "body": {"max_bytes": 4, "partial": true, "raw": false},
-    "allowed": null, "disallowed": [], "namespaces": [], "enabled_millionths": 700000, "enabled_if": null, "deny_at_disable": false}}}]}"#;
+    "allowed": null, "disallowed": [], "namespaces": [], "enabled_millionths": 700000, "enabled_if": null, "deny_at_disable": false}}},
+    {"name": "python", "step": {"python_filter": {"file": "f.py", "name": "f", "timeout_s": 0.5, "fail_open": true, "status_on_error": 503}}}]}"#;
 
 fn configuration(random: &mut Random) -> String {
     let endpoints = ["", r#"{"address": "a"}"#, r#"{"address": "a"}, {"address": "b"}"#][random.below(3)];
@@ -230,6 +236,14 @@ fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64)
             if let Some(exchange) = world.served.pop() {
                 engine.reply(exchange, 200, &[], b"reply", now).unwrap();
             }
+            if let Some(token) = world.screened.pop() {
+                let field = [(b"x".to_vec(), b"y".to_vec())];
+                match random.below(3) {
+                    0 => engine.let_through(token, &field, &[], now).unwrap(),
+                    1 => engine.turn_away(token, 403, &field, b"no", now).unwrap(),
+                    _ => engine.undecided(token, now),
+                }
+            }
             if let Some(token) = world.asked.pop() {
                 engine.answer_wait(token, 503, b"no", now);
             }
@@ -241,7 +255,7 @@ fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64)
 fn assert_balanced(engine: &Engine, seed: u64) {
     assert_eq!((engine.active(), engine.streams, engine.exchanges.len()), (0, 0, 0), "exchanges, seed {seed}");
     assert!(engine.connections.is_empty(), "connections, seed {seed}");
-    assert_eq!(engine.mirrored_bytes, 0, "copies, seed {seed}");
+    assert_eq!((engine.mirrored_bytes, engine.deciding), (0, 0), "copies and decisions, seed {seed}");
     for cluster in &engine.clusters {
         let books =
             (cluster.in_flight, cluster.waiting, cluster.held_bytes, cluster.connections, cluster.load.current());

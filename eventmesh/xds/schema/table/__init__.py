@@ -52,6 +52,7 @@ ALIASES = {
     "matcher": "envoy.type.matcher.v3",
     "previous_hosts": "envoy.extensions.retry.host.previous_hosts.v3",
     "protobuf": "google.protobuf",
+    "python_filter": "eventmesh.extensions.filters.http.python_filter.v3",
     "raw_buffer": "envoy.extensions.transport_sockets.raw_buffer.v3",
     "rbac": "envoy.config.rbac.v3",
     "route": "envoy.config.route.v3",

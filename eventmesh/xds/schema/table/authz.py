@@ -1,4 +1,4 @@
-"""The filter ext_authz."""
+"""The filters that ask: ext_authz a service, and ours a function in Python."""
 
 ENUMS: dict[str, str] = {}
 
@@ -62,6 +62,18 @@ MESSAGES = {
         3 with_request_body ext_authz.BufferSettings
         4 grpc_service core.GrpcService |service_override
         5 http_service ext_authz.HttpService |service_override
+    """,
+    # Ours: docs/python-filters.md.
+    "python_filter.PythonFilter": """
+        1 file string
+        2 name string
+        3 timeout duration
+        4 failure_mode_allow bool
+        5 status_on_error type.HttpStatus
+    """,
+    "python_filter.PythonFilterPerRoute": """
+        1 disabled bool |override
+        2 filter python_filter.PythonFilter |override
     """,
     "matcher.ListStringMatcher": """
         1 patterns matcher.StringMatcher[]

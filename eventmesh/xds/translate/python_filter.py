@@ -1,0 +1,49 @@
+"""The filter of ours that asks a function in Python; source: docs/python-filters.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from eventmesh.model.access import Off, Step
+from eventmesh.model.authz import PythonFilter
+from eventmesh.xds.schema.tree import Message
+from eventmesh.xds.translate.sources import read_status
+
+DEFAULT_TIMEOUT_S: Final = 1.0
+MAX_TIMEOUT_S: Final = 60.0
+"""Longest time that a filter may be given: its caller waits with what it holds."""
+
+
+def read_python_filter(config: Message) -> PythonFilter:
+    """Return a `PythonFilter`. Raises ConfigError with the path of what is wrong."""
+    for field in ("file", "name"):
+        if not config.text(field):
+            raise config.error(field, "missing")
+    seconds = config.seconds("timeout", DEFAULT_TIMEOUT_S)
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise config.error("timeout", f"{seconds}s is out of range; accepted are more than 0s, up to {MAX_TIMEOUT_S}s")
+    return PythonFilter(
+        config.text("file"),
+        config.text("name"),
+        seconds,
+        config.flag("failure_mode_allow"),
+        read_status(config, "status_on_error", 503),
+    )
+
+
+def read_python_filter_per_route(config: Message) -> PythonFilter | Off:
+    """Return a `PythonFilterPerRoute`."""
+    own = config.child("filter")
+    if own is not None:
+        return read_python_filter(own)
+    if not config.flag("disabled"):
+        raise config.error("filter", "missing; give it, or disabled: true")
+    return Off()
+
+
+READERS: Mapping[str, Callable[[Message], Step]] = {
+    "eventmesh.extensions.filters.http.python_filter.v3.PythonFilter": read_python_filter,
+    "eventmesh.extensions.filters.http.python_filter.v3.PythonFilterPerRoute": read_python_filter_per_route,
+}
+"""How the filter and what routes say of it are read."""

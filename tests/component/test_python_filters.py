@@ -1,0 +1,135 @@
+"""Filters in Python at work: the guide's own steps, requests that are held, filters that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from eventmesh.base.errors import ConfigError
+from eventmesh.dataplane.plane import DataPlane
+from eventmesh.model.access import AccessStep
+from eventmesh.model.authz import PythonFilter
+from eventmesh.model.policy import Filters
+from eventmesh.model.snapshot import Snapshot
+from tests.component.planes import Reply, ask, backend, proxy, running
+from tests.component.processes import data_plane
+
+GUIDE = Path(__file__).parents[2] / "docs" / "python-filters.md"
+FILE = re.compile(r"^```(?:yaml|python) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ASKED = re.compile(r"^\$ curl -s http://127.0.0.1:8000(\S+)(?: -H (\S+):(\S+))?\n(.*)\n", re.MULTILINE)
+
+ODD = """
+import asyncio
+from eventmesh.dataplane.filters import Go, Reply, Seen, filter
+
+gate = asyncio.Event()
+
+@filter
+async def held(request: Seen):
+    if request.path == "/open":
+        gate.set()
+    await gate.wait()
+    return Go({"x-path": request.path})
+
+@filter
+def odd(request: Seen):
+    match request.path:
+        case "/raises":
+            raise RuntimeError("as asked")
+        case "/nothing":
+            return None
+        case "/unsendable":
+            return Go({"x-a": "1\\r\\nx-b: 2"})
+        case "/status":
+            return Reply(99)
+    return Go()
+
+@filter
+async def slow(request: Seen):
+    await asyncio.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("command", [("sidecar",), ("gateway", "--workers", "2")], ids=["one process", "workers"])
+async def test_the_steps_of_the_guide_do_what_the_page_shows(command: tuple[str, ...], tmp_path: Path) -> None:
+    page = GUIDE.read_text()
+    for name, text in FILE.findall(page):
+        # The page's ports are examples; here any free ones serve.
+        (tmp_path / name).write_text(text.replace("9901", "0").replace("8000", "0"))
+    steps = ASKED.findall(page)
+    assert len(steps) == 3 and "EVENTMESH_FILTERS=. eventmesh sidecar --bootstrap" in page
+    name, *flags = command
+    env = {"EVENTMESH_FILTERS": str(tmp_path)}
+    async with data_plane(name, tmp_path / "bootstrap.yaml", *flags, env=env) as process:
+        for path, header, value, expected in steps:
+            answer = await ask(process.addresses["web"], path, headers={header: value} if header else None)
+            assert answer.body.decode() == f"{expected}\n", path
+
+
+@asynccontextmanager
+async def filtered(
+    name: str, directory: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 1.0
+) -> AsyncIterator[Plane]:
+    (directory / "odd.py").write_text(ODD)
+    monkeypatch.setenv("EVENTMESH_FILTERS", str(directory))
+    async with backend() as upstream, running(with_filter(proxy(upstream), name, timeout_s)) as plane:
+        yield Plane(plane, upstream)
+
+
+def with_filter(snapshot: Snapshot, name: str, timeout_s: float = 1.0) -> Snapshot:
+    step = AccessStep("python", PythonFilter("odd.py", name, timeout_s))
+    listener = dataclasses.replace(snapshot.listeners[0], filters=Filters(access=(step,)))
+    return dataclasses.replace(snapshot, listeners=(listener,))
+
+
+@dataclasses.dataclass
+class Plane:
+    plane: DataPlane
+    upstream: str
+
+    async def ask(self, path: str) -> Reply:
+        return await ask(self.plane.addresses()["edge"], path)
+
+
+async def test_requests_are_held_while_a_filter_awaits_and_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with filtered("held", tmp_path, monkeypatch, timeout_s=30.0) as world, asyncio.timeout(30):
+        answers = await asyncio.gather(*map(world.ask, ("/1", "/2", "/3", "/open")))
+        assert [(one.status, one.headers["x-path"]) for one in answers] == [
+            (200, "/1"),
+            (200, "/2"),
+            (200, "/3"),
+            (200, "/open"),
+        ]
+
+
+async def test_a_filter_that_fails_leaves_its_request_to_the_failure_policy_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with filtered("odd", tmp_path, monkeypatch) as world:
+        for path in ("/raises", "/nothing", "/unsendable", "/status"):
+            assert (await world.ask(path)).status == 503, path
+            assert (await world.ask("/fine")).status == 200
+
+
+async def test_a_filter_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with filtered("slow", tmp_path, monkeypatch, timeout_s=0.05) as world, asyncio.timeout(20):
+        assert (await world.ask("/")).status == 503
+
+
+async def test_a_configuration_with_an_unknown_filter_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with filtered("odd", tmp_path, monkeypatch) as world:
+        with pytest.raises(ConfigError, match="has no filter 'other'; it has: held, odd, slow"):
+            await world.plane.apply(with_filter(proxy(world.upstream), "other"))
+        assert (await world.ask("/raises")).status == 503 and (await world.ask("/fine")).status == 200
+        await world.plane.apply(proxy(world.upstream))
+        assert (await world.ask("/raises")).status == 200
