@@ -17,9 +17,11 @@ from eventmesh.base.errors import MeshError
 COMMANDS: dict[str, str] = {
     "activator": "hold requests for sleeping functions, keep the broker",
     "apply": "create or update what a manifest says",
+    "autoscaler": "scale functions by their load, beside any Kubernetes API",
     "check": "find what is wrong with this machine or cluster, and say how to mend it",
     "completion": "print what makes a shell complete commands and flags",
     "control": "watch Kubernetes objects and publish routes over xDS",
+    "controllers": "run the controllers of Serving and Eventing, beside any Kubernetes API",
     "diff": "show what a change would push to data planes",
     "down": "stop the mesh of a data directory",
     "env": "print the variables with which kn and kubectl find the mesh",

@@ -34,6 +34,7 @@ from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.process import Command, ProcessLauncher, product_pythonpath
 from eventmesh.cluster.store.store import Store
 from eventmesh.cluster.supervisor import Supervised
+from eventmesh.controllers.autoscaler.app import Autoscaler
 from eventmesh.controllers.eventing.admission import ADMISSIONS as EVENTING_ADMISSIONS
 from eventmesh.controllers.eventing.app import EventingControllers
 from eventmesh.controllers.serving.app import ServingControllers
@@ -136,6 +137,7 @@ class Mesh:
             external_dispatcher=where.channels_url,
         )
         serving = self._serving(api, informers, images)
+        autoscaler = Autoscaler(api, informers, self._clock, serving.settings, _host_and_port(where.autoscaler))
         identities = self._identities()
         control = Control(api, informers, self._clock, _control_settings(where), identities)
         bootstraps = self._bootstraps = Bootstraps(where, identities, control.mtls_mode, control.inbound_filters)
@@ -164,6 +166,8 @@ class Mesh:
         self._parts.add(eventing.stop)
         await serving.start()
         self._parts.add(serving.stop)
+        await autoscaler.start()
+        self._parts.add(autoscaler.stop)
         await agent.start()
         self._parts.add(agent.stop)
         self._tell()
@@ -206,8 +210,7 @@ class Mesh:
     def _serving(self, api: Api, informers: Informers, images: ImageStore) -> ServingControllers:
         secure_port = addresses.port_of(self.addresses.gateway_tls)
         local = LocalSettings(addresses.DOMAIN, self.addresses.gateway_port, secure_port, claims_domains=True)
-        autoscaler = _host_and_port(self.addresses.autoscaler)
-        return ServingControllers(api, informers, self._clock, images, local, autoscaler_address=autoscaler)
+        return ServingControllers(api, informers, self._clock, images, local)
 
     def _identities(self) -> Identities:
         files = self._settings.authority_files

@@ -85,6 +85,7 @@ class Election:
         """The spec that `_seen_at` belongs to."""
         self._seen_at = 0.0
         self._held_until = float("-inf")
+        self._told = ""
 
     @property
     def leading(self) -> bool:
@@ -104,6 +105,7 @@ class Election:
         """
         while True:
             await self._win()
+            self._told = ""
             _log.info("leading", lease=self._name, identity=self._identity)
             try:
                 await first_of(work(), self._keep())
@@ -120,6 +122,8 @@ class Election:
             await self._attempt()
             if self.leading:
                 return
+            if self.holder:
+                self._tell(f"{self.holder} holds it")
             await self._clock.sleep(self._timing.retry_s * (1 + JITTER * self._draw()))
 
     async def _keep(self) -> None:
@@ -138,8 +142,15 @@ class Election:
             if not (self.leading and await self._renew_as_known()):
                 await self._read_and_take()
         except (ApiError, UnavailableError) as error:
-            # Another candidate was faster, or the API is not to be had: the next attempt will tell.
-            _log.debug("lease not renewed", lease=self._name, identity=self._identity, reason=error)
+            if not (isinstance(error, ApiError) and (error.conflict or error.already_exists)):
+                self._tell(str(error))
+            # Otherwise another candidate was faster: the next attempt will tell.
+
+    def _tell(self, why: str) -> None:
+        """Say once why this replica does not lead, or may soon no longer."""
+        if why != self._told:
+            self._told = why
+            _log.info("waiting for the lease", lease=self._name, identity=self._identity, why=why)
 
     async def _renew_as_known(self) -> bool:
         if self._lease is None:

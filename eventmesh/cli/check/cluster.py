@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,8 @@ from eventmesh.cli import connection
 from eventmesh.cli.check.findings import Finding, failure, ok, warning
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.objects import annotations_of, labels_of
-from eventmesh.kube.resources import CONFIG_MAP, CRD, NAMESPACE, NODE
+from eventmesh.kube.resources import CONFIG_MAP, CRD, LEASE, NAMESPACE, NODE
+from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 
 OURS: Final = "eventmesh.ingress.networking.knative.dev"
 NEEDED: Final = (
@@ -27,6 +29,10 @@ OTHER_MESHES: Final = {
     "kourier-system": "Kourier",
     "contour-external": "Contour",
 }
+ELECTED: Final = ("control", "controllers", "autoscaler")
+"""Components of which one replica works, by a Lease."""
+STALE_LEASES: Final = 4
+"""A lease that was last renewed so many of its own durations ago is nobody's; the clocks of two machines may differ."""
 INJECTION: Final = {"istio-injection": "enabled", "linkerd.io/inject": "enabled"}
 
 
@@ -53,7 +59,26 @@ async def _look(api: Api) -> list[Finding]:
         found.append(ok("kinds", "Serving, Eventing and ours are there"))
     found.append(await _ingress_class(api))
     found += _others(namespaces)
+    found += [told for name in ELECTED if (told := await _elected(api, name, datetime.now(UTC))) is not None]
     return found
+
+
+async def _elected(api: Api, name: str, now: datetime) -> Finding | None:
+    """Return who does the work of a component; None where none of it has ever run."""
+    try:
+        spec = (await api.get(LEASE, f"eventmesh-{name}", SYSTEM_NAMESPACE))["spec"]
+    except ApiError as error:
+        if error.not_found:
+            return None
+        return warning(name, f"its lease in {SYSTEM_NAMESPACE} cannot be read: {error}", "look as a user who may")
+    holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
+    mend = f"start a replica: `kubectl rollout restart deployment {name} -n {SYSTEM_NAMESPACE}`"
+    if not holder:
+        return failure(name, "no replica works: the last one has given its lease back", mend)
+    lasts = timedelta(seconds=STALE_LEASES * (spec.get("leaseDurationSeconds") or 0))
+    if not renewed or datetime.fromisoformat(renewed) + lasts < now:
+        return failure(name, f"no replica works: {holder} renewed its lease last at {renewed or 'no time'}", mend)
+    return ok(name, f"{holder} works")
 
 
 def _version(node: Object) -> str:

@@ -7,8 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from eventmesh.base.errors import UsageError
-from eventmesh.cli import output
+from eventmesh.cli import leading, output
 from eventmesh.cli.admin_port import CONTROL
 from eventmesh.cli.control import bootstraps, certifying
 from eventmesh.cli.control.status import show_status
@@ -41,19 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin-address", default="127.0.0.1:18001", metavar="HOST:PORT", help="admin pages, /metrics (%(default)s)"
     )
-    parser.add_argument(
-        "--leader-elect",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="of several replicas one writes, by a Lease; all serve (default: yes)",
-    )
-    parser.add_argument(
-        "--lease-duration-s",
-        type=int,
-        default=15,
-        metavar="SECONDS",
-        help="how long after a replica was lost another one writes (%(default)s)",
-    )
+    leading.add_flags(parser, "one writes and all serve")
     certifying.add_flags(parser)
     actions = parser.add_subparsers(metavar="ACTION", dest="action")
     shown = actions.add_parser("bootstrap", help="print the bootstrap of a client of control")
@@ -80,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{told}\n")
         return 0
     certifying.check(args)
-    if args.lease_duration_s < 1:
-        raise UsageError(f"--lease-duration-s: {args.lease_duration_s} is no number of seconds; the least is 1")
+    leading.check(args)
     import uvloop
 
     from eventmesh.base import log

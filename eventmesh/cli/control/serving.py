@@ -8,17 +8,15 @@ import signal
 import sys
 from typing import Final
 
-from eventmesh.base.clock import Clock, SystemClock
+from eventmesh.base.clock import SystemClock
+from eventmesh.cli import leading
 from eventmesh.cli.control.addresses import address
 from eventmesh.cli.control.certifying import Certifying
-from eventmesh.kube.api import Api
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.lease import Election, LeaseTiming, process_identity
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.control.services import Settings
-from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 
 LEASE: Final = "eventmesh-control"
 
@@ -33,7 +31,7 @@ async def serve(args: argparse.Namespace) -> int:
     admin_host, admin_port = address("--admin-address", args.admin_address)
     settings = _settings(args)
     api = HttpApi(await load_config(args.kubeconfig), "eventmesh-control")
-    election = _election(args, api, clock)
+    election = leading.election(args, api, clock, LEASE)
     certifying: Certifying | None = None
     control: Control | None = None
     informers = Informers(api, clock)
@@ -63,15 +61,6 @@ async def serve(args: argparse.Namespace) -> int:
 def _say(line: str) -> None:
     sys.stdout.write(f"eventmesh control: {line}\n")
     sys.stdout.flush()
-
-
-def _election(args: argparse.Namespace, api: Api, clock: Clock) -> Election | None:
-    if not args.leader_elect:
-        return None
-    # The proportions are client-go's, of its 15 seconds.
-    duration_s: int = args.lease_duration_s
-    timing = LeaseTiming(duration_s, duration_s * 2 / 3, duration_s * 2 / 15)
-    return Election(api, clock, LEASE, SYSTEM_NAMESPACE, process_identity(), timing=timing)
 
 
 def _settings(args: argparse.Namespace) -> Settings:

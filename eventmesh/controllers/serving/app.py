@@ -1,9 +1,8 @@
-"""Serving together: settings, admission, the controllers, and the autoscaler."""
+"""Serving together: settings, admission and the controllers; its autoscaler is `controllers.autoscaler`."""
 
 from __future__ import annotations
 
 from eventmesh.base.clock import Clock
-from eventmesh.controllers.autoscaler.app import DEFAULT_ADDRESS, Autoscaler
 from eventmesh.controllers.serving.admission.kinds import serving_admissions
 from eventmesh.controllers.serving.collector import RevisionCollector
 from eventmesh.controllers.serving.configuration import Configurations
@@ -34,8 +33,6 @@ class ServingControllers:
         clock: Clock,
         images: ImageResolver,
         local: LocalSettings | None = None,
-        *,
-        autoscaler_address: tuple[str, int] = DEFAULT_ADDRESS,
     ) -> None:
         recorder = EventRecorder(api, "serving-controller", clock)
         self._api = api
@@ -46,7 +43,6 @@ class ServingControllers:
         self.routes = Routes(api, informers, clock, recorder, self.settings)
         self.domains = DomainMappings(api, informers, clock, recorder, self.settings)
         self.collector = RevisionCollector(api, informers, clock, self.settings)
-        self.autoscaler = Autoscaler(api, informers, clock, self.settings, autoscaler_address)
         self._controllers = (
             self.settings.controller,
             self.services.controller,
@@ -62,9 +58,8 @@ class ServingControllers:
         return serving_admissions(lambda: self.settings.current)
 
     async def start(self) -> None:
-        """Begin to work; the informers are expected to have synced. Raises UnavailableError for a taken port."""
+        """Begin to work; the informers are expected to have synced."""
         await self.settings.publish(self._api)
-        await self.autoscaler.start()
         for controller in self._controllers:
             controller.start()
 
@@ -72,4 +67,3 @@ class ServingControllers:
         """Stop; objects stay as they are."""
         for controller in self._controllers:
             await controller.stop()
-        await self.autoscaler.stop()

@@ -22,7 +22,7 @@ class Scene:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.autoscaler = world.serving.autoscaler
+        self.autoscaler = world.autoscaler
 
     @classmethod
     async def of(cls, world: World, **annotations: str) -> "Scene":
@@ -263,8 +263,8 @@ async def test_another_autoscaler_class_is_left_alone(world: World) -> None:
 
 async def test_a_reported_revision_that_nobody_knows_is_ignored(world: World) -> None:
     world.report("nobody", 5.0)
-    world.serving.autoscaler.deciders.tick()
-    assert world.serving.autoscaler.deciders.specs() == []
+    world.autoscaler.deciders.tick()
+    assert world.autoscaler.deciders.specs() == []
 
 
 async def test_a_deleted_revision_is_forgotten(world: World) -> None:

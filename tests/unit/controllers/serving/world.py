@@ -17,6 +17,7 @@ from eventmesh.base.clock import SystemClock
 from eventmesh.base.errors import MeshError
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.store.store import Store
+from eventmesh.controllers.autoscaler.app import Autoscaler
 from eventmesh.controllers.serving.app import ServingControllers
 from eventmesh.controllers.serving.names import REVISION as REVISION_LABEL
 from eventmesh.controllers.serving.settings import LocalSettings, ServingSettings
@@ -81,9 +82,8 @@ class World:
         self.user: Api = self.embedded.in_process("alice")
         self.informers = Informers(self.api, self.clock)
         local = LocalSettings(default_domain="localhost", external_port=8080)
-        self.serving = ServingControllers(
-            self.api, self.informers, self.clock, self.images, local, autoscaler_address=("127.0.0.1", 0)
-        )
+        self.serving = ServingControllers(self.api, self.informers, self.clock, self.images, local)
+        self.autoscaler = Autoscaler(self.api, self.informers, self.clock, self.serving.settings, ("127.0.0.1", 0))
         for resource, admission in self.serving.admissions().items():
             self.embedded.admission.register(resource, admission)
 
@@ -91,8 +91,10 @@ class World:
         await self.embedded.start()
         await self.informers.start()
         await self.serving.start()
+        await self.autoscaler.start()
 
     async def stop(self) -> None:
+        await self.autoscaler.stop()
         await self.serving.stop()
         await self.informers.stop()
         await self.embedded.stop()
@@ -275,7 +277,7 @@ class World:
     def report(self, revision: str, concurrency: float) -> None:
         """Report the load of a revision as an activator does."""
         stat = Stat("activator", average_concurrent_requests=concurrency, request_count=concurrency)
-        self.serving.autoscaler.deciders.report(Key("default", revision), stat)
+        self.autoscaler.deciders.report(Key("default", revision), stat)
 
     async def _status(self, resource: Resource, obj: Object, status: Object) -> Object:
         return await self.api.replace(resource, {**obj, "status": status}, subresource="status")
