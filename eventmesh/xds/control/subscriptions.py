@@ -322,11 +322,12 @@ class Subscription:
         changed = [r.name for r in update if self.held.version(r.name) != r.version]
         if self.variant is Variant.SOTW:
             if self.type.absence_deletes:
-                bundle = bundled(self._complete(kept, configuration))
+                # What is gone is said by its absence; that it is must be known when it comes back.
+                bundle = bundled(self._complete(kept, configuration), gone)
             elif not update:
                 return None  # Absence means nothing here (SotW rules 6 and 8).
             else:
-                bundle = bundled(update)
+                bundle = bundled(update, gone)
             version = set_version(bundle.resources)
         else:
             bundle = bundled(update, gone)

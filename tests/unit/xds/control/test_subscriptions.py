@@ -6,6 +6,7 @@ import pytest
 
 from eventmesh.xds.control import subscriptions
 from eventmesh.xds.control.subscriptions import TooMuchAskedError, Variant
+from eventmesh.xds.resource_types import ResourceType
 from tests.unit.xds.control.dialogue import CDS, EDS, LDS, RDS, Client, names, resource, service
 
 SOTW, DELTA = Variant.SOTW, Variant.DELTA
@@ -377,3 +378,17 @@ def test_a_refusal_is_kept_in_so_many_words_and_no_more() -> None:
     client = Client(DELTA, resource(CDS, "a"))
     client.subscribe(CDS)
     assert len(client.nack(client.push(), "x" * 100_000).message) == subscriptions.MAX_WORDS
+
+
+@pytest.mark.parametrize("type_", [LDS, CDS])
+def test_sotw_what_was_deleted_and_comes_back_the_same_is_sent_again(type_: ResourceType) -> None:
+    same = resource(type_, "a")
+    client = Client(SOTW, same)
+    client.request(type_, "a")
+    client.ack(client.push())
+    client.publish()
+    gone = client.push()
+    assert names(gone) == []
+    client.ack(gone)
+    client.publish(same)
+    assert names(client.push()) == ["a"]
