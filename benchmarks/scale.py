@@ -93,6 +93,7 @@ SERVERS = {
 _COLUMNS = (
     ("storm_ms", "all have all", "ms", 0),
     ("storm_cpu_ms", "CPU", "ms", 0),
+    ("broken", "broke meanwhile", "", 0),
     ("change_ms", "a change", "ms", 1),
     ("worst_ms", "the worst", "ms", 1),
     ("change_cpu_ms", "CPU a change", "ms", 1),
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> bool:
         rows = {name: _measured(name, streams) for name in SERVERS}
         for name, row in rows.items():
             figures[f"{name} {streams}"] = row
-            cells = (f"{row[key]:.{digits}f} {unit}" for key, _, unit, digits in _COLUMNS)
+            cells = (f"{row[key]:.{digits}f} {unit}".rstrip() for key, _, unit, digits in _COLUMNS)
             sys.stdout.write(f"{streams:>7}  {name:<17}" + "".join(f"{cell:>15}" for cell in cells) + "\n")
         ours, rival = rows["eventmesh"], rows["go-control-plane"]
         for what, column, bar in (("a change", "change_ms", CHANGE_BAR), ("the storm", "storm_ms", STORM_BAR)):
@@ -134,6 +135,7 @@ def _measured(name: str, streams: int) -> dict[str, float]:
         port = server.hear("port")
         before, cpu_before = server.rss, server.cpu_s
         with _running(str(TOOL), "clients", f"127.0.0.1:{port}", str(streams)) as clients:
+            broken = clients.hear("broken")
             storm = clients.hear("whole") / 1e6
             storm_cpu, after = server.cpu_s - cpu_before, server.rss
             took = []
@@ -148,6 +150,7 @@ def _measured(name: str, streams: int) -> dict[str, float]:
     clear_progress()
     return {
         "storm_ms": storm,
+        "broken": broken,
         "storm_cpu_ms": storm_cpu * 1000,
         "change_ms": median(took[WARM_UP:]),
         "worst_ms": max(took[WARM_UP:]),

@@ -84,12 +84,16 @@ class AdsClient:
 
 
 @asynccontextmanager
-async def connected(port: int, role: str, *tables: str, answering: bool = True) -> AsyncIterator[AdsClient]:
-    """Connect to control as `role`, subscribe to everything and to the route tables `tables`."""
+async def connected(
+    port: int, role: str, *tables: str, answering: bool = True, namespace: str = ""
+) -> AsyncIterator[AdsClient]:
+    """Connect to control as `role` (of `namespace`), subscribe to everything and to the route tables `tables`."""
     tasks = TaskGroup("test.ads")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stream: Any = channel.stream_stream(METHOD)()
-        node = Node(id=f"{role}-1", metadata=Struct(fields={"role": Value(string_value=role)}))
+        said = {"role": role, "namespace": namespace}
+        fields = {name: Value(string_value=value) for name, value in said.items() if value}
+        node = Node(id=f"{role}-1", metadata=Struct(fields=fields))
         client = AdsClient(stream, tables, node)
         if answering:
             client.answering.set()

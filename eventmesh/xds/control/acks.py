@@ -6,11 +6,13 @@ about would be a lie); sidecars at most `SIDECAR_WAIT_S`, then they are named an
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from eventmesh.base.clock import Clock
 from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.scope import Audience, audience_of
 from eventmesh.xds.control.status import Connection
 from eventmesh.xds.control.streams import Stream
 from eventmesh.xds.control.subscriptions import Refusal
@@ -36,6 +38,8 @@ class Nack:
     node: str
     role: Role
     refusal: Refusal
+    audience: Audience
+    """Whose configuration it refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ class AckTracker:
     def refused(self, stream: Stream, refusal: Refusal) -> None:
         """Pass a NACK on, and keep the client's words until it acknowledges something again."""
         self._words[id(stream)] = refusal.message
-        self._on_refusal(Nack(stream.node.id, stream.node.role, refusal))
+        audience = dataclasses.replace(audience_of(stream.node), identity=self._peers[id(stream)].identity)
+        self._on_refusal(Nack(stream.node.id, stream.node.role, refusal, audience))
 
     def connections(self) -> list[Connection]:
         """Return every open stream, the oldest first."""

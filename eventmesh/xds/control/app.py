@@ -35,6 +35,7 @@ from eventmesh.kube.resources import (
     TRAFFIC_POLICY,
 )
 from eventmesh.xds.control.acceptance import AcceptanceStatus
+from eventmesh.xds.control.access.app import Access
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
@@ -139,20 +140,19 @@ class Control:
             refusal=self._refusal_of,
             is_held=self._in_force.policies.holds,
         )
-        self._interface_status, self._declaration_status, self._access_status, self._tokens_status = (
+        self._interface_status, self._declaration_status = (
             AcceptanceStatus(api, kind, informers.of(kind, may_be_absent=True), clock, self.acks, problem)
             for kind, problem in (
                 (SERVICE_INTERFACE, self._interface_problem),
                 (PROTOCOL_DECLARATION, self._declaration_problem),
-                (AUTHORIZATION_POLICY, lambda key: _invalid(self._watcher.invalid_access.get(key))),
-                (REQUEST_AUTHENTICATION, lambda key: _invalid(self._watcher.invalid_tokens.get(key))),
             )
         )
+        self._access = Access(api, informers, clock, self._watcher, self._builder.access, self.acks, self._cache)
         self._gateway_api = GatewayApi(
             api, informers, clock, settings, self._watcher.gateway_api, self._in_force, self._builder, self.acks
         )
         own = (self._ingress_status, self._serverless_status, self._policy_status)
-        named = (self._interface_status, self._declaration_status, self._access_status, self._tokens_status)
+        named = (self._interface_status, self._declaration_status, *self._access.parts)
         self._parts: tuple[Promising, ...] = (*own, *named, *self._gateway_api.parts)
         self._troubled: Mapping[Key, object] = {}
         self._offers_lost: Mapping[Key, object] = {}
@@ -166,8 +166,8 @@ class Control:
         self._watch(informers, TRAFFIC_POLICY, self._watcher.policy, self._policy_status.promises)
         self._watch(informers, SERVICE_INTERFACE, self._watcher.interface, self._interface_status.promises)
         self._watch(informers, PROTOCOL_DECLARATION, self._watcher.declaration, self._declaration_status.promises)
-        self._watch(informers, AUTHORIZATION_POLICY, self._watcher.authorization, self._access_status.promises)
-        self._watch(informers, REQUEST_AUTHENTICATION, self._watcher.authentication, self._tokens_status.promises)
+        self._watch(informers, AUTHORIZATION_POLICY, self._watcher.authorization, self._access.policies.promises)
+        self._watch(informers, REQUEST_AUTHENTICATION, self._watcher.authentication, self._access.tokens.promises)
         self._watch(informers, SECRET, self._watcher.secret)
         self._watch(informers, NAMESPACE, self._watcher.namespace)
         for resource, handler, promises in self._gateway_api.watches():
@@ -318,6 +318,7 @@ class Control:
                     self._interface_status.promises.changed(key, Effect.ENDPOINTS)
                 for key in view.declarations:
                     self._declaration_status.promises.changed(key, Effect.ENDPOINTS)
+        self._access.published()
         for key in self._refusals.published(self._builder.versions):
             self._ingress_status.promises.changed(key, Effect.ENDPOINTS)
         for part in self._parts:
@@ -355,8 +356,10 @@ class Control:
                     for key in self._builder.referrers(cluster):
                         self._ingress_status.controller.enqueue(key)
                     self._tell_of_cluster(cluster, f"{nack.node}: {nack.refusal.message}")
+            case ResourceType.LISTENER:
+                self._access.refused(nack)
             case _:
-                return  # Listeners are control's own: no object is to blame, and the log has the words.
+                return  # Certificates are control's own: no object is to blame, and the log has the words.
 
     def _refused_routes(self, generation: int, message: str) -> None:
         blamed = self._in_force.refused(generation, message)
@@ -401,8 +404,3 @@ class Control:
         """Write an Event on an object, unless another replica does."""
         if self._leads():
             self._tasks.spawn("event", self._recorder.record(obj, EventKind.WARNING, reason, message))
-
-
-def _invalid(wrong: str | None) -> tuple[str, str] | None:
-    """Return what keeps an object from being accepted that holds whatever else there is."""
-    return ("Invalid", wrong) if wrong is not None else None

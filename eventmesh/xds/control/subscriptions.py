@@ -87,7 +87,7 @@ class Refusal:
     @property
     def is_certain(self) -> bool:
         """True when it can be about nothing else than `names`."""
-        return len(self.names) == 1 or all(_mentions(self.message, name) for name in self.names)
+        return len(self.names) == 1 or all(mentions(self.message, name) for name in self.names)
 
 
 @dataclass(slots=True)
@@ -181,7 +181,7 @@ class Subscription:
         self.words = message
         sent = {resource.name: resource.version for resource in push.resources}
         candidates = push.changed or frozenset(sent)
-        mentioned = sorted(name for name in candidates if _mentions(message, name))
+        mentioned = sorted(name for name in candidates if mentions(message, name))
         blamed = mentioned or sorted(candidates)
         self.held.refuse()
         # What has changed since is another resource, and innocent.
@@ -354,6 +354,6 @@ class Subscription:
         return tuple(found[name] for name in sorted(found))
 
 
-def _mentions(message: str, name: str) -> bool:
+def mentions(message: str, name: str) -> bool:
     """Tell whether `name` stands in `message` as a word of its own: `local` is not mentioned by `localhost`."""
     return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", message) is not None

@@ -1,7 +1,8 @@
 // Load for control planes: many delta streams, each a data plane of its own, and the rival that serves them beside ours.
 //
 //	ads-load clients HOST:PORT STREAMS   connects STREAMS data planes, one connection each, and reports on standard output:
-//	                                     `whole N`: nanoseconds since the first connection until all have everything;
+//	                                     `whole N`: nanoseconds since the first connection until all have everything,
+//	                                     behind `broken N`: streams that ended until then and were opened again;
 //	                                     `acked N`: Unix time in nanoseconds at which the last of them has acknowledged
 //	                                     an endpoint change that all have been sent.
 //	ads-load serve SERVICES ENDPOINTS    serves as many clusters through go-control-plane; each line of standard input
@@ -60,6 +61,7 @@ type fleet struct {
 	began   time.Time
 	whole   atomic.Int64 // clients that have every endpoint
 	changes atomic.Int64 // acknowledged changes, of all clients
+	broken  atomic.Int64 // streams that ended
 }
 
 func load(target string, streams int) {
@@ -70,6 +72,7 @@ func load(target string, streams int) {
 	select {}
 }
 
+// run keeps one data plane connected, as data planes do: a stream that breaks is counted and opened again.
 func (f *fleet) run(target string, number int) {
 	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
@@ -77,25 +80,39 @@ func (f *fleet) run(target string, number int) {
 		log.Fatal(err)
 	}
 	client := discovery.NewAggregatedDiscoveryServiceClient(connection)
+	for {
+		err := f.stream(client, number)
+		if f.broken.Add(1) == 1 {
+			log.Printf("the first stream that broke, of client %d: %v", number, err)
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+func (f *fleet) stream(client discovery.AggregatedDiscoveryServiceClient, number int) error {
 	stream, err := client.DeltaAggregatedResources(context.Background(), grpc.WaitForReady(true))
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	role, _ := structpb.NewStruct(map[string]any{"role": "gateway"})
 	node := &core.Node{Id: fmt.Sprintf("load-%d", number), Metadata: role}
-	send := func(request *discovery.DeltaDiscoveryRequest) {
-		if err := stream.Send(request); err != nil {
-			log.Fatalf("client %d: %v", number, err)
-		}
+	if err := stream.Send(&discovery.DeltaDiscoveryRequest{Node: node, TypeUrl: resource.ClusterType}); err != nil {
+		return err
 	}
-	send(&discovery.DeltaDiscoveryRequest{Node: node, TypeUrl: resource.ClusterType})
 	wanted, held, asked := map[string]bool{}, map[string]bool{}, false
+	defer func() {
+		if asked && len(held) == len(wanted) {
+			f.whole.Add(-1)
+		}
+	}()
 	for {
 		response, err := stream.Recv()
 		if err != nil {
-			log.Fatalf("client %d: %v", number, err)
+			return err
 		}
-		send(&discovery.DeltaDiscoveryRequest{TypeUrl: response.TypeUrl, ResponseNonce: response.Nonce})
+		if err := stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: response.TypeUrl, ResponseNonce: response.Nonce}); err != nil {
+			return err
+		}
 		switch response.TypeUrl {
 		case resource.ClusterType:
 			var names []string
@@ -106,7 +123,9 @@ func (f *fleet) run(target string, number int) {
 				}
 			}
 			asked = true
-			send(&discovery.DeltaDiscoveryRequest{TypeUrl: resource.EndpointType, ResourceNamesSubscribe: names})
+			if err := stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: resource.EndpointType, ResourceNamesSubscribe: names}); err != nil {
+				return err
+			}
 		case resource.EndpointType:
 			before := len(held)
 			for _, one := range response.Resources {
@@ -114,6 +133,7 @@ func (f *fleet) run(target string, number int) {
 			}
 			if before < len(wanted) && len(held) == len(wanted) && asked {
 				if f.whole.Add(1) == f.size {
+					fmt.Printf("broken %d\n", f.broken.Load())
 					fmt.Printf("whole %d\n", time.Since(f.began).Nanoseconds())
 				}
 			} else if before == len(wanted) && f.changes.Add(1)%f.size == 0 {

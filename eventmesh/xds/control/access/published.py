@@ -8,7 +8,7 @@ from typing import Final
 from eventmesh.kube.api import Object
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.access.emitting import encoded, filters_of
-from eventmesh.xds.control.access.values import Labels
+from eventmesh.xds.control.access.values import Labels, Policy, selects
 from eventmesh.xds.control.envoy import HttpListener
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.control.resources import Resource
@@ -41,6 +41,14 @@ class InboundAccess:
         else:
             self._views.pop(namespace, None)
         return namespace == SYSTEM_NAMESPACE and changed
+
+    def policies(self, namespace: str, labels: Labels) -> list[Policy]:
+        """Return the policies that select a workload with these labels."""
+        found: list[Policy] = []
+        for view in (self._views[name] for name in (SYSTEM_NAMESPACE, namespace) if name in self._views):
+            found += view.authorizations.values()
+            found += view.authentications.values()
+        return [policy for policy in found if selects(policy.selector, labels)]
 
     def filters(self, namespace: str, labels: Labels) -> list[Object]:
         """Return the filters, as documents, of a workload with these labels."""

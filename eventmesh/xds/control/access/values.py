@@ -35,3 +35,6 @@ class RequestAuthentication:
     selector: Labels = field(hash=False)
     providers: tuple[Object, ...] = field(hash=False)
     """As `envoy.extensions.filters.http.jwt_authn.v3.JwtProvider`."""
+
+
+Policy = AuthorizationPolicy | RequestAuthentication

@@ -6,6 +6,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.xds.control.acks import Nack
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.refusals import MAX_REFUSED, ClusterRefusals
+from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.subscriptions import Refusal
 from tests.unit.xds.control.dialogue import CDS
 
@@ -13,7 +14,8 @@ A = Key("ns", "a")
 
 
 def nack(*names: str, message: str = "no") -> Nack:
-    return Nack("gw", Role.GATEWAY, Refusal(CDS, 1, names, message, tuple("1" for _ in names)))
+    refusal = Refusal(CDS, 1, names, message, tuple("1" for _ in names))
+    return Nack("gw", Role.GATEWAY, refusal, Audience(Role.GATEWAY))
 
 
 def refusals() -> ClusterRefusals:
