@@ -24,7 +24,9 @@ def main() -> int:
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)} (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of load in each round (default 3)")
-    parser.add_argument("--only", default="", help="wire: run the cases whose title contains this")
+    parser.add_argument(
+        "--only", default="", help="wire: run the cases whose title contains this; events: the stores whose name does"
+    )
     parser.add_argument("--contenders", default=",".join(NAMES), help="wire: comma-separated")
     args = parser.parse_args()
     unknown = [name for name in args.suites if name not in SUITES]

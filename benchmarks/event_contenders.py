@@ -1,4 +1,5 @@
-"""Who takes events in: our activator, and nats-server with JetStream that syncs each message."""
+"""Who takes events in: our activator on its own store and on JetStream, and nats-server with JetStream that syncs each
+message."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from benchmarks.contenders import find, others
 from benchmarks.measure import PROXY_CPU, Server, free_port
 from eventmesh.cluster.bootstrap import bootstrap
 
-NAMES = ("eventmesh", "jetstream")
+NAMES = ("eventmesh", "over-jetstream", "jetstream")
 
 SYNCS = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync")
 """Only these two calls stop at the tracer; all others run as without it."""
@@ -34,6 +35,10 @@ class EventContender:
         """Return the syncs so far, when it was started with `traced`."""
         return sum(1 for line in self.trace.read_text().splitlines() if "sync(" in line)
 
+    def cpu_s(self) -> float:
+        """Return the processor time of whoever takes events in, and of the server that they are kept on."""
+        return self.server.cpu_s() + (self.beside[0].cpu_s() if self.name == "over-jetstream" else 0.0)
+
     def stop(self) -> None:
         """End it and what it needs."""
         for server in (self.server, *self.beside):
@@ -46,9 +51,17 @@ def start(name: str, *, traced: bool = False, subscriber: str = "") -> EventCont
     directory = Path(mkdtemp(prefix=f"events-{name}-", dir=report.RESULTS)).absolute()
     port = free_port()
     beside: list[Server] = []
-    argv = _jetstream(directory, port) if name == "jetstream" else _eventmesh(directory, port, beside, subscriber)
     trace = directory / "trace"
-    server = Server([*SYNCS, "-o", str(trace), *argv] if traced else argv, directory, cpus={PROXY_CPU})
+    before = [*SYNCS, "-o", str(trace)] if traced else []
+    if name == "over-jetstream":
+        nats_port = free_port()
+        beside.append(Server([*before, *_jetstream(directory, nats_port)], directory, cpus={PROXY_CPU}))
+        beside[0].wait_for(nats_port)
+        argv = [*_eventmesh(directory, port, beside, subscriber), "--store", f"nats://127.0.0.1:{nats_port}"]
+    else:
+        made = _jetstream(directory, port) if name == "jetstream" else _eventmesh(directory, port, beside, subscriber)
+        argv = [*before, *made]
+    server = Server(argv, directory, cpus={PROXY_CPU})
     server.wait_for(port)
     return EventContender(name, port, server, trace, beside)
 

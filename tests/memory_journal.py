@@ -37,6 +37,7 @@ class MemoryServer:
 class MemoryJournal:
     """A `Journal` over it."""
 
+    where = "memory"
     warnings: Sequence[str] = ()
 
     def __init__(self, server: MemoryServer) -> None:

@@ -11,7 +11,6 @@ from eventmesh.activator import job_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import route_at
-from eventmesh.activator.broker.store.shared.address import journal_at
 from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
@@ -154,7 +153,7 @@ class Activator:
             more=(sinks_of(informers),),
             admittance=gatekeeper,
             credentials=Tokens(api, self._features, clock),
-            journal=journal_at(settings.store) if settings.store else None,
+            store=settings.store,
         )
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)

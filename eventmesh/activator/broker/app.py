@@ -9,6 +9,7 @@ from eventmesh.activator.broker.acknowledgement import Acknowledgement
 from eventmesh.activator.broker.admittance import Admittance, Credentials
 from eventmesh.activator.broker.channels import KubeChannels
 from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
+from eventmesh.activator.broker.durability import Durability
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.inspection import Inspection
 from eventmesh.activator.broker.letters import Letters
@@ -21,7 +22,7 @@ from eventmesh.activator.broker.schemas import Schemas
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import CorruptStore
 from eventmesh.activator.broker.store.refusing import refusing
-from eventmesh.activator.broker.store.shared.journal import Journal
+from eventmesh.activator.broker.store.shared.address import journal_at
 from eventmesh.activator.broker.store.shared.store import SharedStore
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Retention
@@ -62,10 +63,10 @@ class Broker:
         more: Sequence[TriggerSource] = (),
         admittance: Admittance | None = None,
         credentials: Credentials | None = None,
-        journal: Journal | None = None,
+        store: str = "",
     ) -> None:
-        """Open the store in `data_dir`, which is a view of the journal when there is one; raises StoreError when it is
-        in use.
+        """Open the store in `data_dir`, or (`store`) the one at an address, of which `data_dir` then has a copy; raises
+        StoreError when the directory is in use, ConfigError when there can be no such address.
 
         When it is damaged, events are refused until it is repaired; requests are none of its business.
 
@@ -74,13 +75,14 @@ class Broker:
         """
         self._clock = clock
         self._retention = retention
-        self._store, self._damaged = _opened(data_dir, journal, clock)
+        self._store, self._damaged = _opened(data_dir, store, clock)
         self._informers = informers
         channels = informers.of(IN_MEMORY_CHANNEL)
         triggers = KubeTriggers(informers.of(BROKER), informers.of(TRIGGER))
         schemas = Schemas(informers)
         self.triggers = Subscriptions(triggers, KubeChannels(channels), schemas, *more)
         self._acknowledgement = Acknowledgement(api, channels, self._store, clock)
+        self._durability = Durability(api, informers.of(BROKER), self._store, store, clock)
         self._measures = Measures()
         self.ingress = Ingress(
             self._store, self.triggers, clock, triggers.window_s, self._measures, admittance, schemas.violation
@@ -120,6 +122,7 @@ class Broker:
         """Learn which Brokers, Triggers and channels there are; return when events can be taken in."""
         await self._informers.start()
         self._acknowledgement.controller.start()
+        self._durability.start()
         self._tasks.spawn("trim", Trimmer(self._store, self.triggers, self._clock, self._retention).run())
 
     def deliver(self) -> None:
@@ -143,6 +146,7 @@ class Broker:
     async def stop(self) -> None:
         """End everything and close the store."""
         await self._acknowledgement.controller.stop()
+        await self._durability.controller.stop()
         await self._replaying.stop()
         await self._prewarmer.stop()
         await self._dispatcher.stop()
@@ -165,10 +169,10 @@ class Broker:
                 yield subscription.reply_to, identity.reply
 
 
-def _opened(directory: Path, journal: Journal | None, clock: Clock) -> tuple[EventStore, bool]:
-    """Return the store in a directory, and whether it is damaged; raises StoreError."""
-    if journal is not None:
-        return SharedStore(journal, directory, clock), False
+def _opened(directory: Path, address: str, clock: Clock) -> tuple[EventStore, bool]:
+    """Return the store in a directory or at an address, and whether it is damaged; raises StoreError, ConfigError."""
+    if address:
+        return SharedStore(journal_at(address), directory, clock), False
     try:
         return SqliteStore(directory / STORE_FILE, clock), False
     except CorruptStore as damage:

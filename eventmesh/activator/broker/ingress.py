@@ -47,7 +47,7 @@ RETRY_AFTER_S = 1
 DAMAGED_RETRY_AFTER_S = 60
 """What a sender is asked to wait when the store is damaged: somebody must come and repair it."""
 
-_DAMAGED = b"the event store is damaged; nothing is taken in until it is repaired (the activator's log says how)\n"
+_DAMAGED = b"the event store is damaged; nothing is taken in until it is repaired (eventmesh events repair)\n"
 _ALLOW = ("allow", "POST, OPTIONS")
 _WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
 

@@ -122,12 +122,12 @@ class TriggerMeasures:
 
 
 async def statistics(measures: Measures, store: EventStore, triggers: TriggerSource) -> Statistics:
-    """Return what is counted, and what waits for each trigger now. Raises StoreError."""
+    """Return what is counted, and what waits now for each trigger that is worked on here. Raises StoreError."""
     found = measures.statistics()
     levels = await store.history.levels()
     for uid, subscription in sorted(triggers.subscriptions().items()):
         level = levels.get(uid)
-        if level is None:
+        if level is None or not store.shares.mine(uid):
             continue
         labels = dict(_trigger_labels(subscription))
         rows: list[Row] = [

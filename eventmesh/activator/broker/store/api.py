@@ -44,6 +44,16 @@ class EventStore(Protocol):
         """Return which triggers this process works on."""
         ...
 
+    @property
+    def kept_in(self) -> str:
+        """Return where events are, in words, without secrets."""
+        ...
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """Return what of its promises the engine cannot keep, or does not tell whether it does; in words."""
+        ...
+
     def follow(self, listener: Elsewhere) -> None:
         """Tell `listener` of what others do, from now on, and take part in the work."""
         ...

@@ -22,6 +22,8 @@ class _RefusingStore:
         self._damage = damage
         self.history = self.queue = self.replays = self
         self.shares = Alone()
+        self.kept_in = "SQLite, damaged"
+        self.doubts = (damage,)
 
     def follow(self, listener: Elsewhere) -> None:
         """Do nothing: there is nothing to hear."""

@@ -68,6 +68,8 @@ class SqliteStore:
         self.queue = SqliteQueue(self.write, self.history.read)
         self.replays = SqliteReplays(self.write, self.history.read)
         self.shares = Alone()
+        self.kept_in = "SQLite, synced by the activator"
+        self.doubts: Sequence[str] = ()
         self._arrivals = Arrivals(self.committer, insert)
 
     def follow(self, listener: Elsewhere) -> None:

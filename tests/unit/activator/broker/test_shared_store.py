@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from eventmesh.activator.broker.store import opening
 from eventmesh.activator.broker.store.api import Elsewhere
 from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
 from eventmesh.activator.broker.store.queue import Selection
@@ -162,6 +163,28 @@ async def test_a_damaged_view_is_made_anew(server: MemoryServer, tmp_path: Path)
     view.write_bytes(view.read_bytes()[:-100] + b"damage" * 10)
     again = opened(server, tmp_path)
     assert list(await again.read(SHOP, 0, 50)) == written
+    await again.close()
+
+
+async def test_damage_that_is_found_later_has_the_view_made_anew_and_stops_nothing(
+    server: MemoryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(server, tmp_path)
+    written = [await store.append(new_event(n, data=b"x" * 3_000)) for n in range(10)]
+    await store.close()
+    view = tmp_path / shared_store.VIEW_FILE
+    view.write_bytes(view.read_bytes()[:-100] + b"damage" * 10)
+    monkeypatch.setattr(opening, "VERIFY_AT_ONCE", 0)
+    again = opened(server, tmp_path)
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                await again.append(new_event(99))
+                if list(await again.read(SHOP, 0, 10)) == written:
+                    break
+            except StoreError:
+                await asyncio.sleep(0.01)
+    assert server.snapshot is None, "the journal was enough"
     await again.close()
 
 

@@ -107,6 +107,7 @@ class JetStreamJournal:
         self._closed = False
         self._synced: bool | None = None
         """What the server says of its syncs; None: it has not said."""
+        self.where = f"NATS JetStream, stream {settings.stream} at {self._where()}"
         self.max_entry_bytes = 1 << 20
         self.warnings: Sequence[str] = ()
 
@@ -219,7 +220,7 @@ class JetStreamJournal:
         self.warnings = warnings
 
     def _where(self) -> str:
-        return ", ".join(server.rpartition("@")[2].removeprefix("nats://") for server in self._settings.servers)
+        return ", ".join(server.rpartition("@")[2].rpartition("/")[2] for server in self._settings.servers)
 
     def _unreachable(self, error: BaseException) -> StoreError:
         return StoreError(f"NATS at {self._where()}: {str(error) or type(error).__name__}")

@@ -49,6 +49,11 @@ class Journal(Protocol):
         ...
 
     @property
+    def where(self) -> str:
+        """Return engine and servers, in words, without secrets."""
+        ...
+
+    @property
     def warnings(self) -> Sequence[str]:
         """Return which promises the server cannot keep, or does not tell whether it does; in words, once it is open."""
         ...

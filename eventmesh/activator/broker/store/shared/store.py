@@ -61,6 +61,10 @@ _MEMBERS = (Beat, Leave, Expel, Claim, Release)
 _log = log.get("activator.broker.store")
 
 
+class ViewLost(StoreError):
+    """The view is damaged; the journal is not."""
+
+
 class SharedStore:
     """An `EventStore` over a journal. Must be made in a running event loop; opens by itself, as soon as the server lets
     it."""
@@ -79,7 +83,9 @@ class SharedStore:
         self._why = "the event store is not open yet"
         self._damage: CorruptStore | None = None
         self._closing = False
+        self._warned: Sequence[str] = ()
         self._elsewhere: Elsewhere | None = None
+        self.kept_in = journal.where
         self.history = cast(EventHistory, _Part(self._ready, "history"))
         self.queue = cast(EventQueue, _Part(self._ready, "queue"))
         self.replays = cast(EventReplays, _Part(self._ready, "replays"))
@@ -88,6 +94,11 @@ class SharedStore:
         self._tasks = TaskGroup("event store")
         self._tasks.spawn("follow", self._run())
         self._tasks.spawn("write", self._writer.run())
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """Return what the engine cannot keep, or does not tell."""
+        return self._warned
 
     def follow(self, listener: Elsewhere) -> None:
         """Tell `listener` of what others do; they share the work from now on."""
@@ -98,8 +109,8 @@ class SharedStore:
         while self._damage is None and not self._closing:
             try:
                 await self._follow(await self._opened())
-            except EntriesGone as error:
-                _log.warning("the view is too old for the journal; it begins with the snapshot", reason=error)
+            except (EntriesGone, ViewLost) as error:
+                _log.warning("the view is made anew from the journal", reason=error)
                 await self._discard()
             except CorruptStore as damage:
                 self._damaged(damage)
@@ -119,8 +130,10 @@ class SharedStore:
     async def _opened(self) -> Bounds:
         """Return the journal's bounds, with a view that the journal goes on from."""
         bounds = await self._journal.open()
-        for warning in self._journal.warnings:
-            _log.warning("event store", promise=warning)
+        if self._warned != self._journal.warnings:
+            self._warned = self._journal.warnings
+            for warning in self._warned:
+                _log.warning("event store", promise=warning)
         if self._view is None:
             self._view = await self._open_view(bounds)
         place = self._place
@@ -141,29 +154,34 @@ class SharedStore:
 
     async def _open_view(self, bounds: Bounds) -> View:
         try:
-            view = await asyncio.to_thread(View, self._path, self._clock, self._write)
+            view = await self._view_at_place()
         except CorruptStore as damage:
             _log.warning("the view is damaged, and is made anew from the journal", reason=damage)
             self._remove_view()
-            view = await asyncio.to_thread(View, self._path, self._clock, self._write)
-        self._place = await view.place()
+            view = await self._view_at_place()
         if self._place.position or bounds.first <= 1:
             return view
         await view.close()
         self._remove_view()
         loading = self._path.with_name(f"{VIEW_FILE}-loading")
         if not await self._journal.load(loading):
-            raise CorruptStore(
-                f"the journal begins at entry {bounds.first}, and there is no snapshot of what was before"
-            )
+            raise CorruptStore(f"the journal begins at entry {bounds.first}, and no snapshot tells what was before")
         os.replace(loading, self._path)
-        view = await asyncio.to_thread(View, self._path, self._clock, self._write)
-        self._place = await view.place()
+        view = await self._view_at_place()
         if self._place.position + 1 < bounds.first:
             await view.close()
             self._remove_view()
             # It is a moment old: another has just made the next one.
             raise StoreError(f"the snapshot ends at entry {self._place.position}, the journal begins at {bounds.first}")
+        return view
+
+    async def _view_at_place(self) -> View:
+        view = await asyncio.to_thread(View, self._path, self._clock, self._write)
+        try:
+            self._place = await view.place()
+        except BaseException:
+            await view.close()
+            raise
         return view
 
     def _remove_view(self) -> None:
@@ -197,7 +215,11 @@ class SharedStore:
         for author, entry in zip(authors, batch, strict=True):
             own = self._writer.own(author)
             steps.append(Step(entry.position, entries.unpack(entry.content) if own is None else own))
-        results = await self._view.apply(identity, steps)
+        try:
+            results = await self._view.apply(identity, steps)
+        except CorruptStore as damage:
+            # The journal is sound: only the copy of it here is not.
+            raise ViewLost(str(damage)) from damage
         self._place = Place(identity, batch[-1].position)
         for author, step, made in zip(authors, steps, results, strict=True):
             is_own = self._writer.applied(author, made)
