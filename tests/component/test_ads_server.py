@@ -55,7 +55,8 @@ class Served:
     def __init__(self) -> None:
         clock = SystemClock()
         self.acks = AckTracker(clock, lambda role: frozenset())
-        self.server = AdsServer(SnapshotCache(), self.acks, clock)
+        self.cache = SnapshotCache()
+        self.server = AdsServer(self.cache, self.acks, clock)
         self.port = 0
 
     def another(self) -> AdsServer:
@@ -156,6 +157,21 @@ async def test_clients_that_read_nothing_give_way_to_one_that_does(monkeypatch: 
         polite = await stack.enter_async_context(connected(port, "gateway"))
         await polite.until(lambda: "large" in polite.held[CDS])
     await server.stop()
+
+
+async def test_a_client_that_floods_requests_delays_nobody_for_long(served: Served) -> None:
+    async with connected(served.port, "gateway") as polite:
+        await polite.until(lambda: len(polite.pushes) >= 2)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+            stream: Any = channel.stream_stream(METHOD)()
+            await stream.write(hello())
+            for number in range(1_000):
+                again = DeltaDiscoveryRequest(type_url=EDS.value, resource_names_subscribe=[f"no/such-{number % 7}"])
+                await stream.write(bytes(again))
+                if number == 500:
+                    served.cache.publish({Audience(Role.GATEWAY): [from_bytes(CDS, "new", b"")]})
+            await polite.until(lambda: "new" in polite.held[CDS])
+            stream.cancel()
 
 
 async def test_a_client_that_goes_is_no_longer_counted(served: Served) -> None:

@@ -18,6 +18,13 @@ MAX_STRUCT_DEPTH = 16
 """Deepest nesting of node metadata that is read; ours is one level deep, Istio's three."""
 
 
+MAX_METADATA_BYTES = 65_536
+"""Of a node, as long as its stream is open. Istio's sidecars send some 8 KiB; Envoy's extension names are not kept."""
+
+MAX_NODE_TEXT_BYTES = 1_024
+"""Of the id, the cluster and the user agent of a node: ids of pods are below 200."""
+
+
 class Role(Enum):
     """What a client is, from `node.metadata.role`; it decides which configuration it sees."""
 
@@ -164,14 +171,21 @@ def _node(value: int | memoryview) -> Node:
     for number, inner in fields(_bytes(value)):
         match number:
             case 1:
-                node_id = _text(inner)
+                node_id = _text(_bounded(inner, "id", MAX_NODE_TEXT_BYTES))
             case 2:
-                cluster = _text(inner)
+                cluster = _text(_bounded(inner, "cluster", MAX_NODE_TEXT_BYTES))
             case 3:
-                metadata = _struct(_bytes(inner), 0)
+                metadata = _struct(_bounded(inner, "metadata", MAX_METADATA_BYTES), 0)
             case 6:
-                agent = _text(inner)
+                agent = _text(_bounded(inner, "user_agent_name", MAX_NODE_TEXT_BYTES))
     return Node(node_id, cluster, agent, metadata)
+
+
+def _bounded(value: int | memoryview, field_name: str, limit: int) -> memoryview:
+    data = _bytes(value)
+    if len(data) > limit:
+        raise WireError(f"node.{field_name} has {len(data)} bytes; at most {limit} are taken")
+    return data
 
 
 def _struct(data: memoryview, depth: int) -> dict[str, object]:

@@ -72,9 +72,10 @@ class Stream:
         return self._subscriptions.get(type_) or _UNASKED[type_]
 
     def receive(self, request: Request, now: float) -> Refusal | None:
-        """Take in a request; return the refusal it carries, if any. A type we do not serve is never answered."""
-        if request.node is not None:
-            self.node = request.node
+        """Take in a request; return the refusal it carries, if any. A type we do not serve is never answered.
+
+        Who the client is was said, and proved, by the first request: a node in a later one is not looked at.
+        """
         type_ = BY_URL.get(request.type_url)
         if type_ is None:
             return None

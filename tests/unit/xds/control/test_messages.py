@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.bundles import bundled
 from eventmesh.xds.control.messages import (
+    MAX_METADATA_BYTES,
+    MAX_NODE_TEXT_BYTES,
     MAX_STRUCT_DEPTH,
     Role,
     delta_response,
@@ -123,6 +125,20 @@ def test_metadata_nested_beyond_the_limit_is_refused() -> None:
     request = DiscoveryRequest(node=Node(metadata=Struct(fields={"x": value})))
     with pytest.raises(WireError, match="nested deeper"):
         read_sotw_request(bytes(request))
+
+
+@pytest.mark.parametrize(
+    ("node", "field"),
+    [
+        (Node(id="i" * (MAX_NODE_TEXT_BYTES + 1)), "id"),
+        (Node(cluster="c" * (MAX_NODE_TEXT_BYTES + 1)), "cluster"),
+        (Node(user_agent_name="a" * (MAX_NODE_TEXT_BYTES + 1)), "user_agent_name"),
+        (Node(metadata=Struct(fields={"x": Value(string_value="v" * MAX_METADATA_BYTES)})), "metadata"),
+    ],
+)
+def test_a_node_that_says_too_much_of_itself_is_refused(node: Node, field: str) -> None:
+    with pytest.raises(WireError, match=f"node.{field} has [0-9]+ bytes"):
+        read_delta_request(bytes(DeltaDiscoveryRequest(node=node)))
 
 
 @given(st.binary(max_size=300))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventmesh.xds.control.messages import Request
+from eventmesh.xds.control.messages import Node, Request, Role
 from eventmesh.xds.control.streams import CLUSTER_LINGER_S, ROUTES_WAIT_S
 from eventmesh.xds.control.subscriptions import Variant
 from tests.unit.xds.control.dialogue import CDS, EDS, LDS, RDS, Client, names, resource, service
@@ -219,3 +219,24 @@ def test_routes_do_not_wait_for_a_cluster_that_is_gone_again(variant: Variant) -
     assert client.pushes() == []
     client.publish(*service("a"), resource(LDS, "l"), resource(RDS, "t", "3"))
     assert client.push().type is RDS
+
+
+@pytest.mark.parametrize("variant", [Variant.SOTW, Variant.DELTA])
+def test_a_client_cannot_become_another_in_mid_stream(variant: Variant) -> None:
+    client = Client(variant, role="sidecar")
+    claimed = Node("gateway-1", metadata={"role": "gateway"})
+    client.stream.receive(Request(CDS.value, claimed), client.now)
+    assert (client.stream.node.id, client.stream.node.role) == ("n", Role.SIDECAR)
+
+
+@pytest.mark.parametrize("variant", [Variant.SOTW, Variant.DELTA])
+def test_an_acknowledgement_of_what_was_never_sent_counts_for_nothing(variant: Variant) -> None:
+    client = Client(variant, *service("a"))
+    client.request(CDS) if variant is Variant.SOTW else client.subscribe(CDS)
+    push = client.push()
+    for nonce in ("", "0", str(int(push.nonce) + 1), "\u0661", "x" * 1_000):
+        client.stream.receive(Request(CDS.value, None, nonce, names=("*",), version=push.version), client.now)
+        assert client.stream.subscription(CDS).acknowledged == -1
+        assert client.stream.subscription(CDS).in_flight is push
+    client.ack(push)
+    assert client.stream.subscription(CDS).acknowledged == 1
