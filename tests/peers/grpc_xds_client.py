@@ -8,11 +8,14 @@ from __future__ import annotations
 import sys
 
 import grpc
+import grpc.experimental
 
 
-def main(target: str) -> None:
-    """Serve stdin until it ends."""
-    with grpc.insecure_channel(target) as channel:
+def main(target: str, secured: str = "") -> None:
+    """Serve stdin until it ends; with a second argument the channel speaks TLS as control says."""
+    plain = grpc.experimental.insecure_channel_credentials()  # type: ignore[no-untyped-call]  # grpc's own
+    credentials = grpc.xds_channel_credentials(plain) if secured else plain
+    with grpc.secure_channel(target, credentials) as channel:
         greet: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/test.Greeter/Greet")
         for order in sys.stdin:
             how, *words = order.split()
@@ -26,4 +29,4 @@ def main(target: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -17,7 +17,7 @@ from envoy_data_plane.envoy.config.route.v3 import VirtualHost
 from eventmesh.base.clock import SystemClock
 from eventmesh.cli.control.bootstraps import client_bootstrap
 from eventmesh.kube.api import Object
-from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, SERVICE
+from eventmesh.kube.resources import ENDPOINT_SLICE, KINGRESS, SERVICE, TRAFFIC_POLICY
 from eventmesh.xds.control import envoy as messages
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.ingress import fragment, plain_route
@@ -74,10 +74,13 @@ class Caller:
 
 
 @asynccontextmanager
-async def caller(port: int, target: str = TARGET) -> AsyncIterator[Caller]:
-    bootstrap = client_bootstrap("grpc", "grpc-1", f"127.0.0.1:{port}", "127.0.0.1:0")
+async def caller(port: int, target: str = TARGET, *, certificates: Path | None = None) -> AsyncIterator[Caller]:
+    """Run a client; with the directory of its `certificates` under mTLS, to control and to others."""
+    where = f"localhost:{port}" if certificates else f"127.0.0.1:{port}"
+    directory = str(certificates or "")
+    bootstrap = client_bootstrap("grpc", "grpc-1", where, "127.0.0.1:0", certificate_dir=directory)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(CLIENT), f"xds:///{target}"),
+        *(sys.executable, str(CLIENT), f"xds:///{target}", *(("secured",) if certificates else ())),
         env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(bootstrap)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -143,18 +146,20 @@ async def route(bench: Bench, *paths: Object) -> None:
     await bench.ready("greeter")
 
 
-async def serve(bench: Bench, name: str, address: tuple[str, int]) -> None:
-    """Create a Service of HTTP/2 that leads to one address."""
+async def serve(bench: Bench, name: str, *addresses: tuple[str, int]) -> None:
+    """Create a Service of HTTP/2 that leads to these addresses."""
     await bench.create(SERVICE, name, {"ports": [{"name": "http2", "port": 80}]})
-    slice_ = {
-        "apiVersion": ENDPOINT_SLICE.api_version,
-        "kind": ENDPOINT_SLICE.kind,
-        "metadata": {"name": f"{name}-0", "namespace": "default", "labels": {"kubernetes.io/service-name": name}},
-        "addressType": "IPv4",
-        "ports": [{"name": "http2", "port": address[1], "protocol": "TCP"}],
-        "endpoints": [{"addresses": [address[0]], "conditions": {"ready": True}}],
-    }
-    await bench.api.create(ENDPOINT_SLICE, slice_, "default")
+    for number, (host, port) in enumerate(addresses):
+        labels = {"kubernetes.io/service-name": name}
+        slice_ = {
+            "apiVersion": ENDPOINT_SLICE.api_version,
+            "kind": ENDPOINT_SLICE.kind,
+            "metadata": {"name": f"{name}-{number}", "namespace": "default", "labels": labels},
+            "addressType": "IPv4",
+            "ports": [{"name": "http2", "port": port, "protocol": "TCP"}],
+            "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
+        }
+        await bench.api.create(ENDPOINT_SLICE, slice_, "default")
 
 
 @pytest.fixture
@@ -195,3 +200,27 @@ async def test_a_grpc_channel_follows_header_routes_weights_and_deletion_of_an_i
             async with asyncio.timeout(20):
                 while await client.call() != "b":
                     pass
+
+
+async def test_a_policys_ring_hash_and_faults_reach_the_channel(bench: Bench) -> None:
+    async with greeter("a") as a, greeter("b") as b, caller(bench.port, "pair.default.svc.cluster.local") as client:
+        await serve(bench, "pair", a, b)
+        async with asyncio.timeout(20):
+            while {await client.call() for _ in range(CALLS)} != {"a", "b"}:
+                pass
+        target = [{"kind": "Service", "name": "pair"}]
+        hashed = {"targetRefs": target, "loadBalancer": {"type": "RingHash", "hashOn": {"header": "user"}}}
+        await bench.create(TRAFFIC_POLICY, "pair", hashed)
+        async with asyncio.timeout(20):
+            while len({await client.call("user=u1") for _ in range(CALLS)}) != 1:
+                pass
+        assert {await client.call(f"user=u{number}") for number in range(CALLS)} == {"a", "b"}
+        fault = {"loadBalancer": None, "fault": {"abort": {"status": 503}}}
+        await bench.api.patch(TRAFFIC_POLICY, "pair", {"spec": fault}, "default")
+        async with asyncio.timeout(20):
+            while await client.call(how="try") != "UNAVAILABLE":
+                pass
+        await bench.api.delete(TRAFFIC_POLICY, "pair", "default")
+        async with asyncio.timeout(20):
+            while await client.call(how="try") not in ("a", "b"):
+                pass

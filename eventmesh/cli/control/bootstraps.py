@@ -20,6 +20,13 @@ TOKEN_FILE: Final = "/var/run/secrets/tokens/eventmesh-ca"  # noqa: S105 - a pat
 ROOTS_FILE: Final = "/var/run/secrets/eventmesh/root-cert.pem"
 
 
+PROVIDER: Final = "default"
+"""As `xds.control.securing` names it, which is too much to load for a word."""
+
+REFRESH: Final = "60s"
+"""How soon gRPC notices new files; its own 600 s would be too late for certificates of ten minutes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """How a client gets a certificate with its token."""
@@ -46,6 +53,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default="",
         help="where it exchanges its token for a certificate; --ads is then the port under mTLS (it has no identity)",
     )
+    parser.add_argument(
+        "--certificate-dir",
+        metavar="DIR",
+        default="",
+        help="of gRPC: where its cert.pem, key.pem and roots.pem are; --ads is then the port under mTLS (clear text)",
+    )
     parser.add_argument("--token-file", default=TOKEN_FILE, metavar="FILE", help="that token (%(default)s)")
     parser.add_argument("--roots-file", default=ROOTS_FILE, metavar="FILE", help="whom to trust at first (%(default)s)")
     parser.add_argument(
@@ -67,11 +80,19 @@ def printed(args: argparse.Namespace) -> dict[str, Any]:
         address("--certificates", args.certificates)
         strict = args.mtls == "strict"
         exchange = Exchange(args.certificates, args.token_file, args.roots_file, args.trust_domain, strict)
-    return client_bootstrap(args.role, args.id or args.role, args.ads, args.admin, args.namespace, exchange)
+    return client_bootstrap(
+        args.role, args.id or args.role, args.ads, args.admin, args.namespace, exchange, args.certificate_dir
+    )
 
 
 def client_bootstrap(
-    role: str, node_id: str, ads: str, admin: str, namespace: str = "", exchange: Exchange | None = None
+    role: str,
+    node_id: str,
+    ads: str,
+    admin: str,
+    namespace: str = "",
+    exchange: Exchange | None = None,
+    certificate_dir: str = "",
 ) -> dict[str, Any]:
     """Return what a client of that role starts with: Envoy's form, or gRPC's. Raises UsageError for a bad address."""
     host, _ = address("--ads", ads)
@@ -79,8 +100,9 @@ def client_bootstrap(
     if exchange is not None and role in ("envoy", "grpc"):
         raise UsageError(f"--certificates: {role} exchanges no token; only our own gateway, activator and sidecar do")
     if role == "grpc":
-        server = {"server_uri": ads, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}
-        return {"xds_servers": [server], "node": {"id": node_id}}
+        return _of_grpc(node_id, ads, certificate_dir)
+    if certificate_dir:
+        raise UsageError(f"--certificate-dir: {role} takes its certificate by SDS or by --certificates")
     from eventmesh.cluster.bootstrap import bootstrap
 
     metadata = {"namespace": namespace} if namespace else {}
@@ -90,6 +112,23 @@ def client_bootstrap(
     if not _is_ip(host):
         made["static_resources"]["clusters"][0]["type"] = "STRICT_DNS"
     return made if exchange is None else _with_token(made, role, exchange)
+
+
+def _of_grpc(node_id: str, ads: str, certificate_dir: str) -> dict[str, Any]:
+    """Return gRPC's form (gRFC A27, A29, A65): in clear text, or with the certificates that a directory holds."""
+    credentials: dict[str, Any] = {"type": "insecure"}
+    made: dict[str, Any] = {"node": {"id": node_id}}
+    if certificate_dir:
+        files = {
+            "certificate_file": f"{certificate_dir}/cert.pem",
+            "private_key_file": f"{certificate_dir}/key.pem",
+            "ca_certificate_file": f"{certificate_dir}/roots.pem",
+            "refresh_interval": REFRESH,
+        }
+        credentials = {"type": "tls", "config": files}
+        made["certificate_providers"] = {PROVIDER: {"plugin_name": "file_watcher", "config": files}}
+    server = {"server_uri": ads, "channel_creds": [credentials], "server_features": ["xds_v3"]}
+    return {"xds_servers": [server], **made}
 
 
 def _with_token(made: dict[str, Any], role: str, exchange: Exchange) -> dict[str, Any]:

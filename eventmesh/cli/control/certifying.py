@@ -39,6 +39,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca-key", type=Path, metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--trust-domain", default="cluster.local", metavar="NAME", help="of SPIFFE ids (%(default)s)")
     parser.add_argument(
+        "--name",
+        action="append",
+        metavar="HOST",
+        help="a further name in control's certificate (repeatable)",
+    )
+    parser.add_argument(
         "--secured-address", default="127.0.0.1:18002", metavar="HOST:PORT", help="ADS under mTLS (%(default)s)"
     )
     parser.add_argument(
@@ -106,7 +112,7 @@ class Certifying:
 
 
 def _identities(args: argparse.Namespace, authority: Authority, clock: Clock) -> Identities:
-    return Identities(authority, clock, args.trust_domain)
+    return Identities(authority, clock, args.trust_domain, control_names=args.name or ())
 
 
 def check(args: argparse.Namespace) -> None:

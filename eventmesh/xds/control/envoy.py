@@ -57,7 +57,7 @@ from envoy_data_plane.google.protobuf import Any, Struct, Value
 
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
-from eventmesh.xds.control.policy.emitting import idle_filters, load_balancing, outlier_detection
+from eventmesh.xds.control.policy.emitting import idle_fault_filter, idle_filters, load_balancing, outlier_detection
 from eventmesh.xds.control.policy.values import ClusterPolicy
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.resource_types import ResourceType
@@ -240,7 +240,7 @@ def api_listener(target: str, table: str) -> Resource:
         HttpConnectionManager,
         stat_prefix=target,
         rds=made(Rds, config_source=_ads(), route_config_name=table),
-        http_filters=[_router()],
+        http_filters=[idle_fault_filter(), _router()],
     )
     message = made(Listener, name=target, api_listener=made(ApiListener, api_listener=pack(manager)))
     return resources.from_message(ResourceType.LISTENER, target, message)

@@ -137,9 +137,9 @@ class HostBuilder:
         name = f"{ingress.key}/{number}"
         made_ = self._rules.get(key, partial(_rule_fragment, name, key, view))
         clusters += tuple(cluster for path in rule.paths for cluster in _copied_to(path.policy))
-        if table != LOCAL or not any(path.policy is not None and path.policy.filters for path in rule.paths):
+        if table != LOCAL or not any(path.policy is not None and path.policy.beyond_channels for path in rule.paths):
             return Entry(ingress.key, made_, clusters)
-        bare = (_without_filters(rule), *key[1:])
+        bare = (_for_channels(rule), *key[1:])
         return Entry(ingress.key, made_, clusters, self._rules.get(bare, partial(_rule_fragment, name, bare, view)))
 
     def _add_service(
@@ -150,8 +150,8 @@ class HostBuilder:
         if won:
             host = self._services.get((service, won), partial(_service_fragment, service, won, http))
             bare = None
-            if service.policy is not None and service.policy.filters:
-                plain = dataclasses.replace(service, policy=service.policy.without_filters())
+            if service.policy is not None and service.policy.beyond_channels:
+                plain = dataclasses.replace(service, policy=service.policy.for_channels())
                 bare = self._services.get((plain, won), partial(_service_fragment, plain, won, http))
             clusters = (*_service_clusters(service, http), *_copied_to(service.policy))
             entries[LOCAL].append(Entry(service.key, host, clusters, bare))
@@ -188,9 +188,9 @@ def _rule_fragment(name: str, key: _RuleKey, view: View) -> Fragment:
     return fragment(virtual_host(name, hosts, rule, hash_, lambda service, port: resolve(view, service, port)))
 
 
-def _without_filters(rule: Rule) -> Rule:
+def _for_channels(rule: Rule) -> Rule:
     paths = (
-        dataclasses.replace(path, policy=path.policy.without_filters()) if path.policy is not None else path
+        dataclasses.replace(path, policy=path.policy.for_channels()) if path.policy is not None else path
         for path in rule.paths
     )
     return dataclasses.replace(rule, paths=tuple(paths))

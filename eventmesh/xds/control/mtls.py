@@ -28,8 +28,8 @@ from eventmesh.xds.resource_types import ResourceType
 _log = log.get("xds.mtls")
 
 
-_VARIANTS: Final = 2
-"""Of one cluster: as most see it, and as the activator does."""
+_VARIANTS: Final = 3
+"""Of one cluster: as most see it, as the activator does, and as proxyless gRPC clients do."""
 
 _MAX_LISTENERS: Final = 256
 """Kept in both forms. There are as many as namespaces differ in their policies; one made anew costs a millisecond."""
@@ -89,8 +89,9 @@ class MeshMtls:
         self._merged: tuple[int, Mapping[str, Peers]] = (0, self._of_mesh)
         """All of `_peers` together, as of a generation."""
         self._seen: dict[Audience, _Seen] = {}
-        self._secured: dict[str, dict[tuple[Resource, Peers], Resource]] = {}
-        """By the name of a cluster: what it became, by what it was and who is at the other end."""
+        self._secured: dict[str, dict[tuple[Resource, Peers, bool], Resource]] = {}
+        """By the name of a cluster: what it became, by what it was, who is at the other end, and whether its reader has
+        certificates by himself."""
         self._mutual: dict[tuple[Resource, bool], Resource] = {}
 
     def renew(self, namespace: str, view: View, clusters: Named) -> bool:
@@ -118,6 +119,9 @@ class MeshMtls:
     def told(self, audience: Audience, plain: Mapping[ResourceType, Named]) -> dict[ResourceType, Named]:
         """Return what `audience` is told instead of `plain`."""
         identity = audience.identity
+        if identity is not None and audience.role is Role.GRPC:
+            # It has its certificates by itself, and would refuse a cluster that names any by SDS.
+            return {**plain, ResourceType.CLUSTER: self._clusters(audience, plain.get(ResourceType.CLUSTER, {}))}
         if identity is None:
             # A strict mesh trusts nobody by their word, and so with no key, those of its hosts included.
             is_strict = self.mode(SYSTEM_NAMESPACE) is MtlsMode.STRICT
@@ -171,10 +175,12 @@ class MeshMtls:
         if seen is not None and seen.plain is plain and seen.generation == self._generation:
             return seen.secured
         peers = self._known_peers()
+        provided = audience.role is Role.GRPC
         secured = {
-            name: self._cluster(cluster, peers[name]) if name in peers else cluster for name, cluster in plain.items()
+            name: self._cluster(cluster, peers[name], provided) if name in peers else cluster
+            for name, cluster in plain.items()
         }
-        if audience.role in _MUTUAL:
+        if audience.role in _MUTUAL or provided:
             # They are few and see the whole mesh; what sidecars see is small, and never the same twice.
             self._seen[audience] = _Seen(plain, self._generation, secured)
         return secured
@@ -186,11 +192,11 @@ class MeshMtls:
             self._merged = (self._generation, merged)
         return merged
 
-    def _cluster(self, plain: Resource, peers: Peers) -> Resource:
+    def _cluster(self, plain: Resource, peers: Peers, provided: bool) -> Resource:
         known = self._secured.setdefault(plain.name, {})
-        found = known.get((plain, peers))
+        found = known.get((plain, peers, provided))
         if found is None:
-            found = known[plain, peers] = securing.secured(plain, peers)
+            found = known[plain, peers, provided] = securing.secured(plain, peers, provided=provided)
             if len(known) > _VARIANTS:
                 del known[next(iter(known))]
         return found

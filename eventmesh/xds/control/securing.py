@@ -20,6 +20,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
 from envoy_data_plane.envoy.config.listener.v3 import FilterChain, FilterChainMatch, Listener, ListenerFilter
 from envoy_data_plane.envoy.extensions.filters.listener.tls_inspector.v3 import TlsInspector
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CertificateProviderPluginInstance,
     CertificateValidationContext,
     CommonTlsContext,
     CommonTlsContextCombinedCertificateValidationContext,
@@ -44,6 +45,9 @@ from eventmesh.xds.resource_types import ResourceType
 
 OWN_SECRET: Final = "default"  # noqa: S105 - a name
 ROOTS_SECRET: Final = "ROOTCA"  # noqa: S105 - a name
+
+PROVIDER: Final = "default"
+"""Instance in `certificate_providers` of gRPC bootstraps, as Istio's and ours name it."""
 
 _TRANSPORT_SOCKET: Final = 24
 """Field of `envoy.config.cluster.v3.Cluster`."""
@@ -120,12 +124,29 @@ def _common(names: list[StringMatcher]) -> CommonTlsContext:
     )
 
 
+def _provided_socket(peers: Iterable[SpiffeId]) -> TransportSocket:
+    """Return how a proxyless gRPC client speaks mTLS: with what a provider in its own bootstrap has, for it knows no
+    SDS (gRFC A29)."""
+    provider = made(CertificateProviderPluginInstance, instance_name=PROVIDER)
+    names = [made(StringMatcher, exact=str(peer)) for peer in peers]
+    common = made(
+        CommonTlsContext,
+        tls_certificate_provider_instance=provider,
+        validation_context=made(
+            CertificateValidationContext, ca_certificate_provider_instance=provider, match_subject_alt_names=names
+        ),
+    )
+    return made(
+        TransportSocket, name=_SOCKET_NAME, typed_config=pack(made(UpstreamTlsContext, common_tls_context=common))
+    )
+
+
 def _named(name: str) -> SdsSecretConfig:
     source = made(ConfigSource, ads=made(AggregatedConfigSource), resource_api_version=ApiVersion.V3)
     return made(SdsSecretConfig, name=name, sds_config=source)
 
 
-def secured(cluster: Resource, peers: Iterable[SpiffeId]) -> Resource:
-    """Return the cluster, spoken to under mTLS by one of `peers`."""
-    socket = encode(_client_socket(peers))
+def secured(cluster: Resource, peers: Iterable[SpiffeId], *, provided: bool = False) -> Resource:
+    """Return the cluster, spoken to under mTLS with one of `peers`; `provided`: by who has certificates by himself."""
+    socket = encode(_provided_socket(peers) if provided else _client_socket(peers))
     return resources.from_bytes(cluster.type, cluster.name, cluster.body + delimited(_TRANSPORT_SOCKET, socket))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from random import random
@@ -38,8 +38,15 @@ class Identities:
     """Keeps the certificates of one mesh."""
 
     def __init__(
-        self, authority: Authority, clock: Clock, trust_domain: str, draw: Callable[[], float] = random
+        self,
+        authority: Authority,
+        clock: Clock,
+        trust_domain: str,
+        draw: Callable[[], float] = random,
+        control_names: Iterable[str] = (),
     ) -> None:
+        """`control_names` are further host names by which clients know control."""
+        self._control_names = (CONTROL_HOST, *control_names)
         self.trust_domain = trust_domain
         self.parts = MeshParts.of(trust_domain)
         self.renewals = 0
@@ -151,7 +158,7 @@ class Identities:
         return True
 
     def _issue(self, spiffe_id: SpiffeId) -> Issued:
-        host_names = (CONTROL_HOST,) if spiffe_id == self.parts.control else ()
+        host_names = self._control_names if spiffe_id == self.parts.control else ()
         issued = self._authority.issue(spiffe_id, host_names)
         self._current[spiffe_id] = issued
         self._due[spiffe_id] = rotation.renewal(issued.issued_at, issued.expires_at, self._draw())

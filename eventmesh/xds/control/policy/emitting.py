@@ -95,10 +95,12 @@ def route_filters(policy: RoutePolicy | None) -> dict[str, Any]:
 def idle_filters() -> list[HttpFilter]:
     """Return the filters that routes may set, doing nothing by themselves: Envoy wants them in the chain."""
     limit = _packed("local_ratelimit.v3.LocalRateLimit", made(LocalRateLimit, stat_prefix=STAT_PREFIX))
-    return [
-        made(HttpFilter, name=RATE_LIMIT_FILTER, typed_config=limit),
-        made(HttpFilter, name=FAULT_FILTER, typed_config=_packed("fault.v3.HTTPFault", made(HttpFault))),
-    ]
+    return [made(HttpFilter, name=RATE_LIMIT_FILTER, typed_config=limit), idle_fault_filter()]
+
+
+def idle_fault_filter() -> HttpFilter:
+    """Return the one of them that proxyless gRPC clients know too."""
+    return made(HttpFilter, name=FAULT_FILTER, typed_config=_packed("fault.v3.HTTPFault", made(HttpFault)))
 
 
 def _rate_limit(limit: RateLimit) -> LocalRateLimit:

@@ -103,13 +103,13 @@ class RoutePolicy:
     mirrors: tuple[Mirror, ...] = ()
 
     @property
-    def filters(self) -> bool:
-        """True when it needs HTTP filters, which proxyless gRPC clients would refuse."""
-        return self.rate_limit is not None or self.fault is not None
+    def beyond_channels(self) -> bool:
+        """True when it needs HTTP filters that proxyless gRPC clients would refuse."""
+        return self.rate_limit is not None
 
-    def without_filters(self) -> RoutePolicy:
-        """Return what is left without HTTP filters."""
-        return dataclasses.replace(self, rate_limit=None, fault=None)
+    def for_channels(self) -> RoutePolicy:
+        """Return what proxyless gRPC clients take of it: they know faults, and would refuse a rate limit."""
+        return dataclasses.replace(self, rate_limit=None)
 
 
 class LoadBalancing(Enum):

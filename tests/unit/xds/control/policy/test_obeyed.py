@@ -181,13 +181,13 @@ def test_limits_and_faults_stand_at_the_routes() -> None:
     assert others and all(route.filters is None for route in others)
 
 
-def test_proxyless_clients_are_spared_the_filters_they_would_refuse() -> None:
+def test_proxyless_clients_obey_faults_and_are_spared_the_limits_they_would_refuse() -> None:
     local = rule("hello.ns.svc.cluster.local", paths=[path(split("hello-1"))], external=False)
     watcher = function(policy("p", targetRefs=FUNCTION, timeouts={"request": "2s"}, **LIMITED))
     watcher.ingress(None, ingress("hello", local))
     builder, name = built(watcher), "hello.ns.svc.cluster.local"
     for route in (route for host in table(builder, GRPC, name).virtual_hosts for route in host.routes):
-        assert route.filters is None
+        assert route.filters is not None and (route.filters.rate_limit, route.filters.fault is None) == (None, False)
         assert isinstance(route.action, Forward) and route.action.timeout_s == 2.0
 
 
