@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
-from eventmesh.cloudevents.event import parse_timestamp
 from eventmesh.kube.api import Api, ApiError
 from eventmesh.kube.eventing_features import FeatureStore
-from eventmesh.kube.resources import SERVICE_ACCOUNT
+from eventmesh.kube.token_requests import Issued, request_token
 
 LIFETIME_S: Final = 3_600
 """What is asked for (Knative's too); the API may grant less."""
@@ -25,16 +23,6 @@ _Wanted = tuple[str, str, str]
 """Namespace and name of the account, audience."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    good_until: datetime
-
-    def __repr__(self) -> str:
-        # What is logged of an object must never be the secret in it.
-        return f"<token until {self.good_until.isoformat()}>"
-
-
 class Tokens:
     """The `Credentials` of one process."""
 
@@ -42,7 +30,7 @@ class Tokens:
         self._api = api
         self._features = features
         self._clock = clock
-        self._tokens: dict[_Wanted, _Token] = {}
+        self._tokens: dict[_Wanted, Issued] = {}
         self._asking: defaultdict[_Wanted, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def bearer(self, namespace: str, account: str, audience: str) -> str:
@@ -57,32 +45,28 @@ class Tokens:
         wanted = (namespace, account, audience)
         async with self._asking[wanted]:
             known = self._tokens.get(wanted)
-            if known is None or known.good_until <= self._clock.now():
+            if known is None or _is_old(known, self._clock.now()):
                 self._forget_old()
                 known = self._tokens[wanted] = await self._ask(*wanted)
-        return known.text
+        return known.token
 
     def forget(self, namespace: str, account: str, audience: str) -> None:
         """Ask for another token the next time."""
         self._tokens.pop((namespace, account, audience), None)
 
-    async def _ask(self, namespace: str, account: str, audience: str) -> _Token:
-        request = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "metadata": {"name": account, "namespace": namespace},
-            "spec": {"audiences": [audience], "expirationSeconds": LIFETIME_S},
-        }
+    async def _ask(self, namespace: str, account: str, audience: str) -> Issued:
         try:
-            answer = await self._api.create(SERVICE_ACCOUNT, request, namespace, subresource="token")
+            return await request_token(self._api, namespace, account, audience, LIFETIME_S)
         except ApiError as error:
             raise UnavailableError(f"no token of {namespace}/{account}: {error.message}") from error
-        status = answer["status"]
-        return _Token(status["token"], parse_timestamp(status["expirationTimestamp"]) - RENEWED_BEFORE)
 
     def _forget_old(self) -> None:
         now = self._clock.now()
-        for wanted in [wanted for wanted, token in self._tokens.items() if token.good_until <= now]:
+        for wanted in [wanted for wanted, token in self._tokens.items() if _is_old(token, now)]:
             del self._tokens[wanted]
             if not self._asking[wanted].locked():
                 del self._asking[wanted]
+
+
+def _is_old(token: Issued, now: datetime) -> bool:
+    return token.ends - RENEWED_BEFORE <= now

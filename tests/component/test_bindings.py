@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,16 @@ import pytest
 import pytest_asyncio
 
 from eventmesh.kube.api import ApiError, Object, Resource
-from eventmesh.kube.resources import BROKER, CONTAINER_SOURCE, DEPLOYMENT, JOB, KSERVICE, SINK_BINDING
+from eventmesh.kube.resources import (
+    BROKER,
+    CONFIG_MAP,
+    CONTAINER_SOURCE,
+    DEPLOYMENT,
+    JOB,
+    KSERVICE,
+    SECRET,
+    SINK_BINDING,
+)
 from eventmesh.kube.status import condition
 from tests.component.eventing_world import World, world_in
 
@@ -178,3 +188,88 @@ async def test_what_cannot_work_is_refused_by_its_field(
         return
     with pytest.raises(ApiError, match=path):
         await world.create(resource, "x", spec)
+
+
+async def authentication(world: World, flag: str) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config-features"}}
+    data = {"authentication-oidc": flag}
+    try:
+        await world.api.create(CONFIG_MAP, {**body, "data": data}, "knative-eventing")
+    except ApiError as error:
+        assert error.already_exists
+        await world.api.patch(CONFIG_MAP, "config-features", {"data": data}, "knative-eventing")
+
+
+def mounted(obj: Object) -> tuple[list[str], list[str]]:
+    """Return the Secrets that a template projects under the token's volume, and where it is mounted."""
+    pod = obj["spec"]["template"]["spec"]
+    projected = [
+        volume["projected"]["sources"] for volume in pod.get("volumes") or [] if volume["name"] == "oidc-token"
+    ]
+    containers = [*pod["containers"], *pod.get("initContainers", ())]
+    mounts = [mount["mountPath"] for container in containers for mount in container.get("volumeMounts") or ()]
+    return [source["secret"]["name"] for sources in projected for source in sources], mounts
+
+
+async def test_what_is_bound_is_given_a_token_of_the_binding_while_authentication_is_on(world: World) -> None:
+    await authentication(world, "enabled")
+    await world.create(BROKER, "shop", {})
+    await world.until(BROKER, "shop", "Ready", "True")
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await bind(world, subject("sender"))
+    binding = await world.until(SINK_BINDING, "b", "Ready", "True")
+    name, account = binding["status"]["oidcTokenSecretName"], binding["status"]["auth"]["serviceAccountName"]
+    assert binding["status"]["sinkAudience"]
+    secret = await world.api.get(SECRET, name, "default")
+    payload = base64.b64decode(secret["data"]["token"]).split(b".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + b"=="))
+    assert (claims["sub"], claims["aud"]) == (
+        f"system:serviceaccount:default:{account}",
+        [binding["status"]["sinkAudience"]],
+    )
+    made = await world.api.get(DEPLOYMENT, "sender", "default")
+    assert mounted(made) == ([name], ["/oidc", "/oidc"])
+    assert made["metadata"]["generation"] == 2, "bound once"
+    await world.create(DEPLOYMENT, "later", deployment({"app": "later"}))
+    await authentication(world, "disabled")
+    free = await world.when(DEPLOYMENT, "sender", lambda obj: mounted(obj) == ([], []))
+    assert environment(free) == BOUND
+    await world.gone(SECRET)
+
+
+async def test_a_token_whose_time_is_over_or_that_is_gone_is_replaced(world: World) -> None:
+    await authentication(world, "enabled")
+    await world.create(BROKER, "shop", {})
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await bind(world, subject("sender"))
+    binding = await world.until(SINK_BINDING, "b", "Ready", "True")
+    name = binding["status"]["oidcTokenSecretName"]
+    over = {"metadata": {"annotations": {"eventmesh.io/ends": "2020-01-01T00:00:00+00:00"}}, "data": {"token": "b2xk"}}
+    await world.api.patch(SECRET, name, over, "default")
+    renewed = await world.when(SECRET, name, lambda obj: obj["data"]["token"] != "b2xk")
+    await world.api.delete(SECRET, name, "default")
+    again = await world.when(SECRET, name, lambda obj: obj["metadata"]["uid"] != renewed["metadata"]["uid"])
+    assert again["data"]["token"]
+
+
+async def test_a_secret_of_somebody_else_is_left_alone_and_named(world: World) -> None:
+    await authentication(world, "enabled")
+    await world.create(BROKER, "shop", {})
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "b-oidc-token"}, "data": {"token": "b3Ro"}}
+    await world.api.create(SECRET, body, "default")
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await bind(world, subject("sender"))
+    await world.until(SINK_BINDING, "b", "OIDCTokenSecretCreated", "False")
+    assert (await world.api.get(SECRET, "b-oidc-token", "default"))["data"] == {"token": "b3Ro"}
+    assert "K_SINK" not in environment(await world.api.get(DEPLOYMENT, "sender", "default"))
+
+
+async def test_a_container_source_sends_under_the_identity_of_its_binding(world: World) -> None:
+    await authentication(world, "enabled")
+    await world.create(BROKER, "shop", {})
+    template = {"spec": {"containers": [{"name": "c", "image": "dev.local/c"}]}}
+    await world.create(CONTAINER_SOURCE, "source", {"sink": SINK, "template": template})
+    source = await world.when(CONTAINER_SOURCE, "source", lambda obj: "auth" in (obj.get("status") or {}))
+    assert source["status"]["sinkAudience"]
+    made = await world.when(DEPLOYMENT, "source-deployment", lambda obj: True)
+    assert mounted(made)[1] == ["/oidc"]

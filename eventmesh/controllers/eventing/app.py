@@ -69,7 +69,7 @@ class EventingControllers:
                 RequestReplies(api, informers, clock, recorder, policies),
                 PingSources(*sending),
                 ApiServerSources(*sending),
-                SinkBindings(*shared),
+                SinkBindings(*sending),
                 ContainerSources(api, informers, clock, recorder),
                 EventPolicies(api, informers, clock, recorder, self._features),
             )

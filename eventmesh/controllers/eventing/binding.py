@@ -1,4 +1,4 @@
-"""What a SinkBinding does to a pod template: two environment variables in every container. Pure.
+"""What a SinkBinding does to a pod template: variables in every container, and a token where one is asked for. Pure.
 
 After knative/eventing: pkg/apis/sources/v1/sinkbinding_lifecycle.go (Do, Undo).
 """
@@ -15,23 +15,32 @@ from eventmesh.kube.selectors import LabelSelector
 
 SINK: Final = "K_SINK"
 OVERRIDES: Final = "K_CE_OVERRIDES"
-_OURS: Final = (SINK, OVERRIDES, "K_CA_CERTS")
+AUTHORITIES: Final = "K_CA_CERTS"
+_OURS: Final = (SINK, OVERRIDES, AUTHORITIES)
+
+VOLUME, MOUNTED_AT = "oidc-token", "/oidc"
+"""Where the token is: `/oidc/token`."""
+_MOUNT: Final = {"name": VOLUME, "mountPath": MOUNTED_AT, "readOnly": True}
 
 
 def bound(obj: Object, binding: Object) -> Object:
-    """Return `obj` with the binding's variables in its template; `obj` itself when they are there already.
+    """Return `obj` with the binding's variables and token in its template; `obj` itself when they are there already.
 
     The binding must have its sink resolved (`status.sinkUri`).
     """
-    uri = binding["status"]["sinkUri"]
+    status = binding["status"]
+    variables = [{"name": SINK, "value": status["sinkUri"]}]
+    if authorities := status.get("sinkCACerts"):
+        variables.append({"name": AUTHORITIES, "value": authorities})
     overrides = binding["spec"].get("ceOverrides")
     text = json.dumps(overrides, separators=(",", ":")) if overrides else ""
-    return _with_variables(obj, [{"name": SINK, "value": uri}, {"name": OVERRIDES, "value": text}])
+    variables.append({"name": OVERRIDES, "value": text})
+    return _changed(obj, variables, _volume(status.get("oidcTokenSecretName")))
 
 
 def unbound(obj: Object) -> Object:
-    """Return `obj` without any binding's variables; `obj` itself when it has none."""
-    return _with_variables(obj, [])
+    """Return `obj` without any binding's variables and token; `obj` itself when it has none."""
+    return _changed(obj, [], [])
 
 
 def is_subject(obj: Object, api_version: str, kind: str, binding: Object) -> bool:
@@ -52,26 +61,48 @@ def is_subject(obj: Object, api_version: str, kind: str, binding: Object) -> boo
     return LabelSelector.of(subject.get("selector")).matches(labels_of(obj))
 
 
-def _with_variables(obj: Object, variables: list[Object]) -> Object:
+def _volume(secret: str | None) -> list[Object]:
+    if not secret:
+        return []
+    source = {"secret": {"name": secret, "items": [{"key": "token", "path": "token"}]}}
+    # With the mode that the API would fill in: else each look would find a difference.
+    return [{"name": VOLUME, "projected": {"sources": [source], "defaultMode": 0o644}}]
+
+
+def _changed(obj: Object, variables: list[Object], volumes: list[Object]) -> Object:
     template: Object = (obj.get("spec") or {}).get("template") or {}
     pod: Object = template.get("spec") or {}
     changed = dict(pod)
     for field in ("initContainers", "containers"):
         if pod.get(field):
-            changed[field] = [_container(container, variables) for container in pod[field]]
+            changed[field] = [_container(container, variables, bool(volumes)) for container in pod[field]]
+    _put(changed, "volumes", _others(pod.get("volumes")) + volumes)
     if changed == pod:
         return obj
     return {**obj, "spec": {**obj["spec"], "template": {**template, "spec": changed}}}
 
 
-def _container(container: Any, variables: list[Object]) -> Any:
+def _container(container: Any, variables: list[Object], mounts: bool) -> Any:
     env = container.get("env") or []
     wanted = [entry for entry in env if entry.get("name") not in _OURS] + variables
-    # The same variables in another place are the same: whoever wrote them may have put them anywhere.
-    if sorted(env, key=_name) == sorted(wanted, key=_name):
-        return container
-    without = {key: value for key, value in container.items() if key != "env"}
-    return {**without, "env": wanted} if wanted else without
+    changed = dict(container)
+    _put(changed, "env", wanted)
+    _put(changed, "volumeMounts", _others(container.get("volumeMounts")) + ([_MOUNT] if mounts else []))
+    return container if changed == container else changed
+
+
+def _others(named: list[Object] | None) -> list[Object]:
+    return [entry for entry in named or [] if entry.get("name") != VOLUME]
+
+
+def _put(owner: Object, field: str, wanted: list[Object]) -> None:
+    """Make `wanted` the list in a field, unless the same is there: whoever wrote it may have put it in any order."""
+    if sorted(owner.get(field) or [], key=_name) == sorted(wanted, key=_name):
+        return
+    if wanted:
+        owner[field] = wanted
+    else:
+        owner.pop(field, None)
 
 
 def _name(entry: Object) -> str:

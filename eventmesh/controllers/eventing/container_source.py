@@ -40,8 +40,8 @@ class ContainerSources:
         status: Object = {}
         try:
             binding = await self._children.ensure(self._bindings, binding_of(source), source, exact=True)
-            if uri := (binding.get("status") or {}).get("sinkUri"):
-                status["sinkUri"] = uri
+            told = binding.get("status") or {}
+            status |= {field: told[field] for field in _OF_BINDING if told.get(field)}
             _follow(conditions, "SinkBindingReady", condition(binding, "Ready"))
             await self._deploy(source, binding, conditions)
         except NotOwned as error:
@@ -70,6 +70,9 @@ class ContainerSources:
         }
         _follow(conditions, "ReceiveAdapterReady", available)
 
+
+_OF_BINDING = ("sinkUri", "sinkAudience", "sinkCACerts", "auth")
+"""What a binding's status says of its source too."""
 
 _ROLLOUT = ("deployment.kubernetes.io/revision",)
 

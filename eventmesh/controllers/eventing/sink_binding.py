@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.controllers.children import NotOwned
 from eventmesh.controllers.eventing.binding import bound, is_subject, unbound
 from eventmesh.controllers.eventing.destinations import Destinations
-from eventmesh.controllers.eventing.sinks import no_identity, resolve_sink, watch_sinks
+from eventmesh.controllers.eventing.identities import Identities
+from eventmesh.controllers.eventing.sinks import resolve_sink, watch_sinks
+from eventmesh.controllers.eventing.token_secrets import TokenSecrets
 from eventmesh.kube.api import Api, ApiError, Object, Resource
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -46,15 +49,25 @@ class SinkBindings:
     """The controller of SinkBindings."""
 
     def __init__(
-        self, api: Api, informers: Informers, destinations: Destinations, clock: Clock, recorder: EventRecorder
+        self,
+        api: Api,
+        informers: Informers,
+        destinations: Destinations,
+        clock: Clock,
+        recorder: EventRecorder,
+        identities: Identities,
     ) -> None:
         self._api = api
+        self._identities = identities
+        self._tokens = TokenSecrets(api, informers, clock)
         self._clock = clock
         self._destinations = destinations
         self._bindings = informers.of(SINK_BINDING)
         self._subjects = {resource: informers.of(resource) for resource in SUBJECTS}
         self.controller = Controller("sinkbinding", self._bindings, self.reconcile, clock, recorder=recorder)
         watch_sinks(self.controller, self._bindings, destinations)
+        identities.follow(self.controller, self._bindings)
+        self._tokens.follow(self.controller)
         for resource, informer in self._subjects.items():
             self.controller.watch(informer, self._of_subject(resource))
 
@@ -79,15 +92,38 @@ class SinkBindings:
             return
         conditions = Conditions(CONDITIONS, conditions_of(binding), self._clock.now())
         status = resolve_sink(self._destinations, binding, conditions)
-        no_identity(conditions)
-        conditions.mark_true("OIDCTokenSecretCreated", "AuthenticationDisabled", "OIDC authentication is off")
+        resolved = bool(status)
+        status |= await self._identities.ensure(SINK_BINDING, binding, conditions)
         conditions.mark_true("TrustBundlePropagated")
-        if status:
+        if not resolved:
+            conditions.mark_unknown("SinkBindingAvailable", "SinkNotResolved", "waits for the sink's address")
+        elif await self._ensure_token(binding, status, conditions):
             await self._bind({**binding, "status": status}, conditions)
         else:
-            conditions.mark_unknown("SinkBindingAvailable", "SinkNotResolved", "waits for the sink's address")
+            conditions.mark_unknown("SinkBindingAvailable", "NoToken", "waits for a token to be shown at the sink")
         status["conditions"] = conditions.result()
         await write_status(self._api, SINK_BINDING, binding, status)
+
+    async def _ensure_token(self, binding: Object, status: Object, conditions: Conditions) -> bool:
+        """Name in `status` the Secret with the token, if the sink asks for one; return whether nothing is missing."""
+        account, audience = (status.get("auth") or {}).get("serviceAccountName"), status.get("sinkAudience")
+        if not conditions.is_true("OIDCIdentityCreated"):
+            conditions.mark_unknown("OIDCTokenSecretCreated", "NoIdentity", "waits for the account to send under")
+            return False
+        if not account or not audience:
+            await self._tokens.withdraw(binding)
+            reason = "the sink asks for no token" if account else "authentication is off"
+            conditions.mark_true("OIDCTokenSecretCreated", "NoTokenNeeded", reason)
+            return True
+        try:
+            name, renew_in_s = await self._tokens.ensure(binding, account, audience)
+        except NotOwned as error:
+            conditions.mark_false("OIDCTokenSecretCreated", "NotOwned", str(error))
+            return False
+        status["oidcTokenSecretName"] = name
+        conditions.mark_true("OIDCTokenSecretCreated")
+        self.controller.enqueue_after(key_of(binding), renew_in_s)
+        return True
 
     async def _bind(self, binding: Object, conditions: Conditions) -> None:
         subject = binding["spec"]["subject"]

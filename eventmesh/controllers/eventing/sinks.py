@@ -19,11 +19,6 @@ def resolve_sink(destinations: Destinations, source: Object, conditions: Conditi
     return {"sinkUri": url} | destinations.shown("sink", source["spec"]["sink"])
 
 
-def no_identity(conditions: Conditions) -> None:
-    """Mark that no identity is made for the source: its process has to see to its own."""
-    conditions.mark_true("OIDCIdentityCreated", "NotSupported", "sources in pods of their own get no identity here")
-
-
 def watch_sinks(controller: Controller, sources: Informer, destinations: Destinations) -> None:
     """Have each source reconciled whenever the object that its sink refers to changes."""
     destinations.follow(controller, sources, lambda source: [references((source.get("spec") or {}).get("sink"))])
