@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import bolt_wire, chain, cold_start, crowd, events, scale, scope, startup, stored, wire
+from benchmarks import bolt_wire, chain, cold_start, crowd, events, identity, scale, scope, startup, stored, wire
 from benchmarks.contenders import NAMES
 
 SUITES = {
@@ -15,6 +15,7 @@ SUITES = {
     "chain": chain.run,
     "crowd": crowd.run,
     "stored": stored.run,
+    "identity": identity.run,
 }
 
 
