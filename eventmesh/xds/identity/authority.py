@@ -97,7 +97,8 @@ class OwnAuthority:
     def turn(self) -> bool:
         """Make the next root when it is due, and forget those that nobody trusts any more, if that is ours to do; else
         follow whoever does it."""
-        before = self._state
+        # By what they are and not by their numbers alone: two replicas may have made one of the same number.
+        before = self._state[0], self.bundle()
         self._roots = dict(self._store.read())
         if self._store.is_ours:
             if rotation.is_due(self._periods(), self._clock.now()):
@@ -107,7 +108,7 @@ class OwnAuthority:
                 del self._roots[number]
                 self._store.remove(number)
         self._state = self._judge()
-        return self._state != before
+        return (self._state[0], self.bundle()) != before
 
     def replace_root(self) -> None:
         """Begin to move to a new root, as if the present one were about to expire: trusted now, signing later."""

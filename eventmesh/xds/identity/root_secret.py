@@ -104,7 +104,7 @@ class RootSecret:
             try:
                 self._stored = await self._api.replace(SECRET, {**self._stored, "data": _data(self._roots)})
             except (ApiError, UnavailableError) as error:
-                _log.warning("roots not stored; tried again when they are looked after next", secret=KEY, reason=error)
+                _log.warning("roots not stored, those that are stay in force", secret=KEY, reason=error)
                 self._roots = _read(self._stored)
 
 

@@ -114,6 +114,20 @@ async def test_a_root_that_could_not_be_stored_is_let_go(api: Api) -> None:
     assert await stored_numbers(api, 2) == ["root-1.crt", "root-2.crt"]
 
 
+async def test_of_two_that_both_think_they_lead_the_first_one_wins_and_the_other_follows(api: Api) -> None:
+    clock = ManualClock()
+    first, second = await Replica.of(api, clock, leads=True), await Replica.of(api, clock, leads=True)
+    first.authority.replace_root()
+    await stored_numbers(api, 2)
+    second.authority.replace_root()
+    assert second.authority.bundle() != first.authority.bundle()
+    async with asyncio.timeout(20):
+        while not second.authority.turn():
+            await asyncio.sleep(0)
+    await second.hears()
+    assert second.authority.bundle() == first.authority.bundle()
+
+
 async def test_a_damaged_secret_is_named_at_the_start_and_kept_out_later(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
