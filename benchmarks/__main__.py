@@ -5,11 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import bolt_wire, chain, cold_start, crowd, events, identity, scale, scope, startup, stored, wire
+from benchmarks import (
+    bolt_wire,
+    chain,
+    cold_start,
+    crowd,
+    events,
+    identity,
+    latency,
+    route_tables,
+    scale,
+    scope,
+    startup,
+    stored,
+    wire,
+)
 from benchmarks.contenders import NAMES
 
 SUITES = {
     **{"wire": wire.run, "bolt": bolt_wire.run, "events": events.run, "startup": startup.run, "cold": cold_start.run},
+    "latency": latency.run,
+    "routes": route_tables.run,
     "scope": scope.run,
     "scale": scale.run,
     "chain": chain.run,

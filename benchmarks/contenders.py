@@ -15,7 +15,13 @@ from benchmarks.measure import PROXY_CPU, Server, free_port
 
 NAMES = ("direct", "relay", "eventmesh", "envoy", "haproxy", "nginx")
 
-_RELAY_SOURCE = Path(__file__).parent / "floor" / "relay.c"
+
+def compiled(name: str, directory: Path) -> str:
+    """Compile `floor`/`name`.c into `directory`; return the program's path."""
+    program = directory / name
+    source = Path(__file__).parent / "floor" / f"{name}.c"
+    subprocess.run([find("cc"), "-O2", "-Wall", "-Werror", "-o", str(program), str(source)], check=True)
+    return str(program)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,20 @@ def others() -> set[int]:
 
 
 def start(
-    name: str, backend_port: int, backend: Server, *, http2: bool, tls: bool = False, wait: bool = True
+    name: str,
+    backend_port: int,
+    backend: Server,
+    *,
+    http2: bool,
+    tls: bool = False,
+    wait: bool = True,
+    hosts: tuple[str, ...] = scenes.HOSTS,
 ) -> Contender:
     """Start the contender `name` before `backend`; with `wait` return once it listens."""
     if name == "direct":
         return Contender(name, backend_port, backend)
-    scene = scenes.Scene(Path(mkdtemp(prefix=f"bench-{name}-")), free_port(), backend_port, free_port(), http2, tls)
+    directory = Path(mkdtemp(prefix=f"bench-{name}-"))
+    scene = scenes.Scene(directory, free_port(), backend_port, free_port(), http2, tls, hosts)
     server = Server(_command(name, scene), scene.directory, cpus={PROXY_CPU})
     if wait:
         server.wait_for(scene.listen_port)
@@ -75,8 +89,6 @@ def _command(name: str, scene: scenes.Scene) -> list[str]:
         config.write_text(scenes.haproxy_config(scene))
         return [find("haproxy"), "-db", "-f", str(config)]
     if name == "relay":
-        program = scene.directory / "relay"
-        subprocess.run([find("cc"), "-O2", "-o", str(program), str(_RELAY_SOURCE)], check=True)
-        return [str(program), str(scene.listen_port), str(scene.backend_port)]
+        return [compiled(name, scene.directory), str(scene.listen_port), str(scene.backend_port)]
     config.write_text(scenes.nginx_config(scene))
     return [find("nginx"), "-c", str(config)]

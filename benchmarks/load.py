@@ -27,10 +27,12 @@ class LoadResult:
         return self.requests / self.seconds
 
 
-def http1(port: int, connections: int, seconds: float, scheme: str = "http") -> LoadResult:
-    """Run wrk over every host and route in turn."""
+def http1(
+    port: int, connections: int, seconds: float, scheme: str = "http", hosts: tuple[str, ...] = HOSTS
+) -> LoadResult:
+    """Run wrk over every route of `hosts` in turn."""
     with NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_lua())
+        script.write(_lua(hosts))
         script.flush()
         argv = [
             find("wrk"),
@@ -51,12 +53,12 @@ def http1(port: int, connections: int, seconds: float, scheme: str = "http") -> 
     return LoadResult(int(total.group(1)), float(total.group(2)) * unit, failed)
 
 
-def _lua() -> str:
+def _lua(hosts: tuple[str, ...]) -> str:
     # Requests are formatted once: the generator must not be what is measured. The edited header is sent too, so that
     # the direct run passes the backend's check; proxies overwrite it.
     lines = ["local requests = {}"]
     headers = "".join(f"{name}: {value}\\r\\n" for name, value in {**HEADERS, EDIT[0]: EDIT[1]}.items())
-    for host in HOSTS:
+    for host in hosts:
         for path in PATHS:
             lines.append(
                 f'requests[#requests+1] = "GET {path}/item?id=7 HTTP/1.1\\r\\nHost: {host}\\r\\n{headers}\\r\\n"'
@@ -73,19 +75,31 @@ def https1(port: int, connections: int, seconds: float) -> LoadResult:
 
 def http2(port: int, connections: int, seconds: float, streams: int = 10) -> LoadResult:
     """Run h2load with `streams` concurrent streams on each connection."""
+    return _h2load(port, connections, seconds, f"-m{streams}")
+
+
+def unpaced(port: int, connections: int, seconds: float, *, http2: bool) -> LoadResult:
+    """Run what `paced` runs, as fast as it goes."""
+    return _h2load(port, connections, seconds, *_kind(http2))
+
+
+def paced(port: int, connections: int, rate: float, seconds: float, *, http2: bool) -> tuple[LoadResult, list[int]]:
+    """Send `rate` requests a second; return also how many microseconds each took, from when it was sent."""
+    with NamedTemporaryFile("r", suffix=".log") as log:
+        each = max(1, round(rate / connections))
+        result = _h2load(port, connections, seconds, *_kind(http2), "--rps", f"{each}", "--log-file", log.name)
+        return result, [int(line.split("\t")[2]) for line in log]
+
+
+def _kind(http2: bool) -> tuple[str, ...]:
+    return ("-m10",) if http2 else ("--h1",)
+
+
+def _h2load(port: int, connections: int, seconds: float, *flags: str) -> LoadResult:
     with NamedTemporaryFile("w", suffix=".txt") as uris:
         uris.write("".join(f"http://127.0.0.1:{port}{path}/item?id=7\n" for path in PATHS))
         uris.flush()
-        argv = [
-            find("h2load"),
-            "-t1",
-            f"-c{connections}",
-            f"-m{streams}",
-            "-D",
-            f"{max(1, round(seconds))}",
-            "-i",
-            uris.name,
-        ]
+        argv = [find("h2load"), "-t1", f"-c{connections}", "-D", f"{max(1, round(seconds))}", "-i", uris.name, *flags]
         argv += ["-H", f":authority: {HOSTS[7]}"]
         for name, value in {**HEADERS, EDIT[0]: EDIT[1]}.items():
             argv += ["-H", f"{name}: {value}"]

@@ -37,7 +37,7 @@ def ratio_bar(rows: Rows, column: str, rival: str, bar: float) -> str:
 
 def limit_bar(what: str, value: float, bar: float, unit: str) -> str:
     """Return one line that holds a figure against its limit."""
-    return f"  bar: {what} at most {bar:g} {unit}: {value:.1f}, {'held' if value <= bar else 'NOT held'}"
+    return f"  bar: {what} at most {bar:g} {unit}: {value:.2f}, {'held' if value <= bar else 'NOT held'}"
 
 
 def save(name: str, figures: object) -> None:

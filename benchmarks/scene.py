@@ -11,7 +11,13 @@ from typing import Any
 
 import yaml
 
-HOSTS = tuple(f"host{n}.bench.test" for n in range(20))
+
+def host_names(count: int) -> tuple[str, ...]:
+    """Return the first `count` hosts."""
+    return tuple(f"host{n}.bench.test" for n in range(count))
+
+
+HOSTS = host_names(20)
 PATHS = ("/alpha", "/beta", "/gamma")
 EDIT = ("x-mesh-edit", "on")
 BODY_BYTES = 1024
@@ -42,6 +48,7 @@ class Scene:
     http2: bool
     tls: bool = False
     """TLS in front, mTLS behind."""
+    hosts: tuple[str, ...] = HOSTS
 
     @property
     def access_log(self) -> Path:
@@ -56,7 +63,7 @@ def envoy_bootstrap(scene: Scene) -> str:
         "@type": hcm,
         "stat_prefix": "bench",
         "codec_type": "AUTO",
-        "route_config": {"name": "bench", "virtual_hosts": [_virtual_host(host) for host in HOSTS]},
+        "route_config": {"name": "bench", "virtual_hosts": [_virtual_host(host) for host in scene.hosts]},
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
