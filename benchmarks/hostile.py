@@ -15,7 +15,9 @@ from benchmarks import bolt
 
 TURN_S = 0.1
 TRICKLERS, PIECE = 400, 24
-FLOODERS, BURST = 2, 2_000
+FLOODERS = 2
+PINGS, RESETS, CALLS = 12_000, 500, 2_000
+"""Of one burst: more than the limits of a connection allow."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
 PING = bytes.fromhex("000008060000000000") + b"\x01" * 8
 BOMB = b"GET / HTTP/1.1\r\nHost: host7.bench.test\r\n" + b"".join(
@@ -28,7 +30,7 @@ def _rapid_resets() -> bytes:
     """Return a burst of streams that are opened and given up at once."""
     block = b"\x82\x86\x04\x06/alpha\x41\x10host7.bench.test"
     frames = []
-    for number in range(1, 2 * BURST, 2):
+    for number in range(1, 2 * RESETS, 2):
         stream = number.to_bytes(4, "big")
         frames.append(len(block).to_bytes(3, "big") + b"\x01\x05" + stream + block)
         frames.append(bytes.fromhex("00000403 00") + stream + (8).to_bytes(4, "big"))
@@ -94,7 +96,7 @@ async def trickle(port: int) -> None:
 
 async def pings(port: int) -> None:
     """HTTP/2 PINGs without end, whose answers nobody takes."""
-    await _flood(port, PREFACE + PING * BURST)
+    await _flood(port, PREFACE + PING * PINGS)
 
 
 async def resets(port: int) -> None:
@@ -109,7 +111,7 @@ async def bombs(port: int) -> None:
 
 async def stalled_bolt(port: int) -> None:
     """A caller of Bolt that takes no answers."""
-    calls = bolt.PROTOCOLS["bolt"].request * BURST
+    calls = bolt.PROTOCOLS["bolt"].request * CALLS
     await _go_on(port, 1, calls, calls, TURN_S)
 
 

@@ -256,6 +256,7 @@ impl Engine {
                 }
                 self.boarded(conn);
                 self.free_slot(conn);
+                self.recall(conn);
                 if pinned.is_some_and(Pinned::connects_only) {
                     self.end(conn, Ending::Abort);
                 }

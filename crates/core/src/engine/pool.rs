@@ -62,6 +62,15 @@ impl Engine {
         }
     }
 
+    /// Take back the order of a connection that nobody wants any more, as long as the transport has not heard of it: streams
+    /// that are opened and given up in one read would dial one each (CVE-2023-44487).
+    pub(super) fn recall(&mut self, id: Id) {
+        let unheard = self.opens.iter().rev().any(|ordered| *ordered == id);
+        if unheard && self.connections.get(id).is_some_and(|conn| conn.boarding.is_empty()) {
+            self.end(id, Ending::Lost);
+        }
+    }
+
     /// Order a new connection.
     pub(super) fn dial(&mut self, number: usize, at: usize, wire: AnyWire, now: f64) -> Id {
         let id = self.connections.take();

@@ -125,7 +125,7 @@ impl Connection {
             events: VecDeque::new(),
             sent: VecDeque::new(),
             idle_frames: Budget::new(limits::MAX_IDLE_FRAMES),
-            abandoned: Budget::new(limits::MAX_ABANDONED_STREAMS),
+            abandoned: Budget::earned(limits::FIRST_ABANDONED_STREAMS, limits::MAX_ABANDONED_STREAMS),
             window_updates: Budget::new(limits::MAX_WINDOW_UPDATES),
         }
     }

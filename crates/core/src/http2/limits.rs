@@ -55,6 +55,10 @@ pub const WINDOW_UPDATE_BYTES: u32 = 256;
 /// nothing (CVE-2023-44487, CVE-2025-8671); a thousand deadlines that pass together are an ordinary accident.
 pub const MAX_ABANDONED_STREAMS: u32 = 1_000;
 
+/// `MAX_ABANDONED_STREAMS` of a connection on which none has ended well yet: as many as may be open at once, so that all of
+/// the first can miss their deadline. Who opens connections only to reset streams on them gets no more out of each.
+pub const FIRST_ABANDONED_STREAMS: u32 = MAX_CONCURRENT_STREAMS;
+
 /// What a stream that ended well wins back of `MAX_ABANDONED_STREAMS`.
 pub const ABANDONED_STREAMS_REGAINED: u32 = 2;
 

@@ -53,7 +53,7 @@ fn opening_and_resetting_streams_ends_the_connection() {
         let stream = times * 2 - 1;
         [headers(stream, &GET, true), frame(Kind::RstStream, 0, stream, &8_u32.to_be_bytes())].concat()
     });
-    assert_eq!(times, limits::MAX_ABANDONED_STREAMS + 1);
+    assert_eq!(times, limits::FIRST_ABANDONED_STREAMS + 1);
 }
 
 #[test]
@@ -62,6 +62,22 @@ fn making_us_reset_streams_ends_the_connection() {
     let times = times_until_calm(&mut server, |times| {
         let stream = times * 2 - 1;
         [headers(stream, &POST, false), window_update(stream, 0)].concat()
+    });
+    assert_eq!(times, limits::FIRST_ABANDONED_STREAMS + 1);
+}
+
+#[test]
+fn who_has_been_answered_well_may_give_up_more_at_once() {
+    let mut server = End::server();
+    let answered = limits::MAX_ABANDONED_STREAMS;
+    for round in 0..answered {
+        let stream = round * 2 + 1;
+        server.hears(&headers(stream, &GET, true));
+        server.wire.head(u64::from(stream), &response(200), true, &mut server.out);
+    }
+    let times = times_until_calm(&mut server, |times| {
+        let stream = (answered + times) * 2 - 1;
+        [headers(stream, &GET, true), frame(Kind::RstStream, 0, stream, &8_u32.to_be_bytes())].concat()
     });
     assert_eq!(times, limits::MAX_ABANDONED_STREAMS + 1);
 }
