@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from eventmesh.kube.api import ApiError
@@ -83,6 +84,78 @@ async def test_a_watch_of_tables_tells_the_columns_once(http: Browser) -> None:
 async def test_a_whole_number_with_a_point_is_a_whole_number(http: Browser) -> None:
     body = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","generation":2.0},"data":{"a":"2.0"}}'
     assert (await http("POST", MAPS, body)).json["data"] == {"a": "2.0"}
+
+
+APPLY = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+
+
+async def events(http: Browser, count: int, **query: str) -> list[Any]:
+    """Return the first events of a watch of all ConfigMaps from the beginning."""
+    async with http.session.get(MAPS, params={"watch": "1", "resourceVersion": "1", **query}) as stream:
+        return [json.loads(await stream.content.readline()) for _ in range(count)]
+
+
+async def test_what_leaves_a_selection_is_shown_as_it_last_was_in_it(http: Browser) -> None:
+    await http("POST", MAPS, {"metadata": {"name": "a", "labels": {"in": "yes"}}, "data": {"k": "1"}})
+    changed = {"metadata": {"name": "a", "labels": {"in": "no"}}, "data": {"k": "2"}}
+    version = (await http("PUT", f"{MAPS}/a", changed)).json["metadata"]["resourceVersion"]
+    _, left = await events(http, 2, labelSelector="in=yes")
+    assert left["type"] == "DELETED" and left["object"]["data"] == {"k": "1"}
+    assert left["object"]["metadata"]["resourceVersion"] == version
+
+
+async def test_what_goes_at_once_was_never_on_its_way_out(http: Browser) -> None:
+    await create_map(http, "a")
+    await http("DELETE", f"{MAPS}/a")
+    _, gone = await events(http, 2, fieldSelector="metadata.name=a")
+    assert gone["type"] == "DELETED" and "deletionTimestamp" not in gone["object"]["metadata"]
+
+
+async def test_a_dry_deletion_shows_what_would_be(http: Browser) -> None:
+    await http("POST", MAPS, {"metadata": {"name": "a", "finalizers": ["example.com/hold"]}})
+    answer = (await http("DELETE", f"{MAPS}/a?dryRun=All")).json
+    assert "deletionTimestamp" in answer["metadata"]
+    assert "deletionTimestamp" not in (await http("GET", f"{MAPS}/a")).json["metadata"]
+
+
+async def test_a_name_that_is_being_freed_is_told_apart(http: Browser) -> None:
+    await http("POST", MAPS, {"metadata": {"name": "a", "finalizers": ["example.com/hold"]}})
+    await http("DELETE", f"{MAPS}/a")
+    for query in ("", "?dryRun=All"):
+        answer = await http("POST", f"{MAPS}{query}", {"metadata": {"name": "a"}})
+        assert answer.status == 409 and answer.json["message"].startswith("object is being deleted: ")
+
+
+async def test_a_patch_that_makes_an_unreadable_object_is_what_is_refused(http: Browser) -> None:
+    await http("POST", FUNCTIONS, function("f", labels={"a": "b"}))
+    patch = [{"op": "add", "path": "/metadata/labels/x", "value": {}}]
+    answer = await http("PATCH", f"{FUNCTIONS}/f", patch, media=JSON_PATCH)
+    assert (answer.status, answer.json["details"]["causes"][0]["field"]) == (422, "patch")
+
+
+async def test_a_label_without_a_value_is_an_empty_one(http: Browser) -> None:
+    answer = await http("POST", MAPS, {"metadata": {"name": "a", "labels": {"a": None}}})
+    assert answer.json["metadata"]["labels"] == {"a": ""}
+
+
+async def test_who_applies_what_is_so_already_has_changed_nothing_at_no_time(http: Browser) -> None:
+    await create_map(http, "a", k="v")
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}
+    answer = await http("PATCH", f"{MAPS}/a?fieldManager=me", config, media=APPLY)
+    [mine] = [entry for entry in answer.json["metadata"]["managedFields"] if entry["manager"] == "me"]
+    assert "time" not in mine and mine["fieldsV1"] == {"f:data": {"f:k": {}}}
+
+
+async def test_an_empty_map_that_is_applied_is_owned(http: Browser) -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {}}}
+    answer = await http("PATCH", f"{MAPS}/a?fieldManager=me", config, media=APPLY)
+    assert answer.json["metadata"]["managedFields"][0]["fieldsV1"] == {"f:metadata": {"f:labels": {}}}
+
+
+async def test_every_contradiction_of_a_list_is_named(http: Browser) -> None:
+    answer = await http("GET", f"{MAPS}?resourceVersionMatch=Other")
+    assert len(answer.json["details"]["causes"]) == 2
 
 
 def test_a_failure_carries_no_warning_unasked() -> None:

@@ -30,6 +30,7 @@ from eventmesh.kube.objects import annotations_of
 
 KUBECTL = "kubectl"
 """The manager of `kubectl apply --server-side`; what kubectl applied before it is told by an annotation."""
+_MAY_BE_EMPTY = ("labels", "annotations", "finalizers", "ownerReferences")
 _IDENTITY = ("apiVersion", "kind", "metadata")
 
 
@@ -53,13 +54,13 @@ def apply(
         raise errors.invalid_options("PatchOptions", cause)
     is_named = bool((config.get("metadata") or {}).get("name"))
     config = _checked(served, config, name, namespace)
-    _keep_own_part(served, config, status=status)
-    _require_mergeable(served, config, name, namespace)
     stored = registry.store.get(Key(served.kind_key, namespace, name))
+    if stored is None and status:
+        raise errors.not_found(served.resource, name)
+    _require_mergeable(served, config, name, namespace)
+    _keep_own_part(served, config, status=status)
     write = writer(served, options.manager, Operation.APPLY, "status" if status else "", registry.now())
     if stored is None:
-        if status:
-            raise errors.not_found(served.resource, name)
         if not is_named:
             raise errors.nameless(name)
         _require_no_precondition(served, config, name)
@@ -117,7 +118,10 @@ def _checked(served: Served, config: Object, name: str, namespace: str) -> Objec
             raise errors.bad_request(f"{field} must be set in the applied object")
     # What has no schema of its own in Go is a value as any other, null too.
     said: Object = clone(config) if served.is_custom else _without_nulls(config)
+    given = said.get("metadata") or {}
+    empty = {field: given[field] for field in _MAY_BE_EMPTY if given.get(field) in ({}, [])}
     metadata.check_shape(served, said)
+    said["metadata"] |= empty  # none of it is stored, but it is said, and so owned
     metadata.check_namespace(served, said, namespace)
     if said["metadata"].setdefault("name", name) != name:
         raise errors.bad_request(

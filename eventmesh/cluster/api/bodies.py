@@ -38,8 +38,10 @@ def decode_delete_options(body: bytes, content_type: str, query: Mapping[str, st
     grace = options.get("gracePeriodSeconds")
     if grace is None:
         grace = number(query, "gracePeriodSeconds")
-    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or grace < 0):
-        raise errors.bad_request(f"gracePeriodSeconds must be a non-negative integer, not {grace!r}")
+    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool)):
+        raise errors.bad_request(f"gracePeriodSeconds must be an integer, not {grace!r}")
+    if grace is not None and grace < 0:
+        grace = 1  # as upstream takes it: soon
     preconditions = options.get("preconditions") or {}
     return DeleteOptions(
         propagation=_propagation(options, query),

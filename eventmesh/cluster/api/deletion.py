@@ -60,7 +60,12 @@ class Deleter:
         self._mark(served, obj, grace)
         strategy.begin_deletion(obj)
         gone = self._registry.is_finished(served, obj)
-        if options.dry_run or (obj == current.object and not gone):
+        if gone and not current.object["metadata"].get("deletionGracePeriodSeconds"):
+            # What goes at once is not changed any more: its watchers see it as it last was.
+            obj = {**current.object, "metadata": dict(current.object["metadata"])}
+        if options.dry_run:
+            return Deleted(obj, gone)
+        if obj == current.object and not gone:
             return Deleted(current.object, gone)
         self._store(served, obj, current, gone=gone)
         return Deleted(obj, gone)

@@ -95,9 +95,11 @@ def not_found(resource: Resource, name: str) -> ApiError:
     return ApiError(404, "NotFound", f'{qualified(resource)} "{name}" not found', _details(resource, name))
 
 
-def already_exists(resource: Resource, name: str) -> ApiError:
-    """Return 409 AlreadyExists."""
-    return ApiError(409, "AlreadyExists", f'{qualified(resource)} "{name}" already exists', _details(resource, name))
+def already_exists(resource: Resource, name: str, *, is_leaving: bool = False) -> ApiError:
+    """Return 409 AlreadyExists; when the object that is there `is_leaving`, a later try may go well."""
+    why = "object is being deleted: " if is_leaving else ""
+    message = f'{why}{qualified(resource)} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, _details(resource, name))
 
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -127,11 +129,18 @@ def apply_conflict(conflicts: Sequence[tuple[str, str]]) -> ApiError:
     return ApiError(409, "Conflict", message, {"causes": causes})
 
 
-def invalid_options(kind: str, cause: Cause) -> ApiError:
+def invalid_options(kind: str, *causes: Cause) -> ApiError:
     """Return 422 Invalid for a parameter of the request; `kind` is `PatchOptions`, `ListOptions`, ..."""
-    listed = [{"reason": cause.type.value, "message": cause.message, "field": cause.field}]
-    details: Object = {"group": "meta.k8s.io", "kind": kind, "causes": listed}
-    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {cause}', details)
+    details: Object = {"group": "meta.k8s.io", "kind": kind, "causes": _listed(causes)}
+    return ApiError(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {_in_a_row(causes)}', details)
+
+
+def _listed(causes: Sequence[Cause]) -> list[Object]:
+    return [{"reason": cause.type.value, "message": cause.message, "field": cause.field} for cause in causes]
+
+
+def _in_a_row(causes: Sequence[Cause]) -> str:
+    return str(causes[0]) if len(causes) == 1 else f"[{', '.join(map(str, causes))}]"
 
 
 def nameless(name: str) -> ApiError:
@@ -142,12 +151,10 @@ def nameless(name: str) -> ApiError:
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiError:
     """Return 422 Invalid naming every refused field."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    text = str(causes[0]) if len(causes) == 1 else f"[{', '.join(map(str, causes))}]"
-    listed = [{"reason": cause.type.value, "message": cause.message, "field": cause.field} for cause in causes]
-    details: Object = {"name": name, "kind": resource.kind, "causes": listed}
+    details: Object = {"name": name, "kind": resource.kind, "causes": _listed(causes)}
     if resource.group:
         details["group"] = resource.group
-    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {text}', details)
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {_in_a_row(causes)}', details)
 
 
 @contextmanager
@@ -158,6 +165,17 @@ def warned(warnings: tuple[str, ...]) -> Iterator[None]:
     except ApiError as error:
         error.warnings = warnings
         raise
+
+
+@contextmanager
+def as_result_of_patch() -> Iterator[None]:
+    """Have a refusal in the block say that it is the patch that makes an object which cannot be read."""
+    try:
+        yield
+    except ApiError as error:
+        cause = Cause(CauseType.INVALID, "patch", error.message, "the patched object")
+        details: Object = {"causes": _listed([cause])}
+        raise ApiError(422, "Invalid", f' "" is invalid: {cause}', details) from error
 
 
 def bad_request(message: str) -> ApiError:

@@ -106,10 +106,12 @@ def _spell(fields: FieldSet, element: str, below: FieldSet, *, is_in: bool) -> N
 
 
 def paths(fields: FieldSet) -> Iterator[tuple[str, ...]]:
-    """Yield every path of the set, parents before their children, siblings sorted."""
-    for element in sorted(_below(fields)):
+    """Yield every path of the set as upstream does: sorted, those that end here before those that go on."""
+    elements = sorted(_below(fields))
+    for element in elements:
         if is_member(fields[element]):
             yield (element,)
+    for element in elements:
         for rest in paths(fields[element]):
             yield (element, *rest)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from eventmesh.cluster.api import errors
@@ -65,25 +65,26 @@ def list_options(query: Mapping[str, str]) -> ListOptions:
 
 def _check_combination(query: Mapping[str, str], version: str, match: str, token: str) -> None:
     if query.get("sendInitialEvents") is not None:
-        raise _invalid(CauseType.FORBIDDEN, "sendInitialEvents", "sendInitialEvents is forbidden for list")
-    if match and token:
-        detail = "resourceVersionMatch is forbidden when continue is provided"
-        raise _invalid(CauseType.FORBIDDEN, "resourceVersionMatch", detail)
+        cause = Cause(CauseType.FORBIDDEN, "sendInitialEvents", "sendInitialEvents is forbidden for list")
+        raise errors.invalid_options("ListOptions", cause)
+    causes = list(_match_violations(version, match, token)) if match else []
+    if causes:
+        raise errors.invalid_options("ListOptions", *causes)
     if token and version not in ("", "0"):
         raise errors.bad_request("specifying resource version is not allowed when using continue")
-    if match and not version:
-        detail = "resourceVersionMatch is forbidden unless resourceVersion is provided"
-        raise _invalid(CauseType.FORBIDDEN, "resourceVersionMatch", detail)
-    if match and match not in _MATCHES:
-        detail = f"supported values: {', '.join(map(json.dumps, _MATCHES))}"
-        raise _invalid(CauseType.NOT_SUPPORTED, "resourceVersionMatch", detail, match)
+
+
+def _match_violations(version: str, match: str, token: str) -> Iterator[Cause]:
+    field = "resourceVersionMatch"
+    if not version:
+        yield Cause(CauseType.FORBIDDEN, field, f"{field} is forbidden unless resourceVersion is provided")
+    if token:
+        yield Cause(CauseType.FORBIDDEN, field, f"{field} is forbidden when continue is provided")
+    if match not in _MATCHES:
+        accepted = ", ".join(map(json.dumps, (*_MATCHES, "")))
+        yield Cause(CauseType.NOT_SUPPORTED, field, f"supported values: {accepted}", match)
     if match == "Exact" and version == "0":
-        detail = 'resourceVersionMatch "Exact" is forbidden for resourceVersion "0"'
-        raise _invalid(CauseType.FORBIDDEN, "resourceVersionMatch", detail)
-
-
-def _invalid(kind: CauseType, field: str, detail: str, value: object = None) -> ApiError:
-    return errors.invalid_options("ListOptions", Cause(kind, field, detail, value))
+        yield Cause(CauseType.FORBIDDEN, field, f'{field} "exact" is forbidden for resourceVersion "0"')
 
 
 @dataclass(frozen=True, slots=True)

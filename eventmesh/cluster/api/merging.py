@@ -83,7 +83,11 @@ def difference(schema: Schema, old: Any, new: Any) -> Difference:
 
 
 def _compare(schema: Schema, old: Any, new: Any, element: str, found: Difference) -> None:
-    """Add to `found` how the value of `element` has changed."""
+    """Add to `found` how the value of `element` has changed; null is a map or a list with nothing in it."""
+    if isinstance(new, dict | list) and old is None:
+        old = type(new)()
+    elif isinstance(old, dict | list) and new is None:
+        new = type(old)()
     if type(old) is not type(new) or _parts(schema, old) is None or _parts(schema, new) is None:
         found.written[element] = _everything(schema, new)
         lost = minus({element: _everything(schema, old)}, {element: found.written[element]})
@@ -105,7 +109,9 @@ def _everything(schema: Schema, value: Any) -> FieldSet:
 
 
 def merge(schema: Schema, live: Any, config: Any) -> Any:
-    """Return `live` with everything that `config` says."""
+    """Return `live` with everything that `config` says; null says of a map or a list nothing."""
+    if config is None and isinstance(live, dict | list):
+        return live
     known, wanted = _parts(schema, live), _parts(schema, config)
     if known is None or wanted is None or type(live) is not type(config):
         return config
@@ -146,7 +152,7 @@ def without(schema: Schema, value: Any, fields: FieldSet) -> Any:
     left: dict[str, Any] = {}
     for element, part in parts.items():
         gone = fields.get(element)
-        if gone is None:
+        if gone is None or (part.value is None and not is_member(gone)):
             left[element] = part.value
         elif not is_member(gone):
             kept = without(part.schema, part.value, gone)

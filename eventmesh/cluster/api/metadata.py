@@ -46,7 +46,7 @@ SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGrace
 
 
 def check_shape(served: Served, obj: Any) -> None:
-    """Raise 400 unless `obj` is an object of the served kind with a readable metadata."""
+    """Raise 400 unless `obj` is an object of the served kind with a readable metadata; drop what is empty in it."""
     if not isinstance(obj, dict):
         raise bad_request("the request body must be one object")
     obj.setdefault("apiVersion", served.resource.api_version)
@@ -66,7 +66,7 @@ def check_shape(served: Served, obj: Any) -> None:
         raise bad_request("metadata must be an object")
     metadata.pop("selfLink", None)
     for field in ("labels", "annotations"):
-        _check_text_map(served, metadata, field)
+        _check_text_map(served, obj, field)
     for field in ("ownerReferences", "finalizers"):
         if metadata.get(field) is None or metadata.get(field) == []:
             metadata.pop(field, None)
@@ -74,16 +74,19 @@ def check_shape(served: Served, obj: Any) -> None:
             raise bad_request(f"metadata.{field} must be a list")
 
 
-def _check_text_map(served: Served, metadata: Object, field: str) -> None:
+def _check_text_map(served: Served, obj: Object, field: str) -> None:
+    metadata = obj["metadata"]
     values = metadata.get(field)
     if not values:
         metadata.pop(field, None)
         return
+    if isinstance(values, dict) and None in values.values():
+        values = metadata[field] = {key: "" if value is None else value for key, value in values.items()}
     wrong = [value for value in values.values() if not isinstance(value, str)] if isinstance(values, dict) else [values]
     if wrong:
         resource = served.resource
         raise bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot '
+            f'{obj["kind"]} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot '
             f"unmarshal {_go_kind(wrong[0])} into Go struct field ObjectMeta.{field} of type string: every value must "
             "be a string; quote numbers and booleans"
         )
@@ -237,6 +240,9 @@ def carry_over(served: Served, obj: Object, current: Object) -> None:
     """
     metadata, known = obj["metadata"], current["metadata"]
     name = known["name"]
+    if metadata.get("uid", known["uid"]) != known["uid"]:
+        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {known['uid']}"
+        raise conflict(served.resource, name, why)
     version = metadata.get("resourceVersion") or ""
     if version in ("", "0"):
         if served.is_custom:
@@ -244,9 +250,6 @@ def carry_over(served: Served, obj: Object, current: Object) -> None:
             raise invalid(replace(served.resource, kind=served.resource.plural), name, [cause])
     elif version != known["resourceVersion"]:
         raise conflict(served.resource, name)
-    if metadata.get("uid", known["uid"]) != known["uid"]:
-        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {known['uid']}"
-        raise conflict(served.resource, name, why)
     metadata["resourceVersion"] = known["resourceVersion"]
     for field in SYSTEM_FIELDS:
         if field in known:
@@ -255,6 +258,10 @@ def carry_over(served: Served, obj: Object, current: Object) -> None:
             metadata.pop(field, None)
 
 
-def desired_state(obj: Object) -> Object:
-    """Return what an author writes: everything but metadata and status. Its change makes a new generation."""
-    return {name: value for name, value in obj.items() if name not in ("metadata", "status", "apiVersion", "kind")}
+def desired_state(served: Served, obj: Object) -> Object:
+    """Return what an author writes: everything but metadata and status. Its change makes a new generation.
+
+    Of a custom kind whose status is no subresource, that is the author's, too.
+    """
+    others = ("metadata", "apiVersion", "kind", *(() if served.is_custom and not served.has_status else ("status",)))
+    return {name: value for name, value in obj.items() if name not in others}

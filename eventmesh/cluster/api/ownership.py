@@ -225,9 +225,9 @@ def applied(write: Write, owners: Owners, live: Object, config: Object, *, force
     if not force:
         _require_no_conflict(others, change)
     after = _after(others, write.manager, change)
-    owned = Owned(outside(minus(mine, _UNOWNED), write.reserved), write.now)
-    if former is not None and not change and owners[former].fields == owned.fields and former == write.manager:
-        owned = owners[former]
+    # The time is that of the last change of the object: who applies what is so already has made none.
+    unchanged_since = owners[former].time if former is not None else ""
+    owned = Owned(outside(minus(mine, _UNOWNED), write.reserved), write.now if change else unchanged_since)
     if owned.fields:
         after[write.manager] = owned
     return merged, _bounded(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import jsonpatch
@@ -61,6 +62,23 @@ def _shallow(result: Object) -> Object:
     return result
 
 
+class _Replace(jsonpatch.ReplaceOperation):
+    """Sets a field of a map whether it is there or not, as the library of the API server does."""
+
+    def apply(self, obj: Any) -> Any:
+        pointer: Any = self.pointer
+        container, field = pointer.to_last(obj)
+        if isinstance(container, dict) and field not in container:
+            operation: Any = self.operation
+            container[field] = operation["value"]
+            return obj
+        return super().apply(obj)
+
+
+class _JsonPatch(jsonpatch.JsonPatch):
+    operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace})
+
+
 def _json_patch(obj: Object, patch: Any) -> Object:
     if not isinstance(patch, list):
         raise bad_request("a JSON patch must be an array of operations")
@@ -71,8 +89,9 @@ def _json_patch(obj: Object, patch: Any) -> Object:
             f"The allowed maximum operations in a JSON patch is {MAX_JSON_PATCH_OPERATIONS}, got {len(patch)}",
         )
     try:
-        result = jsonpatch.JsonPatch(patch).apply(clone(obj))
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+        result = _JsonPatch(patch).apply(clone(obj))
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
+        # TypeError: the library takes `-`, behind the last item, for an index where there must be an item.
         message = f"the server rejected our request due to an error in our request: {error}"
         raise ApiError(422, "Invalid", message) from error
     return _checked(result)

@@ -173,11 +173,11 @@ class Registry:
             return _shown(served.view, self.create(stored, obj, namespace, options, owners), warnings)
         generated = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
         metadata.initialise(obj, self.now(), has_generation=served.has_generation)
+        warnings = self._clean(served, obj, None, options)
         if served.has_status:
             obj.pop("status", None)
-        warnings = self._clean(served, obj, None, options)
         with errors.warned(warnings):
-            self._default(served, obj, None)
+            self._default(served, obj, None, is_applied=owners is not None)
             if owners is None:
                 tracking.record(self._writer(served, options, ""), obj, None)
             else:
@@ -189,7 +189,7 @@ class Registry:
                 self._store_new(served, obj, generated)
                 self.strategy(served).stored(obj)
             elif self.store.get(self._key(served, obj)) is not None:
-                raise errors.already_exists(served.resource, obj["metadata"]["name"])
+                raise self._already_exists(served, obj)
         return Written(self._convert(served)(obj), (*warnings, *filter(None, (served.caveat,))))
 
     def _store_new(self, served: Served, obj: Object, generated: str) -> None:
@@ -200,8 +200,13 @@ class Registry:
                 return
             except RevisionConflictError:
                 if attempt + 1 == attempts:
-                    raise errors.already_exists(served.resource, obj["metadata"]["name"]) from None
+                    raise self._already_exists(served, obj) from None
                 obj["metadata"]["name"] = metadata.generated_name(generated)
+
+    def _already_exists(self, served: Served, obj: Object) -> ApiError:
+        found = self.store.get(self._key(served, obj))
+        is_leaving = found is not None and "deletionTimestamp" in found.object["metadata"]
+        return errors.already_exists(served.resource, obj["metadata"]["name"], is_leaving=is_leaving)
 
     def update(
         self,
@@ -229,7 +234,11 @@ class Registry:
         if served.view is not None:
             stored, obj, warnings = self._seen_through(served, served.view, obj, options)
             return _shown(served.view, self.update(stored, obj, name, namespace, options, owners=owners), warnings)
-        current = self.load(served, name, namespace)
+        try:
+            current = self.load(served, name, namespace)
+        except ApiError as error:
+            error.warnings = self._clean(served, obj, None, options)
+            raise
         warnings = self._clean(served, obj, current.object, options)
         with errors.warned(warnings):
             metadata.carry_over(served, obj, current.object)
@@ -237,7 +246,7 @@ class Registry:
                 obj = {**current.object, "metadata": dict(current.object["metadata"]), "status": obj.get("status", {})}
             else:
                 self._carry_status(served, obj, current.object)
-                self._default(served, obj, current.object)
+                self._default(served, obj, current.object, is_applied=owners is not None)
             if owners is None:
                 tracking.record(self._writer(served, options, "status" if status else subresource), obj, current.object)
             else:
@@ -268,6 +277,10 @@ class Registry:
         """Apply `patch` to the object `name` and store the outcome; raises ApiError."""
         current = self.get(served, name, namespace)
         patched = apply_patch(current, clone(patch), patch_type, is_custom=served.is_custom)
+        with errors.as_result_of_patch():
+            metadata.check_shape(served, patched)
+            if options.field_validation is FieldValidation.STRICT:
+                self._clean(served, patched, current, options)
         # What a patch leaves untouched is shared with the store; from here on the object is written to.
         return self.update(served, clone_object(patched), name, namespace, options, status=status)
 
@@ -294,7 +307,7 @@ class Registry:
             obj.pop("status", None)
 
     def _advance_generation(self, served: Served, obj: Object, current: Object) -> None:
-        if served.has_generation and metadata.desired_state(obj) != metadata.desired_state(current):
+        if served.has_generation and metadata.desired_state(served, obj) != metadata.desired_state(served, current):
             obj["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
 
     def commit(self, served: Served, obj: Object, current: Stored) -> None:
@@ -349,9 +362,9 @@ class Registry:
             )
         return tuple(unknown) if options.field_validation is FieldValidation.WARN else ()
 
-    def _default(self, served: Served, obj: Object, old: Object | None) -> None:
+    def _default(self, served: Served, obj: Object, old: Object | None, *, is_applied: bool) -> None:
         if served.schema is not None:
-            fill_defaults(served.schema, obj)
+            fill_defaults(served.schema, obj, keeps_nulls=is_applied)
         self.strategy(served).prepare(obj, old)
 
     def _writer(self, served: Served, options: WriteOptions, subresource: str) -> Write:

@@ -85,12 +85,12 @@ class RestVerbs:
 
     def _list(self, call: Call) -> Reply:
         query = call.request.query
+        labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
+        selection = self._registry.selection(call.served, labels, fields)
         options = list_options(query)
         current = self._api.store.revision
         if options.not_older_than > current:
             raise errors.too_large_resource_version(options.not_older_than, current)
-        labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
-        selection = self._registry.selection(call.served, labels, fields)
         try:
             items = self._registry.list(call.served, call.target.namespace, selection, options.revision)
         except ApiError as error:

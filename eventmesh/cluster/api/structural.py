@@ -69,9 +69,9 @@ def _drop(
 ) -> None:
     if isinstance(value, list):
         items = schema.get("items")
-        if isinstance(items, dict):
+        if isinstance(items, dict) or not schema.get("x-kubernetes-preserve-unknown-fields"):
             for number, item in enumerate(value):
-                _drop(items, item, f"{path}[{number}]", dropped)
+                _drop(items or {}, item, f"{path}[{number}]", dropped)
         return
     if not isinstance(value, dict):
         return
@@ -99,31 +99,30 @@ def drop_unknown_metadata(schema: Schema, metadata: dict[str, Any]) -> list[str]
     return dropped
 
 
-def fill_defaults(schema: Schema, value: Any) -> None:
+def fill_defaults(schema: Schema, value: Any, *, keeps_nulls: bool = False) -> None:
     """Set every absent field that has a default in `schema`; `null` counts as absent where null is not allowed.
 
-    Such a null goes when there is no default for it.
+    Such a null goes when there is no default for it, unless it `keeps_nulls`: then it is left to be refused.
     """
     if isinstance(value, list):
-        items = schema.get("items")
-        if isinstance(items, dict):
-            for item in value:
-                fill_defaults(items, item)
-        return
-    if not isinstance(value, dict):
-        return
-    for name, sub in (schema.get("properties") or {}).items():
-        if value.get(name) is None and not (name in value and sub.get("nullable")):
-            if "default" in sub:
-                value[name] = clone(sub["default"])
-            else:
-                value.pop(name, None)
-        if name in value:
-            fill_defaults(sub, value[name])
-    additional = schema.get("additionalProperties")
-    if isinstance(additional, dict):
-        for name in [name for name in value if name not in (schema.get("properties") or {})]:
-            if value[name] is None and not additional.get("nullable"):
-                del value[name]
-            else:
-                fill_defaults(additional, value[name])
+        items: Schema = schema.get("items") or {}
+        for item in value:
+            fill_defaults(items, item, keeps_nulls=keeps_nulls)
+    elif isinstance(value, dict):
+        properties: Schema = schema.get("properties") or {}
+        for name, sub in properties.items():
+            _fill_field(sub, value, name, keeps_nulls)
+        additional = schema.get("additionalProperties")
+        if isinstance(additional, dict):
+            for name in [name for name in value if name not in properties]:
+                _fill_field(additional, value, name, keeps_nulls)
+
+
+def _fill_field(schema: Schema, parent: dict[str, Any], name: str, keeps_nulls: bool) -> None:
+    if parent.get(name) is None and not (name in parent and schema.get("nullable")):
+        if "default" in schema:
+            parent[name] = clone(schema["default"])
+        elif not keeps_nulls:
+            parent.pop(name, None)
+    if name in parent:
+        fill_defaults(schema, parent[name], keeps_nulls=keeps_nulls)

@@ -62,14 +62,14 @@ def _repeated_items(schema: Schema, value: list[Any], path: str) -> Iterator[Cau
     if kind not in ("set", "map"):
         return
     keys = schema.get("x-kubernetes-list-map-keys") or ()
+    strange = [number for number, item in enumerate(value) if item is not None and not isinstance(item, dict)]
+    if kind == "map" and strange:
+        detail = "must be an object for an array of list-type map"
+        yield Cause(CauseType.INVALID, f"{path}[{strange[0]}]", detail, value[strange[0]])
+        return
     times: dict[str, int] = {}
     for number, item in enumerate(value):
-        if kind == "map" and not isinstance(item, dict):
-            if item is not None:
-                detail = "must be an object for an array of list-type map"
-                yield Cause(CauseType.INVALID, f"{path}[{number}]", detail, item)
-            continue
-        told_apart = item if kind == "set" else {key: item[key] for key in keys if key in item}
+        told_apart = item if kind == "set" else {key: item[key] for key in keys if key in (item or ())}
         spelt = json.dumps(told_apart, sort_keys=True)
         times[spelt] = times.get(spelt, 0) + 1
         if times[spelt] == 2:

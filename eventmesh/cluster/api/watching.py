@@ -72,10 +72,20 @@ class ObjectWatch:
             case True, True:
                 return WatchEvent(EventType.MODIFIED, self._convert(change.object))
             case True, False:
-                # An object that leaves the selection is gone for this watcher; it is told at the new version.
-                return WatchEvent(EventType.DELETED, self._convert(change.object))
+                return WatchEvent(EventType.DELETED, self._convert(_as_it_left(change)))
             case _:
                 return None
+
+
+def _as_it_left(change: Change) -> Object:
+    """Return the object of a change by which it is gone for a watcher.
+
+    What is no longer selected is shown as it was when it still was, at the version at which it left.
+    """
+    if change.type is ChangeType.DELETED or change.previous is None:
+        return change.object
+    version = change.object["metadata"]["resourceVersion"]
+    return {**change.previous, "metadata": {**change.previous["metadata"], "resourceVersion": version}}
 
 
 def bookmark(kind: str, api_version: str, revision: int, *, initial_end: bool = False) -> WatchEvent:

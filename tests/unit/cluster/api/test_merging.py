@@ -150,8 +150,8 @@ def test_fields_the_schema_names_count_with_what_is_in_them() -> None:
     assert list(paths(whole)) == [
         ("f:spec",),
         ("f:spec", "f:labels"),
-        ("f:spec", "f:labels", "f:k"),
         ("f:spec", "f:tags"),
+        ("f:spec", "f:labels", "f:k"),
         ("f:spec", "f:tags", 'v:"a"'),
     ]
 

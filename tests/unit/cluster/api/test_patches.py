@@ -147,3 +147,18 @@ def test_apply_is_not_a_patch_we_take() -> None:
     with pytest.raises(ApiError) as failure:
         apply_patch(obj(), {}, PatchType.APPLY, is_custom=False)
     assert failure.value.code == 400
+
+
+def test_a_json_patch_replaces_a_field_that_is_not_there() -> None:
+    """As the library of the API server does; the RFC would have it an error."""
+    patched = apply_patch(obj(), [{"op": "replace", "path": "/absent", "value": 1}], PatchType.JSON, is_custom=True)
+    assert patched["absent"] == 1
+
+
+@pytest.mark.parametrize("operation", ["remove", "replace", "test", "move", "copy"])
+def test_the_place_behind_the_last_item_is_only_for_adding(operation: str) -> None:
+    thing = {**obj(), "items": [1]}
+    step = {"op": operation, "path": "/items/-", "from": "/items/-", "value": 1}
+    with pytest.raises(ApiError) as failure:
+        apply_patch(thing, [step], PatchType.JSON, is_custom=True)
+    assert failure.value.code == 422

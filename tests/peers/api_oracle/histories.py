@@ -1,0 +1,403 @@
+"""Random histories of custom resources: what clients may do to a few objects, in good requests and bad, by a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from eventmesh.cluster.api.structural import clone
+from tests.peers.api_oracle.kinds import GROUP
+from tests.peers.api_oracle.pools import BAD, FIELD_SELECTORS, GOOD, LABEL_SELECTORS
+from tests.peers.api_oracle.sides import JSON, Step
+
+STEPS = 24
+MANAGERS = ("alice", "bob", "carol")
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+PARTIAL = "application/json;as=PartialObjectMetadata{};v=v1;g=meta.k8s.io"
+FIRST, LAST = "the-first", "the-last"
+
+Value = dict[str, Any]
+
+
+def history(seed: int, namespace: str) -> list[Step]:
+    """Return the steps of one history, which has `namespace` for itself; the last ones watch all others again."""
+    return _Author(Random(seed), namespace).write()
+
+
+class _Author:
+    def __init__(self, random: Random, namespace: str) -> None:
+        self.random = random
+        self.namespace = namespace
+        self.plural, self.kind = random.choice(
+            [("widgets", "Widget")] * 5 + [("gadgets", "Gadget"), ("looses", "Loose")]
+        )
+        self.prefix = "" if self.plural != "gadgets" else f"{namespace}-"
+        self.handles = [self.prefix + letter for letter in "abc"]
+        self.generated = 0
+
+    def write(self) -> list[Step]:
+        steps = [self._marker(FIRST), *(self._create(handle) for handle in self.handles[: self.random.randint(1, 3)])]
+        kinds: list[tuple[int, Callable[[], Step]]] = [
+            (3, lambda: self._create(self._handle())),
+            (4, self._replace),
+            (5, self._merge),
+            (5, self._json_patch),
+            # Who has scaled is lost again upstream when the next one applies: either one or the other.
+            (8, self._apply) if self.random.random() < 0.8 else (4, self._scale),
+            (5, self._status),
+            (3, self._delete),
+            (1, self._delete_collection),
+            (2, self._get),
+            (4, self._list),
+            (1, self._strategic),
+        ]
+        weights = [weight for weight, _ in kinds]
+        for _ in range(STEPS):
+            [(_, write)] = self.random.choices(kinds, weights)
+            steps.append(write())
+        return [*steps, *self._ending()]
+
+    # -- where
+
+    def _handle(self) -> str:
+        return self.random.choice(self.handles)
+
+    def _collection(self, version: str = "v1") -> str:
+        if self.plural == "gadgets":
+            return f"/apis/{GROUP}/v1/gadgets"
+        return f"/apis/{GROUP}/{version}/namespaces/{self.namespace}/{self.plural}"
+
+    def _version(self) -> str:
+        return "v1beta1" if self.plural == "widgets" and self.random.random() < 0.15 else "v1"
+
+    def _query(self, **more: str) -> dict[str, str]:
+        chosen = {
+            "fieldManager": (0.6, self.random.choice(MANAGERS)),
+            "fieldValidation": (0.4, self.random.choice(["Strict", "Warn", "Ignore"])),
+            "dryRun": (0.1, "All"),
+        }
+        return {name: value for name, (odds, value) in chosen.items() if self.random.random() < odds} | more
+
+    # -- verbs
+
+    def _create(self, handle: str) -> Step:
+        version = self._version()
+        # A prefix of its own for each: what is made up behind it must not decide the order of a list.
+        self.generated += 1
+        named = {"generateName": f"{handle}{self.generated}-"} if self.random.random() < 0.15 else {"name": handle}
+        body = self._object(named, version)
+        accept = self.random.choice([JSON] * 8 + [TABLE, PARTIAL.format("")])
+        return Step("POST", self._collection(version), self._query(), body, accept=accept, remember=handle)
+
+    def _place(self, handle: str, version: str = "v1") -> str:
+        return f"{self._collection(version)}/{self._name(handle)}"
+
+    def _name(self, handle: str) -> str:
+        return f"<name:{handle}>"
+
+    def _replace(self) -> Step:
+        handle, version = self._handle(), self._version()
+        identity: Value = {
+            "apiVersion": f"{GROUP}/{version}",
+            "kind": self.kind,
+            "metadata": {"name": self._name(handle)},
+        }
+        change: Value = {**identity, "spec": self._spec()}
+        match self.random.randrange(10):
+            case 0:
+                change["metadata"] |= {"resourceVersion": f"<first:{handle}>"}
+            case 1:
+                change["metadata"] |= {"resourceVersion": None}
+            case 2:
+                change["metadata"] |= {"uid": "11111111-2222-3333-4444-555555555555"}
+            case 3:
+                change = identity
+            case 4 | 5:
+                change["metadata"] |= self._metadata()
+            case 6:
+                change["status"] = self._status_value()
+            case _:
+                pass
+        return Step("PUT", self._place(handle, version), self._query(), change, over=handle, remember=handle)
+
+    def _merge(self) -> Step:
+        handle, version = self._handle(), self._version()
+        patch: Value = {"spec": self._sparse(nulls=True)}
+        if self.random.random() < 0.4:
+            patch["metadata"] = self._metadata(nulls=True)
+        if self.random.random() < 0.1:
+            patch["status"] = self._status_value()
+        return Step("PATCH", self._place(handle, version), self._query(), patch, MERGE, remember=handle)
+
+    def _json_patch(self) -> Step:
+        handle = self._handle()
+        operations = [self._operation() for _ in range(self.random.randint(1, 3))]
+        return Step("PATCH", self._place(handle), self._query(), operations, JSON_PATCH, remember=handle)
+
+    def _operation(self) -> Value:
+        name, value = self.random.choice(list(self._spec().items()))
+        where = self.random.choice(
+            [f"/spec/{name}"] * 6 + ["/spec/tags/-", "/spec/parts/0", "/metadata/labels/x", "/spec/steps/1"]
+        )
+        match self.random.choice(["add", "add", "replace", "remove", "test", "copy", "move"]):
+            case "remove":
+                return {"op": "remove", "path": where}
+            case "copy":
+                # From a field that is there for sure: from nothing upstream copies null.
+                return {"op": "copy", "from": "/kind", "path": self.random.choice(["/spec/note", where])}
+            case "move":
+                return {"op": "move", "from": where, "path": self.random.choice(["/spec/note", "/spec/free"])}
+            case op:
+                return {"op": op, "path": where, "value": value}
+
+    def _apply(self) -> Step:
+        handle, version = self._handle(), self._version()
+        query = self._query(fieldManager=self.random.choice(MANAGERS))
+        if self.random.random() < 0.35:
+            query["force"] = "true"
+        named = {"name": self._name(handle)} if self.random.random() < 0.9 else {}
+        config: Value = {
+            "apiVersion": f"{GROUP}/{version}",
+            "kind": self.kind,
+            "metadata": named,
+            # A map that the applier has had something in, and leaves empty, becomes null upstream.
+            "spec": {name: value for name, value in self._sparse().items() if value != {} and name != "nested"},
+        }
+        if self.random.random() < 0.3:
+            config["metadata"] |= self._metadata()
+        return Step("PATCH", self._place(handle, version), query, config, APPLY, remember=handle)
+
+    def _strategic(self) -> Step:
+        return Step("PATCH", self._place(self.handles[0]), {}, {"spec": {"color": "red"}}, STRATEGIC)
+
+    def _status(self) -> Step:
+        handle, place = self._handle(), "/status"
+        status: Value = {"status": self._status_value()}
+        identity: Value = {"apiVersion": f"{GROUP}/v1", "kind": self.kind, "metadata": {"name": self._name(handle)}}
+        match self.random.randrange(4):
+            case 0:
+                return Step(
+                    "PUT",
+                    self._place(handle) + place,
+                    self._query(),
+                    {**identity, **status},
+                    over=handle,
+                    remember=handle,
+                )
+            case 1:
+                extra = (
+                    {"spec": self._sparse(all_good=True), "metadata": self._metadata()}
+                    if self.random.random() < 0.3
+                    else {}
+                )
+                return Step(
+                    "PATCH", self._place(handle) + place, self._query(), {**status, **extra}, MERGE, remember=handle
+                )
+            case 2:
+                query = self._query(fieldManager=self.random.choice(MANAGERS))
+                if self.random.random() < 0.4:
+                    query["force"] = "true"
+                config = {**identity, **status}
+                return Step("PATCH", self._place(handle) + place, query, config, APPLY, remember=handle)
+            case _:
+                operation = {"op": "add", "path": "/status", "value": self._status_value()}
+                return Step(
+                    "PATCH", self._place(handle) + place, self._query(), [operation], JSON_PATCH, remember=handle
+                )
+
+    def _scale(self) -> Step:
+        handle = self._handle()
+        place, replicas = self._place(handle) + "/scale", self.random.choice([0, 2, 5, -1])
+        scale: Value = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": replicas}}
+        match self.random.randrange(4):
+            case 0:
+                return Step("GET", place)
+            case 1:
+                version = self.random.choice(
+                    [{}, {"resourceVersion": f"<rv:{handle}>"}, {"resourceVersion": f"<first:{handle}>"}]
+                )
+                named = {"name": self._name(handle), "namespace": self.namespace, **version}
+                return Step("PUT", place, self._query(), {**scale, "metadata": named})
+            case 2:
+                return Step("PATCH", place, self._query(), {"spec": {"replicas": replicas}}, MERGE)
+            case _:
+                return Step("PATCH", place, self._query(fieldManager="scaler", force="true"), scale, APPLY)
+
+    def _delete(self) -> Step:
+        handle = self._handle()
+        options: Value = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if self.random.random() < 0.6:
+            options["propagationPolicy"] = self.random.choice(["Background", "Foreground", "Orphan", "Sideways"])
+        match self.random.randrange(8):
+            case 0:
+                options["preconditions"] = {"uid": f"<uid:{handle}>"}
+            case 1:
+                options["preconditions"] = {"resourceVersion": f"<first:{handle}>"}
+            case 2:
+                options["preconditions"] = {"uid": "11111111-2222-3333-4444-555555555555"}
+            case 3:
+                options["gracePeriodSeconds"] = self.random.choice([0, 10, -1])
+            case 4:
+                options["dryRun"] = ["All"]
+            case _:
+                pass
+        return Step("DELETE", self._place(handle), {}, options, remember=handle)
+
+    def _delete_collection(self) -> Step:
+        selector = self.random.choice(["tier=web", "tier!=web", "tier in (web, db)"])
+        query = {"labelSelector": selector, "fieldSelector": f"metadata.name={self.handles[0]}"}
+        return Step("DELETE", self._collection(), query)
+
+    def _get(self) -> Step:
+        accept = self.random.choice([JSON, TABLE, PARTIAL.format("")])
+        query = {"includeObject": self.random.choice(["None", "Metadata", "Object"])} if accept == TABLE else {}
+        return Step("GET", self._place(self._handle(), self._version()), query, accept=accept)
+
+    def _list(self) -> Step:
+        query: dict[str, str] = {}
+        if self.random.random() < 0.5:
+            query["labelSelector"] = self.random.choice(LABEL_SELECTORS)
+        if self.random.random() < 0.4:
+            query["fieldSelector"] = self.random.choice(FIELD_SELECTORS)
+        if not query and self.random.random() < 0.6:
+            # With a selector the oracle may give a token that leads to nothing: it has more, though none that is meant.
+            query["limit"] = self.random.choice(["1", "2", "500"])
+        if self.random.random() < 0.2:
+            query["continue"] = "<token:>"
+        if "fieldSelector" not in query and self.random.random() < 0.2:
+            # Only as of one version: from its cache the oracle may give an older list, or a newer one.
+            match = self.random.choice(["Exact", "Exact", "Other", "NotOlderThan"])
+            version = f"<rv:{self._handle()}>" if match == "Exact" else ""
+            query |= {"resourceVersionMatch": match, "resourceVersion": version}
+        if self.plural == "gadgets":
+            # The kind has no namespaces: other histories' objects are in the same list.
+            query["labelSelector"] = f"history={self.namespace}"
+            query.pop("limit", None)
+        accept = self.random.choice([JSON, JSON, TABLE, PARTIAL.format("List")])
+        return Step("GET", self._collection(self._version()), query, accept=accept)
+
+    def _marker(self, name: str) -> Step:
+        labels = {"history": self.namespace, "tier": "web"}
+        metadata = {"name": self.prefix + name, "labels": labels}
+        body = {"apiVersion": f"{GROUP}/v1", "kind": self.kind, "metadata": metadata, "spec": {"color": "red"}}
+        return Step("POST", self._collection(), {}, body, remember=name)
+
+    def _ending(self) -> list[Step]:
+        """Watch from the first version on, which sees everything again, and from a list, which says where that ends."""
+        selector = {
+            "labelSelector": self.random.choice([f"history={self.namespace}", f"history={self.namespace},tier=web"])
+        }
+        return [
+            self._marker(LAST),
+            Step(
+                "GET",
+                self._collection(),
+                {"watch": "1", "resourceVersion": f"<rv:{FIRST}>", "timeoutSeconds": "30", **selector},
+                accept=self.random.choice([JSON, JSON, TABLE]),
+                until=LAST,
+            ),
+            Step(
+                "GET",
+                self._collection(),
+                {
+                    "watch": "1",
+                    "sendInitialEvents": "true",
+                    "resourceVersionMatch": "NotOlderThan",
+                    "allowWatchBookmarks": "true",
+                    "timeoutSeconds": "30",
+                    **selector,
+                },
+                until="initial-events-end",
+            ),
+        ]
+
+    # -- values
+
+    def _object(self, named: Value, version: str) -> Value:
+        metadata = {**named, **self._metadata()}
+        if self.plural == "gadgets" or self.random.random() < 0.5:
+            metadata["labels"] = {**metadata.get("labels", {}), "history": self.namespace}
+        body: Value = {
+            "apiVersion": f"{GROUP}/{version}",
+            "kind": self.kind,
+            "metadata": metadata,
+            "spec": self._spec(),
+        }
+        match self.random.randrange(20):
+            case 0:
+                body["status"] = self._status_value()
+            case 1:
+                del body["spec"]
+            case 2:
+                body["extra"] = 1
+            case 3:
+                body |= {"kind": "Gizmo", "spec": {"color": "red"}}
+            case 4:
+                metadata["name"] = "Not_A_Name"
+            case 5:
+                metadata["namespace"] = "elsewhere"
+            case 6:
+                metadata["unheard"] = "of"
+            case _:
+                pass
+        return body
+
+    def _metadata(self, *, nulls: bool = False) -> Value:
+        choices: Value = {
+            "labels": self.random.choice([{"tier": "web"}, {"tier": "db"}, {"x": "1", "tier": "web"}, {}]),
+            "annotations": self.random.choice([{"note": "one"}, {"note": "two", "more": ""}]),
+            "finalizers": self.random.choice(
+                [["oracle.eventmesh.io/hold"], ["oracle.eventmesh.io/hold", "oracle.eventmesh.io/too"], []]
+            ),
+            "ownerReferences": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "name": "owner",
+                    "uid": "99999999-8888-7777-6666-555555555555",
+                }
+            ],
+        }
+        odds = {"labels": 0.6, "annotations": 0.3, "finalizers": 0.15, "ownerReferences": 0.05}
+        chosen = {name: value for name, value in choices.items() if self.random.random() < odds[name]}
+        if nulls and self.random.random() < 0.2:
+            chosen[self.random.choice(["labels", "annotations", "finalizers"])] = None
+        if self.random.random() < 0.04:
+            chosen["labels"] = self.random.choice([{"bad key!": "x"}, {"tier": "not ok!"}, {"tier": 7}])
+        return chosen
+
+    def _spec(self) -> Value:
+        return {"color": self.random.choice(["red", "green", "blue"]), **self._sparse()}
+
+    def _sparse(self, *, nulls: bool = False, all_good: bool = False) -> Value:
+        """A few fields of a spec: mostly good, now and then one that the schema refuses."""
+        names = self.random.sample(sorted(GOOD), self.random.randint(1, 4))
+        spec = {name: self.random.choice(GOOD[name]) for name in names}
+        if nulls and self.random.random() < 0.3:
+            spec[self.random.choice(sorted(GOOD))] = None
+        if not all_good and self.random.random() < 0.12:
+            name = self.random.choice(sorted(BAD))
+            spec[name] = self.random.choice(BAD[name])
+        copied: Value = clone(spec)
+        return copied
+
+    def _status_value(self) -> Value:
+        choices: Value = {
+            "phase": self.random.choice(["Up", "Down"]),
+            "replicas": self.random.randint(0, 3),
+            "selector": "app=x",
+            "conditions": self.random.choice(
+                [
+                    [{"type": "Ready", "status": "True"}],
+                    [{"type": "Ready", "status": "False", "reason": "Why"}, {"type": "Seen", "status": "True"}],
+                ]
+            ),
+            "unknown": 1,
+        }
+        odds = {"phase": 0.6, "replicas": 0.4, "selector": 0.2, "conditions": 0.5, "unknown": 0.05}
+        return {name: value for name, value in choices.items() if self.random.random() < odds[name]}

@@ -1,0 +1,70 @@
+"""The embedded API answers for custom resources as Kubernetes' own server of them: `tools/api-oracle`, over etcd.
+
+Random histories from seeds: 100 each time, 1,000 in `make soak SEED=n`. What differs on purpose is in
+docs/adr/0050-an-oracle-for-custom-resources.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.peers.api_oracle.answers import Names, agreed, differences
+from tests.peers.api_oracle.histories import history
+from tests.peers.api_oracle.kinds import DEFINITIONS, GROUP
+from tests.peers.api_oracle.sides import WAIT_S, Side, Step, embedded_side, oracle_side
+
+pytestmark = pytest.mark.peer
+
+HISTORIES = 1000 if os.environ.get("EVENTMESH_SOAK") else 100
+FIRST_SEED = int(os.environ.get("EVENTMESH_SEED", "1")) * 10_000
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+RETRY_S = 0.05
+
+
+@asynccontextmanager
+async def both(directory: Path, namespaces: list[str]) -> AsyncIterator[tuple[Side, Side]]:
+    async with embedded_side(directory / "ours", namespaces) as ours, oracle_side(directory / "theirs") as theirs:
+        await asyncio.gather(serve_kinds(ours), serve_kinds(theirs))
+        yield ours, theirs
+
+
+async def serve_kinds(side: Side) -> None:
+    async with asyncio.timeout(WAIT_S):
+        for definition in DEFINITIONS:
+            assert (await side.take(Step("POST", CRDS, body=definition))).code == 201
+        for definition in DEFINITIONS:
+            # Established, and then a moment later, served.
+            collection = Step("GET", f"/apis/{GROUP}/v1/{definition['spec']['names']['plural']}")
+            while (await side.take(collection)).code != 200:
+                await asyncio.sleep(RETRY_S)
+
+
+async def compare(ours: Side, theirs: Side, steps: list[Step]) -> str:
+    """Put the steps to both sides; return the first that they answer differently, and what led there."""
+    ours.forget()
+    theirs.forget()
+    our_names, their_names = Names(), Names()
+    story = []
+    for step in steps:
+        one, other = our_names.answer(await ours.take(step)), their_names.answer(await theirs.take(step))
+        story.append(f"{step} -> {one['code']}")
+        found = list(differences(one, other))
+        if found and not agreed(one, other):
+            return "\n".join([*story, *found])
+    return ""
+
+
+# Seconds of work, on a machine that has others to do as well; in soak ten times as much.
+@pytest.mark.timeout(600)
+async def test_random_histories_are_answered_as_kubernetes_answers_them(tmp_path: Path) -> None:
+    seeds = range(FIRST_SEED, FIRST_SEED + HISTORIES)
+    async with both(tmp_path, [f"h{seed}" for seed in seeds]) as (ours, theirs):
+        for seed in seeds:
+            difference = await compare(ours, theirs, history(seed, f"h{seed}"))
+            assert not difference, f"seed {seed}:\n{difference}"
