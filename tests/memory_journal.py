@@ -19,6 +19,7 @@ class MemoryServer:
         self.last = 0
         self.snapshot: bytes | None = None
         self.is_up = True
+        self.connections = 0
         self.changed = asyncio.Condition()
         self.max_entry_bytes = 1 << 20
 
@@ -26,6 +27,7 @@ class MemoryServer:
         """Be reachable, or not."""
         async with self.changed:
             self.is_up = up
+            self.connections += 1
             self.changed.notify_all()
 
     def bounds(self) -> Bounds:
@@ -63,8 +65,9 @@ class MemoryJournal:
             server.changed.notify_all()
 
     async def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
-        while True:
-            server = self._reach()
+        server = self._reach()
+        connection = server.connections
+        while server.connections == connection:
             if server.bounds().first > after + 1:
                 raise EntriesGone("cut")
             batch = [entry for entry in server.entries if entry.position > after][:7]
@@ -73,7 +76,7 @@ class MemoryJournal:
                 after = batch[-1].position
                 continue
             async with server.changed:
-                if server.is_up and server.last <= after:
+                if server.connections == connection and server.last <= after:
                     await server.changed.wait()
 
     async def save(self, snapshot: Path) -> None:

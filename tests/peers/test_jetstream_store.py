@@ -147,12 +147,17 @@ async def test_a_password_is_taken_from_its_file_and_a_wrong_one_is_told(tmp_pat
 
 
 async def test_the_longest_event_is_what_the_server_lets_through(tmp_path: Path) -> None:
-    async with nats_server(tmp_path / "nats", more="max_payload: 10000") as server:
+    async with nats_server(tmp_path / "nats", more="max_payload: 300000") as server:
         store = opened(server, tmp_path / "activator")
-        with pytest.raises(EventTooLong, match="the store takes up to 9"):
-            await store.append(new_event(1, data=b"x" * 10_000))
-        assert (await store.append(new_event(1, data=b"x" * 9_000))).sequence == 1
+        with pytest.raises(EventTooLong, match="the store takes up to 299"):
+            await store.append(new_event(1, data=b"x" * 300_000))
+        assert (await store.append(new_event(1, data=b"x" * 299_000))).sequence == 1
         await store.close()
+    async with nats_server(tmp_path / "narrow", more="max_payload: 10000") as server:
+        journal = journal_at(server.url)
+        with pytest.raises(StoreError, match="has max_payload 10000; at least 262656 are needed"):
+            await journal.open()
+        await journal.close()
 
 
 async def test_the_server_syncs_each_entry_before_it_acknowledges(tmp_path: Path) -> None:

@@ -81,6 +81,14 @@ def test_any_flipped_bit_is_noticed() -> None:
             author_of(9, content[:length])
 
 
+def test_a_change_of_a_later_version_is_told() -> None:
+    content = pack(AUTHOR, [write(Beat("m"))]).replace(b"Beat", b"Beam")
+    with pytest.raises(
+        StoreError, match="holds a change 'Beam', which this version of eventmesh does not know: update it"
+    ):
+        unpack(content)
+
+
 def test_a_later_format_is_not_read() -> None:
     content = pack(AUTHOR, [write(Beat("m"))])
     with pytest.raises(StoreError, match="has format 2; this version of eventmesh reads up to 1: update it"):

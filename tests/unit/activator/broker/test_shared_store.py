@@ -12,14 +12,15 @@ import pytest_asyncio
 from eventmesh.activator.broker.store import opening
 from eventmesh.activator.broker.store.api import Elsewhere
 from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
+from eventmesh.activator.broker.store.history import Query
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.replays import NewReplay
 from eventmesh.activator.broker.store.shared import store as shared_store
 from eventmesh.activator.broker.store.shared.journal import Entry
 from eventmesh.activator.broker.store.shared.store import SharedStore
-from eventmesh.activator.broker.store.values import Outcome, Settlement, StoredEvent
+from eventmesh.activator.broker.store.values import Failure, Outcome, Settlement, StoredEvent
 from eventmesh.base.clock import SystemClock
-from tests.contracts.event_history import EventHistoryContract
+from tests.contracts.event_history import EventHistoryContract, attempt
 from tests.contracts.event_queue import EventQueueContract
 from tests.contracts.event_replays import EventReplaysContract
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
@@ -217,6 +218,22 @@ async def test_a_journal_that_lost_its_end_is_damage_with_the_lost_entries_named
     await again.close()
 
 
+async def test_a_server_that_comes_back_with_less_than_it_had_is_damage(server: MemoryServer, tmp_path: Path) -> None:
+    store = opened(server, tmp_path)
+    for n in range(3):
+        await store.append(new_event(n))
+    await server.set_up(up=False)
+    server.entries, server.last = server.entries[:1], 1
+    await server.set_up(up=True)
+    async with asyncio.timeout(WAIT_S):
+        with pytest.raises(CorruptStore, match="entries 2 to 3 were durable"):
+            while True:
+                # What is known can be read until it is noticed.
+                await store.read(SHOP, 0, 5)
+                await asyncio.sleep(0.01)
+    await store.close()
+
+
 async def test_an_entry_that_is_not_what_was_written_stops_everything(server: MemoryServer, tmp_path: Path) -> None:
     store = opened(server, tmp_path / "1")
     await store.append(new_event(1))
@@ -239,6 +256,22 @@ async def test_an_event_that_no_entry_can_hold_is_refused_with_the_length_that_i
     with pytest.raises(EventTooLong, match="the store takes up to 19"):
         await store.append(new_event(1, data=b"x" * 2_000))
     assert (await store.append(new_event(1, data=b"x" * 1_000))).sequence == 1
+    await store.close()
+
+
+async def test_ends_that_no_entry_can_hold_together_are_written_one_after_another(
+    server: MemoryServer, tmp_path: Path
+) -> None:
+    store = opened(server, tmp_path)
+    await store.open_trigger("t", SHOP)
+    events = await asyncio.gather(*(store.append(new_event(n)) for n in range(250)))
+    server.max_entry_bytes = 256 << 10
+    failure = Failure("http://subscriber/", 400, b"\x00" * 1024, 3)
+    ends = [Settlement("t", e.sequence, Outcome.KEPT, "answered 400", "demo/t", failure) for e in events]
+    await store.settle(ends, [attempt(e, error="x" * 500) for e in events])
+    assert (await store.open_trigger("t", SHOP)).cursor == 250
+    assert len(await store.history.dead_letters(Selection(SHOP))) == 250
+    assert len(await store.history.attempts(Query(SHOP))) == 250
     await store.close()
 
 

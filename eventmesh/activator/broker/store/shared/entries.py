@@ -112,7 +112,7 @@ def author_of(position: int, content: bytes) -> Author:
 
 
 def unpack(content: bytes) -> list[Change[Any]]:
-    """Return the changes of an entry that `author_of` has checked."""
+    """Return the changes of an entry that `author_of` has checked; raises StoreError when one of them is unknown."""
     length = _FRAME.unpack_from(content)[2]
     at = _FRAME.size + length
     changes: list[Change[Any]] = []
@@ -121,8 +121,11 @@ def unpack(content: bytes) -> list[Change[Any]]:
         for size in sizes:
             blobs.append(content[at : at + size])
             at += size
-        kind = _BY_NAME[name]
-        changes.append(_read_fields(kind, values, blobs))
+        if name not in _BY_NAME:
+            raise StoreError(
+                f"the journal holds a change {name!r}, which this version of eventmesh does not know: update it"
+            )
+        changes.append(_read_fields(_BY_NAME[name], values, blobs))
     return changes
 
 

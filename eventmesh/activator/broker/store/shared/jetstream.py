@@ -70,6 +70,9 @@ MAX_READ_BYTES = 4 << 20
 HEADER_BYTES = 512
 """What the server counts of a message beside the entry."""
 
+MIN_ENTRY_BYTES = 256 << 10
+"""What a hundred ends of deliveries may take, and a thousand claims."""
+
 SNAPSHOT = "view"
 """Name of the object that holds the snapshot."""
 
@@ -115,6 +118,11 @@ class JetStreamJournal:
         """Connect, make the stream if there is none, and return its bounds."""
         client = await self._connect()
         self.max_entry_bytes = client.max_payload - HEADER_BYTES
+        if self.max_entry_bytes < MIN_ENTRY_BYTES:
+            raise StoreError(
+                f"{self._where()} has max_payload {client.max_payload}; at least {MIN_ENTRY_BYTES + HEADER_BYTES} are "
+                "needed"
+            )
         try:
             info = await self._stream_info(client.jetstream(timeout=ANSWER_S))
         except (nats.errors.Error, TimeoutError) as error:
@@ -203,7 +211,12 @@ class JetStreamJournal:
 
     async def _check_syncs(self, replicas: int) -> None:
         if self._settings.monitor and self._synced is None:
-            self._synced = await asyncio.to_thread(_syncs_always, self._settings.monitor)
+            try:
+                self._synced = await asyncio.to_thread(_syncs_always, self._settings.monitor)
+            except StoreError:
+                # One of several may be away; alone, it must tell.
+                if replicas == 1:
+                    raise
         warnings = []
         if replicas == 1 and self._synced is False:
             raise StoreError(
@@ -242,34 +255,24 @@ class JetStreamJournal:
             raise self._unreachable(error) from error
 
     async def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
-        """Yield entries beyond a position, for ever."""
-        position = after
-        while not self._closed:
+        """Yield entries beyond a position, for as long as the connection lasts."""
+        connection, position = self._connections, after
+        try:
+            reader = await self._reader(position + 1)
             try:
-                reader = await self._reader(position + 1)
-                try:
-                    async for batch in self._batches(reader, position):
+                while not self._closed and self._connections == connection:
+                    batch = await self._batch(reader)
+                    if batch is None:
+                        return
+                    if batch:
+                        await self._check_order(position, batch)
                         yield batch
                         position = batch[-1].position
-                finally:
-                    with suppress(Exception):
-                        await reader.unsubscribe()
-            except (nats.errors.Error, TimeoutError) as error:
-                raise self._unreachable(error) from error
-
-    async def _batches(
-        self, reader: JetStreamContext.PushSubscription, position: int
-    ) -> AsyncIterator[Sequence[Entry]]:
-        """Yield what one reader gets, until it is not served any more."""
-        connection = self._connections
-        while not self._closed and self._connections == connection:
-            batch = await self._batch(reader)
-            if batch is None:
-                return
-            if batch:
-                await self._check_order(position, batch)
-                yield batch
-                position = batch[-1].position
+            finally:
+                with suppress(Exception):
+                    await reader.unsubscribe()
+        except (nats.errors.Error, TimeoutError) as error:
+            raise self._unreachable(error) from error
 
     async def _reader(self, first: int) -> JetStreamContext.PushSubscription:
         config = ConsumerConfig(

@@ -73,7 +73,10 @@ class Journal(Protocol):
         ...
 
     def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
-        """Yield the entries beyond a position, a few at a time, for ever; raises EntriesGone."""
+        """Yield the entries beyond a position, a few at a time; raises EntriesGone.
+
+        It ends when the connection was made anew: `open` has to tell first whether the journal is still the same.
+        """
         ...
 
     async def save(self, snapshot: Path) -> None:

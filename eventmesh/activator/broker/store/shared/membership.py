@@ -32,6 +32,9 @@ of them was."""
 FENCE_S = 3.5
 """An activator without a written beat for so long stops: before another may have counted it dead."""
 
+MAX_CLAIMED = 1_000
+"""Shares of one claim or release, some 40 KiB; the next look goes on with the rest."""
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS members (member TEXT PRIMARY KEY, beats INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS shares (share TEXT PRIMARY KEY, member TEXT NOT NULL) WITHOUT ROWID;
@@ -237,10 +240,10 @@ class Membership:
         self._hold(frozenset(has & due))
         given_up = has - due - self._begun
         if given_up:
-            await self._write(Release(self._member, sorted(given_up)))
+            await self._write(Release(self._member, sorted(given_up)[:MAX_CLAIMED]))
         free = due - state.shares.keys()
         if free:
-            await self._write(Claim(self._member, sorted(free)))
+            await self._write(Claim(self._member, sorted(free)[:MAX_CLAIMED]))
 
     def _dead(self, state: State) -> list[tuple[str, int]]:
         dead = []

@@ -119,6 +119,10 @@ class SharedStore:
                     self._why = str(error)
                     _log.error("event store", reason=error)
                 await self._clock.sleep(RETRY_S)
+            except Exception as error:
+                # Whatever it is: without this task nothing of the store would ever change again.
+                _log.error("event store", exc_info=error)
+                await self._clock.sleep(RETRY_S)
 
     def _damaged(self, damage: CorruptStore) -> None:
         _log.error("no event is taken in or delivered", reason=damage)

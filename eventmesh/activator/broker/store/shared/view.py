@@ -18,12 +18,16 @@ from eventmesh.activator.broker.store.committer import is_disk_error
 from eventmesh.activator.broker.store.insertion import Accept, insert
 from eventmesh.activator.broker.store.opening import connect
 from eventmesh.activator.broker.store.records import encode
+from eventmesh.activator.broker.store.settling import Settle
 from eventmesh.activator.broker.store.shared.membership import TABLES, State
 from eventmesh.activator.broker.store.sqlite import SqliteStore
-from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
+from eventmesh.activator.broker.store.values import Attempt, NewEvent, Settlement, StoredEvent
 from eventmesh.base.clock import Clock
 
 T = TypeVar("T")
+
+SETTLED_TOGETHER = 100
+"""Ends and attempts of one change: a kibibyte of an answer each and what is said of it, so that an entry holds them."""
 
 _PLACE = """
 CREATE TABLE IF NOT EXISTS journal (
@@ -68,6 +72,17 @@ class View(SqliteStore):
         """Return once the event is in the journal, and here."""
         (stored,) = await self.write(Accept([Arrival(new, encode(new), self._clock.now().timestamp())]))
         return stored
+
+    async def settle(self, settlements: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
+        """Record ends and attempts, as many at a time as an entry holds; of a longer list attempts go first."""
+        now = self._clock.now().timestamp()
+        if len(settlements) + len(attempts) <= SETTLED_TOGETHER:
+            await self.write(Settle(settlements, attempts, now))
+            return
+        for at in range(0, len(attempts), SETTLED_TOGETHER):
+            await self.write(Settle((), attempts[at : at + SETTLED_TOGETHER], now))
+        for at in range(0, len(settlements), SETTLED_TOGETHER):
+            await self.write(Settle(settlements[at : at + SETTLED_TOGETHER], (), now))
 
     async def place(self) -> Place:
         """Return how far it is; makes the tables that a view has beside those of a store."""

@@ -134,9 +134,13 @@ class Writer:
         sent = self._sent[self._number] = _Sent(waiting)
         try:
             await self.journal.append(entries.pack(Author(self.name, self._number), [each.written for each in waiting]))
-        except StoreError as error:
+        except Exception as error:
+            # Whatever it is: this task must go on, or every later change would wait in vain.
             self._sent.pop(self._number, None)
-            sent.fail(error)
+            failure = (
+                error if isinstance(error, StoreError) else StoreError(f"the journal could not be written: {error}")
+            )
+            sent.fail(failure)
             return
         sent.durable = True
         if sent.settle():
