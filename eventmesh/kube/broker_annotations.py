@@ -26,6 +26,7 @@ DUBBO_METHOD: Final = "eventmesh.io/dubbo-method"
 REPLY_TYPE: Final = "eventmesh.io/reply-type"
 
 OF_TRIGGERS: Final = (PAUSED, RATE, ORDER_BY, START_FROM, PREWARM, GRPC_METHOD, BOLT_METHOD, DUBBO_METHOD, REPLY_TYPE)
+OF_SUBSCRIPTIONS: Final = (PAUSED, RATE, ORDER_BY)
 OF_BROKERS: Final = (DEDUPLICATE, PREWARM)
 
 EARLIEST: Final = "earliest"
@@ -44,14 +45,22 @@ MAX_PREWARM: Final = 100
 _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}\Z")
 
 
+def subscription_controls_of(subscription: Object) -> DeliveryControls:
+    """Return what the annotations of a Subscription to a channel ask for; as `controls_of`."""
+    return _controls(ours(subscription, OF_SUBSCRIPTIONS), subscription)
+
+
 def controls_of(trigger: Object) -> DeliveryControls:
     """Return what a Trigger's annotations ask for; raises ConfigError naming the annotation that cannot be read."""
-    annotations = ours(trigger, OF_TRIGGERS)
+    return _controls(ours(trigger, OF_TRIGGERS), trigger)
+
+
+def _controls(annotations: Mapping[str, str], obj: Object) -> DeliveryControls:
     return DeliveryControls(
         paused=_switch(annotations, PAUSED, otherwise=False),
         rate_per_s=_rate(annotations),
         order_by=_order_by(annotations),
-        start_at=_start_at(annotations, trigger),
+        start_at=_start_at(annotations, obj),
         prewarm=_switch(annotations, PREWARM, otherwise=True),
     )
 

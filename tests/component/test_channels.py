@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.api import ApiError, Object, Resource
 from eventmesh.kube.resources import CHANNEL, IN_MEMORY_CHANNEL, SERVICE, SUBSCRIPTION
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import World, world_in
@@ -183,3 +184,37 @@ async def test_events_for_a_channel_that_is_not_there_are_refused(world: World) 
 
 def _reason(obj: Object) -> str:
     return str((condition(obj, "ReferencesResolved") or {}).get("reason"))
+
+
+async def test_a_subscription_may_ask_for_order_by_a_key_and_for_a_pause(world: World) -> None:
+    """The first event of a key is refused a few times; the second of that key waits, those of another key do not."""
+    refused: list[str] = []
+
+    def moody(event: Received) -> web.Response | None:
+        if event.id == "1" and len(refused) < 3:
+            refused.append(event.id)
+            return web.Response(status=503)
+        return None
+
+    subscriber = await world.subscriber(moody)
+    await channel(world, "letters")
+    named = {"eventmesh.io/order-by": "partitionkey", "eventmesh.io/paused": "true"}
+    delivery = {"retry": 10, "backoffPolicy": "linear", "backoffDelay": "PT0.2S"}
+    spec = {"channel": reference("letters"), "subscriber": {"uri": subscriber.url}, "delivery": delivery}
+    await world.mesh.bench.create(SUBSCRIPTION, "ordered", spec, annotations=named)
+    await world.mesh.bench.until(SUBSCRIPTION, "ordered", is_ready)
+    for event_id, key in (("1", "a"), ("2", "a"), ("3", "b")):
+        await send(world, "letters", event_id, partitionkey=key)
+    assert not subscriber.got and not refused
+    on = {"metadata": {"annotations": {"eventmesh.io/paused": "false"}}}
+    await world.mesh.bench.api.patch(SUBSCRIPTION, "ordered", on, "default")
+    await subscriber.until(lambda: len(subscriber.got) == 3)
+    assert [event.id for event in subscriber.got] == ["3", "1", "2"]
+
+
+async def test_what_a_subscription_cannot_ask_for_is_refused(world: World) -> None:
+    spec = {"channel": reference("letters"), "subscriber": {"uri": "http://127.0.0.1:9"}}
+    for annotation, value in (("order-by", "No Name"), ("rate", "0"), ("start-from", "earliest"), ("colour", "blue")):
+        with pytest.raises(ApiError, match=annotation):
+            named = {f"eventmesh.io/{annotation}": value}
+            await world.mesh.bench.create(SUBSCRIPTION, "ordered", spec, annotations=named)

@@ -13,6 +13,7 @@ from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
 from eventmesh.kube.api import Object
+from eventmesh.kube.broker_annotations import subscription_controls_of
 from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import Key, is_deleting, key_of
@@ -29,7 +30,7 @@ def subscribers_of(channel: Object) -> list[Object]:
 
 
 def compile_subscriber(channel: Object, entry: Object) -> Subscription:
-    """Return one entry, compiled; raises ConfigError when its delivery block is wrong.
+    """Return one entry, compiled; raises ConfigError when its delivery block or an annotation is wrong.
 
     Without a delivery block it is tried as often as a broker would: what the channel accepted is to arrive.
     """
@@ -51,6 +52,7 @@ def compile_subscriber(channel: Object, entry: Object) -> Subscription:
         policy=policy,
         reply_to=own_key(reply) or reply,
         subscriber_key=own_key(uri),
+        controls=subscription_controls_of({"metadata": {"annotations": entry.get("annotations") or {}}}),
         identity=Identity(
             account_of(entry),
             Peer.in_status(entry, "subscriber" if subscriber else "reply"),

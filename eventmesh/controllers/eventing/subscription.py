@@ -15,9 +15,10 @@ from eventmesh.controllers.eventing.destinations import (
 )
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.kube.api import Api, Object
+from eventmesh.kube.broker_annotations import OF_SUBSCRIPTIONS
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.objects import Key, controller_of, is_deleting, key_of
+from eventmesh.kube.objects import Key, annotations_of, controller_of, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import CHANNEL, IN_MEMORY_CHANNEL, SUBSCRIPTION
 from eventmesh.kube.status import (
@@ -147,6 +148,9 @@ def subscriber_of(subscription: Object, channel: Object) -> Object | None:
     entry |= {name: physical[name] for name in (*_PHYSICAL.values(), *_BESIDE) if physical.get(name)}
     if identity := status.get("auth"):
         entry["auth"] = identity
+    asked = {name: said for name, said in annotations_of(subscription).items() if name in OF_SUBSCRIPTIONS}
+    if asked:
+        entry["annotations"] = asked
     delivery = dict(subscription["spec"].get("delivery") or channel["spec"].get("delivery") or {})
     delivery.pop("deadLetterSink", None)
     if letters := physical.get("deadLetterSinkUri"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
 from eventmesh.controllers.eventing.admission.fields import (
     IMMUTABLE,
+    annotation_errors,
     default_namespace,
     default_sink,
     delivery_errors,
@@ -43,7 +44,7 @@ class BrokerAdmission:
 
     def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
         """Return what is wrong: a bad delivery block, a changed class or config."""
-        errors = [*delivery_errors(obj["spec"]), *_annotation_errors(broker_controls_of, obj)]
+        errors = [*delivery_errors(obj["spec"]), *annotation_errors(broker_controls_of, obj)]
         if request.old is not None:
             old, new = ((o["metadata"].get("annotations") or {}).get(CLASS_ANNOTATION) for o in (request.old, obj))
             if old != new:
@@ -76,7 +77,7 @@ class TriggerAdmission:
         """Return what is wrong: no subscriber, a filter that cannot be compiled, a bad delivery, a changed broker."""
         spec = obj["spec"]
         errors = [*destination_errors(spec.get("subscriber"), "spec.subscriber"), *delivery_errors(spec)]
-        errors += _annotation_errors(controls_of, obj) or _annotation_errors(rpc_method_of, obj)
+        errors += annotation_errors(controls_of, obj) or annotation_errors(rpc_method_of, obj)
         try:
             compile_trigger_filter(spec)
         except ConfigError as error:
@@ -84,11 +85,3 @@ class TriggerAdmission:
         if request.old is not None and (old := request.old["spec"].get("broker")) != spec["broker"]:
             errors.append(FieldError(IMMUTABLE, "spec.broker", f"-{old}\n+{spec['broker']}"))
         return errors
-
-
-def _annotation_errors(read: Callable[[Object], object], obj: Object) -> list[FieldError]:
-    try:
-        read(obj)
-    except ConfigError as error:
-        return [FieldError(error.problem, error.path)]
-    return []

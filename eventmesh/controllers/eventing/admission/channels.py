@@ -10,6 +10,7 @@ from eventmesh.controllers.eventing.admission.fields import (
     DISALLOWED,
     INVALID,
     MISSING,
+    annotation_errors,
     changed,
     default_namespace,
     default_sink,
@@ -19,6 +20,7 @@ from eventmesh.controllers.eventing.admission.fields import (
 )
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
+from eventmesh.kube.broker_annotations import subscription_controls_of
 from eventmesh.kube.resources import IN_MEMORY_CHANNEL
 
 SUBSCRIBABLE_ANNOTATION = "messaging.knative.dev/subscribable"
@@ -110,7 +112,7 @@ class SubscriptionAdmission:
             errors += destination_errors(spec["subscriber"], "spec.subscriber")
         if spec.get("reply"):
             errors += destination_errors(spec["reply"], "spec.reply")
-        return errors + delivery_errors(spec)
+        return errors + delivery_errors(spec) + annotation_errors(subscription_controls_of, obj)
 
 
 def _subscribable(obj: Object) -> Object:

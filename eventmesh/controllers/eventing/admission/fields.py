@@ -5,11 +5,12 @@ The words are Knative's (knative.dev/pkg: apis/field_error.go, apis/duck/v1/dest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.kube.admission import FieldError
+from eventmesh.kube.api import Object
 from eventmesh.kube.delivery_spec import parse_delivery
 
 IMMUTABLE = "Immutable fields changed (-old +new)"
@@ -76,3 +77,12 @@ def delivery_errors(spec: Mapping[str, Any], path: str = "spec") -> list[FieldEr
 def changed(old: Any, new: Any, path: str) -> list[FieldError]:
     """Return the complaint about a field that must stay as it was created, if it did not."""
     return [] if old == new else [FieldError(IMMUTABLE, path, f"-{old}\n+{new}")]
+
+
+def annotation_errors(read: Callable[[Object], object], obj: Object) -> list[FieldError]:
+    """Return what `read` finds wrong with the annotations of an object."""
+    try:
+        read(obj)
+    except ConfigError as error:
+        return [FieldError(error.problem, error.path)]
+    return []
