@@ -14,6 +14,7 @@ from eventmesh.activator.broker.store.shared.membership import (
     BEAT_S,
     DEAD_BEATS,
     FENCE_S,
+    MAX_CLAIMED,
     TABLES,
     Membership,
     State,
@@ -78,6 +79,14 @@ async def test_one_alone_has_everything(tables: Tables) -> None:
     alone = tables.member("a")
     await tables.clock.advance(BEAT_S)
     assert all(alone.mine(share) for share in [*TRIGGERS, HOUSEKEEPING])
+
+
+async def test_more_shares_than_one_claim_holds_are_claimed_one_claim_after_another(tables: Tables) -> None:
+    alone = tables.member("a")
+    many = [f"many-{number}" for number in range(2 * MAX_CLAIMED + 1)]
+    alone.want(many)
+    await tables.clock.advance(BEAT_S)
+    assert all(alone.mine(share) for share in many)
 
 
 async def test_each_share_is_held_by_one_and_they_are_spread(tables: Tables) -> None:

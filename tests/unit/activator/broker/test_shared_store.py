@@ -16,6 +16,7 @@ from eventmesh.activator.broker.store.history import Query
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.replays import NewReplay
 from eventmesh.activator.broker.store.shared import store as shared_store
+from eventmesh.activator.broker.store.shared import writer
 from eventmesh.activator.broker.store.shared.journal import Entry
 from eventmesh.activator.broker.store.shared.store import SharedStore
 from eventmesh.activator.broker.store.values import Failure, Outcome, Settlement, StoredEvent
@@ -272,6 +273,43 @@ async def test_ends_that_no_entry_can_hold_together_are_written_one_after_anothe
     assert (await store.open_trigger("t", SHOP)).cursor == 250
     assert len(await store.history.dead_letters(Selection(SHOP))) == 250
     assert len(await store.history.attempts(Query(SHOP))) == 250
+    await store.close()
+
+
+class StalledJournal(MemoryJournal):
+    """A journal that answers nothing until `go` is set."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        super().__init__(server)
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def append(self, content: bytes) -> None:
+        self.asked.set()
+        await self.go.wait()
+        await super().append(content)
+
+
+@pytest.mark.parametrize("limit", [("MAX_WAITING", 2), ("MAX_WAITING_BYTES", 1_000)])
+async def test_more_than_may_wait_is_refused_at_once_and_what_waits_is_written(
+    server: MemoryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(writer, *limit)
+    journal = StalledJournal(server)
+    store = SharedStore(journal, tmp_path, SystemClock())
+    await store.triggers()
+
+    def begun(number: int) -> asyncio.Task[StoredEvent]:
+        # Some 450 bytes each.
+        return asyncio.ensure_future(store.append(new_event(number, data=b"x" * 200)))  # noqa: TID251  # awaited below
+
+    under_way = begun(0)
+    await journal.asked.wait()
+    waiting = [begun(1), begun(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreError, match="2 changes wait for the journal: try again later"):
+        await store.append(new_event(3, data=b"x" * 200))
+    journal.go.set()
+    assert [(await each).sequence for each in (under_way, *waiting)] == [1, 2, 3]
     await store.close()
 
 
