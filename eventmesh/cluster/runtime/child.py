@@ -35,10 +35,11 @@ def wait(channel: socket.socket, modules: Sequence[str] = ()) -> NoReturn:
     """Be a spare: keep nothing of the launcher's but `channel`, import `modules`, become what comes over `channel`."""
     try:
         _prepare()
-        _name_process(SPARE_NAME)
         number = channel.fileno()
         os.closerange(3, number)
         os.closerange(number + 1, _highest_descriptor() + 1)
+        # Who looks for spares finds one that has let go of everything.
+        _name_process(SPARE_NAME)
         # What cannot be imported fails where it is needed, with more to say.
         with suppress(ImportError):
             for module in modules:

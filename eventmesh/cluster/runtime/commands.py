@@ -32,7 +32,7 @@ DRAIN_QUIET_S: Final = 0.5
 """A pod's sidecar ends when no request has come for so long. Data planes hear of a pod's end within milliseconds here;
 the half minute of Knative's queue-proxy is made for clusters where that takes seconds."""
 
-_INHERITED: Final = ("LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE")
+_INHERITED: Final = ("LANG", "LC_ALL", "TZ", "HOME", "SSL_CERT_FILE")
 """What a function needs of its user's surroundings; the rest stays outside, so that it runs alike everywhere."""
 
 CONTAINER_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,13 +63,19 @@ def function_command(
     place: Place,
     references: References,
     confinement: Confinement = UNCONFINED,
+    scratch: str = "",
 ) -> Command:
-    """Return how to run a function container; raises ContainerConfigError naming what it asks for and cannot have."""
+    """Return how to run a function container; raises ContainerConfigError naming what it asks for and cannot have.
+
+    `scratch` is a directory of the pod's own for what is written for a while.
+    """
     problem = podspec.unsupported(pod, container)
     if problem:
         raise ContainerConfigError(problem)
     asked = container_env(container, pod, place.address, references)
     env = _surroundings() if image.root is None else {"PATH": CONTAINER_PATH, "HOME": "/"}
+    if scratch:
+        env["TMPDIR"] = scratch
     env["HOSTNAME"] = pod["metadata"]["name"]
     requested = container["name"] == podspec.serving(pod)["name"]
     if requested:

@@ -116,6 +116,7 @@ class ImageStore:
         target = self._keep(
             name, digest, lambda content: shutil.copytree(source, content, symlinks=True, ignore=left_out)
         )
+        _compile(target)
         return _image(name, digest, target, manifest)
 
     def _keep(self, name: str, digest: str, fill: Callable[[Path], object]) -> Path:
@@ -346,6 +347,14 @@ def _image(name: str, digest: str, directory: Path, manifest: dict[str, Any]) ->
         manifest.get("group"),
         root if is_container else None,
     )
+
+
+def _compile(directory: Path) -> None:
+    """Compile what is Python, because a function finds its code read-only: it could not do it once and for all."""
+    # Here and not above: an interpreter that compiles nothing need not load what does.
+    from compileall import compile_dir
+
+    compile_dir(directory, quiet=2)
 
 
 def _unpack(source: Path, content: Path) -> None:

@@ -239,6 +239,9 @@ def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
     except ConnectionResetError:
         # It died with replies of ours unread.
         return b"", []
+    for descriptor in descriptors:
+        # A program has them as its streams, and not once more under other numbers. (`recv_fds` ignores its flags.)
+        os.set_inheritable(descriptor, False)
     return data, descriptors
 
 

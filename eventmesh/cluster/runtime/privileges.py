@@ -25,6 +25,7 @@ def confined(
     `image_user`, with `image_group`, runs it where the pod names nobody; a mesh that does not run as root leaves that
     wish. `me` is the user that eventmesh runs as, this process's own by default. Raises ContainerConfigError when it
     may not start processes as the user that is asked for, or when another than root is required and none is named.
+    No program gains privileges by set-user-id files unless the context allows that in so many words.
     """
     me = os.geteuid() if me is None else me
     context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
@@ -49,7 +50,7 @@ def confined(
         confinement,
         user=user,
         group=group,
-        no_new_privileges=context.get("allowPrivilegeEscalation") is False,
+        no_new_privileges=context.get("allowPrivilegeEscalation") is not True,
         no_capabilities="ALL" in ((context.get("capabilities") or {}).get("drop") or ()),
     )
 

@@ -12,7 +12,7 @@ from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.images import Image
 from eventmesh.cluster.runtime.process import PRODUCT_PATH, Process
 from eventmesh.cluster.runtime.volumes import PodVolumes
-from eventmesh.cluster.runtime.wire import Confinement
+from eventmesh.cluster.runtime.wire import Confinement, Mount
 from eventmesh.kube.api import Object
 
 _OF_EVERY_ROOT: Final = (Path("/dev"), Path("/proc"))
@@ -37,7 +37,10 @@ def view_of(container: Object, image: Image, scene: Scene) -> Confinement:
         raise ContainerConfigError(f"volumeMounts: {scene.network_note}; use env and envFrom")
     if image.root is None:
         kept = (image.directory, Path(PRODUCT_PATH), Path(sys.executable), Path(sys.prefix))
-        return Confinement(scene.volumes.mounts(container, kept), str(scene.volumes.staging))
+        asked = scene.volumes.mounts(container, kept)
+        # Every pod of a version runs the same files: what one changes, all others would run.
+        code = () if scene.network_note else (Mount(str(image.directory), str(image.directory), read_only=True),)
+        return Confinement((*code, *asked), str(scene.volumes.staging))
     if scene.network_note:
         raise ContainerConfigError(f"image {image.name}: it has a root directory of its own, but {scene.network_note}")
     if scene.running is not None:
@@ -49,3 +52,12 @@ def view_of(container: Object, image: Image, scene: Scene) -> Confinement:
     # As with the kubelet, a container that is started again finds the files of its image.
     shutil.rmtree(scene.layer, ignore_errors=True)
     return Confinement(mounts, str(scene.volumes.staging), str(image.root), "" if read_only else str(scene.layer))
+
+
+def scratch_in(directory: Path) -> str:
+    """Return a pod's own directory, below its `directory`, for what its containers write for a while, as anybody."""
+    path = directory / ".tmp"
+    if not path.exists():
+        path.mkdir(parents=True)
+        path.chmod(0o1777)
+    return str(path)

@@ -41,7 +41,7 @@ from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher,
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.tokens import PodTokens
-from eventmesh.cluster.runtime.views import Scene, view_of
+from eventmesh.cluster.runtime.views import Scene, scratch_in, view_of
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventKind, EventRecorder
@@ -356,7 +356,8 @@ class PodWorker:
         )
         view = view_of(container, image, scene)
         confinement = confined(view, self.pod, container, image_user=image.user, image_group=image.group)
-        return function_command(self.pod, container, image, self._place, references, confinement)
+        scratch = "" if image.root is not None else scratch_in(self.directory)
+        return function_command(self.pod, container, image, self._place, references, confinement, scratch)
 
     async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
         status = await process.exited

@@ -82,7 +82,7 @@ def test_caches_of_the_interpreter_are_no_content(store: ImageStore, source: Pat
     (source / "__pycache__").mkdir()
     (source / "__pycache__" / "function.pyc").write_bytes(b"x")
     assert store.add("hello", source).digest == first.digest
-    assert not (first.directory / "__pycache__").exists()
+    assert not (first.directory / "__pycache__" / "function.pyc").exists()
 
 
 def test_an_unknown_image_names_those_that_exist(store: ImageStore, source: Path) -> None:
