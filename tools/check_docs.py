@@ -1,4 +1,4 @@
-"""Fail when a document names a file, a make target or a command that is not there, or forgets a decision."""
+"""Fail when a document names a file, a make target, a command or a test that is not there, or forgets a decision."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 MAKE = re.compile(r"`make ([a-z-]+)")
 COMMAND = re.compile(r"`eventmesh ([a-z-]+)")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 ROW = re.compile(r"^\| \[(\d+)\]\([^)]+\) \| (.+?) \|$", re.MULTILINE)
 
 
@@ -34,6 +35,13 @@ def faults(path: Path, targets: set[str], commands: set[str]) -> Iterator[str]:
         yield f"{path.relative_to(ROOT)}: `eventmesh {command}`, which is not a command"
 
 
+def missing_tests(path: Path) -> Iterator[str]:
+    """Yield one line for each test that `path` names and that is not there."""
+    for file, name in TEST.findall(path.read_text(encoding="utf-8")):
+        if not (ROOT / file).exists() or f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8"):
+            yield f"{path.relative_to(ROOT)}: `{file}::{name}`, which is not a test"
+
+
 def index_faults(index: Path) -> Iterator[str]:
     """Yield one line for each row of the table of decisions that is not the one its place wants."""
     files = sorted(index.parent.glob("[0-9]*.md"))
@@ -50,6 +58,7 @@ def main() -> int:
 
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     found = [fault for path in documents() for fault in faults(path, targets, set(COMMANDS))]
+    found += [fault for path in documents() for fault in missing_tests(path)]
     found += index_faults(ROOT / "docs" / "adr" / "README.md")
     for fault in found:
         sys.stderr.write(fault + "\n")
