@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::events::{Cause, Event, Fault, LocalReply, Piece, StreamId, Wire};
-use crate::framed::codec::{Codec, Kind};
+use crate::framed::codec::Codec;
+use crate::framed::kind::Kind;
 use crate::head::Head;
 use crate::limits::MAX_FRAMED_STREAMS;
 use crate::numbers::ByNumber;

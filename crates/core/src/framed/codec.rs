@@ -2,53 +2,15 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::events::{Fault, LocalReply};
-use crate::framed::compile::{Kept, Protocol, Word};
+use crate::framed::compile::Protocol;
 use crate::framed::declaration::HeaderFormat;
+use crate::framed::kind::Kind;
 use crate::framed::layout::{Field, Parsed, Place};
 use crate::framed::template::{self, Filling};
+use crate::framed::word::{Kept, Word};
 use crate::head::{Head, Span, Version};
 use crate::limits::MAX_FRAMED_FIELDS;
-
-/// What a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Wants an answer.
-    Request,
-    /// Wants none, not even an error.
-    Oneway,
-    /// Answers a request.
-    Response,
-    /// Answers a request with an error of the service: counted as a failure.
-    Failure,
-    /// Wants a sign of life.
-    Heartbeat,
-    /// Is one.
-    HeartbeatReply,
-    /// The sender takes no more requests on this connection.
-    GoAway,
-    /// Nothing to anybody but its sender.
-    Ignored,
-}
-
-impl Kind {
-    /// Return the name that declarations use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Oneway => "oneway",
-            Self::Response => "response",
-            Self::Failure => "failure",
-            Self::Heartbeat => "heartbeat",
-            Self::HeartbeatReply => "heartbeat_reply",
-            Self::GoAway => "go_away",
-            Self::Ignored => "ignored",
-        }
-    }
-}
 
 /// A frame whose bytes are all there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

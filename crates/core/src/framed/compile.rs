@@ -3,11 +3,11 @@
 
 use crate::events::ReplyKind;
 use crate::framed::declaration::{Codes, Declaration, HeaderFormat, Source};
+use crate::framed::kind::Kind;
 use crate::framed::layout::{Field, Layout, Parsed, Step};
 use crate::framed::names::{plain, Names};
 use crate::framed::template::{self, Filling, Piece};
-use crate::framed::Kind;
-use crate::head::{Head, Span};
+use crate::framed::word::{Kept, Test, Word};
 use crate::limits::{MAX_FRAMED_FRAME, MAX_FRAMED_NAMES};
 
 /// A compiled declaration.
@@ -41,53 +41,6 @@ pub struct Protocol {
     pub error: Vec<Piece>,
     rules: Vec<(Kind, Vec<Test>)>,
     codes: [u64; 8],
-}
-
-/// A condition: slot, mask, value.
-pub type Test = (usize, u64, u64);
-
-/// A named piece of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
-    /// A number.
-    Number(usize),
-    /// A text.
-    Text(usize),
-}
-
-/// Where a word comes from.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Word {
-    /// A text.
-    Text { slot: usize, cut: Cut },
-    /// A header.
-    Header { key: Box<[u8]>, cut: Cut },
-    /// A number.
-    Number { slot: usize },
-}
-
-/// Which part of a text is meant.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// All of it.
-    Whole,
-    /// What stands before the first of these.
-    Before(Box<[u8]>),
-    /// What stands behind the first of these.
-    After(Box<[u8]>),
-}
-
-impl Cut {
-    /// Return that part of what lies at `span`.
-    pub fn of(&self, head: &Head, span: Span) -> Span {
-        let (start, end) = span.range();
-        let find = |word: &[u8]| memchr::memmem::find(head.bytes(span), word);
-        match self {
-            Self::Whole => span,
-            Self::Before(word) => Span::new(start, find(word).map_or(start, |at| start + at)),
-            Self::After(word) => Span::new(find(word).map_or(start, |at| start + at + word.len()), end),
-        }
-    }
 }
 
 impl Protocol {

@@ -11,15 +11,18 @@ mod client;
 mod codec;
 mod compile;
 mod declaration;
+mod kind;
 mod layout;
 mod names;
 mod server;
 mod template;
+mod word;
 
 #[cfg(test)]
 mod tests;
 
 pub use client::Client;
-pub use codec::{Codec, Declared, Frame, Kind};
+pub use codec::{Codec, Declared, Frame};
 pub use compile::Protocol;
+pub use kind::Kind;
 pub use server::Server;

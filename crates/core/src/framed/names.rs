@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::framed::compile::{Cut, Kept, Test, Word};
 use crate::framed::declaration::{Condition, Element, Endian, HeaderFormat, Masked, Part, Rule, Source};
+use crate::framed::kind::Kind;
 use crate::framed::layout::{Field, Step};
 use crate::framed::template::Piece;
-use crate::framed::Kind;
+use crate::framed::word::{Cut, Kept, Test, Word};
 use crate::limits::{MAX_FRAMED_ELEMENTS, MAX_FRAMED_NAMES};
 
 /// The names given so far, and where they stand.

@@ -1,7 +1,8 @@
 //! The downstream side: callers that put many requests on one connection.
 
 use crate::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
-use crate::framed::codec::{Codec, Frame, Kind};
+use crate::framed::codec::{Codec, Frame};
+use crate::framed::kind::Kind;
 use crate::head::Head;
 use crate::limits::MAX_FRAMED_STREAMS;
 use crate::slab::{Recycle, Slab};

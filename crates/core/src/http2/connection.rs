@@ -6,18 +6,12 @@ use super::budget::Budget;
 use super::error::ConnectionError;
 use super::fields::HeadLimits;
 use super::frame::{self, ErrorCode};
+use super::role::Role;
 use super::stream::{Side, Silenced, Streams};
-use super::{control, limits, settings};
+use super::{limits, settings};
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::head::Head;
 use crate::hpack::{Decoder, Encoder};
-
-/// Which end of the connection we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Client,
-    Server,
-}
 
 pub(super) type Outcome = Result<Option<Event>, ConnectionError>;
 
@@ -119,7 +113,7 @@ impl Connection {
             silenced: Silenced::default(),
             last_stream: 0,
             send_window: i64::from(limits::DEFAULT_WINDOW),
-            receive_window: connection_window(role),
+            receive_window: role.connection_window(),
             credit: 0,
             ready: VecDeque::new(),
             events: VecDeque::new(),
@@ -176,7 +170,7 @@ impl Connection {
     /// Give the peer back `bytes` of the connection's window, in few large updates.
     pub(super) fn give_credit(&mut self, bytes: u32, out: &mut Vec<u8>) {
         self.credit += bytes;
-        if self.credit >= connection_window(self.role) / 2 {
+        if self.credit >= self.role.connection_window() / 2 {
             self.receive_window += self.credit;
             frame::write_window_update(0, std::mem::take(&mut self.credit), out);
         }
@@ -185,13 +179,6 @@ impl Connection {
     /// Return whether the peer broke the protocol: what it still sends is not read.
     pub fn is_failed(&self) -> bool {
         matches!(self.stage, Stage::Failed(_))
-    }
-}
-
-pub(super) const fn connection_window(role: Role) -> u32 {
-    match role {
-        Role::Client => limits::UPSTREAM_CONNECTION_WINDOW,
-        Role::Server => limits::CONNECTION_WINDOW,
     }
 }
 
@@ -314,7 +301,7 @@ impl Wire for Connection {
     fn ping(&mut self, out: &mut Vec<u8>) -> bool {
         if !self.is_failed() {
             self.greet(out);
-            frame::write_ping(false, control::ALIVE_PING, out);
+            frame::write_ping(false, frame::ALIVE_PING, out);
         }
         true
     }
@@ -332,7 +319,7 @@ impl Wire for Connection {
             Role::Server => {
                 self.drain = Drain::Announced;
                 frame::write_goaway(limits::MAX_WINDOW, ErrorCode::NO_ERROR, "", out);
-                frame::write_ping(false, control::DRAIN_PING, out);
+                frame::write_ping(false, frame::DRAIN_PING, out);
             }
         }
     }

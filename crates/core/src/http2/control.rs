@@ -1,17 +1,12 @@
 //! The frames that steer: windows, resets, settings, pings, and going away.
 
-use super::connection::{Connection, Drain, Outcome, Role, Stage};
+use super::connection::{Connection, Drain, Outcome, Stage};
 use super::error::ConnectionError;
 use super::frame::{self, flag, ErrorCode, Header};
+use super::role::Role;
 use super::stream::Side;
 use super::{limits, settings};
 use crate::events::{Cause, Event, StreamId};
-
-/// Payload of the PING whose return tells that the client has heard the first GOAWAY.
-pub(super) const DRAIN_PING: [u8; 8] = *b"draining";
-
-/// Payload of the PING that asks a silent server whether it lives; any bytes are its answer.
-pub(super) const ALIVE_PING: [u8; 8] = *b"alive???";
 
 impl Connection {
     pub(super) fn window_update(&mut self, header: Header, payload: &[u8], out: &mut Vec<u8>) -> Outcome {
@@ -134,7 +129,7 @@ impl Connection {
         self.spend_idle("too many PING frames")?;
         if !header.has(flag::ACK) {
             frame::write_ping(true, payload, out);
-        } else if self.drain == Drain::Announced && payload == DRAIN_PING {
+        } else if self.drain == Drain::Announced && payload == frame::DRAIN_PING {
             self.drain = Drain::Final;
             frame::write_goaway(self.last_stream, ErrorCode::NO_ERROR, "", out);
         }

@@ -1,9 +1,10 @@
 //! Bodies heard: DATA frames, passed on as their bytes come, within both windows and the declared length.
 
-use super::connection::{Connection, DataFrame, Outcome, Role, Stage};
+use super::connection::{Connection, DataFrame, Outcome, Stage};
 use super::error::ConnectionError;
 use super::frame::{flag, ErrorCode, Header};
 use super::limits;
+use super::role::Role;
 use super::stream::Side;
 use crate::events::{Event, Piece, StreamId};
 

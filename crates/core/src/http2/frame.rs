@@ -13,6 +13,12 @@ pub(super) mod flag {
     pub(in crate::http2) const PRIORITY: u8 = 0x20;
 }
 
+/// Payload of the PING whose return tells that the client has heard the first GOAWAY.
+pub(super) const DRAIN_PING: [u8; 8] = *b"draining";
+
+/// Payload of the PING that asks a silent server whether it lives; any bytes are its answer.
+pub(super) const ALIVE_PING: [u8; 8] = *b"alive???";
+
 /// The frame types of RFC 9113 §6; any other is ignored (§4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

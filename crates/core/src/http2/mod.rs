@@ -16,13 +16,15 @@ mod fields;
 mod frame;
 pub mod limits;
 mod receive;
+mod role;
 mod send;
 mod settings;
 mod stream;
 
-pub use connection::{Connection, Role};
+pub use connection::Connection;
 pub use fields::HeadLimits;
 pub use frame::{ErrorCode, PREFACE};
+pub use role::Role;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! What we hear: from bytes to frames, from frames to stream states and events.
 
-use super::connection::{BlockStart, Connection, Drain, Outcome, Role, Stage};
+use super::connection::{BlockStart, Connection, Drain, Outcome, Stage};
 use super::data::owe_less;
 use super::error::ConnectionError;
 use super::fields::{self, Block, Refusal};
 use super::frame::{self, flag, ErrorCode, Header, Kind, HEADER_LEN, PREFACE};
 use super::limits;
+use super::role::Role;
 use super::stream::Side;
 use crate::events::{Cause, Event, StreamId};
 use crate::grpc;

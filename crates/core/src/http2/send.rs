@@ -1,9 +1,10 @@
 //! What we say: heads, bodies within both windows, trailers, answers of our own.
 
-use super::connection::{Connection, Role};
+use super::connection::Connection;
 use super::encode::{self, Lead};
 use super::frame::{self, flag, ErrorCode, Kind};
 use super::limits;
+use super::role::Role;
 use super::stream::Side;
 use crate::events::{LocalReply, ReplyKind};
 use crate::grpc;

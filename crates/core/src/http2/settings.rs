@@ -1,9 +1,9 @@
 //! SETTINGS (RFC 9113 §6.5): what we announce, and what the peer asks of us.
 
-use super::connection::{connection_window, Role};
 use super::error::ConnectionError;
 use super::frame::{self, Kind};
 use super::limits;
+use super::role::Role;
 
 const HEADER_TABLE_SIZE: u16 = 1;
 const ENABLE_PUSH: u16 = 2;
@@ -72,7 +72,7 @@ pub(super) fn write_initial(role: Role, max_head_bytes: u32, out: &mut Vec<u8>) 
         out.extend_from_slice(&identifier.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
     }
-    frame::write_window_update(0, connection_window(role) - limits::DEFAULT_WINDOW, out);
+    frame::write_window_update(0, role.connection_window() - limits::DEFAULT_WINDOW, out);
 }
 
 pub(super) fn write_ack(out: &mut Vec<u8>) {
