@@ -51,7 +51,8 @@ class Listener:
     route_table: str
     protocol: WireProtocol = WireProtocol.AUTO
     declarations: tuple[Declaration, ...] = ()
-    """With protocol FRAMED: the one that is spoken."""
+    """With protocol FRAMED: the one that is spoken. With AUTO: those that are told by their magic beside what is told
+    anyway."""
     via: str = ""
     """Name of this hop, appended to the Via header of requests and responses (RFC 9110 7.6.3); empty: no header."""
     use_remote_address: bool = False

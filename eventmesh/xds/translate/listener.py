@@ -24,6 +24,7 @@ HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.Http
 BOLT_PROXY = "eventmesh.extensions.filters.network.bolt_proxy.v3.BoltProxy"
 DUBBO_PROXY = "eventmesh.extensions.filters.network.dubbo_proxy.v3.DubboProxy"
 FRAMED_PROXY = "eventmesh.extensions.filters.network.framed_proxy.v3.FramedProxy"
+DECLARED_INSPECTOR = "eventmesh.extensions.filters.listener.declared_inspector.v3.DeclaredInspector"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 # The engine tells HTTP/1 from HTTP/2 and TLS from clear text by itself, which is all that these are for.
 INSPECTORS = (
@@ -45,11 +46,7 @@ def read_listener(message: Message, warnings: list[str], collector: Collector | 
     """
     if not message.text("name"):
         raise message.error("name", "missing")
-    for i, item in enumerate(message.children("listener_filters")):
-        config = item.child("typed_config")
-        if config is None or config.schema.name not in INSPECTORS:
-            what = config.schema.name if config else item.text("name")
-            raise message.error(f"listener_filters[{i}]", f"{what} is not supported; {', '.join(INSPECTORS)} are")
+    declarations = _inspected(message)
     chain, tls = _chain(message)
     filters = chain.children("filters")
     if len(filters) != 1:
@@ -66,7 +63,26 @@ def read_listener(message: Message, warnings: list[str], collector: Collector | 
         traffic=_TRAFFIC[message.text("traffic_direction", "UNSPECIFIED")],
         tracing=_tracing(config, collector),
     )
-    return replace(read(config, listener, warnings), tls=tls)
+    resource = replace(read(config, listener, warnings), tls=tls)
+    if not declarations:
+        return resource
+    if resource.listener.protocol is not WireProtocol.AUTO:
+        raise message.error("listener_filters", f"{DECLARED_INSPECTOR} is for listeners of codec_type AUTO")
+    return replace(resource, listener=replace(resource.listener, declarations=declarations))
+
+
+def _inspected(message: Message) -> tuple[Declaration, ...]:
+    """Return the protocols that `listener_filters` have told by their magic; the others say what happens anyway."""
+    found = []
+    for i, item in enumerate(message.children("listener_filters")):
+        config = item.child("typed_config")
+        if config is not None and config.schema.name == DECLARED_INSPECTOR:
+            found.append(_declaration(config))
+        elif config is None or config.schema.name not in INSPECTORS:
+            what = config.schema.name if config else item.text("name")
+            known = ", ".join((*INSPECTORS, DECLARED_INSPECTOR))
+            raise message.error(f"listener_filters[{i}]", f"{what} is not supported; {known} are")
+    return tuple(found)
 
 
 def _tracing(config: Message, collector: Collector | None) -> Tracing | None:

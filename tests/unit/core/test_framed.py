@@ -170,7 +170,10 @@ def test_what_a_listener_cannot_do_is_refused_by_name() -> None:
             replace(config(), listeners=(replace(listener, declarations=()),)),
             "has 0; protocol framed takes exactly one",
         ),
-        (replace(config(), listeners=(replace(listener, protocol=WireProtocol.BOLT),)), "are for protocol framed"),
+        (
+            replace(config(), listeners=(replace(listener, protocol=WireProtocol.BOLT),)),
+            "are for the protocols framed and auto",
+        ),
         (config(declared=replace(THRIFT, name="thrift2")), 'the declaration itself is called "thrift"'),
         (config(declared=replace(THRIFT, text="[]")), "expected struct Declaration"),
         (config(route=to_one(request_headers=edits)), 'virtual host "host" of route table "t" edits heads'),

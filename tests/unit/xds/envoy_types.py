@@ -9,7 +9,16 @@ from envoy_data_plane.message_pool import default_message_pool
 
 from eventmesh.xds.schema.table import ALIASES
 
-OWN_PACKAGES = ("bolt", "dubbo", "framed", "istio_ca", "protobuf", "python_filter", "workload_identity")
+OWN_PACKAGES = (
+    "bolt",
+    "declared_inspector",
+    "dubbo",
+    "framed",
+    "istio_ca",
+    "protobuf",
+    "python_filter",
+    "workload_identity",
+)
 """Packages of the table that envoy-data-plane lacks, or knows only as Python's own types."""
 
 

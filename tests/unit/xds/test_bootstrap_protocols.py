@@ -13,6 +13,7 @@ from eventmesh.model.listener import WireProtocol
 from eventmesh.xds.bootstrap import parse_bootstrap
 from tests.unit.xds.documents import (
     CLUSTER,
+    LISTENER,
     MANAGER,
     put,
     shop_document,
@@ -95,3 +96,25 @@ def test_a_cluster_of_a_declared_protocol_names_it(settings: dict[str, object]) 
     document = put(shop_document(), f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": settings}})
     with pytest.raises(ConfigError, match=r"eventmesh\.declaration: "):
         parse_bootstrap(json.dumps(document))
+
+
+INSPECTOR = "type.googleapis.com/eventmesh.extensions.filters.listener.declared_inspector.v3.DeclaredInspector"
+
+
+def _inspecting(**manager: object) -> dict[str, object]:
+    config = {"@type": INSPECTOR, "declaration_file": str(DECLARATIONS / "motan2.yaml")}
+    document = put(shop_document(), f"{LISTENER}.listener_filters", [{"name": "motan2", "typed_config": config}])
+    for name, value in manager.items():
+        document = put(document, f"{MANAGER}.{name}", value)
+    return document
+
+
+def test_a_listener_for_several_protocols_may_have_declared_ones_among_them() -> None:
+    (listener,) = parse_bootstrap(json.dumps(_inspecting())).snapshot.listeners
+    assert listener.protocol is WireProtocol.AUTO
+    assert [declaration.name for declaration in listener.declarations] == ["motan2"]
+
+
+def test_a_listener_for_one_protocol_has_nothing_to_tell() -> None:
+    with pytest.raises(ConfigError, match="is for listeners of codec_type AUTO"):
+        parse_bootstrap(json.dumps(_inspecting(codec_type="HTTP1")))

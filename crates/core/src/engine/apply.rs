@@ -9,6 +9,7 @@ use crate::cluster::Cluster;
 use crate::config::{self, RemoteKeys, Snapshot};
 use crate::engine::connection::{Ending, Role};
 use crate::engine::keys::KeySet;
+use crate::engine::wires::Offers;
 use crate::engine::{Engine, Listener};
 use crate::limits::{MAX_CHECKED_SERVICE, MAX_MAGLEV_TABLE, MAX_RING_SIZE};
 use crate::routes::{check_seconds, compile, ledger_key, Bucket, Filters, Names};
@@ -78,7 +79,7 @@ impl Engine {
         check_clusters(&snapshot.clusters)?;
         check_listeners(&snapshot.listeners)?;
         let secured = self.contexts(&snapshot, now)?;
-        let protocols = self.declared(&mut snapshot)?;
+        let (protocols, offers) = self.declared(&mut snapshot)?;
         let numbers = self.cluster_numbers(&snapshot.clusters);
         let clusters = snapshot.clusters.iter().map(|cluster| cluster.name.as_str()).zip(numbers.iter().copied());
         let mut names = Numbers {
@@ -110,7 +111,8 @@ impl Engine {
         self.protocols = protocols;
         self.take_over_clusters(&snapshot.clusters, &numbers, now);
         self.take_over_tracing(snapshot.tracing.as_ref());
-        self.take_over_listeners(snapshot.listeners, filters, snapshot.tracing.as_ref());
+        let told = filters.into_iter().zip(offers).collect();
+        self.take_over_listeners(snapshot.listeners, told, snapshot.tracing.as_ref());
         self.take_over_contexts(secured);
         self.part_with_former_protocols(now);
         self.settle(now);
@@ -170,14 +172,14 @@ impl Engine {
     fn take_over_listeners(
         &mut self,
         wanted: Vec<config::Listener>,
-        filters: Vec<Option<Arc<Filters>>>,
+        told: Vec<(Option<Arc<Filters>>, Offers)>,
         tracing: Option<&config::Tracing>,
     ) {
         for listener in &mut self.listeners {
             listener.table = None; // connections of a removed listener get 404 for what they still ask
         }
         self.listener_names.clear();
-        for (config, filters) in wanted.into_iter().zip(filters) {
+        for (config, (filters, offers)) in wanted.into_iter().zip(told) {
             let via = if config.via.is_empty() { Vec::new() } else { format!("1.1 {}", config.via).into_bytes() };
             let log = self.log.open(&config.access_log);
             let table = self.tables.table(&config.route_table);
@@ -189,7 +191,7 @@ impl Engine {
             if let Some(listener) = self.listeners.get_mut(number) {
                 (listener.config, listener.via, listener.table, listener.log) = (config, via, table, log);
                 (listener.destination, listener.filters) = (destination, filters);
-                listener.tracer = tracer;
+                (listener.tracer, listener.offers) = (tracer, offers);
             } else {
                 self.listeners.push(Listener {
                     config,
@@ -200,6 +202,7 @@ impl Engine {
                     filters,
                     tls: None,
                     tracer,
+                    offers,
                     counters: ListenerCounters::default(),
                 });
             }

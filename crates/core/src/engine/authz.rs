@@ -9,7 +9,7 @@ use crate::config::CheckedBody;
 use crate::engine::access::Came;
 use crate::engine::answer::Refusal;
 use crate::engine::errand::{Errand, Question};
-use crate::engine::exchange::{Flag, Origin, OwnAnswer, Stage};
+use crate::engine::exchange::{Exchange, Flag, Origin, OwnAnswer, Stage};
 use crate::engine::{touch, Engine};
 use crate::events::{ReplyKind, Wire};
 use crate::head::Head;
@@ -102,6 +102,19 @@ impl Engine {
         Some(Came::Waits)
     }
 
+    /// More has come of a body that must be told. It is bounded by that, and needs no credit of where it goes.
+    pub(super) fn collect_more(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.held.extend_from_slice(bytes);
+        let enough = exchange.collects().is_some_and(|enough| exchange.held.len() >= enough);
+        if let Origin::Stream { conn, stream, .. } = exchange.origin {
+            self.give_credit(conn, stream, bytes.len());
+        }
+        if enough && !end {
+            self.passage_over(id, now);
+        }
+    }
+
     /// Tell a client that waits for it to send its body.
     pub(super) fn bid_continue(&mut self, id: Id) {
         let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| exchange.head.expects_continue) else {
@@ -115,14 +128,6 @@ impl Engine {
                 down.wire.head(stream, &go_on, false, &mut down.out);
                 touch(&mut self.touched, down, conn);
             }
-        }
-    }
-
-    /// Bytes have come of a request that waits: return whether they were what it waited for, and not for another to send on.
-    pub(super) fn collects(&self, id: Id) -> Option<usize> {
-        match self.exchanges.get(id)?.passage.as_ref()?.consult {
-            Consult::Collecting(enough) => Some(enough),
-            _ => None,
         }
     }
 
@@ -237,6 +242,16 @@ impl Engine {
                 Asked::Filter => &mut counters.python,
             };
             *which(counters) += 1;
+        }
+    }
+}
+
+impl Exchange {
+    /// Return how many bytes of its body a request waits for before it is asked about; `None`: it does not.
+    pub(super) fn collects(&self) -> Option<usize> {
+        match self.passage.as_ref()?.consult {
+            Consult::Collecting(enough) => Some(enough),
+            _ => None,
         }
     }
 }

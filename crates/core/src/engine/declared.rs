@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{Action, HeaderEdits, Listener, RouteTable, Snapshot, VirtualHost, WireProtocol};
 use crate::engine::connection::Role;
-use crate::engine::wires::{AnyWire, Family};
+use crate::engine::wires::{AnyWire, Family, Offer, Offers};
 use crate::engine::{touch, Engine};
 use crate::events::Wire;
 use crate::framed::Protocol;
@@ -13,23 +13,29 @@ use crate::limits::MAX_DECLARED_PROTOCOLS;
 use crate::slab::Id;
 
 impl Engine {
-    /// Compile what the listeners of `snapshot` declare and write its numbers into it; return the protocols by number.
+    /// Compile what the listeners of `snapshot` declare and write its numbers into it; return the protocols by number, and for each
+    /// listener those that it has to tell by their magic.
     ///
     /// The error names listener and field.
-    pub(super) fn declared(&self, snapshot: &mut Snapshot) -> Result<Vec<Arc<Protocol>>, String> {
+    pub(super) fn declared(&self, snapshot: &mut Snapshot) -> Result<(Vec<Arc<Protocol>>, Vec<Offers>), String> {
+        let mut offers = Vec::with_capacity(snapshot.listeners.len());
         let mut numbered = Numbered { protocols: self.protocols.clone(), current: Vec::new() };
         for listener in &mut snapshot.listeners {
             let field = format!("listeners[{:?}]", listener.name);
             let numbers = numbered.of(listener, &field)?;
+            let mut offered = None;
             if let WireProtocol::Framed(number) = &mut listener.protocol {
                 let [only] = numbers[..] else {
                     let count = listener.declarations.len();
                     return Err(format!("{field}.declarations: has {count}; protocol framed takes exactly one"));
                 };
                 *number = Some(only);
+            } else if listener.protocol == WireProtocol::Auto && !numbers.is_empty() {
+                offered = Some(numbered.offers(&numbers, &field)?.into());
             } else if !numbers.is_empty() {
-                return Err(format!("{field}.declarations: are for protocol framed"));
+                return Err(format!("{field}.declarations: are for the protocols framed and auto"));
             }
+            offers.push(offered);
             if matches!(listener.protocol, WireProtocol::Dubbo | WireProtocol::Framed(_)) {
                 check_routes(listener, &snapshot.route_tables).map_err(|what| format!("{field}: {what}"))?;
             }
@@ -40,12 +46,16 @@ impl Engine {
                 *number = numbered.named(&cluster.declaration);
             }
         }
-        Ok(numbered.protocols)
+        Ok((numbered.protocols, offers))
     }
 
     /// Let callers go that speak a protocol as it was declared before: they come back and speak it as it is now.
     pub(super) fn part_with_former_protocols(&mut self, now: f64) {
-        let current: Vec<WireProtocol> = self.listeners.iter().map(|listener| listener.config.protocol).collect();
+        let spoken = |listener: &super::Listener| match listener.config.protocol {
+            WireProtocol::Framed(Some(number)) => vec![number],
+            _ => listener.offers.iter().flat_map(|offers| offers.iter()).map(|offer| offer.number).collect(),
+        };
+        let current: Vec<Vec<u16>> = self.listeners.iter().map(spoken).collect();
         let all: Vec<Id> = self.connections.ids().collect();
         for id in all {
             let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { continue };
@@ -54,7 +64,7 @@ impl Engine {
             else {
                 continue;
             };
-            if current.get(listener) != Some(&WireProtocol::Framed(Some(number))) {
+            if !current.get(listener).is_some_and(|numbers| numbers.contains(&number)) {
                 conn.wire.drain(&mut conn.out);
                 touch(&mut self.touched, conn, id);
                 self.close_if_over(id, now);
@@ -144,6 +154,17 @@ impl Numbered {
         let number = u16::try_from(at).unwrap_or(u16::MAX);
         self.current.push(number);
         Ok(number)
+    }
+
+    /// Return what a listener tells by its magic.
+    fn offers(&self, numbers: &[u16], field: &str) -> Result<Vec<Offer>, String> {
+        let mut offers: Vec<Offer> = Vec::new();
+        for number in numbers {
+            let Some(protocol) = self.protocols.get(usize::from(*number)) else { continue };
+            let offer = Offer::beside(&offers, protocol, *number);
+            offers.push(offer.map_err(|what| format!("{field}.declarations[{:?}]: {what}", protocol.name))?);
+        }
+        Ok(offers)
     }
 
     /// Return the number of the protocol that this snapshot declares under `name`.

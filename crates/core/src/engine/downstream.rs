@@ -252,7 +252,6 @@ impl Engine {
 
     /// Bytes of a request have come, from its client or from this process.
     pub(super) fn request_bytes(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) {
-        let collects = self.collects(id);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.bytes_in += bytes.len() as u64;
         exchange.request_done |= end;
@@ -283,17 +282,7 @@ impl Engine {
                     self.give_credit(conn, stream, bytes.len());
                 }
             }
-            Stage::Checked if collects.is_some() => {
-                exchange.held.extend_from_slice(bytes);
-                let enough = collects.is_some_and(|enough| exchange.held.len() >= enough);
-                // It is bounded by what may be told, and needs no credit of where it goes.
-                if let Origin::Stream { conn, stream, .. } = exchange.origin {
-                    self.give_credit(conn, stream, bytes.len());
-                }
-                if enough && !end {
-                    self.passage_over(id, now);
-                }
-            }
+            Stage::Checked if exchange.collects().is_some() => self.collect_more(id, bytes, end, now),
             Stage::Begun | Stage::Delayed | Stage::Checked | Stage::Waiting | Stage::Boarding { .. } => {
                 exchange.held.extend_from_slice(bytes);
                 if exchange.stage == Stage::Waiting && !self.hold_bytes(id, bytes.len(), now) {
@@ -307,7 +296,7 @@ impl Engine {
         }
     }
 
-    fn give_credit(&mut self, id: Id, stream: StreamId, bytes: usize) {
+    pub(super) fn give_credit(&mut self, id: Id, stream: StreamId, bytes: usize) {
         if let Some(conn) = self.connections.get_mut(id) {
             conn.wire.consumed(stream, bytes, &mut conn.out);
             touch(&mut self.touched, conn, id);
@@ -359,7 +348,7 @@ impl Engine {
                 self.start_try(id, now);
                 self.start_clock(id, now);
             }
-            Stage::Checked if self.collects(id).is_some() => self.passage_over(id, now),
+            Stage::Checked if exchange.collects().is_some() => self.passage_over(id, now),
             _ => self.start_clock(id, now),
         }
     }

@@ -22,7 +22,7 @@ impl Engine {
         listener.counters.cx_total += 1;
         listener.counters.cx_active += 1;
         let limits = HeadLimits { bytes: listener.config.max_head_bytes, fields: listener.config.max_head_count };
-        let wire = AnyWire::server(listener.config.protocol, limits, &self.protocols);
+        let wire = AnyWire::server(listener.config.protocol, limits, &self.protocols, &listener.offers);
         let id = self.connections.take();
         if let Some(conn) = self.connections.get_mut(id) {
             conn.wire = wire;

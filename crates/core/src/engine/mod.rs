@@ -93,6 +93,8 @@ struct Listener {
     tls: Option<Arc<tls::ServerContext>>,
     /// How it traces, if it does.
     tracer: Option<Arc<Tracer>>,
+    /// Declared protocols that it tells by their magic.
+    offers: wires::Offers,
     counters: ListenerCounters,
 }
 

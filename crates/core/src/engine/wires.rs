@@ -13,8 +13,8 @@ use crate::http2;
 
 /// One connection's protocol machine.
 pub enum AnyWire {
-    /// Not told yet.
-    Detect(HeadLimits),
+    /// Not told yet; it may be one of these, too.
+    Detect(HeadLimits, Offers),
     /// HTTP/1 with a client.
     Http1Server(http1::Server),
     /// HTTP/1 with a server.
@@ -35,6 +35,57 @@ pub enum AnyWire {
     Http2(Box<http2::Connection>),
 }
 
+/// A declared protocol that connections of a listener may speak beside what is told anyway.
+#[derive(Debug)]
+pub struct Offer {
+    /// How its frames begin.
+    pub magic: Box<[u8]>,
+    /// It.
+    pub protocol: Arc<framed::Protocol>,
+    /// Its number in the engine.
+    pub number: u16,
+}
+
+/// Those of one listener.
+pub type Offers = Option<Arc<[Offer]>>;
+
+/// How what is told anyway begins: what is offered beside it must begin otherwise. Of HTTP/1 the registered methods (RFC 9110 9.3, RFC 5789).
+const TAKEN: [&[u8]; 14] = [
+    http2::PREFACE,
+    &dubbo::MAGIC,
+    &[TLS_HANDSHAKE, 3],
+    &[1],
+    &[2],
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"TRACE ",
+    b"PATCH ",
+];
+
+impl Offer {
+    /// Offer a protocol beside `others`; the error says why it cannot be told from what else there may be.
+    pub fn beside(others: &[Self], protocol: &Arc<framed::Protocol>, number: u16) -> Result<Self, String> {
+        let Some(magic) = protocol.magic().filter(|magic| magic.len() >= 2) else {
+            return Err(
+                "its frames do not begin with a magic of two bytes or more, by which it could be told".to_owned()
+            );
+        };
+        let clashes = |taken: &[u8]| taken.starts_with(magic) || magic.starts_with(taken);
+        if TAKEN.into_iter().any(clashes) {
+            return Err("its magic is how HTTP, TLS, Bolt or Dubbo may begin".to_owned());
+        }
+        match others.iter().find(|other| clashes(&other.magic)) {
+            Some(other) => Err(format!("its magic cannot be told from that of {:?}", other.protocol.name)),
+            None => Ok(Self { magic: magic.into(), protocol: Arc::clone(protocol), number }),
+        }
+    }
+}
+
 /// What the engine must know of a protocol besides its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -48,14 +99,14 @@ pub enum Family {
 
 impl Default for AnyWire {
     fn default() -> Self {
-        Self::Detect(HeadLimits::default())
+        Self::Detect(HeadLimits::default(), None)
     }
 }
 
 macro_rules! each {
     ($self:expr, $wire:ident => $body:expr, $detect:expr) => {
         match $self {
-            AnyWire::Detect(_) => $detect,
+            AnyWire::Detect(..) => $detect,
             AnyWire::Http1Server($wire) => $body,
             AnyWire::Http1Client($wire) => $body,
             AnyWire::BoltServer($wire) => $body,
@@ -71,7 +122,14 @@ macro_rules! each {
 
 impl AnyWire {
     /// Return the wire of an accepted connection.
-    pub fn server(protocol: WireProtocol, limits: HeadLimits, protocols: &[Arc<framed::Protocol>]) -> Self {
+    ///
+    /// `offers` are declared protocols that a connection may turn out to speak where that is to be told.
+    pub fn server(
+        protocol: WireProtocol,
+        limits: HeadLimits,
+        protocols: &[Arc<framed::Protocol>],
+        offers: &Offers,
+    ) -> Self {
         match protocol {
             WireProtocol::Http1 => Self::Http1Server(http1::Server::new(limits)),
             WireProtocol::Http2 => Self::http2(http2::Role::Server, limits),
@@ -79,9 +137,9 @@ impl AnyWire {
             WireProtocol::Dubbo => Self::DubboServer(Box::default()),
             WireProtocol::Framed(Some(number)) => match declared(number, protocols) {
                 Some(codec) => Self::FramedServer(Box::new(framed::Server::new(codec))),
-                None => Self::Detect(limits),
+                None => Self::Detect(limits, None),
             },
-            _ => Self::Detect(limits),
+            _ => Self::Detect(limits, offers.clone()),
         }
     }
 
@@ -105,7 +163,7 @@ impl AnyWire {
     /// Return the family of the protocol spoken; HTTP/1 until it is told.
     pub fn family(&self) -> Family {
         match self {
-            Self::Detect(_) | Self::Http1Server(_) | Self::Http1Client(_) => Family::Http1,
+            Self::Detect(..) | Self::Http1Server(_) | Self::Http1Client(_) => Family::Http1,
             Self::Http2(_) => Family::Http2,
             Self::BoltServer(wire) => Family::Frames(wire.codec().version()),
             Self::BoltClient(wire) => Family::Frames(wire.codec().version()),
@@ -117,7 +175,7 @@ impl AnyWire {
 
     /// Return whether the protocol is not told yet.
     pub fn is_untold(&self) -> bool {
-        matches!(self, Self::Detect(_))
+        matches!(self, Self::Detect(..))
     }
 
     /// Return whether the peer is in the middle of a message that nobody wants any more.
@@ -133,7 +191,7 @@ impl AnyWire {
     /// `None`: such a moment never comes.
     pub fn is_between(&self) -> Option<bool> {
         match self {
-            Self::Detect(_) => Some(true),
+            Self::Detect(..) => Some(true),
             Self::Http1Server(wire) => Some(wire.is_between()),
             Self::BoltServer(wire) => Some(wire.is_between()),
             Self::DubboServer(wire) => Some(wire.is_between()),
@@ -145,7 +203,16 @@ impl AnyWire {
 
     /// Tell the protocol from the first bytes, once there are enough of them.
     fn detect(&mut self, input: &[u8]) {
-        let Self::Detect(limits) = self else { return };
+        let Self::Detect(limits, offers) = self else { return };
+        let offers = offers.as_deref().unwrap_or_default();
+        if let Some(offer) = offers.iter().find(|offer| input.starts_with(&offer.magic)) {
+            let codec = Declared::new(&offer.protocol, offer.number);
+            *self = Self::FramedServer(Box::new(framed::Server::new(codec)));
+            return;
+        }
+        if offers.iter().any(|offer| offer.magic.starts_with(input)) {
+            return;
+        }
         let preface = http2::PREFACE;
         let undecided = dubbo::MAGIC.starts_with(input) || is_tls(input) || input == [TLS_HANDSHAKE];
         if input.starts_with(&dubbo::MAGIC) {

@@ -44,6 +44,14 @@ pub struct Protocol {
 }
 
 impl Protocol {
+    /// Return the bytes that every frame begins with, if it says so.
+    pub fn magic(&self) -> Option<&[u8]> {
+        match self.layout.steps.first() {
+            Some(Step::Magic(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Compile a declaration in JSON. The error names the field that is wrong.
     pub fn compile(text: &str) -> Result<Self, String> {
         let declaration: Declaration = serde_json::from_str(text).map_err(|error| plain(&error))?;

@@ -28,6 +28,7 @@ ALIASES = {
     "common_fault": "envoy.extensions.filters.common.fault.v3",
     "core": "envoy.config.core.v3",
     "cors": "envoy.extensions.filters.http.cors.v3",
+    "declared_inspector": "eventmesh.extensions.filters.listener.declared_inspector.v3",
     "discovery": "envoy.service.discovery.v3",
     "dubbo": "eventmesh.extensions.filters.network.dubbo_proxy.v3",
     "endpoint": "envoy.config.endpoint.v3",

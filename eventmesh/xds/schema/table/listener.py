@@ -225,6 +225,11 @@ MESSAGES = {
         6 declaration struct |declaration_specifier
         7 declaration_file string |declaration_specifier
     """,
+    # Ours: a declared protocol that is told by its magic on a port for several (docs/protocols/framed.md).
+    "declared_inspector.DeclaredInspector": """
+        1 declaration struct |declaration_specifier
+        2 declaration_file string |declaration_specifier
+    """,
     "accesslog.AccessLog": """
         1 name string
         4 typed_config any |config_type
