@@ -193,6 +193,7 @@ class Mesh:
             server.url,
             server.credentials.ca_pem,
             server.credentials.token,
+            client=server.credentials.client,
             admin_ports={
                 ACTIVATOR_EXTENSION: self.addresses.activator_admin,
                 GATEWAY_EXTENSION: self.addresses.gateway_admin,

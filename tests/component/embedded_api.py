@@ -46,7 +46,8 @@ async def served(directory: Path) -> AsyncIterator[Served]:
         server = ApiServer(api, ("127.0.0.1", 0), directory / "tls")
         await server.start()
         kubeconfig = directory / "kubeconfig"
-        write_kubeconfig(kubeconfig, server.url, server.credentials.ca_pem, server.credentials.token)
+        known = server.credentials
+        write_kubeconfig(kubeconfig, server.url, known.ca_pem, known.token, client=known.client)
         try:
             yield Served(api, server, kubeconfig)
         finally:

@@ -1,22 +1,24 @@
-"""The API's own certificate authority, its server certificate, and the token of its one user."""
+"""The API's own certificate authority, its server certificate, and how its administrator proves itself."""
 
 from __future__ import annotations
 
 import ipaddress
 import secrets
 import ssl
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.secret_file import write_secret
-from eventmesh.base.x509 import builder, common_name, key_pem, make_authority
+from eventmesh.base.x509 import builder, common_name, key_pem, key_usage, make_authority
+from eventmesh.cluster.api.identity import ADMIN_GROUPS, ADMIN_USER
 
 CA_LIFETIME = timedelta(days=3650)
 SERVER_LIFETIME = timedelta(days=365)
@@ -27,6 +29,14 @@ ADDRESSES = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate by which a client proves who it is, and its key, as PEM."""
+
+    certificate_pem: bytes
+    key_pem: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """What a server needs to prove itself, and a client to be let in."""
 
@@ -34,12 +44,17 @@ class Credentials:
     token: str
     certificate_file: Path
     key_file: Path
+    client: ClientCertificate = field(compare=False)
+    """The administrator's, made anew each time."""
 
     def server_context(self) -> ssl.SSLContext:
         """Return the TLS side of the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self.certificate_file, self.key_file)
+        # Asked for and not demanded: others come with a token, or ask for what is open to all.
+        context.load_verify_locations(cadata=self.ca_pem.decode())
+        context.verify_mode = ssl.CERT_OPTIONAL
         return context
 
 
@@ -56,7 +71,27 @@ def load_or_make(directory: Path, clock: Clock, host: str = "127.0.0.1") -> Cred
         write_secret(key_file, key_pem(key))
         write_secret(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
     ca_pem = ca.public_bytes(serialization.Encoding.PEM)
-    return Credentials(ca_pem, _token(directory), certificate_file, key_file)
+    # Made anew at each start, as the kubeconfig is: the key is nowhere but there.
+    client = issue_client(ca_key, ca, clock, ADMIN_USER, ADMIN_GROUPS[:1])
+    return Credentials(ca_pem, _token(directory), certificate_file, key_file, client)
+
+
+def issue_client(
+    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, clock: Clock, user: str, groups: Sequence[str]
+) -> ClientCertificate:
+    """Return a certificate that says whose it is as Kubernetes reads it: the user in CN, the groups in O."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, user)])
+    certificate = (
+        builder(subject, ca.subject, key.public_key(), clock.now(), SERVER_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    return ClientCertificate(certificate.public_bytes(serialization.Encoding.PEM), key_pem(key))
 
 
 def _authority(directory: Path, clock: Clock) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:

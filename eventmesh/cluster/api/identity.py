@@ -1,4 +1,4 @@
-"""Who makes a request: proved by a bearer token, the administrator's or a service account's."""
+"""Who makes a request: proved by a certificate, or by a bearer token, the administrator's or a service account's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from eventmesh.kube.account_tokens import TokenRefusedError
 from eventmesh.kube.api import Object
@@ -33,6 +33,17 @@ class Identity:
         if self.extra:
             info["extra"] = {name: list(values) for name, values in self.extra.items()}
         return info
+
+
+AUTHENTICATED: Final = "system:authenticated"
+
+
+def holder_of(certificate: Mapping[str, Any]) -> Identity | None:
+    """Return whose a verified client certificate is (as `ssl` gives it): CN is the user, every O a group."""
+    names: list[tuple[str, str]] = [pair for part in certificate.get("subject", ()) for pair in part]
+    user = next((value for name, value in names if name == "commonName"), "")
+    groups = tuple(value for name, value in names if name == "organizationName")
+    return Identity(user, (*groups, AUTHENTICATED)) if user else None
 
 
 class Recognises(Protocol):

@@ -13,7 +13,7 @@ from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.certificates import Credentials, load_or_make
 from eventmesh.cluster.api.discovery import Discovery
 from eventmesh.cluster.api.embedded import EmbeddedApi
-from eventmesh.cluster.api.identity import ADMIN_GROUPS, Identity
+from eventmesh.cluster.api.identity import ADMIN_GROUPS, Identity, holder_of
 from eventmesh.cluster.api.negotiation import MAX_BODY_BYTES, Form, reply_form
 from eventmesh.cluster.api.openapi import OpenApi
 from eventmesh.cluster.api.openapi_v2 import PROTOBUF_V2, encode_swagger, swagger
@@ -112,19 +112,29 @@ class ApiServer:
 
     def _authenticate(self, request: web.Request) -> Identity:
         """Return who asks, or whom they act for; raises ApiError 401."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        asker = self._asker(request)
+        acted_for = request.headers.get("Impersonate-User")
+        if not acted_for:
+            return asker
+        return Identity(acted_for, tuple(request.headers.getall("Impersonate-Group", ADMIN_GROUPS)))
+
+    def _asker(self, request: web.Request) -> Identity:
+        """Return the bearer of the token, or without one the holder of the certificate; raises ApiError 401."""
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            holder = holder_of(request.get_extra_info("peercert") or {})
+            if holder is None:
+                raise ApiError(401, "Unauthorized", "Unauthorized")
+            return holder
+        scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise ApiError(401, "Unauthorized", "Unauthorized")
         try:
-            bearer, _ = self._api.authenticator.identify(token.strip())
+            return self._api.authenticator.identify(token.strip())[0]
         except TokenRefusedError as error:
             # As a cluster does: why is for the log of the server, not for whoever tries tokens.
             _log.info("bearer token refused", reason=error)
             raise ApiError(401, "Unauthorized", "Unauthorized") from None
-        acted_for = request.headers.get("Impersonate-User")
-        if not acted_for:
-            return bearer
-        return Identity(acted_for, tuple(request.headers.getall("Impersonate-Group", ADMIN_GROUPS)))
 
     async def _route(self, request: web.Request, user: Identity) -> web.StreamResponse:
         target = parse_path(request.path)
