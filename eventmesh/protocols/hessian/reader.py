@@ -13,6 +13,9 @@ from eventmesh.protocols.hessian.writer import EPOCH
 MAX_CLASSES: Final = 1_024
 """Classes defined in one stream, and fields of one class: generated beans have some dozens."""
 
+NO_SCALAR: Final = object()
+"""What `_particular` returns for what is no scalar; None is one."""
+
 
 class Reader(ABC):
     """Reads values one behind the other. `HessianError` for anything that is no Hessian of its dialect.
@@ -41,7 +44,7 @@ class Reader(ABC):
             self._define()
             tag = self._byte()
         scalar = self._scalar(tag)
-        return self._composite(tag, depth) if scalar is _NONE else scalar
+        return self._composite(tag, depth) if scalar is NO_SCALAR else scalar
 
     def read_int(self) -> int:
         """Return the next value, which must be a whole number."""
@@ -92,7 +95,7 @@ class Reader(ABC):
 
     @abstractmethod
     def _particular(self, tag: int) -> object:
-        """Return a scalar that only this dialect writes so; `_NONE` when `tag` begins none."""
+        """Return a scalar that only this dialect writes so; `NO_SCALAR` when `tag` begins none."""
 
     @abstractmethod
     def _is_definition(self, tag: int) -> bool: ...
@@ -170,7 +173,7 @@ class Reader(ABC):
         while units > 0:
             lead = self._byte()
             # Some writers have four bytes for a pair, as UTF-8 has.
-            self._take(1 if lead < 0xE0 else 2 if lead < 0xF0 else 3) if lead >= 0x80 else None
+            self._take((lead >= 0x80) + (lead >= 0xE0) + (lead >= 0xF0))
             units -= 2 if lead >= 0xF0 else 1
         try:
             text = self._data[start : self._at].decode("utf-8", "surrogatepass")
@@ -190,12 +193,3 @@ class Reader(ABC):
             raise HessianError("cut off")
         self._at += count
         return taken
-
-
-class _None:
-    """Stands for "no value of this kind", which None cannot: it is a value."""
-
-
-_NONE: Final = _None()
-NO_SCALAR: Final[object] = _NONE
-"""What `_particular` returns for what is no scalar."""
