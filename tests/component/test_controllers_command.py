@@ -19,8 +19,10 @@ from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.resources import BROKER, CONFIGURATION, KSERVICE, LEASE, POD_AUTOSCALER, SERVERLESS_SERVICE
 from tests.component.embedded_api import served
 
+pytestmark = pytest.mark.timeout(150)
+
 SPACE = "default"
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class Replica:
@@ -51,7 +53,7 @@ async def replicas(count: int, command: str, kubeconfig: Path, *flags: str) -> A
     try:
         for _ in range(count):
             process = await asyncio.create_subprocess_exec(
-                *argv, "--lease-duration-s", "2", *flags, stdout=asyncio.subprocess.PIPE
+                *argv, "--lease-duration-s", "5", *flags, stdout=asyncio.subprocess.PIPE
             )
             started.append(Replica(process))
         yield started

@@ -27,8 +27,10 @@ from eventmesh.kube.resources import SERVICE_ACCOUNT
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
 CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"
 """Who our controllers are to admission: Knative's own lets only this user skip some rules."""
-SHARE_AFTER_S = 5.0
+SHARE_AFTER_S = 30.0
 """By then a mesh with many functions has started, and what it does next is to wait."""
+SHARED_IN_A_TURN = 50
+"""Objects, for some two milliseconds."""
 SIGNING_KEY = "service-account.key"
 """The file, beside the objects, that signs service account tokens."""
 
@@ -77,9 +79,10 @@ class EmbeddedApi:
         """Let the objects that were there at the start share what is equal in them, once nobody waits for a start."""
         await self.clock.sleep(SHARE_AFTER_S)
         for kind in list(self.store.kinds()):
-            for obj in self.store.list(kind):
+            for number, obj in enumerate(self.store.list(kind)):
                 self.registry.shared_sets.take(obj)
-                await self.clock.sleep(0)
+                if number % SHARED_IN_A_TURN == 0:
+                    await self.clock.sleep(0)
 
     async def stop(self) -> None:
         """Stop following changes; the store stays open."""
