@@ -1,19 +1,17 @@
-//! Which tokens a request must bear, and what becomes of those it bears (Envoy: `extensions/filters/http/jwt_authn`).
+//! Which tokens a request must bear, compiled (Envoy: `extensions/filters/http/jwt_authn`).
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::access::judge::{Judge, Outcome};
 use crate::access::jwks::Keys;
 use crate::access::jwt::{Failure, Token};
-use crate::access::request::Request;
 use crate::access::tokens::Place;
 use crate::ascii;
 use crate::config::{self, JwtProvider, Requirement as Wanted};
 use crate::head::Head;
 use crate::limits::MAX_RULE_DEPTH;
-use crate::routes::{check_seconds, compile_match, without_query, Match, Names};
+use crate::routes::{check_seconds, compile_match, Match, Names};
 use crate::text::Text;
 
 /// Namespace under which tokens are noted: Envoy's name of the filter, which rules refer to.
@@ -23,9 +21,9 @@ pub const NAMESPACE: &str = "envoy.filters.http.jwt_authn";
 #[derive(Debug)]
 pub struct Jwt {
     pub(super) providers: Vec<Provider>,
-    rules: Vec<(Match, Option<Requirement>)>,
-    named: Vec<(Box<str>, Requirement)>,
-    bypass_preflight: bool,
+    pub(super) rules: Vec<(Match, Option<Requirement>)>,
+    pub(super) named: Vec<(Box<str>, Requirement)>,
+    pub(super) bypass_preflight: bool,
 }
 
 /// Whose tokens are taken.
@@ -65,17 +63,6 @@ pub enum Fetched {
     Awaited,
     /// They could not be had.
     Failed,
-}
-
-/// What comes of a request.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It may go on, with these tokens taken.
-    Through(Vec<Taken>),
-    /// It may not.
-    Refused(Failure),
-    /// Keys must be fetched first: the number of their set.
-    Awaits(usize),
 }
 
 /// A token that was taken.
@@ -144,37 +131,6 @@ impl Jwt {
                     head.remove(header.as_bytes());
                 }
             }
-        }
-    }
-
-    /// Return what becomes of a request at `now` (seconds since the epoch). `requirement`: what its route asks for by name.
-    pub fn decide(
-        &self,
-        request: &Request<'_>,
-        requirement: Option<&str>,
-        fetched: impl Fn(usize) -> Fetched,
-        now: u64,
-    ) -> Verdict {
-        if self.bypass_preflight && is_preflight(request.head) {
-            return Verdict::Through(Vec::new());
-        }
-        let path = without_query(request.head.path());
-        let requirement = if let Some(name) = requirement {
-            let named = self.named.iter().find(|(known, _)| **known == *name);
-            // Envoy answers the same: a route that asks for what is not there lets nobody through.
-            let Some((_, named)) = named else {
-                return Verdict::Refused(Failure::Malformed("Wrong requirement_name"));
-            };
-            Some(named)
-        } else {
-            self.rules.iter().find(|(when, _)| when.matches(path, request.head)).and_then(|(_, asked)| asked.as_ref())
-        };
-        let Some(requirement) = requirement else { return Verdict::Through(Vec::new()) };
-        let mut judge = Judge::new(self, request, fetched, now);
-        match judge.meets(requirement) {
-            Outcome::Met => Verdict::Through(judge.taken()),
-            Outcome::Unmet(failure) => Verdict::Refused(failure),
-            Outcome::Awaits(set) => Verdict::Awaits(set),
         }
     }
 }
@@ -263,10 +219,4 @@ impl Requirement {
             Wanted::MayFail {} => Self::MayFail,
         })
     }
-}
-
-/// Return whether a browser asks what it may ask (Fetch standard, "CORS-preflight request").
-fn is_preflight(head: &Head) -> bool {
-    let says = |name: &[u8]| head.get(name).is_some_and(|value| !value.is_empty());
-    head.method() == b"OPTIONS" && says(b"origin") && says(b"access-control-request-method")
 }

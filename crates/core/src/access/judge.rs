@@ -1,4 +1,4 @@
-//! What the requirements of one request come to, token by token.
+//! What becomes of one request: what is required of it, and what that comes to, token by token.
 
 use std::sync::Arc;
 
@@ -8,6 +8,19 @@ use crate::access::authn::{Fetched, Jwt, Provider, Requirement, Source, Taken};
 use crate::access::jwt::{Failure, Token};
 use crate::access::request::Request;
 use crate::access::tokens::Bearer;
+use crate::head::Head;
+use crate::routes::without_query;
+
+/// What comes of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It may go on, with these tokens taken.
+    Through(Vec<Taken>),
+    /// It may not.
+    Refused(Failure),
+    /// Keys must be fetched first: the number of their set.
+    Awaits(usize),
+}
 
 /// What one requirement comes to.
 pub(super) enum Outcome {
@@ -192,4 +205,43 @@ impl<'a, F: Fn(usize) -> Fetched> Judge<'a, F> {
         self.taken.push(Taken { provider: at, place: bearer.place.clone(), encoded_payload, payload, header });
         Outcome::Met
     }
+}
+
+impl Jwt {
+    /// Return what becomes of a request at `now` (seconds since the epoch). `requirement`: what its route asks for by name.
+    pub fn decide(
+        &self,
+        request: &Request<'_>,
+        requirement: Option<&str>,
+        fetched: impl Fn(usize) -> Fetched,
+        now: u64,
+    ) -> Verdict {
+        if self.bypass_preflight && is_preflight(request.head) {
+            return Verdict::Through(Vec::new());
+        }
+        let path = without_query(request.head.path());
+        let requirement = if let Some(name) = requirement {
+            let named = self.named.iter().find(|(known, _)| **known == *name);
+            // Envoy answers the same: a route that asks for what is not there lets nobody through.
+            let Some((_, named)) = named else {
+                return Verdict::Refused(Failure::Malformed("Wrong requirement_name"));
+            };
+            Some(named)
+        } else {
+            self.rules.iter().find(|(when, _)| when.matches(path, request.head)).and_then(|(_, asked)| asked.as_ref())
+        };
+        let Some(requirement) = requirement else { return Verdict::Through(Vec::new()) };
+        let mut judge = Judge::new(self, request, fetched, now);
+        match judge.meets(requirement) {
+            Outcome::Met => Verdict::Through(judge.taken()),
+            Outcome::Unmet(failure) => Verdict::Refused(failure),
+            Outcome::Awaits(set) => Verdict::Awaits(set),
+        }
+    }
+}
+
+/// Return whether a browser asks what it may ask (Fetch standard, "CORS-preflight request").
+fn is_preflight(head: &Head) -> bool {
+    let says = |name: &[u8]| head.get(name).is_some_and(|value| !value.is_empty());
+    head.method() == b"OPTIONS" && says(b"origin") && says(b"access-control-request-method")
 }

@@ -4,6 +4,7 @@ mod authn;
 mod authz;
 mod base64;
 mod check;
+mod claims;
 mod filter;
 mod judge;
 mod jwks;
@@ -17,10 +18,11 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use authn::{Fetched, Jwt, Verdict, NAMESPACE};
+pub use authn::{Fetched, Jwt, NAMESPACE};
 pub use authz::{Asked, Authz, Override, Service, NAMESPACE as AUTHZ_NAMESPACE};
 pub use check::{answer as checked, Body};
 pub use filter::Filter;
+pub use judge::Verdict;
 pub use jwks::Keys;
 pub use jwt::{Failure, Token};
 pub use mutation::{is_framing, Granted, How, Mutation, Refused, Said, Silence};
