@@ -1,4 +1,4 @@
-"""Three replicas of control, a real Envoy and a sidecar under them: any may go, all may go, and no request fails."""
+"""Two replicas of control, a real Envoy and a sidecar under them: any may go, all may go, and no request fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.peers.test_envoy_flips import moved
 
 pytestmark = pytest.mark.peer
 
-REPLICAS = 3
+REPLICAS = 2
 LEASE_S = "2"
 """So long nobody writes when the one that did is lost."""
 
@@ -142,6 +142,7 @@ async def modified(envoy: Envoy) -> tuple[int, int]:
     )
 
 
+@pytest.mark.timeout(240)  # five starts of control, each some seconds of a machine that is busy
 @pytest.mark.parametrize("variant", VARIANTS)
 async def test_leaders_and_all_replicas_are_killed_under_load_and_nobody_notices(
     variant: str, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
