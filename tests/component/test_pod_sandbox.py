@@ -18,6 +18,9 @@ from eventmesh.kube.resources import POD
 from tests.component.pod_cluster import Cluster
 
 WAIT_S = 30.0
+
+pytestmark = pytest.mark.timeout(150)
+"""Each test starts processes one after the other, on whatever machine."""
 PROGRAM = """
 import json, os, tempfile
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
