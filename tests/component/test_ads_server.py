@@ -80,6 +80,27 @@ async def ended(port: int, first: bytes) -> grpc.StatusCode:
         return code
 
 
+async def never_reading(stack: AsyncExitStack, port: int) -> asyncio.StreamReader:
+    """Open a stream, say hello, and give no credit: the server may send as much as HTTP/2 allows at first."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000_000)
+    stack.callback(writer.close)
+    names = {":path": METHOD, ":authority": "x", "te": "trailers", "content-type": "application/grpc"}
+    head = b"\x83\x86" + b"".join(b"\0" + _literal(name) + _literal(value) for name, value in names.items())
+    message = b"\0" + len(hello()).to_bytes(4, "big") + hello()
+    writer.write(
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0) + _frame(1, 4, 1, head) + _frame(0, 0, 1, message)
+    )
+    return reader
+
+
+def _literal(text: str) -> bytes:
+    return bytes([len(text)]) + text.encode()
+
+
+def _frame(type_: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes([type_, flags]) + stream.to_bytes(4, "big") + payload
+
+
 def hello() -> bytes:
     return bytes(DeltaDiscoveryRequest(node=Node(id="n"), type_url=ResourceType.CLUSTER.value))
 
@@ -142,20 +163,20 @@ async def test_names_without_end_are_not_remembered(served: Served, monkeypatch:
 async def test_clients_that_read_nothing_give_way_to_one_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_budget, "STALL_S", 0.0)
     clock, cache, large = SystemClock(), SnapshotCache(), 4_000_000
-    budget = WriteBudget(clock, limit=2 * large)
+    budget = WriteBudget(clock, limit=large)
     arrivals = Arrivals()
     server = AdsServer(cache, arrivals, clock, budget=budget)
     cache.publish({Audience(Role.GATEWAY): [from_bytes(CDS, "large", bytes(large))]})
     port = await server.start("127.0.0.1:0")
     async with AsyncExitStack() as stack:
-        for _ in range(6):
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-            stream: Any = channel.stream_stream(METHOD)()
-            stack.callback(stream.cancel)
-            await stream.write(hello())
+        mute = [await never_reading(stack, port) for _ in range(6)]
         await arrivals.until(6)
         polite = await stack.enter_async_context(connected(port, "gateway"))
         await polite.until(lambda: "large" in polite.held[CDS])
+        # Their connections end, or what they do not read would stay in memory.
+        async with asyncio.timeout(20):
+            ended = [await one.read() for one in mute]
+            assert all(len(what) < large for what in ended)
     await server.stop()
 
 

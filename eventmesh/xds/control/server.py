@@ -29,7 +29,7 @@ from eventmesh.xds.control.messages import (
     sotw_response,
 )
 from eventmesh.xds.control.metrics import Metrics
-from eventmesh.xds.control.peers import ShownCredentials, peer_identity
+from eventmesh.xds.control.peers import ShownCredentials, disconnect, peer_identity
 from eventmesh.xds.control.protobuf import WireError
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified
@@ -48,7 +48,8 @@ MAX_REQUEST_BYTES = 4_194_304
 """gRPC's own default. A reconnecting client lists every name and version it holds: 4 MiB are some 40,000 of them."""
 
 MAX_STREAMS = 10_000
-"""About 30 KiB each: 300 MiB. One more is answered RESOURCE_EXHAUSTED and should try another replica."""
+"""Some 65 KiB each, 40 of them gRPC's: 650 MiB. One more is answered RESOURCE_EXHAUSTED and should try another
+replica."""
 
 _KEEPALIVE_MS = 30_000
 """A client that vanished without a word is noticed after this, so that nobody waits for its acknowledgement."""
@@ -184,7 +185,7 @@ class AdsServer:
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
             except SlowReaderError as error:
                 _log.warning("client disconnected", peer=context.peer(), reason=error)
-                # A status would queue behind what is not read. A call that is given up is reset, and its bytes freed.
+                disconnect(context.peer())
                 raise asyncio.CancelledError from error
             finally:
                 self._streams -= 1
