@@ -75,7 +75,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(places(WHOLE["spec"])), JUNK, st.booleans())
 def test_any_value_anywhere_is_admitted_or_refused(path: tuple[Any, ...], junk: Any, update: bool) -> None:
     doors = serving_admissions(ServingSettings)
