@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eventmesh.activator import job_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
@@ -43,8 +44,11 @@ from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.client.ads import AdsClient
 from eventmesh.xds.client.channel import calls_through, route_to_control
+from eventmesh.xds.client.identified import identified
 from eventmesh.xds.client.inbound import InboundTerms, beyond_inbound, first_terms, on_terms
-from eventmesh.xds.client.workload_identity import WorkloadIdentity, begin
+
+if TYPE_CHECKING:
+    from eventmesh.xds.client.workload_identity import WorkloadIdentity
 
 _log = log.get("activator")
 
@@ -81,12 +85,10 @@ async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
     termination = Termination()
     termination.install()
     clock = SystemClock()
-    identity: WorkloadIdentity | None = None
-    if bootstrap.identity is not None:
-        begun = await begin(bootstrap, clock, termination.wanted())
-        if begun is None:
-            return 0
-        bootstrap, identity = begun
+    begun = await identified(bootstrap, clock, termination.wanted)
+    if begun is None:
+        return 0
+    bootstrap, identity = begun
     config = await load_config(settings.kubeconfig)
     settings = replace(settings, protected=(*settings.protected, address_of(config.server)))
     api = HttpApi(config)

@@ -15,6 +15,7 @@ from eventmesh.sidecar import outbound
 from eventmesh.sidecar.own import added_by_process
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
+from eventmesh.xds.client.identified import identified
 
 if TYPE_CHECKING:
     from eventmesh.dataplane.hot_restart import Successor
@@ -48,15 +49,10 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
     termination.install()
     for warning in bootstrap.warnings:
         _log.warning("bootstrap", warning=warning)
-    identity: WorkloadIdentity | None = None
-    if bootstrap.identity is not None:
-        # Nothing is served or asked before it is there.
-        from eventmesh.xds.client.workload_identity import begin
-
-        begun = await begin(bootstrap, clock, termination.wanted())
-        if begun is None:
-            return 0
-        bootstrap, identity = begun
+    begun = await identified(bootstrap, clock, termination.wanted)
+    if begun is None:
+        return 0
+    bootstrap, identity = begun
     handlers: dict[str, ExchangeHandler] = {}
     tasks = TaskGroup("sidecar")
     function: FunctionSide | None = None

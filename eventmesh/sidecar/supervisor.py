@@ -18,6 +18,7 @@ from eventmesh.dataplane.workers import Workers
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.sidecar.own import added_by_process
 from eventmesh.xds.bootstrap import Bootstrap
+from eventmesh.xds.client.identified import identified
 
 if TYPE_CHECKING:
     from eventmesh.transport.exchange import ExchangeHandler
@@ -37,14 +38,10 @@ async def serve(bootstrap: Bootstrap, count: int, drain_time_s: float) -> int:
     termination.install()
     for warning in bootstrap.warnings:
         _log.warning("bootstrap", warning=warning)
-    identity: WorkloadIdentity | None = None
-    if bootstrap.identity is not None:
-        from eventmesh.xds.client.workload_identity import begin
-
-        begun = await begin(bootstrap, clock, termination.wanted())
-        if begun is None:
-            return 0
-        bootstrap, identity = begun
+    begun = await identified(bootstrap, clock, termination.wanted)
+    if begun is None:
+        return 0
+    bootstrap, identity = begun
     handlers: dict[str, ExchangeHandler] = {}
     supervisor = Supervisor(bootstrap, handlers, clock, count, drain_time_s, identity)
     handlers[admin.HANDLER] = admin.Admin(supervisor, clock, bootstrap.node.id, termination.ask)

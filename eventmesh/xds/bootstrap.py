@@ -307,7 +307,7 @@ def _identity(tree: Message, resources: StaticResources, ads: AdsConfig | None) 
     # Few bootstraps have one.
     from eventmesh.xds.translate.identity import read_identity
 
-    return read_identity(tree, resources.clusters, ads, resources.secrets)
+    return read_identity(tree, resources.clusters, resources.secrets, has_ads=ads is not None)
 
 
 def _check_references(

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.resources import ClusterResource
-
-if TYPE_CHECKING:
-    from eventmesh.xds.bootstrap import AdsConfig
 
 TYPE: Final = "eventmesh.bootstrap.workload_identity.v3.WorkloadIdentity"
 
@@ -36,14 +33,14 @@ class TokenIdentity:
 
 
 def read_identity(
-    tree: Message, clusters: Iterable[ClusterResource], ads: AdsConfig | None, brought: Container[str]
+    tree: Message, clusters: Iterable[ClusterResource], brought: Container[str], *, has_ads: bool
 ) -> TokenIdentity:
     """Return what the bootstrap `tree` says; `brought` are the secrets that it holds itself. Raises ConfigError."""
     extensions = tree.children("bootstrap_extensions")
     config = extensions[0].child("typed_config")
     if len(extensions) > 1 or config is None or config.schema.name != TYPE:
         raise tree.error("bootstrap_extensions", f"only one is supported, a {TYPE}")
-    if ads is None:
+    if not has_ads:
         raise tree.error("bootstrap_extensions", "needs dynamic_resources.ads_config, by which roots are renewed")
     name = config.text("cluster")
     tls = next((one.tls for one in clusters if one.cluster.name == name and one.cluster.endpoints), None)
