@@ -1,4 +1,4 @@
-"""The verbs of the API on the store: the rules of reading, writing and watching, the same for every caller.
+"""The verbs of the API on the store: the rules of writing, the same for every caller; `reading` has those of reading.
 
 Every method is immediate and so atomic: nothing else runs between reading an object and writing it back.
 Objects returned are shared with the store: copy before changing.
@@ -6,46 +6,40 @@ Objects returned are shared with the store: copy before changing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from eventmesh.base.clock import Clock, rfc3339
-from eventmesh.base.errors import ConfigError, MeshError
 from eventmesh.cluster.api import errors, jsonpath, metadata, scaling, tracking
 from eventmesh.cluster.api.admission import AdmissionChain
 from eventmesh.cluster.api.catalog import Catalog, Served, View
 from eventmesh.cluster.api.ownership import Operation, Owners, Write
 from eventmesh.cluster.api.patch import apply_patch
+from eventmesh.cluster.api.reading import Reader
 from eventmesh.cluster.api.shared_sets import SharedSets
 from eventmesh.cluster.api.strategy import PLAIN, Strategies, Strategy
 from eventmesh.cluster.api.structural import clone, clone_object, drop_unknown, fill_defaults
 from eventmesh.cluster.api.validating import repeated, violations
-from eventmesh.cluster.api.watching import ObjectWatch, Selection, bookmark
 from eventmesh.cluster.api.writing import FieldValidation, WriteOptions, Written
 from eventmesh.cluster.store.store import (
-    CompactedError,
-    FutureRevisionError,
     Key,
     ObjectTooLargeError,
     RevisionConflictError,
     Store,
     Stored,
 )
-from eventmesh.kube.api import ApiError, EventType, Object, PatchType, WatchEvent
+from eventmesh.kube.api import ApiError, Object, PatchType
 from eventmesh.kube.resources import NAMESPACE
-from eventmesh.kube.selectors import FieldSelector, LabelSelector
 
 NAMESPACES = "namespaces"
 GENERATED_NAME_ATTEMPTS = 8
 """The API server's own number of draws before it gives up with AlreadyExists."""
 
 
-class Registry:
+class Registry(Reader):
     """Every kind's verbs. `strategies` and `admission` add what single kinds demand."""
 
     def __init__(
         self, store: Store, catalog: Catalog, clock: Clock, strategies: Strategies, admission: AdmissionChain
     ) -> None:
-        self.store = store
+        super().__init__(store)
         self.catalog = catalog
         self._clock = clock
         self._strategies = strategies
@@ -59,105 +53,6 @@ class Registry:
     def strategy(self, served: Served) -> Strategy:
         """Return the own rules of a kind."""
         return self._strategies.get(served.kind_key, PLAIN)
-
-    # -- reading
-
-    def get(self, served: Served, name: str, namespace: str = "") -> Object:
-        """Return the object; raises ApiError NotFound."""
-        if served.computed is not None:
-            found = _among(served.computed(), namespace, name)
-            if not found:
-                raise errors.not_found(served.resource, name)
-            return found[0]
-        return self._convert(served)(self.load(served, name, namespace).object)
-
-    def load(self, served: Served, name: str, namespace: str) -> Stored:
-        """Return the object as stored; raises ApiError NotFound."""
-        stored = self.store.get(Key(served.kind_key, namespace, name))
-        if stored is None:
-            raise errors.not_found(served.resource, name)
-        return stored
-
-    def list(self, served: Served, namespace: str, selection: Selection, revision: int | None = None) -> list[Object]:
-        """Return the selected objects of `namespace` (empty = all), sorted; as of `revision` (None = now).
-
-        Raises ApiError: 410 when that revision is forgotten, 504 when it is yet to come.
-        """
-        convert = self._convert(served)
-        if served.computed is not None:
-            objects = _among(served.computed(), namespace)
-        elif revision is None:
-            objects = self.store.list(served.kind_key, namespace)
-        else:
-            try:
-                objects = self.store.list_at(served.kind_key, revision, namespace)
-            except (CompactedError, FutureRevisionError) as error:
-                raise self._no_such_revision(error, revision) from error
-        return [convert(obj) for obj in objects if selection.matches(obj)]
-
-    def as_stored(self, served: Served, obj: Object) -> bytes | None:
-        """Return an object that `list` gave as JSON; None: it is not given as it is stored, and must be encoded."""
-        where = obj["metadata"]
-        stored = self.store.get(Key(served.kind_key, where.get("namespace", ""), where["name"]))
-        return stored.value if stored is not None and stored.object is obj else None
-
-    def _no_such_revision(self, error: MeshError, revision: int) -> ApiError:
-        if isinstance(error, FutureRevisionError):
-            return errors.too_large_resource_version(revision, self.store.revision)
-        return errors.expired(str(error))
-
-    def watch(
-        self,
-        served: Served,
-        namespace: str,
-        selection: Selection,
-        *,
-        after: int | None,
-        initial_events: bool = False,
-        ends_initial: bool = False,
-    ) -> ObjectWatch:
-        """Watch from the version `after` (None = from now); with `initial_events` what exists comes first.
-
-        With `ends_initial` a bookmark says when that is done.
-
-        Raises ApiError: 410 when `after` is forgotten, 504 when it is yet to come.
-        """
-        try:
-            watch = self.store.watch(served.kind_key, namespace, after)
-        except (CompactedError, FutureRevisionError) as error:
-            raise self._no_such_revision(error, after or 0) from error
-        initial: list[WatchEvent] = []
-        if initial_events:
-            present = self.list(served, namespace, selection)
-            initial = [WatchEvent(EventType.ADDED, obj) for obj in present]
-            resource, revision = served.resource, self.store.revision
-            initial.append(bookmark(resource.kind, resource.api_version, revision, initial_end=ends_initial))
-        return ObjectWatch(watch, selection, self._convert(served), initial)
-
-    def selection(self, served: Served, label_selector: str = "", field_selector: str = "") -> Selection:
-        """Return the parsed selectors; raises ApiError 400 for one that cannot be read or is not supported."""
-        if served.view is not None:
-            field_selector = served.view.selector(field_selector)
-        try:
-            fields = FieldSelector.parse(field_selector)
-            labels = LabelSelector.parse(label_selector)
-        except ConfigError as error:
-            raise errors.bad_request(f"unable to parse requirement: {error}") from error
-        allowed = {"metadata.name", "metadata.namespace", *served.selectable_fields}
-        for clause in fields.clauses:
-            if clause.path not in allowed:
-                raise errors.bad_request(f"field label not supported: {clause.path}")
-        return Selection(labels, fields)
-
-    def _convert(self, served: Served) -> Callable[[Object], Object]:
-        if served.view is not None:
-            return served.view.shown
-        version = served.resource.api_version
-        if version == served.stored_api_version:
-            return _same
-        return lambda obj: {**obj, "apiVersion": version}
-
-    # -- writing
 
     def create(
         self, served: Served, obj: Object, namespace: str, options: WriteOptions, owners: Owners | None = None
@@ -406,15 +301,6 @@ class Registry:
             raise errors.terminating(served.resource, name, namespace)
 
 
-def _among(objects: list[Object], namespace: str, name: str = "") -> list[Object]:
-    """Return those of a namespace (empty = any), and of a name if one is given."""
-    return [
-        obj
-        for obj in objects
-        if namespace in ("", obj["metadata"].get("namespace")) and name in ("", obj["metadata"]["name"])
-    ]
-
-
 def _unchanged(obj: Object, old: Object | None) -> frozenset[str]:
     """Return the fields that are as they were stored, and need not be looked at again (a pod's spec, mostly)."""
     return frozenset() if old is None else frozenset(name for name in obj if name in old and obj[name] == old[name])
@@ -422,7 +308,3 @@ def _unchanged(obj: Object, old: Object | None) -> frozenset[str]:
 
 def _shown(view: View, written: Written, warnings: tuple[str, ...]) -> Written:
     return Written(view.shown(written.object), (*warnings, *written.warnings))
-
-
-def _same(obj: Object) -> Object:
-    return obj
