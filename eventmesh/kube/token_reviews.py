@@ -32,6 +32,9 @@ MAX_REMEMBERED: Final = 10_000
 MAX_ASKED: Final = 16
 """Questions to the API at a time; whoever shows made-up tokens must not take it from everybody else."""
 
+_NEVER: Final = 253_402_300_800
+"""The year 10000, in seconds: no date, and a number in JSON may be one that nothing can be computed with."""
+
 _log = log.get("kube.token_reviews")
 
 _Answer = tuple[str, float]
@@ -74,9 +77,9 @@ class TokenReviews:
         if audience != audiences and not (isinstance(audiences, list) and audience in audiences):
             raise TokenRefusedError(f"the bearer token is not for the audience {audience}")
         expires = claims.get("exp")
-        if isinstance(expires, bool) or not isinstance(expires, int | float):
+        if isinstance(expires, bool) or not isinstance(expires, int | float) or not expires < _NEVER:
             raise TokenRefusedError("the bearer token never expires: only those that do are taken")
-        left_s = float(expires) - self._clock.now().timestamp()
+        left_s = expires - self._clock.now().timestamp()
         if left_s <= 0:
             raise TokenRefusedError("the bearer token has expired")
         return left_s
@@ -109,7 +112,7 @@ def _claims(token: str) -> dict[str, Any]:
     """Return what a token claims, unchecked; raises TokenRefusedError when it is no JWT."""
     parts = token.split(".")
     try:
-        if len(parts) != 3:
+        if len(parts) != 3 or not token.isascii():
             raise ValueError
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, binascii.Error, RecursionError):

@@ -73,6 +73,8 @@ class WriteBudget:
             async with patience:
                 yield
         except TimeoutError:
+            if not patience.expired():
+                raise
             raise SlowReaderError(f"{size} bytes were not read within {STALL_S:.0f} s while others waited") from None
         finally:
             del self._writes[write]
@@ -85,7 +87,9 @@ class WriteBudget:
             left_s = oldest.began + STALL_S - self._clock.monotonic()
             self._moved.clear()
             if left_s <= 0:
-                oldest.patience.reschedule(asyncio.get_running_loop().time())
+                # One that has been told may take a while to end, and others may end meanwhile.
+                if not oldest.patience.expired():
+                    oldest.patience.reschedule(asyncio.get_running_loop().time())
                 await self._moved.wait()
             else:
                 with suppress(TimeoutError):

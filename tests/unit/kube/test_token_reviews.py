@@ -88,6 +88,10 @@ async def test_no_answer_outlives_the_token(api: Reviewing, clock: ManualClock, 
         ({"audience": {AUDIENCE: 1}}, "not for the audience"),
         ({"exp": "soon"}, "never expires"),
         ({"exp": True}, "never expires"),
+        ({"exp": 10**400}, "never expires"),
+        ({"exp": float("inf")}, "never expires"),
+        ({"exp": float("nan")}, "never expires"),
+        ("\udce9.e30.c2ln", "no JWT"),
     ],
 )
 async def test_a_token_that_does_not_even_claim_enough_costs_no_question(

@@ -361,6 +361,13 @@ def test_names_beyond_the_limit_of_a_type_end_the_stream(variant: Variant, monke
         ask(EDS, "b", "c", "d", "e")
 
 
+def test_a_name_that_is_said_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "MAX_NAMES", 2)
+    client = Client(DELTA)
+    client.subscribe(EDS, "a", "b", initial={"a": "1", "b": "2"})
+    client.subscribe(EDS, "b", "a")
+
+
 def test_a_client_may_go_on_naming_what_it_drops_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriptions, "MAX_NAMES", 2)
     client = Client(DELTA)

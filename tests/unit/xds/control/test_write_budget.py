@@ -75,3 +75,41 @@ async def test_whoever_does_not_read_gives_way_once_another_waits_and_not_before
         await writing
     assert budget.under_way == LARGE
     await tasks.stop()
+
+
+async def test_one_that_ends_while_the_oldest_is_still_giving_way_harms_nobody_who_waits() -> None:
+    clock, tasks = ManualClock(), TaskGroup("test")
+    budget = WriteBudget(clock, 2 * LARGE)
+    gave_way = asyncio.Event()
+
+    async def slow_to_end() -> None:
+        async with budget.share(LARGE):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await gave_way.wait()
+
+    slow = tasks.spawn("slow", slow_to_end())
+    await settled()
+    small, huge = Writer(budget), Writer(budget, 2 * LARGE)
+    tasks.spawn("small", small.write())
+    await settled()
+    await clock.advance(2 * STALL_S)
+    waiting = tasks.spawn("huge", huge.write())
+    await settled()
+    small.read.set()
+    await settled()
+    assert not waiting.done() and not huge.began.is_set()
+    gave_way.set()
+    await huge.began.wait()
+    with pytest.raises(SlowReaderError):
+        await slow
+    await tasks.stop()
+
+
+async def test_a_timeout_of_the_writing_itself_is_not_taken_for_a_slow_reader() -> None:
+    budget = WriteBudget(ManualClock())
+    with pytest.raises(TimeoutError, match="its own"):
+        async with budget.share(LARGE):
+            raise TimeoutError("its own")
+    assert budget.under_way == 0
