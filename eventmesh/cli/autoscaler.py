@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.cli import replica
-from eventmesh.cli.control.addresses import address
+from eventmesh.cli.addresses import address
 
 if TYPE_CHECKING:
     from eventmesh.base.clock import Clock

@@ -19,7 +19,7 @@ from eventmesh.cli.control.bootstraps import Exchange, client_bootstrap
 from eventmesh.kube.resources import SERVICE_ACCOUNT
 from eventmesh.kube.token_reviews import TokenReviews
 from eventmesh.xds.control.certificate_server import CertificateServer
-from eventmesh.xds.control.certification import Certification, LocalCertifier
+from eventmesh.xds.control.certification import Certification
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.identity.authority import Issued, OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
@@ -83,7 +83,7 @@ async def token_world(directory: Path, port: int, lifetime: timedelta) -> AsyncI
     await bench.start(secured)
     await bench.api.create(SERVICE_ACCOUNT, {"metadata": {"name": "robot"}}, "default")
     reviews, metrics = TokenReviews(bench.api, clock), bench.control.metrics
-    certification = Certification(reviews, LocalCertifier(authority), identities, lifetime, metrics)
+    certification = Certification(reviews, authority, identities, metrics, lifetime)
     server = CertificateServer(certification, identities)
     certificates = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eventmesh.base.errors import UsageError
-from eventmesh.cli.control.addresses import address
+from eventmesh.cli.addresses import address
 from eventmesh.xds.translate.identity import DEFAULT_TRUST_DOMAIN
 
 ROLES: Final = ("gateway", "activator", "sidecar", "envoy", "grpc")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UsageError
-from eventmesh.cli.control.addresses import address
+from eventmesh.cli.addresses import address
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.lease import Election
@@ -16,7 +16,7 @@ from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import SECRET
 from eventmesh.kube.token_reviews import TokenReviews
 from eventmesh.xds.control.certificate_server import CertificateServer
-from eventmesh.xds.control.certification import Certification, Certifier, LocalCertifier
+from eventmesh.xds.control.certification import Certification
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.root_maps import RootMaps
 from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
@@ -63,7 +63,6 @@ class Certifying:
     _api: Api
     _clock: Clock
     _authority: Authority
-    _certifier: Certifier
     _roots: RootSecret | None = None
     _server: CertificateServer | None = None
 
@@ -76,10 +75,10 @@ class Certifying:
             case "embedded":
                 roots = await RootSecret.open(api, clock, lambda: election is None or election.leading)
                 own = OwnAuthority(roots, clock)
-                return cls(_identities(args, own, clock), api, clock, own, LocalCertifier(own), roots)
+                return cls(_identities(args, own, clock), api, clock, own, roots)
             case _:
                 given = GivenAuthority(args.ca_cert, args.ca_key, clock)
-                return cls(_identities(args, given, clock), api, clock, given, LocalCertifier(given))
+                return cls(_identities(args, given, clock), api, clock, given)
 
     def watch(self, informers: Informers) -> Controller:
         """Follow what other replicas do to the roots, before the informers start; return what tells workloads of them
@@ -99,7 +98,7 @@ class Certifying:
     async def start(self, where: str, metrics: Metrics) -> int:
         """Exchange tokens for certificates at `where`, and return the port; UnavailableError when it is taken."""
         reviews = TokenReviews(self._api, self._clock)
-        certification = Certification(reviews, self._certifier, self.identities, self._authority.lifetime, metrics)
+        certification = Certification(reviews, self._authority, self.identities, metrics)
         self._server = CertificateServer(certification, self.identities)
         return await self._server.start(where)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from eventmesh.base.clock import SystemClock
 from eventmesh.cli import leading
-from eventmesh.cli.control.addresses import address
+from eventmesh.cli.addresses import address
 from eventmesh.cli.control.certifying import Certifying
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config

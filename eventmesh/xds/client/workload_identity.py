@@ -221,11 +221,15 @@ def _spiffe_id(token: str, trust_domain: str) -> str:
 
 
 async def _new_key(spiffe_id: str) -> tuple[str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "eventmesh.xds.identity.new_key", spiffe_id),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "eventmesh.xds.identity.new_key", spiffe_id),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        # A container may be full of processes, or of memory, for a while.
+        raise UnavailableError(f"no key was made: {error.strerror}") from None
     try:
         told, complaint = await process.communicate()
     finally:

@@ -14,13 +14,12 @@ from typing import Final, Protocol
 
 from eventmesh.base import log
 from eventmesh.base.errors import UnavailableError
-from eventmesh.base.x509 import PublicKey
 from eventmesh.kube.account_tokens import SUBJECT_PREFIX, TokenRefusedError
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.protobuf import WireError, delimited, fields
+from eventmesh.xds.identity.authority import Authority
 from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.identity.requests import RequestRefusedError, SigningRequest, read_request
-from eventmesh.xds.identity.signer import Certified
 from eventmesh.xds.identity.spiffe import SpiffeId
 
 AUDIENCE: Final = "eventmesh-ca"
@@ -62,46 +61,22 @@ class Reviews(Protocol):
         ...
 
 
-class Certifier(Protocol):
-    """Signs what has been proved."""
-
-    async def sign(self, request: SigningRequest, spiffe_id: SpiffeId, lifetime: timedelta) -> str:
-        """Return the chain (PEM) for `spiffe_id` of the key in `request`; raises UnavailableError."""
-        ...
-
-
-class Holding(Protocol):
-    """An authority whose key is in this process (`identity.authority`)."""
-
-    def certify(
-        self, key: PublicKey, spiffe_id: SpiffeId, host_names: tuple[str, ...] = (), lifetime: timedelta | None = None
-    ) -> Certified:
-        """Return a certificate of `key`; raises UnavailableError."""
-        ...
-
-
-class LocalCertifier:
-    """Signs at once, with a key that is at hand."""
-
-    def __init__(self, authority: Holding) -> None:
-        self._authority = authority
-
-    async def sign(self, request: SigningRequest, spiffe_id: SpiffeId, lifetime: timedelta) -> str:
-        """Return the chain; raises UnavailableError."""
-        return self._authority.certify(request.key, spiffe_id, lifetime=lifetime).chain
-
-
 class Certification:
     """Answers one request after the other, and counts them."""
 
     def __init__(
-        self, reviews: Reviews, certifier: Certifier, identities: Identities, longest: timedelta, metrics: Metrics
+        self,
+        reviews: Reviews,
+        authority: Authority,
+        identities: Identities,
+        metrics: Metrics,
+        longest: timedelta | None = None,
     ) -> None:
-        """`longest` is how long a certificate lives at most, and when nothing is asked for."""
+        """`longest` is how long a certificate lives at most, and when nothing is asked for; None: as the authority says."""
         self._reviews = reviews
-        self._certifier = certifier
+        self._authority = authority
         self._identities = identities
-        self._longest = longest
+        self._longest = longest or authority.lifetime
         self._metrics = metrics
 
     async def answer(self, metadata: Mapping[str, str], message: bytes) -> bytes:
@@ -122,7 +97,7 @@ class Certification:
             subject = await self._reviews.subject(token, AUDIENCE)
             spiffe_id = self._identity(subject)
             _require_own(request, spiffe_id)
-            return await self._certifier.sign(request, spiffe_id, self._lifetime(asked))
+            return self._authority.certify(request.key, spiffe_id, lifetime=self._lifetime(asked)).chain
         except TokenRefusedError as error:
             raise CertificateRefusedError(Why.TOKEN, str(error)) from None
         except (RequestRefusedError, WireError) as error:

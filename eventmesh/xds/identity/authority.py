@@ -41,6 +41,12 @@ class Authority(Protocol):
     lifetime: timedelta
     """Of what it issues."""
 
+    def certify(
+        self, key: PublicKey, spiffe_id: SpiffeId, host_names: tuple[str, ...] = (), lifetime: timedelta | None = None
+    ) -> Certified:
+        """Return a certificate of somebody else's key; raises UnavailableError."""
+        ...
+
     def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
         """Return a certificate for `spiffe_id` with a new key; `host_names` are for clients that know no SPIFFE.
 

@@ -16,7 +16,6 @@ from eventmesh.xds.control.certification import (
     MIN_LIFETIME,
     CertificateRefusedError,
     Certification,
-    LocalCertifier,
     Why,
 )
 from eventmesh.xds.control.metrics import Metrics
@@ -56,9 +55,7 @@ class World:
         self.authority = OwnAuthority(RootFiles(directory), clock)
         self.identities = Identities(self.authority, clock, "cluster.local")
         self.metrics = Metrics()
-        self.service = Certification(
-            self.reviews, LocalCertifier(self.authority), self.identities, self.authority.lifetime, self.metrics
-        )
+        self.service = Certification(self.reviews, self.authority, self.identities, self.metrics)
         self.key = key()
 
     async def ask(self, *uris: str, seconds: int = 0, metadata: dict[str, str] | None = None) -> list[str]:
