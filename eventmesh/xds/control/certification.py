@@ -72,7 +72,7 @@ class Certification:
         metrics: Metrics,
         longest: timedelta | None = None,
     ) -> None:
-        """`longest` is how long a certificate lives at most, and when nothing is asked for; None: as the authority says."""
+        """`longest` is how long a certificate lives at most, and when nothing is asked for; None: the usual."""
         self._reviews = reviews
         self._authority = authority
         self._identities = identities
