@@ -6,11 +6,15 @@ links the layers before it have laid; nothing that is a device comes to be.
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import stat
 import tarfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, cast
@@ -51,7 +55,7 @@ class Unpacking:
                     self._count(entry)
                     self._entry(entries, entry, written)
             tar.drain()
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
             raise ConfigError(f"{self._where}: {name}", f"cannot be unpacked: {error}") from error
         if tar.digest != diff_id:
             raise ConfigError(
@@ -84,12 +88,12 @@ class Unpacking:
         parent = self._resolve(parts[:-1])
         name = parts[-1]
         if name == _OPAQUE:
-            for below in os.listdir(parent):
-                # What this very layer has put there stays (layer.md, "Opaque Whiteout").
-                if os.path.join(parent, below) not in written:
-                    _remove(os.path.join(parent, below))
+            _keep_only(parent, written)
         elif name.startswith(_WHITEOUT):
-            _remove(os.path.join(parent, name.removeprefix(_WHITEOUT)))
+            gone = name.removeprefix(_WHITEOUT)
+            if gone in ("", ".", ".."):
+                raise ConfigError(self._where, f"has an entry {entry.name!r}, which takes away no file of its directory")
+            _remove(os.path.join(parent, gone))
         else:
             target = os.path.join(parent, name)
             self._write(tar, entry, target)
@@ -150,6 +154,14 @@ class Unpacking:
         return path
 
 
+def _keep_only(directory: str, written: set[str]) -> None:
+    """Remove what is below `directory` but for what this very layer has put there (layer.md, "Opaque Whiteout")."""
+    for folder, folders, names in os.walk(directory):
+        for path in [os.path.join(folder, name) for name in (*folders, *names)]:
+            if path not in written:
+                _remove(path)
+
+
 def _remove(path: str) -> None:
     with suppress(FileNotFoundError):
         if os.path.isdir(path) and not os.path.islink(path):
@@ -165,16 +177,10 @@ def _decompressed(layer: IO[bytes], where: str) -> IO[bytes]:
         raise ConfigError(where, "is compressed by zstd, which is not read here: save the image with gzip layers")
     match _MAGIC.get(magic):
         case "gz":
-            import gzip
-
             return cast(IO[bytes], gzip.GzipFile(fileobj=layer))
         case "bz2":
-            import bz2
-
             return cast(IO[bytes], bz2.BZ2File(layer))
         case "xz":
-            import lzma
-
             return cast(IO[bytes], lzma.LZMAFile(layer))
         case _:
             return layer

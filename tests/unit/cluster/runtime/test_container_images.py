@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import stat
 import tarfile
@@ -104,6 +107,34 @@ def test_an_entry_that_leads_out_is_refused(store: ImageStore, tmp_path: Path, e
     with pytest.raises(ConfigError):
         added(store, tmp_path, [entry])
     assert store.names() == []
+
+
+@pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh...", "a/.wh..."])
+def test_a_whiteout_of_no_file_takes_nothing_away(store: ImageStore, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="takes away no file of its directory"):
+        added(store, tmp_path, [file("a/b")], [file(name)])
+
+
+def test_an_opaque_mark_hides_what_lies_deeper_too(store: ImageStore, tmp_path: Path) -> None:
+    below: Layer = [file("whole/sub/old"), file("whole/other/old"), file("beside/old")]
+    image = added(store, tmp_path, below, [file("whole/sub/new"), file("whole/.wh..wh..opq")])
+    root = root_of(image)
+    found = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    assert found == ["beside/old", "whole/sub/new"]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_layer_whose_compressed_bytes_are_damaged_is_refused(
+    store: ImageStore, tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    data = bytearray(compress(tar_of([file("a", os.urandom(50_000))])))
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    saved = docker_save(tmp_path / "image.tar", [[file("a")]], RUN)
+    with tarfile.open(saved, "a") as tar:
+        entry, _ = file("0/layer.tar", bytes(data))
+        tar.addfile(entry, io.BytesIO(data))
+    with pytest.raises(ConfigError, match=r"0/layer\.tar: (cannot be unpacked|unpacks to)"):
+        store.add("it", saved)
 
 
 def test_links_without_end_are_refused(store: ImageStore, tmp_path: Path) -> None:
