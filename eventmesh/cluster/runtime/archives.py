@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import platform
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -32,7 +34,15 @@ MAX_NESTED_INDEXES: Final = 4
 MAX_LAYERS: Final = 512
 """Four times what overlay file systems take."""
 
+MAX_FILES: Final = 100_000
+"""In the tar of an archive: documents and layers, of which an image has hundreds at most."""
+
+DAMAGED: Final = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
+"""What reading a tar raises, compressed or not, whose bytes are not those that were written."""
+
 _CHUNK_BYTES: Final = 1024 * 1024
+_ATTESTATION: Final = ("vnd.docker.reference.type", "attestation-manifest")
+"""The annotation of what `docker buildx` puts beside an image: how it was built, and nothing to run."""
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 """Go's word for what `uname -m` says."""
@@ -69,8 +79,12 @@ class Archived:
 class Files(Protocol):
     """The files of an archive."""
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is a file of that name."""
+        ...
+
     def open(self, name: str) -> IO[bytes]:
-        """Return the file; raises KeyError for one that is not there."""
+        """Return the file; raises ConfigError for one that is not there."""
         ...
 
 
@@ -80,11 +94,12 @@ def opened(source: Path) -> Iterator[Files]:
     if source.is_dir():
         yield _Directory(source)
         return
-    try:
-        with tarfile.open(source) as tar:
-            yield _Tar(tar)
-    except tarfile.TarError as error:
-        raise ConfigError(str(source), f"is no tar of a container image: {error}") from error
+    with ExitStack() as stack:
+        try:
+            files = _Tar(source, stack.enter_context(tarfile.open(source)))
+        except DAMAGED as error:
+            raise ConfigError(str(source), f"is no tar of a container image: {error}") from error
+        yield files
 
 
 def read(files: Files, where: str) -> Archived:
@@ -93,22 +108,28 @@ def read(files: Files, where: str) -> Archived:
     `where` is the archive, for messages.
     """
     try:
-        index = _document(files, _INDEX)
-    except KeyError:
-        index = None
-    try:
-        return _of_docker(files, where) if index is None else _of_layout(files, index, where)
+        if _INDEX in files:
+            return _of_layout(files, where)
+        if _DOCKER_MANIFEST in files:
+            return _of_docker(files, where)
     except KeyError as error:
-        raise ConfigError(
-            where, f"has no file {error.args[0]}: neither an image layout nor from `docker save`"
-        ) from None
-    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(where, f"cannot be read as a container image: it does not say {error}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError, *DAMAGED) as error:
         raise ConfigError(where, f"cannot be read as a container image: {error}") from error
+    raise ConfigError(
+        where, f"has neither {_INDEX} nor {_DOCKER_MANIFEST}: neither an image layout nor from `docker save`"
+    )
 
 
 def check_layer(files: Files, layer: Layer, where: str) -> None:
     """Raise ConfigError when the bytes of a layer are not those that its digest names."""
-    if layer.digest and (found := _hash(files, layer.name)) != layer.digest:
+    if not layer.digest:
+        return
+    try:
+        found = _hash(files, layer.name)
+    except DAMAGED as error:
+        raise ConfigError(f"{where}: {layer.name}", f"cannot be read: {error}") from error
+    if found != layer.digest:
         raise ConfigError(
             f"{where}: {layer.name}", f"has the digest {found}, not {layer.digest}: the archive is damaged"
         )
@@ -117,8 +138,8 @@ def check_layer(files: Files, layer: Layer, where: str) -> None:
 # -- the two forms
 
 
-def _of_layout(files: Files, index: Any, where: str) -> Archived:
-    manifest = _manifest(files, index, where, MAX_NESTED_INDEXES)
+def _of_layout(files: Files, where: str) -> Archived:
+    manifest = _manifest(files, _document(files, _INDEX, where), where, MAX_NESTED_INDEXES)
     config_name = _blob(manifest["config"]["digest"])
     layers = [(_blob(layer["digest"]), layer["digest"]) for layer in manifest["layers"]]
     return _image(files, where, config_name, layers, manifest["config"]["digest"])
@@ -130,7 +151,8 @@ def _manifest(files: Files, index: Any, where: str, depth: int) -> Any:
     for entry in index["manifests"]:
         wanted = entry.get("platform") or {}
         told = f"{wanted.get('os', 'linux')}/{wanted.get('architecture', _architecture())}"
-        if told == f"linux/{_architecture()}" and "attestation" not in str(entry.get("annotations")):
+        is_image = _ATTESTATION not in (entry.get("annotations") or {}).items()
+        if told == f"linux/{_architecture()}" and is_image:
             fitting.append(entry)
         else:
             others.append(told)
@@ -140,7 +162,7 @@ def _manifest(files: Files, index: Any, where: str, depth: int) -> Any:
     if len(fitting) > 1:
         raise ConfigError(where, f"holds {len(fitting)} images: save the one that is wanted alone")
     name = _blob(fitting[0]["digest"])
-    document = _document(files, name, fitting[0]["digest"], where)
+    document = _document(files, name, where, fitting[0]["digest"])
     if "manifests" not in document:
         return document
     if depth == 0:
@@ -149,7 +171,7 @@ def _manifest(files: Files, index: Any, where: str, depth: int) -> Any:
 
 
 def _of_docker(files: Files, where: str) -> Archived:
-    images = _document(files, _DOCKER_MANIFEST)
+    images = _document(files, _DOCKER_MANIFEST, where)
     if len(images) != 1:
         raise ConfigError(where, f"holds {len(images)} images: save the one that is wanted alone")
     (image,) = images
@@ -157,15 +179,18 @@ def _of_docker(files: Files, where: str) -> Archived:
 
 
 def _image(files: Files, where: str, config_name: str, layers: list[tuple[str, str]], digest: str) -> Archived:
-    document = _document(files, config_name, digest, where)
+    document = _document(files, config_name, where, digest)
     if document.get("os", "linux") != "linux" or document.get("architecture", _architecture()) != _architecture():
         told = f"{document.get('os')}/{document.get('architecture')}"
         raise ConfigError(where, f"is for {told}; this machine is linux/{_architecture()}")
     diff_ids = document["rootfs"]["diff_ids"]
     if len(diff_ids) != len(layers) or len(layers) > MAX_LAYERS:
         raise ConfigError(where, f"has {len(layers)} layers of {len(diff_ids)} named; at most {MAX_LAYERS} are taken")
+    config = document.get("config") or {}
+    if not isinstance(config, dict) or not all(isinstance(word, str) for words in layers for word in words):
+        raise TypeError("its config is no object, or a layer is not named by a string")
     found = tuple(Layer(name, own, diff_id) for (name, own), diff_id in zip(layers, diff_ids, strict=True))
-    return Archived(_hash(files, config_name), document.get("config") or {}, found)
+    return Archived(_hash(files, config_name), config, found)
 
 
 def _architecture() -> str:
@@ -175,7 +200,7 @@ def _architecture() -> str:
 # -- files
 
 
-def _document(files: Files, name: str, digest: str = "", where: str = "") -> Any:
+def _document(files: Files, name: str, where: str, digest: str = "") -> Any:
     with files.open(name) as file:
         data = file.read(MAX_DOCUMENT_BYTES + 1)
     if len(data) > MAX_DOCUMENT_BYTES:
@@ -204,25 +229,38 @@ class _Directory:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def __contains__(self, name: str) -> bool:
+        return (self._root / name).is_file()
+
     def open(self, name: str) -> IO[bytes]:
         path = self._root / name
         if ".." in path.parts or os.path.isabs(name):
-            raise ValueError(f"{name!r} leads out of the archive")
+            raise ConfigError(f"{self._root}: {name}", "leads out of the archive")
         try:
             return path.open("rb")
-        except FileNotFoundError:
-            raise KeyError(name) from None
+        except OSError as error:
+            raise ConfigError(f"{self._root}: {name}", f"cannot be read: {error.strerror}") from error
 
 
 class _Tar:
-    def __init__(self, tar: tarfile.TarFile) -> None:
+    def __init__(self, source: Path, tar: tarfile.TarFile) -> None:
+        self._source = source
         self._tar = tar
-        self._members = {member.name.removeprefix("./"): member for member in tar.getmembers()}
+        self._members: dict[str, tarfile.TarInfo] = {}
+        for number, member in enumerate(tar):
+            if number == MAX_FILES:
+                raise ConfigError(str(source), f"has more than {MAX_FILES} files: no archive of one image has")
+            self._members[member.name.removeprefix("./")] = member
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
 
     def open(self, name: str) -> IO[bytes]:
-        member = self._members[name]
-        # `docker save` stores a layer that two images share once, and a link for the other.
-        file = self._tar.extractfile(member)
+        try:
+            # `docker save` stores a layer that two images share once, and a link for the other.
+            file = self._tar.extractfile(self._members[name])
+        except KeyError:
+            file = None
         if file is None:
-            raise ValueError(f"{name} is no file")
+            raise ConfigError(f"{self._source}: {name}", "is no file of the archive: is it whole?")
         return file

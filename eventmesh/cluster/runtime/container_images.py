@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ MOUNT_POINTS: Final = ("dev", "proc", "tmp", STAGING)
 MAX_USERS_BYTES: Final = 1024 * 1024
 """Of the passwd and group files of an image."""
 _MAX_ID: Final = 2**31 - 1
+_NUMBER: Final = re.compile(r"[0-9]{1,10}")
 
 
 def image_in(source: Path) -> Archived:
@@ -81,19 +83,24 @@ def _words(config: Mapping[str, Any], name: str, where: str) -> list[str]:
 def _user(root: Path, name: str, where: str) -> tuple[int, int]:
     """Return the numbers of a user and of its group; those of one that has but a number are the same."""
     found, columns = _identity(root, "etc/passwd", name, where)
-    own = columns[3] if len(columns) > 3 else ""
-    return found, int(own) if own.isdecimal() and int(own) <= _MAX_ID else found
+    own = _number(columns[3]) if len(columns) > 3 else None
+    return found, found if own is None else own
 
 
 def _identity(root: Path, file: str, name: str, where: str) -> tuple[int, list[str]]:
     """Return the number of a user or group, and the columns of its line, none when no line names it."""
     lines = [line.split(":") for line in _text(root, file).splitlines()]
     for columns in lines:
-        if len(columns) > 2 and name in (columns[0], columns[2]) and columns[2].isdecimal():
-            return int(columns[2]), columns
-    if name.isdecimal() and int(name) <= _MAX_ID:
-        return int(name), []
+        if len(columns) > 2 and name in (columns[0], columns[2]) and (listed := _number(columns[2])) is not None:
+            return listed, columns
+    if (number := _number(name)) is not None:
+        return number, []
     raise ConfigError(f"{where}: User", f"{name!r} is not in the image's /{file}")
+
+
+def _number(text: str) -> int | None:
+    """Return the number of a user or group, None for what is none, or beyond what the kernel takes."""
+    return int(text) if _NUMBER.fullmatch(text) and int(text) <= _MAX_ID else None
 
 
 def _text(root: Path, file: str) -> str:

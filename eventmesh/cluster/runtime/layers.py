@@ -14,12 +14,12 @@ import os
 import shutil
 import stat
 import tarfile
-import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, cast
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.cluster.runtime.archives import DAMAGED
 
 MAX_FILES: Final = 500_000
 """Entries of all layers together; an image with a whole desktop has half as many."""
@@ -55,7 +55,7 @@ class Unpacking:
                     self._count(entry)
                     self._entry(entries, entry, written)
             tar.drain()
-        except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+        except (*DAMAGED, ValueError) as error:
             raise ConfigError(f"{self._where}: {name}", f"cannot be unpacked: {error}") from error
         if tar.digest != diff_id:
             raise ConfigError(
@@ -92,7 +92,9 @@ class Unpacking:
         elif name.startswith(_WHITEOUT):
             gone = name.removeprefix(_WHITEOUT)
             if gone in ("", ".", ".."):
-                raise ConfigError(self._where, f"has an entry {entry.name!r}, which takes away no file of its directory")
+                raise ConfigError(
+                    self._where, f"has an entry {entry.name!r}, which takes away no file of its directory"
+                )
             _remove(os.path.join(parent, gone))
         else:
             target = os.path.join(parent, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import stat
@@ -159,12 +160,16 @@ def test_devices_and_privileged_bits_do_not_come_along(store: ImageStore, tmp_pa
         ("7:8", 7, 8),
         ("65532", 65_532, 65_532),
         ("", None, None),
+        ("odd", 34, 34),
     ],
 )
 def test_the_user_is_the_images_own(
     store: ImageStore, tmp_path: Path, asked: str, user: int | None, group: int | None
 ) -> None:
-    people = [file("etc/passwd", b"root:x:0:0::/:\nweb:x:33:44::/:\n"), file("etc/group", b"staff:x:50:\n")]
+    people = [
+        file("etc/passwd", b"root:x:0:0::/:\nweb:x:33:44::/:\nodd:x:34:9999999999::/:\n"),
+        file("etc/group", b"staff:x:50:\n"),
+    ]
     image = added(store, tmp_path, people, User=asked)
     assert (image.user, image.group) == (user, group)
 
@@ -175,6 +180,14 @@ def test_a_user_that_the_image_does_not_know_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match="'root' is not in the image's /etc/passwd"):
         added(store, tmp_path, people, User="root")
+
+
+@pytest.mark.parametrize("number", ["4294967296", "9" * 5_000])
+def test_a_user_whose_number_no_kernel_takes_is_refused(store: ImageStore, tmp_path: Path, number: str) -> None:
+    people = [file("etc/passwd", f"web:x:{number}:44::/:\n".encode())]
+    for asked in ("web", number):
+        with pytest.raises(ConfigError, match="is not in the image's /etc/passwd"):
+            added(store, tmp_path, people, save=docker_save, User=asked)
 
 
 def test_an_image_that_says_nothing_to_run_is_refused(store: ImageStore, tmp_path: Path) -> None:
@@ -191,6 +204,46 @@ def test_damaged_blobs_are_named(store: ImageStore, tmp_path: Path) -> None:
             store.add("it", where)
         blob.write_bytes(content)
     store.add("it", where)
+
+
+def test_a_blob_that_is_missing_is_named(store: ImageStore, tmp_path: Path) -> None:
+    where = layout(tmp_path / "image", [[file("a", b"content")]], RUN)
+    for blob in (where / "blobs/sha256").iterdir():
+        content = blob.read_bytes()
+        blob.unlink()
+        with pytest.raises(ConfigError, match=f"{blob.name}: cannot be read"):
+            store.add("it", where)
+        with tarfile.open(tmp_path / "image.tar", "w") as tar:
+            tar.add(where, arcname=".")
+        with pytest.raises(ConfigError, match=f"{blob.name}: is no file of the archive"):
+            store.add("it", tmp_path / "image.tar")
+        blob.write_bytes(content)
+
+
+@pytest.mark.parametrize("index", ["{}", '{"manifests": [{}]}', '{"manifests": 5}', "[]", "[" * 100_000, "{"])
+def test_an_index_that_says_nothing_is_refused(store: ImageStore, tmp_path: Path, index: str) -> None:
+    where = layout(tmp_path / "image", [], RUN)
+    (where / "index.json").write_text(index)
+    with pytest.raises(ConfigError, match="cannot be read as a container image"):
+        store.add("it", where)
+
+
+def test_a_compressed_archive_that_was_cut_off_is_refused(store: ImageStore, tmp_path: Path) -> None:
+    whole = gzip.compress(docker_save(tmp_path / "image.tar", [[file("a", os.urandom(9_000))]], RUN).read_bytes())
+    for length in (5, len(whole) // 2):
+        (tmp_path / "cut.tar.gz").write_bytes(whole[:length])
+        with pytest.raises(ConfigError, match="no tar of a container image|cannot be read"):
+            store.add("it", tmp_path / "cut.tar.gz")
+
+
+def test_what_tells_how_an_image_was_built_is_passed_over(store: ImageStore, tmp_path: Path) -> None:
+    where = layout(tmp_path / "image", [], RUN)
+    index = json.loads((where / "index.json").read_text())
+    (image,) = index["manifests"]
+    image["annotations"] = {"org.opencontainers.image.ref.name": "attestation-service"}
+    built = {**image, "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    (where / "index.json").write_text(json.dumps({"manifests": [built, image]}))
+    assert store.add("it", where).command == ("/app",)
 
 
 def test_a_layer_that_is_not_what_the_image_names_is_refused(store: ImageStore, tmp_path: Path) -> None:
@@ -214,7 +267,7 @@ def test_what_is_no_image_is_told(store: ImageStore, tmp_path: Path) -> None:
         store.add("it", tmp_path / "text")
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
-    with pytest.raises(ConfigError, match=r"has no file manifest\.json"):
+    with pytest.raises(ConfigError, match=r"has neither index\.json nor manifest\.json"):
         store.add("it", tmp_path / "empty.tar")
     with pytest.raises(UsageError, match="neither a directory nor the archive"):
         store.add("it", tmp_path / "absent")
@@ -230,6 +283,14 @@ def test_more_than_may_be_unpacked_is_refused(
     monkeypatch.setattr(layers, "MAX_BYTES", 3)
     with pytest.raises(ConfigError, match="or 3 bytes"):
         added(store, tmp_path / "..", [file("a", b"four")])
+
+
+def test_an_archive_of_very_many_files_is_refused(
+    store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MAX_FILES", 2)
+    with pytest.raises(ConfigError, match="has more than 2 files"):
+        added(store, tmp_path, [file("a")], save=docker_save)
 
 
 def test_documents_and_layers_beyond_the_limits_are_refused(
