@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from eventmesh.cluster.api.catalog import Catalog, Column, ScalePaths, Served
 from eventmesh.cluster.api.errors import Cause, CauseType
+from eventmesh.cluster.api.patterns import compiled
 from eventmesh.cluster.api.strategy import Strategy
+from eventmesh.cluster.api.validating import TYPES
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.objects import annotations_of
 
@@ -72,9 +75,11 @@ class DefinitionStrategy(Strategy):
             detail = "must have exactly one version marked as storage version"
             causes.append(Cause(CauseType.INVALID, "spec.versions", detail, "versions"))
         for number, version in enumerate(spec["versions"]):
-            if not (version.get("schema") or {}).get("openAPIV3Schema"):
-                where = f"spec.versions[{number}].schema.openAPIV3Schema"
-                causes.append(Cause(CauseType.REQUIRED, where, "schemas are required"))
+            schema, where = (version.get("schema") or {}).get("openAPIV3Schema"), f"spec.versions[{number}].schema"
+            if schema:
+                causes += _schema_violations(schema, f"{where}.openAPIV3Schema")
+            else:
+                causes.append(Cause(CauseType.REQUIRED, f"{where}.openAPIV3Schema", "schemas are required"))
         return causes
 
     def stored(self, obj: Object) -> None:
@@ -87,6 +92,28 @@ class DefinitionStrategy(Strategy):
     def removed(self, obj: Object) -> None:
         """Serve the kind no more."""
         self._catalog.remove(obj["spec"]["group"], obj["spec"]["names"]["plural"])
+
+
+def _schema_violations(schema: Any, path: str) -> Iterator[Cause]:
+    """Yield what of a schema no object could be held against: a type that is none, a pattern that cannot be read."""
+    if not isinstance(schema, dict):
+        return
+    if (type_ := schema.get("type")) and type_ not in TYPES:
+        accepted = ", ".join(f'"{name}"' for name in sorted(TYPES))
+        yield Cause(CauseType.NOT_SUPPORTED, f"{path}.type", f"supported values: {accepted}", type_)
+    if pattern := schema.get("pattern"):
+        try:
+            compiled(pattern)
+        except ValueError as error:
+            detail = f"must be a valid regular expression, but isn't: {error}"
+            yield Cause(CauseType.INVALID, f"{path}.pattern", detail, pattern)
+    for name, below in (schema.get("properties") or {}).items():
+        yield from _schema_violations(below, f"{path}.properties[{name}]")
+    for field in ("items", "additionalProperties", "not"):
+        yield from _schema_violations(schema.get(field), f"{path}.{field}")
+    for field in ("allOf", "anyOf", "oneOf"):
+        for number, below in enumerate(schema.get(field) or ()):
+            yield from _schema_violations(below, f"{path}.{field}[{number}]")
 
 
 def _condition(kind: str, reason: str, message: str, stamp: str) -> Object:

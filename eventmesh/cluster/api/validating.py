@@ -7,18 +7,19 @@ The same rules serve CRD schemas and those of built-in kinds. `metadata` is not 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Container, Iterator
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.formats import FORMATS
+from eventmesh.cluster.api.patterns import compiled
 from eventmesh.cluster.api.structural import ROOT_FIELDS, Schema
 
 MAX_CAUSES = 50
 """An author mends a handful at a time; a huge wrong list must not make a huge answer."""
+MAX_ROUNDING = 1e-9
+"""Relative; what Kubernetes takes for whole (`swag.IsFloat64AJSONInteger`)."""
 NOWHERE = "<nil>"
 """How Kubernetes spells the field of a rule that is about a choice among schemas, and not about one field."""
 
@@ -31,6 +32,9 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "integer,string": lambda value: isinstance(value, int | str) and not isinstance(value, bool),
 }
+
+TYPES = frozenset(_TYPES) - {"integer,string"}
+"""What a schema may name as its type."""
 
 
 def violations(schema: Schema, obj: dict[str, Any], known: Container[str] = ()) -> list[Cause]:
@@ -132,7 +136,7 @@ def _list_violations(schema: Schema, value: list[Any], path: str) -> Iterator[Ca
 
 def _text_violations(schema: Schema, value: str, path: str) -> Iterator[Cause]:
     pattern, least, most = schema.get("pattern"), schema.get("minLength"), schema.get("maxLength")
-    if pattern and not _compiled(pattern).search(value):
+    if pattern and not compiled(pattern).search(value):
         yield _invalid(path, value, f"should match '{pattern}'")
     if least is not None and len(value) < least:
         yield _invalid(path, value, f"should be at least {least} chars long")
@@ -162,8 +166,20 @@ def _number_violations(schema: Schema, value: float, path: str) -> Iterator[Caus
                 yield _invalid(path, value, f"should be less than {most}")
         elif value > most:
             yield _invalid(path, value, f"should be less than or equal to {most}")
-    if factor and value % factor:
+    if factor and not _is_multiple(value, factor):
         yield _invalid(path, value, f"should be a multiple of {factor}")
+
+
+def _is_multiple(value: float, factor: float) -> bool:
+    """Return whether it is one but for what floating point adds: 0.3 is a multiple of 0.1."""
+    if isinstance(value, int) and isinstance(factor, int):
+        return value % factor == 0
+    try:
+        quotient = value / factor
+        return abs(quotient - round(quotient)) <= MAX_ROUNDING * max(1.0, abs(quotient))
+    except OverflowError:
+        # So large that there are no fractions any more.
+        return True
 
 
 def _choice_violations(schema: Schema, value: Any, path: str) -> Iterator[Cause]:
@@ -200,11 +216,6 @@ def _invalid(path: str, value: object, rule: str) -> Cause:
 
 def _too_many(path: str, found: int, most: int) -> Cause:
     return Cause(CauseType.TOO_MANY, path, f"must have at most {most} items", found)
-
-
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
 
 
 def _join(path: str, name: str) -> str:

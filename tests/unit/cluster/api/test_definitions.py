@@ -56,6 +56,22 @@ def test_definition_that_cannot_be_served_names_its_field(changes: dict[str, Any
     assert causes(definition(**changes)) == fields
 
 
+@pytest.mark.parametrize(
+    ("below", "field"),
+    [
+        ({"properties": {"a": {"type": "text"}}}, ".properties[a].type"),
+        ({"items": {"pattern": "("}}, ".items.pattern"),
+        ({"additionalProperties": {"pattern": r"\pL"}}, ".additionalProperties.pattern"),
+        ({"oneOf": [{}, {"not": {"pattern": "["}}]}, ".oneOf[1].not.pattern"),
+    ],
+)
+def test_schema_that_nothing_can_be_held_against_names_its_field(below: dict[str, Any], field: str) -> None:
+    version = definition()["spec"]["versions"][0]
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": below}}}
+    found = causes(definition(versions=[{**version, "schema": schema}]))
+    assert found == [f"spec.versions[0].schema.openAPIV3Schema.properties[spec]{field}"]
+
+
 def test_versions_are_preferred_as_kubernetes_does() -> None:
     versions = ["v1alpha1", "v1", "v1beta2", "v2", "v10", "v1beta10"]
     assert sorted(versions, key=version_rank) == ["v10", "v2", "v1", "v1beta10", "v1beta2", "v1alpha1"]

@@ -111,6 +111,21 @@ def test_a_broken_rule_is_told_in_the_words_of_kubernetes(schema: dict[str, Any]
     assert messages(schema, value) == [message]
 
 
+@pytest.mark.parametrize(
+    ("value", "factor", "fits"),
+    [
+        (0.3, 0.1, True),
+        (0.35, 0.1, False),
+        (1e308, 0.1, True),
+        (10**400, 0.5, True),
+        (10**400, 3, False),
+        (7, 2, False),
+    ],
+)
+def test_a_multiple_is_one_whatever_floating_point_adds(value: float, factor: float, fits: bool) -> None:
+    assert (messages({"type": "number", "multipleOf": factor}, value) == []) is fits
+
+
 EITHER = [{"required": ["a"]}, {"required": ["b"]}]
 
 

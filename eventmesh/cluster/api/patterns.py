@@ -1,0 +1,30 @@
+"""The `pattern` of a text in a schema: regular expressions as Go's `regexp` reads them, in Python's words.
+
+What Python cannot read is refused where a schema is taken in (`definitions`), and so never met here by an object.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+_SPELT_OTHERWISE: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+"""An escape, a class, or an end: read as wholes, so that the `$` of a class or behind a backslash is left alone."""
+_END: Final = r"\Z"
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Return the expression: `$` is the very end (to Python a line break may follow), `\\d` and `\\w` are ASCII.
+
+    Raises ValueError for what cannot be read.
+    """
+    try:
+        return re.compile(_SPELT_OTHERWISE.sub(_in_python, pattern), re.ASCII)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _in_python(found: re.Match[str]) -> str:
+    return _END if found[0] in ("$", r"\z") else found[0]
