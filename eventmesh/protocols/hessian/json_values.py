@@ -17,16 +17,19 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from eventmesh.protocols.hessian.values import HessianError, JavaObject, Long, TypedList
-from eventmesh.protocols.java_types import PRIMITIVES, VOID, element_of
+from eventmesh.protocols.hessian.values import MAX_DEPTH, HessianError, JavaObject, Long, TypedList
+from eventmesh.protocols.java_types import PRIMITIVES, TYPE, VOID, element_of
 
 MAX_JSON_VALUES: Final = 100_000
 """Values of one result in JSON. Hessian says once what JSON says each time, so that a few bytes could become any
 number; a megabyte of JSON, the most an event has, holds no more that mean anything."""
+
+MAX_JSON_TEXT: Final = 1 << 20
+"""Characters of all its texts, names and bytes together, for the same reason: an event has no room for more."""
 
 CLASS: Final = "@class"
 
@@ -84,7 +87,10 @@ def _primitive(value: object, name: str, path: str) -> object:
         case "char", str() if len(value) == 1 and ord(value) < 0x10000:
             return value
         case "float" | "double", int() | float() if not isinstance(value, bool):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                raise _unfit(path, name, value) from None
         case (("byte" | "short" | "int" | "long"), int()) if not isinstance(value, bool) and _holds(name, value):
             return Long(value) if name == "long" else value
     raise _unfit(path, name, value)
@@ -140,10 +146,15 @@ def _natural(value: object, path: str) -> object:
         return [_natural(item, f"{path}[{at}]") for at, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    named = value.get(CLASS)
-    if isinstance(named, str) and named:
-        return _object({key: held for key, held in value.items() if key != CLASS}, named, path)
+    if CLASS in value:
+        return _object(value, _class(value[CLASS], f"{path}.{CLASS}"), path)
     return {key: _natural(held, f"{path}.{key}") for key, held in value.items()}
+
+
+def _class(named: object, path: str) -> str:
+    if not isinstance(named, str) or TYPE.fullmatch(named) is None or element_of(named):
+        raise _unfit(path, "name of a class", named)
+    return named
 
 
 def _object(value: Mapping[str, object], class_name: str, path: str) -> JavaObject:
@@ -177,21 +188,25 @@ def to_json(value: object) -> object:
 
 class _Writing:
     def __init__(self) -> None:
-        self._left = MAX_JSON_VALUES
+        self._values = MAX_JSON_VALUES
+        self._text = MAX_JSON_TEXT
         self._inside: set[int] = set()
 
     def of(self, value: object) -> object:
-        self._left -= 1
-        if self._left < 0:
+        self._values -= 1
+        if self._values < 0:
             raise Unfit(f"the result has more than {MAX_JSON_VALUES} values in JSON")
         match value:
-            case None | bool() | int() | str():
+            case None | bool() | int():
                 return value
+            case str():
+                return self._counted(value)
             case float():
                 if not math.isfinite(value):
                     raise Unfit(f"{value} has no form in JSON")
                 return value
             case bytes():
+                self._count(len(value))
                 return base64.b64encode(value).decode()
             case datetime():
                 return _moment(value)
@@ -199,28 +214,37 @@ class _Writing:
                 return self._composite(value)
         raise Unfit(f"{type(value).__name__} has no form in JSON")
 
+    def _count(self, characters: int) -> None:
+        self._text -= characters
+        if self._text < 0:
+            raise Unfit(f"the result has more than {MAX_JSON_TEXT} characters in JSON")
+
+    def _counted(self, text: str) -> str:
+        self._count(len(text))
+        return text
+
     def _composite(self, value: list[object] | dict[object, object] | JavaObject) -> object:
         if id(value) in self._inside:
             raise Unfit("the result holds itself, which JSON cannot say")
+        if len(self._inside) > MAX_DEPTH:
+            # Each may refer to the one before, so that the depth to which they are written says nothing.
+            raise Unfit(f"the values of the result nest deeper than {MAX_DEPTH}")
         self._inside.add(id(value))
         try:
             match value:
                 case list():
-                    return self._items(value)
+                    return [self.of(item) for item in value]
                 case dict():
-                    return {_key(key): self.of(held) for key, held in value.items()}
+                    return {self._counted(_key(key)): self.of(held) for key, held in value.items()}
                 case JavaObject():
                     return self._fields(value)
         finally:
             self._inside.discard(id(value))
 
-    def _items(self, items: Sequence[object]) -> list[object]:
-        return [self.of(item) for item in items]
-
     def _fields(self, value: JavaObject) -> object:
         if value.class_name in _DECIMALS:
             return self.of(value.fields.get("value"))
-        return {name: self.of(held) for name, held in value.fields.items()}
+        return {self._counted(name): self.of(held) for name, held in value.fields.items()}
 
 
 def _key(key: object) -> str:

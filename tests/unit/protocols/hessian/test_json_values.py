@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from eventmesh.protocols.hessian.json_values import MAX_JSON_VALUES, Unfit, fits, from_json, to_json
-from eventmesh.protocols.hessian.values import JavaObject, Long, TypedList
+from eventmesh.protocols.hessian.json_values import MAX_JSON_TEXT, MAX_JSON_VALUES, Unfit, fits, from_json, to_json
+from eventmesh.protocols.hessian.values import MAX_DEPTH, JavaObject, Long, TypedList
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,7 @@ def test_an_object_is_of_the_declared_class_and_inside_of_one_that_is_named() ->
         ("long", 2**63),
         ("double", "1"),
         ("double", True),
+        ("double", 10**400),
         ("char", "ab"),
         ("char", "\U0001f600"),
         ("java.lang.String", 1),
@@ -77,6 +78,11 @@ def test_an_object_is_of_the_declared_class_and_inside_of_one_that_is_named() ->
         ("int[]", [1, "a"]),
         ("shop.Order", "tea"),
         ("java.math.BigDecimal", True),
+        ("java.lang.Object", {"@class": ""}),
+        ("java.lang.Object", {"@class": 5}),
+        ("java.util.List", [{"@class": "a b"}]),
+        ("shop.Order", {"item": {"@class": "\ud800"}}),
+        ("shop.Order", {"item": {"@class": "shop.Item[]"}}),
     ],
 )
 def test_json_that_is_no_value_of_its_type_is_refused_with_its_place(java_type: str, value: object) -> None:
@@ -129,6 +135,24 @@ def test_few_bytes_do_not_become_any_number_of_values() -> None:
         value = [value, value]
     with pytest.raises(Unfit, match=f"more than {MAX_JSON_VALUES}"):
         to_json(value)
+
+
+def test_few_bytes_do_not_become_a_text_of_any_length() -> None:
+    text = "x" * (MAX_JSON_TEXT // 10)
+    to_json([JavaObject("a.B", {"text": text})] * 9)
+    for often in (JavaObject("a.B", {"text": text}), JavaObject("a.B", {text: 1}), [text.encode()], {text: 1}):
+        with pytest.raises(Unfit, match=f"more than {MAX_JSON_TEXT} characters"):
+            to_json([often] * 11)
+
+
+def test_what_refers_from_one_to_the_next_nests_no_deeper_than_what_is_written_inside() -> None:
+    value: list[object] = []
+    chain: list[object] = [value]
+    for _ in range(5_000):
+        value = [value]
+        chain.append(value)
+    with pytest.raises(Unfit, match=f"deeper than {MAX_DEPTH}"):
+        to_json(chain)
 
 
 @pytest.mark.parametrize(
