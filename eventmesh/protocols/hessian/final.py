@@ -5,10 +5,7 @@ Where the page has a float, Java has thousandths (Hessian2Output.writeDouble).
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping
-
-from eventmesh.protocols.hessian.reader import NO_SCALAR, Reader
+from eventmesh.protocols.hessian.reader import Pieces, Reader
 from eventmesh.protocols.hessian.values import HessianError
 from eventmesh.protocols.hessian.writer import Writer
 
@@ -17,6 +14,7 @@ class FinalWriter(Writer):
     """Writes what Dubbo reads."""
 
     STRING_CHUNK, BINARY_CHUNK, DATE = b"R", b"A", b"J"
+    MAP, MAP_END, INSTANCE = b"H", b"Z", b"O"
 
     def _list(self, type_name: str, items: list[object], depth: int) -> None:
         if type_name:
@@ -25,85 +23,27 @@ class FinalWriter(Writer):
         else:
             self._out += b"X"
         self._integer(len(items))
-        for item in items:
-            self.write(item, depth + 1)
+        self._items(items, depth)
 
-    def _map(self, value: Mapping[object, object], depth: int) -> None:
-        self._out += b"H"
-        for key, held in value.items():
-            self.write(key, depth + 1)
-            self.write(held, depth + 1)
-        self._out += b"Z"
-
-    def _define(self, class_name: str, names: tuple[str, ...]) -> None:
+    def _define(self, class_name: str) -> None:
         self._out += b"C"
         self._string(class_name)
-        self._integer(len(names))
-        for name in names:
-            self._string(name)
-
-    def _begin_object(self, number: int) -> None:
-        self._out += b"O"
-        self._integer(number)
 
 
 class FinalReader(Reader):
     """Reads what Dubbo writes."""
 
-    def _particular(self, tag: int) -> object:
-        match tag:
-            case 0x59:
-                return int.from_bytes(self._take(4), "big", signed=True)
-            case 0x5B | 0x5C:
-                return float(tag - 0x5B)
-            case 0x5D:
-                return float(int.from_bytes(self._take(1), "big", signed=True))
-            case 0x5E:
-                return float(int.from_bytes(self._take(2), "big", signed=True))
-            case 0x5F:
-                return 0.001 * struct.unpack(">i", self._take(4))[0]
-            case 0x4A:
-                return self._date(int.from_bytes(self._take(8), "big", signed=True))
-            case 0x4B:
-                return self._date(60_000 * int.from_bytes(self._take(4), "big", signed=True))
-            case _ if tag <= 0x1F or 0x30 <= tag <= 0x33 or tag in (0x52, 0x53):
-                return self._string(tag)
-            case _ if 0x20 <= tag <= 0x2F or 0x34 <= tag <= 0x37 or tag in (0x41, 0x42):
-                return self._binary(tag)
-        return NO_SCALAR
+    TEXT = Pieces(more=0x52, last=0x53, short=range(0x20), medium=range(0x30, 0x34))
+    BYTES = Pieces(more=0x41, last=0x42, short=range(0x20, 0x30), medium=range(0x34, 0x38))
+    DEFINITION, LONG_32, DOUBLE, DATE = 0x43, 0x59, 0x5B, 0x4A
+    DATE_32 = 0x4B
+    """Of a date in minutes."""
 
-    def _string(self, tag: int) -> str:
-        parts = []
-        while tag == 0x52:
-            parts.append(self._text(self._short()))
-            tag = self._byte()
-        if tag <= 0x1F:
-            parts.append(self._text(tag))
-        elif 0x30 <= tag <= 0x33:
-            parts.append(self._text(((tag - 0x30) << 8) + self._byte()))
-        elif tag == 0x53:
-            parts.append(self._text(self._short()))
-        else:
-            raise HessianError(f"0x{tag:02x} goes on with no text")
-        return "".join(parts)
+    def _scalar(self, tag: int) -> object:
+        return self._date(60_000 * self._signed(4)) if tag == self.DATE_32 else super()._scalar(tag)
 
-    def _binary(self, tag: int) -> bytes:
-        parts = []
-        while tag == 0x41:
-            parts.append(self._take(self._short()))
-            tag = self._byte()
-        if 0x20 <= tag <= 0x2F:
-            parts.append(self._take(tag - 0x20))
-        elif 0x34 <= tag <= 0x37:
-            parts.append(self._take(((tag - 0x34) << 8) + self._byte()))
-        elif tag == 0x42:
-            parts.append(self._take(self._short()))
-        else:
-            raise HessianError(f"0x{tag:02x} goes on with no bytes")
-        return b"".join(parts)
-
-    def _is_definition(self, tag: int) -> bool:
-        return tag == 0x43
+    def _double_32(self) -> float:
+        return 0.001 * self._signed(4)
 
     def _define(self) -> None:
         name = self.read_text()
@@ -135,7 +75,7 @@ class FinalReader(Reader):
         return self._items([], count, 0, depth)
 
     def _type(self) -> str:
-        named = self.read()
+        named = self.read_scalar()
         if isinstance(named, str):
             self._types.append(named)
             return named

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,8 +15,25 @@ from eventmesh.protocols.hessian.writer import EPOCH
 MAX_CLASSES: Final = 1_024
 """Classes defined in one stream, and fields of one class: generated beans have some dozens."""
 
-NO_SCALAR: Final = object()
-"""What `_particular` returns for what is no scalar; None is one."""
+_NO_SCALAR: Final = object()
+"""What `_scalar` returns for what is none; None is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The tags of a text, or of bytes, which come in pieces that tell their length."""
+
+    more: int
+    """Of a piece with another one behind it."""
+    last: int
+    short: range
+    """Of a last piece whose length is in the tag."""
+    medium: range = range(0)
+    """Of a last piece whose length begins in the tag."""
+
+    def __contains__(self, tag: int) -> bool:
+        """Return whether `tag` begins one."""
+        return tag in (self.more, self.last) or tag in self.short or tag in self.medium
 
 
 class Reader(ABC):
@@ -22,6 +41,15 @@ class Reader(ABC):
 
     What is claimed costs nothing: each value takes a byte at least, and is made when its bytes are there.
     """
+
+    TEXT: Pieces
+    BYTES: Pieces
+    DEFINITION: int
+    LONG_32: int
+    """Of a long in 32 bits."""
+    DOUBLE: int
+    """Of 0.0; behind it 1.0, a double that is a whole number of 8 bits, one of 16, and one in 32 bits."""
+    DATE: int
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -40,65 +68,99 @@ class Reader(ABC):
         if depth > MAX_DEPTH:
             raise HessianError(f"values nest deeper than {MAX_DEPTH}")
         tag = self._byte()
-        while self._is_definition(tag):
+        while tag == self.DEFINITION:
             self._define()
             tag = self._byte()
         scalar = self._scalar(tag)
-        return self._composite(tag, depth) if scalar is NO_SCALAR else scalar
+        return self._composite(tag, depth) if scalar is _NO_SCALAR else scalar
+
+    def read_scalar(self) -> object:
+        """Return the next value, in which there can be no other."""
+        tag = self._byte()
+        scalar = self._scalar(tag)
+        if scalar is _NO_SCALAR:
+            raise HessianError(f"expected a number or a text, found 0x{tag:02x}")
+        return scalar
 
     def read_int(self) -> int:
         """Return the next value, which must be a whole number."""
-        value = self.read()
+        value = self.read_scalar()
         if isinstance(value, bool) or not isinstance(value, int):
             raise HessianError(f"expected a number, found {type(value).__name__}")
         return value
 
     def read_text(self) -> str:
         """Return the next value, which must be a text."""
-        value = self.read()
+        value = self.read_scalar()
         if not isinstance(value, str):
             raise HessianError(f"expected a text, found {type(value).__name__}")
         return value
 
     def _scalar(self, tag: int) -> object:
-        if tag == 0x4E:
-            return None
-        if tag in (0x54, 0x46):
-            return tag == 0x54
-        number = self._whole(tag)
-        if number is not None:
-            return number
-        if tag == 0x44:
-            return struct.unpack(">d", self._take(8))[0]
-        return self._particular(tag)
-
-    def _whole(self, tag: int) -> int | None:
-        """Return an int or long; their forms are the same in both dialects but for that of a long in 32 bits."""
         match tag:
-            case 0x49:
-                return int.from_bytes(self._take(4), "big", signed=True)
+            case 0x4E:
+                return None
+            case 0x54 | 0x46:
+                return tag == 0x54
+            case 0x44:
+                return struct.unpack(">d", self._take(8))[0]
+            case self.DATE:
+                return self._date(self._signed(8))
+            case _ if tag in self.TEXT:
+                return "".join(self._text(units) for units in self._pieces(tag, self.TEXT))
+            case _ if tag in self.BYTES:
+                return b"".join(self._take(count) for count in self._pieces(tag, self.BYTES))
+            case _ if self.DOUBLE <= tag <= self.DOUBLE + 4:
+                return self._double(tag - self.DOUBLE)
+        return self._whole(tag)
+
+    def _double(self, form: int) -> float:
+        match form:
+            case 2:
+                return float(self._signed(1))
+            case 3:
+                return float(self._signed(2))
+            case 4:
+                return self._double_32()
+        return float(form)
+
+    def _whole(self, tag: int) -> object:
+        """Return an int or long; `_NO_SCALAR` when `tag` begins none."""
+        match tag:
+            case 0x49 | self.LONG_32:
+                return self._signed(4)
             case 0x4C:
-                return int.from_bytes(self._take(8), "big", signed=True)
+                return self._signed(8)
             case _ if 0x80 <= tag <= 0xBF:
                 return tag - 0x90
             case _ if 0xC0 <= tag <= 0xCF:
                 return ((tag - 0xC8) << 8) + self._byte()
             case _ if 0xD0 <= tag <= 0xD7:
-                return ((tag - 0xD4) << 16) + int.from_bytes(self._take(2), "big")
+                return ((tag - 0xD4) << 16) + self._short()
             case _ if 0xD8 <= tag <= 0xEF:
                 return tag - 0xE0
             case _ if 0xF0 <= tag <= 0xFF:
                 return ((tag - 0xF8) << 8) + self._byte()
             case _ if 0x38 <= tag <= 0x3F:
-                return ((tag - 0x3C) << 16) + int.from_bytes(self._take(2), "big")
-        return None
+                return ((tag - 0x3C) << 16) + self._short()
+        return _NO_SCALAR
+
+    def _pieces(self, tag: int, form: Pieces) -> Iterator[int]:
+        """Yield the length of each piece; who asks for the next has taken the one before."""
+        while tag == form.more:
+            yield self._short()
+            tag = self._byte()
+        if tag in form.short:
+            yield tag - form.short.start
+        elif tag in form.medium:
+            yield ((tag - form.medium.start) << 8) + self._byte()
+        elif tag == form.last:
+            yield self._short()
+        else:
+            raise HessianError(f"0x{tag:02x} goes on with no piece")
 
     @abstractmethod
-    def _particular(self, tag: int) -> object:
-        """Return a scalar that only this dialect writes so; `NO_SCALAR` when `tag` begins none."""
-
-    @abstractmethod
-    def _is_definition(self, tag: int) -> bool: ...
+    def _double_32(self) -> float: ...
 
     @abstractmethod
     def _define(self) -> None: ...
@@ -186,6 +248,9 @@ class Reader(ABC):
 
     def _short(self) -> int:
         return int.from_bytes(self._take(2), "big")
+
+    def _signed(self, size: int) -> int:
+        return int.from_bytes(self._take(size), "big", signed=True)
 
     def _take(self, count: int) -> bytes:
         taken = self._data[self._at : self._at + count]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -30,6 +30,9 @@ class Writer(ABC):
     STRING_CHUNK: bytes
     BINARY_CHUNK: bytes
     DATE: bytes
+    MAP: bytes
+    MAP_END: bytes
+    INSTANCE: bytes
 
     def __init__(self) -> None:
         self._out = bytearray()
@@ -110,22 +113,30 @@ class Writer(ABC):
         number = self._classes.get((value.class_name, names))
         if number is None:
             number = self._classes[value.class_name, names] = len(self._classes)
-            self._define(value.class_name, names)
-        self._begin_object(number)
-        for name in names:
-            self.write(value.fields[name], depth + 1)
+            self._define(value.class_name)
+            self._integer(len(names))
+            for name in names:
+                self._string(name)
+        self._out += self.INSTANCE
+        self._integer(number)
+        self._items(value.fields.values(), depth)
+
+    def _map(self, value: Mapping[object, object], depth: int) -> None:
+        self._out += self.MAP
+        for pair in value.items():
+            self._items(pair, depth)
+        self._out += self.MAP_END
+
+    def _items(self, items: Iterable[object], depth: int) -> None:
+        for item in items:
+            self.write(item, depth + 1)
 
     @abstractmethod
     def _list(self, type_name: str, items: list[object], depth: int) -> None: ...
 
     @abstractmethod
-    def _map(self, value: Mapping[object, object], depth: int) -> None: ...
-
-    @abstractmethod
-    def _define(self, class_name: str, names: tuple[str, ...]) -> None: ...
-
-    @abstractmethod
-    def _begin_object(self, number: int) -> None: ...
+    def _define(self, class_name: str) -> None:
+        """Begin the definition of a class, with its name."""
 
 
 def _counted(units: bytes) -> bytes:

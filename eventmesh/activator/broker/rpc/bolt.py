@@ -72,7 +72,7 @@ def result_of(response: Response, method: RpcMethod) -> Answer | Result:
     except bolt.ServiceFailed as error:
         status = NEVER if error.is_unknown_method else java.FAULT
         return Answer(status, body=str(error).encode("utf-8", "replace"))
-    except (HessianError, RecursionError) as error:
+    except HessianError as error:
         return Answer(502, body=f"the answer is no Hessian of SOFARPC: {error}".encode())
     if failed or java.is_throwable(value):
         return java.thrown(value, method.signature)

@@ -52,7 +52,7 @@ def result_of(response: Response, method: RpcMethod) -> Answer | Result:
         return _refused(response.frame_status, dubbo.refusal(response.body))
     try:
         result = dubbo.result(response.body)
-    except (HessianError, RecursionError) as error:
+    except HessianError as error:
         return Answer(502, body=f"the answer is no Hessian 2: {error}".encode())
     if result.thrown:
         return java.thrown(result.value, method.signature)

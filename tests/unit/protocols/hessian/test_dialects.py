@@ -159,6 +159,13 @@ def test_what_nests_too_deep_is_refused_on_both_sides() -> None:
             reader(opened * (MAX_DEPTH + 2)).read()
 
 
+@DIALECTS
+def test_a_type_a_number_and_a_name_hold_no_values_however_deep(writer: type[Writer], reader: type[Reader]) -> None:
+    for opened in (b"U", b"V", b"v", b"M", b"Q", b"O", b"o", b"C"):
+        with pytest.raises(HessianError):
+            reader(opened * 100_000).read()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -188,7 +195,7 @@ def test_what_has_no_form_is_refused(value: object) -> None:
 
 
 def test_a_number_or_text_that_is_asked_for_must_be_one() -> None:
-    for data in (b"T", b"\x01a"):
+    for data in (b"T", b"\x01a", b"X\x90"):
         with pytest.raises(HessianError, match="expected a number"):
             FinalReader(data).read_int()
     with pytest.raises(HessianError, match="expected a text"):
