@@ -107,7 +107,7 @@ def read_methods(listed: object, path: str, wrong: Wrong) -> dict[str, Signature
     found: dict[str, Signature] = {}
     for at, item in enumerate(listed):
         name, signature = _read_method(item, f"{path}[{at}]", wrong)
-        if name in found:
+        if name and name in found:
             wrong(f"{path}[{at}].name", f"{name} is given twice; a Trigger names a method by its name alone")
         found[name] = signature
     return found

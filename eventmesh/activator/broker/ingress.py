@@ -47,7 +47,6 @@ RETRY_AFTER_S = 1
 DAMAGED_RETRY_AFTER_S = 60
 """What a sender is asked to wait when the store is damaged: somebody must come and repair it."""
 
-_DAMAGED = b"the event store is damaged; nothing is taken in until it is repaired (eventmesh events repair)\n"
 _ALLOW = ("allow", "POST, OPTIONS")
 _WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
 
@@ -216,7 +215,8 @@ class Ingress:
         except CorruptStore as error:
             self._measures.refused(broker, "damaged_store")
             _log.error("event not stored", broker=broker, reason=error)
-            return Reply(503, (("retry-after", str(DAMAGED_RETRY_AFTER_S)),), _DAMAGED)
+            body = f"the event store is damaged; nothing is taken in until {error.until}\n".encode()
+            return Reply(503, (("retry-after", str(DAMAGED_RETRY_AFTER_S)),), body)
         except StoreError as error:
             self._measures.refused(broker, "not_stored")
             _log.error("event not stored", broker=broker, reason=error)

@@ -47,8 +47,11 @@ class Trimmer:
         if not self._store.shares.mine(HOUSEKEEPING):
             return 0
         # A Trigger that was deleted while this process was down would keep every event from then on from going.
-        for uid in await self._store.triggers():
-            if not self._triggers.exists(uid):
+        known = await self._store.triggers()
+        # One that another works on is there, although this process may not have heard of it yet.
+        others = await self._store.shares.held_by_others()
+        for uid in known:
+            if uid not in others and not self._triggers.exists(uid):
                 await self._store.forget_trigger(uid)
         total = 0
         while gone := await self._store.trim(self._retention):

@@ -110,3 +110,9 @@ def test_what_is_wrong_with_a_method_is_named(listed: object, path: str) -> None
     wrong: list[str] = []
     read_methods(listed, "methods", lambda at, _: wrong.append(at))
     assert path in wrong
+
+
+def test_methods_without_a_name_are_not_told_to_be_the_same() -> None:
+    wrong: list[str] = []
+    read_methods([{}, {}], "methods", lambda at, _: wrong.append(at))
+    assert wrong == ["methods[0].name", "methods[1].name"]

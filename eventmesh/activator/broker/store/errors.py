@@ -24,6 +24,16 @@ class EventTooLong(StoreError):
 class CorruptStore(StoreError):
     """What is on disk is not what was acknowledged; the message says which file and record, and what can be done."""
 
+    until = "it is repaired (eventmesh events repair)"
+    """What a sender is told to wait for."""
+
+
+class CorruptJournal(CorruptStore):
+    """What was acknowledged is missing in a journal, or is not what was written. It can be put right where the journal
+    is, and nowhere else."""
+
+    until = "its journal is restored (the log of the activator says what is missing)"
+
 
 class DamagedEvent(CorruptStore):
     """One event cannot be read as it was written; all others can. `before` holds those that were read before it."""

@@ -20,6 +20,10 @@ class Shares(Protocol):
         """Return whether this process is to work on it now."""
         ...
 
+    async def held_by_others(self) -> Collection[str]:
+        """Return what other processes work on, or may begin to. Raises StoreError."""
+        ...
+
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever `mine` may answer otherwise."""
         ...
@@ -46,6 +50,10 @@ class Alone:
     def mine(self, share: str) -> bool:
         """Return True."""
         return True
+
+    async def held_by_others(self) -> Collection[str]:
+        """Return nothing: there are none."""
+        return ()
 
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Do nothing: it never changes."""

@@ -113,6 +113,13 @@ async def test_a_share_is_handed_over_only_when_the_work_on_it_has_ended(tables:
     assert second.mine(moving)
 
 
+async def test_each_knows_what_others_work_on(tables: Tables) -> None:
+    first, second = tables.member("a"), tables.member("b")
+    await tables.clock.advance(3 * BEAT_S)
+    held = {share for share in [*TRIGGERS, HOUSEKEEPING] if second.mine(share)}
+    assert held and set(await first.held_by_others()) == held
+
+
 async def test_one_that_is_cut_off_stops_before_another_takes_over(tables: Tables) -> None:
     first, second = tables.member("a"), tables.member("b")
     await tables.clock.advance(3 * BEAT_S)

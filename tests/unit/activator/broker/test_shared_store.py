@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +111,27 @@ async def test_a_server_that_is_away_is_told_at_once_and_all_goes_on_when_it_is_
     assert list(await store.read(SHOP, 0, 5)) == [kept], "what is known can be read"
     await server.set_up(up=True)
     assert (await store.append(new_event(2))).sequence == 2
+    await store.close()
+
+
+async def test_each_time_that_a_server_is_away_is_told_once(
+    server: MemoryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shared_store, "RETRY_S", 0.001)
+    store = opened(server, tmp_path)
+
+    def told() -> int:
+        return sum(record.levelno == logging.ERROR for record in caplog.records)
+
+    for time in (1, 2):
+        await store.append(new_event(time))
+        await server.set_up(up=False)
+        async with asyncio.timeout(WAIT_S):
+            while told() < time:
+                await asyncio.sleep(0.001)
+        await server.set_up(up=True)
+    await store.append(new_event(3))
+    assert told() == 2
     await store.close()
 
 

@@ -20,6 +20,8 @@ HERE = "nats://127.0.0.1:4222"
         ("nats://host", "store: 'host' is no HOST:PORT"),
         ("nats://host:0", "store: 'host:0' is no HOST:PORT"),
         ("nats://host:99999", "is no HOST:PORT"),
+        ("nats://host:²", "store: 'host:²' is no HOST:PORT"),
+        ("nats://[::1:4222", "store: is no address: Invalid IPv6 URL"),
         ("nats://a:1,:2", "store: ':2' is no HOST:PORT"),
         ("nats://me:secret@host:1", "store: a secret in an address is seen by others"),
         (f"{HERE}/a.b", "store: 'a.b' is no name of a stream"),

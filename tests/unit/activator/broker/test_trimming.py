@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from eventmesh.activator.broker.store import trimming
+from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Outcome, Settlement
 from eventmesh.activator.broker.trimming import Trimmer
@@ -25,6 +27,25 @@ async def test_a_trigger_deleted_while_nobody_looked_keeps_nothing(tmp_path: Pat
     assert await Trimmer(store, triggers, SystemClock()).trim() == 1
     assert list(await store.triggers()) == ["there"]
     assert [event.event.id for event in await store.read(SHOP, 0, 10)] == ["1", "2", "3"]
+    await store.close()
+
+
+class OneElsewhere(Alone):
+    """The shares of a process beside one that works on the trigger `new`."""
+
+    async def held_by_others(self) -> Collection[str]:
+        return {"new"}
+
+
+async def test_a_trigger_that_only_another_process_has_heard_of_keeps_its_place(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "events.db", SystemClock())
+    store.shares = OneElsewhere()
+    for uid in ("new", "deleted"):
+        await store.open_trigger(uid, SHOP)
+    for n in range(4):
+        await store.append(new_event(n))
+    assert await Trimmer(store, FixedTriggers(), SystemClock()).trim() == 0
+    assert list(await store.triggers()) == ["new"]
     await store.close()
 
 

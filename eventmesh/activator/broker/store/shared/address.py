@@ -34,7 +34,10 @@ _TOGETHER = (("user", "password-file"), ("password-file", "user"), ("certificate
 
 def journal_at(address: str) -> Journal:
     """Return the journal at an address; it connects when it is opened. Raises ConfigError."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise ConfigError(FIELD, f"is no address: {error}") from None
     if parts.scheme not in ("nats", "tls"):
         raise ConfigError(FIELD, f"{address!r} names no engine; known are nats:// and tls:// (NATS over TLS)")
     try:
@@ -74,7 +77,7 @@ def _servers(parts: SplitResult) -> tuple[str, ...]:
     servers = []
     for place in parts.netloc.split(","):
         host, _, port = place.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
             raise ConfigError(FIELD, f"{place!r} is no HOST:PORT")
         servers.append(f"{parts.scheme}://{place}")
     return tuple(servers)

@@ -15,7 +15,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 from eventmesh.activator.broker.store.arrivals import Arrival
 from eventmesh.activator.broker.store.changes import Change
 from eventmesh.activator.broker.store.duplicates import ForgetSeen
-from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
+from eventmesh.activator.broker.store.errors import CorruptJournal, StoreError
 from eventmesh.activator.broker.store.insertion import Accept
 from eventmesh.activator.broker.store.places import ForgetTrigger, OpenTrigger
 from eventmesh.activator.broker.store.records import Encoded, checksum_of
@@ -98,15 +98,15 @@ def pack(author: Author, changes: Sequence[Written]) -> bytes:
 
 
 def author_of(position: int, content: bytes) -> Author:
-    """Return who wrote an entry; raises CorruptStore when it is not what was written, StoreError when it is of a later
-    format."""
+    """Return who wrote an entry; raises CorruptJournal when it is not what was written, StoreError when it is of a
+    later format."""
     if content[:1] and content[0] > FORMAT:
         raise StoreError(
             f"entry {position} of the journal has format {content[0]}; this version of eventmesh reads up to {FORMAT}: "
             "update it"
         )
     if len(content) < _FRAME.size or zlib.crc32(content[_SUMMED_FROM:]) != _FRAME.unpack_from(content)[1]:
-        raise CorruptStore(f"entry {position} of the journal is not what was written")
+        raise CorruptJournal(f"entry {position} of the journal is not what was written")
     _, _, _, writer, number = _FRAME.unpack_from(content)
     return Author(writer, number)
 
@@ -167,7 +167,7 @@ def _read_arrival(row: Sequence[Any], blobs: Sequence[bytes]) -> Arrival:
     data = None if blob is None else blobs[blob]
     if checksum_of(broker, attributes, carried, data) != checksum:
         # It was so when it was accepted: the checksum of the entry holds.
-        raise CorruptStore(f"an event of broker {broker} in the journal does not match its checksum")
+        raise CorruptJournal(f"an event of broker {broker} in the journal does not match its checksum")
     event = Event.checked(json.loads(attributes), data)
     headers = tuple((name, value) for name, value in json.loads(carried))
     new = NewEvent(broker, event, headers, unique_for_s)

@@ -36,7 +36,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BucketNotFoundError, NotFoundError, ObjectNotFoundError
 
-from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
+from eventmesh.activator.broker.store.errors import CorruptJournal, StoreError
 from eventmesh.activator.broker.store.shared.journal import Bounds, EntriesGone, Entry
 from eventmesh.base import log
 
@@ -131,7 +131,7 @@ class JetStreamJournal:
         await self._check_syncs(info.config.num_replicas or 1)
         state = info.state
         if state.num_deleted:
-            raise CorruptStore(
+            raise CorruptJournal(
                 f"{state.num_deleted} of the entries {state.first_seq} to {state.last_seq} are missing in stream "
                 f"{self._stream}: they were deleted, or the server has lost them"
             )
@@ -364,11 +364,10 @@ def _entry(message: Msg) -> Entry:
     return Entry(message.metadata.sequence.stream, message.data)
 
 
-def _syncs_always(monitor: str) -> bool | None:
-    """Return what a server's monitoring page says of its syncs; None: nothing."""
+def _syncs_always(monitor: str) -> bool:
+    """Return what a server's monitoring page says of its syncs; raises StoreError when it does not."""
     try:
         with urllib.request.urlopen(f"{monitor.rstrip('/')}/varz", timeout=CONNECT_S) as answer:  # noqa: S310  # http(s) only
-            config = json.load(answer)["jetstream"]["config"]
-    except (OSError, ValueError, KeyError) as error:
+            return bool(json.load(answer)["jetstream"]["config"].get("sync_always", False))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"the monitoring address {monitor} does not tell of JetStream: {error}") from error
-    return bool(config.get("sync_always", False))

@@ -61,7 +61,7 @@ class Journal(Protocol):
     async def open(self) -> Bounds:
         """Connect, make the journal if there is none, and return its bounds; may be called again.
 
-        Raises CorruptStore when entries are missing in the midst, ConfigError when the server cannot keep a 202.
+        Raises CorruptJournal when entries are missing in the midst, and StoreError also when a 202 would not be kept.
         """
         ...
 

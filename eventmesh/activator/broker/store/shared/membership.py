@@ -175,6 +175,10 @@ class Membership:
         """Return whether this process is to work on it now."""
         return share in self._held
 
+    async def held_by_others(self) -> Collection[str]:
+        """Return what others have claimed and not given up."""
+        return {share for share, member in (await self._read()).shares.items() if member != self._member}
+
     def subscribe(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever `mine` may answer otherwise."""
         self._listeners.append(changed)

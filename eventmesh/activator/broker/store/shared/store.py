@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from eventmesh.activator.broker.store.api import Elsewhere
 from eventmesh.activator.broker.store.changes import Change
-from eventmesh.activator.broker.store.errors import CorruptStore, StoreError
+from eventmesh.activator.broker.store.errors import CorruptJournal, CorruptStore, StoreError
 from eventmesh.activator.broker.store.history import EventHistory
 from eventmesh.activator.broker.store.insertion import Accept
 from eventmesh.activator.broker.store.opening import lock, make_directory
@@ -25,7 +25,7 @@ from eventmesh.activator.broker.store.replays import EventReplays
 from eventmesh.activator.broker.store.shared import entries
 from eventmesh.activator.broker.store.shared.journal import Bounds, EntriesGone, Entry, Journal
 from eventmesh.activator.broker.store.shared.membership import Beat, Claim, Expel, Leave, Membership, Release, State
-from eventmesh.activator.broker.store.shared.view import Place, Step, View
+from eventmesh.activator.broker.store.shared.view import NOWHERE, Place, Step, View
 from eventmesh.activator.broker.store.shared.writer import Writer
 from eventmesh.activator.broker.store.sqlite_queue import Redrive
 from eventmesh.activator.broker.store.sqlite_replays import StartReplay
@@ -56,6 +56,8 @@ RETRY_S = 0.5
 SNAPSHOT_AFTER_BYTES = 64 << 20
 """A journal shorter than this is not worth a snapshot."""
 
+NOT_OPEN = "the event store is not open yet"
+
 _MEMBERS = (Beat, Leave, Expel, Claim, Release)
 
 _log = log.get("activator.broker.store")
@@ -78,9 +80,9 @@ class SharedStore:
         self._clock = clock
         self._writer = Writer(journal)
         self._view: View | None = None
-        self._place = Place("", 0)
+        self._place = NOWHERE
         self._open = asyncio.Event()
-        self._why = "the event store is not open yet"
+        self._why = NOT_OPEN
         self._damage: CorruptStore | None = None
         self._closing = False
         self._warned: Sequence[str] = ()
@@ -142,13 +144,13 @@ class SharedStore:
             self._view = await self._open_view(bounds)
         place = self._place
         if place.identity and place.identity != bounds.identity:
-            raise CorruptStore(
+            raise CorruptJournal(
                 f"the journal is not the one that {self._path} is a view of ({place.identity}, and now "
                 f"{bounds.identity}): it was made anew, and what it held is in that file only; to begin afresh, remove "
                 "the file"
             )
         if place.position > bounds.last:
-            raise CorruptStore(
+            raise CorruptJournal(
                 f"the journal ends at entry {bounds.last}; entries {bounds.last + 1} to {place.position} were durable, "
                 f"and are in {self._path} only; to go on without them, remove it"
             )
@@ -169,7 +171,7 @@ class SharedStore:
         self._remove_view()
         loading = self._path.with_name(f"{VIEW_FILE}-loading")
         if not await self._journal.load(loading):
-            raise CorruptStore(f"the journal begins at entry {bounds.first}, and no snapshot tells what was before")
+            raise CorruptJournal(f"the journal begins at entry {bounds.first}, and no snapshot tells what was before")
         os.replace(loading, self._path)
         view = await self._view_at_place()
         if self._place.position + 1 < bounds.first:
@@ -225,6 +227,8 @@ class SharedStore:
             # The journal is sound: only the copy of it here is not.
             raise ViewLost(str(damage)) from damage
         self._place = Place(identity, batch[-1].position)
+        # What was in the way is over: it is told again when it comes again.
+        self._why = NOT_OPEN
         for author, step, made in zip(authors, steps, results, strict=True):
             is_own = self._writer.applied(author, made)
             for change, result in zip(step.changes, made, strict=True):
@@ -255,7 +259,7 @@ class SharedStore:
         if self._closing:
             raise StoreError("the event store is closed")
         if self._damage is not None:
-            raise CorruptStore(str(self._damage))
+            raise CorruptJournal(str(self._damage))
         if self._view is None or not self._open.is_set():
             raise StoreError(self._why)
         return self._view
