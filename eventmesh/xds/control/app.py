@@ -57,8 +57,7 @@ from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Watcher
-from eventmesh.xds.identity.issuer import Identities, Renewed
-from eventmesh.xds.identity.spiffe import SpiffeId
+from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
@@ -174,10 +173,10 @@ class Control:
             self._watch(informers, resource, handler, promises)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
         informers.of(CONFIG_MAP).add_handler(self._config_map_changed)
-        if identities is not None:
+        if self._mtls is not None:
             self._watch(informers, POD, self._watcher.pod)
             self._watch(informers, PEER_AUTHENTICATION, self._watcher.peer_authentication, may_be_absent=True)
-            identities.listen(self._renewed, self._wants)
+            self._mtls.follow(self._cache)
 
     async def start(self, address: str, secured_address: str = "") -> int:
         """Publish what the synced informers hold, then serve ADS on `host:port`; return the port.
@@ -269,21 +268,6 @@ class Control:
             self._publisher.touch(effect)
 
         informers.of(resource, may_be_absent=may_be_absent).add_handler(changed)
-
-    def _wants(self, identity: SpiffeId) -> bool:
-        """Return whether somebody is there whose certificate of `identity` is to be replaced."""
-        return any(audience.identity == identity for audience in self._cache.audiences())
-
-    def _renewed(self, renewed: Renewed) -> None:
-        """Tell everybody concerned of new certificates or roots."""
-        assert self._mtls is not None  # noqa: S101 - it is identities that call
-        told = {
-            audience: {ResourceType.SECRET: {**self._cache.current(audience).of(ResourceType.SECRET), **secrets}}
-            for audience in self._cache.audiences()
-            if audience.identity is not None and (renewed.roots or audience.identity in renewed.identities)
-            for secrets in (self._mtls.secrets(audience.identity),)
-        }
-        self._cache.update(told)
 
     def _config_map_changed(self, old: Object | None, new: Object | None) -> None:
         """Trace as the settings of the mesh say. What cannot be read changes nothing; `controllers.serving` tells its

@@ -20,8 +20,9 @@ from eventmesh.xds.control.objects import MtlsMode, View, Workload
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.tables import ACTIVATOR, LOCAL
-from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.issuer import Identities, Renewed
 from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE, SpiffeId
 from eventmesh.xds.resource_types import ResourceType
 
@@ -132,6 +133,24 @@ class MeshMtls:
             ResourceType.LISTENER: self._listeners(audience, plain.get(ResourceType.LISTENER, {})),
             ResourceType.SECRET: {**plain.get(ResourceType.SECRET, {}), **self.secrets(identity)},
         }
+
+    def follow(self, cache: SnapshotCache) -> None:
+        """Tell the audiences of `cache` of new roots and certificates, which are renewed while somebody has them."""
+
+        def bearers() -> dict[Audience, SpiffeId]:
+            audiences = cache.audiences()
+            return {one: one.identity for one in audiences if one.identity is not None and one.role is not Role.GRPC}
+
+        def renewed(what: Renewed) -> None:
+            told = {
+                audience: {ResourceType.SECRET: {**cache.current(audience).of(ResourceType.SECRET), **secrets}}
+                for audience, identity in bearers().items()
+                if what.roots or identity in what.identities
+                for secrets in (self.secrets(identity),)
+            }
+            cache.update(told)
+
+        self._identities.listen(renewed, lambda identity: identity in bearers().values())
 
     def secrets(self, identity: SpiffeId) -> Named:
         """Return the certificate of `identity` and the roots to trust; without one that can be issued, the roots."""

@@ -23,7 +23,7 @@ from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.objects import Key, key_of
 from eventmesh.kube.resources import SECRET
 from eventmesh.xds.identity.roots import make_root
-from eventmesh.xds.identity.signer import Signer, pem, read_chain, read_key
+from eventmesh.xds.identity.signer import Signer, paired, pem, read_chain, read_key
 from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 
 NAME: Final = "eventmesh-ca"
@@ -151,7 +151,7 @@ def _root(data: Mapping[str, Any], number: int) -> Signer:
         entry = f"root-{number}.key"
         key = read_key(base64.b64decode(data.get(entry) or "", validate=True))
         entry = f"root-{number}.crt"
-        return Signer(key, read_chain(base64.b64decode(data[entry], validate=True))[0])
+        return paired(key, read_chain(base64.b64decode(data[entry], validate=True))[0])
     except (ValueError, TypeError, binascii.Error) as error:
         raise UnavailableError(
             f"the Secret {KEY}: {entry} {error}; restore it, or delete the Secret to begin with a new root (running "

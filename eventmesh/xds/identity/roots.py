@@ -12,7 +12,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.secret_file import write_secret
 from eventmesh.base.x509 import key_pem, make_authority
 from eventmesh.xds.identity import rotation
-from eventmesh.xds.identity.signer import Signer, pem, read_chain, read_key
+from eventmesh.xds.identity.signer import Signer, paired, pem, read_chain, read_key
 
 T = TypeVar("T")
 
@@ -77,7 +77,8 @@ class RootFiles:
 
     def _read(self, number: int) -> Signer:
         certificate_file, key_file = self._files(number)
-        return Signer(self._parsed(key_file, read_key), self._parsed(certificate_file, read_chain)[0])
+        key = self._parsed(key_file, read_key)
+        return self._parsed(certificate_file, lambda data: paired(key, read_chain(data)[0]))
 
     def _parsed(self, file: Path, read: Callable[[bytes], T]) -> T:
         try:

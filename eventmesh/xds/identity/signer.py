@@ -67,6 +67,13 @@ class Signer:
         return Certified(pem(certificate) + self.chain, now, now + lifetime, certificate.serial_number)
 
 
+def paired(key: PrivateKey, certificate: x509.Certificate) -> Signer:
+    """Return both as one; raises ValueError when the key is that of another certificate."""
+    if key.public_key() != certificate.public_key():
+        raise ValueError("is not the certificate of the key beside it")
+    return Signer(key, certificate)
+
+
 def pem(certificate: x509.Certificate) -> str:
     """Return a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode()

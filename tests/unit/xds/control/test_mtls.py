@@ -21,6 +21,7 @@ from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Settings
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
@@ -213,3 +214,20 @@ def test_a_strict_mesh_trusts_whoever_shows_nothing_with_no_key(tmp_path: Path) 
     mesh.update()
     assert mesh.told(nobody, SDS) == {}
     assert set(mesh.told(mesh.gateway, SDS)) == {"ns/cert", "default", "ROOTCA"}
+
+
+def test_new_roots_are_told_to_whoever_has_its_certificate_of_control_and_to_nobody_else(mesh: Mesh) -> None:
+    cache = SnapshotCache(mesh.builder.sets)
+    proxyless = Audience(Role.GRPC, "ns", identity=mesh.identities.of("ns", "caller"))
+    plain = Audience(Role.SIDECAR, "ns")
+    told: list[Audience] = []
+
+    def hear(audience: Audience) -> None:
+        cache.subscribe(audience, lambda _, changes: told.append(audience) if SDS in changes else None)
+
+    for audience in (mesh.sidecar, proxyless, plain):
+        hear(audience)
+    mesh.mtls.follow(cache)
+    mesh.identities.replace_root()
+    assert told == [mesh.sidecar]
+    assert not cache.current(proxyless).of(SDS) and mesh.identities.expiry(mesh.identities.of("ns", "caller")) is None

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from eventmesh.base.errors import ConfigError, UnavailableError
-from eventmesh.base.x509 import CLOCK_SKEW
+from eventmesh.base.x509 import CLOCK_SKEW, key_pem
 from eventmesh.xds.identity.authority import GivenAuthority, Issued, OwnAuthority
-from eventmesh.xds.identity.roots import RootFiles
+from eventmesh.xds.identity.roots import RootFiles, make_root
 from eventmesh.xds.identity.rotation import LIFETIME
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.manual_clock import ManualClock
@@ -101,6 +101,9 @@ def test_a_damaged_root_is_named_with_what_to_do(tmp_path: Path) -> None:
     OwnAuthority(RootFiles(tmp_path), ManualClock())
     (tmp_path / "root-1.key").write_text("no key")
     with pytest.raises(UnavailableError, match=r"root-1\.key.*restore it"):
+        OwnAuthority(RootFiles(tmp_path), ManualClock())
+    (tmp_path / "root-1.key").write_bytes(key_pem(make_root(7, NOW).key))
+    with pytest.raises(UnavailableError, match=r"root-1\.crt: is not the certificate of the key beside it; restore it"):
         OwnAuthority(RootFiles(tmp_path), ManualClock())
 
 

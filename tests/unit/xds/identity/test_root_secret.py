@@ -12,10 +12,12 @@ import pytest_asyncio
 from cryptography import x509
 
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.x509 import key_pem
 from eventmesh.kube.api import Api
 from eventmesh.kube.resources import SECRET
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.root_secret import NAME, RootSecret
+from eventmesh.xds.identity.roots import make_root
 from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE, SpiffeId
 from tests.component.embedded_api import embedded
 from tests.manual_clock import ManualClock
@@ -139,6 +141,10 @@ async def test_a_damaged_secret_is_named_at_the_start_and_kept_out_later(
     assert not replica.roots.changed(stored, damaged) and "former roots are kept" in caplog.text
     assert not replica.authority.turn()
     with pytest.raises(UnavailableError, match=r"eventmesh-system/eventmesh-ca: root-1\.key is no unencrypted PEM"):
+        await Replica.of(api, clock)
+    other = base64.b64encode(key_pem(make_root(7, clock.now()).key)).decode()
+    damaged = await api.replace(SECRET, {**damaged, "data": {**stored["data"], "root-1.key": other}})
+    with pytest.raises(UnavailableError, match=r"root-1\.crt is not the certificate of the key beside it"):
         await Replica.of(api, clock)
     await api.replace(SECRET, {**damaged, "data": {}})
     with pytest.raises(UnavailableError, match="holds no root"):
