@@ -13,6 +13,7 @@ from eventmesh.model.authz import PythonFilter
 from eventmesh.model.listener import Listener
 from eventmesh.model.policy import Filters
 from eventmesh.model.route import HeaderKind, HeaderMatch
+from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.frames import FRAMES, Frames
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Playbook, forward, snapshot
@@ -27,10 +28,13 @@ SERVER = "10.0.0.1:80"
 def mesh_with(
     filter_: PythonFilter = FILTER, *, of_route: tuple[AccessStep, ...] = (), after: tuple[AccessStep, ...] = ()
 ) -> Playbook:
-    steps = (AccessStep("python", filter_), *after)
+    return Playbook(chained(AccessStep("python", filter_), *after, of_route=of_route))
+
+
+def chained(*steps: AccessStep, of_route: tuple[AccessStep, ...] = ()) -> Snapshot:
     listener = Listener("in", "", "t", access_log="log", filters=Filters(access=steps))
     route = dataclasses.replace(forward("up"), filters=Filters(access=of_route))
-    return Playbook(snapshot(routes=(route,), listener=listener))
+    return snapshot(routes=(route,), listener=listener)
 
 
 def screened(mesh: Playbook) -> tuple[int, Request]:
@@ -188,3 +192,15 @@ def test_terms_that_cannot_be_kept_are_refused_by_name() -> None:
             mesh_with(dataclasses.replace(FILTER, timeout_s=seconds))
     with pytest.raises(ValueError, match="status_on_error"):
         mesh_with(dataclasses.replace(FILTER, status_on_error=199))
+
+
+@pytest.mark.parametrize("later", [(), (AccessStep("python", FILTER),)], ids=["without it", "with it in another place"])
+def test_a_decision_counts_whatever_the_chain_has_become_meanwhile(later: tuple[AccessStep, ...]) -> None:
+    everybody = Rbac(Rules(RuleAction.ALLOW, (Policy("all", (Anything(),), (Anything(),)),)))
+    mesh = Playbook(chained(AccessStep("rules", everybody), AccessStep("python", FILTER)))
+    client = mesh.connect()
+    client.says(GET)
+    token, _ = screened(mesh)
+    mesh.apply(chained(*later))
+    mesh.do(mesh.engine.turn_away(token, 402, [], b"", mesh.now))
+    assert status(client) == 402 and not mesh.dials and not mesh.screened

@@ -1,5 +1,7 @@
 //! A routed request goes through the steps of its chain, one by one, until one refuses it or must ask elsewhere first.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::access::{
@@ -12,7 +14,7 @@ use crate::engine::exchange::{Flag, Origin, Stage};
 use crate::engine::Engine;
 use crate::events::ReplyKind;
 use crate::head::Head;
-use crate::routes::{without_query, Found, Tables};
+use crate::routes::{without_query, Filters, Found, Tables};
 use crate::slab::Id;
 
 /// What only a request has that a step has kept, or taken note of.
@@ -20,6 +22,8 @@ use crate::slab::Id;
 pub struct Passage {
     /// The step it is at.
     at: usize,
+    /// The filters of the listener that this step is one of: those that are in force when it goes on may be others.
+    listener: Option<Arc<Filters>>,
     /// What steps have noted, by their namespaces.
     noted: Vec<(Box<str>, Value)>,
     /// How far the question of the step that it is at has come.
@@ -59,15 +63,26 @@ impl Engine {
     ///
     /// What this process itself asks for is let through: rules are about callers.
     pub(super) fn admitted(&mut self, id: Id, found: Found, tables: &Tables, now: f64) -> bool {
-        let listener = self.listener_filters(id);
-        let listener = listener.as_deref().map(|filters| &filters.access);
-        let route = tables.resolve(found).and_then(|(_, route)| route.filters.as_ref()).map(|filters| &filters.access);
-        let Some(exchange) = self.exchanges.get(id) else { return false };
-        if exchange.origin == Origin::Own {
-            return true;
+        match self.exchanges.get(id).map(|exchange| exchange.origin) {
+            Some(Origin::Stream { .. }) => self.passed(id, self.listener_filters(id), 0, found, tables, now),
+            Some(Origin::Own) => true,
+            None => false,
         }
-        let mut at = exchange.passage.as_ref().map_or(0, |passage| passage.at);
-        while let Some(turn) = turn_at(listener, route, at) {
+    }
+
+    /// Put a request through the steps from `at` on of `listener`, the filters of its listener, and its route.
+    fn passed(
+        &mut self,
+        id: Id,
+        listener: Option<Arc<Filters>>,
+        mut at: usize,
+        found: Found,
+        tables: &Tables,
+        now: f64,
+    ) -> bool {
+        let chain = listener.as_deref().map(|filters| &filters.access);
+        let route = tables.resolve(found).and_then(|(_, route)| route.filters.as_ref()).map(|filters| &filters.access);
+        while let Some(turn) = turn_at(chain, route, at) {
             let came = match turn.step {
                 Step::Off | Step::Named(_) => Came::Through,
                 Step::Rbac(rules, shadow) => self.obeyed(id, rules.as_ref(), shadow.as_ref(), now),
@@ -84,7 +99,8 @@ impl Engine {
                 Came::Refused => return false,
                 Came::Waits => {
                     if let Some(exchange) = self.exchanges.get_mut(id) {
-                        exchange.passage.get_or_insert_default().at = at;
+                        let passage = exchange.passage.get_or_insert_default();
+                        (passage.at, passage.listener) = (at, listener);
                         exchange.stage = Stage::Checked;
                     }
                     return false;
@@ -101,7 +117,9 @@ impl Engine {
         };
         exchange.stage = Stage::Begun;
         let (Some(tables), Some(found)) = (exchange.tables.clone(), exchange.found) else { return };
-        if self.admitted(id, found, &tables, now) && self.unhindered(id, found, &tables, now) {
+        let passage = exchange.passage.get_or_insert_default();
+        let (listener, at) = (passage.listener.take(), passage.at);
+        if self.passed(id, listener, at, found, &tables, now) && self.unhindered(id, found, &tables, now) {
             self.follow(id, found, &tables, now);
         }
     }
