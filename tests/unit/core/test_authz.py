@@ -25,7 +25,15 @@ from eventmesh.model.access import (
     Rules,
     UrlPath,
 )
-from eventmesh.model.authz import AskedByGrpc, AskedByHttp, AuthzOverride, AuthzService, CheckedBody, ExtAuthz
+from eventmesh.model.authz import (
+    AskedByGrpc,
+    AskedByHttp,
+    AuthzOverride,
+    AuthzService,
+    CheckedBody,
+    ExtAuthz,
+    PythonFilter,
+)
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.policy import Filters
@@ -340,6 +348,17 @@ def test_what_a_check_says_changes_both_heads() -> None:
     server.says(OK)
     heard = client.takes()
     assert b"x-told: 1\r\n" in heard and b"99" not in heard
+
+
+def test_what_a_check_says_of_the_answer_holds_for_one_of_our_own() -> None:
+    mesh = mesh_with(GRPC, after=(AccessStep("python", PythonFilter("f.py", "f")),))
+    client = mesh.connect()
+    client.says(GET)
+    says_by_grpc(mesh, ok(response_headers_to_add=[option("x-why", "hidden", append_action=SET)]))
+    ((token, _, _),) = mesh.screened
+    mesh.do(mesh.engine.turn_away(token, 402, [("x-why", "unpaid")], b"", mesh.now))
+    heard = client.takes()
+    assert b"x-why: hidden\r\n" in heard and heard.count(b"x-why") == 1
 
 
 def test_what_cannot_be_sent_on_refuses_the_request() -> None:

@@ -114,20 +114,22 @@ impl Engine {
                 exchange.bytes_out = refusal.text.len() as u64;
                 let framed = exchange.head.version.is_framed();
                 let via = self.listeners.get(listener).map_or(&[][..], |listener| listener.via.as_slice());
-                let mut fields = refusal.fields.to_vec();
+                let mut told = Head::default();
+                for (name, value) in refusal.fields {
+                    told.push(name, value);
+                }
                 if !via.is_empty() && !framed {
-                    fields.push((b"via", via));
+                    told.push(b"via", via);
                 }
                 let tables = exchange.tables.clone();
-                let mut admitted = Head::default();
                 let cross = tables.as_ref().and_then(|tables| exchange.cross_origin(tables));
-                if let Some((cors, origin)) = cross.filter(|_| !fields.iter().any(|(name, _)| *name == ALLOW_ORIGIN)) {
-                    admit_origin(cors, origin, &mut admitted);
+                if let Some((cors, origin)) = cross.filter(|_| told.find(ALLOW_ORIGIN).is_none()) {
+                    admit_origin(cors, origin, &mut told);
                 }
                 for mutation in exchange.passage.iter().flat_map(|passage| &passage.response) {
-                    mutation.apply(&mut admitted);
+                    mutation.apply(&mut told);
                 }
-                fields.extend(admitted.fields());
+                let fields: Vec<_> = told.fields().collect();
                 let (status, body, kind) = (refusal.status, refusal.text, refusal.kind);
                 if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
                     let reply = LocalReply { status, body, fields: &fields, kind };
