@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,12 +123,18 @@ class FilterFiles:
 
 def load_file(path: Path) -> Mapping[str, Filter]:
     """Run a file and return its filters by name. Raises ConfigError when it cannot be run."""
-    spec = importlib.util.spec_from_file_location(f"eventmesh_filter_{path.stem.replace('-', '_')}", path)
+    spec = importlib.util.spec_from_file_location(f"eventmesh_filter_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"filter {path.name}", "is no Python file")
     module = importlib.util.module_from_spec(spec)
+    former = sys.modules.get(spec.name)
+    sys.modules[spec.name] = module  # where dataclasses, pickle and others look up what its annotations name
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever its author has written: the former configuration stays in force
+    except (Exception, SystemExit) as error:  # whatever its author has written: the former configuration stays in force
+        if former is None:
+            del sys.modules[spec.name]
+        else:
+            sys.modules[spec.name] = former
         raise ConfigError(f"filter {path.name}", f"cannot be run: {type(error).__name__}: {error}") from error
     return {one.name: one for one in vars(module).values() if isinstance(one, Filter)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.dataplane.filters import Filter, FilterFiles, Go, Reply, Seen, filter
+from eventmesh.dataplane.filters import Filter, FilterFiles, Go, Reply, Seen, filter, load_file
 from tests.contracts.python_filter import FilterContract
 
 ONE = """
@@ -63,6 +64,23 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
     assert files.find([("a.py", "one")])["a.py:one"](Seen("", "", "")) == Go({"x-one": "2"})
 
 
+def test_a_file_may_have_dataclasses_with_annotations_as_text(tmp_path: Path) -> None:
+    tenant = "from dataclasses import dataclass\n@dataclass\nclass Tenant:\n    name: str\n"
+    (tmp_path / "a-b.py").write_text("from __future__ import annotations\n" + tenant + ONE)
+    assert FilterFiles(tmp_path).find([("a-b.py", "one")])
+
+
+def test_a_file_that_cannot_be_run_leaves_the_former_one_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "kept.py"
+    path.write_text(ONE)
+    load_file(path)
+    former = sys.modules["eventmesh_filter_kept"]
+    path.write_text("1 / 0")
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        load_file(path)
+    assert sys.modules["eventmesh_filter_kept"] is former
+
+
 @pytest.mark.parametrize(
     ("file", "text", "problem"),
     [
@@ -71,6 +89,7 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
         ("b.py", "", "cannot be read"),
         ("a.py", "def one(", "SyntaxError"),
         ("a.py", "1 / 0", "ZeroDivisionError"),
+        ("a.py", "raise SystemExit(1)", "SystemExit"),
         ("a.py", "one = 1", "has no filter 'one'; it has: none"),
     ],
 )
