@@ -5,7 +5,7 @@ caller does them in order. Connections, exchanges and tokens are numbers the eng
 uses twice. A number that is no longer known is ignored: an event may cross a close.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Self, final
 from typing import Protocol as _Protocol
 
@@ -150,10 +150,10 @@ class Engine:
         """Give back the credit of `size` bytes that PIECE brought: the peer may send as many again."""
     def reply(self, exchange: int, status: int, headers: Headers, body: bytes, now: float) -> list[Action]:
         """Answer a SERVE."""
-    def let_through(self, token: int, set: Headers, remove: list[str], now: float) -> list[Action]:
+    def let_through(self, token: int, set: Headers, remove: Sequence[str], now: float) -> list[Action]:
         """Answer a SCREEN: the request goes on, with the headers `set` and without those in `remove`.
 
-        Raises ValueError naming what cannot be sent; the request then still waits.
+        Raises ValueError naming what cannot be sent, TypeError when `remove` is one text; the request then still waits.
         """
     def turn_away(self, token: int, status: int, headers: Headers, body: bytes, now: float) -> list[Action]:
         """Answer a SCREEN: the request is answered so. Raises ValueError as `let_through` does."""

@@ -1,7 +1,7 @@
 """Does what the engine's actions say, on uvloop.
 
 One driver per engine. What a read makes the engine write leaves without a line of this file (`core.Receiver`);
-everything here runs per connection, per failure, or per exchange that ends in this process. This is one of the three
+everything here runs per connection, per failure, or per exchange that ends in this process. This is one of the
 places where a broad `except` may stand: it answers, counts and goes on.
 """
 
@@ -371,8 +371,9 @@ class Driver:
         self._tell(self.engine.undecided, token)
 
     def let_through(self, token: int, headers: Headers, remove: Sequence[str]) -> None:
-        """Answer a SCREEN. Raises ValueError for what cannot be sent; the request then still waits."""
-        self.perform(self.engine.let_through(token, headers, list(remove), self.now()))
+        """Answer a SCREEN. Raises ValueError for what cannot be sent, TypeError for a `remove` that is one text; the
+        request then still waits."""
+        self.perform(self.engine.let_through(token, headers, remove, self.now()))
 
     def turn_away(self, token: int, status: int, headers: Headers, body: bytes) -> None:
         """Answer a SCREEN. Raises ValueError for what cannot be sent; the request then still waits."""

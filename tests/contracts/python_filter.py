@@ -34,6 +34,7 @@ class FilterContract:
             decision = await said if inspect.isawaitable(said) else said
         match decision:
             case Go(headers, remove):
+                assert isinstance(remove, tuple), "of one name, too: a comma behind it"
                 assert not {name.lower() for name in headers} & {name.lower() for name in remove}, "set and taken away"
                 told = headers
             case Reply(status, body, headers):

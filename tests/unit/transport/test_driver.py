@@ -2,7 +2,9 @@
 
 import pytest
 
-from eventmesh.transport.driver import MAX_CONNECTIONS, RESERVED_FILES, connection_limit
+from eventmesh.base.clock import SystemClock
+from eventmesh.core import Engine
+from eventmesh.transport.driver import MAX_CONNECTIONS, RESERVED_FILES, Driver, connection_limit
 
 
 @pytest.mark.parametrize(
@@ -17,3 +19,9 @@ from eventmesh.transport.driver import MAX_CONNECTIONS, RESERVED_FILES, connecti
 )
 def test_connections_leave_the_process_some_files(files: int, connections: int) -> None:
     assert connection_limit(files) == connections
+
+
+async def test_one_name_for_names_to_remove_is_refused_not_taken_letter_by_letter() -> None:
+    driver = Driver(Engine(1), {}, SystemClock())
+    with pytest.raises(TypeError, match="remove"):
+        driver.let_through(1, (), "x-tenant")
