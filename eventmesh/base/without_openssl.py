@@ -40,11 +40,10 @@ def load_loop() -> None:
 
         sys.modules[_MODULE] = _stand_in()
         import uvloop  # noqa: F401
-    except AttributeError:  # a uvloop that wants another name: it gets OpenSSL, and we pay
-        del sys.modules[_MODULE]
-        import uvloop  # noqa: F401
+    except AttributeError:
+        pass  # a uvloop that wants another name: who imports it next does so with OpenSSL, and we pay
     finally:
-        sys.modules.pop(_MODULE, None)
+        del sys.modules[_MODULE]
 
 
 def _stand_in() -> ModuleType:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 LOADED = "from eventmesh.base.without_openssl import load_loop; load_loop(); import asyncio, sys, uvloop\n"
 
@@ -62,4 +63,10 @@ uvloop.run(main())
 
 def test_a_process_that_has_loaded_asyncio_already_is_left_as_it_is() -> None:
     program = "import asyncio\n" + LOADED + "import ssl; print(asyncio.sslproto.ssl is ssl)"
+    assert python(program) == "True"
+
+
+def test_a_uvloop_that_wants_more_of_ssl_shares_it_with_all_others(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("import ssl\nwanted = ssl.OPENSSL_VERSION\n")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + LOADED + "import ssl; print(uvloop.ssl is ssl)"
     assert python(program) == "True"
