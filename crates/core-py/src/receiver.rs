@@ -65,6 +65,8 @@ impl Receiver {
         }
     }
 
+    // No `__clear__`: like a tuple's, these references are older than the object, so every cycle that it is part of leads
+    // through something that changed later and can be cleared.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.owner)?;
         visit.call(&self.engine)?;
