@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from eventmesh.dataplane.hot_restart import Successor
     from eventmesh.dataplane.screening import Screening
     from eventmesh.dataplane.span_export import SpanExporter
-    from eventmesh.model.policy import Filters
 
 _log = log.get("dataplane")
 
@@ -221,7 +220,7 @@ class DataPlane:
     def _filters(self, snapshot: Snapshot) -> Mapping[str, Filter]:
         """Return the filters in Python that the snapshot names; raises ConfigError for one that there is not."""
         if self._screening is None:
-            if not any(filters.access for filters in _filters_of(snapshot)):
+            if not any(filters.access for filters in snapshot.filters()):
                 return {}
             # Few processes have any, and a sidecar would feel the import.
             from eventmesh.dataplane.filters import DIRECTORY_VARIABLE
@@ -311,13 +310,6 @@ class DataPlane:
             await self.spans.finish()
         await self.driver.stop()
         await self.access_log.flush()
-
-
-def _filters_of(snapshot: Snapshot) -> Iterator[Filters]:
-    yield from (listener.filters for listener in snapshot.listeners if listener.filters is not None)
-    for table in snapshot.route_tables:
-        for host in table.virtual_hosts:
-            yield from (route.filters for route in host.routes if route.filters is not None)
 
 
 def _served(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

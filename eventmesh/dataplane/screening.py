@@ -105,12 +105,8 @@ class Screening:
 
 def wanted(snapshot: Snapshot) -> Iterator[PythonFilter]:
     """Yield every filter in Python that a snapshot names."""
-    routes = (route for table in snapshot.route_tables for host in table.virtual_hosts for route in host.routes)
-    found = (*(listener.filters for listener in snapshot.listeners), *(route.filters for route in routes))
-    for filters in found:
-        for step in filters.access if filters is not None else ():
-            if isinstance(step.step, PythonFilter):
-                yield step.step
+    for filters in snapshot.filters():
+        yield from (one.step for one in filters.access if isinstance(one.step, PythonFilter))
 
 
 def _seen(request: Request) -> Seen:

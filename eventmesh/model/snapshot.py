@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
@@ -15,6 +15,7 @@ from eventmesh.model.route import RouteTable
 from eventmesh.model.tagged import Tagged
 
 if TYPE_CHECKING:
+    from eventmesh.model.policy import Filters
     from eventmesh.model.tracing import Tracing
 
 
@@ -28,6 +29,13 @@ class Snapshot:
     clusters: tuple[Cluster, ...] = ()
     tracing: Tracing | None = None
     """How listeners trace that do not say it themselves, and what this process sends."""
+
+    def filters(self) -> Iterator[Filters]:
+        """Yield the filters of each listener and each route that has any."""
+        yield from (listener.filters for listener in self.listeners if listener.filters is not None)
+        for table in self.route_tables:
+            for host in table.virtual_hosts:
+                yield from (route.filters for route in host.routes if route.filters is not None)
 
     def to_core(self) -> bytes:
         """Return the JSON that `Engine.apply` reads; the shape is `crates/core/src/config.rs`."""
