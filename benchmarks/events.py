@@ -96,4 +96,4 @@ def _print(rows: report.Rows) -> None:
 
 def _compare(rows: report.Rows, ours: str) -> None:
     ratio = report.median(rows, ours, "accepted_per_s") / report.median(rows, "jetstream", "accepted_per_s")
-    print(f"  bar: {ours} at least 1.00 x jetstream: {ratio:.2f}, {'held' if ratio >= 1 else 'NOT held'}")
+    print(f"  bar: {ours} at least 1.00 x jetstream: {ratio:.2f}, {report.verdict(ratio >= 1)}")

@@ -32,12 +32,17 @@ def median(rows: Rows, contender: str, column: str) -> float:
 def ratio_bar(rows: Rows, column: str, rival: str, bar: float) -> str:
     """Return one line that holds ours against `bar` times the rival's."""
     ratio = median(rows, "eventmesh", column) / median(rows, rival, column)
-    return f"  bar: at most {bar:.2f} x {rival}: {ratio:.2f}, {'held' if ratio <= bar else 'NOT held'}"
+    return f"  bar: at most {bar:.2f} x {rival}: {ratio:.2f}, {verdict(ratio <= bar)}"
 
 
 def limit_bar(what: str, value: float, bar: float, unit: str) -> str:
     """Return one line that holds a figure against its limit."""
-    return f"  bar: {what} at most {bar:g} {unit}: {value:.2f}, {'held' if value <= bar else 'NOT held'}"
+    return f"  bar: {what} at most {bar:g} {unit}: {value:.2f}, {verdict(value <= bar)}"
+
+
+def verdict(is_held: bool) -> str:
+    """Return the word that ends the line of a bar."""
+    return "held" if is_held else "NOT held"
 
 
 def save(name: str, figures: object) -> None:

@@ -126,9 +126,7 @@ def run(args: argparse.Namespace) -> bool:
 def _bars(ours: dict[str, float], rival: dict[str, float], streams: int, floor: float) -> Iterator[str]:
     """Yield a line for each limit; `floor` is what grpcio takes of a stream's memory."""
     for what, column, bar in (("a change", "change_ms", CHANGE_BAR), ("the storm", "storm_ms", STORM_BAR)):
-        ratio = ours[column] / rival[column]
-        verdict = "held" if ratio <= bar else "NOT held"
-        yield f"  bar: {what} at most {bar:.1f} x go-control-plane: {ratio:.2f}, {verdict}"
+        yield limit_bar(what, ours[column] / rival[column], bar, "x go-control-plane")
     each = ours["storm_cpu_ms"] / streams
     yield limit_bar("processor time of one client's whole configuration", each, WHOLE_BAR_MS, "ms")
     yield limit_bar("memory of a stream", ours["stream_kib"], STREAM_BAR_KIB, "KiB")

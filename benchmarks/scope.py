@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from benchmarks.report import limit_bar
 from eventmesh.kube.api import Object
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
 from eventmesh.xds.control.messages import Role
@@ -38,9 +39,8 @@ def run(_: argparse.Namespace) -> bool:
     sys.stdout.write(f"  {cost[0]:>11}  {cost[1]:>11}\n")
     rows = [_row(functions) for functions in FUNCTIONS]
     for what, (least, most) in zip(cost, zip(rows[0], rows[-1], strict=True), strict=True):
-        verdict = "held" if most <= GROWTH_BAR * least else "NOT held"
-        sizes = f"{FUNCTIONS[-1]} functions at most {GROWTH_BAR} x with {FUNCTIONS[0]}"
-        sys.stdout.write(f"  bar: {what} with {sizes}: {most / least:.2f}, {verdict}\n")
+        many, few = f"{what} with {FUNCTIONS[-1]} functions", f"x with {FUNCTIONS[0]}"
+        sys.stdout.write(f"{limit_bar(many, most / least, GROWTH_BAR, few)}\n")
     return False
 
 
