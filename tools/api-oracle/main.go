@@ -135,7 +135,7 @@ func serve(ctx context.Context, data, store string, listener net.Listener) error
 	return server.GenericAPIServer.PrepareRun().RunWithContext(ctx)
 }
 
-// sayWhenReady asks the server itself (not /readyz, which waits for the core API that is nowhere);
+// sayWhenReady asks the server itself (not /readyz, which waits for the core API that is nowhere).
 func sayWhenReady(ctx context.Context, address string) {
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	for deadline := time.Now().Add(readyWithin); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(askEvery) {

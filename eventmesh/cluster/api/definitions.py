@@ -19,6 +19,15 @@ CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 CAVEAT_ANNOTATION = "eventmesh.io/caveat"
 """On a CRD: what every writer of the kind is told, such as that nobody acts on it."""
 
+_SHAPES: dict[str, type] = {
+    **dict.fromkeys(("type", "pattern", "format"), str),
+    **dict.fromkeys(("properties", "items", "not"), dict),
+    **dict.fromkeys(("required", "enum", "allOf", "anyOf", "oneOf", "x-kubernetes-list-map-keys"), list),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), int),
+}
+"""What the rules of a schema are written as."""
+_NAMES = {str: "string", dict: "object", list: "array", int: "integer"}
+
 
 class DefinitionStrategy(Strategy):
     """Defaults, checks and serves CRDs."""
@@ -98,21 +107,27 @@ def _schema_violations(schema: Any, path: str) -> Iterator[Cause]:
     """Yield what of a schema no object could be held against: a type that is none, a pattern that cannot be read."""
     if not isinstance(schema, dict):
         return
-    if (type_ := schema.get("type")) and type_ not in TYPES:
+    said = {name: rule for name, rule in schema.items() if rule is not None}
+    shapeless = [(name, shape) for name, shape in _SHAPES.items() if not isinstance(said.get(name, shape()), shape)]
+    for name, shape in shapeless:
+        yield Cause(CauseType.TYPE_INVALID, f"{path}.{name}", f"must be a JSON {_NAMES[shape]}", said[name])
+    if shapeless:
+        return
+    if (type_ := said.get("type")) and type_ not in TYPES:
         accepted = ", ".join(f'"{name}"' for name in sorted(TYPES))
         yield Cause(CauseType.NOT_SUPPORTED, f"{path}.type", f"supported values: {accepted}", type_)
-    if pattern := schema.get("pattern"):
+    if pattern := said.get("pattern"):
         try:
             compiled(pattern)
         except ValueError as error:
             detail = f"must be a valid regular expression, but isn't: {error}"
             yield Cause(CauseType.INVALID, f"{path}.pattern", detail, pattern)
-    for name, below in (schema.get("properties") or {}).items():
+    for name, below in said.get("properties", {}).items():
         yield from _schema_violations(below, f"{path}.properties[{name}]")
     for field in ("items", "additionalProperties", "not"):
-        yield from _schema_violations(schema.get(field), f"{path}.{field}")
+        yield from _schema_violations(said.get(field), f"{path}.{field}")
     for field in ("allOf", "anyOf", "oneOf"):
-        for number, below in enumerate(schema.get(field) or ()):
+        for number, below in enumerate(said.get(field, ())):
             yield from _schema_violations(below, f"{path}.{field}[{number}]")
 
 

@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 
 import yaml
 
+from eventmesh.base.errors import ConfigError
+from eventmesh.base.yaml_file import parse_yaml
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.structural import MAX_DEPTH, depth_exceeds
 from eventmesh.kube.api import PatchType
@@ -105,7 +108,11 @@ def decode_patch(body: bytes, content_type: str) -> tuple[Any, PatchType]:
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_float=_number)
+        value = json.loads(body, parse_float=_number, parse_constant=_no_number)
+        if b"\\u" in body:
+            # Half of a surrogate pair is no text: it could neither be stored nor sent.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError) as error:
         raise errors.bad_request(f"the body is not JSON: {error}") from error
 
@@ -113,7 +120,13 @@ def _json(body: bytes) -> Any:
 def _number(text: str) -> float:
     """Return a number with a fraction or an exponent; a whole one becomes an integer, as it does when Go stores it."""
     value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"the number {text} is too large")
     return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_WHOLE else value
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _yaml(body: bytes) -> Any:
@@ -123,9 +136,11 @@ def _yaml(body: bytes) -> Any:
         # Aliases let a few lines stand for gigabytes; manifests sent to an API do without.
         raise errors.bad_request("the YAML body uses aliases; write the values out")
     try:
-        return yaml.load(body, Loader=yaml.CSafeLoader)  # noqa: S506  # is a safe loader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        said = json.dumps(parse_yaml(body.decode(), "the body"))
+    except (ConfigError, UnicodeDecodeError, TypeError, RecursionError) as error:
         raise errors.bad_request(f"the body is not YAML: {error}") from error
+    # As the JSON that it stands for, so that numbers are read alike.
+    return _json(said.encode())
 
 
 def _has_aliases(body: bytes) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 
 _SPELT_OTHERWISE: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
 """An escape, a class, or an end: read as wholes, so that the `$` of a class or behind a backslash is left alone."""
+_NAMED_CLASS: Final = re.compile(r"\[:\^?\w+:\]")
 _END: Final = r"\Z"
 
 
@@ -27,4 +28,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _in_python(found: re.Match[str]) -> str:
+    if found[0][0] == "[" and (named := _NAMED_CLASS.search(found[0])):
+        # Python would take it for the letters that it is spelt with.
+        raise ValueError(f"the class {named[0]} is not read here: write its characters out")
     return _END if found[0] in ("$", r"\z") else found[0]

@@ -60,6 +60,10 @@ def test_definition_that_cannot_be_served_names_its_field(changes: dict[str, Any
     ("below", "field"),
     [
         ({"properties": {"a": {"type": "text"}}}, ".properties[a].type"),
+        ({"type": ["string"]}, ".type"),
+        ({"properties": []}, ".properties"),
+        ({"anyOf": [{"required": "a"}]}, ".anyOf[0].required"),
+        ({"items": {"maxLength": "9"}}, ".items.maxLength"),
         ({"items": {"pattern": "("}}, ".items.pattern"),
         ({"additionalProperties": {"pattern": r"\pL"}}, ".additionalProperties.pattern"),
         ({"oneOf": [{}, {"not": {"pattern": "["}}]}, ".oneOf[1].not.pattern"),
@@ -70,6 +74,14 @@ def test_schema_that_nothing_can_be_held_against_names_its_field(below: dict[str
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": below}}}
     found = causes(definition(versions=[{**version, "schema": schema}]))
     assert found == [f"spec.versions[0].schema.openAPIV3Schema.properties[spec]{field}"]
+
+
+def test_rules_that_are_null_are_not_said() -> None:
+    version = definition()["spec"]["versions"][0]
+    schema = {
+        "openAPIV3Schema": {"type": "object", "required": None, "properties": None, "pattern": None, "oneOf": None}
+    }
+    assert causes(definition(versions=[{**version, "schema": schema}])) == []
 
 
 def test_versions_are_preferred_as_kubernetes_does() -> None:

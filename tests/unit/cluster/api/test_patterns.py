@@ -26,7 +26,7 @@ def test_a_pattern_takes_what_go_takes(pattern: str, good: str, bad: str | None)
     assert bad is None or not compiled(pattern).search(bad)
 
 
-@pytest.mark.parametrize("pattern", ["(", "[a", r"^\pL$", "a{99999999999}"])
+@pytest.mark.parametrize("pattern", ["(", "[a", r"^\pL$", "a{99999999999}", "^[[:alpha:]_]+$"])
 def test_what_cannot_be_read_is_told(pattern: str) -> None:
     with pytest.raises(ValueError, match="."):
         compiled(pattern)
