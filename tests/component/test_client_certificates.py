@@ -54,14 +54,25 @@ async def whoami(cluster: Served, client: ClientCertificate | None, tmp_path: Pa
         return reply.status, answer.get("status", {}).get("userInfo") if reply.status == 201 else answer
 
 
-async def test_the_certificate_of_the_kubeconfig_is_the_administrators(cluster: Served, tmp_path: Path) -> None:
+ADMINISTRATOR = {"username": "kubernetes-admin", "groups": ["system:masters", "system:authenticated"]}
+
+
+def of_kubeconfig(cluster: Served) -> ClientCertificate:
     [user] = yaml.safe_load(cluster.kubeconfig.read_text())["users"]
     certificate, key = (base64.b64decode(user["user"][f"client-{what}-data"]) for what in ("certificate", "key"))
-    status, info = await whoami(cluster, ClientCertificate(certificate, key), tmp_path)
-    assert (status, info) == (
-        201,
-        {"username": "kubernetes-admin", "groups": ["system:masters", "system:authenticated"]},
-    )
+    return ClientCertificate(certificate, key)
+
+
+async def test_the_certificate_of_the_kubeconfig_is_the_administrators(cluster: Served, tmp_path: Path) -> None:
+    assert await whoami(cluster, of_kubeconfig(cluster), tmp_path) == (201, ADMINISTRATOR)
+
+
+async def test_the_certificate_of_a_former_kubeconfig_stays_good(tmp_path: Path) -> None:
+    async with served(tmp_path) as first:
+        former = of_kubeconfig(first)
+    async with served(tmp_path) as again:
+        assert former != of_kubeconfig(again)
+        assert await whoami(again, former, tmp_path) == (201, ADMINISTRATOR)
 
 
 async def test_other_users_and_their_groups_are_read_from_their_certificates(cluster: Served, tmp_path: Path) -> None:
