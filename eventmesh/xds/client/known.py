@@ -1,8 +1,8 @@
 """Every resource this client was told, and which of them are live: make before break, in virtual time.
 
 A cluster waits for its endpoints, a route table for every cluster it names, a listener for its table, and whoever
-names a secret for that; each goes
-live when these are there, or after its time is up. Until then its former version, if any, stays.
+names a secret for that; each goes live when these are there, or after its time is up. Until then its former version,
+if any, stays.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Known:
         _wait(self._tables, change.tables or {}, now)
         _wait(self._clusters, change.clusters or {}, now)
         if change.secrets:
-            self._learn(change.secrets)
+            self.bring({name: one for name, one in change.secrets.items() if name not in self._static_secrets})
         assignments = dict(change.assignments or {})
         for name in change.absent_assignments:
             if name not in self._assignments:
@@ -166,16 +166,13 @@ class Known:
         if assignments:
             self._assign(assignments)
 
-    def _learn(self, secrets: Secrets) -> None:
-        self.bring({name: one for name, one in secrets.items() if name not in self._static_secrets})
-
     @property
     def secrets(self) -> Secrets:
         """Return what is known of secrets."""
         return self._secrets
 
     def bring(self, secrets: Secrets) -> None:
-        """Take in secrets, whoever has them."""
+        """Take in secrets, whether a server has sent them or this process has got them by itself."""
         news = {name: one for name, one in secrets.items() if self._secrets.get(name) != one}
         if not news:
             # A server tells once more what the bootstrap began with, while a function's start is still being paid for.

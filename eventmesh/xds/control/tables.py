@@ -26,7 +26,6 @@ PROXIED = encode(
 )
 """Marks what the activator has counted already, so that the sidecar's statistics do not count it twice."""
 
-
 _TAIL = encode(made(RouteConfiguration, ignore_port_in_host_matching=True))
 """Clients come with and without a port in Host; it never tells hosts apart (knative/networking, conformance)."""
 

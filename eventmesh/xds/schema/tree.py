@@ -61,6 +61,13 @@ class Message:
             raise self.error(name, f"{value}s is negative; durations start at 0s")
         return value
 
+    def wait_s(self, name: str, default: float, longest: float) -> float:
+        """Return how long somebody is to wait; raise ConfigError unless it is above 0 and at most `longest` seconds."""
+        value = self.seconds(name, default)
+        if not 0 < value <= longest:
+            raise self.error(name, f"{value}s is out of range; accepted are more than 0s, up to {longest}s")
+        return value
+
     def raw(self, name: str) -> bytes:
         """Return bytes."""
         return self._get(name, bytes, b"")

@@ -96,7 +96,7 @@ def _by_grpc(service: Message) -> AuthzService:
     if target is None or not target.text("cluster_name"):
         raise service.error("envoy_grpc.cluster_name", "missing; a cluster is asked")
     by = AskedByGrpc(target.text("authority"), _pairs(service, "initial_metadata"))
-    return AuthzService(target.text("cluster_name"), by, _timeout(service))
+    return AuthzService(target.text("cluster_name"), by, service.wait_s("timeout", DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S))
 
 
 def _by_http(service: Message) -> AuthzService:
@@ -121,14 +121,7 @@ def _by_http(service: Message) -> AuthzService:
         client=told("allowed_client_headers"),
         client_on_success=told("allowed_client_headers_on_success") or (),
     )
-    return AuthzService(uri.text("cluster"), by, _timeout(uri))
-
-
-def _timeout(owner: Message) -> float:
-    seconds = owner.seconds("timeout", DEFAULT_TIMEOUT_S)
-    if not 0 < seconds <= MAX_TIMEOUT_S:
-        raise owner.error("timeout", f"{seconds}s is out of range; accepted are more than 0s, up to {MAX_TIMEOUT_S}s")
-    return seconds
+    return AuthzService(uri.text("cluster"), by, uri.wait_s("timeout", DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S))
 
 
 def _pairs(owner: Message, field: str) -> tuple[tuple[str, str], ...]:

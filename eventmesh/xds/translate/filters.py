@@ -116,11 +116,7 @@ def _fault(config: Message) -> Fault:
     fault = Fault()
     delay_s, delay_share, status, abort_share = fault.delay_s, 0, fault.abort_status, 0
     if delay is not None:
-        delay_s = delay.seconds("fixed_delay", 0.0)
-        if not 0 < delay_s <= MAX_DELAY_S:
-            raise delay.error(
-                "fixed_delay", f"{delay_s}s is out of range; accepted are more than 0s, up to {MAX_DELAY_S}s"
-            )
+        delay_s = delay.wait_s("fixed_delay", 0.0, MAX_DELAY_S)
         delay_share = read_share(delay, "percentage")
     if abort is not None:
         status = abort.number("http_status")

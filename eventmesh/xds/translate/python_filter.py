@@ -20,13 +20,10 @@ def read_python_filter(config: Message) -> PythonFilter:
     for field in ("file", "name"):
         if not config.text(field):
             raise config.error(field, "missing")
-    seconds = config.seconds("timeout", DEFAULT_TIMEOUT_S)
-    if not 0 < seconds <= MAX_TIMEOUT_S:
-        raise config.error("timeout", f"{seconds}s is out of range; accepted are more than 0s, up to {MAX_TIMEOUT_S}s")
     return PythonFilter(
         config.text("file"),
         config.text("name"),
-        seconds,
+        config.wait_s("timeout", DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S),
         config.flag("failure_mode_allow"),
         read_status(config, "status_on_error", 503),
     )
