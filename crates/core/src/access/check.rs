@@ -6,7 +6,7 @@ use crate::access::mutation::{Granted, How, Mutation, Refused, Said};
 use crate::access::request::Request;
 use crate::limits::MAX_RULE_DEPTH;
 use crate::protobuf::{bytes, fixed64, message, number, text, Fields, Wire};
-use crate::routes::without_query;
+use crate::routes::query_of;
 
 /// What a service is told of a request beside its head.
 #[derive(Debug)]
@@ -105,7 +105,8 @@ fn http(request: &Request<'_>, told: &Told<'_>, out: &mut Vec<u8>) {
     text(4, head.path(), out);
     text(5, head.authority(), out);
     text(6, head.scheme(), out);
-    if let Some(query) = head.path().get(without_query(head.path()).len() + 1..).filter(|query| !query.is_empty()) {
+    let query = query_of(head.path());
+    if !query.is_empty() {
         text(7, query, out);
     }
     if let Some(size) = head.content_length {

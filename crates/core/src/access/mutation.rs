@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::ascii;
 use crate::head::Head;
-use crate::routes::without_query;
+use crate::routes::{query_of, without_query};
 
 /// How a field is set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -159,11 +159,9 @@ impl Granted {
 
     /// Return a path with the parameters that were asked for.
     fn queried(&self, path: &[u8]) -> Vec<u8> {
-        let plain = without_query(path);
-        let query = path.get(plain.len() + 1..).unwrap_or_default();
         let key_of = |part: &[u8]| part.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
         let mut parts: Vec<Vec<u8>> =
-            query.split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect();
+            query_of(path).split(|byte| *byte == b'&').filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect();
         for (key, value) in &self.set_query {
             let set = [key.as_slice(), b"=", value].concat();
             match parts.iter().position(|part| key_of(part) == *key) {
@@ -177,7 +175,7 @@ impl Granted {
             }
         }
         parts.retain(|part| !self.remove_query.contains(&key_of(part)));
-        let mut made = plain.to_vec();
+        let mut made = without_query(path).to_vec();
         if !parts.is_empty() {
             made.push(b'?');
             made.extend_from_slice(&parts.join(&b"&"[..]));

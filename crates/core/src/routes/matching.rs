@@ -182,8 +182,8 @@ fn from_query(path: &[u8]) -> &[u8] {
     path.get(without_query(path).len()..).unwrap_or_default()
 }
 
-/// Return the query of a path.
-fn query_of(path: &[u8]) -> &[u8] {
+/// Return the query of a path, without its question mark; empty: it has none.
+pub fn query_of(path: &[u8]) -> &[u8] {
     from_query(path).get(1..).unwrap_or_default()
 }
 

@@ -20,7 +20,7 @@ pub use compile::{check_seconds, compile, compile_match, condition, Names};
 pub use edits::Edits;
 pub use filters::{drawn, ledger_key, Bucket, Cors, Filters, Ledger};
 pub use hash::{cookie, query};
-pub use matching::{without_port, without_query};
+pub use matching::{query_of, without_port, without_query};
 pub use mirror::Mirror;
 pub use retries::{Failure, Retries};
 
