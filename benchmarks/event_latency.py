@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import Iterator
@@ -104,11 +105,12 @@ async def _rounds(broker: int, subscriber: int, seconds: float, rounds: int) -> 
     server = await loop.create_server(lambda: _Subscriber(arrivals), "127.0.0.1", subscriber)
     senders = [(await loop.create_connection(_Sender, "127.0.0.1", broker))[1] for _ in range(SENDERS)]
     try:
-        await _round(senders, arrivals, WARM_S)
+        numbers = itertools.count()
+        await _round(senders, arrivals, WARM_S, numbers)
         found = []
         for number in range(rounds):
             report.progress(f"events: latency, round {number + 1}/{rounds}")
-            found.append(await _round(senders, arrivals, seconds))
+            found.append(await _round(senders, arrivals, seconds, numbers))
         return found
     finally:
         for sender in senders:
@@ -116,23 +118,24 @@ async def _rounds(broker: int, subscriber: int, seconds: float, rounds: int) -> 
         server.close()
 
 
-async def _round(senders: list[_Sender], arrivals: _Arrivals, seconds: float) -> Latency:
+async def _round(senders: list[_Sender], arrivals: _Arrivals, seconds: float, numbers: Iterator[int]) -> Latency:
+    """Take `numbers` that no round has had: what comes too late for its own must not count as one of the next."""
     arrivals.at.clear()
     count = int(RATE * seconds)
-    due: list[float] = []
+    due: dict[int, float] = {}
     began = time.perf_counter()
-    for number in range(count):
+    for nth, number in enumerate(itertools.islice(numbers, count)):
         # Against its own time, not that of its sending: a sender that falls behind must not look fast.
-        at = began + number / RATE
+        at = began + nth / RATE
         while (wait := at - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
-        due.append(at)
+        due[number] = at
         senders[number % SENDERS].send(number)
         if number % SENDERS == 0:
             await asyncio.sleep(0)
     deadline = time.perf_counter() + LATE_S
-    while len(arrivals.at) < count and time.perf_counter() < deadline:
+    while not arrivals.at.keys() >= due.keys() and time.perf_counter() < deadline:
         await asyncio.sleep(0.01)
-    took = sorted(at - due[number] for number, at in arrivals.at.items())
+    took = sorted(arrivals.at[number] - at for number, at in due.items() if number in arrivals.at)
     quantiles = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
     return Latency(count, count - len(took), quantiles[49] * 1e3, quantiles[98] * 1e3)

@@ -8,11 +8,13 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import cast
 
 from benchmarks import bolt, contenders, load, report
+from benchmarks.contenders import Contender
 from benchmarks.measure import Server
 
 P99_BAR, MEMORY_BAR_MIB = 2.0, 32.0
@@ -26,10 +28,22 @@ Polite = Callable[[], list[float]]
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; return how many polite requests were not answered as they should."""
-    http_port, http_backend = contenders.start_backend(False)
-    bolt_port, bolt_backend = bolt.start_backend("bolt")
-    proxy = contenders.start("eventmesh", http_port, http_backend, http2=False)
-    frames_port, frames = bolt.start_sidecar("bolt", bolt_port)
+    with ExitStack() as running:
+        http_port, http_backend = contenders.start_backend(False)
+        running.callback(http_backend.stop)
+        bolt_port, bolt_backend = bolt.start_backend("bolt")
+        running.callback(bolt_backend.stop)
+        proxy = contenders.start("eventmesh", http_port, http_backend, http2=False)
+        running.callback(proxy.server.stop)
+        frames_port, frames = bolt.start_sidecar("bolt", bolt_port)
+        running.callback(frames.stop)
+        rows, failed = _measure(args, proxy, frames_port, frames)
+    _print(rows)
+    report.save("neighbours", rows)
+    return failed
+
+
+def _measure(args: argparse.Namespace, proxy: Contender, frames_port: int, frames: Server) -> tuple[Rows, int]:
     failed: list[int] = []
 
     def browser() -> list[float]:
@@ -51,11 +65,7 @@ def run(args: argparse.Namespace) -> int:
             _round(callers, "stalled_bolt", frames_port, frames, rows)
     finally:
         report.clear_progress()
-        for server in (proxy.server, frames, http_backend, bolt_backend):
-            server.stop()
-    _print(rows)
-    report.save("neighbours", rows)
-    return sum(failed)
+    return rows, sum(failed)
 
 
 def _round(polite: Polite, kind: str, port: int, server: Server, rows: Rows) -> None:
