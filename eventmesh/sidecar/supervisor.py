@@ -65,7 +65,7 @@ class Supervisor:
         clock: Clock,
         count: int,
         drain_time_s: float,
-        identity: WorkloadIdentity | None = None,
+        identity: WorkloadIdentity | None,
     ) -> None:
         self._bootstrap = bootstrap
         self._identity = identity
