@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -108,6 +109,7 @@ class Dispatcher:
     async def stop(self) -> None:
         """Give up what is in flight (it will be delivered again after a restart), record what ended, end all tasks."""
         self._stopping = True
+        await asyncio.gather(*(worker.cancel() for worker in self._workers.values()))
         await self._tasks.stop()
         for worker in self._workers.values():
             with suppress(StoreError):

@@ -89,19 +89,22 @@ class TriggerWorker:
         self._ended = asyncio.Event()
         self._gathered = asyncio.Event()
         """As many have ended as are recorded together."""
+        self._recording = asyncio.Lock()
+        """Held while ends are on their way into the store."""
         self._running: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._own("deliver", self._run())
-        self._own("settle", self._record_ends())
+        self._own("deliver", self._run(), self._running)
+        self._own("settle", self._record_ends(), self._settling)
 
     async def cancel(self) -> None:
-        """End at once; what is in flight is delivered again by whoever serves the trigger next."""
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        """Send nothing more from now on; what is in flight is delivered again by whoever serves the trigger next."""
+        await _cancelled(self._running)
+        # Ends that are on their way into the store get there, or the next one would deliver those events again too.
+        async with self._recording:
+            await _cancelled(self._settling)
 
     def update(self, subscription: Subscription) -> None:
         """Go on with a changed trigger; events already read keep the filter they were read with."""
@@ -129,10 +132,10 @@ class TriggerWorker:
         self._backlog.look_into_queue()
         self._changed.set()
 
-    def _own(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
+    def _own(self, name: str, coroutine: Coroutine[object, object, None], among: set[asyncio.Task[None]]) -> None:
         task = self._tasks.spawn(f"{name} {self._key}", coroutine)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        among.add(task)
+        task.add_done_callback(among.discard)
 
     async def _run(self) -> None:
         await self._open()
@@ -140,7 +143,7 @@ class TriggerWorker:
             await self._load()
             now = self._clock.monotonic()
             for send in self.table.next_sends(now):
-                self._own("send", self._send(send))
+                self._own("send", self._send(send), self._running)
             if self._backlog.more and self.table.room > 0:
                 continue
             await self._wait(self._wake_at())
@@ -340,6 +343,10 @@ class TriggerWorker:
 
     async def flush(self) -> None:
         """Record the ends so far; raises StoreError, and then they are still to be recorded."""
+        async with self._recording:
+            await self._flush()
+
+    async def _flush(self) -> None:
         self._close_passed()
         ends, self._ends = self._ends, []
         attempts, self._attempts = self._attempts, []
@@ -362,3 +369,10 @@ class TriggerWorker:
     async def _store_failed(self, error: StoreError) -> None:
         _log.error("event store", trigger=self._key, reason=error)
         await self._clock.sleep(DAMAGED_RETRY_S if isinstance(error, CorruptStore) else STORE_RETRY_S)
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    running = list(tasks)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)

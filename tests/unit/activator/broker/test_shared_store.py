@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import pytest_asyncio
 
+from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.store import opening
 from eventmesh.activator.broker.store.api import Elsewhere
 from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
@@ -27,6 +30,10 @@ from tests.contracts.event_queue import EventQueueContract
 from tests.contracts.event_replays import EventReplaysContract
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
 from tests.memory_journal import MemoryJournal, MemoryServer
+from tests.unit.activator.broker.fixed_triggers import FixedTriggers
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Request
 
 WAIT_S = 20.0
 
@@ -47,6 +54,17 @@ class TestSharedStore(EventStoreContract, EventHistoryContract, EventQueueContra
 
     def open_store(self, directory: Path) -> SharedStore:
         return opened(self._server, directory)
+
+
+@dataclass
+class Asked:
+    """A request as the engine hands it over."""
+
+    headers: list[tuple[str, str]]
+    authority: str = "broker"
+    path: str = "/demo/shop"
+    method: str = "POST"
+    body: bytes = b""
 
 
 class Heard(Elsewhere):
@@ -269,6 +287,19 @@ async def test_an_entry_that_is_not_what_was_written_stops_everything(server: Me
     with pytest.raises(CorruptStore, match="entry 2 of the journal is not what was written"):
         await other.append(new_event(3))
     await other.close()
+
+
+async def test_a_sender_is_told_what_puts_a_journal_right(server: MemoryServer, tmp_path: Path) -> None:
+    store = opened(server, tmp_path)
+    await store.append(new_event(1))
+    await store.close()
+    server.identity = "second"
+    again = opened(server, tmp_path)
+    headers = [("ce-id", "2"), ("ce-source", "/s"), ("ce-type", "t"), ("ce-specversion", "1.0")]
+    reply = await Ingress(again, FixedTriggers(), SystemClock()).handle(cast("Request", Asked(headers)))
+    assert (reply.status, reply.headers) == (503, (("retry-after", "60"),))
+    assert b"until its journal is restored" in reply.body
+    await again.close()
 
 
 async def test_an_event_that_no_entry_can_hold_is_refused_with_the_length_that_is_left(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from eventmesh.activator.broker import worker
 from eventmesh.activator.broker.store.queue import Selection
-from eventmesh.activator.broker.store.values import Outcome, Settlement
+from eventmesh.activator.broker.store.values import Attempt, Outcome, Settlement
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import BackoffPolicy, DeliveryControls, DeliveryPolicy
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
@@ -77,6 +77,31 @@ async def test_as_many_ends_as_are_recorded_together_wait_for_no_more(
     async with asyncio.timeout(20):
         while (await broker.store.open_trigger("uid-fast", BROKER)).cursor < worker.SETTLE_TOGETHER:
             await asyncio.sleep(0.01)
+
+
+async def test_ends_on_their_way_into_the_store_get_there_when_the_work_is_given_up(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, settle = asyncio.Event(), asyncio.Event(), broker.store.settle
+    written: list[Outcome] = []
+
+    async def slow(ends: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
+        begun.set()
+        await go.wait()
+        await settle(ends, attempts)
+        written.extend(end.outcome for end in ends)
+
+    monkeypatch.setattr(broker.store, "settle", slow)
+    triggers.add("all")
+    await opened(broker, "all")
+    await broker.send(1)
+    await asyncio.wait_for(begun.wait(), 20)
+    stopping = asyncio.ensure_future(broker.dispatcher.stop())  # noqa: TID251  # awaited below
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go.set()
+    await asyncio.wait_for(stopping, 20)
+    assert written == [Outcome.DELIVERED]
 
 
 async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
