@@ -16,14 +16,19 @@ MEDIA_TYPE: Final = "application/cloudevents+protobuf"
 BATCH_MEDIA_TYPE: Final = "application/cloudevents-batch+protobuf"
 
 PROTOBUF_DATA: Final = "application/protobuf"
+"""What `proto_data` is; `dataschema` then says which message."""
 PROTOBUF_MEDIA_TYPES: Final = frozenset({PROTOBUF_DATA, "application/x-protobuf", "application/vnd.google.protobuf"})
 """Names under which senders say that data is a message of protobuf."""
-"""What `proto_data` is; `dataschema` then says which message."""
 
 _REQUIRED: Final = {1: "id", 2: "source", 3: "specversion", 4: "type"}
 _ATTRIBUTES, _BINARY_DATA, _TEXT_DATA, _PROTO_DATA = 5, 6, 7, 8
 _NANOS_PER_SECOND: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def is_protobuf(content_type: str) -> bool:
+    """Return whether data of this media type is a message of protobuf, parameters ignored."""
+    return content_type.partition(";")[0].strip().lower() in PROTOBUF_MEDIA_TYPES
 
 
 def decode(body: bytes) -> Event:

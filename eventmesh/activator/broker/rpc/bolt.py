@@ -10,7 +10,7 @@ from eventmesh.activator.broker.rpc import java
 from eventmesh.activator.broker.rpc.outcome import NEVER, NotCallable, Result
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.json_format import is_json
-from eventmesh.cloudevents.protobuf_format import PROTOBUF_MEDIA_TYPES
+from eventmesh.cloudevents.protobuf_format import is_protobuf
 from eventmesh.model.rpc import RpcMethod
 from eventmesh.protocols import bolt
 from eventmesh.protocols.bolt import Codec, Status
@@ -48,7 +48,7 @@ def frame_of(event: Event, method: RpcMethod, headers: Sequence[tuple[str, str]]
 
 
 def _codec(content_type: str) -> Codec:
-    if content_type.partition(";")[0].strip().lower() in PROTOBUF_MEDIA_TYPES:
+    if is_protobuf(content_type):
         return Codec.PROTOBUF
     if not content_type or is_json(content_type):
         return Codec.JSON
@@ -56,9 +56,7 @@ def _codec(content_type: str) -> Codec:
 
 
 def result_of(response: Response, method: RpcMethod) -> Answer | Result:
-    """Return what a call ended with, or what its failure counts as."""
-    if response.error:
-        return Answer(0, response.error)
+    """Return what was answered, or what the failure counts as."""
     if response.frame_status != Status.SUCCESS:
         return _refused(response.frame_status)
     failed = (bolt.RESPONSE_ERROR, "true") in response.headers

@@ -47,6 +47,8 @@ def call_of(event: Event, method: RpcMethod, more: Sequence[tuple[str, str]], ti
 
 def result_of(response: Response, method: RpcMethod) -> Answer | Result:
     """Return what a call ended with, or what its failure counts as."""
+    if response.error:
+        return Answer(0, response.error)
     match method.protocol:
         case RpcProtocol.GRPC:
             return grpc.result_of(response)

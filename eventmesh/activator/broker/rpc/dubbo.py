@@ -42,9 +42,7 @@ def frame_of(event: Event, method: RpcMethod, headers: Sequence[tuple[str, str]]
 
 
 def result_of(response: Response, method: RpcMethod) -> Answer | Result:
-    """Return what a call ended with, or what its failure counts as."""
-    if response.error:
-        return Answer(0, response.error)
+    """Return what was answered, or what the failure counts as."""
     if not response.frame_status or method.signature is None:
         # The mesh itself has answered in the place of the service: a route that says so, or a fault on purpose.
         return Answer(response.status, body=response.body)

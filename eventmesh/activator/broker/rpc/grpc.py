@@ -13,7 +13,7 @@ from eventmesh.activator.broker.rpc.outcome import MAX_RESULT_BYTES, NEVER, NotC
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.http import encode_binary
 from eventmesh.cloudevents.json_format import is_json
-from eventmesh.cloudevents.protobuf_format import PROTOBUF_MEDIA_TYPES
+from eventmesh.cloudevents.protobuf_format import is_protobuf
 from eventmesh.protocols.grpc import CallFailed, Code, MessageReader, frame, refusal, status_in
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def request_of(event: Event) -> tuple[list[tuple[str, str]], bytes]:
 
 
 def _subtype(content_type: str) -> str:
-    if content_type.partition(";")[0].strip().lower() in PROTOBUF_MEDIA_TYPES:
+    if is_protobuf(content_type):
         return "proto"
     if not content_type or is_json(content_type):
         return "json"
@@ -53,9 +53,7 @@ def _subtype(content_type: str) -> str:
 
 
 def result_of(response: Response) -> Answer | Result:
-    """Return the message that a call ended with, or what its failure counts as."""
-    if response.error:
-        return Answer(0, response.error)
+    """Return the message that was answered, or what the failure counts as."""
     if response.status != 200:
         return Answer(response.status, body=response.body)
     try:

@@ -1,4 +1,4 @@
-"""Answers of calls, shaped like the core's Response."""
+"""Answers of calls, shaped like the core's Response: trailers stand among the headers."""
 
 from __future__ import annotations
 

@@ -90,7 +90,6 @@ def test_a_failure_is_told_by_its_kind() -> None:
 @pytest.mark.parametrize(
     ("said", "status"),
     [
-        ({"error": "no_route"}, 0),
         ({"status": 403, "body": b"not you"}, 403),
         ({"frame_status": 99}, 500),
         ({"body": b"no hessian"}, 502),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from eventmesh.activator.broker.rpc.calls import Framed, Posted, call_of, reply_of
+import pytest
+
+from eventmesh.activator.broker.delivery import Answer
+from eventmesh.activator.broker.rpc.calls import Framed, Posted, call_of, reply_of, result_of
 from eventmesh.activator.broker.rpc.outcome import Result
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.rpc import RpcMethod, RpcProtocol, Signature
 from eventmesh.protocols.hessian.final import FinalReader
+from tests.unit.activator.broker.rpc.answers import ended
 
 METHOD = RpcMethod(RpcProtocol.GRPC, "shop.Prices", "Quote")
 
@@ -52,4 +56,10 @@ def test_each_protocol_is_called_in_its_own_way_and_told_the_same() -> None:
     reader = FinalReader(dubbo.frame[16:])
     *_, attachments = [reader.read() for _ in range(7)]
     assert isinstance(attachments, dict)
-    assert attachments["ce-id"], attachments["traceparent"] == ("7", "00-1")
+    assert (attachments["ce-id"], attachments["traceparent"]) == ("7", "00-1")
+
+
+@pytest.mark.parametrize("protocol", RpcProtocol)
+def test_a_call_without_an_answer_says_why(protocol: RpcProtocol) -> None:
+    method = RpcMethod(protocol, "a.B", "c", signature=Signature())
+    assert result_of(ended(status=0, error="timeout"), method) == Answer(0, "timeout")

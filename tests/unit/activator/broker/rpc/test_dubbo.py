@@ -78,7 +78,6 @@ def test_an_exception_that_is_declared_is_final(flag: int) -> None:
 @pytest.mark.parametrize(
     ("said", "status"),
     [
-        ({"error": "timeout"}, 0),
         ({"status": 429, "body": b"slowly"}, 429),
         ({"frame_status": 77}, 500),
         ({"frame_status": 20, "body": b""}, 502),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
@@ -13,9 +12,7 @@ from eventmesh.activator.broker.rpc.outcome import MAX_RESULT_BYTES, NotCallable
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import is_retried
 from eventmesh.protocols.grpc import Code, frame
-
-if TYPE_CHECKING:
-    from eventmesh.core._core import Response
+from tests.unit.activator.broker.rpc import answers
 
 ATTRIBUTES = {"id": "7", "source": "/shop", "type": "order", "specversion": "1.0", "note": "50 %"}
 
@@ -24,20 +21,10 @@ def event(content_type: str = "", data: bytes | None = b"{}") -> Event:
     return Event(ATTRIBUTES | ({"datacontenttype": content_type} if content_type else {}), data)
 
 
-@dataclass
-class Ended:
-    """Shaped like the core's Response: trailers stand among the headers."""
-
-    status: int = 200
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    error: str = ""
-
-
 def result(code: int | str | None = 0, body: bytes = b"", message: str = "", **more: Any) -> Answer | Result:
     headers = [("content-type", more.pop("content_type", "application/grpc+json"))]
     headers += [("grpc-status", str(code)), ("grpc-message", message)] if code is not None else []
-    return result_of(cast("Response", Ended(headers=headers, body=body, **more)))
+    return result_of(answers.ended(headers=headers, body=body, **more))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +78,6 @@ def test_a_status_is_tried_again_when_another_try_may_help(code: Code) -> None:
 @pytest.mark.parametrize(
     ("ended", "status", "said"),
     [
-        ({"error": "timeout"}, 0, b""),
         ({"status": 404, "body": b"no host"}, 404, b"no host"),
         ({"content_type": "text/html"}, 502, b"content-type"),
         ({"code": None}, 502, b"without grpc-status"),
