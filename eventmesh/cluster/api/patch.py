@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,8 @@ from eventmesh.kube.api import ApiError, Object, PatchType
 
 MAX_JSON_PATCH_OPERATIONS = 10_000
 """The API server's own limit."""
+MAX_COPIED_BYTES = 3 * 1024 * 1024
+"""What the `copy` operations of one patch may add together, as upstream: thirty that double it make gigabytes."""
 
 
 def apply_patch(obj: Object, patch: Any, patch_type: PatchType, *, is_custom: bool) -> Object:
@@ -78,6 +81,18 @@ class _Replace(jsonpatch.ReplaceOperation):
 class _JsonPatch(jsonpatch.JsonPatch):
     operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace})
 
+    def apply(self, obj: Any, in_place: bool = False) -> Any:
+        steps: Any = self  # the library's stubs leave out its operations
+        copied = 0
+        for operation in steps._ops:
+            if isinstance(operation, jsonpatch.CopyOperation):
+                source: Any = operation.operation.get("from", "")
+                copied += len(json.dumps(jsonpointer.resolve_pointer(obj, source, None)))
+                if copied > MAX_COPIED_BYTES:
+                    raise jsonpatch.JsonPatchConflict(f"its copies add more than {MAX_COPIED_BYTES} bytes")
+            obj = operation.apply(obj)
+        return obj
+
 
 def _json_patch(obj: Object, patch: Any) -> Object:
     if not isinstance(patch, list):
@@ -89,8 +104,8 @@ def _json_patch(obj: Object, patch: Any) -> Object:
             f"The allowed maximum operations in a JSON patch is {MAX_JSON_PATCH_OPERATIONS}, got {len(patch)}",
         )
     try:
-        result = _JsonPatch(patch).apply(clone(obj))
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
+        result = _JsonPatch(patch).apply(clone(obj), in_place=True)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, RecursionError, TypeError) as error:
         # TypeError: the library takes `-`, behind the last item, for an index where there must be an item.
         message = f"the server rejected our request due to an error in our request: {error}"
         raise ApiError(422, "Invalid", message) from error

@@ -131,7 +131,7 @@ class RestVerbs:
 
         def shown(obj: Object) -> Object:
             nonlocal told
-            whole = self._shown(call, obj)
+            whole = self._shown(call, form, obj)
             if told and form is Form.TABLE:
                 whole["columnDefinitions"] = None
             told = True
@@ -146,9 +146,9 @@ class RestVerbs:
         include = call.request.query.get("includeObject", "Metadata")
         return table(call.served, items, metadata, include, self._api.clock.now())
 
-    def _shown(self, call: Call, obj: Object) -> Object:
+    def _shown(self, call: Call, form: Form, obj: Object) -> Object:
         """Return `obj` in the form that the client wants to see it in."""
-        match self._form(call):
+        match form:
             case Form.TABLE:
                 return self._table(call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
             case Form.PARTIAL:
@@ -157,7 +157,7 @@ class RestVerbs:
                 return obj
 
     def _object(self, call: Call, obj: Object, status: int = 200, warnings: tuple[str, ...] = ()) -> Reply:
-        return json_reply(self._shown(call, obj), status, warnings)
+        return json_reply(self._shown(call, self._form(call), obj), status, warnings)
 
     def _written(self, call: Call, written: Written, status: int = 200) -> Reply:
         return self._object(call, written.object, status, written.warnings)

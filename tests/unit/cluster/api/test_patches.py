@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.cluster.api.patch import MAX_JSON_PATCH_OPERATIONS, apply_patch, merge_patch
+from eventmesh.cluster.api.patch import MAX_COPIED_BYTES, MAX_JSON_PATCH_OPERATIONS, apply_patch, merge_patch
 from eventmesh.kube.api import ApiError, PatchType
 
 
@@ -147,6 +147,15 @@ def test_apply_is_not_a_patch_we_take() -> None:
     with pytest.raises(ApiError) as failure:
         apply_patch(obj(), {}, PatchType.APPLY, is_custom=False)
     assert failure.value.code == 400
+
+
+def test_copies_of_copies_are_bounded() -> None:
+    doubling = [{"op": "copy", "from": "/data", "path": f"/data/{number}"} for number in range(40)]
+    with pytest.raises(ApiError, match=f"copies add more than {MAX_COPIED_BYTES} bytes") as refused:
+        apply_patch(obj(data={"a": "x"}), doubling, PatchType.JSON, is_custom=True)
+    assert refused.value.code == 422
+    few = apply_patch(obj(data={"a": "x"}), doubling[:2], PatchType.JSON, is_custom=True)
+    assert few["data"] == {"a": "x", "0": {"a": "x"}, "1": {"a": "x", "0": {"a": "x"}}}
 
 
 def test_a_json_patch_replaces_a_field_that_is_not_there() -> None:
