@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
 import tempfile
 import time
 from datetime import timedelta
@@ -45,9 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _measure(directory: Path) -> tuple[list[float], int, int, float]:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port: int = held.getsockname()[1]
-    async with token_world(directory, port, LIFETIME) as world, backend() as user:
+    async with token_world(directory, LIFETIME) as world, backend() as user:
         await world.mount_token()
         user_port = int(user.rpartition(":")[2])
         firsts = []

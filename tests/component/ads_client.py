@@ -77,7 +77,7 @@ class AdsClient:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return as soon as `holds`, looking at every change."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not holds():
                 self.changed.clear()
                 await self.changed.wait()

@@ -75,12 +75,15 @@ async def program(
     cwd: Path | None = None,
     stdin: int | None = None,
     stdout: int | None = None,
+    stderr: int | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command until the block ends; it is killed and its pipes are read out however the block ends.
 
     A process left behind by a test that is over is told as a failure of whichever test runs when it is collected.
     """
-    process = await asyncio.create_subprocess_exec(*command, env=env, cwd=cwd, stdin=stdin, stdout=stdout)
+    process = await asyncio.create_subprocess_exec(
+        *command, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr
+    )
     try:
         yield process
     finally:

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.component.processes import START_TIMEOUT_S, data_plane
+from tests.component.processes import START_TIMEOUT_S, data_plane, program
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "protocols" / "add-your-protocol.md"
@@ -22,7 +22,7 @@ async def said_by(command: str, folder: Path) -> str:
     """Run a command of the guide in `folder`; return what it says."""
     name, _, rest = command.partition(" ")
     words = [word.replace('"', "") for word in re.findall(r'"[^"]*"|\S+', rest)]
-    process = await asyncio.create_subprocess_exec(
+    running = program(
         *INTERPRETER[name],
         *words,
         cwd=folder,
@@ -30,7 +30,7 @@ async def said_by(command: str, folder: Path) -> str:
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    async with asyncio.timeout(START_TIMEOUT_S):
+    async with running as process, asyncio.timeout(START_TIMEOUT_S):
         said, _ = await process.communicate()
     return said.decode()
 
@@ -45,10 +45,9 @@ async def test_the_steps_of_the_guide_do_what_the_page_shows(tmp_path: Path, unu
     bootstrap = files["bootstrap.yaml"].replace("9901", "0").replace("7002", "0").replace("7001", str(unused_tcp_port))
     bootstrap = bootstrap.replace("lamp.yaml", str(tmp_path / "lamp.yaml"))
     (tmp_path / "bootstrap.yaml").write_text(bootstrap)
-    server = await asyncio.create_subprocess_exec(
+    async with program(
         sys.executable, "server.py", str(unused_tcp_port), cwd=tmp_path, stdout=asyncio.subprocess.PIPE
-    )
-    try:
+    ) as server:
         assert server.stdout is not None
         async with asyncio.timeout(START_TIMEOUT_S):
             assert await server.stdout.readline() == b"ready\n"
@@ -58,6 +57,3 @@ async def test_the_steps_of_the_guide_do_what_the_page_shows(tmp_path: Path, unu
             assert len(steps) == 5
             for command, expected in steps:
                 assert await said_by(command.replace("7002", port), tmp_path) == expected, command
-    finally:
-        server.kill()
-        await server.communicate()

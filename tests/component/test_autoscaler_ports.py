@@ -156,7 +156,7 @@ async def test_pods_are_asked_and_those_that_do_not_answer_are_left_out() -> Non
     collector.measure(KEY, spec_of({}, AutoscalerConfig(), 0, reachable=True))
     scraper = Scraper(collector, lambda: [ScrapeTarget(KEY, pods, 60.0)], clock, port=port)
     asking = asyncio.get_running_loop().create_task(scraper.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await asked.wait()
         while (load := collector.load(KEY, clock.monotonic())) is None:
             await asyncio.sleep(0.001)

@@ -40,7 +40,7 @@ async def test_what_is_missing_and_who_else_routes_is_told_with_what_to_do(tmp_p
 @pytest.mark.parametrize(
     ("spec", "standing", "words"),
     [
-        ({"holderIdentity": "pod-a", "leaseDurationSeconds": 15}, Standing.OK, "pod-a works"),
+        ({"holderIdentity": "pod-a", "leaseDurationSeconds": 3600}, Standing.OK, "pod-a works"),
         ({"holderIdentity": "", "leaseDurationSeconds": 1}, Standing.FAILURE, "has given its lease back"),
         (
             {"holderIdentity": "pod-a", "leaseDurationSeconds": 15, "renewTime": "2026-01-01T00:00:00.000000Z"},

@@ -49,7 +49,7 @@ class Plane:
         self.changed.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not holds():
                 self.changed.clear()
                 await self.changed.wait()

@@ -57,14 +57,14 @@ async def test_the_command_serves_what_the_api_holds_and_ends_on_sigterm(tmp_pat
             await client.create(KINGRESS, created, "default")
             await gateway.until(lambda: b"a.test" in gateway.held[RDS]["public"])
             stored = created
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 async for event in client.watch(KINGRESS, "default"):
                     stored = event.object
                     if is_ready(stored):
                         break
             assert is_ready(stored)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await process.wait() == 0
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ from eventmesh.kube.api import Api, ApiError, Object, Resource
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.resources import BROKER, CONFIGURATION, KSERVICE, LEASE, POD_AUTOSCALER, SERVERLESS_SERVICE
 from tests.component.embedded_api import served
+from tests.component.processes import program
+from tests.free_ports import free_port
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -48,20 +49,10 @@ class Replica:
 @asynccontextmanager
 async def replicas(count: int, command: str, kubeconfig: Path, *flags: str) -> AsyncIterator[list[Replica]]:
     """Run so many replicas of a command, which follow one another within a second or two."""
-    argv = (sys.executable, "-m", "eventmesh.cli.main", command, "--kubeconfig", str(kubeconfig))
-    started: list[Replica] = []
-    try:
-        for _ in range(count):
-            process = await asyncio.create_subprocess_exec(
-                *argv, "--lease-duration-s", "5", *flags, stdout=asyncio.subprocess.PIPE
-            )
-            started.append(Replica(process))
-        yield started
-    finally:
-        for replica in started:
-            if replica.process.returncode is None:
-                replica.process.kill()
-            await replica.process.communicate()
+    words = (sys.executable, "-m", "eventmesh.cli.main", command, "--kubeconfig", str(kubeconfig), *flags)
+    async with AsyncExitStack() as stack:
+        started = [program(*words, "--lease-duration-s", "5", stdout=asyncio.subprocess.PIPE) for _ in range(count)]
+        yield [Replica(await stack.enter_async_context(process)) for process in started]
 
 
 async def until(api: Api, resource: Resource, name: str, holds: Callable[[Object], bool] = lambda obj: True) -> Object:
@@ -135,8 +126,7 @@ async def test_only_eventing_leaves_serving_alone(tmp_path: Path) -> None:
 
 
 async def test_the_autoscaler_that_works_is_the_one_that_listens(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"--address=127.0.0.1:{port}"
     async with (
         served(tmp_path) as cluster,

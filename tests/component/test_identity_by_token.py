@@ -24,8 +24,8 @@ machine that does nothing else. `python -m benchmarks identity` has more rotatio
 
 
 @pytest_asyncio.fixture
-async def world(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[TokenWorld]:
-    async with token_world(tmp_path, unused_tcp_port, LIFETIME) as world:
+async def world(tmp_path: Path) -> AsyncIterator[TokenWorld]:
+    async with token_world(tmp_path, LIFETIME) as world:
         yield world
 
 
@@ -67,10 +67,12 @@ async def test_a_sidecar_waits_for_its_certificate_and_then_renews_it_under_load
 
         tasks = TaskGroup("load")
         tasks.spawn("caller", call_for_ever())
-        async with asyncio.timeout(WAIT_S):
-            while len(serials) <= ROTATIONS and not failed:
-                await asyncio.sleep(0.02)
-        await tasks.stop()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while len(serials) <= ROTATIONS and not failed:
+                    await asyncio.sleep(0.02)
+        finally:
+            await tasks.stop()
         (client,) = world.bench.control.observer.status()["clients"]
     assert failed == []
     assert client["identity"] == ROBOT

@@ -142,7 +142,9 @@ class BoltService:
                 self.calls.append((head[9], headers, content))
                 answer = b"\1\0\0\2\1" + head[5:10] + b"\0\0" + b"\0\0" + len(self._headers).to_bytes(2, "big")
                 writer.write(answer + len(self._answer).to_bytes(4, "big") + self._headers + self._answer)
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            pass  # The caller has gone.
+        finally:
             writer.close()
 
 

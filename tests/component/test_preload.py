@@ -12,6 +12,7 @@ from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.identity.roots import RootFiles
+from tests.component.processes import program
 
 CODE = """
 import os, sys
@@ -28,10 +29,9 @@ print(len(os.listdir('/proc/self/task')), len(opened), len(heavy))
 
 
 async def test_preloading_starts_no_thread_opens_no_file_and_loads_nothing_heavy() -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CODE, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
-    )
-    said, _ = await process.communicate()
+    null, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    async with program(sys.executable, "-c", CODE, stdin=null, stdout=pipe) as process:
+        said, _ = await process.communicate()
     assert said.split() == [b"1", b"0", b"0"]
 
 
@@ -52,8 +52,7 @@ async def test_a_sidecar_with_an_identity_imports_nothing_when_it_begins(tmp_pat
     plain = bootstrap("sidecar", "pod", "127.0.0.1:0", "127.0.0.1:1", namespace="shop")
     file = tmp_path / "bootstrap.json"
     file.write_text(json.dumps(with_identity(plain, issued, identities.bundle(), control, MtlsMode.PERMISSIVE)))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", BEGIN, str(file), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
-    )
-    said, _ = await process.communicate()
+    null, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    async with program(sys.executable, "-c", BEGIN, str(file), stdin=null, stdout=pipe) as process:
+        said, _ = await process.communicate()
     assert (process.returncode, said.split()) == (0, [])

@@ -74,7 +74,7 @@ async def test_the_steps_of_the_guide_do_what_the_page_shows(command: tuple[str,
 
 @asynccontextmanager
 async def filtered(
-    name: str, directory: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 1.0
+    name: str, directory: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: float = 30.0
 ) -> AsyncIterator[Plane]:
     (directory / "odd.py").write_text(ODD)
     monkeypatch.setenv("EVENTMESH_FILTERS", str(directory))
@@ -82,7 +82,7 @@ async def filtered(
         yield Plane(plane, upstream)
 
 
-def with_filter(snapshot: Snapshot, name: str, timeout_s: float = 1.0) -> Snapshot:
+def with_filter(snapshot: Snapshot, name: str, timeout_s: float = 30.0) -> Snapshot:
     step = AccessStep("python", PythonFilter("odd.py", name, timeout_s))
     listener = dataclasses.replace(snapshot.listeners[0], filters=Filters(access=(step,)))
     return dataclasses.replace(snapshot, listeners=(listener,))
@@ -100,7 +100,7 @@ class Plane:
 async def test_requests_are_held_while_a_filter_awaits_and_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with filtered("held", tmp_path, monkeypatch, timeout_s=30.0) as world, asyncio.timeout(30):
+    async with filtered("held", tmp_path, monkeypatch) as world, asyncio.timeout(30):
         answers = await asyncio.gather(*map(world.ask, ("/1", "/2", "/3", "/open")))
         assert [(one.status, one.headers["x-path"]) for one in answers] == [
             (200, "/1"),

@@ -73,14 +73,14 @@ class TokenWorld:
 
 
 @asynccontextmanager
-async def token_world(directory: Path, port: int, lifetime: timedelta) -> AsyncIterator[TokenWorld]:
-    """Serve ADS under mTLS on `port`, and certificates of this `lifetime`."""
+async def token_world(directory: Path, lifetime: timedelta) -> AsyncIterator[TokenWorld]:
+    """Serve ADS under mTLS, and certificates of this `lifetime`."""
     clock = SystemClock()
     authority = OwnAuthority(RootFiles(directory / "ca"), clock)
     identities = Identities(authority, clock, "cluster.local")
     bench = Bench(directory / "mesh", identities=lambda _: identities)
-    secured = f"127.0.0.1:{port}"
-    await bench.start(secured)
+    await bench.start("127.0.0.1:0")
+    secured = f"127.0.0.1:{bench.control.secured_port}"
     await bench.api.create(SERVICE_ACCOUNT, {"metadata": {"name": "robot"}}, "default")
     reviews, metrics = TokenReviews(bench.api, clock), bench.control.metrics
     certification = Certification(reviews, authority, identities, metrics, lifetime)

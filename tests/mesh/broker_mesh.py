@@ -152,8 +152,10 @@ class BrokerMesh:
         for process in self._processes:
             if process.returncode is None:
                 process.kill()
-            await process.wait()
+        # Who reads their logs ends first: what is left in the pipes is read out here.
         await self._tasks.stop()
+        for process in self._processes:
+            await process.communicate()
 
 
 @asynccontextmanager

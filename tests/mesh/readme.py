@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.component.processes import program
 from tests.mesh.processes import WAIT_S, MeshProcess
 from tests.peers.command_line import TOOLS
 
@@ -53,10 +54,8 @@ class Shell:
     async def run(self, command: str) -> str:
         """Run a line, require success and return what it printed."""
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            "bash", "-euc", command, cwd=REPOSITORY, env=self._environment, stdout=pipe, stderr=pipe
-        )
-        async with asyncio.timeout(WAIT_S):
+        shell = program("bash", "-euc", command, cwd=REPOSITORY, env=self._environment, stdout=pipe, stderr=pipe)
+        async with shell as process, asyncio.timeout(WAIT_S):
             out, err = await process.communicate()
         assert process.returncode == 0, f"{command}: exit {process.returncode}\n{out.decode()}{err.decode()}"
         return out.decode()

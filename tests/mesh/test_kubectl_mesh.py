@@ -112,7 +112,7 @@ async def test_logs_follow_a_function_as_it_writes(shared_mesh: MeshProcess, kub
             assert await following.stdout.readline() == b"asked for /now\n"
     finally:
         following.kill()
-        await following.wait()
+        await following.communicate()
 
 
 async def test_exec_and_port_forward_reach_into_the_network_of_the_pod(kubectl: CommandLine) -> None:

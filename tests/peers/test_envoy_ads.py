@@ -61,13 +61,13 @@ class Control:
         return bool(self.acks.clients(Role.ENVOY)) and self.acks.of(generation, 0.0).ready
 
     async def acknowledged(self, generation: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not self.done(generation):
                 self.progress.clear()
                 await self.progress.wait()
 
     async def refusal(self) -> Nack:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not self.nacks:
                 self.progress.clear()
                 await self.progress.wait()
@@ -107,7 +107,7 @@ class Mesh:
             return response.status, (await response.json() if response.status == 200 else {})
 
     async def serves_until_acknowledged(self, host: str, generation: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not self.control.done(generation):
                 assert (await self.get(host))[0] == 200
 

@@ -102,15 +102,16 @@ async def shop_in(directory: Path, protocol: str, port: int) -> AsyncIterator[Sh
     async with world_in(directory) as world:
         bench = world.mesh.bench
         await bench.create(SERVICE, "shop", {"ports": [{"name": "rpc", "port": 80, "appProtocol": protocol}]})
-        interfaces = [{"name": INTERFACE, "version": "1.0", "methods": METHODS}]
-        await bench.create(
-            SERVICE_INTERFACE, "shop", {"targetRef": {"kind": "Service", "name": "shop"}, "interfaces": interfaces}
-        )
         metadata = {"name": "shop-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "shop"}}
         endpoints = [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]
         ports = [{"name": "rpc", "port": port, "protocol": "TCP"}]
         body = {"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints, "ports": ports}
         await bench.api.create(ENDPOINT_SLICE, body, "default")
+        # The last of all: once it is ready, the activator has the endpoints too.
+        interfaces = [{"name": INTERFACE, "version": "1.0", "methods": METHODS}]
+        await bench.create(
+            SERVICE_INTERFACE, "shop", {"targetRef": {"kind": "Service", "name": "shop"}, "interfaces": interfaces}
+        )
         yield Shop(world, protocol)
 
 

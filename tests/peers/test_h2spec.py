@@ -16,6 +16,7 @@ from aiohttp import web
 
 from eventmesh.model.listener import WireProtocol
 from tests.component.planes import backend, proxy, running
+from tests.component.processes import program
 from tests.peers.command_line import TOOLS
 
 pytestmark = pytest.mark.peer
@@ -53,8 +54,8 @@ async def test_every_case_of_the_suite_passes(tmp_path: Path) -> None:
         async with running(dataclasses.replace(snapshot, listeners=listeners)) as plane:
             host, _, port = plane.addresses()["edge"].rpartition(":")
             arguments = ["-h", host, "-p", port, "-o", "2", "-j", str(report)]
-            process = await asyncio.create_subprocess_exec(found, *arguments, stdout=asyncio.subprocess.DEVNULL)
-            async with asyncio.timeout(SUITE_TIMEOUT_S):
+            suite = program(found, *arguments, stdout=asyncio.subprocess.DEVNULL)
+            async with suite as process, asyncio.timeout(SUITE_TIMEOUT_S):
                 await process.wait()
             assert failures(report) == []
             assert len(list(ElementTree.parse(report).iter("testcase"))) >= CASES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from eventmesh.activator.report_ways import WebSocketWay
 from eventmesh.autoscale.stat import Stat, StatMessage, encode_messages
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.kube.objects import Key
+from tests.free_ports import free_port
 from tests.peers.command_line import TOOLS
 
 pytestmark = pytest.mark.peer
@@ -56,8 +56,7 @@ async def test_knatives_activator_reports_to_our_autoscaler_and_comes_back_after
 
 
 async def test_our_activator_reports_to_knatives_autoscaler() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     stat = Stat("activator-1", average_concurrent_requests=3.0, request_count=7.0)
     report = encode_messages([StatMessage("default", "hello-00001", stat), StatMessage("other", "bye-00002", stat)])
     way = WebSocketWay(f"ws://{address}")

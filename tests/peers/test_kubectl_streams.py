@@ -20,6 +20,7 @@ from eventmesh.cluster.runtime.network import free_port
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import POD
 from tests.component.pod_cluster import Cluster, bare, is_ready, running
+from tests.component.processes import program
 from tests.mesh.processes import WAIT_S
 from tests.peers.command_line import CommandLine
 
@@ -137,11 +138,11 @@ async def test_terminal_is_one(world: Running) -> None:
     # kubectl gives a program a terminal only when it has one itself.
     script = f"{world.kubectl.path} exec -it web -- sh -c 'tty >/dev/null && stty size && echo $TERM'"
     environment = world.kubectl.environment
-    process = await asyncio.create_subprocess_exec(
+    terminal = program(
         "script", "-qec", f"stty rows 33 cols 77; {script}", "/dev/null",
         env=environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(WAIT_S):
+    async with terminal as process, asyncio.timeout(WAIT_S):
         out, _ = await process.communicate()
     assert process.returncode == 0, out
     assert out.decode().split() == ["33", "77", "xterm"]
@@ -149,10 +150,8 @@ async def test_terminal_is_one(world: Running) -> None:
 
 async def test_python_client_executes_in_the_older_protocol(world: Running) -> None:
     # In a process of its own: the package leaves its sockets to the end of it.
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PYTHON_CLIENT, env=world.kubectl.environment, stdout=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(WAIT_S):
+    client = program(sys.executable, "-c", PYTHON_CLIENT, env=world.kubectl.environment, stdout=asyncio.subprocess.PIPE)
+    async with client as process, asyncio.timeout(WAIT_S):
         out, _ = await process.communicate()
     assert (process.returncode, out) == (0, b"'hello\\n' 'green\\n' 4\n")
 

@@ -13,6 +13,7 @@ import pytest
 from kubernetes import client, config, watch
 from kubernetes.dynamic import DynamicClient
 
+from tests.component import processes
 from tests.component.embedded_api import Served
 from tests.mesh.processes import WAIT_S
 
@@ -154,9 +155,7 @@ print(maps.server_side_apply(body=changed, field_manager="rival", force_conflict
 )
 async def test_programs_of_the_package(cluster: Served, tmp_path: Path, program: str, said: list[str]) -> None:
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "HOME": str(tmp_path)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    async with asyncio.timeout(WAIT_S):
+    running = processes.program(sys.executable, "-c", program, env=environment, stdout=asyncio.subprocess.PIPE)
+    async with running as process, asyncio.timeout(WAIT_S):
         out, _ = await process.communicate()
     assert (process.returncode, out.decode().splitlines()) == (0, said)

@@ -103,7 +103,7 @@ async def test_protocol_2_with_and_without_checksums_is_carried_to_the_same_serv
 async def test_a_oneway_arrives_once_and_is_not_answered(sidecar: DataPlaneProcess, unused_tcp_port: int) -> None:
     async with service(unused_tcp_port), caller(sidecar.addresses["bolt"], HELLO) as java:
         assert await java.ask("oneway letter") == "SENT"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while await java.ask("sync 3000 times letter") == "OK 0":
                 pass
         assert await java.ask("sync 3000 times letter") == "OK 1"
@@ -154,7 +154,7 @@ async def test_a_killed_service_is_an_error_and_answers_again_when_it_is_back(
             assert await java.ask("sync 20000 Ada") == "OK hello Ada"
             await first.kill()
             assert (await java.ask("sync 20000 Ada")).startswith("ERROR ")
-        async with service(unused_tcp_port), asyncio.timeout(10):
+        async with service(unused_tcp_port), asyncio.timeout(20):
             while not (await java.ask("sync 20000 Ada")).startswith("OK"):
                 pass
 

@@ -74,7 +74,7 @@ async def test_a_trigger_that_matches_its_own_reply_ends(broker: Broker, trigger
     await opened(broker, "loop")
     await broker.send(1)
     await broker.subscribers.until(255)
-    await asyncio.wait_for(settled(broker, ("demo/loop", "delivered"), 255), 10)
+    await asyncio.wait_for(settled(broker, ("demo/loop", "delivered"), 255), 20)
     assert len(broker.subscribers.got) == 255
 
 
@@ -94,7 +94,7 @@ async def test_an_event_nobody_takes_is_kept(broker: Broker, triggers: FixedTrig
     triggers.add("down")
     await opened(broker, "down")
     await broker.send(1)
-    await asyncio.wait_for(settled(broker, ("demo/down", "kept"), 1), 5)
+    await asyncio.wait_for(settled(broker, ("demo/down", "kept"), 1), 20)
     while not (letters := await broker.store.history.dead_letters(Selection(BROKER))):
         await asyncio.sleep(0.01)
     assert letters[0].reason == "subscriber: no answer: connect_failed"
@@ -110,7 +110,7 @@ async def test_a_damaged_event_holds_up_no_other(broker: Broker, triggers: Fixed
         lambda connection: connection.execute("UPDATE events SET data = x'00' WHERE sequence = 2")
     )
     triggers.add("behind")
-    await asyncio.wait_for(settled(broker, ("demo/behind", "delivered"), 2), 5)
+    await asyncio.wait_for(settled(broker, ("demo/behind", "delivered"), 2), 20)
     assert sorted(event.id for _, event, _ in broker.subscribers.got) == ["0", "2"]
     assert broker.dispatcher.measures.outcomes["demo/behind", "kept"] == 1
 
@@ -120,7 +120,7 @@ async def test_a_reply_that_is_no_event_fails_the_delivery(broker: Broker, trigg
     triggers.add("odd")
     await opened(broker, "odd")
     await broker.send(1)
-    await asyncio.wait_for(settled(broker, ("demo/odd", "kept"), 1), 5)
+    await asyncio.wait_for(settled(broker, ("demo/odd", "kept"), 1), 20)
 
 
 async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, triggers: FixedTriggers) -> None:
@@ -137,13 +137,13 @@ async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, trigger
     first.subscribers.post = hang  # type: ignore[method-assign]
     for number in range(5):
         await first.send(number)
-    await asyncio.wait_for(first.subscribers.arrived.wait(), 5)
+    await asyncio.wait_for(first.subscribers.arrived.wait(), 20)
     await first.stop()
 
     second = Broker(tmp_path, triggers)
     await second.subscribers.until(5)
     assert sorted(event.id for _, event, _ in second.subscribers.got) == ["0", "1", "2", "3", "4"]
-    await asyncio.wait_for(settled(second, ("demo/slow", "delivered"), 5), 5)
+    await asyncio.wait_for(settled(second, ("demo/slow", "delivered"), 5), 20)
     await second.stop()
 
     third = Broker(tmp_path, triggers)
