@@ -158,6 +158,14 @@ def test_callers_are_let_go_when_their_protocol_is_told_no_more() -> None:
     assert client.events == ["close"]
 
 
+def test_a_caller_that_has_said_nothing_yet_is_told_by_what_is_declared_when_it_speaks() -> None:
+    mesh = _with_motan()
+    client = mesh.connect()
+    mesh.apply(snapshot(listener=Listener("in", "", "t")))
+    client.says(CALL)
+    assert client.takes().startswith(b"HTTP/1.1 400 ") and not mesh.dials
+
+
 def _lamp(name: str, magic: str) -> Declaration:
     text = {
         "name": name,

@@ -49,7 +49,8 @@ impl Engine {
         Ok((numbered.protocols, offers))
     }
 
-    /// Let callers go that speak a protocol as it was declared before: they come back and speak it as it is now.
+    /// Let callers go that speak a protocol as it was declared before: they come back and speak it as it is now. Those that
+    /// have not said what they speak are told by what is declared now.
     pub(super) fn part_with_former_protocols(&mut self, now: f64) {
         let spoken = |listener: &super::Listener| match listener.config.protocol {
             WireProtocol::Framed(Some(number)) => vec![number],
@@ -60,6 +61,9 @@ impl Engine {
         for id in all {
             let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { continue };
             let Role::Downstream { listener } = conn.role else { continue };
+            if let AnyWire::Detect(_, offers) = &mut conn.wire {
+                *offers = self.listeners.get(listener).and_then(|listener| listener.offers.clone());
+            }
             let (AnyWire::FramedServer(_), Family::Frames(Version::Framed(number))) = (&conn.wire, conn.wire.family())
             else {
                 continue;
