@@ -15,7 +15,7 @@ from eventmesh.activator.broker.addressee import broker_key
 from eventmesh.activator.broker.admittance import Admittance, Refused
 from eventmesh.activator.broker.attributes import for_subscriber
 from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES, Ingress, absent
-from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.gatekeeper import request_reply_key
 from eventmesh.base import log
@@ -98,6 +98,8 @@ class RequestReplies:
             return Reply.text(400, f"{error}\n")
         except http.UnsupportedFormat as error:
             return Reply.text(415, f"{error}\n")
+        except EventTooLong as error:
+            return Reply.text(413, f"{error}\n")
         except StoreError as error:
             _log.error("request not stored", requestreply=name, namespace=namespace, reason=error)
             return _later("the event could not be stored; ask again later")

@@ -18,7 +18,7 @@ from eventmesh.activator.broker.retry_after import parse_retry_after
 from eventmesh.activator.broker.rpc import calls
 from eventmesh.activator.broker.rpc.outcome import NotCallable
 from eventmesh.activator.broker.store.api import EventStore
-from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.broker.triggers import Peer, Subscription, TriggerSource
 from eventmesh.activator.broker.worker import TriggerWorker
@@ -360,6 +360,8 @@ class Dispatcher:
             return Answer(422, body=str(error).encode())
         except InvalidEvent as error:
             return Answer(400, body=str(error).encode())
+        except EventTooLong as error:
+            return Answer(413, body=str(error).encode())
         except StoreError as error:
             return Answer(503, body=str(error).encode())
         return Answer(202, reply=stored)

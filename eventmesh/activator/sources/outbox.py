@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.store.api import EventStore
-from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -47,7 +47,7 @@ class Outbox:
                 return
 
     async def put(self, uid: str, key: str, event: Event) -> None:
-        """Return once the event is on disk, however long that takes.
+        """Return once the event is on disk, however long that takes; one that the store can never take is told.
 
         Where several activators share the store each makes the events of all sources, and the one that works on this
         source keeps them.
@@ -57,6 +57,10 @@ class Outbox:
         while True:
             try:
                 await self._intake.accept(key, event, ())
+            except EventTooLong as error:
+                # It would be no shorter the next time, and those behind it wait.
+                _log.error("event not stored", source=key, event=event.id, reason=error)
+                return
             except StoreError as error:
                 await self._failed(key, error)
             else:

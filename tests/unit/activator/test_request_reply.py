@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from eventmesh.activator.broker.admittance import Everybody
+from eventmesh.activator.broker.store.errors import EventTooLong
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.request_reply import MAX_WAITING, RequestReplies
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents.event import Event
@@ -95,4 +99,17 @@ async def test_who_goes_away_leaves_nothing_behind(tmp_path: Path) -> None:
     made = replies(broker, timeout="PT0.01S")
     assert (await ask(made, "1")).status == 504
     assert made._waiting == {} and made._attributes == {}
+    await broker.stop()
+
+
+async def test_who_asks_with_more_than_the_store_takes_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def short(_: object) -> StoredEvent:
+        raise EventTooLong(2_000, 1_000)
+
+    broker = Broker(tmp_path, FixedTriggers())
+    monkeypatch.setattr(broker.store, "append", short)
+    reply = await ask(replies(broker), "1")
+    assert (reply.status, b"the store takes up to 1000" in reply.body) == (413, True)
     await broker.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from eventmesh.activator.broker.store.errors import EventTooLong
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
@@ -62,6 +63,26 @@ async def test_a_reply_is_routed_like_any_event(broker: Broker, triggers: FixedT
     await broker.subscribers.until(2)
     uri, event, _ = broker.subscribers.got[1]
     assert (uri, event.id, event.data) == ("http://mail/", "reply", b"[]")
+
+
+async def test_a_reply_that_the_store_can_never_take_is_not_asked_for_again(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = broker.store.append
+
+    async def short(new: NewEvent) -> StoredEvent:
+        if new.event.id == "reply":
+            raise EventTooLong(2_000, 1_000)
+        return await append(new)
+
+    monkeypatch.setattr(broker.store, "append", short)
+    reply = Event({"id": "reply", "source": "/confirm", "type": "confirmed", "specversion": "1.0"}, b"[]")
+    broker.subscribers.script = lambda uri, event: Answered(200, *http.encode_binary(reply))
+    triggers.add("confirm", DeliveryPolicy(retry=5))
+    await opened(broker, "confirm")
+    await broker.send(1)
+    await asyncio.wait_for(settled(broker, ("demo/confirm", "kept"), 1), 20)
+    assert len(broker.subscribers.got) == 1
 
 
 async def test_a_trigger_that_matches_its_own_reply_ends(broker: Broker, triggers: FixedTriggers) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from eventmesh.activator.broker.store.errors import StoreError
+import pytest
+
+from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.sources.outbox import STORE_RETRY_S, Outbox
 from eventmesh.base.tasks import TaskGroup
@@ -46,4 +48,21 @@ async def test_what_the_store_refuses_is_offered_again_until_it_is_taken() -> No
     assert disk.done == []
     await clock.advance(STORE_RETRY_S)
     assert disk.done == ["open u", "put 1"]
+    await tasks.stop()
+
+
+class ShortEntries(FullDisk):
+    """A store that takes no event, ever."""
+
+    async def accept(self, key: str, event: Event, headers: object) -> None:
+        raise EventTooLong(2_000, 1_000)
+
+
+async def test_an_event_that_the_store_can_never_take_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    store, clock, tasks = ShortEntries(0), ManualClock(), TaskGroup("test")
+    outbox = Outbox(store, store, clock)  # type: ignore[arg-type]  # as much of both as the outbox uses
+    sent = tasks.spawn("send", outbox.put("uid", "ns/pingsource:p", EVENT))
+    await clock.advance(STORE_RETRY_S / 2)
+    assert sent.done()
+    assert "event not stored" in caplog.text
     await tasks.stop()
