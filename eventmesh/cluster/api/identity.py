@@ -12,7 +12,8 @@ from eventmesh.kube.account_tokens import TokenRefusedError
 from eventmesh.kube.api import Object
 
 ADMIN_USER: Final = "kubernetes-admin"
-ADMIN_GROUPS: Final = ("system:masters", "system:authenticated")
+AUTHENTICATED: Final = "system:authenticated"
+ADMIN_GROUPS: Final = ("system:masters", AUTHENTICATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,6 @@ class Identity:
         if self.extra:
             info["extra"] = {name: list(values) for name, values in self.extra.items()}
         return info
-
-
-AUTHENTICATED: Final = "system:authenticated"
 
 
 def holder_of(certificate: Mapping[str, Any]) -> Identity | None:

@@ -23,7 +23,7 @@ from eventmesh.base.secret_file import write_secret
 from eventmesh.base.x509 import key_pem
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
-from eventmesh.cluster.api.identity import Identity
+from eventmesh.cluster.api.identity import AUTHENTICATED, Identity
 from eventmesh.cluster.store.store import Key, Store
 from eventmesh.kube.account_tokens import (
     P256_BYTES,
@@ -198,7 +198,7 @@ def _invalid(field: str, value: object, detail: str) -> Cause:
 
 
 def _identity(claims: Claims) -> Identity:
-    groups = ("system:serviceaccounts", f"system:serviceaccounts:{claims.namespace}", "system:authenticated")
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{claims.namespace}", AUTHENTICATED)
     extra: dict[str, tuple[str, ...]] = {f"{_EXTRA}credential-id": (f"JTI={claims.token_id}",)}
     for bound in claims.bound:
         extra |= _extra(bound)

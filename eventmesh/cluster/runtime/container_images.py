@@ -24,7 +24,8 @@ MANIFEST: Final = "container.json"
 MOUNT_POINTS: Final = ("dev", "proc", "tmp", STAGING)
 MAX_USERS_BYTES: Final = 1024 * 1024
 """Of the passwd and group files of an image."""
-_MAX_ID: Final = 2**31 - 1
+MAX_USER: Final = 2**31 - 1
+"""Kubernetes' bound of runAsUser, and of groups."""
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
 
 
@@ -35,10 +36,10 @@ def image_in(source: Path) -> Archived:
 
 
 def unpack(source: Path, content: Path) -> None:
-    """Fill `content`, which is there and empty, with the image in `source`; raises ConfigError."""
+    """Make the directory `content` of the image in `source`; raises ConfigError, and leaves what it has made."""
     where = str(source)
     root = content / ROOT
-    root.mkdir()
+    root.mkdir(parents=True)
     unpacking = Unpacking(root, where)
     with opened(source) as files:
         image = read(files, where)
@@ -99,8 +100,8 @@ def _identity(root: Path, file: str, name: str, where: str) -> tuple[int, list[s
 
 
 def _number(text: str) -> int | None:
-    """Return the number of a user or group, None for what is none, or beyond what the kernel takes."""
-    return int(text) if _NUMBER.fullmatch(text) and int(text) <= _MAX_ID else None
+    """Return the number of a user or group, None for what is none, or beyond MAX_USER."""
+    return int(text) if _NUMBER.fullmatch(text) and int(text) <= MAX_USER else None
 
 
 def _text(root: Path, file: str) -> str:

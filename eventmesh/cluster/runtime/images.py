@@ -25,14 +25,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from eventmesh.base.errors import ConfigError, MeshError, UsageError
 from eventmesh.cluster.runtime.archives import is_archive
 from eventmesh.cluster.runtime.container_images import MANIFEST as CONTAINER_MANIFEST
+from eventmesh.cluster.runtime.container_images import MAX_USER, image_in, unpack
 from eventmesh.cluster.runtime.container_images import ROOT as CONTAINER_ROOT
-from eventmesh.cluster.runtime.container_images import image_in, unpack
 from eventmesh.cluster.runtime.process import product_pythonpath
 from eventmesh.functions.loading import SCRIPT, is_served
 
@@ -47,9 +48,6 @@ MAX_BYTES: Final = 1024 * 1024 * 1024
 
 MAX_MANIFEST_BYTES: Final = 64 * 1024
 """A manifest names a command and some variables."""
-
-MAX_USER: Final = 2**31 - 1
-"""Kubernetes' bound of runAsUser."""
 
 _NAME: Final = re.compile(r"[a-z0-9]+([._/-][a-z0-9]+)*")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -102,7 +100,7 @@ class ImageStore:
             raise UsageError(f"image name {name!r}: use lower-case letters, digits and single . _ - / between them")
         if is_archive(source):
             digest = image_in(source).id
-            self._keep(name, digest, lambda content: _unpack(source, content))
+            self._keep(name, digest, partial(unpack, source))
             return self.find(f"{REGISTRY}/{name}")
         if not source.is_dir():
             raise UsageError(f"image {str(source)!r} is neither a directory nor the archive of a container image")
@@ -355,8 +353,3 @@ def _compile(directory: Path) -> None:
     from compileall import compile_dir
 
     compile_dir(directory, quiet=2)
-
-
-def _unpack(source: Path, content: Path) -> None:
-    content.mkdir()
-    unpack(source, content)
