@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from importlib import import_module
@@ -49,12 +47,12 @@ def run(args: argparse.Namespace, name: str, modules: Iterable[str], work: Work)
 async def _serve(args: argparse.Namespace, name: str, work: Work) -> int:
     from eventmesh.base.clock import SystemClock
     from eventmesh.base.tasks import first_of
+    from eventmesh.dataplane.process import Termination
     from eventmesh.kube.client import HttpApi
     from eventmesh.kube.config import load_config
 
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    termination = Termination()
+    termination.install()
     clock = SystemClock()
     api = HttpApi(await load_config(args.kubeconfig), f"eventmesh-{name}")
 
@@ -65,7 +63,7 @@ async def _serve(args: argparse.Namespace, name: str, work: Work) -> int:
 
     election = leading.election(args, api, clock, f"eventmesh-{name}")
     try:
-        await first_of(lead() if election is None else election.campaign(lead), asked.wait())
+        await first_of(lead() if election is None else election.campaign(lead), termination.wanted())
     finally:
         await api.close()
     return 0

@@ -21,6 +21,7 @@ from eventmesh.xds.bootstrap import load_bootstrap
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import connected
 from tests.component.embedded_api import served
+from tests.component.processes import START_TIMEOUT_S, program
 from tests.unit.xds.control.views import ingress, rule
 
 RDS = ResourceType.ROUTE
@@ -65,6 +66,34 @@ async def test_the_command_serves_what_the_api_holds_and_ends_on_sigterm(tmp_pat
             assert is_ready(stored)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
+            assert await process.wait() == 0
+
+
+async def test_one_whose_api_never_answers_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def answer_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_server(answer_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "silent", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "nobody", "user": {}}],
+        "contexts": [{"name": "silent", "context": {"cluster": "silent", "user": "nobody"}}],
+        "current-context": "silent",
+    }
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    command = (sys.executable, "-m", "eventmesh.cli.main", "control", "--kubeconfig", str(kubeconfig))
+    async with server, program(*command, "--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0") as process:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await asked.wait()
+            process.terminate()
             assert await process.wait() == 0
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
+from contextlib import AsyncExitStack
 from typing import Final
 
 from eventmesh.base.clock import SystemClock
+from eventmesh.base.tasks import first_of
 from eventmesh.cli import leading
 from eventmesh.cli.addresses import address
 from eventmesh.cli.control.certifying import Certifying
+from eventmesh.dataplane.process import Termination
+from eventmesh.kube.api import Api
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
 from eventmesh.kube.informer import Informers
@@ -23,23 +26,34 @@ LEASE: Final = "eventmesh-control"
 
 async def serve(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code. Raises MeshError."""
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    termination = Termination()
+    termination.install()
+    api = HttpApi(await load_config(args.kubeconfig), "eventmesh-control")
+    try:
+        # Whoever still waits for an API that does not answer is to end as well.
+        await first_of(_work(args, api), termination.wanted())
+    finally:
+        await api.close()
+    return 0
+
+
+async def _work(args: argparse.Namespace, api: Api) -> None:
+    """Serve until cancelled."""
     clock = SystemClock()
     host, _ = address("--address", args.address)
     admin_host, admin_port = address("--admin-address", args.admin_address)
     settings = _settings(args)
-    api = HttpApi(await load_config(args.kubeconfig), "eventmesh-control")
     election = leading.election(args, api, clock, LEASE)
-    certifying: Certifying | None = None
-    control: Control | None = None
     informers = Informers(api, clock)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(informers.stop)
         certifying = await Certifying.of(args, api, clock, election)
         identities = certifying.identities if certifying is not None else None
         writers = () if certifying is None else (certifying.watch(informers),)
         control = Control(api, informers, clock, settings, identities, election, writers)
+        stack.push_async_callback(control.stop)
+        if certifying is not None:
+            stack.push_async_callback(certifying.stop)
         await informers.start()
         port = await control.start(args.address, args.secured_address if certifying is not None else "")
         await control.start_admin(admin_host, admin_port)
@@ -47,15 +61,7 @@ async def serve(args: argparse.Namespace) -> int:
         if certifying is not None:
             certificates = await certifying.start(args.certificate_address, control.metrics)
             _say(f"ADS under mTLS on {control.secured_port}, certificates on {certificates}")
-        await asked.wait()
-    finally:
-        if certifying is not None:
-            await certifying.stop()
-        if control is not None:
-            await control.stop()
-        await informers.stop()
-        await api.close()
-    return 0
+        await asyncio.Event().wait()
 
 
 def _say(line: str) -> None:
