@@ -11,7 +11,7 @@ from eventmesh.cluster.api.manifests import SHIPPED
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.manifests import read_manifests
-from eventmesh.kube.resources import CONFIG_MAP, LEASE, SECRET, TOKEN_REVIEW
+from eventmesh.kube.resources import CONFIG_MAP, EVENT, LEASE, SECRET, TOKEN_REVIEW
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
@@ -64,6 +64,9 @@ def test_control_may_write_what_it_certifies_with_and_no_other_secret() -> None:
     (cluster,), (own,) = manifests("ClusterRole"), manifests("Role")
     assert may(cluster["rules"], TOKEN_REVIEW, "create")
     assert all(may(cluster["rules"], CONFIG_MAP, verb) for verb in ("create", "update"))
-    assert all(may(own["rules"], LEASE, verb) for verb in ("get", "create", "update"))
+    assert all(may(cluster["rules"], EVENT, verb) for verb in ("get", "create", "patch"))
+    assert may(own["rules"], LEASE, "create")
+    assert all(may(own["rules"], LEASE, verb, "eventmesh-control") for verb in ("get", "update"))
+    assert not may(own["rules"], LEASE, "update", "another")
     assert may(own["rules"], SECRET, "update", NAME) and not may(own["rules"], SECRET, "update", "another")
     assert not may(cluster["rules"], SECRET, "update")

@@ -24,8 +24,10 @@ from eventmesh.kube.resources import (
     KINGRESS,
     LEASE,
     POD_AUTOSCALER,
+    SECRET,
     SERVERLESS_SERVICE,
     SERVICE,
+    SERVICE_ACCOUNT,
     TRIGGER,
 )
 from tests.component.embedded_api import embedded
@@ -73,7 +75,7 @@ async def test_an_api_takes_them_and_they_grant_what_is_read_and_written(name: s
     assert [kind for kind in kinds for verb in ("get", "list", "watch") if not may(rules, kind, verb)] == []
     for kind in WRITTEN[name]:
         assert all(may(rules, kind, verb) for verb in ("create", "update", "delete")), kind
-    assert may(rules, EVENT, "create")
+    assert all(may(rules, EVENT, verb) for verb in ("get", "create", "patch"))
     assert may(rules, POD_AUTOSCALER, "update", "status")
 
 
@@ -92,6 +94,12 @@ def test_the_replica_of_the_autoscaler_that_listens_is_the_ready_one() -> None:
     assert f"--address=0.0.0.0:{port['containerPort']}" in container["args"]
     (front,) = one("autoscaler", "Service")["spec"]["ports"]
     assert front["targetPort"] == port["name"]
+
+
+def test_the_controllers_keep_tokens_of_sink_bindings_in_secrets() -> None:
+    rules = one("controllers", "ClusterRole")["rules"]
+    assert may(rules, SERVICE_ACCOUNT, "create", "token")
+    assert all(may(rules, SECRET, verb) for verb in ("create", "update", "delete"))
 
 
 def test_the_autoscaler_scales_deployments_and_makes_none() -> None:
