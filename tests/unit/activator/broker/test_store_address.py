@@ -32,6 +32,7 @@ HERE = "nats://127.0.0.1:4222"
         (f"{HERE}?sync=no", "store.sync: unknown; known are monitor, replicas"),
         (f"{HERE}?user=me", "store.user: goes together with password-file"),
         (f"{HERE}?token-file=/no/such", "store.token-file: there is no file '/no/such'"),
+        (f"{HERE}?user=me&password-file=", "store.password-file: there is no file ''"),
         (f"{HERE}?ca=/no/such", "store.ca: there is no file"),
     ],
 )

@@ -105,8 +105,9 @@ def _monitor(options: Mapping[str, str]) -> str:
 
 
 def _file(options: Mapping[str, str], name: str) -> Path | None:
-    if not (text := options.get(name, "")):
+    if name not in options:
         return None
+    text = options[name]
     path = Path(text)
     if not path.is_file():
         raise ConfigError(f"{FIELD}.{name}", f"there is no file {text!r}")
