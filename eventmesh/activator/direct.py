@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ClientTls
 

@@ -24,7 +24,8 @@ from eventmesh.kube.knative import JOB_SINK_INGRESS
 from eventmesh.kube.objects import is_deleting, key_of, owner_reference
 from eventmesh.kube.resources import JOB, JOB_SINK, SECRET
 from eventmesh.kube.status import TRUE, condition
-from eventmesh.model.route import Route, RouteMatch, Serve, VirtualHost
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Route, Serve, VirtualHost
 from eventmesh.transport.exchange import Reply
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import REQUEST_REPLY_INGRESS
 from eventmesh.kube.objects import is_deleting
 from eventmesh.kube.request_reply import RequestReply, parse_request_reply
-from eventmesh.model.route import Route, RouteMatch, Serve, VirtualHost
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Route, Serve, VirtualHost
 from eventmesh.transport.exchange import Reply
 
 if TYPE_CHECKING:

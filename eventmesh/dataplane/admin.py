@@ -15,7 +15,8 @@ from eventmesh.dataplane import prometheus
 from eventmesh.dataplane.figures import Figures
 from eventmesh.dataplane.plane import State
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Route, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler, Reply
 

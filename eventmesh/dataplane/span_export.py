@@ -16,7 +16,8 @@ from eventmesh import __version__
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.dataplane.otlp import GRPC_PATH, export_request, rejected_spans
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tracing import Collector, OtlpProtocol
 

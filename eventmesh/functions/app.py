@@ -17,7 +17,8 @@ from eventmesh.functions.calling import Functions
 from eventmesh.functions.declared import Declared
 from eventmesh.functions.loading import load
 from eventmesh.model.listener import Listener
-from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Route, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
 
 DEFAULT_PORT: Final = 8080

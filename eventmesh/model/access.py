@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
-from eventmesh.model.route import HeaderMatch
+from eventmesh.model.match import HeaderMatch, TextMatch
 from eventmesh.model.tagged import Tagged
-from eventmesh.model.text import TextMatch
 
 if TYPE_CHECKING:
     from eventmesh.model.authz import AuthzOverride, ExtAuthz, PythonFilter

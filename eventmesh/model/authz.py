@@ -10,7 +10,7 @@ from eventmesh.model.tagged import Tagged
 
 if TYPE_CHECKING:
     from eventmesh.model.access import Metadata
-    from eventmesh.model.text import TextMatch
+    from eventmesh.model.match import TextMatch
 
 DEFAULT_TIMEOUT_S = 0.2
 """Envoy's."""

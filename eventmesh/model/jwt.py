@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from eventmesh.model.tagged import Tagged
 
 if TYPE_CHECKING:
-    from eventmesh.model.route import RouteMatch
-    from eventmesh.model.text import TextMatch
+    from eventmesh.model.match import RouteMatch, TextMatch
 
 NAMESPACE = "envoy.filters.http.jwt_authn"
 """Under which payloads are noted, for rules to look at."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from eventmesh.model.match import TextMatch
 from eventmesh.model.tagged import Tagged
-from eventmesh.model.text import TextMatch
 
 if TYPE_CHECKING:
     from eventmesh.model.access import AccessStep

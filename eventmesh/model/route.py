@@ -7,47 +7,13 @@ Matching order is the order given: `xds` sorts when its source asks for preceden
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING
 
+from eventmesh.model.match import RouteMatch
 from eventmesh.model.tagged import Tagged
-from eventmesh.model.text import HeaderKind as HeaderKind
 
 if TYPE_CHECKING:
     from eventmesh.model.policy import Filters, HashOn, Labels, RetryPolicy
-
-
-class PathKind(Enum):
-    """How a path is compared."""
-
-    PREFIX = "prefix"
-    EXACT = "exact"
-    SEPARATED_PREFIX = "separated_prefix"
-    """A prefix that ends at a `/` or at the end of the path (Envoy's path_separated_prefix)."""
-    REGEX = "regex"
-    """A regular expression for the whole path."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderMatch:
-    """A condition on one request header; `name` is lower case (`:method` is allowed)."""
-
-    name: str
-    kind: HeaderKind
-    value: str = ""
-    invert: bool = False
-    ignore_case: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RouteMatch:
-    """All conditions must hold. The query string takes no part in the path comparison."""
-
-    path: str = "/"
-    path_kind: PathKind = PathKind.PREFIX
-    headers: tuple[HeaderMatch, ...] = ()
-    query: tuple[HeaderMatch, ...] = ()
-    """Conditions on parameters of the query; a parameter's first value counts, as it is written."""
 
 
 @dataclass(frozen=True, slots=True)

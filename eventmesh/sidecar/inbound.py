@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Final
 from eventmesh.model.access import AccessStep, Off
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
+from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
 from eventmesh.model.policy import Filters
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
     HeaderEdits,
-    HeaderKind,
-    HeaderMatch,
     Route,
-    RouteMatch,
     RouteTable,
     Serve,
     VirtualHost,
@@ -184,12 +182,12 @@ def _tables(pod: Pod) -> tuple[RouteTable, ...]:
     routes = (
         # Whether the function takes requests is no secret, and the activator that asks is nobody whom policies name.
         Route(
-            _with_header("k-network-probe", HeaderKind.PRESENT),
+            _with_header("k-network-probe", TextKind.PRESENT),
             Serve(PROBE_HANDLER),
             name="network-probe",
             filters=Filters(access=tuple(AccessStep(step, Off()) for step in ACCESS_STEPS)),
         ),
-        Route(_with_header("user-agent", HeaderKind.PREFIX, "kube-probe/"), to_user_unseen, name="kubelet"),
+        Route(_with_header("user-agent", TextKind.PREFIX, "kube-probe/"), to_user_unseen, name="kubelet"),
         default,
     )
     tables = [
@@ -208,7 +206,7 @@ def _table(name: str, *routes: Route) -> RouteTable:
     return RouteTable(name, (VirtualHost(name, ("*",), routes),))
 
 
-def _with_header(name: str, kind: HeaderKind, value: str = "") -> RouteMatch:
+def _with_header(name: str, kind: TextKind, value: str = "") -> RouteMatch:
     return RouteMatch("/", headers=(HeaderMatch(name, kind, value),))
 
 

@@ -13,7 +13,8 @@ from eventmesh.base.clock import SystemClock
 from eventmesh.dataplane.plane import DataPlane, Networks
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, Serve, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, Route, RouteTable, Serve, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tracing import Traffic
 from eventmesh.transport.exchange import ExchangeHandler

@@ -13,7 +13,8 @@ import pytest
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.protocols.grpc import CallFailed, Code
 from eventmesh.transport.grpc_call import GrpcCall

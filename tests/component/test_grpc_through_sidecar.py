@@ -14,15 +14,8 @@ import pytest
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import (
-    Forward,
-    PathKind,
-    Route,
-    RouteMatch,
-    RouteTable,
-    VirtualHost,
-    WeightedCluster,
-)
+from eventmesh.model.match import PathKind, RouteMatch
+from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from tests.component.planes import LOOPBACK, running
 

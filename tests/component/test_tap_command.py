@@ -12,7 +12,8 @@ from eventmesh.cli.main import main
 from eventmesh.dataplane import admin
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import DirectResponse, Route, RouteMatch, RouteTable, VirtualHost
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import DirectResponse, Route, RouteTable, VirtualHost
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 

@@ -1,12 +1,12 @@
 //! A condition on a text (`model.TextMatch`), compiled.
 
-use crate::config::{HeaderKind, TextMatch};
+use crate::config::{TextKind, TextMatch};
 use crate::pattern::Pattern;
 
 /// What a header's value, a path or a name is compared with.
 #[derive(Debug)]
 pub struct Text {
-    kind: HeaderKind,
+    kind: TextKind,
     value: Box<[u8]>,
     pattern: Option<Pattern>,
     ignore_case: bool,
@@ -14,8 +14,8 @@ pub struct Text {
 
 impl Text {
     /// Compile a condition; the error says what is wrong with its value.
-    pub fn compile(kind: HeaderKind, value: &str, ignore_case: bool) -> Result<Self, String> {
-        let pattern = (kind == HeaderKind::Regex).then(|| Pattern::compile(value)).transpose()?;
+    pub fn compile(kind: TextKind, value: &str, ignore_case: bool) -> Result<Self, String> {
+        let pattern = (kind == TextKind::Regex).then(|| Pattern::compile(value)).transpose()?;
         let value = if ignore_case { value.to_ascii_lowercase() } else { value.to_owned() };
         Ok(Self { kind, value: value.as_bytes().into(), pattern, ignore_case })
     }
@@ -27,12 +27,12 @@ impl Text {
 
     /// Return whether it only asks that there be a value.
     pub fn is_presence(&self) -> bool {
-        self.kind == HeaderKind::Present
+        self.kind == TextKind::Present
     }
 
     /// Return whether `text` meets the condition. An expression ignores no case: it can say so itself.
     pub fn matches(&self, text: &[u8]) -> bool {
-        if self.ignore_case && self.kind != HeaderKind::Regex {
+        if self.ignore_case && self.kind != TextKind::Regex {
             return self.compare(&text.to_ascii_lowercase());
         }
         self.compare(text)
@@ -40,12 +40,12 @@ impl Text {
 
     fn compare(&self, text: &[u8]) -> bool {
         match self.kind {
-            HeaderKind::Exact => text == &*self.value,
-            HeaderKind::Prefix => text.starts_with(&self.value),
-            HeaderKind::Suffix => text.ends_with(&self.value),
-            HeaderKind::Contains => memchr::memmem::find(text, &self.value).is_some(),
-            HeaderKind::Present => true,
-            HeaderKind::Regex => self.pattern.as_ref().is_some_and(|pattern| pattern.matches(text)),
+            TextKind::Exact => text == &*self.value,
+            TextKind::Prefix => text.starts_with(&self.value),
+            TextKind::Suffix => text.ends_with(&self.value),
+            TextKind::Contains => memchr::memmem::find(text, &self.value).is_some(),
+            TextKind::Present => true,
+            TextKind::Regex => self.pattern.as_ref().is_some_and(|pattern| pattern.matches(text)),
         }
     }
 }
@@ -56,9 +56,9 @@ mod tests {
 
     #[test]
     fn case_is_ignored_where_that_was_asked_for() {
-        let folded = Text::compile(HeaderKind::Suffix, ".Shop", true).unwrap();
+        let folded = Text::compile(TextKind::Suffix, ".Shop", true).unwrap();
         assert!(folded.matches(b"a.SHOP") && folded.matches(b"a.shop") && !folded.matches(b"shop"));
-        assert!(!Text::compile(HeaderKind::Exact, "A", false).unwrap().matches(b"a"));
-        assert!(!Text::compile(HeaderKind::Regex, "A", true).unwrap().matches(b"a"));
+        assert!(!Text::compile(TextKind::Exact, "A", false).unwrap().matches(b"a"));
+        assert!(!Text::compile(TextKind::Regex, "A", true).unwrap().matches(b"a"));
     }
 }

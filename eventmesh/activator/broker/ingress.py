@@ -21,7 +21,8 @@ from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.cloudevents.schema import SchemaViolated
 from eventmesh.model.listener import Listener
-from eventmesh.model.route import Route, RouteMatch, RouteTable, Serve, VirtualHost
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Route, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tracing import Traffic
 from eventmesh.transport.exchange import Reply

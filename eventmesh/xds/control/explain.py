@@ -11,17 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from eventmesh.core import Engine, actions
-from eventmesh.model.route import (
-    DirectResponse,
-    Forward,
-    HeaderEdits,
-    HeaderMatch,
-    Redirect,
-    Route,
-    RouteMatch,
-    RouteTable,
-    VirtualHost,
-)
+from eventmesh.model.match import HeaderMatch, RouteMatch
+from eventmesh.model.route import DirectResponse, Forward, HeaderEdits, Redirect, Route, RouteTable, VirtualHost
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.control.asked import Asked
 from eventmesh.xds.control.resources import Resource

@@ -16,8 +16,8 @@ from eventmesh.model.authz import (
     CheckedBody,
     ExtAuthz,
 )
+from eventmesh.model.match import TextMatch
 from eventmesh.model.policy import MILLION
-from eventmesh.model.text import TextMatch
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.access import read_metadata
 from eventmesh.xds.translate.headers import read_text_match

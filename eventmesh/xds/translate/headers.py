@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.core import check_pattern
-from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch
-from eventmesh.model.text import TextMatch
+from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
+from eventmesh.model.route import HeaderEdits
 from eventmesh.xds.schema.tree import Message
 
 _NAME = re.compile(r":?[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -110,16 +110,16 @@ def _check_name(path: str, name: str) -> None:
 
 
 _KINDS = {
-    "exact_match": HeaderKind.EXACT,
-    "prefix_match": HeaderKind.PREFIX,
-    "suffix_match": HeaderKind.SUFFIX,
-    "contains_match": HeaderKind.CONTAINS,
+    "exact_match": TextKind.EXACT,
+    "prefix_match": TextKind.PREFIX,
+    "suffix_match": TextKind.SUFFIX,
+    "contains_match": TextKind.CONTAINS,
 }
 _STRING_KINDS = {
-    "exact": HeaderKind.EXACT,
-    "prefix": HeaderKind.PREFIX,
-    "suffix": HeaderKind.SUFFIX,
-    "contains": HeaderKind.CONTAINS,
+    "exact": TextKind.EXACT,
+    "prefix": TextKind.PREFIX,
+    "suffix": TextKind.SUFFIX,
+    "contains": TextKind.CONTAINS,
 }
 
 
@@ -132,16 +132,16 @@ def read_matcher(matcher: Message) -> HeaderMatch:
     if name == "host":
         name = ":authority"
     if matcher.has("present_match"):
-        return HeaderMatch(name, HeaderKind.PRESENT, invert=invert == matcher.flag("present_match"))
+        return HeaderMatch(name, TextKind.PRESENT, invert=invert == matcher.flag("present_match"))
     for field, kind in _KINDS.items():
         if matcher.has(field):
             return HeaderMatch(name, kind, _condition(matcher, field, kind), invert)
     regex = matcher.child("safe_regex_match")
     if regex is not None:
-        return HeaderMatch(name, HeaderKind.REGEX, read_regex(regex), invert)
+        return HeaderMatch(name, TextKind.REGEX, read_regex(regex), invert)
     string_match = matcher.child("string_match")
     if string_match is None:
-        return HeaderMatch(name, HeaderKind.PRESENT, invert=invert)
+        return HeaderMatch(name, TextKind.PRESENT, invert=invert)
     text = read_text_match(string_match)
     return HeaderMatch(name, text.kind, text.value, invert, text.ignore_case)
 
@@ -153,7 +153,7 @@ def read_text_match(matcher: Message) -> TextMatch:
             return TextMatch(kind, _condition(matcher, field, kind), matcher.flag("ignore_case"))
     regex = matcher.child("safe_regex")
     if regex is not None:
-        return TextMatch(HeaderKind.REGEX, read_regex(regex))
+        return TextMatch(TextKind.REGEX, read_regex(regex))
     raise matcher.error("", "empty; give exact, prefix, suffix, contains or safe_regex")
 
 
@@ -167,8 +167,8 @@ def read_regex(matcher: Message) -> str:
     return text
 
 
-def _condition(owner: Message, field: str, kind: HeaderKind) -> str:
+def _condition(owner: Message, field: str, kind: TextKind) -> str:
     value = owner.text(field)
-    if not value and kind is not HeaderKind.EXACT:
+    if not value and kind is not TextKind.EXACT:
         raise owner.error(field, "empty; an empty text is found in every value: use present_match")
     return value

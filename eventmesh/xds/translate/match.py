@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventmesh.model.route import HeaderKind, HeaderMatch, PathKind, RouteMatch
+from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.headers import read_matcher, read_regex, read_text_match
 
@@ -18,7 +18,7 @@ def read_match(match: Message) -> RouteMatch:
     headers = [read_matcher(matcher) for matcher in match.children("headers")]
     query = tuple(_parameter(matcher) for matcher in match.children("query_parameters"))
     if match.has("grpc"):
-        headers.append(HeaderMatch("content-type", HeaderKind.PREFIX, "application/grpc"))
+        headers.append(HeaderMatch("content-type", TextKind.PREFIX, "application/grpc"))
     for field, kind in _PATH_KINDS.items():
         if match.has(field):
             path = match.text(field)
@@ -40,7 +40,7 @@ def _parameter(matcher: Message) -> HeaderMatch:
     string_match = matcher.child("string_match")
     if string_match is None:
         return HeaderMatch(
-            name, HeaderKind.PRESENT, invert=matcher.has("present_match") and not matcher.flag("present_match")
+            name, TextKind.PRESENT, invert=matcher.has("present_match") and not matcher.flag("present_match")
         )
     text = read_text_match(string_match)
     return HeaderMatch(name, text.kind, text.value)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eventmesh.activator.demand import demand
-from eventmesh.model.route import DirectResponse, Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import DirectResponse, Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 
 HELLO, SPLIT, GONE = (f"{name}.default.svc.cluster.local" for name in ("hello", "split", "gone"))

@@ -9,8 +9,9 @@ from typing import Any
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
+from eventmesh.model.match import RouteMatch
 from eventmesh.model.policy import Filters
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core import test_bolt, test_dubbo, test_motan2
 from tests.unit.core.declared import declaration

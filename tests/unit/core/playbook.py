@@ -33,7 +33,8 @@ from eventmesh.core.actions import (
 )
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 
 

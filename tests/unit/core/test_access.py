@@ -27,9 +27,8 @@ from eventmesh.model.access import (
 from eventmesh.model.access import Caller as CallerOf
 from eventmesh.model.cluster import Cluster
 from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
 from eventmesh.model.policy import Filters, RateLimit
-from eventmesh.model.route import HeaderKind, HeaderMatch
-from eventmesh.model.text import TextMatch
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Playbook, forward, snapshot
 from tests.unit.core.requests import GET, TWO, status
@@ -39,8 +38,8 @@ from tests.unit.core.test_retries import flags
 from tests.unit.core.test_tls import MUTUAL, TimedPlaybook
 from tests.unit.core.tls_peer import TlsPeer, client_context
 
-ADMIN = UrlPath(TextMatch(HeaderKind.PREFIX, "/admin"))
-CALLER = TextMatch(HeaderKind.EXACT, "spiffe://cluster.local/ns/default/sa/caller")
+ADMIN = UrlPath(TextMatch(TextKind.PREFIX, "/admin"))
+CALLER = TextMatch(TextKind.EXACT, "spiffe://cluster.local/ns/default/sa/caller")
 
 
 def rules(action: RuleAction, principal: Test, permission: Test | None = None) -> Rules:
@@ -149,7 +148,7 @@ def test_a_principal_is_the_name_in_a_certificate(name: str, expected: bytes) ->
 
 
 def test_the_server_name_is_the_one_of_the_handshake() -> None:
-    wanted = ServerName(TextMatch(HeaderKind.EXACT, "example.com"))
+    wanted = ServerName(TextMatch(TextKind.EXACT, "example.com"))
     mesh = TimedPlaybook(
         snapshot(listener=Listener("in", "", "t", tls=MUTUAL, filters=Filters(access=(deny(Anything(), wanted),))))
     )
@@ -168,7 +167,7 @@ def test_a_grpc_caller_is_told_permission_denied() -> None:
 
 
 def test_a_bolt_caller_is_told_an_error_and_is_known_by_its_headers() -> None:
-    service = Header(HeaderMatch("service", HeaderKind.EXACT, "denied"))
+    service = Header(HeaderMatch("service", TextKind.EXACT, "denied"))
     caller = mesh_with(deny(Anything(), service), protocol=WireProtocol.BOLT).connect()
     caller.says(request(7, service="denied"))
     caller.hears(error(7, 1))

@@ -36,9 +36,8 @@ from eventmesh.model.authz import (
 )
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.match import TextKind, TextMatch
 from eventmesh.model.policy import Filters
-from eventmesh.model.route import HeaderKind
-from eventmesh.model.text import TextMatch
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
 from tests.unit.core.requests import GET, OK, status
@@ -54,7 +53,7 @@ SET = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 
 
 def named(*names: str) -> tuple[TextMatch, ...]:
-    return tuple(TextMatch(HeaderKind.EXACT, name) for name in names)
+    return tuple(TextMatch(TextKind.EXACT, name) for name in names)
 
 
 def mesh_with(
@@ -270,9 +269,9 @@ def test_who_is_not_asked_about_goes_on_or_is_refused() -> None:
 
 
 def test_only_requests_that_shadow_rules_mean_are_asked_about() -> None:
-    admin = Policy("custom-1", (UrlPath(TextMatch(HeaderKind.PREFIX, "/admin")),), (Anything(),))
+    admin = Policy("custom-1", (UrlPath(TextMatch(TextKind.PREFIX, "/admin")),), (Anything(),))
     shadow = AccessStep("which", Rbac(None, Rules(RuleAction.DENY, (admin,)), shadow_prefix="mine_"))
-    means = IsText(TextMatch(HeaderKind.PREFIX, "custom-"))
+    means = IsText(TextMatch(TextKind.PREFIX, "custom-"))
     which = Metadata("envoy.filters.http.rbac", ("mine_shadow_effective_policy_id",), means)
     mesh = mesh_with(before=(shadow,), enabled_if=which)
     mesh.connect().says(GET)
@@ -408,7 +407,7 @@ def test_an_answer_that_is_none_is_silence(broken: str) -> None:
 
 
 def test_later_steps_look_at_what_a_check_has_noted() -> None:
-    noted = Metadata("envoy.filters.http.ext_authz", ("who",), IsText(TextMatch(HeaderKind.EXACT, "me")))
+    noted = Metadata("envoy.filters.http.ext_authz", ("who",), IsText(TextMatch(TextKind.EXACT, "me")))
     rules = Rules(RuleAction.ALLOW, (Policy("p", (noted,), (Anything(),)),))
     struct = b"\x22\x0b\x0a\x09\x0a\x03who\x12\x02\x1a\x00"
     for who, expected in ((b"me", 200), (b"it", 403)):
@@ -434,7 +433,7 @@ def test_terms_that_cannot_be_kept_are_refused_by_name() -> None:
         ({"service": AuthzService("authz", AskedByHttp(), timeout_s=0.0)}, "timeout_s"),
         ({"service": AuthzService("authz", AskedByHttp(prefix="x y"))}, "prefix"),
         ({"service": AuthzService("authz", AskedByHttp(add=(("a b", "c"),)))}, "a b"),
-        ({"allowed": (TextMatch(HeaderKind.REGEX, "("),)}, "allowed"),
+        ({"allowed": (TextMatch(TextKind.REGEX, "("),)}, "allowed"),
     ):
         with pytest.raises(ValueError, match=field):
             mesh_with(**terms)

@@ -9,8 +9,9 @@ import pytest
 
 from eventmesh.model.cluster import Balancing, Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
+from eventmesh.model.match import RouteMatch
 from eventmesh.model.policy import Fallback, HashOn, HashPart, Labels, Subsets
-from eventmesh.model.route import Forward, Route, RouteMatch, WeightedCluster
+from eventmesh.model.route import Forward, Route, WeightedCluster
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Peer, Playbook, snapshot
 from tests.unit.core.requests import OK, status

@@ -9,18 +9,8 @@ import pytest
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import (
-    DirectResponse,
-    Forward,
-    HeaderEdits,
-    HeaderKind,
-    HeaderMatch,
-    Route,
-    RouteMatch,
-    RouteTable,
-    VirtualHost,
-    WeightedCluster,
-)
+from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
+from eventmesh.model.route import DirectResponse, Forward, HeaderEdits, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
 
@@ -128,7 +118,7 @@ def test_oneway_is_forwarded_and_never_answered() -> None:
 def test_the_service_and_its_header_map_choose_the_route() -> None:
     other = Cluster("other", (Endpoint("10.0.0.2:12200"),), protocol=WireProtocol.BOLT)
     to_other = Forward((WeightedCluster("other"),))
-    by_method = RouteMatch(headers=(HeaderMatch("sofa_head_method_name", HeaderKind.EXACT, "slow"),))
+    by_method = RouteMatch(headers=(HeaderMatch("sofa_head_method_name", TextKind.EXACT, "slow"),))
     host = VirtualHost("hello", (SERVICE,), (Route(by_method, to_other), forward("up")))
     config = Snapshot("1", (Listener("in", "", "t"),), (RouteTable("t", (host,)),), (UP, other))
     mesh = Playbook(config)

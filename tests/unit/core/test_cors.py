@@ -7,13 +7,13 @@ import json
 
 import pytest
 
+from eventmesh.model.match import RouteMatch, TextKind, TextMatch
 from eventmesh.model.policy import Cors, Filters
-from eventmesh.model.route import DirectResponse, HeaderEdits, HeaderKind, Route, RouteMatch
-from eventmesh.model.text import TextMatch
+from eventmesh.model.route import DirectResponse, HeaderEdits, Route
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Playbook, forward, snapshot
 
-OURS = TextMatch(HeaderKind.SUFFIX, ".shop.test")
+OURS = TextMatch(TextKind.SUFFIX, ".shop.test")
 CORS = Cors((OURS,), "GET, PUT", "x-token", "x-total", "600", credentials=True)
 ORIGIN = "https://www.shop.test"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -88,7 +88,7 @@ def test_answers_of_the_mesh_say_it_too() -> None:
 
 
 def test_a_condition_that_a_star_meets_allows_all() -> None:
-    mesh = mesh_with(Cors((TextMatch(HeaderKind.EXACT, "*"),)))
+    mesh = mesh_with(Cors((TextMatch(TextKind.EXACT, "*"),)))
     client = mesh.connect()
     client.says(request("GET", origin="https://any.test"))
     mesh.dialled().says(OK)
@@ -110,7 +110,7 @@ def test_http2_callers_are_told_too_and_edits_of_the_request_change_nothing() ->
 
 def test_what_cannot_be_is_refused_by_field() -> None:
     for cors, field in (
-        (Cors((TextMatch(HeaderKind.REGEX, "("),)), "cors.origins"),
+        (Cors((TextMatch(TextKind.REGEX, "("),)), "cors.origins"),
         (Cors(methods="GET\n"), "cors.methods"),
     ):
         with pytest.raises(ValueError, match=f"filters.{field}"):

@@ -8,17 +8,8 @@ import pytest
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import (
-    Forward,
-    HeaderEdits,
-    HeaderKind,
-    HeaderMatch,
-    Route,
-    RouteMatch,
-    RouteTable,
-    VirtualHost,
-    WeightedCluster,
-)
+from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
+from eventmesh.model.route import Forward, HeaderEdits, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
 
@@ -81,8 +72,8 @@ def test_interface_method_version_and_group_choose_the_route() -> None:
         return route, Cluster(address, (Endpoint(address),), protocol=WireProtocol.DUBBO)
 
     choices = [
-        to("group", HeaderMatch("group", HeaderKind.EXACT, "b")),
-        to("version", HeaderMatch("version", HeaderKind.PREFIX, "2.")),
+        to("group", HeaderMatch("group", TextKind.EXACT, "b")),
+        to("version", HeaderMatch("version", TextKind.PREFIX, "2.")),
         to("method", path=f"/{SERVICE}/save"),
         to("rest"),
     ]

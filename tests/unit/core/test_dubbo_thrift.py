@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from eventmesh.model.route import RouteMatch
+from eventmesh.model.match import RouteMatch
 from tests.unit.core.declared import called, every_cut, mesh_of, protocol, route
 
 ID = 0x8000_0000_0000_0005

@@ -9,17 +9,8 @@ import pytest
 from eventmesh.core import check_pattern
 from eventmesh.model.cluster import Balancing, Cluster, Endpoint
 from eventmesh.model.listener import Listener
-from eventmesh.model.route import (
-    DirectResponse,
-    Forward,
-    HeaderKind,
-    HeaderMatch,
-    PathKind,
-    Redirect,
-    Route,
-    RouteMatch,
-    WeightedCluster,
-)
+from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
+from eventmesh.model.route import DirectResponse, Forward, Redirect, Route, WeightedCluster
 from tests.unit.core.playbook import Playbook, forward, snapshot
 from tests.unit.core.requests import GET, OK, TWO, status
 
@@ -65,7 +56,7 @@ def test_a_missing_cluster_is_503() -> None:
 
 
 def test_an_expression_chooses_a_route() -> None:
-    header = HeaderMatch("x-v", HeaderKind.REGEX, "[0-9]+")
+    header = HeaderMatch("x-v", TextKind.REGEX, "[0-9]+")
     routes = (
         Route(RouteMatch("/items/[0-9]+", PathKind.REGEX), DirectResponse(221)),
         Route(RouteMatch(headers=(header,)), DirectResponse(222)),
@@ -361,7 +352,7 @@ def test_the_access_log_has_a_line_for_every_exchange() -> None:
 
 
 def test_a_header_match_and_a_split_choose_the_cluster() -> None:
-    match = RouteMatch(headers=(HeaderMatch("x-v", HeaderKind.EXACT, "2"),))
+    match = RouteMatch(headers=(HeaderMatch("x-v", TextKind.EXACT, "2"),))
     mesh = Playbook(snapshot(routes=(Route(match, DirectResponse(222)), Route(RouteMatch(), DirectResponse(211)))))
     client = mesh.connect()
     client.says(GET.replace(b"x-request-id: 1", b"X-V: 2"))

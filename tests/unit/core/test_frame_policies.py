@@ -11,6 +11,7 @@ import pytest
 from eventmesh.model.access import AccessStep, Anything, Header, Policy, Rbac, RuleAction, Rules
 from eventmesh.model.authz import AskedByHttp, AuthzOverride, AuthzService
 from eventmesh.model.cluster import Balancing, Cluster, Endpoint
+from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
 from eventmesh.model.policy import (
     MILLION,
     Fault,
@@ -25,7 +26,7 @@ from eventmesh.model.policy import (
     Subsets,
     TcpProbe,
 )
-from eventmesh.model.route import Forward, HeaderKind, HeaderMatch, Mirror, Route, RouteMatch, WeightedCluster
+from eventmesh.model.route import Forward, Mirror, Route, WeightedCluster
 from tests.unit.core.frames import FRAMES, Frames
 from tests.unit.core.playbook import Peer, Playbook
 from tests.unit.core.test_retries import LONGEST_WAIT_S, counters, flags
@@ -65,8 +66,8 @@ def one_at_a_time(mesh: Playbook, frames: Frames, count: int, headers: Mapping[s
 
 @each
 def test_headers_and_methods_choose_the_route(frames: Frames) -> None:
-    canary = HeaderMatch("stage", HeaderKind.EXACT, "canary")
-    rename = HeaderMatch(":path", HeaderKind.SUFFIX, "/rename")
+    canary = HeaderMatch("stage", TextKind.EXACT, "canary")
+    rename = HeaderMatch(":path", TextKind.SUFFIX, "/rename")
     routes = (
         Route(RouteMatch(headers=(canary,)), Forward((WeightedCluster("two"),))),
         Route(RouteMatch(headers=(rename,)), Forward((WeightedCluster("three"),))),
@@ -239,7 +240,7 @@ def test_faults_are_told_in_the_protocol_s_own_words(frames: Frames) -> None:
 
 @each
 def test_who_may_not_call_is_told_an_error(frames: Frames) -> None:
-    denied = Header(HeaderMatch(USER, HeaderKind.EXACT, "eve"))
+    denied = Header(HeaderMatch(USER, TextKind.EXACT, "eve"))
     rules = Rules(RuleAction.DENY, (Policy("p", (Anything(),), (denied,)),))
     mesh = frames.mesh(filters=Filters(access=(AccessStep("rbac", Rbac(rules)),)))
     caller = mesh.connect()

@@ -9,16 +9,8 @@ import pytest
 from eventmesh.core import Protocol
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
-from eventmesh.model.route import (
-    DirectResponse,
-    Forward,
-    HeaderEdits,
-    Route,
-    RouteMatch,
-    Serve,
-    VirtualHost,
-    WeightedCluster,
-)
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import DirectResponse, Forward, HeaderEdits, Route, Serve, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.declared import called, declaration, listening, mesh_of, route, upstream
 from tests.unit.core.playbook import Playbook

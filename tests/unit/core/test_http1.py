@@ -6,7 +6,8 @@ import pytest
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
-from eventmesh.model.route import HeaderEdits, Route, RouteMatch
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import HeaderEdits, Route
 from tests.unit.core.playbook import Playbook, forward, snapshot
 
 GET = b"GET /a?b HTTP/1.1\r\nHost: h\r\nx-request-id: 1\r\n\r\n"

@@ -7,7 +7,8 @@ from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import Route, RouteMatch
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Route
 from tests.unit.core.http2_peer import Http2Peer, Stream, frames
 from tests.unit.core.playbook import Playbook, forward, snapshot
 

@@ -38,10 +38,9 @@ from eventmesh.model.jwt import (
     TokenOf,
 )
 from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.match import RouteMatch, TextKind, TextMatch
 from eventmesh.model.policy import Filters
-from eventmesh.model.route import HeaderKind, RouteMatch
 from eventmesh.model.snapshot import Snapshot
-from eventmesh.model.text import TextMatch
 from tests.tokens import ALGORITHMS, encoded, key_set, public, token
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
@@ -270,7 +269,7 @@ def test_rules_look_into_verified_tokens() -> None:
         return AccessStep("rbac", Rbac(Rules(RuleAction.ALLOW, (Policy("p", (Anything(),), (principal,)),))))
 
     def text(value: str) -> IsText:
-        return IsText(TextMatch(HeaderKind.EXACT, value))
+        return IsText(TextMatch(TextKind.EXACT, value))
 
     asked = bearing(token(GOOD | {"scope": "read write"}))
     lenient = step(provider, requires=MayBeMissing())
@@ -290,7 +289,7 @@ def test_lives_and_subjects_are_bounded() -> None:
     life = one(max_lifetime_s=1000.0)
     assert judged(GOOD | {"iat": TODAY - 300}, life) == (0, "")
     assert judged(GOOD | {"iat": TODAY - 500}, life) == failed and judged(endless, life) == failed
-    subject = TextMatch(HeaderKind.PREFIX, "m")
+    subject = TextMatch(TextKind.PREFIX, "m")
     assert (
         judged(GOOD, one(subject=subject)) == (0, "") and judged(GOOD | {"sub": "you"}, one(subject=subject)) == failed
     )

@@ -8,7 +8,8 @@ import pytest
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import Forward, Mirror, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, Mirror, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Peer, Playbook

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from eventmesh.model.route import HeaderKind, HeaderMatch, RouteMatch
+from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
 from tests.unit.core.declared import called, every_cut, mesh_of, protocol, route
 
 ID = 0xF000_0000_0000_0007
@@ -40,7 +40,7 @@ def test_frames_cut_at_every_byte_are_the_same_frames() -> None:
 
 
 def test_routes_are_found_by_service_method_and_any_metadata() -> None:
-    match = RouteMatch("/com.weibo.User/rename", headers=(HeaderMatch("m_g", HeaderKind.EXACT, "group-a"),))
+    match = RouteMatch("/com.weibo.User/rename", headers=(HeaderMatch("m_g", TextKind.EXACT, "group-a"),))
     mesh = mesh_of("motan2", route("two", match), route("one"), domains=("com.weibo.User",))
     caller = mesh.connect()
     caller.says(frame(1, META) + frame(2, META | {"M_g": "group-b"}))
@@ -48,9 +48,7 @@ def test_routes_are_found_by_service_method_and_any_metadata() -> None:
 
 
 def test_group_and_version_are_conditions_under_the_names_that_every_protocol_has() -> None:
-    match = RouteMatch(
-        headers=(HeaderMatch("group", HeaderKind.EXACT, "a"), HeaderMatch("version", HeaderKind.EXACT, "2"))
-    )
+    match = RouteMatch(headers=(HeaderMatch("group", TextKind.EXACT, "a"), HeaderMatch("version", TextKind.EXACT, "2")))
     mesh = mesh_of("motan2", route("two", match), route("one"))
     caller = mesh.connect()
     for id_, (group, version) in enumerate((("a", "2"), ("a", "1"))):

@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 
 from eventmesh.model.cluster import Cluster
-from eventmesh.model.route import (
-    Route,
-    RouteMatch,
-    Serve,
-)
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Route, Serve
 from tests.unit.core.playbook import Playbook, forward, snapshot
 from tests.unit.core.requests import OK, TWO, status
 

@@ -7,7 +7,8 @@ from hyperframe.frame import PingFrame
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
-from eventmesh.model.route import DirectResponse, Route, RouteMatch, Serve
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import DirectResponse, Route, Serve
 from tests.unit.core.http2_peer import Http2Peer, frames
 from tests.unit.core.playbook import Playbook, snapshot
 

@@ -11,8 +11,8 @@ from eventmesh.core._core import Request
 from eventmesh.model.access import AccessStep, Anything, Header, Off, Policy, Rbac, RuleAction, Rules
 from eventmesh.model.authz import PythonFilter
 from eventmesh.model.listener import Listener
+from eventmesh.model.match import HeaderMatch, TextKind
 from eventmesh.model.policy import Filters
-from eventmesh.model.route import HeaderKind, HeaderMatch
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.frames import FRAMES, Frames
 from tests.unit.core.http2_peer import Http2Peer
@@ -129,7 +129,7 @@ def test_what_cannot_be_sent_is_refused_and_the_request_still_waits() -> None:
 
 
 def test_a_filter_comes_in_the_order_of_the_chain_and_what_it_sets_is_seen_by_later_steps() -> None:
-    is_gold = Header(HeaderMatch("x-tier", HeaderKind.EXACT, "gold"))
+    is_gold = Header(HeaderMatch("x-tier", TextKind.EXACT, "gold"))
     rules = Rules(RuleAction.ALLOW, (Policy("p", (Anything(),), (is_gold,)),))
     mesh = mesh_with(after=(AccessStep("rbac", Rbac(rules)),))
     for tier, expected in (("gold", True), ("tin", False)):

@@ -8,8 +8,9 @@ import pytest
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.match import RouteMatch
 from eventmesh.model.policy import RetryBudget, RetryOn, RetryPolicy
-from eventmesh.model.route import Forward, Route, RouteMatch, WeightedCluster
+from eventmesh.model.route import Forward, Route, WeightedCluster
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Peer, Playbook, snapshot
 from tests.unit.core.requests import GET, OK, TWO, status

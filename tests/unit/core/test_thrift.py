@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from eventmesh.model.route import RouteMatch
+from eventmesh.model.match import RouteMatch
 from tests.unit.core.declared import called, every_cut, mesh_of, protocol, route
 
 CALL, REPLY, EXCEPTION, ONEWAY = 1, 2, 3, 4

@@ -12,7 +12,8 @@ import pytest
 from eventmesh.core import Engine
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import DirectResponse, Route, RouteMatch
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import DirectResponse, Route
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ClientTls, MatchKind, NameKind, NameMatch, ServerTls, TlsCertificate, TlsVersion
 from tests.unit.core.playbook import Playbook, snapshot

@@ -9,8 +9,9 @@ import pytest
 
 from eventmesh.model.cluster import Cluster
 from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.match import PathKind, RouteMatch
 from eventmesh.model.policy import RetryOn, RetryPolicy
-from eventmesh.model.route import Forward, PathKind, Route, RouteMatch, Serve, WeightedCluster
+from eventmesh.model.route import Forward, Route, Serve, WeightedCluster
 from eventmesh.model.tracing import Collector, Tracing, Traffic
 from tests.otlp import CLIENT, SERVER, Span, read_spans
 from tests.unit.core.playbook import Peer, Playbook, snapshot

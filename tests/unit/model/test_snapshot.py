@@ -10,21 +10,12 @@ import pytest
 from eventmesh.model import snapshot as subject
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import (
-    DirectResponse,
-    Forward,
-    HeaderKind,
-    HeaderMatch,
-    Route,
-    RouteMatch,
-    RouteTable,
-    VirtualHost,
-    WeightedCluster,
-)
+from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
+from eventmesh.model.route import DirectResponse, Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import MANY_ROUTES, CoreEncoder, Snapshot
 
 ROUTES = (
-    Route(RouteMatch("/a", headers=(HeaderMatch("x", HeaderKind.EXACT, "y"),)), Forward((WeightedCluster("c"),))),
+    Route(RouteMatch("/a", headers=(HeaderMatch("x", TextKind.EXACT, "y"),)), Forward((WeightedCluster("c"),))),
     Route(RouteMatch(), DirectResponse(404, 'no "such" thing')),
 )
 SNAPSHOT = Snapshot(

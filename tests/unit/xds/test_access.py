@@ -37,15 +37,14 @@ from eventmesh.model.access import (
     UrlPath,
     ValueTest,
 )
+from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
 from eventmesh.model.policy import Filters
-from eventmesh.model.route import HeaderMatch
-from eventmesh.model.text import HeaderKind, TextMatch
 from tests.unit.xds.test_http_filters import TYPES, listener_of
 
 RBAC = f"{TYPES}.http.rbac.v3.RBAC"
 PER_ROUTE = f"{TYPES}.http.rbac.v3.RBACPerRoute"
 ANY = {"any": True}
-A = TextMatch(HeaderKind.EXACT, "a")
+A = TextMatch(TextKind.EXACT, "a")
 
 
 def _rules(*, permission: Any = ANY, principal: Any = ANY, **fields: Any) -> dict[str, Any]:
@@ -65,8 +64,8 @@ def _policy(**either: Any) -> Policy:
     [
         (ANY, Anything()),
         ({"header": {"name": "X-A", "string_match": {"exact": "a", "ignore_case": True}}},
-         Header(HeaderMatch("x-a", HeaderKind.EXACT, "a", ignore_case=True))),
-        ({"url_path": {"path": {"prefix": "/a"}}}, UrlPath(TextMatch(HeaderKind.PREFIX, "/a"))),
+         Header(HeaderMatch("x-a", TextKind.EXACT, "a", ignore_case=True))),
+        ({"url_path": {"path": {"prefix": "/a"}}}, UrlPath(TextMatch(TextKind.PREFIX, "/a"))),
         ({"destination_ip": {"address_prefix": "10.0.0.0", "prefix_len": 8}}, DestinationIp("10.0.0.0/8")),
         ({"destination_port": 80}, DestinationPort(80, 80)),
         ({"destination_port_range": {"start": 80, "end": 90}}, DestinationPort(80, 89)),

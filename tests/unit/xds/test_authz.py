@@ -9,7 +9,7 @@ import pytest
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.access import AccessStep, IsText, Metadata, Off
 from eventmesh.model.authz import AskedByGrpc, AskedByHttp, AuthzOverride, AuthzService, CheckedBody, ExtAuthz
-from eventmesh.model.text import HeaderKind, TextMatch
+from eventmesh.model.match import TextKind, TextMatch
 from tests.unit.xds.test_http_filters import ALL, TYPES, listener_of
 
 AUTHZ = f"{TYPES}.http.ext_authz.v3.ExtAuthz"
@@ -31,7 +31,7 @@ def names(*words: str) -> dict[str, Any]:
 
 
 def exactly(*words: str) -> tuple[TextMatch, ...]:
-    return tuple(TextMatch(HeaderKind.EXACT, word) for word in words)
+    return tuple(TextMatch(TextKind.EXACT, word) for word in words)
 
 
 def overrides(host: dict[str, Any] | None, route: dict[str, Any] | None) -> tuple[AccessStep, ...]:
@@ -76,7 +76,7 @@ def test_a_service_that_is_asked_by_grpc_is_read() -> None:
         enabled_if=Metadata(
             "envoy.filters.http.rbac",
             ("istio_ext_authz_shadow_effective_policy_id",),
-            IsText(TextMatch(HeaderKind.PREFIX, "istio-ext-authz")),
+            IsText(TextMatch(TextKind.PREFIX, "istio-ext-authz")),
         ),
         deny_at_disable=True,
     )

@@ -12,7 +12,8 @@ import yaml
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.route import Forward, HeaderEdits, RouteMatch, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, HeaderEdits, WeightedCluster
 from eventmesh.xds import bootstrap as subject
 from eventmesh.xds.bootstrap import load_bootstrap, parse_bootstrap
 from tests.unit.xds.documents import (

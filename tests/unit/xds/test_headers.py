@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch
+from eventmesh.model.match import HeaderMatch, TextKind
+from eventmesh.model.route import HeaderEdits
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.schema.types import message_type
@@ -82,14 +83,14 @@ def test_commands_and_control_characters_are_refused(value: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"name": "X-A"}, HeaderMatch("x-a", HeaderKind.PRESENT)),
-        ({"name": "host", "exact_match": "a"}, HeaderMatch(":authority", HeaderKind.EXACT, "a")),
-        ({"name": "x", "prefix_match": "a"}, HeaderMatch("x", HeaderKind.PREFIX, "a")),
-        ({"name": "x", "suffix_match": "a"}, HeaderMatch("x", HeaderKind.SUFFIX, "a")),
-        ({"name": "x", "contains_match": "a"}, HeaderMatch("x", HeaderKind.CONTAINS, "a")),
-        ({"name": "x", "string_match": {"exact": ""}}, HeaderMatch("x", HeaderKind.EXACT, "")),
-        ({"name": "x", "present_match": False}, HeaderMatch("x", HeaderKind.PRESENT, invert=True)),
-        ({"name": "x", "present_match": False, "invert_match": True}, HeaderMatch("x", HeaderKind.PRESENT)),
+        ({"name": "X-A"}, HeaderMatch("x-a", TextKind.PRESENT)),
+        ({"name": "host", "exact_match": "a"}, HeaderMatch(":authority", TextKind.EXACT, "a")),
+        ({"name": "x", "prefix_match": "a"}, HeaderMatch("x", TextKind.PREFIX, "a")),
+        ({"name": "x", "suffix_match": "a"}, HeaderMatch("x", TextKind.SUFFIX, "a")),
+        ({"name": "x", "contains_match": "a"}, HeaderMatch("x", TextKind.CONTAINS, "a")),
+        ({"name": "x", "string_match": {"exact": ""}}, HeaderMatch("x", TextKind.EXACT, "")),
+        ({"name": "x", "present_match": False}, HeaderMatch("x", TextKind.PRESENT, invert=True)),
+        ({"name": "x", "present_match": False, "invert_match": True}, HeaderMatch("x", TextKind.PRESENT)),
     ],
 )
 def test_conditions_are_read(fields: dict[str, object], expected: HeaderMatch) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.model.match import TextKind, TextMatch
 from eventmesh.model.policy import MILLION, Cors, Fault, Filters, RateLimit
-from eventmesh.model.text import HeaderKind, TextMatch
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type
@@ -99,7 +99,7 @@ def test_cors_is_said_by_routes_and_hosts() -> None:
         "allow_credentials": True,
     }
     resource = listener_of({"@type": f"{TYPES}.http.cors.v3.Cors"}, host={"c": policy})
-    matches = (TextMatch(HeaderKind.EXACT, "a"), TextMatch(HeaderKind.REGEX, "b.*"))
+    matches = (TextMatch(TextKind.EXACT, "a"), TextMatch(TextKind.REGEX, "b.*"))
     assert _routes(resource) == [Filters(cors=Cors(matches, "m", "h", "e", "1", True))] * 2
     assert resource.listener.filters is None
 

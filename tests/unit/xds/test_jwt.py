@@ -21,9 +21,8 @@ from eventmesh.model.jwt import (
     Requirement,
     TokenOf,
 )
+from eventmesh.model.match import PathKind, RouteMatch, TextKind, TextMatch
 from eventmesh.model.policy import Filters
-from eventmesh.model.route import HeaderKind, PathKind, RouteMatch
-from eventmesh.model.text import TextMatch
 from tests.unit.xds.test_http_filters import TYPES, listener_of
 
 JWT = f"{TYPES}.http.jwt_authn.v3.JwtAuthentication"
@@ -86,7 +85,7 @@ def test_a_provider_is_read() -> None:
         "a",
         "i",
         ("x",),
-        TextMatch(HeaderKind.PREFIX, "s"),
+        TextMatch(TextKind.PREFIX, "s"),
         True,
         60.0,
         5,

@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.route import (
-    DirectResponse,
-    Forward,
-    HeaderKind,
-    HeaderMatch,
-    PathKind,
-    Redirect,
-    RouteMatch,
-    RouteTable,
-)
+from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
+from eventmesh.model.route import DirectResponse, Forward, Redirect, RouteTable
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.translate.route import MAX_DIRECT_BODY_BYTES, read_route_table
@@ -129,10 +121,10 @@ def test_conditions_on_the_query_are_read() -> None:
     ]
     table, _ = _table({"match": {"prefix": "/", "query_parameters": parameters}, "route": {"cluster": "a"}})
     assert table.virtual_hosts[0].routes[0].match.query == (
-        HeaderMatch("A", HeaderKind.EXACT, "1"),
-        HeaderMatch("b", HeaderKind.REGEX, "x+"),
-        HeaderMatch("c", HeaderKind.PRESENT),
-        HeaderMatch("d", HeaderKind.PRESENT),
+        HeaderMatch("A", TextKind.EXACT, "1"),
+        HeaderMatch("b", TextKind.REGEX, "x+"),
+        HeaderMatch("c", TextKind.PRESENT),
+        HeaderMatch("d", TextKind.PRESENT),
     )
 
 
@@ -188,7 +180,7 @@ def test_ports_and_case_take_no_part_in_domains() -> None:
 def test_an_expression_matches_paths_and_headers() -> None:
     match = {"safe_regex": {"regex": "/a/[0-9]+"}, "headers": [{"name": "X", "safe_regex_match": {"regex": "b+"}}]}
     table, _ = _table({"match": match, "route": {"cluster": "a"}})
-    expected = RouteMatch("/a/[0-9]+", PathKind.REGEX, (HeaderMatch("x", HeaderKind.REGEX, "b+"),))
+    expected = RouteMatch("/a/[0-9]+", PathKind.REGEX, (HeaderMatch("x", TextKind.REGEX, "b+"),))
     assert table.virtual_hosts[0].routes[0].match == expected
 
 

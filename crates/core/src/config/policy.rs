@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::{AccessStep, HeaderKind};
+use crate::config::{AccessStep, TextKind};
 
 /// An outcome that is tried again, in Envoy's words (`model.RetryOn`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -262,7 +262,7 @@ pub struct Filters {
 #[serde(deny_unknown_fields)]
 pub struct TextMatch {
     /// How it is compared.
-    pub kind: HeaderKind,
+    pub kind: TextKind,
     /// With what.
     pub value: String,
     /// Letters of either case are the same.

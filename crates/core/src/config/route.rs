@@ -18,10 +18,10 @@ pub enum PathKind {
     Regex,
 }
 
-/// How a header value is compared (`model.HeaderKind`).
+/// How a text is compared (`model.TextKind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HeaderKind {
+pub enum TextKind {
     /// Is.
     Exact,
     /// Begins with.
@@ -43,7 +43,7 @@ pub struct HeaderMatch {
     /// Lower-case name, or `:method`.
     pub name: String,
     /// How it is compared.
-    pub kind: HeaderKind,
+    pub kind: TextKind,
     /// With what.
     #[serde(default)]
     pub value: String,

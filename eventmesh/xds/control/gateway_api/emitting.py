@@ -24,8 +24,9 @@ from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, RegexMatcher, StringMatcher
 
 from eventmesh.kube.objects import Key
-from eventmesh.model import route as model
-from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch, PathKind, Redirect
+from eventmesh.model import match as conditions
+from eventmesh.model.match import HeaderMatch, PathKind, TextKind
+from eventmesh.model.route import HeaderEdits, Redirect
 from eventmesh.xds.control.encoding import made
 from eventmesh.xds.control.envoy import literal, set_headers
 from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER, Share
@@ -74,12 +75,12 @@ def virtual_host(name: str, domains: Sequence[str], rules: Sequence[Placed]) -> 
     return made(VirtualHost, name=name, domains=list(domains), routes=routes)
 
 
-def _specificity(match: model.RouteMatch) -> tuple[int, int, int, int, int]:
+def _specificity(match: conditions.RouteMatch) -> tuple[int, int, int, int, int]:
     methods = sum(header.name == ":method" for header in match.headers)
     return (_PATH_RANK[match.path_kind], -len(match.path), -methods, methods - len(match.headers), -len(match.query))
 
 
-def _routes(match: model.RouteMatch, placed: Placed) -> Iterator[EnvoyRoute]:
+def _routes(match: conditions.RouteMatch, placed: Placed) -> Iterator[EnvoyRoute]:
     """Yield the routes of one match: two when a prefix is cut off, so that `/a` and `/a/b` keep their slash."""
     rule = placed.rule
     prefix = rule.redirect.prefix_rewrite if rule.redirect is not None else rule.rewrite.prefix
@@ -92,7 +93,7 @@ def _routes(match: model.RouteMatch, placed: Placed) -> Iterator[EnvoyRoute]:
         yield _route(match, placed, prefix)
 
 
-def _route(match: model.RouteMatch, placed: Placed, prefix: str) -> EnvoyRoute:
+def _route(match: conditions.RouteMatch, placed: Placed, prefix: str) -> EnvoyRoute:
     rule = placed.rule
     route = made(
         EnvoyRoute,
@@ -113,7 +114,7 @@ def _route(match: model.RouteMatch, placed: Placed, prefix: str) -> EnvoyRoute:
     return route
 
 
-def _match(match: model.RouteMatch) -> RouteMatch:
+def _match(match: conditions.RouteMatch) -> RouteMatch:
     out = made(
         RouteMatch,
         headers=[made(HeaderMatcher, name=one.name, string_match=_text(one)) for one in match.headers],
@@ -132,7 +133,7 @@ def _match(match: model.RouteMatch) -> RouteMatch:
 
 
 def _text(condition: HeaderMatch) -> StringMatcher:
-    if condition.kind is HeaderKind.REGEX:
+    if condition.kind is TextKind.REGEX:
         return made(StringMatcher, safe_regex=made(RegexMatcher, regex=condition.value))
     return made(StringMatcher, exact=condition.value)
 

@@ -14,14 +14,15 @@ from eventmesh.base.durations import parse_go
 from eventmesh.core import check_pattern
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, key_of
-from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch, PathKind, Redirect, RouteMatch
+from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
+from eventmesh.model.route import HeaderEdits, Redirect
 from eventmesh.xds.control.gateway_api.values import GROUP, Backend, Copy, ParentRef, Rewrite, Route, RouteKind, Rule
 from eventmesh.xds.control.policy.values import Retry, RoutePolicy
 
 RETRY_ON = ("connect-failure", "refused-stream", "retriable-status-codes")
 """What is tried again beside the statuses that a rule names: requests that have reached nobody (GEP-1731)."""
 
-_TEXT_KINDS = {"Exact": HeaderKind.EXACT, "RegularExpression": HeaderKind.REGEX}
+_TEXT_KINDS = {"Exact": TextKind.EXACT, "RegularExpression": TextKind.REGEX}
 _EVERYTHING = RouteMatch("/", PathKind.PREFIX)
 _SEGMENT = "[^/]+"
 _WHOLE = 1_000_000
@@ -95,7 +96,7 @@ def _http_match(item: _Item, at: str) -> RouteMatch:
     kind, value = path.get("type") or "PathPrefix", path.get("value") or "/"
     headers = _conditions(item, "headers", at)
     if item.get("method"):
-        headers = (HeaderMatch(":method", HeaderKind.EXACT, item["method"]), *headers)
+        headers = (HeaderMatch(":method", TextKind.EXACT, item["method"]), *headers)
     query = _conditions(item, "queryParams", at)
     match kind:
         case "Exact":
@@ -117,7 +118,7 @@ def _conditions(item: _Item, name: str, at: str) -> tuple[HeaderMatch, ...]:
         field = one.get("name", "").lower() if name == "headers" else one.get("name", "")
         kind = _TEXT_KINDS[one.get("type") or "Exact"]
         value = one.get("value", "")
-        if kind is HeaderKind.REGEX:
+        if kind is TextKind.REGEX:
             _pattern(value, f"{at}.{name}[{i}].value")
         found.setdefault(field, HeaderMatch(field, kind, value))
     return tuple(found[field] for field in sorted(found))

@@ -11,7 +11,8 @@ from enum import Enum
 
 from eventmesh.kube.objects import Key
 from eventmesh.kube.selectors import LabelSelector
-from eventmesh.model.route import HeaderEdits, Redirect, RouteMatch
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import HeaderEdits, Redirect
 from eventmesh.xds.control.policy.values import RoutePolicy
 
 GROUP = "gateway.networking.k8s.io"

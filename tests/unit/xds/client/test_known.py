@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
-from eventmesh.model.route import Forward, Route, RouteMatch, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.match import RouteMatch
+from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.tls import ClientTls, ServerTls, TlsCertificate
 from eventmesh.xds.client.known import Known, Update
 from eventmesh.xds.translate.resources import ClusterResource, ListenerResource, StaticResources

@@ -8,7 +8,8 @@ import pytest
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
-from eventmesh.model.route import HeaderEdits, HeaderKind, HeaderMatch, PathKind, Redirect, RouteMatch
+from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
+from eventmesh.model.route import HeaderEdits, Redirect
 from eventmesh.xds.control.gateway_api.rules import RETRY_ON, parse_route
 from eventmesh.xds.control.gateway_api.values import ParentRef, Rewrite, RouteKind, Rule
 from eventmesh.xds.control.policy.values import Retry, RoutePolicy
@@ -61,11 +62,11 @@ def test_conditions_are_those_of_the_data_plane() -> None:
             "/",
             PathKind.PREFIX,
             (
-                HeaderMatch(":method", HeaderKind.EXACT, "GET"),
-                HeaderMatch("a", HeaderKind.REGEX, "x+"),
-                HeaderMatch("b", HeaderKind.EXACT, "2"),
+                HeaderMatch(":method", TextKind.EXACT, "GET"),
+                HeaderMatch("a", TextKind.REGEX, "x+"),
+                HeaderMatch("b", TextKind.EXACT, "2"),
             ),
-            (HeaderMatch("Q", HeaderKind.EXACT, "1"),),
+            (HeaderMatch("Q", TextKind.EXACT, "1"),),
         ),
     )
 

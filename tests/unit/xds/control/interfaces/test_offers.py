@@ -6,7 +6,8 @@ import pytest
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
-from eventmesh.model.route import Forward, HeaderKind
+from eventmesh.model.match import TextKind
+from eventmesh.model.route import Forward
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.policy.attaching import attached
@@ -48,7 +49,7 @@ def routes(watcher: Watcher, name: str, domain: str) -> list[tuple[dict[str, str
     out = []
     for route in found.routes:
         assert isinstance(route.action, Forward)
-        assert all(condition.kind is HeaderKind.EXACT for condition in route.match.headers)
+        assert all(condition.kind is TextKind.EXACT for condition in route.match.headers)
         conditions = {condition.name: condition.value for condition in route.match.headers}
         out.append((conditions, route.action.clusters[0].name))
     return out
