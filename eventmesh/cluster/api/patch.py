@@ -81,7 +81,8 @@ class _Replace(jsonpatch.ReplaceOperation):
 class _JsonPatch(jsonpatch.JsonPatch):
     operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace})
 
-    def apply(self, obj: Any, in_place: bool = False) -> Any:
+    def applied(self, obj: Any) -> Any:
+        """Return what becomes of `obj`, which is used up."""
         steps: Any = self  # the library's stubs leave out its operations
         copied = 0
         for operation in steps._ops:
@@ -104,7 +105,7 @@ def _json_patch(obj: Object, patch: Any) -> Object:
             f"The allowed maximum operations in a JSON patch is {MAX_JSON_PATCH_OPERATIONS}, got {len(patch)}",
         )
     try:
-        result = _JsonPatch(patch).apply(clone(obj), in_place=True)
+        result = _JsonPatch(patch).applied(clone(obj))
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, RecursionError, TypeError) as error:
         # TypeError: the library takes `-`, behind the last item, for an index where there must be an item.
         message = f"the server rejected our request due to an error in our request: {error}"
