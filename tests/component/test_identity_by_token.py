@@ -12,7 +12,8 @@ from cryptography import x509
 
 from eventmesh.base.tasks import TaskGroup
 from tests.component.planes import backend
-from tests.component.token_world import TokenWorld, met, token_world
+from tests.component.tls_client import met
+from tests.component.token_world import TokenWorld, token_world
 
 WAIT_S = 40.0
 ROBOT = "spiffe://cluster.local/ns/default/sa/robot"

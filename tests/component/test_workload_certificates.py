@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import ssl
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
 
 from eventmesh.base.clock import SystemClock
 from eventmesh.base.tasks import TaskGroup
@@ -23,6 +21,7 @@ from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.identity.rotation import LIFETIME
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.component.planes import ask, backend, proxy, running
+from tests.component.tls_client import met
 
 SHOP, BANK = SpiffeId("cluster.local", "shop", "cart"), SpiffeId("cluster.local", "bank", "loans")
 ROTATIONS = 20
@@ -131,7 +130,8 @@ async def test_twenty_rotations_under_load_fail_no_handshake(authorities: Author
         async def call_for_ever(number: int) -> None:
             while True:
                 try:
-                    serials.add(await one_request(address, shown, authorities.bundle, tmp_path / str(number)))
+                    certificate = await met(address, shown, authorities.bundle, tmp_path / str(number))
+                    serials.add(certificate.serial_number)
                 except (OSError, AssertionError) as error:
                     failed.append(error)
 
@@ -149,21 +149,3 @@ async def test_twenty_rotations_under_load_fail_no_handshake(authorities: Author
         await tasks.stop()
     assert failed == []
     assert len(serials) >= ROTATIONS and len(answered) >= ROTATIONS
-
-
-async def one_request(address: str, shown: TlsCertificate, bundle: str, file: Path) -> int:
-    """Ask once on a connection of its own; return the serial number of the certificate that was met."""
-    file.write_text(shown.chain + shown.key)
-    context = ssl.create_default_context(cadata=bundle)
-    context.check_hostname = False
-    context.load_cert_chain(file)
-    host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
-    try:
-        found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        writer.write(b"GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")
-        answer = await reader.read(64)
-        assert answer.startswith(b"HTTP/1.1 200"), answer
-    finally:
-        writer.close()
-    return x509.load_der_x509_certificate(found).serial_number
