@@ -15,6 +15,8 @@ from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
 
+WAIT_S = 30.0
+
 FUNCTION = """
 apiVersion: serving.knative.dev/v1
 kind: Service
@@ -230,10 +232,18 @@ async def test_dry_run_and_diff_store_nothing(kubectl: CommandLine) -> None:
 
 
 async def test_get_watch_prints_changes_as_they_come(kubectl: CommandLine) -> None:
-    watching = asyncio.get_running_loop().create_task(kubectl("get", "cm", "-w", "--request-timeout=3s", "-o", "name"))
-    await asyncio.sleep(0.5)
-    await kubectl("create", "configmap", "late")
-    assert "configmap/late" in await watching
+    watching = await kubectl.start("get", "cm", "-w", "-o", "name")
+    try:
+        assert watching.stdout is not None
+        async with asyncio.timeout(WAIT_S):
+            await kubectl("create", "configmap", "first")
+            while await watching.stdout.readline() != b"configmap/first\n":
+                pass
+            await kubectl("create", "configmap", "late")
+            assert await watching.stdout.readline() == b"configmap/late\n"
+    finally:
+        watching.kill()
+        await watching.communicate()
 
 
 async def test_deleting_a_placed_pod_leaves_it_to_its_runtime(kubectl: CommandLine, cluster: Served) -> None:
