@@ -144,8 +144,11 @@ def _merge_list(schema: Schema, known: dict[str, _Part], wanted: dict[str, _Part
     return list(merged.values())
 
 
-def without(schema: Schema, value: Any, fields: FieldSet) -> Any:
-    """Return `value` without `fields` and all below them; a map or list that this empties goes too (None)."""
+def without(schema: Schema, value: Any, fields: FieldSet, *, keep_emptied: bool = False) -> Any:
+    """Return `value` without `fields` and all below them; a map or list that this empties goes too (None).
+
+    With `keep_emptied` it stays as null in what it is part of: upstream's own answer, by which owners are told.
+    """
     parts = _parts(schema, value)
     if parts is None or not fields:
         return value
@@ -155,8 +158,8 @@ def without(schema: Schema, value: Any, fields: FieldSet) -> Any:
         if gone is None or (part.value is None and not is_member(gone)):
             left[element] = part.value
         elif not is_member(gone):
-            kept = without(part.schema, part.value, gone)
-            if kept is not None:
+            kept = without(part.schema, part.value, gone, keep_emptied=keep_emptied)
+            if kept is not None or keep_emptied:
                 left[element] = kept
     if not left and parts:
         return None

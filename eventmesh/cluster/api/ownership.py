@@ -220,8 +220,10 @@ def applied(write: Write, owners: Owners, live: Object, config: Object, *, force
     last: FieldSet = owners[former].fields if former is not None else {}
     others = {manager: owned for manager, owned in owners.items() if manager != former}
     mine = fields_of(write.schema, config)
-    merged = _pruned(write.schema, merge(write.schema, live, config), last, others, mine)
-    change = difference(write.schema, live, merged)
+    merged = merge(write.schema, live, config)
+    given_up = _given_up(write.schema, last, others, mine)
+    # A map of which everything is given up is still its owner's, though none is left.
+    change = difference(write.schema, live, without(write.schema, merged, given_up, keep_emptied=True) or {})
     if not force:
         _require_no_conflict(others, change)
     after = _after(others, write.manager, change)
@@ -230,7 +232,7 @@ def applied(write: Write, owners: Owners, live: Object, config: Object, *, force
     owned = Owned(outside(minus(mine, _UNOWNED), write.reserved), write.now if change else unchanged_since)
     if owned.fields:
         after[write.manager] = owned
-    return merged, _bounded(after)
+    return without(write.schema, merged, given_up) or {}, _bounded(after)
 
 
 def _is_same_applier(manager: Manager, applier: Manager) -> bool:
@@ -241,14 +243,12 @@ def _is_same_applier(manager: Manager, applier: Manager) -> bool:
     )
 
 
-def _pruned(schema: Schema, merged: Object, last: FieldSet, others: Owners, mine: FieldSet) -> Object:
-    """Return `merged` without what only the applier owned and no longer applies."""
+def _given_up(schema: Schema, last: FieldSet, others: Owners, mine: FieldSet) -> FieldSet:
+    """Return what only the applier owned and no longer applies."""
     if not last:
-        return merged
+        return {}
     owned = reduce(union, (other.fields for other in others.values()), mine)
-    given_up = minus(with_named_fields(schema, last), with_named_fields(schema, owned))
-    left: Object = without(schema, merged, given_up) or {}
-    return left
+    return minus(with_named_fields(schema, last), with_named_fields(schema, owned))
 
 
 def _require_no_conflict(others: Owners, change: Difference) -> None:

@@ -66,6 +66,17 @@ def test_what_two_apply_alike_both_own_and_neither_alone_takes_away() -> None:
     assert obj["data"] == {"a": "1", "b": "2"} and data_of(owners, BOB) == {"a"}
 
 
+def test_a_map_stays_its_owners_when_all_in_it_is_given_up() -> None:
+    clerk = who("clerk", Operation.UPDATE)
+    obj = {**config(k="1"), "metadata": {"name": "c", "labels": {"tier": "db"}}}
+    owners = updated(write(clerk), {}, None, obj)
+    said = {**config(), "metadata": {"name": "c", "labels": {"tier": "web"}}}
+    obj, owners = applied(write(ANN), owners, obj, said, force=True)
+    obj, owners = applied(write(ANN), owners, obj, config(k="1"), force=False)
+    assert obj["metadata"] == {"name": "c"}
+    assert owners[clerk].fields["f:metadata"] == {"f:labels": {}}
+
+
 def test_another_value_for_what_another_owns_is_a_conflict() -> None:
     obj, owners = apply(ANN, {}, {}, a="1", b="2")
     with pytest.raises(ApplyConflictError) as failure:
