@@ -30,6 +30,8 @@ class EventContender:
     server: Server
     trace: Path
     beside: list[Server] = field(default_factory=list)
+    admin: int = 0
+    """Its admin port, when it is ours."""
 
     def syncs(self) -> int:
         """Return the syncs so far, when it was started with `traced`."""
@@ -50,6 +52,7 @@ def start(name: str, *, traced: bool = False, subscriber: str = "") -> EventCont
     report.RESULTS.mkdir(parents=True, exist_ok=True)
     directory = Path(mkdtemp(prefix=f"events-{name}-", dir=report.RESULTS)).absolute()
     port = free_port()
+    admin = free_port()
     beside: list[Server] = []
     trace = directory / "trace"
     before = [*SYNCS, "-o", str(trace)] if traced else []
@@ -57,13 +60,17 @@ def start(name: str, *, traced: bool = False, subscriber: str = "") -> EventCont
         nats_port = free_port()
         beside.append(Server([*before, *_jetstream(directory, nats_port)], directory, cpus={PROXY_CPU}))
         beside[0].wait_for(nats_port)
-        argv = [*_eventmesh(directory, port, beside, subscriber), "--store", f"nats://127.0.0.1:{nats_port}"]
+        argv = [*_eventmesh(directory, port, admin, beside, subscriber), "--store", f"nats://127.0.0.1:{nats_port}"]
     else:
-        made = _jetstream(directory, port) if name == "jetstream" else _eventmesh(directory, port, beside, subscriber)
+        made = (
+            _jetstream(directory, port)
+            if name == "jetstream"
+            else _eventmesh(directory, port, admin, beside, subscriber)
+        )
         argv = [*before, *made]
     server = Server(argv, directory, cpus={PROXY_CPU})
     server.wait_for(port)
-    return EventContender(name, port, server, trace, beside)
+    return EventContender(name, port, server, trace, beside, admin)
 
 
 def _jetstream(directory: Path, port: int) -> list[str]:
@@ -74,7 +81,7 @@ def _jetstream(directory: Path, port: int) -> list[str]:
     return [find("nats-server"), "-c", str(config)]
 
 
-def _eventmesh(directory: Path, port: int, beside: list[Server], subscriber: str) -> list[str]:
+def _eventmesh(directory: Path, port: int, admin: int, beside: list[Server], subscriber: str) -> list[str]:
     (directory / "api").mkdir()
     beside.append(
         Server(
@@ -88,7 +95,7 @@ def _eventmesh(directory: Path, port: int, beside: list[Server], subscriber: str
     # Where nothing is delivered no routes are needed: control is absent then, as it may be.
     absent = f"127.0.0.1:{free_port()}"
     control = f"127.0.0.1:{(directory / 'control').read_text()}" if subscriber else absent
-    config.write_text(json.dumps(bootstrap("activator", "bench", f"127.0.0.1:{free_port()}", control)))
+    config.write_text(json.dumps(bootstrap("activator", "bench", f"127.0.0.1:{admin}", control)))
     flags = ("--bootstrap", str(config), "--kubeconfig", str(kubeconfig), "--data-dir", str(directory / "data"))
     where = ("--broker", f"127.0.0.1:{port}", "--autoscaler", f"http://{absent}/")
     return [sys.executable, "-m", "eventmesh.cli.main", "activator", *flags, *where]

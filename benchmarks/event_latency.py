@@ -1,11 +1,14 @@
-"""From a sender to a subscriber at a steady rate: how long an event takes that is on disk before it is acknowledged."""
+"""From a sender to a subscriber at a steady rate: how long an event takes that is on disk before it is acknowledged;
+and how fast the same subscriber gets all of them once more."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import statistics
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +29,8 @@ SENDERS = 16
 WARM_S = 2.0
 LATE_S = 10.0
 """How long after the last one it is waited for what is still under way."""
+REPLAY_S = 120.0
+"""Longest wait for a replay."""
 
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
 
@@ -83,11 +88,14 @@ class _Sender(asyncio.Protocol):
         self._transport.abort()
 
 
-def measured(seconds: float, rounds: int) -> list[Latency]:
-    """Return what each round measured; a broker of its own, with one Trigger and one subscriber."""
+def measured(seconds: float, rounds: int) -> tuple[list[Latency], float]:
+    """Return what each round measured, and how many events of a replay of them all came a second.
+
+    A broker of its own, with one Trigger and one subscriber.
+    """
     port = free_port()
     with _broker(f"http://127.0.0.1:{port}/") as contender:
-        return uvloop.run(_rounds(contender.port, port, seconds, rounds))
+        return uvloop.run(_rounds(contender, port, seconds, rounds))
 
 
 @contextmanager
@@ -99,11 +107,11 @@ def _broker(subscriber: str) -> Iterator[EventContender]:
         contender.stop()
 
 
-async def _rounds(broker: int, subscriber: int, seconds: float, rounds: int) -> list[Latency]:
+async def _rounds(broker: EventContender, subscriber: int, seconds: float, rounds: int) -> tuple[list[Latency], float]:
     loop = asyncio.get_running_loop()
     arrivals = _Arrivals()
     server = await loop.create_server(lambda: _Subscriber(arrivals), "127.0.0.1", subscriber)
-    senders = [(await loop.create_connection(_Sender, "127.0.0.1", broker))[1] for _ in range(SENDERS)]
+    senders = [(await loop.create_connection(_Sender, "127.0.0.1", broker.port))[1] for _ in range(SENDERS)]
     try:
         numbers = itertools.count()
         await _round(senders, arrivals, WARM_S, numbers)
@@ -111,7 +119,8 @@ async def _rounds(broker: int, subscriber: int, seconds: float, rounds: int) -> 
         for number in range(rounds):
             report.progress(f"events: latency, round {number + 1}/{rounds}")
             found.append(await _round(senders, arrivals, seconds, numbers))
-        return found
+        report.progress("events: replay")
+        return found, await _replayed(broker.admin, arrivals, next(numbers))
     finally:
         for sender in senders:
             sender.close()
@@ -139,3 +148,15 @@ async def _round(senders: list[_Sender], arrivals: _Arrivals, seconds: float, nu
     took = sorted(arrivals.at[number] - at for number, at in due.items() if number in arrivals.at)
     quantiles = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
     return Latency(count, count - len(took), quantiles[49] * 1e3, quantiles[98] * 1e3)
+
+
+async def _replayed(admin: int, arrivals: _Arrivals, stored: int) -> float:
+    """Have all stored events replayed; return how many of them came a second."""
+    arrivals.at.clear()
+    order = json.dumps({"broker": f"{NAMESPACE}/{NAME}", "trigger": f"{NAMESPACE}/{NAME}"}).encode()
+    began = time.perf_counter()
+    ask = urllib.request.Request(f"http://127.0.0.1:{admin}/events/replays", order)  # noqa: S310  # our own address
+    await asyncio.to_thread(lambda: urllib.request.urlopen(ask).close())  # noqa: S310
+    while len(arrivals.at) < stored and time.perf_counter() - began < REPLAY_S:
+        await asyncio.sleep(0.01)
+    return len(arrivals.at) / (max(arrivals.at.values(), default=began) - began or 1.0)

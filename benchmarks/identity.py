@@ -17,7 +17,8 @@ from statistics import median
 from benchmarks.report import clear_progress, limit_bar, progress, save
 from eventmesh.base.tasks import TaskGroup
 from tests.component.planes import backend
-from tests.component.token_world import TokenWorld, met, token_world
+from tests.component.tls_client import met
+from tests.component.token_world import TokenWorld, token_world
 
 STARTS = 7
 ROTATIONS = 20

@@ -15,11 +15,12 @@ from eventmesh.base.clock import Clock
 from eventmesh.cloudevents.cesql import CesqlError, compile_cesql
 from eventmesh.cloudevents.event import Event
 
-WINDOW = 512
+WINDOW = 1_024
 """Replayed events that may wait in the queue of one trigger: they are copies, so as few as keep it busy."""
 
-LOOKED_AT = 128
-"""Events looked at in one step: all of them are in memory meanwhile, and their filters hold the event loop up."""
+LOOKED_AT = 256
+"""Events looked at in one step: all of them are in memory meanwhile, and their filters hold the event loop up; with
+fewer the sync that each step waits for would set the pace."""
 
 LOOK_AGAIN_S = 0.02
 """Wait before a trigger whose queue is full is looked at again."""
@@ -43,6 +44,8 @@ class Replayer:
         self._clock = clock
         self._queued = queued
         self._asked = asyncio.Event()
+        self._waiting: dict[str, int] = {}
+        """By trigger, how many replayed events wait in its queue at the most: counted anew when they seem too many."""
 
     def wake(self) -> None:
         """Look at the replays: there is a new one."""
@@ -72,6 +75,8 @@ class Replayer:
         moved = [await self._step(replay) for replay in replays]
         if any(moved):
             return 0.0
+        if not replays:
+            self._waiting.clear()
         return LOOK_AGAIN_S if replays else IDLE_S
 
     async def _step(self, replay: Replay) -> bool:
@@ -80,8 +85,9 @@ class Replayer:
         if subscription is None or not self._store.shares.mine(replay.trigger):
             # A Trigger that is gone takes its replays along (`forget_trigger`); one without a subscriber waits, and one
             # that another process works on is replayed there.
+            self._waiting.pop(replay.trigger, None)
             return False
-        free = WINDOW - await self._store.replays.outstanding(replay.trigger)
+        free = await self._free(replay.trigger)
         if free <= 0:
             return False
         events, position = await self._next(replay, min(LOOKED_AT, free))
@@ -90,10 +96,17 @@ class Replayer:
         step = self._paced(replay, wanted, position)
         queued = await self._store.replays.advance(step)
         if queued:
+            self._waiting[replay.trigger] += queued
             self._queued(replay.trigger)
         if position >= replay.last:
             _log.info("replay has ended", number=replay.number, trigger=replay.name, events=replay.queued + queued)
         return True
+
+    async def _free(self, trigger: str) -> int:
+        """Return how many more may wait in the queue of the trigger."""
+        if self._waiting.get(trigger, WINDOW) >= WINDOW:
+            self._waiting[trigger] = await self._store.replays.outstanding(trigger)
+        return WINDOW - self._waiting[trigger]
 
     async def _next(self, replay: Replay, limit: int) -> tuple[Sequence[StoredEvent], int]:
         """Return some events of a replay, and up to where it is with them."""

@@ -19,6 +19,9 @@ LOST = -1
 """In the place of a checksum: the event was lost to damage, and only its number is left."""
 
 
+NONE_CARRIED = "[]"
+"""Of most events."""
+
 _PLACE = struct.Struct(">qd")
 """Sequence and time of acceptance."""
 
@@ -49,7 +52,7 @@ class Encoded:
 def encode(new: NewEvent) -> Encoded:
     """Return the columns of `new`."""
     attributes = json.dumps(dict(new.event.attributes), ensure_ascii=False, separators=(",", ":"))
-    carried = json.dumps(new.carried, ensure_ascii=False, separators=(",", ":")) if new.carried else "[]"
+    carried = json.dumps(new.carried, ensure_ascii=False, separators=(",", ":")) if new.carried else NONE_CARRIED
     return Encoded(attributes, carried, checksum_of(new.broker, attributes, carried, new.event.data))
 
 
@@ -71,7 +74,9 @@ def from_record(record: Record) -> StoredEvent:
     valid = (with_place(wanted, record.sequence, record.accepted_at), _before_format_7(wanted, record.sequence))
     if record.checksum not in valid:
         raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")
-    carried = tuple((name, value) for name, value in json.loads(record.carried))
+    carried = (
+        tuple((name, value) for name, value in json.loads(record.carried)) if record.carried != NONE_CARRIED else ()
+    )
     # The checksum says that these are the attributes that were checked on arrival.
     event = Event.checked(json.loads(record.attributes), record.data)
     return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import apsw
@@ -43,24 +43,33 @@ def _settle(
 ) -> None:
     if attempts:
         connection.executemany(_RECORD, [_columns(attempt) for attempt in attempts])
-    touched = set()
+    known = _known(connection, {end.trigger for end in settlements})
+    touched, out_of_queue = set(), []
     for end in settlements:
-        if not list(connection.execute("SELECT 1 FROM triggers WHERE uid = ?", (end.trigger,))):
+        if end.trigger not in known:
             continue
         if end.outcome is Outcome.KEPT:
             _keep(connection, end, now)
         if end.outcome is Outcome.DEFERRED:
             connection.execute(_DEFER, (end.trigger, end.due, Origin.DELAYED.value, end.sequence))
         if end.entry:
-            connection.execute("DELETE FROM queued WHERE entry = ?", (end.entry,))
+            out_of_queue.append((end.entry,))
             continue
         if end.since:
             _pass(connection, end)
         else:
             connection.execute("INSERT OR IGNORE INTO ahead VALUES (?,?)", (end.trigger, end.sequence))
         touched.add(end.trigger)
+    # At once, and behind the dead letters that were copied from there.
+    connection.executemany("DELETE FROM queued WHERE entry = ?", out_of_queue)
     for trigger in touched:
         _advance(connection, trigger)
+
+
+def _known(connection: apsw.Connection, triggers: Set[str]) -> Set[str]:
+    """Return those of the triggers that have a place."""
+    sql = "SELECT 1 FROM triggers WHERE uid = ?"
+    return {trigger for trigger in triggers if list(connection.execute(sql, (trigger,)))}
 
 
 _OPEN_BEFORE = """

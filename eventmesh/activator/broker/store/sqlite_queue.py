@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +27,9 @@ MAX_REDRIVEN = 10_000
 """Dead letters of one order; who has more gives it again."""
 
 _ENTRY = f"entry, uid, due, origin, {COLUMNS}"
+
+_ENTRIES = f"SELECT {_ENTRY} FROM queued WHERE entry IN (SELECT value FROM json_each(?))"  # noqa: S608  # constants
+"""However many they are it is one statement, prepared once."""
 
 _MOVE = f"""
   INSERT INTO queued (uid, due, origin, {COLUMNS})
@@ -52,8 +56,7 @@ class SqliteQueue:
         """Return those of the entries that are still there, in the order in which they are named."""
         if not wanted:
             return []
-        sql = f"SELECT {_ENTRY} FROM queued WHERE entry IN ({','.join('?' * len(wanted))})"  # noqa: S608  # constants
-        found = {row[0]: _queued(row) for row in await self._read(sql, tuple(wanted))}
+        found = {row[0]: _queued(row) for row in await self._read(_ENTRIES, (json.dumps(wanted),))}
         return [found[entry] for entry in wanted if entry in found]
 
     async def entry(self, entry: int) -> QueuedEvent | None:
