@@ -66,6 +66,7 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
         from eventmesh.sidecar.inbound import takes_from_mesh
         from eventmesh.xds.client.inbound import InboundTerms, first_terms, on_terms
+        from eventmesh.xds.translate.resources import clusters_asked
 
         network = FunctionNetwork(pod.netns)
         own = overlay(function_snapshot(pod), added_by_process(bootstrap))
@@ -78,7 +79,9 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
             resource=pod.resource,
         )
         inbound_terms = InboundTerms(plane, own, takes_from_mesh, terms)
-        function = FunctionSide(pod, plane, network, clock, inbound_terms.apply)
+        asked = clusters_asked(terms) if terms is not None else frozenset()
+        asked -= {item.cluster.name for item in bootstrap.resources.clusters}
+        function = FunctionSide(pod, plane, network, clock, inbound_terms.apply, asked)
         handlers.update(function.handlers)
     pages = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
     pages.add("tap", admin.TAP_HELP, admin.Looking(plane, clock))
@@ -154,7 +157,8 @@ async def _configure(
 
 async def _follow(client: AdsClient, plane: DataPlane, function: FunctionSide, clock: SystemClock) -> None:
     """Subscribe as soon as the function sends, else a little later: when it has answered, or when it is slow to. A
-    function of a declared protocol needs the declaration first of all."""
+    function of a declared protocol needs the declaration first of all, and one whose callers others are asked about
+    needs those."""
 
     async def answered() -> None:
         await function.answered()
@@ -165,7 +169,7 @@ async def _follow(client: AdsClient, plane: DataPlane, function: FunctionSide, c
         if function.is_ready():
             await answered()
 
-    if not function.awaits_declaration:
+    if not function.awaits_control:
         await first_of(answered(), slow(), plane.somebody_waits())
     await client.run()
 

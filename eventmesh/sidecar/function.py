@@ -23,6 +23,7 @@ from eventmesh.transport.address import InetAddress
 from eventmesh.transport.dialer import accepts
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.transport.netns import HostNetwork, NetworkNamespace
+from eventmesh.xds.client.inbound import INBOUND
 
 _log = log.get("sidecar.function")
 
@@ -68,8 +69,10 @@ class FunctionSide:
         network: FunctionNetwork,
         clock: Clock,
         put_into_force: Callable[[Snapshot], Awaitable[None]],
+        asked: frozenset[str] = frozenset(),
     ) -> None:
-        """`put_into_force` is what becomes of a configuration once it is as this pod needs it."""
+        """`put_into_force` is what becomes of a configuration once it is as this pod needs it; `asked` are clusters of
+        authorization services that only control can bring: no request can be judged before."""
         self._pod = pod
         self._put_into_force = put_into_force
         self._plane = plane
@@ -79,6 +82,7 @@ class FunctionSide:
         self._answered = asyncio.Event()
         self._declaration: Declaration | None = None
         """What the function speaks, once control has said how; it goes on speaking that when nothing declares it."""
+        self._asked = asked
         self._waits_aloud = False
         self._prober = Prober(pod.probe, self._probe, clock, self._tell)
         self.handlers: Mapping[str, ExchangeHandler] = {
@@ -98,6 +102,9 @@ class FunctionSide:
         listeners = tuple(listener for listener in placed if listener is not None)
         await self._put_into_force(replace(snapshot, listeners=listeners))
         self._declaration = declaration
+        if any(listener.name == INBOUND for listener in snapshot.listeners):
+            # Control's own terms are live, and with them whomever they ask.
+            self._asked = frozenset()
         if self.awaits_declaration and not self._waits_aloud:
             self._waits_aloud = True
             _log.warning("nobody declares what the function speaks", protocol=self._pod.user_declaration)
@@ -106,6 +113,11 @@ class FunctionSide:
     def awaits_declaration(self) -> bool:
         """Tell whether the function cannot be served before control says what its protocol looks like."""
         return bool(self._pod.user_declaration) and self._declaration is None
+
+    @property
+    def awaits_control(self) -> bool:
+        """Tell whether no request can be answered before control has been heard."""
+        return self.awaits_declaration or bool(self._asked)
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to probe, as a member of `tasks`."""
@@ -140,7 +152,7 @@ class FunctionSide:
             self._answered.set()
 
     async def _probe(self) -> bool:
-        if self.awaits_declaration:
+        if self.awaits_control:
             return False
         probe = self._pod.probe
         port = probe.port or self._pod.user_port

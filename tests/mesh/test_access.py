@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
+from envoy_data_plane.google.rpc import Status
 
 from eventmesh.base.clock import SystemClock
 from tests.mesh.objects import add_function
 from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.peers.authz_service import authz_service
 from tests.peers.command_line import CommandLine
 from tests.tokens import key_set, token
 
@@ -72,3 +76,58 @@ async def test_a_function_answers_those_whom_its_policies_name(
     await kubectl("delete", "azp", "callers", "nobody")
     await kubectl("delete", "ra", "tokens")
     await kubectl("delete", "ksvc", "guarded")
+
+
+SETTINGS = """
+extensionProviders:
+- name: desk
+  envoyExtAuthzGrpc: {service: desk.eventmesh-system.svc.cluster.local, port: 9191, timeout: 20s}
+"""
+
+
+def _desk(port: int) -> str:
+    """Return the settings of the mesh, and a Service that leads to an authorizer on this machine."""
+    where = {"namespace": "eventmesh-system", "name": "desk"}
+    objects: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**where, "name": "config-mesh"},
+         "data": {"mesh": SETTINGS}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": where,
+         "spec": {"ports": [{"name": "grpc", "port": 9191}]}},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+         "metadata": {**where, "labels": {"kubernetes.io/service-name": "desk"}}, "addressType": "IPv4",
+         "ports": [{"name": "grpc", "port": port}],
+         "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]},
+    ]  # fmt: skip
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+
+
+async def test_a_function_is_asked_for_at_the_desk_from_its_first_request_on(
+    shared_mesh: MeshProcess, kn: CommandLine, kubectl: CommandLine, tmp_path: Path
+) -> None:
+    async def status(path: str, script: str) -> int:
+        (answer,) = await shared_mesh.ask("asked.default.localhost", path=path, x_script=script)
+        return answer.status
+
+    add_function(shared_mesh, tmp_path / "asked", "asked")
+    selector = {"matchLabels": {"serving.knative.dev/service": "asked"}}
+    rules = [{"to": [{"operation": {"paths": ["/asked*"]}}]}]
+    asking = {"selector": selector, "action": "CUSTOM", "provider": {"name": "desk"}, "rules": rules}
+    metadata = {"name": "ask", "namespace": "default"}
+    policy = {"apiVersion": "eventmesh.io/v1alpha1", "kind": "AuthorizationPolicy", "metadata": metadata}
+    answers = {"yes": CheckResponse(status=Status(code=0)), "no": CheckResponse(status=Status(code=7))}
+    async with authz_service(answers) as desk:
+        await kubectl("apply", "-f", "-", stdin=json.dumps({**policy, "spec": asking}))
+        await kubectl("wait", "--for=jsonpath={.status.conditions[?(@.type=='Programmed')].reason}=UnknownProvider",
+                      "azp/ask", "--timeout=30s")  # fmt: skip
+        await kn("service", "create", "asked", "--image", "dev.local/asked", "--scale-min", "1")
+        assert [await status("/", "yes"), await status("/asked", "yes")] == [200, 403], "nobody can be asked yet"
+        await kubectl("apply", "-f", "-", stdin=_desk(desk.grpc_address[1]))
+        await kubectl("wait", "--for=condition=Ready", "azp/ask", "--timeout=30s")
+        async with asyncio.timeout(WAIT_S):
+            while await status("/asked", "yes") != 200:
+                await asyncio.sleep(0.1)
+        assert [await status("/asked", "no"), await status("/", "no")] == [403, 200]
+        await kn("service", "update", "asked", "--env", "A=B")
+        assert [await status("/asked", word) for word in ("yes", "no")] == [200, 403], "and by a pod made since"
+    await kubectl("delete", "azp", "ask")
+    await kubectl("delete", "ksvc", "asked")

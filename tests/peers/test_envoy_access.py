@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.peers import access_policies, access_tokens
-from tests.peers.pairs import TYPES, Pair, document, pair_on
+from tests.peers.pairs import ASKER, TYPES, Pair, Proxy, document, pair_on
 
 pytestmark = pytest.mark.peer
 
@@ -39,13 +39,13 @@ def _hosts(policies: list[dict[str, Any]], override: str, kind: str) -> list[dic
     ]
 
 
-async def _decisions(port: int, requests: list[bytes]) -> list[tuple[int, str]]:
+async def _decisions(proxy: Proxy, requests: list[bytes]) -> list[tuple[int, str]]:
     """Ask one after the other on one connection; return status and body of each answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     found = []
     try:
         for request in requests:
-            writer.write(request)
+            writer.write(request.replace(b"\r\n", f"\r\n{ASKER}: {proxy.name}\r\n".encode(), 1))
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.partition("content-length: ")[2].split("\r\n")[0] or 0)
             found.append((int(head.split()[1]), (await reader.readexactly(length)).decode()))
@@ -54,9 +54,9 @@ async def _decisions(port: int, requests: list[bytes]) -> list[tuple[int, str]]:
     return found
 
 
-async def _both_decide(pair: Pair, requests: list[bytes]) -> Counter[int]:
+async def both_decide(pair: Pair, requests: list[bytes]) -> Counter[int]:
     """Return how often each status was answered; fail at the first request that the two disagree on."""
-    envoy, mesh = await asyncio.gather(*(_decisions(proxy.port, requests) for proxy in pair.both))
+    envoy, mesh = await asyncio.gather(*(_decisions(proxy, requests) for proxy in pair.both))
     for asked, theirs, ours in zip(requests, envoy, mesh, strict=True):
         # Of a broken token several things can be said; what both say of rules is the same.
         assert (ours if theirs[0] == 403 else ours[0]) == (theirs if theirs[0] == 403 else theirs[0]), (SEED, asked)
@@ -75,7 +75,7 @@ async def test_both_let_the_same_requests_through_by_rules(round_: int, tmp_path
         for _ in range(REQUESTS)
     ]
     async with pair_on(document(hosts, [], filters=filters), tmp_path) as pair:
-        counted = await _both_decide(pair, requests)
+        counted = await both_decide(pair, requests)
     assert set(counted) == {200, 403} and min(counted.values()) > len(requests) // 10, counted
 
 
@@ -94,5 +94,5 @@ async def test_both_take_the_same_tokens(round_: int, tmp_path: Path) -> None:
         for at in range(POLICIES * REQUESTS)
     ]
     async with pair_on(document(hosts, [], filters=filters), tmp_path) as pair:
-        counted = await _both_decide(pair, requests)
+        counted = await both_decide(pair, requests)
     assert len(counted) > 1 and set(counted) <= {200, 401, 403}, counted

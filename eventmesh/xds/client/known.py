@@ -18,6 +18,7 @@ from eventmesh.xds.translate.resources import (
     ClusterResource,
     ListenerResource,
     StaticResources,
+    clusters_asked,
     clusters_named,
     common_tracing,
     with_inline_tables,
@@ -228,8 +229,12 @@ class Known:
     def _listener_ready(self, name: str, resource: ListenerResource) -> bool:
         if resource.tls is not None and not resource.tls.terms.secrets <= self._secrets.keys():
             return False
+        former = self._listeners[name].live
+        asked = clusters_asked(resource.listener) - self._live_clusters.keys()
+        if asked and (former is None or not asked <= clusters_asked(former.listener)):
+            # Nobody could be asked yet, and requests would be refused that may be let through.
+            return False
         if resource.inline is not None:
-            former = self._listeners[name].live
             return self._clusters_ready(resource.inline, former.inline if former is not None else None)
         held = self._tables.get(resource.listener.route_table)
         return held is not None and held.live is not None

@@ -33,9 +33,10 @@ class AcceptanceStatus:
         problem: Problem,
         refusal: Callable[[Key], str | None] = lambda key: None,
         is_held: Callable[[Key], bool] = lambda key: False,
+        lack: Problem = lambda key: None,
     ) -> None:
         """`refusal` returns why a data plane would not take what an accepted object became; `is_held` tells that it is
-        not in force, or on trial."""
+        not in force, or on trial; `lack` returns what is missing to do as an accepted object says."""
         self.promises = Promises()
         self._api = api
         self._resource = resource
@@ -45,6 +46,7 @@ class AcceptanceStatus:
         self._problem = problem
         self._refusal = refusal
         self._is_held = is_held
+        self._lack = lack
         self.controller = Controller(resource.kind.lower(), informer, self.reconcile, clock)
 
     async def reconcile(self, key: Key) -> None:
@@ -65,10 +67,13 @@ class AcceptanceStatus:
         if publication is None:
             return  # Enqueued again by the publication that will contain it.
         conditions.mark_true("Accepted", "Accepted")
-        refusal = self._refusal(key)
+        refusal, lack = self._refusal(key), self._lack(key)
         acks = self._acks.of(publication.generation, publication.at)
         if refusal is not None:
             conditions.mark_false("Programmed", "ConfigurationRefused", refusal)
+        elif lack is not None:
+            conditions.mark_false("Programmed", *lack)
+            self.promises.kept(key)
         elif acks.ready and not self._is_held(key):
             conditions.mark_true("Programmed", "Programmed")
             self.promises.kept(key)

@@ -36,6 +36,7 @@ from eventmesh.kube.resources import (
 )
 from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.app import Access
+from eventmesh.xds.control.access.providers import CONFIG_MAP as MESH_MAP
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
@@ -171,6 +172,7 @@ class Control:
         self._watch(informers, NAMESPACE, self._watcher.namespace)
         for resource, handler, promises in self._gateway_api.watches():
             self._watch(informers, resource, handler, promises)
+        self._watch(informers, CONFIG_MAP, self._watcher.config_map)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
         informers.of(CONFIG_MAP).add_handler(self._config_map_changed)
         if self._mtls is not None:
@@ -271,7 +273,11 @@ class Control:
 
     def _config_map_changed(self, old: Object | None, new: Object | None) -> None:
         """Trace as the settings of the mesh say. What cannot be read changes nothing; `controllers.serving` tells its
-        author."""
+        author, and control that of its own map."""
+        problem = self._watcher.invalid_settings
+        if new is not None and key_of(new) == MESH_MAP and problem is not None:
+            _log.warning("settings refused, the former ones stay", config_map=MESH_MAP, problem=problem)
+            self._record(new, "SettingRefused", problem)
         if key_of(new or old or {}) != _TRACING_MAP:
             return
         try:

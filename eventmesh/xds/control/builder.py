@@ -157,6 +157,7 @@ class ResourceBuilder:
             nowhere = _unresolved() if self.gateway_api.leads_nowhere else {kind: {} for kind in self._sets}
             self._nowhere = self._merge(self._nowhere, nowhere)
             dirty |= self.gateway_api.renewed
+        self._will_concern_all |= self.access.resolve(view)
         self._join_tables(tables)
         by_namespace: dict[str, set[Key]] = {}
         for key in changed.endpoints:
@@ -192,7 +193,8 @@ class ResourceBuilder:
             return True
         touched = {*self._changed.namespaces, *(key.namespace for key in self._changed.endpoints)}
         egress = self._egress(audience.namespace)
-        return scope_of(audience.namespace, egress).looks_into(touched) or (not egress and self._offers_changed)
+        seen = scope_of(audience.namespace, egress).looks_into(touched) or (not egress and self._offers_changed)
+        return seen or self.access.is_asked_in(touched)
 
     def sets(self, audience: Audience) -> ResourceSets:
         """Return everything that `audience` is to be told."""
@@ -214,7 +216,8 @@ class ResourceBuilder:
                 inbound = self.access.listeners(audience.namespace, audience.labels)
                 listeners = {ResourceType.LISTENER: {**self.offers.listeners(audience.extensions), **inbound}}
                 if not scope.everything:
-                    return self._scoped(scope, bool(egress)) | listeners
+                    asked = self.access.clusters(audience.namespace, dict(audience.labels))
+                    return self._scoped(scope, bool(egress), asked) | listeners
                 tables = {LOCAL: self._tables[LOCAL], **self.offers.tables()}
                 return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | listeners
             case Role.GRPC:
@@ -321,8 +324,8 @@ class ResourceBuilder:
             ResourceType.LISTENER: self._listeners.of(role),
         }
 
-    def _scoped(self, scope: Scope, declared: bool) -> ResourceSets:
-        """Return the part of the mesh in `scope`, and the way to the gateway for the rest.
+    def _scoped(self, scope: Scope, declared: bool, asked: Iterable[str]) -> ResourceSets:
+        """Return the part of the mesh in `scope` with the clusters `asked`, and the way to the gateway for the rest.
 
         What is called by interface has no gateway to fall back on, and an interface is a name of the whole mesh: it is
         seen by every namespace that has not declared what it calls.
@@ -330,7 +333,7 @@ class ResourceBuilder:
         local = list(self._seen(scope, LOCAL))
         called = scope if declared else None
         named = (name for entry in local for name in entry.clusters)
-        names = sorted({BROKER_CLUSTER, TRACING_CLUSTER, *named, *self.offers.clusters(called)})
+        names = sorted({BROKER_CLUSTER, TRACING_CLUSTER, *named, *asked, *self.offers.clusters(called)})
         clusters, assigned = self._sets[_PLAIN], self._sets[_ENDPOINTS]
         fields = [self._broker[LOCAL], *(entry.host.field for entry in local), beyond_scope()]
         return {

@@ -15,7 +15,7 @@ from typing import Any
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import account_of, has_sidecar
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
-from eventmesh.xds.control.access.values import AuthorizationPolicy, RequestAuthentication
+from eventmesh.xds.control.access.values import AuthorizationPolicy, ExtensionProvider, RequestAuthentication
 from eventmesh.xds.control.certificates import Certificate
 from eventmesh.xds.control.envoy import Declared, Protocol, Spoken
 from eventmesh.xds.control.ingress_hash import ingress_hash
@@ -183,6 +183,8 @@ class View:
     """What PeerAuthentications demand."""
     authorizations: Mapping[Key, AuthorizationPolicy] = field(default_factory=dict)
     authentications: Mapping[Key, RequestAuthentication] = field(default_factory=dict)
+    providers: Mapping[str, ExtensionProvider | str] = field(default_factory=dict)
+    """Of the mesh as a whole, in the view of its own namespace; a text says what is wrong with one."""
     egress: tuple[Key, ...] = ()
     """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 

@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import TypeVar
 
+from eventmesh.base.errors import ConfigError
 from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, is_deleting, key_of
+from eventmesh.xds.control.access.providers import CONFIG_MAP, read_providers
 from eventmesh.xds.control.access.reading import read_authentication, read_authorization
 from eventmesh.xds.control.certificates import parse_certificate
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed, Effect
@@ -50,6 +52,8 @@ class Watcher:
         """AuthorizationPolicies that are not understood, and why."""
         self.invalid_tokens: dict[Key, str] = {}
         """RequestAuthentications that are not understood, and why."""
+        self.invalid_settings: str | None = None
+        """Why the settings of the mesh are not understood."""
         self.gateway_api = GatewayApiWatcher()
         self.invalid_interfaces: dict[Key, str] = {}
         """ServiceInterfaces that are not understood, and why."""
@@ -152,6 +156,20 @@ class Watcher:
         """Take in a RequestAuthentication; by one that is not understood no token is looked at."""
         value = _read(old, new, read_authentication, self.invalid_tokens)
         return self._put("authentications", _key(old, new), value, Effect.EVERYTHING)
+
+    def config_map(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a ConfigMap: only the mesh's settings matter; those that are not understood change nothing."""
+        if _key(old, new) != CONFIG_MAP:
+            return Effect.NOTHING
+        self.invalid_settings = None
+        try:
+            providers = read_providers((new or {}).get("data") or {})
+        except ConfigError as error:
+            self.invalid_settings = str(error)
+            return Effect.NOTHING
+        namespace = CONFIG_MAP.namespace
+        view = dataclasses.replace(self.of(namespace), providers=providers)
+        return self._replace(namespace, view, Effect.EVERYTHING)
 
     def interface(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a ServiceInterface; one that is not understood offers nothing."""

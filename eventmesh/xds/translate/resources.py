@@ -112,6 +112,17 @@ def clusters_named(table: RouteTable) -> Iterator[tuple[str, str]]:
                     yield share.name, f"{host.name}/{route.name or at}"
 
 
+def clusters_asked(listener: Listener) -> frozenset[str]:
+    """Return the clusters of the authorization services that its filters ask."""
+    steps = listener.filters.access if listener.filters is not None else ()
+    if not steps:
+        return frozenset()
+    # Read only where there are filters of access, which have brought the module along.
+    from eventmesh.model.authz import ExtAuthz
+
+    return frozenset(step.step.service.cluster for step in steps if isinstance(step.step, ExtAuthz))
+
+
 def mirrors_named(table: RouteTable) -> Iterator[tuple[str, str]]:
     """Yield the same of clusters that get copies: nobody waits for them, and no request fails for want of one."""
     for host in table.virtual_hosts:

@@ -40,6 +40,7 @@ class Access:
         self._access = access
         self._cache = cache
         self._refusals = InboundRefusals()
+        self._lacks: dict[Key, tuple[str, str]] = {}
         self.policies, self.tokens = (
             AcceptanceStatus(
                 api,
@@ -49,10 +50,11 @@ class Access:
                 acks,
                 problem=partial(_problem, invalid),
                 refusal=partial(self._message, kind),
+                lack=lacks.get,
             )
-            for kind, invalid in (
-                (AUTHORIZATION_POLICY, watcher.invalid_access),
-                (REQUEST_AUTHENTICATION, watcher.invalid_tokens),
+            for kind, invalid, lacks in (
+                (AUTHORIZATION_POLICY, watcher.invalid_access, self._lacks),
+                (REQUEST_AUTHENTICATION, watcher.invalid_tokens, {}),
             )
         )
 
@@ -72,7 +74,13 @@ class Access:
             self._of(policy).controller.enqueue(policy.key)
 
     def published(self) -> None:
-        """Take note of a publication: what was refused may not be in it any more."""
+        """Take note of a publication: what was refused may not be in it any more, what was missing may be there."""
+        before = dict(self._lacks)
+        self._lacks.clear()
+        self._lacks.update(self._access.lacks())
+        for key in before.keys() | self._lacks.keys():
+            if before.get(key) != self._lacks.get(key):
+                self.policies.promises.changed(key, Effect.ENDPOINTS)
         for policy in self._refusals.published(self._version):
             self._of(policy).promises.changed(policy.key, Effect.ENDPOINTS)
 

@@ -1,18 +1,29 @@
 """What the inbound side of a workload is told of the policies that select it, in Envoy's filters.
 
-The order is Istio's: tokens first, then who must not, then who may. Policies of the mesh's own namespace hold for all.
+The order is Istio's: tokens first, then whom others are asked about, then who must not, then who may. Policies of the
+mesh's own namespace hold for all.
+
+Whom others are asked about is told by rules that only take note (`shadow_rules`), one filter for each provider; the
+filter behind it asks where such a note is. Both are as Envoy has them, so that both proxies decide alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.google.protobuf import Any
 
 from eventmesh.kube.api import Object
-from eventmesh.xds.control.access.values import AuthorizationPolicy, Labels, RequestAuthentication, selects
+from eventmesh.xds.control.access.values import (
+    Action,
+    AuthorizationPolicy,
+    ExtensionProvider,
+    Labels,
+    RequestAuthentication,
+    selects,
+)
 from eventmesh.xds.control.encoding import made
 from eventmesh.xds.control.objects import View
 from eventmesh.xds.schema.document import read_document
@@ -22,25 +33,76 @@ from eventmesh.xds.schema.types import message_type
 _PREFIX: Final = "type.googleapis.com/"
 _RBAC: Final = "envoy.extensions.filters.http.rbac.v3.RBAC"
 _JWT: Final = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+_AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
+
+_RBAC_NOTES: Final = "envoy.filters.http.rbac"
+"""Namespace of the metadata in which the filter rbac takes its notes."""
+
+Providers = Mapping[str, tuple[ExtensionProvider, str]]
+"""Those that can be asked, by name, with their clusters."""
 
 
-def filters_of(views: Iterable[View], labels: Labels) -> list[Object]:
+def filters_of(views: Iterable[View], labels: Labels, providers: Providers) -> list[Object]:
     """Return the filters before the router, as documents, of a workload with these labels; `views` are those of the
-    mesh's own namespace and of the workload's."""
+    mesh's own namespace and of the workload's. Where a provider cannot be asked, whom it should be asked about is
+    refused."""
     views = tuple(views)
     tokens = [one for view in views for _, one in sorted(view.authentications.items()) if selects(one.selector, labels)]
     rules = [one for view in views for _, one in sorted(view.authorizations.items()) if selects(one.selector, labels)]
     found = [_jwt(tokens)] if tokens else []
-    if denying := [one for one in rules if one.denies]:
+    asking = [one for one in rules if one.action is Action.CUSTOM]
+    for name in sorted({one.provider for one in asking} & providers.keys()):
+        found += _asked(*providers[name], [one for one in asking if one.provider == name])
+    denying = [one for one in rules if one.action is Action.DENY]
+    if denying := [*(one for one in asking if one.provider not in providers), *denying]:
         found.append(_rbac("deny", denying, "DENY"))
-    if allowing := [one for one in rules if not one.denies]:
+    if allowing := [one for one in rules if one.action is Action.ALLOW]:
         found.append(_rbac("allow", allowing, "ALLOW"))
     return found
 
 
+def clusters_asked(filters: Iterable[Object]) -> list[str]:
+    """Return the clusters that must be there for these filters to ask."""
+    found = []
+    for config in (one["typed_config"] for one in filters if one["typed_config"]["@type"] == _PREFIX + _AUTHZ):
+        if "grpc_service" in config:
+            found.append(config["grpc_service"]["envoy_grpc"]["cluster_name"])
+        else:
+            found.append(config["http_service"]["server_uri"]["cluster"])
+    return found
+
+
 def _rbac(name: str, policies: list[AuthorizationPolicy], action: str) -> Object:
-    named = {f"{one.key}[{at}]": rule for one in policies for at, rule in enumerate(one.rules)}
-    return {"name": name, "typed_config": {"@type": _PREFIX + _RBAC, "rules": {"action": action, "policies": named}}}
+    rules = {"action": action, "policies": _named(policies)}
+    return {"name": name, "typed_config": {"@type": _PREFIX + _RBAC, "rules": rules}}
+
+
+def _named(policies: list[AuthorizationPolicy]) -> Object:
+    return {f"{one.key}[{at}]": rule for one in policies for at, rule in enumerate(one.rules)}
+
+
+def _asked(provider: ExtensionProvider, cluster: str, policies: list[AuthorizationPolicy]) -> list[Object]:
+    """Return the filter that notes whom these policies mean, and the one that asks about those."""
+    prefix = f"{provider.name}_"
+    # Of shadow rules the action changes the note's result and nothing else; that a policy is named is what counts.
+    meant = {"action": "DENY", "policies": _named(policies)}
+    noting = {"@type": _PREFIX + _RBAC, "shadow_rules": meant, "shadow_rules_stat_prefix": prefix}
+    note = {"key": f"{prefix}shadow_effective_policy_id"}
+    enabled = {"filter": _RBAC_NOTES, "path": [note], "value": {"present_match": True}}
+    asking = {"@type": _PREFIX + _AUTHZ, **_service(provider, cluster), **provider.terms}
+    asking |= {"transport_api_version": "V3", "filter_enabled_metadata": enabled}
+    return [
+        {"name": f"meant/{provider.name}", "typed_config": noting},
+        {"name": f"ask/{provider.name}", "typed_config": asking},
+    ]
+
+
+def _service(provider: ExtensionProvider, cluster: str) -> Object:
+    if provider.speaks_grpc:
+        target = {"cluster_name": cluster, "authority": f"{provider.host}:{provider.port}"}
+        return {"grpc_service": {"envoy_grpc": target, "timeout": provider.timeout}}
+    uri = {"uri": f"http://{provider.host}:{provider.port}", "cluster": cluster, "timeout": provider.timeout}
+    return {"http_service": {"server_uri": uri, **provider.by}}
 
 
 def _jwt(policies: list[RequestAuthentication]) -> Object:

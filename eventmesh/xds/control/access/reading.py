@@ -14,7 +14,7 @@ from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.access.conditions import KEYS, OPERATIONS, PAYLOAD, SOURCES, Make, by_key
-from eventmesh.xds.control.access.values import AuthorizationPolicy, RequestAuthentication
+from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, RequestAuthentication
 from eventmesh.xds.control.field_reader import FieldReader
 
 MAX_RULES: Final = 128
@@ -28,23 +28,25 @@ MAX_PROVIDERS: Final = 16
 
 _HEADER: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,256}")
 
-_ACTIONS: Final = {"ALLOW": False, "DENY": True}
+_ACTIONS: Final = frozenset(action.value for action in Action)
 
 
 def read_authorization(obj: Object) -> tuple[AuthorizationPolicy | None, list[FieldError]]:
     """Return the policy, None if anything is wrong with it, and everything that is wrong."""
     read = FieldReader()
-    spec = read.mapping(obj, "spec", "", frozenset({"selector", "action", "rules"}))
+    spec = read.mapping(obj, "spec", "", frozenset({"selector", "action", "provider", "rules"}))
     action = spec.get("action") or "ALLOW"
-    if action in ("CUSTOM", "AUDIT"):
-        read.wrong("spec.action", f"{action} is not supported; ALLOW and DENY are")
-    else:
-        read.one_of(action, frozenset(_ACTIONS), "spec.action")
+    read.one_of(action, _ACTIONS, "spec.action")
+    provider = _text(read, read.mapping(spec, "provider", "spec", frozenset({"name"})), "name", "spec.provider")
+    if action == "CUSTOM" and not provider:
+        read.wrong("spec.provider.name", "missing; name one of the mesh's extensionProviders")
+    elif action != "CUSTOM" and "provider" in spec:
+        read.wrong("spec.provider", f"nobody is asked by action {action}; leave it out, or say CUSTOM")
     rules = [_rule(read, rule, f"spec.rules[{at}]") for at, rule in enumerate(_items(read, spec, "rules", "spec"))]
     selector = _selector(read, spec)
     if read.errors:
         return None, read.errors
-    return AuthorizationPolicy(key_of(obj), selector, _ACTIONS[action], tuple(rules)), []
+    return AuthorizationPolicy(key_of(obj), selector, Action(action), tuple(rules), provider), []
 
 
 def _rule(read: FieldReader, value: object, at: str) -> Object:

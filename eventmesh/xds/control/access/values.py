@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
@@ -16,15 +17,27 @@ def selects(selector: Labels, labels: Labels) -> bool:
     return selector.items() <= labels.items()
 
 
+class Action(Enum):
+    """What becomes of requests that a policy means."""
+
+    CUSTOM = "CUSTOM"
+    """An extension provider is asked."""
+    DENY = "DENY"
+    ALLOW = "ALLOW"
+    """They may go on, and of all others none may that no policy of this action means."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuthorizationPolicy:
-    """What some callers may do, or may not."""
+    """What some callers may do, or may not, or are asked about."""
 
     key: Key
     selector: Labels = field(hash=False)
-    denies: bool
+    action: Action
     rules: tuple[Object, ...] = field(hash=False)
     """As `envoy.config.rbac.v3.Policy`; none: nobody is meant."""
+    provider: str = ""
+    """Of CUSTOM: who is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,24 @@ class RequestAuthentication:
     selector: Labels = field(hash=False)
     providers: tuple[Object, ...] = field(hash=False)
     """As `envoy.extensions.filters.http.jwt_authn.v3.JwtProvider`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionProvider:
+    """An authorization service that policies may name."""
+
+    name: str
+    service: Key
+    port: int
+    speaks_grpc: bool
+    """It answers `envoy.service.auth.v3`; else plain HTTP."""
+    host: str = ""
+    timeout: str = ""
+    """As protobuf's JSON writes a duration."""
+    by: Object = field(default_factory=dict, hash=False)
+    """How it is asked by HTTP, as `ext_authz.v3.HttpService` without the address."""
+    terms: Object = field(default_factory=dict, hash=False)
+    """The rest of `ext_authz.v3.ExtAuthz`."""
 
 
 Policy = AuthorizationPolicy | RequestAuthentication

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from eventmesh.model.access import AccessStep
+from eventmesh.model.authz import AskedByGrpc, AuthzService, ExtAuthz
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.match import RouteMatch
+from eventmesh.model.policy import Filters
 from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.tls import ClientTls, ServerTls, TlsCertificate
 from eventmesh.xds.client.known import Known, Update
@@ -145,6 +148,25 @@ def test_a_listener_waits_for_its_table() -> None:
     assert (world.listeners, world.tables_wanted) == (set(), {"public"})
     assert world.told(Update(tables=_table("public")))
     assert world.listeners == {"in"}
+
+
+def test_a_listener_waits_for_those_it_asks_and_the_former_serves_meanwhile() -> None:
+    world = World()
+    world.told(Update(tables=_table("t"), listeners=_listener("in", "t")))
+    world.told(Update(tables=_table("t")))
+    assert world.listeners == {"in"}
+    asking = AccessStep("ask", ExtAuthz(AuthzService("opa", AskedByGrpc())))
+    after = Listener("in", "127.0.0.1:80", "t", filters=Filters(access=(asking,)))
+    world.told(Update(listeners={"in": ListenerResource(after)}))
+    (serving,) = world.known.snapshot("v").listeners
+    assert serving.filters is None
+    world.told(Update(clusters=_cluster("opa"), assignments={"opa": HERE}))
+    (serving,) = world.known.snapshot("v").listeners
+    assert serving.filters is not None
+    world.told(Update(removed_clusters=("opa",)))
+    changed = Listener("in", "127.0.0.1:81", "t", filters=Filters(access=(asking,)))
+    world.told(Update(listeners={"in": ListenerResource(changed)}))
+    assert world.known.snapshot("v").listeners == (changed,), "whom it lacked before it does not wait for"
 
 
 def test_nothing_waits_for_ever() -> None:

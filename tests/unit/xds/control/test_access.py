@@ -32,7 +32,7 @@ def _object(kind: str, name: str = "p", namespace: str = "ns", **spec: Any) -> O
     return {"apiVersion": "eventmesh.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def _policy(name: str = "p", namespace: str = "ns", **spec: Any) -> Object:
+def policy(name: str = "p", namespace: str = "ns", **spec: Any) -> Object:
     return _object("AuthorizationPolicy", name, namespace, **spec)
 
 
@@ -66,7 +66,7 @@ class World:
         return listener
 
 
-def _steps(listener: Listener | None) -> list[str]:
+def steps_of(listener: Listener | None) -> list[str]:
     filters = listener.filters if listener is not None else None
     return [step.name for step in filters.access] if filters is not None else []
 
@@ -76,9 +76,9 @@ def test_nobody_is_told_anything_without_a_policy() -> None:
 
 
 def test_tokens_come_first_then_who_must_not_then_who_may() -> None:
-    world = World(_policy("may"), _policy("must-not", action="DENY", rules=[{}]), _tokens())
+    world = World(policy("may"), policy("must-not", action="DENY", rules=[{}]), _tokens())
     listener = world.told()
-    assert _steps(listener) == ["jwt", "deny", "allow"]
+    assert steps_of(listener) == ["jwt", "deny", "allow"]
     assert listener is not None and listener.filters is not None
     jwt, deny, allow = (step.step for step in listener.filters.access)
     assert isinstance(jwt, Jwt) and isinstance(deny, Rbac) and isinstance(allow, Rbac)
@@ -88,18 +88,18 @@ def test_tokens_come_first_then_who_must_not_then_who_may() -> None:
 
 
 def test_a_policy_holds_for_the_workloads_it_selects_and_the_meshs_own_for_all() -> None:
-    world = World(_policy(selector={"matchLabels": {"app": "a"}}))
-    assert _steps(world.told(app="a", more="x")) == ["allow"] and world.told(app="b") is None
+    world = World(policy(selector={"matchLabels": {"app": "a"}}))
+    assert steps_of(world.told(app="a", more="x")) == ["allow"] and world.told(app="b") is None
     assert world.told("other", app="a") is None
-    world.put(_policy("everywhere", "eventmesh-system", action="DENY", rules=[{}]))
-    assert _steps(world.told(app="a")) == ["deny", "allow"] and _steps(world.told("other")) == ["deny"]
+    world.put(policy("everywhere", "eventmesh-system", action="DENY", rules=[{}]))
+    assert steps_of(world.told(app="a")) == ["deny", "allow"] and steps_of(world.told("other")) == ["deny"]
     assert world.builder.affects(Audience(Role.SIDECAR, "other")), "the mesh's own concern everybody"
 
 
 def test_a_policy_that_is_gone_is_told_no_more() -> None:
-    world = World(policy := _policy())
+    world = World(gone := policy())
     assert world.told() is not None
-    world.watcher.authorization(policy, None)
+    world.watcher.authorization(gone, None)
     world.put()
     assert world.told() is None
 
@@ -120,7 +120,7 @@ def test_all_rules_can_be_carried_out() -> None:
     }  # fmt: skip
     when = [{"key": key, "values": [value], "notValues": [value]} for key, value in keys.items()]
     rule = {"from": [{"source": source}], "to": [{"operation": operation}], "when": when}
-    assert _steps(World(_policy(rules=[rule])).told()) == ["allow"]
+    assert steps_of(World(policy(rules=[rule])).told()) == ["allow"]
 
 
 def _told(errors: list[FieldError]) -> str:
@@ -130,8 +130,9 @@ def _told(errors: list[FieldError]) -> str:
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"action": "CUSTOM"}, "spec.action: CUSTOM is not supported"),
-        ({"action": "MAYBE"}, "spec.action: 'MAYBE' is not one of ALLOW, DENY"),
+        ({"action": "CUSTOM"}, "spec.provider.name: missing"),
+        ({"provider": {"name": "opa"}}, "spec.provider: nobody is asked by action ALLOW"),
+        ({"action": "AUDIT"}, "spec.action: 'AUDIT' is not one of ALLOW, CUSTOM, DENY"),
         ({"rules": [{"form": []}]}, "spec.rules[0].form: there is no such field"),
         ({"rules": [{"from": [{"source": {}}]}]}, "spec.rules[0].from[0].source: is empty"),
         ({"rules": [{"from": [{"source": {"principals": []}}]}]}, "source.principals: is empty"),
@@ -148,7 +149,7 @@ def _told(errors: list[FieldError]) -> str:
     ],
 )
 def test_what_is_wrong_with_a_policy_is_named(spec: dict[str, Any], path: str) -> None:
-    value, errors = read_authorization(_policy(**spec))
+    value, errors = read_authorization(policy(**spec))
     assert value is None and path in _told(errors)
 
 
@@ -177,7 +178,7 @@ def test_a_request_authentication_has_rules_up_to_a_limit() -> None:
 
 
 def test_one_that_is_not_understood_holds_for_nobody_and_says_why() -> None:
-    world = World(_policy(action="CUSTOM"), _tokens(jwks="x"))
+    world = World(policy(action="CUSTOM"), _tokens(jwks="x"))
     assert world.told() is None
     assert [*map(str, world.watcher.invalid_access), *map(str, world.watcher.invalid_tokens)] == ["ns/p", "ns/t"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.control.access.refusals import InboundRefusals
-from eventmesh.xds.control.access.values import AuthorizationPolicy, Policy, RequestAuthentication
+from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, Policy, RequestAuthentication
 from eventmesh.xds.control.acks import Nack
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import Audience
@@ -16,8 +16,8 @@ from eventmesh.xds.resource_types import ResourceType
 from tests.unit.xds.control.dialogue import CDS, LDS
 
 SHOP = Audience(Role.SIDECAR, "shop")
-OLD = AuthorizationPolicy(Key("shop", "old"), {}, denies=True, rules=())
-NEW = AuthorizationPolicy(Key("shop", "new"), {}, denies=True, rules=())
+OLD = AuthorizationPolicy(Key("shop", "old"), {}, Action.DENY, rules=())
+NEW = AuthorizationPolicy(Key("shop", "new"), {}, Action.DENY, rules=())
 TOKENS = RequestAuthentication(Key("shop", "new"), {}, ())
 
 
