@@ -52,6 +52,17 @@ async def test_levels_of_field_validation(http: Browser) -> None:
     assert (ignored.status, ignored.warnings) == (201, []) and "bogus" not in ignored.json["spec"]
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", FUNCTIONS), ("PUT", f"{FUNCTIONS}/f")])
+async def test_an_unknown_field_is_told_of_when_another_is_why_it_is_refused(
+    http: Browser, method: str, path: str
+) -> None:
+    identity = {"apiVersion": "serving.knative.dev/v1", "kind": "Service"}
+    body = {**identity, "metadata": {"name": "f", "namespace": "elsewhere"}, "spec": {"bogus": 1, "template": {}}}
+    refused = await http(method, path, body)
+    assert refused.status == 400 and "(elsewhere != default)" in refused.json["message"]
+    assert refused.warnings == ['299 - "unknown field \\"spec.bogus\\""']
+
+
 async def test_kind_that_nobody_acts_on_is_stored_with_a_warning(http: Browser) -> None:
     path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
     answer = await http("POST", path, {"metadata": {"name": "reader"}, "rules": []})

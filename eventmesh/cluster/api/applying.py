@@ -122,11 +122,7 @@ def _checked(served: Served, config: Object, name: str, namespace: str) -> Objec
     empty = {field: given[field] for field in _MAY_BE_EMPTY if given.get(field) in ({}, [])}
     metadata.check_shape(served, said)
     said["metadata"] |= empty  # none of it is stored, but it is said, and so owned
-    metadata.check_namespace(served, said, namespace)
-    if said["metadata"].setdefault("name", name) != name:
-        raise errors.bad_request(
-            f"the name of the object ({said['metadata']['name']}) does not match the name on the URL ({name})"
-        )
+    metadata.check_address(served, said, name, namespace)
     return said
 
 

@@ -133,6 +133,14 @@ def check_namespace(served: Served, obj: Object, namespace: str) -> None:
         )
 
 
+def check_address(served: Served, obj: Object, name: str, namespace: str) -> None:
+    """Give `obj` the name and the namespace of the path; raise 400 when its own say otherwise."""
+    check_namespace(served, obj, namespace)
+    own = obj["metadata"].setdefault("name", name)
+    if own != name:
+        raise bad_request(f"the name of the object ({own}) does not match the name on the URL ({name})")
+
+
 def initialise(obj: Object, now: str, *, has_generation: bool) -> None:
     """Give a new object what only the server may say: uid, time, generation, a generated name."""
     metadata = obj["metadata"]

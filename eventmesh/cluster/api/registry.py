@@ -62,16 +62,16 @@ class Registry(Reader):
         `owners` are those of its fields, when an apply has found them.
         """
         metadata.check_shape(served, obj)
-        metadata.check_namespace(served, obj, namespace)
-        if served.view is not None:
-            stored, obj, warnings = self._seen_through(served, served.view, obj, options)
-            return _shown(served.view, self.create(stored, obj, namespace, options, owners), warnings)
-        generated = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
-        metadata.initialise(obj, self.now(), has_generation=served.has_generation)
         warnings = self._clean(served, obj, None, options)
-        if served.has_status:
-            obj.pop("status", None)
         with errors.warned(warnings):
+            metadata.check_namespace(served, obj, namespace)
+            if served.view is not None:
+                stored, obj = self._seen_through(served, served.view, obj)
+                return _shown(served.view, self.create(stored, obj, namespace, options, owners), warnings)
+            generated = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
+            metadata.initialise(obj, self.now(), has_generation=served.has_generation)
+            if served.has_status:
+                obj.pop("status", None)
             self._default(served, obj, None, is_applied=owners is not None)
             if owners is None:
                 tracking.record(self._writer(served, options, ""), obj, None)
@@ -121,15 +121,14 @@ class Registry(Reader):
         fields, when an apply has found them.
         """
         metadata.check_shape(served, obj)
-        metadata.check_namespace(served, obj, namespace)
-        if obj["metadata"].setdefault("name", name) != name:
-            raise errors.bad_request(
-                f"the name of the object ({obj['metadata']['name']}) does not match the name on the URL ({name})"
-            )
         if served.view is not None:
-            stored, obj, warnings = self._seen_through(served, served.view, obj, options)
-            return _shown(served.view, self.update(stored, obj, name, namespace, options, owners=owners), warnings)
+            warnings = self._clean(served, obj, None, options)
+            with errors.warned(warnings):
+                metadata.check_address(served, obj, name, namespace)
+                stored, obj = self._seen_through(served, served.view, obj)
+                return _shown(served.view, self.update(stored, obj, name, namespace, options, owners=owners), warnings)
         try:
+            metadata.check_address(served, obj, name, namespace)
             current = self.load(served, name, namespace)
         except ApiError as error:
             error.warnings = self._clean(served, obj, None, options)
@@ -234,14 +233,11 @@ class Registry(Reader):
     def _key(self, served: Served, obj: Object) -> Key:
         return Key(served.kind_key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
-    def _seen_through(
-        self, served: Served, view: View, obj: Object, options: WriteOptions
-    ) -> tuple[Served, Object, tuple[str, ...]]:
-        """Return the kind that `obj` is stored as, what is stored for it, and what the writer is to be warned of."""
-        warnings = self._clean(served, obj, None, options)
+    def _seen_through(self, served: Served, view: View, obj: Object) -> tuple[Served, Object]:
+        """Return the kind that `obj` is stored as, and what is stored for it."""
         stored = self.catalog.by_kind_key(served.kind_key)
         assert stored is not None  # noqa: S101 - what a view is of is built in
-        return stored, view.stored(obj), warnings
+        return stored, view.stored(obj)
 
     # -- the steps of a write
 

@@ -19,6 +19,8 @@ JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 PARTIAL = "application/json;as=PartialObjectMetadata{};v=v1;g=meta.k8s.io"
+STORED = "v1"
+"""The version that every status is written in."""
 FIRST, LAST = "the-first", "the-last"
 
 Value = dict[str, Any]
@@ -119,7 +121,8 @@ class _Author:
                 change = identity
             case 4 | 5:
                 change["metadata"] |= self._metadata()
-            case 6:
+            case 6 if version == STORED:
+                # In another version upstream takes the field from its owner, and does not change it.
                 change["status"] = self._status_value()
             case _:
                 pass
@@ -130,7 +133,7 @@ class _Author:
         patch: Value = {"spec": self._sparse(nulls=True)}
         if self.random.random() < 0.4:
             patch["metadata"] = self._metadata(nulls=True)
-        if self.random.random() < 0.1:
+        if self.random.random() < 0.1 and version == STORED:
             patch["status"] = self._status_value()
         return Step("PATCH", self._place(handle, version), self._query(), patch, MERGE, remember=handle)
 
