@@ -1,4 +1,4 @@
-"""Owned tasks: each has a name, belongs to a group, and is awaited when the group stops."""
+"""Owned tasks: each has a name, belongs to a group, and is awaited when the group stops. And waits that let it stop."""
 
 from __future__ import annotations
 
@@ -21,6 +21,20 @@ async def first_of(*work: Coroutine[object, object, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+async def is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
+    """Return whether `event` is set by then; None: whenever that is.
+
+    Not `asyncio.wait_for`: that of Python 3.11 drops a cancellation which comes in the moment in which the event is
+    set, and whoever stops the task waits for it for ever.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 class TaskGroup:

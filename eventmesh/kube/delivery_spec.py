@@ -7,7 +7,7 @@ from typing import Any
 
 from eventmesh.base.durations import parse_iso8601
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.delivery import DEFAULT_TIMEOUT_S, BackoffPolicy, DeliveryPolicy
+from eventmesh.model.delivery import DEFAULT_TIMEOUT_S, BackoffPolicy, DeliveryFormat, DeliveryPolicy
 
 KNOWN = frozenset(
     {"deadLetterSink", "retry", "backoffPolicy", "backoffDelay", "timeout", "retryAfterMax", "format"},
@@ -36,7 +36,17 @@ def parse_delivery(spec: Mapping[str, Any], path: str, dead_letter_uri: str = ""
         timeout_s=timeout_s,
         retry_after_max_s=_duration(spec, "retryAfterMax", path, 0.0),
         dead_letter_uri=dead_letter_uri,
+        format=_format(spec, path),
     )
+
+
+def _format(spec: Mapping[str, Any], path: str) -> DeliveryFormat:
+    name = spec.get("format", DeliveryFormat.BINARY.value)
+    try:
+        return DeliveryFormat(name)
+    except ValueError as error:
+        # Knative's "ingress" would be the mode in which the event came in, which no store of ours keeps.
+        raise ConfigError(f"{path}.format", f'must be "binary" or "json", not {name!r}') from error
 
 
 def _backoff(spec: Mapping[str, Any], path: str) -> BackoffPolicy:

@@ -28,6 +28,15 @@ class BackoffPolicy(Enum):
     EXPONENTIAL = "exponential"
 
 
+class DeliveryFormat(Enum):
+    """How an event lies in the request that carries it (CloudEvents, HTTP protocol binding, section 3)."""
+
+    BINARY = "binary"
+    """Attributes in headers, data as the body."""
+    JSON = "json"
+    """Structured: all of it a JSON document."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
     """The delivery block that holds for a trigger; the defaults are those of Knative's config-br-defaults."""
@@ -42,6 +51,9 @@ class DeliveryPolicy:
     """Longest Retry-After that is honoured; 0 = the header is ignored."""
     dead_letter_uri: str = ""
     """Where events go that cannot be delivered; empty: they are kept in the store as dead letters."""
+
+    format: DeliveryFormat = DeliveryFormat.BINARY
+    """Of what goes to the subscriber and to the dead letter sink."""
 
     def wait_s(self, failures: int, retry_after_s: float | None = None) -> float:
         """Return the wait after `failures` failed attempts: linear d*k, exponential d*2^(k-1), capped.

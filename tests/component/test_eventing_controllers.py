@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from eventmesh.kube.api import ApiError
-from eventmesh.kube.resources import BROKER, KSERVICE, TRIGGER
-from eventmesh.kube.status import condition
+from eventmesh.kube.resources import BROKER, KSERVICE, PING_SOURCE, TRIGGER
+from eventmesh.kube.status import condition, is_ready
 from tests.component.eventing_world import World, world_in
 
 
@@ -62,6 +63,23 @@ async def test_a_triggers_own_delivery_hides_the_brokers_dead_letter_sink(world:
     own = await world.until(TRIGGER, "own", "Ready", "True")
     assert follows["status"]["deadLetterSinkUri"] == "http://letters/"
     assert "deadLetterSinkUri" not in own["status"]
+
+
+async def test_a_trigger_is_ready_when_what_it_depends_on_is(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    reference = {"apiVersion": PING_SOURCE.api_version, "kind": PING_SOURCE.kind, "name": "clock"}
+    annotations = {"knative.dev/dependency": json.dumps(reference)}
+    spec = {"broker": "shop", "subscriber": {"uri": "http://example.com/"}}
+    await world.create(TRIGGER, "t", spec, annotations=annotations)
+    waiting = await world.until(TRIGGER, "t", "DependencyReady", "False")
+    assert (condition(waiting, "DependencyReady") or {})["reason"] == "DependencyDoesNotExist"
+    missing = {"apiVersion": BROKER.api_version, "kind": BROKER.kind, "name": "later"}
+    await world.create(PING_SOURCE, "clock", {"sink": {"ref": missing}})
+    reason = (condition(await world.until(PING_SOURCE, "clock", "Ready", "False"), "Ready") or {})["reason"]
+    failed = await world.when(TRIGGER, "t", lambda t: (condition(t, "DependencyReady") or {}).get("reason") == reason)
+    assert not is_ready(failed)
+    await world.create(BROKER, "later", {})
+    await world.until(TRIGGER, "t", "Ready", "True")
 
 
 async def test_a_filter_that_cannot_be_compiled_is_refused_in_words(world: World) -> None:

@@ -189,10 +189,13 @@ class Received:
     """One event as it reached a subscriber."""
 
     def __init__(self, request: web.Request, body: bytes) -> None:
-        self.id = request.headers["ce-id"]
-        self.attributes = {
-            name[3:].lower(): value for name, value in request.headers.items() if name.lower().startswith("ce-")
-        }
+        if request.content_type == "application/cloudevents+json":
+            self.attributes = {name: str(value) for name, value in json.loads(body).items() if name != "data"}
+        else:
+            self.attributes = {
+                name[3:].lower(): value for name, value in request.headers.items() if name.lower().startswith("ce-")
+            }
+        self.id = self.attributes["id"]
         self.headers = request.headers
         self.body = body
 

@@ -30,7 +30,7 @@ from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
 from eventmesh.cloudevents.schema import SchemaViolated
 from eventmesh.kube.event_policies import subject_of
-from eventmesh.model.delivery import is_delivered
+from eventmesh.model.delivery import DeliveryFormat, is_delivered
 from eventmesh.model.rpc import RpcMethod
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Dispatcher:
             return await self._call(subscription, subscription.rpc, stored, event, hold=hold)
         prefer = (("prefer", "reply"),) if subscription.prefers_reply else ()
         response = await self._request(
-            subscription, uri, peer, http.encode_binary(event), (*stored.carried, *prefer), hold=hold
+            subscription, uri, peer, _message(event, subscription.policy.format), (*stored.carried, *prefer), hold=hold
         )
         if response is None:
             return Answer(0, NO_IDENTITY)
@@ -365,3 +365,8 @@ class Dispatcher:
         except StoreError as error:
             return Answer(503, body=str(error).encode())
         return Answer(202, reply=stored)
+
+
+def _message(event: Event, form: DeliveryFormat) -> tuple[list[tuple[str, str]], bytes]:
+    """Return headers and body of the request that carries an event."""
+    return http.encode_structured(event) if form is DeliveryFormat.JSON else http.encode_binary(event)

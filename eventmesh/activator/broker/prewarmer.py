@@ -20,7 +20,7 @@ from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.metrics import Counter, Statistics
-from eventmesh.base.tasks import TaskGroup
+from eventmesh.base.tasks import TaskGroup, is_set_within
 
 LOOK_AGAIN_S: Final = 1.0
 """Events of one broker, type and source are looked at so often: of thousands a second one is paid for."""
@@ -158,8 +158,6 @@ class Prewarmer:
         while True:
             at = self._guesses.next_at()
             timeout = None if at is None else max(0.0, at - self._clock.monotonic())
-            try:
-                await asyncio.wait_for(self._planned.wait(), timeout)
-            except TimeoutError:
+            if not await is_set_within(self._planned, timeout):
                 self._guesses.due(self._budgets, self._clock.monotonic())
             self._planned.clear()

@@ -12,6 +12,7 @@ from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.broker.triggers import TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.tasks import is_set_within
 from eventmesh.cloudevents.cesql import CesqlError, compile_cesql
 from eventmesh.cloudevents.event import Event
 
@@ -61,13 +62,7 @@ class Replayer:
                 _log.error("event store", reason=error)
                 wait_s = STORE_RETRY_S
             if wait_s > 0:
-                await self._wait(wait_s)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._asked.wait(), seconds)
-        except TimeoutError:
-            return
+                await is_set_within(self._asked, wait_s)
 
     async def step(self) -> float:
         """Take every replay a step further; return how long to wait before the next. Raises StoreError."""

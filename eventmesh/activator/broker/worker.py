@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import blake2b
 
@@ -29,7 +28,7 @@ from eventmesh.activator.broker.timing import due_at, is_expired
 from eventmesh.activator.broker.triggers import Subscription
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, rfc3339
-from eventmesh.base.tasks import TaskGroup
+from eventmesh.base.tasks import TaskGroup, is_set_within
 
 STORE_RETRY_S = 1.0
 """Wait before the store is tried again after it failed."""
@@ -155,11 +154,8 @@ class TriggerWorker:
 
     async def _wait(self, until: float | None) -> None:
         timeout = None if until is None else max(0.0, until - self._clock.monotonic())
-        try:
-            await asyncio.wait_for(self._changed.wait(), timeout)
-        except TimeoutError:
-            return
-        self._changed.clear()
+        if await is_set_within(self._changed, timeout):
+            self._changed.clear()
 
     async def _open(self) -> None:
         subscription = self.subscription
@@ -328,7 +324,7 @@ class TriggerWorker:
             await self._ended.wait()
             # Ends gather while the first of them waits: many in one transaction.
             if not (self.table.waits_for_record or self._backlog.queue_is_full):
-                await self._gather()
+                await is_set_within(self._gathered, SETTLE_INTERVAL_S)
             self._ended.clear()
             self._gathered.clear()
             try:
@@ -336,10 +332,6 @@ class TriggerWorker:
             except StoreError as error:
                 self._ended.set()
                 await self._store_failed(error)
-
-    async def _gather(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._gathered.wait(), SETTLE_INTERVAL_S)
 
     async def flush(self) -> None:
         """Record the ends so far; raises StoreError, and then they are still to be recorded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
+from eventmesh.controllers.eventing.dependency import Dependencies
 from eventmesh.controllers.eventing.destinations import (
     Destinations,
     Unresolved,
@@ -59,6 +60,8 @@ class Triggers:
         self.controller.watch(self._brokers, self._of_broker)
         destinations.follow(self.controller, self._triggers, _refers_to)
         identities.follow(self.controller, self._triggers)
+        self._dependencies = Dependencies(informers)
+        self._dependencies.follow(self.controller, self._triggers)
         self._methods = OfferedMethods(informers)
         self.controller.watch(self._methods.interfaces, self._of_interface)
 
@@ -84,7 +87,7 @@ class Triggers:
         conditions = Conditions(CONDITIONS, conditions_of(trigger), self._clock.now())
         self._follow_broker(trigger, broker, conditions)
         status = self._subscriber(trigger, conditions) | self._dead_letter_sink(trigger, broker, conditions)
-        conditions.mark_true("DependencyReady")
+        self._dependencies.mark(trigger, conditions)
         status |= await self._identities.ensure(TRIGGER, trigger, conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, TRIGGER, trigger, status)

@@ -1,4 +1,4 @@
-"""Racing coroutines."""
+"""Racing coroutines, and waits that a stop ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from eventmesh.base.tasks import first_of
+from eventmesh.base.tasks import TaskGroup, first_of, is_set_within
 
 
 async def test_the_first_to_end_ends_the_others() -> None:
@@ -46,3 +46,27 @@ async def test_being_cancelled_cancels_all() -> None:
     with pytest.raises(asyncio.CancelledError):
         await race
     assert ended.is_set()
+
+
+async def test_a_wait_tells_whether_it_was_in_vain() -> None:
+    event = asyncio.Event()
+    assert not await is_set_within(event, 0.001)
+    event.set()
+    assert await is_set_within(event, 0.0)
+    assert await is_set_within(event, None)
+
+
+async def test_a_wait_that_is_over_in_the_moment_of_a_stop_is_stopped_all_the_same() -> None:
+    event, group, turns = asyncio.Event(), TaskGroup("waits"), []
+
+    async def endless() -> None:
+        while True:
+            turns.append(await is_set_within(event, 60.0))
+            event.clear()
+
+    group.spawn("endless", endless())
+    await asyncio.sleep(0)
+    event.set()
+    async with asyncio.timeout(20):
+        await group.stop()
+    assert turns == [], "it went on as if nobody had stopped it"

@@ -16,6 +16,7 @@ from eventmesh.controllers.eventing.admission.fields import (
     delivery_errors,
     destination_errors,
 )
+from eventmesh.controllers.eventing.dependency import dependency_of
 from eventmesh.controllers.eventing.names import BROKER_LABEL
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
@@ -78,6 +79,7 @@ class TriggerAdmission:
         spec = obj["spec"]
         errors = [*destination_errors(spec.get("subscriber"), "spec.subscriber"), *delivery_errors(spec)]
         errors += annotation_errors(controls_of, obj) or annotation_errors(rpc_method_of, obj)
+        errors += annotation_errors(dependency_of, obj)
         try:
             compile_trigger_filter(spec)
         except ConfigError as error:

@@ -57,6 +57,8 @@ def test_a_trigger_gets_broker_label_filter_and_namespace() -> None:
         ({"delivery": {"backoffPolicy": "random"}}, "spec.delivery.backoffPolicy"),
         ({"delivery": {"timeout": "PT0S"}}, "spec.delivery.timeout"),
         ({"delivery": {"retries": 3}}, "spec.delivery.retries"),
+        ({"delivery": {"format": "ingress"}}, "spec.delivery.format"),
+        ({"delivery": {"format": "json"}}, None),
         ({"delivery": {"deadLetterSink": {}, "retry": 1}}, None),
     ],
 )
@@ -75,6 +77,50 @@ def test_a_trigger_keeps_its_broker_and_a_broker_its_class() -> None:
     after = brokers.default(broker(), CREATE)
     after["metadata"]["annotations"] = {CLASS_ANNOTATION: "Kafka"}
     assert len(brokers.validate(after, AdmissionRequest("ada", before))) == 1
+
+
+BAD_NAMES = ("Type", "my type", "my_type", "my-type", "123", "type😀", "type!", "type.", "ty/pe", "TYPE1")
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_an_attribute_that_no_event_can_have_is_refused_in_a_filter(name: str) -> None:
+    admission = TriggerAdmission()
+    (error,) = admission.validate(admission.default(trigger(filter={"attributes": {name: "x"}}), CREATE), CREATE)
+    assert error.path == f"spec.filter.attributes.{name}"
+
+
+def test_filters_stay_as_they_were_written() -> None:
+    written = {"filter": {"attributes": {"abcdefghij0123456789"[:20]: "x", "type": ""}}, "filters": [{"cesql": "TRUE"}]}
+    made = TriggerAdmission().default(trigger(**written), CREATE)
+    assert {name: made["spec"][name] for name in written} == written
+    assert TriggerAdmission().validate(made, CREATE) == []
+
+
+def test_the_config_of_a_broker_stays() -> None:
+    admission = BrokerAdmission()
+    before, after = (admission.default(broker(config={"name": name}), CREATE) for name in ("a", "b"))
+    assert [error.path for error in admission.validate(after, AdmissionRequest("ada", before))] == ["spec.config"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("orders", "is not a JSON object"),
+        ('["orders"]', "is not a JSON object"),
+        ('{"kind": "PingSource", "apiVersion": "sources.knative.dev/v1"}', "lacks name"),
+        ('{"kind": "Pod", "apiVersion": "v1", "name": "p"}', "Pod of v1 cannot be waited for; known are PingSource"),
+        (
+            '{"kind": "Broker", "apiVersion": "eventing.knative.dev/v1", "name": "b", "namespace": "other"}',
+            "names the namespace 'other', and not that of the Trigger",
+        ),
+    ],
+)
+def test_a_dependency_that_cannot_be_waited_for_is_refused(text: str, problem: str) -> None:
+    written = TriggerAdmission().default(trigger(), CREATE)
+    written["metadata"]["annotations"] = {"knative.dev/dependency": text}
+    (error,) = TriggerAdmission().validate(written, CREATE)
+    assert error.path == "metadata.annotations[knative.dev/dependency]"
+    assert problem in error.message
 
 
 @pytest.mark.parametrize(
