@@ -1,4 +1,5 @@
-"""The resource types of xDS that both ends speak, and the order in which one stream carries them."""
+"""The resource types of xDS that control serves and the order in which one stream carries them; our own client asks
+for all but virtual hosts."""
 
 from __future__ import annotations
 
@@ -15,11 +16,13 @@ class ResourceType(Enum):
     ENDPOINT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
     LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
     ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+    VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+    """On demand: a client asks for the one that serves a host when the first request for it comes, delta only."""
     SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name
 
     @property
     def short(self) -> str:
-        """Return the word for logs and metrics: `cds`, `eds`, `lds`, `rds`, `sds`."""
+        """Return the word for logs and metrics: `cds`, `eds`, `lds`, `rds`, `vhds`, `sds`."""
         return _SHORT[self]
 
     @property
@@ -33,6 +36,7 @@ _SHORT = {
     ResourceType.ENDPOINT: "eds",
     ResourceType.LISTENER: "lds",
     ResourceType.ROUTE: "rds",
+    ResourceType.VIRTUAL_HOST: "vhds",
     ResourceType.SECRET: "sds",
 }
 
@@ -42,6 +46,7 @@ PUSH_ORDER = (
     ResourceType.ENDPOINT,
     ResourceType.LISTENER,
     ResourceType.ROUTE,
+    ResourceType.VIRTUAL_HOST,
 )
 """Make before break: what is referred to arrives before what refers to it (xds_protocol, "Eventual consistency
 considerations")."""

@@ -48,6 +48,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--admin", default="127.0.0.1:9901", metavar="HOST:PORT", help="its admin page (%(default)s)")
     parser.add_argument("--namespace", default="", help="namespace of a sidecar: it is told of that one alone (all)")
     parser.add_argument(
+        "--on-demand",
+        action="store_true",
+        help="of envoy: it asks for a host when the first request names it, and holds no more of the mesh (it has all)",
+    )
+    parser.add_argument(
         "--certificates",
         metavar="HOST:PORT",
         default="",
@@ -80,9 +85,14 @@ def printed(args: argparse.Namespace) -> dict[str, Any]:
         address("--certificates", args.certificates)
         strict = args.mtls == "strict"
         exchange = Exchange(args.certificates, args.token_file, args.roots_file, args.trust_domain, strict)
-    return client_bootstrap(
+    made = client_bootstrap(
         args.role, args.id or args.role, args.ads, args.admin, args.namespace, exchange, args.certificate_dir
     )
+    if args.on_demand:
+        if args.role != "envoy":
+            raise UsageError(f"--on-demand: {args.role} asks for no virtual hosts; only envoy does")
+        made["node"]["metadata"]["on_demand"] = True
+    return made
 
 
 def client_bootstrap(

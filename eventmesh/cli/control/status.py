@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eventmesh.cli import output
@@ -16,6 +16,7 @@ def show_status(found: Mapping[str, Any], form: str) -> int:
         return 0
     rows = []
     refusals = []
+    shown = _shown(found["clients"])
     for client in found["clients"]:
         types = client["types"]
         rows.append(
@@ -25,7 +26,7 @@ def show_status(found: Mapping[str, Any], form: str) -> int:
                 client["namespace"] or "-",
                 client["identity"].removeprefix("spiffe://") or "-",
                 client["certificateExpires"] or "-",
-                *(_progress(types[short]) for short in types),
+                *(_progress(types[short]) for short in shown),
                 f"{client['connectedSeconds']:.0f}s",
             )
         )
@@ -34,7 +35,7 @@ def show_status(found: Mapping[str, Any], form: str) -> int:
             for short, known in types.items()
             if "refused" in known
         ]
-    heads = [short.upper() for short in (found["clients"][0]["types"] if found["clients"] else ())]
+    heads = [short.upper() for short in shown]
     if rows:
         output.table(("NODE", "ROLE", "NAMESPACE", "IDENTITY", "EXPIRES", *heads, "CONNECTED"), rows)
     else:
@@ -44,6 +45,13 @@ def show_status(found: Mapping[str, Any], form: str) -> int:
     waiting = found["awaited"]
     sys.stdout.write(f"generation {found['generation']}; objects awaiting acknowledgement: {waiting}\n")
     return 0
+
+
+def _shown(clients: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the types that have a column: virtual hosts only where somebody asks for them one by one."""
+    types = list(clients[0]["types"]) if clients else []
+    is_asked = any(client["types"]["vhds"]["state"] != "NOT_ASKED" for client in clients)
+    return [short for short in types if short != "vhds" or is_asked]
 
 
 def _progress(known: Mapping[str, Any]) -> str:

@@ -136,13 +136,14 @@ class AdsClient:
                 self._call = call
                 self._node_is_known = False
                 for resource_type in PUSH_ORDER:
-                    await self._send(self._subscriptions[resource_type].open())
+                    if resource_type in self._subscriptions:
+                        await self._send(self._subscriptions[resource_type].open())
                 await self._send_wants()
             while (data := await call.receive()) is not None:
                 backoff.reset()
                 self.connected = True
                 response = read_response(data, delta=self._config.delta)
-                if response is None:
+                if response is None or response.type not in self._subscriptions:
                     continue
                 async with self._turn:
                     await self._take(response)

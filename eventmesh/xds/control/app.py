@@ -339,7 +339,7 @@ class Control:
 
     def _refused(self, nack: Nack) -> None:
         match nack.refusal.type:
-            case ResourceType.ROUTE:
+            case ResourceType.ROUTE | ResourceType.VIRTUAL_HOST:
                 self._refused_routes(nack.refusal.generation, f"{nack.node}: {nack.refusal.message}")
             case ResourceType.CLUSTER | ResourceType.ENDPOINT:
                 for cluster in self._refusals.refused(nack):

@@ -14,7 +14,7 @@ from itertools import chain
 
 from eventmesh.kube.objects import Key
 from eventmesh.kube.observability import TracingSettings
-from eventmesh.xds.control import envoy
+from eventmesh.xds.control import envoy, on_demand
 from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.certificates import Certificates
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed
@@ -32,10 +32,11 @@ from eventmesh.xds.control.listeners import Listeners
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.mtls import MeshMtls
 from eventmesh.xds.control.objects import View
+from eventmesh.xds.control.on_demand import HostIndex
 from eventmesh.xds.control.proxyless import Proxyless
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, Scope, scope_of
-from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Clusters, Settings
+from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings, gateway_resources
 from eventmesh.xds.control.shards import Sharded
 from eventmesh.xds.control.tables import (
     ACTIVATOR,
@@ -107,13 +108,15 @@ class ResourceBuilder:
         broker = {BROKER_CLUSTER: envoy.cluster(BROKER_CLUSTER, Protocol.HTTP1)}
         leads_to = {BROKER_CLUSTER: envoy.endpoints(BROKER_CLUSTER, settings.brokers)}
         first = {_PLAIN: broker, _HOLDING: broker, _ENDPOINTS: leads_to, _PODS_ONLY: leads_to}
-        self._sets: dict[str, Sharded] = {kind: Sharded(found) for kind, found in first.items()}
-        self._gateway = _gateway(settings)
+        self._sets: dict[str, Sharded[Resource]] = {kind: Sharded(found) for kind, found in first.items()}
+        self._gateway = gateway_resources(settings)
         self._tables: dict[str, Resource] = {}
         self._listeners = Listeners(settings)
         self.certificates = Certificates()
         self.access = InboundAccess()
         self._proxyless = Proxyless(settings.cluster_domain)
+        self._on_demand: HostIndex | None = None
+        """From when the first client comes that asks on demand: most meshes have none."""
         self._changed = Changed()
         self._offers_changed = False
         self.offers = PublishedOffers()
@@ -156,6 +159,7 @@ class ResourceBuilder:
             tables |= {table for table in built if self._contribute(table, GATEWAY_API, self.gateway_api.of(table))}
             nowhere = _unresolved() if self.gateway_api.leads_nowhere else {kind: {} for kind in self._sets}
             self._nowhere = self._merge(self._nowhere, nowhere)
+            self._index(GATEWAY_API)
             dirty |= self.gateway_api.renewed
         self._will_concern_all |= self.access.resolve(view)
         self._join_tables(tables)
@@ -189,7 +193,7 @@ class ResourceBuilder:
 
     def affects(self, audience: Audience) -> bool:
         """Tell whether the last update may have changed what `audience` is told."""
-        if audience.role is not Role.SIDECAR or self._concerns_all:
+        if audience.role is not Role.SIDECAR or audience.on_demand or self._concerns_all:
             return True
         touched = {*self._changed.namespaces, *(key.namespace for key in self._changed.endpoints)}
         egress = self._egress(audience.namespace)
@@ -202,6 +206,8 @@ class ResourceBuilder:
         return plain if self._mtls is None else self._mtls.told(audience, plain)
 
     def _plain(self, audience: Audience) -> ResourceSets:
+        if audience.on_demand:
+            return self._asked_for(audience)
         match audience.role:
             case Role.GATEWAY | Role.ENVOY:
                 return self._edge(audience.role)
@@ -213,8 +219,8 @@ class ResourceBuilder:
             case Role.SIDECAR:
                 egress = self._egress(audience.namespace)
                 scope = scope_of(audience.namespace, egress)
-                inbound = self.access.listeners(audience.namespace, audience.labels)
-                listeners = {ResourceType.LISTENER: {**self.offers.listeners(audience.extensions), **inbound}}
+                offered = self.offers.listeners(audience.extensions)
+                listeners = {ResourceType.LISTENER: {**offered, **self._inbound(audience)}}
                 if not scope.everything:
                     asked = self.access.clusters(audience.namespace, dict(audience.labels))
                     return self._scoped(scope, bool(egress), asked) | listeners
@@ -257,6 +263,7 @@ class ResourceBuilder:
         self.conflicts.update(known.hosts.conflicts)
         self.offers.put(namespace, known.hosts.offers, known.hosts.offers_lost)
         changed = {table for table, found in known.hosts.entries.items() if self._contribute(table, namespace, found)}
+        self._index(namespace)
         if self._contributions[ACTIVATOR].put(namespace, known.hosts.activator):
             changed.add(ACTIVATOR)
         known.egress = view.egress
@@ -277,6 +284,16 @@ class ResourceBuilder:
 
     def _contribute(self, table: str, contributor: str, entries: Iterable[Entry]) -> bool:
         return self._contributions[table].put(contributor, b"".join(entry.host.field for entry in entries))
+
+    def _index(self, contributor: str) -> None:
+        """Have what is asked for on demand follow the virtual hosts of a namespace, or of Gateway API."""
+        if self._on_demand is None:
+            return
+        if contributor == GATEWAY_API:
+            found = {table: tuple(self.gateway_api.of(table)) for table in (PUBLIC, SECURE, LOCAL)}
+            self._on_demand.put(contributor, found)
+        else:
+            self._on_demand.put(contributor, self._of(contributor).hosts.entries)
 
     def _assign(self, namespace: str, view: View, touched: frozenset[Key]) -> None:
         known = self._of(namespace)
@@ -314,6 +331,28 @@ class ResourceBuilder:
         secrets = self.certificates.secrets
         tables = (PUBLIC, SECURE, LOCAL) if secrets else (PUBLIC, LOCAL)
         return {**self._whole(role, *tables), ResourceType.SECRET: secrets}
+
+    def _asked_for(self, audience: Audience) -> ResourceSets:
+        """Return what a client is told that asks for virtual hosts one by one: of clusters its stream picks those to
+        which they lead."""
+        if self._on_demand is None:
+            self._on_demand = HostIndex()
+            for contributor in (*self._namespaces, GATEWAY_API):
+                self._index(contributor)
+        is_sidecar = audience.role is Role.SIDECAR
+        secrets = {} if is_sidecar else self.certificates.secrets
+        tables = (LOCAL,) if is_sidecar else (PUBLIC, SECURE, LOCAL) if secrets else (PUBLIC, LOCAL)
+        own = {name: on_demand.table(name, self._broker.get(name, b"")) for name in tables}
+        return {
+            **self._whole(audience.role),
+            ResourceType.ROUTE: own,
+            ResourceType.VIRTUAL_HOST: self._on_demand.hosts(frozenset((BROKER_CLUSTER, TRACING_CLUSTER))),
+            ResourceType.LISTENER: self._inbound(audience) if is_sidecar else self._listeners.on_demand(),
+            ResourceType.SECRET: secrets,
+        }
+
+    def _inbound(self, audience: Audience) -> Named:
+        return self.access.listeners(audience.namespace, audience.labels)
 
     def _whole(self, role: Role, *tables: str) -> ResourceSets:
         is_activator = role is Role.ACTIVATOR
@@ -359,15 +398,3 @@ class ResourceBuilder:
 
 _LOCAL_PROXIED = "local, proxied"
 """The table `local` as the activator sees it: what it sends itself is marked as proxied."""
-
-
-def _gateway(settings: Settings) -> Mapping[ResourceType, Named]:
-    """Return the cluster of the gateway's local listener, as sidecars see it."""
-    host, port = settings.gateway_address
-    if settings.is_gateway_named:
-        cluster = envoy.dns_cluster(GATEWAY_CLUSTER, host, port, Protocol.DOWNSTREAM)
-        return {ResourceType.CLUSTER: {GATEWAY_CLUSTER: cluster}, ResourceType.ENDPOINT: {}}
-    return {
-        ResourceType.CLUSTER: {GATEWAY_CLUSTER: envoy.cluster(GATEWAY_CLUSTER, Protocol.DOWNSTREAM)},
-        ResourceType.ENDPOINT: {GATEWAY_CLUSTER: envoy.endpoints(GATEWAY_CLUSTER, [(host, port)])},
-    }

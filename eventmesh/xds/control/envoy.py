@@ -114,7 +114,7 @@ def cluster(name: str, protocol: Spoken, hold: Hold | None = None, policy: Clust
         Cluster,
         name=name,
         type=ClusterDiscoveryType.EDS,
-        eds_cluster_config=made(ClusterEdsClusterConfig, eds_config=_ads()),
+        eds_cluster_config=made(ClusterEdsClusterConfig, eds_config=ads()),
         connect_timeout=_CONNECT_TIMEOUT,
         lb_policy=ClusterLbPolicy.ROUND_ROBIN,
         circuit_breakers=_breakers(policy, MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
@@ -176,11 +176,12 @@ def http_listener(
     listener: HttpListener,
     *,
     for_envoy: bool = False,
+    on_demand: bool = False,
     tracing: HttpConnectionManagerTracing | None = None,
     filters: Iterable[HttpFilter] = (),
 ) -> Resource:
     """Return the listener; `for_envoy` switches off limits and on upgrades and `tracing`, which our engine does by
-    itself."""
+    itself; `on_demand` has an Envoy ask for virtual hosts that it does not know."""
     manager = made(
         HttpConnectionManager,
         codec_type=HttpConnectionManagerCodecType.AUTO,
@@ -190,13 +191,13 @@ def http_listener(
         use_remote_address=listener.is_edge,
     )
     if listener.table:
-        manager.rds = made(Rds, config_source=_ads(), route_config_name=listener.table)
+        manager.rds = made(Rds, config_source=ads(), route_config_name=listener.table)
     else:
         manager.route_config = made(RouteConfiguration, name=listener.name)
     if for_envoy:
         # Requests may be quiet for as long as the function likes; its own timeouts stand in its sidecar.
         manager.stream_idle_timeout = timedelta(0)
-        manager.http_filters = [*idle_filters(), _router()]
+        manager.http_filters = [*([on_demand_filter()] if on_demand else []), *idle_filters(), _router()]
         manager.upgrade_configs = [made(HttpConnectionManagerUpgradeConfig, upgrade_type="websocket")]
         manager.tracing = tracing
     message = made(
@@ -217,6 +218,14 @@ def http_listener(
     return resources.from_message(ResourceType.LISTENER, listener.name, message)
 
 
+def on_demand_filter() -> HttpFilter:
+    """Return the filter that holds a request until its virtual host has been asked for."""
+    # Imported when the first such Envoy comes: most meshes have none.
+    from envoy_data_plane.envoy.extensions.filters.http.on_demand.v3 import OnDemand
+
+    return made(HttpFilter, name="envoy.filters.http.on_demand", typed_config=pack(made(OnDemand)))
+
+
 def _tls(secrets: Iterable[str]) -> TransportSocket:
     # Imported when the first certificate comes: most meshes have none.
     from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
@@ -227,7 +236,7 @@ def _tls(secrets: Iterable[str]) -> TransportSocket:
 
     common = made(
         CommonTlsContext,
-        tls_certificate_sds_secret_configs=[made(SdsSecretConfig, name=name, sds_config=_ads()) for name in secrets],
+        tls_certificate_sds_secret_configs=[made(SdsSecretConfig, name=name, sds_config=ads()) for name in secrets],
         alpn_protocols=["h2", "http/1.1"],
     )
     context = pack(made(DownstreamTlsContext, common_tls_context=common))
@@ -239,7 +248,7 @@ def api_listener(target: str, table: str) -> Resource:
     manager = made(
         HttpConnectionManager,
         stat_prefix=target,
-        rds=made(Rds, config_source=_ads(), route_config_name=table),
+        rds=made(Rds, config_source=ads(), route_config_name=table),
         http_filters=[idle_fault_filter(), _router()],
     )
     message = made(Listener, name=target, api_listener=made(ApiListener, api_listener=pack(manager)))
@@ -273,12 +282,13 @@ def _type_url(message: betterproto2.Message) -> str:
     return f"type.googleapis.com/{module}.{type(message).__name__}"
 
 
-def _ads() -> ConfigSource:
+def ads(first_fetch: timedelta = _FIRST_FETCH) -> ConfigSource:
+    """Return "over the stream that this came by"; what names it is used without it after `first_fetch`."""
     return made(
         ConfigSource,
         ads=made(AggregatedConfigSource),
         resource_api_version=ApiVersion.V3,
-        initial_fetch_timeout=_FIRST_FETCH,
+        initial_fetch_timeout=first_fetch,
     )
 
 

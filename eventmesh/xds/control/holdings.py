@@ -100,8 +100,8 @@ class Holdings:
         return held.version if held is not None else self._brought.get(name)
 
     def holds(self, name: str) -> bool:
-        """True when the client holds `name`, or is being sent it."""
-        return self.version(name) is not None
+        """True when the client holds `name`, or is being sent it; what it knows to be absent it does not hold."""
+        return bool(self.version(name))
 
     def names(self) -> set[str]:
         """Return everything that the client holds or is being sent."""

@@ -49,10 +49,15 @@ class Node:
     @property
     def role(self) -> Role:
         """Return the role its metadata names; without one, gRPC libraries are `grpc` and all others gateways."""
-        agent = self.user_agent.lower()
-        named = self.metadata.get("role", Role.GRPC.value if agent.startswith("grpc") else Role.GATEWAY.value)
+        is_grpc = self.user_agent.lower().startswith("grpc")
+        named = self.metadata.get("role", Role.GRPC.value if is_grpc else Role.GATEWAY.value)
         role = next((role for role in Role if role.value == named), Role.GATEWAY)
-        return Role.ENVOY if role is Role.GATEWAY and agent == "envoy" else role
+        return Role.ENVOY if role is Role.GATEWAY and self.is_envoy else role
+
+    @property
+    def is_envoy(self) -> bool:
+        """True of Envoy itself, whatever its role."""
+        return self.user_agent.lower() == "envoy"
 
 
 @dataclass(frozen=True, slots=True)

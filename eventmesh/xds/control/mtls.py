@@ -190,7 +190,9 @@ class MeshMtls:
     # -- clusters
 
     def _clusters(self, audience: Audience, plain: Named) -> Named:
-        seen = self._seen.get(audience)
+        # All that ask on demand pick from the same.
+        reader = Audience(audience.role, on_demand=True) if audience.on_demand else audience
+        seen = self._seen.get(reader)
         if seen is not None and seen.plain is plain and seen.generation == self._generation:
             return seen.secured
         peers = self._known_peers()
@@ -199,9 +201,9 @@ class MeshMtls:
             name: self._cluster(cluster, peers[name], provided) if name in peers else cluster
             for name, cluster in plain.items()
         }
-        if audience.role in _MUTUAL or provided:
+        if audience.role in _MUTUAL or provided or audience.on_demand:
             # They are few and see the whole mesh; what sidecars see is small, and never the same twice.
-            self._seen[audience] = _Seen(plain, self._generation, secured)
+            self._seen[reader] = _Seen(plain, self._generation, secured)
         return secured
 
     def _known_peers(self) -> Mapping[str, Peers]:

@@ -17,6 +17,7 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
 from eventmesh.xds.control.changes import Effect
+from eventmesh.xds.control.on_demand import HostsOnDemand
 from eventmesh.xds.control.policy.attaching import attached
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
@@ -118,13 +119,19 @@ def _built(watcher: Watcher, settings: Settings) -> ResourceBuilder:
 def _differences(audience: Audience, before: ResourceSets, after: ResourceSets) -> Iterable[Change]:
     for type_ in PUSH_ORDER:
         old, new = before.get(type_, {}), after.get(type_, {})
-        for name in sorted(old.keys() | new.keys()):
+        for name in sorted(_named(old, new)):
             was, is_ = old.get(name), new.get(name)
             if was == is_:
                 continue
             what = "added" if was is None else "removed" if is_ is None else "changed"
             details = _hosts(was, is_) if type_ is ResourceType.ROUTE else ()
             yield Change(audience, type_, name, what, len(is_.body) if is_ is not None else 0, details)
+
+
+def _named(old: Mapping[str, Resource], new: Mapping[str, Resource]) -> Iterable[str]:
+    if isinstance(old, HostsOnDemand) and isinstance(new, HostsOnDemand):
+        return new.differing(old)
+    return old.keys() | new.keys()
 
 
 def _hosts(was: Resource | None, is_: Resource | None) -> tuple[str, ...]:

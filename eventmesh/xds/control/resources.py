@@ -44,7 +44,15 @@ class Resource:
     @cached_property
     def delta_field(self) -> bytes:
         """The entry of `DeltaDiscoveryResponse.resources` (field 2, a `Resource` with name, version and Any)."""
-        return b"".join(_delimited(2, (text(1, self.version), *_delimited(2, self._any()), text(3, self.name))))
+        what = () if self.is_absent else _delimited(2, self._any())
+        # Who asks for a virtual host does so by an alias, and waits for an answer to that, even if there is none.
+        alias = text(4, self.name) if self.type is ResourceType.VIRTUAL_HOST else b""
+        return b"".join(_delimited(2, (text(1, self.version), *what, text(3, self.name), alias)))
+
+    @property
+    def is_absent(self) -> bool:
+        """True of what says that there is no such virtual host."""
+        return not self.version
 
     def _any(self) -> tuple[bytes, ...]:
         return (text(1, self.type.value), *(_delimited(2, self.pieces) if any(self.pieces) else ()))
@@ -77,6 +85,12 @@ def together(parts: Iterable[Part]) -> Part:
     """Return `parts` as one, whose hash is that of theirs: bytes that have not changed are not hashed again."""
     parts = tuple(parts)
     return Part(b"".join(one.fields for one in parts), part(b"".join(one.digest for one in parts)).digest)
+
+
+def absent_host(name: str) -> Resource:
+    """Return the answer to whoever asks for a virtual host that there is not: a resource without a version, and
+    without a virtual host (envoyproxy/envoy docs/root/api-docs/xds_protocol.rst, "On demand")."""
+    return Resource(ResourceType.VIRTUAL_HOST, name, "", ())
 
 
 def from_parts(type_: ResourceType, name: str, parts: Iterable[Part]) -> Resource:

@@ -29,6 +29,9 @@ FRAMED_PROXY = "eventmesh.framed_proxy"
 EXTENSIONS = frozenset((FRAMED_PROXY,))
 """Filters of ours in listeners that control publishes, as nodes name them in `metadata.extensions`."""
 
+ON_DEMAND = "on_demand"
+"""In the metadata of an Envoy, as gateway or as sidecar: it has the filter `envoy.filters.http.on_demand`."""
+
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _ENTRY = re.compile(rf"({_LABEL})/({_LABEL}|\*)")
 
@@ -44,6 +47,8 @@ class Audience:
     """Of sidecars: listeners of the mesh's own types that they understand; nobody is sent any other."""
     labels: frozenset[tuple[str, str]] = frozenset()
     """Of sidecars: those of their pods, by which policies of access select them."""
+    on_demand: bool = False
+    """They ask for virtual hosts one by one, and are told of what these lead to and of nothing else."""
     identity: SpiffeId | None = None
     """What its certificate proves it to be; None: it has shown none, and is told of no identity either."""
 
@@ -76,8 +81,18 @@ def audience_of(node: Node) -> Audience:
     if node.role is Role.SIDECAR and isinstance(namespace, str):
         named = node.metadata.get("extensions")
         known = (one for one in EXTENSIONS if isinstance(named, list | tuple) and one in named)
-        return Audience(Role.SIDECAR, namespace, frozenset(known), _labels_of(node))
-    return Audience(node.role)
+        return Audience(Role.SIDECAR, namespace, frozenset(known), _labels_of(node), _is_on_demand(node))
+    return Audience(node.role, on_demand=node.role is Role.ENVOY and _is_on_demand(node))
+
+
+def _is_on_demand(node: Node) -> bool:
+    # Our own data planes do not ask for virtual hosts: whatever they say of themselves, they are told of all.
+    return node.metadata.get(ON_DEMAND) is True and node.is_envoy
+
+
+def without_demand(node: Node) -> Node:
+    """Return a node that is told of everything at once; what is asked for one by one has no other form than delta."""
+    return dataclasses.replace(node, metadata={key: value for key, value in node.metadata.items() if key != ON_DEMAND})
 
 
 def _labels_of(node: Node) -> frozenset[tuple[str, str]]:

@@ -32,7 +32,7 @@ from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.peers import ShownCredentials, disconnect, peer_identity
 from eventmesh.xds.control.protobuf import WireError
 from eventmesh.xds.control.resources import Configuration
-from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified
+from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified, without_demand
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.streams import Changes, Stream
 from eventmesh.xds.control.subscriptions import Push, TooMuchAskedError, Variant
@@ -267,9 +267,10 @@ class _Session:
     def _begin(self, request: Request, audience_for: Callable[[Node], Audience]) -> Stream:
         if request.node is None:
             raise WireError("the first request of a stream carries no node")
-        audience = audience_for(request.node)
+        node = request.node if self._wire.variant is Variant.DELTA else without_demand(request.node)
+        audience = audience_for(node)
         self._unsubscribe = self._cache.subscribe(audience, self._configured)
-        stream = Stream(self._wire.variant, self._cache.current(audience), request.node)
+        stream = Stream(self._wire.variant, self._cache.current(audience), node)
         self._stream = stream
         self._acks.joined(stream, self._peer, audience.identity)
         _log.info(

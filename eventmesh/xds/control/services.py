@@ -19,6 +19,7 @@ from eventmesh.xds.control.memo import Memo
 from eventmesh.xds.control.objects import ServerlessService, Service, ServicePort, View
 from eventmesh.xds.control.policy.values import ClusterPolicy
 from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.resource_types import ResourceType
 
 Address = tuple[str, int]
 Assigned = dict[str, Resource]
@@ -243,3 +244,15 @@ def _plain_ports(view: View, touched: frozenset[Key] | None = None) -> Iterator[
         for port in service.ports:
             if cluster_of(service, port) != BROKER_CLUSTER:
                 yield service, port
+
+
+def gateway_resources(settings: Settings) -> Mapping[ResourceType, Mapping[str, Resource]]:
+    """Return the cluster of the gateway's local listener, as sidecars see it."""
+    host, port = settings.gateway_address
+    if settings.is_gateway_named:
+        cluster = envoy.dns_cluster(GATEWAY_CLUSTER, host, port, Protocol.DOWNSTREAM)
+        return {ResourceType.CLUSTER: {GATEWAY_CLUSTER: cluster}, ResourceType.ENDPOINT: {}}
+    return {
+        ResourceType.CLUSTER: {GATEWAY_CLUSTER: envoy.cluster(GATEWAY_CLUSTER, Protocol.DOWNSTREAM)},
+        ResourceType.ENDPOINT: {GATEWAY_CLUSTER: envoy.endpoints(GATEWAY_CLUSTER, [(host, port)])},
+    }

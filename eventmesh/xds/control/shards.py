@@ -1,4 +1,4 @@
-"""Many resources by name, immutable, of which the next version shares nearly all with the last.
+"""Many values by name, immutable, of which the next version shares nearly all with the last.
 
 A change of one endpoint must cost the same in a mesh of a hundred services and of five thousand: neither a copy of all
 names nor a comparison of them.
@@ -10,37 +10,36 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final, TypeVar, overload
 
-from eventmesh.xds.control.resources import Resource
-
 T = TypeVar("T")
+V = TypeVar("V")
 
 _SHARDS: Final = 256
 """A change copies a reference to each and one of them: with 5,000 names some 280 references, in a microsecond."""
 
 
-class Sharded(Mapping[str, Resource]):
-    """Resources by name. `replaced` makes the next version, `differing` tells two versions apart."""
+class Sharded(Mapping[str, V]):
+    """Values by name. `replaced` makes the next version, `differing` tells two versions apart."""
 
     __slots__ = ("_shards", "_size")
 
-    def __init__(self, resources: Mapping[str, Resource] | None = None) -> None:
-        shards: list[dict[str, Resource]] = [{} for _ in range(_SHARDS)]
+    def __init__(self, resources: Mapping[str, V] | None = None) -> None:
+        shards: list[dict[str, V]] = [{} for _ in range(_SHARDS)]
         for name, resource in (resources or {}).items():
             shards[hash(name) % _SHARDS][name] = resource
         self._shards = shards
         self._size = len(resources or {})
 
-    def __getitem__(self, name: str) -> Resource:
+    def __getitem__(self, name: str) -> V:
         return self._shards[hash(name) % _SHARDS][name]
 
     @overload
-    def get(self, name: str, /) -> Resource | None: ...
+    def get(self, name: str, /) -> V | None: ...
     @overload
-    def get(self, name: str, default: Resource, /) -> Resource: ...
+    def get(self, name: str, default: V, /) -> V: ...
     @overload
-    def get(self, name: str, default: T, /) -> Resource | T: ...
-    def get(self, name: str, default: T | None = None, /) -> Resource | T | None:
-        """Return the resource `name`, or `default`."""
+    def get(self, name: str, default: T, /) -> V | T: ...
+    def get(self, name: str, default: T | None = None, /) -> V | T | None:
+        """Return the value of `name`, or `default`."""
         # The mixin's own raises and catches where there is none, and most questions are asked by streams.
         return self._shards[hash(name) % _SHARDS].get(name, default)
 
@@ -53,9 +52,9 @@ class Sharded(Mapping[str, Resource]):
     def __len__(self) -> int:
         return self._size
 
-    def replaced(self, put: Mapping[str, Resource], dropped: Iterable[str] = ()) -> Sharded:
+    def replaced(self, put: Mapping[str, V], dropped: Iterable[str] = ()) -> Sharded[V]:
         """Return a version with those of `put` in place of what had their names, and without `dropped`."""
-        after = Sharded.__new__(Sharded)
+        after: Sharded[V] = Sharded.__new__(Sharded)
         shards = after._shards = list(self._shards)
         own: set[int] = set()
         for name, resource in chain(put.items(), ((name, None) for name in dropped)):
@@ -70,7 +69,7 @@ class Sharded(Mapping[str, Resource]):
         after._size = self._size + sum(len(shards[number]) - len(self._shards[number]) for number in own)
         return after
 
-    def differing(self, before: Sharded) -> frozenset[str]:
+    def differing(self, before: Sharded[V]) -> frozenset[str]:
         """Return the names that are new, changed or gone since `before`."""
         pairs = ((old, new) for old, new in zip(before._shards, self._shards, strict=True) if old is not new)
         return frozenset(

@@ -7,6 +7,7 @@ Pure: requests, configurations and the time go in, responses come out. `server` 
   has acknowledged the cluster's endpoints, at most `ROUTES_WAIT_S`.
 * A changed cluster warms again and waits for its endpoints although they are the same, so they are sent again.
 * A removed cluster stays until the client has acknowledged routes without it, and `CLUSTER_LINGER_S` longer.
+* A client that asks for virtual hosts on demand is told of the clusters to which these lead, and of no others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventmesh.xds.control.messages import Node, Request, Role
+from eventmesh.xds.control.on_demand import HostsOnDemand, touched
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.subscriptions import Push, Refusal, Subscription, Variant
 from eventmesh.xds.resource_types import BY_URL, PUSH_ORDER, ResourceType
@@ -41,6 +43,9 @@ class _Lingering:
     def is_over(self, now: float) -> bool:
         return self.due is not None and self.due <= now
 
+
+_ROUTES: Final = (ResourceType.ROUTE, ResourceType.VIRTUAL_HOST)
+"""What names clusters, and waits for them."""
 
 _UNASKED: Final = {type_: Subscription(type_, Variant.DELTA) for type_ in ResourceType}
 """What there is to see of a type that a client has not asked for. Never changed."""
@@ -95,6 +100,8 @@ class Stream:
             self.forced_endpoints += len(again)
             subscription.force |= again
             self._stale_endpoints -= again
+        if type_ in (ResourceType.CLUSTER, ResourceType.VIRTUAL_HOST):
+            self._cover_clusters()
         self._date_lingering(now)
         return refusal
 
@@ -104,8 +111,18 @@ class Stream:
         # What is no longer configured will never be acknowledged: nobody waits for it.
         self._awaited &= configuration.of(ResourceType.ENDPOINT).keys()
         for type_, subscription in self._subscriptions.items():
-            if type_ in changes:
+            if type_ is ResourceType.VIRTUAL_HOST and type_ in changes:
+                subscription.changed(touched(subscription.names, changes[type_]), configuration)
+            elif type_ in changes:
                 subscription.changed(changes[type_], configuration)
+        self._cover_clusters()
+
+    def _cover_clusters(self) -> None:
+        """Have everything that the client may be told of clusters be those which its routes need."""
+        clusters = self._subscriptions.get(ResourceType.CLUSTER)
+        hosts = self.configuration.of(ResourceType.VIRTUAL_HOST)
+        if clusters is not None and isinstance(hosts, HostsOnDemand):
+            clusters.cover(hosts.clusters(self.subscription(ResourceType.VIRTUAL_HOST).names))
 
     def acknowledged(self, routes: frozenset[str]) -> int:
         """Return the generation up to which this client serves everything, -1 before it does.
@@ -119,19 +136,20 @@ class Stream:
             needed.append(listeners)
         if not all(s.active for s in needed) or not (tables.wildcard or routes <= tables.names):
             return -1
-        if self.subscription(ResourceType.ENDPOINT).active:
-            needed.append(self.subscription(ResourceType.ENDPOINT))
+        optional = (ResourceType.ENDPOINT, ResourceType.VIRTUAL_HOST)
+        needed += [asked for asked in map(self.subscription, optional) if asked.active]
         return min(s.acknowledged for s in needed)
 
     def pushes(self, now: float) -> list[Push]:
         """Return every response that may be written now, in order."""
         self._date_lingering(now)
         out = []
+        may_go: bool | None = None
         for type_ in PUSH_ORDER:
             subscription = self._subscriptions.get(type_)
-            if subscription is None or subscription.in_flight is not None:
-                continue
-            if type_ is ResourceType.ROUTE and not self._routes_may_go(subscription, now):
+            if type_ in _ROUTES and may_go is None:
+                may_go = self._routes_may_go(now)
+            if subscription is None or subscription.in_flight is not None or (type_ in _ROUTES and not may_go):
                 continue
             push = self._push(subscription, now)
             if push is None:
@@ -176,7 +194,8 @@ class Stream:
     def _keep(self, subscription: Subscription, gone: list[str], now: float) -> tuple[list[str], list[str]]:
         """Split `gone` into clusters to keep for now and clusters to remove."""
         configured = self.configuration.of(ResourceType.CLUSTER)
-        for name in [n for n in self._lingering if n in configured or not subscription.held.holds(n)]:
+        wanted = [name for name in self._lingering if name in configured and subscription.wants(name)]
+        for name in {*wanted, *(name for name in self._lingering if not subscription.held.holds(name))}:
             del self._lingering[name]  # It has come back, or the client itself has dropped it.
         if not self.subscription(ResourceType.ROUTE).active:
             return [], gone
@@ -208,9 +227,11 @@ class Stream:
                 endpoints.force.add(name)
         self._awaited.difference_update(push.removed)
 
-    def _routes_may_go(self, routes: Subscription, now: float) -> bool:
+    def _routes_may_go(self, now: float) -> bool:
         clusters = self.subscription(ResourceType.CLUSTER)
-        idle = not (routes.dirty or routes.force or routes.answer_due)
+        # What the client still owes an answer for is not about to go.
+        routes = [one for one in map(self.subscription, _ROUTES) if one.in_flight is None]
+        idle = not any(one.dirty or one.force or one.answer_due for one in routes)
         ready = clusters.in_flight is None and not clusters.dirty and not self._awaited
         if idle or ready:
             self._routes_due = None
@@ -228,7 +249,7 @@ class Stream:
         """Start the clock of clusters that no acknowledged route names any more."""
         if not self._lingering:
             return
-        referrers = (self.subscription(t) for t in (ResourceType.ROUTE, ResourceType.LISTENER))
+        referrers = (self.subscription(t) for t in (*_ROUTES, ResourceType.LISTENER))
         served = min((s.acknowledged for s in referrers if s.active), default=0)
         for linger in self._lingering.values():
             if linger.due is None and served >= linger.since_generation:

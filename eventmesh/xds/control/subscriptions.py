@@ -17,7 +17,7 @@ from enum import Enum
 from eventmesh.xds.control.bundles import Bundle, bundled, shared_names
 from eventmesh.xds.control.holdings import Holdings
 from eventmesh.xds.control.messages import Request
-from eventmesh.xds.control.resources import Configuration, Resource, set_version
+from eventmesh.xds.control.resources import Configuration, Resource, absent_host, set_version
 from eventmesh.xds.resource_types import ResourceType
 
 WILDCARD = "*"
@@ -29,6 +29,10 @@ _INDEPENDENT = (ResourceType.CLUSTER, ResourceType.ENDPOINT)
 MAX_NAMES = 50_000
 """Of one type, on one stream. Ten times the clusters of a mesh of 5,000 services; of a client that goes on naming what
 does not exist, each name would be remembered."""
+
+MAX_HOSTS_REMEMBERED = 4_096
+"""Virtual hosts that a stream asks for by name. Beyond them an unknown host is answered and forgotten, since it may be
+anybody's invention; once it is there, the next request asks for it again."""
 
 MAX_NAME_LENGTH = 1_024
 """Of one name. The longest of ours, a port of a Service with its namespace, is below 150; Istio's are below 600."""
@@ -100,6 +104,8 @@ class Subscription:
     """The client has sent at least one request for this type."""
     names: frozenset[str] = frozenset()
     wildcard: bool = False
+    covered: frozenset[str] | None = None
+    """What the wildcard stands for; None: everything. Of clients that ask for virtual hosts on demand."""
     nonce: str = ""
     """Of the newest response; empty before the first."""
     in_flight: Push | None = None
@@ -226,9 +232,11 @@ class Subscription:
         subscribe = set(request.subscribe)
         if not self.active:
             self.held.brought(request.initial_versions, configuration.of(self.type))
-            legacy = not subscribe and not request.unsubscribe and self.type.absence_deletes
-            if legacy or WILDCARD in subscribe:
+            unnamed = not subscribe and not request.unsubscribe
+            if (unnamed and self.type.absence_deletes) or WILDCARD in subscribe:
                 self._start_wildcard(configuration)
+            elif unnamed and self.type is ResourceType.VIRTUAL_HOST:
+                self.answer_due = True  # Its route table is not used before there is an answer, of nothing.
         elif WILDCARD in subscribe and not self.wildcard:
             self._start_wildcard(configuration)
         subscribe.discard(WILDCARD)
@@ -270,7 +278,9 @@ class Subscription:
         self.held.accepted.follow(current, names)
         if not self.active:
             return
-        touched = set(names) if self.wildcard else self.names.intersection(names)
+        touched = set(names & self.names)
+        if self.wildcard:
+            touched.update(names if self.covered is None else names & self.covered)
         for name in touched.intersection(self.refused):
             resource = current.get(name)
             if resource is None or resource.version != self.refused[name]:
@@ -279,9 +289,15 @@ class Subscription:
         self.dirty |= touched
         self.dirty.update(self.suspects[:1])
 
+    def cover(self, names: frozenset[str]) -> None:
+        """Have the wildcard stand for `names` alone."""
+        if names != self.covered:
+            self.dirty |= names ^ self.covered if self.covered is not None else names | self.held.names()
+            self.covered = names
+
     def wants(self, name: str) -> bool:
         """True when the client has asked for `name`."""
-        return self.wildcard or name in self.names
+        return name in self.names or (self.wildcard and (self.covered is None or name in self.covered))
 
     def effective(self, name: str, configuration: Configuration) -> Resource | None:
         """Return what this client shall hold under `name`: after a refusal, what it had before."""
@@ -301,7 +317,14 @@ class Subscription:
             if resource is not None:
                 if name in self.force or self.held.version(name) != resource.version:
                     update.append(resource)
-            elif self.held.holds(name) or name in self.force:
+                continue
+            is_asked = name in self.force
+            if is_asked and self.type is ResourceType.VIRTUAL_HOST:
+                update.append(absent_host(name))
+                is_asked = False
+                if len(self.names) > MAX_HOSTS_REMEMBERED:
+                    self.names = shared_names(self.names - {name})
+            if is_asked or self.held.holds(name):
                 gone.append(name)
         due = bool(update or gone) or self.answer_due
         # New sets: one that has been large stays large.

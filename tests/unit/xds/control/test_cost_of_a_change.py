@@ -22,7 +22,7 @@ SMALL, LARGE = 10, 200
 
 
 class Mesh:
-    """Control without its sockets: a gateway, an activator and the sidecars of one namespace are told."""
+    """Control without its sockets: an edge, an activator, sidecars of one namespace and an Envoy that asks are told."""
 
     def __init__(self, namespaces: int) -> None:
         self.watcher = Watcher()
@@ -30,7 +30,8 @@ class Mesh:
         self.cache = SnapshotCache(self.builder.sets)
         for number in range(namespaces):
             self.take(f"team-{number}", "svc", "10.0.0.1")
-        for audience in (Audience(Role.GATEWAY), Audience(Role.ACTIVATOR), Audience(Role.SIDECAR, "team-1")):
+        asking = Audience(Role.ENVOY, on_demand=True)
+        for audience in (Audience(Role.GATEWAY), Audience(Role.ACTIVATOR), Audience(Role.SIDECAR, "team-1"), asking):
             self.cache.subscribe(audience, lambda configuration, changes: None)
         self.publish()
 

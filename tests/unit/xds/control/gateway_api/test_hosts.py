@@ -201,3 +201,12 @@ def test_a_route_that_a_data_plane_refuses_is_held_back_alone() -> None:
     watcher.gateway_api.http_route(None, route("bad", to("two"), hosts=("bad.test",)))
     in_force.route_changed(RouteKind.HTTP, Key("ns", "bad"))
     assert set(in_force.world().of_kind(RouteKind.HTTP)) == {Key("ns", "good"), Key("ns", "bad")}
+
+
+def test_routes_are_there_for_clients_that_ask_for_hosts_on_demand() -> None:
+    mesh = Mesh(None, route("a", to("one")))
+    asking = Audience(Role.ENVOY, on_demand=True)
+    first = mesh.builder.sets(asking)[ResourceType.VIRTUAL_HOST]
+    assert b"ns/one:80" in first[f"public/{HOST}"].body
+    mesh.apply(route("a", to("two")))
+    assert b"ns/two:80" in mesh.builder.sets(asking)[ResourceType.VIRTUAL_HOST][f"public/{HOST}"].body
