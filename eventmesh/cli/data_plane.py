@@ -76,26 +76,24 @@ def start(args: argparse.Namespace, *, function: bool) -> int:
         for name in ignored(os.environ):
             log.get("sidecar").warning("variable without effect", name=name, value=os.environ[name])
     bootstrap = load_bootstrap(args.bootstrap)
-    if args.hot_restart and args.workers > 1:
-        raise UsageError("--hot-restart: takes one process; it cannot be used with --workers")
     if args.hot_restart and pod is not None:
         raise UsageError(
             "--hot-restart: beside a function there is nothing to take over: its pod is replaced as a whole"
         )
     if args.workers > 1 and pod is None:
-        return _supervise(bootstrap, args.workers, args.drain_time_s)
+        return _supervise(bootstrap, args)
     if args.workers > 1:
         why = "a function has one sidecar process: its concurrency is one limit, and its load is told as one number"
         log.get("sidecar").warning("flag without effect", flag="--workers", value=args.workers, why=why)
     return run(lambda: serve(bootstrap, pod, args.drain_time_s, args.hot_restart))
 
 
-def _supervise(bootstrap: Bootstrap, workers: int, drain_time_s: float) -> int:
+def _supervise(bootstrap: Bootstrap, args: argparse.Namespace) -> int:
     # One process is the common case, and would feel the import.
     from eventmesh.dataplane.process import run
     from eventmesh.dataplane.workers import MAX_WORKERS
     from eventmesh.sidecar.supervisor import serve
 
-    if workers > MAX_WORKERS:
-        raise UsageError(f"--workers: {workers} is more than {MAX_WORKERS}; processors are what more of them need")
-    return run(lambda: serve(bootstrap, workers, drain_time_s))
+    if args.workers > MAX_WORKERS:
+        raise UsageError(f"--workers: {args.workers} is more than {MAX_WORKERS}; processors are what more of them need")
+    return run(lambda: serve(bootstrap, args.workers, args.drain_time_s, args.hot_restart))

@@ -86,9 +86,9 @@ class Looking:
     async def handle(self, request: Request) -> Reply:
         """Return what has passed (`dataplane.tap`)."""
         if self._page is None:
-            from eventmesh.dataplane.tap import TapPage
+            from eventmesh.dataplane.tap import EngineSource, TapPage
 
-            self._page = TapPage(self._plane.engine, self._clock)
+            self._page = TapPage(EngineSource(self._plane.engine), self._clock)
         return await self._page.handle(request)
 
 

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,9 @@ class Figures:
     """As `Engine.stats` gives it."""
     own: tuple[tuple[str, int], ...] = ()
     """What happened outside the engine, by the counter's name."""
+
+
+NOTHING: Final = Figures(b'{"counters": [], "gauges": [], "histograms": []}')
 
 
 def total(parts: Iterable[Figures]) -> Figures:
@@ -33,7 +36,10 @@ def total(parts: Iterable[Figures]) -> Figures:
                     sum_row[2] += row[2]
         for row in tree["histograms"]:
             if (sum_row := histograms.setdefault(_key(row), row)) is not row:
-                # One core, one set of bounds.
+                if [bound for bound, _ in sum_row[2]] != [bound for bound, _ in row[2]]:
+                    # Of a predecessor of another version: these cannot be added, and what is newer stands.
+                    histograms[_key(row)] = row
+                    continue
                 sum_row[2] = [[bound, a + b] for (bound, a), (_, b) in zip(sum_row[2], row[2], strict=True)]
                 sum_row[3:] = [a + b for a, b in zip(sum_row[3:], row[3:], strict=True)]
     tree = {kind: list(rows.values()) for kind, rows in flat.items()} | {"histograms": list(histograms.values())}
@@ -43,6 +49,20 @@ def total(parts: Iterable[Figures]) -> Figures:
 def outlasting(part: Figures) -> Figures:
     """Return what stays true of a process that has ended: all that it counted, and nothing that it held."""
     return Figures(json.dumps(json.loads(part.engine) | {"gauges": []}).encode(), part.own)
+
+
+def to_document(figures: Figures) -> dict[str, object]:
+    """Return figures as JSON, for a process of perhaps another version."""
+    return {"engine": json.loads(figures.engine), "own": dict(figures.own)}
+
+
+def from_document(document: Any) -> Figures:
+    """Return what `to_document` has made. Raises ValueError for what cannot be understood."""
+    try:
+        own = tuple((str(name), int(value)) for name, value in document["own"].items())
+        return total([Figures(json.dumps(document["engine"]).encode(), own)])
+    except (AttributeError, KeyError, LookupError, TypeError) as error:
+        raise ValueError(f"no figures: {error!r}") from error
 
 
 def _key(row: list[Any]) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 The two may be of different versions, so what they say is JSON and little: the one that serves answers whoever connects
 to its unix socket with its listening sockets; the other says `go` once it serves them too, and is sent each connection
-as soon as nothing is under way on it. What ends before `go` changes nothing.
+as soon as nothing is under way on it. What ends before `go` changes nothing. Either may be one process or the
+supervisor of several. What an earlier version does not know (`more`, `limits`, `counted`) it neither says nor asks for.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from eventmesh.base import log
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.dataplane.figures import Figures, from_document, to_document
+from eventmesh.dataplane.shared_limits import SharedLimits
 from eventmesh.transport.address import UnixAddress, parse_address
-from eventmesh.transport.channel import MAX_SOCKETS, Channel, ChannelClosed
+from eventmesh.transport.channel import MAX_SOCKETS, Channel, ChannelClosed, Taker
 from eventmesh.transport.inherited import Inherited
 
 _log = log.get("dataplane.hot_restart")
@@ -27,6 +29,30 @@ VERSION: Final = 1
 
 PATIENCE_S: Final = 30.0
 """A predecessor that says nothing for so long is stuck; the new process then does not start."""
+
+
+class Served(Protocol):
+    """What goes from one process to the next: a data plane, or several workers as one."""
+
+    def listening_sockets(self) -> list[socket.socket]:
+        """Return a duplicate of every listening socket, the caller's to close."""
+        ...
+
+    async def adopt(self, address: str, connection: socket.socket) -> None:
+        """Go on to serve a connection that a predecessor accepted at `address`."""
+
+    async def hand_over(self, take: Taker, longest_s: float) -> object:
+        """Give everything that can move to `take`, and return when the rest has ended."""
+
+    async def counted(self) -> Figures:
+        """Return what a successor goes on to count from."""
+        ...
+
+    def count_on(self, before: Figures) -> None:
+        """Go on from what a predecessor has counted."""
+
+    async def until_live(self) -> None:
+        """Return when the configuration is whole."""
 
 
 class Successor:
@@ -39,6 +65,10 @@ class Successor:
         """Send it a connection that was accepted at `address`. Raises ChannelClosed when it has gone."""
         await self._channel.send(json.dumps({"accepted_at": address}).encode(), [connection])
 
+    async def tell_counted(self, figures: Figures) -> None:
+        """Tell it what has been counted by now. Raises ChannelClosed when it has gone."""
+        await self._channel.send(json.dumps({"counted": to_document(figures)}).encode())
+
     def close(self) -> None:
         """Say that there is no more."""
         self._channel.close()
@@ -47,10 +77,13 @@ class Successor:
 class Predecessor:
     """The process that is taken over from, as its successor sees it."""
 
-    def __init__(self, channel: Channel, sockets: list[socket.socket]) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self.inherited = Inherited(sockets)
+        self.inherited = Inherited()
         """Its listening sockets."""
+        self.limits: SharedLimits | None = None
+        """What its rate limits hold, if it tells."""
+        self._counted: object = None
 
     @classmethod
     async def find(cls, path: str) -> Predecessor | None:
@@ -69,21 +102,45 @@ class Predecessor:
             end.close()
             raise UnavailableError(f"--hot-restart: cannot connect to {path}: {error.strerror}") from error
         channel = Channel(end)
+        found = cls(channel)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                message, sockets = await channel.receive()
+                spoken = await found._be_greeted()
         except (ChannelClosed, TimeoutError) as error:
             channel.close()
             raise UnavailableError(f"--hot-restart: the process at {path} does not hand over: {error}") from error
-        said = json.loads(message)
-        if said.get("hot_restart") != VERSION:
+        if spoken != VERSION:
             channel.close()
-            spoken = said.get("hot_restart")
             raise UnavailableError(f"--hot-restart: the process at {path} speaks version {spoken!r}, not {VERSION}")
-        return cls(channel, sockets)
+        return found
 
-    async def take_over(self, adopt: Callable[[str, socket.socket], Awaitable[None]]) -> None:
-        """Say that this process serves, and hand every connection that comes to `adopt`, until there are no more.
+    async def _be_greeted(self) -> object:
+        """Take in what there is before this process serves; return the version that is spoken."""
+        message, sockets = await self._channel.receive()
+        said = json.loads(message)
+        spoken: object = said.get("hot_restart")
+        if spoken == VERSION:
+            for _ in range(int(said.get("more", 0))):
+                sockets += (await self._channel.receive())[1]
+            self.inherited = Inherited(sockets)
+            self._counted = said.get("counted")
+            if said.get("limits"):
+                await self._channel.send(b'{"limits": true}')
+                _, (descriptor,) = await self._channel.receive_descriptors()
+                self.limits = SharedLimits(descriptor)
+        return spoken
+
+    def count_on(self, served: Served) -> None:
+        """Have `served` go on from what this predecessor has counted, as far as it has said and can be understood."""
+        if self._counted is None:
+            return
+        try:
+            served.count_on(from_document(self._counted))
+        except ValueError as error:
+            _log.warning("what the predecessor has counted is not understood", why=str(error))
+
+    async def take_over(self, served: Served) -> None:
+        """Say that `served` serves, and have it adopt every connection that comes, until there are no more.
 
         The listening sockets that nobody has asked for are closed.
         """
@@ -92,8 +149,12 @@ class Predecessor:
         try:
             while True:
                 message, sockets = await self._channel.receive()
+                said = json.loads(message)
+                if "counted" in said:
+                    self._counted = said["counted"]
+                    self.count_on(served)
                 for connection in sockets:
-                    await adopt(str(json.loads(message).get("accepted_at", "")), connection)
+                    await served.adopt(str(said.get("accepted_at", "")), connection)
         except ChannelClosed:
             _log.info("the predecessor has handed everything over")
         finally:
@@ -103,10 +164,11 @@ class Predecessor:
 class Offer:
     """This process's offer to be taken over from, at a path in the file system that its user alone can reach."""
 
-    def __init__(self, path: str, sockets: Callable[[], list[socket.socket]]) -> None:
-        """`sockets` returns duplicates of the listening sockets. Raises UnavailableError if `path` cannot be bound."""
+    def __init__(self, path: str, served: Served, limits: SharedLimits) -> None:
+        """Raises UnavailableError if `path` cannot be bound."""
         self._path = _checked(path).path
-        self._sockets = sockets
+        self._served = served
+        self._limits = limits
         self._listening = self._bind()
         self._is_taken = False
 
@@ -135,8 +197,7 @@ class Offer:
             channel = Channel(end)
             try:
                 await self._greet(channel)
-                message, _ = await channel.receive()
-                if json.loads(message).get("go"):
+                if await self._is_told_to_go(channel):
                     self._is_taken = True
                     self._listening.close()
                     return Successor(channel)
@@ -144,10 +205,22 @@ class Offer:
                 _log.warning("a successor ended before it served; this process goes on", why=str(error))
             channel.close()
 
+    async def _is_told_to_go(self, channel: Channel) -> bool:
+        said = json.loads((await channel.receive())[0])
+        if said.get("limits"):
+            await channel.send(b'{"limits": true}', [self._limits.descriptor])
+            said = json.loads((await channel.receive())[0])
+        return bool(said.get("go"))
+
     async def _greet(self, channel: Channel) -> None:
-        sockets = self._sockets()
+        counted = to_document(await self._served.counted())
+        sockets = self._served.listening_sockets()
+        first, *rest = [sockets[at : at + MAX_SOCKETS] for at in range(0, max(len(sockets), 1), MAX_SOCKETS)]
+        said = {"hot_restart": VERSION, "more": len(rest), "limits": True, "counted": counted}
         try:
-            await channel.send(json.dumps({"hot_restart": VERSION}).encode(), sockets[:MAX_SOCKETS])
+            await channel.send(json.dumps(said).encode(), first)
+            for batch in rest:
+                await channel.send(b"{}", batch)
         finally:
             for one in sockets:
                 one.close()

@@ -17,13 +17,13 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core import Engine
-from eventmesh.dataplane.figures import Figures
+from eventmesh.dataplane.figures import Figures, outlasting, total
 from eventmesh.dataplane.overlay import overlay
 from eventmesh.model.route import Serve
 from eventmesh.model.snapshot import CoreEncoder, Snapshot
 from eventmesh.transport.access_log import AccessLogWriter
 from eventmesh.transport.address import InetAddress
-from eventmesh.transport.channel import ChannelClosed
+from eventmesh.transport.channel import ChannelClosed, Taker
 from eventmesh.transport.drain import drain, move_out
 from eventmesh.transport.driver import Driver, QuestionHandler, Upstream
 from eventmesh.transport.exchange import Caller, ExchangeHandler
@@ -33,7 +33,6 @@ from eventmesh.transport.netns import HostNetwork, SocketFactory
 
 if TYPE_CHECKING:
     from eventmesh.dataplane.filters import Filter
-    from eventmesh.dataplane.hot_restart import Successor
     from eventmesh.dataplane.screening import Screening
     from eventmesh.dataplane.span_export import SpanExporter
 
@@ -115,6 +114,7 @@ class DataPlane:
         self._screening: Screening | None = None
         """Asks filters in Python, once a configuration has named any."""
         self._resource = resource or {}
+        self._before: Figures | None = None
 
     @property
     def caller(self) -> Caller:
@@ -253,7 +253,16 @@ class DataPlane:
                 ("eventmesh_tracing_spans_exported_total", self.spans.counts.exported),
                 ("eventmesh_tracing_spans_lost_total", self.spans.counts.lost),
             ]
-        return Figures(self.engine.stats(), tuple(rows))
+        figures = Figures(self.engine.stats(), tuple(rows))
+        return figures if self._before is None else total([self._before, figures])
+
+    async def counted(self) -> Figures:
+        """Return what whoever follows this process goes on to count from."""
+        return outlasting(await self.figures())
+
+    def count_on(self, before: Figures) -> None:
+        """Go on from what a predecessor has counted, in place of what it had counted when it said so last."""
+        self._before = before
 
     def drain_listeners(self, keep: frozenset[str]) -> None:
         """Accept no more, except on the listeners named in `keep`, and begin to finish what is in flight."""
@@ -268,17 +277,18 @@ class DataPlane:
             _log.warning("requests cut at the end of the drain time", active=self.engine.active(), seconds=longest_s)
         return finished
 
-    async def hand_over(self, successor: Successor, longest_s: float) -> bool:
-        """Leave listeners and connections to `successor`, and finish what cannot be given away.
+    async def hand_over(self, take: Taker, longest_s: float) -> bool:
+        """Leave listeners and connections to a successor, and finish what cannot be given away.
 
-        Returns whether all of it ended within `longest_s`.
+        `take` sends it a connection that was accepted at an address; ChannelClosed says that it has gone. Returns
+        whether all of it ended within `longest_s`.
         """
         addresses = self.addresses()
         self._listeners.disown()
         self.stop_accepting()
 
         async def give(listener: str, connection: socket.socket) -> None:
-            await successor.give(addresses.get(listener, ""), connection)
+            await take(addresses.get(listener, ""), connection)
 
         try:
             return await move_out(self.driver, self._clock, longest_s, give)

@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from eventmesh.base.clock import Clock
@@ -71,12 +71,46 @@ def _parameter(pair: str) -> str:
     return f"{name}={_REDACTED}" if equals and _SECRET_WORD.search(name) else pair
 
 
+class Source(Protocol):
+    """What is looked at: an engine, or those of several workers."""
+
+    async def look(self, terms: bytes) -> None:
+        """Look at exchanges that begin from now on. Raises ValueError naming the term that is wrong."""
+
+    async def look_away(self) -> None:
+        """Look no more."""
+
+    async def seen(self) -> tuple[list[bytes], int, bool]:
+        """Return what was seen since the last call (`Engine.take_tap`)."""
+        ...
+
+
+class EngineSource:
+    """The engine of this process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def look(self, terms: bytes) -> None:
+        """Look at exchanges that begin from now on. Raises ValueError naming the term that is wrong."""
+        self._engine.tap(terms)
+
+    async def look_away(self) -> None:
+        """Look no more."""
+        self._engine.untap()
+
+    async def seen(self) -> tuple[list[bytes], int, bool]:
+        """Return what was seen since the last call."""
+        return self._engine.take_tap()
+
+
 class TapPage:
     """Answers GET /tap with what has passed since the last question."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self._source = source
         self._clock = clock
+        self._left = 0
         self._session = ""
         self._asked_at = 0.0
         self._tasks = TaskGroup("tap")
@@ -93,11 +127,14 @@ class TapPage:
         if not self._session:
             if session:
                 return Reply.text(410, "this look is over\n")
+            session = self._session = secrets.token_hex(8)
             try:
-                self._engine.tap(json.dumps(read_terms(given)).encode())
+                terms = read_terms(given)
+                await self._source.look(json.dumps(terms).encode())
             except (ConfigError, ValueError) as error:
+                self._session = ""
                 return Reply.text(400, f"{error}\n")
-            self._session = secrets.token_hex(8)
+            self._left = int(terms["most"])
             self._asked_at = self._clock.monotonic()
             self._tasks.spawn("lease", self._watch(self._session))
         return await self._look()
@@ -105,15 +142,17 @@ class TapPage:
     async def _look(self) -> Reply:
         session, began = self._session, self._clock.monotonic()
         self._asked_at = began
-        rows, lost, over = self._engine.take_tap()
+        rows, lost, over = await self._source.seen()
         while not rows and not over and self._clock.monotonic() < began + PATIENCE_S:
             await self._clock.sleep(_STEP_S)
-            rows, more, over = self._engine.take_tap()
+            rows, more, over = await self._source.seen()
             lost += more
         self._asked_at = self._clock.monotonic()
-        if over:
-            self._end(session)
-        shown = [redacted(json.loads(row)) for row in rows]
+        # Each of several engines gives as many as one alone would, in its own order.
+        shown = sorted((redacted(json.loads(row)) for row in rows), key=_ended_at)[: self._left]
+        self._left -= len(shown)
+        if over := over or not self._left:
+            await self._end(session)
         body = {"session": session, "rows": shown, "lost": lost, "over": over}
         return Reply(200, _JSON, json.dumps(body).encode())
 
@@ -121,15 +160,19 @@ class TapPage:
         while self._session == session:
             await self._clock.sleep(LEASE_S / 2)
             if self._session == session and self._clock.monotonic() > self._asked_at + LEASE_S:
-                self._end(session)
+                await self._end(session)
 
-    def _end(self, session: str) -> None:
+    async def _end(self, session: str) -> None:
         if self._session == session:
             self._session = ""
-            self._engine.untap()
+            await self._source.look_away()
 
 
-def read_terms(given: Mapping[str, list[str]]) -> dict[str, object]:
+def _ended_at(row: Mapping[str, Any]) -> float:
+    return float(row["at"]) + float(row["took_s"])
+
+
+def read_terms(given: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return the terms of a look out of a query (`Engine.tap`). Raises ConfigError naming the parameter."""
     unknown = given.keys() - {"method", "host", "path", "header", "status", "percent", "body", "max"}
     if unknown:

@@ -6,21 +6,37 @@ Its supervisor (`dataplane.workers`) gives it every configuration, with the sock
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
-import mmap
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
 from eventmesh.base import log
 from eventmesh.base.clock import SystemClock
 from eventmesh.base.errors import MeshError
+from eventmesh.base.tasks import TaskGroup, first_of
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.dataplane.process import run
-from eventmesh.dataplane.worker_messages import Applied, Apply, AskFigures, Drain, decode, encode
+from eventmesh.dataplane.shared_limits import SharedLimits
+from eventmesh.dataplane.worker_messages import (
+    Applied,
+    Apply,
+    AskFigures,
+    AskSeen,
+    Drain,
+    Leave,
+    Look,
+    LookAway,
+    Message,
+    Moved,
+    Seen,
+    decode,
+    encode,
+)
 from eventmesh.transport.channel import Channel, ChannelClosed
 from eventmesh.transport.inherited import Inherited
 
@@ -59,22 +75,20 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--drain-time-s", type=float, required=True)
     flags = parser.parse_args(words)
     log.configure()
-    limits = memoryview(mmap.mmap(flags.limits, 0)).cast("Q")
     terms = Terms(flags.limits, flags.drain_time_s, flags.resource)
-    return run(lambda: _work(socket.socket(fileno=flags.channel), limits, terms))
+    return run(lambda: _work(socket.socket(fileno=flags.channel), terms))
 
 
-async def _work(end: socket.socket, limits: memoryview, terms: Terms) -> int:
+async def _work(end: socket.socket, terms: Terms) -> int:
     # A terminal's Ctrl-C reaches all processes at once; when and how to end is the supervisor's to say.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     inherited = Inherited()
     plane = DataPlane(SystemClock(), {}, inherited=inherited, resource=terms.resource)
-    plane.engine.share_limits(limits)
+    plane.engine.share_limits(SharedLimits(terms.limits).memory())
     worker = _Worker(plane, inherited, Channel(end), terms.longest_drain_s)
     try:
-        await worker.obey()
-        await worker.drain()
+        await worker.work()
     finally:
         await worker.stop()
     return 0
@@ -86,22 +100,46 @@ class _Worker:
         self._inherited = inherited
         self._channel = channel
         self._longest_drain_s = longest_drain_s
+        self._tasks = TaskGroup("worker")
+        self._is_ending = False
+        self._has_successor = True
+        self._ended = asyncio.Event()
 
-    async def obey(self) -> None:
-        """Do what the supervisor says until that is to drain, or until there is no supervisor."""
+    async def work(self) -> None:
+        """Do what the supervisor says until that was to end and all is finished; without a supervisor, finish."""
         try:
-            while True:
-                data, sockets = await self._channel.receive()
-                match decode(data):
-                    case Apply() as wanted:
-                        await self._channel.send(encode(await self._apply(wanted, sockets)))
-                    case AskFigures():
-                        await self._channel.send(encode(await self._plane.figures()))
-                    case Drain(longest_s):
-                        self._longest_drain_s = longest_s
-                        return
+            await first_of(self._obey(), self._ended.wait())
         except ChannelClosed:
             _log.error("the supervisor is gone")
+            self._has_successor = False
+            self._begin_to_end(self._plane.drain(self._longest_drain_s))
+            await self._ended.wait()
+
+    async def _obey(self) -> None:
+        while True:
+            data, sockets = await self._channel.receive()
+            match decode(data):
+                case Apply() as wanted:
+                    await self._say(await self._apply(wanted, sockets))
+                case AskFigures():
+                    await self._say(await self._plane.figures())
+                case AskSeen():
+                    await self._say(Seen(*self._plane.engine.take_tap()))
+                case Look(terms):
+                    self._plane.engine.tap(terms)
+                case LookAway():
+                    self._plane.engine.untap()
+                case Moved(address):
+                    for connection in sockets:
+                        await self._plane.adopt(address, connection)
+                case Leave(longest_s):
+                    self._begin_to_end(self._plane.hand_over(self._give, longest_s))
+                case Drain(longest_s):
+                    self._has_successor = False
+                    self._begin_to_end(self._plane.drain(longest_s))
+
+    async def _say(self, message: Message) -> None:
+        await self._channel.send(encode(message))
 
     async def _apply(self, wanted: Apply, sockets: list[socket.socket]) -> Applied:
         self._inherited.replace(sockets)
@@ -112,10 +150,30 @@ class _Worker:
         self._plane.go_live()
         return Applied(wanted.number)
 
-    async def drain(self) -> None:
-        await self._plane.drain(self._longest_drain_s)
+    async def _give(self, address: str, connection: socket.socket) -> None:
+        if not self._has_successor:
+            raise ChannelClosed("nobody is there to take connections")
+        await self._channel.send(encode(Moved(address)), [connection])
+
+    def _begin_to_end(self, end: Coroutine[object, object, object]) -> None:
+        if self._is_ending:
+            end.close()
+        else:
+            self._is_ending = True
+            self._tasks.spawn("end", self._end(end))
+
+    async def _end(self, end: Coroutine[object, object, object]) -> None:
+        try:
+            await end
+            # The last word: what was counted since somebody asked.
+            await self._say(await self._plane.figures())
+        except ChannelClosed:
+            _log.error("the supervisor is gone")
+        finally:
+            self._ended.set()
 
     async def stop(self) -> None:
+        await self._tasks.stop()
         await self._plane.stop()
         self._channel.close()
 

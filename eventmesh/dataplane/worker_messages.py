@@ -30,17 +30,63 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class AskFigures:
-    """To a worker: what have you counted? It answers with Figures."""
+    """To a worker: what have you counted? It answers with Figures, and says them once more, unasked, before it ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """To a worker: look at exchanges as they pass, on these terms (`Engine.tap`)."""
+
+    terms: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LookAway:
+    """To a worker: look no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskSeen:
+    """To a worker: what have you seen since I asked last? It answers with Seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """From a worker: what `Engine.take_tap` returns."""
+
+    rows: list[bytes]
+    lost: int
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """With the connection of a client, accepted at `address`, on which nothing is under way: to a worker that is to go
+    on with it, and from one that leaves to a successor."""
+
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """To a worker: accept no more, finish what is in flight, end within so many seconds."""
+    """To a worker: accept no more, finish what is in flight, end within so many seconds. After Leave: there is no
+    successor any more."""
 
     longest_s: float
 
 
-Message = Apply | Applied | AskFigures | Figures | Drain
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """To a worker: accept no more, give up every connection that can be moved, finish the others, end within so many
+    seconds."""
+
+    longest_s: float
+
+
+Question = Apply | AskFigures | AskSeen
+Order = Look | LookAway | Moved | Drain | Leave
+Answer = Applied | Figures | Seen
+Message = Question | Order | Answer
 
 
 def encode(message: Message) -> bytes:

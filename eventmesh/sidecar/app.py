@@ -18,7 +18,6 @@ from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.client.identified import identified
 
 if TYPE_CHECKING:
-    from eventmesh.dataplane.hot_restart import Successor
     from eventmesh.sidecar.environment import Pod
     from eventmesh.sidecar.function import FunctionSide
     from eventmesh.sidecar.restart import HotRestart
@@ -61,6 +60,9 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
     if pod is None:
         own = added_by_process(bootstrap)
         plane = DataPlane(clock, handlers, own=own, resource=bootstrap.node.resource, inherited=inherited)
+        if restart is not None:
+            plane.engine.share_limits(restart.limits.memory())
+            restart.count_on(plane)
     else:
         # A gateway has no function and does not pay for what watches over one.
         from eventmesh.sidecar.function import FunctionNetwork, FunctionSide, function_snapshot
@@ -92,12 +94,10 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
             function.start(tasks)
         await _configure(bootstrap, plane, function, clock, tasks, identity)
         _log.info("serving", node=bootstrap.node.id, **plane.addresses())
-        successor = await _until_end(termination, restart, plane)
-        if successor is None:
+        if restart is None:
+            await termination.wanted()
+        if restart is None or not await restart.live(plane, termination, drain_time_s):
             await termination.unless_at_once(_end(plane, function, drain_time_s))
-        else:
-            _log.info("another process serves now; what is in flight ends here")
-            await termination.unless_at_once(_leave(plane, successor, drain_time_s))
     finally:
         if restart is not None:
             await restart.stop()
@@ -188,25 +188,6 @@ async def _open_outbound(client: AdsClient, plane: DataPlane, clock: SystemClock
 async def _go_live(plane: DataPlane, client: AdsClient) -> None:
     await client.initialized.wait()
     plane.go_live()
-
-
-async def _until_end(termination: Termination, restart: HotRestart | None, plane: DataPlane) -> Successor | None:
-    """Return when the end is asked for, or who has taken over."""
-    if restart is None:
-        await termination.wanted()
-        return None
-    found: list[Successor] = []
-
-    async def taken_over(restart: HotRestart) -> None:
-        found.append(await restart.run(plane))
-
-    await first_of(termination.wanted(), taken_over(restart))
-    return found[0] if found else None
-
-
-async def _leave(plane: DataPlane, successor: Successor, drain_time_s: float) -> None:
-    await plane.hand_over(successor, drain_time_s)
-    successor.close()
 
 
 async def _end(plane: DataPlane, function: FunctionSide | None, drain_time_s: float) -> None:

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from eventmesh.base.errors import UnavailableError
@@ -26,48 +26,52 @@ _REASONS: Final = {
 
 
 class Acceptor:
-    """One listening socket. It is bound when made and accepts nothing until `serve`."""
+    """One address that is listened at. It is bound when made and accepts nothing until `serve`."""
 
-    def __init__(self, address: Address, network: SocketFactory, *, inherited: socket.socket | None = None) -> None:
-        """With `inherited` that socket, which listens already, is served. Raises UnavailableError as `listen_on`."""
+    def __init__(self, address: Address, network: SocketFactory, *, inherited: Sequence[socket.socket] = ()) -> None:
+        """With `inherited` those sockets, which listen there already, are served. Raises UnavailableError as
+        `listen_on`."""
         self.configured = address
-        self._owns_file = inherited is None
-        self._socket = inherited or listen_on(address, network)
+        self._owns_file = not inherited
+        self._sockets = tuple(inherited) or (listen_on(address, network),)
         self.address = self._bound()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._ignore_waiting: Callable[[], object] = lambda: None
 
     def _bound(self) -> str:
         return (
             str(self.configured)
             if isinstance(self.configured, UnixAddress)
-            else format_peer(self._socket.getsockname())
+            else format_peer(self._sockets[0].getsockname())
         )
 
     def on_waiting(self, tell: Callable[[], None]) -> None:
         """Call `tell`, once, when somebody has connected; only before `serve`, until which the kernel holds them."""
         loop = asyncio.get_running_loop()
-        descriptor = self._socket.fileno()
+
+        def ignore() -> None:
+            for one in self._sockets:
+                loop.remove_reader(one)
 
         def connected() -> None:
-            self._ignore_waiting()
+            ignore()
             tell()
 
-        loop.add_reader(descriptor, connected)
-        self._ignore_waiting = lambda: loop.remove_reader(descriptor)
+        for one in self._sockets:
+            loop.add_reader(one, connected)
+        self._ignore_waiting = ignore
 
     async def serve(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Accept connections from now on, one `protocol()` each."""
         self._ignore_waiting()
         loop = asyncio.get_running_loop()
-        if isinstance(self.configured, UnixAddress):
-            self._server = await loop.create_unix_server(protocol, sock=self._socket, backlog=BACKLOG)
-        else:
-            self._server = await loop.create_server(protocol, sock=self._socket, backlog=BACKLOG)
+        create = loop.create_unix_server if isinstance(self.configured, UnixAddress) else loop.create_server
+        for one in self._sockets:
+            self._servers.append(await create(protocol, sock=one, backlog=BACKLOG))
 
-    def descriptor(self) -> socket.socket:
-        """Return a duplicate of the socket, the caller's to close."""
-        return self._socket.dup()
+    def descriptors(self) -> list[socket.socket]:
+        """Return a duplicate of each socket, the caller's to close."""
+        return [one.dup() for one in self._sockets]
 
     def disown(self) -> None:
         """Leave a unix socket's file where it is: another process serves it."""
@@ -76,10 +80,11 @@ class Acceptor:
     def close(self) -> None:
         """Accept no more; connections already accepted live on. A unix socket's file goes with whoever bound it."""
         self._ignore_waiting()
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._socket.close()
+        for server in self._servers:
+            server.close()
+        if not self._servers:
+            for one in self._sockets:
+                one.close()
         if self._owns_file and isinstance(self.configured, UnixAddress):
             unlink_socket(self.configured.path)
 

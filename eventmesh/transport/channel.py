@@ -1,11 +1,12 @@
-"""Messages with sockets between two processes of ours, over a unix stream socket (unix(7), SCM_RIGHTS)."""
+"""Messages with sockets and files between two processes of ours, over a unix stream socket (unix(7), SCM_RIGHTS)."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from eventmesh.base.errors import UnavailableError
@@ -17,6 +18,11 @@ MAX_SOCKETS: Final = 253
 """SCM_MAX_FD, the kernel's own bound for one message: a data plane with more listeners is none we have met."""
 
 _HEAD: Final = struct.Struct("!I")
+
+
+Taker = Callable[[str, socket.socket], Awaitable[None]]
+"""Takes a connection that was accepted at an address, which stays the caller's to close. Raises ChannelClosed when
+whoever it is for has gone."""
 
 
 class ChannelClosed(UnavailableError):
@@ -32,8 +38,11 @@ class Channel:
         self._end = end
         self._sending = asyncio.Lock()
 
-    async def send(self, message: bytes, sockets: Sequence[socket.socket] = ()) -> None:
-        """Send a message; `sockets` stay the caller's. Raises ChannelClosed, and ValueError beyond the limits."""
+    async def send(self, message: bytes, sockets: Sequence[socket.socket | int] = ()) -> None:
+        """Send a message with sockets, or descriptors of files, which stay the caller's.
+
+        Raises ChannelClosed, and ValueError beyond the limits.
+        """
         if len(message) > MAX_MESSAGE_BYTES or len(sockets) > MAX_SOCKETS:
             raise ValueError(
                 f"a message of {len(message)} bytes with {len(sockets)} sockets; "
@@ -47,42 +56,46 @@ class Channel:
             except OSError as error:
                 raise ChannelClosed(f"the other process has gone: {error.strerror}") from error
 
-    async def _send_head(self, head: bytes, sockets: Sequence[socket.socket]) -> int:
+    async def _send_head(self, head: bytes, sockets: Sequence[socket.socket | int]) -> int:
+        descriptors = [one if isinstance(one, int) else one.fileno() for one in sockets]
         while True:
             try:
-                return socket.send_fds(self._end, [head], [one.fileno() for one in sockets])
+                return socket.send_fds(self._end, [head], descriptors)
             except BlockingIOError:
                 await self._wait(reading=False)
 
     async def receive(self) -> tuple[bytes, list[socket.socket]]:
         """Return the next message and its sockets, the caller's to close. Raises ChannelClosed at the end."""
-        sockets: list[socket.socket] = []
+        message, descriptors = await self.receive_descriptors()
+        return message, [socket.socket(fileno=one) for one in descriptors]
+
+    async def receive_descriptors(self) -> tuple[bytes, list[int]]:
+        """Do what `receive` does where a message comes with files that are no sockets."""
+        descriptors: list[int] = []
         try:
-            head = await self._receive_head(sockets)
+            head = await self._receive_head(descriptors)
             (length,) = _HEAD.unpack(head)
             if length > MAX_MESSAGE_BYTES:
                 raise ChannelClosed(f"a message of {length} bytes; the limit is {MAX_MESSAGE_BYTES}")
             message = bytearray(length)
             await self._fill(memoryview(message))
         except OSError as error:
-            for one in sockets:
-                one.close()
+            _close(descriptors)
             raise ChannelClosed(f"the other process has gone: {error.strerror}") from error
         except BaseException:
-            for one in sockets:
-                one.close()
+            _close(descriptors)
             raise
-        return bytes(message), sockets
+        return bytes(message), descriptors
 
-    async def _receive_head(self, sockets: list[socket.socket]) -> bytes:
+    async def _receive_head(self, descriptors: list[int]) -> bytes:
         head = b""
         while len(head) < _HEAD.size:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._end, _HEAD.size - len(head), MAX_SOCKETS)
+                data, received, _, _ = socket.recv_fds(self._end, _HEAD.size - len(head), MAX_SOCKETS)
             except BlockingIOError:
                 await self._wait(reading=True)
                 continue
-            sockets.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
+            descriptors.extend(received)
             if not data:
                 raise ChannelClosed("the other process has gone")
             head += data
@@ -109,6 +122,11 @@ class Channel:
     def close(self) -> None:
         """Say no more; the other end sees it."""
         self._end.close()
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for one in descriptors:
+        os.close(one)
 
 
 def _resolve(ready: asyncio.Future[None]) -> None:

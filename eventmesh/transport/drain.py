@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from eventmesh.base.clock import Clock
+from eventmesh.transport.channel import Taker
 from eventmesh.transport.driver import Driver
 
 _LOOK_S: Final = 0.01
@@ -24,9 +23,7 @@ async def drain(driver: Driver, clock: Clock, longest_s: float) -> bool:
     return True
 
 
-async def move_out(
-    driver: Driver, clock: Clock, longest_s: float, give: Callable[[str, socket.socket], Awaitable[None]]
-) -> bool:
+async def move_out(driver: Driver, clock: Clock, longest_s: float, give: Taker) -> bool:
     """Give every client's connection that can be given to `give`, with its listener's name, and drain the others.
 
     Returns whether all have gone within `longest_s`. Raises what `give` raises.

@@ -21,10 +21,11 @@ COUNT, PROCESS, NAMES = "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"
 
 
 class Inherited:
-    """The sockets that are there for this process, by the address each is bound to."""
+    """The sockets that are there for this process, by the address each is bound to; several may share one
+    (SO_REUSEPORT), and clients wait at each of them."""
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
-        self._sockets = {_bound_to(one): one for one in sockets}
+        self._sockets = _by_address(sockets)
 
     @classmethod
     def of_process(cls, environ: MutableMapping[str, str] | None = None) -> Inherited:
@@ -43,16 +44,23 @@ class Inherited:
                 found.append(socket.socket(fileno=descriptor))
         return cls(found)
 
-    def at(self, address: Address) -> socket.socket | None:
-        """Return a duplicate of the socket that listens at `address`, the caller's to close; None: there is none."""
-        found = self._sockets.get(str(address))
-        return found.dup() if found is not None else None
+    def at(self, address: Address) -> tuple[socket.socket, ...]:
+        """Return a duplicate of every socket that listens at `address`, the caller's to close."""
+        return tuple(one.dup() for one in self._sockets.get(str(address), ()))
 
     def replace(self, sockets: Iterable[socket.socket]) -> None:
         """Have these sockets and no others from now on; who serves one has a duplicate of its own."""
-        former, self._sockets = self._sockets, {_bound_to(one): one for one in sockets}
-        for one in former.values():
-            one.close()
+        former, self._sockets = self._sockets, _by_address(sockets)
+        for shared in former.values():
+            for one in shared:
+                one.close()
+
+
+def _by_address(sockets: Iterable[socket.socket]) -> dict[str, list[socket.socket]]:
+    found: dict[str, list[socket.socket]] = {}
+    for one in sockets:
+        found.setdefault(_bound_to(one), []).append(one)
+    return found
 
 
 def _bound_to(one: socket.socket) -> str:

@@ -79,7 +79,7 @@ class Listeners:
                 if key in names:
                     raise ConfigError(field, f"{address} is taken by the listener {names[key]}")
                 if key not in self._acceptors and key not in opened:
-                    inherited = self._inherited.at(address) if network is self._host else None
+                    inherited = self._inherited.at(address) if network is self._host else ()
                     opened[key] = Acceptor(address, network, inherited=inherited)
                 names[key] = listener.name
         except BaseException:
@@ -130,7 +130,7 @@ class Listeners:
 
     def descriptors(self) -> list[socket.socket]:
         """Return a duplicate of every listening socket of the host's network, the caller's to close."""
-        return [acceptor.descriptor() for acceptor in self._acceptors.values()]
+        return [one for acceptor in self._acceptors.values() for one in acceptor.descriptors()]
 
     def disown(self) -> None:
         """Another process serves the same sockets: leave files of unix sockets where they are."""

@@ -1,23 +1,38 @@
 """Listening sockets for several processes: each address has one socket a process, bound and held by their supervisor.
 
 The kernel spreads connections over the sockets of an address (SO_REUSEPORT). Since the supervisor holds them too, those
-that wait for a process that has died wait for its successor. A unix socket cannot be bound twice: all share it.
+that wait for a process that has died wait for its successor. A unix socket cannot be bound twice: all share it. Sockets
+that another supervisor has handed over are shared out, for none may be left that nobody serves: clients wait at it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.listener import Listener
 from eventmesh.transport.acceptor import listen_on, unlink_socket
 from eventmesh.transport.address import Address, InetAddress, UnixAddress, format_peer, parse_address
+from eventmesh.transport.inherited import Inherited
 from eventmesh.transport.netns import HostNetwork
 
-_Set = tuple[socket.socket, ...]
+
+@dataclass(frozen=True, slots=True)
+class SocketSet:
+    """The sockets of one address."""
+
+    parts: tuple[tuple[socket.socket, ...], ...]
+    """Those of each process."""
+    is_inherited: bool = False
+    """Bound by somebody else: a unix socket's file is not ours to remove."""
+
+    def all(self) -> Iterator[socket.socket]:
+        """Yield every socket of the set."""
+        for part in self.parts:
+            yield from part
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +41,27 @@ class Prepared:
 
     listeners: tuple[Listener, ...]
     """With the ports that the kernel chose where they asked for any."""
-    sets: Mapping[str, _Set]
+    sets: Mapping[str, SocketSet]
     """By the address as configured, and the listener's name where that is port 0."""
     opened: frozenset[str]
     """Those that were not there before."""
 
     def of(self, process: int) -> list[socket.socket]:
         """Return the sockets of one process; they stay ours."""
-        return [sockets[process] for sockets in self.sets.values()]
+        return [one for known in self.sets.values() for one in known.parts[process]]
+
+    def all(self) -> list[socket.socket]:
+        """Return a duplicate of every socket, the caller's to close."""
+        return [one.dup() for known in self.sets.values() for one in known.all()]
 
 
 class SocketSets:
     """The sockets of `count` processes, brought from one configuration to the next."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, inherited: Inherited | None = None) -> None:
+        """What has been `inherited` is used at its addresses."""
         self._count = count
+        self._inherited = inherited or Inherited()
         self._network = HostNetwork()
         self.current = Prepared((), {}, frozenset())
         """What is in force."""
@@ -50,7 +71,7 @@ class SocketSets:
 
         Raises ConfigError or UnavailableError naming the address; then nothing was bound.
         """
-        sets: dict[str, _Set] = {}
+        sets: dict[str, SocketSet] = {}
         opened: set[str] = set()
         named = []
         try:
@@ -64,18 +85,21 @@ class SocketSets:
                 if key not in self.current.sets:
                     opened.add(key)
                 sets[key] = self.current.sets.get(key) or self._bind(address)
-                bound = address if isinstance(address, UnixAddress) else format_peer(sets[key][0].getsockname())
+                first = next(sets[key].all())
+                bound = address if isinstance(address, UnixAddress) else format_peer(first.getsockname())
                 named.append(dataclasses.replace(listener, address=str(bound)))
         except BaseException:
             self.abandon(Prepared((), sets, frozenset(opened)))
             raise
         return Prepared(tuple(named), sets, frozenset(opened))
 
-    def _bind(self, address: Address) -> _Set:
+    def _bind(self, address: Address) -> SocketSet:
+        if given := self._inherited.at(address):
+            return SocketSet(_shared_out(given, self._count), is_inherited=True)
         # Alone first: an address that somebody else listens at is refused, however willing he is to share it.
         alone = listen_on(address, self._network)
         if isinstance(address, UnixAddress):
-            return (alone, *(alone.dup() for _ in range(self._count - 1)))
+            return SocketSet(_shared_out((alone,), self._count))
         alone.close()
         sockets = [listen_on(address, self._network, shared=True)]
         chosen = InetAddress(address.host, sockets[0].getsockname()[1])
@@ -84,14 +108,19 @@ class SocketSets:
         except BaseException:
             _close(sockets)
             raise
-        return tuple(sockets)
+        return SocketSet(_shared_out(sockets, self._count))
+
+    def disown(self) -> None:
+        """Another process serves the same sockets: leave files of unix sockets where they are."""
+        sets = {key: dataclasses.replace(known, is_inherited=True) for key, known in self.current.sets.items()}
+        self.current = dataclasses.replace(self.current, sets=sets)
 
     def commit(self, prepared: Prepared) -> None:
         """Make `prepared` what is in force, and close what it lacks."""
         former, self.current = self.current, prepared
-        for key, sockets in former.sets.items():
+        for key, known in former.sets.items():
             if key not in prepared.sets:
-                _release(key, sockets)
+                _release(key, known)
 
     def abandon(self, prepared: Prepared) -> None:
         """Close what `prepare` bound."""
@@ -103,9 +132,17 @@ class SocketSets:
         self.commit(Prepared((), {}, frozenset()))
 
 
-def _release(key: str, sockets: _Set) -> None:
-    _close(sockets)
-    if key.startswith("unix:"):
+def _shared_out(sockets: Sequence[socket.socket], count: int) -> tuple[tuple[socket.socket, ...], ...]:
+    """Return the sockets of each of `count` processes: every socket is somebody's, and everybody has one."""
+    if len(sockets) >= count:
+        return tuple(tuple(sockets[place::count]) for place in range(count))
+    more = (sockets[place % len(sockets)].dup() for place in range(len(sockets), count))
+    return tuple((one,) for one in (*sockets, *more))
+
+
+def _release(key: str, known: SocketSet) -> None:
+    _close(known.all())
+    if key.startswith("unix:") and not known.is_inherited:
         unlink_socket(key.removeprefix("unix:"))
 
 

@@ -30,9 +30,9 @@ class Fleet:
         self._flags = ("--hot-restart", str(path))
 
     @asynccontextmanager
-    async def next(self) -> AsyncIterator[DataPlaneProcess]:
+    async def next(self, workers: int = 1) -> AsyncIterator[DataPlaneProcess]:
         """Start another one; it is stopped at the end, unless one more has taken over."""
-        async with data_plane("gateway", self._file, *self._flags) as running:
+        async with data_plane("gateway", self._file, *self._flags, "--workers", str(workers)) as running:
             async with asyncio.timeout(WAIT_S):
                 await running.hear("can be taken over from")
             yield running

@@ -16,7 +16,7 @@ from aiohttp import web
 from eventmesh.base.tasks import TaskGroup
 from tests.component.fleet import Fleet, at_port, ended
 from tests.component.planes import ask, backend
-from tests.component.processes import spawn, write_bootstrap
+from tests.component.processes import DataPlaneProcess, spawn, write_bootstrap
 
 WAIT_S = 20.0
 CALLERS = 8
@@ -35,8 +35,9 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     return answer
 
 
-async def test_kept_connections_go_on_without_a_failure_from_one_process_to_the_next(
-    tmp_path: Path, unused_tcp_port: int
+@pytest.mark.parametrize("workers", [(1, 1, 1), (2, 3, 1), (1, 2, 2)])
+async def test_kept_connections_go_on_without_a_failure_from_one_gateway_to_the_next(
+    workers: tuple[int, int, int], tmp_path: Path, unused_tcp_port: int
 ) -> None:
     done: Counter[int] = Counter()
 
@@ -60,16 +61,16 @@ async def test_kept_connections_go_on_without_a_failure_from_one_process_to_the_
     async with backend() as upstream:
         fleet = Fleet(at_port(write_bootstrap(tmp_path / "b.json", upstream), unused_tcp_port), tmp_path / "s")
         calls = TaskGroup("test", on_failure=failures.append)
-        async with fleet.next() as first:
+        async with fleet.next(workers[0]) as first:
             for caller in range(CALLERS):
                 calls.spawn(f"call-{caller}", call(caller))
             idle = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
             await _exchange(*idle, 1)
             await all_have_done(20)
-            async with fleet.next() as second:
+            async with fleet.next(workers[1]) as second:
                 assert await ended(first) == 0
                 await all_have_done(20)
-                async with fleet.next():
+                async with fleet.next(workers[2]):
                     assert await ended(second) == 0
                     await all_have_done(20)
                     await _exchange(*idle, 2)
@@ -116,6 +117,48 @@ async def test_who_connects_or_waits_while_one_follows_another_is_served(tmp_pat
                         assert not failures
                         await asyncio.sleep(0.01)
                 await connecting.stop()
+
+
+def _limited(file: Path, tokens: int) -> Path:
+    """Have the listener of a bootstrap let through so many requests, and then none for hours."""
+    tree = json.loads(file.read_text())
+    (listener,) = tree["static_resources"]["listeners"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    whole = {"default_value": {"numerator": 100}}
+    limit = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        "stat_prefix": "limit",
+        "token_bucket": {"max_tokens": tokens, "tokens_per_fill": 1, "fill_interval": "36000s"},
+        "filter_enabled": whole,
+        "filter_enforced": whole,
+    }
+    manager["http_filters"].insert(0, {"name": "envoy.filters.http.local_ratelimit", "typed_config": limit})
+    file.write_text(json.dumps(tree))
+    return file
+
+
+async def _requests_counted(gateway: DataPlaneProcess) -> int:
+    page = (await ask(gateway.addresses["admin"], "/stats")).body.decode()
+    rows = [line for line in page.splitlines() if line.startswith("envoy_cluster_upstream_rq_total")]
+    return sum(int(line.rpartition(" ")[2]) for line in rows)
+
+
+async def test_what_was_counted_and_what_limits_hold_goes_from_one_gateway_to_the_next(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    async with backend() as upstream:
+        file = _limited(at_port(write_bootstrap(tmp_path / "b.json", upstream), unused_tcp_port), 6)
+        fleet, edge = Fleet(file, tmp_path / "s"), f"127.0.0.1:{unused_tcp_port}"
+        async with fleet.next(2) as first:
+            assert [(await ask(edge)).status for _ in range(3)] == [200] * 3
+            async with fleet.next(1) as second:
+                assert await ended(first) == 0
+                assert await _requests_counted(second) == 3
+                assert [(await ask(edge)).status for _ in range(2)] == [200] * 2
+                async with fleet.next(2) as third:
+                    assert await ended(second) == 0
+                    assert [(await ask(edge)).status for _ in range(3)] == [200, 429, 429]
+                    assert await _requests_counted(third) == 6
 
 
 async def test_a_successor_that_cannot_start_changes_nothing(tmp_path: Path, unused_tcp_port: int) -> None:

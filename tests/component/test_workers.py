@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -75,6 +76,38 @@ async def test_workers_share_a_port_are_counted_as_one_and_replaced_when_they_di
         assert await _stat(gateway, "eventmesh_worker_restarts_total") == 1
         # What the dead one counted up to the last look is not forgotten.
         assert await _stat(gateway, "envoy_cluster_upstream_rq_total") == 40
+
+
+async def test_a_look_at_exchanges_sees_those_of_every_worker_and_of_those_that_come_later(tmp_path: Path) -> None:
+    async with backend() as upstream, _gateway(tmp_path, upstream) as gateway:
+        edge, admin = gateway.addresses["edge"], gateway.addresses["admin"]
+
+        async def look(query: str) -> dict[str, Any]:
+            reply = await ask(admin, f"/tap?{query}")
+            assert reply.status == 200, reply.body
+            seen: dict[str, Any] = json.loads(reply.body)
+            return seen
+
+        assert (await ask(admin, "/tap?body=5000")).status == 400
+        session = (await look("max=25"))["session"]
+        assert (await ask(admin, "/tap")).status == 409
+        for number in range(12):
+            assert (await ask(edge, f"/{number}")).status == 200
+        paths: list[str] = []
+        async with asyncio.timeout(WAIT_S):
+            while len(paths) < 12:
+                paths += [row["path"] for row in (await look(f"session={session}"))["rows"]]
+        for victim in _children(gateway.pid):
+            os.kill(victim, signal.SIGKILL)
+        for number in range(12, 30):
+            assert (await ask(edge, f"/{number}")).status == 200
+        async with asyncio.timeout(WAIT_S):
+            while not (seen := await look(f"session={session}"))["over"]:
+                paths += [row["path"] for row in seen["rows"]]
+        paths += [row["path"] for row in seen["rows"]]
+        # So many were asked for, though each worker would have shown as many.
+        assert len(paths) == 25 == len(set(paths))
+        assert (await ask(admin, f"/tap?session={session}")).status == 410
 
 
 async def test_sigterm_lets_every_worker_finish_what_it_has_begun(tmp_path: Path) -> None:

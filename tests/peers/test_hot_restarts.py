@@ -32,6 +32,9 @@ REQUESTS = 50_000 if IS_SOAK else 1_000
 """At least so many before, between and after the restarts."""
 WAIT_S = 600 if IS_SOAK else 25
 
+each_way = pytest.mark.parametrize("workers", [1, 2])
+"""One process follows one, or several workers several."""
+
 
 class Calls:
     """A caller at work, and what it has done so far. `call` makes some calls and returns how many, or raises."""
@@ -61,17 +64,17 @@ class Calls:
         assert not self._failures, self._failures
 
 
-async def restart_under(call: Callable[[], Awaitable[int]], fleet: Fleet) -> None:
+async def restart_under(call: Callable[[], Awaitable[int]], fleet: Fleet, workers: int) -> None:
     """Restart the gateway again and again while `call` is called without a pause."""
     calls = Calls(call)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(calls.stop)
         async with asyncio.timeout(WAIT_S):
-            serving = await stack.enter_async_context(fleet.next())
+            serving = await stack.enter_async_context(fleet.next(workers))
             calls.start()
             for _ in range(RESTARTS):
                 await calls.more(REQUESTS)
-                successor = await stack.enter_async_context(fleet.next())
+                successor = await stack.enter_async_context(fleet.next(workers))
                 assert await ended(serving) == 0
                 serving = successor
             await calls.more(REQUESTS)
@@ -79,7 +82,8 @@ async def restart_under(call: Callable[[], Awaitable[int]], fleet: Fleet) -> Non
             await calls.stop()
 
 
-async def test_h2load_sees_no_failure(tmp_path: Path, unused_tcp_port: int) -> None:
+@each_way
+async def test_h2load_sees_no_failure(workers: int, tmp_path: Path, unused_tcp_port: int) -> None:
     """In HTTP/1.1: over HTTP/2 it fails whatever it has not sent yet when it is told GOAWAY."""
     h2load = shutil.which("h2load")
     assert h2load, "h2load is not on PATH; run `make peers`"
@@ -94,10 +98,13 @@ async def test_h2load_sees_no_failure(tmp_path: Path, unused_tcp_port: int) -> N
 
     async with backend() as upstream:
         fleet = Fleet(at_port(write_bootstrap(tmp_path / "b.json", upstream), unused_tcp_port), tmp_path / "s")
-        await restart_under(load, fleet)
+        await restart_under(load, fleet, workers)
 
 
-async def test_java_callers_of_bolt_see_no_failure(tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> None:
+@each_way
+async def test_java_callers_of_bolt_see_no_failure(
+    workers: int, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
     gateway, server = unused_tcp_port_factory(), unused_tcp_port_factory()
     fleet = Fleet(at_port(bolt_bootstrap(tmp_path / "b.json", server), gateway), tmp_path / "s")
     async with service(server), caller(f"127.0.0.1:{gateway}", HELLO) as java:
@@ -106,10 +113,11 @@ async def test_java_callers_of_bolt_see_no_failure(tmp_path: Path, unused_tcp_po
             assert await java.ask("many 100") == "OK 100/100"
             return 100
 
-        await restart_under(many, fleet)
+        await restart_under(many, fleet, workers)
 
 
-async def test_streams_of_grpcio_see_no_failure(tmp_path: Path, unused_tcp_port: int) -> None:
+@each_way
+async def test_streams_of_grpcio_see_no_failure(workers: int, tmp_path: Path, unused_tcp_port: int) -> None:
     async with echo_server() as address, grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
         file = at_port(write_bootstrap(tmp_path / "b.json", address, http2=True), unused_tcp_port)
         fleet = Fleet(file, tmp_path / "s")
@@ -120,4 +128,4 @@ async def test_streams_of_grpcio_see_no_failure(tmp_path: Path, unused_tcp_port:
             assert [message async for message in method(iter(sent))] == sent
             return len(sent)
 
-        await restart_under(stream, fleet)
+        await restart_under(stream, fleet, workers)

@@ -19,14 +19,6 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused(
     assert f"--workers: {value} is " in capsys.readouterr().err
 
 
-def test_one_process_follows_one_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "b.json"
-    file.write_text("{}")
-    flags = ("--workers", "2", "--hot-restart", str(tmp_path / "s"))
-    assert main(["gateway", "--bootstrap", str(file), *flags]) == 2
-    assert "--hot-restart: takes one process" in capsys.readouterr().err
-
-
 def test_beside_a_function_there_is_nothing_to_take_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

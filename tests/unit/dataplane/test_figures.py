@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from eventmesh.dataplane.figures import Figures, outlasting, total
+import pytest
+
+from eventmesh.dataplane.figures import Figures, from_document, outlasting, to_document, total
 
 
 def _figures(counted: int, active: int, times: list[int], **own: int) -> Figures:
@@ -38,3 +40,32 @@ def test_of_a_process_that_has_ended_nothing_is_active_any_more() -> None:
     tree = json.loads(outlasting(_figures(3, 1, [1, 2])).engine)
     assert (tree["counters"], tree["gauges"]) == ([["rq_total", {"listener": "in"}, 3]], [])
     assert tree["histograms"]
+
+
+def test_times_of_another_version_are_not_added_to_ours() -> None:
+    former, ours = _figures(3, 0, [1, 2]), _figures(4, 0, [5, 6])
+    other = Figures(former.engine.replace(b"[5, 3]", b"[7, 3]"))
+    assert other.engine != former.engine
+    (row,) = json.loads(total([other, ours]).engine)["histograms"]
+    assert row == ["rq_time", {"listener": "in"}, [[1, 5], [5, 11]], 2.5, 11]
+
+
+def test_figures_go_from_one_process_to_the_next_as_a_document() -> None:
+    figures = _figures(3, 1, [1, 2], bugs=1)
+    found = from_document(json.loads(json.dumps(to_document(figures))))
+    assert (json.loads(found.engine), found.own) == (json.loads(figures.engine), figures.own)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        {"engine": {}, "own": {}},
+        {"engine": {"counters": [["a"]], "gauges": [], "histograms": []}, "own": {}},
+        {"engine": {"counters": [], "gauges": [], "histograms": []}, "own": {"bugs": "many"}},
+        {"engine": {"counters": [], "gauges": [], "histograms": []}, "own": []},
+    ],
+)
+def test_what_are_no_figures_is_refused(document: object) -> None:
+    with pytest.raises(ValueError, match=r"no figures|invalid literal"):
+        from_document(document)

@@ -11,7 +11,7 @@ import pytest
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core import Engine
-from eventmesh.dataplane.tap import LEASE_S, PATIENCE_S, TapPage, read_terms, redacted
+from eventmesh.dataplane.tap import LEASE_S, PATIENCE_S, EngineSource, TapPage, read_terms, redacted
 from eventmesh.transport.exchange import Reply
 from tests.manual_clock import ManualClock, settle
 from tests.unit.core.playbook import Playbook, snapshot
@@ -30,7 +30,7 @@ class Bench:
         self.clock = ManualClock()
         self.mesh = Playbook(snapshot())
         self.engine: Engine = self.mesh.engine
-        self.page = TapPage(self.engine, self.clock)
+        self.page = TapPage(EngineSource(self.engine), self.clock)
         self.tasks = TaskGroup("test")
 
     def exchange(self, path: str = "/") -> None:

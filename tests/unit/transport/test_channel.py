@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,19 @@ async def test_messages_arrive_whole_in_order_and_with_their_sockets() -> None:
             one.close()
         assert await there.receive() == (b"last", [])
         await sending
+    here.close()
+    there.close()
+
+
+async def test_files_that_are_no_sockets_arrive_as_descriptors(tmp_path: Path) -> None:
+    here, there = _pair()
+    with (tmp_path / "f").open("w+") as file:
+        file.write("shared")
+        file.flush()
+        await here.send(b"take it", [file.fileno()])
+        message, (descriptor,) = await there.receive_descriptors()
+    assert (message, os.pread(descriptor, 6, 0)) == (b"take it", b"shared")
+    os.close(descriptor)
     here.close()
     there.close()
 
