@@ -11,8 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from eventmesh.activator.broker.store.api import EventStore
+from eventmesh.activator.broker.store.history import Query
 from eventmesh.activator.broker.store.queue import Selection
-from eventmesh.activator.broker.store.values import NewEvent, Outcome, Progress, Settlement
+from eventmesh.activator.broker.store.replays import Advance, NewReplay
+from eventmesh.activator.broker.store.values import (
+    KEEP_NOTHING,
+    Attempt,
+    NewEvent,
+    Outcome,
+    Progress,
+    Retention,
+    Settlement,
+)
 from eventmesh.cloudevents.event import AttributeValue, Event
 
 SHOP, BANK = "demo/shop", "demo/bank"
@@ -144,6 +154,49 @@ class EventStoreContract(ABC):
         (letter,) = await store.history.dead_letters(Selection(SHOP, event_id=kept.event.id))
         assert (letter.trigger, letter.stored, letter.reason) == ("t", kept, "answered 400")
         assert await store.history.dead_letters(Selection(BANK)) == []
+        await store.close()
+
+    async def test_a_stopped_trigger_keeps_its_brokers_events_and_nobody_elses(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("stopped", BANK)
+        await store.open_trigger("done", SHOP)
+        brokers = [SHOP, BANK, SHOP, SHOP, BANK, SHOP, BANK]
+        events = [await store.append(new_event(n, broker)) for n, broker in enumerate(brokers)]
+        ends = [Settlement("done", e.sequence, Outcome.DELIVERED) for e in events if e.broker == SHOP]
+        attempt = Attempt("done", "demo/done", events[3].sequence, 1, False, 0.0, 0.0, 200, outcome=Outcome.DELIVERED)
+        await store.settle(ends, [attempt])
+        assert await store.history.holders(KEEP_NOTHING, 1e12) == ["stopped"]
+        assert await store.trim() == 1, "what lies before all that is waited for"
+        assert await store.trim() == 3, "and what lies behind it"
+        assert await store.trim() == 0
+        await store.close()
+        again = self.open_store(tmp_path)
+        assert await again.read(SHOP, 0, 10) == []
+        assert [e.event.id for e in await again.read(BANK, 0, 10)] == ["1", "4", "6"]
+        assert await again.event(events[2].sequence) is None
+        assert await again.history.timeline(events[3].sequence) is None
+        shown = await again.history.events(Query("demo/"))
+        assert sorted(stored.event.id for stored in shown.events) == ["1", "4", "6"]
+        await again.settle([Settlement("stopped", e.sequence, Outcome.DELIVERED) for e in events if e.broker == BANK])
+        assert await again.history.holders(KEEP_NOTHING, 1e12) == []
+        assert await again.trim() == 5, "all but the last, which carries the number"
+        assert (await again.append(new_event(7))).sequence == events[-1].sequence + 1
+        await again.close()
+
+    async def test_what_is_replayed_or_not_old_enough_is_left_behind_a_stopped_trigger(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("stopped", BANK)
+        await store.open_trigger("t", SHOP)
+        await store.append(new_event(0, BANK))
+        events = [await store.append(new_event(n)) for n in range(1, 4)]
+        await store.append(new_event(4, BANK))
+        await store.settle([Settlement("t", e.sequence, Outcome.DELIVERED) for e in events])
+        assert await store.trim(Retention(max_age_s=3600.0, max_bytes=1 << 40)) == 0
+        assert await store.history.holders(Retention(max_age_s=3600.0, max_bytes=1 << 40), events[0].accepted_at) == []
+        replay = await store.replays.start(NewReplay("t", "demo/t", SHOP), 0.0)
+        await store.replays.advance(Advance(replay.number, events[0].sequence, [], 0.0))
+        assert await store.trim() == 1
+        assert list(await store.read(SHOP, 0, 10)) == events[1:]
         await store.close()
 
     async def test_trimming_leaves_what_a_trigger_waits_for(self, tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ from tests.mesh.broker_mesh import SHOP, Activator, BrokerMesh, Received, Subscr
 
 SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
-EVENTS, KILLS, LONGEST_S = (2_000, 20, 600) if SOAK else (300, 4, 60)
+KILLS = int(os.environ.get("EVENTMESH_KILLS") or (1_000 if SOAK else 4))
+EVENTS = 300 + 10 * KILLS
+LONGEST_S = 60.0 + 6.0 * KILLS
+"""A start takes a second, on a busy machine some more."""
 SENDERS = 16
 STEPS_PER_EVENT = 5
 """At least: one request, received by `slow`, `failing` and `replying`, and the reply by `collecting`; of delayed
@@ -155,6 +158,7 @@ def _replying(event: Received) -> web.Response:
     return web.Response(status=200, headers=event_headers(f"reply-{event.id}", type="confirmed"), body=b"{}")
 
 
+@pytest.mark.timeout(LONGEST_S + 60.0)
 async def test_every_accepted_event_and_every_reply_is_delivered_whenever_the_activator_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

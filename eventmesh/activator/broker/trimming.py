@@ -27,6 +27,8 @@ class Trimmer:
         self._retention = retention
         self._triggers = triggers
         self._clock = clock
+        self._told: frozenset[str] = frozenset()
+        """Triggers of which it was said that they keep old events."""
 
     async def run(self) -> None:
         """Trim again and again, until cancelled. `triggers` must know all Triggers by then."""
@@ -34,6 +36,7 @@ class Trimmer:
             await self._clock.sleep(TRIM_INTERVAL_S)
             try:
                 gone = await self.trim()
+                await self.tell()
             except StoreError as error:
                 _log.error("event store", reason=error)
             else:
@@ -57,3 +60,17 @@ class Trimmer:
         while gone := await self._store.trim(self._retention):
             total += gone
         return total
+
+    async def tell(self) -> None:
+        """Say in the log which triggers keep events that would be gone without them, once for each. Raises StoreError.
+
+        Their backlog is theirs for as long as it takes: nothing of it goes because it is old.
+        """
+        holders = frozenset(await self._store.history.holders(self._retention, self._clock.now().timestamp()))
+        known = self._triggers.subscriptions()
+        for uid in holders - self._told:
+            name = f"{known[uid].namespace}/{known[uid].name}" if uid in known else ""
+            _log.warning("trigger keeps old events", trigger=name, uid=uid, hint="deliver, dead-letter or delete it")
+        for uid in self._told - holders:
+            _log.info("trigger keeps old events no longer", uid=uid)
+        self._told = holders

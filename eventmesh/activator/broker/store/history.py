@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from eventmesh.activator.broker.store.queue import Selection
-from eventmesh.activator.broker.store.values import Attempt, DeadLetter, StoredEvent
+from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Retention, StoredEvent
 from eventmesh.cloudevents.event import Event
 
 MAX_PAGE = 500
@@ -134,6 +134,13 @@ class EventHistory(Protocol):
 
     async def levels(self) -> Mapping[str, Level]:
         """Return what waits for each trigger, by UID."""
+        ...
+
+    async def holders(self, retention: Retention, now: float) -> Sequence[str]:
+        """Return the UIDs of the triggers that wait for the oldest event, when nothing else keeps it any longer.
+
+        `now`: seconds since the epoch.
+        """
         ...
 
     async def size_bytes(self) -> int:

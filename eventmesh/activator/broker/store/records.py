@@ -39,6 +39,15 @@ class Record:
     checksum: int
 
 
+def tombstone(sequence: int, accepted_at: float) -> Record:
+    """Return what is left of an event that is gone while one before it stays: its number, and when it was accepted.
+
+    It is of no broker, so that nobody comes across it, and has a checksum like any other row.
+    """
+    checksum = with_place(checksum_of("", "{}", NONE_CARRIED, None), sequence, accepted_at)
+    return Record(sequence, accepted_at, "", "{}", NONE_CARRIED, None, checksum)
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """What of a row can be made before its sequence is known."""

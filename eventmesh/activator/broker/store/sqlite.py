@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
 from eventmesh.activator.broker.store.sqlite_queue import SqliteQueue
 from eventmesh.activator.broker.store.sqlite_replays import SqliteReplays
-from eventmesh.activator.broker.store.trimming import Trim, TrimAttempts, first_kept
+from eventmesh.activator.broker.store.trimming import LeaveTombstones, Trim, TrimAttempts, first_kept, next_window
 from eventmesh.activator.broker.store.values import (
     KEEP_NOTHING,
     Attempt,
@@ -39,6 +40,9 @@ from eventmesh.activator.broker.store.values import (
 from eventmesh.base.clock import Clock
 
 T = TypeVar("T")
+
+LOOK_AGAIN_S = 3_600.0
+"""What was waited for when it was looked at for tombstones is looked at again after so long."""
 
 
 class SqliteStore:
@@ -71,6 +75,8 @@ class SqliteStore:
         self.kept_in = "SQLite, synced by the activator"
         self.doubts: Sequence[str] = ()
         self._arrivals = Arrivals(self.committer, insert)
+        self._buried_to, self._look_again_at = 0, 0.0
+        """How far it has been looked for tombstones, and when (seconds since the epoch) that begins anew."""
 
     def follow(self, listener: Elsewhere) -> None:
         """Do nothing: nobody else has the file."""
@@ -89,7 +95,8 @@ class SqliteStore:
 
     def _event(self, sequence: int) -> StoredEvent | None:
         rows = self._query(f"SELECT {COLUMNS} FROM events WHERE sequence = ?", (sequence,))  # noqa: S608
-        return from_record(Record(*rows[0])) if rows else None
+        stored = from_record(Record(*rows[0])) if rows else None
+        return stored if stored is not None and stored.broker else None
 
     async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """Return events of `broker` beyond `after`, in order."""
@@ -139,11 +146,27 @@ class SqliteStore:
         now = self._clock.now().timestamp()
         before = await self.committer.write(lambda connection: first_kept(connection, retention, now))
         gone = await self.write(Trim(before)) if before else 0
+        gone = gone or await self._bury(retention, now)
         while await self.write(TrimAttempts()):
             pass
         while await self.write(ForgetSeen(now)):
             pass
         return gone
+
+    async def _bury(self, retention: Retention, now: float) -> int:
+        """Leave tombstones of a batch of what lies behind an event that has to stay; return how many events went."""
+        if now >= self._look_again_at:
+            self._buried_to, self._look_again_at = 0, now + LOOK_AGAIN_S
+        while True:
+            window = await self.committer.write(
+                partial(next_window, retention=retention, now=now, place=self._buried_to)
+            )
+            if window is None:
+                return 0
+            gone = await self.write(LeaveTombstones(*window))
+            self._buried_to = window[1] - 1
+            if gone:
+                return gone
 
     async def close(self) -> None:
         """Commit what waits, close both connections, give the file free."""

@@ -28,9 +28,9 @@ from eventmesh.activator.broker.store.history import (
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
 from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
-from eventmesh.activator.broker.store.trimming import bytes_in_use
+from eventmesh.activator.broker.store.trimming import bytes_in_use, holders
 from eventmesh.activator.broker.store.upkeep import Upkeep
-from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Failure, Outcome, StoredEvent
+from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Failure, Outcome, Retention, StoredEvent
 from eventmesh.cloudevents.event import Event
 
 WINDOW = 50_000
@@ -129,7 +129,8 @@ class SqliteHistory:
 
     def _event(self, sequence: int) -> StoredEvent | None:
         rows = self._query(f"SELECT {COLUMNS} FROM events WHERE sequence = ?", (sequence,))  # noqa: S608
-        return from_record(Record(*rows[0])) if rows else None
+        stored = from_record(Record(*rows[0])) if rows else None
+        return stored if stored is not None and stored.broker else None
 
     async def timeline(self, sequence: int) -> Timeline | None:
         """Return what became of an event."""
@@ -180,6 +181,15 @@ class SqliteHistory:
         """Return what waits for each trigger."""
         rows = await self.read(_LEVELS, (MAX_COUNTED,))
         return {uid: Level(max(0, pending), queued, dead) for uid, pending, queued, dead in rows}
+
+    async def holders(self, retention: Retention, now: float) -> Sequence[str]:
+        """Return who keeps the oldest event."""
+        return await asyncio.to_thread(self._holders, retention, now)
+
+    def _holders(self, retention: Retention, now: float) -> list[str]:
+        self._upkeep.refuse()
+        with self._reading:
+            return holders(self._connection, retention, now)
 
     async def size_bytes(self) -> int:
         """Return the bytes in use."""

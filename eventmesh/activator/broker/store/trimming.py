@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import apsw
 
+from eventmesh.activator.broker.store.records import COLUMNS, tombstone
 from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.values import Retention
 
 TRIM_BATCH = 5_000
 """Events, and attempts, deleted in one transaction: deleting a large backlog must not hold up acceptance."""
+
+TOMBSTONE_WINDOW = 5_000
+"""Sequences looked at in one transaction for what may become a tombstone, for the same reason."""
 
 _FIRST_AWAITED = """
   SELECT min((SELECT min(e.sequence) FROM events e WHERE e.broker = t.broker AND e.sequence > t.cursor)) FROM triggers t
@@ -38,6 +42,67 @@ def _first_needed(connection: apsw.Connection, last: int) -> int:
     ((awaited,),) = connection.execute(_FIRST_AWAITED)
     ((replayed,),) = connection.execute("SELECT min(position + 1) FROM replays")
     return min(at for at in (last, awaited, replayed) if at is not None)
+
+
+def _retained_from(connection: apsw.Connection, retention: Retention, now: float) -> int:
+    """Return the first sequence that would stay if nobody waited for any."""
+    ((first, last),) = connection.execute(BOUNDS)
+    if first is None:
+        return 0
+    if bytes_in_use(connection) > retention.max_bytes:
+        return int(last)
+    return min(int(last), sequence_at(connection, now - retention.max_age_s))
+
+
+def next_window(connection: apsw.Connection, retention: Retention, now: float, place: int) -> tuple[int, int] | None:
+    """Return which sequences beyond `place` to look at next for tombstones, both ends exclusive; None: there are none.
+
+    They lie behind one that is needed, or would have gone with the oldest.
+    """
+    before = _retained_from(connection, retention, now)
+    after = max(place, _first_needed(connection, before))
+    return (after, min(before, after + 1 + TOMBSTONE_WINDOW)) if after + 1 < before else None
+
+
+_HOLDERS = """
+  SELECT t.uid FROM triggers t WHERE EXISTS (
+    SELECT 1 FROM events e WHERE e.broker = t.broker AND e.sequence > t.cursor AND e.sequence <= ?)"""
+
+
+def holders(connection: apsw.Connection, retention: Retention, now: float) -> list[str]:
+    """Return the UIDs of the triggers that still wait for the oldest event, when it is there for no other reason."""
+    retained = _retained_from(connection, retention, now)
+    needed = _first_needed(connection, retained)
+    return [str(uid) for (uid,) in connection.execute(_HOLDERS, (needed,))] if needed < retained else []
+
+
+# A trigger that is behind may still want whatever its broker has beyond its place.
+_UNNEEDED = """
+  SELECT sequence, accepted_at FROM events e WHERE sequence > ? AND sequence < ? AND broker <> ''
+    AND sequence <= coalesce((SELECT min(cursor) FROM triggers t WHERE t.broker = e.broker), sequence)
+    AND NOT EXISTS (
+      SELECT 1 FROM replays r WHERE r.broker = e.broker AND e.sequence > r.position AND e.sequence <= r.last)
+  ORDER BY sequence"""
+
+_STONE = f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608  # constants
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveTombstones:
+    """Events that nobody waits for go, although one before them has to stay: their numbers are left, without a gap."""
+
+    after: int
+    before: int
+
+    def apply(self, connection: apsw.Connection) -> int:
+        """Return how many went; the attempts at them go too."""
+        stones = [tombstone(*row) for row in connection.execute(_UNNEEDED, (self.after, self.before))]
+        numbers = [(stone.sequence,) for stone in stones]
+        # Not an update: SQLite puts pages together that have become half empty only when it deletes.
+        connection.executemany("DELETE FROM events WHERE sequence = ?", numbers)
+        connection.executemany(_STONE, [astuple(stone) for stone in stones])
+        connection.executemany("DELETE FROM attempts WHERE sequence = ?", numbers)
+        return len(stones)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from eventmesh.activator.broker.store.shared.entries import Author, author_of, p
 from eventmesh.activator.broker.store.shared.membership import Beat, Claim, Expel, Leave, Release
 from eventmesh.activator.broker.store.sqlite_queue import Redrive
 from eventmesh.activator.broker.store.sqlite_replays import AdvanceReplay, StartReplay, StopReplay
-from eventmesh.activator.broker.store.trimming import Trim, TrimAttempts
+from eventmesh.activator.broker.store.trimming import LeaveTombstones, Trim, TrimAttempts
 from eventmesh.activator.broker.store.values import Attempt, Failure, Outcome, Settlement
 from tests.contracts.event_store import new_event
 
@@ -44,6 +44,7 @@ CHANGES: list[Change[Any]] = [
     ),
     Trim(17),
     TrimAttempts(),
+    LeaveTombstones(3, 9),
     ForgetSeen(2.5),
     Redrive(Selection("demo/", "demo/t", "id"), 1.0, 2.0, 3, (4, "t")),
     StartReplay(NewReplay("t", "demo/t", "demo/shop", 1.0, None, "a = 'b'", 5.0), 6.0),

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from eventmesh.activator.broker.store import trimming
+from eventmesh.activator.broker.store.repair import repair
 from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Outcome, Settlement
 from eventmesh.activator.broker.trimming import Trimmer
 from eventmesh.base.clock import SystemClock
-from tests.contracts.event_store import SHOP, new_event
+from tests.contracts.event_store import BANK, SHOP, new_event
 from tests.unit.activator.broker.fixed_triggers import FixedTriggers
 
 
@@ -58,3 +59,46 @@ async def test_all_that_can_go_goes_however_many_batches_it_takes(
         await store.append(new_event(n))
     assert await Trimmer(store, FixedTriggers(), SystemClock()).trim() == 10, "the last one carries the number"
     await store.close()
+
+
+async def test_who_keeps_old_events_is_told_once_and_again_when_it_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, triggers = SqliteStore(tmp_path / "events.db", SystemClock()), FixedTriggers()
+    triggers.add("stopped")
+    await store.open_trigger("uid-stopped", SHOP)
+    events = [await store.append(new_event(n)) for n in range(3)]
+    trimmer = Trimmer(store, triggers, SystemClock())
+    for _ in range(2):
+        assert await trimmer.trim() == 0
+        await trimmer.tell()
+    (told,) = (record for record in caplog.records if record.getMessage() == "trigger keeps old events")
+    assert told.__dict__["fields"]["trigger"] == "demo/stopped"
+    assert len(await store.read(SHOP, 0, 10)) == 3, "its backlog stays, however old it is"
+    await store.settle([Settlement("uid-stopped", event.sequence, Outcome.DELIVERED) for event in events])
+    with caplog.at_level("INFO"):
+        await trimmer.tell()
+    assert "trigger keeps old events no longer" in caplog.messages
+    await store.close()
+
+
+async def test_tombstones_are_found_in_any_number_of_windows_and_hold_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trimming, "TOMBSTONE_WINDOW", 3)
+    path = tmp_path / "events.db"
+    store = SqliteStore(path, SystemClock())
+    await store.open_trigger("stopped", BANK)
+    await store.append(new_event(0, BANK))
+    for n in range(1, 5):
+        await store.append(new_event(n, BANK))
+    for n in range(5, 25):
+        await store.append(new_event(n, data=b"x" * 2_000))
+    before = await store.history.size_bytes()
+    gone = 0
+    while went := await store.trim():
+        gone += went
+    assert gone == 19, "all of the other broker's but the last"
+    assert await store.history.size_bytes() < before - 19 * 1_500, "their room is free again"
+    await store.close()
+    assert repair(path, dry_run=True).found.lost == []

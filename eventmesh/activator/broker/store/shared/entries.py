@@ -23,7 +23,7 @@ from eventmesh.activator.broker.store.settling import Settle
 from eventmesh.activator.broker.store.shared.membership import Beat, Claim, Expel, Leave, Release
 from eventmesh.activator.broker.store.sqlite_queue import Redrive
 from eventmesh.activator.broker.store.sqlite_replays import AdvanceReplay, StartReplay, StopReplay
-from eventmesh.activator.broker.store.trimming import Trim, TrimAttempts
+from eventmesh.activator.broker.store.trimming import LeaveTombstones, Trim, TrimAttempts
 from eventmesh.activator.broker.store.values import NewEvent
 from eventmesh.cloudevents.event import Event
 
@@ -41,6 +41,7 @@ _CHANGES: tuple[type[Change[Any]], ...] = (
     Settle,
     Trim,
     TrimAttempts,
+    LeaveTombstones,
     ForgetSeen,
     Redrive,
     StartReplay,
