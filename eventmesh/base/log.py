@@ -66,6 +66,11 @@ def configure(*, level: str | None = None, stream: TextIO | None = None) -> None
     root.setLevel((level or os.environ.get("EVENTMESH_LOG_LEVEL", "info")).upper())
 
 
+def silence(library: str) -> None:
+    """Drop what a library writes by itself, for one whose errors are raised too and told by who catches them."""
+    logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
+
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     fields = getattr(record, "fields", None)
     return fields if isinstance(fields, Mapping) else {}

@@ -83,7 +83,8 @@ def add_store(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         default="",
         help="a store that several activators share, such as nats://HOST:4222?monitor=http://HOST:8222 "
-        "(docs/stores.md); the data directory then holds a copy (default: the data directory alone)",
+        "or kafka://HOST:9092 (docs/stores.md); the data directory then holds a copy "
+        "(default: the data directory alone)",
     )
 
 

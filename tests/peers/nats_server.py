@@ -18,6 +18,8 @@ START_S = 20
 class NatsServer:
     """One server; `sync` is what its configuration says of `sync_interval`."""
 
+    engine = "nats"
+
     def __init__(self, directory: Path, *, sync: str = "always", more: str = "") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port, self.monitor_port = free_port(), free_port()
@@ -35,6 +37,10 @@ class NatsServer:
     @property
     def monitor(self) -> str:
         return f"http://127.0.0.1:{self.monitor_port}"
+
+    def address(self, stream: str = "eventmesh") -> str:
+        """Return the address of a store in a stream of its own."""
+        return f"{self.url}/{stream}?monitor={self.monitor}"
 
     async def start(self, *before: str) -> None:
         """Start it, `before` in front of its command; return when it listens."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import nats
@@ -14,33 +13,12 @@ from nats.js.api import StreamConfig
 
 from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
 from eventmesh.activator.broker.store.shared.address import journal_at
-from eventmesh.activator.broker.store.shared.store import SharedStore
-from eventmesh.base.clock import SystemClock
-from tests.contracts.event_history import EventHistoryContract
-from tests.contracts.event_queue import EventQueueContract
-from tests.contracts.event_replays import EventReplaysContract
-from tests.contracts.event_store import SHOP, EventStoreContract, new_event
+from tests.contracts.event_store import new_event
+from tests.contracts.shared_store import JournalServer, SharedStoreContract, opened
+from tests.peers.file_syncs import STRACE, syncs
 from tests.peers.nats_server import NatsServer, nats_server
 
 pytestmark = pytest.mark.peer
-
-WAIT_S = 20.0
-
-
-def opened(server: NatsServer, directory: Path, stream: str = "eventmesh", more: str = "") -> SharedStore:
-    """Return an activator's store."""
-    address = f"{server.url}/{stream}?monitor={server.monitor}{more}"
-    return SharedStore(journal_at(address), directory, SystemClock())
-
-
-async def accepted(store: SharedStore, number: int) -> int:
-    """Return the sequence of an event, sent again until it is accepted."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            try:
-                return (await store.append(new_event(number))).sequence
-            except StoreError:
-                await asyncio.sleep(0.05)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,41 +28,9 @@ async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nat
         yield server
 
 
-class TestJetStreamStore(EventStoreContract, EventHistoryContract, EventQueueContract, EventReplaysContract):
-    @pytest.fixture(autouse=True)
-    def keep(self, lasting: NatsServer, tmp_path: Path) -> None:
-        # Each test has a stream of its own.
-        self._server, self._stream = lasting, re.sub(r"\W", "-", str(tmp_path))[-60:]
-
-    def open_store(self, directory: Path) -> SharedStore:
-        return opened(self._server, directory, self._stream)
-
-
-async def test_a_killed_server_is_waited_for_and_has_all_that_was_accepted(tmp_path: Path) -> None:
-    async with nats_server(tmp_path / "nats") as server:
-        store = opened(server, tmp_path / "activator")
-        sequences = [await accepted(store, n) for n in range(5)]
-        await server.kill()
-        with pytest.raises(StoreError):
-            await store.append(new_event(99))
-        await server.start()
-        sequences += [await accepted(store, n) for n in range(5, 10)]
-        assert sequences == sorted(set(sequences))
-        read = {stored.sequence: stored.event.id for stored in await store.read(SHOP, 0, 50)}
-        assert [read[sequence] for sequence in sequences] == [str(n) for n in range(10)]
-        await store.close()
-
-
-async def test_a_cut_stream_is_entered_by_the_snapshot(lasting: NatsServer, tmp_path: Path) -> None:
-    first = opened(lasting, tmp_path / "1", "cut")
-    written = [await first.append(new_event(n, data=b"x" * 100_000)) for n in range(5)]
-    await first.snapshot()
-    await first.snapshot()
-    last = await first.append(new_event(5))
-    second = opened(lasting, tmp_path / "2", "cut")
-    assert list(await second.read(SHOP, 0, 50)) == [*written, last]
-    await first.close()
-    await second.close()
+class TestJetStreamStore(SharedStoreContract):
+    def serving(self, directory: Path) -> AbstractAsyncContextManager[JournalServer]:
+        return nats_server(directory)
 
 
 async def test_a_server_that_does_not_sync_is_refused_and_names_the_setting(tmp_path: Path) -> None:
@@ -118,13 +64,13 @@ async def test_a_stream_that_would_drop_events_is_refused(lasting: NatsServer) -
 
 
 async def test_an_entry_that_was_deleted_is_damage(lasting: NatsServer, tmp_path: Path) -> None:
-    store = opened(lasting, tmp_path / "1", "gap")
+    store = opened(lasting.address("gap"), tmp_path / "1")
     for n in range(5):
         await store.append(new_event(n))
     await store.close()
     client = await nats.connect(lasting.url)
     await client.jetstream().delete_msg("gap", 3)
-    other = opened(lasting, tmp_path / "2", "gap")
+    other = opened(lasting.address("gap"), tmp_path / "2")
     with pytest.raises(CorruptStore, match="1 of the entries 1 to 5 are missing in stream gap"):
         await other.append(new_event(9))
     await other.close()
@@ -148,7 +94,7 @@ async def test_a_password_is_taken_from_its_file_and_a_wrong_one_is_told(tmp_pat
 
 async def test_the_longest_event_is_what_the_server_lets_through(tmp_path: Path) -> None:
     async with nats_server(tmp_path / "nats", more="max_payload: 300000") as server:
-        store = opened(server, tmp_path / "activator")
+        store = opened(server.address(), tmp_path / "activator")
         with pytest.raises(EventTooLong, match="the store takes up to 299"):
             await store.append(new_event(1, data=b"x" * 300_000))
         assert (await store.append(new_event(1, data=b"x" * 299_000))).sequence == 1
@@ -164,18 +110,13 @@ async def test_the_server_syncs_each_entry_before_it_acknowledges(tmp_path: Path
     trace = tmp_path / "trace"
     async with nats_server(tmp_path / "nats") as server:
         await server.kill()
-        await server.start("strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,openat", "-o", str(trace))
+        await server.start(*STRACE, "-o", str(trace))
         journal = journal_at(server.url)
         await journal.open()
-        counts = [_syncs(trace)]
+        counts = [syncs(trace)]
         for n in range(20):
             await journal.append(b"entry %d" % n)
-            counts.append(_syncs(trace))
+            counts.append(syncs(trace))
         await journal.close()
     grown = [after - before for before, after in zip(counts, counts[1:], strict=False)]
     assert min(grown) >= 1, f"an entry was acknowledged without a sync: {grown}"
-
-
-def _syncs(trace: Path) -> int:
-    """Return how often a file was synced to disk, or opened so that each write is."""
-    return len(re.findall(r"f(data)?sync\(.*= 0|f(data)?sync resumed.*= 0|O_SYNC", trace.read_text()))

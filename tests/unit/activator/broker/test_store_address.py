@@ -11,12 +11,13 @@ from eventmesh.activator.broker.store.shared.address import MAX_SECRET_BYTES, jo
 from eventmesh.base.errors import ConfigError
 
 HERE = "nats://127.0.0.1:4222"
+KAFKA = "kafka://127.0.0.1:9092"
 
 
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("kafak://h:1", "store: 'kafak://h:1' names no engine; known are nats://"),
+        ("kafak://h:1", "store: 'kafak://h:1' names no engine; known are nats://, tls:// (NATS over TLS), kafka://"),
         ("nats://host", "store: 'host' is no HOST:PORT"),
         ("nats://host:0", "store: 'host:0' is no HOST:PORT"),
         ("nats://host:99999", "is no HOST:PORT"),
@@ -34,6 +35,15 @@ HERE = "nats://127.0.0.1:4222"
         (f"{HERE}?token-file=/no/such", "store.token-file: there is no file '/no/such'"),
         (f"{HERE}?user=me&password-file=", "store.password-file: there is no file ''"),
         (f"{HERE}?ca=/no/such", "store.ca: there is no file"),
+        (f"{HERE}?mechanism=PLAIN", "store.mechanism: unknown; known are monitor, replicas"),
+        ("kafka://host", "store: 'host' is no HOST:PORT"),
+        ("kafka+ssl://me:secret@host:1", "store: a secret in an address is seen by others"),
+        (f"{KAFKA}/a.b", "store: 'a.b' is no name of a stream or topic"),
+        (f"{KAFKA}?replicas=6", "store.replicas: '6' is not between 1 and 5"),
+        (f"{KAFKA}?monitor=http://h:1", "store.monitor: unknown; known are replicas, user, password-file"),
+        (f"{KAFKA}?user=me", "store.user: goes together with password-file"),
+        (f"{KAFKA}?mechanism=PLAIN", "store.mechanism: goes together with user"),
+        (f"{KAFKA}?mechanism=GSSAPI", "store.mechanism: 'GSSAPI' is none of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN"),
     ],
 )
 def test_what_is_not_understood_is_named(address: str, problem: str) -> None:
@@ -62,8 +72,19 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
         journal_at(f"{HERE}?ca={file}")
 
 
-def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "eventmesh.activator.broker.store.shared.jetstream", raising=False)
-    monkeypatch.setitem(sys.modules, "nats", None)
-    with pytest.raises(ConfigError, match=r"pip install 'eventmesh\[nats\]'"):
-        journal_at(HERE)
+@pytest.mark.parametrize(("client", "engine", "address"), [("nats", "jetstream", HERE), ("aiokafka", "kafka", KAFKA)])
+def test_without_the_client_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, client: str, engine: str, address: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"eventmesh.activator.broker.store.shared.{engine}")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, client, None)
+    with pytest.raises(ConfigError, match=rf"{client} ?.*: pip install 'eventmesh\[(nats|kafka)\]'"):
+        journal_at(address)
+
+
+def test_a_store_in_kafka_says_where_it_is_and_nothing_of_its_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hush\n")
+    journal = journal_at(f"kafka+ssl://a:1,b:2/shop?user=me&password-file={secret}&replicas=3")
+    assert journal.where == "Kafka, topic shop at a:1, b:2"

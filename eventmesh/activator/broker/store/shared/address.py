@@ -1,6 +1,7 @@
 """Where a shared store is, as people write it: one address, with what the engine has to know behind a question mark.
 
     nats://HOST:PORT[,HOST:PORT...][/STREAM][?monitor=URL&replicas=3&user=NAME&password-file=FILE&ca=FILE...]
+    kafka://HOST:PORT[,HOST:PORT...][/TOPIC][?replicas=3&user=NAME&password-file=FILE&mechanism=PLAIN&ca=FILE...]
 
 Secrets are in files, as Kubernetes mounts them: an address is seen by everybody who lists the processes of a machine.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -17,18 +18,23 @@ from eventmesh.activator.broker.store.shared.journal import Journal
 from eventmesh.base.errors import ConfigError
 
 DEFAULT_NAME = "eventmesh"
-"""Of the stream: one mesh a server, or name another."""
+"""Of the stream or topic: one mesh a server, or name another."""
 
 MAX_REPLICAS = 5
-"""As many as JetStream keeps of a stream."""
+"""As many as JetStream keeps of a stream; more of a topic would have each 202 wait for four servers."""
 
 MAX_SECRET_BYTES = 64 << 10
 """Of a file with a password or a token: more is another file."""
 
 FIELD = "store"
 
+MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
+"""Of SASL, that Kafka knows a password by; the first is used when none is named."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OPTIONS = ("monitor", "replicas", "user", "password-file", "token-file", "credentials", "ca", "certificate", "key")
+_OF_ALL = ("replicas", "user", "password-file", "ca", "certificate", "key")
+_OF_NATS = ("monitor", *_OF_ALL, "token-file", "credentials")
+_OF_KAFKA = (*_OF_ALL, "mechanism")
 _TOGETHER = (("user", "password-file"), ("password-file", "user"), ("certificate", "key"), ("key", "certificate"))
 
 
@@ -38,16 +44,24 @@ def journal_at(address: str) -> Journal:
         parts = urlsplit(address)
     except ValueError as error:
         raise ConfigError(FIELD, f"is no address: {error}") from None
-    if parts.scheme not in ("nats", "tls"):
-        raise ConfigError(FIELD, f"{address!r} names no engine; known are nats:// and tls:// (NATS over TLS)")
+    if parts.scheme not in _ENGINES:
+        raise ConfigError(
+            FIELD,
+            f"{address!r} names no engine; known are nats://, tls:// (NATS over TLS), kafka:// and kafka+ssl:// (Kafka "
+            "over TLS)",
+        )
+    return _ENGINES[parts.scheme](parts)
+
+
+def _jetstream(parts: SplitResult) -> Journal:
     try:
         from eventmesh.activator.broker.store.shared.jetstream import JetStreamJournal, JetStreamSettings
     except ImportError as error:
         raise ConfigError(FIELD, f"NATS needs {error.name or 'nats-py'}: pip install 'eventmesh[nats]'") from error
-    options = _options(parts)
+    options = _options(parts, _OF_NATS)
     return JetStreamJournal(
         JetStreamSettings(
-            servers=_servers(parts),
+            servers=tuple(f"{parts.scheme}://{place}" for place in _servers(parts)),
             stream=_name(parts),
             replicas=_replicas(options),
             monitor=_monitor(options),
@@ -60,15 +74,53 @@ def journal_at(address: str) -> Journal:
     )
 
 
-def _options(parts: SplitResult) -> Mapping[str, str]:
+def _kafka(parts: SplitResult) -> Journal:
+    try:
+        from eventmesh.activator.broker.store.shared.kafka import KafkaJournal
+        from eventmesh.activator.broker.store.shared.kafka_topic import KafkaSettings
+    except ImportError as error:
+        raise ConfigError(FIELD, f"Kafka needs {error.name or 'aiokafka'}: pip install 'eventmesh[kafka]'") from error
+    options = _options(parts, _OF_KAFKA)
+    return KafkaJournal(
+        KafkaSettings(
+            servers=_servers(parts),
+            topic=_name(parts),
+            replicas=_replicas(options),
+            user=options.get("user", ""),
+            password=_secret(options, "password-file"),
+            mechanism=_mechanism(options),
+            tls=_tls(parts, options),
+        )
+    )
+
+
+_ENGINES: Mapping[str, Callable[[SplitResult], Journal]] = {
+    "nats": _jetstream,
+    "tls": _jetstream,
+    "kafka": _kafka,
+    "kafka+ssl": _kafka,
+}
+_OVER_TLS = ("tls", "kafka+ssl")
+
+
+def _options(parts: SplitResult, known: tuple[str, ...]) -> Mapping[str, str]:
     found = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in found:
-        if name not in _OPTIONS:
-            raise ConfigError(f"{FIELD}.{name}", f"unknown; known are {', '.join(_OPTIONS)}")
+        if name not in known:
+            raise ConfigError(f"{FIELD}.{name}", f"unknown; known are {', '.join(known)}")
     for one, other in _TOGETHER:
         if one in found and other not in found:
             raise ConfigError(f"{FIELD}.{one}", f"goes together with {other}: give both, or neither")
     return found
+
+
+def _mechanism(options: Mapping[str, str]) -> str:
+    mechanism = options.get("mechanism", MECHANISMS[0])
+    if mechanism not in MECHANISMS:
+        raise ConfigError(f"{FIELD}.mechanism", f"{mechanism!r} is none of {', '.join(MECHANISMS)}")
+    if "mechanism" in options and "user" not in options:
+        raise ConfigError(f"{FIELD}.mechanism", "goes together with user: give both, or neither")
+    return mechanism
 
 
 def _servers(parts: SplitResult) -> tuple[str, ...]:
@@ -79,14 +131,16 @@ def _servers(parts: SplitResult) -> tuple[str, ...]:
         host, _, port = place.rpartition(":")
         if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
             raise ConfigError(FIELD, f"{place!r} is no HOST:PORT")
-        servers.append(f"{parts.scheme}://{place}")
+        servers.append(place)
     return tuple(servers)
 
 
 def _name(parts: SplitResult) -> str:
     name = parts.path.strip("/") or DEFAULT_NAME
     if not _NAME.fullmatch(name):
-        raise ConfigError(FIELD, f"{name!r} is no name of a stream: letters, digits, - and _, up to 64 of them")
+        raise ConfigError(
+            FIELD, f"{name!r} is no name of a stream or topic: letters, digits, - and _, up to 64 of them"
+        )
     return name
 
 
@@ -136,7 +190,7 @@ def _secret(options: Mapping[str, str], name: str) -> str:
 
 def _tls(parts: SplitResult, options: Mapping[str, str]) -> ssl.SSLContext | None:
     ca, certificate, key = (_file(options, name) for name in ("ca", "certificate", "key"))
-    if parts.scheme != "tls" and not (ca or certificate):
+    if parts.scheme not in _OVER_TLS and not (ca or certificate):
         return None
     try:
         context = ssl.create_default_context(cafile=ca and str(ca))

@@ -1,4 +1,5 @@
-"""Two activators over one JetStream, and all of the three killed while events come: nothing that was accepted is lost.
+"""Two activators over one JetStream or Kafka, and all of the three killed while events come: nothing that was accepted
+is lost.
 
 At seeded moments one of them ends, and is started again on its files: the server and the first activator by `kill -9`,
 the second as in a rolling restart. The other activator takes over.
@@ -12,8 +13,8 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,15 +23,17 @@ import pytest
 from aiohttp import web
 
 from eventmesh.base.tasks import TaskGroup
+from tests.contracts.shared_store import JournalServer
 from tests.mesh.broker_mesh import Activator, BrokerMesh, Received, Subscriber, broker_mesh, event_headers, send
-from tests.peers.nats_server import NatsServer, nats_server
+from tests.peers.kafka_server import kafka_server
+from tests.peers.nats_server import nats_server
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(0)]
 """The test has a deadline of its own: on a busy machine four starts of an activator take their time."""
 
 SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
-EVENTS, KILLS, LONGEST_S = (6_000, 30, 1_200) if SOAK else (240, 3, 110)
+EVENTS, KILLS, LONGEST_S = (6_000, 30, 1_800) if SOAK else (240, 3, 150)
 SENDERS = 8
 MISSED = "an activator has not beaten any more; its work is taken over"
 FAST_RETRIES = {"retry": 100, "backoffPolicy": "linear", "backoffDelay": "PT0.05S"}
@@ -56,15 +59,15 @@ class InOrder:
 class Chaos:
     """Two activators and a server; the next of them dies when so many events have been accepted."""
 
-    def __init__(self, mesh: BrokerMesh, nats: NatsServer, directory: Path) -> None:
+    def __init__(self, mesh: BrokerMesh, server: JournalServer, directory: Path) -> None:
         rng = random.Random(SEED)
         self.kills: Counter[str] = Counter()
         self.activators: dict[str, Activator] = {}
         self._mesh = mesh
-        self._nats = nats
+        self._server = server
         self._directory = directory
         self._at = sorted(rng.sample(range(EVENTS // 10, EVENTS - EVENTS // 10), KILLS))
-        self._victims = iter((["first", "nats", "second", "nats"] * KILLS)[:KILLS])
+        self._victims = iter((["first", "server", "second", "server"] * KILLS)[:KILLS])
         self.accepted: set[str] = set()
         self.refused: Counter[int | str] = Counter()
         self._due = asyncio.Event()
@@ -95,10 +98,10 @@ class Chaos:
             self._due.clear()
             victim = next(self._victims)
             self.kills[victim] += 1
-            if victim == "nats":
-                await self._nats.kill()
+            if victim == "server":
+                await self._server.kill()
                 self._killed.set()
-                await self._nats.start()
+                await self._server.start()
             else:
                 activator = self.activators[victim]
                 if victim == "second":
@@ -138,22 +141,25 @@ def _replying(event: Received) -> web.Response:
     return web.Response(status=200, headers=event_headers(f"reply-{event.id}", type="confirmed"), body=b"{}")
 
 
+@pytest.mark.parametrize("engine", [nats_server, kafka_server], ids=["jetstream", "kafka"])
 async def test_nothing_that_was_accepted_is_lost_and_order_is_kept_whoever_dies(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    engine: Callable[[Path], AbstractAsyncContextManager[JournalServer]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     order = InOrder()
     subscribers = {"ordered": Subscriber(), "replying": Subscriber(_replying), "collecting": Subscriber()}
     subscribers["ordered"].answer = lambda event: order(event)
     async with AsyncExitStack() as stack, asyncio.timeout(LONGEST_S):
-        nats = await stack.enter_async_context(nats_server(tmp_path / "nats"))
+        server = await stack.enter_async_context(engine(tmp_path / "server"))
         mesh = await stack.enter_async_context(broker_mesh(tmp_path))
-        mesh.store = f"{nats.url}?monitor={nats.monitor}"
+        mesh.store = server.address()
         for name, subscriber in subscribers.items():
             await stack.enter_async_context(subscriber.listening())
             only = "confirmed" if name == "collecting" else "order"
             by_key = {"eventmesh.io/order-by": "partitionkey"} if name == "ordered" else None
             await mesh.trigger(name, subscriber.url, delivery=FAST_RETRIES, annotations=by_key, type=only)
-        chaos = Chaos(mesh, nats, tmp_path)
+        chaos = Chaos(mesh, server, tmp_path)
         await chaos.start("first")
         # From then on the triggers have their places, and miss nothing.
         await chaos.activators["first"].delivering(*subscribers)
@@ -176,6 +182,6 @@ async def test_nothing_that_was_accepted_is_lost_and_order_is_kept_whoever_dies(
     repeated = {name: len(s.got) - len(s.ids()) for name, s in subscribers.items()}
     with capsys.disabled():
         sys.stdout.write(
-            f"\n  seed {SEED}: {EVENTS} events accepted, killed {dict(chaos.kills)}, refused {dict(chaos.refused)}, "
-            f"received again {repeated}\n"
+            f"\n  {server.engine}, seed {SEED}: {EVENTS} events accepted, killed {dict(chaos.kills)}, "
+            f"refused {dict(chaos.refused)}, received again {repeated}\n"
         )

@@ -1,0 +1,99 @@
+"""A real Apache Kafka in KRaft mode, one process for everything, that can be killed and started again on the same files
+and the same ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.component.processes import program
+from tests.free_ports import free_port
+from tests.peers.command_line import TOOLS
+
+START_S = 60
+"""A JVM on a busy machine takes its time; two seconds on a quiet one."""
+
+KAFKA = str(TOOLS / "kafka")
+TEMPLATE = Path(__file__).parents[2] / "tools" / "kafka" / "server.properties"
+
+CLUSTER = "4L6g3nShT-eMCtK--X86sw"
+
+
+class KafkaServer:
+    """One server; `more` are lines that its configuration ends with, in place of those before."""
+
+    engine = "kafka"
+
+    def __init__(self, directory: Path, more: str = "", scram: str = "") -> None:
+        """`scram` is a user that the storage is formatted with, as `kafka-storage` takes it."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.process: asyncio.subprocess.Process | None = None
+        self._data = directory / "data"
+        self._scram = scram
+        self._config = directory / "server.properties"
+        places = {"DATA": str(self._data), "PORT": str(self.port), "CONTROLLER": str(free_port())}
+        text = f"{TEMPLATE.read_text()}{more}"
+        for name, value in places.items():
+            text = text.replace(f"@{name}@", value)
+        self._config.write_text(text)
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def address(self, topic: str = "eventmesh") -> str:
+        """Return the address of a store in a topic of its own."""
+        return f"kafka://{self.bootstrap}/{topic}"
+
+    async def _format(self) -> None:
+        more = ("--add-scram", self._scram) if self._scram else ()
+        command = (KAFKA, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER, *more)
+        pipe = asyncio.subprocess.PIPE
+        async with program(*command, "-c", str(self._config), stdout=pipe, stderr=pipe) as process:
+            out, err = await process.communicate()
+            assert process.returncode == 0, (out + err).decode()
+
+    async def start(self, *before: str) -> None:
+        """Start it, `before` in front of its command; return when it listens."""
+        if not self._data.exists():
+            await self._format()
+        command = (*before, KAFKA, "kafka.Kafka", str(self._config))
+        null = asyncio.subprocess.DEVNULL
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null, start_new_session=True)
+        async with asyncio.timeout(START_S):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except OSError:
+                    assert self.process.returncode is None, "Kafka ended"
+                    await asyncio.sleep(0.02)
+                else:
+                    writer.close()
+                    return
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        process, self.process = self.process, None
+        if process is not None:
+            if process.returncode is None:
+                # Whatever stands in front of it too.
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.communicate()
+
+
+@asynccontextmanager
+async def kafka_server(
+    directory: Path, more: str = "", scram: str = "", before: Sequence[str] = ()
+) -> AsyncIterator[KafkaServer]:
+    """Run a server until the block ends."""
+    server = KafkaServer(directory, more, scram)
+    try:
+        await server.start(*before)
+        yield server
+    finally:
+        await server.kill()

@@ -1,0 +1,154 @@
+"""The store that activators share, over a real Apache Kafka: the contract of every store, and what this one adds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
+from eventmesh.activator.broker.store.shared.address import journal_at
+from eventmesh.activator.broker.store.shared.journal import Journal
+from tests.contracts.event_store import new_event
+from tests.contracts.shared_store import WAIT_S, JournalServer, SharedStoreContract, accepted, opened
+from tests.peers.file_syncs import STRACE, syncs
+from tests.peers.kafka_server import KafkaServer, kafka_server
+
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
+"""Some tests start a JVM twice."""
+
+
+SYNCED = {"flush.messages": "1"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaServer]:
+    """Return a server that lives as long as this module's tests."""
+    async with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+class TestKafkaStore(SharedStoreContract):
+    def serving(self, directory: Path) -> AbstractAsyncContextManager[JournalServer]:
+        return kafka_server(directory)
+
+
+async def answered(journal: Journal) -> None:
+    """Open the journal as soon as its server answers."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            with suppress(StoreError):
+                await journal.open()
+                return
+            await asyncio.sleep(0.1)
+
+
+async def made(server: KafkaServer, topic: str, config: Mapping[str, str], partitions: int = 3) -> None:
+    """Make a topic as somebody else would."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=server.bootstrap)
+    await admin.start()
+    config = {"retention.ms": "-1", **config}
+    await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config)])
+    await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({**SYNCED, "retention.ms": "60000"}, "has retention.ms=60000; events that were .* need retention.ms=-1"),
+        ({**SYNCED, "cleanup.policy": "compact"}, "has cleanup.policy=compact; .* need cleanup.policy=delete"),
+        ({}, "flush.messages=9223372036854775807: its one server acknowledges before it syncs; set flush.messages=1"),
+        ({**SYNCED, "max.message.bytes": "10000"}, "has max.message.bytes=10000; at least 262656 are needed"),
+    ],
+)
+async def test_a_topic_that_would_lose_events_is_refused(
+    lasting: KafkaServer, tmp_path: Path, config: dict[str, str], problem: str
+) -> None:
+    await made(lasting, tmp_path.name, config)
+    journal = journal_at(lasting.address(tmp_path.name))
+    with pytest.raises(StoreError, match=problem):
+        await journal.open()
+    await journal.close()
+
+
+async def test_a_topic_of_something_else_is_refused(lasting: KafkaServer) -> None:
+    await made(lasting, "orders", SYNCED, partitions=1)
+    journal = journal_at(lasting.address("orders"))
+    with pytest.raises(StoreError, match="topic orders has 1 partitions; a journal has 3"):
+        await journal.open()
+    await journal.close()
+
+
+async def test_what_somebody_else_writes_into_the_topic_is_damage(lasting: KafkaServer, tmp_path: Path) -> None:
+    store = opened(lasting.address("foreign"), tmp_path / "1")
+    await store.append(new_event(1))
+    await store.close()
+    producer = AIOKafkaProducer(bootstrap_servers=lasting.bootstrap)
+    await producer.start()
+    await producer.send_and_wait("foreign", b"hello", partition=0)
+    await producer.stop()
+    other = opened(lasting.address("foreign"), tmp_path / "2")
+    with pytest.raises(CorruptStore, match="entry [0-9]+ of topic foreign was written for another journal"):
+        await other.append(new_event(9))
+    await other.close()
+
+
+async def test_a_topic_that_was_made_anew_is_not_the_journal(lasting: KafkaServer, tmp_path: Path) -> None:
+    store = opened(lasting.address("anew"), tmp_path / "1")
+    await store.append(new_event(1))
+    await store.close()
+    admin = AIOKafkaAdminClient(bootstrap_servers=lasting.bootstrap)
+    await admin.start()
+    await admin.delete_topics(["anew"])
+    await admin.close()
+    again = opened(lasting.address("anew"), tmp_path / "1")
+    with pytest.raises(CorruptStore, match="it was made anew, and what it held is in that file only"):
+        await accepted(again, 2)
+    await again.close()
+
+
+async def test_a_snapshot_that_is_not_whole_is_damage(lasting: KafkaServer, tmp_path: Path) -> None:
+    journal = journal_at(lasting.address("pieces"))
+    await journal.open()
+    saved, loaded = tmp_path / "saved", tmp_path / "loaded"
+    assert not await journal.load(loaded)
+    saved.write_bytes(bytes(range(256)) * 4_000)
+    await journal.save(saved)
+    assert await journal.load(loaded)
+    assert loaded.read_bytes() == saved.read_bytes()
+    admin = AIOKafkaAdminClient(bootstrap_servers=lasting.bootstrap)
+    await admin.start()
+    await admin.delete_records({TopicPartition("pieces", 1): RecordsToDelete(2)})
+    await admin.close()
+    with pytest.raises(CorruptStore, match="of the snapshot in topic pieces, 630784 of 1024000 bytes are there"):
+        await journal.load(loaded)
+    await journal.close()
+
+
+async def test_the_longest_event_is_what_the_topic_lets_through(lasting: KafkaServer, tmp_path: Path) -> None:
+    await made(lasting, "narrow", {**SYNCED, "max.message.bytes": "300000"})
+    store = opened(lasting.address("narrow"), tmp_path)
+    with pytest.raises(EventTooLong, match="the store takes up to 299"):
+        await store.append(new_event(1, data=b"x" * 300_000))
+    assert (await store.append(new_event(1, data=b"x" * 299_000))).sequence == 1
+    await store.close()
+
+
+async def test_the_server_syncs_each_entry_before_it_acknowledges(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    async with kafka_server(tmp_path / "kafka", before=(*STRACE, "-o", str(trace))) as server:
+        journal = journal_at(server.address())
+        await answered(journal)
+        counts = [syncs(trace)]
+        for n in range(20):
+            await journal.append(b"entry %d" % n)
+            counts.append(syncs(trace))
+        await journal.close()
+    grown = [after - before for before, after in zip(counts, counts[1:], strict=False)]
+    assert min(grown) >= 1, f"an entry was acknowledged without a sync: {grown}"
