@@ -30,15 +30,18 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _LAST_CAPABILITY: Final = "/proc/sys/kernel/cap_last_cap"
 
 _MS_RDONLY: Final = 0x1
+_MS_NOSUID: Final = 0x2
+_MS_NODEV: Final = 0x4
+_MS_NOEXEC: Final = 0x8
 _MS_REMOUNT: Final = 0x20
 _MS_BIND: Final = 0x1000
 _MS_REC: Final = 0x4000
 _MS_UNBINDABLE: Final = 0x2_0000
 _MS_PRIVATE: Final = 0x4_0000
 _KEPT_MOUNT_FLAGS: Final = (
-    (os.ST_NOSUID, 0x2),
-    (os.ST_NODEV, 0x4),
-    (os.ST_NOEXEC, 0x8),
+    (os.ST_NOSUID, _MS_NOSUID),
+    (os.ST_NODEV, _MS_NODEV),
+    (os.ST_NOEXEC, _MS_NOEXEC),
     (os.ST_NOATIME, 0x400),
     (os.ST_NODIRATIME, 0x800),
     (os.ST_RELATIME, 0x20_0000),
@@ -103,6 +106,16 @@ def mount_memory(target: str, mode: int, *, unbindable: bool = False) -> None:
     _mount("tmpfs", target, "tmpfs", 0, f"mode={mode:o}")
     if unbindable:
         _mount("none", target, "", _MS_UNBINDABLE)
+
+
+def mount_terminals(target: str) -> None:
+    """Mount terminals that nobody else has, with the file that opens new ones (`ptmx`), for everybody."""
+    _mount("devpts", target, "devpts", _MS_NOSUID | _MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+
+
+def mount_system(target: str) -> None:
+    """Show what the kernel tells of the machine, and of the network of the calling process; nothing can be set."""
+    _mount("sysfs", target, "sysfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
 
 
 def mount_overlay(lower: str, upper: str, work: str, target: str) -> None:

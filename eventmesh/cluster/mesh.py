@@ -28,6 +28,7 @@ from eventmesh.cluster.bootstraps import Bootstraps
 from eventmesh.cluster.kubeconfig import write_kubeconfig
 from eventmesh.cluster.parts import Parts
 from eventmesh.cluster.runtime.agent import PodAgent
+from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY
 from eventmesh.cluster.runtime.images import ImageStore, digests_in
 from eventmesh.cluster.runtime.network import PodAddresses
@@ -240,6 +241,7 @@ class Mesh:
             images=images,
             bootstrap=bootstraps.of_pod,
             data_dir=self._settings.data_dir,
+            groups=ControlGroups.find(),
         )
 
     async def _data_planes(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.runtime.agent import PodAgent
+from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.cluster.runtime.images import ImageStore
 from eventmesh.cluster.runtime.logs import LogQuery
 from eventmesh.cluster.runtime.network import PodAddresses
@@ -26,7 +27,7 @@ from eventmesh.kube.status import condition
 class Cluster:
     """A cluster without data plane: what is applied runs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, groups: ControlGroups | None = None) -> None:
         self.clock = SystemClock()
         self.images = ImageStore(directory)
         self.store = Store(directory / "store", self.clock)
@@ -45,6 +46,7 @@ class Cluster:
             images=self.images,
             bootstrap=lambda pod, address: {},
             data_dir=directory,
+            groups=groups or ControlGroups.find(),
         )
 
     async def start(self) -> None:
@@ -83,8 +85,8 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster(directory)
+async def running(directory: Path, groups: ControlGroups | None = None) -> AsyncIterator[Cluster]:
+    cluster = Cluster(directory, groups)
     await cluster.start()
     try:
         yield cluster

@@ -63,6 +63,16 @@ async def test_an_unknown_field_is_told_of_when_another_is_why_it_is_refused(
     assert refused.warnings == ['299 - "unknown field \\"spec.bogus\\""']
 
 
+async def test_who_lets_an_object_go_is_told_the_version_that_it_let_go(http: Browser) -> None:
+    held = {"metadata": {"name": "m", "finalizers": ["example.com/hold"]}}
+    assert (await http("POST", MAPS, held)).status == 201
+    leaving = await http("DELETE", f"{MAPS}/m")
+    media = "application/merge-patch+json"
+    freed = await http("PATCH", f"{MAPS}/m", {"metadata": {"finalizers": None}}, media=media)
+    assert freed.json["metadata"]["resourceVersion"] == leaving.json["metadata"]["resourceVersion"]
+    assert (await http("GET", f"{MAPS}/m")).status == 404
+
+
 async def test_kind_that_nobody_acts_on_is_stored_with_a_warning(http: Browser) -> None:
     path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
     answer = await http("POST", path, {"metadata": {"name": "reader"}, "rules": []})

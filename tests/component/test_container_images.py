@@ -69,6 +69,35 @@ async def test_a_program_sees_the_files_of_its_image_and_no_others(cluster: Clus
     assert pod["status"]["containerStatuses"][0]["imageID"] == image.reference
 
 
+async def test_must_have_files_and_should_have_files(cluster: Cluster, tmp_path: Path) -> None:
+    """As Serving's runtime contract lists them; what names lead to is the machine's."""
+    devices = "full null ptmx random tty urandom zero stdin stdout stderr"
+    script = (
+        f"for f in {devices}; do test -c /dev/$f -o -p /dev/$f -o -L /dev/$f || echo no $f; done; "
+        "test -d /dev/fd/ && test -d /proc/self/fd && test -w /tmp && test -e /dev/console || echo no console; "
+        "echo x > /dev/ptmx && test -d /dev/pts && echo terminal; test -f /etc/resolv.conf && cat /etc/hosts; "
+        "echo mine 2>/dev/null > /etc/hosts || echo refused; ls /sys"
+    )
+    lines = await told(cluster, await run(cluster, tmp_path, script))
+    assert lines[:2] == ["no console", "terminal"]
+    hosts = Path("/etc/hosts").read_text().splitlines()
+    assert lines[2 : 2 + len(hosts)] == hosts and "refused" in lines
+    assert "kernel" in lines
+
+
+async def test_a_link_in_an_image_leads_nowhere_outside_it(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    people: Layer = [link("etc", str(tmp_path / "outside"))]
+    cluster.images.add("shell", archive(tmp_path / "linked.tar", [shell(), people], {"Entrypoint": ["sh", "-c"]}))
+    container = {"name": "app", "image": "dev.local/shell", "args": ["echo runs"]}
+    metadata = {"name": "shell", "annotations": {"eventmesh.io/inject": "false"}}
+    pod = {"metadata": metadata, "spec": {"containers": [container], "restartPolicy": "Never"}}
+    await cluster.api.create(POD, pod, "default")
+    (ended,) = await cluster.until(POD, lambda pods: bool(pods) and "terminated" in str(pods[0].get("status")))
+    assert await told(cluster, ended) == ["runs"]
+    assert not list((tmp_path / "outside").iterdir())
+
+
 async def test_what_it_writes_stays_its_own(cluster: Cluster, tmp_path: Path) -> None:
     script = "echo x > /tmp/a && echo y > /etc/b && echo z >> /etc/passwd; cat /tmp/a /etc/b; ls /tmp"
     pod = await run(cluster, tmp_path, script)

@@ -18,6 +18,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.cli.check.findings import Finding, failure, ok, warning
 from eventmesh.cluster import addresses, running
 from eventmesh.cluster.running import Running
+from eventmesh.cluster.runtime.cgroups import ControlGroups
 
 OLDEST_PYTHON: Final = (3, 11)
 LEAST_DISK_BYTES: Final = 256 * 1024 * 1024
@@ -44,7 +45,7 @@ _UNSYNCHRONISED: Final = 0x40
 
 
 def findings(data_dir: Path, api_port: int, gateway_port: int) -> Iterator[Finding]:
-    """Yield what was found; nothing is changed, but for a namespace that is made and forgotten."""
+    """Yield what was found; nothing is changed, but for a namespace and a control group, made and forgotten."""
     found = running.find(data_dir)
     yield _mesh(data_dir, found)
     yield _python()
@@ -99,8 +100,15 @@ def _namespaces() -> Finding:
 
 
 def _cgroups() -> Finding:
-    which = "unified hierarchy" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "no unified hierarchy"
-    return ok("cgroups", f"{which}; none is needed: memory limits are kept by watching the pods' processes")
+    groups = ControlGroups.find()
+    groups.close()
+    if groups.note:
+        return warning(
+            "cgroups",
+            f"{groups.note}; limits.cpu has no effect, and memory above limits.memory is seen within 2 s",
+            "run as root on a machine whose control groups have the controllers memory and cpu",
+        )
+    return ok("cgroups", f"the kernel keeps limits.memory and limits.cpu (version {2 if groups.is_unified else 1})")
 
 
 def _ports(found: Running | None, api_port: int, gateway_port: int) -> Iterator[Finding]:

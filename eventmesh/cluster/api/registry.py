@@ -154,7 +154,7 @@ class Registry(Reader):
                 self._advance_generation(served, obj, current.object)
             self._check(served, obj, current.object, options, status=status)
             if not options.dry_run:
-                self.commit(served, obj, current)
+                obj = self.commit(served, obj, current)
             return Written(self._convert(served)(obj), warnings)
 
     def patch(
@@ -204,14 +204,20 @@ class Registry(Reader):
         if served.has_generation and metadata.desired_state(served, obj) != metadata.desired_state(served, current):
             obj["metadata"]["generation"] = current["metadata"].get("generation", 0) + 1
 
-    def commit(self, served: Served, obj: Object, current: Stored) -> None:
-        """Store `obj` in place of `current`, or let it go when it is deleting and nothing holds it any longer."""
+    def commit(self, served: Served, obj: Object, current: Stored) -> Object:
+        """Store `obj` in place of `current`, or let it go when it is deleting and nothing holds it any longer.
+
+        Return it as its writer is told of it: what has gone still has the version that it was changed from.
+        """
         if self.is_finished(served, obj):
+            version = current.object["metadata"]["resourceVersion"]
+            told = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
             self.store.delete(self._key(served, obj), current.revision, obj)
             self.strategy(served).removed(obj)
-            return
+            return told
         self._put(served, obj, current.revision)
         self.strategy(served).stored(obj)
+        return obj
 
     def is_finished(self, served: Served, obj: Object) -> bool:
         """Return whether nothing keeps the deleted `obj` any longer."""

@@ -13,6 +13,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
+from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.cluster.runtime.commands import SidecarBootstrap
 from eventmesh.cluster.runtime.images import ImageStore
 from eventmesh.cluster.runtime.logs import ContainerLog, LogQuery
@@ -69,6 +70,7 @@ class PodAgent:
         images: ImageStore,
         bootstrap: SidecarBootstrap,
         data_dir: Path,
+        groups: ControlGroups,
     ) -> None:
         self._api = api
         self._clock = clock
@@ -76,6 +78,7 @@ class PodAgent:
         self._addresses = addresses
         self._images = images
         self._bootstrap = bootstrap
+        self._groups = groups
         self._directory = data_dir / "pods"
         self._pods = informers.of(POD)
         self._references = CachedReferences(informers)
@@ -100,6 +103,8 @@ class PodAgent:
         except UnavailableError as error:
             note = f"{error}; the function shares the host's network on a port of its own"
             _log.warning("pods share the host's network", reason=error)
+        if self._groups.note:
+            _log.warning("limits.cpu has no effect, limits.memory is looked at now and then", reason=self._groups.note)
         self._notify = NotifySockets()
         self._host = Host(
             api=self._api,
@@ -114,6 +119,7 @@ class PodAgent:
             bootstrap=self._bootstrap,
             directory=self._directory,
             network_note=note,
+            groups=self._groups,
         )
         self._pods.add_handler(self._changed)
         self._tasks.spawn("measuring", self.measuring.run())
@@ -129,6 +135,7 @@ class PodAgent:
         if self._running:
             await asyncio.wait(self._running.values(), timeout=STOP_GRACE_S + 1.0)
         await self._tasks.stop()
+        self._groups.close()
         if self._networks is not None:
             await self._networks.stop()
         if self._notify is not None:

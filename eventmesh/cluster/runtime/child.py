@@ -25,6 +25,9 @@ EXEC_FAILED: Final = 127
 
 SPARE_NAME: Final = "eventmesh-spare"
 
+PROCESSES: Final = "cgroup.procs"
+"""The file of a control group that takes the number of who joins it, 0 for whoever writes."""
+
 _STREAMS: Final = (1, 2)
 _STANDARD_INPUT: Final = 0
 _STANDARD_ERROR: Final = 2
@@ -93,6 +96,8 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
             fcntl.ioctl(_STANDARD_ERROR, termios.TIOCSCTTY, 0)
         if order.network is not None:
             linux.enter_namespace(rest[0], linux.CLONE_NEWNET)
+        # While the machine's own files are in sight.
+        _join(order.confinement.groups)
         mounts.arrange(order.confinement)
         os.chdir(order.workdir)
         if order.entry:
@@ -105,6 +110,13 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
         os.write(report, f"{error.errno} {what}".encode())
     finally:
         os._exit(EXEC_FAILED)
+
+
+def _join(groups: Sequence[str]) -> None:
+    """Belong to these control groups from now on, and every child too."""
+    for group in groups:
+        with open(f"{group}/{PROCESSES}", "w", encoding="ascii") as file:
+            file.write("0")
 
 
 def _keep(sockets: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ ROOT: Final = "rootfs"
 MANIFEST: Final = "container.json"
 """What to run, in the words of `image.json`, with `group` beside `user`."""
 
-MOUNT_POINTS: Final = ("dev", "proc", "tmp", STAGING)
+MOUNT_POINTS: Final = ("dev", "proc", "sys", "tmp", STAGING)
 MAX_USERS_BYTES: Final = 1024 * 1024
 """Of the passwd and group files of an image."""
 MAX_USER: Final = 2**31 - 1

@@ -36,7 +36,7 @@ class Measuring:
             self._meter.take(self._clock.monotonic(), usages)
             for key, usage in usages.items():
                 worker, container = pids[key]
-                limit = podspec.memory_limit(worker.pod, container)
+                limit = podspec.limits(worker.pod, container).memory_bytes
                 if limit is not None and usage.memory_bytes > limit:
                     worker.out_of_memory(container, key[2])
 

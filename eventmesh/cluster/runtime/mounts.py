@@ -28,6 +28,8 @@ _PATH_ONLY: Final = os.O_PATH | os.O_CLOEXEC
 
 DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 """What the runtime specification has in every container's /dev."""
+NAMES: Final = ("/etc/resolv.conf", "/etc/hosts")
+"""How names are found here: the machine's own, in place of what the image may have, as with every engine."""
 _LINKS: Final = (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2"))
 
 
@@ -84,8 +86,22 @@ def _enter(root: str, layer: str, at: str) -> None:
         os.symlink(f"/proc/self/fd{number}", f"{devices}/{name}")
     os.mkdir(f"{devices}/shm")
     linux.mount_memory(f"{devices}/shm", 0o1777)
+    os.mkdir(f"{devices}/pts")
+    linux.mount_terminals(f"{devices}/pts")
+    os.symlink("pts/ptmx", f"{devices}/ptmx")
+    # Not every user may see it, and an image that was unpacked by an earlier version has no place for it.
+    with suppress(OSError):
+        linux.mount_system(f"{at}/sys")
+    names = {path: os.open(path, _PATH_ONLY) for path in NAMES if os.path.exists(path)}
     os.chroot(at)
     os.chdir("/")
+    # From inside: a link in the image must not lead to a file of the machine's.
+    for path, source in names.items():
+        # A root that takes nothing, and has no such file, is left as it is.
+        with suppress(OSError):
+            _touch(path)
+            linux.bind(f"/proc/self/fd/{source}", path, read_only=True)
+        os.close(source)
 
 
 def _overlay(root: str, layer: str, at: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.cluster.runtime.cgroups import Limits
 from eventmesh.cluster.runtime.container import Container, Role
 from eventmesh.cluster.runtime.environment import References
 from eventmesh.cluster.runtime.hooks import check_hooks
@@ -172,13 +173,22 @@ def deadline_s(pod: Object) -> float | None:
     return None if seconds is None else float(seconds)
 
 
-def memory_limit(pod: Object, name: str) -> int | None:
-    """Return the bytes that a container may take, None = no limit, or one that cannot be read."""
+def limits(pod: Object, name: str) -> Limits:
+    """Return what a container may use; one that asks for no processor time is promised what it is limited to."""
     for item in (*init_containers(pod), *(pod["spec"].get("containers") or ())):
         if item["name"] == name:
-            limit = ((item.get("resources") or {}).get("limits") or {}).get("memory")
-            with suppress(ValueError):
-                return None if limit is None else int(parse_quantity(limit))
+            resources = item.get("resources") or {}
+            most, least = resources.get("limits") or {}, resources.get("requests") or {}
+            cpu = _number(most.get("cpu"), 1000)
+            asked = _number(least.get("cpu"), 1000)
+            return Limits(_number(most.get("memory")), cpu, cpu if asked is None else asked)
+    return Limits()
+
+
+def _number(quantity: object, times: int = 1) -> int | None:
+    """Return a quantity as a whole number; None for none, or one that cannot be read."""
+    with suppress(ValueError):
+        return None if quantity is None else int(parse_quantity(quantity) * times)
     return None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from eventmesh.cluster.runtime.cgroups import Group
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.images import Image
 from eventmesh.cluster.runtime.process import PRODUCT_PATH, Process
@@ -29,10 +30,20 @@ class Scene:
     """Why this host gives no namespaces to this user; empty when it does."""
     running: Process | None
     """Its process, beside which something else is to be run."""
+    group: Group | None = None
+    """The control group of its present run."""
 
 
 def view_of(container: Object, image: Image, scene: Scene) -> Confinement:
     """Return the view of a container, or of what is run beside its process; raises ContainerConfigError."""
+    view, group = _files_of(container, image, scene), scene.group
+    if group is None:
+        return view
+    shown = () if view.beside or scene.network_note else group.mounts
+    return replace(view, groups=group.directories, mounts=(*view.mounts, *shown))
+
+
+def _files_of(container: Object, image: Image, scene: Scene) -> Confinement:
     if scene.network_note and container.get("volumeMounts"):
         raise ContainerConfigError(f"volumeMounts: {scene.network_note}; use env and envFrom")
     if image.root is None:

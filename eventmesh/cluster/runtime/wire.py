@@ -48,6 +48,8 @@ class Confinement:
     group: int | None = None
     no_new_privileges: bool = False
     no_capabilities: bool = False
+    groups: tuple[str, ...] = ()
+    """Control groups that it belongs to from its first moment on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ def decode(data: bytes) -> Message:
     if "confinement" in values:
         confinement = values["confinement"]
         mounts = tuple(Mount(*mount) for mount in confinement.pop("mounts"))
-        values["confinement"] = Confinement(mounts, **confinement)
+        groups = tuple(confinement.pop("groups"))
+        values["confinement"] = Confinement(mounts, groups=groups, **confinement)
     known = {field.name for field in fields(kind)}
     message: Message = kind(**{name: value for name, value in values.items() if name in known})
     return message

@@ -19,6 +19,7 @@ from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.asking import Asker
+from eventmesh.cluster.runtime.cgroups import ControlGroups, PodGroups
 from eventmesh.cluster.runtime.commands import (
     Place,
     SidecarBootstrap,
@@ -82,6 +83,7 @@ class Host:
     """Logs and bootstraps, one folder a pod."""
     network_note: str
     """Why pods cannot have networks of their own here; empty when they can."""
+    groups: ControlGroups
 
 
 class PodWorker:
@@ -104,6 +106,7 @@ class PodWorker:
         """Why a container is about to end, when the runtime itself ends it."""
         metadata = pod["metadata"]
         self.uid: str = metadata["uid"]
+        self._groups = PodGroups(host.groups, self.uid)
         self.directory = host.directory / podspec.directory_name(pod)
         self._logs = {name: ContainerLog(self.directory / name, host.clock) for name in self._machine.containers}
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
@@ -195,6 +198,9 @@ class PodWorker:
             if missing:
                 told = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); {NO_PULL}"
                 self._watchers.spawn("event", self._record(Tell("FailedToRetrieveImagePullSecret", told)))
+            if self._host.groups.note and any(podspec.limits(self.pod, name).cpu_millis for name in self.containers):
+                told = f"limits.cpu has no effect: {self._host.groups.note}"
+                self._watchers.spawn("event", self._record(Tell("LimitsNotEnforced", told)))
             await self._obey(self._machine.start())
             await self._publish()
             while not self._machine.gone:
@@ -224,6 +230,7 @@ class PodWorker:
         self._host.notify.close(self.uid)
         for container_log in self._logs.values():
             container_log.close()
+        self._groups.close()
         if self._place is None:
             return
         self._host.addresses.give_back(self._place.address)
@@ -259,7 +266,10 @@ class PodWorker:
         match event:
             case Exited(container, status, message):
                 self._processes.pop(container, None)
-                return self._machine.exited(container, status, message, self._causes.pop(container, ""))
+                cause = self._causes.pop(container, "")
+                if self._groups.end(container) and status == -signal.SIGKILL:
+                    cause = OUT_OF_MEMORY
+                return self._machine.exited(container, status, message, cause)
             case ToldReady(ready):
                 self._machine.told_ready(ready)
                 return []
@@ -288,6 +298,7 @@ class PodWorker:
 
     async def _start(self, name: str) -> list[Order]:
         try:
+            self._groups.begin(name, podspec.limits(self.pod, name))
             command = self._command(name)
         except UnknownImageError as error:
             return self._machine.not_started(name, "ErrImagePull", str(error))
@@ -352,7 +363,11 @@ class PodWorker:
         image = self._host.images.find(container.get("image", ""))
         self._image_ids[name] = image.reference
         scene = Scene(
-            self._volumes, self.directory / ".layers" / name, self._host.network_note, self._processes.get(name)
+            self._volumes,
+            self.directory / ".layers" / name,
+            self._host.network_note,
+            self._processes.get(name),
+            self._groups.of(name),
         )
         view = view_of(container, image, scene)
         confinement = confined(view, self.pod, container, image_user=image.user, image_group=image.group)

@@ -11,7 +11,7 @@ from tests.peers.api_oracle.sides import Answer
 
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GENERATED = re.compile(r"\b((?:h\d+-)?[abc]\d+-)[bcdfghjklmnpqrstvwxz2456789]{5}\b")
-_VERSION = re.compile(r"\((\d+)\)")
+_VERSION = re.compile(r"(?<=in the precondition \()\d+(?=\))|(?<=in record \()\d+(?=\))")
 _PRECONDITION = re.compile(r"StorageError: .* AdditionalErrorMsg: ")
 _UNREADABLE = ("unable to parse requirement: ", "invalid selector: ")
 _PROSE = {"Name", "Age"}
@@ -65,7 +65,7 @@ class Names:
     def _field(self, key: str, value: Any) -> Any:
         match key, value:
             case "resourceVersion", str() if value:
-                return self._versions.setdefault(value, f"version {len(self._versions) + 1}")
+                return self._version(value)
             case _, str() if key in _TIMES:
                 return "a time"
             case "continue", str() if value:
@@ -88,8 +88,11 @@ class Names:
             for number in self._dates:
                 row["cells"][number] = "an age"
 
+    def _version(self, version: str) -> str:
+        return self._versions.setdefault(version, f"version {len(self._versions) + 1}")
+
     def _text(self, text: str) -> str:
-        text = _VERSION.sub(lambda found: f"({self._versions.get(found[1], found[1])})", text)
+        text = _VERSION.sub(lambda found: self._version(found[0]), text)
         text = _GENERATED.sub(
             lambda found: self._generated.setdefault(found[0], f"{found[1]}{len(self._generated) + 1}"), text
         )

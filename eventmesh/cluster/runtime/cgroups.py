@@ -1,0 +1,249 @@
+"""Control groups: memory and processor time of a container, bounded by the kernel, where this user may make groups.
+
+One group a run of a container, below one directory of the mesh, in the unified hierarchy or in one a controller
+(cgroups(7), versions 2 and 1), whichever the machine has. The values are those that a kubelet writes
+(`kubernetes/pkg/kubelet/cm`). Who belongs in a group is the launcher's child's to do; nothing here starts anything.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventmesh.cluster.runtime.child import PROCESSES
+from eventmesh.cluster.runtime.wire import Mount
+
+CONTROLLERS: Final = ("memory", "cpu")
+SHOWN_AT: Final = Path("/sys/fs/cgroup")
+"""Where programs look for their group, the runtimes of Java, Go and Node among them."""
+
+PERIOD_US: Final = 100_000
+"""Over which processor time is counted; the kernel's and the kubelet's own."""
+MIN_QUOTA_US: Final = 1000
+"""The kernel refuses less."""
+MIN_SHARES, MAX_SHARES = 2, 262_144
+"""The kernel's bounds of `cpu.shares`, which are stretched over 1 to 10,000 for `cpu.weight`."""
+
+_PREFIX: Final = "eventmesh-"
+_UNIFIED: Final = "cgroup2"
+_HANDED_DOWN: Final = "cgroup.subtree_control"
+"""The controllers that groups below have, in version 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one container may use; None = as much as there is."""
+
+    memory_bytes: int | None = None
+    cpu_millis: int | None = None
+    """Thousandths of a processor, at most."""
+    cpu_request_millis: int | None = None
+    """Thousandths of a processor that it is promised: its weight among others when all are busy."""
+
+    def __bool__(self) -> bool:
+        return (self.memory_bytes, self.cpu_millis, self.cpu_request_millis) != (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The group of one run of a container: a directory a controller, or one for all of them."""
+
+    directories: tuple[str, ...]
+    mounts: tuple[Mount, ...]
+    """Where its own processes see it, and cannot change it."""
+
+    def killed_for_memory(self) -> bool:
+        """Return whether the kernel has ended a process of the group because its memory was used up."""
+        for directory in map(Path, self.directories):
+            for name in ("memory.events", "memory.oom_control"):
+                with suppress(OSError):
+                    counts = dict(line.split() for line in _lines(directory / name))
+                    return counts.get("oom_kill", "0") != "0"
+        return False
+
+    def remove(self) -> None:
+        """End what is left in the group, and the group; one whose processes are still ending goes with the mesh."""
+        for directory in map(Path, self.directories):
+            _remove(directory)
+
+
+class ControlGroups:
+    """Makes the groups of one mesh, or says why there are none."""
+
+    def __init__(self, parents: Mapping[str, Path], note: str = "") -> None:
+        self._parents = parents
+        self.note = note
+        """Why there are none; empty when there are."""
+
+    @classmethod
+    def find(cls, process: Path = Path("/proc/self")) -> ControlGroups:
+        """Return the groups that this process may make beside its own; those of meshes that are gone are removed."""
+        try:
+            name = f"{_PREFIX}{os.getpid()}.{secrets.token_hex(4)}"
+            parents = {controller: _made(base, controller, name) for controller, base in _bases(process).items()}
+        except OSError as error:
+            return cls({}, f"this user may make no control groups: {error.filename or ''}: {error.strerror or error}")
+        return cls(parents)
+
+    def make(self, name: str, limits: Limits) -> Group | None:
+        """Return a new group of that name, None where there are none or nothing is to be kept.
+
+        Raises OSError when the kernel refuses it.
+        """
+        if self.note or not limits:
+            return None
+        is_unified = self.is_unified
+        directories: dict[Path, None] = {}
+        for controller, parent in self._parents.items():
+            directory = parent / name
+            _remove(directory)
+            directory.mkdir(exist_ok=True)
+            directories[directory] = None
+            for file, value in _values(controller, limits, is_unified=is_unified):
+                (directory / file).write_text(value)
+        shown = [SHOWN_AT] if is_unified else [SHOWN_AT / controller for controller in self._parents]
+        mounts = (Mount(str(own), str(at), read_only=True) for own, at in zip(directories, shown, strict=True))
+        return Group(tuple(map(str, directories)), tuple(mounts))
+
+    @property
+    def is_unified(self) -> bool:
+        """Return whether one group stands for all controllers (version 2)."""
+        return len(set(self._parents.values())) == 1
+
+    def close(self) -> None:
+        """Remove all groups; whatever was in them has ended."""
+        for parent in self._parents.values():
+            _remove_all(parent)
+
+
+class PodGroups:
+    """The groups of one pod: of each container's present run, where it is to be kept within limits."""
+
+    def __init__(self, groups: ControlGroups, uid: str) -> None:
+        self._groups = groups
+        self._uid = uid
+        self._present: dict[str, Group] = {}
+
+    def begin(self, container: str, limits: Limits) -> None:
+        """Make the group of a run that begins; raises OSError when the kernel refuses it."""
+        group = self._groups.make(f"{self._uid}.{container}", limits)
+        if group is not None:
+            self._present[container] = group
+
+    def of(self, container: str) -> Group | None:
+        """Return the group of the present run."""
+        return self._present.get(container)
+
+    def end(self, container: str) -> bool:
+        """Remove the group of a run that has ended; return whether the kernel ended it, or a part, for its memory."""
+        group = self._present.pop(container, None)
+        if group is None:
+            return False
+        killed = group.killed_for_memory()
+        group.remove()
+        return killed
+
+    def close(self) -> None:
+        """Remove all groups, and end what is left in them."""
+        for container in tuple(self._present):
+            self.end(container)
+
+
+def _bases(process: Path) -> Mapping[str, Path]:
+    """Return below which directory each controller's groups can be made; raises OSError where there is none."""
+    own: dict[str, str] = {}
+    for line in _lines(process / "cgroup"):
+        _, controllers, path = line.split(":", 2)
+        own |= dict.fromkeys(controllers.split(","), path)
+    unified: Path | None = None
+    separate: dict[str, Path] = {}
+    for line in _lines(process / "mountinfo"):
+        before, _, after = line.partition(" - ")
+        root, point = before.split(" ")[3:5]
+        kind, _, options = after.split(" ", 2)
+        if kind == _UNIFIED and "" in own:
+            unified = _below(point, root, own[""])
+        elif kind == "cgroup":
+            separate |= {c: _below(point, root, own[c]) for c in CONTROLLERS if c in options.split(",") and c in own}
+    if unified is not None and set(CONTROLLERS) <= set(_words(unified / "cgroup.controllers")):
+        # A group with processes in it may have no limits for groups below; only the root may. So: beside our own.
+        base = unified.parent if own[""] != "/" else unified
+        return dict.fromkeys(CONTROLLERS, base)
+    if len(separate) == len(CONTROLLERS):
+        return separate
+    raise FileNotFoundError(2, f"no hierarchy has the controllers {' and '.join(CONTROLLERS)}", str(SHOWN_AT))
+
+
+def _below(point: str, root: str, own: str) -> Path:
+    """Return where the group `own` is, in a hierarchy of which `root` is mounted at `point`."""
+    return Path(point) / os.path.relpath(own, root)
+
+
+def _made(base: Path, controller: str, name: str) -> Path:
+    """Return the directory of this mesh, `name` below `base`, made."""
+    for earlier in base.glob(f"{_PREFIX}*"):
+        owner = earlier.name.removeprefix(_PREFIX).partition(".")[0]
+        if not Path(f"/proc/{owner}").exists():
+            _remove_all(earlier)
+    parent = base / name
+    parent.mkdir(exist_ok=True)
+    control = base / _HANDED_DOWN
+    if control.exists():
+        if controller not in _words(control):
+            control.write_text(f"+{controller}")
+        (parent / _HANDED_DOWN).write_text(f"+{controller}")
+    return parent
+
+
+def _values(controller: str, limits: Limits, *, is_unified: bool) -> Iterator[tuple[str, str]]:
+    """Yield the files of a group and what is to be written to them, in order."""
+    if controller == "memory":
+        if limits.memory_bytes is None:
+            return
+        if is_unified:
+            yield "memory.max", str(limits.memory_bytes)
+            yield "memory.oom.group", "1"
+        else:
+            yield "memory.limit_in_bytes", str(limits.memory_bytes)
+        return
+    if limits.cpu_millis is not None:
+        quota = max(MIN_QUOTA_US, limits.cpu_millis * PERIOD_US // 1000)
+        if is_unified:
+            yield "cpu.max", f"{quota} {PERIOD_US}"
+        else:
+            yield "cpu.cfs_period_us", str(PERIOD_US)
+            yield "cpu.cfs_quota_us", str(quota)
+    if limits.cpu_request_millis is not None:
+        shares = min(MAX_SHARES, max(MIN_SHARES, limits.cpu_request_millis * 1024 // 1000))
+        weight = 1 + (shares - MIN_SHARES) * 9999 // (MAX_SHARES - MIN_SHARES)
+        yield ("cpu.weight", str(weight)) if is_unified else ("cpu.shares", str(shares))
+
+
+def _remove_all(parent: Path) -> None:
+    with suppress(OSError):
+        for group in parent.iterdir():
+            if group.is_dir():
+                _remove(group)
+        parent.rmdir()
+
+
+def _remove(group: Path) -> None:
+    with suppress(OSError):
+        for word in _words(group / PROCESSES):
+            with suppress(ProcessLookupError):
+                os.kill(int(word), signal.SIGKILL)
+        group.rmdir()
+
+
+def _words(path: Path) -> list[str]:
+    return path.read_text(encoding="ascii").split()
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
