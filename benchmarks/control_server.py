@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import uvloop
+
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.store.store import Store
@@ -79,4 +81,4 @@ async def _serve(services: int, endpoints: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(_serve(int(sys.argv[1]), int(sys.argv[2])))

@@ -36,6 +36,8 @@ class Request:
     """`http1`, `http2`, `bolt`, `dubbo` or `framed`."""
     peer: Final[str]
     """Address of the connection's other end."""
+    peer_names: Final[list[str]]
+    """The names in the certificate that the client has shown and that was believed: its URIs, then its host names."""
 
 @final
 class Response:
@@ -142,14 +144,22 @@ class Engine:
         Its end is DONE: `headers` then are the trailers, `body` is what the mesh itself answered or why it could not.
         """
     def feed(self, exchange: int, data: bytes, end: bool, now: float) -> tuple[bool, list[Action]]:
-        """Send more of a stream's request, with `end` the last of it.
+        """Send more of a stream's request, or of a conversation's answer; with `end` it is the last of it.
 
-        `False`: more waits inside the mesh than should (64 KiB); the action ROOM says when to go on.
+        `False`: more waits inside the mesh than should (64 KiB; of a conversation anything at all), and the action ROOM
+        says when to go on. No bytes at all only ask.
         """
     def took(self, exchange: int, size: int, now: float) -> list[Action]:
         """Give back the credit of `size` bytes that PIECE brought: the peer may send as many again."""
     def reply(self, exchange: int, status: int, headers: Headers, body: bytes, now: float) -> list[Action]:
         """Answer a SERVE."""
+    def begin_answer(self, exchange: int, status: int, headers: Headers, now: float) -> list[Action]:
+        """Begin to answer a CONVERSE; `feed` goes on. Raises ValueError naming what cannot be sent."""
+    def finish_answer(self, exchange: int, trailers: Headers, now: float) -> list[Action]:
+        """End the answer to a CONVERSE that has begun, whether or not the request has come whole; nothing more is told
+        of it. Raises ValueError naming what cannot be sent."""
+    def hang_up(self, exchange: int, now: float) -> list[Action]:
+        """Reset the connection that a CONVERSE came on; nothing more is told of it."""
     def let_through(self, token: int, set: Headers, remove: Sequence[str], now: float) -> list[Action]:
         """Answer a SCREEN: the request goes on, with the headers `set` and without those in `remove`.
 

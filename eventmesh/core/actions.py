@@ -13,8 +13,12 @@ Tuples and not objects: this is the one place where Python runs per read, and a 
     (SERVE, exchange, handler, request) a whole request for a handler of this process; answer with `reply`
     (DONE, exchange, response)          the whole response to a `send`, or the end of a stream and its trailers
     (ANSWERED, exchange, status, headers) the answer to a stream begins
-    (PIECE, exchange, data)             it goes on; give the credit back with `took`
-    (ROOM, exchange)                    a stream whose `feed` said so may go on
+    (PIECE, exchange, data)             it goes on, or a conversation's request does; give the credit back with `took`
+    (ROOM, exchange)                    a stream or conversation whose `feed` said so may go on
+    (CONVERSE, exchange, handler, request) the head of a request for a handler of this process; PIECE, ENDED and GONE
+                                        follow, `begin_answer`, `feed` and `finish_answer` answer
+    (ENDED, exchange)                   the request of a conversation has come whole
+    (GONE, exchange)                    nobody waits for its answer any more: nothing more is told of it
     (SCREEN, token, filter, request)    a filter (`FILE:NAME`) is to look at the head of a request; `let_through`,
                                         `turn_away` or `undecided` answers
 """
@@ -42,6 +46,9 @@ ANSWERED: Final = 11
 PIECE: Final = 12
 ROOM: Final = 13
 SCREEN: Final = 14
+CONVERSE: Final = 15
+ENDED: Final = 16
+GONE: Final = 17
 
 QUESTION_NEED_CAPACITY: Final = "need_capacity"
 """A request began to wait in a cluster with `hold`; `subject` is the cluster's name. It goes on by itself as
@@ -58,6 +65,9 @@ StreamAction = (
 )
 """What is told of a stream of this process."""
 
+ConversationAction = tuple[Literal[15], int, str, "Request"] | tuple[Literal[16, 17], int]
+"""What is told of a conversation alone; it hears the last two of a stream's as well."""
+
 Action = (
     tuple[Literal[0], int, bytes]
     | tuple[Literal[1], int, str, str]
@@ -68,5 +78,6 @@ Action = (
     | tuple[Literal[10], int, "Response"]
     | tuple[Literal[14], int, str, "Request"]
     | StreamAction
+    | ConversationAction
 )
 """Told apart by the first item; mypy narrows on it, so the driver needs no cast."""

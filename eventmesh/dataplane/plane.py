@@ -19,7 +19,7 @@ from eventmesh.base.tasks import TaskGroup
 from eventmesh.core import Engine
 from eventmesh.dataplane.figures import Figures, outlasting, total
 from eventmesh.dataplane.overlay import overlay
-from eventmesh.model.route import Serve
+from eventmesh.model.route import Converse, Serve
 from eventmesh.model.snapshot import CoreEncoder, Snapshot
 from eventmesh.transport.access_log import AccessLogWriter
 from eventmesh.transport.address import InetAddress
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from eventmesh.dataplane.filters import Filter
     from eventmesh.dataplane.screening import Screening
     from eventmesh.dataplane.span_export import SpanExporter
+    from eventmesh.transport.conversation import ConversationHandler
 
 _log = log.get("dataplane")
 
@@ -82,12 +83,14 @@ class DataPlane:
         seed: int | None = None,
         resource: Mapping[str, str] | None = None,
         inherited: Inherited | None = None,
+        conversing: Mapping[str, ConversationHandler] | None = None,
     ) -> None:
         """`handlers` is looked into at each request: it may be filled until the snapshot that names them is applied.
 
         `seed` feeds the draws and ids of the engine; None: the system's randomness does, so that no two processes give
         out the same ids. `resource` are the attributes of this process in traces (OpenTelemetry's names). `inherited`
-        are listening sockets that are there already; None: those that the process was started with.
+        are listening sockets that are there already; None: those that the process was started with. `conversing` are
+        the handlers of requests that are answered while they come.
         """
         seed = int.from_bytes(os.urandom(8)) if seed is None else seed
         self.engine = Engine(seed, clock.now().timestamp() - clock.monotonic())
@@ -105,6 +108,7 @@ class DataPlane:
         self._applying = asyncio.Lock()
         inherited = inherited or Inherited.of_process()
         self.driver = Driver(self.engine, handlers, clock, on_question=on_question)
+        self.driver.conversations.handlers = conversing or {}
         self._listeners = Listeners(self.driver, self._networks.outbound, inherited)
         self.access_log = AccessLogWriter(self.engine.take_access_log, clock)
         self._tasks = TaskGroup("dataplane")
@@ -234,9 +238,12 @@ class DataPlane:
         return self._screening.prepare(snapshot)
 
     def _require_handlers(self, snapshot: Snapshot) -> None:
-        for table, handler in _served(snapshot):
-            if handler not in self._handlers:
-                known = ", ".join(sorted(self._handlers)) or "none"
+        for table, action in _served(snapshot):
+            handler, there = action.handler, self._handlers.keys()
+            if isinstance(action, Converse):
+                there = self.driver.conversations.handlers.keys()
+            if handler not in there:
+                known = ", ".join(sorted(there)) or "none"
                 raise ConfigError(f"route table {table}", f"no handler {handler!r} in this process; it has: {known}")
 
     async def figures(self) -> Figures:
@@ -322,10 +329,10 @@ class DataPlane:
         await self.access_log.flush()
 
 
-def _served(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield (route table, handler) of each route that ends in this process."""
+def _served(snapshot: Snapshot) -> Iterator[tuple[str, Serve | Converse]]:
+    """Yield (route table, action) of each route that ends in this process."""
     for table in snapshot.route_tables:
         for host in table.virtual_hosts:
             for route in host.routes:
-                if isinstance(route.action, Serve):
-                    yield table.name, route.action.handler
+                if isinstance(route.action, Serve | Converse):
+                    yield table.name, route.action

@@ -66,6 +66,10 @@ class Listener:
     """Longest time from the first byte of a request head to its last."""
     idle_timeout_s: float = 3600.0
     """A connection without a request in flight is closed after this; 0 = never."""
+    keepalive_interval_s: float = 0.0
+    """A connection of HTTP/2 that carries requests and is silent for so long is sent a PING; 0 = never."""
+    keepalive_timeout_s: float = 0.0
+    """When nothing comes within this time after a PING, the connection is given up, and its requests with it."""
     max_head_bytes: int = 61_440
     """Longest request head, request line included (Envoy's max_request_headers_kb default, 60 KiB)."""
     max_head_count: int = 100

@@ -103,11 +103,18 @@ class Serve(Tagged):
 
 
 @dataclass(frozen=True, slots=True)
+class Converse(Tagged):
+    """Hand a request to the `ConversationHandler` registered under `handler` in this process, as it comes."""
+
+    handler: str
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A match, what to do, and which headers to edit on the way there and back."""
 
     match: RouteMatch
-    action: Forward | DirectResponse | Redirect | Serve
+    action: Forward | DirectResponse | Redirect | Serve | Converse
     name: str = ""
     """Label of this route in metrics and access logs; empty: the virtual host's name."""
     request_headers: HeaderEdits = field(default_factory=HeaderEdits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from eventmesh.base.errors import MeshError
 
@@ -20,6 +20,9 @@ PREFIX_BYTES: Final = 5
 """Before each message: whether it is compressed (1 byte), its length (4 bytes, big-endian)."""
 
 CONTENT_TYPE: Final = "application/grpc"
+
+_PLAIN: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+"""What stands for itself in a status message; all else is percent-encoded."""
 
 
 class Code(IntEnum):
@@ -77,10 +80,20 @@ class Status:
         if self.code is not Code.OK:
             raise CallFailed(self.code, self.message)
 
+    def trailers(self) -> Headers:
+        """Return the fields that tell it behind the last message."""
+        told = (("grpc-status", str(int(self.code))),)
+        return (*told, ("grpc-message", quote(self.message, safe=_PLAIN))) if self.message else told
+
+
+def prefix(length: int) -> bytes:
+    """Return what stands before a message of `length` bytes, uncompressed."""
+    return b"\0" + length.to_bytes(4, "big")
+
 
 def frame(message: bytes) -> bytes:
     """Return a message as it travels, uncompressed."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return prefix(len(message)) + message
 
 
 class MessageReader:

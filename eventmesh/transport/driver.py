@@ -23,7 +23,10 @@ from eventmesh.core.actions import (
     ANSWERED,
     ASK,
     CLOSE,
+    CONVERSE,
     DONE,
+    ENDED,
+    GONE,
     OPEN,
     PAUSE,
     PIECE,
@@ -40,6 +43,7 @@ from eventmesh.core.actions import (
 )
 from eventmesh.transport.address import UnixAddress, parse_address
 from eventmesh.transport.connection import AcceptedConnection, Connection, DialledConnection, PromptConnection
+from eventmesh.transport.conversation import Conversations
 from eventmesh.transport.dialer import Dialer, Guard
 from eventmesh.transport.exchange import Caller, ExchangeHandler, Reply
 from eventmesh.transport.netns import HostNetwork, SocketFactory
@@ -119,6 +123,7 @@ class Driver:
         self.engine = engine
         self.now = clock.monotonic
         self.caller = Caller(engine, clock, self.perform)
+        self.conversations = Conversations(engine, self.now, self.perform, self._count_bug)
         self.failures = Failures()
         self._handlers = handlers
         self._on_question = on_question
@@ -174,19 +179,24 @@ class Driver:
             self.caller.done(action[1], action[2])
         elif action[0] == ANSWERED or action[0] == PIECE or action[0] == ROOM:
             self._tell_stream(action)
+        elif action[0] == CONVERSE or action[0] == ENDED or action[0] == GONE:
+            self.conversations.told(action)
         elif action[0] != WRITE:
             self._steer(action[0], action[1])
 
     def _tell_stream(self, action: StreamAction) -> None:
-        stream = self.caller.stream(action[1])
-        if stream is None:
-            return  # given up meanwhile
         if action[0] == ANSWERED:
-            stream.answered(action[2], action[3])
-        elif action[0] == PIECE:
-            stream.piece(action[2])
+            stream = self.caller.stream(action[1])
+            if stream is not None:
+                stream.answered(action[2], action[3])
+            return
+        either = self.caller.stream(action[1]) or self.conversations.of(action[1])
+        if either is None:
+            return  # given up meanwhile
+        if action[0] == PIECE:
+            either.piece(action[2])
         else:
-            stream.room()
+            either.room()
 
     def _steer(self, order: int, number: int) -> None:
         """Do one of the orders that name nothing but a connection."""
@@ -388,6 +398,7 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         await self._tasks.stop()
+        await self.conversations.stop()
         for connection in list(self.connections.values()):
             connection.abort()
         self.connections.clear()

@@ -209,6 +209,28 @@ impl Engine {
         self.flush(py)
     }
 
+    fn begin_answer<'py>(
+        &mut self,
+        py: Python<'py>,
+        exchange: u64,
+        status: u16,
+        headers: Pairs,
+        now: f64,
+    ) -> List<'py> {
+        self.core.begin_answer(exchange, status, &encoded(headers)?, now).map_err(PyValueError::new_err)?;
+        self.flush(py)
+    }
+
+    fn finish_answer<'py>(&mut self, py: Python<'py>, exchange: u64, trailers: Pairs, now: f64) -> List<'py> {
+        self.core.finish_answer(exchange, &encoded(trailers)?, now).map_err(PyValueError::new_err)?;
+        self.flush(py)
+    }
+
+    fn hang_up<'py>(&mut self, py: Python<'py>, exchange: u64, now: f64) -> List<'py> {
+        self.core.hang_up(exchange, now);
+        self.flush(py)
+    }
+
     fn let_through<'py>(
         &mut self,
         py: Python<'py>,

@@ -18,6 +18,7 @@ pub struct Request {
     body: Py<PyBytes>,
     protocol: &'static str,
     peer: String,
+    peer_names: Vec<String>,
 }
 
 impl Request {
@@ -37,6 +38,7 @@ impl Request {
                 Version::Framed(_) => "framed",
             },
             peer: handed.peer.to_owned(),
+            peer_names: handed.names.to_vec(),
         }
     }
 }

@@ -23,6 +23,9 @@ const ANSWERED: u8 = 11;
 const PIECE: u8 = 12;
 const ROOM: u8 = 13;
 const SCREEN: u8 = 14;
+const CONVERSE: u8 = 15;
+const ENDED: u8 = 16;
+const GONE: u8 = 17;
 
 /// Gathers the orders of one call. The first failure (out of memory) is kept and raised.
 pub struct Actions<'py> {
@@ -119,6 +122,18 @@ impl Orders for Actions<'_> {
 
     fn room(&mut self, exchange: Id) {
         self.push((ROOM, exchange));
+    }
+
+    fn converse(&mut self, exchange: Id, handler: &str, request: Handed<'_>) {
+        self.push((CONVERSE, exchange, handler, Request::new(self.py, &request)));
+    }
+
+    fn ended(&mut self, exchange: Id) {
+        self.push((ENDED, exchange));
+    }
+
+    fn gone(&mut self, exchange: Id) {
+        self.push((GONE, exchange));
     }
 
     fn done(&mut self, exchange: Id, answer: OwnAnswer) {

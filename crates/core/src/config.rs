@@ -98,6 +98,12 @@ pub struct Listener {
     /// Longest time without a request.
     #[serde(default = "hour")]
     pub idle_timeout_s: f64,
+    /// A connection of HTTP/2 in use that is silent for this long is asked whether it lives; 0: never.
+    #[serde(default)]
+    pub keepalive_interval_s: f64,
+    /// Longest time for the answer.
+    #[serde(default)]
+    pub keepalive_timeout_s: f64,
     /// Longest head.
     #[serde(default = "head_bytes")]
     pub max_head_bytes: usize,

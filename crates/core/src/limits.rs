@@ -90,6 +90,10 @@ pub const MAX_HTTP2_BACKLOG: usize = 1024 * 1024;
 /// Buffers above this are given back to the allocator once empty.
 pub const KEEP_BUFFER: usize = 64 * 1024;
 
+/// As `KEEP_BUFFER`, on a connection that carries a conversation with this process: one message of some hundred bytes now
+/// and then, on each of thousands.
+pub const KEEP_SILENT_BUFFER: usize = 512;
+
 /// Largest frame that a declared protocol may ask for: a frame must be whole before it may enter a shared connection,
 /// so this is memory for each connection at once. Twice the 8 MiB that SOFARPC and Dubbo allow.
 pub const MAX_FRAMED_FRAME: usize = 16 * 1024 * 1024;

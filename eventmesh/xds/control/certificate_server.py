@@ -5,15 +5,13 @@ It is a port of its own: who comes here has no certificate to show yet, and the 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import grpc
-import grpc.aio
-
-from eventmesh.base.errors import UnavailableError
+from eventmesh.base.clock import Clock, SystemClock
+from eventmesh.protocols.grpc import CallFailed, Code
+from eventmesh.transport.grpc_service import GrpcService, ServedCall
 from eventmesh.xds.control.certification import CertificateRefusedError, Certification, Why
-from eventmesh.xds.control.peers import ShownCredentials
-from eventmesh.xds.control.server import require_free
+from eventmesh.xds.control.ports import GrpcPorts, Port
 from eventmesh.xds.identity.issuer import Identities
 
 SERVICE: Final = "istio.v1.auth.IstioCertificateService"
@@ -25,51 +23,45 @@ MAX_MESSAGE_BYTES: Final = 65_536
 MAX_CALLS: Final = 256
 """At a time: each waits for one question to the API. One more is answered RESOURCE_EXHAUSTED, and agents try again."""
 
-_STOP_GRACE_S: Final = 1.0
+_FINISH_S: Final = 1.0
 """What a signature and an answer take; who is cut off asks another replica."""
 
 _CODES: Final = {
-    Why.TOKEN: grpc.StatusCode.UNAUTHENTICATED,
-    Why.REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
-    Why.IDENTITY: grpc.StatusCode.PERMISSION_DENIED,
-    Why.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Why.TOKEN: Code.UNAUTHENTICATED,
+    Why.REQUEST: Code.INVALID_ARGUMENT,
+    Why.IDENTITY: Code.PERMISSION_DENIED,
+    Why.UNAVAILABLE: Code.UNAVAILABLE,
 }
 
 
 class CertificateServer:
     """Serves a `Certification` to whoever trusts one of the mesh's roots."""
 
-    def __init__(self, certification: Certification, identities: Identities) -> None:
+    def __init__(self, certification: Certification, identities: Identities, clock: Clock | None = None) -> None:
         self._certification = certification
-        self._identities = identities
-        self._server: grpc.aio.Server | None = None
+        self._calls = 0
+        service = GrpcService({f"/{SERVICE}/{METHOD}": self._create}, MAX_MESSAGE_BYTES)
+        self._ports = GrpcPorts(service, clock or SystemClock(), "the certificate port", identities)
 
     async def start(self, address: str) -> int:
         """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken."""
-        require_free(address, "the certificate port")
-        server = grpc.aio.server(
-            options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
-            maximum_concurrent_rpcs=MAX_CALLS,
-        )
-        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._create)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler}),))
-        try:
-            port = server.add_secure_port(address, ShownCredentials(self._identities, demanding=False).grpc)
-        except RuntimeError as error:
-            raise UnavailableError(f"the certificate port cannot listen on {address}: {error}") from error
-        await server.start()
-        self._server = server
+        (port,) = await self._ports.start(Port(address, is_secured=True))
         return port
 
     async def stop(self) -> None:
         """Answer what has been asked, and close the port."""
-        if self._server is not None:
-            await self._server.stop(_STOP_GRACE_S)
-            self._server = None
+        await self._ports.stop(_FINISH_S)
 
-    async def _create(self, message: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    async def _create(self, call: ServedCall) -> None:
+        if self._calls >= MAX_CALLS:
+            raise CallFailed(Code.RESOURCE_EXHAUSTED, f"{MAX_CALLS} calls wait for their answer; try again")
+        self._calls += 1
         try:
-            return await self._certification.answer(metadata, message)
+            message = await call.receive()
+            if message is None:
+                raise CallFailed(Code.INVALID_ARGUMENT, "the call carries no message")
+            await call.send(await self._certification.answer(call.metadata, message))
         except CertificateRefusedError as error:
-            await context.abort(_CODES[error.why], str(error))
+            raise CallFailed(_CODES[error.why], str(error)) from error
+        finally:
+            self._calls -= 1

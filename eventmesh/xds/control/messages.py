@@ -137,16 +137,16 @@ def read_delta_request(data: bytes) -> Request:
     )
 
 
-def sotw_response(type_url: str, version: str, nonce: str, bundle: Bundle, identifier: str) -> bytes:
-    """Return a DiscoveryResponse; `identifier` names this replica of control."""
+def sotw_response(type_url: str, version: str, nonce: str, bundle: Bundle, identifier: str) -> tuple[bytes, ...]:
+    """Return a DiscoveryResponse in parts; `identifier` names this replica of control."""
     tail = text(4, type_url) + text(5, nonce) + delimited(6, text(1, identifier))
-    return b"".join([text(1, version), bundle.sotw_fields, tail])
+    return text(1, version), bundle.sotw_fields, tail
 
 
-def delta_response(type_url: str, version: str, nonce: str, bundle: Bundle, identifier: str) -> bytes:
-    """Return a DeltaDiscoveryResponse; `identifier` names this replica of control."""
+def delta_response(type_url: str, version: str, nonce: str, bundle: Bundle, identifier: str) -> tuple[bytes, ...]:
+    """Return a DeltaDiscoveryResponse in parts; `identifier` names this replica of control."""
     tail = text(4, type_url) + text(5, nonce) + delimited(7, text(1, identifier))
-    return b"".join([text(1, version), bundle.delta_fields, tail])
+    return text(1, version), bundle.delta_fields, tail
 
 
 def _bytes(value: int | memoryview) -> memoryview:

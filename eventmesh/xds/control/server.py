@@ -1,25 +1,26 @@
-"""The aggregated discovery service over gRPC: both variants, raw bytes in and out.
+"""The aggregated discovery service: both variants, raw bytes in and out.
 
-The protocol's rules live in `streams`; here are sockets, tasks and admission. Handlers are registered without
-serialisers: requests are scanned, responses joined from the bytes every stream shares.
+The protocol's rules live in `streams`; here are calls, turns and admission, and `ports` has the sockets. Requests are
+scanned, responses joined from the bytes every stream shares.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
-
-import grpc
-import grpc.aio
+from functools import partial
+from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
-from eventmesh.base.errors import UnavailableError
+from eventmesh.base.errors import MeshError
 from eventmesh.base.tasks import TaskGroup
+from eventmesh.protocols.grpc import CallFailed, Code
+from eventmesh.transport.grpc_service import GrpcService
 from eventmesh.xds.control.acks import AckTracker
+from eventmesh.xds.control.conversation import Conversation, peer_identity
 from eventmesh.xds.control.messages import (
     Node,
     Request,
@@ -29,7 +30,7 @@ from eventmesh.xds.control.messages import (
     sotw_response,
 )
 from eventmesh.xds.control.metrics import Metrics
-from eventmesh.xds.control.peers import ShownCredentials, disconnect, peer_identity
+from eventmesh.xds.control.ports import GrpcPorts, Port
 from eventmesh.xds.control.protobuf import WireError
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified, without_demand
@@ -48,23 +49,13 @@ MAX_REQUEST_BYTES = 4_194_304
 """gRPC's own default. A reconnecting client lists every name and version it holds: 4 MiB are some 40,000 of them."""
 
 MAX_STREAMS = 10_000
-"""Some 65 KiB each, 40 of them gRPC's: 650 MiB. One more is answered RESOURCE_EXHAUSTED and should try another
-replica."""
+"""Some 30 KiB each: 300 MiB. One more is answered RESOURCE_EXHAUSTED and should try another replica."""
 
-_KEEPALIVE_MS = 30_000
-"""A client that vanished without a word is noticed after this, so that nobody waits for its acknowledgement."""
-
-_STORM_S = 300
-"""Longest wait of a client to be taken up: MAX_STREAMS of them at 20 ms each, and half as much again."""
-
-_STOP_GRACE_S = 0.2
-"""Streams never end by themselves; they are only given the time to flush."""
-
-_Read = Callable[[], Awaitable[Any]]
-_Write = Callable[[bytes], Awaitable[None]]
+_HELLO_S: Final = 1.0
+"""How long a client that will be refused may take to say its first message."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Wire:
     """What differs between the variants on the wire."""
 
@@ -75,11 +66,16 @@ class _Wire:
         """Return the bytes of what `push` carries; the envelope adds a few."""
         return len(push.bundle.sotw_fields if self.variant is Variant.SOTW else push.bundle.delta_fields)
 
-    def response(self, push: Push, identifier: str) -> bytes:
-        """Return the whole response; `identifier` names this replica of control."""
-        if self.variant is Variant.SOTW:
-            return sotw_response(push.type.value, push.version, push.nonce, push.bundle, identifier)
-        return delta_response(push.type.value, push.version, push.nonce, push.bundle, identifier)
+    def response(self, push: Push, identifier: str) -> tuple[bytes, ...]:
+        """Return the response in parts, of which the largest is shared; `identifier` names this replica of control."""
+        respond = sotw_response if self.variant is Variant.SOTW else delta_response
+        return respond(push.type.value, push.version, push.nonce, push.bundle, identifier)
+
+
+_WIRES: Final = {
+    "StreamAggregatedResources": _Wire(Variant.SOTW, read_sotw_request),
+    "DeltaAggregatedResources": _Wire(Variant.DELTA, read_delta_request),
+}
 
 
 class AdsServer:
@@ -96,102 +92,58 @@ class AdsServer:
         budget: WriteBudget | None = None,
     ) -> None:
         """`identities` are needed to serve under mTLS; `budget` bounds what is under way to all clients."""
-        self._metrics = metrics or Metrics()
-        self._identities = identities
-        self._cache = cache
-        self._acks = acks
-        self._clock = clock
-        self._identifier = identifier
-        self._server: grpc.aio.Server | None = None
-        self._streams = 0
+        self.metrics = metrics or Metrics()
+        self.cache = cache
+        self.acks = acks
+        self.clock = clock
+        self.identifier = identifier
+        self.budget = budget or WriteBudget(clock)
+        self.tasks = TaskGroup("xds.server")
         self.secured_port = 0
         """Where clients with certificates are served; 0: nowhere."""
-        self._budget = budget or WriteBudget(clock)
+        self._identities = identities
+        self._streams = 0
+        methods = {f"/{_SERVICE}/{name}": partial(self._serve, wire) for name, wire in _WIRES.items()}
+        self._ports = GrpcPorts(GrpcService(methods, MAX_REQUEST_BYTES), clock, "ADS", identities)
 
     async def start(self, address: str, secured_address: str = "") -> int:
         """Listen on `host:port` (port 0: any free one) and return the port; UnavailableError when it is taken.
 
         At `secured_address` (empty: nowhere) only clients are let in that show a certificate of the mesh.
         """
-        require_free(address, "ADS")
-        server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
-                ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-                # gRPC turns calls away at random that wait to be taken up, from the 1,000th on, and cancels those that
-                # have waited for 30 s. A fleet that connects at once comes in thousands, and has its turn here.
-                ("grpc.server.max_pending_requests", MAX_STREAMS),
-                ("grpc.server.max_pending_requests_hard_limit", MAX_STREAMS),
-                ("grpc.server_max_unrequested_time_in_server", _STORM_S),
-                # Two servers on one port would split the clients between two truths.
-                ("grpc.so_reuseport", 0),
-            ]
-        )
-        handlers = {
-            "StreamAggregatedResources": self._handler(_Wire(Variant.SOTW, read_sotw_request)),
-            "DeltaAggregatedResources": self._handler(_Wire(Variant.DELTA, read_delta_request)),
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
-        try:
-            port = server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise UnavailableError(f"ADS cannot listen on {address}: {error}") from error
-        if secured_address:
-            self._secure(server, secured_address)
-        await server.start()
-        self._server = server
+        secured = (Port(secured_address, is_secured=True, demands_certificate=True),) if secured_address else ()
+        port, *more = await self._ports.start(Port(address), *secured)
+        self.secured_port = next(iter(more), 0)
         return port
 
-    def _secure(self, server: grpc.aio.Server, address: str) -> None:
-        identities = self._identities
-        if identities is None:
-            raise UnavailableError(f"ADS cannot listen on {address}: there are no identities to show")
-        require_free(address, "ADS")
-        try:
-            self.secured_port = server.add_secure_port(address, ShownCredentials(identities, demanding=True).grpc)
-        except RuntimeError as error:
-            raise UnavailableError(f"ADS cannot listen on {address}: {error}") from error
-
     async def stop(self) -> None:
-        """End every stream and close the port."""
-        if self._server is not None:
-            await self._server.stop(_STOP_GRACE_S)
-            self._server = None
+        """End every stream and close the ports."""
+        # Streams never end by themselves.
+        await self._ports.stop(finish_s=0.0)
+        await self.tasks.stop()
 
-    def _handler(self, wire: _Wire) -> grpc.RpcMethodHandler[bytes, bytes]:
-        async def serve(_: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-            if self._streams >= MAX_STREAMS:
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open; try later")
-            self._streams += 1
-            session = _Session(
-                wire,
-                self._cache,
-                self._acks,
-                self._clock,
-                self._identifier,
-                context.peer(),
-                self._metrics,
-                self._budget,
-            )
-            try:
-                await session.run(context.read, context.write, self._audience_for(peer_identity(context)))
-            except WireError as error:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a discovery request: {error}")
-            except TooMuchAskedError as error:
-                _log.warning("client refused", peer=context.peer(), reason=error)
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-            except ForeignIdentityError as error:
-                _log.warning("client refused", peer=context.peer(), reason=error)
-                await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
-            except SlowReaderError as error:
-                _log.warning("client disconnected", peer=context.peer(), reason=error)
-                disconnect(context.peer())
-                raise asyncio.CancelledError from error
-            finally:
-                self._streams -= 1
-                session.close()
-
-        return grpc.stream_stream_rpc_method_handler(serve)
+    async def _serve(self, wire: _Wire, call: Conversation) -> None:
+        if self._streams >= MAX_STREAMS:
+            # Who is cut off while it says hello is told by its library that it could not, and not why.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HELLO_S):
+                    await call.receive()
+            raise CallFailed(Code.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open; try later")
+        self._streams += 1
+        session = _Session(self, wire, call)
+        try:
+            await session.run(self._audience_for(peer_identity(call)))
+        except WireError as error:
+            raise CallFailed(Code.INVALID_ARGUMENT, f"not a discovery request: {error}") from error
+        except TooMuchAskedError as error:
+            _log.warning("client refused", peer=call.peer, reason=error)
+            raise CallFailed(Code.RESOURCE_EXHAUSTED, str(error)) from error
+        except ForeignIdentityError as error:
+            _log.warning("client refused", peer=call.peer, reason=error)
+            raise CallFailed(Code.PERMISSION_DENIED, str(error)) from error
+        finally:
+            self._streams -= 1
+            session.close()
 
     def _audience_for(self, identity: SpiffeId | None) -> Callable[[Node], Audience]:
         """Return what tells the audience of a node whose certificate is that of `identity` (None: it shows none)."""
@@ -201,93 +153,94 @@ class AdsServer:
         return lambda node: identified(node, identity, parts)
 
 
-def require_free(address: str, what: str) -> None:
-    """Raise UnavailableError when `address` cannot be bound for `what`; gRPC itself would say so in many lines on
-    stderr."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, int(port)), family=family).close()
-    except OSError as error:
-        raise UnavailableError(f"{what} cannot listen on {address}: {error.strerror or error}") from error
-
-
 class _Session:
-    """One open stream: a reader and a writer around the pure `Stream`."""
+    """One open stream: whoever reads from it, and whoever writes to it while there is something to write."""
 
-    def __init__(
-        self,
-        wire: _Wire,
-        cache: SnapshotCache,
-        acks: AckTracker,
-        clock: Clock,
-        identifier: str,
-        peer: str,
-        metrics: Metrics,
-        budget: WriteBudget,
-    ) -> None:
-        self._metrics = metrics
-        self._budget = budget
+    __slots__ = (
+        "_call",
+        "_changed_at",
+        "_has_ended",
+        "_server",
+        "_stream",
+        "_timer",
+        "_turn_due",
+        "_unsubscribe",
+        "_wire",
+        "_writer",
+    )
+
+    def __init__(self, server: AdsServer, wire: _Wire, call: Conversation) -> None:
+        self._server = server
+        self._wire = wire
+        self._call = call
         self._changed_at: float | None = None
         """When what the client shall have changed last, until it has acknowledged all of it."""
-        self._wire = wire
-        self._cache = cache
-        self._acks = acks
-        self._clock = clock
-        self._identifier = identifier
-        self._peer = peer
         self._stream: Stream | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
-        self._wake = asyncio.Event()
-        self._tasks = TaskGroup("xds.server")
-        self._failure: WireError | TooMuchAskedError | None = None
-        self._ended = False
+        self._unsubscribe: Callable[[], None] | None = None
+        self._turn_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._has_ended = False
 
-    async def run(self, read: _Read, write: _Write, audience_for: Callable[[Node], Audience] = audience_of) -> None:
+    async def run(self, audience_for: Callable[[Node], Audience]) -> None:
         """Serve until the client closes its side; raises ForeignIdentityError as `audience_for` does."""
-        first = await read()
-        if first is grpc.aio.EOF:
+        first = await self._call.receive()
+        if first is None:
             return
         stream = self._begin(self._wire.read(first), audience_for)
-        self._tasks.spawn("reader", self._read_all(read, stream))
+        del first
         try:
-            await self._write_all(write, stream)
+            await self._read_all(stream)
+        except asyncio.CancelledError:
+            if self._writer is not None:
+                self._writer.cancel()
+            raise
         finally:
-            await self._tasks.stop()
-        if self._failure is not None:
-            raise self._failure
+            self._has_ended = True
+            if self._writer is not None:
+                # A status comes behind a whole message.
+                await asyncio.wait((self._writer,))
 
     def close(self) -> None:
         """Forget the client: nobody waits for its acknowledgements any more."""
-        self._unsubscribe()
+        self._has_ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
         if self._stream is not None:
-            self._acks.left(self._stream)
+            self._server.acks.left(self._stream)
 
     def _begin(self, request: Request, audience_for: Callable[[Node], Audience]) -> Stream:
         if request.node is None:
             raise WireError("the first request of a stream carries no node")
+        server = self._server
         node = request.node if self._wire.variant is Variant.DELTA else without_demand(request.node)
         audience = audience_for(node)
-        self._unsubscribe = self._cache.subscribe(audience, self._configured)
-        stream = Stream(self._wire.variant, self._cache.current(audience), node)
+        self._unsubscribe = server.cache.subscribe(audience, self._configured)
+        stream = Stream(self._wire.variant, server.cache.current(audience), node)
         self._stream = stream
-        self._acks.joined(stream, self._peer, audience.identity)
+        server.acks.joined(stream, self._call.peer, audience.identity)
         _log.info(
             "client connected", node=request.node.id, role=stream.node.role.value, variant=self._wire.variant.value
         )
         self._received(stream, request)
         return stream
 
+    async def _read_all(self, stream: Stream) -> None:
+        while (data := await self._call.receive()) is not None:
+            self._received(stream, self._wire.read(data))
+            del data  # An idle stream keeps nothing of what it was told last.
+
     def _configured(self, configuration: Configuration, changes: Changes) -> None:
         if self._stream is not None:
             self._stream.configure(configuration, changes)
             if self._changed_at is None:
-                self._changed_at = self._clock.monotonic()
-            self._wake.set()
+                self._changed_at = self._server.clock.monotonic()
+            self._wake()
 
     def _received(self, stream: Stream, request: Request) -> None:
-        refusal = stream.receive(request, self._clock.monotonic())
+        refusal = stream.receive(request, self._server.clock.monotonic())
         if refusal is not None:
             _log.warning(
                 "configuration refused",
@@ -296,46 +249,58 @@ class _Session:
                 resources=", ".join(refusal.names),
                 reason=refusal.message,
             )
-            self._metrics.refusals[refusal.type.short] += 1
-            self._acks.refused(stream, refusal)
-        self._wake.set()
+            self._server.metrics.refusals[refusal.type.short] += 1
+            self._server.acks.refused(stream, refusal)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Take a turn soon: one for all that happens until then."""
+        if not self._turn_due:
+            self._turn_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Have written what is due, or note how far the client has come."""
+        self._turn_due = False
+        stream = self._stream
+        if stream is None or self._has_ended or self._writer is not None:
+            return  # Whoever writes takes a turn at the end.
+        now = self._server.clock.monotonic()
+        pushes = stream.pushes(now)
+        if pushes:
+            self._writer = self._server.tasks.spawn("writer", self._write(pushes))
+            return
+        if self._server.acks.progressed(stream) and self._changed_at is not None:
+            self._server.metrics.convergence.observe(now - self._changed_at)
+            self._changed_at = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake_at = stream.wake_at()
+        if wake_at is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, wake_at - now), self._turn)
+
+    async def _write(self, pushes: list[Push]) -> None:
+        server = self._server
+        try:
+            for push in pushes:
+                # The response is made when its turn has come: until then all who wait for the same share one bundle.
+                async with server.budget.share(self._wire.size(push)):
+                    await self._call.send(*self._wire.response(push, server.identifier))
+                self._pushed(push)
+        except SlowReaderError as error:
+            _log.warning("client disconnected", peer=self._call.peer, reason=error)
+            self._call.hang_up()
+        except MeshError:
+            return  # It has gone: whoever reads from it is told so.
+        except Exception:
+            self._call.hang_up()
+            raise
+        finally:
+            self._writer = None
+        self._turn()
 
     def _pushed(self, push: Push) -> None:
-        self._metrics.pushes[push.type.short] += 1
+        self._server.metrics.pushes[push.type.short] += 1
         if self._changed_at is not None:
-            self._metrics.push.observe(self._clock.monotonic() - self._changed_at)
-
-    async def _read_all(self, read: _Read, stream: Stream) -> None:
-        try:
-            while (data := await read()) is not grpc.aio.EOF:
-                self._received(stream, self._wire.read(data))
-        except (WireError, TooMuchAskedError) as error:
-            self._failure = error
-        finally:
-            self._ended = True
-            self._wake.set()
-
-    async def _write_pushes(self, write: _Write, stream: Stream) -> None:
-        # A function of its own, that no idle stream keeps what it was sent last by a name in a frame that waits.
-        for push in stream.pushes(self._clock.monotonic()):
-            # The response is made when its turn has come: until then all who wait for the same share one bundle.
-            async with self._budget.share(self._wire.size(push)):
-                await write(self._wire.response(push, self._identifier))
-            self._pushed(push)
-
-    async def _write_all(self, write: _Write, stream: Stream) -> None:
-        while not self._ended:
-            self._wake.clear()
-            await self._write_pushes(write, stream)
-            if self._acks.progressed(stream) and self._changed_at is not None:
-                self._metrics.convergence.observe(self._clock.monotonic() - self._changed_at)
-                self._changed_at = None
-            wake_at = stream.wake_at()
-            if wake_at is None:
-                await self._wake.wait()
-                continue
-            try:
-                async with asyncio.timeout(max(0.0, wake_at - self._clock.monotonic())):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            self._server.metrics.push.observe(self._server.clock.monotonic() - self._changed_at)

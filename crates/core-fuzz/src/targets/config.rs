@@ -98,5 +98,13 @@ impl Orders for Seen {
 
     fn room(&mut self, _exchange: Id) {}
 
+    fn converse(&mut self, _exchange: Id, _handler: &str, _request: Handed<'_>) {
+        self.note(5);
+    }
+
+    fn ended(&mut self, _exchange: Id) {}
+
+    fn gone(&mut self, _exchange: Id) {}
+
     fn done(&mut self, _exchange: Id, _answer: OwnAnswer) {}
 }

@@ -118,6 +118,29 @@ impl Stage {
                     self.engine.feed(id, bytes, which % 2 == 1, now);
                 }
             }
+            b'v' => {
+                if let Some(id) = pick(&self.outside.conversing, which) {
+                    self.engine.begin_answer(id, 200, &[], now)?;
+                }
+            }
+            b'V' => {
+                let bytes = take_bytes(script);
+                if let Some(id) = pick(&self.outside.conversing, which) {
+                    self.engine.feed(id, bytes, false, now);
+                }
+            }
+            b'x' => {
+                if let Some(id) = take(&mut self.outside.conversing, which) {
+                    // Only what has begun can be finished.
+                    self.engine.begin_answer(id, 200, &[], now)?;
+                    self.engine.finish_answer(id, &[(b"grpc-status".to_vec(), b"0".to_vec())], now)?;
+                }
+            }
+            b'h' => {
+                if let Some(id) = take(&mut self.outside.conversing, which) {
+                    self.engine.hang_up(id, now);
+                }
+            }
             b'k' => {
                 if let Some((id, bytes)) = self.outside.untaken.pop() {
                     self.engine.took(id, bytes, now);
@@ -206,12 +229,18 @@ fn take(ids: &mut Vec<Id>, which: usize) -> Option<Id> {
     Some(ids.remove(which % ids.len()))
 }
 
+fn take_one(ids: &mut Vec<Id>, id: Id) -> Option<Id> {
+    let at = ids.iter().position(|known| *known == id)?;
+    Some(ids.remove(at))
+}
+
 /// What a transport would know.
 #[derive(Default)]
 struct Outside {
     open: Vec<Id>,
     dialled: Vec<Id>,
     served: Vec<Id>,
+    conversing: Vec<Id>,
     sent: Vec<Id>,
     asked: Vec<Id>,
     untaken: Vec<(Id, usize)>,
@@ -222,7 +251,10 @@ struct Outside {
 
 impl Outside {
     fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.dialled.is_empty() && self.served.is_empty()
+        self.open.is_empty()
+            && self.dialled.is_empty()
+            && self.served.is_empty()
+            && self.conversing.is_empty()
     }
 
     /// Which order followed which is the behaviour: the whole sequence would be new each time.
@@ -237,7 +269,7 @@ impl Outside {
         }
     }
 
-    fn ended(&mut self, order: &'static str, id: Id) {
+    fn over(&mut self, order: &'static str, id: Id) {
         let known = self.open.len() + self.dialled.len();
         self.open.retain(|open| *open != id);
         self.dialled.retain(|dialled| *dialled != id);
@@ -278,11 +310,11 @@ impl Orders for Outside {
     }
 
     fn close(&mut self, conn: Id) {
-        self.ended("close", conn);
+        self.over("close", conn);
     }
 
     fn abort(&mut self, conn: Id) {
-        self.ended("abort", conn);
+        self.over("abort", conn);
     }
 
     fn wake(&mut self, at: f64) {
@@ -319,6 +351,25 @@ impl Orders for Outside {
 
     fn room(&mut self, _exchange: Id) {
         self.note("room");
+    }
+
+    fn converse(&mut self, exchange: Id, _handler: &str, _request: Handed<'_>) {
+        self.conversing.push(exchange);
+        self.note("converse");
+    }
+
+    fn ended(&mut self, exchange: Id) {
+        if !self.conversing.contains(&exchange) {
+            self.violation = Some(format!("the request of conversation {exchange}, which nobody holds, has ended"));
+        }
+        self.note("ended");
+    }
+
+    fn gone(&mut self, exchange: Id) {
+        if take_one(&mut self.conversing, exchange).is_none() {
+            self.violation = Some(format!("conversation {exchange}, which nobody holds, is over"));
+        }
+        self.note("gone");
     }
 
     fn done(&mut self, exchange: Id, _answer: OwnAnswer) {

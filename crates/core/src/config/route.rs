@@ -196,6 +196,11 @@ pub enum Action {
         #[serde(default = "mebibyte")]
         max_body_bytes: usize,
     },
+    /// Hand to this process, piece by piece.
+    Converse {
+        /// Name of the handler.
+        handler: String,
+    },
 }
 
 /// A match, what to do, and edits (`model.Route`).

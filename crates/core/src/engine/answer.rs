@@ -183,6 +183,9 @@ impl Engine {
                 }
             }
             Origin::Stream { conn: conn_id, stream, .. } => {
+                if exchange.conversing && exchange.handed {
+                    self.tell_gone(id);
+                }
                 if let Some(conn) = self.connections.get_mut(conn_id) {
                     conn.streams.remove(stream);
                     if conn.streams.is_empty() && conn.is_open() {

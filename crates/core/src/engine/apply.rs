@@ -330,9 +330,12 @@ fn check_listeners(listeners: &[config::Listener]) -> Result<(), String> {
         if listener.protocol == config::WireProtocol::Downstream {
             return Err(format!("{field}.protocol: downstream is for clusters"));
         }
-        for (name, seconds) in
-            [("head_timeout_s", listener.head_timeout_s), ("idle_timeout_s", listener.idle_timeout_s)]
-        {
+        for (name, seconds) in [
+            ("head_timeout_s", listener.head_timeout_s),
+            ("idle_timeout_s", listener.idle_timeout_s),
+            ("keepalive_interval_s", listener.keepalive_interval_s),
+            ("keepalive_timeout_s", listener.keepalive_timeout_s),
+        ] {
             check_seconds(seconds).map_err(|what| format!("{field}.{name}: {what}"))?;
         }
         if !listener.via.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {

@@ -148,6 +148,8 @@ pub struct Connection {
     pub touched: bool,
     /// It has carried an exchange before.
     pub reused: bool,
+    /// It carries, or has carried, a conversation with this process.
+    pub converses: bool,
     /// Bytes have come since its silence was last looked at.
     pub heard: bool,
     /// It has been asked whether it lives.
@@ -177,6 +179,7 @@ impl Default for Connection {
             shutdown: false,
             touched: false,
             reused: false,
+            converses: false,
             heard: false,
             asked: false,
             alarm: Alarm::default(),

@@ -97,7 +97,7 @@ impl Engine {
                 Origin::Stream { conn, .. } => self.connections.get(conn).map_or("", |conn| &*conn.peer),
                 Origin::Own => "",
             };
-            orders.screen(id, filter, Handed { head: &exchange.head, body: b"", peer });
+            orders.screen(id, filter, Handed { head: &exchange.head, body: b"", peer, names: &[] });
         }
     }
 }

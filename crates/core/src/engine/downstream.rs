@@ -8,6 +8,7 @@ use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
 use crate::engine::flow::Way;
 use crate::engine::mirror::RequestCopy;
 use crate::engine::retry::Retry;
+use crate::engine::stream::Told;
 use crate::engine::wires::TLS_REFUSED;
 use crate::engine::{touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
@@ -91,6 +92,9 @@ impl Engine {
             listener.counters.rq_total += 1;
             listener.counters.rq_active += 1;
             (table, tracer) = (listener.table, listener.tracer.clone());
+            if listener.config.keepalive_interval_s > 0.0 {
+                self.keep_alive(conn_id, now);
+            }
         }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         std::mem::swap(&mut exchange.head, &mut self.scratch);
@@ -135,6 +139,7 @@ impl Engine {
         match &route.action {
             Action::Forward(_) => self.forward(id, found, tables, now),
             Action::Serve { max_body_bytes, .. } => self.collect(id, found, tables, *max_body_bytes, now),
+            Action::Converse { .. } => self.converse(id, found, tables, now),
             Action::Direct { status, body } => {
                 self.answer(id, found, tables, &Refusal::new(*status, Flag::None, ReplyKind::Configured, body), now);
             }
@@ -232,7 +237,7 @@ impl Engine {
         }
     }
 
-    fn hand_over(&mut self, id: Id) {
+    pub(super) fn hand_over(&mut self, id: Id) {
         if let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| !exchange.handed) {
             exchange.handed = true;
             self.handed.push(id);
@@ -272,6 +277,7 @@ impl Engine {
                 touch(&mut self.touched, up, up_id);
                 self.pass(id, Way::Up, bytes.len(), queued, Some(up_id));
             }
+            Stage::Served if exchange.conversing => self.tell_request(id, bytes),
             Stage::Served => {
                 exchange.held.extend_from_slice(bytes);
                 let (size, origin) = (exchange.held.len(), exchange.origin);
@@ -341,6 +347,7 @@ impl Engine {
         }
         let Some(exchange) = self.exchanges.get(id) else { return };
         match exchange.stage {
+            Stage::Served if exchange.conversing => self.told.push((id, Told::End)),
             Stage::Served => self.hand_over(id),
             _ if exchange.tunnel && exchange.response_done => self.complete(id, now),
             _ if exchange.tunnel => {}

@@ -228,6 +228,8 @@ pub struct Exchange {
     pub counted: bool,
     /// A handler was told of it.
     pub handed: bool,
+    /// Its bodies come to and go from this process piece by piece (`engine::conversation`).
+    pub conversing: bool,
     /// Request bytes.
     pub up: Flow,
     /// Response bytes.

@@ -67,14 +67,17 @@ impl Engine {
     pub(super) fn release_way(&mut self, id: Id, way: Way) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let source = exchange.source(way);
+        // Who answers piece by piece goes on when all has left: it may have counted what it has under way.
+        let drains = exchange.conversing && way == Way::Down;
         let flow = exchange.flow(way);
         let bytes = flow.withheld.saturating_sub(flow.queued);
         flow.withheld -= bytes;
-        let unstall = flow.stalled && flow.withheld <= MAX_EXCHANGE_BUFFER / 2;
+        let enough = if drains { 0 } else { MAX_EXCHANGE_BUFFER / 2 };
+        let unstall = flow.stalled && flow.withheld <= enough;
         if unstall {
             flow.stalled = false;
         }
-        let speaks_itself = exchange.own.as_ref().is_some_and(|own| own.is_stream) && way == Way::Up;
+        let speaks_itself = drains || (exchange.own.as_ref().is_some_and(|own| own.is_stream) && way == Way::Up);
         self.give_back(source, bytes);
         if unstall && speaks_itself {
             self.told.push((id, Told::Room));

@@ -6,7 +6,7 @@ use crate::engine::stream::Told;
 use crate::engine::wires::Family;
 use crate::engine::Engine;
 use crate::head::Head;
-use crate::limits::MAX_FRAMES_BACKLOG;
+use crate::limits::{KEEP_SILENT_BUFFER, MAX_FRAMES_BACKLOG};
 use crate::routes::Action;
 use crate::slab::Id;
 
@@ -40,6 +40,12 @@ pub trait Orders {
     fn piece(&mut self, exchange: Id, bytes: &[u8]);
     /// A stream of this process that was told to wait may go on.
     fn room(&mut self, exchange: Id);
+    /// Hand a request to a handler that is told of its body piece by piece.
+    fn converse(&mut self, exchange: Id, handler: &str, request: Handed<'_>);
+    /// The request of a conversation has come whole.
+    fn ended(&mut self, exchange: Id);
+    /// Nobody waits for what a conversation has to say.
+    fn gone(&mut self, exchange: Id);
     /// End a `send` or a stream.
     fn done(&mut self, exchange: Id, answer: OwnAnswer);
 }
@@ -53,6 +59,8 @@ pub struct Handed<'a> {
     pub body: &'a [u8],
     /// Address of the client; empty for a request of this process.
     pub peer: &'a str,
+    /// The names in the client's certificate.
+    pub names: &'a [String],
 }
 
 impl Engine {
@@ -82,6 +90,8 @@ impl Engine {
                 Told::Head(head) => orders.answered(id, &head),
                 Told::Bytes(bytes) => orders.piece(id, &bytes),
                 Told::Room => orders.room(id),
+                Told::End => orders.ended(id),
+                Told::Gone => orders.gone(id),
             }
         }
         for (id, answer) in self.done.drain(..) {
@@ -108,6 +118,10 @@ impl Engine {
             }
         }
         conn.out.clear();
+        if conn.converses {
+            // It may say nothing for hours now, as may thousands like it.
+            conn.out.shrink_to(KEEP_SILENT_BUFFER);
+        }
         match conn.phase {
             Phase::Ended(Ending::Close) => orders.close(id),
             Phase::Ended(Ending::Abort) => orders.abort(id),
@@ -135,12 +149,17 @@ impl Engine {
         let Some(exchange) = self.exchanges.get(id).filter(|exchange| exchange.stage == Stage::Served) else { return };
         let route = exchange.tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found));
         let Some((_, route)) = route else { return };
-        let peer = match exchange.origin {
-            Origin::Stream { conn, .. } => self.connections.get(conn).map_or("", |conn| &*conn.peer),
-            Origin::Own => "",
+        let client = match exchange.origin {
+            Origin::Stream { conn, .. } => self.connections.get(conn),
+            Origin::Own => None,
         };
-        if let Action::Serve { handler, .. } = &route.action {
-            orders.serve(id, handler, Handed { head: &exchange.head, body: &exchange.held, peer });
+        let peer = client.map_or("", |conn| &*conn.peer);
+        let names = client.and_then(|conn| conn.tls.as_ref()?.peer_names()).unwrap_or_default();
+        let request = Handed { head: &exchange.head, body: &exchange.held, peer, names };
+        match &route.action {
+            Action::Serve { handler, .. } => orders.serve(id, handler, request),
+            Action::Converse { handler } => orders.converse(id, handler, request),
+            Action::Forward(_) | Action::Direct { .. } | Action::Redirect(_) => {}
         }
     }
 }

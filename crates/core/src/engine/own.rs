@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::ascii;
 use crate::engine::answer::Refusal;
 use crate::engine::cors::admit_origin;
-use crate::engine::exchange::{Flag, Origin, Own, OwnTerms, Stage};
+use crate::engine::exchange::{Exchange, Flag, Origin, Own, OwnTerms, Stage};
 use crate::engine::Engine;
 use crate::events::{Cause, ReplyKind};
 use crate::head::Version;
@@ -81,13 +81,31 @@ impl Engine {
         body: &[u8],
         now: f64,
     ) -> Result<(), String> {
+        if self.answer_head(id, status, fields, Some(body.len() as u64))? {
+            self.respond(id, body.is_empty());
+            if !body.is_empty() {
+                self.send_down(id, body, true, now);
+            }
+            self.complete(id, now);
+            self.settle(now);
+        }
+        Ok(())
+    }
+
+    /// Put the head of an answer of this process into the scratch head; `false`: nobody waits for it any more.
+    pub(super) fn answer_head(
+        &mut self,
+        id: Id,
+        status: u16,
+        fields: &[(Vec<u8>, Vec<u8>)],
+        length: Option<u64>,
+    ) -> Result<bool, String> {
         if !(200..600).contains(&status) {
             return Err(format!("status: {status} is not that of a final response"));
         }
         check_fields(fields)?;
-        let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| exchange.stage == Stage::Served) else {
-            return Ok(());
-        };
+        let served = |exchange: &&mut Exchange| exchange.stage == Stage::Served && !exchange.response_started;
+        let Some(exchange) = self.exchanges.get_mut(id).filter(served) else { return Ok(false) };
         exchange.status = status;
         exchange.response_started = true;
         let tables = exchange.tables.as_ref().map(Arc::clone);
@@ -95,7 +113,7 @@ impl Engine {
         head.clear();
         head.status = status;
         push_fields(head, fields);
-        head.content_length = Some(body.len() as u64);
+        head.content_length = length;
         if let Some((host, route)) =
             tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found))
         {
@@ -105,13 +123,7 @@ impl Engine {
                 admit_origin(cors, origin, head);
             }
         }
-        self.respond(id, body.is_empty());
-        if !body.is_empty() {
-            self.send_down(id, body, true, now);
-        }
-        self.complete(id, now);
-        self.settle(now);
-        Ok(())
+        Ok(true)
     }
 
     /// Give up a `send` or a stream; nothing more is said of it.
@@ -175,7 +187,7 @@ fn check(field: &str, bytes: &[u8], valid: fn(&[u8]) -> bool) -> Result<(), Stri
     }
 }
 
-fn check_fields(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
+pub(super) fn check_fields(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
     for (name, value) in fields {
         check("header name", name, ascii::is_token)?;
         if !ascii::is_field_value(value) {
@@ -185,7 +197,7 @@ fn check_fields(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<(), String> {
     Ok(())
 }
 
-fn push_fields(head: &mut crate::head::Head, fields: &[(Vec<u8>, Vec<u8>)]) {
+pub(super) fn push_fields(head: &mut crate::head::Head, fields: &[(Vec<u8>, Vec<u8>)]) {
     for (name, value) in fields {
         let name = name.to_ascii_lowercase();
         let framing = matches!(

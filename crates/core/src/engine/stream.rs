@@ -14,8 +14,12 @@ pub enum Told {
     Head(Box<Head>),
     /// It goes on.
     Bytes(Vec<u8>),
-    /// The request may go on.
+    /// What this process sends may go on.
     Room,
+    /// A request has come whole.
+    End,
+    /// Nobody waits for the answer any more.
+    Gone,
 }
 
 impl Engine {
@@ -27,9 +31,12 @@ impl Engine {
         self.begin_own(table, request, Own { terms, is_stream: true, ..Own::default() }, now)
     }
 
-    /// Send more of a stream's request, with `end` the last of it. `false`: what waits inside the mesh is more than it should
-    /// be; `Told::Room` follows when it may go on.
+    /// Send more of a stream's request, or of the answer to a conversation; with `end` it is the last of it. `false`: what
+    /// waits inside the mesh is more than it should be; `Told::Room` follows when it may go on.
     pub fn feed(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) -> bool {
+        if self.exchanges.get(id).is_some_and(|exchange| exchange.conversing) {
+            return self.feed_answer(id, bytes, end, now);
+        }
         let open = self.exchanges.get(id).filter(|exchange| exchange.origin == Origin::Own && !exchange.request_done);
         if open.is_none() {
             return true;
@@ -39,13 +46,14 @@ impl Engine {
         self.exchanges.get(id).is_none_or(|exchange| !exchange.up.stalled)
     }
 
-    /// `bytes` of the answer have been used up: so many more may come.
+    /// `bytes` of what was told have been used up: so many more may come.
     pub fn took(&mut self, id: Id, bytes: usize, now: f64) {
-        let own = self.exchanges.get_mut(id).filter(|exchange| exchange.origin == Origin::Own);
-        let Some(exchange) = own else { return };
-        let flow = exchange.flow(Way::Down);
+        let told = self.exchanges.get_mut(id).filter(|exchange| exchange.origin == Origin::Own || exchange.conversing);
+        let Some(exchange) = told else { return };
+        let way = if exchange.conversing { Way::Up } else { Way::Down };
+        let flow = exchange.flow(way);
         flow.queued = flow.queued.saturating_sub(bytes);
-        self.release_way(id, Way::Down);
+        self.release_way(id, way);
         self.settle(now);
     }
 

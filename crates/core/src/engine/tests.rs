@@ -16,6 +16,7 @@ struct World {
     asked: Vec<Id>,
     screened: Vec<Id>,
     streams: Vec<Id>,
+    conversing: Vec<Id>,
     untaken: Vec<(Id, usize)>,
     written: Vec<(Id, Vec<u8>)>,
     wake_at: f64,
@@ -62,10 +63,20 @@ impl Orders for World {
         assert!(self.streams.contains(&exchange) && head.status >= 200, "a stream is answered once it is open");
     }
     fn piece(&mut self, exchange: Id, bytes: &[u8]) {
-        assert!(!bytes.is_empty());
+        assert!(!bytes.is_empty() && (self.streams.contains(&exchange) || self.conversing.contains(&exchange)));
         self.untaken.push((exchange, bytes.len()));
     }
     fn room(&mut self, _exchange: Id) {}
+    fn converse(&mut self, exchange: Id, _handler: &str, _request: Handed<'_>) {
+        self.conversing.push(exchange);
+    }
+    fn ended(&mut self, exchange: Id) {
+        assert!(self.conversing.contains(&exchange), "told of a request that is nobody's");
+    }
+    fn gone(&mut self, exchange: Id) {
+        assert!(self.conversing.contains(&exchange), "told twice that nobody waits");
+        self.conversing.retain(|known| *known != exchange);
+    }
     fn done(&mut self, exchange: Id, answer: OwnAnswer) {
         self.streams.retain(|stream| *stream != exchange);
         assert!(answer.status >= 200, "an own exchange ends with a status");
@@ -80,13 +91,19 @@ impl World {
 }
 
 /// What clients may say.
-const ASKED: [&[u8]; 8] = [
+const ASKED: [&[u8]; 11] = [
     b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
     b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
     b"POST /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     b"GET /served HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
     b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     b"GET / HTTP/1.0\r\n\r\n",
+    b"POST /talk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    b"POST /talk HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab",
+    // An HTTP/2 client: POST /talk on stream 1, not ended, and two bytes of its body.
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\
+      \x00\x00\x0c\x01\x04\x00\x00\x00\x01\x83\x86\x41\x01h\x44\x05/talk\
+      \x00\x00\x02\x00\x00\x00\x00\x00\x01ab",
     b"\x01\x01\x00\x01\x01\x00\x00\x00\x01\x0b\x00\x00\x0b\xb8\x00\x00\x00\x00\x00\x00\x00\x01x",
     // An HTTP/2 client: preface, SETTINGS, and GET /a of host h on stream 1 (RFC 7541 literals without Huffman).
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\
@@ -151,6 +168,7 @@ fn configuration(random: &mut Random) -> String {
             "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3 {health}}}],
         "route_tables": [{{"name": "t", "virtual_hosts": [{{"name": "h", "domains": ["*"], "routes": [
             {{"match": {{"path": "/served"}}, "action": {{"serve": {{"handler": "s"}}}}}},
+            {{"match": {{"path": "/talk"}}, "action": {{"converse": {{"handler": "s"}}}}}},
             {{"match": {{}}, "action": {{"forward": {{"clusters": [{{"name": "up"}}], "timeout_s": 3,
                 "mirrors": [{mirrors}], "retry": {retry}}}}}}}]}}]}}]}}"#
     )
@@ -160,9 +178,27 @@ fn any(random: &mut Random, of: &[Id]) -> Option<Id> {
     (!of.is_empty()).then(|| of[random.below(of.len())])
 }
 
+/// Say something in a conversation.
+fn converse(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64) {
+    let Some(exchange) = any(random, &world.conversing) else { return };
+    if random.below(4) > 0 {
+        engine.begin_answer(exchange, 200, &[], now).unwrap();
+        engine.feed(exchange, &vec![b'x'; random.below(100_000)], false, now);
+        return;
+    }
+    // What is told of it from here on would be one thing too many.
+    if random.below(4) == 0 {
+        engine.hang_up(exchange, now);
+    } else {
+        engine.begin_answer(exchange, 200, &[], now).unwrap();
+        engine.finish_answer(exchange, &[(b"grpc-status".to_vec(), b"0".to_vec())], now).unwrap();
+    }
+    world.conversing.retain(|known| *known != exchange);
+}
+
 /// Do one thing that may happen.
 fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64) {
-    match random.below(19) {
+    match random.below(21) {
         0 | 3 => {
             if let Some(conn) = engine.accepted("in", "peer", now) {
                 world.open.push(conn);
@@ -232,6 +268,7 @@ fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64)
                 engine.took(stream, bytes, now);
             }
         }
+        18 | 19 => converse(engine, world, random, now),
         _ => {
             if let Some(exchange) = world.served.pop() {
                 engine.reply(exchange, 200, &[], b"reply", now).unwrap();
@@ -312,6 +349,7 @@ fn the_books_balance_after_any_history() {
             engine.cancel(stream, now);
             engine.flush(&mut world);
         }
+        assert!(world.conversing.is_empty(), "nobody was told that a conversation is over, seed {seed}");
         assert_balanced(&engine, seed);
         assert_eq!(engine.take_spans().is_empty(), engine.spans.recorded == 0, "spans, seed {seed}");
         statuses.extend(world.written.iter().filter_map(|(_, data)| data.get(9..12).map(<[u8]>::to_vec)));

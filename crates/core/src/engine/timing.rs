@@ -47,16 +47,15 @@ impl Engine {
             }
             (Phase::Lingering, _) => self.end(id, Ending::Close),
             (Phase::Open, _) if conn.streams.is_empty() => self.part(id, now),
-            (Phase::Open, Role::Upstream { .. }) => self.check_alive(id, now),
+            (Phase::Open, _) => self.check_alive(id, now),
             _ => {}
         }
     }
 
-    /// An upstream connection is in use from now on: its silence will be looked at, where its cluster asks for that.
+    /// A connection is in use from now on: its silence will be looked at, where its cluster or listener asks for that.
     pub(super) fn keep_alive(&mut self, id: Id, now: f64) {
+        let (interval, _) = self.patience_with(id);
         let Some(conn) = self.connections.get_mut(id) else { return };
-        let Role::Upstream { cluster, .. } = conn.role else { return };
-        let interval = self.clusters.get(cluster).map_or(0.0, |cluster| cluster.config.keepalive_interval_s);
         (conn.heard, conn.asked) = (false, false);
         if interval > 0.0 {
             self.set_alarm(id, now + interval);
@@ -65,8 +64,8 @@ impl Engine {
 
     /// Ask a connection that was silent whether it lives; end one that was asked and said nothing.
     fn check_alive(&mut self, id: Id, now: f64) {
-        let Some(conn) = self.connections.get_mut(id) else { return };
-        let Role::Upstream { cluster, .. } = conn.role else { return };
+        let (interval, timeout) = self.patience_with(id);
+        let Some(conn) = self.connections.get_mut(id).filter(|_| interval > 0.0) else { return };
         if conn.heard {
             return self.keep_alive(id, now);
         }
@@ -76,8 +75,20 @@ impl Engine {
         if conn.wire.ping(&mut conn.out) {
             conn.asked = true;
             touch(&mut self.touched, conn, id);
-            let timeout = self.clusters.get(cluster).map_or(0.0, |cluster| cluster.config.keepalive_timeout_s);
             self.set_alarm(id, now + timeout);
+        }
+    }
+
+    /// Return after how much silence a connection is asked whether it lives (0: never), and how long it may take to say so.
+    fn patience_with(&self, id: Id) -> (f64, f64) {
+        match self.connections.get(id).map_or(Role::None, |conn| conn.role) {
+            Role::None => (0.0, 0.0),
+            Role::Upstream { cluster, .. } => self.clusters.get(cluster).map_or((0.0, 0.0), |cluster| {
+                (cluster.config.keepalive_interval_s, cluster.config.keepalive_timeout_s)
+            }),
+            Role::Downstream { listener } => self.listeners.get(listener).map_or((0.0, 0.0), |listener| {
+                (listener.config.keepalive_interval_s, listener.config.keepalive_timeout_s)
+            }),
         }
     }
 

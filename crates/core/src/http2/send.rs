@@ -123,6 +123,9 @@ impl Connection {
             self.send_window -= sent;
             self.sent.push_back((id, length));
             let emptied = stream.queue.is_empty();
+            if emptied {
+                stream.queue.release();
+            }
             let ended = emptied && stream.local == Side::Ended;
             let trailers = if ended { stream.queue.trailers.take() } else { None };
             if !emptied && stream.send_window > 0 {

@@ -77,6 +77,11 @@ impl Queue {
         self.bytes.get(start..self.sent).unwrap_or_default()
     }
 
+    /// Give the memory of bytes that have all left back: the stream may say nothing for hours, and is one of thousands.
+    pub(super) fn release(&mut self) {
+        (self.bytes, self.sent) = (Vec::new(), 0);
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(limits::KEPT_QUEUE_BYTES);

@@ -208,6 +208,7 @@ fn compile_action(action: &config::Action, field: &str, names: &mut impl Names) 
         config::Action::Serve { handler, max_body_bytes } => {
             Action::Serve { handler: Arc::from(handler.as_str()), max_body_bytes: *max_body_bytes }
         }
+        config::Action::Converse { handler } => Action::Converse { handler: Arc::from(handler.as_str()) },
     })
 }
 

@@ -120,6 +120,11 @@ pub enum Action {
         /// Longest body.
         max_body_bytes: usize,
     },
+    /// Hand to this process, piece by piece.
+    Converse {
+        /// Name of the handler.
+        handler: Arc<str>,
+    },
 }
 
 /// Where a request goes.

@@ -90,11 +90,12 @@ def test_a_delta_request_is_read_whole() -> None:
 
 def test_responses_are_read_back_by_a_protobuf_library() -> None:
     resource = envoy.cluster("ns/a", envoy.Protocol.HTTP1)
-    sotw = DiscoveryResponse.parse(sotw_response(CDS, "v", "n", bundled([resource]), "control-0"))
+    sotw = DiscoveryResponse.parse(b"".join(sotw_response(CDS, "v", "n", bundled([resource]), "control-0")))
     assert (sotw.type_url, sotw.version_info, sotw.nonce) == (CDS, "v", "n")
     assert [(r.type_url, r.value) for r in sotw.resources] == [(CDS, resource.body)]
     assert sotw.control_plane is not None and sotw.control_plane.identifier == "control-0"
-    delta = DeltaDiscoveryResponse.parse(delta_response(CDS, "v", "n", bundled([resource], ["gone"]), "control-0"))
+    parts = delta_response(CDS, "v", "n", bundled([resource], ["gone"]), "control-0")
+    delta = DeltaDiscoveryResponse.parse(b"".join(parts))
     assert delta.removed_resources == ["gone"]
     assert [(r.name, r.version) for r in delta.resources] == [("ns/a", resource.version)]
     assert delta.resources[0].resource is not None and delta.resources[0].resource.value == resource.body
