@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eventmesh.base import log
@@ -227,6 +226,8 @@ class DataPlane:
             if not any(filters.access for filters in snapshot.filters()):
                 return {}
             # Few processes have any, and a sidecar would feel the import.
+            from pathlib import Path
+
             from eventmesh.dataplane.filters import DIRECTORY_VARIABLE
             from eventmesh.dataplane.screening import Screening, wanted
 

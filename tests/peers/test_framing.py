@@ -66,15 +66,41 @@ async def _compare(seeds: Iterator[int], directory: Path) -> tuple[list[str], Co
 def agreement(passed: list[Seen], seen: list[Seen]) -> tuple[int, Seen | None]:
     """Return how many messages another server reads as we do, and the first that it reads where we read others.
 
-    A server may refuse any, and go on or not.
+    A server may refuse any, and go on or not. Where we have refused the end of a stream, a message that we have not
+    passed may be of that end: then it is known for another reading by what we read under its method and path.
     """
     left = passed
     alike = 0
+    is_whole = passed[-1] == _LAST
     for message in seen:
         if not left:
             break  # We have refused what follows.
         if message not in left:
-            return alike, message
+            is_other = is_whole or message[:2] in [one[:2] for one in left]
+            return alike, message if is_other else None
         alike += 1
         left = left[left.index(message) + 1 :]
     return alike, None
+
+
+def _get(path: str, body: str = "") -> Seen:
+    return "GET", path, body
+
+
+_LAST = _get("/end")
+
+
+@pytest.mark.parametrize(
+    ("passed", "seen", "alike", "wrong"),
+    [
+        ([_get("/a"), _LAST], [_get("/a"), _LAST], 2, None),
+        ([_get("/a"), _LAST], [_LAST], 1, None),
+        ([_get("/a"), _LAST], [_get("/b"), _LAST], 0, _get("/b")),
+        ([_get("/a", "00"), _LAST], [_get("/a"), _get("/b"), _LAST], 0, _get("/a")),
+        ([_get("/a")], [_get("/a"), _get("/b")], 1, None),
+        ([_get("/a")], [_get("/b")], 0, None),
+        ([_get("/a", "00")], [_get("/a")], 0, _get("/a")),
+    ],
+)
+def test_what_is_told_as_a_disagreement(passed: list[Seen], seen: list[Seen], alike: int, wrong: Seen | None) -> None:
+    assert agreement(passed, seen) == (alike, wrong)
