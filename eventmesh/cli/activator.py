@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import UsageError
 from eventmesh.cli.data_plane import add_arguments
+from eventmesh.cli.durations import duration
 
 if TYPE_CHECKING:
     from eventmesh.activator.broker.store.values import Retention
@@ -93,19 +93,9 @@ def _retention(args: argparse.Namespace) -> Retention:
 
     retention = DEFAULT_RETENTION
     if args.keep_events is not None:
-        retention = replace(retention, max_age_s=_duration("--keep-events", args.keep_events))
+        retention = replace(retention, max_age_s=duration("--keep-events", args.keep_events))
     if args.keep_bytes is not None:
         if args.keep_bytes < 0:
             raise UsageError(f"--keep-bytes: {args.keep_bytes} is negative")
         retention = replace(retention, max_bytes=args.keep_bytes)
     return retention
-
-
-def _duration(flag: str, text: str) -> float:
-    try:
-        seconds = parse_go(text)
-    except ValueError as error:
-        raise UsageError(f"{flag}: {error}") from None
-    if seconds < 0:
-        raise UsageError(f"{flag}: {text} is negative")
-    return seconds

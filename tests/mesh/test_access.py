@@ -12,6 +12,7 @@ from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 from envoy_data_plane.google.rpc import Status
 
 from eventmesh.base.clock import SystemClock
+from tests.component.key_server import key_server
 from tests.mesh.objects import add_function
 from tests.mesh.processes import WAIT_S, MeshProcess
 from tests.peers.authz_service import authz_service
@@ -30,7 +31,6 @@ def _object(kind: str, name: str, **spec: object) -> str:
     return json.dumps({**header, "spec": {"selector": selector, **spec}})
 
 
-TOKENS = _object("RequestAuthentication", "tokens", jwtRules=[{"issuer": ISSUER, "jwks": key_set("ES256")}])
 OPEN = {"to": [{"operation": {"paths": ["/open"]}}]}
 OWN = {
     "from": [{"source": {"requestPrincipals": [f"{ISSUER}/alice"]}}],
@@ -54,9 +54,11 @@ async def test_a_function_answers_those_whom_its_policies_name(
         return answer.status
 
     add_function(shared_mesh, tmp_path / "guarded", "guarded")
-    for document in (TOKENS, CALLERS):
-        await kubectl("apply", "-f", "-", stdin=document)
-    await kubectl("wait", "--for=condition=Ready", "azp/callers", "ra/tokens", "--timeout=30s")
+    async with key_server(key_set("ES256")) as issuer:
+        rules = [{"issuer": ISSUER, "jwksUri": issuer.address}]
+        for document in (_object("RequestAuthentication", "tokens", jwtRules=rules), CALLERS):
+            await kubectl("apply", "-f", "-", stdin=document)
+        await kubectl("wait", "--for=condition=Ready", "azp/callers", "ra/tokens", "--timeout=30s")
     await kn("service", "create", "guarded", "--image", "dev.local/guarded", "--scale-min", "1")
     assert await status("/open") == 200, "policies hold from the first request on, and let this one through"
     assert [await status("/"), await status("/own/x")] == [403, 403]

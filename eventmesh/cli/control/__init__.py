@@ -38,6 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--domain", default="localhost", help="domain of the broker ingress's public host (%(default)s)"
     )
     parser.add_argument(
+        "--jwks-refresh",
+        default="20m",
+        metavar="DURATION",
+        help="how often key sets of issuers are fetched anew, from 10s on (%(default)s)",
+    )
+    parser.add_argument(
         "--admin-address", default="127.0.0.1:18001", metavar="HOST:PORT", help="admin pages, /metrics (%(default)s)"
     )
     leading.add_flags(parser, "one writes and all serve")

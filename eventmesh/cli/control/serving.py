@@ -13,6 +13,7 @@ from eventmesh.base.tasks import first_of
 from eventmesh.cli import leading
 from eventmesh.cli.addresses import address
 from eventmesh.cli.control.certifying import Certifying
+from eventmesh.cli.durations import duration
 from eventmesh.dataplane.process import Termination
 from eventmesh.kube.api import Api
 from eventmesh.kube.client import HttpApi
@@ -23,26 +24,29 @@ from eventmesh.xds.control.services import Settings
 
 LEASE: Final = "eventmesh-control"
 
+_LEAST_REFRESH_S: Final = 10.0
+"""Issuers are other people's servers."""
+
 
 async def serve(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code. Raises MeshError."""
     termination = Termination()
     termination.install()
+    settings = _settings(args)
     api = HttpApi(await load_config(args.kubeconfig), "eventmesh-control")
     try:
         # Whoever still waits for an API that does not answer is to end as well.
-        await first_of(_work(args, api), termination.wanted())
+        await first_of(_work(args, settings, api), termination.wanted())
     finally:
         await api.close()
     return 0
 
 
-async def _work(args: argparse.Namespace, api: Api) -> None:
+async def _work(args: argparse.Namespace, settings: Settings, api: Api) -> None:
     """Serve until cancelled."""
     clock = SystemClock()
     host, _ = address("--address", args.address)
     admin_host, admin_port = address("--admin-address", args.admin_address)
-    settings = _settings(args)
     election = leading.election(args, api, clock, LEASE)
     informers = Informers(api, clock)
     async with AsyncExitStack() as stack:
@@ -81,4 +85,5 @@ def _settings(args: argparse.Namespace) -> Settings:
         activator=activators[0] if activators else plain.activator,
         brokers=brokers or plain.brokers,
         domain=args.domain,
+        jwks_refresh_s=duration("--jwks-refresh", args.jwks_refresh, _LEAST_REFRESH_S),
     )

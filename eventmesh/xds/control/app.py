@@ -7,15 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
-from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.events import EventKind, EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.knative import SERVING_NAMESPACE
 from eventmesh.kube.lease import Election
 from eventmesh.kube.objects import Key, annotations_of, key_of
-from eventmesh.kube.observability import CONFIG_MAP_NAME, parse_observability
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import (
     AUTHORIZATION_POLICY,
@@ -36,7 +33,6 @@ from eventmesh.kube.resources import (
 )
 from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.app import Access
-from eventmesh.xds.control.access.providers import CONFIG_MAP as MESH_MAP
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
@@ -56,14 +52,13 @@ from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.settings_maps import SettingsMaps
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
-
-_TRACING_MAP = Key(SERVING_NAMESPACE, CONFIG_MAP_NAME)
 
 _Handler = Callable[[Object | None, Object | None], Effect]
 
@@ -147,7 +142,18 @@ class Control:
                 (PROTOCOL_DECLARATION, self._declaration_problem),
             )
         )
-        self._access = Access(api, informers, clock, self._watcher, self._builder.access, self.acks, self._cache)
+        self._access = Access(
+            api,
+            informers,
+            clock,
+            self._watcher,
+            self._builder.access,
+            self.acks,
+            self._cache,
+            self._publisher.touch,
+            self._record,
+            settings.jwks_refresh_s,
+        )
         self._gateway_api = GatewayApi(
             api, informers, clock, settings, self._watcher.gateway_api, self._in_force, self._builder, self.acks
         )
@@ -167,14 +173,14 @@ class Control:
         self._watch(informers, SERVICE_INTERFACE, self._watcher.interface, self._interface_status.promises)
         self._watch(informers, PROTOCOL_DECLARATION, self._watcher.declaration, self._declaration_status.promises)
         self._watch(informers, AUTHORIZATION_POLICY, self._watcher.authorization, self._access.policies.promises)
-        self._watch(informers, REQUEST_AUTHENTICATION, self._watcher.authentication, self._access.tokens.promises)
+        self._watch(informers, REQUEST_AUTHENTICATION, self._access.authentication, self._access.tokens.promises)
         self._watch(informers, SECRET, self._watcher.secret)
         self._watch(informers, NAMESPACE, self._watcher.namespace)
         for resource, handler, promises in self._gateway_api.watches():
             self._watch(informers, resource, handler, promises)
-        self._watch(informers, CONFIG_MAP, self._watcher.config_map)
+        maps = SettingsMaps(self._watcher, self._builder, self._record)
+        self._watch(informers, CONFIG_MAP, maps.changed)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
-        informers.of(CONFIG_MAP).add_handler(self._config_map_changed)
         if self._mtls is not None:
             self._watch(informers, POD, self._watcher.pod)
             self._watch(informers, PEER_AUTHENTICATION, self._watcher.peer_authentication, may_be_absent=True)
@@ -190,6 +196,7 @@ class Control:
         """
         self.acks.listen(self._progressed, self._refused)
         self._publisher.listen(self._published)
+        await self._access.key_sets.begin()
         self._publisher.start()
         port = await self._server.start(address, secured_address)
         election = self._election
@@ -241,6 +248,7 @@ class Control:
         for writer in self._writers():
             await writer.stop()
         await self._server.stop()
+        await self._access.key_sets.stop()
         await self._publisher.stop()
 
     def open_promises(self) -> int:
@@ -270,22 +278,6 @@ class Control:
             self._publisher.touch(effect)
 
         informers.of(resource, may_be_absent=may_be_absent).add_handler(changed)
-
-    def _config_map_changed(self, old: Object | None, new: Object | None) -> None:
-        """Trace as the settings of the mesh say. What cannot be read changes nothing; `controllers.serving` tells its
-        author, and control that of its own map."""
-        problem = self._watcher.invalid_settings
-        if new is not None and key_of(new) == MESH_MAP and problem is not None:
-            _log.warning("settings refused, the former ones stay", config_map=MESH_MAP, problem=problem)
-            self._record(new, "SettingRefused", problem)
-        if key_of(new or old or {}) != _TRACING_MAP:
-            return
-        try:
-            self._builder.trace(parse_observability((new or {}).get("data") or {}))
-        except ConfigError as error:
-            _log.warning("setting refused, the former one stays", field=error.path, reason=error.problem)
-            return
-        self._publisher.touch(Effect.EVERYTHING)
 
     def _tell_of_egress(self, old: Object | None, new: Object | None) -> None:
         """Tell the author of a Namespace whose declared egress is not understood; its functions go by the gateway."""

@@ -185,6 +185,8 @@ class View:
     authentications: Mapping[Key, RequestAuthentication] = field(default_factory=dict)
     providers: Mapping[str, ExtensionProvider | str] = field(default_factory=dict)
     """Of the mesh as a whole, in the view of its own namespace; a text says what is wrong with one."""
+    key_sets: Mapping[str, str] = field(default_factory=dict)
+    """The same: of issuers, by their addresses; empty when there was none to be had."""
     egress: tuple[Key, ...] = ()
     """What the namespace's functions call elsewhere, as far as it declares that (`scope`)."""
 

@@ -47,7 +47,7 @@ _REVISION_PORT_NAMES = ("http", "http2", "h2c")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Addresses of the data plane, as (host, port)."""
+    """Addresses of the data plane, as (host, port), and how control goes about."""
 
     public: Address = ("127.0.0.1", 8080)
     """Gateway listener for everybody."""
@@ -66,6 +66,8 @@ class Settings:
     cluster_domain: str = "cluster.local"
     public_service: str = "gateway.eventmesh-system.svc.cluster.local"
     """Service of the gateway's public listener, as told in KIngress status."""
+    jwks_refresh_s: float = 1200.0
+    """Between two fetches of an issuer's key set; Istiod's 20 minutes."""
     local_service: str = "gateway-internal.eventmesh-system.svc.cluster.local"
     """Service of the gateway's cluster-local listener, as told in KIngress status."""
 

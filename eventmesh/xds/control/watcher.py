@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from eventmesh.base.errors import ConfigError
@@ -12,6 +12,7 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.xds.control.access.providers import CONFIG_MAP, read_providers
 from eventmesh.xds.control.access.reading import read_authentication, read_authorization
+from eventmesh.xds.control.access.values import RequestAuthentication
 from eventmesh.xds.control.certificates import parse_certificate
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed, Effect
 from eventmesh.xds.control.gateway_api.watcher import GatewayApiWatcher
@@ -34,6 +35,7 @@ from eventmesh.xds.control.objects import (
 )
 from eventmesh.xds.control.policy.reading import read_policy
 from eventmesh.xds.control.scope import parse_egress
+from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 
 _EMPTY = View()
 
@@ -167,9 +169,28 @@ class Watcher:
         except ConfigError as error:
             self.invalid_settings = str(error)
             return Effect.NOTHING
-        namespace = CONFIG_MAP.namespace
-        view = dataclasses.replace(self.of(namespace), providers=providers)
-        return self._replace(namespace, view, Effect.EVERYTHING)
+        view = dataclasses.replace(self.of(SYSTEM_NAMESPACE), providers=providers)
+        return self._replace(SYSTEM_NAMESPACE, view, Effect.EVERYTHING)
+
+    def key_set(self, address: str, text: str | None) -> Effect:
+        """Take in what an issuer has answered; empty: nothing that serves, None: nobody wants to know any more."""
+        view = self.of(SYSTEM_NAMESPACE)
+        key_sets = {known: keys for known, keys in view.key_sets.items() if known != address}
+        if text is not None:
+            key_sets[address] = text
+        return self._replace(SYSTEM_NAMESPACE, dataclasses.replace(view, key_sets=key_sets), Effect.EVERYTHING)
+
+    def authentications(self) -> Iterator[tuple[Key, RequestAuthentication]]:
+        """Yield the RequestAuthentications of all namespaces."""
+        for view in self._views.values():
+            yield from view.authentications.items()
+
+    def addresses_of_keys(self) -> Mapping[str, float]:
+        """Return the addresses of key sets that policies name, with the seconds that each may take."""
+        wanted: dict[str, float] = {}
+        for issuer in (issuer for _, policy in self.authentications() for issuer in policy.issuers if issuer.keys_at):
+            wanted[issuer.keys_at] = max(issuer.timeout_s, wanted.get(issuer.keys_at, 0.0))
+        return wanted
 
     def interface(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a ServiceInterface; one that is not understood offers nothing."""

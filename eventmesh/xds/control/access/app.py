@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from eventmesh.base.clock import Clock
-from eventmesh.kube.api import Api, Resource
+from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION
 from eventmesh.xds.control.acceptance import AcceptanceStatus
+from eventmesh.xds.control.access.fetching import fetch_keys
+from eventmesh.xds.control.access.key_sets import KeySets
 from eventmesh.xds.control.access.published import INBOUND, InboundAccess
 from eventmesh.xds.control.access.refusals import InboundRefusals
 from eventmesh.xds.control.access.values import AuthorizationPolicy, Policy
@@ -35,12 +37,23 @@ class Access:
         access: InboundAccess,
         acks: AckTracker,
         cache: SnapshotCache,
+        touch: Callable[[Effect], None],
+        tell: Callable[[Object, str, str], None],
+        refresh_s: float,
     ) -> None:
+        """`touch` has what has changed published, `tell(object, reason, message)` warns an object's author; key sets
+        are renewed every `refresh_s` seconds."""
         self._watcher = watcher
+        self._touch = touch
+        self._tell = tell
+        self._informer = informers.of(REQUEST_AUTHENTICATION, may_be_absent=True)
+        self.key_sets = KeySets(clock, fetch_keys, self._keys_changed, refresh_s)
+        self._keys_differ = False
         self._access = access
         self._cache = cache
         self._refusals = InboundRefusals()
         self._lacks: dict[Key, tuple[str, str]] = {}
+        self._keys_lacking: dict[Key, tuple[str, str]] = {}
         self.policies, self.tokens = (
             AcceptanceStatus(
                 api,
@@ -54,7 +67,7 @@ class Access:
             )
             for kind, invalid, lacks in (
                 (AUTHORIZATION_POLICY, watcher.invalid_access, self._lacks),
-                (REQUEST_AUTHENTICATION, watcher.invalid_tokens, {}),
+                (REQUEST_AUTHENTICATION, watcher.invalid_tokens, self._keys_lacking),
             )
         )
 
@@ -62,6 +75,14 @@ class Access:
     def parts(self) -> Sequence[Promising]:
         """Return the controllers that write statuses."""
         return self.policies, self.tokens
+
+    def authentication(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a RequestAuthentication, and have the key sets fetched that it names."""
+        effect = self._watcher.authentication(old, new)
+        if effect is not Effect.NOTHING:
+            self.key_sets.want(self._watcher.addresses_of_keys())
+            self._keys_differ = True
+        return effect
 
     def refused(self, nack: Nack) -> None:
         """Have the refusal of a sidecar's inbound listener told to those whose policies it may be about."""
@@ -75,14 +96,36 @@ class Access:
 
     def published(self) -> None:
         """Take note of a publication: what was refused may not be in it any more, what was missing may be there."""
-        before = dict(self._lacks)
-        self._lacks.clear()
-        self._lacks.update(self._access.lacks())
-        for key in before.keys() | self._lacks.keys():
-            if before.get(key) != self._lacks.get(key):
-                self.policies.promises.changed(key, Effect.ENDPOINTS)
+        _renew(self._lacks, self._access.lacks(), self.policies)
+        if self._keys_differ:
+            self._keys_differ = False
+            _renew(self._keys_lacking, self._without_keys(), self.tokens)
         for policy in self._refusals.published(self._version):
             self._of(policy).promises.changed(policy.key, Effect.ENDPOINTS)
+
+    def _keys_changed(self, address: str, text: str | None) -> None:
+        self._keys_differ = True
+        self._touch(self._watcher.key_set(address, text))
+        why = self.key_sets.stale(address)
+        if why:
+            for key in self._naming(address):
+                obj = self._informer.get(key.name, key.namespace)
+                if obj is not None:
+                    self._tell(obj, "KeysNotRenewed", f"GET {address}: {why}; the former keys stay")
+
+    def _naming(self, address: str) -> Iterator[Key]:
+        for key, policy in self._watcher.authentications():
+            if any(issuer.keys_at == address for issuer in policy.issuers):
+                yield key
+
+    def _without_keys(self) -> dict[Key, tuple[str, str]]:
+        found = {}
+        for key, policy in self._watcher.authentications():
+            lacking = [(issuer, self.key_sets.problem(issuer.keys_at)) for issuer in policy.issuers if issuer.keys_at]
+            said = [f"GET {issuer.keys_at}: {why}" for issuer, why in lacking if why]
+            if said:
+                found[key] = "KeysUnavailable", f"{'; '.join(said)}; tokens of that issuer are refused meanwhile"
+        return found
 
     def _of(self, policy: Policy) -> AcceptanceStatus:
         return self.policies if isinstance(policy, AuthorizationPolicy) else self.tokens
@@ -97,6 +140,15 @@ class Access:
         view = self._watcher.of(key.namespace)
         policies: Mapping[Key, Policy] = view.authorizations if kind is AUTHORIZATION_POLICY else view.authentications
         return self._refusals.message(policies[key]) if key in policies else None
+
+
+def _renew(known: dict[Key, tuple[str, str]], now: Mapping[Key, tuple[str, str]], status: AcceptanceStatus) -> None:
+    """Put `now` in place of what is `known` to be lacking, and have the statuses written that differ by it."""
+    differing = [key for key in known.keys() | now.keys() if known.get(key) != now.get(key)]
+    known.clear()
+    known.update(now)
+    for key in differing:
+        status.promises.changed(key, Effect.ENDPOINTS)
 
 
 def _problem(invalid: Mapping[Key, str], key: Key) -> tuple[str, str] | None:

@@ -21,7 +21,7 @@ from eventmesh.xds.control.access.values import (
     AuthorizationPolicy,
     ExtensionProvider,
     Labels,
-    RequestAuthentication,
+    TokenIssuer,
     selects,
 )
 from eventmesh.xds.control.encoding import made
@@ -38,18 +38,25 @@ _AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
 _RBAC_NOTES: Final = "envoy.filters.http.rbac"
 """Namespace of the metadata in which the filter rbac takes its notes."""
 
+_NO_KEYS: Final = "no-key-set"
+"""No cluster: the names of all others have a slash in them, or are the mesh's own."""
+
 Providers = Mapping[str, tuple[ExtensionProvider, str]]
 """Those that can be asked, by name, with their clusters."""
 
 
-def filters_of(views: Iterable[View], labels: Labels, providers: Providers) -> list[Object]:
+def filters_of(
+    views: Iterable[View], labels: Labels, providers: Providers, key_sets: Mapping[str, str]
+) -> list[Object]:
     """Return the filters before the router, as documents, of a workload with these labels; `views` are those of the
-    mesh's own namespace and of the workload's. Where a provider cannot be asked, whom it should be asked about is
-    refused."""
+    mesh's own namespace and of the workload's, `key_sets` are by address. Where a provider cannot be asked, whom it
+    should be asked about is refused; where there are no keys, every token of that issuer."""
     views = tuple(views)
     tokens = [one for view in views for _, one in sorted(view.authentications.items()) if selects(one.selector, labels)]
     rules = [one for view in views for _, one in sorted(view.authorizations.items()) if selects(one.selector, labels)]
-    found = [_jwt(tokens)] if tokens else []
+    issuers = {f"{one.key}[{at}]": issuer for one in tokens for at, issuer in enumerate(one.issuers)}
+    asked = {name: one for name, one in issuers.items() if not one.keys_at or one.keys_at in key_sets}
+    found = [_jwt({name: _with_keys(one, key_sets) for name, one in asked.items()})] if asked else []
     asking = [one for one in rules if one.action is Action.CUSTOM]
     for name in sorted({one.provider for one in asking} & providers.keys()):
         found += _asked(*providers[name], [one for one in asking if one.provider == name])
@@ -105,11 +112,20 @@ def _service(provider: ExtensionProvider, cluster: str) -> Object:
     return {"http_service": {"server_uri": uri, **provider.by}}
 
 
-def _jwt(policies: list[RequestAuthentication]) -> Object:
-    providers = {f"{one.key}[{at}]": provider for one in policies for at, provider in enumerate(one.providers)}
+def _with_keys(issuer: TokenIssuer, key_sets: Mapping[str, str]) -> Object:
+    if not issuer.keys_at:
+        return issuer.terms
+    if text := key_sets[issuer.keys_at]:
+        return {**issuer.terms, "local_jwks": {"inline_string": text}}
+    # A set to be fetched from a cluster that nobody has: what callers are told is the truth, and no key is invented.
+    nowhere = {"uri": issuer.keys_at, "cluster": _NO_KEYS, "timeout": "1s"}
+    return {**issuer.terms, "remote_jwks": {"http_uri": nowhere}}
+
+
+def _jwt(providers: Mapping[str, Object]) -> Object:
     any_of = [*({"provider_name": name} for name in providers), {"allow_missing": {}}]
     rules = [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": any_of}}}]
-    return {"name": "jwt", "typed_config": {"@type": _PREFIX + _JWT, "providers": providers, "rules": rules}}
+    return {"name": "jwt", "typed_config": {"@type": _PREFIX + _JWT, "providers": dict(providers), "rules": rules}}
 
 
 def encoded(document: Object) -> HttpFilter:

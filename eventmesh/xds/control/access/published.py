@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
@@ -43,8 +43,8 @@ class InboundAccess:
     def renew(self, namespace: str, view: View) -> bool:
         """Take in a namespace; return whether workloads elsewhere are concerned."""
         before = self._views.get(namespace, View())
-        changed = (before.authorizations, before.authentications) != (view.authorizations, view.authentications)
-        if view.authorizations or view.authentications or view.providers:
+        changed = _said(before) != _said(view)
+        if any((*_said(view), view.providers)):
             self._views[namespace] = view
         else:
             self._views.pop(namespace, None)
@@ -100,7 +100,9 @@ class InboundAccess:
     def filters(self, namespace: str, labels: Labels) -> list[Object]:
         """Return the filters, as documents, of a workload with these labels."""
         names = dict.fromkeys((SYSTEM_NAMESPACE, namespace))
-        return filters_of((self._views[name] for name in names if name in self._views), labels, self._providers)
+        views = (self._views[name] for name in names if name in self._views)
+        key_sets = self._views.get(SYSTEM_NAMESPACE, View()).key_sets
+        return filters_of(views, labels, self._providers, key_sets)
 
     def listeners(self, namespace: str, labels: frozenset[tuple[str, str]]) -> Mapping[str, Resource]:
         """Return the listener that a workload is told; none without a policy that selects it."""
@@ -112,6 +114,10 @@ class InboundAccess:
         if known is None or known[0] != filters:
             known = self._listeners[namespace, labels] = filters, inbound_listener(filters)
         return {INBOUND: known[1]}
+
+
+def _said(view: View) -> tuple[Mapping[Any, object], ...]:
+    return view.authorizations, view.authentications, view.key_sets
 
 
 def _problem(provider: ExtensionProvider, view: View) -> str:

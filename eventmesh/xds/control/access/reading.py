@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from eventmesh.core import check_keys
 from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.access.conditions import KEYS, OPERATIONS, PAYLOAD, SOURCES, Make, by_key
-from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, RequestAuthentication
+from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, RequestAuthentication, TokenIssuer
 from eventmesh.xds.control.field_reader import FieldReader
 
 MAX_RULES: Final = 128
@@ -23,9 +24,16 @@ MAX_VALUES: Final = 256
 """Of one list: the same."""
 MAX_TEXT: Final = 1024
 """Longest value: hosts, paths and issuers of real systems have some dozens of characters."""
-MAX_PROVIDERS: Final = 16
+MAX_ISSUERS: Final = 16
 """Istio's bound on jwtRules is 4096; a token is looked for where each of them has it."""
 
+DEFAULT_FETCH_S: Final = 5.0
+"""Istio's."""
+MAX_FETCH_S: Final = 30.0
+"""Longest time for one key set: there are only so many fetches at once."""
+
+_ADDRESS: Final = re.compile(rf"https?://[!$-;=?-Z_a-z~\[\]]{{1,{MAX_TEXT - 8}}}")
+"""Without blanks, quotes and fragments."""
 _HEADER: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,256}")
 
 _ACTIONS: Final = frozenset(action.value for action in Action)
@@ -155,7 +163,7 @@ def _selector(read: FieldReader, spec: Mapping[str, Any]) -> Mapping[str, str]:
 
 _TEXTS: Final = {"audiences": "audiences", "fromParams": "from_params", "fromCookies": "from_cookies"}
 _RULE: Final = frozenset(
-    ("issuer", "jwks", "jwksUri", "fromHeaders", "outputPayloadToHeader", "outputClaimToHeaders", *_TEXTS)
+    ("issuer", "jwks", "jwksUri", "timeout", "fromHeaders", "outputPayloadToHeader", "outputClaimToHeaders", *_TEXTS)
 ) | {"forwardOriginalToken"}
 
 
@@ -164,22 +172,19 @@ def read_authentication(obj: Object) -> tuple[RequestAuthentication | None, list
     read = FieldReader()
     spec = read.mapping(obj, "spec", "", frozenset({"selector", "jwtRules"}))
     rules = _items(read, spec, "jwtRules", "spec")
-    if not 0 < len(rules) <= MAX_PROVIDERS:
-        read.wrong("spec.jwtRules", f"has {len(rules)} members; accepted are 1 to {MAX_PROVIDERS}")
-    providers = [_provider(read, rule, f"spec.jwtRules[{at}]") for at, rule in enumerate(rules)]
+    if not 0 < len(rules) <= MAX_ISSUERS:
+        read.wrong("spec.jwtRules", f"has {len(rules)} members; accepted are 1 to {MAX_ISSUERS}")
+    issuers = [_issuer(read, rule, f"spec.jwtRules[{at}]") for at, rule in enumerate(rules)]
     selector = _selector(read, spec)
     if read.errors:
         return None, read.errors
-    return RequestAuthentication(key_of(obj), selector, tuple(providers)), []
+    return RequestAuthentication(key_of(obj), selector, tuple(issuers)), []
 
 
-def _provider(read: FieldReader, value: object, at: str) -> Object:
+def _issuer(read: FieldReader, value: object, at: str) -> TokenIssuer:
     rule = read.members(value, at, _RULE)
-    if "jwksUri" in rule:
-        read.wrong(f"{at}.jwksUri", "is not supported; give the key set in jwks")
     provider: Object = {
         "issuer": _text(read, rule, "issuer", at, needed=True),
-        "local_jwks": {"inline_string": _keys(read, rule, at)},
         "forward": rule.get("forwardOriginalToken") is True,
         "payload_in_metadata": PAYLOAD,
         "normalize_payload_in_metadata": {"space_delimited_claims": ["scope", "permission"]},
@@ -200,7 +205,37 @@ def _provider(read: FieldReader, value: object, at: str) -> Object:
     ]
     output = read.text(rule, "outputPayloadToHeader", at, _HEADER, needed=False)
     given = {"from_headers": headers, "claim_to_headers": claims, "forward_payload_header": output}
-    return provider | {name: member for name, member in given.items() if member}
+    terms = provider | {name: member for name, member in given.items() if member}
+    if "jwksUri" in rule:
+        if "jwks" in rule:
+            read.wrong(f"{at}.jwks", "contradicts jwksUri; give one of the two")
+        return TokenIssuer(terms, _address(read, rule, at), _timeout_s(read, rule, at))
+    if "timeout" in rule:
+        read.wrong(f"{at}.timeout", "nothing is fetched; leave it out, or give jwksUri")
+    return TokenIssuer(terms | {"local_jwks": {"inline_string": _keys(read, rule, at)}})
+
+
+def _address(read: FieldReader, rule: Mapping[str, Any], at: str) -> str:
+    """Return where a key set is fetched. Where that is (a private network, say) is its author's affair."""
+    text = rule["jwksUri"]
+    if isinstance(text, str) and _ADDRESS.fullmatch(text) is not None:
+        try:
+            split = urlsplit(text)
+            if split.hostname and split.port != 0 and split.username is None:
+                return text
+        except ValueError:
+            pass
+    read.wrong(
+        f"{at}.jwksUri", f"{text!r} is no http or https URL of up to {MAX_TEXT} characters, without a user in it"
+    )
+    return ""
+
+
+def _timeout_s(read: FieldReader, rule: Mapping[str, Any], at: str) -> float:
+    seconds = read.seconds(rule, "timeout", at)
+    if seconds is not None and seconds > MAX_FETCH_S:
+        read.wrong(f"{at}.timeout", f"{rule['timeout']} is longer than {MAX_FETCH_S:g}s")
+    return DEFAULT_FETCH_S if seconds is None else seconds
 
 
 def _keys(read: FieldReader, rule: Mapping[str, Any], at: str) -> str:
@@ -208,7 +243,9 @@ def _keys(read: FieldReader, rule: Mapping[str, Any], at: str) -> str:
     try:
         check_keys(text if isinstance(text, str) else "")
     except ValueError as error:
-        read.wrong(f"{at}.jwks", f"the key set {error}" if text else "missing")
+        read.wrong(
+            f"{at}.jwks", f"the key set {error}" if text else "missing; give the key set, or where it is in jwksUri"
+        )
     return text if isinstance(text, str) else ""
 
 

@@ -41,13 +41,30 @@ class AuthorizationPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """Somebody whose tokens are looked at."""
+
+    terms: Object = field(hash=False)
+    """As `envoy.extensions.filters.http.jwt_authn.v3.JwtProvider`; without keys when they are to be fetched."""
+    keys_at: str = ""
+    """Where they are."""
+    timeout_s: float = 0.0
+    """Seconds that fetching them may take."""
+
+    @property
+    def name(self) -> str:
+        """Return what tokens call it."""
+        issuer: str = self.terms["issuer"]
+        return issuer
+
+
+@dataclass(frozen=True, slots=True)
 class RequestAuthentication:
     """Whose tokens are looked at."""
 
     key: Key
     selector: Labels = field(hash=False)
-    providers: tuple[Object, ...] = field(hash=False)
-    """As `envoy.extensions.filters.http.jwt_authn.v3.JwtProvider`."""
+    issuers: tuple[TokenIssuer, ...] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)

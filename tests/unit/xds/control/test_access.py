@@ -37,7 +37,9 @@ def policy(name: str = "p", namespace: str = "ns", **spec: Any) -> Object:
 
 
 def _tokens(name: str = "t", namespace: str = "ns", **rule: Any) -> Object:
-    return _object("RequestAuthentication", name, namespace, jwtRules=[{"issuer": "i", "jwks": KEYS, **rule}])
+    given = {"issuer": "i", "jwks": KEYS, **rule}
+    said = {field: value for field, value in given.items() if value is not None}
+    return _object("RequestAuthentication", name, namespace, jwtRules=[said])
 
 
 class World:
@@ -159,10 +161,29 @@ def test_what_is_wrong_with_a_policy_is_named(spec: dict[str, Any], path: str) -
         ({"issuer": ""}, "spec.jwtRules[0].issuer"),
         ({"jwks": ""}, "spec.jwtRules[0].jwks: missing"),
         ({"jwks": "{}"}, "spec.jwtRules[0].jwks: the key set has no list"),
-        ({"jwksUri": "https://i/keys"}, "spec.jwtRules[0].jwksUri: is not supported"),
+        ({"jwksUri": "https://i/keys"}, "spec.jwtRules[0].jwks: contradicts jwksUri"),
+        *(
+            ({"jwks": None, "jwksUri": bad}, "spec.jwtRules[0].jwksUri: ")
+            for bad in (
+                "",
+                "ftp://i/keys",
+                "https://",
+                "https://u:p@i/",
+                "https://i/a b",
+                "https://i/#x",
+                7,
+                "http://i:0/",
+                "http://i:x/",
+                f"https://i/{'x' * 1100}",
+            )
+        ),
+        (
+            {"jwks": None, "jwksUri": "https://i/keys", "timeout": "31s"},
+            "spec.jwtRules[0].timeout: 31s is longer than 30s",
+        ),
         ({"outputPayloadToHeader": "x y"}, "spec.jwtRules[0].outputPayloadToHeader: 'x y' does not match"),
         ({"fromHeaders": [{}]}, "spec.jwtRules[0].fromHeaders[0].name"),
-        ({"timeout": "5s"}, "spec.jwtRules[0].timeout: there is no such field"),
+        ({"timeout": "5s"}, "spec.jwtRules[0].timeout: nothing is fetched"),
     ],
 )
 def test_what_is_wrong_with_a_request_authentication_is_named(rule: dict[str, Any], path: str) -> None:
