@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-STRACE = ("strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,openat")
-"""In front of a command, with `-o FILE`."""
+SYNC_CALLS = "trace=fsync,fdatasync,openat"
+"""What strace has to look at."""
 
 
 def syncs(trace: Path) -> int:

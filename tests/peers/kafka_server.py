@@ -4,9 +4,7 @@ and the same ports."""
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,10 +34,10 @@ class KafkaServer:
         self._data = directory / "data"
         self._scram = scram
         self._config = directory / "server.properties"
-        places = {"DATA": str(self._data), "PORT": str(self.port), "CONTROLLER": str(free_port())}
-        text = f"{TEMPLATE.read_text()}{more}"
-        for name, value in places.items():
-            text = text.replace(f"@{name}@", value)
+        ports = {"PORT": self.port, "INSIDE": free_port(), "CONTROLLER": free_port()}
+        text = f"{TEMPLATE.read_text()}{more}".replace("@DATA@", str(self._data))
+        for name, port in ports.items():
+            text = text.replace(f"@{name}@", str(port))
         self._config.write_text(text)
 
     @property
@@ -58,13 +56,17 @@ class KafkaServer:
             out, err = await process.communicate()
             assert process.returncode == 0, (out + err).decode()
 
-    async def start(self, *before: str) -> None:
-        """Start it, `before` in front of its command; return when it listens."""
+    def segment(self, topic: str, partition: int) -> Path:
+        """Return the file that holds the first entries of a partition."""
+        return self._data / f"{topic}-{partition}" / f"{0:020}.log"
+
+    async def start(self) -> None:
+        """Start it, on the files that it had; return when it listens."""
         if not self._data.exists():
             await self._format()
-        command = (*before, KAFKA, "kafka.Kafka", str(self._config))
+        command = (KAFKA, "kafka.Kafka", str(self._config))
         null = asyncio.subprocess.DEVNULL
-        self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null, start_new_session=True)
+        self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null)
         async with asyncio.timeout(START_S):
             while True:
                 try:
@@ -81,19 +83,16 @@ class KafkaServer:
         process, self.process = self.process, None
         if process is not None:
             if process.returncode is None:
-                # Whatever stands in front of it too.
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
             await process.communicate()
 
 
 @asynccontextmanager
-async def kafka_server(
-    directory: Path, more: str = "", scram: str = "", before: Sequence[str] = ()
-) -> AsyncIterator[KafkaServer]:
+async def kafka_server(directory: Path, more: str = "", scram: str = "") -> AsyncIterator[KafkaServer]:
     """Run a server until the block ends."""
     server = KafkaServer(directory, more, scram)
     try:
-        await server.start(*before)
+        await server.start()
         yield server
     finally:
         await server.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import nats
@@ -14,8 +13,8 @@ from nats.js.api import StreamConfig
 from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
 from eventmesh.activator.broker.store.shared.address import journal_at
 from tests.contracts.event_store import new_event
-from tests.contracts.shared_store import JournalServer, SharedStoreContract, opened
-from tests.peers.file_syncs import STRACE, syncs
+from tests.contracts.shared_store import SharedStoreContract, opened
+from tests.peers.file_syncs import SYNC_CALLS, syncs
 from tests.peers.nats_server import NatsServer, nats_server
 
 pytestmark = pytest.mark.peer
@@ -29,8 +28,7 @@ async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nat
 
 
 class TestJetStreamStore(SharedStoreContract):
-    def serving(self, directory: Path) -> AbstractAsyncContextManager[JournalServer]:
-        return nats_server(directory)
+    pass
 
 
 async def test_a_server_that_does_not_sync_is_refused_and_names_the_setting(tmp_path: Path) -> None:
@@ -110,7 +108,7 @@ async def test_the_server_syncs_each_entry_before_it_acknowledges(tmp_path: Path
     trace = tmp_path / "trace"
     async with nats_server(tmp_path / "nats") as server:
         await server.kill()
-        await server.start(*STRACE, "-o", str(trace))
+        await server.start("strace", "-f", "-qq", "-e", SYNC_CALLS, "-o", str(trace))
         journal = journal_at(server.url)
         await journal.open()
         counts = [syncs(trace)]

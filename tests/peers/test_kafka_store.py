@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,15 +15,29 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
 from eventmesh.activator.broker.store.shared.address import journal_at
 from eventmesh.activator.broker.store.shared.journal import Journal
+from eventmesh.base.clock import SystemClock
+from eventmesh.cluster.api.certificates import load_or_make
+from tests.component.processes import program
 from tests.contracts.event_store import new_event
-from tests.contracts.shared_store import WAIT_S, JournalServer, SharedStoreContract, accepted, opened
-from tests.peers.file_syncs import STRACE, syncs
+from tests.contracts.shared_store import WAIT_S, SharedStoreContract, accepted, opened
+from tests.peers.file_syncs import SYNC_CALLS, syncs
 from tests.peers.kafka_server import KafkaServer, kafka_server
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 """Some tests start a JVM twice."""
 
 
+GUARDED = """
+listeners=OUTSIDE://127.0.0.1:@PORT@,INSIDE://127.0.0.1:@INSIDE@,QUORUM://127.0.0.1:@CONTROLLER@
+listener.security.protocol.map=OUTSIDE:SASL_SSL,INSIDE:PLAINTEXT,QUORUM:PLAINTEXT
+listener.name.outside.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.outside.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.outside.ssl.keystore.type=PEM
+listener.name.outside.ssl.keystore.location={keystore}
+listener.name.outside.ssl.truststore.type=PEM
+listener.name.outside.ssl.truststore.location={truststore}
+listener.name.outside.ssl.client.auth=required
+"""
 SYNCED = {"flush.messages": "1"}
 
 
@@ -35,8 +49,7 @@ async def lasting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kaf
 
 
 class TestKafkaStore(SharedStoreContract):
-    def serving(self, directory: Path) -> AbstractAsyncContextManager[JournalServer]:
-        return kafka_server(directory)
+    pass
 
 
 async def answered(journal: Journal) -> None:
@@ -140,15 +153,67 @@ async def test_the_longest_event_is_what_the_topic_lets_through(lasting: KafkaSe
     await store.close()
 
 
-async def test_the_server_syncs_each_entry_before_it_acknowledges(tmp_path: Path) -> None:
+async def test_an_entry_that_is_not_what_was_written_is_damage(lasting: KafkaServer, tmp_path: Path) -> None:
+    store = opened(lasting.address("flipped"), tmp_path / "1")
+    await store.append(new_event(1, data=b"x" * 1_000))
+    await store.close()
+    file = lasting.segment("flipped", 0)
+    content = bytearray(file.read_bytes())
+    content[content.index(b"xxxx")] ^= 1
+    with file.open("r+b") as segment:
+        segment.write(content)
+    other = opened(lasting.address("flipped"), tmp_path / "2")
+    with pytest.raises(CorruptStore, match="entry 1 of topic flipped, .* is not what was written: its checksum"):
+        await other.append(new_event(2))
+    await other.close()
+
+
+async def test_the_server_syncs_each_entry_before_it_acknowledges(lasting: KafkaServer, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    async with kafka_server(tmp_path / "kafka", before=(*STRACE, "-o", str(trace))) as server:
-        journal = journal_at(server.address())
-        await answered(journal)
+    journal = journal_at(lasting.address("synced"))
+    await answered(journal)
+    assert lasting.process is not None
+    attach = ("strace", "-f", "-e", SYNC_CALLS, "-o", str(trace), "-p", str(lasting.process.pid))
+    async with program(*attach, stderr=asyncio.subprocess.PIPE) as strace:
+        assert strace.stderr is not None
+        assert b"attached" in await strace.stderr.readline()
         counts = [syncs(trace)]
         for n in range(20):
             await journal.append(b"entry %d" % n)
             counts.append(syncs(trace))
-        await journal.close()
+        # It lets go of the server, which goes on.
+        strace.terminate()
+        await strace.communicate()
+    await journal.close()
     grown = [after - before for before, after in zip(counts, counts[1:], strict=False)]
     assert min(grown) >= 1, f"an entry was acknowledged without a sync: {grown}"
+
+
+async def test_a_certificate_and_a_password_let_in_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "tls", SystemClock())
+    files = {"ca": tmp_path / "ca.pem", "certificate": tmp_path / "me.pem", "key": tmp_path / "me.key"}
+    for file, content in zip(
+        files.values(), (made.ca_pem, made.client.certificate_pem, made.client.key_pem), strict=True
+    ):
+        file.write_bytes(content)
+    keystore, secret, wrong = tmp_path / "server.pem", tmp_path / "secret", tmp_path / "wrong"
+    keystore.write_bytes(made.key_file.read_bytes() + made.certificate_file.read_bytes())
+    secret.write_text("hush\n")
+    wrong.write_text("guess\n")
+    config = GUARDED.format(keystore=keystore, truststore=files["ca"])
+    tls = "&".join(f"{name}={file}" for name, file in files.items())
+    async with kafka_server(tmp_path / "kafka", config, scram="SCRAM-SHA-512=[name=mesh,password=hush]") as server:
+        address = server.address().replace("kafka://", "kafka+ssl://")
+        journal = journal_at(f"{address}?user=mesh&password-file={secret}&{tls}")
+        await answered(journal)
+        await journal.append(b"let in")
+        await journal.close()
+        refused = journal_at(f"{address}?user=mesh&password-file={wrong}&{tls}")
+        with pytest.raises(StoreError, match="user mesh is not let in with SCRAM-SHA-512") as raised:
+            await refused.open()
+        assert "guess" not in str(raised.value)
+        await refused.close()
+        stranger = journal_at(f"{address}?user=mesh&password-file={secret}&ca={files['ca']}")
+        with pytest.raises(StoreError, match=f"Kafka at {server.bootstrap}: "):
+            await stranger.open()
+        await stranger.close()
