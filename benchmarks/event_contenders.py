@@ -1,9 +1,10 @@
-"""Who takes events in: our activator on its own store and on JetStream, and nats-server with JetStream that syncs each
-message."""
+"""Who takes events in: our activator on its own store, on JetStream and on Kafka, and nats-server with JetStream that
+syncs each message."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from benchmarks import report
 from benchmarks.contenders import find, others
 from benchmarks.measure import PROXY_CPU, Server, free_port
 from eventmesh.cluster.bootstrap import bootstrap
+from tests.peers import kafka_server
 
-NAMES = ("eventmesh", "over-jetstream", "jetstream")
+NAMES = ("eventmesh", "over-jetstream", "over-kafka", "jetstream")
 
 SYNCS = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync")
 """Only these two calls stop at the tracer; all others run as without it."""
@@ -39,7 +41,7 @@ class EventContender:
 
     def cpu_s(self) -> float:
         """Return the processor time of whoever takes events in, and of the server that they are kept on."""
-        return self.server.cpu_s() + (self.beside[0].cpu_s() if self.name == "over-jetstream" else 0.0)
+        return self.server.cpu_s() + (self.beside[0].cpu_s() if self.name.startswith("over-") else 0.0)
 
     def stop(self) -> None:
         """End it and what it needs."""
@@ -56,11 +58,13 @@ def start(name: str, *, traced: bool = False, subscriber: str = "") -> EventCont
     beside: list[Server] = []
     trace = directory / "trace"
     before = [*SYNCS, "-o", str(trace)] if traced else []
-    if name == "over-jetstream":
-        nats_port = free_port()
-        beside.append(Server([*before, *_jetstream(directory, nats_port)], directory, cpus={PROXY_CPU}))
-        beside[0].wait_for(nats_port)
-        argv = [*_eventmesh(directory, port, admin, beside, subscriber), "--store", f"nats://127.0.0.1:{nats_port}"]
+    if name.startswith("over-"):
+        kept_at = free_port()
+        kept_in = _jetstream(directory, kept_at) if name == "over-jetstream" else _kafka(directory, kept_at)
+        beside.append(Server([*before, *kept_in], directory, cpus={PROXY_CPU}))
+        beside[0].wait_for(kept_at)
+        engine = "nats" if name == "over-jetstream" else "kafka"
+        argv = [*_eventmesh(directory, port, admin, beside, subscriber), "--store", f"{engine}://127.0.0.1:{kept_at}"]
     else:
         made = (
             _jetstream(directory, port)
@@ -79,6 +83,12 @@ def _jetstream(directory: Path, port: int) -> list[str]:
         f'listen: "127.0.0.1:{port}"\njetstream {{\n  store_dir: "{directory}/data"\n  sync_interval: always\n}}\n'
     )
     return [find("nats-server"), "-c", str(config)]
+
+
+def _kafka(directory: Path, port: int) -> list[str]:
+    kafka, config = find("kafka"), str(kafka_server.configured(directory, port))
+    subprocess.run([kafka, *kafka_server.FORMAT, config], check=True, capture_output=True)
+    return [kafka, kafka_server.START, config]
 
 
 def _eventmesh(directory: Path, port: int, admin: int, beside: list[Server], subscriber: str) -> list[str]:

@@ -18,6 +18,7 @@ PRODUCERS = 64
 MAKERS = {
     "eventmesh": event_load.HttpProducer,
     "over-jetstream": event_load.HttpProducer,
+    "over-kafka": event_load.HttpProducer,
     "jetstream": event_load.NatsProducer,
 }
 

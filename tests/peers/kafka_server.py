@@ -16,9 +16,21 @@ START_S = 60
 """A JVM on a busy machine takes its time; two seconds on a quiet one."""
 
 KAFKA = str(TOOLS / "kafka")
-TEMPLATE = Path(__file__).parents[2] / "tools" / "kafka" / "server.properties"
+START = "kafka.Kafka"
+FORMAT = ("kafka.tools.StorageTool", "format", "--standalone", "-t", "4L6g3nShT-eMCtK--X86sw", "-c")
+"""What `KAFKA` is asked for before the first start."""
 
-CLUSTER = "4L6g3nShT-eMCtK--X86sw"
+_TEMPLATE = Path(__file__).parents[2] / "tools" / "kafka" / "server.properties"
+
+
+def configured(directory: Path, port: int, more: str = "") -> Path:
+    """Write a configuration whose last lines are `more`, in place of those before; return its file."""
+    text = f"{_TEMPLATE.read_text()}{more}".replace("@DATA@", str(directory / "data"))
+    for name, number in {"PORT": port, "INSIDE": free_port(), "CONTROLLER": free_port()}.items():
+        text = text.replace(f"@{name}@", str(number))
+    file = directory / "server.properties"
+    file.write_text(text)
+    return file
 
 
 class KafkaServer:
@@ -33,12 +45,7 @@ class KafkaServer:
         self.process: asyncio.subprocess.Process | None = None
         self._data = directory / "data"
         self._scram = scram
-        self._config = directory / "server.properties"
-        ports = {"PORT": self.port, "INSIDE": free_port(), "CONTROLLER": free_port()}
-        text = f"{TEMPLATE.read_text()}{more}".replace("@DATA@", str(self._data))
-        for name, port in ports.items():
-            text = text.replace(f"@{name}@", str(port))
-        self._config.write_text(text)
+        self._config = str(configured(directory, self.port, more))
 
     @property
     def bootstrap(self) -> str:
@@ -49,10 +56,9 @@ class KafkaServer:
         return f"kafka://{self.bootstrap}/{topic}"
 
     async def _format(self) -> None:
-        more = ("--add-scram", self._scram) if self._scram else ()
-        command = (KAFKA, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER, *more)
+        command = [KAFKA, *FORMAT, self._config, *(("--add-scram", self._scram) if self._scram else ())]
         pipe = asyncio.subprocess.PIPE
-        async with program(*command, "-c", str(self._config), stdout=pipe, stderr=pipe) as process:
+        async with program(*command, stdout=pipe, stderr=pipe) as process:
             out, err = await process.communicate()
             assert process.returncode == 0, (out + err).decode()
 
@@ -64,9 +70,8 @@ class KafkaServer:
         """Start it, on the files that it had; return when it listens."""
         if not self._data.exists():
             await self._format()
-        command = (KAFKA, "kafka.Kafka", str(self._config))
         null = asyncio.subprocess.DEVNULL
-        self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null)
+        self.process = await asyncio.create_subprocess_exec(KAFKA, START, self._config, stdout=null, stderr=null)
         async with asyncio.timeout(START_S):
             while True:
                 try:

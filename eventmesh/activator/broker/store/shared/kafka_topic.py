@@ -151,6 +151,8 @@ async def _make(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
         "unclean.leader.election.enable": "false",
         "max.message.bytes": str(MAX_MESSAGE_BYTES),
         "segment.bytes": str(SEGMENT_BYTES),
+        # An activator whose clock is an hour ahead would be refused.
+        "message.timestamp.type": "LogAppendTime",
     }
     new = NewTopic(settings.topic, PARTITIONS, settings.replicas, topic_configs=config)
     answer = (await admin.create_topics([new])).to_object()
