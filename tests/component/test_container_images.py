@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import CONFIG_MAP, POD
 from eventmesh.kube.status import condition
@@ -83,6 +84,30 @@ async def test_must_have_files_and_should_have_files(cluster: Cluster, tmp_path:
     hosts = Path("/etc/hosts").read_text().splitlines()
     assert lines[2 : 2 + len(hosts)] == hosts and "refused" in lines
     assert "kernel" in lines
+
+
+async def test_should_have_sysctl_read_only(cluster: Cluster, tmp_path: Path) -> None:
+    name = "/proc/sys/kernel/core_pattern"
+    script = f"cat {name}; cat {name} 2>/dev/null > {name} || echo refused"
+    assert await told(cluster, await run(cluster, tmp_path, script)) == [Path(name).read_text().strip(), "refused"]
+
+
+async def test_should_have_cgroup_read_only_without_limits_too(cluster: Cluster, tmp_path: Path) -> None:
+    script = (
+        "for f in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do "
+        "test ! -e $f || echo 0 2>/dev/null > $f || echo refused; done; echo done"
+    )
+    has_groups = not ControlGroups.find().note
+    assert ("refused" in await told(cluster, await run(cluster, tmp_path, script))) is has_groups
+
+
+async def test_cmd_args_working_dir_service_and_should_have_stdin_eof(cluster: Cluster, tmp_path: Path) -> None:
+    spec = {
+        "command": ["sh", "-c"],
+        "args": ['echo "$0 $1"; pwd; cat; echo end', "cadabra", "do"],
+        "workingDir": "/srv",
+    }
+    assert await told(cluster, await run(cluster, tmp_path, "", spec=spec)) == ["cadabra do", "/srv", "end"]
 
 
 async def test_a_link_in_an_image_leads_nowhere_outside_it(cluster: Cluster, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -182,6 +183,26 @@ async def test_a_request_longer_than_the_revisions_timeout_is_answered_504(tmp_p
 
     async with function_with_sidecar(tmp_path, never, REVISION_TIMEOUT_SECONDS="1") as (process, _):
         assert (await ask(process.addresses["inbound"])).status == 504
+
+
+async def test_revision_timeout_cuts_off_an_answer_that_has_begun(tmp_path: Path) -> None:
+    """Not as Serving, which lets it go on or ends it as if it were whole: here its reader knows that it is not."""
+
+    async def begun(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"first")
+        await asyncio.Event().wait()
+        return response
+
+    async with (
+        function_with_sidecar(tmp_path, begun, REVISION_TIMEOUT_SECONDS="1") as (process, _),
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{process.addresses['inbound']}/") as response,
+    ):
+        assert response.status == 200 and await response.content.readexactly(5) == b"first"
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.content.read()
 
 
 async def test_the_load_of_the_last_second_is_scraped_without_probes(tmp_path: Path) -> None:

@@ -207,12 +207,13 @@ class Registry(Reader):
     def commit(self, served: Served, obj: Object, current: Stored) -> Object:
         """Store `obj` in place of `current`, or let it go when it is deleting and nothing holds it any longer.
 
-        Return it as its writer is told of it: what has gone still has the version that it was changed from.
+        Return it as its writer is told of it: what has gone still has the version that it was changed from. Who
+        watches sees it go as it was stored, without the last change, which was never stored (as upstream).
         """
         if self.is_finished(served, obj):
-            version = current.object["metadata"]["resourceVersion"]
-            told = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
-            self.store.delete(self._key(served, obj), current.revision, obj)
+            last = {**current.object, "metadata": dict(current.object["metadata"])}
+            told = {**obj, "metadata": {**obj["metadata"], "resourceVersion": last["metadata"]["resourceVersion"]}}
+            self.store.delete(self._key(served, obj), current.revision, last)
             self.strategy(served).removed(obj)
             return told
         self._put(served, obj, current.revision)

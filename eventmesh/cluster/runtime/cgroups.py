@@ -92,11 +92,8 @@ class ControlGroups:
         return cls(parents)
 
     def make(self, name: str, limits: Limits) -> Group | None:
-        """Return a new group of that name, None where there are none or nothing is to be kept.
-
-        Raises OSError when the kernel refuses it.
-        """
-        if self.note or not limits:
+        """Return a new group of that name, None where there are none; raises OSError when the kernel refuses it."""
+        if self.note:
             return None
         is_unified = self.is_unified
         directories: dict[Path, None] = {}
@@ -123,7 +120,7 @@ class ControlGroups:
 
 
 class PodGroups:
-    """The groups of one pod: of each container's present run, where it is to be kept within limits."""
+    """The groups of one pod: of each container's present run, where it has one."""
 
     def __init__(self, groups: ControlGroups, uid: str) -> None:
         self._groups = groups

@@ -76,6 +76,8 @@ def _enter(root: str, layer: str, at: str) -> None:
     if not (layer and _overlay(root, layer, at)):
         linux.bind(root, at, read_only=True)
     linux.bind("/proc", f"{at}/proc")
+    # Root in a container is root: what it set there, it would set for the machine.
+    linux.bind("/proc/sys", f"{at}/proc/sys", read_only=True)
     linux.mount_memory(os.path.join(at, "tmp"), 0o1777)
     devices = os.path.join(at, "dev")
     linux.mount_memory(devices, 0o755)

@@ -298,7 +298,7 @@ class PodWorker:
 
     async def _start(self, name: str) -> list[Order]:
         try:
-            self._groups.begin(name, podspec.limits(self.pod, name))
+            self._begin_group(name)
             command = self._command(name)
         except UnknownImageError as error:
             return self._machine.not_started(name, "ErrImagePull", str(error))
@@ -322,6 +322,13 @@ class PodWorker:
         if hook is not None:
             self._watchers.spawn(POST_START, self._after_start(hook, name, process))
         return self._machine.started(name)
+
+    def _begin_group(self, name: str) -> None:
+        """Make a control group for what has limits, and for a container image, which expects to see its own."""
+        limits = podspec.limits(self.pod, name)
+        image = "" if name == podspec.SIDECAR else podspec.container(self.pod, name).get("image", "")
+        if limits or (image and self._host.images.find(image).root is not None):
+            self._groups.begin(name, limits)
 
     async def _signal(self, container: str, process: Process, number: int) -> None:
         hook = self._hook(container, PRE_STOP) if number == signal.SIGTERM else None

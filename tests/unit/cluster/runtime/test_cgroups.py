@@ -51,9 +51,9 @@ def test_what_is_too_little_or_too_much_for_the_kernel_is_the_least_or_the_most(
     assert files(unified(tmp_path / "u").make("most", Limits(cpu_request_millis=1_000_000))) == {"cpu.weight": "10000"}
 
 
-def test_a_container_without_limits_has_no_group(tmp_path: Path) -> None:
-    assert separate(tmp_path).make("g", Limits()) is None
-    assert not list((tmp_path / "memory").iterdir())
+def test_a_group_without_limits_is_left_as_the_kernel_makes_it(tmp_path: Path) -> None:
+    assert files(separate(tmp_path).make("g", Limits())) == {}
+    assert not Limits() and Limits(cpu_request_millis=0)
 
 
 def test_its_own_group_is_what_a_container_sees_and_cannot_change(tmp_path: Path) -> None:
