@@ -160,3 +160,29 @@ async def test_every_contradiction_of_a_list_is_named(http: Browser) -> None:
 
 def test_a_failure_carries_no_warning_unasked() -> None:
     assert ApiError(404, "NotFound", "x").warnings == ()
+
+
+async def test_a_map_that_is_owned_as_a_whole_is_not_merged(http: Browser) -> None:
+    def selecting(**labels: str) -> dict[str, Any]:
+        spec = {"template": {"spec": {**SPEC["template"]["spec"], "nodeSelector": labels}}}
+        return {**IDENTITY, "metadata": {"name": "f"}, "spec": spec}
+
+    path = f"{FUNCTIONS}/f?fieldManager="
+    assert (await http("PATCH", f"{path}ann", selecting(disk="ssd"), media=APPLY)).status == 201
+    refused = await http("PATCH", f"{path}bob", selecting(zone="a"), media=APPLY)
+    assert refused.status == 409
+    assert [cause["field"] for cause in refused.json["details"]["causes"]] == [".spec.template.spec.nodeSelector"]
+    taken = await http("PATCH", f"{path}bob&force=true", selecting(zone="a"), media=APPLY)
+    assert taken.json["spec"]["template"]["spec"]["nodeSelector"] == {"zone": "a"}
+
+
+async def test_who_defines_a_kind_with_rules_in_cel_is_told_that_they_are_not_run(http: Browser) -> None:
+    schema = {"type": "object", "x-kubernetes-validations": [{"rule": "true"}]}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "widgets", "kind": "Widget"}
+    body = {
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster", "names": names, "versions": [version]},
+    }
+    told = await http("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    assert told.status == 201 and "rules in CEL are stored, but not run" in told.warnings[0]

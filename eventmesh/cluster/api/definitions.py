@@ -91,6 +91,18 @@ class DefinitionStrategy(Strategy):
                 causes.append(Cause(CauseType.REQUIRED, f"{where}.openAPIV3Schema", "schemas are required"))
         return causes
 
+    def caveats(self, obj: Object) -> tuple[str, ...]:
+        """Name the rules in CEL, which nobody runs here, and a conversion that nobody asks for."""
+        found = [
+            f"spec.versions[{number}].schema.openAPIV3Schema{path}.x-kubernetes-validations: rules in CEL are stored, "
+            "but not run in the local cluster"
+            for number, version in enumerate(obj["spec"]["versions"])
+            for path in _ruled((version.get("schema") or {}).get("openAPIV3Schema"))
+        ]
+        if (obj["spec"].get("conversion") or {}).get("strategy") == "Webhook":
+            found.append("spec.conversion: webhooks are stored, but not called in the local cluster")
+        return tuple(found)
+
     def stored(self, obj: Object) -> None:
         """Serve the kind in its served versions."""
         spec = obj["spec"]
@@ -129,6 +141,18 @@ def _schema_violations(schema: Any, path: str) -> Iterator[Cause]:
     for field in ("allOf", "anyOf", "oneOf"):
         for number, below in enumerate(said.get(field, ())):
             yield from _schema_violations(below, f"{path}.{field}[{number}]")
+
+
+def _ruled(schema: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of every schema in `schema` that has rules in CEL."""
+    if not isinstance(schema, dict):
+        return
+    if schema.get("x-kubernetes-validations"):
+        yield path
+    for name, below in (schema.get("properties") or {}).items():
+        yield from _ruled(below, f"{path}.properties[{name}]")
+    for field in ("items", "additionalProperties"):
+        yield from _ruled(schema.get(field), f"{path}.{field}")
 
 
 def _condition(kind: str, reason: str, message: str, stamp: str) -> Object:

@@ -85,7 +85,8 @@ class Registry(Reader):
                 self.strategy(served).stored(obj)
             elif self.store.get(self._key(served, obj)) is not None:
                 raise self._already_exists(served, obj)
-        return Written(self._convert(served)(obj), (*warnings, *filter(None, (served.caveat,))))
+            caveats = self.strategy(served).caveats(obj)
+        return Written(self._convert(served)(obj), (*warnings, *caveats, *filter(None, (served.caveat,))))
 
     def _store_new(self, served: Served, obj: Object, generated: str) -> None:
         attempts = GENERATED_NAME_ATTEMPTS if generated else 1
@@ -153,9 +154,10 @@ class Registry(Reader):
             if not status:
                 self._advance_generation(served, obj, current.object)
             self._check(served, obj, current.object, options, status=status)
+            caveats = self.strategy(served).caveats(obj)
             if not options.dry_run:
                 obj = self.commit(served, obj, current)
-            return Written(self._convert(served)(obj), warnings)
+            return Written(self._convert(served)(obj), (*warnings, *caveats))
 
     def patch(
         self,

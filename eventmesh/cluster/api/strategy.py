@@ -18,6 +18,10 @@ class Strategy:
         """Return what is wrong with the defaulted object."""
         return []
 
+    def caveats(self, obj: Object) -> tuple[str, ...]:
+        """Return what a writer is to be warned of: what is stored, and has no effect here."""
+        return ()
+
     def grace_seconds(self, obj: Object, asked: int | None) -> int:
         """Return how long somebody needs to end what the object stands for, once it is deleted."""
         return 0

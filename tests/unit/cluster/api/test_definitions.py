@@ -139,3 +139,50 @@ def test_a_kind_that_nobody_acts_on_says_so_to_whoever_writes_it() -> None:
         strategy.stored(obj)
     caveats = {served.resource.kind: served.caveat for served in catalog.in_version("example.com", "v1")}
     assert caveats == {"Widget": "", "Gadget": "gadgets are stored"}
+
+
+ATOMIC = {
+    "services.serving.knative.dev": "spec.template.spec.nodeSelector",
+    "configurations.serving.knative.dev": "spec.template.spec.nodeSelector",
+    "revisions.serving.knative.dev": "spec.nodeSelector",
+    "podautoscalers.autoscaling.internal.knative.dev": "spec.scaleTargetRef",
+    "serverlessservices.networking.internal.knative.dev": "spec.objectRef",
+}
+"""Maps that have one owner as a whole, as in the published definitions of Knative 1.15. Their other markers are on what
+lies in lists, and Knative's lists are atomic themselves."""
+
+
+def test_knatives_maps_are_owned_as_in_its_published_definitions() -> None:
+    found = {}
+    for obj in read_manifests(SHIPPED):
+        if obj["kind"] == "CustomResourceDefinition" and "gateway" not in obj["metadata"]["name"]:
+            [schema] = [
+                version["schema"]["openAPIV3Schema"] for version in obj["spec"]["versions"] if version["storage"]
+            ]
+            for path in atomic_maps(schema):
+                found[obj["metadata"]["name"]] = path
+    assert found == ATOMIC
+
+
+def atomic_maps(schema: dict[str, Any], path: str = "") -> list[str]:
+    """Return where below `schema` a map is marked atomic."""
+    here = [path[1:]] if schema.get("x-kubernetes-map-type") == "atomic" else []
+    below = [atomic_maps(part, f"{path}.{name}") for name, part in schema.get("properties", {}).items()]
+    return [*here, *(found for part in below for found in part)]
+
+
+def test_rules_that_nobody_runs_are_told_where_they_stand() -> None:
+    rule = [{"rule": "self.a <= self.b"}]
+    schema = {
+        "type": "object",
+        "properties": {"spec": {"type": "array", "items": {"type": "object", "x-kubernetes-validations": rule}}},
+    }
+    obj = definition(
+        versions=[{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        conversion={"strategy": "Webhook"},
+    )
+    rules, conversion = DefinitionStrategy(Catalog(())).caveats(obj)
+    place = "spec.versions[0].schema.openAPIV3Schema.properties[spec].items.x-kubernetes-validations"
+    assert rules == f"{place}: rules in CEL are stored, but not run in the local cluster"
+    assert conversion == "spec.conversion: webhooks are stored, but not called in the local cluster"
+    assert DefinitionStrategy(Catalog(())).caveats(definition()) == ()
