@@ -109,22 +109,31 @@ class Ingress:
         """Return whether `broker` is the key of a broker or channel that takes events in."""
         return self._triggers.has_broker(broker)
 
-    async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
+    async def accept(
+        self, broker: str, event: Event, headers: Headers, *, unique_for_s: float | None = None
+    ) -> StoredEvent:
         """Return the event once it is on disk; raises InvalidEvent (no hop left, SchemaViolated) or StoreError.
 
         `broker` is the key of a broker, channel or source; only a broker's events tell when they arrived. One that came
-        before is not stored again (`StoredEvent.duplicate`). One that breaks its schema may be stored for the dead
-        letter sink alone.
+        before, within `unique_for_s` or what its broker asks for, is not stored again (`StoredEvent.duplicate`). One
+        that breaks its schema may be stored for the dead letter sink alone.
         """
-        return await self._judged(broker, event, headers, self._violation(broker, event))
+        return await self._judged(broker, event, headers, self._violation(broker, event), unique_for_s)
 
-    async def _judged(self, broker: str, event: Event, headers: Headers, violation: Violation | None) -> StoredEvent:
+    async def _judged(
+        self,
+        broker: str,
+        event: Event,
+        headers: Headers,
+        violation: Violation | None,
+        unique_for_s: float | None = None,
+    ) -> StoredEvent:
         """Do with an event what `accept` does, once it is known what is wrong with its data."""
         if violation is not None:
             if violation.diversion is None:
                 raise violation.problem
             return await self._divert(broker, event, headers, violation, violation.diversion)
-        return await self._store_event(broker, event, headers)
+        return await self._store_event(broker, event, headers, unique_for_s)
 
     async def _take_batch(self, broker: str, sender: str, request: Request) -> None:
         """Take in all events of a batch, or none where one of them would be refused. Raises what `accept` raises.
@@ -155,9 +164,12 @@ class Ingress:
         await self._store.open_trigger(diversion.uid, diversion.broker)
         return await self._store_event(diversion.broker, diverted(event, violation), headers)
 
-    async def _store_event(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
+    async def _store_event(
+        self, broker: str, event: Event, headers: Headers, unique_for_s: float | None = None
+    ) -> StoredEvent:
         arrived = on_arrival(event, self._clock.now(), headers) if is_broker(broker) else count_hop(event, headers)
-        new = NewEvent(broker, arrived, carried(headers), self._window_s(broker))
+        window_s = self._window_s(broker) if unique_for_s is None else unique_for_s
+        new = NewEvent(broker, arrived, carried(headers), window_s)
         began = self._clock.monotonic()
         stored = await self._store.append(new)
         self._measures.accepted(broker, self._clock.monotonic() - began, duplicate=stored.duplicate)

@@ -74,6 +74,8 @@ class ApiServerSources:
         if running is not None:
             for task in running.tasks:
                 task.cancel()
+        if new is None:
+            self._outbox.closed(uid)
         if wanted is not None:
             known = running.versions if running is not None else {}
             self._running[uid] = self._begin(wanted, {w: known[w] for w in wanted.watched if w in known})

@@ -24,6 +24,7 @@ class EventSources:
     """Runs all of them."""
 
     def __init__(self, api: Api, informers: Informers, outbox: Outbox, clock: Clock) -> None:
+        self._outbox = outbox
         self._ping = PingSources(informers.of(PING_SOURCE), outbox, clock)
         self._api_server = ApiServerSources(api, informers.of(API_SERVER_SOURCE), outbox, clock)
 
@@ -36,3 +37,4 @@ class EventSources:
         """Make no more events."""
         await self._ping.stop()
         await self._api_server.stop()
+        await self._outbox.stop()

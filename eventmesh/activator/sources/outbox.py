@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.store.api import EventStore
@@ -9,6 +12,7 @@ from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents.event import Event
 
 if TYPE_CHECKING:
@@ -17,15 +21,52 @@ if TYPE_CHECKING:
 STORE_RETRY_S = 1.0
 """Wait before a store that could not take an event in is asked again."""
 
+REMEMBERED_S = 300.0
+"""What another activator is to keep is remembered so long, should that one be dead: to notice takes five seconds, and
+as long as the journal is away nobody can take its place."""
+
+UNIQUE_S = 2 * REMEMBERED_S
+"""So long an event is known again that was remembered here and kept there as well."""
+
+MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 5_000, 8 << 20
+"""Of one source, the oldest are forgotten first: sixteen changes a second for five minutes, and little memory."""
+
 _log = log.get("activator.sources")
 
 
 class Intake(Protocol):
     """The part of the broker's ingress that sources use."""
 
-    async def accept(self, broker: str, event: Event, headers: Headers) -> StoredEvent:
+    async def accept(
+        self, broker: str, event: Event, headers: Headers, *, unique_for_s: float | None = None
+    ) -> StoredEvent:
         """Return the event once it is on disk; raises StoreError."""
         ...
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """The newest events of one source that are not known to be on disk, oldest first."""
+
+    key: str
+    events: deque[tuple[float, Event]] = field(default_factory=deque)
+    size: int = 0
+    storing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def add(self, at: float, event: Event) -> None:
+        self.events.append((at, event))
+        self.size += len(event.data or b"")
+
+    def drop(self) -> None:
+        _, event = self.events.popleft()
+        self.size -= len(event.data or b"")
+
+    def forget(self, before: float) -> None:
+        """Drop what is too old, or too much."""
+        while self.events and (
+            self.events[0][0] < before or len(self.events) > MAX_REMEMBERED or self.size > MAX_REMEMBERED_BYTES
+        ):
+            self.drop()
 
 
 class Outbox:
@@ -35,6 +76,14 @@ class Outbox:
         self._store = store
         self._intake = intake
         self._clock = clock
+        self._remembered: dict[str, _Remembered] = {}
+        """By UID of the source."""
+        self._tasks = TaskGroup("outbox")
+        store.shares.subscribe(self._shares_changed)
+
+    async def stop(self) -> None:
+        """Store nothing more."""
+        await self._tasks.stop()
 
     async def open(self, uid: str, key: str) -> None:
         """Give the sink its place behind what was sent so far: it gets every event from now on."""
@@ -50,21 +99,40 @@ class Outbox:
         """Return once the event is on disk, however long that takes; one that the store can never take is told.
 
         Where several activators share the store each makes the events of all sources, and the one that works on this
-        source keeps them.
+        source keeps them; the others remember them, and keep what that one did not when its work becomes theirs.
         """
-        if not self._store.shares.mine(uid):
-            return
-        while True:
-            try:
-                await self._intake.accept(key, event, ())
-            except EventTooLong as error:
-                # It would be no shorter the next time, and those behind it wait.
-                _log.error("event not stored", source=key, event=event.id, reason=error)
-                return
-            except StoreError as error:
-                await self._failed(key, error)
-            else:
-                return
+        remembered = self._remembered.setdefault(uid, _Remembered(key))
+        remembered.add(self._clock.monotonic(), event)
+        await self._store_remembered(uid, remembered)
+
+    def closed(self, uid: str) -> None:
+        """Forget a source that makes no more events."""
+        self._remembered.pop(uid, None)
+
+    def _shares_changed(self) -> None:
+        for uid, remembered in self._remembered.items():
+            if remembered.events and self._store.shares.mine(uid):
+                self._tasks.spawn(f"remembered {remembered.key}", self._store_remembered(uid, remembered))
+
+    async def _store_remembered(self, uid: str, remembered: _Remembered) -> None:
+        """Store all events in their order, for as long as the source is this process's to work on."""
+        async with remembered.storing:
+            while remembered.events and self._store.shares.mine(uid):
+                if await self._stored(remembered.key, remembered.events[0][1]):
+                    remembered.drop()
+            remembered.forget(self._clock.monotonic() - REMEMBERED_S)
+
+    async def _stored(self, key: str, event: Event) -> bool:
+        """Return whether there is no more to be done about an event."""
+        try:
+            await self._intake.accept(key, event, (), unique_for_s=UNIQUE_S)
+        except EventTooLong as error:
+            # It would be no shorter the next time, and those behind it wait.
+            _log.error("event not stored", source=key, event=event.id, reason=error)
+        except StoreError as error:
+            await self._failed(key, error)
+            return False
+        return True
 
     async def _failed(self, key: str, error: StoreError) -> None:
         _log.error("event store", source=key, reason=error)

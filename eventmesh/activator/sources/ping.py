@@ -54,6 +54,8 @@ class PingSources:
                 return
             running[1].cancel()
             del self._running[uid]
+        if new is None:
+            self._outbox.closed(uid)
         if wanted is not None:
             self._running[uid] = (wanted, self._tasks.spawn(f"{wanted.namespace}/{wanted.name}", self._run(wanted)))
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+
 import pytest
+import pytest_asyncio
 
 from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.shares import Alone
-from eventmesh.activator.sources.outbox import STORE_RETRY_S, Outbox
+from eventmesh.activator.sources import outbox as sources
+from eventmesh.activator.sources.outbox import REMEMBERED_S, STORE_RETRY_S, Outbox
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cloudevents.event import Event
 from tests.manual_clock import ManualClock
 
-EVENT = Event({"id": "1", "source": "/s", "type": "t", "specversion": "1.0"})
+KEY = "ns/pingsource:p"
+
+
+def event(number: int, data: bytes = b"") -> Event:
+    return Event({"id": str(number), "source": "/s", "type": "t", "specversion": "1.0"}, data)
+
+
+EVENT = event(1)
 
 
 class FullDisk:
@@ -20,12 +31,12 @@ class FullDisk:
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals
         self.done: list[str] = []
-        self.shares = Alone()
+        self.shares: Alone = Alone()
 
     async def open_trigger(self, uid: str, key: str) -> None:
         self._refuse(f"open {uid}")
 
-    async def accept(self, key: str, event: Event, headers: object) -> None:
+    async def accept(self, key: str, event: Event, headers: object, *, unique_for_s: float) -> None:
         self._refuse(f"put {event.id}")
 
     def _refuse(self, what: str) -> None:
@@ -54,7 +65,7 @@ async def test_what_the_store_refuses_is_offered_again_until_it_is_taken() -> No
 class ShortEntries(FullDisk):
     """A store that takes no event, ever."""
 
-    async def accept(self, key: str, event: Event, headers: object) -> None:
+    async def accept(self, key: str, event: Event, headers: object, *, unique_for_s: float) -> None:
         raise EventTooLong(2_000, 1_000)
 
 
@@ -66,3 +77,90 @@ async def test_an_event_that_the_store_can_never_take_holds_up_no_other(caplog: 
     assert sent.done()
     assert "event not stored" in caplog.text
     await tasks.stop()
+
+
+class Elsewhere(Alone):
+    """The shares of a process beside one that works on everything, until that one is gone."""
+
+    def __init__(self) -> None:
+        self.is_mine = False
+        self._changed: list[Callable[[], None]] = []
+
+    def mine(self, share: str) -> bool:
+        return self.is_mine
+
+    def subscribe(self, changed: Callable[[], None]) -> None:
+        self._changed.append(changed)
+
+    def become(self, *, mine: bool) -> None:
+        self.is_mine = mine
+        for changed in self._changed:
+            changed()
+
+
+@pytest_asyncio.fixture
+async def beside() -> AsyncIterator[tuple[FullDisk, Elsewhere, ManualClock, Outbox]]:
+    disk, clock, shares = FullDisk(0), ManualClock(), Elsewhere()
+    disk.shares = shares
+    outbox = Outbox(disk, disk, clock)  # type: ignore[arg-type]  # as much of both as the outbox uses
+    yield disk, shares, clock, outbox
+    await outbox.stop()
+
+
+Beside = tuple[FullDisk, Elsewhere, ManualClock, Outbox]
+
+
+async def test_what_was_made_while_nobody_kept_it_is_kept_by_who_takes_over(beside: Beside) -> None:
+    disk, shares, clock, outbox = beside
+    for number in range(3):
+        await outbox.put("uid", KEY, event(number))
+        await clock.advance(1.0)
+    assert disk.done == [], "another keeps them, if it is alive"
+    disk.refusals = 1
+    shares.become(mine=True)
+    await clock.advance(STORE_RETRY_S)
+    await outbox.put("uid", KEY, event(3))
+    assert disk.done == ["put 0", "put 1", "put 2", "put 3"], "each once, in order"
+
+
+async def test_what_is_given_up_half_way_goes_on_when_it_comes_back(beside: Beside) -> None:
+    disk, shares, clock, outbox = beside
+    shares.is_mine, disk.refusals = True, 10
+    tasks = TaskGroup("test")
+    tasks.spawn("send", outbox.put("uid", KEY, EVENT))
+    await clock.advance(2 * STORE_RETRY_S)
+    shares.become(mine=False)
+    await clock.advance(STORE_RETRY_S)
+    disk.refusals = 0
+    assert disk.done == []
+    shares.become(mine=True)
+    await clock.advance(0.0)
+    assert disk.done == ["put 1"]
+    await tasks.stop()
+
+
+async def test_what_another_has_kept_long_ago_is_forgotten(beside: Beside) -> None:
+    disk, shares, clock, outbox = beside
+    await outbox.put("uid", KEY, event(1))
+    await clock.advance(REMEMBERED_S + 1.0)
+    await outbox.put("uid", KEY, event(2))
+    await outbox.put("gone", KEY, event(3))
+    outbox.closed("gone")
+    shares.become(mine=True)
+    await clock.advance(0.0)
+    assert disk.done == ["put 2"]
+
+
+async def test_what_is_remembered_is_bounded_in_number_and_bytes(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, shares, clock, outbox = beside
+    monkeypatch.setattr(sources, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(sources, "MAX_REMEMBERED_BYTES", 100)
+    for number in range(5):
+        await outbox.put("many", KEY, event(number))
+    for number in range(5, 8):
+        await outbox.put("large", KEY, event(number, b"x" * 40))
+    shares.become(mine=True)
+    await clock.advance(0.0)
+    assert sorted(disk.done) == ["put 2", "put 3", "put 4", "put 6", "put 7"]
