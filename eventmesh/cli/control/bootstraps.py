@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ ROOTS_FILE: Final = "/var/run/secrets/eventmesh/root-cert.pem"
 
 PROVIDER: Final = "default"
 """As `xds.control.securing` names it, which is too much to load for a word."""
+
+SERVER_LISTENER: Final = "grpc/server?xds.resource.listening_address="
+"""As `xds.control.grpc_servers` names it, likewise."""
 
 REFRESH: Final = "60s"
 """How soon gRPC notices new files; its own 600 s would be too late for certificates of ten minutes."""
@@ -46,7 +50,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", default="", help="its node id, unique in the mesh (its role)")
     parser.add_argument("--ads", default="127.0.0.1:18000", metavar="HOST:PORT", help="where control is (%(default)s)")
     parser.add_argument("--admin", default="127.0.0.1:9901", metavar="HOST:PORT", help="its admin page (%(default)s)")
-    parser.add_argument("--namespace", default="", help="namespace of a sidecar: it is told of that one alone (all)")
+    parser.add_argument(
+        "--namespace",
+        default="",
+        help="of a sidecar: it is told of that one alone (all); of gRPC: where a server is, whose policies hold for it",
+    )
+    parser.add_argument(
+        "--labels",
+        default="",
+        metavar="NAME=VALUE,...",
+        help="of gRPC: those of a server's pod, by which policies select it (none)",
+    )
     parser.add_argument(
         "--on-demand",
         action="store_true",
@@ -86,7 +100,14 @@ def printed(args: argparse.Namespace) -> dict[str, Any]:
         strict = args.mtls == "strict"
         exchange = Exchange(args.certificates, args.token_file, args.roots_file, args.trust_domain, strict)
     made = client_bootstrap(
-        args.role, args.id or args.role, args.ads, args.admin, args.namespace, exchange, args.certificate_dir
+        args.role,
+        args.id or args.role,
+        args.ads,
+        args.admin,
+        args.namespace,
+        exchange,
+        args.certificate_dir,
+        args.labels,
     )
     if args.on_demand:
         if args.role != "envoy":
@@ -103,6 +124,7 @@ def client_bootstrap(
     namespace: str = "",
     exchange: Exchange | None = None,
     certificate_dir: str = "",
+    labels: str = "",
 ) -> dict[str, Any]:
     """Return what a client of that role starts with: Envoy's form, or gRPC's. Raises UsageError for a bad address."""
     host, _ = address("--ads", ads)
@@ -110,7 +132,9 @@ def client_bootstrap(
     if exchange is not None and role in ("envoy", "grpc"):
         raise UsageError(f"--certificates: {role} exchanges no token; only our own gateway, activator and sidecar do")
     if role == "grpc":
-        return _of_grpc(node_id, ads, certificate_dir)
+        return _of_grpc(node_id, ads, certificate_dir, namespace, _labels(labels))
+    if labels:
+        raise UsageError(f"--labels: {role} is told of them where it runs; only a gRPC server is not")
     if certificate_dir:
         raise UsageError(f"--certificate-dir: {role} takes its certificate by SDS or by --certificates")
     from eventmesh.cluster.bootstrap import bootstrap
@@ -124,10 +148,25 @@ def client_bootstrap(
     return made if exchange is None else _with_token(made, role, exchange)
 
 
-def _of_grpc(node_id: str, ads: str, certificate_dir: str) -> dict[str, Any]:
-    """Return gRPC's form (gRFC A27, A29, A65): in clear text, or with the certificates that a directory holds."""
+def _labels(words: str) -> dict[str, str]:
+    found = {}
+    for word in filter(None, words.split(",")):
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--labels: {word!r} is not NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _of_grpc(node_id: str, ads: str, certificate_dir: str, namespace: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return gRPC's form (gRFC A27, A29, A36, A65): in clear text, or with the certificates that a directory holds."""
     credentials: dict[str, Any] = {"type": "insecure"}
-    made: dict[str, Any] = {"node": {"id": node_id}}
+    node: dict[str, Any] = {"id": node_id}
+    if namespace:
+        node["metadata"] = {"namespace": namespace, **({"labels": dict(labels)} if labels else {})}
+    elif labels:
+        raise UsageError("--labels: say --namespace too, in which policies select by them")
+    made: dict[str, Any] = {"node": node, "server_listener_resource_name_template": f"{SERVER_LISTENER}%s"}
     if certificate_dir:
         files = {
             "certificate_file": f"{certificate_dir}/cert.pem",

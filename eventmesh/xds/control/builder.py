@@ -25,6 +25,7 @@ from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER
 from eventmesh.xds.control.gateway_api.hosts import NAMESPACE as GATEWAY_API
 from eventmesh.xds.control.gateway_api.hosts import GatewayApiHosts
 from eventmesh.xds.control.gateway_api.values import World
+from eventmesh.xds.control.grpc_servers import GrpcListeners
 from eventmesh.xds.control.hosts import Entry, HostBuilder, Hosts
 from eventmesh.xds.control.interfaces.offers import BOLT, DUBBO
 from eventmesh.xds.control.interfaces.published import PublishedOffers
@@ -163,6 +164,8 @@ class ResourceBuilder:
             dirty |= self.gateway_api.renewed
         self._will_concern_all |= self.access.resolve(view)
         self._join_tables(tables)
+        if dirty:
+            self._proxyless.forget()
         by_namespace: dict[str, set[Key]] = {}
         for key in changed.endpoints:
             if key.namespace not in dirty:
@@ -228,7 +231,11 @@ class ResourceBuilder:
                 return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | listeners
             case Role.GRPC:
                 hosts = (*(one.hosts.of(LOCAL) for one in self._namespaces.values()), self.gateway_api.of(LOCAL))
-                return self._whole(Role.GRPC) | self._proxyless.sets(chain.from_iterable(hosts))
+                channels = self._proxyless.sets(chain.from_iterable(hosts))
+                is_placed, labels = bool(audience.namespace), dict(audience.labels)
+                filters = self.access.filters(audience.namespace, labels) if is_placed else None
+                both = GrpcListeners(channels[ResourceType.LISTENER], filters)
+                return {**self._whole(Role.GRPC), **channels, ResourceType.LISTENER: both}
 
     def referrers(self, cluster: str) -> list[Key]:
         """Return the objects whose virtual hosts lead to `cluster`: KIngresses, and the Service itself."""

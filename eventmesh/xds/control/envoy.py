@@ -186,7 +186,7 @@ def http_listener(
         HttpConnectionManager,
         codec_type=HttpConnectionManagerCodecType.AUTO,
         stat_prefix=listener.name,
-        http_filters=[*filters, _router()],
+        http_filters=[*filters, router()],
         via=listener.via,
         use_remote_address=listener.is_edge,
     )
@@ -197,13 +197,13 @@ def http_listener(
     if for_envoy:
         # Requests may be quiet for as long as the function likes; its own timeouts stand in its sidecar.
         manager.stream_idle_timeout = timedelta(0)
-        manager.http_filters = [*([on_demand_filter()] if on_demand else []), *idle_filters(), _router()]
+        manager.http_filters = [*([on_demand_filter()] if on_demand else []), *idle_filters(), router()]
         manager.upgrade_configs = [made(HttpConnectionManagerUpgradeConfig, upgrade_type="websocket")]
         manager.tracing = tracing
     message = made(
         Listener,
         name=listener.name,
-        address=_address(listener.host, listener.port),
+        address=socket_address(listener.host, listener.port),
         traffic_direction=TrafficDirection.INBOUND,
         filter_chains=[
             made(
@@ -249,7 +249,7 @@ def api_listener(target: str, table: str) -> Resource:
         HttpConnectionManager,
         stat_prefix=target,
         rds=made(Rds, config_source=ads(), route_config_name=table),
-        http_filters=[idle_fault_filter(), _router()],
+        http_filters=[idle_fault_filter(), router()],
     )
     message = made(Listener, name=target, api_listener=made(ApiListener, api_listener=pack(manager)))
     return resources.from_message(ResourceType.LISTENER, target, message)
@@ -292,7 +292,8 @@ def ads(first_fetch: timedelta = _FIRST_FETCH) -> ConfigSource:
     )
 
 
-def _router() -> HttpFilter:
+def router() -> HttpFilter:
+    """Return the last filter of every chain."""
     return made(HttpFilter, name="envoy.filters.http.router", typed_config=pack(made(Router)))
 
 
@@ -349,7 +350,7 @@ def _metadata(said: Mapping[str, Value]) -> Metadata | None:
 
 
 def _assignment(name: str, addresses: Iterable[tuple[str, int]]) -> ClusterLoadAssignment:
-    hosts = [made(LbEndpoint, endpoint=made(Endpoint, address=_address(host, port))) for host, port in addresses]
+    hosts = [made(LbEndpoint, endpoint=made(Endpoint, address=socket_address(host, port))) for host, port in addresses]
     # gRPC passes over a locality without a weight or without a name.
     locality = made(
         LocalityLbEndpoints, locality=made(Locality, region="mesh"), lb_endpoints=hosts, load_balancing_weight=1
@@ -357,5 +358,6 @@ def _assignment(name: str, addresses: Iterable[tuple[str, int]]) -> ClusterLoadA
     return made(ClusterLoadAssignment, cluster_name=name, endpoints=[locality] if hosts else [])
 
 
-def _address(host: str, port: int) -> Address:
+def socket_address(host: str, port: int) -> Address:
+    """Return where something listens."""
     return made(Address, socket_address=made(SocketAddress, address=host, port_value=port))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.bundles import NOTHING, Bundle
 from eventmesh.xds.control.resources import Resource
 
@@ -65,7 +66,8 @@ class Accepted(Mapping[str, Resource]):
 
     def adopt(self, configured: Mapping[str, Resource]) -> None:
         """Share `configured` as soon as the client holds as much as that."""
-        if self._shared or len(self._own) < len(configured) or not configured:
+        # What cannot be listed answers for names of which the client knows nothing.
+        if self._shared or len(self._own) < len(configured) or not configured or isinstance(configured, Answering):
             return
         held = dict(self._own)
         self._shared, self._own = configured, {name: None for name in configured if name not in held}

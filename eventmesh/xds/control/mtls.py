@@ -15,6 +15,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import securing
 from eventmesh.xds.control.access.published import INBOUND, inbound_listener
+from eventmesh.xds.control.grpc_servers import GrpcListeners
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.objects import MtlsMode, View, Workload
 from eventmesh.xds.control.resources import Resource
@@ -122,11 +123,21 @@ class MeshMtls:
         identity = audience.identity
         if identity is not None and audience.role is Role.GRPC:
             # It has its certificates by itself, and would refuse a cluster that names any by SDS.
-            return {**plain, ResourceType.CLUSTER: self._clusters(audience, plain.get(ResourceType.CLUSTER, {}))}
+            listeners = plain.get(ResourceType.LISTENER, {})
+            return {
+                **plain,
+                ResourceType.CLUSTER: self._clusters(audience, plain.get(ResourceType.CLUSTER, {})),
+                ResourceType.LISTENER: listeners.secured() if isinstance(listeners, GrpcListeners) else listeners,
+            }
         if identity is None:
             # A strict mesh trusts nobody by their word, and so with no key, those of its hosts included.
-            is_strict = self.mode(SYSTEM_NAMESPACE) is MtlsMode.STRICT
-            return {**plain, ResourceType.SECRET: {}} if is_strict else dict(plain)
+            told = dict(plain)
+            if self.mode(SYSTEM_NAMESPACE) is MtlsMode.STRICT:
+                told[ResourceType.SECRET] = {}
+            listeners = plain.get(ResourceType.LISTENER, {})
+            if isinstance(listeners, GrpcListeners) and self.mode(audience.namespace) is MtlsMode.STRICT:
+                told[ResourceType.LISTENER] = listeners.without_servers()  # They would speak clear text.
+            return told
         return {
             **plain,
             ResourceType.CLUSTER: self._clusters(audience, plain.get(ResourceType.CLUSTER, {})),
@@ -190,8 +201,9 @@ class MeshMtls:
     # -- clusters
 
     def _clusters(self, audience: Audience, plain: Named) -> Named:
-        # All that ask on demand pick from the same.
-        reader = Audience(audience.role, on_demand=True) if audience.on_demand else audience
+        # All that ask on demand pick from the same, and so do all gRPC clients.
+        is_shared = audience.on_demand or audience.role is Role.GRPC
+        reader = Audience(audience.role, on_demand=audience.on_demand) if is_shared else audience
         seen = self._seen.get(reader)
         if seen is not None and seen.plain is plain and seen.generation == self._generation:
             return seen.secured
@@ -201,7 +213,7 @@ class MeshMtls:
             name: self._cluster(cluster, peers[name], provided) if name in peers else cluster
             for name, cluster in plain.items()
         }
-        if audience.role in _MUTUAL or provided or audience.on_demand:
+        if audience.role in _MUTUAL or is_shared:
             # They are few and see the whole mesh; what sidecars see is small, and never the same twice.
             self._seen[reader] = _Seen(plain, self._generation, secured)
         return secured

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from eventmesh.kube.api import Object
-from eventmesh.kube.injection import account_of, has_sidecar
+from eventmesh.kube.injection import account_of, has_identity
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
 from eventmesh.xds.control.access.values import AuthorizationPolicy, ExtensionProvider, RequestAuthentication
 from eventmesh.xds.control.certificates import Certificate
@@ -133,7 +133,7 @@ class Workload:
 
     labels: Mapping[str, str]
     account: str
-    """Its service account; empty: it has no sidecar, and so no identity."""
+    """Its service account; empty: it has no sidecar and speaks no mTLS by itself, and so has no identity."""
 
 
 class MtlsMode(Enum):
@@ -355,8 +355,8 @@ def function_of(obj: Object) -> str:
 
 
 def parse_account(obj: Object) -> str | None:
-    """Return the service account of a Revision's pods; None when they have no sidecar."""
-    return account_of(obj) if has_sidecar(obj) else None
+    """Return the service account of a Revision's pods; None when they have no identity."""
+    return account_of(obj) if has_identity(obj) else None
 
 
 def parse_workload(obj: Object) -> Workload | None:
@@ -364,7 +364,7 @@ def parse_workload(obj: Object) -> Workload | None:
     labels = labels_of(obj)
     if _REVISION_LABEL in labels:
         return None
-    return Workload(labels, account_of(obj) if has_sidecar(obj) else "")
+    return Workload(labels, account_of(obj) if has_identity(obj) else "")
 
 
 def parse_mtls(obj: Object) -> MtlsMode | None:

@@ -7,7 +7,7 @@ serves any number of hosts: a set of virtual hosts answers questions and yields 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration, Vhds, VirtualHost
 
 from eventmesh.xds.control import resources
+from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import ads
 from eventmesh.xds.control.hosts import Entry
@@ -46,7 +47,7 @@ class HostResource(Resource):
     """What it was made of."""
 
 
-class HostsOnDemand(Mapping[str, HostResource]):
+class HostsOnDemand(Answering):
     """What there is to ask for; `differing` tells two of them apart by domains (`<route table>/<domain>`)."""
 
     __slots__ = ("_entries", "_known", "always")
@@ -61,9 +62,16 @@ class HostsOnDemand(Mapping[str, HostResource]):
         self.always = always
 
     def __getitem__(self, name: str) -> HostResource:
+        found = self.find(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def find(self, name: str) -> HostResource | None:
+        """Return the virtual host that serves what a client calls `name`; None when nobody has that host."""
         entry = next((found for key in _keys(name) if (found := self._entries.get(key)) is not None), None)
         if entry is None:
-            raise KeyError(name)
+            return None
         known = self._known.get(name)
         if known is None or known.origin is not entry.host:
             known = self._known[name] = _for_one_host(name, entry)
@@ -79,14 +87,13 @@ class HostsOnDemand(Mapping[str, HostResource]):
         """Return the domains that are new, changed or gone since `before`."""
         return self._entries.differing(before._entries)
 
+    def touched(self, names: Iterable[str], keys: Set[str]) -> frozenset[str]:
+        """Return those of `names` which may be served otherwise when these domains have changed."""
+        return frozenset(name for name in names if not keys.isdisjoint(_keys(name)))
+
     def clusters(self, names: Iterable[str]) -> frozenset[str]:
         """Return the clusters that a client needs which asks for `names`."""
-        return self.always.union(*(found.clusters for name in names if (found := self.get(name)) is not None))
-
-
-def touched(names: Iterable[str], domains: frozenset[str]) -> frozenset[str]:
-    """Return those of `names`, as clients ask, which may be served otherwise when `domains` have changed."""
-    return frozenset(name for name in names if not domains.isdisjoint(_keys(name)))
+        return self.always.union(*(found.clusters for name in names if (found := self.find(name)) is not None))
 
 
 class HostIndex:

@@ -15,9 +15,9 @@ from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
+from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
 from eventmesh.xds.control.changes import Effect
-from eventmesh.xds.control.on_demand import HostsOnDemand
 from eventmesh.xds.control.policy.attaching import attached
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
@@ -129,7 +129,7 @@ def _differences(audience: Audience, before: ResourceSets, after: ResourceSets) 
 
 
 def _named(old: Mapping[str, Resource], new: Mapping[str, Resource]) -> Iterable[str]:
-    if isinstance(old, HostsOnDemand) and isinstance(new, HostsOnDemand):
+    if isinstance(new, Answering) and type(old) is type(new):
         return new.differing(old)
     return old.keys() | new.keys()
 

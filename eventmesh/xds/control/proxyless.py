@@ -19,9 +19,20 @@ class Proxyless:
     def __init__(self, cluster_domain: str) -> None:
         self._suffix = f".svc.{cluster_domain}"
         self._built: Memo[tuple[str, bytes], tuple[Resource, Resource]] = Memo()
+        self._sets: dict[ResourceType, Mapping[str, Resource]] | None = None
+
+    def forget(self) -> None:
+        """Take note that hosts have changed."""
+        self._sets = None
 
     def sets(self, entries: Iterable[Entry]) -> dict[ResourceType, Mapping[str, Resource]]:
-        """Return listeners and route tables of the full names of Services and functions among `entries`."""
+        """Return listeners and route tables of the full names of Services and functions among `entries`; these are
+        looked at once after each change, whoever asks."""
+        if self._sets is None:
+            self._sets = self._build(entries)
+        return self._sets
+
+    def _build(self, entries: Iterable[Entry]) -> dict[ResourceType, Mapping[str, Resource]]:
         built = {
             host: self._built.get((host, shown.field), partial(_of_host, host, shown.field))
             for entry in entries

@@ -42,11 +42,11 @@ class Audience:
 
     role: Role
     namespace: str = ""
-    """Of sidecars; one that names none hears of the whole mesh."""
+    """Of sidecars, where one that names none hears of the whole mesh, and of gRPC servers without a proxy."""
     extensions: frozenset[str] = frozenset()
     """Of sidecars: listeners of the mesh's own types that they understand; nobody is sent any other."""
     labels: frozenset[tuple[str, str]] = frozenset()
-    """Of sidecars: those of their pods, by which policies of access select them."""
+    """Of sidecars and gRPC servers: those of their pods, by which policies of access select them."""
     on_demand: bool = False
     """They ask for virtual hosts one by one, and are told of what these lead to and of nothing else."""
     identity: SpiffeId | None = None
@@ -68,7 +68,8 @@ def identified(node: Node, identity: SpiffeId, parts: MeshParts) -> Audience:
         raise ForeignIdentityError(
             f"node {node.id!r} says its role is {audience.role.value}, its certificate is that of {identity}"
         )
-    if audience.role is Role.SIDECAR and audience.namespace != identity.namespace:
+    says = audience.role is Role.SIDECAR or (audience.role is Role.GRPC and audience.namespace)
+    if says and audience.namespace != identity.namespace:
         raise ForeignIdentityError(
             f"node {node.id!r} says it is in namespace {audience.namespace!r}, its certificate is that of {identity}"
         )
@@ -82,6 +83,8 @@ def audience_of(node: Node) -> Audience:
         named = node.metadata.get("extensions")
         known = (one for one in EXTENSIONS if isinstance(named, list | tuple) and one in named)
         return Audience(Role.SIDECAR, namespace, frozenset(known), _labels_of(node), _is_on_demand(node))
+    if node.role is Role.GRPC and isinstance(namespace, str) and namespace:
+        return Audience(Role.GRPC, namespace, labels=_labels_of(node))
     return Audience(node.role, on_demand=node.role is Role.ENVOY and _is_on_demand(node))
 
 

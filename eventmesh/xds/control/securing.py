@@ -141,6 +141,19 @@ def _provided_socket(peers: Iterable[SpiffeId]) -> TransportSocket:
     )
 
 
+def provided_server_socket() -> TransportSocket:
+    """Return how a gRPC server without a proxy speaks mTLS, with what a provider in its own bootstrap has: to anybody
+    whose certificate the mesh's roots have signed. It can match no names (gRFC A29); who may do what is policy's."""
+    provider = made(CertificateProviderPluginInstance, instance_name=PROVIDER)
+    common = made(
+        CommonTlsContext,
+        tls_certificate_provider_instance=provider,
+        validation_context=made(CertificateValidationContext, ca_certificate_provider_instance=provider),
+    )
+    context = made(DownstreamTlsContext, common_tls_context=common, require_client_certificate=True)
+    return made(TransportSocket, name=_SOCKET_NAME, typed_config=pack(context))
+
+
 def _named(name: str) -> SdsSecretConfig:
     source = made(ConfigSource, ads=made(AggregatedConfigSource), resource_api_version=ApiVersion.V3)
     return made(SdsSecretConfig, name=name, sds_config=source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from eventmesh.xds.control.on_demand import HostsOnDemand
+from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.resources import Configuration, Resource, index
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.shards import Sharded
@@ -96,10 +96,10 @@ class SnapshotCache:
 
 
 def differences(before: Mapping[str, Resource], after: Mapping[str, Resource]) -> frozenset[str]:
-    """Return the names that are new, changed or gone; of hosts on demand the domains (`on_demand`)."""
+    """Return the names that are new, changed or gone; of what cannot be listed, keys (`answering`)."""
     if isinstance(before, Sharded) and isinstance(after, Sharded):
         return after.differing(before)
-    if isinstance(before, HostsOnDemand) and isinstance(after, HostsOnDemand):
+    if isinstance(after, Answering) and type(before) is type(after):
         return after.differing(before)
     # Most are the very same object: comparing them by identity first makes this cheap for large meshes.
     changed = {n for n, new in after.items() if (old := before.get(n)) is not new and old != new}

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.messages import Node, Request, Role
-from eventmesh.xds.control.on_demand import HostsOnDemand, touched
+from eventmesh.xds.control.on_demand import HostsOnDemand
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.subscriptions import Push, Refusal, Subscription, Variant
 from eventmesh.xds.resource_types import BY_URL, PUSH_ORDER, ResourceType
@@ -111,10 +112,11 @@ class Stream:
         # What is no longer configured will never be acknowledged: nobody waits for it.
         self._awaited &= configuration.of(ResourceType.ENDPOINT).keys()
         for type_, subscription in self._subscriptions.items():
-            if type_ is ResourceType.VIRTUAL_HOST and type_ in changes:
-                subscription.changed(touched(subscription.names, changes[type_]), configuration)
-            elif type_ in changes:
-                subscription.changed(changes[type_], configuration)
+            if type_ in changes:
+                found, changed = configuration.of(type_), changes[type_]
+                if isinstance(found, Answering):
+                    changed |= found.touched(subscription.names, changed)
+                subscription.changed(changed, configuration)
         self._cover_clusters()
 
     def _cover_clusters(self) -> None:

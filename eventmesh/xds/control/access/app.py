@@ -13,7 +13,7 @@ from eventmesh.kube.resources import AUTHORIZATION_POLICY, REQUEST_AUTHENTICATIO
 from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.fetching import fetch_keys
 from eventmesh.xds.control.access.key_sets import KeySets
-from eventmesh.xds.control.access.published import INBOUND, InboundAccess
+from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.access.refusals import InboundRefusals
 from eventmesh.xds.control.access.values import AuthorizationPolicy, Policy
 from eventmesh.xds.control.acks import AckTracker, Nack
@@ -130,10 +130,10 @@ class Access:
     def _of(self, policy: Policy) -> AcceptanceStatus:
         return self.policies if isinstance(policy, AuthorizationPolicy) else self.tokens
 
-    def _version(self, audience: Audience) -> str | None:
+    def _version(self, audience: Audience, name: str) -> str | None:
         if audience not in self._cache.audiences():
             return None
-        listener = self._cache.current(audience).of(ResourceType.LISTENER).get(INBOUND)
+        listener = self._cache.current(audience).of(ResourceType.LISTENER).get(name)
         return listener.version if listener is not None else None
 
     def _message(self, kind: Resource, key: Key) -> str | None:

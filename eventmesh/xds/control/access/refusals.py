@@ -1,7 +1,8 @@
-"""Which policies of access a workload's sidecar would not take, in its words. Pure.
+"""Which policies of access a workload's sidecar or gRPC server would not take, in its words. Pure.
 
-A sidecar is told of all policies that select it in one listener, `inbound`, and refuses that whole; it goes on by the
-one it had. Guilty are the policies that its words name, else those that are new, else all in that listener.
+It is told of all policies that select it in one listener, a sidecar in `inbound` and a server in its own, and refuses
+that whole; it goes on by the one it had. Guilty are the policies that its words name, else those that are new, else all
+in that listener.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.control.access.values import Policy
 from eventmesh.xds.control.acks import Nack
+from eventmesh.xds.control.grpc_servers import is_server
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.subscriptions import mentions
 from eventmesh.xds.resource_types import ResourceType
@@ -19,6 +21,7 @@ from eventmesh.xds.resource_types import ResourceType
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
+    listener: str
     version: str
     message: str
     blamed: frozenset[Policy]
@@ -35,19 +38,20 @@ class InboundRefusals:
     ) -> frozenset[Policy]:
         """Take in a refusal; return the policies to blame for it. `told` returns those that an audience is told of."""
         refusal = nack.refusal
-        if refusal.type is not ResourceType.LISTENER or not refusal.is_certain or INBOUND not in refusal.names:
+        name = next((one for one in refusal.names if one == INBOUND or is_server(one)), None)
+        if refusal.type is not ResourceType.LISTENER or not refusal.is_certain or name is None:
             return frozenset()
         policies = frozenset(told(nack.audience))
         named = {policy for policy in policies if mentions(refusal.message, str(policy.key))}
         blamed = frozenset(named or {policy for policy in policies if is_new(policy)} or policies)
-        version = refusal.versions[refusal.names.index(INBOUND)]
-        self._refused[nack.audience] = _Refused(version, f"{nack.node}: {refusal.message}", blamed)
+        version = refusal.versions[refusal.names.index(name)]
+        self._refused[nack.audience] = _Refused(name, version, f"{nack.node}: {refusal.message}", blamed)
         return blamed
 
-    def published(self, version: Callable[[Audience], str | None]) -> frozenset[Policy]:
-        """Forget refusals of what is not told any more, `version` being that of an audience's listener; return the
-        policies that were blamed for it."""
-        over = [audience for audience, refused in self._refused.items() if version(audience) != refused.version]
+    def published(self, version: Callable[[Audience, str], str | None]) -> frozenset[Policy]:
+        """Forget refusals of what is not told any more, `version` being that of a listener as an audience is told of
+        it; return the policies that were blamed for it."""
+        over = [who for who, refused in self._refused.items() if version(who, refused.listener) != refused.version]
         return frozenset(policy for audience in over for policy in self._refused.pop(audience).blamed)
 
     def message(self, policy: Policy) -> str | None:

@@ -9,6 +9,7 @@ from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.control.access.refusals import InboundRefusals
 from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, Policy, RequestAuthentication
 from eventmesh.xds.control.acks import Nack
+from eventmesh.xds.control.grpc_servers import SERVER
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.subscriptions import Refusal
@@ -48,11 +49,19 @@ def test_a_refusal_that_may_be_about_something_else_blames_nobody() -> None:
 def test_it_stands_until_the_workload_is_told_something_else() -> None:
     known = InboundRefusals()
     blamed(known, nack("no", INBOUND), lambda policy: policy is NEW)
-    assert known.published(lambda audience: "2") == frozenset() and known.message(NEW) is not None
-    assert known.published(lambda audience: "3") == {NEW} and known.message(NEW) is None
+    assert known.published(lambda audience, name: "2") == frozenset() and known.message(NEW) is not None
+    assert known.published(lambda audience, name: "3") == {NEW} and known.message(NEW) is None
 
 
 def test_it_is_forgotten_with_the_last_workload_that_was_told() -> None:
     known = InboundRefusals()
     blamed(known, nack("no", INBOUND), lambda policy: policy is NEW)
-    assert known.published(lambda audience: None) == {NEW}
+    assert known.published(lambda audience, name: None) == {NEW}
+
+
+def test_a_server_without_a_sidecar_is_known_by_its_own_listener() -> None:
+    known, name = InboundRefusals(), f"{SERVER}127.0.0.1:80"
+    assert blamed(known, nack("no", name), lambda policy: policy is NEW) == {NEW}
+    asked: list[str] = []
+    assert known.published(lambda audience, listener: asked.append(listener)) == {NEW}
+    assert asked == [name]

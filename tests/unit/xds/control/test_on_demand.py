@@ -12,7 +12,8 @@ from eventmesh.kube.api import Object
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.envoy import on_demand_filter
 from eventmesh.xds.control.messages import Node, Role
-from eventmesh.xds.control.on_demand import MAX_LABELS, touched
+from eventmesh.xds.control.observer import READERS
+from eventmesh.xds.control.on_demand import MAX_LABELS, HostIndex
 from eventmesh.xds.control.preview import preview
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, audience_of, without_demand
@@ -164,7 +165,7 @@ def test_a_host_of_too_many_labels_is_looked_for_so_many_times_and_no_more() -> 
     mesh.connect()
     mesh.ask(deep)
     assert mesh.held[deep].is_absent
-    assert touched([deep], frozenset({"public/*.test"})) == frozenset()
+    assert HostIndex().hosts(frozenset()).touched([deep], frozenset({"public/*.test"})) == frozenset()
 
 
 def test_an_unknown_host_is_answered_at_once_and_sent_when_it_appears() -> None:
@@ -342,8 +343,6 @@ def test_a_preview_names_the_hosts_that_such_a_client_may_ask_for() -> None:
         "kind": "Ingress",
         **ingress("new", rule("*.new.test", paths=[path(split("a"))])),
     }
-    from eventmesh.xds.control.observer import READERS
-
     found = preview(mesh.watcher, Settings(), READERS, [changed], [ENVOY])
     assert [(one.type, one.name, one.what) for one in found.changes] == [
         (VHDS, "local/*.new.test", "added"),

@@ -1,0 +1,126 @@
+"""Listeners for gRPC servers without a proxy (`grpc.xds_server_credentials`): TLS, and whom policies let in.
+
+A server asks by the address at which it listens, which nobody knows before. Source: gRFC A36 (xDS-enabled servers), A29
+(certificates by provider instances), A41 (RBAC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from ipaddress import ip_address
+from typing import Final
+from weakref import WeakValueDictionary
+
+from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
+from envoy_data_plane.envoy.config.route.v3 import (
+    NonForwardingAction,
+    Route,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpConnectionManager
+
+from eventmesh.kube.api import Object
+from eventmesh.xds.control import resources, securing
+from eventmesh.xds.control.access.emitting import encoded
+from eventmesh.xds.control.answering import Answering
+from eventmesh.xds.control.encoding import made
+from eventmesh.xds.control.envoy import pack, router, socket_address
+from eventmesh.xds.control.resources import Resource
+from eventmesh.xds.resource_types import ResourceType
+
+SERVER: Final = "grpc/server?xds.resource.listening_address="
+"""What a listener's name begins with; the rest is the server's address. Istio's servers say `xds.istio.io/grpc/...`."""
+
+_ANY_HOST: Final = "*"
+
+
+class GrpcListeners(Answering):
+    """What gRPC clients and servers of one namespace and with the same labels are told of listeners: those of channels
+    by host, which can be listed, and that of a server by its address."""
+
+    __slots__ = ("_known", "channels", "filters", "is_secured")
+
+    def __init__(
+        self, channels: Mapping[str, Resource], filters: list[Object] | None, *, is_secured: bool = False
+    ) -> None:
+        """`filters`, as documents, stand before the calls of servers, None: there shall be no server; `is_secured`
+        servers speak mTLS."""
+        self.channels = channels
+        self.filters = filters
+        self.is_secured = is_secured
+        self._known: WeakValueDictionary[str, Resource] = WeakValueDictionary()
+
+    def __getitem__(self, name: str) -> Resource:
+        if not name.startswith(SERVER):
+            return self.channels[name]
+        if self.filters is None:
+            raise KeyError(name)
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = _listener(name, self.filters, self.is_secured)
+        return known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.channels)
+
+    def __len__(self) -> int:
+        return len(self.channels)
+
+    def secured(self) -> GrpcListeners:
+        """Return the same with servers that speak mTLS."""
+        return GrpcListeners(self.channels, self.filters, is_secured=True)
+
+    def without_servers(self) -> GrpcListeners:
+        """Return those of channels alone."""
+        return GrpcListeners(self.channels, None)
+
+    def differing(self, before: GrpcListeners) -> frozenset[str]:
+        """Return the hosts of channels that differ; `SERVER` when servers are told something else."""
+        servers = {SERVER} if (self.filters, self.is_secured) != (before.filters, before.is_secured) else set()
+        if self.channels is before.channels:
+            return frozenset(servers)
+        hosts = self.channels.keys() | before.channels.keys()
+        return frozenset(servers.union(h for h in hosts if self.channels.get(h) != before.channels.get(h)))
+
+    def touched(self, names: Set[str], keys: Set[str]) -> frozenset[str]:
+        """Return those of `names` that differ when `keys` do."""
+        return frozenset(name for name in names if name in keys or (SERVER in keys and name.startswith(SERVER)))
+
+
+def is_server(name: str) -> bool:
+    """Tell whether `name` is that of a server's listener."""
+    return name.startswith(SERVER)
+
+
+def _listener(name: str, filters: list[Object], is_secured: bool) -> Resource:
+    """Return the listener of a server; raises KeyError when `name` has no address of an IP and a port."""
+    host, port = _address(name)
+    # Which method is called is for the server to know: it refuses only what no route leads to.
+    route = made(Route, match=made(RouteMatch, prefix="/"), non_forwarding_action=made(NonForwardingAction))
+    hosts = [made(VirtualHost, name="server", domains=[_ANY_HOST], routes=[route])]
+    manager = made(
+        HttpConnectionManager,
+        stat_prefix="server",
+        route_config=made(RouteConfiguration, name="server", virtual_hosts=hosts),
+        http_filters=[*map(encoded, filters), router()],
+    )
+    chain = made(
+        FilterChain,
+        filters=[made(Filter, name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))],
+        transport_socket=securing.provided_server_socket() if is_secured else None,
+    )
+    message = made(Listener, name=name, address=socket_address(host, port), filter_chains=[chain])
+    return resources.from_message(ResourceType.LISTENER, name, message)
+
+
+def _address(name: str) -> tuple[str, int]:
+    host, _, port = name.removeprefix(SERVER).rpartition(":")
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise KeyError(name) from None
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise KeyError(name)
+    return host.removeprefix("[").removesuffix("]"), int(port)
