@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
 from typing import Final, TypeVar
 
@@ -84,6 +85,26 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def adopt_orphans() -> None:
     """Make this process, and not init, the parent of descendants whose own parent ends."""
     _check(_libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def name_process(name: str) -> None:
+    """Have `ps` and `top` show `name`, cut after 15 characters, for this process; its command line remains."""
+    with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
+        file.write(name)
+
+
+def end_children() -> None:
+    """Kill every child of this process, orphans that it has adopted included, and return when none is left."""
+    while True:
+        with open("/proc/thread-self/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
 
 
 def own_mounts() -> None:

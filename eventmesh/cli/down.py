@@ -33,18 +33,18 @@ def run(args: argparse.Namespace) -> int:
         return 0
     try:
         # A descriptor and not a number: what has taken the number meanwhile is never signalled.
-        process = os.pidfd_open(found.pid)
+        process = os.pidfd_open(found.main)
         signal.pidfd_send_signal(process, signal.SIGTERM)
     except ProcessLookupError:
         sys.stdout.write(f"no mesh runs on {directory}\n")
         return 0
     except PermissionError:
         raise UnavailableError(
-            f"the mesh on {directory} (process {found.pid}) is another user's: stop it as that user"
+            f"the mesh on {directory} (process {found.main}) is another user's: stop it as that user"
         ) from None
     if not select.select([process], [], [], args.timeout)[0]:
         raise UnavailableError(
-            f"the mesh on {directory} (process {found.pid}) was told to stop and still runs after {args.timeout} s"
+            f"the mesh on {directory} (process {found.main}) was told to stop and still runs after {args.timeout} s"
         )
     sys.stdout.write(f"stopped the mesh on {directory}; its objects and events stay there\n")
     return 0

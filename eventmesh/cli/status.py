@@ -68,7 +68,7 @@ def _local(args: argparse.Namespace) -> dict[str, Any] | None:
         raise
     mesh = {
         "dataDir": str(args.data_dir.absolute()),
-        "pid": found.pid,
+        "pid": found.main,
         "version": found.version,
         "since": found.since,
         "kubeconfig": found.kubeconfig,
@@ -77,11 +77,11 @@ def _local(args: argparse.Namespace) -> dict[str, Any] | None:
     listed = [
         {
             "pid": process.pid,
-            "name": "eventmesh up" if process.pid == found.pid else process.name,
+            "name": "eventmesh up" if process.pid == found.main else process.name,
             "memoryBytes": process.usage.memory_bytes,
             "cpuSeconds": round(process.usage.cpu_s, 2),
         }
-        for process in processes(found.pid)
+        for process in processes(found.main)
     ]
     return {"mesh": mesh, "processes": listed}
 

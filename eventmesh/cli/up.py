@@ -12,6 +12,7 @@ from pathlib import Path
 from eventmesh.base.errors import UsageError
 from eventmesh.cli import data_dir
 from eventmesh.cli.activator import add_store
+from eventmesh.cluster.watchdog import Cradle, watch
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,29 +44,34 @@ def run(args: argparse.Namespace) -> int:
     """Run the mesh until SIGINT or SIGTERM; return 0, or 1 when it could not go on. Raises MeshError."""
     # Whatever is imported now stays; the collector would look through all of it a dozen times.
     gc.disable()
+    if bool(args.ca_cert) != bool(args.ca_key):
+        raise UsageError("--ca-cert and --ca-key go together: give both, or neither")
+    directory = data_dir.prepared(args.data_dir)
+    kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
+    data_dir.prepared(kubeconfig.parent, "--kubeconfig")
+    _say(f"eventmesh: starting, state in {directory}")
+    return watch(lambda cradle: _run(args, directory, kubeconfig, cradle))
+
+
+def _run(args: argparse.Namespace, directory: Path, kubeconfig: Path, cradle: Cradle) -> int:
     import uvloop
 
     from eventmesh.base import log
 
     log.configure()
-    return uvloop.run(_serve(args))
+    return uvloop.run(_serve(args, directory, kubeconfig, cradle))
 
 
-async def _serve(args: argparse.Namespace) -> int:
+async def _serve(args: argparse.Namespace, directory: Path, kubeconfig: Path, cradle: Cradle) -> int:
     from eventmesh.base.clock import SystemClock
-    from eventmesh.cluster.runtime.process import ACTIVATOR_MODULES, SIDECAR_MODULES, ProcessLauncher
+    from eventmesh.cluster.runtime.process import ACTIVATOR_MODULES, ProcessLauncher
 
-    if bool(args.ca_cert) != bool(args.ca_key):
-        raise UsageError("--ca-cert and --ca-key go together: give both, or neither")
     clock = SystemClock()
     began = clock.monotonic()
-    directory = data_dir.prepared(args.data_dir)
-    kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
-    data_dir.prepared(kubeconfig.parent, "--kubeconfig")
-    _say(f"eventmesh: starting, state in {directory}")
     # It imports what data planes need on another processor while this process imports the control side.
-    launcher = ProcessLauncher.start(SIDECAR_MODULES)
-    await launcher.prepare("activator", ACTIVATOR_MODULES)
+    launcher = ProcessLauncher(cradle.channel, cradle.launcher_pid)
+    if not cradle.inherits:
+        await launcher.prepare("activator", ACTIVATOR_MODULES)
 
     from eventmesh.cluster.mesh import Mesh, MeshSettings
     from eventmesh.dataplane.process import quiet_collector
@@ -77,9 +83,10 @@ async def _serve(args: argparse.Namespace) -> int:
     authority = (args.ca_cert, args.ca_key) if args.ca_cert else None
     ports = (args.port, args.gateway_port)
     settings = MeshSettings(directory, kubeconfig, *ports, authority, args.trust_domain, args.store)
-    mesh = Mesh(settings, clock, launcher)
+    mesh = Mesh(settings, clock, launcher, again=cradle.again, inherits=cradle.inherits)
     await mesh.start()
     quiet_collector()
+    cradle.ready()
     _say(f"eventmesh: ready in {clock.monotonic() - began:.1f} s\n")
     where = mesh.addresses
     _say(f"  Kubernetes API   https://{where.api}")

@@ -1,7 +1,8 @@
 """One local mesh: everything that `eventmesh up` runs, wired together, started and stopped in order.
 
 One process holds store, API, controllers, autoscaler, control and runtime; gateway and activator are processes beside
-it, started by the same launcher as the pods. Nothing of it outlives `stop`, or the process.
+it, started by the same launcher as the pods. Nothing of it outlives `stop`; what outlives the process when it is killed
+(`runtime.roster`) is adopted by the next.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from eventmesh.cluster.runtime.agent import PodAgent
 from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY
 from eventmesh.cluster.runtime.images import ImageStore, digests_in
+from eventmesh.cluster.runtime.launcher_process import product_pythonpath
 from eventmesh.cluster.runtime.network import PodAddresses
-from eventmesh.cluster.runtime.process import Command, ProcessLauncher, product_pythonpath
+from eventmesh.cluster.runtime.process import Command, Legacy, ProcessLauncher
 from eventmesh.cluster.store.store import Store
 from eventmesh.cluster.supervisor import Supervised
 from eventmesh.controllers.autoscaler.app import Autoscaler
@@ -83,8 +85,20 @@ class MeshSettings:
 class Mesh:
     """A local mesh. `start` raises UnavailableError (a port is taken, the data directory is in use) or ConfigError."""
 
-    def __init__(self, settings: MeshSettings, clock: Clock, launcher: ProcessLauncher) -> None:
-        """`launcher` becomes the mesh's own, which stops it; it has preloaded `SIDECAR_MODULES`."""
+    def __init__(
+        self,
+        settings: MeshSettings,
+        clock: Clock,
+        launcher: ProcessLauncher,
+        *,
+        again: bool = False,
+        inherits: bool = False,
+    ) -> None:
+        """`launcher` becomes the mesh's own, which stops it; it has preloaded `SIDECAR_MODULES`. `again`: a mesh with
+        these settings was ready before, and was killed. `inherits`: what it has left in `launcher` is taken over."""
+        self._again = again
+        self._inherits = inherits
+        self._legacy = Legacy()
         self._settings = settings
         self._clock = clock
         self._launcher = launcher
@@ -118,13 +132,15 @@ class Mesh:
         launcher = self._launcher
         launcher.on_lost = self._launcher_lost
         self._parts.add(launcher.stop)
-        pod_addresses = PodAddresses.reserve()
+        if self._inherits:
+            self._legacy = await launcher.legacy()
+        pod_addresses = PodAddresses.reserve(self._legacy.sockets.get("pods"))
         self._parts.add_sync(pod_addresses.close)
-        where = addresses.choose(self._settings.api_port, self._settings.gateway_port, pod_addresses.own(1))
-        self._addresses = where
+        await launcher.hold("pods", [pod_addresses.lease])
+        where = self._addresses = self._choose(pod_addresses)
         self._sockets = {
-            "gateway": self._held(where.gateway, where.gateway_local),
-            "activator": self._held(where.activator, where.broker),
+            "gateway": await self._held("gateway", where.gateway, where.gateway_local),
+            "activator": await self._held("activator", where.activator, where.broker),
         }
         embedded = self._api()
         api = embedded.in_process()
@@ -178,7 +194,7 @@ class Mesh:
         """Say to `eventmesh status`, `down` and `env` where everything is."""
         since = self._clock.now().isoformat(timespec="seconds")
         where = asdict(self.addresses)
-        facts = running.Running(os.getpid(), __version__, since, str(self._settings.kubeconfig), where)
+        facts = running.Running(os.getpid(), __version__, since, str(self._settings.kubeconfig), where, os.getppid())
         running.tell(self._settings.data_dir, facts)
 
     def _launcher_lost(self) -> None:
@@ -241,7 +257,8 @@ class Mesh:
             images=images,
             bootstrap=bootstraps.of_pod,
             data_dir=self._settings.data_dir,
-            groups=ControlGroups.find(),
+            groups=ControlGroups.find(owner=launcher.pid),
+            legacy=self._legacy,
         )
 
     async def _data_planes(self) -> None:
@@ -261,10 +278,20 @@ class Mesh:
         )
         await asyncio.gather(self._serve(gateway, where.gateway_admin), self._serve(activator, where.activator_admin))
 
-    def _held(self, *where: str) -> list[socket.socket]:
-        """Listen at the addresses for as long as the mesh lives: while the process that serves them is started again,
-        clients wait instead of being refused."""
-        sockets = [listen_on(parse_address(address), HostNetwork()) for address in where]
+    def _choose(self, pods: PodAddresses) -> Addresses:
+        """Return where everything listens: where it did before, if clients and pods know that already."""
+        told = running.last_told(self._settings.data_dir) if self._again else None
+        if told is not None and told.addresses and told.watchdog == os.getppid():
+            return Addresses(**told.addresses)
+        return addresses.choose(self._settings.api_port, self._settings.gateway_port, pods.own(1))
+
+    async def _held(self, name: str, *where: str) -> list[socket.socket]:
+        """Listen at the addresses for as long as the launcher lives: while the process that serves them is started
+        again, or this one, clients wait instead of being refused."""
+        sockets = list(self._legacy.sockets.get(name) or ())
+        if not sockets:
+            sockets = [listen_on(parse_address(address), HostNetwork()) for address in where]
+            await self._launcher.hold(name, sockets)
         for held in sockets:
             self._parts.add_sync(held.close)
         return sockets
@@ -275,7 +302,8 @@ class Mesh:
         env = {**os.environ, "PYTHONPATH": product_pythonpath(os.environ)}
         command = Command((role, "--bootstrap", str(file), *flags), env, "/", entry=SIDECAR_ENTRY)
         logs = self._settings.data_dir / "logs"
-        return Supervised(role, command, self._launcher, logs, self._clock, self._sockets[role])
+        left = next((each for each in self._legacy.survivors if each.label == role), None)
+        return Supervised(role, command, self._launcher, logs, self._clock, self._sockets[role], left)
 
     async def _serve(self, plane: Supervised, admin: str) -> None:
         """Start a data plane and return when it serves; one that ends meanwhile, or never serves, ends the start."""

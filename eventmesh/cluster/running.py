@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,13 @@ class Running:
     kubeconfig: str = ""
     addresses: Mapping[str, str] | None = None
     """`host:port` of each listener by its name."""
+    watchdog: int = 0
+    """The process that starts this one again, and ends with it when it is told to; 0: there is none."""
+
+    @property
+    def main(self) -> int:
+        """Return the process whose end is the end of the mesh."""
+        return self.watchdog or self.pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +61,7 @@ def tell(data_dir: Path, running: Running) -> None:
     file = data_dir / _FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".tmp")
-    facts = {name: getattr(running, name) for name in ("pid", "version", "since", "kubeconfig", "addresses")}
-    partial.write_text(json.dumps(facts, indent=1))
+    partial.write_text(json.dumps(asdict(running), indent=1))
     os.replace(partial, file)
 
 
@@ -64,11 +70,15 @@ def find(data_dir: Path) -> Running | None:
     pid = _holder(data_dir / STORE / LOCK_NAME)
     if pid is None:
         return None
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        told = Running(**json.loads((data_dir / _FILE).read_text()))
-        if told.pid == pid:
-            return told
-    return Running(pid)
+    told = last_told(data_dir)
+    return told if told is not None and told.pid == pid else Running(pid)
+
+
+def last_told(data_dir: Path) -> Running | None:
+    """Return what the last mesh on `data_dir` has told, whether it runs or not; None: nothing that can be read."""
+    with suppress(OSError, ValueError, TypeError):
+        return Running(**json.loads((data_dir / _FILE).read_text()))
+    return None
 
 
 def processes(pid: int) -> list[Process]:

@@ -16,7 +16,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime.logs import ContainerLog
-from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher
+from eventmesh.cluster.runtime.process import Command, Keep, Process, ProcessLauncher, Survivor
 
 _log = log.get("cluster.supervisor")
 
@@ -44,8 +44,10 @@ class Supervised:
         log_directory: Path,
         clock: Clock,
         sockets: Sequence[socket.socket] = (),
+        left: Survivor | None = None,
     ) -> None:
-        """`sockets` listen for the process, whether it runs or not; they stay the caller's to close."""
+        """`sockets` listen for the process, whether it runs or not; they stay the caller's to close. `left` is the
+        process of an earlier mesh."""
         self.name = name
         self.restarts = 0
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -56,6 +58,7 @@ class Supervised:
         self._sockets = [one.fileno() for one in sockets]
         self._output = ContainerLog(log_directory / name, clock)
         self._process: Process | None = None
+        self._left = left
         self._stopping = False
         self._tasks = TaskGroup(f"supervisor.{name}")
 
@@ -65,8 +68,15 @@ class Supervised:
         return self._process.pid if self._process is not None else 0
 
     async def start(self) -> None:
-        """Start the process; return when it runs, which is not yet when it serves. Raises SpawnError."""
-        await self._spawn()
+        """Start the process, or adopt the one that was left; return when it runs, which is not yet when it serves.
+
+        Raises SpawnError.
+        """
+        if self._left is None:
+            await self._spawn()
+        else:
+            self._process = self._left.process
+            self._output.resume_run(self._left.descriptors)
         self._tasks.spawn("watch", self._watch())
 
     async def stop(self) -> None:
@@ -82,8 +92,9 @@ class Supervised:
     async def _spawn(self) -> None:
         run = self._output.open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
+        keep = Keep(self.name, run.readers)
         try:
-            self._process = await self._launcher.spawn(self._command, stdout, stderr, None, self._sockets)
+            self._process = await self._launcher.spawn(self._command, stdout, stderr, None, self._sockets, keep=keep)
         finally:
             os.close(stdout)
             os.close(stderr)

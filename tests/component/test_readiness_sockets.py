@@ -59,3 +59,23 @@ async def test_namespaces_are_in_stock_and_made_again_when_the_rush_is_over() ->
         await asyncio.sleep(0.005)
     await stock.stop()
     await launcher.stop()
+
+
+async def test_what_is_told_while_nobody_listens_reaches_the_next_runtime() -> None:
+    first, second = NotifySockets(), NotifySockets()
+    path = first.open("one", lambda ready: None)
+    descriptor = first.descriptor("one")
+    assert descriptor is not None
+    kept = socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_DGRAM)
+    # Nobody reads it: the loop has had no turn since.
+    tell(path, b"READY=1")
+    told: asyncio.Queue[bool] = asyncio.Queue()
+    asyncio.get_running_loop().remove_reader(descriptor)
+    assert second.adopt("one", kept, told.put_nowait) == path
+    assert await told.get() is True
+    second.close("one")
+    assert not Path(path).exists()
+    first.close("one")
+    for sockets in (first, second):
+        sockets.stop()
+    assert not Path(path).parent.exists()

@@ -1,4 +1,5 @@
-"""`kill -9` of any one process at random, under load: the state is whole, work goes on, nothing acknowledged is lost.
+"""`kill -9` of any one process at random, under load: the state is whole, work goes on, nothing acknowledged is lost,
+and no function ends with the mesh process.
 
 Twenty kills; two hundred with `make soak`. How long it took until an event, a request and a write were acknowledged
 again is written to the test's output (`pytest -rP`), by the process that was killed.
@@ -48,21 +49,26 @@ class Relay(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Relay).serve_forever()
 """
-NAMES = {"gateway": "eventmesh-gatew", "activator": "eventmesh-activ", "sidecar": "eventmesh-sidec"}
+NAMES = {
+    "mesh": "eventmesh-mesh",
+    "launcher": "eventmesh-launc",
+    "gateway": "eventmesh-gatew",
+    "activator": "eventmesh-activ",
+    "sidecar": "eventmesh-sidec",
+}
 """What `ps` shows of those that have a name of their own."""
-ROLES = ("mesh", "launcher", "function", *NAMES)
+ROLES = ("up", "function", *NAMES)
+RECOVERED_WITHIN_S = 2.0
+"""The bar, told beside what was measured: other work on the machine is in it."""
 
 
 def victims(mesh: MeshProcess, role: str) -> list[int]:
     """Return the processes of that role; none while it is just being started."""
     match role:
-        case "mesh":
+        case "up":
             return [mesh.pid]
         case "function":
             return [pid for pid in mesh.descendants() if is_function(pid)]
-        case "launcher":
-            # The first of the interpreters; functions are interpreters too.
-            return sorted(pid for pid in mesh.named("python") if not is_function(pid))[:1]
         case _:
             return mesh.named(NAMES[role])
 
@@ -84,14 +90,17 @@ async def kill_one(mesh: MeshProcess, load: Load, draw: random.Random) -> tuple[
     async with asyncio.timeout(WAIT_S):
         while not (found := victims(mesh, role)):
             await asyncio.sleep(0.02)
+    functions = set(victims(mesh, "function"))
     began = time.monotonic()
     os.kill(draw.choice(sorted(found)), signal.SIGKILL)
-    if role in ("mesh", "launcher"):
-        # Nothing is left to start these again; whoever ran `eventmesh up` does it, as an init system would.
+    if role == "up":
+        # Nothing is left to start it again; whoever ran `eventmesh up` does it, as an init system would.
         await mesh.ended()
         await mesh.start()
     async with asyncio.timeout(WAIT_S):
         await load.acknowledged_again()
+    if role in ("mesh", "gateway", "activator"):
+        assert functions <= set(victims(mesh, "function")), f"functions ended with the {role}"
     return role, time.monotonic() - began
 
 
@@ -144,7 +153,9 @@ async def test_any_one_process_may_be_killed_at_any_time(mesh: MeshProcess, tmp_
         for role, seconds_each in took.items():
             if seconds_each:
                 middle, worst = statistics.median(seconds_each), max(seconds_each)
-                print(f"{role:10} killed {len(seconds_each):3} times: {middle:.2f} s median, {worst:.2f} s at most")  # noqa: T201
+                late = sum(seconds > RECOVERED_WITHIN_S for seconds in seconds_each)
+                what = f"{middle:.2f} s median, {worst:.2f} s at most, {late} beyond {RECOVERED_WITHIN_S:.0f} s"
+                print(f"{role:10} killed {len(seconds_each):3} times: {what}")  # noqa: T201
     assert await objects(mesh) == deployed
     async with mesh.api() as api:
         ledger = await api.get(CONFIG_MAP, LEDGER, "default")

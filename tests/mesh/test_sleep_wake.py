@@ -17,6 +17,9 @@ ROUNDS = 10 if IS_SOAK else 1
 """With `make soak` a hundred wakes."""
 
 
+LASTING = ("eventmesh-mesh", "eventmesh-launc", "eventmesh-gatew", "eventmesh-activ")
+
+
 async def test_every_wake_scales_once_answers_and_leaves_nothing_behind(mesh: MeshProcess, tmp_path: Path) -> None:
     add_function(mesh, tmp_path / "hello")
     async with mesh.api() as api:
@@ -62,8 +65,8 @@ async def holds_no_more(mesh: MeshProcess, before: dict[int, int]) -> bool:
 
 
 def lasting(mesh: MeshProcess) -> list[int]:
-    """Return the processes that live as long as the mesh: launcher, gateway, activator."""
-    return [pid for pid in mesh.descendants() if mesh.name(pid) in ("python", "eventmesh-gatew", "eventmesh-activ")]
+    """Return the processes that live as long as the mesh does."""
+    return [pid for pid in mesh.descendants() if mesh.name(pid) in LASTING]
 
 
 def descriptors(pid: int) -> int:

@@ -19,6 +19,7 @@ from eventmesh.cli.check.findings import Finding, failure, ok, warning
 from eventmesh.cluster import addresses, running
 from eventmesh.cluster.running import Running
 from eventmesh.cluster.runtime.cgroups import ControlGroups
+from eventmesh.cluster.watchdog import MESH_NAME
 
 OLDEST_PYTHON: Final = (3, 11)
 LEAST_DISK_BYTES: Final = 256 * 1024 * 1024
@@ -64,7 +65,7 @@ def findings(data_dir: Path, api_port: int, gateway_port: int) -> Iterator[Findi
 def _mesh(data_dir: Path, found: Running | None) -> Finding:
     if found is None:
         return ok("mesh", f"none runs on {data_dir}")
-    return ok("mesh", f"process {found.pid} runs on {data_dir}")
+    return ok("mesh", f"process {found.main} runs on {data_dir}")
 
 
 def _python() -> Finding:
@@ -136,7 +137,7 @@ def _ports(found: Running | None, api_port: int, gateway_port: int) -> Iterator[
 
 def _others(data_dir: Path, found: Running | None) -> Iterator[Finding]:
     """Look for meshes of other directories: they are welcome, and take the usual addresses."""
-    own = {process.pid for process in running.processes(found.pid)} if found else set()
+    own = {process.pid for process in running.processes(found.main)} if found else set()
     others = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if pid not in own and _is_up(pid)]
     if others:
         which = ", ".join(map(str, sorted(others)))
@@ -150,6 +151,9 @@ def _others(data_dir: Path, found: Running | None) -> Iterator[Finding]:
 def _is_up(pid: int) -> bool:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if Path(f"/proc/{pid}/comm").read_text().strip() == MESH_NAME:
+            # A fork of one that is found itself.
+            return False
     except OSError:
         return False
     programs = (b"eventmesh.cli.main", b"eventmesh")

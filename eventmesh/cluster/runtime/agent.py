@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,8 +15,10 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
+from eventmesh.cluster.runtime.adoption import LeftPod, left_pods
 from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.cluster.runtime.commands import SidecarBootstrap
+from eventmesh.cluster.runtime.host import Host
 from eventmesh.cluster.runtime.images import ImageStore
 from eventmesh.cluster.runtime.logs import ContainerLog, LogQuery
 from eventmesh.cluster.runtime.measuring import Measuring
@@ -22,9 +26,10 @@ from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.node import NodeKeeper
 from eventmesh.cluster.runtime.notify import NotifySockets
-from eventmesh.cluster.runtime.process import Process, ProcessLauncher
+from eventmesh.cluster.runtime.process import Legacy, Process, ProcessLauncher
 from eventmesh.cluster.runtime.sessions import Session
-from eventmesh.cluster.runtime.worker import Host, PodWorker, remove_directory
+from eventmesh.cluster.runtime.teller import remove_directory
+from eventmesh.cluster.runtime.worker import PodWorker
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
@@ -71,7 +76,11 @@ class PodAgent:
         bootstrap: SidecarBootstrap,
         data_dir: Path,
         groups: ControlGroups,
+        legacy: Legacy | None = None,
     ) -> None:
+        """`legacy`: what an earlier runtime has left in the launcher."""
+        self._legacy = legacy or Legacy()
+        self._left: dict[str, LeftPod] = {}
         self._api = api
         self._clock = clock
         self._launcher = launcher
@@ -121,11 +130,30 @@ class PodAgent:
             network_note=note,
             groups=self._groups,
         )
+        await self._take_over()
         self._pods.add_handler(self._changed)
         self._tasks.spawn("measuring", self.measuring.run())
         self._tasks.spawn("node", self.node.run())
         for informer in self._contents:
             informer.add_handler(self._content_changed)
+
+    async def _take_over(self) -> None:
+        """Find the pods of what was left; end what belongs to none."""
+        pods = {pod["metadata"]["uid"]: pod for pod in self._pods}
+        left = left_pods(self._legacy.survivors)
+        self._left = {uid: found for uid, found in left.items() if uid in pods and not podspec.is_finished(pods[uid])}
+        for uid in left.keys() - self._left.keys():
+            for survivor in left[uid].processes.values():
+                await self._launcher.signal(survivor.process, signal.SIGKILL)
+                for descriptor in survivor.descriptors:
+                    os.close(descriptor)
+        for found in self._left.values():
+            # Before a new pod could take it.
+            self._addresses.claim(found.mark.address)
+        inhabited = {found.mark.network for found in self._left.values()}
+        for network in self._legacy.networks:
+            if network.number not in inhabited:
+                await self._launcher.drop_network(network)
 
     async def stop(self) -> None:
         """End every process, but leave the pods' objects: they run again with the next start."""
@@ -225,7 +253,10 @@ class PodAgent:
                 directory = self._directory / podspec.directory_name(pod)
                 self._tasks.spawn(f"{key_of(pod)} directory", remove_directory(directory))
         elif worker is None:
-            if is_deleting(new):
+            if is_deleting(new) and uid in self._left:
+                self._begin(new)
+                self._workers[uid].terminate(podspec.grace_s(new))
+            elif is_deleting(new):
                 # Nothing runs for it here: it was on its way out when an earlier life of the mesh ended.
                 self._tasks.spawn(f"{key_of(new)} removal", self._remove(new))
             elif not podspec.is_finished(new):
@@ -247,7 +278,7 @@ class PodAgent:
         assert self._host is not None  # noqa: S101 - handlers are added in `start`
         uid = pod["metadata"]["uid"]
         try:
-            worker = PodWorker(pod, self._host)
+            worker = PodWorker(pod, self._host, self._left.pop(uid, None))
         except (MeshError, OSError, ValueError, KeyError) as error:
             _log.error("pod cannot be run", pod=key_of(pod), reason=error)
             return

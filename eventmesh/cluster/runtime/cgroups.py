@@ -82,10 +82,16 @@ class ControlGroups:
         """Why there are none; empty when there are."""
 
     @classmethod
-    def find(cls, process: Path = Path("/proc/self")) -> ControlGroups:
-        """Return the groups that this process may make beside its own; those of meshes that are gone are removed."""
+    def find(cls, process: Path = Path("/proc/self"), owner: int | None = None) -> ControlGroups:
+        """Return the groups that this process may make beside its own; those of meshes that are gone are removed.
+
+        `owner`: the process that their members end with (None: this one). With it, groups of an earlier runtime of
+        the same owner are found again.
+        """
         try:
-            name = f"{_PREFIX}{os.getpid()}.{secrets.token_hex(4)}"
+            # Not the number alone: another namespace of processes may count the same.
+            which = secrets.token_hex(4) if owner is None else _start_time(owner)
+            name = f"{_PREFIX}{owner or os.getpid()}.{which}"
             parents = {controller: _made(base, controller, name) for controller, base in _bases(process).items()}
         except OSError as error:
             return cls({}, f"this user may make no control groups: {error.filename or ''}: {error.strerror or error}")
@@ -95,16 +101,24 @@ class ControlGroups:
         """Return a new group of that name, None where there are none; raises OSError when the kernel refuses it."""
         if self.note:
             return None
-        is_unified = self.is_unified
-        directories: dict[Path, None] = {}
-        for controller, parent in self._parents.items():
-            directory = parent / name
+        # Each once: in version 2 it is one for all controllers.
+        for directory in dict.fromkeys(parent / name for parent in self._parents.values()):
             _remove(directory)
             directory.mkdir(exist_ok=True)
-            directories[directory] = None
-            for file, value in _values(controller, limits, is_unified=is_unified):
-                (directory / file).write_text(value)
-        shown = [SHOWN_AT] if is_unified else [SHOWN_AT / controller for controller in self._parents]
+        for controller, parent in self._parents.items():
+            for file, value in _values(controller, limits, is_unified=self.is_unified):
+                (parent / name / file).write_text(value)
+        return self._group(name)
+
+    def find_again(self, name: str) -> Group | None:
+        """Return the group of that name, which an earlier runtime has made; None when there is none."""
+        if self.note or not all((parent / name).is_dir() for parent in self._parents.values()):
+            return None
+        return self._group(name)
+
+    def _group(self, name: str) -> Group:
+        directories = dict.fromkeys(parent / name for parent in self._parents.values())
+        shown = [SHOWN_AT] if self.is_unified else [SHOWN_AT / controller for controller in self._parents]
         mounts = (Mount(str(own), str(at), read_only=True) for own, at in zip(directories, shown, strict=True))
         return Group(tuple(map(str, directories)), tuple(mounts))
 
@@ -130,6 +144,12 @@ class PodGroups:
     def begin(self, container: str, limits: Limits) -> None:
         """Make the group of a run that begins; raises OSError when the kernel refuses it."""
         group = self._groups.make(f"{self._uid}.{container}", limits)
+        if group is not None:
+            self._present[container] = group
+
+    def resume(self, container: str) -> None:
+        """Find the group of a run that an earlier runtime has begun."""
+        group = self._groups.find_again(f"{self._uid}.{container}")
         if group is not None:
             self._present[container] = group
 
@@ -196,6 +216,11 @@ def _made(base: Path, controller: str, name: str) -> Path:
             control.write_text(f"+{controller}")
         (parent / _HANDED_DOWN).write_text(f"+{controller}")
     return parent
+
+
+def _start_time(pid: int) -> str:
+    """Return when the process was started, in ticks since the machine was (proc(5)); raises OSError when it is gone."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
 def _values(controller: str, limits: Limits, *, is_unified: bool) -> Iterator[tuple[str, str]]:

@@ -42,7 +42,7 @@ def wait(channel: socket.socket, modules: Sequence[str] = ()) -> NoReturn:
         os.closerange(3, number)
         os.closerange(number + 1, _highest_descriptor() + 1)
         # Who looks for spares finds one that has let go of everything.
-        _name_process(SPARE_NAME)
+        linux.name_process(SPARE_NAME)
         # What cannot be imported fails where it is needed, with more to say.
         with suppress(ImportError):
             for module in modules:
@@ -101,6 +101,8 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
         mounts.arrange(order.confinement)
         os.chdir(order.workdir)
         if order.entry:
+            # As in every Python process: what is written to a connection that has ended is an error, not the end.
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
             _keep(sockets)
             os._exit(_call(order))
         _confine(order.confinement)
@@ -146,7 +148,7 @@ def _confine(confinement: wire.Confinement) -> None:
 
 def _call(order: wire.Spawn) -> int:
     """Call the entry as a program's `main`; return its exit code."""
-    _name_process(f"eventmesh-{order.argv[0]}" if order.argv else order.entry)
+    linux.name_process(f"eventmesh-{order.argv[0]}" if order.argv else order.entry)
     os.environ.clear()
     os.environ.update(order.env)
     if order.sockets:
@@ -164,12 +166,6 @@ def _call(order: wire.Spawn) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return code or 0
-
-
-def _name_process(name: str) -> None:
-    """Have `ps` and `top` show what this fork is; its command line remains the launcher's."""
-    with suppress(OSError), open("/proc/self/comm", "w", encoding="utf-8") as file:
-        file.write(name)
 
 
 def _highest_descriptor() -> int:

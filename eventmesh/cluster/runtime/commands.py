@@ -14,7 +14,8 @@ from eventmesh.base.secret_file import write_secret
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References, container_env, expand
 from eventmesh.cluster.runtime.images import Image
-from eventmesh.cluster.runtime.process import UNCONFINED, Command, Network, product_pythonpath
+from eventmesh.cluster.runtime.launcher_process import product_pythonpath
+from eventmesh.cluster.runtime.process import UNCONFINED, Command, Network
 from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import has_sidecar

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from eventmesh.base.clock import Clock
 from eventmesh.cluster.runtime.probe import Probe
 
 FIRST_BACK_OFF_S: Final = 10.0
@@ -36,6 +37,14 @@ class Role(Enum):
     """The work itself (`spec.containers`)."""
     MESH = "mesh"
     """The mesh's own sidecar: first to start, last to be needed, never counted in the pod's outcome."""
+
+
+class RestartPolicy(Enum):
+    """`spec.restartPolicy`."""
+
+    ALWAYS = "Always"
+    ON_FAILURE = "OnFailure"
+    NEVER = "Never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,36 @@ class Container:
     def running(self) -> bool:
         """True while it has a process."""
         return isinstance(self.state, Running)
+
+    def end(self, status: int, message: str, cause: str, clock: Clock) -> Terminated:
+        """Note that its process ended, as `PodMachine.exited` says; failures long ago are forgiven."""
+        began = self.state if isinstance(self.state, Running) else None
+        if began is not None and clock.monotonic() - began.since >= forgiven_after_s(self.role):
+            self.failures = 0
+        now = clock.now()
+        ended = Terminated(
+            code=128 - status if status < 0 else status,
+            signal=max(0, -status),
+            started_at=began.started_at if began else now,
+            finished_at=now,
+            message=message,
+            cause=cause,
+        )
+        self.state = ended
+        self.kill_at = None
+        return ended
+
+    def ended_for_good(self, policy: RestartPolicy) -> bool:
+        """Return whether its process has ended and `policy` wants no other."""
+        if not isinstance(self.state, Terminated):
+            return False
+        match policy:
+            case RestartPolicy.ALWAYS:
+                return False
+            case RestartPolicy.ON_FAILURE:
+                return self.state.code == 0
+            case RestartPolicy.NEVER:
+                return True
 
     @property
     def succeeded(self) -> bool:

@@ -34,7 +34,7 @@ from eventmesh.cluster.runtime.archives import is_archive
 from eventmesh.cluster.runtime.container_images import MANIFEST as CONTAINER_MANIFEST
 from eventmesh.cluster.runtime.container_images import MAX_USER, image_in, unpack
 from eventmesh.cluster.runtime.container_images import ROOT as CONTAINER_ROOT
-from eventmesh.cluster.runtime.process import product_pythonpath
+from eventmesh.cluster.runtime.launcher_process import product_pythonpath
 from eventmesh.functions.loading import SCRIPT, is_served
 
 REGISTRY: Final = "dev.local"

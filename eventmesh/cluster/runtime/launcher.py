@@ -2,8 +2,10 @@
 
 It is small and has one thread, so a fork costs a fraction of a millisecond, where forking `eventmesh up` itself would
 copy the page tables of a whole control component. Modules named on its command line are imported once and shared by
-every sidecar that it forks. It also is the guard against leftovers: it ends everything it started when the runtime
+every sidecar that it forks. It also is the guard against leftovers: it ends everything it started when its owner
 closes the socket, for whatever reason (kill -9 included), and each child dies with it.
+
+Runtimes come and go: each is attached by the owner, and told what the one before it has left (`roster`).
 
 It holds the pods' network namespaces as descriptors, so none outlives it.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import select
 import selectors
 import signal
 import socket
@@ -24,21 +27,59 @@ from importlib import import_module
 
 from eventmesh.base import linux
 from eventmesh.cluster.runtime import child, wire
+from eventmesh.cluster.runtime.roster import Roster
 from eventmesh.cluster.runtime.spares import RESTOCK_AFTER_S, Spares
 
 
 class Launcher:
     """Answers the runtime's messages; one object per process."""
 
-    def __init__(self, channel: socket.socket, selector: selectors.BaseSelector) -> None:
-        self._channel = channel
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self.channel: socket.socket | None = None
+        """The runtime's end is behind it; None while there is no runtime."""
         self._selector = selector
-        self._children: set[int] = set()
+        self._roster = Roster()
         self.starting: dict[int, _Starting] = {}
         self._networks: set[int] = set()
         self.spares = Spares()
 
-    def answer(self, data: bytes, descriptors: list[int]) -> None:
+    def attach(self, channel: socket.socket, preloaded: wire.Preloaded) -> None:
+        """Serve the runtime at the other end of `channel`, and tell it first what others have left."""
+        # What the one before has still said is done: a process of its last word is told with the others.
+        while self.channel is not None and select.select([self.channel], [], [], 0)[0]:
+            self.hear()
+        self.detach()
+        # Their outcome belongs to nobody who asks any more: what runs is told with the others.
+        for start in list(self.starting.values()):
+            self.started(start)
+        self.channel = channel
+        self._selector.register(channel, selectors.EVENT_READ)
+        self._say(preloaded)
+        for message, descriptors in self._roster.tell():
+            self._say(message, *descriptors)
+        self._say(wire.Attached(tuple(sorted(self._networks))))
+
+    def detach(self) -> None:
+        """End what the runtime would have ended itself; the rest waits for the next one."""
+        if self.channel is None:
+            return
+        self._selector.unregister(self.channel)
+        self.channel.close()
+        self.channel = None
+        for pid in self._roster.unlabelled:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def hear(self) -> None:
+        """Take the next message of the runtime, or its end."""
+        assert self.channel is not None  # noqa: S101 - it is readable
+        data, descriptors = _receive(self.channel)
+        if data:
+            self._answer(data, descriptors)
+        else:
+            self.detach()
+
+    def _answer(self, data: bytes, descriptors: list[int]) -> None:
         """Do what one message asks; `descriptors` are closed here when the child has them."""
         match wire.decode(data):
             case wire.Spawn() as order:
@@ -65,7 +106,9 @@ class Launcher:
             case wire.DropNetwork(network) if network in self._networks:
                 self._networks.discard(network)
                 os.close(network)
-            case wire.Signal(pid, number) if pid in self._children:
+            case wire.Hold(name):
+                self._roster.hold(name, _copies(descriptors))
+            case wire.Signal(pid, number) if self._roster.runs(pid):
                 # A child that is not reaped yet keeps its number, so this can never hit a stranger.
                 with suppress(ProcessLookupError):
                     os.killpg(pid, number)
@@ -80,10 +123,12 @@ class Launcher:
             words = pipe.read().decode()
         if words:
             os.waitpid(start.pid, 0)
+            for descriptor in start.kept:
+                os.close(descriptor)
             number, _, text = words.partition(" ")
             self._refuse(start.request, OSError(int(number), text))
             return
-        self._children.add(start.pid)
+        self._roster.add(start.pid, start.label, start.kept)
         self._say(wire.Reply(start.request, pid=start.pid))
 
     def reap(self) -> None:
@@ -98,32 +143,25 @@ class Launcher:
             pid = ended.si_pid
             if pid in self.starting:
                 self.started(self.starting[pid])
-                if pid not in self._children:
+                if not self._roster.runs(pid):
                     continue
-            if pid in self._children:
+            if self._roster.runs(pid):
                 # Before the leader is reaped: until then its number, and so the group's, belongs to nobody else.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             self.spares.lost(pid)
-            if pid in self._children:
-                self._children.discard(pid)
-                self._say(wire.Exited(pid, os.waitstatus_to_exitcode(status)))
+            if self._roster.runs(pid):
+                code = os.waitstatus_to_exitcode(status)
+                self._roster.ended(pid, code, told=self._say(wire.Exited(pid, code)))
 
     def end_all(self) -> None:
         """Kill every process that was started here, and those that they started."""
-        for pid in (*self._children, *self.starting):
+        for pid in (*self._roster.running, *self.starting):
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         # As the sub-reaper of its descendants the launcher inherits orphans that left their group.
-        while True:
-            for pid in _own_children():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
+        linux.end_children()
 
     def restock(self) -> None:
         """Fork one spare; called when nobody is in a hurry. Without any, orders are forked for one by one."""
@@ -143,9 +181,12 @@ class Launcher:
         if order.network is not None and order.network not in self._networks:
             raise OSError(errno.ENOENT, "its network namespace is gone")
         network = () if order.network is None else (order.network,)
+        mine = len(descriptors) - order.kept
+        kept = descriptors[mine:]
+        descriptors = descriptors[:mine]
         if order.entry:
             pid = self._start(order, data, (*descriptors, *network))
-            self._children.add(pid)
+            self._roster.add(pid, order.label, _copies(kept))
             self._say(wire.Reply(order.request, pid=pid))
             return
         failure, report = os.pipe()
@@ -156,7 +197,7 @@ class Launcher:
             raise
         finally:
             os.close(report)
-        start = self.starting[pid] = _Starting(order.request, pid, failure)
+        start = self.starting[pid] = _Starting(order.request, pid, failure, order.label, _copies(kept))
         self._selector.register(failure, selectors.EVENT_READ, start)
 
     def _start(self, order: wire.Spawn, data: bytes, descriptors: Sequence[int]) -> int:
@@ -170,9 +211,15 @@ class Launcher:
     def _refuse(self, request: int, error: OSError) -> None:
         self._say(wire.Reply(request, error=error.strerror or str(error)))
 
-    def _say(self, message: wire.Message, *descriptors: int) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(self._channel, [wire.encode(message)], descriptors)
+    def _say(self, message: wire.Message, *descriptors: int) -> bool:
+        """Return whether there is a runtime that was told."""
+        if self.channel is None:
+            return False
+        try:
+            socket.send_fds(self.channel, [wire.encode(message)], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +230,12 @@ class _Starting:
     pid: int
     failure: int
     """The pipe that closes at exec; what comes before that is the reason why there was none."""
+    label: str
+    kept: Sequence[int]
 
 
-def _own_children() -> list[int]:
-    with open("/proc/thread-self/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
+def _copies(descriptors: Sequence[int]) -> list[int]:
+    return [os.dup(descriptor) for descriptor in descriptors]
 
 
 def _preload(modules: list[str]) -> str:
@@ -202,16 +250,15 @@ def _preload(modules: list[str]) -> str:
     return ""
 
 
-def _run(channel: socket.socket, modules: list[str]) -> None:
+def _run(owner: socket.socket, modules: list[str]) -> None:
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    with suppress(BrokenPipeError):
-        channel.send(wire.encode(wire.Preloaded(_preload(modules))))
+    preloaded = wire.Preloaded(_preload(modules))
     with selectors.DefaultSelector() as selector:
-        launcher = Launcher(channel, selector)
-        selector.register(channel, selectors.EVENT_READ)
+        launcher = Launcher(selector)
+        selector.register(owner, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
         while True:
             events = selector.select(RESTOCK_AFTER_S if launcher.spares.lacking else None)
@@ -221,19 +268,21 @@ def _run(channel: socket.socket, modules: list[str]) -> None:
                 if isinstance(key.data, _Starting):
                     if key.data.pid in launcher.starting:
                         launcher.started(key.data)
-                elif key.fileobj is channel:
-                    data, descriptors = _receive(channel)
+                elif key.fileobj is owner:
+                    data, descriptors = _receive(owner)
                     if not data:
                         launcher.end_all()
                         return
-                    launcher.answer(data, descriptors)
-                else:
+                    launcher.attach(socket.socket(fileno=descriptors[0]), preloaded)
+                elif key.fileobj == wake_read:
                     os.read(wake_read, 4096)
                     launcher.reap()
+                elif key.fileobj is launcher.channel:
+                    launcher.hear()
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """Return the next message; no bytes when the runtime is gone, orderly or by kill -9."""
+    """Return the next message; no bytes when the other end is gone, orderly or by kill -9."""
     try:
         data, descriptors, _, _ = socket.recv_fds(channel, wire.MAX_MESSAGE_BYTES, wire.MAX_DESCRIPTORS)
     except ConnectionResetError:
@@ -246,9 +295,12 @@ def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def main() -> None:
-    """Serve the socket whose number is the first argument until it is closed."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    channel.set_inheritable(False)
+    """Serve the runtimes that come over the socket whose number is the first argument, until it is closed."""
+    owner = socket.socket(fileno=int(sys.argv[1]))
+    owner.set_inheritable(False)
+    # The watchdog waits for signals that it blocks.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    linux.name_process("eventmesh-launcher")
     # The terminal's Ctrl-C belongs to the runtime, which stops the pods in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -257,7 +309,7 @@ def main() -> None:
         # Without user namespaces pods share the host's network; the runtime learns it from `MakeNetwork`.
         with suppress(OSError):
             linux.become_namespace_root()
-    _run(channel, sys.argv[2:])
+    _run(owner, sys.argv[2:])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +30,8 @@ MAX_LINE_BYTES: Final = 16 * 1024
 
 MAX_RUNS: Final = 2
 """Runs of a container whose logs are kept: this one and the one before it."""
+
+STREAMS: Final = ("stdout", "stderr")
 
 _READ_BYTES: Final = 64 * 1024
 
@@ -65,6 +67,13 @@ class ContainerLog:
                 for file in self._directory.glob(f"{run}.log*"):
                     file.unlink(missing_ok=True)
         return RunLog(self, self._directory / f"{number}.log")
+
+    def resume_run(self, readers: Sequence[int]) -> RunLog:
+        """Go on with the log of the last run, from its pipes for standard output and standard error."""
+        run = RunLog(self, self._directory / f"{(_runs(self._directory) or [0])[-1]}.log")
+        for stream, reader in zip(STREAMS, readers, strict=True):
+            run.follow(stream, reader)
+        return run
 
     def stamp(self) -> str:
         """Return the present moment as a log line begins with it."""
@@ -144,7 +153,7 @@ class RunLog:
         self._size = self._file.tell()
         self._loop = asyncio.get_running_loop()
         self._partial: dict[str, bytes] = {}
-        self._open = 0
+        self._readers: dict[str, int] = {}
         self._ended = asyncio.Event()
 
     async def ended(self) -> None:
@@ -154,10 +163,19 @@ class RunLog:
     def pipe(self, stream: str) -> int:
         """Return the writing end of a pipe whose lines are stored as `stream`; the caller closes it after the fork."""
         reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        self._open += 1
-        self._loop.add_reader(reader, self._readable, stream, reader)
+        self.follow(stream, reader)
         return writer
+
+    def follow(self, stream: str, reader: int) -> None:
+        """Store as `stream` what comes from `reader`, until its end; it becomes the log's to close."""
+        os.set_blocking(reader, False)
+        self._readers[stream] = reader
+        self._loop.add_reader(reader, self._readable, stream, reader)
+
+    @property
+    def readers(self) -> tuple[int, ...]:
+        """Return the reading ends of the pipes for standard output and standard error."""
+        return tuple(self._readers[stream] for stream in STREAMS)
 
     def _readable(self, stream: str, reader: int) -> None:
         try:
@@ -172,8 +190,8 @@ class RunLog:
             rest = self._partial.pop(stream, b"")
             if rest:
                 self._store(stream, rest, "F")
-            self._open -= 1
-            if self._open == 0:
+            del self._readers[stream]
+            if not self._readers:
                 self._file.close()
                 self._ended.set()
         self._log.wake()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections import deque
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -29,14 +30,18 @@ class PodAddresses:
 
     def __init__(self, block: IPv4Network, lease: socket.socket) -> None:
         self.block = block
-        self._lease = lease
+        self.lease = lease
+        """Whoever has it open, the block is taken."""
         # First in, first out: an address rests as long as possible before a new pod gets it, so that a data plane
         # that has not heard of the old pod's end cannot reach a stranger.
         self._free = deque(str(block[host]) for host in range(_RESERVED, block.num_addresses - 1))
 
     @classmethod
-    def reserve(cls) -> PodAddresses:
-        """Take the first block that no other mesh of this machine holds; raises UnavailableError when all are taken."""
+    def reserve(cls, left: Sequence[socket.socket] | None = None) -> PodAddresses:
+        """Take the first block that no other mesh of this machine holds, or the one of a lease that was `left` to this
+        mesh; raises UnavailableError when all are taken."""
+        for lease in left or ():
+            return cls._block(int(lease.getsockname().rpartition(b"/")[2]), lease)
         for number in range(BLOCKS):
             lease = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             try:
@@ -47,9 +52,13 @@ class PodAddresses:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-            first = POD_NETWORK.network_address + number * ADDRESSES_PER_BLOCK
-            return cls(IPv4Network((first, POD_NETWORK.max_prefixlen - BLOCK_BITS)), lease)
+            return cls._block(number, lease)
         raise UnavailableError(f"all {BLOCKS} blocks of pod addresses in {POD_NETWORK} are held by running meshes")
+
+    @classmethod
+    def _block(cls, number: int, lease: socket.socket) -> PodAddresses:
+        first = POD_NETWORK.network_address + number * ADDRESSES_PER_BLOCK
+        return cls(IPv4Network((first, POD_NETWORK.max_prefixlen - BLOCK_BITS)), lease)
 
     def own(self, host: int) -> str:
         """Return the address `host` of those that are kept for the mesh itself (1 to 15)."""
@@ -61,13 +70,17 @@ class PodAddresses:
             raise UnavailableError(f"all {ADDRESSES_PER_BLOCK} pod addresses of {self.block} are in use")
         return self._free.popleft()
 
+    def claim(self, address: str) -> None:
+        """Take this very address: its pod was there before."""
+        self._free.remove(address)
+
     def give_back(self, address: str) -> None:
         """Return the address of a pod that is gone."""
         self._free.append(address)
 
     def close(self) -> None:
         """Let another mesh have the block."""
-        self._lease.close()
+        self.lease.close()
 
 
 def free_port(address: str = "127.0.0.1") -> int:

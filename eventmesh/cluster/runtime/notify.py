@@ -28,17 +28,24 @@ class NotifySockets:
     def __init__(self) -> None:
         # A short path of its own: a data directory may lie deeper than a socket's path may be long.
         self._directory = Path(tempfile.mkdtemp(prefix="eventmesh-"))
-        self._sockets: dict[str, socket.socket] = {}
+        self._sockets: dict[str, tuple[socket.socket, Path]] = {}
         self._loop = asyncio.get_running_loop()
 
     def open(self, uid: str, on_ready: Callable[[bool], None]) -> str:
         """Listen for the pod `uid`; return the path for NOTIFY_SOCKET. `on_ready` is called on each change it tells."""
-        path = str(self._directory / uid)
+        path = self._directory / uid
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         with suppress(FileNotFoundError):
             os.unlink(path)
-        receiver.bind(path)
-        self._sockets[uid] = receiver
+        receiver.bind(str(path))
+        return self.adopt(uid, receiver, on_ready)
+
+    def adopt(self, uid: str, receiver: socket.socket, on_ready: Callable[[bool], None]) -> str:
+        """Listen for the pod `uid` at the socket of an earlier runtime, which has kept what was told to it meanwhile;
+        return its path."""
+        receiver.setblocking(False)
+        path = receiver.getsockname()
+        self._sockets[uid] = receiver, Path(path)
 
         def received() -> None:
             with suppress(BlockingIOError):
@@ -48,15 +55,24 @@ class NotifySockets:
                             on_ready(line == b"READY=1")
 
         self._loop.add_reader(receiver.fileno(), received)
-        return path
+        return str(path)
+
+    def descriptor(self, uid: str) -> int | None:
+        """Return that of the socket of the pod `uid`; None: it has none."""
+        return self._sockets[uid][0].fileno() if uid in self._sockets else None
 
     def close(self, uid: str) -> None:
         """Stop listening for the pod `uid`."""
-        receiver = self._sockets.pop(uid, None)
-        if receiver is not None:
-            self._loop.remove_reader(receiver.fileno())
-            receiver.close()
-            (self._directory / uid).unlink(missing_ok=True)
+        if uid not in self._sockets:
+            return
+        receiver, path = self._sockets.pop(uid)
+        self._loop.remove_reader(receiver.fileno())
+        receiver.close()
+        path.unlink(missing_ok=True)
+        if path.parent != self._directory:
+            # That of an earlier runtime goes with its last socket.
+            with suppress(OSError):
+                path.parent.rmdir()
 
     def stop(self) -> None:
         """Close every socket and remove the directory."""

@@ -11,19 +11,19 @@ treated like any that ended.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
 from typing import Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.cluster.runtime.container import (
     Container,
+    RestartPolicy,
     Role,
     Running,
     Terminated,
     Waiting,
     back_off_s,
-    forgiven_after_s,
 )
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, Purpose, Verdict
@@ -38,14 +38,6 @@ DEADLINE_EXCEEDED: Final = "Pod was active on the node longer than the specified
 
 _KILL_AGAIN_S: Final = 1.0
 """Between kills of a process that the kernel does not let go."""
-
-
-class RestartPolicy(Enum):
-    """`spec.restartPolicy`."""
-
-    ALWAYS = "Always"
-    ON_FAILURE = "OnFailure"
-    NEVER = "Never"
 
 
 class Stage(Enum):
@@ -160,6 +152,29 @@ class PodMachine:
             self._deadline_at = self._clock.monotonic() + self._deadline_s
         return [*(Start(container.name) for container in self._of(Role.MESH)), *self._start_next()]
 
+    def resume(self, age_s: float, ready: Collection[str]) -> list[Order]:
+        """Go on, instead of `start`, with what an earlier runtime has left; containers have been brought to that.
+
+        `age_s`: since when the pod runs. `ready`: the containers that were.
+        """
+        self.stage = Stage.RUNNING
+        self._told_ready = all(each.name in ready for each in self.containers.values() if each.pushed)
+        if self._deadline_s is not None:
+            self._deadline_at = self._clock.monotonic() + max(0.0, self._deadline_s - age_s)
+        for container in self.containers.values():
+            if isinstance(container.state, Running):
+                for watch in self._watches[container.name].values():
+                    watch.resume(container.state.since, container.name in ready)
+        before = self._of(Role.INIT, Role.SIDE)
+        self._passed = {each.name for each in before if each.succeeded or (each.running and each.role is Role.SIDE)}
+        if self.finished:
+            return self._end_sidecars()
+        orders: list[Order] = [Start(container.name) for container in self._of(Role.MESH) if not container.running]
+        self._beginning = next((each.name for each in before if each.name not in self._passed), "")
+        if self._beginning and self.containers[self._beginning].running:
+            return orders
+        return [*orders, *self._start_next()]
+
     def started(self, name: str) -> list[Order]:
         """A process runs; when the pod was told to go meanwhile, it is told at once."""
         container = self.containers[name]
@@ -187,7 +202,7 @@ class PodMachine:
     def exited(self, name: str, status: int, message: str = "", cause: str = "") -> list[Order]:
         """A process ended with exit code `status`, or by the signal `-status`; `cause` as in `Terminated`."""
         container = self.containers[name]
-        ended = self._ended(container, status, message, cause)
+        ended = container.end(status, message, cause, self._clock)
         for watch in self._watches[name].values():
             watch.end()
         if self.stage is not Stage.RUNNING:
@@ -279,27 +294,10 @@ class PodMachine:
                 container.state = Waiting()
                 return [Start(container.name)]
         self._beginning = ""
-        apps = self._of(Role.APP)
+        apps = [each for each in self._of(Role.APP) if not (each.running or self._done(each))]
         for container in apps:
             container.state = Waiting()
         return [Start(container.name) for container in apps]
-
-    def _ended(self, container: Container, status: int, message: str, cause: str) -> Terminated:
-        now = self._clock.now()
-        began = container.state if isinstance(container.state, Running) else None
-        if began is not None and self._clock.monotonic() - began.since >= forgiven_after_s(container.role):
-            container.failures = 0
-        ended = Terminated(
-            code=128 - status if status < 0 else status,
-            signal=max(0, -status),
-            started_at=began.started_at if began else now,
-            finished_at=now,
-            message=message,
-            cause=cause,
-        )
-        container.state = ended
-        container.kill_at = None
-        return ended
 
     def _again(self, container: Container, ended: Terminated) -> list[Order]:
         """Start a container that has ended again: now, or after its back-off."""
@@ -318,15 +316,7 @@ class PodMachine:
         """Return whether a container of the work has ended for good."""
         if container.role is not Role.APP:
             return False
-        if self.expired or not isinstance(container.state, Terminated):
-            return self.expired and not container.running
-        match self._restart:
-            case RestartPolicy.ALWAYS:
-                return False
-            case RestartPolicy.ON_FAILURE:
-                return container.state.code == 0
-            case RestartPolicy.NEVER:
-                return True
+        return (self.expired and not container.running) or container.ended_for_good(self._restart)
 
     def _restart_now(self, container: Container) -> list[Order]:
         container.retry_at = None

@@ -8,10 +8,10 @@ from typing import Final
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.runtime.cgroups import Limits
-from eventmesh.cluster.runtime.container import Container, Role
+from eventmesh.cluster.runtime.container import Container, RestartPolicy, Role
 from eventmesh.cluster.runtime.environment import References
 from eventmesh.cluster.runtime.hooks import check_hooks
-from eventmesh.cluster.runtime.pod import DEFAULT_GRACE_S, RestartPolicy
+from eventmesh.cluster.runtime.pod import DEFAULT_GRACE_S
 from eventmesh.cluster.runtime.probe import Exec, GrpcHealth, Probe, Purpose, parse_probe
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import has_sidecar

@@ -136,6 +136,13 @@ class ProbeWatch:
         self._regular_at = self._began
         self.due_at = self._began
 
+    def resume(self, started: float, passed: bool) -> None:
+        """Go on where another runtime has left off: `passed` is what it has found."""
+        self.begin(started)
+        self.passed = passed or self.passed
+        if self.passed and self.probe.purpose is Purpose.STARTUP:
+            self.due_at = None
+
     def end(self) -> None:
         """Ask no more: the process is gone or given up."""
         self.due_at = None

@@ -1,36 +1,26 @@
 """Processes of pods as the runtime sees them: started, signalled and awaited through the launcher.
 
-The launcher is a child of this process; when it is lost, every pod process has died with it.
+When the launcher is lost, every pod process has died with it; when this process is, those with a label live on, and the
+launcher tells the next runtime of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-import eventmesh
 from eventmesh.base import log
 from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.cluster.runtime import wire
+from eventmesh.cluster.runtime.launcher_process import LauncherProcess
 
 _log = log.get("runtime.process")
-
-PRODUCT_PATH: Final = str(Path(eventmesh.__file__).resolve().parent.parent)
-"""Where this very eventmesh is imported from, so that children run the same one."""
-
-SIDECAR_MODULES: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventmesh.sidecar.preload")
-"""What a launcher imports once for every sidecar, gateway and activator that it forks."""
-
 
 ACTIVATOR_MODULES: Final = ("eventmesh.cli.activator", "eventmesh.activator.app")
 """What the activator imports beyond that: a quarter of a second that passes beside the start of everything else."""
@@ -72,42 +62,79 @@ class Process:
     exited: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What outlives this runtime of a process that it starts."""
+
+    label: str
+    """Told to the next runtime."""
+    descriptors: tuple[int, ...] = ()
+    """Given to it: at most `wire.MAX_KEPT`; they stay the caller's to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A process that an earlier runtime has started; `exited` is resolved when it has ended meanwhile."""
+
+    process: Process
+    label: str
+    descriptors: tuple[int, ...]
+    """What was kept with it; the caller's to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """All that earlier runtimes have left."""
+
+    survivors: tuple[Survivor, ...] = ()
+    networks: tuple[Network, ...] = ()
+    sockets: Mapping[str, tuple[socket.socket, ...]] = field(default_factory=dict)
+    """What they had held, by the name that they gave it."""
+
+
 class ProcessLauncher:
     """The runtime's end of the launcher process."""
 
-    def __init__(self, child: subprocess.Popen[bytes], channel: socket.socket, on_lost: Callable[[], None]) -> None:
-        self._child = child
+    def __init__(
+        self,
+        channel: socket.socket,
+        pid: int,
+        on_lost: Callable[[], None] = lambda: None,
+        owned: LauncherProcess | None = None,
+    ) -> None:
+        """`channel` is what `LauncherProcess.attach` has returned, `pid` the launcher's number. An `owned` launcher
+        ends with `stop`, any other when its owner says so."""
+        channel.setblocking(False)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * wire.MAX_MESSAGE_BYTES)
+        self.pid = pid
+        self._owned = owned
         self._channel = channel
         self.on_lost = on_lost
         """Called when the launcher ends without having been stopped."""
+        self._survivors: list[Survivor] = []
+        self._held: dict[str, tuple[socket.socket, ...]] = {}
         self._loop = asyncio.get_running_loop()
         self._requests = 0
         self._replies: dict[int, asyncio.Future[wire.Reply]] = {}
         self._processes: dict[int, Process] = {}
         self._sockets: dict[int, socket.socket] = {}
+        self._legacy: asyncio.Future[Legacy] = self._loop.create_future()
         self._writable = asyncio.Lock()
         self._loop.add_reader(channel.fileno(), self._received)
 
     @classmethod
     def start(cls, preload: Sequence[str] = (), on_lost: Callable[[], None] = lambda: None) -> ProcessLauncher:
         """Start the launcher; it imports `preload` before it answers. `on_lost` is called if it ends unasked."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * wire.MAX_MESSAGE_BYTES)
-        with theirs:
-            child = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
-                [sys.executable, "-m", "eventmesh.cluster.runtime.launcher", str(theirs.fileno()), *preload],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": product_pythonpath(os.environ)},
-            )
-        return cls(child, ours, on_lost)
+        owned = LauncherProcess.start(preload)
+        return cls(owned.attach(), owned.pid, on_lost, owned)
 
-    @property
-    def pid(self) -> int:
-        """Return the launcher's process number."""
-        return self._child.pid
+    async def legacy(self) -> Legacy:
+        """Return what earlier runtimes have left; call it once. Raises UnavailableError when the launcher is gone."""
+        return await asyncio.shield(self._legacy)
+
+    async def hold(self, name: str, sockets: Sequence[socket.socket]) -> None:
+        """Keep listening at `sockets` for the next runtime when this one ends, and give it them under `name`."""
+        await self._send(wire.Hold(name), [each.fileno() for each in sockets])
 
     async def prepare(self, word: str, modules: Sequence[str]) -> None:
         """Have a process import `modules` now for the entry command whose first word is `word`, to come later."""
@@ -122,7 +149,11 @@ class ProcessLauncher:
         reply = await self._ask(wire.MakeNetwork(self._requests))
         if reply.error:
             raise UnavailableError(f"this host allows no network namespaces to this user: {reply.error}")
-        return Network(reply.network, f"/proc/{self.pid}/fd/{reply.network}")
+        return self.network(reply.network)
+
+    def network(self, number: int) -> Network:
+        """Return a namespace that the launcher has under this number."""
+        return Network(number, f"/proc/{self.pid}/fd/{number}")
 
     async def open_socket(self, network: Network) -> socket.socket:
         """Return a TCP socket that lives in `network`, not connected; raises UnavailableError when that is gone."""
@@ -154,10 +185,11 @@ class ProcessLauncher:
         *,
         stdin: int | None = None,
         on_terminal: bool = False,
+        keep: Keep | None = None,
     ) -> Process:
         """Start `command` in a session of its own; the descriptors stay the caller's to close. An entry finds the
         listening `sockets` as sd_listen_fds(3) says. With `on_terminal` the streams are a terminal, which becomes the
-        one that controls it.
+        one that controls it. Without `keep` the process ends with this runtime.
 
         Raises SpawnError when the kernel or the size of the environment forbids it.
         """
@@ -173,9 +205,11 @@ class ProcessLauncher:
             len(sockets),
             stdin is not None,
             on_terminal,
+            keep.label if keep else "",
+            len(keep.descriptors) if keep else 0,
         )
         streams = [stdout, stderr] if stdin is None else [stdout, stderr, stdin]
-        reply = await self._ask(order, [*streams, *sockets])
+        reply = await self._ask(order, [*streams, *sockets, *(keep.descriptors if keep else ())])
         if reply.error:
             raise SpawnError(f"cannot start {command.argv[0]!r}: {reply.error}")
         return self._processes[reply.pid]
@@ -185,11 +219,13 @@ class ProcessLauncher:
         await self._send(wire.Signal(process.pid, number))
 
     async def stop(self) -> None:
-        """Kill every process that is left, and return when the launcher has ended."""
+        """Leave the launcher; one of its own ends with every process that is left, before this returns."""
         if self._channel.fileno() >= 0:
             self._loop.remove_reader(self._channel.fileno())
             self._channel.close()
-        await self._loop.run_in_executor(None, self._child.wait)
+        if self._owned is not None:
+            self._owned.close()
+            await self._loop.run_in_executor(None, self._owned.wait)
         self._abandon()
 
     async def _ask(
@@ -236,8 +272,9 @@ class ProcessLauncher:
             self._loop.remove_writer(self._channel.fileno())
 
     def _received(self) -> None:
+        limit, flags = wire.MAX_SOCKETS, socket.MSG_CMSG_CLOEXEC
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._channel, wire.MAX_MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors, _, _ = socket.recv_fds(self._channel, wire.MAX_MESSAGE_BYTES, limit, flags)
         except BlockingIOError:
             return
         except ConnectionResetError:
@@ -245,7 +282,7 @@ class ProcessLauncher:
         if not data:
             self._loop.remove_reader(self._channel.fileno())
             self._channel.close()
-            _log.error("process launcher ended", code=self._child.poll())
+            _log.error("process launcher ended")
             self._abandon()
             self.on_lost()
             return
@@ -258,6 +295,20 @@ class ProcessLauncher:
                     process.exited.set_result(status)
             case wire.Preloaded(error) if error:
                 _log.warning("module not preloaded", error=error)
+            case wire.Held(name):
+                self._held[name] = tuple(socket.socket(fileno=descriptor) for descriptor in descriptors)
+            case wire.Survivor(pid, label, status):
+                self._survived(Process(pid), label, status, tuple(descriptors))
+            case wire.Attached(networks):
+                known = tuple(self.network(number) for number in networks)
+                self._legacy.set_result(Legacy(tuple(self._survivors), known, self._held))
+
+    def _survived(self, process: Process, label: str, status: int | None, descriptors: tuple[int, ...]) -> None:
+        if status is None:
+            self._processes[process.pid] = process
+        else:
+            process.exited.set_result(status)
+        self._survivors.append(Survivor(process, label, descriptors))
 
     def _replied(self, reply: wire.Reply, sockets: Sequence[socket.socket]) -> None:
         if reply.pid:
@@ -281,12 +332,11 @@ class ProcessLauncher:
             if not process.exited.done():
                 process.exited.set_result(-signal.SIGKILL)
         self._processes.clear()
+        lost = UnavailableError("the process launcher is gone")
         for reply in self._replies.values():
             if not reply.done():
-                reply.set_exception(UnavailableError("the process launcher is gone"))
-
-
-def product_pythonpath(env: Mapping[str, str]) -> str:
-    """Return a PYTHONPATH under which children import this very eventmesh."""
-    rest = [part for part in env.get("PYTHONPATH", "").split(os.pathsep) if part and part != PRODUCT_PATH]
-    return os.pathsep.join([PRODUCT_PATH, *rest])
+                reply.set_exception(lost)
+        if not self._legacy.done():
+            self._legacy.set_exception(lost)
+            # Whether anybody has asked for it or not.
+            self._legacy.exception()

@@ -11,7 +11,8 @@ from typing import Final
 from eventmesh.cluster.runtime.cgroups import Group
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.images import Image
-from eventmesh.cluster.runtime.process import PRODUCT_PATH, Process
+from eventmesh.cluster.runtime.launcher_process import PRODUCT_PATH
+from eventmesh.cluster.runtime.process import Process
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.cluster.runtime.wire import Confinement, Mount
 from eventmesh.kube.api import Object

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 MAX_MESSAGE_BYTES: Final = 160 * 1024
 """Longest message, environment included. Linux takes 128 KiB for one variable and about 200 KiB for one datagram
@@ -16,8 +16,12 @@ on a default host (net.core.wmem_default), so that a longer one would be refused
 MAX_SOCKETS: Final = 8
 """Listening sockets that a process may be given."""
 
-MAX_DESCRIPTORS: Final = 3 + MAX_SOCKETS
-"""Standard output, standard error, standard input where somebody has something to say, listening sockets."""
+MAX_KEPT: Final = 3
+"""Descriptors that outlive the runtime with a process: what its two outputs are read from, a socket it speaks to."""
+
+MAX_DESCRIPTORS: Final = 3 + MAX_SOCKETS + MAX_KEPT
+"""Standard output, standard error, standard input where somebody has something to say, listening sockets, what is
+kept."""
 
 MAX_CHILD_DESCRIPTORS: Final = MAX_DESCRIPTORS + 2
 """What an order has on its way from the launcher to a spare: these, the pipe for its failure, its network."""
@@ -71,6 +75,10 @@ class Spawn:
     """Whether a third descriptor is its standard input; without one it reads the end at once."""
     on_terminal: bool = False
     """Whether its streams are a terminal that becomes the one that controls it."""
+    label: str = ""
+    """What the next runtime is told of the process when this one is gone; without a label it ends with this one."""
+    kept: int = 0
+    """How many more descriptors travel beside the message, for the next runtime alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,43 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Attach:
+    """Answer a runtime at the socket beside this message from now on; the one before it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep the listening sockets beside this message open, and give them to the next runtime under this name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a runtime before had held; the sockets travel beside the message."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A process that a runtime before has started under a label; what is kept with it travels beside the message."""
+
+    pid: int
+    label: str
+    status: int | None = None
+    """How it has ended while no runtime was there, as in `Exited`; None: it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """All has been told that outlived the runtimes before."""
+
+    networks: tuple[int, ...] = ()
+    """The namespaces that they had made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The outcome of a `Spawn` (`pid`), a `MakeNetwork` (`network`, a descriptor of the launcher) or an `OpenSocket`,
     or its error."""
@@ -138,12 +183,24 @@ class Preloaded:
     error: str = ""
 
 
-Message = Spawn | Prepare | MakeNetwork | OpenSocket | DropNetwork | Signal | Reply | Exited | Preloaded
+Message = (
+    Spawn
+    | Prepare
+    | MakeNetwork
+    | OpenSocket
+    | DropNetwork
+    | Signal
+    | Attach
+    | Hold
+    | Held
+    | Survivor
+    | Attached
+    | Reply
+    | Exited
+    | Preloaded
+)
 
-_KINDS: Final[dict[str, type[Any]]] = {
-    kind.__name__: kind
-    for kind in (Spawn, Prepare, MakeNetwork, OpenSocket, DropNetwork, Signal, Reply, Exited, Preloaded)
-}
+_KINDS: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def encode(message: Message) -> bytes:
@@ -155,7 +212,7 @@ def decode(data: bytes) -> Message:
     """Return the message in a datagram of our own peer; anything else is a bug and raises."""
     values = json.loads(data)
     kind = _KINDS[values.pop("kind")]
-    for name in ("argv", "modules"):
+    for name in ("argv", "modules", "networks"):
         if name in values:
             values[name] = tuple(values[name])
     if "confinement" in values:

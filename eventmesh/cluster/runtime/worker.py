@@ -4,50 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from eventmesh.base import log
-from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
+from eventmesh.cluster.runtime.adoption import (
+    STATUS_UNKNOWN,
+    LeftPod,
+    Mark,
+    age_s,
+    image_ids,
+    ready_containers,
+    recall,
+)
 from eventmesh.cluster.runtime.asking import Asker
-from eventmesh.cluster.runtime.cgroups import ControlGroups, PodGroups
+from eventmesh.cluster.runtime.cgroups import PodGroups
 from eventmesh.cluster.runtime.commands import (
     Place,
-    SidecarBootstrap,
     function_command,
     sidecar_command,
     write_bootstrap,
 )
-from eventmesh.cluster.runtime.environment import ContainerConfigError, References
+from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Terminate, ToldReady
 from eventmesh.cluster.runtime.hooks import MAX_POST_START_S, POST_START, PRE_STOP, Hook, parse_hook, run_hook
-from eventmesh.cluster.runtime.images import ImageStore, UnknownImageError
-from eventmesh.cluster.runtime.logs import ContainerLog, RunLog
-from eventmesh.cluster.runtime.network import PodAddresses, free_port
-from eventmesh.cluster.runtime.networks import NetworkStock
-from eventmesh.cluster.runtime.notify import NotifySockets
+from eventmesh.cluster.runtime.host import Host
+from eventmesh.cluster.runtime.images import UnknownImageError
+from eventmesh.cluster.runtime.logs import STREAMS, ContainerLog, RunLog
+from eventmesh.cluster.runtime.network import free_port
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.privileges import confined
-from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
+from eventmesh.cluster.runtime.process import Command, Keep, Process, SpawnError
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
+from eventmesh.cluster.runtime.teller import PodTeller
 from eventmesh.cluster.runtime.tokens import PodTokens
 from eventmesh.cluster.runtime.views import Scene, scratch_in, view_of
 from eventmesh.cluster.runtime.volumes import PodVolumes
-from eventmesh.kube.api import Api, ApiError, Object
-from eventmesh.kube.events import EventKind, EventRecorder
+from eventmesh.kube.api import Object
 from eventmesh.kube.injection import has_sidecar
-from eventmesh.kube.resources import POD
 
 _log = log.get("runtime.pod")
 
@@ -65,33 +68,14 @@ DRAIN_LOG_S: Final = 0.2
 """How long an ended process's pipes may take to close before its last words are read without them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What all pods of one mesh share."""
-
-    api: Api
-    clock: Clock
-    launcher: ProcessLauncher
-    networks: NetworkStock
-    addresses: PodAddresses
-    images: ImageStore
-    notify: NotifySockets
-    references: References
-    recorder: EventRecorder
-    bootstrap: SidecarBootstrap
-    directory: Path
-    """Logs and bootstraps, one folder a pod."""
-    network_note: str
-    """Why pods cannot have networks of their own here; empty when they can."""
-    groups: ControlGroups
-
-
 class PodWorker:
     """Runs one pod until it is gone. Everything that happens passes one inbox, in order."""
 
-    def __init__(self, pod: Object, host: Host) -> None:
-        self.pod = pod
+    def __init__(self, pod: Object, host: Host, left: LeftPod | None = None) -> None:
+        """`left`: what an earlier runtime has left of it."""
         self._host = host
+        self._left = left
+        self._teller = PodTeller(host.api, host.recorder, pod)
         self._machine = PodMachine(
             podspec.containers(pod),
             podspec.restart_policy(pod),
@@ -99,9 +83,11 @@ class PodWorker:
             grace_s=podspec.grace_s(pod),
             deadline_s=podspec.deadline_s(pod),
         )
+        if left is not None:
+            recall(self._machine.containers, pod, left, host.clock)
         self._inbox: asyncio.Queue[Happening] = asyncio.Queue()
         self._processes: dict[str, Process] = {}
-        self._image_ids: dict[str, str] = {}
+        self._image_ids = image_ids(pod) if left is not None else {}
         self._causes: dict[str, str] = {}
         """Why a container is about to end, when the runtime itself ends it."""
         metadata = pod["metadata"]
@@ -110,7 +96,6 @@ class PodWorker:
         self.directory = host.directory / podspec.directory_name(pod)
         self._logs = {name: ContainerLog(self.directory / name, host.clock) for name in self._machine.containers}
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
-        self._published: Object | None = None
         self._place: Place | None = None
         self._asker: Asker | None = None
         self._volumes: PodVolumes | None = None
@@ -118,6 +103,11 @@ class PodWorker:
         self._remove = True
         self._timer: asyncio.Task[None] | None = None
         self._armed_for: float | None = None
+
+    @property
+    def pod(self) -> Object:
+        """Return the pod as it was last seen."""
+        return self._teller.pod
 
     @property
     def containers(self) -> list[str]:
@@ -197,11 +187,11 @@ class PodWorker:
             missing = podspec.missing_pull_secrets(self.pod, self._host.references)
             if missing:
                 told = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); {NO_PULL}"
-                self._watchers.spawn("event", self._record(Tell("FailedToRetrieveImagePullSecret", told)))
+                self._watchers.spawn("event", self._teller.record(Tell("FailedToRetrieveImagePullSecret", told)))
             if self._host.groups.note and any(podspec.limits(self.pod, name).cpu_millis for name in self.containers):
                 told = f"limits.cpu has no effect: {self._host.groups.note}"
-                self._watchers.spawn("event", self._record(Tell("LimitsNotEnforced", told)))
-            await self._obey(self._machine.start())
+                self._watchers.spawn("event", self._teller.record(Tell("LimitsNotEnforced", told)))
+            await self._obey(self._machine.start() if self._left is None else self._adopt(self._left))
             await self._publish()
             while not self._machine.gone:
                 self._arm()
@@ -210,12 +200,14 @@ class PodWorker:
         finally:
             await self._leave()
         if self._remove:
-            await self._delete()
+            await self._teller.remove(self.directory)
 
     # -- where it lives
 
     async def _settle(self) -> Place:
         host = self._host
+        if self._left is not None:
+            return self._resettle(self._left)
         address = host.addresses.take()
         port = podspec.user_port(self.pod)
         if not has_sidecar(self.pod):
@@ -224,6 +216,18 @@ class PodWorker:
         if host.network_note:
             return Place(address, podspec.UserPort(free_port(), port.protocol), None)
         return Place(address, port, await host.networks.take())
+
+    def _resettle(self, left: LeftPod) -> Place:
+        """Return where the pod lives already."""
+        mark, host = left.mark, self._host
+        sidecar = left.processes.get(podspec.SIDECAR)
+        if sidecar is not None:
+            told = socket.socket(fileno=sidecar.descriptors[-1])
+            self._notify = host.notify.adopt(self.uid, told, self._tell)
+        elif has_sidecar(self.pod):
+            self._notify = host.notify.open(self.uid, self._tell)
+        network = None if mark.network is None else host.launcher.network(mark.network)
+        return Place(mark.address, podspec.UserPort(mark.port, mark.protocol), network)
 
     async def _leave(self) -> None:
         await self._watchers.stop()
@@ -280,6 +284,24 @@ class PodWorker:
             case Due():
                 return self._machine.tick()
 
+    def _adopt(self, left: LeftPod) -> list[Order]:
+        """Take over the processes that an earlier runtime has left."""
+        assert self._volumes is not None  # noqa: S101 - set before
+        for name, survivor in left.processes.items():
+            self._processes[name] = survivor.process
+            run = self._logs[name].resume_run(survivor.descriptors[: len(STREAMS)])
+            self._watchers.spawn(name, self._await_exit(name, survivor.process, run))
+            self._groups.resume(name)
+            if name != podspec.SIDECAR:
+                # It sees them already; from here on they follow their objects again.
+                with suppress(ContainerConfigError, OSError):
+                    self._volumes.mounts(podspec.container(self.pod, name), ())
+        for container in self._machine.containers.values():
+            if container.running and container.name not in left.processes:
+                self._causes[container.name] = STATUS_UNKNOWN
+                self._inbox.put_nowait(Exited(container.name, -signal.SIGKILL, "its end was seen by nobody"))
+        return self._machine.resume(age_s(self.pod, self._host.clock), ready_containers(self.pod))
+
     # -- what the machine orders
 
     async def _obey(self, orders: list[Order]) -> None:
@@ -292,7 +314,7 @@ class PodWorker:
                     case Ask():
                         self._watchers.spawn(f"{order.container} {order.probe.purpose.value}", self._ask(order))
                     case Tell():
-                        self._watchers.spawn("event", self._record(order))
+                        self._watchers.spawn("event", self._teller.record(order))
             outcomes = await asyncio.gather(*(self._start(order.container) for order in starts))
             orders = [order for outcome in outcomes for order in outcome]
 
@@ -308,7 +330,8 @@ class PodWorker:
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
         try:
             network = None if name == podspec.SIDECAR or self._place is None else self._place.network
-            process = await self._host.launcher.spawn(command, stdout, stderr, network)
+            keep = self._keep(name, run)
+            process = await self._host.launcher.spawn(command, stdout, stderr, network, keep=keep)
         except SpawnError as error:
             return self._machine.exited(name, START_FAILED, str(error), "StartError")
         except UnavailableError as error:
@@ -329,6 +352,14 @@ class PodWorker:
         image = "" if name == podspec.SIDECAR else podspec.container(self.pod, name).get("image", "")
         if limits or (image and self._host.images.find(image).root is not None):
             self._groups.begin(name, limits)
+
+    def _keep(self, name: str, run: RunLog) -> Keep:
+        assert self._place is not None  # noqa: S101 - set before any start
+        place = self._place
+        network = None if place.network is None else place.network.number
+        mark = Mark(self.uid, name, place.address, place.port.number, place.port.protocol, network)
+        told = self._host.notify.descriptor(self.uid) if name == podspec.SIDECAR else None
+        return Keep(mark.label(), run.readers if told is None else (*run.readers, told))
 
     async def _signal(self, container: str, process: Process, number: int) -> None:
         hook = self._hook(container, PRE_STOP) if number == signal.SIGTERM else None
@@ -356,7 +387,7 @@ class PodWorker:
         assert self._asker is not None  # noqa: S101 - set before any start
         outcome = await run_hook(hook, container, self._asker.ask, self._host.clock, timeout_s)
         if not outcome.success:
-            await self._record(Tell(f"Failed{word}Hook", f"{word}Hook failed: {outcome.output}"))
+            await self._teller.record(Tell(f"Failed{word}Hook", f"{word}Hook failed: {outcome.output}"))
         return outcome.success
 
     def _command(self, name: str) -> Command:
@@ -394,39 +425,9 @@ class PodWorker:
         outcome = await self._asker.ask(order.container, order.probe)
         self._inbox.put_nowait(Probed(order.container, order.probe.purpose, order.run, outcome))
 
-    # -- what it tells
-
-    async def _record(self, told: Tell) -> None:
-        kind = EventKind.WARNING if told.warning else EventKind.NORMAL
-        await self._host.recorder.record(self.pod, kind, told.reason, told.message)
-
     async def _publish(self) -> None:
         assert self._place is not None  # noqa: S101 - settled before anything is told
-        note = self._host.network_note if has_sidecar(self.pod) else "the pod asked for no sidecar"
-        facts = Facts(self._place.address, self._image_ids, note)
-        status = pod_status(self.pod, self._machine, facts, self._host.clock.now())
-        if status == self._published or self._machine.gone:
-            return
-        metadata = self.pod["metadata"]
-        try:
-            self.pod = await self._host.api.patch(
-                POD, metadata["name"], {"status": status}, metadata["namespace"], subresource="status"
-            )
-            self._published = status
-        except ApiError as error:
-            if not error.not_found:
-                _log.warning("pod status refused", pod=metadata["name"], reason=error.message)
-
-    async def _delete(self) -> None:
-        await remove_directory(self.directory)
-        metadata = self.pod["metadata"]
-        try:
-            await self._host.api.delete(POD, metadata["name"], metadata["namespace"], uid=self.uid, grace_seconds=0)
-        except ApiError as error:
-            if not (error.not_found or error.conflict):
-                _log.warning("pod not removed", pod=metadata["name"], reason=error.message)
-
-
-async def remove_directory(directory: Path) -> None:
-    """Remove what a pod has left on disk, logs too; that nothing is there is as good."""
-    await asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, directory, ignore_errors=True))
+        if not self._machine.gone:
+            note = self._host.network_note if has_sidecar(self.pod) else "the pod asked for no sidecar"
+            facts = Facts(self._place.address, self._image_ids, note)
+            await self._teller.publish(pod_status(self.pod, self._machine, facts, self._host.clock.now()))

@@ -18,3 +18,12 @@ def broken(argv: list[str]) -> int:
 def knows(argv: list[str]) -> int:
     """Return whether this process has imported the module named."""
     return int(argv[1] in sys.modules)
+
+
+def writes(argv: list[str]) -> int:
+    """Return 5 when nobody reads what this process writes."""
+    try:
+        os.write(1, b"anybody?\n")
+    except BrokenPipeError:
+        return 5
+    return 0

@@ -135,3 +135,21 @@ def test_a_machine_without_the_controllers_is_told_and_makes_no_groups(tmp_path:
     )
     assert groups.make("g", BOTH) is None
     groups.close()
+
+
+def test_the_next_runtime_of_an_owner_finds_the_groups_of_the_last(tmp_path: Path) -> None:
+    mounts = f"30 25 0:26 / {tmp_path}/cg rw - cgroup2 cgroup2 rw\n"
+    (tmp_path / "cg" / "user.slice").mkdir(parents=True)
+    for directory in (tmp_path / "cg", tmp_path / "cg" / "user.slice"):
+        (directory / "cgroup.controllers").write_text("cpu memory\n")
+    own = process(tmp_path / "proc", "0::/user.slice\n", mounts)
+    first = PodGroups(ControlGroups.find(own, owner=os.getpid()), "uid")
+    first.begin("app", Limits(memory_bytes=1))
+    second = PodGroups(ControlGroups.find(own, owner=os.getpid()), "uid")
+    for name in ("app", "other"):
+        second.resume(name)
+    assert second.of("app") == first.of("app") is not None
+    assert second.of("other") is None
+    stranger = PodGroups(ControlGroups.find(own, owner=os.getppid()), "uid")
+    stranger.resume("app")
+    assert stranger.of("app") is None

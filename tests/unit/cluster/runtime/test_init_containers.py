@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from eventmesh.cluster.runtime.container import Container, Role, Waiting
+from eventmesh.cluster.runtime.container import Container, RestartPolicy, Role, Waiting
 from eventmesh.cluster.runtime.orders import Order, Send, Start, Tell
-from eventmesh.cluster.runtime.pod import PodMachine, RestartPolicy
+from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import condition

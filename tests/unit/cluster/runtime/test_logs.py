@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eventmesh.cluster.runtime import logs
-from eventmesh.cluster.runtime.logs import MAX_LINE_BYTES, ContainerLog, LogQuery, RunLog
+from eventmesh.cluster.runtime.logs import MAX_LINE_BYTES, STREAMS, ContainerLog, LogQuery, RunLog
 from tests.manual_clock import ManualClock
 
 
@@ -161,3 +161,15 @@ async def test_a_follower_stops_at_its_limit(tmp_path: Path, clock: ManualClock)
     assert await reading == "one\ntwo"
     os.close(pipe)
     await run.ended()
+
+
+async def test_the_log_of_a_run_goes_on_under_the_next_runtime(tmp_path: Path, clock: ManualClock) -> None:
+    await write(ContainerLog(tmp_path, clock).open_run(), b"before\n")
+    second = ContainerLog(tmp_path, clock)
+    pipes = [os.pipe() for _ in STREAMS]
+    for number, (_, writer) in enumerate(pipes):
+        os.write(writer, b"meanwhile %d\n" % number)
+        os.close(writer)
+    await second.resume_run([reader for reader, _ in pipes]).ended()
+    assert sorted((await text(second)).splitlines()) == ["before", "meanwhile 0", "meanwhile 1"]
+    assert second.runs == 1

@@ -48,3 +48,16 @@ def test_when_all_are_in_use_the_error_names_the_block(addresses: PodAddresses) 
         for _ in range(network.ADDRESSES_PER_BLOCK):
             addresses.take()
     addresses.close()
+
+
+def test_a_block_that_was_left_is_taken_over_with_the_addresses_in_use(addresses: PodAddresses) -> None:
+    used = addresses.take()
+    left = addresses.lease.dup()
+    addresses.close()
+    again = PodAddresses.reserve([left])
+    assert again.block == addresses.block
+    again.claim(used)
+    taken = {again.take() for _ in range(100)}
+    assert used not in taken
+    again.give_back(used)
+    again.close()

@@ -14,13 +14,14 @@ from eventmesh.cluster.runtime.container import (
     MESH_FORGIVEN_AFTER_S,
     MESH_MAX_BACK_OFF_S,
     Container,
+    RestartPolicy,
     Role,
     Terminated,
     Waiting,
     back_off_s,
 )
 from eventmesh.cluster.runtime.orders import Order, Send, Start, Tell
-from eventmesh.cluster.runtime.pod import SIDECAR_GRACE_S, PodMachine, RestartPolicy, Stage
+from eventmesh.cluster.runtime.pod import SIDECAR_GRACE_S, PodMachine, Stage
 from tests.manual_clock import ManualClock
 
 

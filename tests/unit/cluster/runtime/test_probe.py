@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.cluster.runtime.container import Container
+from eventmesh.cluster.runtime.container import Container, RestartPolicy
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
-from eventmesh.cluster.runtime.pod import PodMachine, RestartPolicy
+from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.probe import (
     Exec,
     GrpcHealth,

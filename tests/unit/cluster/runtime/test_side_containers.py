@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 
 from eventmesh.cluster.runtime import podspec
-from eventmesh.cluster.runtime.container import Container, Role, Running
+from eventmesh.cluster.runtime.container import Container, RestartPolicy, Role, Running
 from eventmesh.cluster.runtime.orders import Order, Send, Start, Tell
-from eventmesh.cluster.runtime.pod import PodMachine, RestartPolicy
+from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.probe import Outcome, Probe, Purpose, TcpSocket
 from eventmesh.kube.api import Object
 from tests.manual_clock import ManualClock

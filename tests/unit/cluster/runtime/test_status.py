@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from eventmesh.cluster.runtime.container import Container, Role
+from eventmesh.cluster.runtime.container import Container, RestartPolicy, Role
 from eventmesh.cluster.runtime.orders import Start
-from eventmesh.cluster.runtime.pod import PodMachine, RestartPolicy
+from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import condition
