@@ -18,6 +18,7 @@ from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import RouteMatch
 from eventmesh.model.route import Route, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.transport.address import UnixAddress, parse_address
 from eventmesh.transport.exchange import ExchangeHandler, Reply
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class Admin:
             path = "/stats/prometheus"
         if path == "/stats" and "format=json" in query.split("&") and request.method in ("GET", "HEAD"):
             return await self._stats_json()
+        if path == "/listeners" and "format=json" in query.split("&") and request.method in ("GET", "HEAD"):
+            return Reply(200, _JSON, json.dumps(listener_statuses(self._plane.addresses()), indent=1).encode())
         page = self._pages.get(path)
         if page is None:
             helps = {name: known.help for name, known in self._pages.items()}
@@ -209,6 +212,20 @@ class Admin:
     def _quit(self) -> Reply:
         asyncio.get_running_loop().call_soon(self._on_quit)
         return Reply.text(200, "OK\n")
+
+
+def listener_statuses(addresses: Mapping[str, str]) -> dict[str, object]:
+    """Return where listeners listen, as Envoy's `/listeners?format=json` tells it (`envoy.admin.v3.Listeners`); that of
+    the admin port is left out, as there."""
+    listed = [{"name": name, "local_address": _spelt(where)} for name, where in addresses.items() if name != LISTENER]
+    return {"listener_statuses": listed} if listed else {}
+
+
+def _spelt(where: str) -> dict[str, object]:
+    address = parse_address(where)
+    if isinstance(address, UnixAddress):
+        return {"pipe": {"path": address.path}}
+    return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
 def _own_counters(figures: Figures, separator: str) -> str:

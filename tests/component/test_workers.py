@@ -174,6 +174,9 @@ async def test_a_configuration_is_acknowledged_when_all_have_it_and_refused_as_o
             assert (await stream.request()).error is None
             listening = (await ask(gateway.addresses["admin"], "/listeners")).body.decode()
             where = next(line for line in listening.splitlines() if line.startswith("edge::")).removeprefix("edge::")
+            statuses = json.loads((await ask(gateway.addresses["admin"], "/listeners?format=json")).body)
+            (edge,) = (one for one in statuses["listener_statuses"] if one["name"] == "edge")
+            assert where == "{address}:{port_value}".format(**edge["local_address"]["socket_address"])
             # Acknowledged means in force everywhere: whichever worker a request meets.
             assert [(await ask(where)).status for _ in range(20)] == [200] * 20
 

@@ -105,13 +105,14 @@ class Access:
 
     def _keys_changed(self, address: str, text: str | None) -> None:
         self._keys_differ = True
-        self._touch(self._watcher.key_set(address, text))
-        why = self.key_sets.stale(address)
-        if why:
-            for key in self._naming(address):
-                obj = self._informer.get(key.name, key.namespace)
-                if obj is not None:
-                    self._tell(obj, "KeysNotRenewed", f"GET {address}: {why}; the former keys stay")
+        effect, why = self._watcher.key_set(address, text), self.key_sets.stale(address)
+        for key in self._naming(address):
+            # Programmed is what the keys are in, and not what has been published in between.
+            self.tokens.promises.changed(key, effect)
+            obj = self._informer.get(key.name, key.namespace)
+            if why and obj is not None:
+                self._tell(obj, "KeysNotRenewed", f"GET {address}: {why}; the former keys stay")
+        self._touch(effect)
 
     def _naming(self, address: str) -> Iterator[Key]:
         for key, policy in self._watcher.authentications():
