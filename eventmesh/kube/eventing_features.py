@@ -23,6 +23,12 @@ AUTHENTICATION: Final = "authentication-oidc"
 AUTHORIZATION: Final = "default-authorization-mode"
 AUTO_CREATE: Final = "eventtype-auto-create"
 
+_NEVER: Final = ("transport-encryption", "cross-namespace-event-links", "kreference-group", "kreference-mapping")
+"""Switches of Knative's that turn nothing on here."""
+
+_ALWAYS: Final = ("delivery-timeout", "delivery-retryafter", "new-apiserversource-filters")
+"""Switches of Knative's that turn nothing off here."""
+
 _log = log.get("kube.eventing_features")
 
 
@@ -43,6 +49,8 @@ class Features:
     authorization: DefaultAuthorization = DefaultAuthorization.ALLOW_SAME_NAMESPACE
     auto_create: bool = False
     """EventTypes are made of what is seen."""
+    without_effect: tuple[str, ...] = ()
+    """`key: value` of each switch that asks for what is not done here."""
 
 
 def parse_features(data: Mapping[str, str]) -> Features:
@@ -55,7 +63,13 @@ def parse_features(data: Mapping[str, str]) -> Features:
         known = ", ".join(mode.value for mode in DefaultAuthorization)
         _log.error("no such authorisation, nobody is admitted", key=AUTHORIZATION, value=said, known=known)
         authorization = DefaultAuthorization.DENY_ALL
-    return Features(_enabled(data, AUTHENTICATION), authorization, _enabled(data, AUTO_CREATE))
+    return Features(_enabled(data, AUTHENTICATION), authorization, _enabled(data, AUTO_CREATE), _without_effect(data))
+
+
+def _without_effect(data: Mapping[str, str]) -> tuple[str, ...]:
+    in_vain = [name for name in _NEVER if data.get(name, "").strip().lower() not in ("", "disabled")]
+    in_vain += [name for name in _ALWAYS if data.get(name, "").strip().lower() == "disabled"]
+    return tuple(f"{name}: {data[name].strip()}" for name in in_vain)
 
 
 def _enabled(data: Mapping[str, str], name: str) -> bool:
@@ -82,6 +96,8 @@ class FeatureStore:
         if features == self.current:
             return
         self.current = features
+        if features.without_effect:
+            _log.warning("switches without effect", config=CONFIG, switches=", ".join(features.without_effect))
         for changed in self._listeners:
             changed()
 

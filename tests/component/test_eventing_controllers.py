@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from eventmesh.kube.api import ApiError
-from eventmesh.kube.resources import BROKER, KSERVICE, PING_SOURCE, TRIGGER
+from eventmesh.kube.resources import BROKER, CONFIG_MAP, KSERVICE, PING_SOURCE, TRIGGER
 from eventmesh.kube.status import condition, is_ready
 from tests.component.eventing_world import World, world_in
 
@@ -27,6 +27,17 @@ async def test_a_broker_becomes_ready_with_an_address(world: World) -> None:
     broker = await world.until(BROKER, "shop", "Ready", "True")
     url = "http://broker-ingress.knative-eventing.svc.cluster.local/default/shop"
     assert broker["status"]["address"]["url"] == url
+
+
+async def test_a_broker_says_which_switches_do_not_hold_for_it(world: World) -> None:
+    await world.create(BROKER, "shop", {})
+    await world.until(BROKER, "shop", "Ready", "True")
+    data = {"transport-encryption": "strict"}
+    await world.api.create(CONFIG_MAP, {"metadata": {"name": "config-features"}, "data": data}, "knative-eventing")
+    told = await world.when(BROKER, "shop", lambda b: bool((condition(b, "Addressable") or {}).get("reason")))
+    assert "transport-encryption: strict" in (condition(told, "Addressable") or {})["message"]
+    await world.api.delete(CONFIG_MAP, "config-features", "knative-eventing")
+    await world.when(BROKER, "shop", lambda b: not (condition(b, "Addressable") or {}).get("reason"))
 
 
 async def test_a_broker_of_another_class_is_left_alone(world: World) -> None:

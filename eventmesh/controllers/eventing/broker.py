@@ -62,8 +62,9 @@ class Brokers:
         if broker is None or is_deleting(broker) or annotations_of(broker).get(CLASS_ANNOTATION) != BROKER_CLASS:
             return
         conditions = Conditions(CONDITIONS, conditions_of(broker), self._clock.now())
-        for kind in ("IngressReady", "TriggerChannelReady", "FilterReady", "Addressable"):
+        for kind in ("IngressReady", "TriggerChannelReady", "FilterReady"):
             conditions.mark_true(kind)
+        self._policies.mark_addressable(conditions)
         status = self._addresses(broker) | self._policies.mark(conditions, (BROKER, broker))
         status |= resolve_dead_letter_sink(self._destinations, dead_letter_sink_of(broker), conditions)
         status["conditions"] = conditions.result()

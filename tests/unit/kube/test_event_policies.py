@@ -108,3 +108,9 @@ def test_the_switches_are_read_as_knative_writes_them() -> None:
 
 def test_an_authorisation_that_is_none_admits_nobody() -> None:
     assert parse_features({"default-authorization-mode": "alow-all"}).authorization is DefaultAuthorization.DENY_ALL
+
+
+def test_switches_that_ask_for_what_is_not_done_are_named() -> None:
+    said = {"transport-encryption": "strict", "delivery-timeout": "disabled", "kreference-group": " Disabled"}
+    assert parse_features(said).without_effect == ("transport-encryption: strict", "delivery-timeout: disabled")
+    assert parse_features({"delivery-timeout": "enabled", "transport-encryption": ""}).without_effect == ()
