@@ -87,7 +87,7 @@ def _jetstream(directory: Path, port: int) -> list[str]:
 
 def _kafka(directory: Path, port: int) -> list[str]:
     kafka, config = find("kafka"), str(kafka_server.configured(directory, port))
-    subprocess.run([kafka, *kafka_server.FORMAT, config], check=True, capture_output=True)
+    subprocess.run([kafka, *kafka_server.FORMAT, config, "--standalone"], check=True, capture_output=True)
     return [kafka, kafka_server.START, config]
 
 

@@ -17,7 +17,7 @@ START_S = 60
 
 KAFKA = str(TOOLS / "kafka")
 START = "kafka.Kafka"
-FORMAT = ("kafka.tools.StorageTool", "format", "--standalone", "-t", "4L6g3nShT-eMCtK--X86sw", "-c")
+FORMAT = ("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c")
 """What `KAFKA` is asked for before the first start."""
 
 _TEMPLATE = Path(__file__).parents[2] / "tools" / "kafka" / "server.properties"
@@ -25,6 +25,7 @@ _TEMPLATE = Path(__file__).parents[2] / "tools" / "kafka" / "server.properties"
 
 def configured(directory: Path, port: int, more: str = "") -> Path:
     """Write a configuration whose last lines are `more`, in place of those before; return its file."""
+    directory.mkdir(parents=True, exist_ok=True)
     text = f"{_TEMPLATE.read_text()}{more}".replace("@DATA@", str(directory / "data"))
     for name, number in {"PORT": port, "INSIDE": free_port(), "CONTROLLER": free_port()}.items():
         text = text.replace(f"@{name}@", str(number))
@@ -38,13 +39,12 @@ class KafkaServer:
 
     engine = "kafka"
 
-    def __init__(self, directory: Path, more: str = "", scram: str = "") -> None:
-        """`scram` is a user that the storage is formatted with, as `kafka-storage` takes it."""
-        directory.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+    def __init__(self, directory: Path, more: str = "", *formatted: str, port: int = 0) -> None:
+        """`formatted` is what `kafka-storage format` is told; when nothing is, the server is a cluster of one."""
+        self.port = port or free_port()
         self.process: asyncio.subprocess.Process | None = None
         self._data = directory / "data"
-        self._scram = scram
+        self._formatted = formatted or ("--standalone",)
         self._config = str(configured(directory, self.port, more))
 
     @property
@@ -56,7 +56,7 @@ class KafkaServer:
         return f"kafka://{self.bootstrap}/{topic}"
 
     async def _format(self) -> None:
-        command = [KAFKA, *FORMAT, self._config, *(("--add-scram", self._scram) if self._scram else ())]
+        command = (KAFKA, *FORMAT, self._config, *self._formatted)
         pipe = asyncio.subprocess.PIPE
         async with program(*command, stdout=pipe, stderr=pipe) as process:
             out, err = await process.communicate()
@@ -92,10 +92,59 @@ class KafkaServer:
             await process.communicate()
 
 
+class KafkaCluster:
+    """Three servers that hold everything together; one of them at a time is killed."""
+
+    engine = "three of Kafka"
+
+    def __init__(self, directory: Path) -> None:
+        quorum = {number: free_port() for number in (1, 2, 3)}
+        asked = ",".join(f"127.0.0.1:{port}" for port in quorum.values())
+        # Each is known by its number, its address, and an id of its directory in 22 digits of base 64.
+        voters = ",".join(f"{number}@127.0.0.1:{port}:eventmesh-directory-{number}g" for number, port in quorum.items())
+        self.servers = []
+        for number, port in quorum.items():
+            serving = free_port()
+            listeners = f"INSIDE://127.0.0.1:{serving},QUORUM://127.0.0.1:{port}"
+            more = f"node.id={number}\nlisteners={listeners}\ncontroller.quorum.bootstrap.servers={asked}\n"
+            formatted = ("--initial-controllers", voters)
+            self.servers.append(KafkaServer(directory / str(number), more, *formatted, port=serving))
+        self._next = 0
+
+    def address(self, topic: str = "eventmesh") -> str:
+        """Return the address of a store that each of them holds."""
+        return f"kafka://{','.join(server.bootstrap for server in self.servers)}/{topic}?replicas=3"
+
+    async def start(self) -> None:
+        """Start those that do not run; return when they listen."""
+        await asyncio.gather(*(server.start() for server in self.servers if server.process is None))
+
+    async def kill(self) -> None:
+        """End the next of them as a crash does."""
+        await self.servers[self._next % 3].kill()
+        self._next += 1
+
+    async def end(self) -> None:
+        """End them all."""
+        for server in self.servers:
+            await server.kill()
+
+
 @asynccontextmanager
-async def kafka_server(directory: Path, more: str = "", scram: str = "") -> AsyncIterator[KafkaServer]:
+async def kafka_cluster(directory: Path) -> AsyncIterator[KafkaCluster]:
+    """Run three servers until the block ends."""
+    cluster = KafkaCluster(directory)
+    try:
+        await cluster.start()
+        yield cluster
+    finally:
+        await cluster.end()
+
+
+@asynccontextmanager
+async def kafka_server(directory: Path, more: str = "", *formatted: str) -> AsyncIterator[KafkaServer]:
     """Run a server until the block ends."""
-    server = KafkaServer(directory, more, scram)
+    server = KafkaServer(directory, more, *formatted)
     try:
         await server.start()
         yield server

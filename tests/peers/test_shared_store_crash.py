@@ -25,8 +25,10 @@ from aiohttp import web
 from eventmesh.base.tasks import TaskGroup
 from tests.contracts.shared_store import JournalServer
 from tests.mesh.broker_mesh import Activator, BrokerMesh, Received, Subscriber, broker_mesh, event_headers, send
-from tests.peers.kafka_server import kafka_server
+from tests.peers.kafka_server import kafka_cluster, kafka_server
 from tests.peers.nats_server import nats_server
+
+Engine = Callable[[Path], AbstractAsyncContextManager[JournalServer]]
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(0)]
 """The test has a deadline of its own: on a busy machine four starts of an activator take their time."""
@@ -34,6 +36,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.timeout(0)]
 SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
 EVENTS, KILLS, LONGEST_S = (6_000, 30, 1_800) if SOAK else (240, 3, 150)
+ENGINES: list[Engine] = [nats_server, kafka_server, *([kafka_cluster] if SOAK else [])]
 SENDERS = 8
 MISSED = "an activator has not beaten any more; its work is taken over"
 FAST_RETRIES = {"retry": 100, "backoffPolicy": "linear", "backoffDelay": "PT0.05S"}
@@ -141,11 +144,9 @@ def _replying(event: Received) -> web.Response:
     return web.Response(status=200, headers=event_headers(f"reply-{event.id}", type="confirmed"), body=b"{}")
 
 
-@pytest.mark.parametrize("engine", [nats_server, kafka_server], ids=["jetstream", "kafka"])
+@pytest.mark.parametrize("engine", ENGINES)
 async def test_nothing_that_was_accepted_is_lost_and_order_is_kept_whoever_dies(
-    engine: Callable[[Path], AbstractAsyncContextManager[JournalServer]],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order = InOrder()
     subscribers = {"ordered": Subscriber(), "replying": Subscriber(_replying), "collecting": Subscriber()}

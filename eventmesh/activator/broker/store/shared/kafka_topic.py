@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from eventmesh.activator.broker.store.errors import StoreError
 
@@ -37,7 +37,7 @@ ANSWER_S = 5.0
 LEADERS_S = 10.0
 """How long the servers may take to agree on who leads a partition: after a start, some seconds."""
 
-LOOK_S = 0.1
+LOOK_S = 0.05
 """Wait before they are asked again."""
 
 MAX_MESSAGE_BYTES = 4 << 20
@@ -207,8 +207,11 @@ def promises(topic: str, replicas: int, config: Mapping[str, str]) -> TopicPromi
 
 def unreachable(settings: KafkaSettings, error: BaseException) -> StoreError:
     """Return what is told of an error of the library or the network."""
-    reason = str(error) or type(error).__name__
-    if settings.user and isinstance(error, KafkaError) and error.retriable:
-        # The library tells of a connection that failed, and not why.
-        reason += f"; it may be that user {settings.user} is not let in with {settings.mechanism}"
+    if isinstance(error, KafkaConnectionError):
+        # The library tells where it has tried, and not why it failed.
+        reason = "no server lets us in"
+        if settings.user:
+            reason += f"; it may be that they do not know user {settings.user}, or want another password or mechanism"
+    else:
+        reason = str(error) or type(error).__name__
     return StoreError(f"Kafka at {settings.where()}: {reason}")
