@@ -12,9 +12,12 @@ from nats.js.api import StreamConfig
 
 from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
 from eventmesh.activator.broker.store.shared.address import journal_at
+from eventmesh.base.clock import SystemClock
+from eventmesh.cluster.api.certificates import load_or_make
 from tests.contracts.event_store import new_event
 from tests.contracts.shared_store import SharedStoreContract, opened
 from tests.peers.file_syncs import SYNC_CALLS, syncs
+from tests.peers.nats_account import nats_account
 from tests.peers.nats_server import NatsServer, nats_server
 
 pytestmark = pytest.mark.peer
@@ -84,10 +87,45 @@ async def test_a_password_is_taken_from_its_file_and_a_wrong_one_is_told(tmp_pat
         await journal.close()
         secret.write_text("wrong\n")
         refused = journal_at(f"{server.url}?user=mesh&password-file={secret}")
-        with pytest.raises(StoreError, match=f"NATS at 127.0.0.1:{server.port}: ") as raised:
+        with pytest.raises(StoreError, match=f"NATS at 127.0.0.1:{server.port}: .*Authorization Violation") as raised:
             await refused.open()
         assert "wrong" not in str(raised.value)
         await refused.close()
+
+
+async def test_credentials_are_shown_and_those_of_another_are_told(tmp_path: Path) -> None:
+    ours, theirs = nats_account(), nats_account()
+    credentials = tmp_path / "mesh.creds"
+    async with nats_server(tmp_path / "nats", more=ours.server_config) as server:
+        credentials.write_text(ours.credentials)
+        journal = journal_at(f"{server.address()}&credentials={credentials}")
+        await journal.open()
+        await journal.append(b"let in")
+        await journal.close()
+        credentials.write_text(theirs.credentials)
+        refused = journal_at(f"{server.address()}&credentials={credentials}")
+        with pytest.raises(StoreError, match=f"NATS at 127.0.0.1:{server.port}: .*Authorization Violation"):
+            await refused.open()
+        await refused.close()
+
+
+async def test_both_ends_show_certificates_under_tls(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "tls", SystemClock())
+    ca, certificate, key = tmp_path / "ca.pem", tmp_path / "me.pem", tmp_path / "me.key"
+    ca.write_bytes(made.ca_pem)
+    certificate.write_bytes(made.client.certificate_pem)
+    key.write_bytes(made.client.key_pem)
+    tls = f'cert_file: "{made.certificate_file}", key_file: "{made.key_file}", ca_file: "{ca}", verify: true'
+    async with nats_server(tmp_path / "nats", more=f"tls {{ {tls} }}") as server:
+        address = server.address().replace("nats://", "tls://")
+        journal = journal_at(f"{address}&ca={ca}&certificate={certificate}&key={key}")
+        await journal.open()
+        await journal.append(b"let in")
+        await journal.close()
+        stranger = journal_at(f"{address}&ca={ca}")
+        with pytest.raises(StoreError, match=f"NATS at 127.0.0.1:{server.port}: "):
+            await stranger.open()
+        await stranger.close()
 
 
 async def test_the_longest_event_is_what_the_server_lets_through(tmp_path: Path) -> None:

@@ -65,6 +65,19 @@ def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
         journal_at(f"{HERE}?user=me&password-file={secret}")
 
 
+def test_credentials_are_a_token_and_the_seed_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mesh.creds"
+    file.write_text("-----BEGIN NATS USER JWT-----\ne30\n------END NATS USER JWT------\n")
+    with pytest.raises(ConfigError, match="mesh.creds has no USER NKEY SEED"):
+        journal_at(f"{HERE}?credentials={file}")
+    with file.open("a") as more:
+        more.write("-----BEGIN USER NKEY SEED-----\nSU\n------END USER NKEY SEED------\n")
+    journal_at(f"{HERE}?credentials={file}")
+    monkeypatch.setattr("eventmesh.activator.broker.store.shared.address.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"nkeys: pip install 'eventmesh\[nats\]'"):
+        journal_at(f"{HERE}?credentials={file}")
+
+
 def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("nothing")

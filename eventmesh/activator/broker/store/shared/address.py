@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -68,7 +69,7 @@ def _jetstream(parts: SplitResult) -> Journal:
             user=options.get("user", ""),
             password=_secret(options, "password-file"),
             token=_secret(options, "token-file"),
-            credentials=_file(options, "credentials"),
+            credentials=_credentials(options),
             tls=_tls(parts, options),
         )
     )
@@ -170,8 +171,23 @@ def _file(options: Mapping[str, str], name: str) -> Path | None:
 
 def _secret(options: Mapping[str, str], name: str) -> str:
     path = _file(options, name)
-    if path is None:
-        return ""
+    return "" if path is None else _content(path, name)
+
+
+def _credentials(options: Mapping[str, str]) -> Path | None:
+    """Return the file of NATS's credentials; the client reads it at each connection."""
+    path = _file(options, "credentials")
+    if path is not None:
+        content = _content(path, "credentials")
+        for part in ("NATS USER JWT", "USER NKEY SEED"):
+            if f"BEGIN {part}" not in content:
+                raise ConfigError(f"{FIELD}.credentials", f"{path} has no {part}: it is a file as `nsc` writes it")
+        if find_spec("nkeys") is None:
+            raise ConfigError(f"{FIELD}.credentials", "signing needs nkeys: pip install 'eventmesh[nats]'")
+    return path
+
+
+def _content(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_SECRET_BYTES + 1)

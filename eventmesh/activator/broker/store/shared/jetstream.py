@@ -108,6 +108,8 @@ class JetStreamJournal:
         self._connections = 0
         """Rises with each connection: what was asked of the one before may never be answered."""
         self._closed = False
+        self._refusal: Exception | None = None
+        """What the server said last of a connection, while the client tries again."""
         self._synced: bool | None = None
         """What the server says of its syncs; None: it has not said."""
         self.where = f"NATS JetStream, stream {settings.stream} at {self._where()}"
@@ -144,6 +146,7 @@ class JetStreamJournal:
             raise StoreError(f"no connection to {self._where()}")
         settings = self._settings
         client = Client()
+        self._refusal = None
         options: dict[str, Any] = {
             "name": "eventmesh activator",
             "max_reconnect_attempts": -1,
@@ -166,7 +169,7 @@ class JetStreamJournal:
             with suppress(Exception):
                 async with asyncio.timeout(CONNECT_S):
                     await client.close()
-            raise self._unreachable(error) from error
+            raise self._unreachable(self._refusal or error) from error
         self._client = client
         await self._connected()
         return client
@@ -176,6 +179,7 @@ class JetStreamJournal:
         self._synced = None
 
     async def _failed(self, error: Exception) -> None:
+        self._refusal = error
         _log.debug("connection", reason=error)
 
     async def _stream_info(self, stream: JetStreamContext) -> StreamInfo:
