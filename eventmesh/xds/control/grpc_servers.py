@@ -25,7 +25,7 @@ from eventmesh.kube.api import Object
 from eventmesh.xds.control import resources, securing
 from eventmesh.xds.control.access.emitting import encoded
 from eventmesh.xds.control.answering import Answering
-from eventmesh.xds.control.encoding import made
+from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import pack, router, socket_address
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.resource_types import ResourceType
@@ -33,14 +33,15 @@ from eventmesh.xds.resource_types import ResourceType
 SERVER: Final = "grpc/server?xds.resource.listening_address="
 """What a listener's name begins with; the rest is the server's address. Istio's servers say `xds.istio.io/grpc/...`."""
 
-_ANY_HOST: Final = "*"
+MAX_SERVERS: Final = 64
+"""Of one process, by the addresses at which they listen. Each is told anew whenever a policy changes."""
 
 
 class GrpcListeners(Answering):
     """What gRPC clients and servers of one namespace and with the same labels are told of listeners: those of channels
     by host, which can be listed, and that of a server by its address."""
 
-    __slots__ = ("_known", "channels", "filters", "is_secured")
+    __slots__ = ("_chains", "_known", "channels", "filters", "is_secured")
 
     def __init__(
         self, channels: Mapping[str, Resource], filters: list[Object] | None, *, is_secured: bool = False
@@ -51,6 +52,8 @@ class GrpcListeners(Answering):
         self.filters = filters
         self.is_secured = is_secured
         self._known: WeakValueDictionary[str, Resource] = WeakValueDictionary()
+        self._chains = b""
+        """What all servers have in common, encoded; empty until one asks."""
 
     def __getitem__(self, name: str) -> Resource:
         if not name.startswith(SERVER):
@@ -59,7 +62,11 @@ class GrpcListeners(Answering):
             raise KeyError(name)
         known = self._known.get(name)
         if known is None:
-            known = self._known[name] = _listener(name, self.filters, self.is_secured)
+            # Raises KeyError when the name has no address.
+            where = made(Listener, name=name, address=socket_address(*_address(name)))
+            self._chains = self._chains or encode(made(Listener, filter_chains=[_chain(self.filters, self.is_secured)]))
+            body = encode(where) + self._chains
+            known = self._known[name] = resources.from_bytes(ResourceType.LISTENER, name, body)
         return known
 
     def __iter__(self) -> Iterator[str]:
@@ -94,28 +101,25 @@ def is_server(name: str) -> bool:
     return name.startswith(SERVER)
 
 
-def _listener(name: str, filters: list[Object], is_secured: bool) -> Resource:
-    """Return the listener of a server; raises KeyError when `name` has no address of an IP and a port."""
-    host, port = _address(name)
+def _chain(filters: list[Object], is_secured: bool) -> FilterChain:
     # Which method is called is for the server to know: it refuses only what no route leads to.
     route = made(Route, match=made(RouteMatch, prefix="/"), non_forwarding_action=made(NonForwardingAction))
-    hosts = [made(VirtualHost, name="server", domains=[_ANY_HOST], routes=[route])]
+    hosts = [made(VirtualHost, name="server", domains=["*"], routes=[route])]
     manager = made(
         HttpConnectionManager,
         stat_prefix="server",
         route_config=made(RouteConfiguration, name="server", virtual_hosts=hosts),
         http_filters=[*map(encoded, filters), router()],
     )
-    chain = made(
+    return made(
         FilterChain,
         filters=[made(Filter, name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))],
         transport_socket=securing.provided_server_socket() if is_secured else None,
     )
-    message = made(Listener, name=name, address=socket_address(host, port), filter_chains=[chain])
-    return resources.from_message(ResourceType.LISTENER, name, message)
 
 
 def _address(name: str) -> tuple[str, int]:
+    """Return the IP address and the port in a server's name; raises KeyError when these are not there."""
     host, _, port = name.removeprefix(SERVER).rpartition(":")
     try:
         ip_address(host.removeprefix("[").removesuffix("]"))

@@ -102,7 +102,7 @@ class Holdings:
         return held.version if held is not None else self._brought.get(name)
 
     def holds(self, name: str) -> bool:
-        """True when the client holds `name`, or is being sent it; what it knows to be absent it does not hold."""
+        """True when the client holds `name`, or is being sent it; what it is told to be absent it does not hold."""
         return bool(self.version(name))
 
     def names(self) -> set[str]:
@@ -128,7 +128,11 @@ class Holdings:
         """Take note that the client has taken what it was sent."""
         self._under_way = NOTHING.versions
         for resource in bundle.resources:
-            self.accepted.take(resource)
+            # That something is absent is no possession: there may be no end to what a client asks for in vain.
+            if resource.is_absent:
+                self.accepted.drop(resource.name)
+            else:
+                self.accepted.take(resource)
         for name in bundle.removed:
             self.accepted.drop(name)
         if self._brought:

@@ -101,7 +101,8 @@ class Stream:
             self.forced_endpoints += len(again)
             subscription.force |= again
             self._stale_endpoints -= again
-        if type_ in (ResourceType.CLUSTER, ResourceType.VIRTUAL_HOST):
+        asks = type_ is ResourceType.VIRTUAL_HOST and (subscription.force or request.unsubscribe)
+        if type_ is ResourceType.CLUSTER or asks:
             self._cover_clusters()
         self._date_lingering(now)
         return refusal
@@ -117,7 +118,8 @@ class Stream:
                 if isinstance(found, Answering):
                     changed |= found.touched(subscription.names, changed)
                 subscription.changed(changed, configuration)
-        self._cover_clusters()
+        if ResourceType.VIRTUAL_HOST in changes:
+            self._cover_clusters()
 
     def _cover_clusters(self) -> None:
         """Have everything that the client may be told of clusters be those which its routes need."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from eventmesh.xds.control.bundles import Bundle, bundled, shared_names
+from eventmesh.xds.control.grpc_servers import MAX_SERVERS, is_server
 from eventmesh.xds.control.holdings import Holdings
 from eventmesh.xds.control.messages import Request
 from eventmesh.xds.control.resources import Configuration, Resource, absent_host, set_version
@@ -149,6 +150,10 @@ class Subscription:
         # A client that comes back says most names twice: once as what it holds and once as what it wants.
         if len(named) + len(kept) > MAX_NAMES and len(kept.union(named)) > MAX_NAMES:
             raise TooMuchAskedError(f"more than {MAX_NAMES} names of {self.type.short} on one stream; name fewer")
+        if self.type is ResourceType.LISTENER:
+            servers = {name for name in named if is_server(name)}
+            if servers and len(servers.union(filter(is_server, kept))) > MAX_SERVERS:
+                raise TooMuchAskedError(f"more than {MAX_SERVERS} gRPC servers on one stream; name fewer")
         longest = max(map(len, named), default=0)
         if longest > MAX_NAME_LENGTH:
             raise TooMuchAskedError(f"a {self.type.short} name of {longest} characters; at most {MAX_NAME_LENGTH}")

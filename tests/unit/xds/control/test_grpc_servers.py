@@ -12,13 +12,13 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import DownstreamTlsContext
 
 from eventmesh.kube.api import Object
-from eventmesh.xds.control.grpc_servers import SERVER, GrpcListeners
+from eventmesh.xds.control.grpc_servers import MAX_SERVERS, SERVER, GrpcListeners
 from eventmesh.xds.control.messages import Node, Role
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified
 from eventmesh.xds.control.snapshot_cache import SnapshotCache, differences
 from eventmesh.xds.control.streams import Stream
-from eventmesh.xds.control.subscriptions import Variant
+from eventmesh.xds.control.subscriptions import TooMuchAskedError, Variant
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.spiffe import MeshParts, SpiffeId
 from tests.unit.xds.control.dialogue import LDS, Client, names, resource
@@ -177,3 +177,13 @@ def test_a_server_says_its_namespace_and_labels_and_may_say_no_other_than_its_ow
         identified(node, SpiffeId("cluster.local", "elsewhere", "cart"), parts)
     channel = Node("c", user_agent="gRPC C-core")
     assert identified(channel, own, parts) == Audience(Role.GRPC, identity=own)
+
+
+@pytest.mark.parametrize("variant", list(Variant))
+def test_one_process_has_so_many_servers_and_no_more(variant: Variant) -> None:
+    client = Client(variant, role="grpc")
+    asked = [f"{SERVER}127.0.0.1:{port}" for port in range(1, MAX_SERVERS + 2)]
+    ask = client.request if variant is Variant.SOTW else client.subscribe
+    ask(LDS, *asked[:-1])
+    with pytest.raises(TooMuchAskedError, match=f"more than {MAX_SERVERS} gRPC servers"):
+        ask(LDS, *(asked if variant is Variant.SOTW else asked[-1:]))
