@@ -12,7 +12,11 @@ from pathlib import Path
 from eventmesh.base.errors import UsageError
 from eventmesh.cli import data_dir
 from eventmesh.cli.activator import add_store
+from eventmesh.cluster.runtime.launcher_process import ACTIVATOR_MODULES
 from eventmesh.cluster.watchdog import Cradle, watch
+
+MESH_MODULES = ("uvloop", "eventmesh.cluster.mesh", "eventmesh.cluster.runtime.process", "eventmesh.dataplane.process")
+"""What the mesh process imports; named and not imported here, since other commands do without."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +54,12 @@ def run(args: argparse.Namespace) -> int:
     kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
     data_dir.prepared(kubeconfig.parent, "--kubeconfig")
     _say(f"eventmesh: starting, state in {directory}")
-    return watch(lambda cradle: _run(args, directory, kubeconfig, cradle))
+    return watch(
+        lambda cradle: _run(args, directory, kubeconfig, cradle),
+        MESH_MODULES,
+        # Data planes import what they need on another processor meanwhile.
+        prepared={"activator": ACTIVATOR_MODULES},
+    )
 
 
 def _run(args: argparse.Namespace, directory: Path, kubeconfig: Path, cradle: Cradle) -> int:
@@ -64,18 +73,12 @@ def _run(args: argparse.Namespace, directory: Path, kubeconfig: Path, cradle: Cr
 
 async def _serve(args: argparse.Namespace, directory: Path, kubeconfig: Path, cradle: Cradle) -> int:
     from eventmesh.base.clock import SystemClock
-    from eventmesh.cluster.runtime.process import ACTIVATOR_MODULES, ProcessLauncher
-
-    clock = SystemClock()
-    began = clock.monotonic()
-    # It imports what data planes need on another processor while this process imports the control side.
-    launcher = ProcessLauncher(cradle.channel, cradle.launcher_pid)
-    if not cradle.inherits:
-        await launcher.prepare("activator", ACTIVATOR_MODULES)
-
     from eventmesh.cluster.mesh import Mesh, MeshSettings
+    from eventmesh.cluster.runtime.process import ProcessLauncher
     from eventmesh.dataplane.process import quiet_collector
 
+    clock = SystemClock()
+    launcher = ProcessLauncher(cradle.channel, cradle.launcher_pid)
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[None] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -87,7 +90,7 @@ async def _serve(args: argparse.Namespace, directory: Path, kubeconfig: Path, cr
     await mesh.start()
     quiet_collector()
     cradle.ready()
-    _say(f"eventmesh: ready in {clock.monotonic() - began:.1f} s\n")
+    _say(f"eventmesh: ready in {clock.monotonic() - cradle.began:.1f} s\n")
     where = mesh.addresses
     _say(f"  Kubernetes API   https://{where.api}")
     _say(f"  functions        http://NAME.NAMESPACE.localhost:{where.gateway_port}")

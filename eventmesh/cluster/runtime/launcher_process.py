@@ -19,6 +19,9 @@ PRODUCT_PATH: Final = str(Path(eventmesh.__file__).resolve().parent.parent)
 SIDECAR_MODULES: Final = ("eventmesh.cli.main", "eventmesh.cli.sidecar", "eventmesh.sidecar.preload")
 """What a launcher imports once for every sidecar, gateway and activator that it forks."""
 
+ACTIVATOR_MODULES: Final = ("eventmesh.cli.activator", "eventmesh.activator.app")
+"""What the activator imports beyond that: a quarter of a second that passes beside the start of everything else."""
+
 
 class LauncherProcess:
     """A launcher. It ends, and every process it has started, when its owner closes this or ends, kill -9 included."""

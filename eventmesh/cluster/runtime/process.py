@@ -22,9 +22,6 @@ from eventmesh.cluster.runtime.launcher_process import LauncherProcess
 
 _log = log.get("runtime.process")
 
-ACTIVATOR_MODULES: Final = ("eventmesh.cli.activator", "eventmesh.activator.app")
-"""What the activator imports beyond that: a quarter of a second that passes beside the start of everything else."""
-
 UNCONFINED: Final = wire.Confinement()
 """The runtime's own view of the files, its user and its privileges."""
 

@@ -27,7 +27,7 @@ def mesh(cradle):
     {then}
     return time.sleep(600)
 
-sys.exit(watch(mesh, ()))
+sys.exit(watch(mesh, ["wave"], preload=()))
 """
 WAITS = "signal.pause()"
 
@@ -109,6 +109,14 @@ def test_one_that_was_ready_and_cannot_start_any_more_is_tried_until_it_can(tmp_
         assert all(again for _, _, again in tries)
         assert failures.read_text() == ""
         assert is_alive(tries[-1][0])
+
+
+def test_what_the_mesh_needs_is_imported_once_for_all() -> None:
+    """By the program's own word: the module is there before the mesh begins, whichever it is."""
+    assert "wave" not in sys.modules
+    with watched("os.kill(os.getpid(), 9)", ready="'wave' in sys.modules") as process:
+        assert not told(process)[2]
+        assert told(process)[2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
