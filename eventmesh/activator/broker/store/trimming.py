@@ -12,10 +12,7 @@ from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.values import Retention
 
 TRIM_BATCH = 5_000
-"""Events, and attempts, deleted in one transaction: deleting a large backlog must not hold up acceptance."""
-
-TOMBSTONE_WINDOW = 5_000
-"""Sequences looked at in one transaction for what may become a tombstone, for the same reason."""
+"""Events, and attempts, deleted or looked at in one transaction: a large backlog must not hold up acceptance."""
 
 _FIRST_AWAITED = """
   SELECT min((SELECT min(e.sequence) FROM events e WHERE e.broker = t.broker AND e.sequence > t.cursor)) FROM triggers t
@@ -27,14 +24,17 @@ def first_kept(connection: apsw.Connection, retention: Retention, now: float) ->
     ((first, last),) = connection.execute(BOUNDS)
     if first is None:
         return 0
-    bound, batch = _first_needed(connection, last), TRIM_BATCH
-    excess = bytes_in_use(connection) - retention.max_bytes
-    if excess > 0:
-        average = bytes_in_use(connection) / (last - first + 1)
-        batch = min(TRIM_BATCH, math.ceil(excess / average))
-    else:
-        bound = min(bound, sequence_at(connection, now - retention.max_age_s))
-    return int(min(bound, first + batch))
+    retained, batch = _retained(connection, retention, now, first, last)
+    return int(min(_first_needed(connection, last), retained, first + batch))
+
+
+def _retained(connection: apsw.Connection, retention: Retention, now: float, first: int, last: int) -> tuple[int, int]:
+    """Return the first sequence that stays if nobody waits for any, and how many are to go at a time."""
+    used = bytes_in_use(connection)
+    if used <= retention.max_bytes:
+        return min(last, sequence_at(connection, now - retention.max_age_s)), TRIM_BATCH
+    average = used / (last - first + 1)
+    return last, min(TRIM_BATCH, math.ceil((used - retention.max_bytes) / average))
 
 
 def _first_needed(connection: apsw.Connection, last: int) -> int:
@@ -44,24 +44,17 @@ def _first_needed(connection: apsw.Connection, last: int) -> int:
     return min(at for at in (last, awaited, replayed) if at is not None)
 
 
-def _retained_from(connection: apsw.Connection, retention: Retention, now: float) -> int:
-    """Return the first sequence that would stay if nobody waited for any."""
-    ((first, last),) = connection.execute(BOUNDS)
-    if first is None:
-        return 0
-    if bytes_in_use(connection) > retention.max_bytes:
-        return int(last)
-    return min(int(last), sequence_at(connection, now - retention.max_age_s))
-
-
 def next_window(connection: apsw.Connection, retention: Retention, now: float, place: int) -> tuple[int, int] | None:
     """Return which sequences beyond `place` to look at next for tombstones, both ends exclusive; None: there are none.
 
     They lie behind one that is needed, or would have gone with the oldest.
     """
-    before = _retained_from(connection, retention, now)
+    ((first, last),) = connection.execute(BOUNDS)
+    if first is None:
+        return None
+    before, batch = _retained(connection, retention, now, first, last)
     after = max(place, _first_needed(connection, before))
-    return (after, min(before, after + 1 + TOMBSTONE_WINDOW)) if after + 1 < before else None
+    return (after, min(before, after + 1 + batch)) if after + 1 < before else None
 
 
 _HOLDERS = """
@@ -71,18 +64,22 @@ _HOLDERS = """
 
 def holders(connection: apsw.Connection, retention: Retention, now: float) -> list[str]:
     """Return the UIDs of the triggers that still wait for the oldest event, when it is there for no other reason."""
-    retained = _retained_from(connection, retention, now)
+    ((first, last),) = connection.execute(BOUNDS)
+    if first is None:
+        return []
+    retained, _ = _retained(connection, retention, now, first, last)
     needed = _first_needed(connection, retained)
     return [str(uid) for (uid,) in connection.execute(_HOLDERS, (needed,))] if needed < retained else []
 
 
 # A trigger that is behind may still want whatever its broker has beyond its place.
 _UNNEEDED = """
-  SELECT sequence, accepted_at FROM events e WHERE sequence > ? AND sequence < ? AND broker <> ''
-    AND sequence <= coalesce((SELECT min(cursor) FROM triggers t WHERE t.broker = e.broker), sequence)
+  WITH places AS MATERIALIZED (SELECT broker, min(cursor) AS cursor FROM triggers GROUP BY broker)
+  SELECT e.sequence, e.accepted_at FROM events e LEFT JOIN places p ON p.broker = e.broker
+  WHERE e.sequence > ? AND e.sequence < ? AND e.broker <> '' AND e.sequence <= coalesce(p.cursor, e.sequence)
     AND NOT EXISTS (
       SELECT 1 FROM replays r WHERE r.broker = e.broker AND e.sequence > r.position AND e.sequence <= r.last)
-  ORDER BY sequence"""
+  ORDER BY e.sequence"""
 
 _STONE = f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608  # constants
 

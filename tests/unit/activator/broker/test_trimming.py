@@ -11,7 +11,7 @@ from eventmesh.activator.broker.store import trimming
 from eventmesh.activator.broker.store.repair import repair
 from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.broker.store.sqlite import SqliteStore
-from eventmesh.activator.broker.store.values import Outcome, Settlement
+from eventmesh.activator.broker.store.values import Outcome, Retention, Settlement
 from eventmesh.activator.broker.trimming import Trimmer
 from eventmesh.base.clock import SystemClock
 from tests.contracts.event_store import BANK, SHOP, new_event
@@ -85,7 +85,7 @@ async def test_who_keeps_old_events_is_told_once_and_again_when_it_is_over(
 async def test_tombstones_are_found_in_any_number_of_windows_and_hold_what_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trimming, "TOMBSTONE_WINDOW", 3)
+    monkeypatch.setattr(trimming, "TRIM_BATCH", 3)
     path = tmp_path / "events.db"
     store = SqliteStore(path, SystemClock())
     await store.open_trigger("stopped", BANK)
@@ -102,3 +102,20 @@ async def test_tombstones_are_found_in_any_number_of_windows_and_hold_what_was_w
     assert await store.history.size_bytes() < before - 19 * 1_500, "their room is free again"
     await store.close()
     assert repair(path, dry_run=True).found.lost == []
+
+
+async def test_behind_a_stopped_trigger_no_more_goes_than_the_size_asks_for(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "events.db", SystemClock())
+    await store.open_trigger("stopped", BANK)
+    await store.append(new_event(0, BANK))
+    for n in range(1, 60):
+        await store.append(new_event(n, data=b"x" * 10_000))
+    limit = await store.history.size_bytes() - 200_000
+    gone = 0
+    while went := await store.trim(Retention(max_age_s=1e9, max_bytes=limit)):
+        gone += went
+    assert 18 <= gone <= 30, gone
+    assert await store.history.size_bytes() <= limit
+    left = await store.read(SHOP, 0, 100)
+    assert [e.event.id for e in left] == [str(n) for n in range(gone + 1, 60)], "the oldest have gone"
+    await store.close()
