@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from eventmesh.kube.api import ApiError
-from eventmesh.kube.resources import AUTHORIZATION_POLICY, CONFIG_MAP, EVENT, NAMESPACE, SERVICE
+from eventmesh.kube.resources import AUTHORIZATION_POLICY, CONFIG_MAP, EVENT, SERVICE
 from eventmesh.kube.status import condition, is_ready
 from tests.component.control_bench import Bench
 
@@ -28,10 +28,6 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 async def say(bench: Bench, text: str) -> None:
     metadata = {"name": "config-mesh", "namespace": SYSTEM}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mesh": text}}
-    try:
-        await bench.api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
-    except ApiError as error:
-        assert error.already_exists
     try:
         stored = await bench.api.get(CONFIG_MAP, "config-mesh", SYSTEM)
         await bench.api.replace(CONFIG_MAP, {**stored, "data": body["data"]})

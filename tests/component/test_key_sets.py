@@ -13,9 +13,10 @@ import pytest_asyncio
 
 from eventmesh.base.errors import UnavailableError
 from eventmesh.kube.api import Object
-from eventmesh.kube.resources import EVENT, REQUEST_AUTHENTICATION
+from eventmesh.kube.resources import CONFIG_MAP, EVENT, REQUEST_AUTHENTICATION
 from eventmesh.kube.status import condition, is_ready
 from eventmesh.xds.control.access.fetching import MAX_KEY_SET_BYTES, fetch_keys
+from eventmesh.xds.control.access.kept_keys import CONFIG_MAP_KEY
 from eventmesh.xds.control.services import Settings
 from tests.component.ads_client import LDS, AdsClient, connected
 from tests.component.control_bench import Bench
@@ -157,10 +158,16 @@ async def test_without_keys_no_token_is_believed_and_the_policy_says_so_until_th
         await until_held(sidecar, OLD)
 
 
-async def test_control_that_begins_again_publishes_with_the_keys(bench: Bench) -> None:
+@pytest.mark.parametrize("status", [200, 500])
+async def test_control_that_begins_again_publishes_with_the_keys(bench: Bench, status: int) -> None:
+    system = CONFIG_MAP_KEY.namespace
     async with key_server(OLD) as server:
         await accept(bench, server)
         await bench.until(REQUEST_AUTHENTICATION, "tokens", is_ready)
+        async with asyncio.timeout(WAIT_S):
+            while bench.informers.of(CONFIG_MAP).get(CONFIG_MAP_KEY.name, system) is None:
+                await asyncio.sleep(0.01)
+        server.status = status
         await bench.restart_control()
         async with connected(bench.port, "sidecar", "local", namespace="default") as sidecar:
             async with asyncio.timeout(WAIT_S):

@@ -196,7 +196,7 @@ class Control:
         """
         self.acks.listen(self._progressed, self._refused)
         self._publisher.listen(self._published)
-        await self._access.key_sets.begin()
+        await self._access.begin()
         self._publisher.start()
         port = await self._server.start(address, secured_address)
         election = self._election
@@ -221,7 +221,7 @@ class Control:
                 await writer.pause()
 
     def _writers(self) -> list[Controller]:
-        return [*(part.controller for part in self._parts), *self._more_writers]
+        return [*(part.controller for part in self._parts), self._access.kept.controller, *self._more_writers]
 
     @property
     def secured_port(self) -> int:

@@ -12,6 +12,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION
 from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.fetching import fetch_keys
+from eventmesh.xds.control.access.kept_keys import KeptKeys
 from eventmesh.xds.control.access.key_sets import KeySets
 from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.access.refusals import InboundRefusals
@@ -48,6 +49,7 @@ class Access:
         self._tell = tell
         self._informer = informers.of(REQUEST_AUTHENTICATION, may_be_absent=True)
         self.key_sets = KeySets(clock, fetch_keys, self._keys_changed, refresh_s)
+        self.kept = KeptKeys(api, informers, clock, self.key_sets.good)
         self._keys_differ = False
         self._access = access
         self._cache = cache
@@ -75,6 +77,11 @@ class Access:
     def parts(self) -> Sequence[Promising]:
         """Return the controllers that write statuses."""
         return self.policies, self.tokens
+
+    async def begin(self) -> None:
+        """Return when there is something to publish of every issuer: its keys, those of before, or that it has none."""
+        self.key_sets.resume(self.kept.read())
+        await self.key_sets.begin()
 
     def authentication(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a RequestAuthentication, and have the key sets fetched that it names."""
@@ -113,6 +120,7 @@ class Access:
             if why and obj is not None:
                 self._tell(obj, "KeysNotRenewed", f"GET {address}: {why}; the former keys stay")
         self._touch(effect)
+        self.kept.changed()
 
     def _naming(self, address: str) -> Iterator[Key]:
         for key, policy in self._watcher.authentications():

@@ -86,6 +86,18 @@ class KeySets:
         for address in before - addresses.keys():
             self._changed(address, None)
 
+    def good(self) -> Mapping[str, str]:
+        """Return the last good key sets, by address."""
+        return {address: known.text for address, known in self._followed.items() if known.text is not None}
+
+    def resume(self, kept: Mapping[str, str]) -> None:
+        """Go by what was good before, where nobody has answered better yet."""
+        for address, known in self._followed.items():
+            if known.text is None and address in kept:
+                known.text = kept[address]
+                known.tried.set()
+                self._changed(address, known.text)
+
     def problem(self, address: str) -> str:
         """Return why there is no key set of an address that is wanted; empty when there is one."""
         if address in self._beyond:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
+from eventmesh.xds.control.access.kept_keys import MAX_KEPT_BYTES, packed, unpacked
 from eventmesh.xds.control.access.key_sets import FIRST_WAIT_S, MAX_AT_ONCE, MAX_KEY_SETS, RETRY_CAP_S, KeySets
 from tests.manual_clock import ManualClock, settle
+from tests.tokens import key_set
 
 A, B = "https://a/keys", "https://b/keys"
 REFRESH_S = 1000.0
@@ -128,3 +131,37 @@ async def test_control_begins_once_everybody_has_been_asked_or_after_a_while() -
     assert world.taken() == [(B, "")]
     await world.sets.begin()
     await world.sets.stop()
+
+
+async def test_what_was_good_before_is_gone_by_until_somebody_answers() -> None:
+    world = World()
+    world.sets.want({A: 5.0})
+    world.sets.resume({A: "old", B: "other"})
+    assert world.taken() == [(A, "old")] and not world.sets.problem(A) and world.sets.good() == {A: "old"}
+    await world.sets.begin()
+    assert world.taken() == [], "nobody need wait for an answer"
+    await world.sets.stop()
+
+
+async def test_what_has_been_answered_is_better_than_what_was_good_before() -> None:
+    world = World()
+    world.answers[A] = "new"
+    world.sets.want({A: 5.0})
+    await settle()
+    world.sets.resume({A: "old"})
+    assert world.taken() == [(A, "new")] and world.sets.good() == {A: "new"}
+    await world.sets.stop()
+
+
+def test_kept_sets_are_read_back_and_what_is_none_is_passed_over() -> None:
+    sets = {A: key_set("ES256"), B: key_set("EdDSA")}
+    data = packed(sets)
+    assert unpacked(data) == sets
+    damaged = {"a": "{", "b": "[]", "c": '{"address": "x", "keys": "{}"}', "d": '{"address": "x", "keys": 7}', "e": "7"}
+    assert unpacked({**data, **damaged}) == sets
+
+
+def test_no_more_is_kept_than_a_config_map_may_hold() -> None:
+    sets = {f"https://{at}/": "x" * 200_000 for at in range(4)}
+    assert [json.loads(value)["address"] for value in packed(sets).values()] == ["https://0/", "https://1/"]
+    assert sum(map(len, packed(sets).values())) <= MAX_KEPT_BYTES
