@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from eventmesh.activator.broker.store.errors import StoreError
-from eventmesh.activator.broker.store.shared.kafka_topic import KafkaSettings, promises
+from eventmesh.activator.broker.store.shared.kafka_clients import KafkaSettings
+from eventmesh.activator.broker.store.shared.kafka_topic import promises
 
 KEPT = {
     "cleanup.policy": "delete",
@@ -61,5 +62,8 @@ def test_what_several_servers_do_not_promise_is_told(config: dict[str, str], tol
 def test_the_way_in_follows_from_what_is_given() -> None:
     plain = KafkaSettings(("h:1",), "t")
     assert plain.connection()["security_protocol"] == "PLAINTEXT"
-    named = KafkaSettings(("h:1",), "t", user="me", password="hush").connection()
-    assert (named["security_protocol"], named["sasl_mechanism"]) == ("SASL_PLAINTEXT", "SCRAM-SHA-512")
+    named = KafkaSettings(("h:1",), "t", user="me", password="hush")
+    assert "hush" not in repr(named)
+    options = named.connection()
+    assert (options["security_protocol"], options["sasl_mechanism"]) == ("SASL_PLAINTEXT", "SCRAM-SHA-512")
+    assert options["sasl_plain_password"] == "hush"

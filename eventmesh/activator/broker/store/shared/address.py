@@ -78,7 +78,7 @@ def _jetstream(parts: SplitResult) -> Journal:
 def _kafka(parts: SplitResult) -> Journal:
     try:
         from eventmesh.activator.broker.store.shared.kafka import KafkaJournal
-        from eventmesh.activator.broker.store.shared.kafka_topic import KafkaSettings
+        from eventmesh.activator.broker.store.shared.kafka_clients import KafkaSettings
     except ImportError as error:
         raise ConfigError(FIELD, f"Kafka needs {error.name or 'aiokafka'}: pip install 'eventmesh[kafka]'") from error
     options = _options(parts, _OF_KAFKA)

@@ -12,7 +12,7 @@ import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
@@ -89,8 +89,8 @@ class JetStreamSettings:
     monitor: str = ""
     """The server's monitoring address, which alone tells whether it syncs; empty: nobody asks."""
     user: str = ""
-    password: str = ""
-    token: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
     credentials: Path | None = None
     """A `.creds` file of NATS."""
     tls: ssl.SSLContext | None = None

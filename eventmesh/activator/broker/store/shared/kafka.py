@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import RecordsToDelete
@@ -19,18 +20,23 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 from eventmesh.activator.broker.store.errors import CorruptJournal, StoreError
 from eventmesh.activator.broker.store.shared import kafka_snapshots as snapshots
 from eventmesh.activator.broker.store.shared.journal import Bounds, EntriesGone, Entry
-from eventmesh.activator.broker.store.shared.kafka_topic import (
+from eventmesh.activator.broker.store.shared.kafka_clients import (
     ANSWER_S,
+    KafkaSettings,
+    administered,
+    consumer_started,
+    offset_ends,
+    producer_started,
+    stopped,
+    unreachable,
+)
+from eventmesh.activator.broker.store.shared.kafka_topic import (
     ENTRIES,
     MESSAGE_OVERHEAD,
     PARTITIONS,
     PIECES,
-    KafkaSettings,
-    administered,
     topic_there,
-    unreachable,
 )
-from eventmesh.base import log
 
 LOOK_MS = 500
 """How long a reader waits for entries at a time."""
@@ -44,9 +50,6 @@ MAX_READ = 256
 
 MIN_ENTRY_BYTES = 256 << 10
 """What a hundred ends of deliveries may take, and a thousand claims."""
-
-# What matters of it is raised, and told by who catches it; the rest would come ten times a second from a dead server.
-log.silence("aiokafka")
 
 
 class KafkaJournal:
@@ -73,7 +76,7 @@ class KafkaJournal:
         async with self._reached():
             if not self._checked:
                 await self._check()
-            first, end = await snapshots.offset_ends(await self._connected(), self._settings, ENTRIES)
+            first, end = await offset_ends(await self._connected(), self._settings, ENTRIES)
         # The library does not ask how long files are: it is reckoned from the entries that were seen.
         size = (end - first) * self._seen_bytes // max(1, self._seen)
         return Bounds(f"{self._settings.topic} {self._identity.decode()}", first + 1, end, size)
@@ -96,17 +99,7 @@ class KafkaJournal:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._settings.connection(),
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                max_partition_fetch_bytes=snapshots.READ_BYTES,
-            )
-            try:
-                await consumer.start()
-            except BaseException:
-                await snapshots.stopped(consumer)
-                raise
+            consumer = await consumer_started(self._settings)
             partitions = [self._settings.at(number) for number in range(PARTITIONS)]
             consumer.assign(partitions)
             for at in partitions:
@@ -136,7 +129,7 @@ class KafkaJournal:
             if self._under_way is not None:
                 await self._acknowledged(self._under_way)
             if self._producer is None:
-                self._producer = await snapshots.producer_started(self._settings)
+                self._producer = await producer_started(self._settings)
             sent = await self._producer.send(self._settings.topic, content, key=self._identity, partition=ENTRIES)
             sent.add_done_callback(_looked_at)
             self._under_way = sent
@@ -155,7 +148,7 @@ class KafkaJournal:
     async def _end_producer(self) -> None:
         producer, self._producer, self._under_way = self._producer, None, None
         if producer is not None:
-            await snapshots.stopped(producer)
+            await stopped(producer)
 
     async def follow(self, after: int) -> AsyncIterator[Sequence[Entry]]:
         """Yield entries beyond a position, for as long as some come."""
@@ -176,7 +169,7 @@ class KafkaJournal:
         try:
             found = await consumer.getmany(self._entries, timeout_ms=LOOK_MS, max_records=MAX_READ)
         except OffsetOutOfRangeError:
-            return await self._missing(consumer, position + 1)
+            await self._missing(consumer, position + 1)
         except CorruptRecordException as error:
             raise CorruptJournal(
                 f"entry {position + 1} of topic {self._settings.topic}, or one of those after it, is not what was "
@@ -185,7 +178,7 @@ class KafkaJournal:
         batch = []
         for at, record in enumerate(found.get(self._entries, ()), position + 1):
             if record.offset + 1 != at:
-                return await self._missing(consumer, at)
+                await self._missing(consumer, at)
             if record.key != self._identity:
                 raise CorruptJournal(
                     f"entry {at} of topic {self._settings.topic} was written for another journal: the topic was made "
@@ -196,8 +189,8 @@ class KafkaJournal:
         self._seen_bytes += sum(len(entry.content) for entry in batch)
         return batch
 
-    async def _missing(self, consumer: AIOKafkaConsumer, position: int) -> Sequence[Entry]:
-        first, end = await snapshots.offset_ends(consumer, self._settings, ENTRIES)
+    async def _missing(self, consumer: AIOKafkaConsumer, position: int) -> NoReturn:
+        first, end = await offset_ends(consumer, self._settings, ENTRIES)
         topic = self._settings.topic
         if first >= position:
             raise EntriesGone(f"topic {topic} begins at {first + 1}; the reader is at {position}")
@@ -234,7 +227,7 @@ class KafkaJournal:
         await self._end_producer()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await snapshots.stopped(consumer)
+            await stopped(consumer)
 
 
 def _looked_at(sent: asyncio.Future[object]) -> None:

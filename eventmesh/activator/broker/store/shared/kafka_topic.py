@@ -7,18 +7,16 @@ counts, and is a setting of the topic. So it is asked for when the topic is made
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.shared.kafka_clients import KafkaSettings
 
 ENTRIES = 0
 """Partition of the entries: one, because they have one order."""
@@ -30,9 +28,6 @@ REGISTER = 2
 """Partition that says which journal this is, in its first record, and in its last one which snapshot is whole."""
 
 PARTITIONS = 3
-
-ANSWER_S = 5.0
-"""How long a server may take for an answer: a slow disk takes a tenth of it."""
 
 LEADERS_S = 10.0
 """How long the servers may take to agree on who leads a partition: after a start, some seconds."""
@@ -51,60 +46,11 @@ SEGMENT_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaSettings:
-    """Where the servers are, and what they are asked for."""
-
-    servers: tuple[str, ...]
-    topic: str
-    replicas: int = 1
-    user: str = ""
-    password: str = ""
-    mechanism: str = "SCRAM-SHA-512"
-    """Of SASL; counts when there is a user."""
-    tls: ssl.SSLContext | None = None
-
-    def connection(self) -> Mapping[str, Any]:
-        """Return what every client of the library is given."""
-        protocol = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
-        options: dict[str, Any] = {
-            "bootstrap_servers": list(self.servers),
-            "client_id": "eventmesh-activator",
-            "request_timeout_ms": int(ANSWER_S * 1000),
-            "security_protocol": protocol,
-            "ssl_context": self.tls,
-        }
-        if self.user:
-            options["sasl_mechanism"] = self.mechanism
-            options["sasl_plain_username"] = self.user
-            options["sasl_plain_password"] = self.password
-        return options
-
-    def at(self, partition: int) -> TopicPartition:
-        """Return one partition of the topic."""
-        return TopicPartition(self.topic, partition)
-
-    def where(self) -> str:
-        """Return the servers, for people."""
-        return ", ".join(self.servers)
-
-
-@dataclass(frozen=True, slots=True)
 class TopicPromises:
     """What a topic keeps."""
 
     max_entry_bytes: int
     warnings: Sequence[str]
-
-
-@asynccontextmanager
-async def administered(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Give a client that makes, describes and cuts topics; raises what the library raises."""
-    admin = AIOKafkaAdminClient(**settings.connection())
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def topic_there(admin: AIOKafkaAdminClient, settings: KafkaSettings) -> TopicPromises:
@@ -203,15 +149,3 @@ def promises(topic: str, replicas: int, config: Mapping[str, str]) -> TopicPromi
             f"202 may be held by one of {replicas} servers alone: topic {topic} has min.insync.replicas={in_sync}"
         )
     return TopicPromises(int(config["max.message.bytes"]) - MESSAGE_OVERHEAD, warnings)
-
-
-def unreachable(settings: KafkaSettings, error: BaseException) -> StoreError:
-    """Return what is told of an error of the library or the network."""
-    if isinstance(error, KafkaConnectionError):
-        # The library tells where it has tried, and not why it failed.
-        reason = "no server lets us in"
-        if settings.user:
-            reason += f"; it may be that they do not know user {settings.user}, or want another password or mechanism"
-    else:
-        reason = str(error) or type(error).__name__
-    return StoreError(f"Kafka at {settings.where()}: {reason}")
