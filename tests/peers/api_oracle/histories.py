@@ -7,13 +7,13 @@ from random import Random
 from typing import Any
 
 from eventmesh.cluster.api.structural import clone
+from tests.peers.api_oracle.answers import APPLY
 from tests.peers.api_oracle.kinds import GROUP
-from tests.peers.api_oracle.pools import BAD, FIELD_SELECTORS, GOOD, LABEL_SELECTORS
+from tests.peers.api_oracle.pools import BAD, FIELD_SELECTORS, GOOD, LABEL_SELECTORS, UNREADABLE
 from tests.peers.api_oracle.sides import JSON, Step
 
 STEPS = 24
 MANAGERS = ("alice", "bob", "carol")
-APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -56,6 +56,7 @@ class _Author:
             (1, self._delete_collection),
             (2, self._get),
             (4, self._list),
+            (1, self._unreadable),
             (1, self._strategic),
         ]
         weights = [weight for weight, _ in kinds]
@@ -284,6 +285,11 @@ class _Author:
         accept = self.random.choice([JSON, JSON, TABLE, PARTIAL.format("List")])
         return Step("GET", self._collection(self._version()), query, accept=accept)
 
+    def _unreadable(self) -> Step:
+        """A list or a watch that cannot be meant so."""
+        query = self.random.choice(UNREADABLE)
+        return Step("GET", self._collection(), {"labelSelector": f"history={self.namespace}", **query})
+
     def _marker(self, name: str) -> Step:
         labels = {"history": self.namespace, "tier": "web"}
         metadata = {"name": self.prefix + name, "labels": labels}
@@ -301,7 +307,21 @@ class _Author:
                 "GET",
                 self._collection(),
                 {"watch": "1", "resourceVersion": f"<rv:{FIRST}>", "timeoutSeconds": "30", **selector},
-                accept=self.random.choice([JSON, JSON, TABLE]),
+                accept=self.random.choice([JSON, JSON, TABLE, PARTIAL.format("")]),
+                until=LAST,
+            ),
+            # What turns red comes, and what is red no longer goes: an event of another kind than the change itself.
+            Step(
+                "GET",
+                self._collection(self._version()),
+                {
+                    "watch": "1",
+                    "resourceVersion": f"<rv:{FIRST}>",
+                    "timeoutSeconds": "30",
+                    "allowWatchBookmarks": "true",
+                    **selector,
+                    **({"fieldSelector": "spec.color=red"} if self.plural == "widgets" else {}),
+                },
                 until=LAST,
             ),
             Step(

@@ -25,6 +25,24 @@ FIELD_SELECTORS = (
     "spec.title=x",
     "nonsense",
 )
+UNREADABLE: tuple[dict[str, str], ...] = (
+    {"limit": "many"},
+    {"limit": "-1"},
+    {"continue": "no token"},
+    {"continue": "no token", "resourceVersion": "1"},
+    {"resourceVersion": "newest"},
+    {"resourceVersion": "-1"},
+    {"resourceVersionMatch": "Exact"},
+    {"resourceVersionMatch": "Sometimes", "resourceVersion": "1"},
+    {"sendInitialEvents": "true"},
+    {"watch": "1", "resourceVersion": "newest"},
+    {"watch": "1", "sendInitialEvents": "true"},
+    {"watch": "1", "sendInitialEvents": "true", "resourceVersionMatch": "Exact", "resourceVersion": "1"},
+    {"watch": "1", "resourceVersionMatch": "NotOlderThan", "resourceVersion": "1"},
+    {"watch": "1", "continue": "no token", "limit": "x"},
+    {"timeoutSeconds": "soon"},
+)
+"""Queries of lists and watches that are refused."""
 GOOD: dict[str, list[Any]] = {
     "color": ["red", "green", "blue"],
     "title": ["Abc", "Defgh"],
