@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.api_oracle.answers import Names, agreed, differences, emptied
+from tests.peers.api_oracle.answers import Names, agreed, differences, parted
 from tests.peers.api_oracle.histories import history
 from tests.peers.api_oracle.kinds import DEFINITIONS, GROUP
 from tests.peers.api_oracle.sides import WAIT_S, Side, Step, embedded_side, oracle_side
@@ -55,7 +55,7 @@ async def compare(ours: Side, theirs: Side, steps: list[Step]) -> str:
         one, other = our_names.answer(await ours.take(step)), their_names.answer(await theirs.take(step))
         story.append(f"{step} -> {one['code']}")
         found = list(differences(one, other))
-        if found and emptied(step, other):
+        if found and parted(step, other, found):
             return ""
         if found and not agreed(one, other):
             return "\n".join([*story, *found])

@@ -35,6 +35,7 @@ spec:
       containers:
       - image: dev.local/hello
 """
+CONTAINER = {"name": "c", "image": "dev.local/x"}
 DEPLOYMENT_YAML = """
 apiVersion: apps/v1
 kind: Deployment
@@ -279,6 +280,16 @@ async def test_every_shipped_manifest_applies(kubectl: CommandLine) -> None:
 async def test_access_questions_are_answered(kubectl: CommandLine) -> None:
     assert await kubectl("auth", "can-i", "delete", "pods") == "yes\n"
     assert "kubernetes-admin" in await kubectl("auth", "whoami")
+
+
+async def test_what_is_not_there_is_told_by_a_sentence(kubectl: CommandLine) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [CONTAINER]}}
+    await kubectl("create", "-f", "-", stdin=json.dumps(pod))
+    debugged = await kubectl.run("debug", "p", "--image=dev.local/x")
+    assert debugged.code == 1 and "ephemeral containers are disabled for this cluster" in debugged.err
+    approved = await kubectl.run("certificate", "approve", "x")
+    assert approved.code == 1 and "doesn't have a resource type" in approved.err
+    assert (await kubectl.run("top", "pod")).err == "error: Metrics API not available\n"
 
 
 async def test_wrong_token_is_unauthorized(kubectl: CommandLine, cluster: Served) -> None:

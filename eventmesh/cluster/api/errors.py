@@ -95,6 +95,11 @@ def not_found(resource: Resource, name: str) -> ApiError:
     return ApiError(404, "NotFound", f'{qualified(resource)} "{name}" not found', _details(resource, name))
 
 
+def no_such_path() -> ApiError:
+    """Return 404 for a path that leads nowhere."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
+
+
 def already_exists(resource: Resource, name: str, *, is_leaving: bool = False) -> ApiError:
     """Return 409 AlreadyExists; when the object that is there `is_leaving`, a later try may go well."""
     why = "object is being deleted: " if is_leaving else ""
@@ -254,6 +259,7 @@ def status_of(error: ApiError) -> Object:
     }
     if isinstance(error, ExpiredTokenError):
         status["metadata"] = {"continue": error.token}
-    if error.details:
+    if error.details or error.not_found:
+        # Of what is not found clients read the details unasked: kubectl breaks where there are none.
         status["details"] = error.details
     return status

@@ -14,7 +14,7 @@ from eventmesh.cluster.api.structural import clone_object
 from eventmesh.cluster.api.tokens import TokenIssuer
 from eventmesh.cluster.api.writing import WriteOptions, Written
 from eventmesh.cluster.store.store import WatchOverflowError
-from eventmesh.kube.api import ApiError, Object, ObjectList, PatchType, Propagation, Resource, WatchEvent
+from eventmesh.kube.api import Object, ObjectList, PatchType, Propagation, Resource, WatchEvent
 from eventmesh.kube.resources import SERVICE_ACCOUNT
 
 _log = log.get("cluster.inprocess")
@@ -83,7 +83,7 @@ class InProcessApi:
         space = self._space(resource, namespace or obj.get("metadata", {}).get("namespace"))
         if subresource is not None:
             if (served.kind_key, subresource) != (SERVICE_ACCOUNT.plural, "token"):
-                raise ApiError(404, "NotFound", "the server could not find the requested resource")
+                raise errors.no_such_path()
             return self._tokens.request(self._registry.get(served, obj["metadata"]["name"], space), obj)
         return self._written(served, self._registry.create(served, clone_object(obj), space, self._options))
 
@@ -132,7 +132,7 @@ class InProcessApi:
     def _served(self, resource: Resource) -> Served:
         served = self._registry.catalog.of(resource)
         if served is None:
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+            raise errors.no_such_path()
         return served
 
     def _space(self, resource: Resource, namespace: str | None) -> str:
@@ -149,7 +149,7 @@ class InProcessApi:
             case "status" if served.has_status:
                 return True
             case _:
-                raise ApiError(404, "NotFound", "the server could not find the requested resource")
+                raise errors.no_such_path()
 
     def _written(self, served: Served, written: Written) -> Object:
         for warning in written.warnings:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
-from eventmesh.cluster.api.paths import number
+from eventmesh.cluster.api.paths import NOT_OLDER_THAN, check_numbers, number
 from eventmesh.kube.api import ApiError, Object
 
 _TOKEN_VERSION = "meta.k8s.io/v1"  # noqa: S105  # a word of the format, no secret
-_MATCHES = ("Exact", "NotOlderThan")
+_MATCHES = ("Exact", NOT_OLDER_THAN)
 _EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
@@ -52,6 +52,7 @@ class ListOptions:
 def list_options(query: Mapping[str, str]) -> ListOptions:
     """Return the options of a list; raises ApiError 400 for a token that is none, 422 for forbidden combinations."""
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
+    check_numbers(query)
     token, limit = query.get("continue", ""), number(query, "limit") or 0
     _check_combination(query, version, match, token)
     known = number(query, "resourceVersion") or 0

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.writing import FieldValidation, WriteOptions
-from eventmesh.kube.api import ApiError, PatchType
+from eventmesh.kube.api import PatchType
 
 MAX_MANAGER_CHARS = 128
 """The API server's own limit on the name of a field manager."""
 MAX_WATCH_S = 3600
 DEFAULT_WATCH_S = 1800
 """The API server ends a watch without timeoutSeconds after 30 to 60 minutes."""
+NOT_OLDER_THAN = "NotOlderThan"
+"""The one way to match a version in a watch that begins with what exists."""
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
@@ -66,6 +68,12 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     if not text.isascii() or not text.isdigit():
         raise errors.bad_request(f'invalid value for query parameter {name}: "{text}" is not a non-negative integer')
     return int(text)
+
+
+def check_numbers(query: Mapping[str, str]) -> None:
+    """Raise 400 for a number of a list or a watch that is none, also where it has no effect."""
+    for name in ("limit", "timeoutSeconds"):
+        number(query, name)
 
 
 def write_options(query: Mapping[str, str], user: str, user_agent: str = "") -> WriteOptions:
@@ -128,10 +136,10 @@ def watch_options(query: Mapping[str, str]) -> WatchOptions:
     version = query.get("resourceVersion", "")
     match = query.get("resourceVersionMatch", "")
     sends_initial = query.get("sendInitialEvents") is not None
-    if sends_initial and match != "NotOlderThan":
-        raise _forbidden_match("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
-    if match and not sends_initial:
-        raise _forbidden_match("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+    check_numbers(query)
+    causes = list(_match_violations(match, sends_initial=sends_initial))
+    if causes:
+        raise errors.invalid_options("ListOptions", *causes)
     known = number(query, "resourceVersion") or 0
     from_now = version in ("", "0")
     initial = flag(query, "sendInitialEvents") if sends_initial else from_now
@@ -146,5 +154,14 @@ def watch_options(query: Mapping[str, str]) -> WatchOptions:
     )
 
 
-def _forbidden_match(why: str) -> ApiError:
-    return errors.invalid_options("ListOptions", Cause(CauseType.FORBIDDEN, "resourceVersionMatch", why))
+def _match_violations(match: str, *, sends_initial: bool) -> Iterator[Cause]:
+    field = "resourceVersionMatch"
+    if not sends_initial:
+        if match:
+            why = f"{field} is forbidden for watch unless sendInitialEvents is provided"
+            yield Cause(CauseType.FORBIDDEN, field, why)
+        return
+    if match != NOT_OLDER_THAN:
+        yield Cause(CauseType.FORBIDDEN, field, f"sendInitialEvents requires setting {field} to {NOT_OLDER_THAN}")
+        if match:
+            yield Cause(CauseType.NOT_SUPPORTED, field, f'supported values: "{NOT_OLDER_THAN}"', match)

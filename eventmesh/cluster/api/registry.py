@@ -185,6 +185,8 @@ class Registry(Reader):
     ) -> Object:
         """Apply `patch` to the Scale of the object and set its replicas; return the new Scale."""
         current = self.get(served, name, namespace)
+        if patch_type is PatchType.APPLY:
+            raise errors.bad_request("a scale cannot be applied: patch it (as kubectl scale does), or apply the object")
         scale = apply_patch(scaling.scale_of(served, current), clone(patch), patch_type, is_custom=True)
         return self.update_scale(served, scale, name, namespace, options)
 

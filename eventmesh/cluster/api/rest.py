@@ -260,7 +260,7 @@ class RestVerbs:
             case "eviction", "POST" if served.kind_key == "pods":
                 return await self._evict(call)
             case _:
-                raise errors.not_found(served.resource, target.name) if served.is_custom else _no_such_path()
+                raise errors.not_found(served.resource, target.name) if served.is_custom else errors.no_such_path()
 
     async def _scale(self, call: Call, method: str) -> Reply:
         served, target, registry = call.served, call.target, self._registry
@@ -281,7 +281,7 @@ class RestVerbs:
     async def _of_running_pod(self, call: Call, word: str, method: str) -> Reply:
         target, request, host = call.target, call.request, self._pods
         if host is None:
-            raise _no_such_path()
+            raise errors.no_such_path()
         self._registry.get(call.served, target.name, target.namespace)
         match word, method:
             case "log", "GET":
@@ -325,10 +325,6 @@ def _list_of(served: Served, items: list[Object], metadata: Object) -> Object:
 def _check_served(call: Call) -> None:
     """Raise ApiError for a path that leads nowhere, and for more than a reading of what is only computed."""
     if call.target.namespace and not call.served.resource.namespaced:
-        raise _no_such_path()
+        raise errors.no_such_path()
     if call.served.computed is not None and (call.request.method != "GET" or flag(call.request.query, "watch")):
         raise errors.method_not_allowed(call.request.method)
-
-
-def _no_such_path() -> ApiError:
-    return ApiError(404, "NotFound", "the server could not find the requested resource")

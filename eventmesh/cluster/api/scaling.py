@@ -8,7 +8,7 @@ from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.api import errors, jsonpath
 from eventmesh.cluster.api.catalog import ScalePaths, Served
 from eventmesh.cluster.api.structural import clone
-from eventmesh.kube.api import ApiError, Object, Resource
+from eventmesh.kube.api import Object, Resource
 
 SCALE = Resource("autoscaling", "v1", "scales", "Scale")
 MAX_REPLICAS = 2**31 - 1
@@ -18,7 +18,7 @@ MAX_REPLICAS = 2**31 - 1
 def paths_of(served: Served) -> ScalePaths:
     """Return where the kind keeps its replicas; raises 404 when it has no scale."""
     if served.scale is None:
-        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        raise errors.no_such_path()
     return served.scale
 
 

@@ -27,7 +27,6 @@ FIELD_SELECTORS = (
 )
 UNREADABLE: tuple[dict[str, str], ...] = (
     {"limit": "many"},
-    {"limit": "-1"},
     {"continue": "no token"},
     {"continue": "no token", "resourceVersion": "1"},
     {"resourceVersion": "newest"},

@@ -35,6 +35,30 @@ def test_watch_is_bounded_in_time_and_from_now_without_a_version() -> None:
     assert (resumed.after, resumed.initial_events, resumed.bookmarks) == (7, False, True)
 
 
+@pytest.mark.parametrize(
+    ("query", "code", "words"),
+    [
+        ({"limit": "x"}, 400, ['query parameter limit: "x" is not']),
+        ({"timeoutSeconds": "soon"}, 400, ['query parameter timeoutSeconds: "soon" is not']),
+        ({"sendInitialEvents": "true"}, 422, ["Forbidden: sendInitialEvents requires"]),
+        (
+            {"sendInitialEvents": "true", "resourceVersionMatch": "Exact"},
+            422,
+            ["Forbidden: sendInitialEvents requires", 'Unsupported value: "Exact": supported values: "NotOlderThan"'],
+        ),
+        ({"resourceVersionMatch": "Exact"}, 422, ["Forbidden: resourceVersionMatch is forbidden for watch unless"]),
+    ],
+)
+def test_a_watch_that_cannot_be_meant_is_refused_by_all_that_is_wrong(
+    query: dict[str, str], code: int, words: list[str]
+) -> None:
+    with pytest.raises(ApiError) as refused:
+        watch_options(query)
+    assert refused.value.code == code
+    told = [cause["message"] for cause in refused.value.details.get("causes", ())] or [refused.value.message]
+    assert all(word in cause for word, cause in zip(words, told, strict=True))
+
+
 def test_watch_list_begins_with_everything_whatever_the_version() -> None:
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "resourceVersion": "7"}
     options = watch_options(query)
