@@ -14,7 +14,8 @@ from eventmesh.kube.resources import EVENT, POD
 from tests.component.container_archives import archive, shell
 from tests.component.pod_cluster import Cluster, bare, running
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(150)
+"""Each test starts processes one after the other, on whatever machine."""
 
 GROUPS = ControlGroups.find()
 GROUPS.close()
