@@ -52,13 +52,20 @@ async def test_must_have_cgroup_configured_and_should_have_cgroup_read_only(tmp_
 async def test_custom_resources_limits(tmp_path: Path) -> None:
     # All at once: whoever looks now and then would see it too late.
     program = "x = bytearray(20_000_000); print('fine', flush=True); y = bytearray(200_000_000); print('too much')"
+    if GROUPS.is_unified:
+        swap = "/sys/fs/cgroup/memory.swap.max"
+    else:
+        swap = "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"
+    counted = (
+        f"import os; print(open({swap!r}).read().strip() if os.path.exists({swap!r}) else 'uncounted', flush=True)\n"
+    )
     async with running(tmp_path / "data") as cluster:
-        cluster.image(tmp_path / "hog", "hog", program)
+        cluster.image(tmp_path / "hog", "hog", counted + program)
         resources = {"limits": {"memory": "100Mi"}}
-        assert await ended(cluster, bare("hog", {"image": "dev.local/hog", "resources": resources})) == (
-            "OOMKilled",
-            "fine\n",
-        )
+        reason, said = await ended(cluster, bare("hog", {"image": "dev.local/hog", "resources": resources}))
+    swapped, told = said.split()
+    assert (reason, told) == ("OOMKilled", "fine")
+    assert swapped in ("uncounted", "0" if GROUPS.is_unified else str(100 * 1024 * 1024))
 
 
 @needs_groups

@@ -30,6 +30,10 @@ MIN_QUOTA_US: Final = 1000
 MIN_SHARES, MAX_SHARES = 2, 262_144
 """The kernel's bounds of `cpu.shares`, which are stretched over 1 to 10,000 for `cpu.weight`."""
 
+_SWAP: Final = ("memory.swap.max", "memory.memsw.limit_in_bytes")
+"""No swap beside the memory, as with the kubelet: else what is above its limit would slow down the machine and not end.
+A kernel that does not count swap has neither file."""
+
 _PREFIX: Final = "eventmesh-"
 _UNIFIED: Final = "cgroup2"
 _HANDED_DOWN: Final = "cgroup.subtree_control"
@@ -107,7 +111,8 @@ class ControlGroups:
             directory.mkdir(exist_ok=True)
         for controller, parent in self._parents.items():
             for file, value in _values(controller, limits, is_unified=self.is_unified):
-                (parent / name / file).write_text(value)
+                if file not in _SWAP or (parent / name / file).exists():
+                    (parent / name / file).write_text(value)
         return self._group(name)
 
     def find_again(self, name: str) -> Group | None:
@@ -230,9 +235,11 @@ def _values(controller: str, limits: Limits, *, is_unified: bool) -> Iterator[tu
             return
         if is_unified:
             yield "memory.max", str(limits.memory_bytes)
+            yield "memory.swap.max", "0"
             yield "memory.oom.group", "1"
         else:
             yield "memory.limit_in_bytes", str(limits.memory_bytes)
+            yield "memory.memsw.limit_in_bytes", str(limits.memory_bytes)
         return
     if limits.cpu_millis is not None:
         quota = max(MIN_QUOTA_US, limits.cpu_millis * PERIOD_US // 1000)
