@@ -63,7 +63,7 @@ async def compare(ours: Side, theirs: Side, steps: list[Step]) -> str:
 
 
 # Seconds of work, on a machine that has others to do as well; in soak ten times as much.
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(6 * HISTORIES)
 async def test_random_histories_are_answered_as_kubernetes_answers_them(tmp_path: Path) -> None:
     seeds = range(FIRST_SEED, FIRST_SEED + HISTORIES)
     async with both(tmp_path, [f"h{seed}" for seed in seeds]) as (ours, theirs):
