@@ -230,6 +230,14 @@ impl Head {
         self.path = Span::new(start, self.buf.len());
     }
 
+    /// Make a path of a word that is stored already, between two slashes.
+    pub fn set_folder_of(&mut self, word: Span) {
+        self.set_path_of(&[word]);
+        let (start, _) = self.path.range();
+        self.buf.push(b'/');
+        self.path = Span::new(start, self.buf.len());
+    }
+
     /// Set the authority.
     pub fn set_authority(&mut self, authority: &[u8]) {
         self.authority = self.store(authority);

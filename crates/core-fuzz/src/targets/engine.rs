@@ -251,10 +251,7 @@ struct Outside {
 
 impl Outside {
     fn is_empty(&self) -> bool {
-        self.open.is_empty()
-            && self.dialled.is_empty()
-            && self.served.is_empty()
-            && self.conversing.is_empty()
+        self.open.is_empty() && self.dialled.is_empty() && self.served.is_empty() && self.conversing.is_empty()
     }
 
     /// Which order followed which is the behaviour: the whole sequence would be new each time.

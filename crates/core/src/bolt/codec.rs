@@ -34,8 +34,10 @@ impl Codec {
 
 impl framed::Codec for Codec {
     fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
-        let Some(read) = frame::Frame::read(input, status)? else { return Ok(None) };
-        self.read = read;
+        if !self.read.read(input, status)? {
+            return Ok(None);
+        }
+        let read = &self.read;
         let kind = match read.kind {
             frame::Kind::Request => Kind::Request,
             frame::Kind::Oneway => Kind::Oneway,
@@ -68,8 +70,7 @@ impl framed::Codec for Codec {
         head.place_method(method);
         if method.is_empty() {
             // Older callers say the method in the content alone; a prefix `/service/` finds them too.
-            let path = [b"/", head.bytes(service), b"/"].concat();
-            head.set_path(&path);
+            head.set_folder_of(service);
         } else {
             head.set_path_of(&[service, method]);
         }

@@ -118,21 +118,21 @@ impl Frame {
         Addressee { dialect: self.dialect, id: self.id, codec: self.codec }
     }
 
-    /// Return the frame at the front of `input`, or `None` when it is not whole. Lengths are checked as soon as they are there,
-    /// a checksum when all is; `status` is that of a fault.
-    pub fn read(input: &[u8], status: u16) -> Result<Option<Self>, Fault> {
+    /// Become the frame at the front of `input`, or return `false` when it is not whole. Lengths are checked as soon as they are
+    /// there, a checksum when all is; `status` is that of a fault.
+    pub fn read(&mut self, input: &[u8], status: u16) -> Result<bool, Fault> {
         let fault = |what| Fault { status, what };
-        let Some(dialect) = Dialect::of(input).map_err(fault)? else { return Ok(None) };
+        let Some(dialect) = Dialect::of(input).map_err(fault)? else { return Ok(false) };
         let type_at = dialect.type_at();
         let response = match input.get(type_at) {
-            None => return Ok(None),
+            None => return Ok(false),
             Some(0) => true,
             Some(1 | 2) => false,
             Some(_) => return Err(fault("unknown Bolt frame type")),
         };
         let fixed = dialect.fixed(response);
         if input.len() < fixed {
-            return Ok(None);
+            return Ok(false);
         }
         let kind = match (input.get(type_at), u16_at(input, type_at + 1)) {
             (Some(1), 0) => Kind::Heartbeat,
@@ -144,7 +144,7 @@ impl Frame {
             _ => return Err(fault("unknown Bolt command")),
         };
         let (id_at, behind_codec, lengths) = (dialect.id_at(), dialect.behind_codec(), fixed - 8);
-        let frame = Self {
+        *self = Self {
             kind,
             dialect,
             id: u32_at(input, id_at),
@@ -157,17 +157,17 @@ impl Frame {
             content: u32_at(input, lengths + 4) as usize,
             trailer: if has_crc(input) { CRC_SIZE } else { 0 },
         };
-        if frame.class > MAX_BOLT_CLASS || frame.header > MAX_BOLT_HEADER || frame.content > MAX_BOLT_CONTENT {
+        if self.class > MAX_BOLT_CLASS || self.header > MAX_BOLT_HEADER || self.content > MAX_BOLT_CONTENT {
             return Err(fault("Bolt frame too large"));
         }
-        let (summed, whole) = (frame.envelope() + frame.content, frame.length());
+        let (summed, whole) = (self.envelope() + self.content, self.length());
         if input.len() < whole {
-            return Ok(None);
+            return Ok(false);
         }
-        if frame.trailer > 0 && crc32fast::hash(input.get(..summed).unwrap_or_default()) != u32_at(input, summed) {
+        if self.trailer > 0 && crc32fast::hash(input.get(..summed).unwrap_or_default()) != u32_at(input, summed) {
             return Err(fault("the checksum of a Bolt frame is wrong"));
         }
-        Ok(Some(frame))
+        Ok(true)
     }
 
     /// Return the length of all but content and checksum.

@@ -61,11 +61,14 @@ pub enum Ending {
 pub struct Streams {
     one: Option<(StreamId, Id)>,
     many: HashMap<StreamId, Id, ByNumber>,
+    /// The one that was asked for last: what comes next on a connection is mostly of the same.
+    last: Option<(StreamId, Id)>,
 }
 
 impl Streams {
     /// Add a stream.
     pub fn insert(&mut self, stream: StreamId, exchange: Id) {
+        self.last = Some((stream, exchange));
         if self.one.is_none() && self.many.is_empty() {
             self.one = Some((stream, exchange));
         } else {
@@ -74,15 +77,20 @@ impl Streams {
     }
 
     /// Return the exchange of a stream.
-    pub fn get(&self, stream: StreamId) -> Option<Id> {
-        match self.one {
-            Some((known, exchange)) if known == stream => Some(exchange),
-            _ => self.many.get(&stream).copied(),
+    pub fn get(&mut self, stream: StreamId) -> Option<Id> {
+        for known in [self.last, self.one].into_iter().flatten() {
+            if known.0 == stream {
+                return Some(known.1);
+            }
         }
+        let found = self.many.get(&stream).copied()?;
+        self.last = Some((stream, found));
+        Some(found)
     }
 
     /// Remove a stream.
     pub fn remove(&mut self, stream: StreamId) {
+        self.last = self.last.filter(|(known, _)| *known != stream);
         if self.one.is_some_and(|(known, _)| known == stream) {
             self.one = None;
         } else {
@@ -104,7 +112,7 @@ impl Streams {
     }
 
     fn clear(&mut self) {
-        self.one = None;
+        (self.one, self.last) = (None, None);
         self.many.clear();
     }
 }
@@ -237,5 +245,31 @@ impl Recycle for Connection {
         streams.clear();
         alarm.disarm();
         *self = Self { carry, out, streams, alarm, ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_found_while_it_is_there_however_often_it_is_asked_for() {
+        let mut streams = Streams::default();
+        for stream in 1..4 {
+            streams.insert(stream, stream * 10);
+        }
+        for stream in [2, 2, 1, 3, 2, 3] {
+            assert_eq!(streams.get(stream), Some(stream * 10));
+        }
+        streams.remove(3);
+        assert_eq!((streams.get(3), streams.get(2)), (None, Some(20)));
+        streams.remove(1);
+        streams.remove(2);
+        assert!(streams.is_empty() && streams.get(1).is_none() && streams.get(2).is_none());
+        // The same number again is another exchange.
+        streams.insert(2, 7);
+        assert_eq!(streams.get(2), Some(7));
+        streams.clear();
+        assert_eq!(streams.get(2), None);
     }
 }

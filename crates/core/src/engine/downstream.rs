@@ -18,8 +18,8 @@ use crate::slab::Id;
 use crate::timers::NEVER;
 
 impl Engine {
-    pub(super) fn downstream_event(&mut self, id: Id, event: Event, input: &[u8], now: f64) {
-        match event {
+    pub(super) fn downstream_event(&mut self, id: Id, event: &Event, input: &[u8], now: f64) {
+        match *event {
             Event::Head { stream, end } => self.begin(id, stream, end, now),
             Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),
             Event::Trailers { stream } => self.request_trailers(id, stream, now),
@@ -65,8 +65,8 @@ impl Engine {
     }
 
     /// Return the exchange that a stream belongs to.
-    pub(super) fn rider(&self, conn: Id, stream: StreamId) -> Option<Id> {
-        self.connections.get(conn)?.streams.get(stream)
+    pub(super) fn rider(&mut self, conn: Id, stream: StreamId) -> Option<Id> {
+        self.connections.get_mut(conn)?.streams.get(stream)
     }
 
     fn listener_of(&mut self, conn: Id) -> Option<&mut super::Listener> {

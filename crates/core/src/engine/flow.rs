@@ -88,7 +88,7 @@ impl Engine {
 
     /// `bytes` that waited in the window of `sink` have left.
     pub(super) fn window_moved(&mut self, sink: Id, stream: StreamId, bytes: usize) {
-        let Some(conn) = self.connections.get(sink) else { return };
+        let Some(conn) = self.connections.get_mut(sink) else { return };
         let (Some(id), writable) = (conn.streams.get(stream), conn.writable) else { return };
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let way = if exchange.upstream().is_some_and(|(conn, _)| conn == sink) { Way::Up } else { Way::Down };

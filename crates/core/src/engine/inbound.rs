@@ -118,7 +118,7 @@ impl Engine {
             Phase::Open => {
                 let rest = conn.carry.len();
                 if let Some(event) = conn.wire.eof(rest) {
-                    self.event(id, event, &[], now);
+                    self.event(id, &event, &[], now);
                 } else {
                     self.gone(id, Ending::Close, now);
                 }

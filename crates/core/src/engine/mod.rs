@@ -251,15 +251,17 @@ impl Engine {
                 break;
             };
             let rest = input.get(at..).unwrap_or_default();
-            let (used, event) = conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
+            let (used, mut event) = conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
             if !conn.out.is_empty() {
                 touch(&mut self.touched, conn, id);
             }
             at += used;
-            match event.or_else(|| conn.wire.sent()) {
-                Some(event) => self.event(id, event, rest, now),
-                None => break,
+            if event.is_none() {
+                event = conn.wire.sent();
             }
+            // By reference: an event that is moved is read at once, in other pieces than it was written in, and waits for that.
+            let Some(event) = &event else { break };
+            self.event(id, event, rest, now);
         }
         if owned {
             kept.drain(..at.min(kept.len()));
@@ -276,7 +278,7 @@ impl Engine {
     }
 
     /// Act on one event of connection `id`; `input` is what its pieces lie in.
-    fn event(&mut self, id: Id, event: Event, input: &[u8], now: f64) {
+    fn event(&mut self, id: Id, event: &Event, input: &[u8], now: f64) {
         let Some(conn) = self.connections.get(id) else { return };
         if matches!(conn.role, connection::Role::Upstream { .. }) {
             self.upstream_event(id, event, input, now);

@@ -1,7 +1,5 @@
 //! What endpoints say: a response begins, goes on, ends or breaks off.
 
-use std::sync::Arc;
-
 use crate::engine::answer::Refusal;
 use crate::engine::connection::Ending;
 use crate::engine::cors::admit_origin;
@@ -20,8 +18,8 @@ use crate::slab::Id;
 use crate::timers::NEVER;
 
 impl Engine {
-    pub(super) fn upstream_event(&mut self, conn: Id, event: Event, input: &[u8], now: f64) {
-        match event {
+    pub(super) fn upstream_event(&mut self, conn: Id, event: &Event, input: &[u8], now: f64) {
+        match *event {
             Event::Head { stream, end } => {
                 if let Some(id) = self.rider(conn, stream) {
                     self.response(id, end, now);
@@ -60,9 +58,8 @@ impl Engine {
             let Some(again) = self.exchanges.get_mut(id) else { return };
             exchange = again;
         }
-        let tables = exchange.tables.as_ref().map(Arc::clone);
-        if let Some((host, route)) =
-            tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found))
+        let found = exchange.tables.as_deref().zip(exchange.found);
+        if let Some((tables, (host, route))) = found.and_then(|(tables, found)| Some((tables, tables.resolve(found)?)))
         {
             host.response_edits.apply(&mut self.scratch);
             route.response_edits.apply(&mut self.scratch);
@@ -72,7 +69,7 @@ impl Engine {
                 }
             }
             if route.filters.is_some() {
-                if let Some((cors, origin)) = tables.as_ref().and_then(|tables| exchange.cross_origin(tables)) {
+                if let Some((cors, origin)) = exchange.cross_origin(tables) {
                     admit_origin(cors, origin, &mut self.scratch);
                 }
             }
