@@ -97,6 +97,7 @@ _COLUMNS = (
     ("change_ms", "a change", "ms", 1),
     ("worst_ms", "the worst", "ms", 1),
     ("change_cpu_ms", "CPU a change", "ms", 1),
+    ("storm_kib", "in the storm", "KiB", 1),
     ("stream_kib", "a stream", "KiB", 1),
 )
 
@@ -124,13 +125,13 @@ def run(args: argparse.Namespace) -> bool:
 
 
 def _bars(ours: dict[str, float], rival: dict[str, float], streams: int, floor: float) -> Iterator[str]:
-    """Yield a line for each limit; `floor` is what grpcio takes of a stream's memory."""
+    """Yield a line for each limit; `floor` is what a stream costs a server of grpcio by itself."""
     for what, column, bar in (("a change", "change_ms", CHANGE_BAR), ("the storm", "storm_ms", STORM_BAR)):
         yield limit_bar(what, ours[column] / rival[column], bar, "x go-control-plane")
     each = ours["storm_cpu_ms"] / streams
     yield limit_bar("processor time of one client's whole configuration", each, WHOLE_BAR_MS, "ms")
     yield limit_bar("memory of a stream", ours["stream_kib"], STREAM_BAR_KIB, "KiB")
-    yield f"       of which grpcio's own {floor:.1f} KiB: those of a server that answers once and does no more"
+    yield f"       beside that, a server of grpcio that answers once and does no more: {floor:.1f} KiB"
 
 
 def _measured(name: str, streams: int) -> dict[str, float]:
@@ -141,7 +142,7 @@ def _measured(name: str, streams: int) -> dict[str, float]:
         with _running(str(TOOL), "clients", f"127.0.0.1:{port}", str(streams)) as clients:
             broken = clients.hear("broken")
             storm = clients.hear("whole") / 1e6
-            storm_cpu, after = server.cpu_s - cpu_before, server.rss
+            storm_cpu, in_storm = server.cpu_s - cpu_before, server.rss
             took = []
             for number in range(WARM_UP + CHANGES):
                 if number == WARM_UP:
@@ -151,6 +152,7 @@ def _measured(name: str, streams: int) -> dict[str, float]:
                 took.append((clients.hear("acked") - began) / 1e6)
                 time.sleep(0.05)  # Changes that come one by one: a burst would be one publication.
             change_cpu = (server.cpu_s - cpu_before) / CHANGES
+            at_rest = server.rss
     clear_progress()
     return {
         "storm_ms": storm,
@@ -159,5 +161,6 @@ def _measured(name: str, streams: int) -> dict[str, float]:
         "change_ms": median(took[WARM_UP:]),
         "worst_ms": max(took[WARM_UP:]),
         "change_cpu_ms": change_cpu * 1000,
-        "stream_kib": (after - before) / 1024 / streams,
+        "storm_kib": (in_storm - before) / 1024 / streams,
+        "stream_kib": (at_rest - before) / 1024 / streams,
     }

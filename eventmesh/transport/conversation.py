@@ -27,6 +27,15 @@ long it is and however slowly it is read, and what the kernel takes. With 64 KiB
 with holes of 70 KiB for each of them."""
 
 
+OnLeft = Callable[[int], object]
+"""Is told how many more bytes have left."""
+
+
+TURN_BYTES: Final = 4 * PIECE_BYTES
+"""Most that one answer sends in one turn of the loop: in a crowd a turn is long, and with one piece a turn a reader
+that is quick looked as slow as we are."""
+
+
 class ConversationOver(MeshError):
     """The client has given its request up, or its connection has ended: nobody hears what is said."""
 
@@ -91,14 +100,21 @@ class Conversation:
         """Begin to answer. Raises ValueError for what cannot be sent; nothing has been said then."""
         self._perform(self._engine.begin_answer(self._exchange, status, headers, self._now()))
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes, on_left: OnLeft | None = None) -> None:
         """Send more of the answer; return when it has left: the client's windows and the transport's buffer took it.
 
-        Raises ConversationOver when the client has gone.
+        `on_left` is told of a long one as it goes. Raises ConversationOver when the client has gone.
         """
         for at in range(0, len(data), PIECE_BYTES):
-            await self._feed(data[at : at + PIECE_BYTES])
-        if len(data) >= PIECE_BYTES:
+            piece = data[at : at + PIECE_BYTES]
+            await self._feed(piece)
+            if (at + PIECE_BYTES) % TURN_BYTES == 0:
+                # After this turn of the loop the transport has said whether it could write all of it.
+                await asyncio.sleep(0)
+            if on_left is not None:
+                on_left(len(piece))
+        if len(data) > PIECE_BYTES:
+            await asyncio.sleep(0)
             await self._feed(b"")
 
     async def _feed(self, piece: bytes) -> None:
@@ -112,9 +128,6 @@ class Conversation:
             await self._room
             if self.is_over:
                 raise ConversationOver("the client has gone")
-        elif len(piece) == PIECE_BYTES:
-            # After this turn of the loop the transport has said whether it could write all of it.
-            await asyncio.sleep(0)
 
     def finish(self, trailers: Headers = ()) -> None:
         """End the answer, whether or not the request has come whole. Raises ValueError for what cannot be sent."""

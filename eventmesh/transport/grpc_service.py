@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from eventmesh.base import log
 from eventmesh.protocols.grpc import CONTENT_TYPE, CallFailed, Code, MessageReader, Status, prefix
-from eventmesh.transport.conversation import PIECE_BYTES, Conversation, ConversationOver
+from eventmesh.transport.conversation import PIECE_BYTES, Conversation, ConversationOver, OnLeft
 
 if TYPE_CHECKING:
     pass
@@ -66,10 +66,10 @@ class ServedCall:
             self._messages = _NOTHING
         return message
 
-    async def send(self, *parts: bytes) -> None:
+    async def send(self, *parts: bytes, on_left: OnLeft | None = None) -> None:
         """Send a message that `parts` are in this order; return when it has left. Calls may share large parts.
 
-        Raises ConversationOver when the client has gone.
+        `on_left` is told of a long one as it goes. Raises ConversationOver when the client has gone.
         """
         self.begin()
         length = sum(map(len, parts))
@@ -78,7 +78,7 @@ class ServedCall:
             await self._conversation.write(b"".join((head, *parts)))
             return
         for part in (head, *parts):
-            await self._conversation.write(part)
+            await self._conversation.write(part, on_left)
 
     def begin(self) -> None:
         """Begin to answer, if that has not been done."""

@@ -18,9 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import grpc
-import grpc.aio
-
 from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import TaskGroup, first_of
 from eventmesh.cluster.runtime.commands import Place
@@ -136,6 +133,10 @@ class Asker:
         return Outcome(200 <= status < 400, f"HTTP probe failed with statuscode: {status}")
 
     async def _grpc(self, action: GrpcHealth) -> Outcome:
+        # Few pods have such a probe, and it is most of what a process without one would import.
+        import grpc
+        import grpc.aio
+
         async with self._grpc_target(action.port) as target, grpc.aio.insecure_channel(target) as channel:
             check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_HEALTH_CHECK)
             service = action.service.encode()

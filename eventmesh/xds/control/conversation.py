@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from eventmesh.xds.control.scope import ForeignIdentityError
@@ -25,8 +26,11 @@ class Conversation(Protocol):
         """Return the next request; None when there will be no more. Raises MeshError when they break off."""
         ...
 
-    async def send(self, *parts: bytes) -> None:
-        """Send one response, made of `parts`; return when it has left. Raises MeshError when nobody is there."""
+    async def send(self, *parts: bytes, on_left: Callable[[int], object] | None = None) -> None:
+        """Send one response, made of `parts`; return when it has left. Raises MeshError when nobody is there.
+
+        `on_left` is told how many more bytes of a long one have left.
+        """
         ...
 
     def hang_up(self) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
+from eventmesh.base.memory import give_back
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.protocols.grpc import CallFailed, Code
 from eventmesh.transport.grpc_service import GrpcService
@@ -37,7 +38,7 @@ from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.streams import Changes, Stream
 from eventmesh.xds.control.subscriptions import Push, TooMuchAskedError, Variant
-from eventmesh.xds.control.write_budget import SlowReaderError, WriteBudget
+from eventmesh.xds.control.write_budget import SMALL_BYTES, SlowReaderError, WriteBudget
 from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.identity.spiffe import SpiffeId
 
@@ -50,6 +51,13 @@ MAX_REQUEST_BYTES = 4_194_304
 
 MAX_STREAMS = 10_000
 """Some 30 KiB each: 300 MiB. One more is answered RESOURCE_EXHAUSTED and should try another replica."""
+
+CROWD_BYTES: Final = 67_108_864
+"""When so much has been written in responses beyond 16 KiB (a hundred clients were told of a thousand services), memory
+is given back once none is under way."""
+
+_QUIET_S: Final = 1.0
+"""How long none must have been under way for that."""
 
 _HELLO_S: Final = 1.0
 """How long a client that will be refused may take to say its first message."""
@@ -103,6 +111,8 @@ class AdsServer:
         """Where clients with certificates are served; 0: nowhere."""
         self._identities = identities
         self._streams = 0
+        self._crowd_bytes = 0
+        self._quiet: asyncio.TimerHandle | None = None
         methods = {f"/{_SERVICE}/{name}": partial(self._serve, wire) for name, wire in _WIRES.items()}
         self._ports = GrpcPorts(GrpcService(methods, MAX_REQUEST_BYTES), clock, "ADS", identities)
 
@@ -121,6 +131,8 @@ class AdsServer:
         # Streams never end by themselves.
         await self._ports.stop(finish_s=0.0)
         await self.tasks.stop()
+        if self._quiet is not None:
+            self._quiet.cancel()
 
     async def _serve(self, wire: _Wire, call: Conversation) -> None:
         if self._streams >= MAX_STREAMS:
@@ -144,6 +156,21 @@ class AdsServer:
         finally:
             self._streams -= 1
             session.close()
+
+    def written(self, size: int) -> None:
+        """Note a response that has been written; after a crowd of large ones memory is given back."""
+        if size <= SMALL_BYTES:
+            return
+        self._crowd_bytes += size
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
+        if self._crowd_bytes >= CROWD_BYTES and not self.budget.under_way:
+            self._quiet = asyncio.get_running_loop().call_later(_QUIET_S, self._give_back)
+
+    def _give_back(self) -> None:
+        self._crowd_bytes = 0
+        give_back()
 
     def _audience_for(self, identity: SpiffeId | None) -> Callable[[Node], Audience]:
         """Return what tells the audience of a node whose certificate is that of `identity` (None: it shows none)."""
@@ -285,8 +312,10 @@ class _Session:
         try:
             for push in pushes:
                 # The response is made when its turn has come: until then all who wait for the same share one bundle.
-                async with server.budget.share(self._wire.size(push)):
-                    await self._call.send(*self._wire.response(push, server.identifier))
+                size = self._wire.size(push)
+                async with server.budget.share(size) as has_left:
+                    await self._call.send(*self._wire.response(push, server.identifier), on_left=has_left)
+                server.written(size)
                 self._pushed(push)
         except SlowReaderError as error:
             _log.warning("client disconnected", peer=self._call.peer, reason=error)

@@ -7,7 +7,7 @@ and one that does not read gives way as soon as another waits for its place. Cha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -22,8 +22,18 @@ SMALL_BYTES: Final = 16_384
 and no change may wait for strangers who read slowly."""
 
 STALL_S: Final = 5.0
-"""A client that has not read its response by then is disconnected when another needs the room; it may come back. At a
-megabit a second, 600 KB take as long."""
+"""A client that has not read FAIR_BYTES more of its response by then, or the rest of it, is disconnected when another
+needs the room; it may come back."""
+
+FAIR_BYTES: Final = 131_072
+"""What a client reads in STALL_S even at a quarter of a megabit a second. Not all of the response: of a hundred that
+are written at once on a busy machine, some did not get their 600 KB in that time. Who reads as slowly as that holds the
+room of 600 KB for half a minute."""
+
+
+GRACE_TURNS: Final = 16
+"""Turns of the loop in which a client must have read SMALL_BYTES that seems too slow. When thousands connect at once,
+one turn takes seconds: it is then we who are slow, and whoever reads moves on with every turn."""
 
 
 class SlowReaderError(Exception):
@@ -33,8 +43,13 @@ class SlowReaderError(Exception):
 @dataclass(slots=True, eq=False)
 class _Write:
     bytes: int
-    began: float
+    since: float
+    """When its client had read another FAIR_BYTES, or it began."""
     patience: asyncio.Timeout
+    left: int = 0
+    """Bytes that have left since."""
+    all_left: int = 0
+    """Bytes that have left."""
 
 
 class WriteBudget:
@@ -45,7 +60,7 @@ class WriteBudget:
         self._limit = limit
         self._bytes = 0
         self._writes: dict[_Write, None] = {}
-        """Under way, the oldest first."""
+        """Under way, first those whose clients have read nothing for the longest time."""
         self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
 
@@ -55,13 +70,14 @@ class WriteBudget:
         return self._bytes
 
     @asynccontextmanager
-    async def share(self, size: int) -> AsyncIterator[None]:
+    async def share(self, size: int) -> AsyncIterator[Callable[[int], None]]:
         """Hold room for a response of `size` bytes while it is written; wait for it first.
 
-        Raises SlowReaderError when writing has taken STALL_S and somebody else waits.
+        Gives what is to be told of bytes that have left. Raises SlowReaderError when too few have for STALL_S and
+        somebody else waits.
         """
         if size <= SMALL_BYTES:
-            yield
+            yield lambda left: None
             return
         patience = asyncio.timeout(None)
         async with self._turn:
@@ -71,24 +87,49 @@ class WriteBudget:
             self._bytes += size
         try:
             async with patience:
-                yield
+                yield lambda left: self._has_left(write, left)
         except TimeoutError:
             if not patience.expired():
                 raise
-            raise SlowReaderError(f"{size} bytes were not read within {STALL_S:.0f} s while others waited") from None
+            raise SlowReaderError(f"{size} bytes were read too slowly, or not at all, while others waited") from None
         finally:
             del self._writes[write]
             self._bytes -= size
             self._moved.set()
 
+    async def _is_stuck(self, write: _Write) -> bool:
+        """Return whether a client that seems too slow does not read, rather than we do not write."""
+        before = write.all_left
+        for _ in range(GRACE_TURNS):
+            await asyncio.sleep(0)
+        if write not in self._writes:
+            return False
+        if write.all_left - before >= SMALL_BYTES:
+            self._fair(write)
+            return False
+        return True
+
+    def _has_left(self, write: _Write, left: int) -> None:
+        write.left += left
+        write.all_left += left
+        if write.left >= FAIR_BYTES:
+            self._fair(write)
+
+    def _fair(self, write: _Write) -> None:
+        write.left, write.since = 0, self._clock.monotonic()
+        del self._writes[write]
+        self._writes[write] = None
+
     async def _room(self, size: int) -> None:
         while self._writes and self._bytes + size > self._limit:
             oldest = next(iter(self._writes))
-            left_s = oldest.began + STALL_S - self._clock.monotonic()
+            left_s = oldest.since + STALL_S - self._clock.monotonic()
             self._moved.clear()
             if left_s <= 0:
                 # One that has been told may take a while to end, and others may end meanwhile.
                 if not oldest.patience.expired():
+                    if not await self._is_stuck(oldest):
+                        continue
                     oldest.patience.reschedule(asyncio.get_running_loop().time())
                 await self._moved.wait()
             else:

@@ -19,7 +19,10 @@ from eventmesh.core.actions import (
     ANSWERED,
     ASK,
     CLOSE,
+    CONVERSE,
     DONE,
+    ENDED,
+    GONE,
     OPEN,
     PAUSE,
     PIECE,
@@ -104,6 +107,10 @@ class Playbook:
         self.peers: dict[int, Peer] = {}
         self.dials: list[Peer] = []
         self.served: list[tuple[int, str, Request]] = []
+        self.conversing: dict[int, tuple[str, Request]] = {}
+        """Conversations, and those of which nothing more is told."""
+        self.ended: list[int] = []
+        self.gone: list[int] = []
         self.done: dict[int, Response] = {}
         self.answered: dict[int, tuple[int, dict[str, str]]] = {}
         """How streams of the process were answered: status and fields."""
@@ -166,6 +173,15 @@ class Playbook:
     def took(self, exchange: int, size: int) -> None:
         self.do(self.engine.took(exchange, size, self.now))
 
+    def begin_answer(self, exchange: int, status: int = 200, fields: Sequence[tuple[str, str]] = ()) -> None:
+        self.do(self.engine.begin_answer(exchange, status, fields, self.now))
+
+    def finish_answer(self, exchange: int, trailers: Sequence[tuple[str, str]] = ()) -> None:
+        self.do(self.engine.finish_answer(exchange, trailers, self.now))
+
+    def hang_up(self, exchange: int) -> None:
+        self.do(self.engine.hang_up(exchange, self.now))
+
     def cancel(self, exchange: int) -> None:
         self.do(self.engine.cancel(exchange, self.now))
 
@@ -185,21 +201,27 @@ class Playbook:
                     self.wake_at = at
                 case (int(kind), int(token), str(), str(subject)) if kind == ASK:
                     self.asked.append((token, subject))
-                case (int(kind), int(number), str(name), Request() as request) if kind in (SERVE, SCREEN):
-                    (self.served if kind == SERVE else self.screened).append((number, name, request))
+                case (int(kind), int(number), str(name), Request() as request):
+                    self._handed_over(kind, number, name, request)
                 case (int(kind), int(exchange), Response() as response) if kind == DONE:
                     self.done[exchange] = response
                 case (int(kind), int(exchange), int(status), list(fields)) if kind == ANSWERED:
                     self.answered[exchange] = status, dict(fields)
                 case (int(kind), int(exchange), bytes(data)) if kind == PIECE:
                     self.pieces[exchange] = self.pieces.get(exchange, b"") + data
-                case (int(kind), int(exchange)) if kind == ROOM:
-                    self.rooms.append(exchange)
+                case (int(kind), int(exchange)) if kind in (ROOM, ENDED, GONE):
+                    {ROOM: self.rooms, ENDED: self.ended, GONE: self.gone}[kind].append(exchange)
                 case (int(kind), int(conn)):
                     names = {PAUSE: "pause", RESUME: "resume", SHUTDOWN: "shutdown", CLOSE: "close", ABORT: "abort"}
                     self.peers[conn].events.append(names[kind])
                 case _:
                     raise AssertionError(f"unknown action {action!r}")
+
+    def _handed_over(self, kind: int, number: int, name: str, request: Request) -> None:
+        if kind == CONVERSE:
+            self.conversing[number] = name, request
+        else:
+            {SERVE: self.served, SCREEN: self.screened}[kind].append((number, name, request))
 
     def dialogue(self) -> str:
         return "\n".join(self.log[-30:])

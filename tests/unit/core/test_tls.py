@@ -13,7 +13,7 @@ from eventmesh.core import Engine
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import RouteMatch
-from eventmesh.model.route import DirectResponse, Route
+from eventmesh.model.route import Converse, DirectResponse, Route
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ClientTls, MatchKind, NameKind, NameMatch, ServerTls, TlsCertificate, TlsVersion
 from tests.unit.core.playbook import Playbook, snapshot
@@ -90,6 +90,16 @@ def test_the_certificate_that_bears_the_name_is_shown(asked: str, shown: str) ->
     client = TlsPeer(TimedPlaybook(serving(tls)).connect(), client_context(), name=asked)
     client.shakes_hands()
     assert ("DNS", shown) in client.names()
+
+
+def test_a_handler_is_told_the_names_in_its_client_s_certificate() -> None:
+    route = Route(RouteMatch(), Converse("talk"))
+    mesh = TimedPlaybook(snapshot(routes=(route,), listener=Listener("in", "127.0.0.1:0", "t", tls=MUTUAL)))
+    client = TlsPeer(mesh.connect(), client_context("caller"))
+    client.shakes_hands()
+    client.says(GET)
+    ((_, request),) = mesh.conversing.values()
+    assert request.peer_names == [CALLER.text]
 
 
 def test_a_client_without_a_certificate_is_turned_away() -> None:

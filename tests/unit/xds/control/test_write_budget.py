@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.xds.control.write_budget import SMALL_BYTES, STALL_S, SlowReaderError, WriteBudget
+from eventmesh.xds.control import write_budget
+from eventmesh.xds.control.write_budget import FAIR_BYTES, SMALL_BYTES, STALL_S, SlowReaderError, WriteBudget
 from tests.manual_clock import ManualClock
 
 LARGE = SMALL_BYTES + 1
@@ -74,6 +76,38 @@ async def test_whoever_does_not_read_gives_way_once_another_waits_and_not_before
     with pytest.raises(SlowReaderError, match=f"{LARGE} bytes"):
         await writing
     assert budget.under_way == LARGE
+    await tasks.stop()
+
+
+async def test_whoever_reads_slowly_and_steadily_is_let_finish_and_a_trickle_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Who waits looks again by the loop's own clock.
+    monkeypatch.setattr(write_budget, "STALL_S", 0.05)
+    clock, tasks = ManualClock(), TaskGroup("test")
+    budget = WriteBudget(clock, LARGE)
+    told: list[Callable[[int], None]] = []
+
+    async def write() -> None:
+        async with budget.share(10 * FAIR_BYTES) as has_left:
+            told.append(has_left)
+            await asyncio.Event().wait()
+
+    writing, next_ = tasks.spawn("slow", write()), Writer(budget)
+    await settled()
+    tasks.spawn("next", next_.write())
+    for _ in range(3):
+        await clock.advance(0.04)
+        told[0](FAIR_BYTES)
+        await settled()
+    assert not writing.done()
+    for _ in range(3):
+        await clock.advance(0.04)
+        told[0](1)
+        await settled()
+    with pytest.raises(SlowReaderError, match="too slowly"):
+        await writing
+    await next_.began.wait()
     await tasks.stop()
 
 
