@@ -24,6 +24,7 @@ from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Watcher
 from tests.peers.backends import backend
 from tests.peers.envoy import Envoy, bootstrap, envoy_on
+from tests.peers.pairs import TYPES
 from tests.unit.xds.control.views import ingress, path, rule, service, slice_, split
 
 pytestmark = pytest.mark.peer
@@ -121,14 +122,44 @@ async def control() -> AsyncIterator[Control]:
 
 
 async def running(control: Control, api_type: str, directory: Path, stack: AsyncExitStack) -> Mesh:
+    """Run an Envoy that is a gateway."""
     config = bootstrap(control.port, api_type)
     config["node"]["metadata"] = {"on_demand": True}
+    mesh = await started(control, config, directory, stack)
+    await mesh.warm()
+    return mesh
+
+
+async def started(control: Control, config: Object, directory: Path, stack: AsyncExitStack) -> Mesh:
     file = directory / "envoy.json"
     file.write_text(json.dumps(config))
     envoy = await stack.enter_async_context(envoy_on(file))
-    mesh = Mesh(control, envoy, await stack.enter_async_context(aiohttp.ClientSession()))
-    await mesh.warm()
-    return mesh
+    return Mesh(control, envoy, await stack.enter_async_context(aiohttp.ClientSession()))
+
+
+def sidecar(ads_port: int) -> Object:
+    """Return the bootstrap of an Envoy that takes its workload's requests at a listener of its own."""
+    config = bootstrap(ads_port, "DELTA_GRPC")
+    config["node"]["metadata"] = {"role": "sidecar", "namespace": "elsewhere", "on_demand": True}
+    del config["dynamic_resources"]["lds_config"]
+    filters = [
+        {"name": name, "typed_config": {"@type": f"{TYPES}.filters.http.{kind}"}}
+        for name, kind in (("on_demand", "on_demand.v3.OnDemand"), ("router", "router.v3.Router"))
+    ]
+    by_ads = {"ads": {}, "resource_api_version": "V3"}
+    manager = {
+        "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "outbound",
+        "rds": {"route_config_name": "local", "config_source": by_ads},
+        "http_filters": filters,
+    }
+    listener = {
+        "name": "outbound",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+    config["static_resources"]["listeners"] = [listener]
+    return config
 
 
 def holding(*names: str) -> tuple[set[str], set[str]]:
@@ -188,6 +219,20 @@ async def test_another_replica_of_control_goes_on_where_the_last_one_stopped(con
         # What changed while nobody was there arrives; what was asked for in vain is there; others may be asked for.
         for host, name in (("s1.test", "b"), ("unknown.test", "b"), ("s2.test", "a")):
             await mesh.until(host, (200, name))
+
+
+async def test_an_envoy_beside_a_workload_reaches_all_namespaces_and_holds_what_that_calls(
+    control: Control, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        mesh = await started(control, sidecar(control.port), tmp_path, stack)
+        mesh.port = await mesh.envoy.port("outbound")
+        # Until its route table has come the listener is bound and takes nobody.
+        async with asyncio.timeout(WAIT_S):
+            while await mesh.envoy.counter("listener_manager.workers_started") != 1:
+                await asyncio.sleep(0.01)
+        assert await mesh.ask("s5.ns.svc.cluster.local") == (200, "a")
+        assert (await mesh.held())[1] == {BROKER_CLUSTER, "ns/s5:80"}
 
 
 async def test_an_envoy_that_speaks_state_of_the_world_is_told_everything(control: Control, tmp_path: Path) -> None:
