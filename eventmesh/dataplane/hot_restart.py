@@ -30,6 +30,9 @@ VERSION: Final = 1
 PATIENCE_S: Final = 30.0
 """A predecessor that says nothing for so long is stuck; the new process then does not start."""
 
+_NOT_OURS: Final = (AttributeError, TypeError, ValueError)
+"""What comes of reading what somebody says who is none of us."""
+
 
 class Served(Protocol):
     """What goes from one process to the next: a data plane, or several workers as one."""
@@ -106,7 +109,13 @@ class Predecessor:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 spoken = await found._be_greeted()
-        except (ChannelClosed, TimeoutError) as error:
+        except (
+            ChannelClosed,
+            TimeoutError,
+            AttributeError,
+            TypeError,
+            ValueError,
+        ) as error:  # or speaks something else
             channel.close()
             raise UnavailableError(f"--hot-restart: the process at {path} does not hand over: {error}") from error
         if spoken != VERSION:
@@ -201,7 +210,7 @@ class Offer:
                     self._is_taken = True
                     self._listening.close()
                     return Successor(channel)
-            except MeshError as error:
+            except (MeshError, *_NOT_OURS) as error:
                 _log.warning("a successor ended before it served; this process goes on", why=str(error))
             channel.close()
 

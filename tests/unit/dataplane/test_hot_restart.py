@@ -7,6 +7,9 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
+
+from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.dataplane.figures import Figures
 from eventmesh.dataplane.hot_restart import Offer, Predecessor, Successor
@@ -119,6 +122,40 @@ async def test_a_predecessor_that_knows_neither_limits_nor_counters_is_followed(
     found.count_on(served)
     await _take_over_from(b"{}", served, found, former)
     assert (found.limits, served.before) == (None, [])
+
+
+@pytest.mark.parametrize("said", [b"hello", b"[]", b'{"go": false}'])
+async def test_who_says_something_else_at_the_path_changes_nothing(said: bytes, tmp_path: Path) -> None:
+    path, tasks, limits = tmp_path / "s", TaskGroup("test"), SharedLimits.create()
+    offer = Offer(str(path), Served(), limits)
+    successors: asyncio.Queue[Successor] = asyncio.Queue()
+
+    async def accept() -> None:
+        successors.put_nowait(await offer.accepted())
+
+    tasks.spawn("accept", accept())
+    stranger = await _find(path)
+    await stranger._channel.send(said)
+    stranger._channel.close()
+    found = await _find(path)
+    await asyncio.gather(found.take_over(Served()), _close(successors))
+    limits.close()
+    await tasks.stop()
+
+
+async def _close(successors: asyncio.Queue[Successor]) -> None:
+    (await successors.get()).close()
+
+
+@pytest.mark.parametrize("said", [b"hello", b"[]", b'{"hot_restart": 1, "more": "many"}'])
+async def test_who_offers_something_else_is_not_followed(said: bytes, tmp_path: Path) -> None:
+    async def stranger(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(len(said).to_bytes(4, "big") + said)
+        writer.close()
+
+    async with await asyncio.start_unix_server(stranger, tmp_path / "s"):
+        with pytest.raises(UnavailableError, match="does not hand over"):
+            await Predecessor.find(str(tmp_path / "s"))
 
 
 async def test_counters_that_cannot_be_understood_are_passed_over() -> None:
