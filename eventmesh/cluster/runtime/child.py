@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import socket
 import sys
@@ -27,6 +28,9 @@ SPARE_NAME: Final = "eventmesh-spare"
 
 PROCESSES: Final = "cgroup.procs"
 """The file of a control group that takes the number of who joins it, 0 for whoever writes."""
+
+_FILES: Final = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""As many descriptors as whoever started the launcher may have; the launcher itself takes more."""
 
 _STREAMS: Final = (1, 2)
 _STANDARD_INPUT: Final = 0
@@ -71,6 +75,7 @@ def start(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
 def _prepare() -> None:
     """Do what is alike for every child: its own session, its own signals, its end with the launcher's."""
     linux.die_with_parent()
+    resource.setrlimit(resource.RLIMIT_NOFILE, _FILES)
     os.setsid()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):

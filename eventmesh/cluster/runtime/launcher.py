@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import resource
 import select
 import selectors
 import signal
@@ -46,7 +47,7 @@ class Launcher:
     def attach(self, channel: socket.socket, preloaded: wire.Preloaded) -> None:
         """Serve the runtime at the other end of `channel`, and tell it first what others have left."""
         # What the one before has still said is done: a process of its last word is told with the others.
-        while self.channel is not None and select.select([self.channel], [], [], 0)[0]:
+        while self.channel is not None and _is_readable(self.channel):
             self.hear()
         self.detach()
         # Their outcome belongs to nobody who asks any more: what runs is told with the others.
@@ -107,7 +108,8 @@ class Launcher:
                 self._networks.discard(network)
                 os.close(network)
             case wire.Hold(name):
-                self._roster.hold(name, _copies(descriptors))
+                self._roster.hold(name, descriptors)
+                descriptors = []
             case wire.Signal(pid, number) if self._roster.runs(pid):
                 # A child that is not reaped yet keeps its number, so this can never hit a stranger.
                 with suppress(ProcessLookupError):
@@ -177,27 +179,31 @@ class Launcher:
             self._say(wire.Reply(request), made.fileno())
 
     def _spawn(self, order: wire.Spawn, data: bytes, descriptors: list[int]) -> None:
-        """Start. An entry runs from then on; the outcome of a program's exec is told when it is known."""
+        """Start. An entry runs from then on; the outcome of a program's exec is told when it is known.
+
+        What is kept is taken out of `descriptors`, so that it stays open.
+        """
         if order.network is not None and order.network not in self._networks:
             raise OSError(errno.ENOENT, "its network namespace is gone")
         network = () if order.network is None else (order.network,)
         mine = len(descriptors) - order.kept
-        kept = descriptors[mine:]
-        descriptors = descriptors[:mine]
+        given, kept = descriptors[:mine], descriptors[mine:]
         if order.entry:
-            pid = self._start(order, data, (*descriptors, *network))
-            self._roster.add(pid, order.label, _copies(kept))
+            pid = self._start(order, data, (*given, *network))
+            del descriptors[mine:]
+            self._roster.add(pid, order.label, kept)
             self._say(wire.Reply(order.request, pid=pid))
             return
         failure, report = os.pipe()
         try:
-            pid = self._start(order, data, (*descriptors, report, *network))
+            pid = self._start(order, data, (*given, report, *network))
         except BaseException:
             os.close(failure)
             raise
         finally:
             os.close(report)
-        start = self.starting[pid] = _Starting(order.request, pid, failure, order.label, _copies(kept))
+        del descriptors[mine:]
+        start = self.starting[pid] = _Starting(order.request, pid, failure, order.label, kept)
         self._selector.register(failure, selectors.EVENT_READ, start)
 
     def _start(self, order: wire.Spawn, data: bytes, descriptors: Sequence[int]) -> int:
@@ -234,8 +240,11 @@ class _Starting:
     kept: Sequence[int]
 
 
-def _copies(descriptors: Sequence[int]) -> list[int]:
-    return [os.dup(descriptor) for descriptor in descriptors]
+def _is_readable(channel: socket.socket) -> bool:
+    # Not select(2), which knows no descriptor above 1023: each pod has six here.
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _preload(modules: list[str]) -> str:
@@ -301,6 +310,9 @@ def main() -> None:
     # The watchdog waits for signals that it blocks.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     linux.name_process("eventmesh-launcher")
+    # Each pod has six descriptors here: what its processes write to, its namespace, the socket of its readiness.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     # The terminal's Ctrl-C belongs to the runtime, which stops the pods in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -26,17 +26,13 @@ from eventmesh.cluster.runtime.adoption import (
 )
 from eventmesh.cluster.runtime.asking import Asker
 from eventmesh.cluster.runtime.cgroups import PodGroups
-from eventmesh.cluster.runtime.commands import (
-    Place,
-    function_command,
-    sidecar_command,
-    write_bootstrap,
-)
+from eventmesh.cluster.runtime.commands import Place, function_command, sidecar_command, write_bootstrap
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Terminate, ToldReady
-from eventmesh.cluster.runtime.hooks import MAX_POST_START_S, POST_START, PRE_STOP, Hook, parse_hook, run_hook
+from eventmesh.cluster.runtime.hooks import POST_START, PRE_STOP
 from eventmesh.cluster.runtime.host import Host
 from eventmesh.cluster.runtime.images import UnknownImageError
+from eventmesh.cluster.runtime.lifecycle import PodLifecycle
 from eventmesh.cluster.runtime.logs import STREAMS, ContainerLog, RunLog
 from eventmesh.cluster.runtime.network import free_port
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
@@ -98,6 +94,7 @@ class PodWorker:
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
         self._place: Place | None = None
         self._asker: Asker | None = None
+        self._lifecycle: PodLifecycle | None = None
         self._volumes: PodVolumes | None = None
         self._notify = ""
         self._remove = True
@@ -184,6 +181,7 @@ class PodWorker:
                 self._host.launcher,
                 self._command,
             )
+            self._lifecycle = PodLifecycle(self._teller, self._host.launcher, self._host.clock, self._asker.ask)
             missing = podspec.missing_pull_secrets(self.pod, self._host.references)
             if missing:
                 told = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); {NO_PULL}"
@@ -341,9 +339,10 @@ class PodWorker:
             os.close(stderr)
         self._processes[name] = process
         self._watchers.spawn(name, self._await_exit(name, process, run))
-        hook = self._hook(name, POST_START)
+        assert self._lifecycle is not None  # noqa: S101 - set before any start
+        hook = self._lifecycle.hook(name, POST_START)
         if hook is not None:
-            self._watchers.spawn(POST_START, self._after_start(hook, name, process))
+            self._watchers.spawn(POST_START, self._lifecycle.after_start(hook, name, process))
         return self._machine.started(name)
 
     def _begin_group(self, name: str) -> None:
@@ -362,33 +361,12 @@ class PodWorker:
         return Keep(mark.label(), run.readers if told is None else (*run.readers, told))
 
     async def _signal(self, container: str, process: Process, number: int) -> None:
-        hook = self._hook(container, PRE_STOP) if number == signal.SIGTERM else None
+        assert self._lifecycle is not None  # noqa: S101 - set before any start
+        hook = self._lifecycle.hook(container, PRE_STOP) if number == signal.SIGTERM else None
         if hook is None:
             await self._host.launcher.signal(process, number)
         else:
-            self._watchers.spawn(PRE_STOP, self._before_stop(hook, container, process))
-
-    def _hook(self, container: str, kind: str) -> Hook | None:
-        if container == podspec.SIDECAR:
-            return None
-        return parse_hook(podspec.container(self.pod, container), kind, podspec.user_port(self.pod).number)
-
-    async def _before_stop(self, hook: Hook, container: str, process: Process) -> None:
-        """Do the container's hook, then tell it to stop; the machine kills it in time whatever the hook does."""
-        await self._run_hook(hook, container, podspec.grace_s(self.pod), "PreStop")
-        await self._host.launcher.signal(process, signal.SIGTERM)
-
-    async def _after_start(self, hook: Hook, container: str, process: Process) -> None:
-        """Do the container's hook; one that fails ends the container, as with the kubelet."""
-        if not await self._run_hook(hook, container, MAX_POST_START_S, "PostStart"):
-            await self._host.launcher.signal(process, signal.SIGTERM)
-
-    async def _run_hook(self, hook: Hook, container: str, timeout_s: float, word: str) -> bool:
-        assert self._asker is not None  # noqa: S101 - set before any start
-        outcome = await run_hook(hook, container, self._asker.ask, self._host.clock, timeout_s)
-        if not outcome.success:
-            await self._teller.record(Tell(f"Failed{word}Hook", f"{word}Hook failed: {outcome.output}"))
-        return outcome.success
+            self._watchers.spawn(PRE_STOP, self._lifecycle.before_stop(hook, container, process))
 
     def _command(self, name: str) -> Command:
         assert self._place is not None and self._volumes is not None  # noqa: S101, PT018 - set before any start

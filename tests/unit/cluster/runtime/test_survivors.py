@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
@@ -180,3 +181,15 @@ async def test_an_entry_is_told_of_a_broken_pipe_and_does_not_end_by_it(owned: L
         process = await launcher.spawn(Command(("writes",), env, entry=entry), writer, writer, None)
         os.close(writer)
         assert await process.exited == 5
+
+
+async def test_a_process_has_the_limits_of_whoever_started_the_launcher(owned: LauncherProcess) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with runtime(owned) as launcher:
+        reader, writer = os.pipe()
+        process = await launcher.spawn(Command(("sh", "-c", "ulimit -Sn; ulimit -Hn"), ENV), writer, writer, None)
+        os.close(writer)
+        assert await process.exited == 0
+    with open(reader) as told:
+        assert told.read().split() == [str(soft), str(hard)]
+    assert resource.prlimit(owned.pid, resource.RLIMIT_NOFILE) == (hard, hard)
