@@ -47,7 +47,7 @@ class JournalServer(Protocol):
 
 def opened(address: str, directory: Path) -> SharedStore:
     """Return an activator's store."""
-    return SharedStore(journal_at(address), directory, SystemClock())
+    return SharedStore(journal_at(address), directory, SystemClock(), open_wait_s=WAIT_S)
 
 
 async def accepted(store: SharedStore, number: int) -> int:

@@ -71,13 +71,14 @@ class SharedStore:
     """An `EventStore` over a journal. Must be made in a running event loop; opens by itself, as soon as the server lets
     it."""
 
-    def __init__(self, journal: Journal, directory: Path, clock: Clock) -> None:
-        """Raises StoreError when another process has the directory."""
+    def __init__(self, journal: Journal, directory: Path, clock: Clock, open_wait_s: float = OPEN_WAIT_S) -> None:
+        """A question waits `open_wait_s` for the view; raises StoreError when another process has the directory."""
         make_directory(directory)
         self._lock = lock(directory / MEMBER_FILE)
         self._path = directory / VIEW_FILE
         self._journal = journal
         self._clock = clock
+        self._open_wait_s = open_wait_s
         self._writer = Writer(journal)
         self._view: View | None = None
         self._place = NOWHERE
@@ -254,7 +255,7 @@ class SharedStore:
         """Return a view that is up to date; raises StoreError when there is none in time."""
         if not self._open.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(OPEN_WAIT_S):
+                async with asyncio.timeout(self._open_wait_s):
                     await self._open.wait()
         if self._closing:
             raise StoreError("the event store is closed")
