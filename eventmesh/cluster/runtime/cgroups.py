@@ -264,9 +264,11 @@ def _remove_all(parent: Path) -> None:
 
 def _remove(group: Path) -> None:
     with suppress(OSError):
-        for word in _words(group / PROCESSES):
-            with suppress(ProcessLookupError):
-                os.kill(int(word), signal.SIGKILL)
+        # A process of another namespace is 0 here, which would mean ourselves.
+        for number in map(int, _words(group / PROCESSES)):
+            if number > 0:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
         group.rmdir()
 
 

@@ -85,6 +85,18 @@ def test_a_kill_for_memory_is_known_by_the_kernels_count(tmp_path: Path, file: s
     assert pod.of("app") is None and pod.end("app") is False
 
 
+def test_what_is_left_in_a_group_is_ended_but_never_what_this_process_cannot_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda number, signal: ended.append(number))
+    group = unified(tmp_path).make("g", BOTH)
+    assert group is not None
+    (tmp_path / "g" / "cgroup.procs").write_text("0\n4194999\n")
+    group.remove()
+    assert ended == [4194999]
+
+
 def process(directory: Path, groups: str, mounts: str) -> Path:
     """Return what `/proc/PID` says of a process in these groups, with these hierarchies mounted."""
     directory.mkdir()
