@@ -55,7 +55,7 @@ async def compare(ours: Side, theirs: Side, steps: list[Step]) -> str:
         one, other = our_names.answer(await ours.take(step)), their_names.answer(await theirs.take(step))
         story.append(f"{step} -> {one['code']}")
         found = list(differences(one, other))
-        if found and parted(step, other, found):
+        if found and parted(step, one, other, found):
             return ""
         if found and not agreed(one, other):
             return "\n".join([*story, *found])

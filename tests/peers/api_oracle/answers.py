@@ -146,7 +146,7 @@ def agreed(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
     return bool(theirs["code"] == 500 and 400 <= ours["code"] < 500)
 
 
-def parted(step: Step, theirs: dict[str, Any], found: Sequence[str]) -> bool:
+def parted(step: Step, ours: dict[str, Any], theirs: dict[str, Any], found: Sequence[str]) -> bool:
     """Return whether the oracle has left null of a map that an applier gave up, refuses what it has left so, or has let
     somebody apply a scale, which it does now and then.
 
@@ -158,9 +158,10 @@ def parted(step: Step, theirs: dict[str, Any], found: Sequence[str]) -> bool:
         return True
     if theirs["code"] != 422:
         return all(line.endswith(f"{ABSENT}None") for line in found)
-    causes = theirs["body"]["details"]["causes"]
-    said = (step.body.get("spec") or {}).keys()
-    return all('"null"' in cause["message"] and cause["field"].split(".")[1] not in said for cause in causes)
+    told = ours["body"].get("details", {}).get("causes", [])
+    more = [cause for cause in theirs["body"]["details"]["causes"] if cause not in told]
+    said = {f"spec.{name}" for name in step.body.get("spec") or {}}
+    return bool(more) and all('"null"' in cause["message"] and cause["field"] not in said for cause in more)
 
 
 def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
