@@ -109,12 +109,11 @@ class HostIndex:
         """Put virtual hosts, by route table, in place of those that `contributor` has put."""
         before = self._of.get(contributor, {})
         after = {
-            f"{table}/{domain}": entry
-            for table, found in entries.items()
-            for entry in found
-            for domain in entry.host.domains
+            # What is built anew without a change stays the object that it was: by that it is found again.
+            key: known if (known := before.get(key)) == entry else entry
+            for key, entry in _by_domain(entries)
         }
-        put = {key: entry for key, entry in after.items() if before.get(key) != entry}
+        put = {key: entry for key, entry in after.items() if self._entries.get(key) is not entry}
         # A domain may have changed hands, and its new owner have come first.
         gone = [key for key in before.keys() - after.keys() if self._entries.get(key) is before[key]]
         self._of[contributor] = after
@@ -130,6 +129,12 @@ def table(name: str, hosts: bytes) -> Resource:
     # Ports are not left out when hosts are matched: who has written one has asked for a host of its own.
     message = made(RouteConfiguration, name=name, vhds=made(Vhds, config_source=ads(_FIRST_FETCH)))
     return resources.from_bytes(ResourceType.ROUTE, name, encode(message) + hosts)
+
+
+def _by_domain(entries: Mapping[str, Iterable[Entry]]) -> Iterator[tuple[str, Entry]]:
+    for table, found in entries.items():
+        for entry in found:
+            yield from ((f"{table}/{domain}", entry) for domain in entry.host.domains)
 
 
 def _keys(name: str) -> Iterator[str]:

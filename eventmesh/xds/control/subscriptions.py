@@ -317,6 +317,7 @@ class Subscription:
         """Return (resources to send, names to remove, whether a response is due), and forget that it was asked."""
         update: list[Resource] = []
         gone: list[str] = []
+        absent: list[str] = []
         for name in sorted(self.dirty | self.force):
             resource = self.effective(name, configuration)
             if resource is not None:
@@ -326,11 +327,14 @@ class Subscription:
             is_asked = name in self.force
             if is_asked and self.type is ResourceType.VIRTUAL_HOST:
                 update.append(absent_host(name))
+                absent.append(name)
                 is_asked = False
-                if len(self.names) > MAX_HOSTS_REMEMBERED:
-                    self.names = shared_names(self.names - {name})
             if is_asked or self.held.holds(name):
                 gone.append(name)
+        excess = len(self.names) - MAX_HOSTS_REMEMBERED
+        if absent and excess > 0:
+            # All at once: a client may name as many in one request as it may in all.
+            self.names = shared_names(self.names.difference(absent[:excess]))
         due = bool(update or gone) or self.answer_due
         # New sets: one that has been large stays large.
         self.dirty, self.force = set(), set()

@@ -20,7 +20,7 @@ from eventmesh.xds.control.scope import Audience, audience_of, without_demand
 from eventmesh.xds.control.services import BROKER_CLUSTER, Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.streams import CLUSTER_LINGER_S, Changes, Stream
-from eventmesh.xds.control.subscriptions import MAX_HOSTS_REMEMBERED, Push, Variant
+from eventmesh.xds.control.subscriptions import MAX_HOSTS_REMEMBERED, MAX_NAMES, Push, Variant
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
 from tests.unit.xds.control.dialogue import CDS, EDS, LDS, RDS, Client, names
@@ -203,6 +203,16 @@ def test_beyond_a_limit_unknown_hosts_are_answered_and_forgotten() -> None:
     assert parsed(mesh.held["public/a.test"]).domains == ["a.test"]
 
 
+def test_as_many_unknown_hosts_as_a_request_may_name_are_answered_at_once() -> None:
+    mesh = Mesh("a.test")
+    mesh.connect()
+    asked = ["public/a.test", *(f"public/{number}.nobody.test" for number in range(MAX_NAMES - 1))]
+    (*_, told) = mesh.ask(*asked)
+    assert names(told) == sorted(asked)
+    remembered = mesh.stream.subscription(VHDS).names
+    assert len(remembered) == MAX_HOSTS_REMEMBERED and "public/a.test" in remembered
+
+
 def test_a_changed_host_is_told_to_who_has_asked_for_it_and_to_nobody_else() -> None:
     mesh = Mesh("a.test", "b.test", "c.test")
     other = Stream(Variant.DELTA, mesh.cache.current(ENVOY), Node("other"))
@@ -235,6 +245,18 @@ def test_a_host_that_goes_is_removed_and_its_cluster_follows_when_no_route_leads
     (told, *_) = mesh.follow()
     assert (told.type, told.removed) == (CDS, ("ns/a:80",))
     assert mesh.clusters == {BROKER_CLUSTER}
+
+
+def test_a_host_goes_also_after_its_namespace_was_built_anew_without_a_change_of_it() -> None:
+    mesh = Mesh("a.test")
+    mesh.connect()
+    mesh.ask("public/a.test")
+    mesh.watcher.service(None, service("bystander"))
+    mesh.build()
+    mesh.watcher.ingress(mesh.routed["a.test"], None)
+    mesh.build()
+    (told,) = mesh.follow()
+    assert (told.type, told.removed) == (VHDS, ("public/a.test",))
 
 
 def test_endpoints_of_a_cluster_that_is_not_held_concern_nobody() -> None:
