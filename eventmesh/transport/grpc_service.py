@@ -8,14 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from eventmesh.base import log
 from eventmesh.protocols.grpc import CONTENT_TYPE, CallFailed, Code, MessageReader, Status, prefix
 from eventmesh.transport.conversation import PIECE_BYTES, Conversation, ConversationOver, OnLeft
-
-if TYPE_CHECKING:
-    pass
 
 _log = log.get("transport.grpc_service")
 
