@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
@@ -29,6 +31,13 @@ def inbound_listener(filters: Iterable[Object]) -> Resource:
     return envoy.http_listener(HttpListener(INBOUND, *_PLACEHOLDER, table=""), filters=map(encoded, filters))
 
 
+@dataclass(frozen=True)
+class _Inbound(Resource):
+    """The listener of some workloads, and what it was made of."""
+
+    filters: list[Object] = field(repr=False, compare=False)
+
+
 class InboundAccess:
     """Keeps the policies of access of all namespaces, and what workloads are told of them."""
 
@@ -38,7 +47,8 @@ class InboundAccess:
         self._unavailable: dict[str, tuple[str, str]] = {}
         self._asking: dict[str, list[AuthorizationPolicy]] = {}
         """Those that name a provider, by namespace."""
-        self._listeners: dict[tuple[str, frozenset[tuple[str, str]]], tuple[list[Object], Resource]] = {}
+        self._listeners: WeakValueDictionary[tuple[str, frozenset[tuple[str, str]]], _Inbound] = WeakValueDictionary()
+        """As long as somebody is told of them: each revision of a function has labels of its own."""
 
     def renew(self, namespace: str, view: View) -> bool:
         """Take in a namespace; return whether workloads elsewhere are concerned."""
@@ -108,12 +118,13 @@ class InboundAccess:
         """Return the listener that a workload is told; none without a policy that selects it."""
         filters = self.filters(namespace, dict(labels)) if self._views else []
         if not filters:
-            self._listeners.pop((namespace, labels), None)
             return {}
         known = self._listeners.get((namespace, labels))
-        if known is None or known[0] != filters:
-            known = self._listeners[namespace, labels] = filters, inbound_listener(filters)
-        return {INBOUND: known[1]}
+        if known is None or known.filters != filters:
+            made = inbound_listener(filters)
+            known = _Inbound(made.type, made.name, made.version, made.pieces, filters)
+            self._listeners[namespace, labels] = known
+        return {INBOUND: known}
 
 
 def _said(view: View) -> tuple[Mapping[Any, object], ...]:

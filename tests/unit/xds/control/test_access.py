@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -104,6 +106,18 @@ def test_a_policy_that_is_gone_is_told_no_more() -> None:
     world.watcher.authorization(gone, None)
     world.put()
     assert world.told() is None
+
+
+def test_a_listener_is_built_once_and_kept_no_longer_than_somebody_is_told_of_it() -> None:
+    world = World(policy(rules=[{}]))
+    revision = Audience(Role.SIDECAR, "ns", labels=frozenset({("revision", "cart-00001")}))
+    told = world.builder.sets(revision)[ResourceType.LISTENER][INBOUND]
+    world.put()
+    assert world.builder.sets(revision)[ResourceType.LISTENER][INBOUND] is told
+    kept = weakref.ref(told)
+    del told
+    gc.collect()
+    assert kept() is None
 
 
 def test_all_rules_can_be_carried_out() -> None:
