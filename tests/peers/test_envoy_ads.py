@@ -17,8 +17,8 @@ from envoy_data_plane.envoy.config.route.v3 import VirtualHost
 from eventmesh.base.clock import SystemClock
 from eventmesh.xds.control import envoy as messages
 from eventmesh.xds.control.acks import AckTracker, Nack
-from eventmesh.xds.control.builder import LISTENED_TABLES
 from eventmesh.xds.control.ingress import Fragment, fragment, plain_route
+from eventmesh.xds.control.listeners import LISTENED_TABLES
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience

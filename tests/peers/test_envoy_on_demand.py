@@ -17,7 +17,8 @@ import pytest_asyncio
 from eventmesh.base.clock import SystemClock
 from eventmesh.kube.api import Object
 from eventmesh.xds.control.acks import AckTracker
-from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
+from eventmesh.xds.control.builder import ResourceBuilder
+from eventmesh.xds.control.listeners import LISTENED_TABLES
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.services import BROKER_CLUSTER, Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache

@@ -35,12 +35,13 @@ from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.app import Access
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.admin import AdminServer
-from eventmesh.xds.control.builder import LISTENED_TABLES, ResourceBuilder
+from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Effect
 from eventmesh.xds.control.gateway_api.app import GatewayApi
 from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
 from eventmesh.xds.control.interfaces.problems import declaration_problem, interface_problem
+from eventmesh.xds.control.listeners import LISTENED_TABLES
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.mtls import MeshMtls
 from eventmesh.xds.control.objects import MtlsMode

@@ -58,13 +58,6 @@ Named = Mapping[str, Resource]
 ResourceSets = dict[ResourceType, Named]
 """Resources by name, by type."""
 
-LISTENED_TABLES = {
-    Role.GATEWAY: frozenset((PUBLIC, LOCAL)),
-    Role.ENVOY: frozenset((PUBLIC, LOCAL)),
-    Role.ACTIVATOR: frozenset((ACTIVATOR,)),
-}
-"""Route tables the listeners of a role refer to: without them a client does not serve."""
-
 
 @dataclass(slots=True)
 class _Namespace:
@@ -341,19 +334,20 @@ class ResourceBuilder:
 
     def _asked_for(self, audience: Audience) -> ResourceSets:
         """Return what a client is told that asks for virtual hosts one by one: of clusters its stream picks those to
-        which they lead."""
+        which they lead, and those that its filters ask."""
         if self._on_demand is None:
             self._on_demand = HostIndex()
             for contributor in (*self._namespaces, GATEWAY_API):
                 self._index(contributor)
         is_sidecar = audience.role is Role.SIDECAR
+        asked = self.access.clusters(audience.namespace, dict(audience.labels)) if is_sidecar else ()
         secrets = {} if is_sidecar else self.certificates.secrets
         tables = (LOCAL,) if is_sidecar else (PUBLIC, SECURE, LOCAL) if secrets else (PUBLIC, LOCAL)
         own = {name: on_demand.table(name, self._broker.get(name, b"")) for name in tables}
         return {
             **self._whole(audience.role),
             ResourceType.ROUTE: own,
-            ResourceType.VIRTUAL_HOST: self._on_demand.hosts(frozenset((BROKER_CLUSTER, TRACING_CLUSTER))),
+            ResourceType.VIRTUAL_HOST: self._on_demand.hosts(frozenset((BROKER_CLUSTER, TRACING_CLUSTER, *asked))),
             ResourceType.LISTENER: self._inbound(audience) if is_sidecar else self._listeners.on_demand(),
             ResourceType.SECRET: secrets,
         }

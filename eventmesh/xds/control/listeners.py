@@ -15,6 +15,13 @@ from eventmesh.xds.control.tracing import manager_tracing
 
 _EDGES = (Role.GATEWAY, Role.ENVOY)
 
+LISTENED_TABLES = {
+    Role.GATEWAY: frozenset((PUBLIC, LOCAL)),
+    Role.ENVOY: frozenset((PUBLIC, LOCAL)),
+    Role.ACTIVATOR: frozenset((ACTIVATOR,)),
+}
+"""Route tables the listeners of a role refer to: without them a client does not serve."""
+
 
 class Listeners:
     """The listeners of each role, by name."""

@@ -116,7 +116,10 @@ class HostIndex:
         put = {key: entry for key, entry in after.items() if self._entries.get(key) is not entry}
         # A domain may have changed hands, and its new owner have come first.
         gone = [key for key in before.keys() - after.keys() if self._entries.get(key) is before[key]]
-        self._of[contributor] = after
+        if after:
+            self._of[contributor] = after
+        else:
+            self._of.pop(contributor, None)
         self._entries = self._entries.replaced(put, gone)
 
     def hosts(self, always: frozenset[str]) -> HostsOnDemand:

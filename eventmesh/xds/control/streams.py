@@ -118,11 +118,12 @@ class Stream:
                 if isinstance(found, Answering):
                     changed |= found.touched(subscription.names, changed)
                 subscription.changed(changed, configuration)
-        if ResourceType.VIRTUAL_HOST in changes:
+        if changes.keys() & {ResourceType.VIRTUAL_HOST, ResourceType.LISTENER}:
+            # Listeners have filters, and these may ask other services than before.
             self._cover_clusters()
 
     def _cover_clusters(self) -> None:
-        """Have everything that the client may be told of clusters be those which its routes need."""
+        """Have everything that the client may be told of clusters be those which its routes and filters need."""
         clusters = self._subscriptions.get(ResourceType.CLUSTER)
         hosts = self.configuration.of(ResourceType.VIRTUAL_HOST)
         if clusters is not None and isinstance(hosts, HostsOnDemand):

@@ -15,7 +15,12 @@ from eventmesh.model.match import TextKind
 from eventmesh.xds.control.access.providers import MAX_BYTES, MAX_HEADERS, MAX_PROVIDERS, read_providers
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import Audience
+from eventmesh.xds.control.services import BROKER_CLUSTER
+from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.streams import Stream
+from eventmesh.xds.control.subscriptions import Variant
 from eventmesh.xds.resource_types import ResourceType
+from tests.unit.xds.control.dialogue import Client
 from tests.unit.xds.control.test_access import World, policy, steps_of
 
 GRPC = """
@@ -154,6 +159,29 @@ def test_a_sidecar_is_told_of_the_service_it_asks_beyond_its_scope_and_others_ar
     for type_ in (ResourceType.CLUSTER, ResourceType.ENDPOINT):
         assert "auth/opa:9191" in mesh.builder.sets(asking)[type_]
         assert "auth/opa:9191" not in mesh.builder.sets(Audience(Role.SIDECAR, "ns"))[type_]
+
+
+def test_a_sidecar_that_asks_for_hosts_on_demand_is_told_of_the_service_it_asks_as_long_as_it_does() -> None:
+    mesh = world(GRPC, OPA)
+    mesh.put()
+    asking = Audience(Role.SIDECAR, "ns", on_demand=True)
+    cache = SnapshotCache(mesh.builder.sets)
+    envoy = Client(Variant.DELTA)
+    envoy.stream = Stream(Variant.DELTA, cache.current(asking))
+    cache.subscribe(asking, lambda configuration, changes: envoy.stream.configure(configuration, changes))
+
+    def told(*objects: Object) -> set[str]:
+        mesh.put(*objects)
+        cache.update({asking: mesh.builder.sets(asking)})
+        for push in envoy.pushes():
+            envoy.ack(push)
+        return set(envoy.stream.subscription(ResourceType.CLUSTER).held.accepted)
+
+    envoy.subscribe(ResourceType.CLUSTER)
+    assert told() == {BROKER_CLUSTER}
+    assert told(custom()) == {BROKER_CLUSTER, "auth/opa:9191"}
+    mesh.watcher.authorization(custom(), None)
+    assert told() == {BROKER_CLUSTER}
 
 
 def test_settings_that_are_not_understood_change_nothing_and_say_why() -> None:
