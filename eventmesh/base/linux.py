@@ -6,6 +6,7 @@ Every function raises OSError with the kernel's own reason. Nothing here decides
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -29,6 +30,9 @@ _PR_CAPBSET_DROP: Final = 24
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _LAST_CAPABILITY: Final = "/proc/sys/kernel/cap_last_cap"
+
+_ENDED: Final = ("Z", "X")
+"""Zombie and dead, in `/proc/PID/stat`."""
 
 _MS_RDONLY: Final = 0x1
 _MS_NOSUID: Final = 0x2
@@ -80,6 +84,19 @@ def enter_namespace(fd: int, kind: int) -> None:
 def die_with_parent(number: int = signal.SIGKILL) -> None:
     """Ask for signal `number` when the thread that forked this process ends; kept across exec."""
     _check(_libc().prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def start_time(pid: int) -> str:
+    """Return when the process was started, in ticks since the machine was (proc(5)): with its number, a name for ever.
+
+    One that has ended and is not reaped yet is as gone as any.
+    """
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        # The name in parentheses may hold anything.
+        state, *fields = file.read().rpartition(")")[2].split()
+    if state in _ENDED:
+        raise ProcessLookupError(errno.ESRCH, f"process {pid} has ended")
+    return fields[18]
 
 
 def adopt_orphans() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from eventmesh.cli import connection, data_dir
+from eventmesh.cli import connection, data_dir, local_mesh
 from eventmesh.cluster.runtime.images import REGISTRY, ImageStore, digests_in
 from eventmesh.kube.resources import POD, REVISION
 
@@ -57,9 +57,9 @@ def _in_use(args: argparse.Namespace) -> frozenset[str]:
     """
     from eventmesh.cluster.running import find
 
-    found = find(args.data_dir.absolute())
-    if found is None:
+    if find(args.data_dir.absolute()) is None:
         return frozenset()
+    found = local_mesh.running(args)
 
     async def ask() -> frozenset[str]:
         async with connection.open_api(Path(found.kubeconfig)) as api:

@@ -18,5 +18,5 @@ def running(args: argparse.Namespace) -> Running:
             f"no mesh runs on {directory}: start one with `eventmesh up`, or name another --data-dir"
         )
     if found.addresses is None:
-        raise UnavailableError(f"the mesh on {directory} (process {found.pid}) is not ready yet")
+        raise UnavailableError(f"the mesh on {directory} (process {found.main}) is not ready yet")
     return found

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from eventmesh import __version__
-from eventmesh.base import log
+from eventmesh.base import linux, log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
@@ -194,7 +194,16 @@ class Mesh:
         """Say to `eventmesh status`, `down` and `env` where everything is."""
         since = self._clock.now().isoformat(timespec="seconds")
         where = asdict(self.addresses)
-        facts = running.Running(os.getpid(), __version__, since, str(self._settings.kubeconfig), where, os.getppid())
+        watchdog = os.getppid()
+        facts = running.Running(
+            os.getpid(),
+            __version__,
+            since,
+            str(self._settings.kubeconfig),
+            where,
+            watchdog,
+            linux.start_time(watchdog),
+        )
         running.tell(self._settings.data_dir, facts)
 
     def _launcher_lost(self) -> None:

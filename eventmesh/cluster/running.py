@@ -1,7 +1,7 @@
 """Which mesh runs on a data directory, as other processes of the machine find it: by the lock that it holds.
 
-The lock says that it runs, and who it is; the file beside it says where it listens. A file that a killed mesh left
-behind is never believed.
+The lock says that it runs, and who it is; the file beside it says where it listens. Of a file that a killed mesh left
+behind only the watchdog is believed, when it still runs: it starts the next.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from eventmesh.base import linux
 from eventmesh.base.errors import UnavailableError
 from eventmesh.cluster.runtime.usage import Usage, own_usage
 from eventmesh.cluster.store.history import LOCK_NAME
@@ -31,6 +32,7 @@ class Running:
     """A mesh that runs now."""
 
     pid: int
+    """0 between two of its processes: the watchdog is about to start the next."""
     version: str = ""
     """Empty while it starts, here and below."""
     since: str = ""
@@ -40,11 +42,20 @@ class Running:
     """`host:port` of each listener by its name."""
     watchdog: int = 0
     """The process that starts this one again, and ends with it when it is told to; 0: there is none."""
+    watchdog_started: str = ""
+    """As `linux.start_time` says it: the number alone may have become another's."""
 
     @property
     def main(self) -> int:
         """Return the process whose end is the end of the mesh."""
         return self.watchdog or self.pid
+
+    @property
+    def is_watched(self) -> bool:
+        """Return whether the watchdog still runs."""
+        with suppress(OSError):
+            return self.watchdog > 0 and linux.start_time(self.watchdog) == self.watchdog_started
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +77,13 @@ def tell(data_dir: Path, running: Running) -> None:
 
 
 def find(data_dir: Path) -> Running | None:
-    """Return the mesh that runs on `data_dir`; None: nobody holds its lock; raises UnavailableError (not ours)."""
+    """Return the mesh that runs on `data_dir`, None when there is none; raises UnavailableError (not ours)."""
     pid = _holder(data_dir / STORE / LOCK_NAME)
-    if pid is None:
-        return None
     told = last_told(data_dir)
-    return told if told is not None and told.pid == pid else Running(pid)
+    if told is not None and told.pid == pid:
+        return told
+    watchdog = told.watchdog if told is not None and told.is_watched else 0
+    return Running(pid or 0, watchdog=watchdog) if pid is not None or watchdog else None
 
 
 def last_told(data_dir: Path) -> Running | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eventmesh.base import linux
 from eventmesh.cluster.runtime.child import PROCESSES
 from eventmesh.cluster.runtime.wire import Mount
 
@@ -94,7 +95,7 @@ class ControlGroups:
         """
         try:
             # Not the number alone: another namespace of processes may count the same.
-            which = secrets.token_hex(4) if owner is None else _start_time(owner)
+            which = secrets.token_hex(4) if owner is None else linux.start_time(owner)
             name = f"{_PREFIX}{owner or os.getpid()}.{which}"
             parents = {controller: _made(base, controller, name) for controller, base in _bases(process).items()}
         except OSError as error:
@@ -221,11 +222,6 @@ def _made(base: Path, controller: str, name: str) -> Path:
             control.write_text(f"+{controller}")
         (parent / _HANDED_DOWN).write_text(f"+{controller}")
     return parent
-
-
-def _start_time(pid: int) -> str:
-    """Return when the process was started, in ticks since the machine was (proc(5)); raises OSError when it is gone."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
 def _values(controller: str, limits: Limits, *, is_unified: bool) -> Iterator[tuple[str, str]]:

@@ -68,3 +68,14 @@ def test_a_process_in_a_user_namespace_makes_networks_although_it_may_not_come_b
         check=False,
     )
     assert child.stdout == "True\n", child.stderr
+
+
+def test_when_a_process_was_started_is_told_until_it_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert int(linux.start_time(child.pid)) >= int(linux.start_time(os.getpid()))
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ProcessLookupError):
+            linux.start_time(child.pid)
+    with pytest.raises(FileNotFoundError):
+        linux.start_time(child.pid)
