@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
@@ -174,21 +175,24 @@ def deadline_s(pod: Object) -> float | None:
 
 
 def limits(pod: Object, name: str) -> Limits:
-    """Return what a container may use; one that asks for no processor time is promised what it is limited to."""
+    """Return what a container may use, as the kubelet takes it.
+
+    A limit of 0 is none; one that asks for no processor time is promised what it is limited to.
+    """
     for item in (*init_containers(pod), *(pod["spec"].get("containers") or ())):
         if item["name"] == name:
             resources = item.get("resources") or {}
             most, least = resources.get("limits") or {}, resources.get("requests") or {}
             cpu = _number(most.get("cpu"), 1000)
             asked = _number(least.get("cpu"), 1000)
-            return Limits(_number(most.get("memory")), cpu, cpu if asked is None else asked)
+            return Limits(_number(most.get("memory")) or None, cpu or None, cpu if asked is None else asked)
     return Limits()
 
 
 def _number(quantity: object, times: int = 1) -> int | None:
-    """Return a quantity as a whole number; None for none, or one that cannot be read."""
+    """Return a quantity as a whole number, rounded up; None for none, or one that cannot be read."""
     with suppress(ValueError):
-        return None if quantity is None else int(parse_quantity(quantity) * times)
+        return None if quantity is None else ceil(parse_quantity(quantity) * times)
     return None
 
 

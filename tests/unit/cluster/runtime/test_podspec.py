@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from eventmesh.cluster.runtime.podspec import PROTOCOL, containers, listens, user_port
+from eventmesh.cluster.runtime.cgroups import Limits
+from eventmesh.cluster.runtime.podspec import PROTOCOL, containers, limits, listens, user_port
 
 
 def pod(*items: dict[str, Any]) -> dict[str, Any]:
@@ -48,3 +49,18 @@ def test_a_port_says_what_is_spoken_and_an_annotation_says_what_its_name_cannot(
     described["metadata"]["annotations"] = annotations
     described["spec"]["containers"] = described["spec"]["containers"][1:]
     assert (user_port(described).number, user_port(described).protocol) == (7000, spoken)
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, Limits()),
+        ({"limits": {"memory": "64Mi", "cpu": "1500m"}}, Limits(64 * 1024 * 1024, 1500, 1500)),
+        ({"limits": {"cpu": "1"}, "requests": {"cpu": "250m"}}, Limits(None, 1000, 250)),
+        ({"limits": {"memory": "0", "cpu": 0}}, Limits(None, None, 0)),
+        ({"limits": {"memory": "1500m", "cpu": "0.0005"}}, Limits(2, 1, 1)),
+        ({"limits": {"memory": "much"}}, Limits()),
+    ],
+)
+def test_limits_are_read_as_the_kubelet_reads_them(resources: dict[str, Any], expected: Limits) -> None:
+    assert limits(pod({"name": "web", "resources": resources}), "web") == expected
