@@ -51,7 +51,8 @@ class Supervised:
         self.name = name
         self.restarts = 0
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Resolves with its last words when the process ends for the first time without having been told to."""
+        """Resolves with its last words when a process that was started here ends for the first time without having been
+        told to: one that was left has served before."""
         self._command = command
         self._launcher = launcher
         self._clock = clock
@@ -101,6 +102,7 @@ class Supervised:
 
     async def _watch(self) -> None:
         failures = 0
+        adopted = self._left is not None
         while True:
             began = self._clock.monotonic()
             if self._process is not None:
@@ -112,11 +114,12 @@ class Supervised:
                 wait_s = 0.0 if steady else exponential_s(failures, FIRST_RESTART_S, RESTART_CAP_S)
                 words = self._output.tail(_TAIL_BYTES).rpartition("\n")[2]
                 _log.error("process ended", name=self.name, code=status, restart_in_s=wait_s, last_words=words)
-                if not self.failed.done():
+                if not (adopted or self.failed.done()):
                     self.failed.set_result(words)
                 await self._clock.sleep(wait_s)
                 failures += 1
                 self.restarts += 1
+            adopted = False
             try:
                 await self._spawn()
             except MeshError as error:

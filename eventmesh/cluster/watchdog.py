@@ -139,13 +139,7 @@ class _Watchdog:
     def _start(self) -> int:
         self._start_at = None
         began = monotonic() if self._served else self._began
-        if not self._launcher_runs:
-            self._launcher.close()
-            # What its processes had started in sessions of their own has become ours.
-            linux.end_children()
-            self._launcher = LauncherProcess.start(self._preload)
-            self._launcher_runs, self._served = True, False
-        channel = self._launcher.attach()
+        channel = self._attach()
         if not self._served:
             for word, modules in self._prepared.items():
                 channel.send(wire.encode(wire.Prepare(word, tuple(modules))))
@@ -165,6 +159,19 @@ class _Watchdog:
         self._served = True
         self._mesh_pid = pid
         return 0
+
+    def _attach(self) -> socket.socket:
+        """Return the next mesh's end to the launcher, which is started anew when it has ended."""
+        if self._launcher_runs:
+            # One that has ended after the mesh may not have been reaped yet.
+            with suppress(OSError):
+                return self._launcher.attach()
+        self._launcher.close()
+        # What its processes had started in sessions of their own has become ours.
+        linux.end_children()
+        self._launcher = LauncherProcess.start(self._preload)
+        self._launcher_runs, self._served = True, False
+        return self._launcher.attach()
 
     def _import(self) -> None:
         """Import what every mesh needs, the first time."""

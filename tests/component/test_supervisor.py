@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from eventmesh.base.clock import SystemClock
-from eventmesh.cluster.runtime.process import Command, ProcessLauncher
+from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, Survivor
 from eventmesh.cluster.supervisor import Supervised
 
 
@@ -37,6 +37,24 @@ async def test_a_process_that_ends_is_started_again(launcher: ProcessLauncher, t
     while part.pid == first:
         await asyncio.sleep(0.005)
     assert part.restarts == 1
+    await part.stop()
+
+
+async def test_one_that_an_earlier_mesh_has_left_may_have_ended(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    gone = Process(0)
+    gone.exited.set_result(-signal.SIGKILL)
+    streams = [os.pipe() for _ in range(2)]
+    for _, writer in streams:
+        os.close(writer)
+    left = Survivor(gone, "part", tuple(reader for reader, _ in streams))
+    command = Command(("sleep", "600"), {"PATH": os.environ["PATH"]})
+    part = Supervised("part", command, launcher, tmp_path, SystemClock(), left=left)
+    await part.start()
+    while not part.pid:
+        await asyncio.sleep(0.005)
+    assert not part.failed.done()
+    os.kill(part.pid, signal.SIGKILL)
+    await part.failed
     await part.stop()
 
 

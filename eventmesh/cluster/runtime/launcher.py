@@ -131,7 +131,10 @@ class Launcher:
             self._refuse(start.request, OSError(int(number), text))
             return
         self._roster.add(start.pid, start.label, start.kept)
-        self._say(wire.Reply(start.request, pid=start.pid))
+        if not self._say(wire.Reply(start.request, pid=start.pid)) and not start.label:
+            # It was to end with its runtime, which went while it started.
+            with suppress(ProcessLookupError):
+                os.killpg(start.pid, signal.SIGKILL)
 
     def reap(self) -> None:
         """Collect every child that has ended and tell the runtime about those it knows."""

@@ -166,7 +166,12 @@ class PodMachine:
                 for watch in self._watches[container.name].values():
                     watch.resume(container.state.since, container.name in ready)
         before = self._of(Role.INIT, Role.SIDE)
-        self._passed = {each.name for each in before if each.succeeded or (each.running and each.role is Role.SIDE)}
+        has_begun = any(app.running or app.restarts or isinstance(app.state, Terminated) for app in self._of(Role.APP))
+        self._passed = {
+            each.name
+            for each in before
+            if each.succeeded or (each.role is Role.SIDE and each.running and (has_begun or self.is_started(each)))
+        }
         if self.finished:
             return self._end_sidecars()
         orders: list[Order] = [Start(container.name) for container in self._of(Role.MESH) if not container.running]

@@ -79,6 +79,23 @@ def test_a_launcher_that_is_killed_is_started_again_with_its_mesh() -> None:
         gone(mesh, launcher)
 
 
+def test_a_launcher_that_ends_right_after_its_mesh_is_replaced() -> None:
+    """Its end is not known yet when the next mesh is to be attached to it."""
+    program = """
+import os
+from eventmesh.cluster.watchdog import _Watchdog
+
+dog = _Watchdog(lambda cradle: 0, (), (), {})
+killed = dog._launcher.pid
+os.kill(killed, 9)
+os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
+channel = dog._attach()
+print(dog._launcher.pid != killed, bool(channel.recv(1)))
+dog.end()
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "True True\n"
+
+
 def test_a_mesh_that_ends_by_itself_ends_everything() -> None:
     with watched("return 0") as process:
         mesh, launcher, _ = told(process)

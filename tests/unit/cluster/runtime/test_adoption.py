@@ -11,7 +11,7 @@ from eventmesh.cluster.runtime.adoption import LeftPod, Mark, age_s, image_ids, 
 from eventmesh.cluster.runtime.container import Container, RestartPolicy, Role, Running, Terminated, Waiting
 from eventmesh.cluster.runtime.orders import Ask, Send, Start
 from eventmesh.cluster.runtime.pod import PodMachine
-from eventmesh.cluster.runtime.probe import Probe, Purpose, TcpSocket
+from eventmesh.cluster.runtime.probe import Outcome, Probe, Purpose, TcpSocket
 from eventmesh.cluster.runtime.process import Process, Survivor
 from tests.manual_clock import ManualClock
 
@@ -122,6 +122,23 @@ async def test_an_init_container_that_had_not_begun_is_started() -> None:
     pods = machine(clock, Container("one", Role.INIT), Container("app"), Container("mesh", Role.MESH))
     recall(pods.containers, pod(clock), LeftPod(MARK, {"mesh": survivor(MARK)}), clock)
     assert pods.resume(0.0, ()) == [Start("one")]
+
+
+@pytest.mark.parametrize(("before", "passed"), [(True, True), (False, False)])
+async def test_a_side_container_is_waited_for_until_it_has_started(before: bool, passed: bool) -> None:
+    """One that starts once more, when the work has begun, holds nothing up."""
+    clock = ManualClock()
+    side = Container("side", Role.SIDE, probes=(Probe(Purpose.STARTUP, TcpSocket(80)),))
+    pods = machine(clock, side, Container("app"), Container("other"))
+    apps = (told("app", runs(clock)), told("other", {"waiting": {}})) if before else ()
+    seen = pod(clock, *apps, init=(told("side", runs(clock)),))
+    recall(pods.containers, seen, LeftPod(MARK, {"side": survivor(MARK)}), clock)
+    orders = pods.resume(0.0, ())
+    assert orders == ([Start("other")] if passed else [])
+    (ask,) = pods.tick()
+    assert isinstance(ask, Ask)
+    after = pods.probed("side", Purpose.STARTUP, ask.run, Outcome(success=True))
+    assert after == ([] if passed else [Start("app"), Start("other")])
 
 
 async def test_what_had_ended_for_good_is_not_started_again() -> None:

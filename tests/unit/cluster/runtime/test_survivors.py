@@ -18,6 +18,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime.launcher_process import LauncherProcess
 from eventmesh.cluster.runtime.process import Command, Keep, Legacy, Process, ProcessLauncher
+from tests.mesh.processes import WAIT_S
 
 ENV = {"PATH": os.environ["PATH"]}
 SLEEP = Command(("sleep", "600"), ENV)
@@ -151,6 +152,28 @@ async def test_a_start_under_way_is_finished_for_the_next_runtime(owned: Launche
         (survivor,) = (await left(owned)).survivors
         os.close(survivor.descriptors[0])
         assert Path(f"/proc/{survivor.process.pid}/comm").read_text().strip() == "sleep"
+
+
+async def test_a_start_without_a_label_under_way_ends_with_its_runtime(owned: LauncherProcess) -> None:
+    reader, writer = os.pipe()
+    tasks = TaskGroup("test")
+    os.set_blocking(reader, False)
+    with open(reader, "rb", buffering=0) as output:
+        async with runtime(owned) as first:
+
+            async def begin() -> None:
+                with pytest.raises(UnavailableError):
+                    await first.spawn(SLEEP, writer, writer, None)
+
+            begun = tasks.spawn("begin", begin())
+            # Sent, and not answered yet.
+            await asyncio.sleep(0)
+        os.close(writer)
+        await begun
+        async with asyncio.timeout(WAIT_S):
+            # Its end is the end of what it could write.
+            while output.read(1) is None:
+                await asyncio.sleep(0.005)
 
 
 async def test_the_second_of_two_runtimes_takes_the_place_of_the_first(owned: LauncherProcess) -> None:
