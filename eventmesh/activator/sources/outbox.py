@@ -51,6 +51,8 @@ class _Remembered:
     key: str
     events: deque[tuple[float, Event]] = field(default_factory=deque)
     size: int = 0
+    is_ours: bool = False
+    """Whether it was for this process to keep them when that was last looked at."""
     storing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def add(self, at: float, event: Event) -> None:
@@ -117,10 +119,13 @@ class Outbox:
     async def _store_remembered(self, uid: str, remembered: _Remembered) -> None:
         """Store all events in their order, for as long as the source is this process's to work on."""
         async with remembered.storing:
+            if not remembered.is_ours:
+                # Before, not after: what another has kept long ago would not be known again, and be sent twice.
+                remembered.forget(self._clock.monotonic() - REMEMBERED_S)
+            remembered.is_ours = self._store.shares.mine(uid)
             while remembered.events and self._store.shares.mine(uid):
                 if await self._stored(remembered.key, remembered.events[0][1]):
                     remembered.drop()
-            remembered.forget(self._clock.monotonic() - REMEMBERED_S)
 
     async def _stored(self, key: str, event: Event) -> bool:
         """Return whether there is no more to be done about an event."""

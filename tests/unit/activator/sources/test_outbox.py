@@ -151,6 +151,29 @@ async def test_what_another_has_kept_long_ago_is_forgotten(beside: Beside) -> No
     assert disk.done == ["put 2"]
 
 
+async def test_what_a_source_made_last_is_not_sent_again_by_who_takes_over_long_after(beside: Beside) -> None:
+    disk, shares, clock, outbox = beside
+    await outbox.put("hourly", KEY, event(1))
+    await clock.advance(3_000.0)
+    shares.become(mine=True)
+    await clock.advance(0.0)
+    assert disk.done == [], "another has kept it, and nobody would know it again after so long"
+
+
+async def test_what_was_this_process_to_keep_is_kept_however_long_the_store_is_away(beside: Beside) -> None:
+    disk, shares, clock, outbox = beside
+    shares.is_mine, disk.refusals = True, 2
+    tasks = TaskGroup("test")
+    tasks.spawn("send", outbox.put("uid", KEY, EVENT))
+    await clock.advance(STORE_RETRY_S / 2)
+    shares.become(mine=False)
+    await clock.advance(2 * REMEMBERED_S)
+    shares.become(mine=True)
+    await clock.advance(STORE_RETRY_S)
+    assert disk.done == ["put 1"]
+    await tasks.stop()
+
+
 async def test_what_is_remembered_is_bounded_in_number_and_bytes(
     beside: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
