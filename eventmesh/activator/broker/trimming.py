@@ -64,8 +64,11 @@ class Trimmer:
     async def tell(self) -> None:
         """Say in the log which triggers keep events that would be gone without them, once for each. Raises StoreError.
 
-        Their backlog is theirs for as long as it takes: nothing of it goes because it is old.
+        Their backlog is theirs for as long as it takes: nothing of it goes because it is old. Where several processes
+        share the store the one that trims it says so.
         """
+        if not self._store.shares.mine(HOUSEKEEPING):
+            return
         holders = frozenset(await self._store.history.holders(self._retention, self._clock.now().timestamp()))
         known = self._triggers.subscriptions()
         for uid in holders - self._told:

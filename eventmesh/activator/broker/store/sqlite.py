@@ -27,7 +27,7 @@ from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
 from eventmesh.activator.broker.store.sqlite_queue import SqliteQueue
 from eventmesh.activator.broker.store.sqlite_replays import SqliteReplays
-from eventmesh.activator.broker.store.trimming import LeaveTombstones, Trim, TrimAttempts, first_kept, next_window
+from eventmesh.activator.broker.store.trimming import Trim, TrimAttempts, first_kept, next_tombstones
 from eventmesh.activator.broker.store.values import (
     KEEP_NOTHING,
     Attempt,
@@ -158,13 +158,14 @@ class SqliteStore:
         if now >= self._look_again_at:
             self._buried_to, self._look_again_at = 0, now + LOOK_AGAIN_S
         while True:
-            window = await self.committer.write(
-                partial(next_window, retention=retention, now=now, place=self._buried_to)
+            stones = await self.committer.write(
+                partial(next_tombstones, retention=retention, now=now, place=self._buried_to)
             )
-            if window is None:
+            if stones is None:
                 return 0
-            gone = await self.write(LeaveTombstones(*window))
-            self._buried_to = window[1] - 1
+            gone = await self.write(stones)
+            if gone < stones.most:
+                self._buried_to = stones.before - 1
             if gone:
                 return gone
 

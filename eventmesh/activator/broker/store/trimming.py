@@ -44,17 +44,19 @@ def _first_needed(connection: apsw.Connection, last: int) -> int:
     return min(at for at in (last, awaited, replayed) if at is not None)
 
 
-def next_window(connection: apsw.Connection, retention: Retention, now: float, place: int) -> tuple[int, int] | None:
-    """Return which sequences beyond `place` to look at next for tombstones, both ends exclusive; None: there are none.
+def next_tombstones(
+    connection: apsw.Connection, retention: Retention, now: float, place: int
+) -> LeaveTombstones | None:
+    """Return where to look next for events that can go, beyond the sequence `place`; None: nowhere.
 
     They lie behind one that is needed, or would have gone with the oldest.
     """
     ((first, last),) = connection.execute(BOUNDS)
     if first is None:
         return None
-    before, batch = _retained(connection, retention, now, first, last)
+    before, most = _retained(connection, retention, now, first, last)
     after = max(place, _first_needed(connection, before))
-    return (after, min(before, after + 1 + batch)) if after + 1 < before else None
+    return LeaveTombstones(after, min(before, after + 1 + TRIM_BATCH), most) if after + 1 < before else None
 
 
 _HOLDERS = """
@@ -79,7 +81,7 @@ _UNNEEDED = """
   WHERE e.sequence > ? AND e.sequence < ? AND e.broker <> '' AND e.sequence <= coalesce(p.cursor, e.sequence)
     AND NOT EXISTS (
       SELECT 1 FROM replays r WHERE r.broker = e.broker AND e.sequence > r.position AND e.sequence <= r.last)
-  ORDER BY e.sequence"""
+  ORDER BY e.sequence LIMIT ?"""
 
 _STONE = f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608  # constants
 
@@ -89,11 +91,15 @@ class LeaveTombstones:
     """Events that nobody waits for go, although one before them has to stay: their numbers are left, without a gap."""
 
     after: int
+    """Sequence before the first of those that are looked at."""
     before: int
+    """Sequence behind the last of them."""
+    most: int
+    """As many go at the most: fewer than are looked at where a store is a little too large."""
 
     def apply(self, connection: apsw.Connection) -> int:
         """Return how many went; the attempts at them go too."""
-        stones = [tombstone(*row) for row in connection.execute(_UNNEEDED, (self.after, self.before))]
+        stones = [tombstone(*row) for row in connection.execute(_UNNEEDED, (self.after, self.before, self.most))]
         numbers = [(stone.sequence,) for stone in stones]
         # Not an update: SQLite puts pages together that have become half empty only when it deletes.
         connection.executemany("DELETE FROM events WHERE sequence = ?", numbers)

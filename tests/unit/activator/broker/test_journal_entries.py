@@ -44,7 +44,7 @@ CHANGES: list[Change[Any]] = [
     ),
     Trim(17),
     TrimAttempts(),
-    LeaveTombstones(3, 9),
+    LeaveTombstones(3, 9, 4),
     ForgetSeen(2.5),
     Redrive(Selection("demo/", "demo/t", "id"), 1.0, 2.0, 3, (4, "t")),
     StartReplay(NewReplay("t", "demo/t", "demo/shop", 1.0, None, "a = 'b'", 5.0), 6.0),

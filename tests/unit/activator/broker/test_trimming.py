@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,4 +119,35 @@ async def test_behind_a_stopped_trigger_no_more_goes_than_the_size_asks_for(tmp_
     assert await store.history.size_bytes() <= limit
     left = await store.read(SHOP, 0, 100)
     assert [e.event.id for e in left] == [str(n) for n in range(gone + 1, 60)], "the oldest have gone"
+    await store.close()
+
+
+async def test_a_store_that_is_a_little_too_large_is_not_searched_in_little_steps(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "events.db", SystemClock())
+    await store.open_trigger("stopped", BANK)
+    for n in range(60):
+        await store.append(new_event(n, BANK))
+    a_little_less = Retention(max_age_s=1e9, max_bytes=await store.history.size_bytes() - 1)
+    where = await store.committer.write(partial(trimming.next_tombstones, retention=a_little_less, now=0.0, place=0))
+    assert where == trimming.LeaveTombstones(after=1, before=60, most=1), "all that there is, for one that may go"
+    await store.close()
+
+
+class HouseKeptElsewhere(Alone):
+    """The shares of a process beside one that works on everything."""
+
+    def mine(self, share: str) -> bool:
+        return False
+
+
+async def test_of_activators_that_share_a_store_one_tells_who_keeps_old_events(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SqliteStore(tmp_path / "events.db", SystemClock())
+    store.shares = HouseKeptElsewhere()
+    await store.open_trigger("stopped", SHOP)
+    await store.append(new_event(1))
+    await store.append(new_event(2))
+    await Trimmer(store, FixedTriggers(), SystemClock()).tell()
+    assert "trigger keeps old events" not in caplog.messages
     await store.close()
