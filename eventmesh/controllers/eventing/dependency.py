@@ -37,6 +37,7 @@ KINDS = (
 
 _PATH = f"metadata.annotations[{DEPENDENCY_ANNOTATION}]"
 _KIND = "DependencyReady"
+_NAMED_BY = ("apiVersion", "kind", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,16 @@ def dependency_of(trigger: Object) -> Dependency | None:
         return None
     try:
         reference = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(_PATH, f"is not a JSON object: {error}") from error
     if not isinstance(reference, dict):
-        raise ConfigError(_PATH, "is not a JSON object with apiVersion, kind and name")
-    absent = [field for field in ("apiVersion", "kind", "name") if not isinstance(reference.get(field), str)]
+        raise ConfigError(_PATH, f"is not a JSON object with {', '.join(_NAMED_BY)}")
+    absent = [field for field in _NAMED_BY if not (reference.get(field) and isinstance(reference[field], str))]
     if absent:
         raise ConfigError(_PATH, f"lacks {', '.join(absent)}")
     namespace = trigger["metadata"].get("namespace", "")
-    if reference.get("namespace", namespace) != namespace:
+    # An ObjectReference that was written out whole has an empty one.
+    if (reference.get("namespace") or namespace) != namespace:
         raise ConfigError(_PATH, f"names the namespace {reference['namespace']!r}, and not that of the Trigger")
     wanted = (reference["apiVersion"], reference["kind"])
     resource = next((kind for kind in KINDS if (kind.api_version, kind.kind) == wanted), None)
@@ -83,7 +85,7 @@ class Dependencies:
 
         def waiting(changed: Object) -> list[Key]:
             key = key_of(changed)
-            return [key_of(trigger) for trigger in triggers.list(key.namespace) if _names(trigger, key)]
+            return [key_of(trigger) for trigger in triggers.list(key.namespace) if _waits_for(trigger, key)]
 
         for informer in self._informers.values():
             controller.watch(informer, waiting)
@@ -116,7 +118,7 @@ class Dependencies:
             conditions.mark_unknown(_KIND, ready.get("reason", ""), ready.get("message", ""))
 
 
-def _names(trigger: Object, key: Key) -> bool:
+def _waits_for(trigger: Object, key: Key) -> bool:
     try:
         dependency = dependency_of(trigger)
     except ConfigError:

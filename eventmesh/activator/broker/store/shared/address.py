@@ -106,9 +106,12 @@ _OVER_TLS = ("tls", "kafka+ssl")
 
 def _options(parts: SplitResult, known: tuple[str, ...]) -> Mapping[str, str]:
     found = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for name in found:
+    for name, value in found.items():
         if name not in known:
             raise ConfigError(f"{FIELD}.{name}", f"unknown; known are {', '.join(known)}")
+        if not value:
+            # A variable of a template that was not set; an empty user would be let in as nobody.
+            raise ConfigError(f"{FIELD}.{name}", "is empty: give a value, or leave it out")
     for one, other in _TOGETHER:
         if one in found and other not in found:
             raise ConfigError(f"{FIELD}.{one}", f"goes together with {other}: give both, or neither")

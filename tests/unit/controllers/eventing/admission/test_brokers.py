@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from eventmesh.controllers.eventing.admission.brokers import DEFAULT_DELIVERY, BrokerAdmission, TriggerAdmission
+from eventmesh.controllers.eventing.dependency import Dependency, dependency_of
 from eventmesh.kube.admission import AdmissionRequest
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
+from eventmesh.kube.objects import Key
+from eventmesh.kube.resources import BROKER
 
 CREATE = AdmissionRequest("ada")
 KSERVICE = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "hello"}
@@ -108,6 +111,8 @@ def test_the_config_of_a_broker_stays() -> None:
         ("orders", "is not a JSON object"),
         ('["orders"]', "is not a JSON object"),
         ('{"kind": "PingSource", "apiVersion": "sources.knative.dev/v1"}', "lacks name"),
+        ('{"kind": "PingSource", "apiVersion": "sources.knative.dev/v1", "name": ""}', "lacks name"),
+        ("[" * 50_000, "is not a JSON object"),
         ('{"kind": "Pod", "apiVersion": "v1", "name": "p"}', "Pod of v1 cannot be waited for; known are PingSource"),
         (
             '{"kind": "Broker", "apiVersion": "eventing.knative.dev/v1", "name": "b", "namespace": "other"}',
@@ -121,6 +126,15 @@ def test_a_dependency_that_cannot_be_waited_for_is_refused(text: str, problem: s
     (error,) = TriggerAdmission().validate(written, CREATE)
     assert error.path == "metadata.annotations[knative.dev/dependency]"
     assert problem in error.message
+
+
+@pytest.mark.parametrize("namespace", ['""', "null", '"demo"'])
+def test_a_dependency_of_no_namespace_is_in_that_of_the_trigger(namespace: str) -> None:
+    written = TriggerAdmission().default(trigger(), CREATE)
+    reference = f'"kind": "Broker", "apiVersion": "eventing.knative.dev/v1", "name": "b", "namespace": {namespace}'
+    written["metadata"] |= {"namespace": "demo", "annotations": {"knative.dev/dependency": f"{{{reference}}}"}}
+    assert TriggerAdmission().validate(written, CREATE) == []
+    assert dependency_of(written) == Dependency(BROKER, Key("demo", "b"))
 
 
 @pytest.mark.parametrize(
