@@ -37,7 +37,7 @@ from nats.js.api import (
 from nats.js.errors import BucketNotFoundError, NotFoundError, ObjectNotFoundError
 
 from eventmesh.activator.broker.store.errors import CorruptJournal, StoreError
-from eventmesh.activator.broker.store.shared.journal import Bounds, EntriesGone, Entry
+from eventmesh.activator.broker.store.shared.journal import MAX_READ, MIN_ENTRY_BYTES, Bounds, EntriesGone, Entry
 from eventmesh.base import log
 
 CONNECT_S = 3.0
@@ -61,17 +61,11 @@ SILENT_LOOKS = 6
 ABANDONED_S = 30.0
 """After so long the server forgets a reader that has gone away."""
 
-MAX_READ = 256
-"""Entries that become part of a view in one transaction."""
-
 MAX_READ_BYTES = 4 << 20
-"""And what they may take: they are in memory meanwhile."""
+"""What the entries of one transaction may take: they are in memory meanwhile."""
 
 HEADER_BYTES = 512
 """What the server counts of a message beside the entry."""
-
-MIN_ENTRY_BYTES = 256 << 10
-"""What a hundred ends of deliveries may take, and a thousand claims."""
 
 SNAPSHOT = "view"
 """Name of the object that holds the snapshot."""

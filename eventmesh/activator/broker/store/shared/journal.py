@@ -13,6 +13,12 @@ from typing import Protocol
 
 from eventmesh.activator.broker.store.errors import StoreError
 
+MAX_READ = 256
+"""Entries that become part of a view in one transaction."""
+
+MIN_ENTRY_BYTES = 256 << 10
+"""So long entries have to be let through: what a hundred ends of deliveries may take, and a thousand claims."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

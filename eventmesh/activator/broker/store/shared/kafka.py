@@ -19,7 +19,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 
 from eventmesh.activator.broker.store.errors import CorruptJournal, StoreError
 from eventmesh.activator.broker.store.shared import kafka_snapshots as snapshots
-from eventmesh.activator.broker.store.shared.journal import Bounds, EntriesGone, Entry
+from eventmesh.activator.broker.store.shared.journal import MAX_READ, MIN_ENTRY_BYTES, Bounds, EntriesGone, Entry
 from eventmesh.activator.broker.store.shared.kafka_clients import (
     ANSWER_S,
     KafkaSettings,
@@ -44,12 +44,6 @@ LOOK_MS = 500
 SILENT_LOOKS = 6
 """After so many without an entry it ends, so that somebody asks whether the journal is still there: each activator
 beats once a second."""
-
-MAX_READ = 256
-"""Entries that become part of a view in one transaction."""
-
-MIN_ENTRY_BYTES = 256 << 10
-"""What a hundred ends of deliveries may take, and a thousand claims."""
 
 
 class KafkaJournal:
@@ -204,8 +198,8 @@ class KafkaJournal:
     async def save(self, snapshot: Path) -> None:
         """Keep the file in pieces, in place of the one before."""
         async with self._reached():
-            registered = await snapshots.save(self._settings, await self._connected(), snapshot)
-            await self._delete(PIECES, registered.first)
+            saved = await snapshots.save(self._settings, await self._connected(), snapshot)
+            await self._delete(PIECES, saved.first)
 
     async def load(self, into: Path) -> bool:
         """Write the file that was saved last."""

@@ -18,6 +18,9 @@ from eventmesh.activator.broker.store.shared.kafka_topic import PIECES, REGISTER
 PIECE_BYTES = 192 << 10
 """Of a snapshot, in one record: less than the shortest entry that a topic has to take."""
 
+FIRST = b"journal"
+"""Content of the first record of the register, whose key is the identity of the journal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
@@ -48,9 +51,9 @@ async def save(settings: KafkaSettings, consumer: AIOKafkaConsumer, snapshot: Pa
         begin, end = await offset_ends(consumer, settings, PIECES)
         if begin > first:
             raise StoreError("another activator has saved a snapshot meanwhile, and cut off pieces of this one")
-        registered = Registered(name, first, end, size, digest.hexdigest())
-        await send(producer, settings.at(REGISTER), name, json.dumps(asdict(registered)).encode())
-    return registered
+        saved = Registered(name, first, end, size, digest.hexdigest())
+        await send(producer, settings.at(REGISTER), name, json.dumps(asdict(saved)).encode())
+    return saved
 
 
 async def load(settings: KafkaSettings, consumer: AIOKafkaConsumer, into: Path) -> bool:
@@ -58,22 +61,22 @@ async def load(settings: KafkaSettings, consumer: AIOKafkaConsumer, into: Path) 
 
     Raises CorruptJournal when it is not what was saved, and what the library raises.
     """
-    registered = await _last(settings, consumer)
-    if registered is None:
+    saved = await _last(settings, consumer)
+    if saved is None:
         return False
     digest, size = blake2b(digest_size=16), 0
     begin, _ = await offset_ends(consumer, settings, PIECES)
     with into.open("wb") as file:
-        async for record in records(settings, PIECES, max(begin, registered.first), registered.end):
-            if record.key == registered.name.encode():
+        async for record in records(settings, PIECES, max(begin, saved.first), saved.end):
+            if record.key == saved.name.encode():
                 file.write(record.value)
                 digest.update(record.value)
                 size += len(record.value)
-    if (size, digest.hexdigest()) != (registered.size, registered.digest):
-        if await _last(settings, consumer) != registered:
+    if (size, digest.hexdigest()) != (saved.size, saved.digest):
+        if await _last(settings, consumer) != saved:
             raise StoreError("another snapshot was saved while this one was read")
         raise CorruptJournal(
-            f"of the snapshot in topic {settings.topic}, {size} of {registered.size} bytes are there, and they are not "
+            f"of the snapshot in topic {settings.topic}, {size} of {saved.size} bytes are there, and they are not "
             "what was saved"
         )
     return True
@@ -84,14 +87,32 @@ async def _last(settings: KafkaSettings, consumer: AIOKafkaConsumer) -> Register
     if end <= 1:
         return None
     found = [record.value async for record in records(settings, REGISTER, end - 1, end)]
-    return Registered(**json.loads(found[-1]))
+    return registered(settings.topic, found[-1])
+
+
+def registered(topic: str, content: bytes) -> Registered:
+    """Return what a record of the register says; raises CorruptJournal when no activator has written it."""
+    try:
+        return Registered(**json.loads(content))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CorruptJournal(f"the register of topic {topic} ends with what no activator has written") from error
 
 
 async def identity(settings: KafkaSettings, consumer: AIOKafkaConsumer) -> bytes:
-    """Return what no other journal has; it is chosen by whoever comes first: the first record of the register."""
+    """Return what no other journal has; it is chosen by whoever comes first: the first record of the register.
+
+    Raises CorruptJournal when the topic is one of something else, and what the library raises.
+    """
     _, end = await offset_ends(consumer, settings, REGISTER)
     if not end:
         async with producing(settings) as producer:
-            await send(producer, settings.at(REGISTER), uuid4().hex, b"journal")
-    found = [record.key async for record in records(settings, REGISTER, 0, 1)]
-    return bytes(found[0])
+            await send(producer, settings.at(REGISTER), uuid4().hex, FIRST)
+    (found,) = [record async for record in records(settings, REGISTER, 0, 1)]
+    return identity_in(settings.topic, found.key, found.value)
+
+
+def identity_in(topic: str, key: bytes | None, content: bytes | None) -> bytes:
+    """Return what the first record of the register says; raises CorruptJournal when no activator has written it."""
+    if key is None or content != FIRST or not key.isalnum():
+        raise CorruptJournal(f"topic {topic} is not a journal: its partition {REGISTER} begins with something else")
+    return key
