@@ -5,6 +5,7 @@ It is a port of its own: who comes here has no certificate to show yet, and the 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from eventmesh.base.clock import Clock, SystemClock
@@ -21,7 +22,11 @@ MAX_MESSAGE_BYTES: Final = 65_536
 """A signing request is 1 to 2 KiB; Istio's agents add a few fields of metadata."""
 
 MAX_CALLS: Final = 256
-"""At a time: each waits for one question to the API. One more is answered RESOURCE_EXHAUSTED, and agents try again."""
+"""At a time: each waits for one question to the API. One more is answered RESOURCE_EXHAUSTED, and agents try again.
+A call that has not brought its message yet is none of them: anybody could have opened it."""
+
+MESSAGE_S: Final = 10.0
+"""How long a call may take to bring its message: TLS is up by then, and the message is one packet or two."""
 
 _FINISH_S: Final = 1.0
 """What a signature and an answer take; who is cut off asks another replica."""
@@ -37,7 +42,15 @@ _CODES: Final = {
 class CertificateServer:
     """Serves a `Certification` to whoever trusts one of the mesh's roots."""
 
-    def __init__(self, certification: Certification, identities: Identities, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        certification: Certification,
+        identities: Identities,
+        clock: Clock | None = None,
+        message_s: float = MESSAGE_S,
+    ) -> None:
+        """`message_s` is how long a call may take to bring its message."""
+        self._message_s = message_s
         self._certification = certification
         self._calls = 0
         service = GrpcService({f"/{SERVICE}/{METHOD}": self._create}, MAX_MESSAGE_BYTES)
@@ -53,15 +66,23 @@ class CertificateServer:
         await self._ports.stop(_FINISH_S)
 
     async def _create(self, call: ServedCall) -> None:
+        message = await self._message(call)
         if self._calls >= MAX_CALLS:
             raise CallFailed(Code.RESOURCE_EXHAUSTED, f"{MAX_CALLS} calls wait for their answer; try again")
         self._calls += 1
         try:
-            message = await call.receive()
-            if message is None:
-                raise CallFailed(Code.INVALID_ARGUMENT, "the call carries no message")
             await call.send(await self._certification.answer(call.metadata, message))
         except CertificateRefusedError as error:
             raise CallFailed(_CODES[error.why], str(error)) from error
         finally:
             self._calls -= 1
+
+    async def _message(self, call: ServedCall) -> bytes:
+        try:
+            async with asyncio.timeout(self._message_s):
+                message = await call.receive()
+        except TimeoutError:
+            raise CallFailed(Code.DEADLINE_EXCEEDED, f"no message within {self._message_s:g} s") from None
+        if message is None:
+            raise CallFailed(Code.INVALID_ARGUMENT, "the call carries no message")
+        return message
