@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -18,9 +19,15 @@ class KeyServer:
     status: int = 200
     address: str = ""
     asked: int = 0
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    """Until then it is silent."""
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
+        await self.may_answer.wait()
         return web.Response(status=self.status, body=self.body, headers={"Location": "/elsewhere"})
 
 

@@ -149,11 +149,27 @@ async def test_without_keys_no_token_is_believed_and_the_policy_says_so_until_th
         refused = await bench.until(
             REQUEST_AUTHENTICATION, "tokens", lambda obj: reason(obj) == "KeysUnavailable" and "503" in str(obj)
         )
-        assert f"GET {server.address}: answered 503" in (condition(refused, "Programmed") or {})["message"]
+        words = f"GET {server.address}: answered 503; tokens of that issuer are refused meanwhile"
+        assert (condition(refused, "Programmed") or {})["message"] == words
         async with asyncio.timeout(WAIT_S):
             while not any(b"no-key-set" in body for body in sidecar.held[LDS].values()):
                 await asyncio.sleep(0.01)
         server.status = 200
+        await bench.until(REQUEST_AUTHENTICATION, "tokens", is_ready)
+        await until_held(sidecar, OLD)
+
+
+async def test_while_an_issuer_is_first_asked_its_policy_says_that_its_tokens_are_not_looked_at(bench: Bench) -> None:
+    async with (
+        key_server(OLD) as server,
+        connected(bench.port, "sidecar", "local", namespace="default") as sidecar,
+    ):
+        server.may_answer.clear()
+        await accept(bench, server)
+        waiting = await bench.until(REQUEST_AUTHENTICATION, "tokens", lambda obj: reason(obj) == "KeysUnavailable")
+        words = f"GET {server.address}: not answered yet; tokens of that issuer are not looked at meanwhile"
+        assert (condition(waiting, "Programmed") or {})["message"] == words and not sidecar.held[LDS]
+        server.may_answer.set()
         await bench.until(REQUEST_AUTHENTICATION, "tokens", is_ready)
         await until_held(sidecar, OLD)
 

@@ -23,6 +23,7 @@ from eventmesh.xds.control.promises import Promising
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 from eventmesh.xds.resource_types import ResourceType
 
 
@@ -130,11 +131,17 @@ class Access:
     def _without_keys(self) -> dict[Key, tuple[str, str]]:
         found = {}
         for key, policy in self._watcher.authentications():
-            lacking = [(issuer, self.key_sets.problem(issuer.keys_at)) for issuer in policy.issuers if issuer.keys_at]
-            said = [f"GET {issuer.keys_at}: {why}" for issuer, why in lacking if why]
-            if said:
-                found[key] = "KeysUnavailable", f"{'; '.join(said)}; tokens of that issuer are refused meanwhile"
+            addresses = (issuer.keys_at for issuer in policy.issuers if issuer.keys_at)
+            if said := [
+                self._lacking(address, why) for address in addresses if (why := self.key_sets.problem(address))
+            ]:
+                found[key] = "KeysUnavailable", "; ".join(said)
         return found
+
+    def _lacking(self, address: str, why: str) -> str:
+        # Until the first attempt has ended workloads are not told of the issuer (`emitting`).
+        is_told = address in self._watcher.of(SYSTEM_NAMESPACE).key_sets
+        return f"GET {address}: {why}; tokens of that issuer are {'refused' if is_told else 'not looked at'} meanwhile"
 
     def _of(self, policy: Policy) -> AcceptanceStatus:
         return self.policies if isinstance(policy, AuthorizationPolicy) else self.tokens

@@ -67,11 +67,12 @@ def packed(sets: Mapping[str, str]) -> dict[str, str]:
     room = MAX_KEPT_BYTES
     for address, text in sorted(sets.items()):
         value = json.dumps({"address": address, "keys": text})
+        if len(value) > room:
+            continue  # A large one keeps nobody else out.
         room -= len(value)
-        if room < 0:
-            _log.warning("more key sets than can be kept", kept=len(data), there_are=len(sets))
-            break
         data[hashlib.sha256(address.encode()).hexdigest()] = value
+    if len(data) < len(sets):
+        _log.warning("more key sets than can be kept", kept=len(data), there_are=len(sets))
     return data
 
 

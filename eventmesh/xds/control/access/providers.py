@@ -25,8 +25,8 @@ _KEY: Final = "mesh"
 Providers = Mapping[str, "ExtensionProvider | str"]
 """By name; a text says what is wrong with one."""
 
-MAX_BYTES: Final = 262_144
-"""Longest text that is parsed; what Kubernetes stores is bounded at four times as much."""
+MAX_LENGTH: Final = 262_144
+"""Characters of the longest text that is parsed; what Kubernetes stores is bounded at four times as much."""
 MAX_PROVIDERS: Final = 64
 """Istio's users have one or two; each is two filters in the chain of every workload that it is asked about."""
 MAX_HEADERS: Final = 64
@@ -62,8 +62,8 @@ _BODY: Final = {
 def read_providers(data: Mapping[str, str]) -> Providers:
     """Return the providers in the `data` of the ConfigMap. Raises ConfigError when it cannot be told who they are."""
     text = data.get(_KEY, "")
-    if len(text) > MAX_BYTES:
-        raise ConfigError(_KEY, f"{len(text)} characters are more than {MAX_BYTES}")
+    if len(text) > MAX_LENGTH:
+        raise ConfigError(_KEY, f"{len(text)} characters are more than {MAX_LENGTH}")
     if unknown := sorted(name for name in data.keys() - {_KEY} if not name.startswith("_")):
         raise ConfigError(unknown[0], f"there is no such key; known is {_KEY}")
     settings = parse_yaml(text, _KEY) if text.strip() else {}

@@ -12,7 +12,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.model.access import Rbac, RuleAction
 from eventmesh.model.authz import AskedByGrpc, AskedByHttp, ExtAuthz
 from eventmesh.model.match import TextKind
-from eventmesh.xds.control.access.providers import MAX_BYTES, MAX_HEADERS, MAX_PROVIDERS, read_providers
+from eventmesh.xds.control.access.providers import MAX_HEADERS, MAX_LENGTH, MAX_PROVIDERS, read_providers
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER
@@ -197,7 +197,7 @@ def test_settings_that_are_not_understood_change_nothing_and_say_why() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"mesh": "x" * (MAX_BYTES + 1)}, f"mesh: {MAX_BYTES + 1} characters are more than"),
+        ({"mesh": "x" * (MAX_LENGTH + 1)}, f"mesh: {MAX_LENGTH + 1} characters are more than"),
         ({"mash": ""}, "mash: there is no such key; known is mesh"),
         ({"mesh": "[]"}, "mesh: expected an object"),
         ({"mesh": "a: ["}, "mesh"),

@@ -165,3 +165,8 @@ def test_no_more_is_kept_than_a_config_map_may_hold() -> None:
     sets = {f"https://{at}/": "x" * 200_000 for at in range(4)}
     assert [json.loads(value)["address"] for value in packed(sets).values()] == ["https://0/", "https://1/"]
     assert sum(map(len, packed(sets).values())) <= MAX_KEPT_BYTES
+
+
+def test_a_set_for_which_there_is_no_room_keeps_no_other_out() -> None:
+    sets = {A: "x" * MAX_KEPT_BYTES, B: "small"}
+    assert [json.loads(value)["address"] for value in packed(sets).values()] == [B]
