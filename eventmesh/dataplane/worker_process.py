@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from eventmesh.dataplane.figures import Figures
 from eventmesh.dataplane.worker import Terms
@@ -42,13 +43,16 @@ class WorkerProcess:
         return cls(process, Channel(ours))
 
     async def ask(self, question: Question, sockets: Iterable[socket.socket] = ()) -> Message:
-        """Return the answer. Raises ChannelClosed when the worker dies first."""
+        """Return the answer, which passes by who has given the question up. Raises ChannelClosed when the worker dies
+        first."""
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
         try:
             await self._channel.send(encode(question), list(sockets))
-        except ChannelClosed:
-            answer.cancel()
+        except BaseException:
+            # Nobody will answer what was not asked: the next answer is that to the next question.
+            with suppress(ValueError):
+                self._asked.remove(answer)
             raise
         return await answer
 

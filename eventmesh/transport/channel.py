@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from eventmesh.base.errors import UnavailableError
@@ -41,6 +42,7 @@ class Channel:
     async def send(self, message: bytes, sockets: Sequence[socket.socket | int] = ()) -> None:
         """Send a message with sockets, or descriptors of files, which stay the caller's.
 
+        Cancelled before any of it has left, it has not been sent; in its midst, it is the last that is said.
         Raises ChannelClosed, and ValueError beyond the limits.
         """
         if len(message) > MAX_MESSAGE_BYTES or len(sockets) > MAX_SOCKETS:
@@ -50,19 +52,30 @@ class Channel:
             )
         async with self._sending:
             try:
-                head = _HEAD.pack(len(message))
-                sent = await self._send_head(head, sockets)
-                await asyncio.get_running_loop().sock_sendall(self._end, head[sent:] + message)
+                whole = memoryview(_HEAD.pack(len(message)) + message)
+                sent = await self._send_beginning(whole, sockets)
+                if sent < len(whole):
+                    await self._send_rest(whole[sent:])
             except OSError as error:
                 raise ChannelClosed(f"the other process has gone: {error.strerror}") from error
 
-    async def _send_head(self, head: bytes, sockets: Sequence[socket.socket | int]) -> int:
+    async def _send_beginning(self, whole: memoryview, sockets: Sequence[socket.socket | int]) -> int:
+        """Return how many bytes have left: of a short message all."""
         descriptors = [one if isinstance(one, int) else one.fileno() for one in sockets]
         while True:
             try:
-                return socket.send_fds(self._end, [head], descriptors)
+                return socket.send_fds(self._end, [whole], descriptors)
             except BlockingIOError:
                 await self._wait(reading=False)
+
+    async def _send_rest(self, rest: memoryview) -> None:
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._end, rest)
+        except asyncio.CancelledError:
+            # What is said after half a message would be taken for its other half.
+            with suppress(OSError):
+                self._end.shutdown(socket.SHUT_WR)
+            raise
 
     async def receive(self) -> tuple[bytes, list[socket.socket]]:
         """Return the next message and its sockets, the caller's to close. Raises ChannelClosed at the end."""

@@ -79,3 +79,31 @@ async def test_a_length_beyond_the_limit_is_refused_before_memory_is_spent() -> 
         await channel.send(b"", [one] * (MAX_SOCKETS + 1))
     one.close()
     channel.close()
+
+
+async def test_what_is_given_up_before_it_has_begun_to_leave_is_not_sent() -> None:
+    here, there = _pair()
+    large = bytes(10_000_000)
+    sending = asyncio.gather(here.send(large))
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await here.send(b"given up")
+    after = asyncio.gather(here.send(b"after"))
+    assert [(await there.receive())[0] for _ in range(2)] == [large, b"after"]
+    await asyncio.gather(sending, after)
+    here.close()
+    there.close()
+
+
+async def test_a_message_given_up_in_its_midst_is_the_last_that_is_said() -> None:
+    here, there = _pair()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await here.send(bytes(10_000_000))
+    with pytest.raises(ChannelClosed):
+        await here.send(b"after")
+    with pytest.raises(ChannelClosed):
+        await there.receive()
+    here.close()
+    there.close()
