@@ -25,6 +25,13 @@ _PLAIN: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 """What stands for itself in a status message; all else is percent-encoded."""
 
 
+def is_grpc(content_type: str) -> bool:
+    """Tell whether a `content-type` is gRPC's: alone, or with `+proto`, `;charset` and the like.
+
+    That of gRPC-Web, whose calls end in another way, is not."""
+    return content_type.startswith(CONTENT_TYPE) and content_type[len(CONTENT_TYPE) :][:1] in ("", "+", ";")
+
+
 class Code(IntEnum):
     """Status codes of a call."""
 
@@ -141,7 +148,7 @@ def refusal(http_status: int, headers: Headers) -> Status | None:
     if http_status != 200:
         return Status(_BY_HTTP.get(http_status, Code.UNKNOWN), f"HTTP status {http_status}")
     content_type = _field(headers, "content-type")
-    if not content_type.startswith(CONTENT_TYPE):
+    if not is_grpc(content_type):
         return Status(Code.UNKNOWN, f"content-type {content_type!r} is not {CONTENT_TYPE}")
     return None
 

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from eventmesh.base import log
 from eventmesh.base.errors import MeshError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core.actions import CONVERSE, ENDED, Action, ConversationAction
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from eventmesh.core import Engine
     from eventmesh.core._core import Request
     from eventmesh.core.actions import Headers
-
-_log = log.get("transport.conversation")
 
 PIECE_BYTES: Final = 16_384
 """Most that is given to the engine at a time, a frame of HTTP/2: an answer has this under way a few times over, however
@@ -121,11 +118,12 @@ class Conversation:
         if self.is_over:
             raise ConversationOver("the client has gone")
         has_left, actions = self._engine.feed(self._exchange, piece, False, self._now())
+        room = None
         if not has_left:
-            self._room = asyncio.get_running_loop().create_future()
+            room = self._room = asyncio.get_running_loop().create_future()
         self._perform(actions)
-        if not has_left and self._room is not None:
-            await self._room
+        if room is not None:
+            await room
             if self.is_over:
                 raise ConversationOver("the client has gone")
 

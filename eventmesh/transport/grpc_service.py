@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from eventmesh.base import log
-from eventmesh.protocols.grpc import CONTENT_TYPE, CallFailed, Code, MessageReader, Status, prefix
+from eventmesh.protocols.grpc import CONTENT_TYPE, CallFailed, Code, MessageReader, Status, is_grpc, prefix
 from eventmesh.transport.conversation import PIECE_BYTES, Conversation, ConversationOver, OnLeft
 
 _log = log.get("transport.grpc_service")
@@ -109,7 +109,7 @@ class GrpcService:
         """Serve one call, whatever it is."""
         request = conversation.request
         headers = dict(request.headers)
-        if request.method != "POST" or not headers.get("content-type", "").startswith(CONTENT_TYPE):
+        if request.method != "POST" or not is_grpc(headers.get("content-type", "")):
             conversation.begin(415, (("content-type", "text/plain; charset=utf-8"),))
             await conversation.write(f"only calls of gRPC are served here: POST, {CONTENT_TYPE}\n".encode())
             conversation.finish()

@@ -60,6 +60,8 @@ def test_trailers_tell_how_a_call_ended(fields: list[tuple[str, str]], status: S
     [
         (200, "application/grpc", None),
         (200, "application/grpc+proto", None),
+        (200, "application/grpc;charset=utf-8", None),
+        (200, "application/grpc-web", Code.UNKNOWN),
         (200, "text/html", Code.UNKNOWN),
         (404, "text/plain", Code.UNIMPLEMENTED),
         (503, "text/plain", Code.UNAVAILABLE),
