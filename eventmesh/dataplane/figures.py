@@ -61,7 +61,7 @@ def from_document(document: Any) -> Figures:
     try:
         own = tuple((str(name), int(value)) for name, value in document["own"].items())
         return total([Figures(json.dumps(document["engine"]).encode(), own)])
-    except (AttributeError, KeyError, LookupError, TypeError) as error:
+    except (AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"no figures: {error!r}") from error
 
 

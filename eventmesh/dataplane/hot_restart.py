@@ -109,13 +109,7 @@ class Predecessor:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 spoken = await found._be_greeted()
-        except (
-            ChannelClosed,
-            TimeoutError,
-            AttributeError,
-            TypeError,
-            ValueError,
-        ) as error:  # or speaks something else
+        except (ChannelClosed, TimeoutError, *_NOT_OURS) as error:
             channel.close()
             raise UnavailableError(f"--hot-restart: the process at {path} does not hand over: {error}") from error
         if spoken != VERSION:
