@@ -107,8 +107,11 @@ class Admin:
             "/ready": _Page("LIVE when requests are served", self._ready),
             "/stats": _Page("counters, gauges and histogram totals", self._stats),
             "/stats/prometheus": _Page("the same for Prometheus", self._prometheus),
+            "/stats?format=prometheus": _Page("the same for Prometheus", self._prometheus),
+            "/stats?format=json": _Page("the same as a document", self._stats_json),
             "/config_dump": _Page("the configuration in force", self._config_dump),
             "/listeners": _Page("where each listener listens", self._listeners),
+            "/listeners?format=json": _Page("the same as a document", self._listeners_json),
             "/server_info": _Page("version, state, uptime", self._server_info),
             "/drain_listeners": _Page("accept no more, finish what is in flight", self._drain_listeners, True),
             "/quitquitquit": _Page("drain and end the process", self._quit, True),
@@ -130,13 +133,8 @@ class Admin:
         path, _, query = request.path.partition("?")
         if (room := self._rooms.get(path.split("/")[1])) is not None:
             return await room[1].handle(request)
-        if path == "/stats" and "format=prometheus" in query.split("&"):
-            path = "/stats/prometheus"
-        if path == "/stats" and "format=json" in query.split("&") and request.method in ("GET", "HEAD"):
-            return await self._stats_json()
-        if path == "/listeners" and "format=json" in query.split("&") and request.method in ("GET", "HEAD"):
-            return Reply(200, _JSON, json.dumps(listener_statuses(self._plane.addresses()), indent=1).encode())
-        page = self._pages.get(path)
+        form = next((word for word in query.split("&") if word.startswith("format=")), "")
+        page = self._pages.get(f"{path}?{form}") or self._pages.get(path)
         if page is None:
             helps = {name: known.help for name, known in self._pages.items()}
             helps |= {f"/{name}": text for name, (text, _) in self._rooms.items()}
@@ -190,6 +188,9 @@ class Admin:
 
     def _listeners(self) -> Reply:
         return Reply.text(200, "".join(f"{name}::{where}\n" for name, where in self._plane.addresses().items()))
+
+    def _listeners_json(self) -> Reply:
+        return Reply(200, _JSON, json.dumps(listener_statuses(self._plane.addresses()), indent=1).encode())
 
     def _server_info(self) -> Reply:
         info = {
