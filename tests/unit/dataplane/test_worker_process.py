@@ -56,7 +56,7 @@ async def test_a_question_given_up_before_it_was_asked_takes_no_other_ones_answe
         assert [type(decode((await worker.receive())[0])) for _ in range(2)] == [Apply, AskFigures]
         await worker.send(encode(Applied(1)))
         await worker.send(encode(NOTHING))
-        assert (await applying, await figures) == ([Applied(1)], [NOTHING])
+        assert [*await applying, *await figures] == [Applied(1), NOTHING]
 
 
 async def test_a_question_given_up_while_it_is_thought_about_is_answered_to_nobody() -> None:
@@ -66,4 +66,4 @@ async def test_a_question_given_up_while_it_is_thought_about_is_answered_to_nobo
         assert [type(decode((await worker.receive())[0])) for _ in range(2)] == [AskFigures, Apply]
         await worker.send(encode(NOTHING))
         await worker.send(encode(Applied(2)))
-        assert await applying == [Applied(2)]
+        assert [*await applying] == [Applied(2)]

@@ -19,7 +19,7 @@ const CONNECTION_CLOSED: u16 = 0x10;
 pub struct Codec {
     /// Of what is asked on a connection to a server.
     dialect: Dialect,
-    /// The frame read last.
+    /// The frame that was looked at last; what it says counts once it has been found whole.
     read: frame::Frame,
     /// Of what is being written.
     sum: Checksum,

@@ -66,6 +66,3 @@ pub const ABANDONED_STREAMS_REGAINED: u32 = 2;
 /// not held against it. The peer has at most `MAX_CONCURRENT_STREAMS` open at a time; four times that leaves room for
 /// those it opened before it heard of the limit.
 pub const MAX_REMEMBERED_RESETS: usize = 1024;
-
-/// Capacity of a stream's queue that is kept when the stream ends, for the next stream in its place.
-pub const KEPT_QUEUE_BYTES: usize = 16 * 1024;

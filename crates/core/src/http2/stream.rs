@@ -81,13 +81,6 @@ impl Queue {
     pub(super) fn release(&mut self) {
         (self.bytes, self.sent) = (Vec::new(), 0);
     }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(limits::KEPT_QUEUE_BYTES);
-        self.sent = 0;
-        self.trailers = None;
-    }
 }
 
 /// Streams that ended while their peer was still speaking: what it says of them is no fault, for a while.
@@ -145,8 +138,7 @@ impl Streams {
         });
         self.index.push((id, place));
         let stream = self.places.get_mut(place as usize)?;
-        let queue = std::mem::take(&mut stream.queue);
-        *stream = Stream { id, send_window, receive_window: limits::STREAM_WINDOW, queue, ..Stream::default() };
+        *stream = Stream { id, send_window, receive_window: limits::STREAM_WINDOW, ..Stream::default() };
         Some(stream)
     }
 
@@ -156,7 +148,7 @@ impl Streams {
         let (_, place) = self.index.remove(at);
         self.free.push(place);
         let stream = self.places.get_mut(place as usize)?;
-        stream.queue.clear();
+        stream.queue = Queue::default();
         Some((stream.held, stream.remote))
     }
 
