@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.component.processes import program
 from tests.mesh.processes import WAIT_S, MeshProcess
-from tests.peers.command_line import TOOLS
+from tests.peers.tools import TOOLS
 
 REPOSITORY = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

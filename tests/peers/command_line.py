@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
-"""Where `make peers` puts what is not on PATH."""
+from tests.peers.tools import tool
+
 COMMAND_TIMEOUT_S = 30
 
 
@@ -26,9 +25,7 @@ class CommandLine:
     """One foreign command with a home directory of its own."""
 
     def __init__(self, name: str, kubeconfig: Path, home: Path) -> None:
-        found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
-        assert found, f"{name} is neither on PATH nor in {TOOLS}; run `make peers`"
-        self.path = found
+        self.path = tool(name)
         self.environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home)}
 
     async def run(self, *arguments: str, stdin: str = "") -> Output:

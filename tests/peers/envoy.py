@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,16 +13,13 @@ from typing import Any
 
 import aiohttp
 
-TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
-"""Where `make peers` puts what is not on PATH."""
+from tests.peers.tools import tool
 
 STARTUP_S = 20.0
 
 
 def _binary() -> str:
-    found = os.environ.get("EVENTMESH_ENVOY") or shutil.which("envoy") or shutil.which("envoy", path=str(TOOLS))
-    assert found, f"envoy is neither on PATH nor in {TOOLS} nor named by EVENTMESH_ENVOY; run `make peers`"
-    return found
+    return os.environ.get("EVENTMESH_ENVOY") or tool("envoy")
 
 
 class Envoy:

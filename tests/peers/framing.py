@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.component.processes import data_plane, program
-from tests.peers.envoy import TOOLS, envoy_on
+from tests.peers.envoy import envoy_on
 from tests.peers.framing_reader import Reader
 from tests.peers.pairs import cluster, document
+from tests.peers.tools import tool
 
 WAIT_S = 20.0
 
@@ -60,12 +60,6 @@ backend up
 """
 
 
-def _find(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path=f"{TOOLS}:/usr/sbin:/usr/local/sbin")
-    assert found, f"{name} is neither on PATH nor in {TOOLS}; run `make peers`"
-    return found
-
-
 def _bootstrap(directory: Path, name: str, backend: Path) -> Path:
     """Write the bootstrap of a proxy that listens at NAME.sock; return its path."""
     host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]}
@@ -90,13 +84,13 @@ async def readers(directory: Path) -> AsyncIterator[tuple[Reader, list[Reader]]]
         backend = sockets["backend"]
         (directory / "nginx.conf").write_text(_NGINX.format(dir=directory, backend=backend))
         (directory / "haproxy.cfg").write_text(_HAPROXY.format(dir=directory, backend=backend))
-        node = [_find("node"), str(directory / "server.js")]
+        node = [tool("node"), str(directory / "server.js")]
         for name, command in (
             ("backend", [*node, str(backend)]),
             ("node", [*node, str(sockets["node"])]),
             ("aiohttp", [sys.executable, "-m", "tests.peers.framing_server", str(sockets["aiohttp"])]),
-            ("nginx", [_find("nginx"), "-c", str(directory / "nginx.conf")]),
-            ("haproxy", [_find("haproxy"), "-db", "-q", "-f", str(directory / "haproxy.cfg")]),
+            ("nginx", [tool("nginx"), "-c", str(directory / "nginx.conf")]),
+            ("haproxy", [tool("haproxy"), "-db", "-q", "-f", str(directory / "haproxy.cfg")]),
         ):
             process = await stack.enter_async_context(program(*command))
             async with asyncio.timeout(WAIT_S):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
+from tests.peers.tools import tool
+
 WAIT_S = 30
 
 
@@ -40,10 +39,8 @@ class GoControlPlane:
 @asynccontextmanager
 async def go_control_plane() -> AsyncIterator[GoControlPlane]:
     """Run it until the block ends."""
-    binary = shutil.which("go-control-plane") or shutil.which("go-control-plane", path=str(TOOLS))
-    assert binary, f"go-control-plane is neither on PATH nor in {TOOLS}; run `make peers`"
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(binary, stdin=pipe, stdout=pipe)
+    process = await asyncio.create_subprocess_exec(tool("go-control-plane"), stdin=pipe, stdout=pipe)
     running = GoControlPlane(process)
     try:
         _, port = await running.hear()

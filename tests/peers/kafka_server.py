@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.component.processes import program
 from tests.free_ports import free_port
-from tests.peers.command_line import TOOLS
+from tests.peers.tools import TOOLS
 
 START_S = 60
 """A JVM on a busy machine takes its time; two seconds on a quiet one."""

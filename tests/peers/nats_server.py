@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.free_ports import free_port
-from tests.peers.command_line import TOOLS
+from tests.peers.tools import TOOLS
 
 START_S = 20
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -22,6 +21,7 @@ from tests.component.processes import DataPlaneProcess, data_plane, program, wri
 from tests.peers.grpc_echo import METHOD, echo_server
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO, bootstrap
+from tests.peers.tools import tool
 
 pytestmark = pytest.mark.peer
 
@@ -40,8 +40,7 @@ async def active(gateway: DataPlaneProcess) -> int:
 
 @pytest.mark.parametrize("flags", [("--h1",), ("--no-tls-proto=h2c", "-m", "1")], ids=["http1", "http2"])
 async def test_h2load_gets_every_answer_that_it_waits_for(flags: tuple[str, ...], tmp_path: Path) -> None:
-    h2load = shutil.which("h2load")
-    assert h2load, "h2load is not on PATH; run `make peers`"
+    h2load = tool("h2load")
     waiting, go_on = asyncio.Semaphore(0), asyncio.Event()
 
     async def slow(_: web.Request) -> web.Response:

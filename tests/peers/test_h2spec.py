@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,7 +16,7 @@ from aiohttp import web
 from eventmesh.model.listener import WireProtocol
 from tests.component.planes import backend, proxy, running
 from tests.component.processes import program
-from tests.peers.command_line import TOOLS
+from tests.peers.tools import tool
 
 pytestmark = pytest.mark.peer
 
@@ -45,8 +44,7 @@ def failures(report: Path) -> list[str]:
 
 
 async def test_every_case_of_the_suite_passes(tmp_path: Path) -> None:
-    found = shutil.which("h2spec") or shutil.which("h2spec", path=str(TOOLS))
-    assert found, f"h2spec is neither on PATH nor in {TOOLS}; run `make peers`"
+    h2spec = tool("h2spec")
     report = tmp_path / "report.xml"
     async with backend(answer) as upstream:
         snapshot = proxy(upstream)
@@ -54,7 +52,7 @@ async def test_every_case_of_the_suite_passes(tmp_path: Path) -> None:
         async with running(dataclasses.replace(snapshot, listeners=listeners)) as plane:
             host, _, port = plane.addresses()["edge"].rpartition(":")
             arguments = ["-h", host, "-p", port, "-o", "2", "-j", str(report)]
-            suite = program(found, *arguments, stdout=asyncio.subprocess.DEVNULL)
+            suite = program(h2spec, *arguments, stdout=asyncio.subprocess.DEVNULL)
             async with suite as process, asyncio.timeout(SUITE_TIMEOUT_S):
                 await process.wait()
             assert failures(report) == []

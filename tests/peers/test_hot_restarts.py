@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.peers.grpc_echo import METHOD, echo_server
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO
 from tests.peers.test_sofabolt import bootstrap as bolt_bootstrap
+from tests.peers.tools import tool
 
 pytestmark = pytest.mark.peer
 
@@ -85,8 +85,7 @@ async def restart_under(call: Callable[[], Awaitable[int]], fleet: Fleet, worker
 @each_way
 async def test_h2load_sees_no_failure(workers: int, tmp_path: Path, unused_tcp_port: int) -> None:
     """In HTTP/1.1: over HTTP/2 it fails whatever it has not sent yet when it is told GOAWAY."""
-    h2load = shutil.which("h2load")
-    assert h2load, "h2load is not on PATH; run `make peers`"
+    h2load = tool("h2load")
 
     async def load() -> int:
         words = (h2load, "-n", "500", "-c", "8", "-m", "1", "--h1", f"http://127.0.0.1:{unused_tcp_port}/")

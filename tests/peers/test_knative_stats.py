@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from eventmesh.autoscale.stat import Stat, StatMessage, encode_messages
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.kube.objects import Key
 from tests.free_ports import free_port
-from tests.peers.command_line import TOOLS
+from tests.peers.tools import tool
 
 pytestmark = pytest.mark.peer
 
@@ -25,9 +24,7 @@ WAIT_S = 30.0
 
 @asynccontextmanager
 async def knative_stats(*words: str) -> AsyncIterator[Process]:
-    binary = shutil.which("knative-stats") or shutil.which("knative-stats", path=str(TOOLS))
-    assert binary, f"knative-stats is neither on PATH nor in {TOOLS}; run `make peers`"
-    process = await asyncio.create_subprocess_exec(binary, *words, stdin=PIPE, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(tool("knative-stats"), *words, stdin=PIPE, stdout=PIPE)
     try:
         yield process
     finally:

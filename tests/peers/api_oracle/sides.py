@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,8 +21,8 @@ from eventmesh.cluster.api.patch import merge_patch
 from eventmesh.cluster.api.server import ApiServer
 from eventmesh.cluster.store.store import Store
 from tests.component.processes import program
+from tests.peers.tools import tool
 
-TOOLS = Path(__file__).parents[3] / ".tools" / "bin"
 JSON = "application/json"
 WAIT_S = 60.0
 _PLACEHOLDER = re.compile(r"<(name|uid|rv|first|token):([-\w]*)>")
@@ -166,7 +165,7 @@ async def oracle_side(directory: Path) -> AsyncIterator[Side]:
     """Run Kubernetes' own server of custom resources."""
     directory.mkdir()
     async with program(
-        _oracle(), "-data", str(directory), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        tool("api-oracle"), "-data", str(directory), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         async with asyncio.timeout(WAIT_S):
@@ -174,12 +173,6 @@ async def oracle_side(directory: Path) -> AsyncIterator[Side]:
         assert said[:1] == ["serving"], "the oracle ended without serving"
         async with _session({}) as session:
             yield Side(session, said[1])
-
-
-def _oracle() -> str:
-    found = shutil.which("api-oracle") or shutil.which("api-oracle", path=str(TOOLS))
-    assert found is not None, "api-oracle is missing: run make peers"
-    return found
 
 
 def _session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
