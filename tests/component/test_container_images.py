@@ -75,8 +75,9 @@ async def test_must_have_files_and_should_have_files(cluster: Cluster, tmp_path:
     devices = "full null ptmx random tty urandom zero stdin stdout stderr"
     script = (
         f"for f in {devices}; do test -c /dev/$f -o -p /dev/$f -o -L /dev/$f || echo no $f; done; "
-        "test -d /dev/fd/ && test -d /proc/self/fd && test -w /tmp && test -e /dev/console || echo no console; "
-        "echo x > /dev/ptmx && test -d /dev/pts && echo terminal; test -f /etc/resolv.conf && cat /etc/hosts; "
+        "for f in /dev/fd/ /dev/pts /proc/self/fd; do test -d $f || echo no $f; done; test -w /tmp || echo no /tmp; "
+        "test -e /dev/console || echo no console; echo x > /dev/ptmx && echo terminal; "
+        "test -f /etc/resolv.conf || echo no names; cat /etc/hosts; "
         "echo mine 2>/dev/null > /etc/hosts || echo refused; ls /sys"
     )
     lines = await told(cluster, await run(cluster, tmp_path, script))

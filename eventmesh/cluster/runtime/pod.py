@@ -26,7 +26,7 @@ from eventmesh.cluster.runtime.container import (
     back_off_s,
 )
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
-from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, Purpose, Verdict
+from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, ProbeWatches, Purpose, Verdict
 
 SIDECAR_GRACE_S: Final = 30.0
 """How long the sidecar may drain before the function is told to stop, however long the pod's own grace is."""
@@ -74,7 +74,7 @@ class PodMachine:
         self._grace_s = grace_s
         self._deadline_s = deadline_s
         self._deadline_at: float | None = None
-        self._watches = {c.name: {p.purpose: ProbeWatch(p, clock) for p in c.probes} for c in containers}
+        self._watches = {container.name: ProbeWatches(container.probes, clock) for container in containers}
         self._told_ready = not any(container.pushed for container in containers)
         self._init_failed = False
         self._beginning = ""
@@ -101,16 +101,14 @@ class PodMachine:
 
     def is_started(self, container: Container) -> bool:
         """Return whether the container runs and its startup probe, if it has one, has passed."""
-        startup = self._watches[container.name].get(Purpose.STARTUP)
-        return container.running and (startup is None or startup.passed)
+        return container.running and self._watches[container.name].passed(Purpose.STARTUP)
 
     def is_ready(self, container: Container) -> bool:
         """Return whether the container is ready, whatever becomes of the others; an init container that it is done."""
         if container.role is Role.INIT:
             return container.succeeded
-        asked = self._watches[container.name].get(Purpose.READINESS)
         told = self._told_ready or not container.pushed
-        return self.is_started(container) and told and (asked is None or asked.passed)
+        return self.is_started(container) and told and self._watches[container.name].passed(Purpose.READINESS)
 
     @property
     def uninitialized(self) -> list[str]:
@@ -163,8 +161,7 @@ class PodMachine:
             self._deadline_at = self._clock.monotonic() + max(0.0, self._deadline_s - age_s)
         for container in self.containers.values():
             if isinstance(container.state, Running):
-                for watch in self._watches[container.name].values():
-                    watch.resume(container.state.since, container.name in ready)
+                self._watches[container.name].resume(container.state.since, container.name in ready)
         before = self._of(Role.INIT, Role.SIDE)
         has_begun = any(app.running or app.restarts or isinstance(app.state, Terminated) for app in self._of(Role.APP))
         self._passed = {
@@ -189,8 +186,7 @@ class PodMachine:
         container.state = Running(self._clock.now(), now)
         if self.stage is Stage.STOPPING or (self.stage is Stage.DRAINING and container.role is Role.MESH):
             return [Send(name, signal.SIGTERM)]
-        for watch in self._watches[name].values():
-            watch.begin(now)
+        self._watches[name].begin(now)
         return self._after_side(container)
 
     def not_started(self, name: str, reason: str, message: str) -> list[Order]:
@@ -208,8 +204,7 @@ class PodMachine:
         """A process ended with exit code `status`, or by the signal `-status`; `cause` as in `Terminated`."""
         container = self.containers[name]
         ended = container.end(status, message, cause, self._clock)
-        for watch in self._watches[name].values():
-            watch.end()
+        self._watches[name].end()
         if self.stage is not Stage.RUNNING:
             return self._continue_ending()
         if container.role is not Role.SIDE:
@@ -347,13 +342,10 @@ class PodMachine:
         return orders
 
     def _askable(self) -> Iterable[tuple[Container, ProbeWatch]]:
-        """Yield the probes that may be asked now: startup alone until it has passed, as with the kubelet."""
+        """Yield the probes that may be asked now."""
         for container in self.containers.values():
-            if not container.running or container.kill_at is not None:
-                continue
-            started = self.is_started(container)
-            for purpose, watch in self._watches[container.name].items():
-                if started is not (purpose is Purpose.STARTUP):
+            if container.running and container.kill_at is None:
+                for watch in self._watches[container.name].askable():
                     yield container, watch
 
     def _give_up(self, container: Container, probe: Probe) -> list[Order]:

@@ -8,7 +8,7 @@ threshold is reached sooner by it, and a cold start does not wait for the next p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -183,6 +183,43 @@ class ProbeWatch:
             return regular
         shortest = _SHORTEST_EXEC_PAUSE_S if isinstance(self.probe.action, Exec) else _SHORTEST_PAUSE_S
         return min(regular, now + max(shortest, (now - self._began) * _EARLY_SHARE))
+
+
+class ProbeWatches:
+    """All probes of one container, over its runs."""
+
+    def __init__(self, probes: Iterable[Probe], clock: Clock) -> None:
+        self._watches = {probe.purpose: ProbeWatch(probe, clock) for probe in probes}
+
+    def __getitem__(self, purpose: Purpose) -> ProbeWatch:
+        return self._watches[purpose]
+
+    def passed(self, purpose: Purpose) -> bool:
+        """Return what the answers came to last; where nobody is asked, nothing is wrong."""
+        watch = self._watches.get(purpose)
+        return watch is None or watch.passed
+
+    def begin(self, started: float) -> None:
+        """Forget everything, as `ProbeWatch.begin`."""
+        for watch in self._watches.values():
+            watch.begin(started)
+
+    def resume(self, started: float, passed: bool) -> None:
+        """Go on where another runtime has left off, as `ProbeWatch.resume`."""
+        for watch in self._watches.values():
+            watch.resume(started, passed)
+
+    def end(self) -> None:
+        """Ask no more."""
+        for watch in self._watches.values():
+            watch.end()
+
+    def askable(self) -> Iterator[ProbeWatch]:
+        """Yield those that may be asked now: startup alone until it has passed, as with the kubelet."""
+        started = self.passed(Purpose.STARTUP)
+        for purpose, watch in self._watches.items():
+            if started is not (purpose is Purpose.STARTUP):
+                yield watch
 
 
 def parse_probe(container: Mapping[str, Any], purpose: Purpose, user_port: int) -> Probe | None:
