@@ -18,7 +18,6 @@ from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.adoption import (
     STATUS_UNKNOWN,
     LeftPod,
-    Mark,
     age_s,
     image_ids,
     ready_containers,
@@ -26,7 +25,7 @@ from eventmesh.cluster.runtime.adoption import (
 )
 from eventmesh.cluster.runtime.asking import Asker
 from eventmesh.cluster.runtime.cgroups import PodGroups
-from eventmesh.cluster.runtime.commands import Place, function_command, sidecar_command, write_bootstrap
+from eventmesh.cluster.runtime.commands import function_command, sidecar_command, write_bootstrap
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Terminate, ToldReady
 from eventmesh.cluster.runtime.hooks import POST_START, PRE_STOP
@@ -34,11 +33,11 @@ from eventmesh.cluster.runtime.host import Host
 from eventmesh.cluster.runtime.images import UnknownImageError
 from eventmesh.cluster.runtime.lifecycle import PodLifecycle
 from eventmesh.cluster.runtime.logs import STREAMS, ContainerLog, RunLog
-from eventmesh.cluster.runtime.network import free_port
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.privileges import confined
-from eventmesh.cluster.runtime.process import Command, Keep, Process, SpawnError
+from eventmesh.cluster.runtime.process import Command, Process, SpawnError
+from eventmesh.cluster.runtime.sandbox import PodSandbox
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.teller import PodTeller
@@ -92,11 +91,10 @@ class PodWorker:
         self.directory = host.directory / podspec.directory_name(pod)
         self._logs = {name: ContainerLog(self.directory / name, host.clock) for name in self._machine.containers}
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
-        self._place: Place | None = None
+        self._sandbox = PodSandbox(host, pod)
         self._asker: Asker | None = None
         self._lifecycle: PodLifecycle | None = None
         self._volumes: PodVolumes | None = None
-        self._notify = ""
         self._remove = True
         self._timer: asyncio.Task[None] | None = None
         self._armed_for: float | None = None
@@ -132,9 +130,8 @@ class PodWorker:
         Raises UnavailableError when the container does not run, SpawnError when the program cannot be executed.
         """
         self.running(container)
-        assert self._place is not None  # noqa: S101 - something runs, so it is settled
         command = replace(self._command(container), argv=argv, entry="")
-        network = None if container == podspec.SIDECAR else self._place.network
+        network = self._sandbox.network_of(container)
         session = await start_session(self._host.launcher, command, network, stdin=stdin, tty=tty)
         self._watchers.spawn("session", session.guard())
         return session
@@ -167,15 +164,19 @@ class PodWorker:
     async def run(self) -> None:
         """Start the pod, keep it running, return when it is gone."""
         try:
-            self._place = await self._settle()
+            if self._left is None:
+                await self._sandbox.open(self._tell)
+            else:
+                self._sandbox.adopt(self._left, self._tell)
+            place = self._sandbox.place
             tokens = PodTokens(self._host.api, self._host.clock, self.pod)
             await tokens.fetch()
             self._watchers.spawn("tokens", tokens.keep(self.refresh_volumes))
             self._volumes = PodVolumes(
-                self.pod, self._place.address, self.directory / "volumes", self._host.references, tokens.current
+                self.pod, place.address, self.directory / "volumes", self._host.references, tokens.current
             )
             self._asker = Asker(
-                self._place,
+                place,
                 podspec.user_port(self.pod).number,
                 has_sidecar(self.pod),
                 self._host.launcher,
@@ -200,45 +201,12 @@ class PodWorker:
         if self._remove:
             await self._teller.remove(self.directory)
 
-    # -- where it lives
-
-    async def _settle(self) -> Place:
-        host = self._host
-        if self._left is not None:
-            return self._resettle(self._left)
-        address = host.addresses.take()
-        port = podspec.user_port(self.pod)
-        if not has_sidecar(self.pod):
-            return Place(address, port, None)
-        self._notify = host.notify.open(self.uid, self._tell)
-        if host.network_note:
-            return Place(address, podspec.UserPort(free_port(), port.protocol), None)
-        return Place(address, port, await host.networks.take())
-
-    def _resettle(self, left: LeftPod) -> Place:
-        """Return where the pod lives already."""
-        mark, host = left.mark, self._host
-        sidecar = left.processes.get(podspec.SIDECAR)
-        if sidecar is not None:
-            told = socket.socket(fileno=sidecar.descriptors[-1])
-            self._notify = host.notify.adopt(self.uid, told, self._tell)
-        elif has_sidecar(self.pod):
-            self._notify = host.notify.open(self.uid, self._tell)
-        network = None if mark.network is None else host.launcher.network(mark.network)
-        return Place(mark.address, podspec.UserPort(mark.port, mark.protocol), network)
-
     async def _leave(self) -> None:
         await self._watchers.stop()
-        self._host.notify.close(self.uid)
         for container_log in self._logs.values():
             container_log.close()
         self._groups.close()
-        if self._place is None:
-            return
-        self._host.addresses.give_back(self._place.address)
-        if self._place.network is not None:
-            with suppress(UnavailableError):
-                await self._host.launcher.drop_network(self._place.network)
+        await self._sandbox.close()
 
     @property
     def _bootstrap_file(self) -> Path:
@@ -327,8 +295,7 @@ class PodWorker:
         run = self._logs[name].open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
         try:
-            network = None if name == podspec.SIDECAR or self._place is None else self._place.network
-            keep = self._keep(name, run)
+            network, keep = self._sandbox.network_of(name), self._sandbox.keep(name, run.readers)
             process = await self._host.launcher.spawn(command, stdout, stderr, network, keep=keep)
         except SpawnError as error:
             return self._machine.exited(name, START_FAILED, str(error), "StartError")
@@ -352,14 +319,6 @@ class PodWorker:
         if limits or (image and self._host.images.find(image).root is not None):
             self._groups.begin(name, limits)
 
-    def _keep(self, name: str, run: RunLog) -> Keep:
-        assert self._place is not None  # noqa: S101 - set before any start
-        place = self._place
-        network = None if place.network is None else place.network.number
-        mark = Mark(self.uid, name, place.address, place.port.number, place.port.protocol, network)
-        told = self._host.notify.descriptor(self.uid) if name == podspec.SIDECAR else None
-        return Keep(mark.label(), run.readers if told is None else (*run.readers, told))
-
     async def _signal(self, container: str, process: Process, number: int) -> None:
         assert self._lifecycle is not None  # noqa: S101 - set before any start
         hook = self._lifecycle.hook(container, PRE_STOP) if number == signal.SIGTERM else None
@@ -369,12 +328,12 @@ class PodWorker:
             self._watchers.spawn(PRE_STOP, self._lifecycle.before_stop(hook, container, process))
 
     def _command(self, name: str) -> Command:
-        assert self._place is not None and self._volumes is not None  # noqa: S101, PT018 - set before any start
-        references = self._host.references
+        assert self._volumes is not None  # noqa: S101 - set before any start
+        references, place = self._host.references, self._sandbox.place
         if name == podspec.SIDECAR:
             # At each start: a certificate of the first one may have expired.
-            write_bootstrap(self._bootstrap_file, self._host.bootstrap(self.pod, self._place.address))
-            return sidecar_command(self.pod, self._place, self._notify, self._bootstrap_file, references)
+            write_bootstrap(self._bootstrap_file, self._host.bootstrap(self.pod, place.address))
+            return sidecar_command(self.pod, place, self._sandbox.notify, self._bootstrap_file, references)
         container = podspec.container(self.pod, name)
         image = self._host.images.find(container.get("image", ""))
         self._image_ids[name] = image.reference
@@ -388,7 +347,7 @@ class PodWorker:
         view = view_of(container, image, scene)
         confinement = confined(view, self.pod, container, image_user=image.user, image_group=image.group)
         scratch = "" if image.root is not None else scratch_in(self.directory)
-        return function_command(self.pod, container, image, self._place, references, confinement, scratch)
+        return function_command(self.pod, container, image, place, references, confinement, scratch)
 
     async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
         status = await process.exited
@@ -404,8 +363,7 @@ class PodWorker:
         self._inbox.put_nowait(Probed(order.container, order.probe.purpose, order.run, outcome))
 
     async def _publish(self) -> None:
-        assert self._place is not None  # noqa: S101 - settled before anything is told
         if not self._machine.gone:
             note = self._host.network_note if has_sidecar(self.pod) else "the pod asked for no sidecar"
-            facts = Facts(self._place.address, self._image_ids, note)
+            facts = Facts(self._sandbox.place.address, self._image_ids, note)
             await self._teller.publish(pod_status(self.pod, self._machine, facts, self._host.clock.now()))
