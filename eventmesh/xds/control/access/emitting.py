@@ -9,7 +9,7 @@ filter behind it asks where such a note is. Both are as Envoy has them, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
@@ -46,12 +46,11 @@ Providers = Mapping[str, tuple[ExtensionProvider, str]]
 
 
 def filters_of(
-    views: Iterable[View], labels: Labels, providers: Providers, key_sets: Mapping[str, str]
+    views: Collection[View], labels: Labels, providers: Providers, key_sets: Mapping[str, str]
 ) -> list[Object]:
     """Return the filters before the router, as documents, of a workload with these labels; `views` are those of the
     mesh's own namespace and of the workload's, `key_sets` are by address. Where a provider cannot be asked, whom it
     should be asked about is refused; where there are no keys, every token of that issuer."""
-    views = tuple(views)
     tokens = [one for view in views for _, one in sorted(view.authentications.items()) if selects(one.selector, labels)]
     rules = [one for view in views for _, one in sorted(view.authorizations.items()) if selects(one.selector, labels)]
     issuers = {f"{one.key}[{at}]": issuer for one in tokens for at, issuer in enumerate(one.issuers)}

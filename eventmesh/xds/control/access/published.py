@@ -102,17 +102,20 @@ class InboundAccess:
     def policies(self, namespace: str, labels: Labels) -> list[Policy]:
         """Return the policies that select a workload with these labels."""
         found: list[Policy] = []
-        for view in (self._views[name] for name in (SYSTEM_NAMESPACE, namespace) if name in self._views):
+        for view in self._views_for(namespace):
             found += view.authorizations.values()
             found += view.authentications.values()
         return [policy for policy in found if selects(policy.selector, labels)]
 
     def filters(self, namespace: str, labels: Labels) -> list[Object]:
         """Return the filters, as documents, of a workload with these labels."""
-        names = dict.fromkeys((SYSTEM_NAMESPACE, namespace))
-        views = (self._views[name] for name in names if name in self._views)
         key_sets = self._views.get(SYSTEM_NAMESPACE, View()).key_sets
-        return filters_of(views, labels, self._providers, key_sets)
+        return filters_of(self._views_for(namespace), labels, self._providers, key_sets)
+
+    def _views_for(self, namespace: str) -> list[View]:
+        """Return where the policies stand that may select workloads of a namespace; one may be both."""
+        names = dict.fromkeys((SYSTEM_NAMESPACE, namespace))
+        return [self._views[name] for name in names if name in self._views]
 
     def listeners(self, namespace: str, labels: frozenset[tuple[str, str]]) -> Mapping[str, Resource]:
         """Return the listener that a workload is told; none without a policy that selects it."""

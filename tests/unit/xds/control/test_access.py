@@ -20,6 +20,7 @@ from eventmesh.xds.control.messages import Node, Role
 from eventmesh.xds.control.scope import Audience, audience_of
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.schema.wire import read_wire
@@ -222,3 +223,8 @@ def test_a_node_is_known_by_the_labels_of_its_pod() -> None:
     labels = {"app": "a", "pod-template-hash": "x", "odd": 1}
     node = Node("id", metadata={"role": "sidecar", "namespace": "ns", "labels": labels})
     assert audience_of(node).labels == {("app", "a")}
+
+
+def test_a_policy_of_the_meshs_own_namespace_selects_its_own_workloads_once() -> None:
+    world = World(policy(namespace=SYSTEM_NAMESPACE, rules=[{}]))
+    assert [one.key.name for one in world.builder.access.policies(SYSTEM_NAMESPACE, {})] == ["p"]
