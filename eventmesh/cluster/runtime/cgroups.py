@@ -12,7 +12,7 @@ import secrets
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -62,15 +62,22 @@ class Group:
     directories: tuple[str, ...]
     mounts: tuple[Mount, ...]
     """Where its own processes see it, and cannot change it."""
+    earlier_kills: int = 0
+    """Those of the run before, while whose processes still end its group is the group of the next."""
 
+    @property
     def killed_for_memory(self) -> bool:
-        """Return whether the kernel has ended a process of the group because its memory was used up."""
+        """Return whether the kernel has ended a process of this run because its memory was used up."""
+        return self.kills() > self.earlier_kills
+
+    def kills(self) -> int:
+        """Return how many processes the kernel has ended because the memory of the group was used up."""
         for directory in map(Path, self.directories):
             for name in ("memory.events", "memory.oom_control"):
                 with suppress(OSError):
                     counts = dict(line.split() for line in _lines(directory / name))
-                    return counts.get("oom_kill", "0") != "0"
-        return False
+                    return int(counts.get("oom_kill", "0"))
+        return 0
 
     def remove(self) -> None:
         """End what is left in the group, and the group; one whose processes are still ending goes with the mesh."""
@@ -114,7 +121,8 @@ class ControlGroups:
             for file, value in _values(controller, limits, is_unified=self.is_unified):
                 if file not in _SWAP or (parent / name / file).exists():
                     (parent / name / file).write_text(value)
-        return self._group(name)
+        group = self._group(name)
+        return replace(group, earlier_kills=group.kills())
 
     def find_again(self, name: str) -> Group | None:
         """Return the group of that name, which an earlier runtime has made; None when there is none."""
@@ -168,7 +176,7 @@ class PodGroups:
         group = self._present.pop(container, None)
         if group is None:
             return False
-        killed = group.killed_for_memory()
+        killed = group.killed_for_memory
         group.remove()
         return killed
 

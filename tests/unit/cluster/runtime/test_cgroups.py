@@ -85,6 +85,20 @@ def test_a_kill_for_memory_is_known_by_the_kernels_count(tmp_path: Path, file: s
     assert pod.of("app") is None and pod.end("app") is False
 
 
+def test_a_kill_of_the_run_before_is_not_counted_twice_when_its_group_could_not_be_removed_yet(tmp_path: Path) -> None:
+    pod = PodGroups(unified(tmp_path), "uid")
+    events = tmp_path / "uid.app" / "memory.events"
+    pod.begin("app", BOTH)
+    events.write_text("oom_kill 2\n")
+    assert pod.end("app") is True
+    assert events.exists(), "as long as something of it ends"
+    pod.begin("app", BOTH)
+    assert pod.end("app") is False
+    pod.begin("app", BOTH)
+    events.write_text("oom_kill 3\n")
+    assert pod.end("app") is True
+
+
 def test_what_is_left_in_a_group_is_ended_but_never_what_this_process_cannot_see(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
