@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eventmesh.activator.broker.store.errors import DamagedEvent
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
@@ -14,13 +16,14 @@ from eventmesh.cloudevents.event import Event
 COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
 """The columns of a `Record`, in every table that holds events."""
 
+BY_SEQUENCE = f"SELECT {COLUMNS} FROM events WHERE sequence = ?"  # noqa: S608  # constants
+"""What `from_rows` reads."""
 
 LOST = -1
 """In the place of a checksum: the event was lost to damage, and only its number is left."""
 
-
 NONE_CARRIED = "[]"
-"""Of most events."""
+"""What most events carry."""
 
 _PLACE = struct.Struct(">qd")
 """Sequence and time of acceptance."""
@@ -89,6 +92,12 @@ def from_record(record: Record) -> StoredEvent:
     # The checksum says that these are the attributes that were checked on arrival.
     event = Event.checked(json.loads(record.attributes), record.data)
     return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)
+
+
+def from_rows(rows: Sequence[tuple[Any, ...]]) -> StoredEvent | None:
+    """Return the event that has a number; None when no row has it, or a tombstone. Raises DamagedEvent."""
+    stored = from_record(Record(*rows[0])) if rows else None
+    return stored if stored is not None and stored.broker else None
 
 
 def checksum_of(broker: str, attributes: str, carried: str, data: bytes | None) -> int:

@@ -21,7 +21,7 @@ from eventmesh.activator.broker.store.errors import DamagedEvent, StoreError
 from eventmesh.activator.broker.store.insertion import insert
 from eventmesh.activator.broker.store.opening import connect, lock, make_directory, open_database
 from eventmesh.activator.broker.store.places import ForgetTrigger, OpenTrigger
-from eventmesh.activator.broker.store.records import COLUMNS, Record, encode, from_record
+from eventmesh.activator.broker.store.records import BY_SEQUENCE, COLUMNS, Record, encode, from_record, from_rows
 from eventmesh.activator.broker.store.settling import Settle
 from eventmesh.activator.broker.store.shares import Alone
 from eventmesh.activator.broker.store.sqlite_history import SqliteHistory
@@ -94,9 +94,7 @@ class SqliteStore:
         return await asyncio.to_thread(self._event, sequence)
 
     def _event(self, sequence: int) -> StoredEvent | None:
-        rows = self._query(f"SELECT {COLUMNS} FROM events WHERE sequence = ?", (sequence,))  # noqa: S608
-        stored = from_record(Record(*rows[0])) if rows else None
-        return stored if stored is not None and stored.broker else None
+        return from_rows(self._query(BY_SEQUENCE, (sequence,)))
 
     async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
         """Return events of `broker` beyond `after`, in order."""

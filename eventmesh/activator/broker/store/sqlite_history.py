@@ -26,7 +26,7 @@ from eventmesh.activator.broker.store.history import (
     Timeline,
 )
 from eventmesh.activator.broker.store.queue import Selection
-from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
+from eventmesh.activator.broker.store.records import BY_SEQUENCE, COLUMNS, Record, from_record, from_rows
 from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.trimming import bytes_in_use, holders
 from eventmesh.activator.broker.store.upkeep import Upkeep
@@ -128,9 +128,7 @@ class SqliteHistory:
         return await asyncio.to_thread(self._event, sequence)
 
     def _event(self, sequence: int) -> StoredEvent | None:
-        rows = self._query(f"SELECT {COLUMNS} FROM events WHERE sequence = ?", (sequence,))  # noqa: S608
-        stored = from_record(Record(*rows[0])) if rows else None
-        return stored if stored is not None and stored.broker else None
+        return from_rows(self._query(BY_SEQUENCE, (sequence,)))
 
     async def timeline(self, sequence: int) -> Timeline | None:
         """Return what became of an event."""
