@@ -156,8 +156,14 @@ class Watcher:
 
     def authentication(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a RequestAuthentication; by one that is not understood no token is looked at."""
+        key = _key(old, new)
+        former = self.of(key.namespace).authentications.get(key)
         value = _read(old, new, read_authentication, self.invalid_tokens)
-        return self._put("authentications", _key(old, new), value, Effect.EVERYTHING)
+        effect = self._put("authentications", key, value, Effect.EVERYTHING)
+        if former is not None and value is not None:
+            for address in self._moved(former, value):
+                self.key_set(address, "")
+        return effect
 
     def config_map(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a ConfigMap: only the mesh's settings matter; those that are not understood change nothing."""
@@ -179,6 +185,15 @@ class Watcher:
         if text is not None:
             key_sets[address] = text
         return self._replace(SYSTEM_NAMESPACE, dataclasses.replace(view, key_sets=key_sets), Effect.EVERYTHING)
+
+    def _moved(self, former: RequestAuthentication, value: RequestAuthentication) -> Iterator[str]:
+        """Yield addresses that nobody has asked yet, of issuers whose tokens were verified by other keys: a change of
+        where the keys are must not have them go unverified meanwhile."""
+        answered = self.of(SYSTEM_NAMESPACE).key_sets
+        verified = {issuer.name for issuer in former.issuers if not issuer.keys_at or issuer.keys_at in answered}
+        for issuer in value.issuers:
+            if issuer.keys_at and issuer.keys_at not in answered and issuer.name in verified:
+                yield issuer.keys_at
 
     def authentications(self) -> Iterator[tuple[Key, RequestAuthentication]]:
         """Yield the RequestAuthentications of all namespaces."""

@@ -121,6 +121,34 @@ def test_a_listener_is_built_once_and_kept_no_longer_than_somebody_is_told_of_it
     assert kept() is None
 
 
+def _verifies(world: World) -> list[bool]:
+    """Tell of each issuer that is looked at whether there are keys."""
+    resource = world.builder.sets(Audience(Role.SIDECAR, "ns"))[ResourceType.LISTENER].get(INBOUND)
+    return [b"no-key-set" not in resource.body] if resource is not None else []
+
+
+@pytest.mark.parametrize("former", [{"jwks": KEYS}, {"jwks": None, "jwksUri": "https://a/"}])
+def test_tokens_of_an_issuer_whose_keys_move_are_refused_until_it_has_answered(former: Object) -> None:
+    world = World()
+    world.watcher.key_set("https://a/", KEYS)
+    world.put(_tokens(**former))
+    assert _verifies(world) == [True]
+    world.put(_tokens(jwks=None, jwksUri="https://b/"))
+    assert _verifies(world) == [False]
+    world.watcher.key_set("https://b/", KEYS)
+    world.put()
+    assert _verifies(world) == [True]
+
+
+def test_tokens_of_an_issuer_that_is_new_are_not_looked_at_until_it_has_answered() -> None:
+    world = World(_tokens(jwks=None, jwksUri="https://a/"))
+    assert _verifies(world) == []
+    world.put(_tokens(jwks=None, jwksUri="https://a/", timeout="9s"))
+    assert _verifies(world) == []
+    world.put(_tokens(jwks=KEYS), _tokens(issuer="other", jwks=None, jwksUri="https://a/"))
+    assert _verifies(world) == []
+
+
 def test_all_rules_can_be_carried_out() -> None:
     source = {
         "principals": ["cluster.local/ns/a/sa/b", "*/sa/b", "cluster.local/*", "*"], "notPrincipals": ["x"],
