@@ -146,9 +146,9 @@ class _Worker:
         try:
             await self._plane.apply(wanted.snapshot)
         except MeshError as error:
-            return Applied(wanted.number, str(error))
+            return Applied(str(error))
         self._plane.go_live()
-        return Applied(wanted.number)
+        return Applied()
 
     async def _give(self, address: str, connection: socket.socket) -> None:
         if not self._has_successor:

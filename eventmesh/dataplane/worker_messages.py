@@ -16,7 +16,6 @@ from eventmesh.model.snapshot import Snapshot
 class Apply:
     """To a worker, with its sockets of every listener: put this into force."""
 
-    number: int
     snapshot: Snapshot
 
 
@@ -24,7 +23,6 @@ class Apply:
 class Applied:
     """From a worker: it is in force, or refused for the reason given; then the former one still is."""
 
-    number: int
     refusal: str = ""
 
 

@@ -90,7 +90,6 @@ class Workers:
         self._keepers: list[asyncio.Task[None]] = []
         # Held while a configuration goes round, and while a new worker is brought up to the one in force.
         self._changing = asyncio.Lock()
-        self._number = 0
         self._apply: Apply | None = None
         self._is_ending = False
         self.restarts = 0
@@ -165,8 +164,7 @@ class Workers:
                     problem = f"{sockets} are more than {MAX_SOCKETS}, the most that workers can be handed"
                     raise ConfigError("listeners", problem)
                 shared = share_of(dataclasses.replace(snapshot, listeners=prepared.listeners), self._count)
-                self._number += 1
-                wanted = Apply(self._number, shared)
+                wanted = Apply(shared)
                 await self._go_round(wanted, prepared)
             except BaseException:
                 self._sockets.abandon(prepared)
@@ -184,8 +182,8 @@ class Workers:
             if refusal:
                 await self._restore(offered)
                 raise ConfigError("", refusal)
-            answered = answered or refusal is not None
-            if answered:
+            if refusal is not None:
+                answered = True
                 break
         rest = [(place, worker) for place, worker in sorted(self._living.items()) if place not in offered]
         refusals = await asyncio.gather(*(self._offer(place, worker, wanted, prepared) for place, worker in rest))

@@ -16,7 +16,7 @@ from eventmesh.dataplane.worker_process import WorkerProcess
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.channel import Channel
 
-LARGE = Apply(1, Snapshot(version="v" * 10_000_000))
+LARGE = Apply(Snapshot(version="v" * 10_000_000))
 """More than the kernel takes at once: what is asked next waits behind it."""
 
 
@@ -54,16 +54,16 @@ async def test_a_question_given_up_before_it_was_asked_takes_no_other_ones_answe
         await _given_up(supervisor)
         figures = asyncio.gather(supervisor.ask(AskFigures()))
         assert [type(decode((await worker.receive())[0])) for _ in range(2)] == [Apply, AskFigures]
-        await worker.send(encode(Applied(1)))
+        await worker.send(encode(Applied()))
         await worker.send(encode(NOTHING))
-        assert [*await applying, *await figures] == [Applied(1), NOTHING]
+        assert [*await applying, *await figures] == [Applied(), NOTHING]
 
 
 async def test_a_question_given_up_while_it_is_thought_about_is_answered_to_nobody() -> None:
     async with _talking() as (supervisor, worker):
         await _given_up(supervisor)
-        applying = asyncio.gather(supervisor.ask(Apply(2, Snapshot(version=""))))
+        applying = asyncio.gather(supervisor.ask(Apply(Snapshot(version=""))))
         assert [type(decode((await worker.receive())[0])) for _ in range(2)] == [AskFigures, Apply]
         await worker.send(encode(NOTHING))
-        await worker.send(encode(Applied(2)))
-        assert [*await applying] == [Applied(2)]
+        await worker.send(encode(Applied()))
+        assert [*await applying] == [Applied()]
