@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, annotations_of
 from eventmesh.xds.control.messages import Node, Role
-from eventmesh.xds.identity.spiffe import MeshParts, SpiffeId
+from eventmesh.xds.identity.spiffe import SCHEME, MeshParts, SpiffeId
 
 EGRESS_ANNOTATION = "eventmesh.io/egress"
 
@@ -55,6 +55,22 @@ class Audience:
 
 class ForeignIdentityError(ValueError):
     """A client says that it is what its certificate does not prove; it is to be told nothing."""
+
+
+def proven_identity(names: Sequence[str]) -> SpiffeId | None:
+    """Return what the names in a client's certificate prove; None: it has shown none.
+
+    Raises ForeignIdentityError for a certificate that does not bear exactly one SPIFFE id.
+    """
+    if not names:
+        return None
+    ids = [name for name in names if name.startswith(SCHEME)]
+    if len(ids) != 1:
+        raise ForeignIdentityError(f"the certificate bears {len(ids)} SPIFFE ids; a workload's bears one")
+    try:
+        return SpiffeId.parse(ids[0])
+    except ValueError as error:
+        raise ForeignIdentityError(str(error)) from None
 
 
 def identified(node: Node, identity: SpiffeId, parts: MeshParts) -> Audience:

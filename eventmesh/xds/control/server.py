@@ -19,9 +19,8 @@ from eventmesh.base.errors import MeshError
 from eventmesh.base.memory import give_back
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.protocols.grpc import CallFailed, Code
-from eventmesh.transport.grpc_service import GrpcService
+from eventmesh.transport.grpc_service import GrpcService, ServedCall
 from eventmesh.xds.control.acks import AckTracker
-from eventmesh.xds.control.conversation import Conversation, peer_identity
 from eventmesh.xds.control.messages import (
     Node,
     Request,
@@ -34,7 +33,14 @@ from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.ports import GrpcPorts, Port
 from eventmesh.xds.control.protobuf import WireError
 from eventmesh.xds.control.resources import Configuration
-from eventmesh.xds.control.scope import Audience, ForeignIdentityError, audience_of, identified, without_demand
+from eventmesh.xds.control.scope import (
+    Audience,
+    ForeignIdentityError,
+    audience_of,
+    identified,
+    proven_identity,
+    without_demand,
+)
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.streams import Changes, Stream
 from eventmesh.xds.control.subscriptions import Push, TooMuchAskedError, Variant
@@ -134,7 +140,7 @@ class AdsServer:
         if self._quiet is not None:
             self._quiet.cancel()
 
-    async def _serve(self, wire: _Wire, call: Conversation) -> None:
+    async def _serve(self, wire: _Wire, call: ServedCall) -> None:
         if self._streams >= MAX_STREAMS:
             # Who is cut off while it says hello is told by its library that it could not, and not why.
             with suppress(TimeoutError):
@@ -144,7 +150,7 @@ class AdsServer:
         self._streams += 1
         session = _Session(self, wire, call)
         try:
-            await session.run(self._audience_for(peer_identity(call)))
+            await session.run(self._audience_for(proven_identity(call.peer_names)))
         except WireError as error:
             raise CallFailed(Code.INVALID_ARGUMENT, f"not a discovery request: {error}") from error
         except TooMuchAskedError as error:
@@ -196,7 +202,7 @@ class _Session:
         "_writer",
     )
 
-    def __init__(self, server: AdsServer, wire: _Wire, call: Conversation) -> None:
+    def __init__(self, server: AdsServer, wire: _Wire, call: ServedCall) -> None:
         self._server = server
         self._wire = wire
         self._call = call

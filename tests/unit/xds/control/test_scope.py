@@ -15,6 +15,7 @@ from eventmesh.xds.control.scope import (
     audience_of,
     identified,
     parse_egress,
+    proven_identity,
     scope_of,
 )
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER, Settings
@@ -243,3 +244,21 @@ def test_a_client_is_told_what_its_certificate_entitles_it_to() -> None:
 def test_whoever_claims_more_is_refused_by_name(who: Node, identity: SpiffeId, reason: str) -> None:
     with pytest.raises(ForeignIdentityError, match=reason):
         identified(who, identity, PARTS)
+
+
+def test_a_certificate_proves_one_spiffe_id_or_none_at_all() -> None:
+    assert proven_identity([]) is None
+    assert proven_identity(["cart.shop.svc", str(CART)]) == CART
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["cart.shop.svc"], "bears 0 SPIFFE ids"),
+        ([str(CART), str(PARTS.gateway)], "bears 2 SPIFFE ids"),
+        (["spiffe://"], "spiffe://"),
+    ],
+)
+def test_a_certificate_that_proves_nothing_is_refused(names: list[str], reason: str) -> None:
+    with pytest.raises(ForeignIdentityError, match=reason):
+        proven_identity(names)
