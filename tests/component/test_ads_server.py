@@ -141,6 +141,21 @@ async def test_one_stream_too_many_is_turned_away_with_a_reason(
         assert await ended(served.port, hello()) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+async def test_clients_that_say_nothing_take_nobodys_place_and_are_ended(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MAX_STREAMS", 1)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{served.port}") as channel:
+        silent: Any = channel.stream_stream(METHOD)()
+        await silent.wait_for_connection()
+        async with connected(served.port, "gateway") as first:
+            await first.until(lambda: bool(first.pushes))
+        monkeypatch.setattr(server_module, "HELLO_S", 0.01)
+        another: Any = channel.stream_stream(METHOD)()
+        assert await another.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert await another.details() == "no request within 0.01 s"
+
+
 async def test_a_request_beyond_the_limit_is_not_taken_in(served: Served) -> None:
     huge = b"\x0a" + b"\x80\x80\x80\x03" + bytes(server_module.MAX_REQUEST_BYTES + 1)
     assert await ended(served.port, huge) is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -65,8 +64,9 @@ is given back once none is under way."""
 _QUIET_S: Final = 1.0
 """How long none must have been under way for that."""
 
-_HELLO_S: Final = 1.0
-"""How long a client that will be refused may take to say its first message."""
+HELLO_S: Final = 30.0
+"""How long a client may take to say its first message: Envoy and gRPC open a stream to send one. Until then it counts
+for nothing, and what it may hold is bounded by its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +141,18 @@ class AdsServer:
             self._quiet.cancel()
 
     async def _serve(self, wire: _Wire, call: ServedCall) -> None:
+        first = await _hello(call)
+        if first is None:
+            return
         if self._streams >= MAX_STREAMS:
-            # Who is cut off while it says hello is told by its library that it could not, and not why.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_HELLO_S):
-                    await call.receive()
             raise CallFailed(Code.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open; try later")
         self._streams += 1
         session = _Session(self, wire, call)
         try:
-            await session.run(self._audience_for(proven_identity(call.peer_names)))
+            stream = session.begin(wire.read(first), self._audience_for(proven_identity(call.peer_names)))
+            # It is not kept as long as the stream lasts: a reconnecting client's is megabytes.
+            del first
+            await session.run(stream)
         except WireError as error:
             raise CallFailed(Code.INVALID_ARGUMENT, f"not a discovery request: {error}") from error
         except TooMuchAskedError as error:
@@ -186,6 +188,15 @@ class AdsServer:
         return lambda node: identified(node, identity, parts)
 
 
+async def _hello(call: ServedCall) -> bytes | None:
+    """Return the first message; None when the client closes its side instead."""
+    try:
+        async with asyncio.timeout(HELLO_S):
+            return await call.receive()
+    except TimeoutError:
+        raise CallFailed(Code.DEADLINE_EXCEEDED, f"no request within {HELLO_S:g} s") from None
+
+
 class _Session:
     """One open stream: whoever reads from it, and whoever writes to it while there is something to write."""
 
@@ -215,13 +226,8 @@ class _Session:
         self._writer: asyncio.Task[None] | None = None
         self._has_ended = False
 
-    async def run(self, audience_for: Callable[[Node], Audience]) -> None:
-        """Serve until the client closes its side; raises ForeignIdentityError as `audience_for` does."""
-        first = await self._call.receive()
-        if first is None:
-            return
-        stream = self._begin(self._wire.read(first), audience_for)
-        del first
+    async def run(self, stream: Stream) -> None:
+        """Serve until the client closes its side."""
         try:
             await self._read_all(stream)
         except asyncio.CancelledError:
@@ -244,7 +250,8 @@ class _Session:
         if self._stream is not None:
             self._server.acks.left(self._stream)
 
-    def _begin(self, request: Request, audience_for: Callable[[Node], Audience]) -> Stream:
+    def begin(self, request: Request, audience_for: Callable[[Node], Audience]) -> Stream:
+        """Return the stream that a first request opens; raises ForeignIdentityError as `audience_for` does."""
         if request.node is None:
             raise WireError("the first request of a stream carries no node")
         server = self._server
