@@ -35,11 +35,11 @@ core: ## compile the Rust core with the quick profile: for the edit loop
 demo: setup ## bring the mesh up, deploy the examples, send requests and events, show what happened (KEEP=1 leaves it running)
 	@$(PY) -m functions.demo $(if $(KEEP),--keep,)
 
-test: setup ## unit, vector and component tests, Rust and Python
+test: setup ## unit, vector, component and mesh tests, Rust and Python
 	cargo test -q --workspace
 	$(PY) -m pytest -q -m 'not peer'
 
-test-all: setup peers ## everything: also against Envoy, kn, kubectl, grpcio, Java SOFABolt, HAProxy, nginx
+test-all: setup peers ## everything: also against Envoy, kn, kubectl, grpcio, NATS, Kafka, Java SOFABolt, HAProxy, nginx
 	cargo test -q --workspace
 	$(PY) -m pytest -q
 

@@ -14,7 +14,7 @@ from eventmesh.xds.control.messages import Request, read_delta_request, read_sot
 from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.encode import write_wire
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 """How long a test waits for something that must come; only a failure ever takes that long."""
 
 

@@ -74,7 +74,8 @@ async def answered(call: Any) -> tuple[grpc.StatusCode, str]:
 
 
 async def test_calls_that_say_nothing_take_nobodys_place(tmp_path: Path) -> None:
-    async with world(tmp_path) as served:
+    # None of them is ended while others are opened, however busy the machine.
+    async with world(tmp_path, message_s=2 * WAIT_S) as served:
         for _ in range(MAX_CALLS // A_CONNECTION + 1):
             connection = await served.connection()
             for _ in range(A_CONNECTION):

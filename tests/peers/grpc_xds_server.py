@@ -1,6 +1,6 @@
 """A gRPC server without a proxy: it asks control how to listen at HOST:PORT, and answers every call with NAME.
 
-It prints `serving` once it has begun, and ends with its stdin.
+It ends with its stdin.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ def main(name: str, address: str) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Greeter", {"Greet": handler}),))
     server.add_secure_port(address, grpc.xds_server_credentials(grpc.insecure_server_credentials()))
     server.start()
-    sys.stdout.write("started\n")
-    sys.stdout.flush()
     sys.stdin.read()
     server.stop(None)
 

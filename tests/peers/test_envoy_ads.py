@@ -151,7 +151,7 @@ async def test_a_changed_cluster_does_not_warm_for_fifteen_seconds(mesh: Mesh) -
     changed = messages.cluster("ns/a", messages.Protocol.HTTP1, messages.Hold(7))
     generation = mesh.control.publish(changed, messages.endpoints("ns/a", [mesh.a]), *tables(host("a.test", "ns/a")))
     await mesh.control.acknowledged(generation)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(14):
         while await mesh.envoy.counter("cluster_manager.warming_clusters"):
             await asyncio.sleep(0.01)
     assert (await mesh.get("a.test"))[0] == 200

@@ -57,7 +57,6 @@ async def server(told: Object, address: str) -> AsyncIterator[None]:
         *(sys.executable, str(SERVER), NAME, address),
         env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(told)},
         stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
     )
     try:
         yield

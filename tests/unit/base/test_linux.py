@@ -35,13 +35,13 @@ def listen_inside(network: int) -> socket.socket:
 
 def test_a_listener_inside_is_not_reachable_from_outside(network: int) -> None:
     with listen_inside(network) as listener, pytest.raises(ConnectionRefusedError):
-        socket.create_connection(listener.getsockname(), timeout=5)
+        socket.create_connection(listener.getsockname(), timeout=20)
     os.close(network)
 
 
 def test_a_socket_made_inside_reaches_the_listener_although_it_is_used_outside(network: int) -> None:
     with listen_inside(network) as listener, linux.call_in_network(network, socket.socket) as client:
-        client.settimeout(5)
+        client.settimeout(20)
         client.connect(listener.getsockname())
         assert client.getpeername() == listener.getsockname()
     os.close(network)

@@ -20,7 +20,7 @@ def test_a_socket_is_found_by_its_address_as_often_as_it_is_asked_for() -> None:
                 assert found.getsockname() == listening.getsockname()
         assert inherited.at(InetAddress("127.0.0.1", port + 1)) == ()
         assert inherited.at(UnixAddress("/run/x.sock")) == ()
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=20):
             pass
 
 

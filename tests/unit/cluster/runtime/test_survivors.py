@@ -151,7 +151,10 @@ async def test_a_start_under_way_is_finished_for_the_next_runtime(owned: Launche
         await begun
         (survivor,) = (await left(owned)).survivors
         os.close(survivor.descriptors[0])
-        assert Path(f"/proc/{survivor.process.pid}/comm").read_text().strip() == "sleep"
+        # The kernel tells of an exec, by its closed pipe, a moment before it gives the process its name.
+        async with asyncio.timeout(WAIT_S):
+            while Path(f"/proc/{survivor.process.pid}/comm").read_text().strip() != "sleep":
+                await asyncio.sleep(0.005)
 
 
 async def test_a_start_without_a_label_under_way_ends_with_its_runtime(owned: LauncherProcess) -> None:
