@@ -163,7 +163,7 @@ def is_alive(pid: int) -> bool:
     """Return whether the process runs; a corpse that nobody has collected does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between open and read
         return False
 
 
@@ -172,6 +172,13 @@ async def gone(pids: set[int]) -> None:
     async with asyncio.timeout(WAIT_S):
         while any(is_alive(pid) for pid in pids):
             await asyncio.sleep(0.02)
+
+
+async def called(pid: int, name: str) -> None:
+    """Return once `ps` shows the process so: the kernel tells of an exec, by its closed pipe, a moment before."""
+    async with asyncio.timeout(WAIT_S):
+        while _name(pid) != name:
+            await asyncio.sleep(0.005)
 
 
 def _children(pid: int) -> set[int]:
@@ -187,5 +194,5 @@ def _children(pid: int) -> set[int]:
 def _name(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""

@@ -19,6 +19,7 @@ from eventmesh.cluster.runtime import wire
 from eventmesh.cluster.runtime.child import SPARE_NAME
 from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.spares import STOCK
+from tests.mesh.processes import called, is_alive
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -44,15 +45,8 @@ async def lines(path: Path, count: int) -> list[str]:
     return found
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends between open and read
-        return False
-
-
 async def gone(pid: int) -> None:
-    while alive(pid):
+    while is_alive(pid):
         await asyncio.sleep(0.005)
 
 
@@ -122,7 +116,7 @@ async def test_stop_ends_every_process_even_one_that_left_its_session(tmp_path: 
     await run(launcher, Command(("sh", "-c", "setsid sleep 600 & echo $!; exec sleep 600"), ENV), tmp_path / "out")
     (runaway,) = await lines(tmp_path / "out", 1)
     await launcher.stop()
-    assert not alive(int(runaway))
+    assert not is_alive(int(runaway))
 
 
 async def test_kill_9_of_the_runtime_leaves_nothing_running(tmp_path: Path) -> None:
@@ -195,7 +189,7 @@ async def test_a_spare_becomes_what_is_ordered_and_is_replaced(launcher: Process
     before = await spares(launcher, STOCK)
     process = await run(launcher, Command(("sleep", "600"), ENV), tmp_path / "out")
     assert process.pid in before
-    assert Path(f"/proc/{process.pid}/comm").read_text().strip() == "sleep"
+    await called(process.pid, "sleep")
     assert len(set(await spares(launcher, STOCK)) - set(before)) == 1
 
 

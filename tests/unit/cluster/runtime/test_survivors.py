@@ -18,7 +18,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime.launcher_process import LauncherProcess
 from eventmesh.cluster.runtime.process import Command, Keep, Legacy, Process, ProcessLauncher
-from tests.mesh.processes import WAIT_S
+from tests.mesh.processes import WAIT_S, called
 
 ENV = {"PATH": os.environ["PATH"]}
 SLEEP = Command(("sleep", "600"), ENV)
@@ -151,10 +151,7 @@ async def test_a_start_under_way_is_finished_for_the_next_runtime(owned: Launche
         await begun
         (survivor,) = (await left(owned)).survivors
         os.close(survivor.descriptors[0])
-        # The kernel tells of an exec, by its closed pipe, a moment before it gives the process its name.
-        async with asyncio.timeout(WAIT_S):
-            while Path(f"/proc/{survivor.process.pid}/comm").read_text().strip() != "sleep":
-                await asyncio.sleep(0.005)
+        await called(survivor.process.pid, "sleep")
 
 
 async def test_a_start_without_a_label_under_way_ends_with_its_runtime(owned: LauncherProcess) -> None:
