@@ -106,8 +106,11 @@ async def test_a_look_at_exchanges_sees_those_of_every_worker_and_of_those_that_
                 assert (await ask(edge, f"/{number}")).status == 200
             while len(paths) < 12:
                 await asyncio.sleep(0.01)
-            for victim in _children(gateway.pid):
+            victims = set(_children(gateway.pid))
+            for victim in victims:
                 os.kill(victim, signal.SIGKILL)
+            while victims & set(_children(gateway.pid)):
+                await asyncio.sleep(0.01)
             for number in range(12, 30):
                 assert (await ask(edge, f"/{number}")).status == 200
 
