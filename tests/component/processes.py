@@ -183,3 +183,17 @@ def write_bootstrap(path: Path, upstream: str, *, access_log: str = "", http2: b
         tree["static_resources"]["clusters"][0]["http2_protocol_options"] = {}
     path.write_text(json.dumps(tree))
     return path
+
+
+async def until_listening(process: asyncio.subprocess.Process, port: int, within_s: float) -> None:
+    """Return when somebody listens on `port`; a `process` that ends before that has failed."""
+    async with asyncio.timeout(within_s):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                assert process.returncode is None, f"process {process.pid} ended with exit code {process.returncode}"
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.component.processes import program
+from tests.component.processes import program, until_listening
 from tests.free_ports import free_port
 from tests.peers.tools import TOOLS
 
@@ -72,16 +72,7 @@ class KafkaServer:
             await self._format()
         null = asyncio.subprocess.DEVNULL
         self.process = await asyncio.create_subprocess_exec(KAFKA, START, self._config, stdout=null, stderr=null)
-        async with asyncio.timeout(START_S):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    assert self.process.returncode is None, "Kafka ended"
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    return
+        await until_listening(self.process, self.port, START_S)
 
     async def kill(self) -> None:
         """End it as a crash does."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.component.processes import until_listening
 from tests.free_ports import free_port
 from tests.peers.tools import TOOLS
 
@@ -47,16 +48,7 @@ class NatsServer:
         command = (*before, str(TOOLS / "nats-server"), "-c", str(self._config))
         null = asyncio.subprocess.DEVNULL
         self.process = await asyncio.create_subprocess_exec(*command, stdout=null, stderr=null, start_new_session=True)
-        async with asyncio.timeout(START_S):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                except OSError:
-                    assert self.process.returncode is None, "nats-server ended"
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    return
+        await until_listening(self.process, self.port, START_S)
 
     async def kill(self) -> None:
         """End it as a crash does."""

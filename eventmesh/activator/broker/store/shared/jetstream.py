@@ -173,7 +173,10 @@ class JetStreamJournal:
         self._synced = None
 
     async def _failed(self, error: Exception) -> None:
-        self._refusal = error
+        # A server that lets nobody in says why and hangs up, and the words may be lost with the connection: what it has
+        # said at one attempt counts for more than how the next one broke off.
+        if not (isinstance(self._refusal, nats.errors.Error) and isinstance(error, OSError)):
+            self._refusal = error
         _log.debug("connection", reason=error)
 
     async def _stream_info(self, stream: JetStreamContext) -> StreamInfo:
