@@ -11,30 +11,12 @@ from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import (
-    AUTHORIZATION_POLICY,
-    ENDPOINT_SLICE,
-    GATEWAY,
-    GATEWAY_CLASS,
-    GRPC_ROUTE,
-    HTTP_ROUTE,
-    KINGRESS,
-    NAMESPACE,
-    PROTOCOL_DECLARATION,
-    REFERENCE_GRANT,
-    REQUEST_AUTHENTICATION,
-    REVISION,
-    SERVERLESS_SERVICE,
-    SERVICE,
-    SERVICE_INTERFACE,
-    TRAFFIC_POLICY,
-)
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.asked import Asked
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
-from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.metrics import Metrics
+from eventmesh.xds.control.readers import kind_of
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import GATEWAY_CLUSTER, Settings
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
@@ -51,31 +33,6 @@ ENTRANCES: Mapping[str, tuple[Role, str]] = {
     "activator": (Role.ACTIVATOR, LOCAL),
 }
 """Where a request may enter the mesh: the role of the data plane, and the route table it meets there."""
-
-READERS: Mapping[tuple[str, str], Callable[[Watcher, Object | None, Object | None], Effect]] = {
-    (KINGRESS.api_version, KINGRESS.kind): Watcher.ingress,
-    (SERVERLESS_SERVICE.api_version, SERVERLESS_SERVICE.kind): Watcher.serverless,
-    (SERVICE.api_version, SERVICE.kind): Watcher.service,
-    (ENDPOINT_SLICE.api_version, ENDPOINT_SLICE.kind): Watcher.slice,
-    (REVISION.api_version, REVISION.kind): Watcher.revision,
-    (NAMESPACE.api_version, NAMESPACE.kind): Watcher.namespace,
-    (TRAFFIC_POLICY.api_version, TRAFFIC_POLICY.kind): Watcher.policy,
-    (GATEWAY_CLASS.api_version, GATEWAY_CLASS.kind): lambda watcher, old, new: watcher.gateway_api.gateway_class(
-        old, new
-    ),
-    (GATEWAY.api_version, GATEWAY.kind): lambda watcher, old, new: watcher.gateway_api.gateway(old, new),
-    (HTTP_ROUTE.api_version, HTTP_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.http_route(old, new),
-    (GRPC_ROUTE.api_version, GRPC_ROUTE.kind): lambda watcher, old, new: watcher.gateway_api.grpc_route(old, new),
-    (REFERENCE_GRANT.api_version, REFERENCE_GRANT.kind): lambda watcher, old, new: watcher.gateway_api.grant(old, new),
-    (AUTHORIZATION_POLICY.api_version, AUTHORIZATION_POLICY.kind): Watcher.authorization,
-    (REQUEST_AUTHENTICATION.api_version, REQUEST_AUTHENTICATION.kind): Watcher.authentication,
-    (SERVICE_INTERFACE.api_version, SERVICE_INTERFACE.kind): Watcher.interface,
-    (PROTOCOL_DECLARATION.api_version, PROTOCOL_DECLARATION.kind): Watcher.declaration,
-}
-"""How each kind of object is taken in, by apiVersion and kind."""
-
-GATEWAY_API = (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT)
-READ = (KINGRESS, SERVERLESS_SERVICE, SERVICE, ENDPOINT_SLICE, REVISION, NAMESPACE, TRAFFIC_POLICY, *GATEWAY_API)
 
 
 class Observer:
@@ -173,7 +130,7 @@ class Observer:
         merged = [self._merged(obj) for obj in objects]
         known = [dataclasses.replace(audience, identity=None) for audience in self._cache.audiences()]
         audiences = [*known, Audience(Role.GATEWAY)]
-        found = preview(self._watcher, self._settings, READERS, merged, audiences)
+        found = preview(self._watcher, self._settings, merged, audiences)
         counted = Counter((role.value, namespace) for role, namespace in self._audiences())
         changes = [
             {**change.to_json(), "clients": counted[change.audience.role.value, change.audience.namespace]}
@@ -190,13 +147,13 @@ class Observer:
         if not isinstance(obj, dict) or not isinstance(obj.get("metadata"), dict) or "name" not in obj["metadata"]:
             raise UsageError("an object needs apiVersion, kind and metadata.name")
         metadata = obj["metadata"]
-        known: Object | None = None
-        for resource in READ:
-            if (resource.api_version, resource.kind) == (obj.get("apiVersion"), obj.get("kind")):
-                known = self._informers.of(resource).get(metadata["name"], metadata.get("namespace") or "")
+        kind = kind_of(obj)
+        known = (
+            None if kind is None else self._informers.of(kind).get(metadata["name"], metadata.get("namespace") or "")
+        )
         if known is None:
             return {**obj, "metadata": {"creationTimestamp": rfc3339(self._clock.now()), **metadata}}
         joined = {**known["metadata"], **metadata}
-        for name in ("labels", "annotations"):
-            joined[name] = {**(known["metadata"].get(name) or {}), **(metadata.get(name) or {})}
+        for kept in ("labels", "annotations"):
+            joined[kept] = {**(known["metadata"].get(kept) or {}), **(metadata.get(kept) or {})}
         return {**known, **obj, "metadata": joined}

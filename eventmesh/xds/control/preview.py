@@ -6,7 +6,7 @@ such objects from it, and it is named, so that nobody takes silence for an answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
-from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.policy.attaching import attached
+from eventmesh.xds.control.readers import reader_of
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import Settings
@@ -27,9 +27,6 @@ from eventmesh.xds.resource_types import PUSH_ORDER, ResourceType
 
 MAX_OBJECTS = 1_000
 """Objects of one preview: more are a deployment, and it is told as one line."""
-
-Take = Callable[[Watcher, Object | None, Object | None], Effect]
-"""Has a watcher take in (old, new)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +69,10 @@ class Preview:
 def preview(
     present: Watcher,
     settings: Settings,
-    readers: Mapping[tuple[str, str], Take],
     objects: Sequence[Object],
     audiences: Iterable[Audience],
 ) -> Preview:
-    """Return what `audiences` would be sent if `objects` were as given; `readers` are by (apiVersion, kind).
+    """Return what `audiences` would be sent if `objects` were as given.
 
     Raises UsageError when there are too many.
     """
@@ -85,7 +81,7 @@ def preview(
     future = present.copy()
     unread = []
     for obj in objects:
-        take = readers.get((obj["apiVersion"], obj["kind"]))
+        take = reader_of(obj)
         if take is None:
             unread.append(f"{obj['kind']}/{obj['metadata']['name']}")
         else:
@@ -106,12 +102,13 @@ def _problem(watcher: Watcher, obj: Object) -> str | None:
     of_route = watcher.gateway_api.invalid.get((obj["kind"], key))
     of_interface = watcher.invalid_interfaces.get(key) or watcher.invalid_declarations.get(key)
     of_access = watcher.invalid_access.get(key) or watcher.invalid_tokens.get(key)
-    of_policy = watcher.invalid_policies.get(key)
+    of_policy = watcher.invalid_policies.get(key) or watcher.invalid_settings.get(key)
     return of_route or watcher.invalid.get(key) or of_policy or of_interface or of_access
 
 
 def _built(watcher: Watcher, settings: Settings) -> ResourceBuilder:
     builder = ResourceBuilder(settings, watcher.gateway_api.current)
+    builder.trace(watcher.tracing)
     builder.update(lambda namespace: attached(watcher.of(namespace)), watcher.everything())
     return builder
 

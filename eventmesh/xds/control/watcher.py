@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.kube.admission import FieldError
 from eventmesh.kube.api import Object
+from eventmesh.kube.knative import SERVING_NAMESPACE
 from eventmesh.kube.objects import Key, is_deleting, key_of
+from eventmesh.kube.observability import CONFIG_MAP_NAME, TracingSettings, parse_observability
 from eventmesh.xds.control.access.providers import CONFIG_MAP, read_providers
 from eventmesh.xds.control.access.reading import read_authentication, read_authorization
 from eventmesh.xds.control.access.values import RequestAuthentication
@@ -39,6 +41,10 @@ from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 
 _EMPTY = View()
 
+TRACING: Final = Key(SERVING_NAMESPACE, CONFIG_MAP_NAME)
+SETTINGS: Final = frozenset((CONFIG_MAP, TRACING))
+"""The ConfigMaps that say how the mesh goes about: whom its policies may ask, and how it traces."""
+
 
 class Watcher:
     """The current views. Each method takes (old, new) as informers tell it."""
@@ -54,8 +60,10 @@ class Watcher:
         """AuthorizationPolicies that are not understood, and why."""
         self.invalid_tokens: dict[Key, str] = {}
         """RequestAuthentications that are not understood, and why."""
-        self.invalid_settings: str | None = None
-        """Why the settings of the mesh are not understood."""
+        self.invalid_settings: dict[Key, str] = {}
+        """ConfigMaps of SETTINGS that are not understood, and why."""
+        self.tracing: TracingSettings | None = None
+        """How data planes trace; None: not at all."""
         self.gateway_api = GatewayApiWatcher()
         self.invalid_interfaces: dict[Key, str] = {}
         """ServiceInterfaces that are not understood, and why."""
@@ -77,6 +85,7 @@ class Watcher:
         twin._views = dict(self._views)
         twin._declared = self._declared
         twin.invalid = dict(self.invalid)
+        twin.tracing = self.tracing
         twin.gateway_api = self.gateway_api.copy()
         return twin
 
@@ -166,14 +175,19 @@ class Watcher:
         return effect
 
     def config_map(self, old: Object | None, new: Object | None) -> Effect:
-        """Take in a ConfigMap: only the mesh's settings matter; those that are not understood change nothing."""
-        if _key(old, new) != CONFIG_MAP:
+        """Take in a ConfigMap: only SETTINGS matter; those that are not understood change nothing."""
+        key = _key(old, new)
+        if key not in SETTINGS:
             return Effect.NOTHING
-        self.invalid_settings = None
+        self.invalid_settings.pop(key, None)
+        data = (new or {}).get("data") or {}
         try:
-            providers = read_providers((new or {}).get("data") or {})
+            if key == TRACING:
+                self.tracing = parse_observability(data)
+                return Effect.EVERYTHING
+            providers = read_providers(data)
         except ConfigError as error:
-            self.invalid_settings = str(error)
+            self.invalid_settings[key] = str(error)
             return Effect.NOTHING
         view = dataclasses.replace(self.of(SYSTEM_NAMESPACE), providers=providers)
         return self._replace(SYSTEM_NAMESPACE, view, Effect.EVERYTHING)

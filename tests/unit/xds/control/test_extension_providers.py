@@ -12,7 +12,7 @@ from eventmesh.kube.objects import Key
 from eventmesh.model.access import Rbac, RuleAction
 from eventmesh.model.authz import AskedByGrpc, AskedByHttp, ExtAuthz
 from eventmesh.model.match import TextKind
-from eventmesh.xds.control.access.providers import MAX_HEADERS, MAX_LENGTH, MAX_PROVIDERS, read_providers
+from eventmesh.xds.control.access.providers import CONFIG_MAP, MAX_HEADERS, MAX_LENGTH, MAX_PROVIDERS, read_providers
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER
@@ -188,10 +188,10 @@ def test_settings_that_are_not_understood_change_nothing_and_say_why() -> None:
     mesh = world(GRPC, OPA)
     mesh.watcher.config_map(None, settings("extensionProviders: {"))
     mesh.put(custom())
-    assert steps_of(mesh.told()) == ["meant/opa", "ask/opa"] and "mesh" in (mesh.watcher.invalid_settings or "")
+    assert steps_of(mesh.told()) == ["meant/opa", "ask/opa"] and "mesh" in mesh.watcher.invalid_settings[CONFIG_MAP]
     mesh.watcher.config_map(settings(""), None)
     mesh.put()
-    assert steps_of(mesh.told()) == ["deny"] and mesh.watcher.invalid_settings is None
+    assert steps_of(mesh.told()) == ["deny"] and not mesh.watcher.invalid_settings
 
 
 @pytest.mark.parametrize(

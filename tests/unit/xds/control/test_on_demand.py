@@ -12,7 +12,6 @@ from eventmesh.kube.api import Object
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.envoy import on_demand_filter
 from eventmesh.xds.control.messages import Node, Role
-from eventmesh.xds.control.observer import READERS
 from eventmesh.xds.control.on_demand import MAX_LABELS, HostIndex
 from eventmesh.xds.control.preview import preview
 from eventmesh.xds.control.resources import Resource
@@ -366,7 +365,7 @@ def test_a_preview_names_the_hosts_that_such_a_client_may_ask_for() -> None:
         "kind": "Ingress",
         **ingress("new", rule("*.new.test", paths=[path(split("a"))])),
     }
-    found = preview(mesh.watcher, Settings(), READERS, [changed], [ENVOY])
+    found = preview(mesh.watcher, Settings(), [changed], [ENVOY])
     assert [(one.type, one.name, one.what) for one in found.changes] == [
         (VHDS, "local/*.new.test", "added"),
         (VHDS, "public/*.new.test", "added"),

@@ -8,12 +8,12 @@ import pytest
 
 from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object, Resource
-from eventmesh.kube.resources import KINGRESS, NAMESPACE, SERVICE
+from eventmesh.kube.resources import CONFIG_MAP, KINGRESS, NAMESPACE, SERVICE
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.observer import READERS
 from eventmesh.xds.control.preview import MAX_OBJECTS, Preview, preview
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import Settings
+from eventmesh.xds.control.tracing import TRACING_CLUSTER
 from eventmesh.xds.control.watcher import Watcher
 from tests.unit.xds.control.views import ingress, namespace, path, rule, service, split, world
 
@@ -25,7 +25,7 @@ def typed(resource: Resource, obj: Object) -> Object:
 
 
 def previewed(watcher: Watcher, *objects: Object) -> Preview:
-    return preview(watcher, Settings(), READERS, objects, [GATEWAY, OWN, OTHER, GATEWAY])
+    return preview(watcher, Settings(), objects, [GATEWAY, OWN, OTHER, GATEWAY])
 
 
 def present() -> Watcher:
@@ -57,6 +57,24 @@ def test_a_new_service_adds_a_cluster_its_endpoints_and_a_host() -> None:
 def test_declared_egress_concerns_the_sidecars_of_its_namespace() -> None:
     found = previewed(present(), typed(NAMESPACE, namespace("other", "ns/*")))
     assert {change.audience for change in found.changes} == {OTHER}
+
+
+def settings_map(namespace_: str, name: str, data: dict[str, str]) -> Object:
+    return typed(CONFIG_MAP, {"metadata": {"namespace": namespace_, "name": name}, "data": data})
+
+
+def test_a_change_of_how_the_mesh_traces_concerns_everybody() -> None:
+    traced = {"tracing-protocol": "grpc", "tracing-endpoint": "http://collector.obs:4317"}
+    found = previewed(present(), settings_map("knative-serving", "config-observability", traced))
+    assert not found.unread and {change.audience for change in found.changes} == {GATEWAY, OWN, OTHER}
+    assert {change.name for change in found.changes if change.what == "added"} == {TRACING_CLUSTER}
+
+
+def test_settings_that_are_not_understood_are_named_and_other_config_maps_are_not_read() -> None:
+    wrong = settings_map("eventmesh-system", "config-mesh", {"mesh": "extensionProviders: 3"})
+    found = previewed(present(), wrong, settings_map("ns", "mine", {}))
+    assert found.changes == () and found.unread == ("ConfigMap/mine",)
+    assert found.invalid[0].startswith("eventmesh-system/config-mesh: mesh.extensionProviders: expected a list")
 
 
 def test_looking_changes_nothing() -> None:
