@@ -31,6 +31,9 @@ UNIQUE_S = 2 * REMEMBERED_S
 MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 5_000, 8 << 20
 """Of one source, the oldest are forgotten first: sixteen changes a second for five minutes, and little memory."""
 
+MAX_ALL_BYTES = 64 << 20
+"""Of all sources, shared evenly: a tenth of what an activator is usually given, however many sources there are."""
+
 _log = log.get("activator.sources")
 
 
@@ -63,10 +66,10 @@ class _Remembered:
         _, event = self.events.popleft()
         self.size -= len(event.data or b"")
 
-    def forget(self, before: float) -> None:
+    def forget(self, before: float, most_bytes: int) -> None:
         """Drop what is too old, or too much."""
         while self.events and (
-            self.events[0][0] < before or len(self.events) > MAX_REMEMBERED or self.size > MAX_REMEMBERED_BYTES
+            self.events[0][0] < before or len(self.events) > MAX_REMEMBERED or self.size > most_bytes
         ):
             self.drop()
 
@@ -103,7 +106,11 @@ class Outbox:
         Where several activators share the store each makes the events of all sources, and the one that works on this
         source keeps them; the others remember them, and keep what that one did not when its work becomes theirs.
         """
-        remembered = self._remembered.setdefault(uid, _Remembered(key))
+        remembered = self._remembered.get(uid)
+        if remembered is None:
+            remembered = self._remembered[uid] = _Remembered(key)
+            for other in self._remembered.values():
+                self._forget(other)  # each has a smaller share now
         remembered.add(self._clock.monotonic(), event)
         await self._store_remembered(uid, remembered)
 
@@ -119,13 +126,18 @@ class Outbox:
     async def _store_remembered(self, uid: str, remembered: _Remembered) -> None:
         """Store all events in their order, for as long as the source is this process's to work on."""
         async with remembered.storing:
-            if not remembered.is_ours:
-                # Before, not after: what another has kept long ago would not be known again, and be sent twice.
-                remembered.forget(self._clock.monotonic() - REMEMBERED_S)
+            # Before, not after: what another has kept long ago would not be known again, and be sent twice.
+            self._forget(remembered)
             remembered.is_ours = self._store.shares.mine(uid)
             while remembered.events and self._store.shares.mine(uid):
                 if await self._stored(remembered.key, remembered.events[0][1]):
                     remembered.drop()
+
+    def _forget(self, remembered: _Remembered) -> None:
+        """Let go of what another activator has kept by now, and of what there is no room for."""
+        if not remembered.is_ours:
+            most = min(MAX_REMEMBERED_BYTES, MAX_ALL_BYTES // max(1, len(self._remembered)))
+            remembered.forget(self._clock.monotonic() - REMEMBERED_S, most)
 
     async def _stored(self, key: str, event: Event) -> bool:
         """Return whether there is no more to be done about an event."""

@@ -187,3 +187,17 @@ async def test_what_is_remembered_is_bounded_in_number_and_bytes(
     shares.become(mine=True)
     await clock.advance(0.0)
     assert sorted(disk.done) == ["put 2", "put 3", "put 4", "put 6", "put 7"]
+
+
+async def test_what_all_sources_remember_is_bounded_and_each_has_an_even_share(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, shares, clock, outbox = beside
+    monkeypatch.setattr(sources, "MAX_ALL_BYTES", 160)
+    for number in range(4):
+        await outbox.put("first", KEY, event(number, b"x" * 40))
+    for number in range(4, 6):
+        await outbox.put("second", KEY, event(number, b"x" * 40))
+    shares.become(mine=True)
+    await clock.advance(0.0)
+    assert sorted(disk.done) == ["put 2", "put 3", "put 4", "put 5"]
