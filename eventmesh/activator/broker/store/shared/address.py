@@ -56,7 +56,8 @@ def journal_at(address: str) -> Journal:
 
 def _jetstream(parts: SplitResult) -> Journal:
     try:
-        from eventmesh.activator.broker.store.shared.jetstream import JetStreamJournal, JetStreamSettings
+        from eventmesh.activator.broker.store.shared.jetstream import JetStreamJournal
+        from eventmesh.activator.broker.store.shared.nats_connection import JetStreamSettings
     except ImportError as error:
         raise ConfigError(FIELD, f"NATS needs {error.name or 'nats-py'}: pip install 'eventmesh[nats]'") from error
     options = _options(parts, _OF_NATS)
