@@ -20,10 +20,10 @@ from benchmarks.report import clear_progress, limit_bar, progress, save
 
 TOOL = Path(__file__).parents[1] / ".tools" / "bin" / "ads-load"
 SERVICES, ENDPOINTS = 1_000, 10
-STREAMS = (1_000, 5_000)
+STREAMS = (250, 1_000, 5_000)
+"""The smallest crowd is there for the differences: what control holds once for all is a tenth of it."""
 CHANGES = 15
 WARM_UP = 3
-FLOOR_STREAMS = 500
 CHANGE_BAR, STORM_BAR, STREAM_BAR_KIB, WHOLE_BAR_MS = 2.0, 3.0, 32.0, 30.0
 
 
@@ -74,16 +74,6 @@ def _running(*argv: str) -> Iterator[Process]:
         process.stop()
 
 
-def _floor_kib(streams: int) -> float:
-    """Return what a connection with one open stream costs a server of grpcio that does nothing, each."""
-    argv = (sys.executable, "-m", "benchmarks.grpc_floor")
-    with _running(*argv, "serve") as server:
-        port, before = server.hear("port"), server.rss
-        with _running(*argv, "clients", str(port), str(streams)) as clients:
-            clients.hear("open")
-            return (server.rss - before) / 1024 / streams
-
-
 SERVERS = {
     "eventmesh": (sys.executable, "-m", "benchmarks.control_server"),
     "go-control-plane": (str(TOOL), "serve"),
@@ -110,28 +100,34 @@ def run(args: argparse.Namespace) -> bool:
         f"{'streams':>7}  {'control plane':<17}" + "".join(f"{title:>15}" for _, title, _, _ in _COLUMNS) + "\n"
     )
     figures: dict[str, dict[str, float]] = {}
-    floor = _floor_kib(FLOOR_STREAMS)
+    fewer = 0
     for streams in STREAMS:
         rows = {name: _measured(name, streams) for name in SERVERS}
         for name, row in rows.items():
             figures[f"{name} {streams}"] = row
             cells = (f"{row[key]:.{digits}f} {unit}".rstrip() for key, _, unit, digits in _COLUMNS)
             sys.stdout.write(f"{streams:>7}  {name:<17}" + "".join(f"{cell:>15}" for cell in cells) + "\n")
-        sys.stdout.writelines(
-            f"{line}\n" for line in _bars(rows["eventmesh"], rows["go-control-plane"], streams, floor)
-        )
+        sys.stdout.writelines(f"{line}\n" for line in _bars(rows["eventmesh"], rows["go-control-plane"], streams))
+        if fewer:
+            sys.stdout.write(f"{_one_more(figures, fewer, streams)}\n")
+        fewer = streams
     save("scale", figures)
     return False
 
 
-def _bars(ours: dict[str, float], rival: dict[str, float], streams: int, floor: float) -> Iterator[str]:
-    """Yield a line for each limit; `floor` is what a stream costs a server of grpcio by itself."""
+def _bars(ours: dict[str, float], rival: dict[str, float], streams: int) -> Iterator[str]:
+    """Yield a line for each limit."""
     for what, column, bar in (("a change", "change_ms", CHANGE_BAR), ("the storm", "storm_ms", STORM_BAR)):
         yield limit_bar(what, ours[column] / rival[column], bar, "x go-control-plane")
     each = ours["storm_cpu_ms"] / streams
     yield limit_bar("processor time of one client's whole configuration", each, WHOLE_BAR_MS, "ms")
     yield limit_bar("memory of a stream", ours["stream_kib"], STREAM_BAR_KIB, "KiB")
-    yield f"       beside that, a server of grpcio that answers once and does no more: {floor:.1f} KiB"
+
+
+def _one_more(figures: dict[str, dict[str, float]], fewer: int, streams: int) -> str:
+    """Return a line that tells what one more stream costs: what control holds once for all does not count."""
+    few, many = (figures[f"eventmesh {number}"]["stream_kib"] * number for number in (fewer, streams))
+    return f"       one more stream, from {fewer} to {streams}: {(many - few) / (streams - fewer):.1f} KiB"
 
 
 def _measured(name: str, streams: int) -> dict[str, float]:

@@ -108,14 +108,13 @@ class GrpcService:
     async def converse(self, conversation: Conversation) -> None:
         """Serve one call, whatever it is."""
         request = conversation.request
-        headers = dict(request.headers)
-        if request.method != "POST" or not is_grpc(headers.get("content-type", "")):
+        call = ServedCall(conversation, self._max_message_bytes)
+        if request.method != "POST" or not is_grpc(call.metadata.get("content-type", "")):
             conversation.begin(415, (("content-type", "text/plain; charset=utf-8"),))
             await conversation.write(f"only calls of gRPC are served here: POST, {CONTENT_TYPE}\n".encode())
             conversation.finish()
             return
-        call = ServedCall(conversation, self._max_message_bytes)
-        status = await self._served(call, request.path, headers.get("grpc-encoding", "identity"))
+        status = await self._served(call, request.path, call.metadata.get("grpc-encoding", "identity"))
         call.end(status)
 
     async def _served(self, call: ServedCall, path: str, encoding: str) -> Status:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventmesh.xds.control.answering import Answering
+from eventmesh.xds.control.bundles import shared_names
 from eventmesh.xds.control.messages import Node, Request, Role
 from eventmesh.xds.control.on_demand import HostsOnDemand
 from eventmesh.xds.control.resources import Configuration
@@ -66,9 +67,9 @@ class Stream:
     _subscriptions: dict[ResourceType, Subscription] = field(default_factory=dict)
     """Of the types that the client has asked for: the others cost a stream nothing."""
     _lingering: dict[str, _Lingering] = field(default_factory=dict)
-    _awaited: set[str] = field(default_factory=set)
+    _awaited: frozenset[str] = frozenset()
     """New clusters whose endpoints the client has not acknowledged yet."""
-    _stale_endpoints: set[str] = field(default_factory=set)
+    _stale_endpoints: frozenset[str] = frozenset()
     """State of the world: changed clusters whose endpoints the client will ask for again with an old nonce."""
     _routes_due: float | None = None
     _sent: int = 0
@@ -92,12 +93,11 @@ class Stream:
         refusal = subscription.receive(request, self.configuration)
         if answered is not None and subscription.in_flight is None and type_ is ResourceType.ENDPOINT:
             # An endpoint set that was refused is not waited for either: it will not come.
-            self._awaited.difference_update(resource.name for resource in answered.resources)
+            self._awaited = self._awaited.difference(answered.bundle.names)
         if refusal is not None and type_ is ResourceType.CLUSTER:
             # Nobody will ask for the endpoints of a cluster that was refused.
-            self._awaited.difference_update(refusal.names)
-        if type_ is ResourceType.ENDPOINT and self.variant is Variant.SOTW:
-            again = self._stale_endpoints.intersection(subscription.names)
+            self._awaited = self._awaited.difference(refusal.names)
+        if type_ is ResourceType.ENDPOINT and (again := self._stale_endpoints & subscription.names):
             self.forced_endpoints += len(again)
             subscription.force |= again
             self._stale_endpoints -= again
@@ -111,7 +111,9 @@ class Stream:
         """Take a newer configuration into account; `changes` are the names that differ from the last one given."""
         self.configuration = configuration
         # What is no longer configured will never be acknowledged: nobody waits for it.
-        self._awaited &= configuration.of(ResourceType.ENDPOINT).keys()
+        if self._awaited:
+            served = configuration.of(ResourceType.ENDPOINT)
+            self._awaited = frozenset(name for name in self._awaited if name in served)
         for type_, subscription in self._subscriptions.items():
             if type_ in changes:
                 found, changed = configuration.of(type_), changes[type_]
@@ -176,7 +178,7 @@ class Stream:
     def _push(self, subscription: Subscription, now: float) -> Push | None:
         type_ = subscription.type
         if type_ is ResourceType.CLUSTER:
-            subscription.dirty.update(name for name, linger in self._lingering.items() if linger.is_over(now))
+            subscription.dirty |= {name for name, linger in self._lingering.items() if linger.is_over(now)}
         update, gone, due = subscription.compare(self.configuration)
         if type_ is ResourceType.CLUSTER:
             kept, gone = self._keep(subscription, gone, now)
@@ -221,16 +223,14 @@ class Stream:
         """Have endpoints follow the clusters that were sent; `before` are those of which the client held a version."""
         endpoints = self.subscription(ResourceType.ENDPOINT)
         served = self.configuration.of(ResourceType.ENDPOINT)
-        for name in push.changed:
-            if name not in before:
-                if name in served and name not in endpoints.held.accepted:
-                    self._awaited.add(name)
-            elif self.variant is Variant.SOTW:
-                self._stale_endpoints.add(name)
-            elif name in endpoints.names:
-                self.forced_endpoints += 1
-                endpoints.force.add(name)
-        self._awaited.difference_update(push.removed)
+        changed = push.changed & before
+        fresh = (name for name in push.changed - changed if name in served and name not in endpoints.held.accepted)
+        self._awaited = shared_names(self._awaited.union(fresh).difference(push.removed))
+        if self.variant is Variant.SOTW:
+            self._stale_endpoints |= changed
+        elif again := changed & endpoints.names:
+            self.forced_endpoints += len(again)
+            endpoints.force |= again
 
     def _routes_may_go(self, now: float) -> bool:
         clusters = self.subscription(ResourceType.CLUSTER)
@@ -247,7 +247,7 @@ class Stream:
             return False
         self.capped_waits += 1
         self._routes_due = None
-        self._awaited.clear()
+        self._awaited = frozenset()
         return True
 
     def _date_lingering(self, now: float) -> None:

@@ -114,9 +114,9 @@ class Subscription:
     """Generation up to which the client has accepted everything it asked for."""
     held: Holdings = field(default_factory=Holdings)
     """What the client holds, or is being sent."""
-    dirty: set[str] = field(default_factory=set)
+    dirty: frozenset[str] = frozenset()
     """Names to compare with the configuration at the next push."""
-    force: set[str] = field(default_factory=set)
+    force: frozenset[str] = frozenset()
     """Names to answer whether or not they changed."""
     answer_due: bool = False
     """A request that must be answered even by an empty response."""
@@ -172,7 +172,7 @@ class Subscription:
         self.held.acknowledge(push.bundle, configuration.of(self.type))
         if self.suspects and self.suspects[0] in push.changed:
             self.suspects.pop(0)
-            self.dirty.update(self.suspects[:1])
+            self.dirty = self.dirty.union(self.suspects[:1])
         if not self._is_held_up:
             self.acknowledged = max(self.acknowledged, push.generation)
 
@@ -206,12 +206,12 @@ class Subscription:
             self.refused.update({name: sent[name] for name in guilty})
         else:
             self.suspects = guilty
-        self.dirty.update(self.suspects[:1])
+        self.dirty = self.dirty.union(self.suspects[:1])
         return Refusal(self.type, push.generation, tuple(blamed), message, tuple(sent[name] for name in blamed))
 
     def _wanted(self, request: Request, configuration: Configuration) -> None:
         """State of the world: the request lists everything that is wanted."""
-        wanted = set(request.names) - {WILDCARD}
+        wanted = shared_names(name for name in request.names if name != WILDCARD)
         explicit = WILDCARD in request.names
         if request.names:
             self._ever_named = True
@@ -219,22 +219,20 @@ class Subscription:
         # that clients do ask for wholesale.
         legacy = not request.names and not self._ever_named and self.type.absence_deletes
         wildcard = explicit or legacy
-        added = wanted - self.names
-        dropped = self.names - wanted
+        known, dropped = self.names, self.names - wanted
         if wildcard and not self.wildcard:
-            self.dirty.update(configuration.of(self.type))
+            self.dirty = shared_names(self.dirty.union(configuration.of(self.type)))
             self.answer_due = True
         if not wildcard:
             # What is no longer asked for has been forgotten by the client (SotW rule 4).
             self.held.forget((self.held.names() if self.wildcard else dropped) - wanted)
-        self.names, self.wildcard = shared_names(wanted), wildcard
-        self.force |= added
-        if not self.active:
-            self.force |= wanted
+        self.names, self.wildcard = wanted, wildcard
+        self.force = _united(self.force, wanted - known if self.active else wanted)
 
     def _increments(self, request: Request, configuration: Configuration) -> None:
         """Delta: the request adds and removes names, whatever its nonce (delta rule 5)."""
-        subscribe = set(request.subscribe)
+        # The client's own copies of a thousand names go with its request: others have asked for the same.
+        subscribe = shared_names(request.subscribe)
         if not self.active:
             self.held.brought(request.initial_versions, configuration.of(self.type))
             unnamed = not subscribe and not request.unsubscribe
@@ -244,10 +242,11 @@ class Subscription:
                 self.answer_due = True  # Its route table is not used before there is an answer, of nothing.
         elif WILDCARD in subscribe and not self.wildcard:
             self._start_wildcard(configuration)
-        subscribe.discard(WILDCARD)
+        if WILDCARD in subscribe:
+            subscribe -= {WILDCARD}
         if subscribe:
-            self.names = shared_names(self.names | subscribe)
-        self.force |= subscribe
+            self.names = shared_names(_united(self.names, subscribe))
+            self.force = _united(self.force, subscribe)
         if request.unsubscribe:
             self._unsubscribe(frozenset(request.unsubscribe))
 
@@ -268,7 +267,7 @@ class Subscription:
         # A client that already holds resources needs an answer only if something differs (delta rule 6).
         held = self.held.names()
         self.answer_due = not held
-        self.dirty.update(configuration.of(self.type), held)
+        self.dirty = shared_names(self.dirty.union(configuration.of(self.type), held))
 
     def _forget(self, names: Set[str]) -> None:
         self.held.forget(names)
@@ -292,7 +291,7 @@ class Subscription:
                 del self.refused[name]
         self.suspects = [name for name in self.suspects if name not in touched]
         self.dirty |= touched
-        self.dirty.update(self.suspects[:1])
+        self.dirty = self.dirty.union(self.suspects[:1])
 
     def cover(self, names: frozenset[str]) -> None:
         """Have the wildcard stand for `names` alone."""
@@ -336,8 +335,7 @@ class Subscription:
             # All at once: a client may name as many in one request as it may in all.
             self.names = shared_names(self.names.difference(absent[:excess]))
         due = bool(update or gone) or self.answer_due
-        # New sets: one that has been large stays large.
-        self.dirty, self.force = set(), set()
+        self.dirty = self.force = frozenset()
         self.answer_due = False
         return update, gone, due
 
@@ -386,6 +384,11 @@ class Subscription:
             if name not in found and name in self.held.accepted:
                 found[name] = self.held.accepted[name]
         return tuple(found[name] for name in sorted(found))
+
+
+def _united(names: frozenset[str], more: frozenset[str]) -> frozenset[str]:
+    """Return both; the very same set where one says it all: thousands of streams share those of a thousand names."""
+    return names | more if names and more else names or more
 
 
 def mentions(message: str, name: str) -> bool:
