@@ -81,7 +81,7 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
             resource=pod.resource,
         )
         inbound_terms = InboundTerms(plane, own, takes_from_mesh, terms)
-        asked = clusters_asked(terms) if terms is not None else frozenset()
+        asked = clusters_asked(terms.filters if terms is not None else None)
         asked -= {item.cluster.name for item in bootstrap.resources.clusters}
         function = FunctionSide(pod, plane, network, clock, inbound_terms.apply, asked)
         handlers.update(function.handlers)

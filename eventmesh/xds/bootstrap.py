@@ -332,6 +332,10 @@ def _check_listener(path: str, resource: ListenerResource, names: set[str], ads:
     tracing = resource.listener.tracing
     if tracing is not None and tracing.collector.cluster not in names and not (ads is not None and ads.clusters):
         raise ConfigError(path, f"its spans go to the unknown cluster {tracing.collector.cluster!r}")
+    if resource.discovered and ads is None:
+        raise ConfigError(
+            path, f"takes the filter {resource.discovered[0].name!r} by config_discovery, without any ads_config"
+        )
     if resource.inline is None:
         if ads is None:
             raise ConfigError(

@@ -19,10 +19,12 @@ class ResourceType(Enum):
     VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
     """On demand: a client asks for the one that serves a host when the first request for it comes, delta only."""
     SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name
+    EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+    """The configuration of an HTTP filter that listeners name."""
 
     @property
     def short(self) -> str:
-        """Return the word for logs and metrics: `cds`, `eds`, `lds`, `rds`, `vhds`, `sds`."""
+        """Return the word for logs and metrics: `cds`, `eds`, `lds`, `rds`, `vhds`, `sds`, `ecds`."""
         return _SHORT[self]
 
     @property
@@ -38,12 +40,14 @@ _SHORT = {
     ResourceType.ROUTE: "rds",
     ResourceType.VIRTUAL_HOST: "vhds",
     ResourceType.SECRET: "sds",
+    ResourceType.EXTENSION: "ecds",
 }
 
 PUSH_ORDER = (
     ResourceType.SECRET,
     ResourceType.CLUSTER,
     ResourceType.ENDPOINT,
+    ResourceType.EXTENSION,
     ResourceType.LISTENER,
     ResourceType.ROUTE,
     ResourceType.VIRTUAL_HOST,

@@ -27,20 +27,37 @@ class GoControlPlane:
         assert line, "the control plane has ended"
         return line.decode().split()
 
+    async def answer_by(self, status: int) -> None:
+        """Have the filter `faults` answer all requests by `status`, 0: none; return once that is acknowledged."""
+        self._say("faults", str(status))
+        # In state of the world what was refused is sent, and refused, over and over until there is something else.
+        while await self.hear() != ["faults", str(self._sent)]:
+            pass
+
+    async def refusal_of(self, status: int) -> str:
+        """The same with a status that the client refuses; return its words."""
+        self._say("faults", str(status))
+        while (said := await self.hear())[0] != "nack":
+            pass
+        return " ".join(said[2:])
+
+    def _say(self, *words: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(" ".join(words).encode() + b"\n")
+        self._sent += 1
+
     async def lead_to(self, cluster: str, port: int, kept: Iterable[str] = ()) -> None:
         """Send all requests to `cluster`, keep the clusters `kept`; return once the routes are acknowledged."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(" ".join((cluster, str(port), *kept)).encode() + b"\n")
-        self._sent += 1
+        self._say(cluster, str(port), *kept)
         while (said := await self.hear()) != ["ack", str(self._sent)]:
-            assert said[0] == "ack", said
+            assert said[0] != "nack", said
 
 
 @asynccontextmanager
-async def go_control_plane() -> AsyncIterator[GoControlPlane]:
+async def go_control_plane(*flags: str) -> AsyncIterator[GoControlPlane]:
     """Run it until the block ends."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(tool("go-control-plane"), stdin=pipe, stdout=pipe)
+    process = await asyncio.create_subprocess_exec(tool("go-control-plane"), *flags, stdin=pipe, stdout=pipe)
     running = GoControlPlane(process)
     try:
         _, port = await running.hear()

@@ -6,6 +6,7 @@ import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.component.processes import data_plane
@@ -43,3 +44,38 @@ async def test_two_hundred_flips_by_go_control_plane_fail_no_request(variant: st
         await running.more(2 * CALLERS)
         assert running.outcomes.keys() == {"200"}
         assert running.names == {"a", "b"}
+
+
+CHANGES = (418, 0, 503, 0, 404, 500, 0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+async def test_a_filter_sent_by_name_is_obeyed_as_it_changes_on_connections_that_stay(
+    variant: str, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, port = await stack.enter_async_context(backend("a"))
+        control = await stack.enter_async_context(go_control_plane("-faults"))
+        tree = bootstrap(control.port, variant)
+        tree["node"]["id"] = "gateway-1"
+        file = tmp_path / "bootstrap.json"
+        file.write_text(json.dumps(tree))
+        gateway = await stack.enter_async_context(data_plane("gateway", file))
+        await control.lead_to("shop", port)
+        public = (await gateway.hear("listening"))["address"]
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)))
+
+        async def ask() -> int:
+            async with http.get(f"http://{public}/", headers={"Host": "flip.test"}) as response:
+                await response.read()
+                return response.status
+
+        assert await ask() == 200
+        for status in CHANGES:
+            await control.answer_by(status)
+            assert await ask() == (status or 200)
+        # What it refuses, it refuses by the filter's name, and goes on by what it had.
+        assert "faults: typed_config.abort.http_status: 999 is out of range" in await control.refusal_of(999)
+        assert await ask() == 200
+        await control.answer_by(403)
+        assert await ask() == 403

@@ -44,9 +44,9 @@ MAX_WARNINGS_REMEMBERED = 1_000
 class AdsClient:
     """Subscribes to a control plane for as long as `run` runs.
 
-    Everything is applied before it is acknowledged. The ACK of route tables comes only when they are live, which
-    makes it a promise: whoever waits for it may send requests. What is refused is answered with a NACK that says
-    why, and its last good version stays in force; so does everything when the server is away.
+    Everything is applied before it is acknowledged. The ACK of route tables, and of filters sent by name, comes only
+    when they are live, which makes it a promise: whoever waits for it may send requests. What is refused is answered
+    with a NACK that says why, and its last good version stays in force; so does everything when the server is away.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class AdsClient:
             ResourceType.LISTENER: subscription(ResourceType.LISTENER, delta=config.delta, wildcard=config.listeners),
             ResourceType.ROUTE: subscription(ResourceType.ROUTE, delta=config.delta, wildcard=False),
             ResourceType.SECRET: subscription(ResourceType.SECRET, delta=config.delta, wildcard=False),
+            ResourceType.EXTENSION: subscription(ResourceType.EXTENSION, delta=config.delta, wildcard=False),
         }
         self._tables_read = RouteTables()
         self._applied = 0
@@ -213,22 +214,27 @@ class AdsClient:
         """Send every ACK and NACK that is due, in order within its type."""
         late = []
         for response, refused in self._unanswered:
-            if response.type is ResourceType.ROUTE and self._is_waiting(response, refused):
+            if self._is_waiting(response, refused):
                 late.append((response, refused))
             else:
                 await self._send(self._subscriptions[response.type].settle(response, refused))
         self._unanswered = late
 
     def _is_waiting(self, response: Response, refused: dict[str, str]) -> bool:
-        return any(
-            resource.name not in refused and self._known.is_table_waiting(resource.name)
-            for resource in response.resources
-        )
+        match response.type:
+            case ResourceType.ROUTE:
+                waits = self._known.is_table_waiting
+            case ResourceType.EXTENSION:
+                waits = self._known.is_extension_waiting
+            case _:
+                return False
+        return any(waits(one.name) for one in response.resources if one.name not in refused)
 
     async def _send_wants(self) -> None:
         for resource_type, names in (
             (ResourceType.SECRET, self._known.wanted_secrets()),
             (ResourceType.ENDPOINT, self._known.wanted_assignments()),
+            (ResourceType.EXTENSION, self._known.wanted_extensions()),
             (ResourceType.ROUTE, self._known.wanted_tables()),
         ):
             await self._send(self._subscriptions[resource_type].want(names))

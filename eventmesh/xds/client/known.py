@@ -1,19 +1,21 @@
 """Every resource this client was told, and which of them are live: make before break, in virtual time.
 
-A cluster waits for its endpoints, a route table for every cluster it names, a listener for its table, and whoever
-names a secret for that; each goes live when these are there, or after its time is up. Until then its former version,
-if any, stays.
+A cluster waits for its endpoints, a route table for every cluster it names, a listener for its table and for the
+configurations of its filters, and whoever names a secret for that; each goes live when these are there, or after its
+time is up. Until then its former version, if any, stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.route import RouteTable
 from eventmesh.model.snapshot import Snapshot
+from eventmesh.xds.client.extensions import Extensions
+from eventmesh.xds.client.held import Held, deadlines, settle, wait
 from eventmesh.xds.translate.resources import (
     ClusterResource,
     ListenerResource,
@@ -26,22 +28,9 @@ from eventmesh.xds.translate.resources import (
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from eventmesh.model.policy import Filters
+    from eventmesh.xds.translate.discovered_filters import DiscoveredFilter, Extension
     from eventmesh.xds.translate.tls import Secret, Secrets
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Held(Generic[T_co]):
-    """A resource: its live version, and a newer one that waits since a monotonic time."""
-
-    live: T_co | None = None
-    waiting: T_co | None = None
-    since: float = 0.0
-
-    def versions(self) -> list[T_co]:
-        return [version for version in (self.live, self.waiting) if version is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +42,7 @@ class Update:
     clusters: Mapping[str, ClusterResource] | None = None
     assignments: Mapping[str, tuple[Endpoint, ...]] | None = None
     secrets: Secrets | None = None
+    extensions: Mapping[str, Extension] | None = None
     removed_listeners: Iterable[str] = ()
     removed_clusters: Iterable[str] = ()
     absent_assignments: Iterable[str] = ()
@@ -73,12 +63,13 @@ class Known:
         self._static_clusters = frozenset(item.cluster.name for item in static.clusters)
         # What needs no server is live from the first moment on, as `StaticResources.snapshot` has it.
         self._listeners = {
-            item.listener.name: _Held(waiting=item, since=now) if item.inline is None else _Held(live=item)
+            item.listener.name: Held(live=item) if item.is_self_contained else Held(waiting=item, since=now)
             for item in static.listeners
         }
-        self._clusters = {item.cluster.name: _Held(live=item) for item in static.clusters}
-        self._tables: dict[str, _Held[RouteTable]] = {}
+        self._clusters = {item.cluster.name: Held(live=item) for item in static.clusters}
+        self._tables: dict[str, Held[RouteTable]] = {}
         self._assignments: dict[str, tuple[Endpoint, ...]] = {}
+        self._extensions = Extensions()
         speaking = [*(item.tls for item in static.listeners), *(item.tls for item in static.clusters)]
         served = {name for tls in speaking if tls for name in tls.terms.served}
         self._static_secrets = (frozenset(static.secrets) - served) | own_secrets
@@ -102,6 +93,7 @@ class Known:
         twin._clusters = dict(self._clusters)
         twin._tables = dict(self._tables)
         twin._assignments = dict(self._assignments)
+        twin._extensions = self._extensions.copy()
         twin._static_secrets = self._static_secrets
         twin._first_secrets = self._first_secrets
         twin._secrets = dict(self._secrets)
@@ -148,6 +140,21 @@ class Known:
         ]
         return frozenset(name for tls in speaking if tls for name in tls.terms.secrets) - self._static_secrets
 
+    def wanted_extensions(self) -> frozenset[str]:
+        """Return the filters whose configurations to subscribe to."""
+        return frozenset(one.name for one in self._discovered())
+
+    def kinds_accepted(self, extension: str) -> frozenset[str]:
+        """Return the types of configuration that a filter may be sent: what all listeners accept that name it."""
+        newest = (held.versions()[-1] for held in self._listeners.values())
+        kinds = [one.kinds for item in newest for one in item.discovered if one.name == extension]
+        return frozenset.intersection(*kinds) if kinds else frozenset()
+
+    def _discovered(self) -> Iterator[DiscoveredFilter]:
+        for held in self._listeners.values():
+            for version in held.versions():
+                yield from version.discovered
+
     def update(self, change: Update, now: float) -> None:
         """Take in one response; `advance` then decides what of it goes live."""
         for name in change.removed_listeners:
@@ -155,9 +162,10 @@ class Known:
         for name in change.removed_clusters:
             self._changed |= self._clusters.pop(name, None) is not None
             self._live_clusters.pop(name, None)
-        _wait(self._listeners, change.listeners or {}, now)
-        _wait(self._tables, change.tables or {}, now)
-        _wait(self._clusters, change.clusters or {}, now)
+        wait(self._listeners, change.listeners or {}, now)
+        wait(self._tables, change.tables or {}, now)
+        wait(self._clusters, change.clusters or {}, now)
+        self._extensions.take(change.extensions or {}, now)
         if change.secrets:
             self.bring({name: one for name, one in change.secrets.items() if name not in self._static_secrets})
         assignments = dict(change.assignments or {})
@@ -203,9 +211,11 @@ class Known:
 
         What nobody names any more is forgotten, as the protocol assumes once it is unsubscribed.
         """
-        _settle(self._clusters, now, self._cluster_ready, _cluster_timeout, self._cluster_went_live)
-        _settle(self._tables, now, self._table_ready, lambda _: DEFAULT_FETCH_TIMEOUT_S, self._went_live)
-        _settle(self._listeners, now, self._listener_ready, lambda item: item.fetch_timeout_s, self._went_live)
+        settle(self._clusters, now, self._cluster_ready, _cluster_timeout, self._cluster_went_live)
+        settle(self._tables, now, self._table_ready, lambda _: DEFAULT_FETCH_TIMEOUT_S, self._went_live)
+        self._changed |= self._extensions.advance(now, self._extension_ready)
+        settle(self._listeners, now, self._listener_ready, self._listener_timeout, self._went_live)
+        self._extensions.name(self._discovered(), now)
         tables, assignments = self.wanted_tables(), self.wanted_assignments()
         for name in [name for name in self._tables if name not in tables]:
             del self._tables[name]
@@ -229,15 +239,33 @@ class Known:
     def _listener_ready(self, name: str, resource: ListenerResource) -> bool:
         if resource.tls is not None and not resource.tls.terms.secrets <= self._secrets.keys():
             return False
+        if not all(map(self._extensions.is_settled, resource.discovered)):
+            return False
         former = self._listeners[name].live
-        asked = clusters_asked(resource.listener) - self._live_clusters.keys()
-        if asked and (former is None or not asked <= clusters_asked(former.listener)):
-            # Nobody could be asked yet, and requests would be refused that may be let through.
+        if not self._can_ask(self._filters(resource), self._filters(former) if former is not None else None):
             return False
         if resource.inline is not None:
             return self._clusters_ready(resource.inline, former.inline if former is not None else None)
         held = self._tables.get(resource.listener.route_table)
         return held is not None and held.live is not None
+
+    def _listener_timeout(self, resource: ListenerResource) -> float:
+        # Configurations of filters have times of their own; once these are over it is the rest that is waited for.
+        is_settled = all(map(self._extensions.is_settled, resource.discovered))
+        return resource.fetch_timeout_s if is_settled else 0.0
+
+    def _filters(self, resource: ListenerResource) -> Filters | None:
+        return resource.with_extensions(self._extensions.all_live()).listener.filters
+
+    def _extension_ready(self, name: str, extension: Extension) -> bool:
+        former = self._extensions.live(name)
+        return self._can_ask(extension.filters(), former.filters() if former is not None else None)
+
+    def _can_ask(self, filters: Filters | None, former: Filters | None) -> bool:
+        """Tell whether whom the filters ask can be asked, unless the former ones have asked it in vain: requests would
+        be refused that may be let through."""
+        asked = clusters_asked(filters) - self._live_clusters.keys()
+        return not asked or asked <= clusters_asked(former)
 
     def _clusters_ready(self, table: RouteTable, former: RouteTable | None) -> bool:
         """Tell whether the clusters are live that are new in `table`: a cluster that the former version names and that
@@ -256,6 +284,10 @@ class Known:
         held = self._tables.get(name)
         return held is not None and held.waiting is not None
 
+    def is_extension_waiting(self, name: str) -> bool:
+        """Tell whether the newest configuration of a filter is not live yet."""
+        return self._extensions.is_waiting(name)
+
     def has_tables_wanted(self) -> bool:
         """Tell whether the tables wanted beside those that listeners name are live, in whatever version."""
         held = (self._tables.get(name) for name in self._tables_wanted)
@@ -263,19 +295,20 @@ class Known:
 
     def is_waiting(self) -> bool:
         """Tell whether anything is not live yet in its newest version."""
-        kinds: tuple[Iterable[_Held[object]], ...] = (
+        kinds: tuple[Iterable[Held[object]], ...] = (
             self._listeners.values(),
             self._tables.values(),
             self._clusters.values(),
         )
-        return any(held.waiting is not None for kind in kinds for held in kind)
+        return any(held.waiting is not None for kind in kinds for held in kind) or self._extensions.is_waiting()
 
     def deadline(self) -> float | None:
         """Return the monotonic time at which the next waiting resource goes live whatever is missing; None: never."""
         times = [
-            *_deadlines(self._clusters, _cluster_timeout),
-            *_deadlines(self._tables, lambda _: DEFAULT_FETCH_TIMEOUT_S),
-            *_deadlines(self._listeners, lambda item: item.fetch_timeout_s),
+            *deadlines(self._clusters, _cluster_timeout),
+            *deadlines(self._tables, lambda _: DEFAULT_FETCH_TIMEOUT_S),
+            *deadlines(self._listeners, self._listener_timeout),
+            *self._extensions.deadlines(self._discovered()),
         ]
         return min(times, default=None)
 
@@ -283,7 +316,9 @@ class Known:
         """Return what is live. A listener that went live without its table gets an empty one: it answers 404. One that
         lacks a secret is left out: it could not serve anybody."""
         found = [held.live for held in self._listeners.values() if held.live is not None]
-        live = [resolved for resource in found if (resolved := resource.with_secrets(self._secrets))]
+        extensions = self._extensions.all_live()
+        configured = (resource.with_extensions(extensions) for resource in found)
+        live = [resolved for resource in configured if (resolved := resource.with_secrets(self._secrets))]
         tables = {name: held.live for name, held in self._tables.items() if held.live is not None}
         for resource in live:
             name = resource.listener.route_table
@@ -296,39 +331,3 @@ class Known:
 
 def _cluster_timeout(resource: ClusterResource) -> float:
     return resource.fetch_timeout_s
-
-
-def _wait(kind: dict[str, _Held[T]], arrived: Mapping[str, T], now: float) -> None:
-    for name, resource in arrived.items():
-        held = kind.get(name)
-        if held is None:
-            kind[name] = _Held(waiting=resource, since=now)
-        elif held.live == resource:
-            kind[name] = _Held(live=held.live)
-        else:
-            # A resource that keeps changing has waited since the first change.
-            since = held.since if held.waiting is not None else now
-            kind[name] = _Held(live=held.live, waiting=resource, since=since)
-
-
-def _settle(
-    kind: dict[str, _Held[T]],
-    now: float,
-    ready: Callable[[str, T], bool],
-    timeout_s: Callable[[T], float],
-    went_live: Callable[[str, T], None],
-) -> None:
-    for name, held in list(kind.items()):
-        waiting = held.waiting
-        if waiting is None:
-            continue
-        limit = timeout_s(waiting)
-        if ready(name, waiting) or (limit and now >= held.since + limit):
-            kind[name] = _Held(live=waiting)
-            went_live(name, waiting)
-
-
-def _deadlines(kind: Mapping[str, _Held[T]], timeout_s: Callable[[T], float]) -> Iterable[float]:
-    for held in kind.values():
-        if held.waiting is not None and timeout_s(held.waiting):
-            yield held.since + timeout_s(held.waiting)

@@ -74,6 +74,12 @@ def unpack(resource_type: ResourceType, changes: Changes, known: Known, tables: 
 
             # As in Envoy a removal says nothing: who names the secret keeps what it has.
             update = Update(secrets=each(read_secret))
+        case ResourceType.EXTENSION:
+            from eventmesh.xds.translate.discovered_filters import ABSENT, read_extension
+
+            kinds = known.kinds_accepted
+            found_filters = each(lambda message: read_extension(message, kinds(message.text("name"))))
+            update = Update(extensions=found_filters | dict.fromkeys(changes.removed, ABSENT))
     return Unpacked(update, refused, warnings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
 from eventmesh.model.tracing import Traffic
@@ -18,6 +18,8 @@ from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S, check_upgra
 if TYPE_CHECKING:
     from eventmesh.model.policy import Filters
     from eventmesh.model.tracing import Collector, Tracing
+    from eventmesh.xds.translate.discovered_filters import DiscoveredFilter, FilterChain
+    from eventmesh.xds.translate.filters import FilterConfig
     from eventmesh.xds.translate.tls import ServerTlsResource
 
 HTTP_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -134,7 +136,7 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
         raise manager.error("codec_type", f"{codec} is not supported; use {', '.join(_CODECS)}")
     if not manager.text("stat_prefix"):
         raise manager.error("stat_prefix", "missing; Envoy too refuses a connection manager without one")
-    filters = _http_filters(manager)
+    filters, chain = _http_filters(manager)
     check_upgrades(manager)
     if manager.flag("use_remote_address") and manager.flag("skip_xff_append"):
         raise manager.error("skip_xff_append", "is not supported with use_remote_address; leave one of them out")
@@ -145,7 +147,7 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
     head_kb = manager.number("max_request_headers_kb", listener.max_head_bytes // 1024)
     if not 0 < head_kb <= MAX_HEAD_KB:
         raise manager.error("max_request_headers_kb", f"{head_kb} is out of range; accepted are 1 to {MAX_HEAD_KB}")
-    return _with_routes(
+    resource = _with_routes(
         manager,
         replace(
             listener,
@@ -161,6 +163,7 @@ def _http(manager: Message, listener: Listener, warnings: list[str]) -> Listener
         ),
         warnings,
     )
+    return resource if chain is None else replace(resource, chain=chain)
 
 
 def _frames(protocol: WireProtocol, proxy: Message, listener: Listener, warnings: list[str]) -> ListenerResource:
@@ -220,36 +223,51 @@ def _is_router(item: Message) -> bool:
     return config is not None and config.schema.name == ROUTER and not item.flag("disabled")
 
 
-def _http_filters(manager: Message) -> Filters | None:
-    """Return what the filters before the router ask for.
+def _http_filters(manager: Message) -> tuple[Filters | None, FilterChain | None]:
+    """Return what the filters before the router ask for, and their chain when some are configured by name.
 
     Raises ConfigError for a filter that there is not, unless it may be left out, and unless a router is the last.
     """
     filters = manager.children("http_filters")
     if len(filters) == 1 and _is_router(filters[0]):
-        return None
+        return None, None
     # Imported where it is asked for: see `translate.cluster`.
-    from eventmesh.xds.translate.filters import FILTERS, make_filters, read_filter
+    from eventmesh.xds.translate.filters import make_filters
 
-    routers, configs = [], []
-    for i, item in enumerate(filters):
-        config = item.child("typed_config")
-        name = config.schema.name if config else ""
-        if item.flag("disabled"):
-            continue
-        if name == ROUTER:
-            routers.append(i)
-        elif config is not None and name in FILTERS:
-            configs.append(read_filter(item.text("name"), config))
-        elif not item.flag("is_optional"):
-            what = name or f"{item.text('name')!r} without typed_config"
-            raise manager.error(
-                f"http_filters[{i}]",
-                f"{what} is not supported; {', '.join(FILTERS)} and {ROUTER} are. Remove it or mark it is_optional",
-            )
-    if routers != [len(filters) - 1]:
+    found = [
+        one
+        for at, item in enumerate(filters)
+        if not item.flag("disabled") and not _is_router(item) and (one := _http_filter(manager, at, item)) is not None
+    ]
+    if [at for at, item in enumerate(filters) if _is_router(item)] != [len(filters) - 1]:
         raise manager.error("http_filters", f"must end in exactly one {ROUTER}")
-    return make_filters(config for config in configs if config is not None)
+    if not any(item.has("config_discovery") for item in filters):
+        return make_filters(cast("list[FilterConfig]", found)), None
+    from eventmesh.xds.translate.discovered_filters import FilterChain
+
+    chain = FilterChain(tuple(found))
+    return chain.filters({}), chain
+
+
+def _http_filter(manager: Message, at: int, item: Message) -> FilterConfig | DiscoveredFilter | None:
+    """Return what one filter asks for; None for one that does nothing, or may be left out."""
+    from eventmesh.xds.translate.filters import FILTERS, read_filter
+
+    source, config = item.child("config_discovery"), item.child("typed_config")
+    if source is not None:
+        from eventmesh.xds.translate.discovered_filters import read_discovered
+
+        return read_discovered(item, source)
+    name = config.schema.name if config else ""
+    if config is not None and name in FILTERS:
+        return read_filter(item.text("name"), config)
+    if item.flag("is_optional"):
+        return None
+    what = name or f"{item.text('name')!r} without typed_config"
+    raise manager.error(
+        f"http_filters[{at}]",
+        f"{what} is not supported; {', '.join(FILTERS)} and {ROUTER} are. Remove it or mark it is_optional",
+    )
 
 
 def _access_log(owner: Message) -> str:

@@ -14,7 +14,9 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.xds.translate.sources import DEFAULT_FETCH_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from eventmesh.model.policy import Filters
     from eventmesh.model.tracing import Collector, Tracing
+    from eventmesh.xds.translate.discovered_filters import DiscoveredFilter, Extension, FilterChain
     from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 
@@ -26,6 +28,25 @@ class ListenerResource:
     inline: RouteTable | None = None
     fetch_timeout_s: float = DEFAULT_FETCH_TIMEOUT_S
     tls: ServerTlsResource | None = None
+    chain: FilterChain | None = None
+    """Its filters when the configuration of some is sent by name; `listener.filters` is what they are without it."""
+
+    @property
+    def discovered(self) -> tuple[DiscoveredFilter, ...]:
+        """Return the filters whose configuration is sent by name."""
+        return () if self.chain is None else self.chain.discovered
+
+    @property
+    def is_self_contained(self) -> bool:
+        """True of a listener that needs nothing but its secrets to be served."""
+        return self.inline is not None and not any(one.is_awaited for one in self.discovered)
+
+    def with_extensions(self, extensions: Mapping[str, Extension]) -> ListenerResource:
+        """Return the listener as it stands with these configurations of filters."""
+        if self.chain is None:
+            return self
+        listener = dataclasses.replace(self.listener, filters=self.chain.filters(extensions))
+        return dataclasses.replace(self, listener=listener)
 
     def with_secrets(self, secrets: Secrets) -> ListenerResource | None:
         """Return the listener as it stands with these secrets; None while one that it needs is missing."""
@@ -71,7 +92,7 @@ class StaticResources:
 
     def snapshot(self, version: str) -> Snapshot:
         """Return what can be served before any control plane has answered: listeners with routes of their own."""
-        own = [resource for resource in self.listeners if resource.inline is not None]
+        own = [resource for resource in self.listeners if resource.is_self_contained]
         complete = [resolved for resource in own if (resolved := resource.with_secrets(self.secrets))]
         listeners, tables = with_inline_tables(complete, ())
         clusters = tuple(cluster for resource in self.clusters if (cluster := resource.resolve({}, self.secrets)))
@@ -112,9 +133,9 @@ def clusters_named(table: RouteTable) -> Iterator[tuple[str, str]]:
                     yield share.name, f"{host.name}/{route.name or at}"
 
 
-def clusters_asked(listener: Listener) -> frozenset[str]:
-    """Return the clusters of the authorization services that its filters ask."""
-    steps = listener.filters.access if listener.filters is not None else ()
+def clusters_asked(filters: Filters | None) -> frozenset[str]:
+    """Return the clusters of the authorization services that these filters of a listener ask."""
+    steps = filters.access if filters is not None else ()
     if not steps:
         return frozenset()
     # Read only where there are filters of access, which have brought the module along.

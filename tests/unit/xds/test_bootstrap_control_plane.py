@@ -9,13 +9,7 @@ import pytest
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.listener import WireProtocol
 from eventmesh.xds.bootstrap import AdsConfig, parse_bootstrap
-from tests.unit.xds.documents import (
-    TYPES,
-    indexed,
-    put,
-    shop_document,
-    subscribing,
-)
+from tests.unit.xds.documents import MANAGER, ROUTER, TYPES, indexed, put, shop_document, subscribing
 
 SERVICE = "dynamic_resources.ads_config.grpc_services.0"
 
@@ -133,3 +127,14 @@ def test_routes_by_rds_need_a_control_plane() -> None:
     bootstrap = parse_bootstrap(json.dumps(subscribing(document)))
     # The listener opens once its routes are there.
     assert (bootstrap.snapshot.listeners, bootstrap.resources.listeners[0].listener.route_table) == ((), "public")
+
+
+def test_filters_by_config_discovery_need_a_control_plane() -> None:
+    fault = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
+    named = {"name": "faults", "config_discovery": {"config_source": {"ads": {}}, "type_urls": [fault]}}
+    document = put(shop_document(), f"{MANAGER}.http_filters", [named, ROUTER])
+    with pytest.raises(ConfigError, match="takes the filter 'faults' by config_discovery"):
+        parse_bootstrap(json.dumps(document))
+    bootstrap = parse_bootstrap(json.dumps(subscribing(document)))
+    # The listener opens once the filter is there.
+    assert bootstrap.snapshot.listeners == ()

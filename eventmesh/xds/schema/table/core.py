@@ -187,6 +187,12 @@ MESSAGES = {
         1 name string
         2 typed_config any
     """,
+    "core.ExtensionConfigSource": """
+        1 config_source core.ConfigSource
+        2 default_config any
+        3 apply_default_config_without_warming bool
+        4 type_urls string[]
+    """,
     "core.TransportSocket": """
         1 name string
         3 typed_config any |config_type

@@ -129,9 +129,9 @@ MESSAGES = {
     "hcm.HttpFilter": """
         1 name string
         4 typed_config any |config_type
+        5 config_discovery core.ExtensionConfigSource |config_type
         6 is_optional bool
         7 disabled bool
-        refused: 5 config_discovery
     """,
     "cors.Cors": "",
     "cors.CorsPolicy": """
