@@ -21,7 +21,7 @@ def main(target: str, secured: str = "") -> None:
             how, *words = order.split()
             metadata = tuple((word.partition("=")[0], word.partition("=")[2]) for word in words)
             try:
-                line = greet(b"", timeout=15, wait_for_ready=how == "call", metadata=metadata).decode()
+                line = greet(b"", timeout=30, wait_for_ready=how == "call", metadata=metadata).decode()
             except grpc.RpcError as error:
                 line = error.code().name
             sys.stdout.write(f"{line}\n")

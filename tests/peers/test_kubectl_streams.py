@@ -64,7 +64,7 @@ run = stream.stream(
     stdin=True, stdout=True, stderr=True, tty=False, _preload_content=False,
 )
 run.write_stdin("hello\\n")
-run.run_forever(timeout=15)
+run.run_forever(timeout=30)
 print(repr(run.read_stdout()), repr(run.read_stderr()), run.returncode)
 """
 
