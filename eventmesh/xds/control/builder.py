@@ -14,14 +14,13 @@ from itertools import chain
 
 from eventmesh.kube.objects import Key
 from eventmesh.kube.observability import TracingSettings
-from eventmesh.xds.control import envoy, on_demand
+from eventmesh.xds.control import on_demand
 from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.certificates import Certificates
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed
 from eventmesh.xds.control.claims import MESH, Claims, Rank
-from eventmesh.xds.control.envoy import Protocol
+from eventmesh.xds.control.cluster_sets import ClusterSets, Kind, Named, unresolved
 from eventmesh.xds.control.forwarding import forwarded
-from eventmesh.xds.control.gateway_api.backends import UNRESOLVED_CLUSTER
 from eventmesh.xds.control.gateway_api.hosts import NAMESPACE as GATEWAY_API
 from eventmesh.xds.control.gateway_api.hosts import GatewayApiHosts
 from eventmesh.xds.control.gateway_api.values import World
@@ -38,23 +37,20 @@ from eventmesh.xds.control.proxyless import Proxyless
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, Scope, scope_of
 from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings, gateway_resources
-from eventmesh.xds.control.shards import Sharded
 from eventmesh.xds.control.tables import (
     ACTIVATOR,
     LOCAL,
-    PROXIED,
+    LOCAL_PROXIED,
     PUBLIC,
     SECURE,
-    Contributions,
+    MeshTables,
     beyond_scope,
-    broker_host,
     broker_hosts,
     joined,
 )
-from eventmesh.xds.control.tracing import TRACING_CLUSTER, tracing_cluster
+from eventmesh.xds.control.tracing import TRACING_CLUSTER
 from eventmesh.xds.resource_types import ResourceType
 
-Named = Mapping[str, Resource]
 ResourceSets = dict[ResourceType, Named]
 """Resources by name, by type."""
 
@@ -66,18 +62,7 @@ class _Namespace:
     builder: HostBuilder
     clusters: Clusters
     hosts: Hosts = field(default_factory=Hosts)
-    sets: dict[str, dict[str, Resource]] = field(default_factory=dict)
     egress: tuple[Key, ...] = ()
-
-
-_PLAIN, _HOLDING, _ENDPOINTS, _PODS_ONLY = "plain", "holding", "endpoints", "pods only"
-"""Sets of clusters and of endpoints: as most see them, and as the activator does."""
-
-
-def _unresolved() -> dict[str, dict[str, Resource]]:
-    cluster = {UNRESOLVED_CLUSTER: envoy.cluster(UNRESOLVED_CLUSTER, Protocol.HTTP1)}
-    nobody = {UNRESOLVED_CLUSTER: envoy.endpoints(UNRESOLVED_CLUSTER, ())}
-    return {_PLAIN: cluster, _HOLDING: cluster, _ENDPOINTS: nobody, _PODS_ONLY: nobody}
 
 
 class ResourceBuilder:
@@ -89,22 +74,14 @@ class ResourceBuilder:
         self._settings = settings
         self._world = world
         self._mtls = mtls
-        self._nowhere: dict[str, dict[str, Resource]] = {}
         self.gateway_api = GatewayApiHosts(settings)
         self._namespaces: dict[str, _Namespace] = {}
         self._claims: defaultdict[str, Claims] = defaultdict(Claims)
-        self._broker: dict[str, bytes] = {}
-        self._contributions = {table: Contributions() for table in (PUBLIC, SECURE, LOCAL, ACTIVATOR)}
         for table, hosts in broker_hosts(settings).items():
             self._claims[table].renew("", {host: [Rank(MESH, "", Key("", BROKER_CLUSTER))] for host in hosts})
-            self._broker[table] = broker_host(hosts)
-            self._contributions[table].put(BROKER_CLUSTER, self._broker[table])
-        broker = {BROKER_CLUSTER: envoy.cluster(BROKER_CLUSTER, Protocol.HTTP1)}
-        leads_to = {BROKER_CLUSTER: envoy.endpoints(BROKER_CLUSTER, settings.brokers)}
-        first = {_PLAIN: broker, _HOLDING: broker, _ENDPOINTS: leads_to, _PODS_ONLY: leads_to}
-        self._sets: dict[str, Sharded[Resource]] = {kind: Sharded(found) for kind, found in first.items()}
+        self._tables = MeshTables(settings)
+        self._clusters = ClusterSets(settings)
         self._gateway = gateway_resources(settings)
-        self._tables: dict[str, Resource] = {}
         self._listeners = Listeners(settings)
         self.certificates = Certificates()
         self.access = InboundAccess()
@@ -118,16 +95,13 @@ class ResourceBuilder:
         self._concerns_all, self._will_concern_all = False, False
         self.conflicts: dict[Key, Mapping[str, Key]] = {}
         """Hosts of a KIngress that somebody has claimed before it, and who."""
-        self._join_tables((PUBLIC, SECURE, LOCAL, ACTIVATOR))
 
     def trace(self, tracing: TracingSettings | None) -> None:
         """Have every data plane trace as `tracing` says from the next update on; None: not at all."""
         if tracing == self._tracing:
             return
         self._tracing, self._will_concern_all = tracing, True
-        for kind in (_PLAIN, _HOLDING):
-            put = {TRACING_CLUSTER: tracing_cluster(tracing)} if tracing is not None else {}
-            self._sets[kind] = self._sets[kind].replaced(put, {TRACING_CLUSTER} - put.keys())
+        self._clusters.trace(tracing)
         self._listeners.trace(tracing)
 
     def update(self, view: Callable[[str], View], changed: Changed) -> None:
@@ -151,12 +125,11 @@ class ResourceBuilder:
         if rebuilds_routes:
             built = self.gateway_api.build(view, self._claims)
             tables |= {table for table in built if self._contribute(table, GATEWAY_API, self.gateway_api.of(table))}
-            nowhere = _unresolved() if self.gateway_api.leads_nowhere else {kind: {} for kind in self._sets}
-            self._nowhere = self._merge(self._nowhere, nowhere)
+            self._clusters.put(GATEWAY_API, unresolved() if self.gateway_api.leads_nowhere else {})
             self._index(GATEWAY_API)
             dirty |= self.gateway_api.renewed
         self._will_concern_all |= self.access.resolve(view)
-        self._join_tables(tables)
+        self._tables.join(tables)
         if dirty:
             self._proxyless.forget()
         by_namespace: dict[str, set[Key]] = {}
@@ -208,7 +181,7 @@ class ResourceBuilder:
             case Role.GATEWAY | Role.ENVOY:
                 return self._edge(audience.role)
             case Role.ACTIVATOR:
-                whole = self._whole(Role.ACTIVATOR, ACTIVATOR, _LOCAL_PROXIED)
+                whole = self._whole(Role.ACTIVATOR, ACTIVATOR, LOCAL_PROXIED)
                 # Events call what is called by interface, too; of declared protocols the broker knows nothing.
                 called = {table: self.table(table) for table in (BOLT, DUBBO)}
                 return whole | {ResourceType.ROUTE: {**whole[ResourceType.ROUTE], **called}}
@@ -220,7 +193,7 @@ class ResourceBuilder:
                 if not scope.everything:
                     asked = self.access.clusters(audience.namespace, dict(audience.labels))
                     return self._scoped(scope, bool(egress), asked) | listeners
-                tables = {LOCAL: self._tables[LOCAL], **self.offers.tables()}
+                tables = {LOCAL: self._tables.of(LOCAL), **self.offers.tables()}
                 return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | listeners
             case Role.GRPC:
                 hosts = (*(one.hosts.of(LOCAL) for one in self._namespaces.values()), self.gateway_api.of(LOCAL))
@@ -240,7 +213,7 @@ class ResourceBuilder:
 
     def versions(self, cluster: str) -> set[str]:
         """Return the versions of a cluster and of its endpoints that are published now, as any role sees them."""
-        plain = {found.version for named in self._sets.values() if (found := named.get(cluster)) is not None}
+        plain = self._clusters.versions(cluster)
         return plain if self._mtls is None else plain | self._mtls.versions(cluster)
 
     def _of(self, namespace: str) -> _Namespace:
@@ -264,7 +237,7 @@ class ResourceBuilder:
         self.offers.put(namespace, known.hosts.offers, known.hosts.offers_lost)
         changed = {table for table, found in known.hosts.entries.items() if self._contribute(table, namespace, found)}
         self._index(namespace)
-        if self._contributions[ACTIVATOR].put(namespace, known.hosts.activator):
+        if self._tables.put(ACTIVATOR, namespace, known.hosts.activator):
             changed.add(ACTIVATOR)
         known.egress = view.egress
         named = {ingress.key: ingress.secrets for ingress in view.ingresses.values() if ingress.secrets}
@@ -276,14 +249,14 @@ class ResourceBuilder:
         if self._mtls is not None:
             self._will_concern_all |= self._mtls.renew(namespace, view, plain)
         endpoints, pods_only = known.clusters.endpoints(view)
-        built = {_PLAIN: plain, _HOLDING: holding, _ENDPOINTS: endpoints, _PODS_ONLY: endpoints | pods_only}
-        known.sets = self._merge(known.sets, built)
+        clusters = {Kind.CLUSTERS: plain, Kind.HOLDING: holding}
+        self._clusters.put(namespace, {**clusters, Kind.ENDPOINTS: endpoints, Kind.PODS_ONLY: endpoints | pods_only})
         if view == View():
             del self._namespaces[namespace]
         return changed
 
     def _contribute(self, table: str, contributor: str, entries: Iterable[Entry]) -> bool:
-        return self._contributions[table].put(contributor, b"".join(entry.host.field for entry in entries))
+        return self._tables.put(table, contributor, b"".join(entry.host.field for entry in entries))
 
     def _index(self, contributor: str) -> None:
         """Have what is asked for on demand follow the virtual hosts of a namespace, or of Gateway API."""
@@ -296,35 +269,11 @@ class ResourceBuilder:
             self._on_demand.put(contributor, self._of(contributor).hosts.entries)
 
     def _assign(self, namespace: str, view: View, touched: frozenset[Key]) -> None:
-        known = self._of(namespace)
-        endpoints, pods_only = known.clusters.endpoints(view, touched)
-        for kind, moved in ((_ENDPOINTS, endpoints), (_PODS_ONLY, endpoints | pods_only)):
-            known.sets.setdefault(kind, {}).update(moved)
-            self._sets[kind] = self._sets[kind].replaced(moved)
-
-    def _merge(
-        self, known: Mapping[str, dict[str, Resource]], sets: dict[str, dict[str, Resource]]
-    ) -> dict[str, dict[str, Resource]]:
-        """Put `sets` in place of `known`, which was added before; return them."""
-        for kind, after in sets.items():
-            before = known.get(kind, {})
-            put = {name: one for name, one in after.items() if before.get(name) is not one}
-            self._sets[kind] = self._sets[kind].replaced(put, before.keys() - after.keys())
-        return sets
-
-    def _join_tables(self, tables: Iterable[str]) -> None:
-        """Join those of `tables` anew, of parts: a change costs the bytes of its namespace."""
-        for table in tables:
-            if table == ACTIVATOR:
-                self._tables[table] = self._contributions[table].activator_table()
-            else:
-                self._tables[table] = self._contributions[table].table(table)
-            if table == LOCAL:
-                self._tables[_LOCAL_PROXIED] = self._contributions[table].table(table, PROXIED)
+        self._clusters.move(namespace, *self._of(namespace).clusters.endpoints(view, touched))
 
     def table(self, name: str) -> Resource:
         """Return a route table of the whole mesh, such as `public`, `local`, `activator`, `bolt` and `dubbo`."""
-        return self._tables.get(name) or self.offers.tables()[name]
+        return self._tables.find(name) or self.offers.tables()[name]
 
     def _edge(self, role: Role) -> ResourceSets:
         """Return what a gateway is told: everything public, under TLS too as far as there are certificates."""
@@ -343,7 +292,7 @@ class ResourceBuilder:
         asked = self.access.clusters(audience.namespace, dict(audience.labels)) if is_sidecar else ()
         secrets = {} if is_sidecar else self.certificates.secrets
         tables = (LOCAL,) if is_sidecar else (PUBLIC, SECURE, LOCAL) if secrets else (PUBLIC, LOCAL)
-        own = {name: on_demand.table(name, self._broker.get(name, b"")) for name in tables}
+        own = {name: on_demand.table(name, self._tables.broker(name)) for name in tables}
         return {
             **self._whole(audience.role),
             ResourceType.ROUTE: own,
@@ -356,11 +305,9 @@ class ResourceBuilder:
         return self.access.listeners(audience.namespace, audience.labels)
 
     def _whole(self, role: Role, *tables: str) -> ResourceSets:
-        is_activator = role is Role.ACTIVATOR
         return {
-            ResourceType.CLUSTER: self._sets[_HOLDING if is_activator else _PLAIN],
-            ResourceType.ENDPOINT: self._sets[_PODS_ONLY if is_activator else _ENDPOINTS],
-            ResourceType.ROUTE: {table.name: table for table in (self._tables[name] for name in tables)},
+            **self._clusters.of(role),
+            ResourceType.ROUTE: {table.name: table for table in map(self._tables.of, tables)},
             ResourceType.LISTENER: self._listeners.of(role),
         }
 
@@ -374,8 +321,9 @@ class ResourceBuilder:
         called = scope if declared else None
         named = (name for entry in local for name in entry.clusters)
         names = sorted({BROKER_CLUSTER, TRACING_CLUSTER, *named, *asked, *self.offers.clusters(called)})
-        clusters, assigned = self._sets[_PLAIN], self._sets[_ENDPOINTS]
-        fields = [self._broker[LOCAL], *(entry.host.field for entry in local), beyond_scope()]
+        whole = self._clusters.of(Role.SIDECAR)
+        clusters, assigned = whole[ResourceType.CLUSTER], whole[ResourceType.ENDPOINT]
+        fields = [self._tables.broker(LOCAL), *(entry.host.field for entry in local), beyond_scope()]
         return {
             ResourceType.CLUSTER: {
                 **{name: clusters[name] for name in names if name in clusters},
@@ -395,7 +343,3 @@ class ResourceBuilder:
                 yield from (entry for entry in entries if scope.sees(entry.owner))
         if table == LOCAL:
             yield from (entry for entry in self.gateway_api.of(LOCAL) if scope.sees(entry.owner))
-
-
-_LOCAL_PROXIED = "local, proxied"
-"""The table `local` as the activator sees it: what it sends itself is marked as proxied."""

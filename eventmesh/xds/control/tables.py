@@ -21,6 +21,9 @@ from eventmesh.xds.resource_types import ResourceType
 PUBLIC, SECURE, LOCAL, ACTIVATOR = "public", "secure", "local", "activator"
 """Names of route tables. `secure` holds the public hosts that are served under TLS."""
 
+LOCAL_PROXIED = "local, proxied"
+"""The table `local` as the activator sees it: what it sends itself is marked as proxied."""
+
 PROXIED = encode(
     made(RouteConfiguration, request_headers_to_add=set_headers({"k-proxy-request": "activator"})),
 )
@@ -76,6 +79,43 @@ class Contributions:
         begun = encode(made(RouteConfiguration, name=ACTIVATOR)) + tag(2, BYTES) + size + head
         parts = [part(begun), *self._groups, part(PROXIED + _TAIL)]
         return resources.from_parts(ResourceType.ROUTE, ACTIVATOR, parts)
+
+
+class MeshTables:
+    """The route tables of the whole mesh. What has been put is in them after the next `join`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._contributions = {table: Contributions() for table in (PUBLIC, SECURE, LOCAL, ACTIVATOR)}
+        self._broker = {table: broker_host(hosts) for table, hosts in broker_hosts(settings).items()}
+        for table, host in self._broker.items():
+            self.put(table, BROKER_CLUSTER, host)
+        self._joined: dict[str, Resource] = {}
+        self.join(self._contributions)
+
+    def put(self, table: str, contributor: str, hosts: bytes) -> bool:
+        """Put encoded virtual hosts (into `activator`: routes) in place of what `contributor` has put there; return
+        whether they differ."""
+        return self._contributions[table].put(contributor, hosts)
+
+    def join(self, tables: Iterable[str]) -> None:
+        """Join those of `tables` anew, of parts: a change costs the bytes of its namespace."""
+        for table in tables:
+            put = self._contributions[table]
+            self._joined[table] = put.activator_table() if table == ACTIVATOR else put.table(table)
+            if table == LOCAL:
+                self._joined[LOCAL_PROXIED] = put.table(table, PROXIED)
+
+    def of(self, name: str) -> Resource:
+        """Return the table `name`; there is one of each name that this module knows."""
+        return self._joined[name]
+
+    def find(self, name: str) -> Resource | None:
+        """Return the table `name`, if it is of the whole mesh."""
+        return self._joined.get(name)
+
+    def broker(self, table: str) -> bytes:
+        """Return the encoded virtual host of the brokers' ingress in a table; empty where they have none."""
+        return self._broker.get(table, b"")
 
 
 def broker_hosts(settings: Settings) -> dict[str, tuple[str, ...]]:
