@@ -219,6 +219,11 @@ class Engine:
         """Return and forget the spans recorded since the last call in batches of some 512 KiB, as (listener, spans, how
         many). Listener is empty for those by the snapshot's own tracing. Spans are OTLP: the field `spans` of a
         `ScopeSpans` (opentelemetry-proto), repeated."""
+    def cluster_statuses(self) -> bytes:
+        """Return how every endpoint fares as JSON: a list of clusters {"name", "judges" (outliers
+        are looked for), "success_rate_average" and "success_rate_threshold" (per cent, or null), "endpoints":
+        [{"address", "counters", "gauges", "flags" (what speaks against it), "weight", "priority", "locality"
+        (region/zone/sub-zone), "canary", "success_rate"}]}. Names are those of Envoy's `/clusters`."""
     def stats(self) -> bytes:
         """Return all counters and histograms as JSON: {"counters": [[name, {label: value}, number]],
         "gauges": [...], "histograms": [[name, labels, [[upper bound, cumulative count]], sum, count]]}."""

@@ -72,6 +72,10 @@ class Subject(Protocol):
         """Return what has been counted."""
         ...
 
+    async def cluster_statuses(self) -> list[bytes]:
+        """Return what each engine tells of clusters and endpoints (`Engine.cluster_statuses`)."""
+        ...
+
     def drain_listeners(self, keep: frozenset[str]) -> None:
         """Accept no more, except on the listeners named in `keep`, and begin to finish what is in flight."""
 
@@ -109,6 +113,8 @@ class Admin:
             "/stats/prometheus": _Page("the same for Prometheus", self._prometheus),
             "/stats?format=prometheus": _Page("the same for Prometheus", self._prometheus),
             "/stats?format=json": _Page("the same as a document", self._stats_json),
+            "/clusters": _Page("how clusters and their endpoints fare", self._clusters),
+            "/clusters?format=json": _Page("the same as a document", self._clusters_json),
             "/config_dump": _Page("the configuration in force", self._config_dump),
             "/listeners": _Page("where each listener listens", self._listeners),
             "/listeners?format=json": _Page("the same as a document", self._listeners_json),
@@ -179,6 +185,19 @@ class Admin:
         text = prometheus.render(figures.engine, *more) + _own_counters(figures, " ") + notes
         return Reply(200, (("content-type", prometheus.CONTENT_TYPE),), text.encode())
 
+    async def _clusters(self) -> Reply:
+        from eventmesh.dataplane import cluster_statuses as known  # most processes are never asked
+
+        found = known.together(await self._plane.cluster_statuses())
+        return Reply.text(200, known.to_text(found, self._plane.snapshot))
+
+    async def _clusters_json(self) -> Reply:
+        from eventmesh.dataplane import cluster_statuses as known
+
+        found = known.together(await self._plane.cluster_statuses())
+        document = known.to_document(found, self._plane.snapshot)
+        return Reply(200, _JSON, json.dumps(document, indent=1).encode())
+
     def _config_dump(self) -> Reply:
         dump = {
             "node": {"id": self._node_id},
@@ -218,11 +237,16 @@ class Admin:
 def listener_statuses(addresses: Mapping[str, str]) -> dict[str, object]:
     """Return where listeners listen, as Envoy's `/listeners?format=json` tells it (`envoy.admin.v3.Listeners`); that of
     the admin port is left out, as there."""
-    listed = [{"name": name, "local_address": _spelt(where)} for name, where in addresses.items() if name != LISTENER]
+    listed = [
+        {"name": name, "local_address": address_document(where)}
+        for name, where in addresses.items()
+        if name != LISTENER
+    ]
     return {"listener_statuses": listed} if listed else {}
 
 
-def _spelt(where: str) -> dict[str, object]:
+def address_document(where: str) -> dict[str, object]:
+    """Return an address as an `envoy.config.core.v3.Address`."""
     address = parse_address(where)
     if isinstance(address, UnixAddress):
         return {"pipe": {"path": address.path}}

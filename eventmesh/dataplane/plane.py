@@ -264,6 +264,10 @@ class DataPlane:
         figures = Figures(self.engine.stats(), tuple(rows))
         return figures if self._before is None else total([self._before, figures])
 
+    async def cluster_statuses(self) -> list[bytes]:
+        """Return what the engine tells of clusters and endpoints, as the one member of a list."""
+        return [self.engine.cluster_statuses()]
+
     async def counted(self) -> Figures:
         """Return what whoever follows this process goes on to count from."""
         return outlasting(await self.figures())

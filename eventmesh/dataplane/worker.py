@@ -27,6 +27,7 @@ from eventmesh.dataplane.worker_messages import (
     Apply,
     AskFigures,
     AskSeen,
+    AskStatuses,
     Drain,
     Leave,
     Look,
@@ -34,6 +35,7 @@ from eventmesh.dataplane.worker_messages import (
     Message,
     Moved,
     Seen,
+    Statuses,
     decode,
     encode,
 )
@@ -123,6 +125,8 @@ class _Worker:
                     await self._say(await self._apply(wanted, sockets))
                 case AskFigures():
                     await self._say(await self._plane.figures())
+                case AskStatuses():
+                    await self._say(Statuses(self._plane.engine.cluster_statuses()))
                 case AskSeen():
                     await self._say(Seen(*self._plane.engine.take_tap()))
                 case Look(terms):

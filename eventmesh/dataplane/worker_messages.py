@@ -32,6 +32,18 @@ class AskFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class AskStatuses:
+    """To a worker: how do clusters and endpoints fare? It answers with Statuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statuses:
+    """From a worker: what `Engine.cluster_statuses` returns."""
+
+    rows: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """To a worker: look at exchanges as they pass, on these terms (`Engine.tap`)."""
 
@@ -81,9 +93,9 @@ class Leave:
     longest_s: float
 
 
-Question = Apply | AskFigures | AskSeen
+Question = Apply | AskFigures | AskStatuses | AskSeen
 Order = Look | LookAway | Moved | Drain | Leave
-Answer = Applied | Figures | Seen
+Answer = Applied | Figures | Statuses | Seen
 Message = Question | Order | Answer
 
 

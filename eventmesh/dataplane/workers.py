@@ -27,6 +27,7 @@ from eventmesh.dataplane.worker_messages import (
     Apply,
     AskFigures,
     AskSeen,
+    AskStatuses,
     Drain,
     Leave,
     Look,
@@ -34,6 +35,7 @@ from eventmesh.dataplane.worker_messages import (
     Moved,
     Order,
     Seen,
+    Statuses,
 )
 from eventmesh.dataplane.worker_process import WorkerProcess
 from eventmesh.model.snapshot import Snapshot
@@ -53,8 +55,8 @@ SOUND_AFTER_S: Final = 10.0
 """A worker that lived for so long is replaced at once when it dies; one that dies sooner, after a wait that grows."""
 
 ANSWER_PATIENCE_S: Final = 2.0
-"""A worker that does not say within this what it has counted is told by what it said last, and what it has seen the
-next time."""
+"""A worker that does not say within this what it has counted is told by what it said last, what it has seen the next
+time, and how its endpoints fare not at all."""
 
 
 class Workers:
@@ -230,6 +232,18 @@ class Workers:
         with suppress(ChannelClosed, TimeoutError):
             async with asyncio.timeout(ANSWER_PATIENCE_S):
                 await worker.ask(AskFigures())
+
+    async def cluster_statuses(self) -> list[bytes]:
+        """Return what the engine of each worker that answers tells of clusters and endpoints."""
+        found = await asyncio.gather(*map(self._learn_statuses, self._living.values()))
+        return [rows for rows in found if rows is not None]
+
+    async def _learn_statuses(self, worker: WorkerProcess) -> bytes | None:
+        with suppress(ChannelClosed, TimeoutError):
+            async with asyncio.timeout(ANSWER_PATIENCE_S):
+                answer = await worker.ask(AskStatuses())
+                return answer.rows if isinstance(answer, Statuses) else None
+        return None
 
     def listening_sockets(self) -> list[socket.socket]:
         """Return a duplicate of every listening socket, the caller's to close."""

@@ -160,6 +160,10 @@ class Supervisor:
     async def _sum(self) -> Figures:
         return total([await self._plane.figures(), await self.workers.figures()])
 
+    async def cluster_statuses(self) -> list[bytes]:
+        """Return what the engine of each process tells of clusters and endpoints."""
+        return [*await self._plane.cluster_statuses(), *await self.workers.cluster_statuses()]
+
     async def counted(self) -> Figures:
         """Return what whoever follows these processes goes on to count from."""
         return outlasting(await self._sum())

@@ -203,6 +203,10 @@ async def test_admin_pages_speak_envoys_words(tmp_path: Path) -> None:
         names = [row["name"] for row in listed]
         assert names == sorted(names) and any(name.startswith("envoy_cluster_upstream_rq_total{") for name in names)
         assert (await ask(admin, "/stats?format=prometheus")).body.decode().splitlines()[0].startswith("# TYPE")
+        fares = (await ask(admin, "/clusters")).body.decode().splitlines()
+        assert f"backend::{upstream}::rq_success::1" in fares and f"backend::{upstream}::health_flags::healthy" in fares
+        (status,) = json.loads((await ask(admin, "/clusters?format=json")).body)["cluster_statuses"]
+        assert (status["name"], len(status["host_statuses"])) == ("backend", 1)
         dump = json.loads((await ask(admin, "/config_dump")).body)
         assert dump["node"]["id"] == "test"
         assert {cluster["name"] for cluster in dump["snapshot"]["clusters"]} == {"backend"}

@@ -65,6 +65,9 @@ async def test_workers_share_a_port_are_counted_as_one_and_replaced_when_they_di
         assert [(await ask(edge)).status for _ in range(30)] == [200] * 30
         assert await _stat(gateway, "envoy_cluster_upstream_rq_total") == 30
         assert await _stat(gateway, "eventmesh_workers:") == COUNT
+        fares = (await ask(admin, "/clusters")).body.decode().splitlines()
+        assert f"backend::{upstream}::rq_success::30" in fares
+        assert fares.count("backend::default_priority::max_connections::1024") == 1
         dump = json.loads((await ask(admin, "/config_dump")).body)
         assert dump["snapshot"]["clusters"][0]["max_connections"] == 1024
         assert (await ask(admin, "/ready")).body == b"LIVE\n"

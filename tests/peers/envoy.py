@@ -32,8 +32,12 @@ class Envoy:
 
     async def admin(self, path: str) -> Any:
         """Return the JSON of an admin endpoint."""
+        return json.loads(await self.page(path))
+
+    async def page(self, path: str) -> str:
+        """Return the text of an admin endpoint."""
         async with self._http.get(f"http://{self._admin}{path}") as response:
-            return json.loads(await response.text())
+            return await response.text()
 
     async def port(self, listener: str) -> int:
         """Return the port `listener` is bound to, as soon as it is there."""

@@ -330,6 +330,10 @@ impl Engine {
         taken.map(|(listener, spans, count)| (listener, PyBytes::new(py, &spans), count)).collect()
     }
 
+    fn cluster_statuses<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.core.cluster_statuses())
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.core.stats())
     }

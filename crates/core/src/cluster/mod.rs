@@ -22,6 +22,7 @@ pub use endpoint::Endpoint;
 pub use hashing::xxh64;
 pub use health::Outcome;
 pub use load::Load;
+pub use outlier::SuccessRates;
 
 use crate::cluster::choice::Choice;
 use crate::cluster::outlier::Ejections;
@@ -124,6 +125,8 @@ pub struct Cluster {
     pub connections: usize,
     /// Counters.
     pub counters: Counters,
+    /// What its endpoints came to when outliers were looked for last, if enough of them were busy.
+    pub success_rates: Option<SuccessRates>,
     /// Concurrency over time.
     pub load: Load,
     /// When something must happen.
@@ -153,6 +156,7 @@ impl Cluster {
             retries: 0,
             connections: 0,
             counters: Counters::default(),
+            success_rates: None,
             load: Load::new(now),
             alarm: Alarm::default(),
         }
@@ -222,6 +226,22 @@ impl Cluster {
         self.rested_at = NEVER;
         for endpoint in &mut self.endpoints {
             endpoint.resting = false;
+        }
+    }
+
+    /// Count a connection to endpoint `at` that could not be made.
+    pub fn count_connect_failure(&mut self, at: usize) {
+        self.counters.cx_connect_fail += 1;
+        if let Some(endpoint) = self.endpoints.get_mut(at) {
+            endpoint.counters.cx_connect_fail += 1;
+        }
+    }
+
+    /// Count how endpoint `at` has answered one attempt.
+    pub fn count_answer(&mut self, at: usize, status: u16) {
+        if let Some(endpoint) = self.endpoints.get_mut(at) {
+            endpoint.counters.rq_success += u64::from(status < 500);
+            endpoint.counters.rq_error += u64::from(status >= 500);
         }
     }
 

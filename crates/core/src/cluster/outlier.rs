@@ -13,6 +13,8 @@ pub struct Conduct {
     /// Answers since the last sweep, and the good ones among them.
     answers: u32,
     good: u32,
+    /// Share of good answers in the last interval, in per cent, where there were enough of them.
+    success_rate: Option<f64>,
     ejected_at: Option<f64>,
     /// Ejections that have not been made good by a quiet interval yet.
     ejections: u32,
@@ -23,6 +25,20 @@ impl Conduct {
     pub fn is_ejected(&self) -> bool {
         self.ejected_at.is_some()
     }
+
+    /// Return the share of good answers in the last interval, in per cent, where there were enough to tell.
+    pub fn success_rate(&self) -> Option<f64> {
+        self.success_rate
+    }
+}
+
+/// What the endpoints of a cluster came to in the last interval.
+#[derive(Debug, Clone, Copy)]
+pub struct SuccessRates {
+    /// Mean, in per cent.
+    pub average: f64,
+    /// Who is below this stands out.
+    pub threshold: f64,
 }
 
 /// What an ejection is for; the order is that of [`Offences`].
@@ -118,7 +134,11 @@ impl Cluster {
             }
         }
         changed |= self.judge_rates(&terms, now, random);
-        let busy = |endpoint: &Endpoint| endpoint.conduct.answers > 0 || endpoint.conduct.ejections > 0;
+        // A rate is told for one interval: the sweep that finds none takes it back.
+        let busy = |endpoint: &Endpoint| {
+            let conduct = &endpoint.conduct;
+            conduct.answers > 0 || conduct.ejections > 0 || conduct.success_rate.is_some()
+        };
         let go_on = self.endpoints.iter().any(busy);
         for endpoint in &mut self.endpoints {
             (endpoint.conduct.answers, endpoint.conduct.good) = (0, 0);
@@ -135,6 +155,7 @@ impl Cluster {
     /// Let everybody return; return whether anybody was out.
     pub(super) fn pardon_all(&mut self) -> bool {
         let mut changed = false;
+        self.success_rates = None;
         for endpoint in &mut self.endpoints {
             changed |= std::mem::take(&mut endpoint.conduct).is_ejected();
         }
@@ -196,10 +217,20 @@ impl Cluster {
         };
         let by_success = rates(terms.success_rate_request_volume);
         let by_failure = rates(terms.failure_percentage_request_volume);
+        for endpoint in &mut self.endpoints {
+            endpoint.conduct.success_rate = None;
+        }
+        for (at, rate) in by_success.iter().chain(&by_failure) {
+            if let Some(endpoint) = self.endpoints.get_mut(*at) {
+                endpoint.conduct.success_rate = Some(*rate);
+            }
+        }
+        self.success_rates = None;
         let mut changed = false;
         if by_success.len() >= terms.success_rate_minimum_hosts.max(1) {
-            let least = least_success(&by_success, f64::from(terms.success_rate_stdev_factor) / 1000.0);
-            for (at, _) in by_success.into_iter().filter(|(_, rate)| *rate < least) {
+            let found = success_rates(&by_success, f64::from(terms.success_rate_stdev_factor) / 1000.0);
+            self.success_rates = Some(found);
+            for (at, _) in by_success.into_iter().filter(|(_, rate)| *rate < found.threshold) {
                 changed |= self.eject(at, Offence::SuccessRate, terms, now, random);
             }
         }
@@ -213,11 +244,11 @@ impl Cluster {
     }
 }
 
-/// Return the success rate below which an endpoint stands out: the mean less so many standard deviations.
+/// Return the mean of the rates, and what lies so many standard deviations below it.
 #[allow(clippy::cast_precision_loss)] // numbers of endpoints are far below 2^52
-fn least_success(rates: &[(usize, f64)], factor: f64) -> f64 {
+fn success_rates(rates: &[(usize, f64)], factor: f64) -> SuccessRates {
     let number = rates.len() as f64;
-    let mean = rates.iter().map(|(_, rate)| rate).sum::<f64>() / number;
-    let variance = rates.iter().map(|(_, rate)| (rate - mean).powi(2)).sum::<f64>() / number;
-    mean - factor * variance.sqrt()
+    let average = rates.iter().map(|(_, rate)| rate).sum::<f64>() / number;
+    let variance = rates.iter().map(|(_, rate)| (rate - average).powi(2)).sum::<f64>() / number;
+    SuccessRates { average, threshold: average - factor * variance.sqrt() }
 }

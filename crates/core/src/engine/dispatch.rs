@@ -85,6 +85,7 @@ impl Engine {
         };
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.judged = judged;
+            exchange.outcome_known = false;
             if let Some(retry) = &mut exchange.retry {
                 retry.goes_to(at);
             }
@@ -171,6 +172,7 @@ impl Engine {
         }
         exchange.held.clear();
         touch(&mut self.touched, conn, conn_id);
+        let counted = exchange.pinned.is_none();
         let timed = exchange.request_done && exchange.retry.is_some();
         let oneway = exchange.head.frame.oneway;
         if !empty {
@@ -178,6 +180,9 @@ impl Engine {
             if conn.writable {
                 self.release_credit(id, conn_id);
             }
+        }
+        if let Some(endpoint) = self.endpoint_of(conn_id).filter(|_| counted) {
+            endpoint.counters.rq_total += 1;
         }
         if oneway {
             self.complete(id, now);

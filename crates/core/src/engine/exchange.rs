@@ -260,6 +260,8 @@ pub struct Exchange {
     pub pinned: Option<Pinned>,
     /// Its endpoint is judged by how it answers.
     pub judged: bool,
+    /// How its endpoint has answered this attempt has been counted.
+    pub outcome_known: bool,
     /// It is for a subset of its cluster.
     pub subsetted: bool,
     /// What it is hashed to.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::Outcome;
+use crate::cluster::{Endpoint, Outcome};
 use crate::config::Probe;
 use crate::engine::answer::NO_ENDPOINT;
 use crate::engine::connection::{Ending, Role};
@@ -59,20 +59,43 @@ impl Engine {
         self.arm_cluster(number);
     }
 
-    /// Take note of how the endpoint of an exchange has answered.
+    /// Take note of how the endpoint of an exchange has answered. What goes wrong behind an answer that has been counted
+    /// is not counted again, though it is judged.
     pub(super) fn judge(&mut self, id: Id, status: u16, now: f64) {
-        let Some(exchange) = self.exchanges.get(id).filter(|exchange| exchange.judged) else { return };
+        let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| exchange.pinned.is_none()) else { return };
         let (Stage::Sent { conn, .. } | Stage::Boarding { conn }) = exchange.stage else { return };
+        let (judged, known) = (exchange.judged, std::mem::replace(&mut exchange.outcome_known, true));
         let Some(Role::Upstream { cluster: number, endpoint }) = self.connections.get(conn).map(|conn| conn.role)
         else {
             return;
         };
         let Some(cluster) = self.clusters.get_mut(number) else { return };
+        if !known {
+            cluster.count_answer(endpoint, status);
+        }
+        if !judged {
+            return;
+        }
         if cluster.judge(endpoint, status, now, &mut self.random) {
             cluster.refresh();
         }
         cluster.alarm.deadline = cluster.alarm.deadline.min(cluster.sweep_at);
         self.timers.arm(&mut cluster.alarm, Owner::Cluster(number));
+    }
+
+    /// Take note that the endpoint of an exchange has not answered in time.
+    pub(super) fn judge_silence(&mut self, id: Id, now: f64) {
+        let silent = self.exchanges.get(id).filter(|exchange| !exchange.response_started && exchange.pinned.is_none());
+        if let Some(endpoint) = silent.and_then(Exchange::upstream).and_then(|(conn, _)| self.endpoint_of(conn)) {
+            endpoint.counters.rq_timeout += 1;
+        }
+        self.judge(id, 504, now);
+    }
+
+    /// Return the endpoint that an upstream connection leads to.
+    pub(super) fn endpoint_of(&mut self, conn: Id) -> Option<&mut Endpoint> {
+        let Role::Upstream { cluster, endpoint } = self.connections.get(conn)?.role else { return None };
+        self.clusters.get_mut(cluster)?.endpoints.get_mut(endpoint)
     }
 
     /// Take note of the response in the scratch head; a gRPC call that goes on is judged by its trailers.

@@ -62,9 +62,9 @@ impl Engine {
     pub fn open_failed(&mut self, id: Id, now: f64) {
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.phase == Phase::Connecting) else { return };
         let boarding = std::mem::take(&mut conn.boarding);
-        if let Role::Upstream { cluster, .. } = conn.role {
+        if let Role::Upstream { cluster, endpoint } = conn.role {
             if let Some(cluster) = self.clusters.get_mut(cluster) {
-                cluster.counters.cx_connect_fail += 1;
+                cluster.count_connect_failure(endpoint);
             }
         }
         self.end(id, Ending::Lost);

@@ -4,7 +4,7 @@
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `conversation` (requests that this process answers piece by piece), `moving` (connections given away), `mirror` (copies),
-//! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report`, `secured` (connections under
+//! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report` and `statuses` (what is told of them), `secured` (connections under
 //! TLS).
 
 mod access;
@@ -35,6 +35,7 @@ mod pool;
 mod report;
 mod retry;
 mod secured;
+mod statuses;
 mod stream;
 mod tap;
 mod timing;

@@ -170,7 +170,7 @@ impl Engine {
         }
         (exchange.answer_by, exchange.wait_until) = (NEVER, NEVER);
         let refusal = if answer_by <= now {
-            self.judge(id, 504, now);
+            self.judge_silence(id, now);
             Refusal::new(504, Flag::Timeout, ReplyKind::Timeout, b"upstream request timeout")
         } else {
             Refusal::new(503, Flag::NoEndpoint, ReplyKind::NoEndpoint, b"no capacity came in time")

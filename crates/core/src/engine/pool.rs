@@ -82,6 +82,7 @@ impl Engine {
             cluster.counters.cx_total += 1;
             if let Some(endpoint) = cluster.endpoints.get_mut(at) {
                 endpoint.connections += 1;
+                endpoint.counters.cx_total += 1;
                 address = Arc::clone(&endpoint.address);
                 if wire.family() != Family::Http1 {
                     endpoint.shared.push(id);

@@ -200,7 +200,7 @@ impl Engine {
         if let Some(cluster) = exchange.cluster.and_then(|at| self.clusters.get_mut(at)) {
             cluster.counters.rq_per_try_timeout += 1;
         }
-        self.judge(id, 504, now);
+        self.judge_silence(id, now);
         if !self.retry_failure(id, Failure::Reset, Cause::Timeout, now) {
             let refusal = Refusal::new(504, Flag::Timeout, ReplyKind::Timeout, b"upstream request timeout");
             self.refuse(id, &refusal, now);

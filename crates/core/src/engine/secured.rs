@@ -171,11 +171,13 @@ impl Engine {
                     listener.counters.tls_error += 1;
                 }
             }
-            Role::Upstream { cluster, .. } => {
+            Role::Upstream { cluster, endpoint } => {
                 let failed = conn.phase == Phase::Connecting;
                 if let Some(cluster) = self.clusters.get_mut(cluster) {
                     cluster.counters.tls_error += 1;
-                    cluster.counters.cx_connect_fail += u64::from(failed);
+                    if failed {
+                        cluster.count_connect_failure(endpoint);
+                    }
                 }
             }
             Role::None => {}

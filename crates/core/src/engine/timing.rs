@@ -39,9 +39,9 @@ impl Engine {
     fn connection_due(&mut self, id: Id, now: f64) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         match (conn.phase, conn.role) {
-            (Phase::Connecting, Role::Upstream { cluster, .. }) => {
+            (Phase::Connecting, Role::Upstream { cluster, endpoint }) => {
                 if let Some(cluster) = self.clusters.get_mut(cluster) {
-                    cluster.counters.cx_connect_fail += 1;
+                    cluster.count_connect_failure(endpoint);
                 }
                 self.gone(id, Ending::Abort, now);
             }

@@ -49,15 +49,13 @@ impl Engine {
 
     /// The head of a final response (or of a 101) has come; it is in the scratch head.
     fn response(&mut self, id: Id, end: bool, now: f64) {
-        let Some(mut exchange) = self.exchanges.get_mut(id) else { return };
-        if exchange.judged || exchange.retry.is_some() {
-            self.judge_response(id, end, now);
-            if self.retry_response(id, end, now) {
-                return;
-            }
-            let Some(again) = self.exchanges.get_mut(id) else { return };
-            exchange = again;
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let retries = exchange.retry.is_some();
+        self.judge_response(id, end, now);
+        if retries && self.retry_response(id, end, now) {
+            return;
         }
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let found = exchange.tables.as_deref().zip(exchange.found);
         if let Some((tables, (host, route))) = found.and_then(|(tables, found)| Some((tables, tables.resolve(found)?)))
         {
