@@ -62,6 +62,7 @@ class Informer:
         self._indexes: dict[str, dict[str, dict[Key, Object]]] = {}
         self._handlers: list[Handler] = []
         self._synced = asyncio.Event()
+        self._version = ""
         self._backoff = Backoff(FIRST_RETRY_S, RETRY_CAP_S)
 
     # -- reading
@@ -95,6 +96,11 @@ class Informer:
 
     def __iter__(self) -> Iterator[Object]:
         return iter(list(self._objects.values()))
+
+    @property
+    def resource_version(self) -> str:
+        """Return up to which version of the kind every change has been taken in; empty before the first list."""
+        return self._version
 
     # -- wiring
 
@@ -144,6 +150,7 @@ class Informer:
             old = self._objects.get(key)
             if old is None or _version(old) != _version(obj):
                 self._set(key, obj)
+        self._version = listing.resource_version
         self._synced.set()
         return listing.resource_version
 
@@ -154,7 +161,7 @@ class Informer:
         async for event in watch:
             events += 1
             self._backoff.reset()
-            version = _version(event.object)
+            version = self._version = _version(event.object)
             self._apply(event)
         if not events and self._clock.monotonic() - began < SHORT_WATCH_S:
             await self._clock.sleep(self._backoff.next_s())

@@ -88,6 +88,16 @@ class Election:
         self._told = ""
 
     @property
+    def identity(self) -> str:
+        """Return how this replica is called."""
+        return self._identity
+
+    @property
+    def lasts_s(self) -> int:
+        """Return how long a lease is left alone that does not change, in seconds."""
+        return self._timing.duration_s
+
+    @property
     def leading(self) -> bool:
         """Return whether this replica may act as the leader at this very moment."""
         return self._clock.monotonic() < self._held_until

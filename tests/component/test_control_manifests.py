@@ -65,8 +65,9 @@ def test_control_may_write_what_it_certifies_with_and_no_other_secret() -> None:
     assert may(cluster["rules"], TOKEN_REVIEW, "create")
     assert all(may(cluster["rules"], CONFIG_MAP, verb) for verb in ("create", "update"))
     assert all(may(cluster["rules"], EVENT, verb) for verb in ("get", "create", "patch"))
-    assert may(own["rules"], LEASE, "create")
-    assert all(may(own["rules"], LEASE, verb, "eventmesh-control") for verb in ("get", "update"))
-    assert not may(own["rules"], LEASE, "update", "another")
+    # One to lead by, and one of each replica, of any name.
+    verbs = ("get", "list", "watch", "create", "update", "delete")
+    assert all(may(own["rules"], LEASE, verb, "eventmesh-control-pod-1") for verb in verbs)
+    assert not may(cluster["rules"], LEASE, "update", "eventmesh-control")
     assert may(own["rules"], SECRET, "update", NAME) and not may(own["rules"], SECRET, "update", "another")
     assert not may(cluster["rules"], SECRET, "update")

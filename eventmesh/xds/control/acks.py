@@ -7,7 +7,7 @@ about would be a lie); sidecars at most `SIDECAR_WAIT_S`, then they are named an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from eventmesh.base.clock import Clock
@@ -74,12 +74,17 @@ class AckTracker:
         self._behind_since: dict[int, float] = {}
         """Since when a sidecar has owed an answer, in monotonic seconds."""
         self._returning_until = float("-inf")
+        self._elsewhere: Callable[[int], Sequence[str]] = lambda generation: ()
         self._on_progress: Callable[[], None] = lambda: None
         self._on_refusal: Callable[[Nack], None] = lambda nack: None
 
     def listen(self, on_progress: Callable[[], None], on_refusal: Callable[[Nack], None]) -> None:
         """Call `on_progress` whenever a promise may have come true, `on_refusal` at every NACK."""
         self._on_progress, self._on_refusal = on_progress, on_refusal
+
+    def count_in(self, elsewhere: Callable[[int], Sequence[str]]) -> None:
+        """Have `elsewhere` name the gateways and activators of other replicas that lack a generation."""
+        self._elsewhere = elsewhere
 
     def opened(self) -> None:
         """Take note that clients can connect from now on, and that some may be on their way back."""
@@ -89,6 +94,8 @@ class AckTracker:
         """Count `stream` in, whose client has proved to be `identity`; from now on it is waited for."""
         self._peers[id(stream)] = Connection(stream, peer, self._clock.monotonic(), identity)
         self._done[id(stream)] = -1
+        if stream.node.role in _REQUIRED:
+            self._on_progress()
 
     def left(self, stream: Stream) -> None:
         """Count `stream` out."""
@@ -122,9 +129,25 @@ class AckTracker:
         """Return how many streams of `role` are open."""
         return sum(peer.stream.node.role is role for peer in self._peers.values())
 
+    def required(self) -> int:
+        """Return how many gateways and activators are connected here."""
+        return len(self._required())
+
+    def waiting(self, generation: int) -> list[str]:
+        """Return which of them have not acknowledged `generation` yet, by name."""
+        return sorted(self._name(key) for key in self._required() if not self._has(key, generation))
+
+    def _required(self) -> list[int]:
+        return [key for key, peer in self._peers.items() if peer.stream.node.role in _REQUIRED]
+
+    def _name(self, key: int) -> str:
+        peer = self._peers[key]
+        name = peer.stream.node.id or peer.peer
+        return f"{name} (refused: {self._words[key]})" if key in self._words else name
+
     def proves(self, generation: int) -> bool:
         """True when there are gateways or activators, and each has acknowledged `generation`."""
-        required = [key for key, peer in self._peers.items() if peer.stream.node.role in _REQUIRED]
+        required = self._required()
         return bool(required) and all(self._has(key, generation) for key in required)
 
     def _has(self, key: int, generation: int) -> bool:
@@ -133,26 +156,19 @@ class AckTracker:
 
     def of(self, generation: int, published_at: float) -> Acks:
         """Return who has not acknowledged `generation`, published at that monotonic time, yet."""
-        waiting, lagging, now = [], [], self._clock.monotonic()
+        waiting, lagging, now = self.waiting(generation), [], self._clock.monotonic()
+        waiting += self._elsewhere(generation)
         left_s = float("-inf")
         for key, peer in self._peers.items():
-            if self._has(key, generation):
-                continue
-            stream = peer.stream
-            name = stream.node.id or peer.peer
-            if key in self._words:
-                name = f"{name} (refused: {self._words[key]})"
-            if stream.node.role in _REQUIRED:
-                waiting.append(name)
-            elif stream.node.role is Role.SIDECAR:
-                lagging.append(name)
+            if peer.stream.node.role is Role.SIDECAR and not self._has(key, generation):
+                lagging.append(self._name(key))
                 # One that has been silent for long does not hold up every change anew.
                 since = self._behind_since.setdefault(key, published_at)
                 left_s = max(left_s, min(since, published_at) + SIDECAR_WAIT_S - now)
         overdue = left_s <= RESOLUTION_S
         again = [left_s] if lagging and not overdue else []
         returning_s = self._returning_until - now
-        if returning_s > RESOLUTION_S and not any(peer.stream.node.role in _REQUIRED for peer in self._peers.values()):
+        if returning_s > RESOLUTION_S and not self._required():
             waiting.append("data planes that may come back")
             again.append(returning_s)
         return Acks(tuple(sorted(waiting)), tuple(sorted(lagging)), overdue, min(again, default=None))

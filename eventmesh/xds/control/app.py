@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -33,13 +33,14 @@ from eventmesh.kube.resources import (
 )
 from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.app import Access
-from eventmesh.xds.control.acks import AckTracker, Nack
+from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.admin import AdminServer
+from eventmesh.xds.control.blame import Blame
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Effect
 from eventmesh.xds.control.gateway_api.app import GatewayApi
 from eventmesh.xds.control.in_force import InForce
-from eventmesh.xds.control.ingress_status import REFUSED, IngressStatus
+from eventmesh.xds.control.ingress_status import IngressStatus
 from eventmesh.xds.control.interfaces.problems import declaration_problem, interface_problem
 from eventmesh.xds.control.listeners import LISTENED_TABLES
 from eventmesh.xds.control.metrics import Metrics
@@ -50,6 +51,8 @@ from eventmesh.xds.control.policy.problems import problem_of as policy_problem
 from eventmesh.xds.control.promises import Promises, Promising
 from eventmesh.xds.control.publisher import Publication, Publisher
 from eventmesh.xds.control.refusals import ClusterRefusals
+from eventmesh.xds.control.replicas.app import Replicas
+from eventmesh.xds.control.replicas.word import Refused
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
@@ -57,7 +60,6 @@ from eventmesh.xds.control.settings_maps import SettingsMaps
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.issuer import Identities
-from eventmesh.xds.resource_types import ResourceType
 
 _log = log.get("xds.control")
 
@@ -124,6 +126,7 @@ class Control:
             invalid=lambda: self._builder.certificates.problems | self._watcher.invalid,
             conflicts=lambda: self._builder.conflicts,
             refusals=self._refusals,
+            elsewhere=lambda key: self._refused_elsewhere(KINGRESS, key),
         )
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
         self._policy_status = AcceptanceStatus(
@@ -156,11 +159,28 @@ class Control:
             settings.jwks_refresh_s,
         )
         self._gateway_api = GatewayApi(
-            api, informers, clock, settings, self._watcher.gateway_api, self._in_force, self._builder, self.acks
+            api,
+            informers,
+            clock,
+            settings,
+            self._watcher.gateway_api,
+            self._in_force,
+            self._builder,
+            self.acks,
+            self._refused_elsewhere,
         )
         own = (self._ingress_status, self._serverless_status, self._policy_status)
         named = (self._interface_status, self._declaration_status, *self._access.parts)
         self._parts: tuple[Promising, ...] = (*own, *named, *self._gateway_api.parts)
+        told = (self._ingress_status, self._policy_status, self._gateway_api, self._access)
+        self._blame = Blame(
+            informers, self._builder, self._in_force, self._refusals, self._publisher.touch, self._record, *told
+        )
+        self._replicas = None
+        if election is not None:
+            # Others may run beside this one: their data planes count too.
+            of = (api, informers, clock, self.acks, self._in_force, self._refusals, election)
+            self._replicas = Replicas(*of, self._told_by_others)
         self._troubled: Mapping[Key, object] = {}
         self._offers_lost: Mapping[Key, object] = {}
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
@@ -195,7 +215,7 @@ class Control:
         Nothing is served before the first publication: an empty answer would take everything away from a data plane
         that has been serving all along. Raises UnavailableError when the port is taken.
         """
-        self.acks.listen(self._progressed, self._refused)
+        self.acks.listen(self._progressed, self._blame.refused)
         self._publisher.listen(self._published)
         await self._access.begin()
         self._publisher.start()
@@ -204,12 +224,16 @@ class Control:
         if self._identities is not None:
             self._tasks.spawn("identities", self._identities.run())
         self.acks.opened()
+        if self._replicas is not None:
+            self._replicas.start()
         self._tasks.spawn("statuses", self._write() if election is None else election.campaign(self._write))
         _log.info("serving ADS", port=port)
         return port
 
     async def _write(self) -> None:
         """Write what has become of objects, until cancelled."""
+        if self._replicas is not None:
+            await self._replicas.known()
         for writer in self._writers():
             writer.start()
         if self._identities is not None:
@@ -248,6 +272,8 @@ class Control:
         await self._tasks.stop()
         for writer in self._writers():
             await writer.stop()
+        if self._replicas is not None:
+            await self._replicas.stop()
         await self._server.stop()
         await self._access.key_sets.stop()
         await self._publisher.stop()
@@ -270,6 +296,8 @@ class Control:
             obj = new if new is not None else old
             if obj is not None and promises is not None:
                 promises.changed(key_of(obj), effect)
+            if obj is not None and self._replicas is not None:
+                self._replicas.changed(resource, obj, effect)
             if obj is not None and resource is TRAFFIC_POLICY:
                 self._in_force.policy_changed(key_of(obj))
             if obj is not None and resource is KINGRESS:
@@ -288,6 +316,8 @@ class Control:
             self._record(new, "InvalidEgress", problem)
 
     def _published(self, publication: Publication, effect: Effect) -> None:
+        if self._replicas is not None:
+            self._replicas.published(publication.generation, effect)
         if effect is Effect.EVERYTHING:
             self._in_force.published(publication.generation)
             self._renew_troubled()
@@ -323,37 +353,21 @@ class Control:
             if lost.get(key) != self._offers_lost.get(key):
                 self._interface_status.promises.changed(key, Effect.EVERYTHING)
 
+    def _told_by_others(self, refused: Iterable[Refused]) -> None:
+        self._blame.refused_elsewhere(refused)
+        self._progressed()
+
+    def _refused_elsewhere(self, resource: Resource, key: Key) -> str | None:
+        return self._replicas.refusal(resource, key) if self._replicas is not None else None
+
     def _progressed(self) -> None:
+        if self._replicas is not None:
+            self._replicas.progressed()
         if self._in_force.acknowledged(self.acks.proves):
             self._publisher.touch(Effect.EVERYTHING)
         for part in self._parts:
             for key in part.promises.still_open():
                 part.controller.enqueue(key)
-
-    def _refused(self, nack: Nack) -> None:
-        match nack.refusal.type:
-            case ResourceType.ROUTE | ResourceType.VIRTUAL_HOST:
-                self._refused_routes(nack.refusal.generation, f"{nack.node}: {nack.refusal.message}")
-            case ResourceType.CLUSTER | ResourceType.ENDPOINT:
-                for cluster in self._refusals.refused(nack):
-                    for key in self._builder.referrers(cluster):
-                        self._ingress_status.controller.enqueue(key)
-                    self._tell_of_cluster(cluster, f"{nack.node}: {nack.refusal.message}")
-            case ResourceType.LISTENER:
-                self._access.refused(nack)
-            case _:
-                return  # Certificates are control's own: no object is to blame, and the log has the words.
-
-    def _refused_routes(self, generation: int, message: str) -> None:
-        blamed = self._in_force.refused(generation, message)
-        for key in blamed.ingresses:
-            self._ingress_status.controller.enqueue(key)
-        for key in blamed.policies:
-            self._policy_status.controller.enqueue(key)
-        for kind, keys in blamed.routes.items():
-            self._gateway_api.refused(kind, keys)
-        if blamed.ingresses or blamed.policies or any(blamed.routes.values()):
-            self._publisher.touch(Effect.EVERYTHING)
 
     def _policy_problem(self, key: Key) -> tuple[str, str] | None:
         return policy_problem(key, self._watcher.of(key.namespace), self._watcher.invalid_policies.get(key))
@@ -369,16 +383,9 @@ class Control:
     def _refusal_of(self, key: Key) -> str | None:
         """Return why a data plane would not take a policy, or a cluster that it holds for; None when all take it."""
         carriers = self._in_force.carriers(self._watcher.of(key.namespace).policies[key])
-        refusals = (self._in_force.policies.message(key), *map(self._refusals.message, carriers))
+        own = (self._in_force.policies.message(key), *map(self._refusals.message, carriers))
+        refusals = (*own, self._refused_elsewhere(TRAFFIC_POLICY, key))
         return next(filter(None, refusals), None)
-
-    def _tell_of_cluster(self, cluster: str, message: str) -> None:
-        """Tell the Service or the Revision that a refused cluster is made of."""
-        namespace, _, rest = cluster.partition("/")
-        name, _, port = rest.partition(":")
-        obj = self._informers.of(SERVICE if port else REVISION).get(name, namespace)
-        if obj is not None:
-            self._record(obj, REFUSED, message)
 
     def _leads(self) -> bool:
         return self._election is None or self._election.leading

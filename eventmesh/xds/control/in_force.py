@@ -127,6 +127,12 @@ class InForce:
                 return Blamed(routes={kind: quarantine.refused(generation, message)})
         return Blamed(ingresses=self.ingresses.refused(generation, message))
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Tell whether something is kept out that may yet turn out to be innocent."""
+        routes = any(quarantine.is_open for quarantine in self.routes.values())
+        return self.ingresses.is_open or self.policies.is_open or routes
+
     def carriers(self, policy: TrafficPolicy) -> list[Key]:
         """Return the KIngresses with a path under `policy`."""
         ingresses = self._with_policies(policy.key.namespace).ingresses

@@ -44,7 +44,9 @@ class IngressStatus:
         invalid: Callable[[], Mapping[Key, str]],
         conflicts: Callable[[], Mapping[Key, Mapping[str, Key]]],
         refusals: ClusterRefusals,
+        elsewhere: Callable[[Key], str | None] = lambda key: None,
     ) -> None:
+        """`elsewhere` returns why a data plane of another replica does not take a KIngress."""
         self.promises = Promises()
         self._api = api
         self._ingresses = ingresses
@@ -55,6 +57,7 @@ class IngressStatus:
         self._invalid = invalid
         self._conflicts = conflicts
         self._refusals = refusals
+        self._elsewhere = elsewhere
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self.controller = Controller("kingress", ingresses, self.reconcile, clock, recorder=self._recorder)
 
@@ -79,11 +82,11 @@ class IngressStatus:
             await self._write_ready(obj, key, conditions, acks)
             return
         self.promises.reopened(key)
-        waited = self._clock.monotonic() - publication.at + RESOLUTION_S
+        left_s = QUIET_WAIT_S - (self._clock.monotonic() - publication.at)
         if acks.again_after_s is not None:
             self.controller.enqueue_after(key, acks.again_after_s)
-        if waited < QUIET_WAIT_S:
-            self.controller.enqueue_after(key, QUIET_WAIT_S - waited)
+        if left_s > RESOLUTION_S:
+            self.controller.enqueue_after(key, left_s)
         else:
             who = _named(acks.waiting or acks.lagging) or "the data plane"
             conditions.mark_unknown("LoadBalancerReady", "AwaitingAcknowledgement", f"waiting for {who}")
@@ -100,7 +103,7 @@ class IngressStatus:
         """Return (condition, reason, message) when the author must change something."""
         if key in self._invalid():
             return "NetworkConfigured", "InvalidIngress", self._invalid()[key]
-        refusal = self._quarantine.message(key) or self._refusals.message(key)
+        refusal = self._quarantine.message(key) or self._refusals.message(key) or self._elsewhere(key)
         if refusal is not None:
             return "NetworkConfigured", REFUSED, refusal
         lost = self._conflicts().get(key)

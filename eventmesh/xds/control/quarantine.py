@@ -65,6 +65,11 @@ class Quarantine(Generic[P]):
                 del out[key]
         return out
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether somebody is suspected, and not yet cleared or convicted."""
+        return bool(self._suspects)
+
     def held(self) -> frozenset[Key]:
         """Return the KIngresses of which something else than their newest form is published, or on trial."""
         return frozenset((*self.convicted, *self._suspects))

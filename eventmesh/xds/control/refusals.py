@@ -6,7 +6,7 @@ has another version, by a change of the object it is made of.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from eventmesh.kube.objects import Key
@@ -60,6 +60,10 @@ class ClusterRefusals:
         """Return why a cluster that the KIngress leads to is refused; None when none is."""
         cluster = self._by_ingress.get(ingress)
         return self._refused[cluster].message if cluster is not None else None
+
+    def messages(self) -> Mapping[Key, str]:
+        """Return the KIngresses that lead to a refused cluster, and why it is refused."""
+        return {key: self._refused[name].message for key, name in self._by_ingress.items()}
 
     def _index(self) -> None:
         self._by_ingress = {key: name for name in sorted(self._refused) for key in self.referrers(name)}

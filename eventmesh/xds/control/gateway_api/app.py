@@ -37,7 +37,9 @@ class GatewayApi:
         in_force: InForce,
         builder: ResourceBuilder,
         acks: AckTracker,
+        elsewhere: Callable[[Resource, Key], str | None] = lambda resource, key: None,
     ) -> None:
+        """`elsewhere` returns why a data plane of another replica does not take a route."""
         # Kinds that an API may not have been given: it has no such routes, and nobody waits for them.
         own = {
             resource: informers.of(resource, may_be_absent=True)
@@ -47,6 +49,7 @@ class GatewayApi:
         self._in_force = in_force
         self._builder = builder
         self._told = 0
+        self._elsewhere = elsewhere
         host, _ = settings.public
         self._gateways = GatewayStatus(
             api,
@@ -58,7 +61,7 @@ class GatewayApi:
             certificates=lambda: builder.certificates.problems,
             address=settings.public_service if settings.is_gateway_named else host,
         )
-        self._routes = {
+        self.routes: Mapping[RouteKind, RouteStatus] = {
             kind: RouteStatus(
                 api,
                 kind,
@@ -73,15 +76,15 @@ class GatewayApi:
             for kind, resource in ROUTES.items()
         }
         self._classes = GatewayClassStatus(api, own[GATEWAY_CLASS], clock)
-        self.parts: tuple[Promising, ...] = (self._classes, self._gateways, *self._routes.values())
+        self.parts: tuple[Promising, ...] = (self._classes, self._gateways, *self.routes.values())
         """Controllers with their promises."""
 
     def watches(self) -> Iterator[tuple[Resource, Handler, Promises | None]]:
         """Yield which kinds are watched, who takes them in, and who keeps promises about them."""
         yield GATEWAY_CLASS, self._watcher.gateway_class, None
         yield GATEWAY, self._watcher.gateway, self._gateways.promises
-        yield HTTP_ROUTE, self._watcher.http_route, self._routes[RouteKind.HTTP].promises
-        yield GRPC_ROUTE, self._watcher.grpc_route, self._routes[RouteKind.GRPC].promises
+        yield HTTP_ROUTE, self._watcher.http_route, self.routes[RouteKind.HTTP].promises
+        yield GRPC_ROUTE, self._watcher.grpc_route, self.routes[RouteKind.GRPC].promises
         yield REFERENCE_GRANT, self._watcher.grant, None
         yield NAMESPACE, self._watcher.namespace, None
 
@@ -99,17 +102,17 @@ class GatewayApi:
         world = self._watcher.world
         for key in world.gateways:
             self._gateways.promises.changed(key, Effect.ENDPOINTS)
-        for kind, part in self._routes.items():
+        for kind, part in self.routes.items():
             for key in (*world.of_kind(kind), *(key for name, key in self._watcher.invalid if name == kind.value)):
                 part.promises.changed(key, Effect.ENDPOINTS)
 
     def refused(self, kind: RouteKind, keys: Sequence[Key]) -> None:
         """Have statuses written of routes that a data plane has refused."""
         for key in keys:
-            self._routes[kind].controller.enqueue(key)
+            self.routes[kind].controller.enqueue(key)
 
     def _refusal(self, kind: RouteKind, key: Key) -> str | None:
-        return self._in_force.routes[kind].message(key)
+        return self._in_force.routes[kind].message(key) or self._elsewhere(ROUTES[kind], key)
 
     def _is_held(self, kind: RouteKind, key: Key) -> bool:
         return self._in_force.routes[kind].holds(key)
