@@ -19,6 +19,7 @@ from benchmarks import (
     scope,
     startup,
     stored,
+    warm,
     wire,
 )
 from benchmarks.contenders import NAMES
@@ -30,6 +31,7 @@ SUITES = {
     "neighbours": neighbours.run,
     "scope": scope.run,
     "scale": scale.run,
+    "warm": warm.run,
     "chain": chain.run,
     "crowd": crowd.run,
     "stored": stored.run,

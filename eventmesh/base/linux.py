@@ -26,9 +26,13 @@ CLONE_NEWUSER: Final = 0x1000_0000
 CLONE_NEWNET: Final = 0x4000_0000
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
+_CAPABILITY_VERSION_3: Final = 0x2008_0522
+_CAPABILITY_DATA_BYTES: Final = 2 * 3 * 4
+"""Two halves of three sets: effective, permitted, inheritable (capset(2))."""
 _LAST_CAPABILITY: Final = "/proc/sys/kernel/cap_last_cap"
 
 _ENDED: Final = ("Z", "X")
@@ -173,6 +177,17 @@ def give_up_capabilities() -> None:
         last = int(file.read())
     for capability in range(last + 1):
         _check(_libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
+
+
+def drop_capabilities() -> None:
+    """Take every capability from the calling process, at once and for good."""
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    _check(_libc().capset(header, bytes(_CAPABILITY_DATA_BYTES)), "capset")
+
+
+def be_inspectable() -> None:
+    """Let the calling process see itself below `/proc/self`, and who may look at it do so, as after any exec."""
+    _check(_libc().prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
 
 
 def gain_no_privileges() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from eventmesh.cluster.runtime.environment import ContainerConfigError, Referenc
 from eventmesh.cluster.runtime.images import Image
 from eventmesh.cluster.runtime.launcher_process import product_pythonpath
 from eventmesh.cluster.runtime.process import UNCONFINED, Command, Network
+from eventmesh.cluster.runtime.surroundings import surroundings
 from eventmesh.cluster.runtime.wire import Confinement
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import has_sidecar
@@ -32,9 +32,6 @@ FORWARD_PROXY_PORT: Final = 15001
 DRAIN_QUIET_S: Final = 0.5
 """A pod's sidecar ends when no request has come for so long. Data planes hear of a pod's end within milliseconds here;
 the half minute of Knative's queue-proxy is made for clusters where that takes seconds."""
-
-_INHERITED: Final = ("LANG", "LC_ALL", "TZ", "HOME", "SSL_CERT_FILE")
-"""What a function needs of its user's surroundings; the rest stays outside, so that it runs alike everywhere."""
 
 CONTAINER_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs of a container image are looked for that names no PATH, as with every engine."""
@@ -74,7 +71,7 @@ def function_command(
     if problem:
         raise ContainerConfigError(problem)
     asked = container_env(container, pod, place.address, references)
-    env = _surroundings() if image.root is None else {"PATH": CONTAINER_PATH, "HOME": "/"}
+    env = surroundings() if image.root is None else {"PATH": CONTAINER_PATH, "HOME": "/"}
     if scratch:
         env["TMPDIR"] = scratch
     env["HOSTNAME"] = pod["metadata"]["name"]
@@ -99,15 +96,6 @@ def function_command(
         # The image's program is the image's, wherever the container is to work.
         command[0] = str(home / command[0])
     return Command((*command, *args), env, workdir, confinement=confinement)
-
-
-def _surroundings() -> dict[str, str]:
-    """Return the variables of a program that sees the machine's own files."""
-    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    env["PYTHONPATH"] = product_pythonpath({})
-    env["PYTHONUNBUFFERED"] = "1"
-    return env
 
 
 def sidecar_command(pod: Object, place: Place, notify_socket: str, bootstrap: Path, references: References) -> Command:

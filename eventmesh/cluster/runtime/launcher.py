@@ -30,6 +30,7 @@ from eventmesh.base import linux
 from eventmesh.cluster.runtime import child, wire
 from eventmesh.cluster.runtime.roster import Roster
 from eventmesh.cluster.runtime.spares import RESTOCK_AFTER_S, Spares
+from eventmesh.cluster.runtime.warm_forks import WarmFork, WarmForks
 
 
 class Launcher:
@@ -43,6 +44,7 @@ class Launcher:
         self.starting: dict[int, _Starting] = {}
         self._networks: set[int] = set()
         self.spares = Spares()
+        self.warm = WarmForks(selector)
 
     def attach(self, channel: socket.socket, preloaded: wire.Preloaded) -> None:
         """Serve the runtime at the other end of `channel`, and tell it first what others have left."""
@@ -156,6 +158,7 @@ class Launcher:
                     os.killpg(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
             self.spares.lost(pid)
+            self.warm.lost(pid)
             if self._roster.runs(pid):
                 code = os.waitstatus_to_exitcode(status)
                 self._roster.ended(pid, code, told=self._say(wire.Exited(pid, code)))
@@ -168,10 +171,18 @@ class Launcher:
         # As the sub-reaper of its descendants the launcher inherits orphans that left their group.
         linux.end_children()
 
+    @property
+    def lacking(self) -> bool:
+        """Whether `restock` has something to do."""
+        return self.spares.lacking or self.warm.lacking
+
     def restock(self) -> None:
         """Fork one spare; called when nobody is in a hurry. Without any, orders are forked for one by one."""
         try:
-            self.spares.add()
+            if self.spares.lacking:
+                self.spares.add()
+            elif self.warm.lacking:
+                self.warm.add()
         except OSError as error:
             sys.stderr.write(f"eventmesh: no spare process: {error.strerror}\n")
 
@@ -211,6 +222,8 @@ class Launcher:
 
     def _start(self, order: wire.Spawn, data: bytes, descriptors: Sequence[int]) -> int:
         """Return the number of the process that becomes what was ordered: a spare, or else a fork made now."""
+        if order.warm and (pid := self.warm.give(data, descriptors)):
+            return pid
         word = order.argv[0] if order.entry and order.argv else ""
         pid = self.spares.give(data, descriptors, word) or os.fork()
         if pid == 0:
@@ -273,13 +286,15 @@ def _run(owner: socket.socket, modules: list[str]) -> None:
         selector.register(owner, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
         while True:
-            events = selector.select(RESTOCK_AFTER_S if launcher.spares.lacking else None)
+            events = selector.select(RESTOCK_AFTER_S if launcher.lacking else None)
             if not events:
                 launcher.restock()
             for key, _ in events:
                 if isinstance(key.data, _Starting):
                     if key.data.pid in launcher.starting:
                         launcher.started(key.data)
+                elif isinstance(key.data, WarmFork):
+                    launcher.warm.heard(key.data)
                 elif key.fileobj is owner:
                     data, descriptors = _receive(owner)
                     if not data:

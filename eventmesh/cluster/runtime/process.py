@@ -40,6 +40,8 @@ class Command:
     entry: str = ""
     """`module:function` called with `argv` inside the forked launcher, which has it imported already."""
     confinement: wire.Confinement = UNCONFINED
+    warm: bool = False
+    """Whether a fork of a prepared interpreter may do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ class ProcessLauncher:
             on_terminal,
             keep.label if keep else "",
             len(keep.descriptors) if keep else 0,
+            command.warm,
         )
         streams = [stdout, stderr] if stdin is None else [stdout, stderr, stdin]
         reply = await self._ask(order, [*streams, *sockets, *(keep.descriptors if keep else ())])

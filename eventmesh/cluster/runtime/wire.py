@@ -13,6 +13,9 @@ MAX_MESSAGE_BYTES: Final = 160 * 1024
 """Longest message, environment included. Linux takes 128 KiB for one variable and about 200 KiB for one datagram
 on a default host (net.core.wmem_default), so that a longer one would be refused by the kernel with less to say."""
 
+MAX_ZYGOTE_BYTES: Final = 16
+"""Longest message to and from a zygote or a fork of it: the number of a process, or one byte beside a socket."""
+
 MAX_SOCKETS: Final = 8
 """Listening sockets that a process may be given."""
 
@@ -79,6 +82,9 @@ class Spawn:
     """What the next runtime is told of the process when this one is gone; without a label it ends with this one."""
     kept: int = 0
     """How many more descriptors travel beside the message, for the next runtime alone."""
+    warm: bool = False
+    """Whether `argv`, which is `PYTHON FILE ...` or `PYTHON -m MODULE ...`, may be done by a fork of a prepared
+    interpreter (`zygote`) if there is one now."""
 
 
 @dataclass(frozen=True, slots=True)

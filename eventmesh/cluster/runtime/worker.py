@@ -44,8 +44,10 @@ from eventmesh.cluster.runtime.teller import PodTeller
 from eventmesh.cluster.runtime.tokens import PodTokens
 from eventmesh.cluster.runtime.views import Scene, scratch_in, view_of
 from eventmesh.cluster.runtime.volumes import PodVolumes
+from eventmesh.cluster.runtime.warm_start import warmed
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import has_sidecar
+from eventmesh.kube.warm_start import warm_start
 
 _log = log.get("runtime.pod")
 
@@ -287,7 +289,7 @@ class PodWorker:
     async def _start(self, name: str) -> list[Order]:
         try:
             self._begin_group(name)
-            command = self._command(name)
+            command = self._warmed(name, self._command(name))
         except UnknownImageError as error:
             return self._machine.not_started(name, "ErrImagePull", str(error))
         except (MeshError, OSError) as error:
@@ -348,6 +350,16 @@ class PodWorker:
         confinement = confined(view, self.pod, container, image_user=image.user, image_group=image.group)
         scratch = "" if image.root is not None else scratch_in(self.directory)
         return function_command(self.pod, container, image, place, references, confinement, scratch)
+
+    def _warmed(self, name: str, command: Command) -> Command:
+        """Return how to start what is run for a container: by a fork, if its pod asks for that and it can be one."""
+        if name == podspec.SIDECAR or warm_start(self.pod) == "false":
+            return command
+        image = self._host.images.find(podspec.container(self.pod, name).get("image", ""))
+        command, why = warmed(self.pod, command, image)
+        if why:
+            self._watchers.spawn("event", self._teller.record(Tell("NotStartedWarm", f"{name} starts as usual: {why}")))
+        return command
 
     async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
         status = await process.exited

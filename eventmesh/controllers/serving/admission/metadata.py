@@ -36,6 +36,7 @@ from eventmesh.controllers.serving.resources.sidecar_resources import PERCENTAGE
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
 from eventmesh.kube.quantity import parse_quantity
+from eventmesh.kube.warm_start import VALUES, WARM_START
 
 NETWORKING_ANNOTATIONS = frozenset(
     f"{NETWORKING}/{name}"
@@ -88,6 +89,8 @@ def annotation_errors(annotations: Mapping[str, str], config: AutoscalerConfig) 
             yield invalid_key(key, "")
         elif key.startswith(f"{QUEUE_SIDECAR}/"):
             yield from _sidecar_size(key, annotations[key])
+    if annotations.get(WARM_START, "false") not in VALUES:
+        yield invalid(annotations[WARM_START], WARM_START)
     yield from _seconds_or_duration(annotations)
 
 

@@ -232,6 +232,10 @@ def test_wrong_metadata_is_refused(metadata: Object, complaint: str) -> None:
             f"expected 6s <= 5s <= 1h0m0s: spec.template.metadata.annotations.{DOMAIN}/window",
         ),
         (
+            {"annotations": {"eventmesh.io/warm-start": "yes"}},
+            "invalid value: yes: spec.template.metadata.annotations.eventmesh.io/warm-start",
+        ),
+        (
             {"annotations": {"queue.sidecar.serving.knative.dev/color": "red"}},
             'invalid key name "queue.sidecar.serving.knative.dev/color": spec.template.metadata.annotations',
         ),
