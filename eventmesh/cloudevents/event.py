@@ -97,6 +97,10 @@ class Event:
         _check_each(changed)
         return Event.checked(kept, self.data)
 
+    def without(self, name: str) -> Event:
+        """Return the event without an attribute that it need not have."""
+        return Event.checked({known: value for known, value in self.attributes.items() if known != name}, self.data)
+
     @staticmethod
     def checked(attributes: Mapping[str, AttributeValue], data: bytes | None) -> Event:
         """Return an event from attributes that are known to be valid, because they are those of an event."""

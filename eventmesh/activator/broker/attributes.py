@@ -65,7 +65,7 @@ def _hops_left(event: Event) -> int:
 
 def for_subscriber(event: Event) -> Event:
     """Return the event as a subscriber receives it: without the hop counter."""
-    return event.with_attributes(knativebrokerttl=None)
+    return event.without(TTL)
 
 
 def as_reply(reply: Event, original: Event) -> Event:

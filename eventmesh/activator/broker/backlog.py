@@ -21,6 +21,13 @@ LOOK_AGAIN_S = 30.0
 MAX_QUEUED_LOADED = 256
 """Entries of the queue in memory: a long queue leaves room for what is accepted now."""
 
+READ_AGAIN_AT = MAX_QUEUED_LOADED // 2
+"""So few of them are left when more are read: a few at a time would cost a query each."""
+
+MAX_UNRECORDED = 4_096
+"""Entries of the queue that have been read and whose ends are not on disk. With fewer the sync of the disk would set
+the pace; each costs some hundred bytes, and after a crash one more delivery."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -47,8 +54,10 @@ class Backlog:
         self._more = True
         self._reading = False
         self._more_queued = True
-        self._loaded: set[int] = set()
-        """Entries of the queue that have been read and have not ended."""
+        self._unrecorded: set[int] = set()
+        """Entries of the queue that have been read and are still there."""
+        self._loaded = 0
+        """How many of them have not ended."""
         self._queue_at: float | None = None
         """When, by the monotonic clock, the next entry is due."""
 
@@ -80,26 +89,36 @@ class Backlog:
         """Look into the queue again: something was put there."""
         self._more_queued = True
 
-    def ended(self, entry: int) -> None:
-        """Take note that an entry of the queue has been settled for good."""
-        self._loaded.discard(entry)
-        self._more_queued = True
+    def ended(self) -> None:
+        """Take note that an entry of the queue has ended: its event is in memory no more."""
+        self._loaded -= 1
+
+    def recorded(self, entry: int) -> None:
+        """Take note that the end of an entry of the queue is on disk."""
+        self._unrecorded.discard(entry)
 
     @property
     def more(self) -> bool:
         """Return whether the store may hold more."""
         if self._queue_at is not None and self._queue_at <= self._clock.monotonic():
             self._more_queued = True
-        return self._more or (self._more_queued and len(self._loaded) < MAX_QUEUED_LOADED)
+        return self._more or (self._more_queued and self._room_for_queued > 0)
 
     @property
-    def queue_is_full(self) -> bool:
-        """Return whether no more of the queue is read before some of it has ended."""
-        return len(self._loaded) >= MAX_QUEUED_LOADED
+    def _room_for_queued(self) -> int:
+        """Return how many more entries of the queue are worth a query."""
+        if self._loaded > READ_AGAIN_AT:
+            return 0
+        return min(MAX_QUEUED_LOADED - self._loaded, MAX_UNRECORDED - len(self._unrecorded))
+
+    @property
+    def waits_for_record(self) -> bool:
+        """Return whether no more of the queue is read before ends are on disk."""
+        return len(self._unrecorded) >= MAX_UNRECORDED
 
     def wake_at(self) -> float | None:
         """Return when the queue has more, by the monotonic clock; None: nothing waits for its time."""
-        return self._queue_at if len(self._loaded) < MAX_QUEUED_LOADED else None
+        return self._queue_at if self._room_for_queued > 0 else None
 
     async def read(self, room: int) -> list[Item]:
         """Return up to `room` items, or a few when there are many; raises StoreError."""
@@ -109,19 +128,20 @@ class Backlog:
         return items
 
     async def _read_queue(self, room: int) -> list[Item]:
-        free = min(MAX_QUEUED_LOADED - len(self._loaded), room)
+        free = min(self._room_for_queued, room)
         if not self._more_queued or free <= 0:
             return []
         # Before the question: what is put there meanwhile must not be missed.
         self._more_queued = False
         now = self._clock.now().timestamp()
         try:
-            due = await self._store.queue.due(self._trigger, now, free, self._loaded)
+            due = await self._store.queue.due(self._trigger, now, free, self._unrecorded)
         except BaseException:
             self._more_queued = True
             raise
         new = due.entries
-        self._loaded |= {entry.entry for entry in new}
+        self._unrecorded |= {entry.entry for entry in new}
+        self._loaded += len(new)
         self._more_queued = self._more_queued or len(new) == free
         wait = None if due.next_due is None else min(max(0.0, due.next_due - now), LOOK_AGAIN_S)
         self._queue_at = None if wait is None else self._clock.monotonic() + wait

@@ -216,14 +216,17 @@ class Dispatcher:
             return Answer(0, NO_IDENTITY)
         if response.error:
             return Answer(0, response.error)
-        retry_after = next((value for name, value in response.headers if name == "retry-after"), None)
-        answer = Answer(
-            response.status, "", parse_retry_after(retry_after, self._clock.now()), response.body[:MAX_BODY_KEPT]
-        )
+        answer = Answer(response.status, "", self._retry_after(response), response.body[:MAX_BODY_KEPT])
         # 202 means "accepted, no reply"; only a 200 carries one (data-plane.md).
         if send.purpose is not Purpose.DEAD_LETTER and is_delivered(response.status) and response.status != 202:
             return await self._route_reply(subscription, stored, response, answer)
         return answer
+
+    def _retry_after(self, response: Response) -> float | None:
+        for name, value in response.headers:
+            if name == "retry-after":
+                return parse_retry_after(value, self._clock.now())
+        return None
 
     async def _route_reply(
         self, subscription: Subscription, cause: StoredEvent, response: Response, answer: Answer
@@ -322,6 +325,8 @@ class Dispatcher:
     ) -> Response | None:
         """Send with a token where one is asked for; None: there is none to be had now."""
         headers = [*headers, ("kn-namespace", subscription.namespace)]
+        if not peer.audience:
+            return await send(headers)
         who = (subscription.namespace, subscription.identity.account, peer.audience)
         for is_last in (False, True):
             try:

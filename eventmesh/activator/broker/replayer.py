@@ -9,19 +9,24 @@ from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import DamagedEvent, StoreError
 from eventmesh.activator.broker.store.replays import Advance, Replay
 from eventmesh.activator.broker.store.values import StoredEvent
-from eventmesh.activator.broker.triggers import TriggerSource
+from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import is_set_within
 from eventmesh.cloudevents.cesql import CesqlError, compile_cesql
 from eventmesh.cloudevents.event import Event
 
-WINDOW = 1_024
+WINDOW = 2_048
 """Replayed events that may wait in the queue of one trigger: they are copies, so as few as keep it busy."""
 
-LOOKED_AT = 256
-"""Events looked at in one step: all of them are in memory meanwhile, and their filters hold the event loop up; with
-fewer the sync that each step waits for would set the pace."""
+LOOKED_AT = 512
+"""Events looked at in one step; with fewer the sync that each step waits for would set the pace."""
+
+MAX_STEP_BYTES = 16 << 20
+"""Data of the events of one step, unless a single one has more: all of them are in memory and in one transaction."""
+
+FILTERED_TOGETHER = 128
+"""So many events are held against filters before others get their turn on the event loop."""
 
 LOOK_AGAIN_S = 0.02
 """Wait before a trigger whose queue is full is looked at again."""
@@ -82,12 +87,10 @@ class Replayer:
             # that another process works on is replayed there.
             self._waiting.pop(replay.trigger, None)
             return False
-        free = await self._free(replay.trigger)
-        if free <= 0:
+        if await self._free(replay.trigger) < LOOKED_AT:
             return False
-        events, position = await self._next(replay, min(LOOKED_AT, free))
-        passes = _filter_of(replay)
-        wanted = [stored for stored in events if subscription.passes(stored.event) and passes(stored.event)]
+        events, position = await self._next(replay)
+        wanted = await self._wanted(replay, subscription, events)
         step = self._paced(replay, wanted, position)
         queued = await self._store.replays.advance(step)
         if queued:
@@ -99,20 +102,34 @@ class Replayer:
 
     async def _free(self, trigger: str) -> int:
         """Return how many more may wait in the queue of the trigger."""
-        if self._waiting.get(trigger, WINDOW) >= WINDOW:
+        if self._waiting.get(trigger, WINDOW) > WINDOW - LOOKED_AT:
             self._waiting[trigger] = await self._store.replays.outstanding(trigger)
         return WINDOW - self._waiting[trigger]
 
-    async def _next(self, replay: Replay, limit: int) -> tuple[Sequence[StoredEvent], int]:
+    async def _next(self, replay: Replay) -> tuple[Sequence[StoredEvent], int]:
         """Return some events of a replay, and up to where it is with them."""
+        broker, position = replay.broker, replay.position
+        count = await self._store.replays.within(broker, position, LOOKED_AT, MAX_STEP_BYTES)
+        if not count:
+            return [], replay.last
         try:
-            found = await self._store.read(replay.broker, replay.position, limit)
+            found = await self._store.read(broker, position, count)
         except DamagedEvent as error:
             # It is passed over: no trigger can get it any more.
             return _within(replay, error.before), min(error.sequence, replay.last)
         inside = _within(replay, found)
-        ended = len(found) < limit or len(inside) < len(found)
-        return inside, replay.last if ended else inside[-1].sequence
+        return inside, inside[-1].sequence if inside and len(inside) == len(found) else replay.last
+
+    async def _wanted(
+        self, replay: Replay, subscription: Subscription, events: Sequence[StoredEvent]
+    ) -> Sequence[StoredEvent]:
+        passes = _filter_of(replay)
+        wanted: list[StoredEvent] = []
+        for first in range(0, len(events), FILTERED_TOGETHER):
+            some = events[first : first + FILTERED_TOGETHER]
+            wanted += [stored for stored in some if subscription.passes(stored.event) and passes(stored.event)]
+            await self._clock.sleep(0)
+        return wanted
 
     def _paced(self, replay: Replay, events: Sequence[StoredEvent], position: int) -> Advance:
         due = max(replay.next_due, self._clock.now().timestamp())

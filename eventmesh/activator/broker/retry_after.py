@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds to wait from `now`, never negative; None when the header is absent or unreadable."""
-    if value is None:
-        return None
+def parse_retry_after(value: str, now: datetime) -> float | None:
+    """Return the seconds to wait from `now`, never negative; None when the header is unreadable."""
     text = value.strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

@@ -43,6 +43,9 @@ SETTLE_TOGETHER = 64
 """So many ends are recorded without waiting for more: a transaction costs a sync, however many are in it, and a fast
 subscriber must not be held to so many each interval."""
 
+SENDS_IN_TURN = 32
+"""So many requests follow each other before others get their turn: one that is answered at once does not wait."""
+
 MAX_ATTEMPTS_RECORDED = 100
 """Attempts of one event that its timeline shows, beside the last: a policy may ask for two thousand million."""
 
@@ -142,7 +145,7 @@ class TriggerWorker:
             await self._load()
             now = self._clock.monotonic()
             for send in self.table.next_sends(now):
-                self._own("send", self._send(send), self._running)
+                self._own("send", self._send_on(send), self._running)
             if self._backlog.more and self.table.room > 0:
                 continue
             await self._wait(self._wake_at())
@@ -209,6 +212,18 @@ class TriggerWorker:
         # Tens of thousands may be remembered: a long one by its hash.
         return value if len(value) <= MAX_GROUP_NAME else blake2b(value.encode(), digest_size=16).hexdigest()
 
+    async def _send_on(self, send: Send) -> None:
+        """Send an event, and then what may be sent next, without waiting for more to be read from the store."""
+        for left in reversed(range(SENDS_IN_TURN)):
+            await self._send(send)
+            following = next(self.table.next_sends(self._clock.monotonic()), None) if left else None
+            if following is None:
+                break
+            send = following
+            if self._backlog.more:
+                self._changed.set()
+        self._changed.set()
+
     async def _send(self, send: Send) -> None:
         item = self._loaded.get(send.key) or await self._read_again(send)
         if item is None or item.stored is None:
@@ -232,7 +247,6 @@ class TriggerWorker:
             self._measures.delivered(sent_at + now - began - stored.accepted_at)
         if isinstance(step, Settled):
             self._settle(send.sequence, send.entry, step)
-        self._changed.set()
 
     async def _read_again(self, send: Send) -> Item | None:
         """Return an event that was let go while it waited for its turn; None: it has been settled instead."""
@@ -249,7 +263,6 @@ class TriggerWorker:
 
     def _withdraw(self, send: Send, outcome: Outcome, reason: str) -> None:
         self._end_unsent(send.sequence, send.entry, self.table.withdrawn(send, outcome, reason))
-        self._changed.set()
 
     def _end_unsent(self, sequence: int, entry: int, end: Settled, due: float = 0.0) -> None:
         """Settle an event of which nothing was sent, and say so in its timeline."""
@@ -306,6 +319,8 @@ class TriggerWorker:
 
     def _settle(self, sequence: int, entry: int, end: Settled, due: float = 0.0) -> None:
         self._loaded.pop((sequence, entry), None)
+        if entry:
+            self._backlog.ended()
         failure = self._failure(end)
         self._ends.append(
             Settlement(
@@ -323,7 +338,7 @@ class TriggerWorker:
         while True:
             await self._ended.wait()
             # Ends gather while the first of them waits: many in one transaction.
-            if not (self.table.waits_for_record or self._backlog.queue_is_full):
+            if not (self.table.waits_for_record or self._backlog.waits_for_record):
                 await is_set_within(self._gathered, SETTLE_INTERVAL_S)
             self._ended.clear()
             self._gathered.clear()
@@ -353,7 +368,7 @@ class TriggerWorker:
         for end in ends:
             self.table.recorded(end.sequence, end.entry)
             if end.entry:
-                self._backlog.ended(end.entry)
+                self._backlog.recorded(end.entry)
         self._changed.set()
         if any(end.entry or end.outcome is Outcome.DEFERRED for end in ends):
             self.wake_for_queue()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.activator.broker.triggers import Identity, Subscription
 from eventmesh.cloudevents.filters import compile_trigger_filter
 from eventmesh.model.delivery import DeliveryControls, DeliveryPolicy
 
 BROKER = "demo/shop"
+NOBODY = Identity()
 
 
 class FixedTriggers:
@@ -45,13 +46,14 @@ class FixedTriggers:
         name: str,
         policy: DeliveryPolicy | None = None,
         controls: DeliveryControls | None = None,
+        identity: Identity = NOBODY,
         **attributes: str,
     ) -> None:
         passes = compile_trigger_filter({"filter": {"attributes": attributes}})
         made = Subscription(
             f"uid-{name}", "demo", name, BROKER, f"http://{name}/", passes, policy or DeliveryPolicy(retry=0), BROKER
         )
-        made = replace(made, controls=controls or DeliveryControls())
+        made = replace(made, controls=controls or DeliveryControls(), identity=identity)
         self.known[made.uid] = made
         self.present.add(made.uid)
         self._changed()

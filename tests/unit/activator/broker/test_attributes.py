@@ -79,7 +79,7 @@ def test_only_tracing_and_knative_headers_travel() -> None:
         ("-3", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
 
 

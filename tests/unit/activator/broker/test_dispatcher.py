@@ -13,6 +13,7 @@ from eventmesh.activator.broker.store.errors import EventTooLong
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
+from eventmesh.activator.broker.triggers import Identity, Peer
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import DeliveryPolicy
@@ -235,10 +236,10 @@ async def test_a_token_that_is_refused_is_replaced_once_within_the_attempt(
 ) -> None:
     broker = Broker(tmp_path, triggers, Renewed())
     broker.subscribers.script = lambda uri, event: Answered(401 if len(broker.subscribers.got) == 1 else 202)
-    triggers.add("secured")
+    triggers.add("secured", identity=Identity(subscriber=Peer("http://secured/")))
     await opened(broker, "secured")
     await broker.send(1)
-    await settled(broker, ("demo/secured", "delivered"), 1)
+    await asyncio.wait_for(settled(broker, ("demo/secured", "delivered"), 1), 20)
     shown = [dict(headers)["authorization"] for _, _, headers in broker.subscribers.got]
     assert shown == ["Bearer token-1", "Bearer token-2"]
     broker.subscribers.script = lambda uri, event: Answered(401)

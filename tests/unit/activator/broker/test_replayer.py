@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from eventmesh.activator.broker import replayer
 from eventmesh.activator.broker.replayer import IDLE_S, LOOK_AGAIN_S, LOOKED_AT, WINDOW, Replayer
 from eventmesh.activator.broker.store.queue import QueuedEvent
 from eventmesh.activator.broker.store.replays import NewReplay
@@ -45,17 +48,17 @@ class Bench:
         return wait_s
 
 
-def _event(number: int, type_: str) -> Event:
-    return Event({"id": f"e{number}", "source": "/s", "type": type_, "specversion": "1.0"}, None)
+def _event(number: int, type_: str, data: bytes | None) -> Event:
+    return Event({"id": f"e{number}", "source": "/s", "type": type_, "specversion": "1.0"}, data)
 
 
 @asynccontextmanager
-async def bench(tmp_path: Path, types: list[str]) -> AsyncIterator[Bench]:
+async def bench(tmp_path: Path, types: list[str], data: bytes | None = None) -> AsyncIterator[Bench]:
     """Have one event of each of `types` stored and delivered."""
     store = SqliteStore(tmp_path / "events.db", SystemClock())
     try:
         await store.open_trigger("uid-t", BROKER)
-        await asyncio.gather(*(store.append(NewEvent(BROKER, _event(n, type_))) for n, type_ in enumerate(types)))
+        await asyncio.gather(*(store.append(NewEvent(BROKER, _event(n, type_, data))) for n, type_ in enumerate(types)))
         await store.settle([Settlement("uid-t", n + 1, Outcome.DELIVERED) for n in range(len(types))])
         yield Bench(store)
     finally:
@@ -76,6 +79,18 @@ async def test_no_more_than_a_window_waits_and_each_event_is_queued_once_in_orde
         rest = await at.waiting()
         assert [entry.sequence for entry in rest] == list(range(WINDOW + LOOKED_AT + 1, STORED + 1))
         assert set(at.told) == {"uid-t"}
+
+
+async def test_a_step_takes_no_more_data_than_memory_and_a_transaction_are_to_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replayer, "MAX_STEP_BYTES", 2_500)
+    async with bench(tmp_path, ["order"] * 5, data=b"x" * 1_000) as at:
+        await at.store.replays.start(NewReplay("uid-t", "demo/t", BROKER), 0.0)
+        for waiting in (2, 4, 5):
+            assert await at.replayer.step() == 0.0
+            assert len(await at.waiting()) == waiting
+        assert await at.until_it_rests() == IDLE_S
 
 
 async def test_what_the_filters_do_not_let_pass_takes_no_room(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from eventmesh.activator.broker import worker
+from eventmesh.activator.broker import backlog, delivery, worker
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.values import Attempt, Outcome, Settlement
 from eventmesh.cloudevents.event import Event
@@ -102,6 +102,61 @@ async def test_ends_on_their_way_into_the_store_get_there_when_the_work_is_given
     go.set()
     await asyncio.wait_for(stopping, 20)
     assert written == [Outcome.DELIVERED]
+
+
+async def queued(broker: Broker, count: int) -> None:
+    """Have as many dead letters of the trigger `all` put into its queue."""
+    for number in range(count):
+        await broker.send(number)
+    await asyncio.wait_for(settled(broker, ("demo/all", "kept"), count), 20)
+    broker.subscribers.script = lambda uri, event: Answered()
+    broker.subscribers.got.clear()
+    moved = 0
+    async with asyncio.timeout(20):
+        while moved < count:
+            moved += len(await broker.store.queue.redrive(Selection(BROKER), 0.0))
+
+
+@pytest.mark.parametrize(("unrecorded", "sent"), [(1_000, 20), (8, 8)])
+async def test_what_is_queued_waits_for_the_disk_only_when_too_much_is_not_on_it(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch, unrecorded: int, sent: int
+) -> None:
+    monkeypatch.setattr(backlog, "MAX_QUEUED_LOADED", 4)
+    monkeypatch.setattr(backlog, "READ_AGAIN_AT", 2)
+    monkeypatch.setattr(backlog, "MAX_UNRECORDED", unrecorded)
+    broker.subscribers.script = lambda uri, event: Answered(400)
+    triggers.add("all")
+    await opened(broker, "all")
+    await queued(broker, 20)
+    begun, go, settle = asyncio.Event(), asyncio.Event(), broker.store.settle
+
+    async def slow(ends: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
+        begun.set()
+        await go.wait()
+        await settle(ends, attempts)
+
+    monkeypatch.setattr(broker.store, "settle", slow)
+    broker.dispatcher.queued("uid-all")
+    await broker.subscribers.until(sent)
+    await asyncio.wait_for(begun.wait(), 20)
+    assert len(broker.subscribers.got) == sent
+    go.set()
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 20), 20)
+    assert len(broker.subscribers.got) == 20
+
+
+async def test_a_subscriber_that_answers_at_once_gets_everything_though_others_have_their_turn(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SENDS_IN_TURN", 2)
+    monkeypatch.setattr(delivery, "MAX_IN_FLIGHT", 1)
+    triggers.add("all", controls=DeliveryControls(paused=True))
+    await opened(broker, "all")
+    for number in range(20):
+        await broker.send(number)
+    triggers.control("all", DeliveryControls())
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 20), 20)
+    assert ids(broker) == [str(number) for number in range(20)]
 
 
 async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
