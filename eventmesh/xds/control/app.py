@@ -35,6 +35,7 @@ from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.app import Access
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.admin import AdminServer
+from eventmesh.xds.control.backends import MissingBackends
 from eventmesh.xds.control.blame import Blame
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Effect
@@ -96,6 +97,7 @@ class Control:
         self._builder = ResourceBuilder(settings, self._in_force.world, self._mtls)
         self._cache = SnapshotCache(self._builder.sets)
         self._refusals = ClusterRefusals(self._builder.referrers)
+        self._missing = MissingBackends(self._watcher.of)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
         metrics = self.metrics = Metrics()
         self._publisher = Publisher(self._cache, self._builder, self._in_force.view, self._in_force, clock, metrics)
@@ -127,6 +129,7 @@ class Control:
             conflicts=lambda: self._builder.conflicts,
             refusals=self._refusals,
             elsewhere=lambda key: self._refused_elsewhere(KINGRESS, key),
+            missing=self._missing.message,
         )
         self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
         self._policy_status = AcceptanceStatus(
@@ -321,6 +324,8 @@ class Control:
         if effect is Effect.EVERYTHING:
             self._in_force.published(publication.generation)
             self._renew_troubled()
+            for key in self._missing.renew(self._in_force.rebuilt):
+                self._ingress_status.promises.changed(key, Effect.EVERYTHING)
             self._gateway_api.published()
             for namespace in self._in_force.rebuilt:
                 # Another Service or an older policy may be there now.

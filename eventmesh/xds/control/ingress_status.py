@@ -21,6 +21,7 @@ from eventmesh.xds.control.services import Settings
 
 KINDS = ConditionSet(("NetworkConfigured", "LoadBalancerReady"))
 LAGGING = "DataPlaneLagging"
+MISSING = "BackendMissing"
 REFUSED = "ConfigurationRefused"
 
 MAX_NAMED = 10
@@ -44,9 +45,11 @@ class IngressStatus:
         invalid: Callable[[], Mapping[Key, str]],
         conflicts: Callable[[], Mapping[Key, Mapping[str, Key]]],
         refusals: ClusterRefusals,
-        elsewhere: Callable[[Key], str | None] = lambda key: None,
+        elsewhere: Callable[[Key], str | None],
+        missing: Callable[[Key], str | None],
     ) -> None:
-        """`elsewhere` returns why a data plane of another replica does not take a KIngress."""
+        """`elsewhere` returns why a data plane of another replica does not take a KIngress, `missing` what it leads to
+        that is not there."""
         self.promises = Promises()
         self._api = api
         self._ingresses = ingresses
@@ -58,6 +61,7 @@ class IngressStatus:
         self._conflicts = conflicts
         self._refusals = refusals
         self._elsewhere = elsewhere
+        self._missing = missing
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self.controller = Controller("kingress", ingresses, self.reconcile, clock, recorder=self._recorder)
 
@@ -115,6 +119,11 @@ class IngressStatus:
     async def _write_ready(self, obj: Object, key: Key, conditions: Conditions, acks: Acks) -> None:
         conditions.mark_true("NetworkConfigured")
         conditions.mark_true("LoadBalancerReady")
+        missing = self._missing(key)
+        if missing is not None:
+            conditions.mark(MISSING, "True", "ServiceNotFound", missing)
+        else:
+            conditions.remove(MISSING)
         if acks.lagging:
             message = f"no acknowledgement within {SIDECAR_WAIT_S:g} s from {_named(acks.lagging)}"
             conditions.mark(LAGGING, "True", "NoAcknowledgement", message)
