@@ -37,13 +37,16 @@ class AdsClient:
     held: dict[ResourceType, dict[str, bytes]] = field(default_factory=lambda: {t: {} for t in ResourceType})
     pushes: list[tuple[ResourceType, list[str]]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    filters: tuple[str, ...] = ()
+    """Those that it asks for by name."""
 
     async def ask(self, type_: ResourceType, *names: str) -> None:
         await self._send(DeltaDiscoveryRequest(type_url=type_.value, resource_names_subscribe=list(names)))
 
     async def run(self) -> None:
-        for type_, names in ((CDS, ()), (LDS, ()), (RDS, self.tables)):
-            await self.ask(type_, *names)
+        for type_, names in ((CDS, ()), (LDS, ()), (RDS, self.tables), (ResourceType.EXTENSION, self.filters)):
+            if names or type_ is not ResourceType.EXTENSION:
+                await self.ask(type_, *names)
         while True:
             data = await self.stream.read()
             if data is grpc.aio.EOF:
@@ -85,16 +88,17 @@ class AdsClient:
 
 @asynccontextmanager
 async def connected(
-    port: int, role: str, *tables: str, answering: bool = True, namespace: str = ""
+    port: int, role: str, *tables: str, answering: bool = True, namespace: str = "", filters: tuple[str, ...] = ()
 ) -> AsyncIterator[AdsClient]:
-    """Connect to control as `role` (of `namespace`), subscribe to everything and to the route tables `tables`."""
+    """Connect to control as `role` (of `namespace`), subscribe to everything, and by name to the route tables `tables`
+    and to `filters`."""
     tasks = TaskGroup("test.ads")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stream: Any = channel.stream_stream(METHOD)()
         said = {"role": role, "namespace": namespace}
         fields = {name: Value(string_value=value) for name, value in said.items() if value}
         node = Node(id=f"{role}-1", metadata=Struct(fields=fields))
-        client = AdsClient(stream, tables, node)
+        client = AdsClient(stream, tables, node, filters=filters)
         if answering:
             client.answering.set()
         tasks.spawn("client", client.run())

@@ -11,6 +11,7 @@ import pytest_asyncio
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import AUTHORIZATION_POLICY
 from eventmesh.kube.status import condition
+from eventmesh.xds.control.access.by_name import NAMES
 from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import LDS, AdsClient, connected
@@ -61,3 +62,26 @@ async def test_a_refused_inbound_listener_is_told_to_the_policy_that_is_new_in_i
 
 def held(sidecar: AdsClient, word: bytes) -> bool:
     return word in sidecar.held[LDS][INBOUND]
+
+
+async def test_filters_by_name_that_an_envoy_refuses_are_told_to_the_policy_that_is_new_in_them(bench: Bench) -> None:
+    filters = ResourceType.EXTENSION
+
+    def refuses(type_: ResourceType, body: bytes) -> str | None:
+        return "deny: no path is that odd" if type_ is filters and b"/odd" in body else None
+
+    async with connected(bench.port, "sidecar", "local", namespace="default", filters=NAMES) as envoy:
+        envoy.refuse = refuses
+        await envoy.until(lambda: envoy.held[filters].keys() == set(NAMES))
+        await bench.create(AUTHORIZATION_POLICY, "good", rules("/admin"))
+        await bench.until(AUTHORIZATION_POLICY, "good", lambda obj: programmed(obj) == ("True", "Programmed"))
+        assert b"/admin" in envoy.held[filters]["deny"]
+        await bench.create(AUTHORIZATION_POLICY, "bad", rules("/odd"))
+        refused = await bench.until(
+            AUTHORIZATION_POLICY, "bad", lambda obj: programmed(obj) == ("False", "ConfigurationRefused")
+        )
+        assert (condition(refused, "Programmed") or {})["message"] == "sidecar-1: deny: no path is that odd"
+        assert b"/odd" not in envoy.held[filters]["deny"]
+        await replace(bench, "bad", rules("/even"))
+        await bench.until(AUTHORIZATION_POLICY, "bad", lambda obj: programmed(obj) == ("True", "Programmed"))
+        assert b"/even" in envoy.held[filters]["deny"]

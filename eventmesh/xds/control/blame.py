@@ -64,7 +64,7 @@ class Blame:
                     for key in self._builder.referrers(cluster):
                         self._ingresses.controller.enqueue(key)
                     self._tell_of_cluster(cluster, f"{nack.node}: {nack.refusal.message}")
-            case ResourceType.LISTENER:
+            case ResourceType.LISTENER | ResourceType.EXTENSION:
                 self._access.refused(nack)
             case _:
                 return  # Certificates are control's own: no object is to blame, and the log has the words.

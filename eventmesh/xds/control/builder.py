@@ -189,12 +189,13 @@ class ResourceBuilder:
                 egress = self._egress(audience.namespace)
                 scope = scope_of(audience.namespace, egress)
                 offered = self.offers.listeners(audience.extensions)
-                listeners = {ResourceType.LISTENER: {**offered, **self._inbound(audience)}}
+                inbound = self._inbound(audience)
+                inbound[ResourceType.LISTENER] = {**offered, **inbound[ResourceType.LISTENER]}
                 if not scope.everything:
                     asked = self.access.clusters(audience.namespace, dict(audience.labels))
-                    return self._scoped(scope, bool(egress), asked) | listeners
+                    return self._scoped(scope, bool(egress), asked) | inbound
                 tables = {LOCAL: self._tables.of(LOCAL), **self.offers.tables()}
-                return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | listeners
+                return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | inbound
             case Role.GRPC:
                 hosts = (*(one.hosts.of(LOCAL) for one in self._namespaces.values()), self.gateway_api.of(LOCAL))
                 channels = self._proxyless.sets(chain.from_iterable(hosts))
@@ -297,12 +298,15 @@ class ResourceBuilder:
             **self._whole(audience.role),
             ResourceType.ROUTE: own,
             ResourceType.VIRTUAL_HOST: self._on_demand.hosts(frozenset((BROKER_CLUSTER, TRACING_CLUSTER, *asked))),
-            ResourceType.LISTENER: self._inbound(audience) if is_sidecar else self._listeners.on_demand(),
             ResourceType.SECRET: secrets,
+            **(self._inbound(audience) if is_sidecar else {ResourceType.LISTENER: self._listeners.on_demand()}),
         }
 
-    def _inbound(self, audience: Audience) -> Named:
-        return self.access.listeners(audience.namespace, audience.labels)
+    def _inbound(self, audience: Audience) -> dict[ResourceType, Named]:
+        return {
+            ResourceType.LISTENER: self.access.listeners(audience.namespace, audience.labels),
+            ResourceType.EXTENSION: self.access.by_name(audience.namespace, dict(audience.labels)),
+        }
 
     def _whole(self, role: Role, *tables: str) -> ResourceSets:
         return {

@@ -115,6 +115,8 @@ def _built(watcher: Watcher, settings: Settings) -> ResourceBuilder:
 
 def _differences(audience: Audience, before: ResourceSets, after: ResourceSets) -> Iterable[Change]:
     for type_ in PUSH_ORDER:
+        if type_ is ResourceType.EXTENSION:
+            continue  # The filters of the listener `inbound`, once more.
         old, new = before.get(type_, {}), after.get(type_, {})
         for name in sorted(_named(old, new)):
             was, is_ = old.get(name), new.get(name)

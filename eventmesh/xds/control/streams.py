@@ -137,14 +137,17 @@ class Stream:
         `routes` are the route tables that must be among those it has acknowledged.
         """
         clusters, listeners = (self.subscription(t) for t in (ResourceType.CLUSTER, ResourceType.LISTENER))
-        tables = self.subscription(ResourceType.ROUTE)
+        tables, filters = self.subscription(ResourceType.ROUTE), self.subscription(ResourceType.EXTENSION)
+        asks_for_more = clusters.active or listeners.active or tables.active
+        if self.node.role is Role.SIDECAR and filters.active and not asks_for_more:
+            return filters.acknowledged  # An Envoy beside a workload, whose listeners and routes are its own.
         needed = [clusters, tables]
         if self.node.role in (Role.GATEWAY, Role.ENVOY, Role.ACTIVATOR) or listeners.active:
             needed.append(listeners)
         if not all(s.active for s in needed) or not (tables.wildcard or routes <= tables.names):
             return -1
-        optional = (ResourceType.ENDPOINT, ResourceType.VIRTUAL_HOST)
-        needed += [asked for asked in map(self.subscription, optional) if asked.active]
+        optional = (self.subscription(ResourceType.ENDPOINT), self.subscription(ResourceType.VIRTUAL_HOST), filters)
+        needed += [asked for asked in optional if asked.active]
         return min(s.acknowledged for s in needed)
 
     def pushes(self, now: float) -> list[Push]:

@@ -93,7 +93,8 @@ class Access:
         return effect
 
     def refused(self, nack: Nack) -> None:
-        """Have the refusal of a sidecar's inbound listener told to those whose policies it may be about."""
+        """Have the refusal of a sidecar's inbound listener, or of an Envoy's filters by name, told to those whose
+        policies it may be about."""
         told = self._refusals.refused(
             nack,
             lambda audience: self._access.policies(audience.namespace, dict(audience.labels)),
@@ -146,11 +147,11 @@ class Access:
     def _of(self, policy: Policy) -> AcceptanceStatus:
         return self.policies if isinstance(policy, AuthorizationPolicy) else self.tokens
 
-    def _version(self, audience: Audience, name: str) -> str | None:
+    def _version(self, audience: Audience, type_: ResourceType, name: str) -> str | None:
         if audience not in self._cache.audiences():
             return None
-        listener = self._cache.current(audience).of(ResourceType.LISTENER).get(name)
-        return listener.version if listener is not None else None
+        told = self._cache.current(audience).of(type_).get(name)
+        return told.version if told is not None else None
 
     def _message(self, kind: Resource, key: Key) -> str | None:
         view = self._watcher.of(key.namespace)

@@ -35,6 +35,11 @@ _RBAC: Final = "envoy.extensions.filters.http.rbac.v3.RBAC"
 _JWT: Final = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 _AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
 
+JWT: Final = "jwt"
+DENY: Final = "deny"
+ALLOW: Final = "allow"
+"""Filters that tokens and policies become, by name."""
+
 _RBAC_NOTES: Final = "envoy.filters.http.rbac"
 """Namespace of the metadata in which the filter rbac takes its notes."""
 
@@ -61,10 +66,15 @@ def filters_of(
         found += _asked(*providers[name], [one for one in asking if one.provider == name])
     denying = [one for one in rules if one.action is Action.DENY]
     if denying := [*(one for one in asking if one.provider not in providers), *denying]:
-        found.append(_rbac("deny", denying, "DENY"))
+        found.append(_rbac(DENY, denying, "DENY"))
     if allowing := [one for one in rules if one.action is Action.ALLOW]:
-        found.append(_rbac("allow", allowing, "ALLOW"))
+        found.append(_rbac(ALLOW, allowing, "ALLOW"))
     return found
+
+
+def passing(name: str) -> Object:
+    """Return the filter JWT, DENY or ALLOW as it lets everybody through."""
+    return {"name": name, "typed_config": {"@type": _PREFIX + (_JWT if name == JWT else _RBAC)}}
 
 
 def clusters_asked(filters: Iterable[Object]) -> list[str]:
@@ -124,7 +134,7 @@ def _with_keys(issuer: TokenIssuer, key_sets: Mapping[str, str]) -> Object:
 def _jwt(providers: Mapping[str, Object]) -> Object:
     any_of = [*({"provider_name": name} for name in providers), {"allow_missing": {}}]
     rules = [{"match": {"prefix": "/"}, "requires": {"requires_any": {"requirements": any_of}}}]
-    return {"name": "jwt", "typed_config": {"@type": _PREFIX + _JWT, "providers": dict(providers), "rules": rules}}
+    return {"name": JWT, "typed_config": {"@type": _PREFIX + _JWT, "providers": dict(providers), "rules": rules}}
 
 
 def encoded(document: Object) -> HttpFilter:

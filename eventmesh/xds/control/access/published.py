@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
+from eventmesh.xds.control.access.by_name import FiltersByName
 from eventmesh.xds.control.access.emitting import clusters_asked, encoded, filters_of
 from eventmesh.xds.control.access.providers import CONFIG_MAP
 from eventmesh.xds.control.access.values import AuthorizationPolicy, ExtensionProvider, Labels, Policy, selects
@@ -111,6 +112,10 @@ class InboundAccess:
         """Return the filters, as documents, of a workload with these labels."""
         key_sets = self._views.get(SYSTEM_NAMESPACE, View()).key_sets
         return filters_of(self._views_for(namespace), labels, self._providers, key_sets)
+
+    def by_name(self, namespace: str, labels: Labels) -> FiltersByName:
+        """Return the filters of a workload with these labels, for a proxy whose listener names them."""
+        return FiltersByName(tuple(self._views_for(namespace)), labels)
 
     def _views_for(self, namespace: str) -> list[View]:
         """Return where the policies stand that may select workloads of a namespace; one may be both."""

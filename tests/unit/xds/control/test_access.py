@@ -39,7 +39,7 @@ def policy(name: str = "p", namespace: str = "ns", **spec: Any) -> Object:
     return _object("AuthorizationPolicy", name, namespace, **spec)
 
 
-def _tokens(name: str = "t", namespace: str = "ns", **rule: Any) -> Object:
+def tokens(name: str = "t", namespace: str = "ns", **rule: Any) -> Object:
     given = {"issuer": "i", "jwks": KEYS, **rule}
     said = {field: value for field, value in given.items() if value is not None}
     return _object("RequestAuthentication", name, namespace, jwtRules=[said])
@@ -81,7 +81,7 @@ def test_nobody_is_told_anything_without_a_policy() -> None:
 
 
 def test_tokens_come_first_then_who_must_not_then_who_may() -> None:
-    world = World(policy("may"), policy("must-not", action="DENY", rules=[{}]), _tokens())
+    world = World(policy("may"), policy("must-not", action="DENY", rules=[{}]), tokens())
     listener = world.told()
     assert steps_of(listener) == ["jwt", "deny", "allow"]
     assert listener is not None and listener.filters is not None
@@ -131,9 +131,9 @@ def _verifies(world: World) -> list[bool]:
 def test_tokens_of_an_issuer_whose_keys_move_are_refused_until_it_has_answered(former: Object) -> None:
     world = World()
     world.watcher.key_set("https://a/", KEYS)
-    world.put(_tokens(**former))
+    world.put(tokens(**former))
     assert _verifies(world) == [True]
-    world.put(_tokens(jwks=None, jwksUri="https://b/"))
+    world.put(tokens(jwks=None, jwksUri="https://b/"))
     assert _verifies(world) == [False]
     world.watcher.key_set("https://b/", KEYS)
     world.put()
@@ -141,11 +141,11 @@ def test_tokens_of_an_issuer_whose_keys_move_are_refused_until_it_has_answered(f
 
 
 def test_tokens_of_an_issuer_that_is_new_are_not_looked_at_until_it_has_answered() -> None:
-    world = World(_tokens(jwks=None, jwksUri="https://a/"))
+    world = World(tokens(jwks=None, jwksUri="https://a/"))
     assert _verifies(world) == []
-    world.put(_tokens(jwks=None, jwksUri="https://a/", timeout="9s"))
+    world.put(tokens(jwks=None, jwksUri="https://a/", timeout="9s"))
     assert _verifies(world) == []
-    world.put(_tokens(jwks=KEYS), _tokens(issuer="other", jwks=None, jwksUri="https://a/"))
+    world.put(tokens(jwks=KEYS), tokens(issuer="other", jwks=None, jwksUri="https://a/"))
     assert _verifies(world) == []
 
 
@@ -230,7 +230,7 @@ def test_what_is_wrong_with_a_policy_is_named(spec: dict[str, Any], path: str) -
     ],
 )
 def test_what_is_wrong_with_a_request_authentication_is_named(rule: dict[str, Any], path: str) -> None:
-    value, errors = read_authentication(_tokens(**rule))
+    value, errors = read_authentication(tokens(**rule))
     assert value is None and path in _told(errors)
 
 
@@ -242,7 +242,7 @@ def test_a_request_authentication_has_rules_up_to_a_limit() -> None:
 
 
 def test_one_that_is_not_understood_holds_for_nobody_and_says_why() -> None:
-    world = World(policy(action="CUSTOM"), _tokens(jwks="x"))
+    world = World(policy(action="CUSTOM"), tokens(jwks="x"))
     assert world.told() is None
     assert [*map(str, world.watcher.invalid_access), *map(str, world.watcher.invalid_tokens)] == ["ns/p", "ns/t"]
 

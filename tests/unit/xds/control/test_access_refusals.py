@@ -49,19 +49,29 @@ def test_a_refusal_that_may_be_about_something_else_blames_nobody() -> None:
 def test_it_stands_until_the_workload_is_told_something_else() -> None:
     known = InboundRefusals()
     blamed(known, nack("no", INBOUND), lambda policy: policy is NEW)
-    assert known.published(lambda audience, name: "2") == frozenset() and known.message(NEW) is not None
-    assert known.published(lambda audience, name: "3") == {NEW} and known.message(NEW) is None
+    assert known.published(lambda audience, type_, name: "2") == frozenset() and known.message(NEW) is not None
+    assert known.published(lambda audience, type_, name: "3") == {NEW} and known.message(NEW) is None
 
 
 def test_it_is_forgotten_with_the_last_workload_that_was_told() -> None:
     known = InboundRefusals()
     blamed(known, nack("no", INBOUND), lambda policy: policy is NEW)
-    assert known.published(lambda audience, name: None) == {NEW}
+    assert known.published(lambda audience, type_, name: None) == {NEW}
 
 
 def test_a_server_without_a_sidecar_is_known_by_its_own_listener() -> None:
     known, name = InboundRefusals(), f"{SERVER}127.0.0.1:80"
     assert blamed(known, nack("no", name), lambda policy: policy is NEW) == {NEW}
-    asked: list[str] = []
-    assert known.published(lambda audience, listener: asked.append(listener)) == {NEW}
-    assert asked == [name]
+    asked: list[tuple[ResourceType, str]] = []
+    assert known.published(lambda audience, type_, listener: asked.append((type_, listener))) == {NEW}
+    assert asked == [(LDS, name)]
+
+
+def test_an_envoy_is_heard_about_the_filters_that_it_is_sent_by_name() -> None:
+    known = InboundRefusals()
+    refused = nack("deny: no", "deny", type_=ResourceType.EXTENSION)
+    assert blamed(known, refused, lambda policy: policy is NEW) == {NEW}
+    assert blamed(InboundRefusals(), nack("no", "other", type_=ResourceType.EXTENSION)) == set()
+    asked: list[tuple[ResourceType, str]] = []
+    assert known.published(lambda audience, type_, name: asked.append((type_, name))) == {NEW}
+    assert asked == [(ResourceType.EXTENSION, "deny")]

@@ -8,13 +8,14 @@ import pytest
 
 from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object, Resource
-from eventmesh.kube.resources import CONFIG_MAP, KINGRESS, NAMESPACE, SERVICE
+from eventmesh.kube.resources import AUTHORIZATION_POLICY, CONFIG_MAP, KINGRESS, NAMESPACE, SERVICE
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.preview import MAX_OBJECTS, Preview, preview
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.tracing import TRACING_CLUSTER
 from eventmesh.xds.control.watcher import Watcher
+from tests.unit.xds.control.test_access import policy
 from tests.unit.xds.control.views import ingress, namespace, path, rule, service, split, world
 
 GATEWAY, OWN, OTHER = Audience(Role.GATEWAY), Audience(Role.SIDECAR, "ns"), Audience(Role.SIDECAR, "other")
@@ -57,6 +58,11 @@ def test_a_new_service_adds_a_cluster_its_endpoints_and_a_host() -> None:
 def test_declared_egress_concerns_the_sidecars_of_its_namespace() -> None:
     found = previewed(present(), typed(NAMESPACE, namespace("other", "ns/*")))
     assert {change.audience for change in found.changes} == {OTHER}
+
+
+def test_a_policy_of_access_changes_the_inbound_listener_of_those_it_selects() -> None:
+    found = previewed(present(), typed(AUTHORIZATION_POLICY, policy(rules=[{}])))
+    assert [(c.audience, c.type.short, c.name, c.what) for c in found.changes] == [(OWN, "lds", "inbound", "added")]
 
 
 def settings_map(namespace_: str, name: str, data: dict[str, str]) -> Object:

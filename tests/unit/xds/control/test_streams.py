@@ -7,6 +7,7 @@ import pytest
 from eventmesh.xds.control.messages import Node, Request, Role
 from eventmesh.xds.control.streams import CLUSTER_LINGER_S, ROUTES_WAIT_S
 from eventmesh.xds.control.subscriptions import Variant
+from eventmesh.xds.resource_types import ResourceType
 from tests.unit.xds.control.dialogue import CDS, EDS, LDS, RDS, Client, names, resource, service
 
 VARIANTS = [Variant.SOTW, Variant.DELTA]
@@ -240,3 +241,35 @@ def test_an_acknowledgement_of_what_was_never_sent_counts_for_nothing(variant: V
         assert client.stream.subscription(CDS).in_flight is push
     client.ack(push)
     assert client.stream.subscription(CDS).acknowledged == 1
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("role", "counts"), [("sidecar", True), ("gateway", False)])
+def test_a_sidecar_that_asks_for_nothing_but_filters_serves_when_it_has_them(
+    variant: Variant, role: str, counts: bool
+) -> None:
+    filters = ResourceType.EXTENSION
+    client = Client(variant, resource(filters, "deny"), *service("a"), resource(RDS, "t"), role=role)
+    assert client.stream.acknowledged(frozenset()) == -1
+    (client.request if variant is Variant.SOTW else client.subscribe)(filters, "deny")
+    push = client.push()
+    assert client.stream.acknowledged(frozenset()) == -1
+    client.ack(push)
+    assert client.stream.acknowledged(frozenset()) == (client.generation if counts else -1)
+    client.publish(resource(filters, "deny", "2"))
+    assert client.stream.acknowledged(frozenset()) < client.generation
+    client.settle()
+    assert client.stream.acknowledged(frozenset()) == (client.generation if counts else -1)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_filters_that_are_asked_for_beside_the_rest_are_waited_for_as_well(variant: Variant) -> None:
+    client = connected(variant, "a")
+    filters = ResourceType.EXTENSION
+    rest = (*service("a"), resource(LDS, "l"), resource(RDS, "t"))
+    (client.request if variant is Variant.SOTW else client.subscribe)(filters, "deny")
+    client.settle()
+    generation = client.publish(resource(filters, "deny"), *rest)
+    assert client.stream.acknowledged(TABLE) < generation
+    client.settle()
+    assert client.stream.acknowledged(TABLE) == generation
