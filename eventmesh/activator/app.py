@@ -136,6 +136,8 @@ class Activator:
         self._inbound = InboundTerms(self._plane, self._own, _takes_from_mesh, terms)
         pages = admin.Admin(self._plane, clock, bootstrap.node.id, termination.ask)
         pages.add("tap", admin.TAP_HELP, admin.Looking(self._plane, clock))
+        if identity is not None:
+            identity.offer(pages)
         self._handlers[admin.HANDLER] = pages
         caller = self._plane.caller
         pod_name = os.environ.get("POD_NAME", bootstrap.node.id)

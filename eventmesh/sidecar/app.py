@@ -87,6 +87,8 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
         handlers.update(function.handlers)
     pages = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
     pages.add("tap", admin.TAP_HELP, admin.Looking(plane, clock))
+    if identity is not None:
+        identity.offer(pages)
     handlers[admin.HANDLER] = pages
     try:
         await plane.start()

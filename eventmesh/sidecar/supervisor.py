@@ -53,6 +53,8 @@ async def serve(bootstrap: Bootstrap, count: int, drain_time_s: float, hot_resta
     supervisor = Supervisor(bootstrap, handlers, clock, count, drain_time_s, identity, restart)
     pages = admin.Admin(supervisor, clock, bootstrap.node.id, termination.ask)
     pages.add("tap", admin.TAP_HELP, TapPage(supervisor.workers, clock))
+    if identity is not None:
+        identity.offer(pages)
     handlers[admin.HANDLER] = pages
     try:
         await supervisor.start()

@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from eventmesh.base import log
 from eventmesh.base.backoff import Backoff
@@ -24,6 +24,7 @@ from eventmesh.base.errors import MeshError, UnavailableError
 from eventmesh.base.tasks import first_of
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.model.tls import TlsCertificate
+from eventmesh.transport.exchange import TEXT, Reply
 from eventmesh.transport.grpc_call import GrpcCall
 from eventmesh.xds.bootstrap import Bootstrap
 from eventmesh.xds.client.certificate_life import not_after
@@ -33,6 +34,10 @@ from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.schema.wire import read_wire
 from eventmesh.xds.translate.identity import OWN_SECRET, ROOTS_SECRET, TokenIdentity
 from eventmesh.xds.translate.tls import Secret, Secrets, Validation
+
+if TYPE_CHECKING:
+    from eventmesh.core._core import Request
+    from eventmesh.dataplane.admin import Admin
 
 METHOD: Final = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 _MESSAGES: Final = "istio.v1.auth"
@@ -57,7 +62,9 @@ JITTER: Final = 0.1
 """Parts of a certificate's life, as control renews (`xds.identity.rotation`)."""
 
 RENEW_FLOOR_S: Final = 1.0
-"""Whatever an authority answers, it is not asked more often than this."""
+"""Whatever an authority answers, and whoever asks for it, the authority is not asked more often than this."""
+
+RENEW_PAGE: Final = "renew_certificate"
 
 _SUBJECT: Final = re.compile(r"system:serviceaccount:([a-z0-9.-]+):([a-z0-9.-]+)")
 
@@ -100,6 +107,22 @@ class WorkloadIdentity:
         self._clock = clock
         self._draw = draw
         self._first: Obtained | None = None
+        self._asked = asyncio.Event()
+
+    def offer(self, pages: Admin) -> None:
+        """Have `POST /renew_certificate` of the admin port replace the certificate now, as after a theft."""
+        pages.add(RENEW_PAGE, "replace this process's certificate now", self)
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer that page: 200 when a new certificate will be asked for, not when there is one."""
+        if request.method != "POST":
+            return Reply(405, (TEXT, ("allow", "POST")), f"/{RENEW_PAGE} takes POST\n".encode())
+        self.renew()
+        return Reply.text(200, "OK\n")
+
+    def renew(self) -> None:
+        """Have the certificate replaced now; asked again before that is done, it is replaced once more."""
+        self._asked.set()
 
     async def begin(self) -> Bootstrap:
         """Return the bootstrap with a certificate in it, as soon as there is one: it is asked for until there is."""
@@ -114,10 +137,14 @@ class WorkloadIdentity:
         obtained = self._first
         assert obtained is not None  # noqa: S101 - nothing runs before `begin` has returned
         while True:
-            await self._clock.sleep(max(0.0, obtained.renew_at - self._clock.monotonic()))
+            due_s = max(0.0, obtained.renew_at - self._clock.monotonic())
+            await first_of(self._clock.sleep(due_s), self._asked.wait())
+            self._asked.clear()
             obtained = await self._obtain(known())
             await bring({OWN_SECRET: obtained.secrets[OWN_SECRET]})
             _log.info("certificate renewed", next_s=round(obtained.renew_at - self._clock.monotonic()))
+            # However often somebody asks for it.
+            await self._clock.sleep(RENEW_FLOOR_S)
 
     async def _obtain(self, secrets: Secrets) -> Obtained:
         backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
