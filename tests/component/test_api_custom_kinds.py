@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from eventmesh.kube.api import ApiError
-from tests.component.browser import FUNCTIONS, MAPS, Browser, create_map
+from tests.component.browser import FUNCTIONS, MAPS, Answer, Browser, create_map
 
 IDENTITY = {"apiVersion": "serving.knative.dev/v1", "kind": "Service"}
 SPEC = {"template": {"spec": {"containers": [{"image": "dev.local/x"}]}}}
@@ -35,6 +35,12 @@ async def test_unknown_metadata_is_dropped_with_a_warning(http: Browser) -> None
     answer = await http("POST", FUNCTIONS, function("f", unheard="of"))
     assert answer.status == 201 and "unheard" not in answer.json["metadata"]
     assert answer.warnings == ['299 - "unknown field \\"metadata.unheard\\""']
+
+
+async def test_unknown_fields_are_told_of_in_the_order_of_their_names(http: Browser) -> None:
+    answer = await http("POST", f"{FUNCTIONS}?fieldValidation=Strict", {**function("f"), "zoo": 1, "extra": 1})
+    assert answer.status == 400
+    assert answer.json["message"].endswith('unknown field "extra", unknown field "zoo"')
 
 
 async def test_a_refusal_warns_of_unknown_fields_all_the_same(http: Browser) -> None:
@@ -87,6 +93,7 @@ async def test_a_whole_number_with_a_point_is_a_whole_number(http: Browser) -> N
 
 
 APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
 
@@ -176,13 +183,78 @@ async def test_a_map_that_is_owned_as_a_whole_is_not_merged(http: Browser) -> No
     assert taken.json["spec"]["template"]["spec"]["nodeSelector"] == {"zone": "a"}
 
 
-async def test_who_defines_a_kind_with_rules_in_cel_is_told_that_they_are_not_run(http: Browser) -> None:
-    schema = {"type": "object", "x-kubernetes-validations": [{"rule": "true"}]}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    names = {"plural": "widgets", "kind": "Widget"}
-    body = {
-        "metadata": {"name": "widgets.example.com"},
-        "spec": {"group": "example.com", "scope": "Cluster", "names": names, "versions": [version]},
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WIDGETS = "/apis/example.com/v1/widgets"
+RULED = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {"least": {"type": "integer"}, "most": {"type": "integer"}},
+            "x-kubernetes-validations": [
+                {"rule": "self.least <= self.most", "message": "least is above most", "fieldPath": ".least"},
+                {"rule": "self.most >= oldSelf.most", "messageExpression": "'was ' + string(oldSelf.most)"},
+            ],
+        },
+        "status": {"type": "object", "properties": {"seen": {"type": "integer"}}},
+    },
+    "x-kubernetes-validations": [{"rule": "!has(self.status) || self.status.seen <= self.spec.most"}],
+}
+
+
+async def define_widgets(http: Browser, schema: dict[str, Any]) -> Answer:
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": schema},
     }
-    told = await http("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
-    assert told.status == 201 and "rules in CEL are stored, but not run" in told.warnings[0]
+    names = {"plural": "widgets", "kind": "Widget"}
+    spec = {"group": "example.com", "scope": "Cluster", "names": names, "versions": [version]}
+    return await http("POST", CRDS, {"metadata": {"name": "widgets.example.com"}, "spec": spec})
+
+
+def widget(least: int, most: int) -> dict[str, Any]:
+    spec = {"least": least, "most": most}
+    return {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": spec}
+
+
+async def test_rules_in_cel_hold_at_create_update_patch_and_status(http: Browser) -> None:
+    assert (await define_widgets(http, RULED)).status == 201
+    refused = await http("POST", WIDGETS, widget(5, 3))
+    assert (refused.status, refused.json["details"]["causes"]) == (
+        422,
+        [{"reason": "FieldValueInvalid", "message": "Invalid value: least is above most", "field": "spec.least"}],
+    )
+    created = await http("POST", WIDGETS, widget(1, 3))
+    assert created.status == 201
+    lower = {**created.json, "spec": {"least": 1, "most": 2}}
+    refused = await http("PUT", f"{WIDGETS}/w", lower)
+    assert refused.json["message"] == 'Widget.example.com "w" is invalid: spec: Invalid value: was 3'
+    refused = await http("PATCH", f"{WIDGETS}/w", {"spec": {"most": 0}}, media=MERGE)
+    assert [cause["field"] for cause in refused.json["details"]["causes"]] == ["spec.least", "spec"]
+    refused = await http("PATCH", f"{WIDGETS}/w/status", {"status": {"seen": 9}}, media=MERGE)
+    assert refused.json["details"]["causes"][0]["message"].startswith("Invalid value: failed rule: !has(self.status)")
+    assert (await http("PATCH", f"{WIDGETS}/w/status", {"status": {"seen": 3}}, media=MERGE)).status == 200
+
+
+async def test_a_definition_with_a_rule_that_does_not_compile_is_refused(http: Browser) -> None:
+    refused = await define_widgets(http, {"type": "object", "x-kubernetes-validations": [{"rule": "self.none > 1"}]})
+    [cause] = refused.json["details"]["causes"]
+    assert (refused.status, cause["field"]) == (
+        422,
+        "spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule",
+    )
+    assert "compilation failed: ERROR: <input>:1:5: undefined field 'none'" in cause["message"]
+
+
+async def test_what_was_broken_before_the_rule_came_is_told_and_let_through(http: Browser) -> None:
+    await define_widgets(http, {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+    await http("POST", WIDGETS, widget(5, 3))
+    crd = (await http("GET", f"{CRDS}/widgets.example.com")).json
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = RULED
+    assert (await http("PUT", f"{CRDS}/widgets.example.com", crd)).status == 200
+    labelled = await http("PATCH", f"{WIDGETS}/w", {"metadata": {"labels": {"a": "b"}}}, media=MERGE)
+    assert labelled.status == 200
+    assert labelled.warnings == ['299 - "spec.least: Invalid value: least is above most"']

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.peers.api_oracle.answers import Names, agreed, differences, parted
+from tests.peers.api_oracle.answers import Names, agreed, compile_causes, differences, parted
 from tests.peers.api_oracle.histories import history
-from tests.peers.api_oracle.kinds import DEFINITIONS, GROUP
+from tests.peers.api_oracle.kinds import DEFINITIONS, GROUP, ruled_definition
 from tests.peers.api_oracle.sides import WAIT_S, Side, Step, embedded_side, oracle_side
+from tests.unit.cluster.api.cel.expressions import FALSE, REFUSED, SCHEMA, TRUE, VALUE, WITHOUT_VALUE
 
 pytestmark = pytest.mark.peer
 
@@ -25,6 +26,8 @@ HISTORIES = 1000 if os.environ.get("EVENTMESH_SOAK") else 100
 FIRST_SEED = int(os.environ.get("EVENTMESH_SEED", "1")) * 10_000
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 RETRY_S = 0.05
+RULES_AT_ONCE = 8
+"""So many that the oracle does not find the rules of one CRD too dear."""
 
 
 @asynccontextmanager
@@ -70,3 +73,42 @@ async def test_random_histories_are_answered_as_kubernetes_answers_them(tmp_path
         for seed in seeds:
             difference = await compare(ours, theirs, history(seed, f"h{seed}"))
             assert not difference, f"seed {seed}:\n{difference}"
+
+
+async def verdicts(side: Side, expressions: Sequence[str]) -> list[list[str]]:
+    """Return which of the expressions are broken as rules on `VALUE`, and how: some sentences for each kind."""
+    kinds = [
+        ruled_definition(f"rules{number}", SCHEMA, expressions[number : number + RULES_AT_ONCE])
+        for number in range(0, len(expressions), RULES_AT_ONCE)
+    ]
+    for definition in kinds:
+        told = await side.take(Step("POST", CRDS, body=definition))
+        assert told.code == 201, told.body
+    return [await broken_by(side, definition["spec"]["names"]) for definition in kinds]
+
+
+async def broken_by(side: Side, names: dict[str, str]) -> list[str]:
+    body = {"apiVersion": f"{GROUP}/v1", "kind": names["kind"], "metadata": {"name": "one"}, "spec": VALUE}
+    create = Step("POST", f"/apis/{GROUP}/v1/{names['plural']}", {"dryRun": "All"}, body)
+    async with asyncio.timeout(WAIT_S):
+        while (answer := await side.take(create)).code == 404:
+            await asyncio.sleep(RETRY_S)
+    return sorted(cause["message"] for cause in answer.body.get("details", {}).get("causes", ()))
+
+
+async def test_rules_come_to_what_they_come_to_for_kubernetes(tmp_path: Path) -> None:
+    expressions = [*TRUE, *FALSE, *WITHOUT_VALUE]
+    async with embedded_side(tmp_path / "ours", []) as ours, oracle_side(tmp_path / "theirs") as theirs:
+        one, other = await asyncio.gather(*(verdicts(side, expressions) for side in (ours, theirs)))
+    assert one == other
+    assert sum(map(len, one)) == len(FALSE) + len(WITHOUT_VALUE)
+
+
+async def test_rules_that_cannot_be_meant_are_refused_in_the_words_of_kubernetes(tmp_path: Path) -> None:
+    async with embedded_side(tmp_path / "ours", []) as ours, oracle_side(tmp_path / "theirs") as theirs:
+        for expression in REFUSED:
+            step = Step("POST", CRDS, {"dryRun": "All"}, ruled_definition("wrongs", SCHEMA, [expression]))
+            answers = await asyncio.gather(ours.take(step), theirs.take(step))
+            assert [answer.code for answer in answers] == [422, 422], expression
+            one, other = (compile_causes(answer) for answer in answers)
+            assert one == other, expression

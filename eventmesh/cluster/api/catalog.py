@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eventmesh.kube.api import Object, Resource
+
+if TYPE_CHECKING:
+    # Only with a CRD that has rules: see `rules`.
+    from eventmesh.cluster.api.rules import Ruled
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -69,6 +73,8 @@ class Served:
     """For built-in kinds: the row of an object as of a moment, one cell a column."""
     schema: Object | None = None
     """The structural schema of a custom kind; None for built-in kinds."""
+    rules: Ruled | None = None
+    """What its schema says in CEL."""
     storage_version: str = ""
     """The version objects are stored in; empty = this one."""
     selectable_fields: tuple[str, ...] = ()

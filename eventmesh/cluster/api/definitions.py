@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventmesh.cluster.api.catalog import Catalog, Column, ScalePaths, Served
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.patterns import compiled
 from eventmesh.cluster.api.strategy import Strategy
+from eventmesh.cluster.api.structural import Schema
 from eventmesh.cluster.api.validating import TYPES
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.objects import annotations_of
+
+if TYPE_CHECKING:
+    from eventmesh.cluster.api.rules import Ruled
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 """Holds a definition until its objects are gone."""
@@ -83,25 +87,24 @@ class DefinitionStrategy(Strategy):
         if len([version for version in spec["versions"] if version.get("storage")]) != 1:
             detail = "must have exactly one version marked as storage version"
             causes.append(Cause(CauseType.INVALID, "spec.versions", detail, "versions"))
+        before = [] if old is None else [version.get("schema") for version in old["spec"]["versions"]]
         for number, version in enumerate(spec["versions"]):
             schema, where = (version.get("schema") or {}).get("openAPIV3Schema"), f"spec.versions[{number}].schema"
             if schema:
-                causes += _schema_violations(schema, f"{where}.openAPIV3Schema")
+                found = list(_schema_violations(schema, f"{where}.openAPIV3Schema"))
+                # What is as it was is left alone: a CRD with a rule that is wrong must still be able to go.
+                if not found and version["schema"] not in before:
+                    found = _rule_violations(schema, f"{where}.openAPIV3Schema")
+                causes += found
             else:
                 causes.append(Cause(CauseType.REQUIRED, f"{where}.openAPIV3Schema", "schemas are required"))
         return causes
 
     def caveats(self, obj: Object) -> tuple[str, ...]:
-        """Name the rules in CEL, which nobody runs here, and a conversion that nobody asks for."""
-        found = [
-            f"spec.versions[{number}].schema.openAPIV3Schema{path}.x-kubernetes-validations: rules in CEL are stored, "
-            "but not run in the local cluster"
-            for number, version in enumerate(obj["spec"]["versions"])
-            for path in _ruled((version.get("schema") or {}).get("openAPIV3Schema"))
-        ]
+        """Name a conversion that nobody asks for."""
         if (obj["spec"].get("conversion") or {}).get("strategy") == "Webhook":
-            found.append("spec.conversion: webhooks are stored, but not called in the local cluster")
-        return tuple(found)
+            return ("spec.conversion: webhooks are stored, but not called in the local cluster",)
+        return ()
 
     def stored(self, obj: Object) -> None:
         """Serve the kind in its served versions."""
@@ -143,16 +146,27 @@ def _schema_violations(schema: Any, path: str) -> Iterator[Cause]:
             yield from _schema_violations(below, f"{path}.{field}[{number}]")
 
 
-def _ruled(schema: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of every schema in `schema` that has rules in CEL."""
-    if not isinstance(schema, dict):
-        return
-    if schema.get("x-kubernetes-validations"):
-        yield path
-    for name, below in (schema.get("properties") or {}).items():
-        yield from _ruled(below, f"{path}.properties[{name}]")
-    for field in ("items", "additionalProperties"):
-        yield from _ruled(schema.get(field), f"{path}.{field}")
+def _has_rules(schema: Any) -> bool:
+    """Return whether there are rules in CEL in `schema`."""
+    if isinstance(schema, dict):
+        return bool(schema.get("x-kubernetes-validations")) or any(map(_has_rules, schema.values()))
+    return isinstance(schema, list) and any(map(_has_rules, schema))
+
+
+def _rule_violations(schema: Schema, path: str) -> list[Cause]:
+    if not _has_rules(schema):
+        return []
+    from eventmesh.cluster.api import rules  # noqa: PLC0415 - a language that most meshes never speak
+
+    return rules.violations(schema, path)
+
+
+def _rules(schema: Schema) -> Ruled | None:
+    if not _has_rules(schema):
+        return None
+    from eventmesh.cluster.api import rules  # noqa: PLC0415 - a language that most meshes never speak
+
+    return rules.compiled(schema)
 
 
 def _condition(kind: str, reason: str, message: str, stamp: str) -> Object:
@@ -182,6 +196,7 @@ def _served(spec: Object, version: Object, storage: str, caveat: str) -> Served:
         subresources=(("scale", "Scale", ("get", "patch", "update")),) if "scale" in subresources else (),
         columns=tuple(_column(column) for column in version.get("additionalPrinterColumns") or _AGE_ONLY),
         schema=version["schema"]["openAPIV3Schema"],
+        rules=_rules(version["schema"]["openAPIV3Schema"]),
         storage_version=storage,
         selectable_fields=tuple(field["jsonPath"].removeprefix(".") for field in version.get("selectableFields") or ()),
         is_custom=True,

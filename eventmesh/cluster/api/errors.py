@@ -43,6 +43,8 @@ _SHOWS_VALUE = {
 }
 
 
+UNSHOWN = object()
+"""In place of a refused value that is not shown at all: it may be large."""
 MAX_SHOWN_CHARS = 1024
 """So much of a refused list or map is shown: enough to know it again, too little to send a manifest back twice."""
 
@@ -60,7 +62,7 @@ class Cause:
     def message(self) -> str:
         """Return the sentence without the field, as in `details.causes[].message`."""
         text = _PHRASE[self.type]
-        if self.type in _SHOWS_VALUE:
+        if self.type in _SHOWS_VALUE and self.value is not UNSHOWN:
             text += f": {_plain(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
 

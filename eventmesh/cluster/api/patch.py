@@ -78,8 +78,21 @@ class _Replace(jsonpatch.ReplaceOperation):
         return super().apply(obj)
 
 
+class _Test(jsonpatch.TestOperation):
+    """Takes a field that a map has not for null, as the library of the API server does."""
+
+    def apply(self, obj: Any) -> Any:
+        pointer: Any = self.pointer
+        operation: Any = self.operation
+        container, field = pointer.to_last(obj)
+        is_absent = isinstance(container, dict) and field is not None and field not in container
+        if is_absent and operation.get("value", self) is None:
+            return obj
+        return super().apply(obj)
+
+
 class _JsonPatch(jsonpatch.JsonPatch):
-    operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace})
+    operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace, "test": _Test})
 
     def applied(self, obj: Any) -> Any:
         """Return what becomes of `obj`, which is used up."""

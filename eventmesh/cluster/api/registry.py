@@ -6,10 +6,13 @@ Objects returned are shared with the store: copy before changing.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.cluster.api import errors, jsonpath, metadata, scaling, tracking
 from eventmesh.cluster.api.admission import AdmissionChain
 from eventmesh.cluster.api.catalog import Catalog, Served, View
+from eventmesh.cluster.api.errors import Cause
 from eventmesh.cluster.api.ownership import Operation, Owners, Write
 from eventmesh.cluster.api.patch import apply_patch
 from eventmesh.cluster.api.reading import Reader
@@ -27,6 +30,9 @@ from eventmesh.cluster.store.store import (
 )
 from eventmesh.kube.api import ApiError, Object, PatchType
 from eventmesh.kube.resources import NAMESPACE
+
+if TYPE_CHECKING:
+    from eventmesh.cluster.api.rules import Ruled
 
 NAMESPACES = "namespaces"
 GENERATED_NAME_ATTEMPTS = 8
@@ -79,7 +85,7 @@ class Registry(Reader):
                 tracking.set_owners(obj, owners)
             self._admit(served, obj, None, options)
             self._require_namespace(served, obj["metadata"].get("name", ""), namespace)
-            self._check(served, obj, None, options)
+            warnings += self._check(served, obj, None, options)
             if not options.dry_run:
                 self._store_new(served, obj, generated)
                 self.strategy(served).stored(obj)
@@ -153,7 +159,7 @@ class Registry(Reader):
                 return Written(self._convert(served)(current.object), warnings)
             if not status:
                 self._advance_generation(served, obj, current.object)
-            self._check(served, obj, current.object, options, status=status)
+            warnings += self._check(served, obj, current.object, options, status=status)
             caveats = self.strategy(served).caveats(obj)
             if not options.dry_run:
                 obj = self.commit(served, obj, current)
@@ -255,7 +261,8 @@ class Registry(Reader):
     def _clean(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> tuple[str, ...]:
         dropped = metadata.drop_unknown_fields(obj)
         if served.schema is not None:
-            dropped += drop_unknown(served.schema, obj, _unchanged(obj, old))
+            # In the order of their names, as upstream tells of them.
+            dropped += sorted(drop_unknown(served.schema, obj, _unchanged(obj, old)))
         unknown = [f'unknown field "{path}"' for path in dropped]
         if unknown and options.field_validation is FieldValidation.STRICT:
             name = f"{served.resource.kind} in version {served.resource.version!r}".replace("'", '"')
@@ -282,7 +289,8 @@ class Registry(Reader):
 
     def _check(
         self, served: Served, obj: Object, old: Object | None, options: WriteOptions, *, status: bool = False
-    ) -> None:
+    ) -> tuple[str, ...]:
+        """Raise ApiError for what is wrong with `obj`; return what is wrong with it as it was before."""
         name = obj["metadata"].get("name", "")
         metadata.check_kind(served, obj)
         causes = metadata.violations(served, obj, old)
@@ -291,12 +299,18 @@ class Registry(Reader):
         if served.is_custom:
             causes += scaling.violations(served, obj)
             causes += [] if served.schema is None or obj == old else repeated(served.schema, obj)
+        told: tuple[str, ...] = ()
+        if served.rules is not None:
+            broken, told = _broken_rules(served.rules, obj, old, causes)
+            causes += broken
         if not status:
             causes += self.strategy(served).check(obj, old)
         if causes:
-            raise errors.invalid(served.resource, name, causes)
+            with errors.warned(told):
+                raise errors.invalid(served.resource, name, causes)
         if not status:
             self._admission.validate(served, obj, old, options.user)
+        return told
 
     def _require_namespace(self, served: Served, name: str, namespace: str) -> None:
         if not served.resource.namespaced:
@@ -306,6 +320,18 @@ class Registry(Reader):
             raise errors.not_found(NAMESPACE, namespace)
         if jsonpath.first(stored.object, ".status.phase") == "Terminating":
             raise errors.terminating(served.resource, name, namespace)
+
+
+def _broken_rules(
+    rules: Ruled, obj: Object, old: Object | None, causes: list[Cause]
+) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+    """Return the rules in CEL that `obj` breaks, and those that it only leaves broken."""
+    from eventmesh.cluster.api import rule_evaluation  # noqa: PLC0415 - a language that most meshes never speak
+
+    if rule_evaluation.are_blocked(causes):
+        return (rule_evaluation.UNCHECKED,), ()
+    found = rule_evaluation.broken(rules, obj, old)
+    return found.causes, found.warnings
 
 
 def _unchanged(obj: Object, old: Object | None) -> frozenset[str]:

@@ -23,6 +23,8 @@ _UNREADABLE = (
     "invalid continue token: ",
     "specifying resource version is not allowed",
 )
+_RULE = re.compile(r"Invalid value: .*?: (?=compilation failed|cel expression)", re.DOTALL)
+_SELF = re.compile(r"selfType\d+")
 _PROSE = {"Name", "Age"}
 """Columns that every kind has: what they are is told in words of one's own."""
 ABSENT = "absent, but the oracle has "
@@ -126,6 +128,9 @@ def _reduce_failure(status: dict[str, Any]) -> None:
         status.pop("details", None)
     if [cause["field"] for cause in causes] == ["patch"]:
         causes[0]["message"] = "the patched object, which the oracle repeats here as a whole"
+    if any(cause["field"] == "kind" for cause in causes):
+        # The oracle goes on to the rules of the right kind, on an object without its defaults.
+        causes = [cause for cause in causes if cause["field"] == "kind"]
     if causes:
         # The oracle says some of an update twice, and in any order.
         told = {(cause["field"], cause["message"]): cause for cause in causes}
@@ -191,3 +196,21 @@ def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
             pass  # the same, and more: which value it was, or what to do
         case _ if ours != theirs or type(ours) is not type(theirs):
             yield f"{path}: {ours!r}, but the oracle has {theirs!r}"
+
+
+def compile_causes(answer: Answer) -> set[tuple[str, str]]:
+    """Return the field and the sentence of each cause of a refused CRD.
+
+    Without the rule, which the oracle repeats in Go's form, without what it thinks the rule costs, and of what cannot
+    be read only that.
+    """
+    causes = answer.body["details"]["causes"]
+    # Of a CRD with one version the oracle names the schema by the place that it had in v1beta1.
+    told = {
+        (cause["field"].partition(".openAPIV3Schema")[2], _RULE.sub("", cause["message"], count=1)) for cause in causes
+    }
+    return {
+        (field, _SELF.sub("self", message) if "Syntax error" not in message else "a syntax error")
+        for field, message in told
+        if "cost" not in message
+    }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -171,18 +173,44 @@ def atomic_maps(schema: dict[str, Any], path: str = "") -> list[str]:
     return [*here, *(found for part in below for found in part)]
 
 
-def test_rules_that_nobody_runs_are_told_where_they_stand() -> None:
-    rule = [{"rule": "self.a <= self.b"}]
-    schema = {
-        "type": "object",
-        "properties": {"spec": {"type": "array", "items": {"type": "object", "x-kubernetes-validations": rule}}},
-    }
-    obj = definition(
-        versions=[{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
-        conversion={"strategy": "Webhook"},
-    )
-    rules, conversion = DefinitionStrategy(Catalog(())).caveats(obj)
-    place = "spec.versions[0].schema.openAPIV3Schema.properties[spec].items.x-kubernetes-validations"
-    assert rules == f"{place}: rules in CEL are stored, but not run in the local cluster"
+def test_a_conversion_that_nobody_asks_for_is_told() -> None:
+    [conversion] = DefinitionStrategy(Catalog(())).caveats(definition(conversion={"strategy": "Webhook"}))
     assert conversion == "spec.conversion: webhooks are stored, but not called in the local cluster"
     assert DefinitionStrategy(Catalog(())).caveats(definition()) == ()
+
+
+def ruled(rule: str) -> dict[str, Any]:
+    schema = {"type": "object", "x-kubernetes-validations": [{"rule": rule}]}
+    return definition(versions=[{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}])
+
+
+def test_a_rule_that_does_not_compile_is_refused_where_it_stands() -> None:
+    assert causes(ruled("self.none")) == ["spec.versions[0].schema.openAPIV3Schema.x-kubernetes-validations[0].rule"]
+    assert causes(ruled("true")) == []
+
+
+def test_a_definition_with_a_bad_rule_that_is_stored_already_may_change_otherwise() -> None:
+    strategy = DefinitionStrategy(Catalog(()))
+    stored = ruled("self.none")
+    strategy.prepare(stored, None)
+    assert strategy.check(ruled("self.none") | {"spec": stored["spec"]}, stored) == []
+
+
+def test_rules_are_not_imported_for_a_definition_without() -> None:
+    program = (
+        "import sys\n"
+        "from eventmesh.cluster.api.catalog import Catalog\n"
+        "from eventmesh.cluster.api.definitions import DefinitionStrategy\n"
+        "from eventmesh.cluster.api.manifests import SHIPPED\n"
+        "from eventmesh.kube.manifests import read_manifests\n"
+        "for obj in read_manifests(SHIPPED):\n"
+        "    if obj['kind'] == 'CustomResourceDefinition':\n"
+        "        obj['metadata']['creationTimestamp'] = '2026-01-01T00:00:00Z'\n"
+        "        strategy = DefinitionStrategy(Catalog(()))\n"
+        "        strategy.prepare(obj, None)\n"
+        "        strategy.check(obj, None)\n"
+        "        strategy.stored(obj)\n"
+        "print([name for name in sys.modules if 'api.rule' in name or 'api.cel' in name])\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -158,6 +158,15 @@ def test_copies_of_copies_are_bounded() -> None:
     assert few["data"] == {"a": "x", "0": {"a": "x"}, "1": {"a": "x", "0": {"a": "x"}}}
 
 
+def test_a_field_that_is_not_there_passes_the_test_for_null() -> None:
+    patch = [{"op": "test", "path": "/data/none", "value": None}]
+    obj = {"metadata": {}, "data": {"a": "b"}}
+    assert apply_patch(obj, patch, PatchType.JSON, is_custom=True) == obj
+    for path in ("/data/a", "/none/none"):
+        with pytest.raises(ApiError):
+            apply_patch(obj, [{**patch[0], "path": path}], PatchType.JSON, is_custom=True)
+
+
 def test_a_json_patch_replaces_a_field_that_is_not_there() -> None:
     """As the library of the API server does; the RFC would have it an error."""
     patched = apply_patch(obj(), [{"op": "replace", "path": "/absent", "value": 1}], PatchType.JSON, is_custom=True)

@@ -1,0 +1,90 @@
+"""Expressions as trees, and the sentences about what is wrong with them, in the form of `cel-go`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from eventmesh.cluster.api.cel.types import Type
+
+
+class CompileError(Exception):
+    """An expression that cannot be meant: where it is wrong, and how; the text is as Kubernetes shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What is wrong at one place of an expression."""
+
+    position: int
+    """In characters from its beginning."""
+    problem: str
+
+
+def told(source: str, issues: list[Issue]) -> str:
+    """Return the issues one below the other, in the order of their places, each with its line and a mark below it."""
+    return "\n".join(_told(source, issue) for issue in sorted(issues, key=lambda issue: issue.position))
+
+
+def _told(source: str, issue: Issue) -> str:
+    before = source[: issue.position]
+    line = before.count("\n")
+    column = issue.position - (before.rfind("\n") + 1)
+    lines = source.split("\n")
+    return f"ERROR: <input>:{line + 1}:{column + 1}: {issue.problem}\n | {lines[line]}\n | {'.' * column}^"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value as it is written."""
+
+    position: int
+    value: Any
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A variable, or the name of a type."""
+
+    position: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """`operand.field`, or with `is_optional` `operand.?field`."""
+
+    position: int
+    operand: Expression
+    field: str
+    is_optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function, an operator or a macro; `target` is what stands before the dot."""
+
+    position: int
+    function: str
+    arguments: tuple[Expression, ...]
+    target: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """`[a, ?b]`: each item, and whether it may be absent."""
+
+    position: int
+    items: tuple[tuple[Expression, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """`{a: b, ?c: d}`: key, value, and whether the value may be absent."""
+
+    position: int
+    entries: tuple[tuple[Expression, Expression, bool], ...]
+
+
+Expression = Literal | Name | Select | Call | Items | Entries
