@@ -1,6 +1,7 @@
 """What a sidecar is told, and what a change costs, as the mesh grows: `python -m benchmarks scope`.
 
-Ten functions a namespace. The sidecars of one namespace are compared with a client that hears of everything.
+Ten functions a namespace. The sidecars of one namespace are compared with a client that hears of everything. Then
+all functions stand in one namespace, with fifty sidecars whose pods differ in their labels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from benchmarks.report import limit_bar
 from eventmesh.kube.api import Object
 from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.changes import Changed
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.objects import INGRESS_CLASS
 from eventmesh.xds.control.scope import Audience
@@ -28,6 +30,9 @@ FUNCTIONS = (100, 1_000, 5_000)
 GROWTH_BAR = 1.2
 PER_NAMESPACE = 10
 CHANGES = 20
+LARGE = (100, 1_000)
+"""Functions in one namespace."""
+SIDECARS = 50
 
 
 def run(_: argparse.Namespace) -> bool:
@@ -41,7 +46,47 @@ def run(_: argparse.Namespace) -> bool:
     for what, (least, most) in zip(cost, zip(rows[0], rows[-1], strict=True), strict=True):
         many, few = f"{what} with {FUNCTIONS[-1]} functions", f"x with {FUNCTIONS[0]}"
         sys.stdout.write(f"{limit_bar(many, most / least, GROWTH_BAR, few)}\n")
+    sys.stdout.write(f"\none namespace with {SIDECARS} sidecars: processor time of control\n")
+    moved = [_large(functions) for functions in LARGE]
+    many, few = f"an endpoint in a namespace of {LARGE[-1]} functions", f"x in one of {LARGE[0]}"
+    sys.stdout.write(f"{limit_bar(many, moved[-1] / moved[0], GROWTH_BAR, few)}\n")
     return False
+
+
+def _large(functions: int) -> float:
+    """Print what one namespace of this size costs; return the seconds of a moved endpoint."""
+    watcher = Watcher()
+    for number in range(functions):
+        for take, obj in _function(watcher, number, functions):
+            take(None, obj)
+    builder = ResourceBuilder(Settings())
+    cache = SnapshotCache(builder.sets)
+    builder.update(watcher.of, watcher.take_changed())
+    labels = (frozenset((("app", f"svc-{number}"),)) for number in range(SIDECARS))
+    audiences = [Audience(Role.GATEWAY), *(Audience(Role.SIDECAR, "team-0", labels=one) for one in labels)]
+    began = time.process_time()
+    for audience in audiences:
+        cache.subscribe(audience, lambda configuration, changes: None)
+    came = (time.process_time() - began) / len(audiences)
+
+    def publish(changed: Changed) -> None:
+        builder.update(watcher.of, changed)
+        cache.update({audience: builder.sets(audience) for audience in filter(builder.affects, cache.audiences())})
+
+    took: dict[str, list[float]] = {"an endpoint": [], "a new route": []}
+    for change in range(CHANGES):
+        began = time.process_time()
+        watcher.slice(None, _pod("team-0", "svc-1-1", f"10.255.255.{change}"))
+        publish(watcher.take_touched())
+        took["an endpoint"].append(time.process_time() - began)
+        began = time.process_time()
+        watcher.ingress(None, _ingress("team-0", "changed", "svc-1-1", f"host-{change}.test"))
+        publish(watcher.take_changed())
+        took["a new route"].append(time.process_time() - began)
+    costs = {"a sidecar's first configuration": came} | {what: statistics.median(all_) for what, all_ in took.items()}
+    sys.stdout.write(f"{functions:>9} functions:")
+    sys.stdout.write(",".join(f"  {what} {seconds * 1000:.2f} ms" for what, seconds in costs.items()) + "\n")
+    return costs["an endpoint"]
 
 
 def _row(functions: int) -> tuple[float, float]:
@@ -92,9 +137,9 @@ def _size(sets: ResourceSets) -> str:
     return f"{len(bodies)} in {sum(bodies) / 1000:.1f} kB"
 
 
-def _function(watcher: Watcher, number: int) -> list[tuple[Take, Object]]:
+def _function(watcher: Watcher, number: int, per_namespace: int = PER_NAMESPACE) -> list[tuple[Take, Object]]:
     """Return what a function leaves behind for control: a KIngress, a ServerlessService, Services and a pod."""
-    namespace, name = f"team-{number // PER_NAMESPACE}", f"svc-{number}"
+    namespace, name = f"team-{number // per_namespace}", f"svc-{number}"
     revision = f"{name}-1"
     label = {"networking.internal.knative.dev/serverlessservice": revision}
     ports = {"ports": [{"name": "http", "port": 80}]}

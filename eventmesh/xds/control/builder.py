@@ -36,6 +36,7 @@ from eventmesh.xds.control.on_demand import HostIndex
 from eventmesh.xds.control.proxyless import Proxyless
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience, Scope, scope_of
+from eventmesh.xds.control.scoped import ScopedSets
 from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings, gateway_resources
 from eventmesh.xds.control.tables import (
     ACTIVATOR,
@@ -44,9 +45,7 @@ from eventmesh.xds.control.tables import (
     PUBLIC,
     SECURE,
     MeshTables,
-    beyond_scope,
     broker_hosts,
-    joined,
 )
 from eventmesh.xds.control.tracing import TRACING_CLUSTER
 from eventmesh.xds.resource_types import ResourceType
@@ -81,7 +80,6 @@ class ResourceBuilder:
             self._claims[table].renew("", {host: [Rank(MESH, "", Key("", BROKER_CLUSTER))] for host in hosts})
         self._tables = MeshTables(settings)
         self._clusters = ClusterSets(settings)
-        self._gateway = gateway_resources(settings)
         self._listeners = Listeners(settings)
         self.certificates = Certificates()
         self.access = InboundAccess()
@@ -89,8 +87,9 @@ class ResourceBuilder:
         self._on_demand: HostIndex | None = None
         """From when the first client comes that asks on demand: most meshes have none."""
         self._changed = Changed()
-        self._offers_changed = False
         self.offers = PublishedOffers()
+        gateway = gateway_resources(settings)
+        self._scoped = ScopedSets(self._seen, self.offers, gateway, self._tables.broker(LOCAL))
         self._tracing: TracingSettings | None = None
         self._concerns_all, self._will_concern_all = False, False
         self.conflicts: dict[Key, Mapping[str, Key]] = {}
@@ -138,14 +137,10 @@ class ResourceBuilder:
                 by_namespace.setdefault(key.namespace, set()).add(key)
         for namespace, keys in by_namespace.items():
             self._assign(namespace, view(namespace), frozenset(keys))
-        owners = {offer.owner for offer in before}
-        self._offers_changed = (
-            before != self.offers.all()
-            or not owners.isdisjoint(changed.endpoints)
-            or any(owner.namespace in dirty for owner in owners)
-        )
         self._changed = Changed(frozenset(dirty), changed.endpoints)
         self._concerns_all, self._will_concern_all = self._will_concern_all, False
+        moved, offered = self._clusters.take_moved(), before != self.offers.all()
+        self._scoped.touch(dirty, moved, offers=offered, everything=self._concerns_all)
 
     def _attach_routes(self, view: Callable[[str], View], changed: frozenset[str]) -> set[str]:
         """Attach the routes of Gateway API anew where `changed` may matter to them; return what must be built by it:
@@ -166,7 +161,8 @@ class ResourceBuilder:
             return True
         touched = {*self._changed.namespaces, *(key.namespace for key in self._changed.endpoints)}
         egress = self._egress(audience.namespace)
-        seen = scope_of(audience.namespace, egress).looks_into(touched) or (not egress and self._offers_changed)
+        scope = scope_of(audience.namespace, egress)
+        seen = scope.looks_into(touched) or self._scoped.is_touched(scope, is_declared=bool(egress))
         return seen or self.access.is_asked_in(touched)
 
     def sets(self, audience: Audience) -> ResourceSets:
@@ -193,7 +189,8 @@ class ResourceBuilder:
                 inbound[ResourceType.LISTENER] = {**offered, **inbound[ResourceType.LISTENER]}
                 if not scope.everything:
                     asked = self.access.clusters(audience.namespace, dict(audience.labels))
-                    return self._scoped(scope, bool(egress), asked) | inbound
+                    whole = self._clusters.of(Role.SIDECAR)
+                    return self._scoped.sets(scope, whole, asked, is_declared=bool(egress)) | inbound
                 tables = {LOCAL: self._tables.of(LOCAL), **self.offers.tables()}
                 return self._whole(Role.SIDECAR) | {ResourceType.ROUTE: tables} | inbound
             case Role.GRPC:
@@ -315,35 +312,10 @@ class ResourceBuilder:
             ResourceType.LISTENER: self._listeners.of(role),
         }
 
-    def _scoped(self, scope: Scope, declared: bool, asked: Iterable[str]) -> ResourceSets:
-        """Return the part of the mesh in `scope` with the clusters `asked`, and the way to the gateway for the rest.
-
-        What is called by interface has no gateway to fall back on, and an interface is a name of the whole mesh: it is
-        seen by every namespace that has not declared what it calls.
-        """
-        local = list(self._seen(scope, LOCAL))
-        called = scope if declared else None
-        named = (name for entry in local for name in entry.clusters)
-        names = sorted({BROKER_CLUSTER, TRACING_CLUSTER, *named, *asked, *self.offers.clusters(called)})
-        whole = self._clusters.of(Role.SIDECAR)
-        clusters, assigned = whole[ResourceType.CLUSTER], whole[ResourceType.ENDPOINT]
-        fields = [self._tables.broker(LOCAL), *(entry.host.field for entry in local), beyond_scope()]
-        return {
-            ResourceType.CLUSTER: {
-                **{name: clusters[name] for name in names if name in clusters},
-                **self._gateway[ResourceType.CLUSTER],
-            },
-            ResourceType.ENDPOINT: {
-                **{name: assigned[name] for name in names if name in assigned},
-                **self._gateway[ResourceType.ENDPOINT],
-            },
-            ResourceType.ROUTE: {LOCAL: joined(LOCAL, fields), **self.offers.tables(called)},
-        }
-
-    def _seen(self, scope: Scope, table: str) -> Iterable[Entry]:
+    def _seen(self, scope: Scope) -> Iterable[Entry]:
+        """Yield the virtual hosts of the table `local` in a scope."""
         for namespace in sorted({*scope.namespaces, *(key.namespace for key in scope.names)}):
             if namespace in self._namespaces:
-                entries = self._namespaces[namespace].hosts.of(table)
+                entries = self._namespaces[namespace].hosts.of(LOCAL)
                 yield from (entry for entry in entries if scope.sees(entry.owner))
-        if table == LOCAL:
-            yield from (entry for entry in self.gateway_api.of(LOCAL) if scope.sees(entry.owner))
+        yield from (entry for entry in self.gateway_api.of(LOCAL) if scope.sees(entry.owner))

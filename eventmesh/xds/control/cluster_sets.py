@@ -49,6 +49,7 @@ class ClusterSets:
         first = {Kind.CLUSTERS: broker, Kind.HOLDING: broker, Kind.ENDPOINTS: leads_to, Kind.PODS_ONLY: leads_to}
         self._sets: dict[Kind, Sharded[Resource]] = {kind: Sharded(found) for kind, found in first.items()}
         self._contributed: dict[str, dict[Kind, dict[str, Resource]]] = {}
+        self._moved: set[str] = set()
 
     def put(self, contributor: str, built: Built) -> None:
         """Put `built` in place of everything that `contributor` has put."""
@@ -56,7 +57,9 @@ class ClusterSets:
         for kind in Kind:
             before, after = former.get(kind, {}), built.get(kind, {})
             put = {name: one for name, one in after.items() if before.get(name) is not one}
-            self._sets[kind] = self._sets[kind].replaced(put, before.keys() - after.keys())
+            dropped = before.keys() - after.keys()
+            self._sets[kind] = self._sets[kind].replaced(put, dropped)
+            self._moved.update(put, dropped)
         if any(built.values()):
             self._contributed[contributor] = {kind: dict(named) for kind, named in built.items()}
 
@@ -66,6 +69,12 @@ class ClusterSets:
         for kind, moved in ((Kind.ENDPOINTS, endpoints), (Kind.PODS_ONLY, endpoints | pods_only)):
             contributed.setdefault(kind, {}).update(moved)
             self._sets[kind] = self._sets[kind].replaced(moved)
+            self._moved.update(moved)
+
+    def take_moved(self) -> frozenset[str]:
+        """Return, and forget, the clusters that have changed, or whose endpoints have, since the last call."""
+        moved, self._moved = frozenset(self._moved), set()
+        return moved
 
     def trace(self, tracing: TracingSettings | None) -> None:
         """Lead spans where `tracing` says; None: nowhere."""

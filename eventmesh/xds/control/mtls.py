@@ -21,6 +21,7 @@ from eventmesh.xds.control.objects import MtlsMode, View, Workload
 from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER, GATEWAY_CLUSTER
+from eventmesh.xds.control.shards import Sharded
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.tables import ACTIVATOR, LOCAL
 from eventmesh.xds.identity.issuer import Identities, Renewed
@@ -53,11 +54,14 @@ Peers = tuple[SpiffeId, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A set of clusters, and what it became."""
+    """A set of clusters and who was at their other ends, and what it became by that."""
 
-    plain: Named
-    generation: int
-    secured: Named
+    plain: Sharded[Resource]
+    peers: Sharded[Peers]
+    secured: Sharded[Resource]
+
+
+_NOTHING_SEEN: Final = _Seen(Sharded(), Sharded(), Sharded())
 
 
 class _PodsByLabel:
@@ -84,13 +88,13 @@ class MeshMtls:
         parts = identities.parts
         self._of_mesh: dict[str, Peers] = {BROKER_CLUSTER: (parts.activator,), GATEWAY_CLUSTER: (parts.gateway,)}
         self._peers: dict[str, dict[str, Peers]] = {}
+        """By namespace; without those that have none."""
+        self._known: Sharded[Peers] = Sharded(self._of_mesh)
+        """All of them together."""
         self._pods: dict[str, _PodsByLabel] = {}
         self._modes: dict[str, MtlsMode] = {}
-        self._generation = 0
-        """Counts the changes of `_peers`."""
-        self._merged: tuple[int, Mapping[str, Peers]] = (0, self._of_mesh)
-        """All of `_peers` together, as of a generation."""
         self._seen: dict[Audience, _Seen] = {}
+        """By who sees it; sidecars of a namespace see the same."""
         self._secured: dict[str, dict[tuple[Resource, Peers, bool], Resource]] = {}
         """By the name of a cluster: what it became, by what it was, who is at the other end, and whether its reader has
         certificates by himself."""
@@ -100,11 +104,9 @@ class MeshMtls:
         """Take in a namespace with its clusters; return whether clients elsewhere are concerned."""
         pods = self._pods_of(namespace, view.workloads)
         peers = {name: found for name in clusters if (found := self._peers_of(name, view, pods))}
-        if peers != self._peers.get(namespace, {}):
-            self._peers[namespace] = peers
-            self._generation += 1
-        for name in [name for name in self._secured if name.startswith(f"{namespace}/") and name not in peers]:
-            del self._secured[name]
+        self._renew_peers(namespace, peers)
+        if view == View():
+            self._seen.pop(Audience(Role.SIDECAR, namespace), None)
         before = self._modes.get(namespace)
         # Of several in one namespace the first by name holds, whatever the order in which they came.
         mode = view.mtls[min(view.mtls)] if view.mtls else None
@@ -113,6 +115,16 @@ class MeshMtls:
         else:
             self._modes[namespace] = mode
         return namespace == SYSTEM_NAMESPACE and mode is not before
+
+    def _renew_peers(self, namespace: str, peers: dict[str, Peers]) -> None:
+        before = self._peers.pop(namespace, {})
+        if peers:
+            self._peers[namespace] = peers
+        gone = before.keys() - peers.keys() - self._of_mesh.keys()
+        changed = {name: found for name, found in peers.items() if before.get(name) != found}
+        self._known = self._known.replaced({name: self._of_mesh.get(name, one) for name, one in changed.items()}, gone)
+        for name in gone:
+            self._secured.pop(name, None)
 
     def mode(self, namespace: str) -> MtlsMode:
         """Return what the inbound side of a namespace's workloads takes."""
@@ -202,28 +214,21 @@ class MeshMtls:
 
     def _clusters(self, audience: Audience, plain: Named) -> Named:
         # All that ask on demand pick from the same, and so do all gRPC clients.
-        is_shared = audience.on_demand or audience.role is Role.GRPC
-        reader = Audience(audience.role, on_demand=audience.on_demand) if is_shared else audience
-        seen = self._seen.get(reader)
-        if seen is not None and seen.plain is plain and seen.generation == self._generation:
+        is_scoped = audience.role is Role.SIDECAR and not audience.on_demand
+        reader = Audience(audience.role, audience.namespace if is_scoped else "", on_demand=audience.on_demand)
+        clusters, peers = plain if isinstance(plain, Sharded) else Sharded(plain), self._known
+        seen = self._seen.get(reader, _NOTHING_SEEN)
+        if seen.plain is clusters and seen.peers is peers:
             return seen.secured
-        peers = self._known_peers()
-        provided = audience.role is Role.GRPC
-        secured = {
-            name: self._cluster(cluster, peers[name], provided) if name in peers else cluster
-            for name, cluster in plain.items()
-        }
-        if audience.role in _MUTUAL or is_shared:
-            # They are few and see the whole mesh; what sidecars see is small, and never the same twice.
-            self._seen[reader] = _Seen(plain, self._generation, secured)
+        differing = clusters.differing(seen.plain) | peers.differing(seen.peers)
+        put = {name: self._secured_one(one, audience.role) for name in differing if (one := clusters.get(name))}
+        secured = seen.secured.replaced(put, differing - put.keys())
+        self._seen[reader] = _Seen(clusters, peers, secured)
         return secured
 
-    def _known_peers(self) -> Mapping[str, Peers]:
-        generation, merged = self._merged
-        if generation != self._generation:
-            merged = {name: found for known in self._peers.values() for name, found in known.items()} | self._of_mesh
-            self._merged = (self._generation, merged)
-        return merged
+    def _secured_one(self, plain: Resource, role: Role) -> Resource:
+        peers = self._known.get(plain.name)
+        return plain if peers is None else self._cluster(plain, peers, role is Role.GRPC)
 
     def _cluster(self, plain: Resource, peers: Peers, provided: bool) -> Resource:
         known = self._secured.setdefault(plain.name, {})

@@ -126,6 +126,11 @@ class Slice:
     revision: Key | None = None
     """The revision whose pods these are."""
 
+    @property
+    def owner(self) -> Key:
+        """Return whose addresses these are."""
+        return self.revision or self.service
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -161,7 +166,8 @@ class View:
 
     ingresses: Mapping[Key, Ingress] = field(default_factory=dict)
     services: Mapping[Key, Service] = field(default_factory=dict)
-    slices: Mapping[Key, Slice] = field(default_factory=dict)
+    slices: Mapping[Key, Mapping[Key, Slice]] = field(default_factory=dict)
+    """By the Service or revision whose addresses they have, for one of them to be looked up among thousands."""
     serverless: Mapping[Key, ServerlessService] = field(default_factory=dict)
     concurrency: Mapping[Key, int] = field(default_factory=dict)
     """containerConcurrency by revision."""

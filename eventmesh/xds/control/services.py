@@ -119,11 +119,9 @@ class Pods:
         """Index the slices of `touched`, or of everybody."""
         self._by_service: dict[Key, dict[str, list[Address]]] = {}
         self._by_revision: dict[Key, dict[str, list[Address]]] = {}
-        for piece in view.slices.values():
-            owner, index = (piece.revision, self._by_revision) if piece.revision else (piece.service, self._by_service)
-            if touched is not None and owner not in touched:
-                continue
-            ports = index.setdefault(owner, {})
+        for piece in (piece for pieces in _chosen(view.slices, touched) for piece in pieces.values()):
+            index = self._by_revision if piece.revision else self._by_service
+            ports = index.setdefault(piece.owner, {})
             for name, number in piece.ports:
                 ports.setdefault(name, []).extend((address, number) for address in piece.addresses)
             if not piece.ports:

@@ -22,6 +22,7 @@ from eventmesh.xds.control.interfaces.declarations import in_force
 from eventmesh.xds.control.interfaces.reading import read_protocol_declaration, read_service_interface
 from eventmesh.xds.control.objects import (
     Ingress,
+    Slice,
     View,
     function_of,
     in_protocols,
@@ -72,6 +73,8 @@ class Watcher:
         self._views: dict[str, View] = {}
         self._dirty: set[str] = set()
         self._touched: set[Key] = set()
+        self._owners: dict[Key, Key] = {}
+        """Whose addresses an EndpointSlice has."""
         self._declared: frozenset[str] = frozenset()
         """Protocols that Services may name."""
 
@@ -83,6 +86,7 @@ class Watcher:
         """Return an independent watcher of the same views, to see what a change would do."""
         twin = Watcher()
         twin._views = dict(self._views)
+        twin._owners = dict(self._owners)
         twin._declared = self._declared
         twin.invalid = dict(self.invalid)
         twin.tracing = self.tracing
@@ -126,10 +130,21 @@ class Watcher:
         """Take in an EndpointSlice."""
         value = parse_slice(new) if new is not None else None
         key = _key(old, new)
-        for piece in (self.of(key.namespace).slices.get(key), value):
-            if piece is not None:
-                self._touched.add(piece.revision or piece.service)
-        return self._put("slices", key, value, Effect.ENDPOINTS)
+        former, effect = self._owners.pop(key, None), Effect.NOTHING
+        if former is not None and (value is None or value.owner != former):
+            effect = self._put_slice(former, key, None)
+        if value is not None:
+            self._owners[key] = value.owner
+            effect = max(effect, self._put_slice(value.owner, key, value), key=lambda one: one.value)
+        return effect
+
+    def _put_slice(self, owner: Key, key: Key, value: Slice | None) -> Effect:
+        self._touched.add(owner)
+        pieces = {**self.of(owner.namespace).slices.get(owner, {})}
+        pieces.pop(key, None)
+        if value is not None:
+            pieces[key] = value
+        return self._put("slices", owner, pieces or None, Effect.ENDPOINTS)
 
     def serverless(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a ServerlessService: a change of mode moves endpoints and nothing else."""
@@ -274,11 +289,13 @@ class Watcher:
             changed.pop(key, None)
         else:
             changed[key] = value
-        return self._replace(key.namespace, dataclasses.replace(view, **{field: changed}), effect)  # type: ignore[arg-type]
+        return self._store(key.namespace, dataclasses.replace(view, **{field: changed}), effect)  # type: ignore[arg-type]
 
     def _replace(self, namespace: str, view: View, effect: Effect) -> Effect:
-        if self.of(namespace) == view:
-            return Effect.NOTHING
+        return self._store(namespace, view, effect) if self.of(namespace) != view else Effect.NOTHING
+
+    def _store(self, namespace: str, view: View, effect: Effect) -> Effect:
+        """Put `view`, which differs from what there is, in place of that: to compare them costs a large namespace."""
         if view == _EMPTY:
             del self._views[namespace]
         else:

@@ -18,7 +18,11 @@ from eventmesh.xds.control.watcher import Watcher
 from tests.unit.xds.control.views import ingress, path, rule, service, slice_, split, within
 
 SMALL, LARGE = 10, 200
-"""Namespaces."""
+"""Namespaces, or functions in one."""
+
+TELLING = 120
+"""Calls for one more sidecar that sees what others see. To join its part of the mesh for it alone took one for each
+function, and more."""
 
 
 class Mesh:
@@ -57,6 +61,36 @@ class Mesh:
         self.publish()
 
 
+class Namespace(Mesh):
+    """One namespace of many functions, and sidecars that differ in the labels of their pods."""
+
+    def __init__(self, functions: int, sidecars: int = 0) -> None:
+        super().__init__(2)
+        for number in range(functions):
+            self.take("team-1", f"svc-{number}", "10.0.0.1")
+        self.publish()
+        self.told = 0
+        for number in range(sidecars):
+            self.cache.subscribe(self.sidecar(number), self.hear)
+
+    def sidecar(self, number: int) -> Audience:
+        return Audience(Role.SIDECAR, "team-1", labels=frozenset((("app", f"svc-{number}"),)))
+
+    def hear(self, configuration: object, changes: object) -> None:
+        self.told += 1
+
+    def move(self) -> None:
+        """A pod of one Service has another address; nothing else is built again."""
+        self.watcher.slice(None, within("team-1", slice_("svc", "10.0.0.2")))
+        self.builder.update(self.watcher.of, self.watcher.take_touched())
+        concerned = filter(self.builder.affects, self.cache.audiences())
+        self.cache.update({audience: self.builder.sets(audience) for audience in concerned})
+
+    def come(self) -> None:
+        """Another sidecar connects."""
+        self.cache.subscribe(self.sidecar(-1), self.hear)
+
+
 def calls(of: Callable[[], None]) -> int:
     """Return how many functions `of` calls, compiled ones and steps of generators included."""
     count = 0
@@ -83,3 +117,19 @@ def test_a_change_calls_no_more_in_a_large_mesh_than_in_a_small_one(change: Call
     change(Mesh(SMALL))  # What is made once and for all is made here.
     few, many = calls(lambda: change(small)), calls(lambda: change(large))
     assert many <= 1.2 * few, (few, many)
+
+
+@pytest.mark.parametrize("change", [Namespace.move, Namespace.come], ids=["an endpoint", "a sidecar"])
+def test_a_change_calls_no_more_in_a_large_namespace_than_in_a_small_one(change: Callable[[Namespace], None]) -> None:
+    small, large = Namespace(SMALL, sidecars=2), Namespace(LARGE, sidecars=2)
+    change(Namespace(SMALL, sidecars=2))
+    few, many = calls(lambda: change(small)), calls(lambda: change(large))
+    assert many <= 1.2 * few, (few, many)
+
+
+def test_a_moved_endpoint_costs_each_sidecar_of_its_namespace_the_telling() -> None:
+    few, many = Namespace(LARGE, sidecars=2), Namespace(LARGE, sidecars=42)
+    change = calls(few.move)
+    more = (calls(many.move) - change) / 40
+    assert (few.told, many.told) == (2, 42)
+    assert more <= TELLING, more

@@ -136,6 +136,7 @@ def test_a_change_concerns_the_sidecars_that_can_see_it_and_no_others(where: str
 def test_a_bolt_service_elsewhere_concerns_every_namespace_that_has_declared_nothing() -> None:
     watcher = mesh()
     builder = built(watcher)
+    builder.sets(OWN)
     watcher.slice(None, within("bank", slice_("ledger", "10.0.0.1", port=12200, name="bolt")))
     builder.update(watcher.of, watcher.take_changed())
     assert builder.affects(OWN)

@@ -86,3 +86,16 @@ def test_what_cannot_be_routed_is_named_by_its_field(broken: Object, problem: st
     assert watcher.invalid[Key("ns", "a")].startswith(problem)
     watcher.ingress(None, ingress("a", rule("a.test")))
     assert not watcher.invalid
+
+
+def test_endpoints_that_become_another_service_s_leave_the_first() -> None:
+    watcher, moved = Watcher(), slice_("svc", "10.0.0.1")
+    watcher.slice(None, moved)
+    watcher.take_touched()
+    later = copy.deepcopy(moved)
+    later["metadata"]["labels"]["kubernetes.io/service-name"] = "other"
+    assert watcher.slice(moved, later) is Effect.ENDPOINTS
+    assert watcher.take_touched().endpoints == {Key("ns", "svc"), Key("ns", "other")}
+    assert watcher.of("ns").slices.keys() == {Key("ns", "other")}
+    assert watcher.slice(later, None) is Effect.ENDPOINTS
+    assert not watcher.of("ns").slices

@@ -17,8 +17,20 @@ from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.tables import LOCAL, PUBLIC
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.resource_types import ResourceType
-from tests.unit.xds.control.gateway_api.objects import NEW, gateway, gateway_class, route, to
-from tests.unit.xds.control.views import ingress, path, policy, rule, service, split, table, world
+from tests.unit.xds.control.gateway_api.objects import NEW, gateway, gateway_class, grant, route, to
+from tests.unit.xds.control.views import (
+    hosts_of,
+    ingress,
+    path,
+    policy,
+    rule,
+    service,
+    slice_,
+    split,
+    table,
+    within,
+    world,
+)
 
 HOST = "h.test"
 
@@ -162,6 +174,20 @@ def test_routes_of_a_service_stand_for_it_inside_the_mesh_and_in_scope_alone() -
     mesh.routes.http_route(route("r"), None)
     mesh.apply()
     assert mesh.answers(name, LOCAL) == [("/", "ns/one:80")]
+
+
+def test_endpoints_of_a_service_elsewhere_reach_the_sidecars_whose_route_leads_there() -> None:
+    mesh = Mesh(world(service=[service("one"), within("bank", service("ledger"))]))
+    mesh.routes.grant(None, grant("bank", "ns"))
+    abroad = {"backendRefs": [{"name": "ledger", "namespace": "bank", "port": 80}]}
+    mesh.apply(route("r", abroad, parentRefs=[{"group": "", "kind": "Service", "name": "one"}]))
+    caller, stranger = Audience(Role.SIDECAR, "ns"), Audience(Role.SIDECAR, "elsewhere")
+    for audience in (caller, stranger):
+        mesh.builder.sets(audience)
+    mesh.watcher.slice(None, within("bank", slice_("ledger", "10.0.0.9")))
+    mesh.builder.update(mesh.watcher.of, mesh.watcher.take_touched())
+    assert mesh.builder.affects(caller) and not mesh.builder.affects(stranger)
+    assert hosts_of(mesh.builder.sets(caller)[ResourceType.ENDPOINT]["bank/ledger:80"]) == {"10.0.0.9:8080"}
 
 
 def test_routes_of_gateways_are_for_gateways_alone() -> None:
