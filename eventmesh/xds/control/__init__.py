@@ -2,3 +2,7 @@
 
 Only this package imports envoy-data-plane; a data plane must never load it.
 """
+
+from eventmesh.xds.control.plain_messages import install
+
+install()
