@@ -73,6 +73,8 @@ class AckTracker:
         self._words: dict[int, str] = {}
         self._behind_since: dict[int, float] = {}
         """Since when a sidecar has owed an answer, in monotonic seconds."""
+        self.opened_at = float("-inf")
+        """When clients could first connect, in monotonic seconds."""
         self._returning_until = float("-inf")
         self._elsewhere: Callable[[int], Sequence[str]] = lambda generation: ()
         self._on_progress: Callable[[], None] = lambda: None
@@ -88,7 +90,8 @@ class AckTracker:
 
     def opened(self) -> None:
         """Take note that clients can connect from now on, and that some may be on their way back."""
-        self._returning_until = self._clock.monotonic() + RECONNECT_WAIT_S
+        self.opened_at = self._clock.monotonic()
+        self._returning_until = self.opened_at + RECONNECT_WAIT_S
 
     def joined(self, stream: Stream, peer: str, identity: SpiffeId | None = None) -> None:
         """Count `stream` in, whose client has proved to be `identity`; from now on it is waited for."""

@@ -11,7 +11,7 @@ from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import Key, is_deleting
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import KINGRESS
-from eventmesh.kube.status import Conditions, ConditionSet, condition, conditions_of, write_status
+from eventmesh.kube.status import Conditions, ConditionSet, condition, conditions_of, is_ready, write_status
 from eventmesh.xds.control.acks import RESOLUTION_S, SIDECAR_WAIT_S, Acks, AckTracker
 from eventmesh.xds.control.objects import Ingress, is_ours
 from eventmesh.xds.control.promises import Promises
@@ -29,6 +29,11 @@ MAX_NAMED = 10
 
 QUIET_WAIT_S = 1.0
 """An acknowledgement takes milliseconds; only a longer wait is worth telling, and naming who is waited for."""
+
+RETURN_WAIT_S = 15.0
+"""After a start of control, how long that is of what was Ready before and is unchanged: its data planes have its routes
+still, and take a moment to say so again. To tell of it would write every route and its owners twice at each restart; a
+mesh of a thousand revisions has answered after 4 s."""
 
 
 class IngressStatus:
@@ -86,7 +91,10 @@ class IngressStatus:
             await self._write_ready(obj, key, conditions, acks)
             return
         self.promises.reopened(key)
-        left_s = QUIET_WAIT_S - (self._clock.monotonic() - publication.at)
+        quiet_until = publication.at + QUIET_WAIT_S
+        if is_ready(obj):
+            quiet_until = max(quiet_until, self._acks.opened_at + RETURN_WAIT_S)
+        left_s = quiet_until - self._clock.monotonic()
         if acks.again_after_s is not None:
             self.controller.enqueue_after(key, acks.again_after_s)
         if left_s > RESOLUTION_S:

@@ -11,7 +11,7 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.resources import KINGRESS, SERVERLESS_SERVICE
 from eventmesh.kube.status import condition, is_ready
 from eventmesh.xds.control.acks import SIDECAR_WAIT_S
-from eventmesh.xds.control.ingress_status import LAGGING, QUIET_WAIT_S
+from eventmesh.xds.control.ingress_status import LAGGING, QUIET_WAIT_S, RETURN_WAIT_S
 from eventmesh.xds.control.messages import Node
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.streams import Stream
@@ -33,6 +33,10 @@ class World:
         stream = Stream(Variant.DELTA, Configuration(), Node(name, metadata={"role": role}))
         self.bench.control.acks.joined(stream, "peer")
         return stream
+
+    async def touched(self) -> None:
+        """Have the ingress looked at again, without a change of what its author wants."""
+        await self.bench.api.patch(KINGRESS, "a", {"metadata": {"labels": {"touched": "yes"}}}, "default")
 
     def ingress(self) -> Object:
         return self.bench.stored(KINGRESS, "a")
@@ -56,6 +60,36 @@ async def test_a_gateway_that_does_not_answer_is_named_after_a_moment(world: Wor
     assert found is not None
     assert (found["status"], found["reason"]) == ("Unknown", "AwaitingAcknowledgement")
     assert "gw-1" in found["message"]
+
+
+async def test_what_was_ready_stays_so_while_data_planes_come_back_to_a_control_that_was_started_anew(
+    world: World,
+) -> None:
+    await world.bench.ingress("a", "a.test", "svc")
+    await world.clock.advance(60.0)
+    before = world.ingress()["status"]
+    assert is_ready(world.ingress())
+    world.bench.control.acks.opened()
+    stream = world.join("gateway", "gw-1")
+    await world.touched()
+    await world.clock.advance(RETURN_WAIT_S - MARGIN_S)
+    assert world.ingress()["status"] == before
+    world.bench.control.acks.left(stream)
+    world.join("gateway", "gw-2")
+    await world.clock.advance(2 * MARGIN_S)
+    found = condition(world.ingress(), "LoadBalancerReady")
+    assert found is not None
+    assert (found["status"], found["reason"]) == ("Unknown", "AwaitingAcknowledgement")
+    assert "gw-2" in found["message"]
+
+
+async def test_what_was_ready_is_told_after_a_moment_when_control_has_been_there_for_long(world: World) -> None:
+    await world.bench.ingress("a", "a.test", "svc")
+    await world.clock.advance(60.0)
+    world.join("gateway", "gw-1")
+    await world.touched()
+    await world.clock.advance(QUIET_WAIT_S + MARGIN_S)
+    assert not is_ready(world.ingress())
 
 
 async def test_a_gateway_is_waited_for_however_long_and_its_leaving_ends_the_wait(world: World) -> None:
