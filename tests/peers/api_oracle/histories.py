@@ -174,7 +174,8 @@ class _Author:
             "spec": {name: value for name, value in self._sparse().items() if value != {} and name != "nested"},
         }
         if self.random.random() < 0.3:
-            config["metadata"] |= self._metadata()
+            # No labels are stored by upstream as a map, so that the next write changes something, whatever it says.
+            config["metadata"] |= {name: value for name, value in self._metadata().items() if value != {}}
         return Step("PATCH", self._place(handle, version), query, config, APPLY, remember=handle)
 
     def _strategic(self) -> Step:

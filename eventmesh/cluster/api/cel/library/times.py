@@ -60,10 +60,11 @@ def parse_duration(text: str) -> timedelta:
 
 
 def timestamp_text(moment: datetime) -> str:
-    """Return a moment as it is written (RFC 3339, in UTC)."""
-    moment = moment.astimezone(UTC)
+    """Return a moment as it is written (RFC 3339, in the zone that it was told in)."""
     fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    zone = moment.isoformat()[-6:]
+    # Python writes a year before 1000 with fewer digits.
+    return f"{moment.year:04d}{moment:-%m-%dT%H:%M:%S}{fraction}{'Z' if zone == '+00:00' else zone}"
 
 
 def duration_text(length: timedelta) -> str:
