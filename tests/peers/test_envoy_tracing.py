@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from tests.otlp import SERVER, Span, read_request
+from tests.otlp import SERVER
+from tests.peers.otlp_collector import Collector, collecting
 from tests.peers.pairs import Pair, Proxy, cluster, document, pair_on, scripted
 
 pytestmark = pytest.mark.peer
 
-WAIT_S = 20.0
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 HOST = {"name": "h", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "up"}}]}
-
-
-class Collector:
-    """OTLP over HTTP, as both send it."""
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-
-    async def handle(self, request: web.Request) -> web.Response:
-        assert request.content_type == "application/x-protobuf" and request.path == "/v1/traces"
-        self.spans += read_request(await request.read())
-        return web.Response(content_type="application/x-protobuf")
-
-    async def span(self, own: str) -> Span:
-        """Return the span with this id, once it is there."""
-        async with asyncio.timeout(WAIT_S):
-            while not (found := [span for span in self.spans if span.span == own]):
-                await asyncio.sleep(0.05)
-        return found[0]
 
 
 def tracing(share: float) -> dict[str, Any]:
@@ -58,21 +37,10 @@ async def passed_on(proxy: Proxy, **headers: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("share", [100.0, 0.0])
 async def test_both_continue_and_begin_the_same_traces(share: float, tmp_path: Path) -> None:
-    collector = Collector()
-    app = web.Application()
-    app.router.add_post("/{path:.*}", collector.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    try:
-        async with scripted("up") as server:
-            clusters = [cluster("up", server.address), cluster("otel", (str(host), int(port)))]
-            async with pair_on(document([HOST], clusters, tracing=tracing(share)), tmp_path) as pair:
-                await contexts_are_equal(pair, collector, begins=share > 0)
-    finally:
-        await runner.cleanup()
+    async with collecting() as collector, scripted("up") as server:
+        clusters = [cluster("up", server.address), cluster("otel", collector.address)]
+        async with pair_on(document([HOST], clusters, tracing=tracing(share)), tmp_path) as pair:
+            await contexts_are_equal(pair, collector, begins=share > 0)
 
 
 async def contexts_are_equal(pair: Pair, collector: Collector, *, begins: bool) -> None:

@@ -93,6 +93,10 @@ pub struct FramePart {
     pub oneway: bool,
     /// Response status as on the wire.
     pub status: u16,
+    /// Dubbo's attachments without their end and without what tells of a trace, when they can be written anew.
+    pub attachments: Span,
+    /// Length of the end of the body that they were read from; 0: the body passes as it came.
+    pub attachments_size: u32,
 }
 
 /// A request's or response's head, or trailers (fields only).

@@ -19,8 +19,6 @@ from tests.unit.core.requests import OK, TWO, status
 from tests.unit.core.test_bolt import id_of
 from tests.unit.core.test_bolt import request as bolt_request
 from tests.unit.core.test_bolt import response as bolt_response
-from tests.unit.core.test_dubbo import call, frame, text, value
-from tests.unit.core.test_dubbo import id_of as dubbo_id_of
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 EVERYTHING = Tracing(Collector("otel", "otel:4318"))
@@ -315,20 +313,3 @@ def test_a_wrong_member_of_tracing_is_named() -> None:
     config["listeners"][0]["tracing"]["random_millionths"] = "all"
     with pytest.raises(ValueError, match="invalid type"):
         Playbook().engine.apply(json.dumps(config).encode(), 0.0)
-
-
-def test_a_dubbo_call_is_recorded_by_its_attachments_and_passes_as_it_came() -> None:
-    listener = traced(NOTHING, protocol=WireProtocol.DUBBO)
-    mesh = Playbook(snapshot(Cluster("up", TWO[:1], protocol=WireProtocol.DUBBO), listener=listener))
-    caller = mesh.connect()
-    # Hessian has the length of a text beyond 31 characters in two bytes.
-    attachment = text("traceparent") + b"\x30\x37" + f"00-{TRACE}-{PARENT}-01".encode()
-    said = frame(0xC2, 7, call(7)[16:-1] + attachment + b"Z")
-    caller.says(said)
-    server = mesh.dialled()
-    heard = server.takes()
-    assert heard[12:] == said[12:]
-    server.says(value(dubbo_id_of(heard)))
-    (span,) = spans(mesh)
-    assert (span.trace, span.parent, span.attributes["rpc.system"]) == (TRACE, PARENT, "apache_dubbo")
-    assert span.attributes["rpc.method"] == "find"

@@ -69,7 +69,48 @@ pub fn framed_client(input: &[u8], cuts: u64) -> Result<u64, String> {
 }
 
 pub fn dubbo_server(input: &[u8], cuts: u64) -> Result<u64, String> {
+    retell(input, cuts)?;
     check(input, cuts, BOLT_SERVER, || framed::Server::new(dubbo::Codec::default()))
+}
+
+/// A call whose attachments were read is the same call when its trace has been told anew, however its body is cut.
+fn retell(input: &[u8], cuts: u64) -> Result<(), String> {
+    let (mut head, mut dropped) = (Head::default(), Vec::new());
+    let (used, event) = framed::Server::new(dubbo::Codec::default()).decode(input, &mut head, &mut dropped);
+    let (Some(Event::Head { end: false, .. }), true) = (event, head.frame.attachments_size > 0) else { return Ok(()) };
+    let before: Vec<(Vec<u8>, Vec<u8>)> = fields(&head);
+    let size = usize::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
+    let body = input.get(used..used + size).unwrap_or_default();
+    head.set(b"traceparent", TRACEPARENT);
+    let (mut client, mut out) = (framed::Client::new(dubbo::Codec::default()), Vec::new());
+    let stream = client.open();
+    client.head(stream, &head, false, &mut out);
+    let cut = usize::try_from(cuts).unwrap_or(0) % (body.len() + 1);
+    client.data(stream, body.get(..cut).unwrap_or_default(), false, &mut out);
+    client.data(stream, body.get(cut..).unwrap_or_default(), true, &mut out);
+    let mut again = Head::default();
+    let (used, event) = framed::Server::new(dubbo::Codec::default()).decode(&out, &mut again, &mut dropped);
+    let whole = again.content_length == Some((out.len() - used) as u64);
+    if !matches!(event, Some(Event::Head { .. })) || !whole {
+        return Err(format!("a call told anew is no whole frame: {event:?}"));
+    }
+    let told = again.get(b"traceparent") == Some(TRACEPARENT);
+    let same = (again.authority(), again.method(), fields(&again)) == (head.authority(), head.method(), before);
+    if told && same {
+        Ok(())
+    } else {
+        Err(format!("told anew: {told}, the same call otherwise: {same}"))
+    }
+}
+
+const TRACEPARENT: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// All fields but the one that is told anew.
+fn fields(head: &Head) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let others = head.fields().filter(|(name, _)| *name != b"traceparent");
+    let mut fields: Vec<_> = others.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    fields.sort();
+    fields
 }
 
 pub fn dubbo_client(input: &[u8], cuts: u64) -> Result<u64, String> {

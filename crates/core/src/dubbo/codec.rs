@@ -1,16 +1,18 @@
 //! Frames of Dubbo 2, and what of a call routes may look at.
 
+use crate::dubbo::attachments;
 use crate::dubbo::hessian::{arguments, Reader};
 use crate::events::{Fault, LocalReply, ReplyKind};
 use crate::framed::{self, Frame, Kind};
 use crate::head::{Head, Version};
-use crate::limits::{MAX_DUBBO_BODY, MAX_DUBBO_EVENT, MAX_FRAMED_FIELDS, MAX_FRAMED_HEAD, MAX_FRAMED_TEXT};
+use crate::limits::{MAX_DUBBO_BODY, MAX_DUBBO_EVENT, MAX_FRAMED_HEAD, MAX_FRAMED_TEXT};
 
 /// First bytes of every frame.
 pub const MAGIC: [u8; 2] = [0xda, 0xbb];
 
 const HEAD: usize = 16;
 const ID_AT: usize = 4;
+const LENGTH_AT: usize = 12;
 
 const REQUEST: u8 = 0x80;
 const TWO_WAY: u8 = 0x40;
@@ -35,6 +37,8 @@ const EXCEPTIONS: [u8; 2] = [0x90, 0x93];
 pub struct Codec {
     flags: u8,
     status: u8,
+    /// Of the call that is being written: how its body ends in place of how it came, and what passes before that.
+    retold: Option<(usize, Vec<u8>)>,
 }
 
 impl Codec {
@@ -120,6 +124,31 @@ impl framed::Codec for Codec {
         u64::MAX
     }
 
+    fn write(&mut self, head: &Head, id: u64, end: bool, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(head.bytes(head.frame.envelope));
+        let envelope = out.get_mut(at..).unwrap_or_default();
+        self.set_id(head, id, envelope);
+        self.retold = attachments::retold(head).filter(|_| !end);
+        if let Some((before, tail)) = &self.retold {
+            let length = u32::try_from(before + tail.len()).unwrap_or(u32::MAX);
+            if let Some(target) = envelope.get_mut(LENGTH_AT..) {
+                target.copy_from_slice(&length.to_be_bytes());
+            }
+        }
+    }
+
+    fn write_body(&mut self, bytes: &[u8], end: bool, out: &mut Vec<u8>) {
+        let Some((left, tail)) = &mut self.retold else { return out.extend_from_slice(bytes) };
+        let passing = bytes.get(..bytes.len().min(*left)).unwrap_or_default();
+        out.extend_from_slice(passing);
+        *left -= passing.len();
+        if end {
+            out.append(tail);
+            self.retold = None;
+        }
+    }
+
     fn set_id(&self, _head: &Head, id: u64, envelope: &mut [u8]) {
         if let Some(target) = envelope.get_mut(ID_AT..ID_AT + 8) {
             target.copy_from_slice(&id.to_be_bytes());
@@ -186,21 +215,5 @@ fn call(body: &[u8], head: &mut Head) -> Option<()> {
     for _ in 0..arguments(reader.string()?)? {
         reader.skip()?;
     }
-    let (mut count, mut size) = (0, 0);
-    reader.pairs(|key, value| {
-        count += 1;
-        size += key.len() + value.len();
-        if count > MAX_FRAMED_FIELDS || size > MAX_FRAMED_HEAD {
-            return None;
-        }
-        if key == b"timeout" {
-            let digits = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            head.frame.timeout_ms = digits.unwrap_or(0);
-        }
-        // The version is in the call itself.
-        if key != b"version" && key != b"dubbo" {
-            head.push(key, value);
-        }
-        Some(())
-    })
+    attachments::read(body, &mut reader, head)
 }

@@ -3,6 +3,9 @@
 //! Bounded in every way: values, depth, classes and text outside of ASCII are counted, and no length is trusted beyond the bytes that are there.
 //! `None` always means: not to be read in these bounds.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use crate::limits::{MAX_HESSIAN_CLASSES, MAX_HESSIAN_DEPTH, MAX_HESSIAN_TEXT, MAX_HESSIAN_VALUES};
 
 /// A reader over the bytes of one body.
@@ -65,13 +68,7 @@ impl<'a> Reader<'a> {
         self.text_left = self.text_left.checked_sub(units)?;
         let mut left = units;
         while left > 0 {
-            let (size, counts) = match self.peek()? {
-                0x00..=0x7f => (1, 1),
-                0xc0..=0xdf => (2, 1),
-                0xe0..=0xef => (3, 1),
-                0xf0..=0xf7 => (4, 2),
-                _ => return None,
-            };
+            let (size, counts) = unit(self.peek()?)?;
             self.bytes(size)?;
             left = left.checked_sub(counts)?;
         }
@@ -215,24 +212,84 @@ impl<'a> Reader<'a> {
         self.byte().map(drop)
     }
 
-    /// Read a map and give each pair of strings, or of a string and a whole number, to `take`; other pairs are skipped.
-    pub fn pairs(&mut self, mut take: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Option<()> {
+    /// Return how many bytes have been taken.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Take the beginning of a map; `false`: it is null, and there are no pairs.
+    pub fn map(&mut self) -> Option<bool> {
         match self.byte()? {
-            b'H' => {}
-            b'M' => self.type_name()?,
-            b'N' => return Some(()),
-            _ => return None,
+            b'H' => Some(true),
+            b'M' => self.type_name().map(|()| true),
+            b'N' => Some(false),
+            _ => None,
         }
-        while self.peek()? != b'Z' {
-            self.left = self.left.checked_sub(1)?;
-            let key = self.string()?;
-            match self.peek()? {
-                0x00..=0x1f | 0x30..=0x33 | b'S' => take(key, self.string()?)?,
-                0x80..=0xd7 | b'I' => take(key, self.int()?.to_string().as_bytes())?,
-                _ => self.value(1)?,
-            }
+    }
+
+    /// Read the next pair of a map; the inner `None`: that was its end.
+    pub fn pair(&mut self) -> Option<Option<Pair<'a>>> {
+        if self.peek()? == b'Z' {
+            self.at += 1;
+            return Some(None);
         }
-        Some(())
+        self.left = self.left.checked_sub(1)?;
+        let start = self.at;
+        let key = self.string()?;
+        let value = match self.peek()? {
+            0x00..=0x1f | 0x30..=0x33 | b'S' => Some(Cow::Borrowed(self.string()?)),
+            0x80..=0xd7 | b'I' => Some(Cow::Owned(self.int()?.to_string().into_bytes())),
+            _ => self.value(1).map(|()| None)?,
+        };
+        Some(Some(Pair { key, value, range: start..self.at }))
+    }
+}
+
+/// A pair of a map whose keys are strings.
+#[derive(Debug)]
+pub struct Pair<'a> {
+    /// Key.
+    pub key: &'a [u8],
+    /// Value, when it is a string or a whole number.
+    pub value: Option<Cow<'a, [u8]>>,
+    /// Where both lie in the input.
+    pub range: Range<usize>,
+}
+
+/// Append a string. `None`: it is no text as [`Reader`] reads it, or too long to lie in one piece.
+pub fn write_string(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let units: u16 = units(text)?.try_into().ok()?;
+    match units {
+        0..=0x1f => out.push(units.to_be_bytes()[1]),
+        0x20..=0x3ff => out.extend_from_slice(&(0x3000 | units).to_be_bytes()),
+        _ => {
+            out.push(b'S');
+            out.extend_from_slice(&units.to_be_bytes());
+        }
+    }
+    out.extend_from_slice(text);
+    Some(())
+}
+
+/// Return how many UTF-16 units a text has.
+fn units(text: &[u8]) -> Option<usize> {
+    let (mut rest, mut count) = (text, 0);
+    while let Some(first) = rest.first() {
+        let (size, counts) = unit(*first)?;
+        rest = rest.get(size..)?;
+        count += counts;
+    }
+    Some(count)
+}
+
+/// Return (bytes, UTF-16 units) of the character that begins with this byte.
+fn unit(first: u8) -> Option<(usize, usize)> {
+    match first {
+        0x00..=0x7f => Some((1, 1)),
+        0xc0..=0xdf => Some((2, 1)),
+        0xe0..=0xef => Some((3, 1)),
+        0xf0..=0xf7 => Some((4, 2)),
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! else routes may look at lie in the attachments behind its arguments. Of Hessian 2 the strings are read and the arguments
 //! skipped, in bounded work and without making anything of them; calls in other serializations pass by the default route.
 
+mod attachments;
 mod codec;
 mod hessian;
 

@@ -15,6 +15,9 @@ const B3_PARENT: &[u8] = b"x-b3-parentspanid";
 const B3_SAMPLED: &[u8] = b"x-b3-sampled";
 const B3_FLAGS: &[u8] = b"x-b3-flags";
 
+/// All of these.
+pub const NAMES: [&[u8]; 8] = [TRACEPARENT, TRACESTATE, B3, B3_TRACE, B3_SPAN, B3_PARENT, B3_SAMPLED, B3_FLAGS];
+
 /// Length of a `traceparent` of version 00.
 const TRACEPARENT_BYTES: usize = 55;
 

@@ -12,7 +12,7 @@ mod sofa;
 mod span;
 mod spans;
 
-pub use propagation::{join, pass_on};
+pub use propagation::{is_name, join, pass_on};
 pub use sampling::Tracer;
 pub use span::{Kind, Rpc, Span, Trace};
 pub use spans::Spans;

@@ -2,11 +2,16 @@
 
 use crate::head::Head;
 use crate::random::Random;
-use crate::trace::context::{read_b3, read_traceparent, write_b3, Context, TRACEPARENT, TRACESTATE};
-use crate::trace::sofa::Call;
+use crate::trace::context::{self, read_b3, read_traceparent, write_b3, Context, TRACEPARENT, TRACESTATE};
+use crate::trace::sofa::{self, Call};
 
 /// The trace in which an event began (`CloudEvents` distributed tracing extension, binary mode).
 const EVENT_TRACEPARENT: &[u8] = b"ce-traceparent";
+
+/// Return whether a field of this name tells of a trace in a way that [`join`] may tell otherwise.
+pub fn is_name(name: &[u8]) -> bool {
+    context::NAMES.contains(&name) || sofa::is_name(name)
+}
 
 /// Where a request of this hop stands in its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

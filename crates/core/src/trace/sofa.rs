@@ -17,6 +17,11 @@ const SERIALIZED: &[u8] = b"new_rpc_trace_context";
 /// Longest call id that is made longer: each hop adds two characters, and its own are a few dozen.
 const MAX_CALL: usize = 256;
 
+/// Return whether a field of this name tells of a call.
+pub fn is_name(name: &[u8]) -> bool {
+    name == SERIALIZED || PAIRS.iter().any(|(trace, call)| [*trace, *call].contains(&name))
+}
+
 /// What `SOFATracer` says of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {

@@ -11,10 +11,12 @@ import java.util.stream.IntStream;
 import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.config.ReferenceConfig;
 import org.apache.dubbo.config.bootstrap.DubboBootstrap;
+import org.apache.dubbo.rpc.RpcContext;
 import org.apache.dubbo.rpc.RpcException;
 
 /**
- * A Dubbo consumer driven by lines on stdin, each answered by one line on stdout: "greet TEXT", "describe", "many COUNT".
+ * A Dubbo consumer driven by lines on stdin, each answered by one line on stdout: "greet TEXT", "describe", "many COUNT",
+ * "traced NAME=VALUE..." (attachments of one greeting, which answers with those it came with).
  * Arguments: HOST:PORT GROUP TIMEOUT_MS.
  */
 public final class DubboCaller {
@@ -52,6 +54,11 @@ public final class DubboCaller {
             switch (words[0]) {
                 case "greet":
                     return "OK " + greeter.greet(words[1]);
+                case "traced":
+                    for (String pair : words[1].split(" ")) {
+                        RpcContext.getClientAttachment().setAttachment(pair.split("=", 2)[0], pair.split("=", 2)[1]);
+                    }
+                    return "OK " + greeter.greet("trace");
                 case "describe":
                     return "OK " + greeter.describe(Map.of("a", List.of(1, 300)), new byte[70_000], new Person());
                 case "many":

@@ -2,11 +2,13 @@ package eventmesh.peers;
 
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.apache.dubbo.config.ApplicationConfig;
 import org.apache.dubbo.config.ProtocolConfig;
 import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.config.ServiceConfig;
 import org.apache.dubbo.config.bootstrap.DubboBootstrap;
+import org.apache.dubbo.rpc.RpcContext;
 
 /** A Dubbo provider of Greeter 1.0. Arguments: PORT GROUP. On a line on stdin it shuts down in order. */
 public final class DubboServer {
@@ -29,6 +31,9 @@ public final class DubboServer {
                 }
                 if (name.equals("fail")) {
                     throw new IllegalStateException("asked to fail");
+                }
+                if (name.equals("trace")) {
+                    return new TreeMap<>(RpcContext.getServerAttachment().getAttachments()).toString();
                 }
                 return "hello " + name + " from " + args[1];
             }
