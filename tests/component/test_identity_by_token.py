@@ -63,6 +63,7 @@ async def test_a_sidecar_waits_for_its_certificate_and_replaces_it_under_load_wi
                 except (OSError, AssertionError):
                     await asyncio.sleep(0.02)
         assert names(first) == [ROBOT]
+        serials.add(first.serial_number)
 
         async def call_for_ever() -> None:
             while True:
