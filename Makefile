@@ -63,7 +63,7 @@ fuzz-smoke: ## every decoder and the engine under mutation, SECONDS_EACH=60 per 
 	cargo run -q --release -p eventmesh-core-fuzz -- all --seconds $(SECONDS_EACH) --seed $(SEED)
 
 soak: setup peers ## the long versions of crash and chaos tests, and of comparisons with Envoy (SEED=n)
-	EVENTMESH_SOAK=1 EVENTMESH_SEED=$(SEED) $(PY) -m pytest -q -x --timeout 1800 tests/mesh tests/peers/test_envoy_access.py tests/sim tests/peers/test_hot_restarts.py tests/peers/test_framing.py tests/peers/test_shared_store_crash.py tests/unit/cloudevents/test_sdk_agreement.py tests/peers/test_api_oracle.py tests/component/test_identity_by_token.py
+	EVENTMESH_SOAK=1 EVENTMESH_SEED=$(SEED) $(PY) -m pytest -q -x --timeout 1800 tests/mesh tests/peers/test_envoy_access.py tests/sim tests/peers/test_hot_restarts.py tests/peers/test_framing.py tests/peers/test_shared_store_crash.py tests/unit/cloudevents/test_sdk_agreement.py tests/peers/test_cloudevents_js.py tests/peers/test_api_oracle.py tests/component/test_identity_by_token.py
 
 docs: setup ## check that documents and code agree (links, commands, generated tables)
 	$(PY) tools/check_docs.py

@@ -6,12 +6,8 @@ is missing, events here keep clear of it and say so.
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import string
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,102 +18,17 @@ from cloudevents.core.v1.event import CloudEvent
 
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
+from tests.unit.cloudevents.random_events import drawn_event, expected, moment, octets, same
 
 SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
 EVENTS = 50_000 if SOAK else 500
 """In each mode."""
 
-ALPHABETS = (string.ascii_letters + string.digits, "".join(map(chr, range(0x20, 0x7F))), "aé€😀ß漢 %\"\\'")
-BASE = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-def text(drawn: random.Random, most: int = 20) -> str:
-    return "".join(drawn.choices(drawn.choice(ALPHABETS), k=drawn.randrange(1, most)))
-
-
-def word(drawn: random.Random) -> str:
-    return "".join(drawn.choices(string.ascii_lowercase + string.digits, k=drawn.randrange(1, 12)))
-
-
-def value(drawn: random.Random, depth: int = 0) -> Any:
-    kinds: list[Callable[[], Any]] = [
-        lambda: None,
-        lambda: drawn.random() < 0.5,
-        lambda: drawn.randrange(-(2**53), 2**53),
-        lambda: drawn.random(),
-        lambda: text(drawn),
-    ]
-    if depth < 3:
-        kinds.append(lambda: [value(drawn, depth + 1) for _ in range(drawn.randrange(4))])
-        kinds.append(lambda: {text(drawn): value(drawn, depth + 1) for _ in range(drawn.randrange(4))})
-    return drawn.choice(kinds)()
-
-
-def attributes(drawn: random.Random) -> dict[str, str]:
-    made = {
-        "id": text(drawn),
-        "source": f"/{word(drawn)}/{word(drawn)}",
-        "type": f"com.{word(drawn)}.{word(drawn)}",
-        "specversion": "1.0",
-        # Where there is none, the package says that the event has happened now.
-        "time": (BASE + timedelta(seconds=drawn.randrange(10**8))).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
-    if drawn.random() < 0.5:
-        made["subject"] = text(drawn)
-    if drawn.random() < 0.3:
-        made["dataschema"] = f"https://{word(drawn)}.test/{word(drawn)}"
-    for _ in range(drawn.randrange(4)):
-        made[f"x{word(drawn)}"] = text(drawn)
-    return made
-
-
-def drawn_event(drawn: random.Random) -> tuple[dict[str, str], Any]:
-    """Return attributes, and data as the package has it."""
-    made = attributes(drawn)
-    match drawn.randrange(4):
-        case 0:
-            made["datacontenttype"] = "application/json"
-            # In binary mode the package writes objects as JSON, and all else as Python shows it.
-            return made, {"a": value(drawn)}
-        case 1:
-            made["datacontenttype"] = "text/plain"
-            return made, text(drawn)
-        case 2:
-            made["datacontenttype"] = "application/octet-stream"
-            # Bytes that are text would be read as text, by the package: these are none.
-            return made, b"\xff" + drawn.randbytes(drawn.randrange(40))
-    return made, None
-
-
-def octets(data: Any, content_type: str) -> bytes | None:
-    if data is None:
-        return None
-    if content_type == "application/json":
-        return json.dumps(data).encode()
-    return data.encode() if isinstance(data, str) else bytes(data)
-
-
-def same(ours: bytes | None, theirs: Any, content_type: str) -> bool:
-    if theirs is None or ours is None:
-        return (ours or None) == (theirs or None)
-    if content_type == "application/json":
-        return bool(json.loads(ours) == theirs)
-    return ours == (theirs.encode() if isinstance(theirs, str) else bytes(theirs))
-
-
-def moment(said: Any) -> Any:
-    """A time as a moment: the package makes a datetime of it."""
-    return datetime.fromisoformat(said) if isinstance(said, str) else said
-
 
 def shown(event: BaseCloudEvent) -> dict[str, Any]:
     told = dict(event.get_attributes())
     return {name: moment(said) if name == "time" else said for name, said in told.items() if said is not None}
-
-
-def expected(made: dict[str, str]) -> dict[str, Any]:
-    return {name: moment(said) if name == "time" else said for name, said in made.items()}
 
 
 @pytest.mark.timeout(1800 if SOAK else 60)
