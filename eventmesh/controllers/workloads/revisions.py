@@ -44,8 +44,7 @@ def template_hash(template: Object) -> str:
 
 def find_newest(deployment: Object, owned: Sequence[Object]) -> Object | None:
     """Return the ReplicaSet of the present template; of several the oldest, as Kubernetes does."""
-    wanted = _bare(deployment["spec"]["template"])
-    found = [item for item in owned if _bare(item["spec"]["template"]) == wanted]
+    found = [item for item in owned if _is_same(item["spec"]["template"], deployment["spec"]["template"])]
     found.sort(key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]))
     return found[0] if found else None
 
@@ -79,6 +78,14 @@ def scale_annotations(deployment: Object) -> dict[str, str]:
     """Return what tells each ReplicaSet of how many the Deployment wants, for scaling them in proportion."""
     desired = desired_replicas(deployment)
     return {DESIRED: str(desired), MOST: str(desired + Bounds.of(deployment).surge)}
+
+
+def _is_same(made: Object, template: Object) -> bool:
+    """Return whether the template of a ReplicaSet was `template`."""
+    if made.get("spec") == template.get("spec"):
+        # Nearly always, and quick to see: only what stands around it has to be looked through.
+        made, template = {**made, "spec": None}, {**template, "spec": None}
+    return _bare(made) == _bare(template)
 
 
 def _bare(template: Object) -> Object:
