@@ -146,8 +146,11 @@ class Known:
 
     def kinds_accepted(self, extension: str) -> frozenset[str]:
         """Return the types of configuration that a filter may be sent: what all listeners accept that name it."""
-        newest = (held.versions()[-1] for held in self._listeners.values())
-        kinds = [one.kinds for item in newest for one in item.discovered if one.name == extension]
+        kinds = []
+        for held in self._listeners.values():
+            # By the newest version that names it: a listener that is to come without it has it until then.
+            named = [one.kinds for item in held.versions() for one in item.discovered if one.name == extension]
+            kinds += named[-1:]
         return frozenset.intersection(*kinds) if kinds else frozenset()
 
     def _discovered(self) -> Iterator[DiscoveredFilter]:

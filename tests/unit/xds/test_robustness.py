@@ -23,14 +23,17 @@ from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type
 from eventmesh.xds.translate.resources import StaticResources
 from eventmesh.xds.translate.route_tables import RouteTables
-from tests.unit.xds.documents import shop_document, subscribing
+from tests.unit.xds.documents import MANAGER, ROUTER, put, shop_document, subscribing
+from tests.unit.xds.test_discovered_filters import discovery, listener_with
+from tests.unit.xds.test_http_filters import LIMIT
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 _KEYS = st.sampled_from(["name", "@type", "address", "clusters", "route", "match", "typed_config", "prefix", "x"])
 _JSON = st.recursive(
     _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=6
 )
-_FULL = subscribing(shop_document())
+_NAMED = {"name": "limit", "config_discovery": discovery(default_config=LIMIT)}
+_FULL = put(subscribing(shop_document()), f"{MANAGER}.http_filters", [_NAMED, ROUTER])
 
 
 def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -89,10 +92,19 @@ def _table_bytes() -> bytes:
     return write_wire("envoy.config.route.v3.RouteConfiguration", {"name": "shop", "virtual_hosts": hosts})
 
 
+def _extension_bytes() -> bytes:
+    name = "envoy.config.core.v3.TypedExtensionConfig"
+    return write_wire(name, read_document(message_type(name), {"name": "shop", "typed_config": LIMIT}, "", []).fields)
+
+
+_NAMING = listener_with({"name": "shop", "config_discovery": discovery()})
+"""A listener that takes the filter `shop` by name."""
+
 _BODIES = {
     ResourceType.CLUSTER: _cluster_bytes(),
     ResourceType.LISTENER: _listener_bytes(),
     ResourceType.ROUTE: _table_bytes(),
+    ResourceType.EXTENSION: _extension_bytes(),
 }
 
 
@@ -108,9 +120,10 @@ def test_a_damaged_resource_is_taken_or_refused_by_name(
     tables = RouteTables()
     if kind is ResourceType.ROUTE:
         tables.read("shop", _BODIES[kind], [])
-    found = unpack(kind, Changes((resource,), ()), Known(StaticResources(), ("shop",), 0.0), tables)
+    found = unpack(kind, Changes((resource,), ()), Known(StaticResources((_NAMING,)), ("shop",), 0.0), tables)
     update = found.update
-    taken = {**(update.clusters or {}), **(update.listeners or {}), **(update.tables or {})}
+    kinds = (update.clusters, update.listeners, update.tables, update.extensions)
+    taken = [name for named in kinds for name in named or ()]
     assert {*taken, *found.refused} == {"shop"}
 
 

@@ -200,6 +200,16 @@ def test_what_nobody_names_any_more_is_forgotten() -> None:
     assert world.faults == {}
 
 
+def test_a_filter_still_changes_while_a_listener_without_it_waits() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named())))
+    world.sent(f=_fault(500))
+    world.told(Update(listeners=_listener(_named("g"))))
+    assert (world.faults, set(world.known.kinds_accepted("f"))) == ({HERE: 500}, {FAULT, AUTHZ})
+    world.sent(f=_fault(501))
+    assert world.faults == {HERE: 501}
+
+
 def test_a_name_takes_what_all_its_listeners_accept() -> None:
     world = World()
     world.told(Update(listeners=_listener(_named())))
