@@ -1,31 +1,164 @@
-//! Hashing of numbers that we gave out ourselves: nobody outside can choose them, so one multiplication is enough.
+//! A map from numbers that are given out on one connection: those of its streams.
+//!
+//! Each call asks such maps some eight times. A number has one place, or the next free one behind it, and nothing stays where it
+//! was taken away: to find, to add and to remove is a multiplication and a look or two.
 
-use std::hash::{BuildHasherDefault, Hasher};
+/// Values by number. Memory grows with the most that there ever were, and stays.
+#[derive(Debug)]
+pub struct Numbered<T> {
+    /// A power of two of them, at least half free; none before there is a value.
+    places: Vec<Option<(u64, T)>>,
+    len: usize,
+}
 
-/// Spreads a number over all bits (Fibonacci hashing).
-#[derive(Debug, Default, Clone, Copy)]
-pub struct NumberHasher(u64);
-
-/// For `HashMap` and `HashSet`.
-pub type ByNumber = BuildHasherDefault<NumberHasher>;
-
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.0
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { places: Vec::new(), len: 0 }
     }
+}
 
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
+impl<T: Copy> Numbered<T> {
+    /// Add a value; `false`: its number was there already, and keeps the value it had.
+    pub fn insert(&mut self, number: u64, value: T) -> bool {
+        if (self.len + 1) * 2 > self.places.len() {
+            self.grow();
+        }
+        let mut at = self.home(number);
+        loop {
+            match self.places.get_mut(at) {
+                Some(Some((known, _))) if *known == number => return false,
+                Some(Some(_)) => at = self.after(at),
+                Some(free) => {
+                    *free = Some((number, value));
+                    self.len += 1;
+                    return true;
+                }
+                None => return false, // never: `grow` has made places
+            }
         }
     }
 
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(u64::from(number));
+    /// Return the value of a number.
+    pub fn get(&self, number: u64) -> Option<T> {
+        self.places.get(self.find(number)?)?.map(|(_, value)| value)
     }
 
-    fn write_u64(&mut self, number: u64) {
+    /// Take the value of a number away.
+    pub fn remove(&mut self, number: u64) -> Option<T> {
+        let mut hole = self.find(number)?;
+        let (_, taken) = self.places.get_mut(hole)?.take()?;
+        self.len -= 1;
+        let mut at = self.after(hole);
+        // Whoever would be looked for across the hole moves into it.
+        while let Some(Some((next, _))) = self.places.get(at) {
+            if self.distance(self.home(*next), at) >= self.distance(hole, at) {
+                self.places.swap(hole, at);
+                hole = at;
+            }
+            at = self.after(at);
+        }
+        Some(taken)
+    }
+
+    /// Return how many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Return whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Iterate over all, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, T)> + '_ {
+        self.places.iter().filter_map(|place| *place)
+    }
+
+    /// Remove all.
+    pub fn clear(&mut self) {
+        self.places.fill(None);
+        self.len = 0;
+    }
+
+    fn find(&self, number: u64) -> Option<usize> {
+        let mut at = self.home(number);
+        loop {
+            match self.places.get(at)? {
+                Some((known, _)) if *known == number => return Some(at),
+                Some(_) => at = self.after(at),
+                None => return None,
+            }
+        }
+    }
+
+    /// Return where a number belongs (Fibonacci hashing: neighbours are spread over all places).
+    fn home(&self, number: u64) -> usize {
         let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = spread ^ (spread >> 32);
+        usize::try_from(spread >> 32).unwrap_or(0) & self.mask()
+    }
+
+    fn after(&self, at: usize) -> usize {
+        (at + 1) & self.mask()
+    }
+
+    /// Return how many places lie from one to the other, going on at the start behind the end.
+    fn distance(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & self.mask()
+    }
+
+    fn mask(&self) -> usize {
+        self.places.len().saturating_sub(1)
+    }
+
+    fn grow(&mut self) {
+        const FIRST: usize = 8;
+        let room = (self.places.len() * 2).max(FIRST);
+        let old = std::mem::replace(&mut self.places, vec![None; room]);
+        self.len = 0;
+        for (number, value) in old.into_iter().flatten() {
+            self.insert(number, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn it_holds_what_a_map_of_the_standard_library_holds() {
+        let (mut random, mut ours, mut theirs) = (Random::new(7), Numbered::default(), HashMap::new());
+        for step in 0..200_000_u64 {
+            // Few numbers, so that they come again; some high ones, as slabs and one-way calls give out.
+            let number = (random.next() % 300) << (if step % 3 == 0 { 31 } else { 0 });
+            if random.next() % 5 < 2 + step / 100_000 {
+                assert_eq!(ours.remove(number), theirs.remove(&number));
+            } else {
+                assert_eq!(ours.insert(number, step), !theirs.contains_key(&number));
+                theirs.entry(number).or_insert(step);
+            }
+            assert_eq!((ours.get(number), ours.len()), (theirs.get(&number).copied(), theirs.len()));
+        }
+        assert!(ours.iter().all(|(number, value)| theirs.get(&number) == Some(&value)));
+        assert_eq!(ours.iter().count(), theirs.len());
+        ours.clear();
+        assert!(ours.is_empty() && ours.iter().count() == 0 && ours.get(1).is_none());
+    }
+
+    #[test]
+    fn half_of_its_places_are_free_and_a_hole_is_closed() {
+        let mut numbered = Numbered::default();
+        for number in 0..1_000 {
+            assert!(numbered.insert(number, ()) && numbered.places.len() >= 2 * numbered.len());
+        }
+        for number in (0..1_000).rev() {
+            assert_eq!(numbered.remove(number), Some(()));
+            assert!((0..number).all(|left| numbered.get(left).is_some()));
+        }
+        assert_eq!((numbered.len(), numbered.places.len()), (0, 2_048));
     }
 }

@@ -82,6 +82,11 @@ impl<T: Recycle> Slab<T> {
         self.len() == 0
     }
 
+    /// Return the entries in use, for change.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter(|slot| slot.used).map(|slot| &mut slot.value)
+    }
+
     /// Return the numbers in use.
     pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
         let used = self.slots.iter().enumerate().filter(|(_, slot)| slot.used);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from eventmesh.core import check_pattern
 from eventmesh.model.cluster import Balancing, Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
-from eventmesh.model.route import DirectResponse, Forward, Redirect, Route, WeightedCluster
+from eventmesh.model.route import DirectResponse, Forward, HeaderEdits, Redirect, Route, WeightedCluster
 from tests.unit.core.playbook import Playbook, forward, snapshot
 from tests.unit.core.requests import GET, OK, TWO, status
 
@@ -256,12 +257,15 @@ def test_a_removed_cluster_closes_its_idle_connections_and_its_number_is_used_ag
 
 
 def test_a_request_sees_one_configuration() -> None:
-    mesh = Playbook()
+    marked = replace(forward("up"), response_headers=HeaderEdits(set=(("x-seen-by", "the first"),)))
+    mesh = Playbook(snapshot(routes=(marked,)))
     client = mesh.connect()
     client.says(GET)
+    mesh.apply(snapshot(routes=(Route(RouteMatch(), DirectResponse(404)),)))
     mesh.apply(snapshot(routes=(Route(RouteMatch(), DirectResponse(418)),)))
     mesh.dialled().says(OK)
-    assert status(client) == 200
+    answer = client.takes()
+    assert answer.startswith(b"HTTP/1.1 200 ") and b"x-seen-by: the first\r\n" in answer
     client.says(GET)
     assert status(client) == 418
 
@@ -349,6 +353,16 @@ def test_the_access_log_has_a_line_for_every_exchange() -> None:
     ((path, lines),) = mesh.engine.take_access_log()
     expected = b'[1970-01-01T00:16:40.000Z] "GET / HTTP/1.1" 200 - 0 2 250 "curl" "1" "h" "10.0.0.1:80" all\n'
     assert (path, lines) == ("/dev/stdout", expected)
+
+
+def test_the_access_log_names_an_endpoint_whose_connection_is_forgotten() -> None:
+    mesh = Playbook(snapshot(listener=Listener("in", "", "t", access_log="/dev/stdout")))
+    client = mesh.connect()
+    client.says(GET)
+    mesh.dialled().vanishes()
+    assert status(client) == 503
+    ((_, line),) = mesh.engine.take_access_log()
+    assert line.endswith(b' "h" "10.0.0.1:80" all\n')
 
 
 def test_a_header_match_and_a_split_choose_the_cluster() -> None:

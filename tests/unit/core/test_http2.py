@@ -107,23 +107,6 @@ def test_a_client_whose_upstream_connection_is_full_or_gone_takes_another(reason
     assert not mesh.dials
 
 
-@pytest.mark.parametrize("protocol", [WireProtocol.HTTP1, WireProtocol.HTTP2])
-def test_a_request_given_up_in_the_read_that_brought_it_dials_nobody(protocol: WireProtocol) -> None:
-    mesh = mesh_to(protocol, max_connections=1)
-    client = client_of(mesh)
-    client.exchange()
-    fields = [(":method", "GET"), (":scheme", "http"), (":authority", "h"), (":path", "/")]
-    for _ in range(5):
-        stream = client.h2.get_next_available_stream_id()
-        client.h2.send_headers(stream, fields, end_stream=True)
-        client.h2.reset_stream(stream, CANCEL)
-    client.exchange()
-    assert not mesh.dials
-    assert mesh.engine.active() == 0
-    client.request("/", body=b"")
-    assert mesh.dialled(UP)
-
-
 def test_http1_goes_up_as_http2_and_comes_back_chunked_with_trailers() -> None:
     mesh = mesh_to()
     client = mesh.connect()

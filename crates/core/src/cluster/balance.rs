@@ -95,7 +95,7 @@ impl Table<'_> {
         match (self.balancing, group.even) {
             (Balancing::LeastRequest, _) => self.less_loaded(&group.live, random),
             (Balancing::RoundRobin, true) => {
-                group.cursor = (group.cursor + 1) % group.live.len();
+                group.cursor = if group.cursor + 1 < group.live.len() { group.cursor + 1 } else { 0 };
                 self.scan(&group.live, group.cursor)
             }
             (Balancing::RoundRobin, false) => self.smooth(&group.live),

@@ -116,7 +116,8 @@ impl Engine {
             return;
         };
         exchange.stage = Stage::Begun;
-        let (Some(tables), Some(found)) = (exchange.tables.clone(), exchange.found) else { return };
+        let Some(found) = exchange.found else { return };
+        let tables = Arc::clone(exchange.tables(&self.tables));
         let passage = exchange.passage.get_or_insert_default();
         let (listener, at) = (passage.listener.take(), passage.at);
         if self.passed(id, listener, at, found, &tables, now) && self.unhindered(id, found, &tables, now) {

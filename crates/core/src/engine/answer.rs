@@ -121,8 +121,7 @@ impl Engine {
                 if !via.is_empty() && !framed {
                     told.push(b"via", via);
                 }
-                let tables = exchange.tables.clone();
-                let cross = tables.as_ref().and_then(|tables| exchange.cross_origin(tables));
+                let cross = exchange.cross_origin(&self.tables);
                 if let Some((cors, origin)) = cross.filter(|_| told.find(ALLOW_ORIGIN).is_none()) {
                     admit_origin(cors, origin, &mut told);
                 }
@@ -243,7 +242,7 @@ impl Engine {
                 bytes_out: exchange.bytes_out,
                 started: exchange.started,
                 took,
-                upstream: exchange.endpoint.as_deref().unwrap_or("-"),
+                upstream: self.connections.address_of(exchange).unwrap_or("-"),
                 route,
             };
             self.log.write(log, &line);

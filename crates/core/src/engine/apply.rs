@@ -107,7 +107,10 @@ impl Engine {
             self.label_names.insert((host.clone(), name.clone()), self.labels.len());
             self.labels.push(RouteCounters { host, name, ..RouteCounters::default() });
         }
-        self.tables = Arc::new(tables);
+        let former = std::mem::replace(&mut self.tables, Arc::new(tables));
+        for exchange in self.exchanges.values_mut() {
+            exchange.former.get_or_insert_with(|| Arc::clone(&former));
+        }
         self.protocols = protocols;
         self.take_over_clusters(&snapshot.clusters, &numbers, now);
         self.take_over_tracing(snapshot.tracing.as_ref());

@@ -1,13 +1,13 @@
 //! One connection as the engine sees it: its wire, what it reads from and writes to, and who rides on it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::engine::exchange::Exchange;
 use crate::engine::wires::{AnyWire, Family};
 use crate::events::StreamId;
 use crate::limits::{KEEP_BUFFER, MAX_HTTP2_BACKLOG, MAX_PIPELINED};
-use crate::numbers::ByNumber;
-use crate::slab::{Id, Recycle};
+use crate::numbers::Numbered;
+use crate::slab::{Id, Recycle, Slab};
 use crate::timers::Alarm;
 use crate::tls;
 
@@ -60,7 +60,7 @@ pub enum Ending {
 #[derive(Debug, Default)]
 pub struct Streams {
     one: Option<(StreamId, Id)>,
-    many: HashMap<StreamId, Id, ByNumber>,
+    many: Numbered<Id>,
     /// The one that was asked for last: what comes next on a connection is mostly of the same.
     last: Option<(StreamId, Id)>,
 }
@@ -83,7 +83,7 @@ impl Streams {
                 return Some(known.1);
             }
         }
-        let found = self.many.get(&stream).copied()?;
+        let found = self.many.get(stream)?;
         self.last = Some((stream, found));
         Some(found)
     }
@@ -94,7 +94,7 @@ impl Streams {
         if self.one.is_some_and(|(known, _)| known == stream) {
             self.one = None;
         } else {
-            self.many.remove(&stream);
+            self.many.remove(stream);
         }
     }
 
@@ -105,7 +105,7 @@ impl Streams {
 
     /// Return all exchanges, the oldest stream first (so that replays agree).
     pub fn exchanges(&self) -> Vec<Id> {
-        let mut all: Vec<(StreamId, Id)> = self.many.iter().map(|(stream, id)| (*stream, *id)).collect();
+        let mut all: Vec<(StreamId, Id)> = self.many.iter().collect();
         all.extend(self.one);
         all.sort_unstable();
         all.into_iter().map(|(_, id)| id).collect()
@@ -192,6 +192,14 @@ impl Default for Connection {
             asked: false,
             alarm: Alarm::default(),
         }
+    }
+}
+
+impl Slab<Connection> {
+    /// Return the address of the endpoint that an exchange was sent to last.
+    pub fn address_of<'a>(&'a self, exchange: &'a Exchange) -> Option<&'a str> {
+        let carrier = exchange.carrier.and_then(|carrier| self.get(carrier)).map(|conn| &*conn.peer);
+        exchange.endpoint.as_deref().or(carrier)
     }
 }
 

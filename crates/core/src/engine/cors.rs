@@ -42,8 +42,8 @@ impl Engine {
 
 impl Exchange {
     /// Return the policy and the origin of a cross-origin request whose origin is allowed.
-    pub(super) fn cross_origin<'a>(&'a self, tables: &'a Tables) -> Option<(&'a Cors, &'a [u8])> {
-        let (_, route) = tables.resolve(self.found?)?;
+    pub(super) fn cross_origin<'a>(&'a self, current: &'a Tables) -> Option<(&'a Cors, &'a [u8])> {
+        let (_, route) = self.route(current)?;
         let cors = route.filters.as_ref()?.cors.as_ref()?;
         let origin = self.head.get(b"origin").filter(|origin| !origin.is_empty() && cors.allows(origin))?;
         Some((cors, origin))

@@ -57,7 +57,7 @@ impl Engine {
         let protocol = cluster.config.protocol;
         let Some(family) = wires::family(protocol, version) else { return Placed::Mismatch };
         let judged = cluster.config.outlier.is_some();
-        let at = match cluster.pick(&mut self.random, exchange.wish()) {
+        let at = match cluster.pick(&mut self.random, exchange.wish(&self.tables)) {
             Pick::Endpoint(at) => at,
             Pick::Broken => return Placed::Broken(Breaker::Requests),
             Pick::Full => return Placed::Full,
@@ -149,7 +149,7 @@ impl Engine {
         let stream = conn.wire.open();
         conn.streams.insert(stream, id);
         exchange.stage = Stage::Sent { conn: conn_id, stream };
-        exchange.endpoint = Some(Arc::clone(&conn.peer));
+        (exchange.carrier, exchange.endpoint) = (Some(conn_id), None);
         exchange.sent_at = now;
         exchange.on_reused = conn.reused;
         conn.reused = true;
@@ -267,6 +267,9 @@ impl Engine {
                 }
             }
             Stage::Sent { conn, stream } => {
+                if cause.is_some() {
+                    self.note_endpoint(id, conn);
+                }
                 self.clear_flow(id, Way::Down);
                 self.free_slot(conn);
                 self.release_connection(conn, stream, cause, now);
@@ -276,6 +279,13 @@ impl Engine {
         }
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.stage = Stage::Begun;
+        }
+    }
+
+    /// Remember where an exchange was that leaves `conn` without being through: the connection may be forgotten before it.
+    fn note_endpoint(&mut self, id: Id, conn: Id) {
+        if let (Some(exchange), Some(conn)) = (self.exchanges.get_mut(id), self.connections.get(conn)) {
+            exchange.endpoint = Some(Arc::clone(&conn.peer));
         }
     }
 

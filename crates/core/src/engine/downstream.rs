@@ -1,7 +1,5 @@
 //! What clients say: a request begins, goes on, ends or is given up.
 
-use std::sync::Arc;
-
 use crate::access_log::Line;
 use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
@@ -18,9 +16,9 @@ use crate::slab::Id;
 use crate::timers::NEVER;
 
 impl Engine {
-    pub(super) fn downstream_event(&mut self, id: Id, event: &Event, input: &[u8], now: f64) {
+    pub(super) fn downstream_event(&mut self, id: Id, event: &Event, input: &[u8], tables: &Tables, now: f64) {
         match *event {
-            Event::Head { stream, end } => self.begin(id, stream, end, now),
+            Event::Head { stream, end } => self.begin(id, stream, end, tables, now),
             Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),
             Event::Trailers { stream } => self.request_trailers(id, stream, now),
             Event::Reset { stream, .. } => {
@@ -77,7 +75,7 @@ impl Engine {
     }
 
     /// A request head has come; it is in the scratch head.
-    fn begin(&mut self, conn_id: Id, stream: StreamId, end: bool, now: f64) {
+    fn begin(&mut self, conn_id: Id, stream: StreamId, end: bool, tables: &Tables, now: f64) {
         let Some(conn) = self.connections.get_mut(conn_id) else { return };
         let super::connection::Role::Downstream { listener } = conn.role else { return };
         let id = self.exchanges.take();
@@ -99,19 +97,18 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         exchange.origin = Origin::Stream { conn: conn_id, stream, listener };
-        exchange.begin(end, now, &self.tables);
+        exchange.begin(end, now);
         if let Some(tracer) = tracer {
             self.join_trace(id, &tracer);
         }
         if self.tap.is_some() {
             self.look_at(id);
         }
-        self.route(id, table, now);
+        self.route(id, table, tables, now);
     }
 
-    /// Find the route of a request and do what it says.
-    pub(super) fn route(&mut self, id: Id, table: Option<usize>, now: f64) {
-        let tables = Arc::clone(&self.tables);
+    /// Find the route of a request in `tables`, which are those in force, and do what it says.
+    pub(super) fn route(&mut self, id: Id, table: Option<usize>, tables: &Tables, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let found = table.and_then(|table| tables.find(table, &exchange.head));
         let Some((found, (_, route))) = found.and_then(|found| Some((found, tables.resolve(found)?))) else {
@@ -128,8 +125,8 @@ impl Engine {
             Origin::Own => None,
         };
         let filters = route.filters.is_some() || listener.is_some_and(|listener| listener.filters.is_some());
-        if !filters || self.filtered(id, found, &tables, now) {
-            self.follow(id, found, &tables, now);
+        if !filters || self.filtered(id, found, tables, now) {
+            self.follow(id, found, tables, now);
         }
     }
 
@@ -311,7 +308,7 @@ impl Engine {
 
     fn body_limit(&self, id: Id) -> usize {
         let exchange = self.exchanges.get(id);
-        let route = exchange.and_then(|exchange| exchange.tables.as_ref()?.resolve(exchange.found?));
+        let route = exchange.and_then(|exchange| exchange.route(&self.tables));
         match route.map(|(_, route)| &route.action) {
             Some(Action::Serve { max_body_bytes, .. }) => *max_body_bytes,
             _ => 0,
@@ -372,8 +369,7 @@ const TOO_LARGE: Refusal<'static> = Refusal {
 
 impl Exchange {
     /// Set what is common to every request that begins.
-    pub(super) fn begin(&mut self, end: bool, now: f64, tables: &Arc<Tables>) {
-        self.tables = Some(Arc::clone(tables));
+    pub(super) fn begin(&mut self, end: bool, now: f64) {
         self.path = self.head.path_span();
         self.authority = self.head.authority_span();
         self.request_done = end;

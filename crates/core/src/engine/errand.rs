@@ -1,8 +1,6 @@
 //! What the engine itself asks others for, on behalf of requests that wait for it. An errand is an exchange of this process
 //! to one cluster, without a route: it has that cluster's connections, breakers and TLS, and its answer stays in here.
 
-use std::sync::Arc;
-
 use crate::engine::exchange::{Own, OwnAnswer, OwnTerms};
 use crate::engine::Engine;
 use crate::head::Head;
@@ -42,13 +40,12 @@ impl Engine {
             self.errands.push((errand, answer));
             return None;
         };
-        let tables = Arc::clone(&self.tables);
         let id = self.exchanges.take();
         let exchange = self.exchanges.get_mut(id)?;
         exchange.head = question.head;
         exchange.head.content_length = (!question.body.is_empty()).then_some(question.body.len() as u64);
         exchange.held = question.body;
-        exchange.begin(true, now, &tables);
+        exchange.begin(true, now);
         let terms =
             OwnTerms { timeout_s: question.timeout_s, hold: true, max_response_bytes: question.max_answer_bytes };
         exchange.own = Some(Box::new(Own { terms, errand: Some(errand), ..Own::default() }));

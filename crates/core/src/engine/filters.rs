@@ -26,7 +26,8 @@ impl Engine {
     pub(super) fn delay_over(&mut self, id: Id, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.stage = Stage::Begun;
-        let (Some(tables), Some(found)) = (exchange.tables.clone(), exchange.found) else { return };
+        let Some(found) = exchange.found else { return };
+        let tables = Arc::clone(exchange.tables(&self.tables));
         if self.spared(id, now) {
             self.follow(id, found, &tables, now);
         }
@@ -84,18 +85,16 @@ impl Engine {
     fn spared(&mut self, id: Id, now: f64) -> bool {
         let listener = self.listener_filters(id);
         let Some(exchange) = self.exchanges.get(id) else { return false };
-        let tables = exchange.tables.clone();
-        let route = tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found));
-        let fault = route.and_then(|(_, route)| route.filters.as_ref()?.fault.as_ref());
+        let fault = exchange.route(&self.tables).and_then(|(_, route)| route.filters.as_ref()?.fault.as_ref());
         let Some(fault) = fault.or(listener.as_ref().and_then(|filters| filters.fault.as_ref())) else { return true };
+        let status = fault.abort_status;
         if !drawn(fault.abort_millionths, &mut self.random) {
             return true;
         }
         if let Some(counters) = self.filter_counters(id) {
             counters.aborts_injected += 1;
         }
-        let refusal =
-            Refusal::new(fault.abort_status, Flag::FaultInjected, ReplyKind::Configured, b"fault filter abort");
+        let refusal = Refusal::new(status, Flag::FaultInjected, ReplyKind::Configured, b"fault filter abort");
         self.refuse(id, &refusal, now);
         false
     }

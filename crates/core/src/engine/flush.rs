@@ -147,8 +147,7 @@ impl Engine {
 
     fn flush_handed(&mut self, id: Id, orders: &mut impl Orders) {
         let Some(exchange) = self.exchanges.get(id).filter(|exchange| exchange.stage == Stage::Served) else { return };
-        let route = exchange.tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found));
-        let Some((_, route)) = route else { return };
+        let Some((_, route)) = exchange.route(&self.tables) else { return };
         let client = match exchange.origin {
             Origin::Stream { conn, .. } => self.connections.get(conn),
             Origin::Own => None,

@@ -115,10 +115,9 @@ impl Engine {
         let Some(terms) = cluster.config.health_check.clone() else { return };
         cluster.counters.checks += 1;
         let name = Arc::clone(&cluster.name);
-        let tables = Arc::clone(&self.tables);
         let id = self.exchanges.take();
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        exchange.begin(true, now, &tables);
+        exchange.begin(true, now);
         ask(&terms.probe, &name, exchange);
         let own = OwnTerms { timeout_s: terms.timeout_s, hold: false, max_response_bytes: MAX_CHECK_BYTES };
         exchange.own = Some(Box::new(Own { terms: own, ..Own::default() }));

@@ -118,7 +118,8 @@ impl Engine {
             Phase::Open => {
                 let rest = conn.carry.len();
                 if let Some(event) = conn.wire.eof(rest) {
-                    self.event(id, &event, &[], now);
+                    let tables = Arc::clone(&self.tables);
+                    self.event(id, &event, &[], &tables, now);
                 } else {
                     self.gone(id, Ending::Close, now);
                 }

@@ -102,7 +102,6 @@ impl Engine {
 
     fn send_copy(&mut self, copy: &RequestCopy, target: &Mirror, number: usize, now: f64) {
         let id = self.exchanges.take();
-        let tables = Arc::clone(&self.tables);
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.head.clone_from(&copy.head);
         if !exchange.head.version.is_framed() {
@@ -115,7 +114,7 @@ impl Engine {
         exchange.origin = Origin::Own;
         let terms = OwnTerms { hold: false, ..OwnTerms::default() };
         exchange.own = Some(Box::new(Own { terms, is_copy: true, ..Own::default() }));
-        exchange.begin(true, now, &tables);
+        exchange.begin(true, now);
         exchange.timeout_s = copy.timeout_s;
         exchange.cluster = Some(number);
         exchange.counted = true;

@@ -245,6 +245,7 @@ impl Engine {
             kept.extend_from_slice(data);
         }
         let input = if owned { kept.as_slice() } else { data };
+        let tables = Arc::clone(&self.tables);
         let mut at = 0;
         loop {
             let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else {
@@ -252,17 +253,15 @@ impl Engine {
                 break;
             };
             let rest = input.get(at..).unwrap_or_default();
-            let (used, mut event) = conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
+            // By reference: an event that is moved is read at once, in other pieces than it was written in, and waits for that.
+            let decoded = &conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
             if !conn.out.is_empty() {
                 touch(&mut self.touched, conn, id);
             }
-            at += used;
-            if event.is_none() {
-                event = conn.wire.sent();
-            }
-            // By reference: an event that is moved is read at once, in other pieces than it was written in, and waits for that.
-            let Some(event) = &event else { break };
-            self.event(id, event, rest, now);
+            at += decoded.0;
+            let sent = if decoded.1.is_none() { &conn.wire.sent() } else { &None };
+            let Some(event) = decoded.1.as_ref().or(sent.as_ref()) else { break };
+            self.event(id, event, rest, &tables, now);
         }
         if owned {
             kept.drain(..at.min(kept.len()));
@@ -278,13 +277,13 @@ impl Engine {
         self.close_if_over(id, now);
     }
 
-    /// Act on one event of connection `id`; `input` is what its pieces lie in.
-    fn event(&mut self, id: Id, event: &Event, input: &[u8], now: f64) {
+    /// Act on one event of connection `id`; `input` is what its pieces lie in, `tables` are those in force.
+    fn event(&mut self, id: Id, event: &Event, input: &[u8], tables: &Tables, now: f64) {
         let Some(conn) = self.connections.get(id) else { return };
         if matches!(conn.role, connection::Role::Upstream { .. }) {
             self.upstream_event(id, event, input, now);
         } else {
-            self.downstream_event(id, event, input, now);
+            self.downstream_event(id, event, input, tables, now);
         }
     }
 

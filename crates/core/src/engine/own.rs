@@ -64,9 +64,9 @@ impl Engine {
         exchange.held.extend_from_slice(body);
         exchange.bytes_in = body.len() as u64;
         exchange.own = Some(Box::new(own));
-        exchange.begin(whole, now, &tables);
+        exchange.begin(whole, now);
         self.pass_trace_on(id);
-        self.route(id, tables.table(table), now);
+        self.route(id, tables.table(table), &tables, now);
         self.settle(now);
     }
 
@@ -108,18 +108,15 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id).filter(served) else { return Ok(false) };
         exchange.status = status;
         exchange.response_started = true;
-        let tables = exchange.tables.as_ref().map(Arc::clone);
         let head = &mut self.scratch;
         head.clear();
         head.status = status;
         push_fields(head, fields);
         head.content_length = length;
-        if let Some((host, route)) =
-            tables.as_ref().zip(exchange.found).and_then(|(tables, found)| tables.resolve(found))
-        {
+        if let Some((host, route)) = exchange.route(&self.tables) {
             host.response_edits.apply(head);
             route.response_edits.apply(head);
-            if let Some((cors, origin)) = tables.as_ref().and_then(|tables| exchange.cross_origin(tables)) {
+            if let Some((cors, origin)) = exchange.cross_origin(&self.tables) {
                 admit_origin(cors, origin, head);
             }
         }

@@ -3,6 +3,8 @@
 //! Beside the policy of a route there is what is always safe: a connection that could not be made is tried once more
 //! elsewhere (`dispatch`), and a request that met a stale connection once more (`upstream`).
 
+use std::sync::Arc;
+
 use crate::engine::answer::Refusal;
 use crate::engine::exchange::Flag;
 use crate::engine::Engine;
@@ -98,7 +100,7 @@ impl Engine {
     /// Send an exchange once more if its policy does not take the response in the scratch head; return whether it is.
     pub(super) fn retry_response(&mut self, id: Id, end: bool, now: f64) -> bool {
         let Some(exchange) = self.exchanges.get_mut(id) else { return false };
-        let Some(tables) = exchange.tables.clone() else { return false };
+        let tables = Arc::clone(exchange.tables(&self.tables));
         let found = exchange.found.and_then(|found| policy(&tables, found));
         let (Some(retry), Some(policy)) = (exchange.retry.as_mut(), found) else { return false };
         retry.try_by = NEVER;
@@ -124,7 +126,7 @@ impl Engine {
     /// Send an exchange that got no answer once more if its policy says so; return whether it is.
     pub(super) fn retry_failure(&mut self, id: Id, failure: Failure, cause: Cause, now: f64) -> bool {
         let Some(exchange) = self.exchanges.get(id).filter(|exchange| exchange.retry.is_some()) else { return false };
-        let Some(tables) = exchange.tables.clone() else { return false };
+        let tables = Arc::clone(exchange.tables(&self.tables));
         let Some(policy) = exchange.found.and_then(|found| policy(&tables, found)) else { return false };
         if exchange.response_started || !policy.wants_failure(failure) || !self.may_retry(id) {
             return false;

@@ -168,7 +168,7 @@ impl Engine {
             "path": text(exchange.head.bytes(exchange.path)),
             "route": label.map_or("", |label| &label.name),
             "cluster": cluster.map_or("", |cluster| &*cluster.name),
-            "upstream": exchange.endpoint.as_deref().unwrap_or(""),
+            "upstream": self.connections.address_of(exchange).unwrap_or(""),
             "status": exchange.status,
             "flags": exchange.flag.name(),
             "bytes_in": exchange.bytes_in,

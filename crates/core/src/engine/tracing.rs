@@ -7,6 +7,7 @@ use crate::engine::exchange::{Exchange, Origin};
 use crate::engine::Engine;
 use crate::grpc;
 use crate::head::{Head, Version};
+use crate::routes::Tables;
 use crate::slab::Id;
 use crate::trace::{join, pass_on, Kind, Rpc, Span, Trace, Tracer};
 
@@ -72,13 +73,13 @@ impl Engine {
             path: exchange.head.bytes(exchange.path),
             authority: exchange.head.bytes(exchange.authority),
             scheme: if secure { "https" } else { "http" },
-            route: exchange.route_path(),
+            route: exchange.route_path(&self.tables),
             rpc: exchange.rpc(protocol),
             status: exchange.status,
             flags: flags.as_ref(),
             peer: peer.map_or("", |peer| &*peer.peer),
             cluster: cluster.map_or("", |cluster| &*cluster.name),
-            upstream: exchange.endpoint.as_deref().unwrap_or(""),
+            upstream: self.connections.address_of(exchange).unwrap_or(""),
             bytes_in: exchange.bytes_in,
             bytes_out: exchange.bytes_out,
             started: exchange.started + self.wall_offset_s,
@@ -111,9 +112,8 @@ impl Exchange {
     }
 
     /// Return the path by which the route was found, when it tells requests apart.
-    fn route_path(&self) -> &[u8] {
-        let found = self.tables.as_ref().zip(self.found).and_then(|(tables, found)| tables.resolve(found));
-        let (path, kind) = found.map_or((&b""[..], PathKind::Prefix), |(_, route)| route.path());
+    fn route_path<'a>(&'a self, current: &'a Tables) -> &'a [u8] {
+        let (path, kind) = self.route(current).map_or((&b""[..], PathKind::Prefix), |(_, route)| route.path());
         if kind == PathKind::Regex || path == b"/" {
             b""
         } else {

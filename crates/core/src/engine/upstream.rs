@@ -56,9 +56,7 @@ impl Engine {
             return;
         }
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        let found = exchange.tables.as_deref().zip(exchange.found);
-        if let Some((tables, (host, route))) = found.and_then(|(tables, found)| Some((tables, tables.resolve(found)?)))
-        {
+        if let Some((host, route)) = exchange.route(&self.tables) {
             host.response_edits.apply(&mut self.scratch);
             route.response_edits.apply(&mut self.scratch);
             if let Action::Forward(forward) = &route.action {
@@ -67,7 +65,7 @@ impl Engine {
                 }
             }
             if route.filters.is_some() {
-                if let Some((cors, origin)) = exchange.cross_origin(tables) {
+                if let Some((cors, origin)) = exchange.cross_origin(&self.tables) {
                     admit_origin(cors, origin, &mut self.scratch);
                 }
             }

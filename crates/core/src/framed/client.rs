@@ -1,20 +1,18 @@
 //! The upstream side: one connection, shared by many callers under ids of our own.
 
-use std::collections::HashSet;
-
 use crate::events::{Cause, Event, Fault, LocalReply, Piece, StreamId, Wire};
 use crate::framed::codec::Codec;
 use crate::framed::kind::Kind;
 use crate::head::Head;
 use crate::limits::MAX_FRAMED_STREAMS;
-use crate::numbers::ByNumber;
+use crate::numbers::Numbered;
 
 /// One connection with a server at its other end. A stream's number is its id on the wire.
 #[derive(Debug)]
 pub struct Client<C> {
     codec: C,
     pub(crate) last: u64,
-    open: HashSet<u64, ByNumber>,
+    open: Numbered<()>,
     /// Body and trailer of the frame whose head was the last event.
     body: Option<(StreamId, usize, usize)>,
     closing: bool,
@@ -24,7 +22,7 @@ pub struct Client<C> {
 impl<C: Codec> Client<C> {
     /// Return the wire of a connection that is being dialled.
     pub fn new(codec: C) -> Self {
-        Self { codec, last: 0, open: HashSet::default(), body: None, closing: false, failed: None }
+        Self { codec, last: 0, open: Numbered::default(), body: None, closing: false, failed: None }
     }
 
     /// Return what the protocol is.
@@ -39,7 +37,7 @@ impl<C: Codec> Client<C> {
             let Some(frame) = self.codec.frame(rest, 502)? else { return Ok((used, None)) };
             match frame.kind {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
-                Kind::Response | Kind::Failure if self.open.remove(&frame.id) => {
+                Kind::Response | Kind::Failure if self.open.remove(frame.id).is_some() => {
                     self.codec.store(&frame, rest, head);
                     head.status = self.codec.status(&frame, head, 502)?;
                     let (body, trailer) = (frame.body(), frame.trailer);
@@ -88,7 +86,7 @@ impl<C: Codec> Wire for Client<C> {
         // An id that is still in use after all others is passed over.
         loop {
             self.last = self.last.wrapping_add(1) & self.codec.max_id();
-            if self.open.insert(self.last) {
+            if self.open.insert(self.last, ()) {
                 return self.last;
             }
         }
@@ -105,7 +103,7 @@ impl<C: Codec> Wire for Client<C> {
     fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
         self.codec.write(head, stream, end, out);
         if head.frame.oneway {
-            self.open.remove(&stream);
+            self.open.remove(stream);
         }
     }
 
@@ -120,7 +118,7 @@ impl<C: Codec> Wire for Client<C> {
 
     fn reset(&mut self, stream: StreamId, _cause: Cause, _out: &mut Vec<u8>) -> bool {
         // A request already written cannot be taken back; its answer will be dropped.
-        self.open.remove(&stream);
+        self.open.remove(stream);
         true
     }
 

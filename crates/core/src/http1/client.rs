@@ -36,6 +36,8 @@ pub struct Client {
     upgrade_asked: bool,
     closing: bool,
     informational: u32,
+    /// Bytes of the request at hand that were appended to what is to be written.
+    written: usize,
     failed: Option<Fault>,
 }
 
@@ -50,6 +52,7 @@ impl Default for Client {
             upgrade_asked: false,
             closing: false,
             informational: 0,
+            written: 0,
             failed: None,
         }
     }
@@ -197,6 +200,7 @@ impl Wire for Client {
         if stream != self.stream {
             return;
         }
+        let before = out.len();
         out.extend_from_slice(head.method());
         out.push(b' ');
         out.extend_from_slice(head.path());
@@ -217,12 +221,14 @@ impl Wire for Client {
         self.head_request = head.method() == b"HEAD";
         self.informational = 0;
         self.reading = Reading::Head;
+        self.written = out.len() - before;
     }
 
     fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         if stream != self.stream {
             return 0;
         }
+        let before = out.len();
         match self.writing {
             Writing::Plain | Writing::Tunnel => out.extend_from_slice(bytes),
             Writing::Chunked => {
@@ -233,6 +239,7 @@ impl Wire for Client {
             }
             Writing::Idle | Writing::Done => return 0,
         }
+        self.written += out.len() - before;
         if end {
             self.sent_all();
         }
@@ -243,17 +250,26 @@ impl Wire for Client {
         if stream != self.stream {
             return;
         }
+        let before = out.len();
         if self.writing == Writing::Chunked {
             out.extend_from_slice(b"0\r\n");
             encode::fields(out, trailers);
             out.extend_from_slice(b"\r\n");
         }
+        self.written += out.len() - before;
         self.sent_all();
     }
 
     fn local_reply(&mut self, _stream: StreamId, _reply: &LocalReply<'_>, _out: &mut Vec<u8>) {}
 
-    fn reset(&mut self, stream: StreamId, _cause: Cause, _out: &mut Vec<u8>) -> bool {
+    fn reset(&mut self, stream: StreamId, _cause: Cause, out: &mut Vec<u8>) -> bool {
+        if stream == self.stream && matches!(self.reading, Reading::Head) && !self.closing && out.len() == self.written
+        {
+            // Nothing of it has left: the server need not hear of it, and the connection is as good as before. Streams that
+            // are opened and given up in one read would end one idle connection each (CVE-2023-44487).
+            out.clear();
+            (self.reading, self.writing) = (Reading::Idle, Writing::Idle);
+        }
         stream != self.stream || self.room() > 0
     }
 

@@ -40,7 +40,14 @@ impl Edits {
     }
 
     /// Edit `head`. `host` (or `:authority`) means the authority, which can be set but not removed.
+    #[inline]
     pub fn apply(&self, head: &mut Head) {
+        if !self.is_empty() {
+            self.edit(head);
+        }
+    }
+
+    fn edit(&self, head: &mut Head) {
         for name in &self.remove {
             head.remove(name);
         }

@@ -9,6 +9,9 @@ use crate::routes::{Condition, Forward, Found, Match, Redirect, Route, Share, Ta
 /// Longest host that can match exactly or by wildcard (DNS names end at 253 bytes, Bolt service names are shorter).
 const MAX_HOST: usize = 512;
 
+/// Length that nearly every host keeps to.
+const SHORT_HOST: usize = 64;
+
 impl Tables {
     /// Return the first route of `table` that matches `head`.
     pub fn find(&self, table: usize, head: &Head) -> Option<Found> {
@@ -25,7 +28,15 @@ impl Table {
     /// Return the virtual host of `authority`: exact, then the longest suffix, the longest prefix, any.
     fn host(&self, authority: &[u8]) -> Option<usize> {
         let name = without_port(authority);
-        let mut buffer = [0u8; MAX_HOST];
+        // To clear room for the longest name would take longer than to look a usual one up.
+        let (mut short, mut long);
+        let buffer: &mut [u8] = if name.len() <= SHORT_HOST {
+            short = [0; SHORT_HOST];
+            &mut short
+        } else {
+            long = [0; MAX_HOST];
+            &mut long
+        };
         let Some(lower) = buffer.get_mut(..name.len()) else { return self.any };
         lower.copy_from_slice(name);
         lower.make_ascii_lowercase();
