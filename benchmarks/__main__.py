@@ -13,6 +13,7 @@ from benchmarks import (
     events,
     identity,
     latency,
+    live,
     neighbours,
     route_tables,
     scale,
@@ -27,6 +28,7 @@ from benchmarks.contenders import NAMES
 SUITES = {
     **{"wire": wire.run, "bolt": bolt_wire.run, "events": events.run, "startup": startup.run, "cold": cold_start.run},
     "latency": latency.run,
+    "live": live.run,
     "routes": route_tables.run,
     "neighbours": neighbours.run,
     "scope": scope.run,

@@ -117,6 +117,9 @@ def _bind(address: Address, network: SocketFactory, shared: bool) -> socket.sock
             # A restarted process must not wait for the TIME_WAIT of its predecessor's connections.
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+            # Connections inherit it. uvloop sets it by itself; asyncio's own loop does not where no protocol number was
+            # given, and a second small message waited 40 ms for the peer's acknowledgement of the first.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.bind(target)
         # Listening now, so that a port that is taken refuses the configuration and not the first client.
         listening.listen(BACKLOG)
