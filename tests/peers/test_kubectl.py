@@ -12,6 +12,7 @@ import pytest
 from eventmesh.cluster.api.manifests import SHIPPED
 from eventmesh.kube.resources import DEPLOYMENT, KSERVICE, POD
 from tests.component.embedded_api import Served
+from tests.component.test_certificate_signing_requests import SIGNER, request
 from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
@@ -306,3 +307,16 @@ async def test_create_token_is_accepted_as_a_login(kubectl: CommandLine) -> None
     assert who["status"]["userInfo"]["username"] == "system:serviceaccount:default:robot"
     refused = await kubectl.run("create", "token", "robot", "--duration=1m")
     assert refused.code == 1 and "may not specify a duration less than 10 minutes" in refused.err
+
+
+async def test_signing_requests_are_shown_approved_and_denied(kubectl: CommandLine, tmp_path: Path) -> None:
+    manifest = tmp_path / "requests.json"
+    items = [request(name, expirationSeconds=3600) for name in ("good", "bad")]
+    manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    await kubectl("apply", "-f", str(manifest))
+    assert re.search(r"good +\d+s +example\.com/mesh +\S+ +60m +Pending", await kubectl("get", "csr"))
+    assert "approved" in await kubectl("certificate", "approve", "good")
+    assert "denied" in await kubectl("certificate", "deny", "bad")
+    shown = await kubectl("get", "csr", "--field-selector", f"spec.signerName={SIGNER}")
+    assert re.search(r"good .* Approved\b", shown) and re.search(r"bad .* Denied\b", shown)
+    assert "example.com/mesh" in await kubectl("describe", "csr", "good")

@@ -90,6 +90,10 @@ class Served:
     hidden: bool = False
     """Accepted on create but never stored (reviews); without list or get."""
 
+    def has_part(self, name: str) -> bool:
+        """Return whether `name` is one of the further subresources."""
+        return any(known == name for known, _, _ in self.subresources)
+
     @property
     def kind_key(self) -> str:
         """Return the store's word for the kind, the same in every version."""

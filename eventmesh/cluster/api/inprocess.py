@@ -28,7 +28,7 @@ class InProcessApi:
     ) -> None:
         self._registry = registry
         self._deleter = deleter
-        self._options = WriteOptions(user=user)
+        self._options = WriteOptions(user=user, groups=Identity(user).groups)
         self._tokens = tokens
         self._authenticator = authenticator
 
@@ -90,9 +90,11 @@ class InProcessApi:
     async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:
         """Replace the object (or its status) and return it as stored."""
         served = self._served(resource)
-        is_status = self._is_status(served, subresource)
+        is_status, part = self._is_status(served, subresource), subresource or ""
         name, space = obj["metadata"]["name"], self._space(resource, obj["metadata"].get("namespace"))
-        written = self._registry.update(served, clone_object(obj), name, space, self._options, status=is_status)
+        written = self._registry.update(
+            served, clone_object(obj), name, space, self._options, status=is_status, subresource=part
+        )
         return self._written(served, written)
 
     async def patch(
@@ -110,8 +112,10 @@ class InProcessApi:
         space = self._space(resource, namespace)
         if subresource == "scale":
             return self._registry.patch_scale(served, patch, patch_type, name, space, self._options)
-        is_status = self._is_status(served, subresource)
-        written = self._registry.patch(served, patch, patch_type, name, space, self._options, status=is_status)
+        is_status, part = self._is_status(served, subresource), subresource or ""
+        written = self._registry.patch(
+            served, patch, patch_type, name, space, self._options, status=is_status, subresource=part
+        )
         return self._written(served, written)
 
     async def delete(
@@ -147,6 +151,8 @@ class InProcessApi:
             case None:
                 return False
             case "status" if served.has_status:
+                return True
+            case "approval" if served.has_part("approval"):
                 return True
             case _:
                 raise errors.no_such_path()

@@ -76,7 +76,9 @@ def check_numbers(query: Mapping[str, str]) -> None:
         number(query, name)
 
 
-def write_options(query: Mapping[str, str], user: str, user_agent: str = "") -> WriteOptions:
+def write_options(
+    query: Mapping[str, str], user: str, user_agent: str = "", groups: tuple[str, ...] = ()
+) -> WriteOptions:
     """Return how a write is to be done; raises 400 for values that do not exist."""
     dry_run = query.get("dryRun", "")
     if dry_run not in ("", "All"):
@@ -91,7 +93,7 @@ def write_options(query: Mapping[str, str], user: str, user_agent: str = "") -> 
     manager = query.get("fieldManager", "")
     _check_manager(manager)
     name = manager or user_agent.partition("/")[0][:MAX_MANAGER_CHARS]
-    return WriteOptions(user=user, dry_run=dry_run == "All", field_validation=level, manager=name)
+    return WriteOptions(user=user, groups=groups, dry_run=dry_run == "All", field_validation=level, manager=name)
 
 
 def _check_manager(name: str) -> None:

@@ -79,6 +79,7 @@ class Registry(Reader):
             if served.has_status:
                 obj.pop("status", None)
             self._default(served, obj, None, is_applied=owners is not None)
+            self.strategy(served).attribute(obj, {"username": options.user, "groups": list(options.groups)})
             if owners is None:
                 tracking.record(self._writer(served, options, ""), obj, None)
             else:
@@ -145,11 +146,14 @@ class Registry(Reader):
             metadata.carry_over(served, obj, current.object)
             if status:
                 obj = {**current.object, "metadata": dict(current.object["metadata"]), "status": obj.get("status", {})}
+                self.strategy(served).prepare_status(obj, current.object, subresource or "status")
             else:
                 self._carry_status(served, obj, current.object)
                 self._default(served, obj, current.object, is_applied=owners is not None)
             if owners is None:
-                tracking.record(self._writer(served, options, "status" if status else subresource), obj, current.object)
+                tracking.record(
+                    self._writer(served, options, subresource or ("status" if status else "")), obj, current.object
+                )
             else:
                 tracking.set_owners(obj, owners)
             if not status:
@@ -175,6 +179,7 @@ class Registry(Reader):
         options: WriteOptions,
         *,
         status: bool = False,
+        subresource: str = "",
     ) -> Written:
         """Apply `patch` to the object `name` and store the outcome; raises ApiError."""
         current = self.get(served, name, namespace)
@@ -184,7 +189,9 @@ class Registry(Reader):
             if options.field_validation is FieldValidation.STRICT:
                 self._clean(served, patched, current, options)
         # What a patch leaves untouched is shared with the store; from here on the object is written to.
-        return self.update(served, clone_object(patched), name, namespace, options, status=status)
+        return self.update(
+            served, clone_object(patched), name, namespace, options, status=status, subresource=subresource
+        )
 
     def patch_scale(
         self, served: Served, patch: object, patch_type: PatchType, name: str, namespace: str, options: WriteOptions
@@ -305,6 +312,8 @@ class Registry(Reader):
             causes += broken
         if not status:
             causes += self.strategy(served).check(obj, old)
+        elif old is not None:
+            causes += self.strategy(served).check_status(obj, old)
         if causes:
             with errors.warned(told):
                 raise errors.invalid(served.resource, name, causes)

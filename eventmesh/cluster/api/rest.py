@@ -45,7 +45,8 @@ class Call:
     @property
     def options(self) -> WriteOptions:
         """Return how the write is to be done; raises 400."""
-        return write_options(self.request.query, self.user.name, self.request.headers.get("User-Agent", ""))
+        agent = self.request.headers.get("User-Agent", "")
+        return write_options(self.request.query, self.user.name, agent, self.user.groups)
 
 
 class RestVerbs:
@@ -71,9 +72,9 @@ class RestVerbs:
             case "POST", False:
                 return await self._create(call)
             case "PUT", True:
-                return await self._replace(call, status=False)
+                return await self._replace(call)
             case "PATCH", True:
-                return await self._patch(call, status=False)
+                return await self._patch(call)
             case "DELETE", True:
                 return await self._delete(call)
             case "DELETE", False:
@@ -183,25 +184,33 @@ class RestVerbs:
         written = self._registry.create(call.served, obj, namespace, call.options)
         return self._written(call, written, 201)
 
-    async def _replace(self, call: Call, *, status: bool) -> Reply:
+    async def _replace(self, call: Call, part: str = "") -> Reply:
         target = call.target
         obj = await self._body(call)
         if not (obj.get("metadata") or {}).get("name"):
             raise errors.nameless(target.name)
-        written = self._registry.update(call.served, obj, target.name, target.namespace, call.options, status=status)
+        where = (target.name, target.namespace)
+        written = self._registry.update(call.served, obj, *where, call.options, status=bool(part), subresource=part)
         return self._written(call, written)
 
-    async def _patch(self, call: Call, *, status: bool) -> Reply:
+    async def _patch(self, call: Call, part: str = "") -> Reply:
         request, target = call.request, call.target
         patch, patch_type = decode_patch(await request.read(), request.headers.get("Content-Type", ""))
         options = patch_options(request.query, call.options, patch_type)
         where = (target.name, target.namespace)
         if patch_type is PatchType.APPLY:
+            if part == "approval":
+                raise errors.bad_request(
+                    "an approval cannot be applied: update it, as kubectl certificate approve does"
+                )
             config = as_object(patch)
-            written, is_new = apply(self._registry, call.served, config, *where, options, status=status)
+            written, is_new = apply(self._registry, call.served, config, *where, options, status=bool(part))
             return self._written(call, written, 201 if is_new else 200)
         require_patchable(patch_type, is_custom=call.served.is_custom)
-        return self._written(call, self._registry.patch(call.served, patch, patch_type, *where, options, status=status))
+        written = self._registry.patch(
+            call.served, patch, patch_type, *where, options, status=bool(part), subresource=part
+        )
+        return self._written(call, written)
 
     async def _delete(self, call: Call) -> Reply:
         options = await self._delete_options(call)
@@ -244,9 +253,15 @@ class RestVerbs:
             case "status", "GET" if served.has_status:
                 return self._object(call, self._registry.get(served, target.name, target.namespace))
             case "status", "PUT" if served.has_status:
-                return await self._replace(call, status=True)
+                return await self._replace(call, "status")
             case "status", "PATCH" if served.has_status:
-                return await self._patch(call, status=True)
+                return await self._patch(call, "status")
+            case "approval", "GET" if served.has_part("approval"):
+                return self._object(call, self._registry.get(served, target.name, target.namespace))
+            case "approval", "PUT" if served.has_part("approval"):
+                return await self._replace(call, "approval")
+            case "approval", "PATCH" if served.has_part("approval"):
+                return await self._patch(call, "approval")
             case "scale", method if served.scale is not None:
                 return await self._scale(call, method)
             case "finalize", "PUT" if served.kind_key == "namespaces":

@@ -18,6 +18,16 @@ class Strategy:
         """Return what is wrong with the defaulted object."""
         return []
 
+    def attribute(self, obj: Object, user: Object) -> None:
+        """Write into a new object, in place, who made it (`authentication.k8s.io` UserInfo)."""
+
+    def prepare_status(self, obj: Object, old: Object, part: str) -> None:
+        """Keep in `obj`, in place, what the subresource `part` may not change of the status."""
+
+    def check_status(self, obj: Object, old: Object) -> list[Cause]:
+        """Return what is wrong with the status that is to be stored."""
+        return []
+
     def caveats(self, obj: Object) -> tuple[str, ...]:
         """Return what a writer is to be warned of: what is stored, and has no effect here."""
         return ()

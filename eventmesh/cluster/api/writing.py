@@ -21,6 +21,7 @@ class WriteOptions:
     """How a write is to be done, and by whom."""
 
     user: str
+    groups: tuple[str, ...] = ()
     dry_run: bool = False
     field_validation: FieldValidation = FieldValidation.WARN
     manager: str = ""

@@ -46,6 +46,7 @@ _CAVEATS = {
         (
             _NO_CONTROLLER,
             (
+                "certificatesigningrequests.certificates.k8s.io",
                 "daemonsets.apps",
                 "ingresses.networking.k8s.io",
                 "limitranges",
@@ -207,6 +208,16 @@ BUILTIN_KINDS: tuple[Served, ...] = (
     _kind("controllerrevisions", "ControllerRevision", group="apps"),
     _kind("jobs", "Job", group="batch", status=True, categories=_ALL, generation=True, fields=("status.successful",)),
     _kind("cronjobs", "CronJob", group="batch", short=("cj",), status=True, categories=_ALL, generation=True),
+    _kind(
+        "certificatesigningrequests",
+        "CertificateSigningRequest",
+        group="certificates.k8s.io",
+        short=("csr",),
+        namespaced=False,
+        status=True,
+        fields=("spec.signerName",),
+        subresources=(("approval", "CertificateSigningRequest", ("get", "patch", "update")),),
+    ),
     _kind("leases", "Lease", group="coordination.k8s.io"),
     replace(
         _kind("events", "Event", group="events.k8s.io", short=("ev",), fields=_EVENT_FIELDS),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from eventmesh.cluster.api.age import age
+from eventmesh.cluster.api.age import age, human_duration
 from eventmesh.cluster.api.catalog import Column
 from eventmesh.kube.api import Object
 
@@ -304,6 +304,20 @@ def _ingress(obj: Object, now: datetime) -> list[Any]:
     return [_spec(obj).get("ingressClassName") or NONE, ",".join(hosts) or "*", "", "80", _age(obj, now)]
 
 
+def _signing_request(obj: Object, now: datetime) -> list[Any]:
+    spec, status = _spec(obj), _status(obj)
+    lasts = spec.get("expirationSeconds")
+    words: list[str] = [kind for kind in ("Approved", "Denied", "Failed") if kind in _condition_types(status)]
+    if status.get("certificate"):
+        words.append("Issued")
+    duration = NONE if lasts is None else human_duration(lasts)
+    return [_age(obj, now), spec.get("signerName"), spec.get("username", ""), duration, ",".join(words) or "Pending"]
+
+
+def _condition_types(status: Object) -> list[str]:
+    return [one.get("type", "") for one in status.get("conditions") or ()]
+
+
 ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
     "pods": (_columns("Ready Status Restarts Age *IP *Node *Nominated_Node *Readiness_Gates"), _pod),
     "services": (_columns("Type Cluster-IP External-IP Port(s) Age *Selector"), _service),
@@ -324,6 +338,10 @@ ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
     "horizontalpodautoscalers.autoscaling": (
         _columns("Reference Targets MinPods MaxPods Replicas Age"),
         _autoscaler,
+    ),
+    "certificatesigningrequests.certificates.k8s.io": (
+        _columns("Age SignerName Requestor RequestedDuration Condition"),
+        _signing_request,
     ),
     "leases.coordination.k8s.io": (_columns("Holder Age"), _lease),
     "endpointslices.discovery.k8s.io": (_columns("AddressType Ports Endpoints Age"), _endpoint_slice),

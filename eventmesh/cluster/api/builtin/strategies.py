@@ -13,6 +13,7 @@ from typing import Any
 from eventmesh.cluster.api.builtin.autoscaling import AutoscalerStrategy
 from eventmesh.cluster.api.builtin.batch import CronJobStrategy, JobStrategy
 from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec, qos_class
+from eventmesh.cluster.api.builtin.signing import SigningRequestStrategy
 from eventmesh.cluster.api.errors import Cause, CauseType, forbidden
 from eventmesh.cluster.api.strategy import Strategy
 from eventmesh.cluster.api.structural import clone
@@ -232,4 +233,5 @@ def strategies(account: FindAccount) -> dict[str, Strategy]:
         "jobs.batch": JobStrategy(),
         "cronjobs.batch": CronJobStrategy(),
         "horizontalpodautoscalers.autoscaling": AutoscalerStrategy(),
+        "certificatesigningrequests.certificates.k8s.io": SigningRequestStrategy(),
     }

@@ -24,6 +24,7 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = {
     "core.EphemeralContainerCommon.ports": ("containerPort", "protocol"),
     "core.EphemeralContainerCommon.volumeDevices": ("devicePath",),
     "core.EphemeralContainerCommon.volumeMounts": ("mountPath",),
+    "certificates.CertificateSigningRequestStatus.conditions": ("type",),
     "core.NamespaceStatus.conditions": ("type",),
     "core.NodeStatus.addresses": ("type",),
     "core.NodeStatus.conditions": ("type",),

@@ -69,6 +69,7 @@ _SHORT_GROUP = {
     "": "core",
     "rbac.authorization.k8s.io": "rbac",
     "networking.k8s.io": "networking",
+    "certificates.k8s.io": "certificates",
     "coordination.k8s.io": "coordination",
     "discovery.k8s.io": "discovery",
     "events.k8s.io": "events",
