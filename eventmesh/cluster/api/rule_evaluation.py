@@ -160,7 +160,7 @@ class _Run:
             except (EvaluationError, CostExceededError):
                 said = ""
             said = said.strip() if isinstance(said, str) else ""
-            if said and "\n" not in said and len(said.encode()) <= MAX_MESSAGE_BYTES:
+            if said and "\n" not in said and len(said.encode(errors="replace")) <= MAX_MESSAGE_BYTES:
                 return said
         return rule.message.strip() or f"failed rule: {rule.spelt}"
 

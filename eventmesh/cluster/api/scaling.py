@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from eventmesh.base.errors import ConfigError
@@ -60,6 +61,9 @@ def scaled(served: Served, obj: Object, scale: Object) -> Object:
     return changed
 
 
+_IN_GO = {str: "string", bool: "bool", float: "float64", dict: "map[string]interface {}", list: "[]interface {}"}
+
+
 def violations(served: Served, obj: Object) -> list[errors.Cause]:
     """Return what is wrong with the fields of `obj` that its scale shows (`customresource/validator.go`)."""
     if served.scale is None:
@@ -67,9 +71,13 @@ def violations(served: Served, obj: Object) -> list[errors.Cause]:
     causes = []
     for path in (served.scale.spec_replicas, served.scale.status_replicas):
         replicas = jsonpath.first(obj, path)
-        if not isinstance(replicas, int) or isinstance(replicas, bool):
+        if replicas is None:
             continue
-        if replicas < 0:
+        if type(replicas) is not int:
+            shown = replicas if isinstance(replicas, str) else json.dumps(replicas)
+            detail = f"{path} accessor error: {shown} is of the type {_IN_GO[type(replicas)]}, expected int64"
+            causes.append(errors.Cause(errors.CauseType.INVALID, path, detail, 0))
+        elif replicas < 0:
             causes.append(errors.Cause(errors.CauseType.INVALID, path, "should be a non-negative integer", replicas))
         elif replicas > MAX_REPLICAS:
             detail = f"should be less than or equal to {MAX_REPLICAS}"

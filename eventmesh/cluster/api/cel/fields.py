@@ -174,11 +174,15 @@ def _list_reader(schema: Schema) -> Reader | None:
     return read
 
 
+def _is_nullable(schema: Any) -> bool:
+    return isinstance(schema, dict) and bool(schema.get("nullable"))
+
+
 def _object_reader(schema: Schema) -> Reader | None:
     additional = reader(schema.get("additionalProperties"))
     properties: Schema = schema.get("properties") or {}
     fields = {name: how for name, below in properties.items() if (how := reader(below))}
-    nullable = frozenset(name for name, below in properties.items() if below.get("nullable"))
+    nullable = frozenset(name for name, below in properties.items() if _is_nullable(below))
     if additional is None and not fields and not nullable:
         return None
 

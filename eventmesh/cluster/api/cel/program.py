@@ -84,6 +84,9 @@ def call(candidates: list[Overload], arguments: list[Run]) -> Run:
         except (TypeError, AttributeError) as error:
             # Of what is in a list or a map the checker knows no more than the schema says.
             raise EvaluationError(NO_OVERLOAD) from error
+        except (ArithmeticError, ValueError) as error:
+            # At the ends of Python's years and numbers.
+            raise EvaluationError(f"out of range: {error}") from error
 
     return run
 
