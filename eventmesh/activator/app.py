@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from eventmesh.activator import job_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
-from eventmesh.activator.broker.ingress import route_at
+from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES, route_at
 from eventmesh.activator.broker.store.values import Retention
 from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
@@ -70,6 +70,8 @@ class ActivatorSettings:
     """How long events stay that nobody waits for."""
     store: str = ""
     """Address of a store that other activators share; empty: one of this process alone, in `data_dir`."""
+    max_event_bytes: int = MAX_EVENT_BYTES
+    """How long events may be that brokers and channels take in."""
     protected: tuple[str, ...] = ()
     """`host:port` of the mesh's other control ports: no event is delivered there."""
 
@@ -150,7 +152,7 @@ class Activator:
             settings.data_dir,
             api,
             informers,
-            subscribers.MeshSubscribers(caller),
+            subscribers.MeshSubscribers(caller, settings.max_event_bytes),
             clock,
             waker(lambda: self._plane.snapshot, self._reporter.poke),
             retention=settings.retention,
@@ -158,6 +160,7 @@ class Activator:
             admittance=gatekeeper,
             credentials=Tokens(api, self._features, clock),
             store=settings.store,
+            max_event_bytes=settings.max_event_bytes,
         )
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
@@ -257,7 +260,8 @@ def _takes_from_mesh(listener: str) -> bool:
 
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
-    own = route_at(settings.broker_address, job_sink.HOST, request_reply.HOST)
+    limit = settings.max_event_bytes
+    own = route_at(settings.broker_address, limit, job_sink.HOST, request_reply.host(limit))
     if scheme_of(settings.autoscaler_url) == OVER_HTTP:
         own = overlay(route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S), own)
     if bootstrap.ads is not None:

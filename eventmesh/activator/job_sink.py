@@ -39,7 +39,8 @@ HOST = VirtualHost(
     (JOB_SINK_INGRESS, f"{JOB_SINK_INGRESS}.*"),
     (Route(RouteMatch("/"), Serve(HANDLER, MAX_EVENT_BYTES), name=HANDLER),),
 )
-"""The hosts that JobSinks are addressed by, on the listener that takes events in."""
+"""The hosts that JobSinks are addressed by, on the listener that takes events in. A Secret holds the event: what
+brokers and channels may be told to take has no effect here."""
 
 NAME_LABEL: Final = "sinks.knative.dev/job-sink-name"
 ID_LABEL: Final = "sinks.knative.dev/job-sink-id"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from eventmesh.activator.broker.addressee import broker_key
 from eventmesh.activator.broker.admittance import Admittance, Refused
 from eventmesh.activator.broker.attributes import for_subscriber
-from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES, Ingress, absent
+from eventmesh.activator.broker.ingress import Ingress, absent
 from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.gatekeeper import request_reply_key
@@ -37,12 +37,6 @@ if TYPE_CHECKING:
 HANDLER: Final = "request-reply"
 """Name under which the handler is registered, and that its Serve route names."""
 
-HOST: Final = VirtualHost(
-    HANDLER,
-    (REQUEST_REPLY_INGRESS, f"{REQUEST_REPLY_INGRESS}.*"),
-    (Route(RouteMatch("/"), Serve(HANDLER, MAX_EVENT_BYTES), name=HANDLER),),
-)
-"""The hosts that RequestReplies are addressed by, on the listener that takes events in."""
 
 MAX_WAITING: Final = 256
 """Requests that wait at once; one more is answered 503. A quarter of what handlers of a process work on at once
@@ -54,6 +48,12 @@ _log = log.get("activator.request_reply")
 
 _Waiting = tuple[str, str, str]
 """Key of the broker, reply attribute, id."""
+
+
+def host(max_event_bytes: int) -> VirtualHost:
+    """Return the hosts that RequestReplies are addressed by, on the listener that takes events in."""
+    route = Route(RouteMatch("/"), Serve(HANDLER, max_event_bytes), name=HANDLER)
+    return VirtualHost(HANDLER, (REQUEST_REPLY_INGRESS, f"{REQUEST_REPLY_INGRESS}.*"), (route,))
 
 
 class RequestReplies:

@@ -100,8 +100,10 @@ def _trusted() -> str:
 class MeshSubscribers:
     """Posts events through the engine."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, max_event_bytes: int) -> None:
+        """`max_event_bytes` is how long the body of an answer may be: it may be an event."""
         self._caller = caller
+        self._max_event_bytes = max_event_bytes
 
     async def post(
         self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, peer: Peer
@@ -111,7 +113,15 @@ class MeshSubscribers:
         path = parts.path or "/"
         target = f"{path}?{parts.query}" if parts.query else path
         return await self._caller.send(
-            _table(uri, peer), "POST", parts.netloc, target, headers, body, timeout_s=timeout_s, hold=hold
+            _table(uri, peer),
+            "POST",
+            parts.netloc,
+            target,
+            headers,
+            body,
+            timeout_s=timeout_s,
+            hold=hold,
+            max_response_bytes=self._max_event_bytes,
         )
 
     async def call(self, uri: str, frame: bytes, *, timeout_s: float, hold: bool, peer: Peer) -> Response:

@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-dir", metavar="DIR", type=Path, required=True, help="where events are kept")
     add_store(parser)
+    add_event_limit(parser)
     parser.add_argument(
         "--protect",
         metavar="HOST:PORT",
@@ -56,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM."""
     from eventmesh.activator.app import ActivatorSettings, serve
+    from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES
     from eventmesh.base import log
     from eventmesh.dataplane.process import run as run_process
     from eventmesh.xds.bootstrap import load_bootstrap
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         args.drain_time_s,
         retention,
         args.store,
+        event_limit(args) or MAX_EVENT_BYTES,
         tuple(args.protect),
     )
     return run_process(lambda: serve(bootstrap, settings))
@@ -86,6 +89,30 @@ def add_store(parser: argparse.ArgumentParser) -> None:
         "or kafka://HOST:9092 (docs/stores.md); the data directory then holds a copy "
         "(default: the data directory alone)",
     )
+
+
+def add_event_limit(parser: argparse.ArgumentParser) -> None:
+    """Declare `--max-event-bytes`, which a whole mesh has as well."""
+    parser.add_argument(
+        "--max-event-bytes",
+        metavar="N",
+        type=int,
+        help="longest event that brokers and channels take in, 64 KiB to 4 MiB (default: 1 MiB)",
+    )
+
+
+def event_limit(args: argparse.Namespace) -> int | None:
+    """Return what `--max-event-bytes` says, None when it is not given; raises UsageError when that cannot be."""
+    asked: int | None = args.max_event_bytes
+    if asked is None:
+        return None
+    from eventmesh.activator.broker.ingress import LEAST_MAX_EVENT_BYTES, MOST_MAX_EVENT_BYTES
+
+    if not LEAST_MAX_EVENT_BYTES <= asked <= MOST_MAX_EVENT_BYTES:
+        raise UsageError(
+            f"--max-event-bytes: {asked} is not between {LEAST_MAX_EVENT_BYTES} and {MOST_MAX_EVENT_BYTES}"
+        )
+    return asked
 
 
 def _retention(args: argparse.Namespace) -> Retention:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eventmesh.base.errors import UsageError
 from eventmesh.cli import data_dir
-from eventmesh.cli.activator import add_store
+from eventmesh.cli.activator import add_event_limit, add_store, event_limit
 from eventmesh.cluster.runtime.launcher_process import ACTIVATOR_MODULES
 from eventmesh.cluster.watchdog import Cradle, watch
 
@@ -42,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--gateway-port", type=_port, default=8080, metavar="N", help="of the public gateway, 0 = any (%(default)s)"
     )
     add_store(parser)
+    add_event_limit(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     gc.disable()
     if bool(args.ca_cert) != bool(args.ca_key):
         raise UsageError("--ca-cert and --ca-key go together: give both, or neither")
+    # Refused before anything is written or started.
+    event_limit(args)
     directory = data_dir.prepared(args.data_dir)
     kubeconfig = (args.kubeconfig or directory / "kubeconfig").absolute()
     data_dir.prepared(kubeconfig.parent, "--kubeconfig")
@@ -85,7 +88,7 @@ async def _serve(args: argparse.Namespace, directory: Path, kubeconfig: Path, cr
         loop.add_signal_handler(number, _ask, asked)
     authority = (args.ca_cert, args.ca_key) if args.ca_cert else None
     ports = (args.port, args.gateway_port)
-    settings = MeshSettings(directory, kubeconfig, *ports, authority, args.trust_domain, args.store)
+    settings = MeshSettings(directory, kubeconfig, *ports, authority, args.trust_domain, args.store, event_limit(args))
     mesh = Mesh(settings, clock, launcher, again=cradle.again, inherits=cradle.inherits)
     await mesh.start()
     quiet_collector()

@@ -80,6 +80,8 @@ class MeshSettings:
     """Of the SPIFFE ids; Istio's default too."""
     store: str = ""
     """Where events are kept beside the data directory (`eventmesh activator --store`)."""
+    max_event_bytes: int | None = None
+    """How long events may be (`eventmesh activator --max-event-bytes`); None: as long as the activator says."""
 
 
 class Mesh:
@@ -281,6 +283,7 @@ class Mesh:
             f"--data-dir={self._settings.data_dir / 'events'}",
             f"--kubeconfig={self._settings.kubeconfig}",
             f"--store={self._settings.store}",
+            *([f"--max-event-bytes={limit}"] if (limit := self._settings.max_event_bytes) else ()),
             f"--protect={where.ads}",
             f"--protect={where.control_admin}",
             f"--protect={where.gateway_admin}",

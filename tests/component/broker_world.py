@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from eventmesh.activator.app import Activator, ActivatorSettings
+from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES
 from eventmesh.cluster.bootstrap import bootstrap
 from eventmesh.dataplane.process import Termination
 from eventmesh.xds.bootstrap import parse_bootstrap
@@ -112,7 +113,7 @@ class World:
 
 
 @asynccontextmanager
-async def world_in(directory: Path) -> AsyncIterator[World]:
+async def world_in(directory: Path, max_event_bytes: int = MAX_EVENT_BYTES) -> AsyncIterator[World]:
     """Run the whole until the block ends."""
     log = LogWatch()
     logger = logging.getLogger("eventmesh.activator")  # noqa: TID251  # to listen, not to log
@@ -123,7 +124,7 @@ async def world_in(directory: Path) -> AsyncIterator[World]:
         async with AsyncExitStack() as stack:
             mesh = await stack.enter_async_context(broker_mesh(directory))
             document = json.dumps(bootstrap("activator", "activator-1", LOOPBACK, f"127.0.0.1:{mesh.bench.port}"))
-            settings = ActivatorSettings(NOWHERE, LOOPBACK, mesh.data_dir, None, 1.0)
+            settings = ActivatorSettings(NOWHERE, LOOPBACK, mesh.data_dir, None, 1.0, max_event_bytes=max_event_bytes)
             activator = Activator(parse_bootstrap(document), settings, mesh.bench.api, mesh.bench.clock, Termination())
             stack.push_async_callback(activator.stop)
             await activator.start()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
+from aiohttp import web
 
-from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES
+from eventmesh.activator.broker.ingress import LEAST_MAX_EVENT_BYTES, MAX_EVENT_BYTES, MOST_MAX_EVENT_BYTES
 from eventmesh.kube.resources import BROKER
 from tests.component.broker_world import World, world_in
-from tests.mesh.broker_mesh import event_headers
+from tests.mesh.broker_mesh import SHOP, Received, event_headers
 
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 EVENT = {"specversion": "1.0", "id": "1", "source": "/tests", "type": "order", "data": {"n": 1}}
@@ -90,3 +93,41 @@ async def test_an_event_of_the_largest_size_is_delivered_whole_and_one_byte_more
     await world.send("after")
     await subscriber.until(lambda: len(subscriber.got) == 3)
     assert subscriber.ids() == {"fits-0", "fits-1", "after"}
+
+
+@pytest.mark.parametrize("limit", [LEAST_MAX_EVENT_BYTES, MOST_MAX_EVENT_BYTES])
+async def test_events_and_replies_are_as_long_as_the_activator_is_told(tmp_path: Path, limit: int) -> None:
+    def replying(event: Received) -> web.Response:
+        body = b"x" * (limit + (event.id == "long"))
+        return web.Response(headers=event_headers(f"reply-{event.id}", type="reply"), body=body)
+
+    async with world_in(tmp_path, limit) as world:
+        replies = await world.subscriber()
+        await world.trigger("replies", replies, type="reply")
+        await world.trigger("orders", await world.subscriber(replying), {"retry": 0}, type="order")
+        refused = await world.ask(body=io.BytesIO(b"x" * (limit + 1)), headers=event_headers("longer"))
+        assert refused.status == 413
+        await world.send("long")
+        kept = await world.log.heard("event kept as dead letter", trigger="default/orders")
+        assert "no answer" in str(kept["reason"])
+        assert (await world.ask(body=io.BytesIO(b"x" * limit), headers=event_headers("whole"))).status == 202
+        await replies.until(lambda: replies.ids() == {"reply-whole"})
+        assert len(replies.got[0].body) == limit
+
+
+async def test_raw_utf8_in_a_header_is_taken_and_goes_on_percent_encoded(world: World) -> None:
+    subscriber = await world.subscriber()
+    await world.trigger("all", subscriber)
+    host, _, port = world.broker.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        lines = [
+            f"{name}: {said}" for name, said in {**event_headers("1"), "ce-subject": "Gr\u00fc\u00dfe \u20ac"}.items()
+        ]
+        head = "\r\n".join([f"POST /default/{SHOP} HTTP/1.1", "host: broker", *lines, "content-length: 2"])
+        writer.write(f"{head}\r\n\r\n".encode() + b"{}")
+        assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 202 ")
+    finally:
+        writer.close()
+    await subscriber.until(lambda: bool(subscriber.got))
+    assert subscriber.got[0].headers["ce-subject"] == "Gr%C3%BC%C3%9Fe%20%E2%82%AC"

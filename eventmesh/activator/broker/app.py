@@ -10,7 +10,7 @@ from eventmesh.activator.broker.admittance import Admittance, Credentials
 from eventmesh.activator.broker.channels import KubeChannels
 from eventmesh.activator.broker.dispatcher import Dispatcher, Subscribers
 from eventmesh.activator.broker.durability import Durability
-from eventmesh.activator.broker.ingress import Ingress
+from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES, Ingress
 from eventmesh.activator.broker.inspection import Inspection
 from eventmesh.activator.broker.letters import Letters
 from eventmesh.activator.broker.measures import Measures, statistics
@@ -64,6 +64,7 @@ class Broker:
         admittance: Admittance | None = None,
         credentials: Credentials | None = None,
         store: str = "",
+        max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         """Open the store in `data_dir`, or (`store`) the one at an address, of which `data_dir` then has a copy; raises
         StoreError when the directory is in use, ConfigError when there can be no such address.
@@ -85,7 +86,14 @@ class Broker:
         self._durability = Durability(api, informers.of(BROKER), self._store, store, clock)
         self._measures = Measures()
         self.ingress = Ingress(
-            self._store, self.triggers, clock, triggers.window_s, self._measures, admittance, schemas.violation
+            self._store,
+            self.triggers,
+            clock,
+            triggers.window_s,
+            self._measures,
+            admittance,
+            schemas.violation,
+            max_event_bytes,
         )
         self._prewarmer = Prewarmer(self.triggers, triggers.guessing, self._store, clock, wake)
         self._dispatcher = Dispatcher(

@@ -12,7 +12,7 @@ from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.schemas import Violation, diverted
 from eventmesh.activator.broker.store.api import EventStore
-from eventmesh.activator.broker.store.errors import CorruptStore, EventTooLong, StoreError
+from eventmesh.activator.broker.store.errors import CorruptStore, DataTooLong, EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
 from eventmesh.activator.broker.triggers import Subscription, TriggerSource
 from eventmesh.base import log
@@ -35,8 +35,12 @@ HANDLER = "broker"
 """Name under which the ingress is registered, and that its Serve route names."""
 
 MAX_EVENT_BYTES = 1_048_576
-"""Longest event body; a longer one is answered 413 before it is read to the end. Intermediaries must forward 64 KiB;
+"""Longest event body unless somebody asks for another; a longer one is answered 413 before it is read to the end.
 Kafka's and JetStream's default is this."""
+
+LEAST_MAX_EVENT_BYTES, MOST_MAX_EVENT_BYTES = 65_536, 4 * 1_048_576
+"""What may be asked for. Intermediaries must forward 64 KiB (cloudevents/spec.md, "Size Limits"); 64 requests of a
+trigger are under way at once, each with its event: 256 MiB then, and 128 events are read at a time."""
 
 MAX_BATCH_EVENTS = 1_000
 """Events of one batch: with MAX_EVENT_BYTES for all of them some 1 KiB each. Each is a row and wakes triggers; without
@@ -54,9 +58,9 @@ _WEBHOOK = (("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*"))
 _log = log.get("activator.broker.ingress")
 
 
-def route_at(address: str, *others: VirtualHost) -> Snapshot:
+def route_at(address: str, max_event_bytes: int, *others: VirtualHost) -> Snapshot:
     """Return the listener at `address` that takes events in, for brokers and channels and whatever `others` name."""
-    everything = Route(RouteMatch("/"), Serve(HANDLER, MAX_EVENT_BYTES), name=HANDLER)
+    everything = Route(RouteMatch("/"), Serve(HANDLER, max_event_bytes), name=HANDLER)
     table = RouteTable(HANDLER, (*others, VirtualHost(HANDLER, ("*",), (everything,))))
     listener = Listener(HANDLER, address, HANDLER, via="broker", traffic=Traffic.INBOUND)
     return Snapshot(version="", listeners=(listener,), route_tables=(table,))
@@ -88,9 +92,11 @@ class Ingress:
         measures: Measures | None = None,
         admittance: Admittance | None = None,
         violation: Callable[[str, Event], Violation | None] = lambda _broker, _event: None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         """`window_s` tells for how long a broker knows (source, id) again, `violation` what is wrong with the data of
         an event for it."""
+        self._max_event_bytes = max_event_bytes
         self._violation = violation
         self.admittance: Admittance = admittance or Everybody()
         """Who may send to brokers and channels."""
@@ -167,6 +173,9 @@ class Ingress:
     async def _store_event(
         self, broker: str, event: Event, headers: Headers, unique_for_s: float | None = None
     ) -> StoredEvent:
+        if event.data is not None and len(event.data) > self._max_event_bytes:
+            # A request so long was not read; this is a reply, the result of a call, or what a source has made.
+            raise DataTooLong(len(event.data), self._max_event_bytes)
         arrived = on_arrival(event, self._clock.now(), headers) if is_broker(broker) else count_hop(event, headers)
         window_s = self._window_s(broker) if unique_for_s is None else unique_for_s
         new = NewEvent(broker, arrived, carried(headers), window_s)

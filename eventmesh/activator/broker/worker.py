@@ -49,6 +49,10 @@ SENDS_IN_TURN = 32
 MAX_ATTEMPTS_RECORDED = 100
 """Attempts of one event that its timeline shows, beside the last: a policy may ask for two thousand million."""
 
+MAX_LOADED_BYTES = 64 << 20
+"""Data of one trigger's events that is held in memory beside what is under way: sixty-four events of a mebibyte, or all
+that are loaded when they are small."""
+
 MAX_GROUP_NAME = 64
 """Longest name under which a group is remembered."""
 
@@ -83,6 +87,7 @@ class TriggerWorker:
         self._backlog = Backlog(store, clock)
         self._loaded: dict[Key, Item] = {}
         """Of what is in the table, as much as is allowed; the rest is read again when its turn comes."""
+        self._loaded_bytes = 0
         self._ends: list[Settlement] = []
         self._passed: tuple[int, int, int] | None = None
         """First and last of the events, one behind the other, that the filter did not let pass, and how many."""
@@ -203,8 +208,10 @@ class TriggerWorker:
             )
         else:
             self.table.offer(item.sequence, item.entry, self._group(stored))
-            if len(self._loaded) < MAX_LOADED:
+            size = _size(stored)
+            if len(self._loaded) < MAX_LOADED and self._loaded_bytes + size <= MAX_LOADED_BYTES:
                 self._loaded[item.sequence, item.entry] = item
+                self._loaded_bytes += size
 
     def _group(self, stored: StoredEvent) -> str:
         order_by = self.subscription.controls.order_by
@@ -318,7 +325,9 @@ class TriggerWorker:
             self._ends.append(Settlement(self.subscription.uid, last, Outcome.FILTERED, since=first))
 
     def _settle(self, sequence: int, entry: int, end: Settled, due: float = 0.0) -> None:
-        self._loaded.pop((sequence, entry), None)
+        loaded = self._loaded.pop((sequence, entry), None)
+        if loaded is not None and loaded.stored is not None:
+            self._loaded_bytes -= _size(loaded.stored)
         if entry:
             self._backlog.ended()
         failure = self._failure(end)
@@ -376,6 +385,10 @@ class TriggerWorker:
     async def _store_failed(self, error: StoreError) -> None:
         _log.error("event store", trigger=self._key, reason=error)
         await self._clock.sleep(DAMAGED_RETRY_S if isinstance(error, CorruptStore) else STORE_RETRY_S)
+
+
+def _size(stored: StoredEvent) -> int:
+    return len(stored.event.data or b"")
 
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:

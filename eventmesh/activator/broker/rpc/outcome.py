@@ -8,7 +8,7 @@ from typing import Final
 from eventmesh.base.errors import MeshError
 
 MAX_RESULT_BYTES: Final = 1_048_576
-"""Longest result: it becomes an event, and no longer one is taken in (`ingress.MAX_EVENT_BYTES`)."""
+"""Longest result: it becomes an event, and by default no longer one is taken in (`ingress.MAX_EVENT_BYTES`)."""
 
 NEVER: Final = 422
 """Counts as an answer that nobody tries again: the same call will never succeed."""

@@ -21,6 +21,13 @@ class EventTooLong(StoreError):
         super().__init__(f"with its attributes the event takes {size} bytes; the store takes up to {longest}")
 
 
+class DataTooLong(EventTooLong):
+    """The event is longer than any that is taken in here, whatever the store would take."""
+
+    def __init__(self, size: int, longest: int) -> None:
+        StoreError.__init__(self, f"the data of the event takes {size} bytes; events here have up to {longest}")
+
+
 class CorruptStore(StoreError):
     """What is on disk is not what was acknowledged; the message says which file and record, and what can be done."""
 

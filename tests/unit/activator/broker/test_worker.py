@@ -42,11 +42,11 @@ def at(offset_s: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=offset_s)).isoformat()
 
 
-@pytest.mark.parametrize("held_in_memory", [512, 1])
+@pytest.mark.parametrize(("limit", "most"), [("MAX_LOADED", 512), ("MAX_LOADED", 1), ("MAX_LOADED_BYTES", 3)])
 async def test_events_of_one_key_come_in_order_whatever_fails(
-    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch, held_in_memory: int
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
 ) -> None:
-    monkeypatch.setattr(worker, "MAX_LOADED", held_in_memory)
+    monkeypatch.setattr(worker, limit, most)
     refused: dict[str, int] = {}
 
     def moody(uri: str, event: Event) -> Answered:
