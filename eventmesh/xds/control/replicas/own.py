@@ -104,13 +104,14 @@ class OwnWord:
             await first_of(self._remove(), self._clock.sleep(RELEASE_S))
 
     async def _write(self, news: News) -> bool:
+        trouble = f"the API has not answered for {RETRY_S:g} s"
         try:
             # A server that hangs must not keep this replica from trying again: its Lease would run out.
             await first_of(self._put(news), self._clock.sleep(RETRY_S))
         except (ApiError, UnavailableError) as error:
-            self._lease = None
-            self._tell(str(error))
+            trouble = str(error)
         if self._told is not news:
+            self._tell(trouble)
             return False
         self._trouble = ""
         return True
