@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ ANSWER_WITHIN_S = 30
 LONGEST_LINE_BYTES = 1_048_576
 
 
-class JavaProcess:
+class LineProcess:
     """A running program: a line in, a line out."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -24,7 +25,7 @@ class JavaProcess:
         assert self._process.stdout is not None
         async with asyncio.timeout(ANSWER_WITHIN_S):
             line = await self._process.stdout.readline()
-        assert line, "the Java program has ended"
+        assert line, "the program has ended"
         return line.decode().rstrip("\n")
 
     async def ask(self, line: str) -> str:
@@ -43,23 +44,27 @@ class JavaProcess:
 @asynccontextmanager
 async def java(
     jar: Path, program: str, *arguments: str, properties: dict[str, str] | None = None
-) -> AsyncIterator[JavaProcess]:
+) -> AsyncIterator[LineProcess]:
     """Run a program of a peer's jar, whose libraries lie beside it."""
     assert jar.exists(), f"{jar} has not been built; run `make peers`"
     flags = ["-XX:TieredStopAtLevel=1", *(f"-D{name}={value}" for name, value in (properties or {}).items())]
+    classes = ("-cp", f"{jar}:{jar.parent}/lib/*", f"eventmesh.peers.{program}")
+    async with by_lines("java", *flags, *classes, *arguments) as running:
+        yield running
+
+
+@asynccontextmanager
+async def by_lines(*command: str, env: Mapping[str, str] | None = None) -> AsyncIterator[LineProcess]:
+    """Run a program that says READY, and is then driven by lines, until the block ends."""
     process = await asyncio.create_subprocess_exec(
-        "java",
-        *flags,
-        "-cp",
-        f"{jar}:{jar.parent}/lib/*",
-        f"eventmesh.peers.{program}",
-        *arguments,
+        *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **(env or {})},
         limit=LONGEST_LINE_BYTES,
     )
-    running = JavaProcess(process)
+    running = LineProcess(process)
     try:
         assert (await running.read()).startswith("READY")
         yield running
@@ -70,14 +75,14 @@ async def java(
 
 
 @asynccontextmanager
-async def service(port: int) -> AsyncIterator[JavaProcess]:
+async def service(port: int) -> AsyncIterator[LineProcess]:
     """Run the service on 127.0.0.1:PORT."""
     async with java(JAR, "BoltServer", str(port)) as running:
         yield running
 
 
 @asynccontextmanager
-async def caller(address: str, interface: str, *, heartbeat_ms: int = 15_000) -> AsyncIterator[JavaProcess]:
+async def caller(address: str, interface: str, *, heartbeat_ms: int = 15_000) -> AsyncIterator[LineProcess]:
     """Run a caller of `interface` that dials `address` and sends a heartbeat after `heartbeat_ms` of silence."""
     properties = {"bolt.tcp.heartbeat.interval": str(heartbeat_ms)}
     async with java(JAR, "BoltCaller", address, interface, properties=properties) as running:

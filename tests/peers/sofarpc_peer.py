@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.peers.sofabolt import JavaProcess, java
+from tests.peers.sofabolt import LineProcess, java
 
 JAR = Path(__file__).parent / "sofarpc" / "target" / "sofarpc-peer-1.jar"
 
 
 @asynccontextmanager
-async def shop(port: int) -> AsyncIterator[JavaProcess]:
+async def shop(port: int) -> AsyncIterator[LineProcess]:
     """Run the provider of Shop on 127.0.0.1:PORT."""
     async with java(JAR, "SofaServer", str(port)) as running:
         yield running

@@ -10,7 +10,7 @@ import pytest
 
 from tests.component.processes import DataPlaneProcess, data_plane
 from tests.peers.dubbo_peer import triple_consumer, triple_provider
-from tests.peers.sofabolt import JavaProcess
+from tests.peers.sofabolt import LineProcess
 from tests.peers.test_dubbo import stat
 
 pytestmark = pytest.mark.peer
@@ -79,7 +79,7 @@ def ports(unused_tcp_port_factory: object) -> Iterator[int]:
     return iter(unused_tcp_port_factory, None)
 
 
-async def talk(consumer: JavaProcess, group: str) -> None:
+async def talk(consumer: LineProcess, group: str) -> None:
     """Every kind of call that Triple has, and a failure of the service."""
     assert await consumer.ask("greet Ada") == f"OK hello Ada from {group}"
     assert await consumer.ask("count 500") == "OK 500 1, 500"
