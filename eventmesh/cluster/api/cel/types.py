@@ -37,12 +37,15 @@ URL = Type("kubernetes.URL")
 IP = Type("net.IP")
 CIDR = Type("net.CIDR")
 FORMAT = Type("kubernetes.NamedFormat")
+SEMVER = Type("kubernetes.Semver")
 WRONG = Type("*error*")
 """What is already refused: it fits everywhere, so that one mistake is told once."""
 A = Type("A", is_parameter=True)
 B = Type("B", is_parameter=True)
 
-_TAKES_NULL = frozenset({"timestamp", "duration", "optional_type", QUANTITY.name, URL.name, IP.name, CIDR.name})
+_TAKES_NULL = frozenset(
+    {"timestamp", "duration", "optional_type", QUANTITY.name, URL.name, IP.name, CIDR.name, SEMVER.name}
+)
 NAMES: Mapping[str, Type] = MappingProxyType(
     {
         **{of.name: of for of in (BOOL, INT, UINT, DOUBLE, STRING, BYTES)},

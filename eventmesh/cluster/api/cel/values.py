@@ -78,6 +78,23 @@ class NamedFormat:
     problems: Callable[[str], list[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of software; what it was built from tells no two apart."""
+
+    major: int
+    minor: int
+    patch: int
+    early: tuple[str, ...] = ()
+    """Of one before the release itself, what it is called (`rc.1`)."""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Return what comes before what: early ones before the release, numbers before words."""
+        words = tuple((0, int(word), "") if word.isdigit() else (1, 0, word) for word in self.early)
+        return (self.major, self.minor, self.patch, not self.early, words)
+
+
 class SetList(list[Any]):
     """A list of which the order means nothing (`x-kubernetes-list-type: set`)."""
 
@@ -113,6 +130,7 @@ _TYPES: Mapping[type, Type] = {
     IPv4Interface: types.CIDR,
     IPv6Interface: types.CIDR,
     NamedFormat: types.FORMAT,
+    Version: types.SEMVER,
     Maybe: types.optional_of(types.DYN),
     list: types.NAMES["list"],
     SetList: types.NAMES["list"],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 
-from eventmesh.cluster.api.cel.library import kubernetes, lists, operators, optionals, texts, times
+from eventmesh.cluster.api.cel.library import kubernetes, lists, operators, optionals, texts, times, versions
 from eventmesh.cluster.api.cel.library.overload import Overload
 
-_ROOMS = (operators, times, texts, lists, optionals, kubernetes)
+_ROOMS = (operators, times, texts, lists, optionals, kubernetes, versions)
 
 
 def _all() -> Mapping[str, tuple[Overload, ...]]:

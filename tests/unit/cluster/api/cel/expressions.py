@@ -135,6 +135,11 @@ TRUE = (
     "!format.named('none').hasValue() && !format.labelValue().validate('').hasValue()",
     "!format.dns1123LabelPrefix().validate('a-').hasValue() && format.qualifiedName().validate('/a').hasValue()",
     "self.l.all(e, e in ['a', 'b', 'c'])",
+    "semver('1.2.3').major() == 1 && semver('1.2.3').minor() == 2 && semver('1.2.3-rc.1+b').patch() == 3",
+    "semver('1.2.3').isGreaterThan(semver('1.2.3-rc.1')) && semver('1.2.3-rc.2').isLessThan(semver('1.2.3-rc.10'))",
+    "semver('1.0.0-1').compareTo(semver('1.0.0-a')) == -1 && semver('1.0.0+a') == semver('1.0.0+b')",
+    "semver('v01.2', true) == semver('1.2.0') && isSemver('v1', true) && !isSemver('v1') && !isSemver('1.02.3')",
+    "!isSemver('1.2') && !isSemver('1.2-rc', true) && isSemver('1.02.3', true) && !isSemver('1.2.3-', true)",
 )
 FALSE = (
     "self.n > 7",
@@ -154,6 +159,7 @@ WITHOUT_VALUE = {
     "self.nul > 0": "no such key: nul",
     "self.port.startsWith('a')": "no such overload",
     "optional.none().value() == 1": "optional.none() dereference",
+    "semver('1').major() == 1": "No Major.Minor.Patch elements found",
     "[].min() == 1": "min called on empty list",
     "self.l.all(e, self.m[e] > 0)": "no such key: b",
 }
