@@ -117,6 +117,9 @@ class ResourceBuilder:
                 dirty |= self._claims[table].renew(namespace, wanted.get(table, {}))
         if changed.routes:
             dirty |= self._attach_routes(view, namespaces)
+        for key in chain.from_iterable(claims.take_moved() for claims in self._claims.values()):
+            if key.namespace in self._namespaces:
+                self._namespaces[key.namespace].builder.moved.add(key)
         rebuilds_routes = GATEWAY_API in dirty
         dirty.discard(GATEWAY_API)
         before = self.offers.all()

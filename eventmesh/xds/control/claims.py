@@ -37,9 +37,11 @@ class Claims:
 
     _ranks: dict[str, list[Rank]] = field(default_factory=dict)
     _wanted: dict[str, Wanted] = field(default_factory=dict)
+    _moved: set[Key] = field(default_factory=set)
 
     def renew(self, namespace: str, wanted: Wanted) -> set[str]:
-        """Put `wanted` in place of all that `namespace` asked for; return other namespaces that won or lost a host."""
+        """Put `wanted` in place of all that `namespace` asked for; return the other namespaces that ask for hosts which
+        have changed hands."""
         before = self._wanted.pop(namespace, {})
         if wanted:
             self._wanted[namespace] = wanted
@@ -48,7 +50,8 @@ class Claims:
             if before.get(host) == wanted.get(host):
                 continue
             old = self.winner(host)
-            ranks = [rank for rank in self._ranks.get(host, ()) if rank.key.namespace != namespace]
+            former = self._ranks.get(host, [])
+            ranks = [rank for rank in former if rank.key.namespace != namespace]
             ranks = sorted([*ranks, *wanted.get(host, ())])
             if ranks:
                 self._ranks[host] = ranks
@@ -56,8 +59,15 @@ class Claims:
                 del self._ranks[host]
             new = self.winner(host)
             if old != new:
-                others.update(rank.key.namespace for rank in (old, new) if rank is not None)
+                concerned = {rank.key for rank in (*former, *ranks)}
+                self._moved |= concerned
+                others.update(key.namespace for key in concerned)
         return others - {namespace}
+
+    def take_moved(self) -> set[Key]:
+        """Return, and forget, all who ask for a host that has changed hands since the last call."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def winner(self, host: str) -> Rank | None:
         """Return who has `host`; None while nobody asks for it."""

@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
+from typing import TypeVar
 
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, VirtualHost
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
@@ -38,6 +40,8 @@ NAMESPACE_HEADER, REVISION_HEADER = "knative-serving-namespace", "knative-servin
 
 Wanted = dict[str, dict[str, list[Rank]]]
 """Claimants by host, by route table."""
+
+T = TypeVar("T")
 
 _RuleKey = tuple[Rule, str, tuple[str, ...], tuple[str, ...], bool]
 
@@ -73,23 +77,49 @@ class Hosts:
         return self.entries.get(table, ())
 
 
+_Ask = tuple[str, tuple[str, ...], Rank]
+"""A route table, hosts in it, and who asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What one object has put into the route tables."""
+
+    of: Ingress | Service
+    entries: tuple[tuple[str, Entry], ...]
+    """With the name of the table of each."""
+    leads_to: frozenset[Key] = frozenset()
+    """Services that it names: which clusters they are depends on what there is of them."""
+    missed: Mapping[str, Key] = field(default_factory=dict)
+    """Hosts that somebody has claimed before it, and who."""
+
+
 class HostBuilder:
-    """Builds the hosts of one namespace; keeps the encoded form of what has not changed."""
+    """Builds the hosts of one namespace, object by object; what has not changed is not looked at again."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rules: Memo[_RuleKey, Fragment] = Memo()
-        self._services: Memo[tuple[Service, tuple[str, ...]], Fragment] = Memo()
+        self._asks: dict[Key, tuple[Ingress, list[_Ask]]] = {}
+        self._ingresses: dict[Key, _Built] = {}
+        self._services: dict[Key, _Built] = {}
         self._revisions: Memo[Key, bytes] = Memo()
         self._offers = OfferBuilder()
+        self._view = View()
+        """What was built last."""
+        self.moved: set[Key] = set()
+        """Objects that ask for a host which has changed hands since then."""
 
     def wanted(self, view: View) -> Wanted:
         """Return which hosts the namespace asks for, and with what right."""
         out: Wanted = {PUBLIC: {}, LOCAL: {}, **self._offers.wanted(view)}
-        for ingress in view.ingresses.values():
-            for number, rule in enumerate(ingress.rules):
-                for table in _tables_of(rule):
-                    _ask(out[table], self._hosts_of(rule), _rank(ingress, number))
+        before, self._asks = self._asks, {}
+        for key, ingress in view.ingresses.items():
+            known = before.get(key)
+            if known is None or known[0] is not ingress:
+                known = ingress, self._asks_of(ingress)
+            self._asks[key] = known
+            for table, hosts, rank in known[1]:
+                _ask(out[table], hosts, rank)
         for service in view.services.values():
             if _http_ports(service, view):
                 _ask(out[LOCAL], self._names_of(service), Rank(SERVICE, "", service.key))
@@ -99,29 +129,58 @@ class HostBuilder:
         """Return the hosts that the namespace has won."""
         entries: dict[str, list[Entry]] = {PUBLIC: [], SECURE: [], LOCAL: []}
         conflicts: dict[Key, Mapping[str, Key]] = {}
+        serverless = _differing(self._view.serverless, view.serverless)
+        changed = serverless | _differing(self._view.services, view.services)
+        before, self._ingresses = self._ingresses, {}
         for ingress in sorted(view.ingresses.values(), key=lambda i: (i.created, i.key)):
-            missed: dict[str, Key] = {}
-            for number, rule in enumerate(ingress.rules):
-                for table in _tables_of(rule):
-                    won = claims[table].won(self._hosts_of(rule), _rank(ingress, number))
-                    missed |= claims[table].lost(self._hosts_of(rule), ingress.key)
-                    if won:
-                        entries[table].append(self._of_rule(ingress, number, won, view, table))
-                        if table == PUBLIC and ingress.secrets:
-                            entries[SECURE].append(self._of_rule(ingress, number, won, view, SECURE))
-            if missed:
-                conflicts[ingress.key] = missed
-        for service in sorted(view.services.values(), key=lambda s: s.key):
-            self._add_service(service, view, claims, entries)
+            known = before.get(ingress.key)
+            if known is None or self._is_stale(known, ingress) or not known.leads_to.isdisjoint(changed):
+                known = self._of_ingress(ingress, view, claims)
+            self._ingresses[ingress.key] = known
+            if known.missed:
+                conflicts[ingress.key] = known.missed
+        before, self._services = self._services, {}
+        for key in sorted(view.services):
+            service, known = view.services[key], before.get(key)
+            if known is None or self._is_stale(known, service) or key in serverless:
+                known = self._of_service(service, view, claims)
+            self._services[key] = known
+        for built in chain(self._ingresses.values(), self._services.values()):
+            for table, entry in built.entries:
+                entries[table].append(entry)
         activator = b"".join(
             self._revisions.get(key, partial(_activator_route, key)) for key in sorted(view.serverless)
         )
-        for memo in (self._rules, self._services, self._revisions):
-            memo.sweep()
+        self._revisions.sweep()
         offers = self._offers.build(view, claims)
+        self._view, self.moved = view, set()
         return Hosts(
             {table: tuple(found) for table, found in entries.items()}, activator, conflicts, offers, lost(view, claims)
         )
+
+    def _is_stale(self, known: _Built, now: Ingress | Service) -> bool:
+        return known.of is not now or now.key in self.moved
+
+    def _asks_of(self, ingress: Ingress) -> list[_Ask]:
+        return [
+            (table, self._hosts_of(rule), _rank(ingress, number))
+            for number, rule in enumerate(ingress.rules)
+            for table in _tables_of(rule)
+        ]
+
+    def _of_ingress(self, ingress: Ingress, view: View, claims: Mapping[str, Claims]) -> _Built:
+        entries: list[tuple[str, Entry]] = []
+        missed: dict[str, Key] = {}
+        fragments: Memo[_RuleKey, Fragment] = Memo()
+        for table, hosts, rank in self._asks_of(ingress):
+            won = claims[table].won(hosts, rank)
+            missed |= claims[table].lost(hosts, ingress.key)
+            if not won:
+                continue
+            for name in (PUBLIC, SECURE) if table == PUBLIC and ingress.secrets else (table,):
+                entries.append((name, _rule_entry(ingress, rank.number, won, view, name, fragments)))
+        leads_to = frozenset(split.service for rule in ingress.rules for path in rule.paths for split in path.splits)
+        return _Built(ingress, tuple(entries), leads_to, missed)
 
     def _hosts_of(self, rule: Rule) -> tuple[str, ...]:
         return rule_hosts(rule, self._settings.cluster_domain)
@@ -130,31 +189,46 @@ class HostBuilder:
         full = f"{service.key.name}.{service.key.namespace}.svc.{self._settings.cluster_domain}"
         return local_names(full, self._settings.cluster_domain)
 
-    def _of_rule(self, ingress: Ingress, number: int, hosts: tuple[str, ...], view: View, table: str) -> Entry:
-        rule = ingress.rules[number]
-        clusters = tuple(resolve(view, s.service, s.port) for path in rule.paths for s in path.splits)
-        key = (rule, ingress.hash, clusters, hosts, ingress.redirect and table == PUBLIC)
-        name = f"{ingress.key}/{number}"
-        made_ = self._rules.get(key, partial(_rule_fragment, name, key, view))
-        clusters += tuple(cluster for path in rule.paths for cluster in _copied_to(path.policy))
-        if table != LOCAL or not any(path.policy is not None and path.policy.beyond_channels for path in rule.paths):
-            return Entry(ingress.key, made_, clusters)
-        bare = (_for_channels(rule), *key[1:])
-        return Entry(ingress.key, made_, clusters, self._rules.get(bare, partial(_rule_fragment, name, bare, view)))
-
-    def _add_service(
-        self, service: Service, view: View, claims: Mapping[str, Claims], entries: Mapping[str, list[Entry]]
-    ) -> None:
+    def _of_service(self, service: Service, view: View, claims: Mapping[str, Claims]) -> _Built:
         http = _http_ports(service, view)
         won = claims[LOCAL].won(self._names_of(service), Rank(SERVICE, "", service.key)) if http else ()
-        if won:
-            host = self._services.get((service, won), partial(_service_fragment, service, won, http))
-            bare = None
-            if service.policy is not None and service.policy.beyond_channels:
-                plain = dataclasses.replace(service, policy=service.policy.for_channels())
-                bare = self._services.get((plain, won), partial(_service_fragment, plain, won, http))
-            clusters = (*_service_clusters(service, http), *_copied_to(service.policy))
-            entries[LOCAL].append(Entry(service.key, host, clusters, bare))
+        if not won:
+            return _Built(service, ())
+        bare = None
+        if service.policy is not None and service.policy.beyond_channels:
+            plain = dataclasses.replace(service, policy=service.policy.for_channels())
+            bare = _service_fragment(plain, won, http)
+        clusters = (*_service_clusters(service, http), *_copied_to(service.policy))
+        entry = Entry(service.key, _service_fragment(service, won, http), clusters, bare)
+        return _Built(service, ((LOCAL, entry),))
+
+
+def _rule_entry(
+    ingress: Ingress,
+    number: int,
+    hosts: tuple[str, ...],
+    view: View,
+    table: str,
+    fragments: Memo[_RuleKey, Fragment],
+) -> Entry:
+    """Return the virtual host of one rule in one table; `fragments` are those of the ingress, alike in most tables."""
+    rule = ingress.rules[number]
+    clusters = tuple(resolve(view, s.service, s.port) for path in rule.paths for s in path.splits)
+    key = (rule, ingress.hash, clusters, hosts, ingress.redirect and table == PUBLIC)
+    name = f"{ingress.key}/{number}"
+    made_ = fragments.get(key, partial(_rule_fragment, name, key, view))
+    clusters += tuple(cluster for path in rule.paths for cluster in _copied_to(path.policy))
+    if table != LOCAL or not any(path.policy is not None and path.policy.beyond_channels for path in rule.paths):
+        return Entry(ingress.key, made_, clusters)
+    bare = (_for_channels(rule), *key[1:])
+    return Entry(ingress.key, made_, clusters, fragments.get(bare, partial(_rule_fragment, name, bare, view)))
+
+
+def _differing(before: Mapping[Key, T], after: Mapping[Key, T]) -> set[Key]:
+    """Return the keys whose values are not the very same objects."""
+    if before is after:
+        return set()
+    return {key for key in before.keys() | after.keys() if before.get(key) is not after.get(key)}
 
 
 def _ask(table: dict[str, list[Rank]], hosts: Sequence[str], rank: Rank) -> None:

@@ -107,8 +107,10 @@ def _steps(watcher: Watcher) -> list[Callable[[str, str, int], object]]:
     """Return what may happen in a namespace, to an object, with some number."""
 
     def routed(where: str, name: str, number: int) -> None:
-        one = rule(f"{NAMES[number % 3]}.{where}.test", paths=[path(split(f"{name}-1"))], external=bool(number % 2))
-        watcher.ingress(None, within(where, ingress(name, one)))
+        # Some hosts are wanted in several namespaces, and some Services are led to that come and go.
+        host = f"{NAMES[number % 3]}.test" if number % 5 else f"{name}.{where}.test"
+        one = rule(host, paths=[path(split(name if number % 7 else f"{name}-1"))], external=bool(number % 2))
+        watcher.ingress(None, within(where, ingress(name, one, created=f"2026-01-0{number % 9 + 1}T00:00:00Z")))
 
     def gone(where: str, name: str, number: int) -> None:
         take, kind = [
@@ -146,6 +148,8 @@ def versions(sets: ResourceSets) -> dict[str, dict[str, str]]:
 def test_what_follows_change_by_change_is_what_is_made_anew(tmp_path: Path, seed: int) -> None:
     chance, mesh = Random(seed), Mesh(tmp_path)
     audiences = [mesh.audience(where, proves=proves) for where in TEAMS for proves in (False, True)]
+    audiences += [Audience(Role.GATEWAY), Audience(Role.GATEWAY, identity=mesh.identities.parts.gateway)]
+    audiences += [Audience(Role.ACTIVATOR)]
     known = {audience: mesh.builder.sets(audience) for audience in audiences}
     steps = _steps(mesh.watcher)
     for _ in range(STEPS):
@@ -159,5 +163,6 @@ def test_what_follows_change_by_change_is_what_is_made_anew(tmp_path: Path, seed
         known |= {one: mesh.builder.sets(one) for one in filter(mesh.builder.affects, audiences)}
         anew = mesh.empty()
         anew.update(mesh.watcher.of, mesh.watcher.everything())
+        assert mesh.builder.conflicts == anew.conflicts
         for audience in audiences:
             assert versions(known[audience]) == versions(anew.sets(audience)), audience
