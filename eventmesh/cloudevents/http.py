@@ -99,6 +99,8 @@ def _decode_binary(headers: Headers, content_type: str, body: bytes) -> Event:
 
 def decode_value(attribute: str, value: str) -> str:
     """Return the attribute value in a header: unquoted, percent-decoded once, UTF-8 (raw UTF-8 is tolerated)."""
+    if _PLAIN.fullmatch(value):
+        return value
     raw = value.encode("latin-1", errors="replace")
     if len(raw) >= 2 and raw.startswith(b'"') and raw.endswith(b'"'):
         raw = re.sub(rb"\\(.)", rb"\1", raw[1:-1], flags=re.DOTALL)
