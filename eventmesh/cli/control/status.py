@@ -47,11 +47,15 @@ def show_status(found: Mapping[str, Any], form: str) -> int:
     return 0
 
 
+_RARE = ("vhds", "ecds")
+"""Virtual hosts on demand, and filters by name."""
+
+
 def _shown(clients: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the types that have a column: virtual hosts only where somebody asks for them one by one."""
+    """Return the types that have a column: those that few ask for only where somebody does."""
     types = list(clients[0]["types"]) if clients else []
-    is_asked = any(client["types"]["vhds"]["state"] != "NOT_ASKED" for client in clients)
-    return [short for short in types if short != "vhds" or is_asked]
+    asked = {short for client in clients for short, known in client["types"].items() if known["state"] != "NOT_ASKED"}
+    return [short for short in types if short not in _RARE or short in asked]
 
 
 def _progress(known: Mapping[str, Any]) -> str:
