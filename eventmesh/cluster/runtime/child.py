@@ -68,8 +68,9 @@ def await_order(channel: socket.socket) -> wire.Spawn:
     try:
         _prepare()
         _let_go(channel)
-        linux.name_process(WARM_NAME)
         channel.send(str(os.getpid()).encode())
+        # Who looks for forks finds one that the launcher knows of.
+        linux.name_process(WARM_NAME)
         order, descriptors = _take_order(channel)
     except BaseException:  # nobody has asked anything of it yet
         os._exit(EXEC_FAILED)

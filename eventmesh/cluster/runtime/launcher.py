@@ -177,11 +177,11 @@ class Launcher:
         return self.spares.lacking or self.warm.lacking
 
     def restock(self) -> None:
-        """Fork one spare; called when nobody is in a hurry. Without any, orders are forked for one by one."""
+        """Fork one of each kind; called when nobody is in a hurry. Without any, orders are forked for one by one."""
         try:
             if self.spares.lacking:
                 self.spares.add()
-            elif self.warm.lacking:
+            if self.warm.lacking:
                 self.warm.add()
         except OSError as error:
             sys.stderr.write(f"eventmesh: no spare process: {error.strerror}\n")

@@ -30,6 +30,9 @@ MODULES: Final = ("eventmesh.functions.app", "cloudevents.core.v1.event", "uvloo
 NAME: Final = "mesh-zygote"
 """What `ps` shows."""
 
+_UNBORN: Final = "mesh-fork"
+"""What it shows of a fork until that is there: there is one child of the launcher by the name above."""
+
 
 class NotAloneError(Exception):
     """An import has started a thread, which no fork would have."""
@@ -91,6 +94,7 @@ def _fork(launcher: int) -> bool:
 def _be_orphan(said: int, say: int, launcher: int) -> None:
     """Return in a child of this process, once this process has ended and the launcher has adopted the child."""
     try:
+        linux.name_process(_UNBORN)
         if os.fork():
             os._exit(0)
         os.close(say)

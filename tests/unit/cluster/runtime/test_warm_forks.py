@@ -64,14 +64,14 @@ async def test_there_is_no_prepared_interpreter_before_somebody_asks(launcher: P
 
 
 async def test_a_fork_becomes_what_is_ordered_and_is_replaced(launcher: ProcessLauncher, script: str) -> None:
-    before = await fill(launcher, STOCK)
+    before = await fill(launcher)
     pid, fork = await run(launcher, script)
     assert fork and pid in before
-    assert pid not in await fill(launcher, STOCK)
+    assert pid not in await fill(launcher)
 
 
 async def test_a_fork_keeps_nothing_open_but_where_its_order_comes_from(launcher: ProcessLauncher) -> None:
-    for pid in await fill(launcher, STOCK):
+    for pid in await fill(launcher):
         links = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
         assert set(links) > {"0", "1", "2"} and len(links) == 4
         assert [link for name, link in links.items() if name not in "012"][0].startswith("socket:")
@@ -92,7 +92,7 @@ async def test_functions_start_whoever_is_killed_and_warm_again_after_that(
 
 
 async def test_forks_outlive_their_interpreter_and_end_with_the_launcher(launcher: ProcessLauncher) -> None:
-    forks = await fill(launcher, STOCK)
+    forks = await fill(launcher)
     (prepared,) = waiting(launcher, zygote.NAME)
     os.kill(prepared, signal.SIGKILL)
     await gone({prepared})
