@@ -22,7 +22,7 @@ from eventmesh.cluster.api.cel.values import (
 from eventmesh.cluster.api.errors import UNSHOWN, Cause, CauseType
 from eventmesh.cluster.api.field_paths import join, key
 from eventmesh.cluster.api.rules import Rule, Ruled
-from eventmesh.cluster.api.validating import NOWHERE
+from eventmesh.cluster.api.validating import MAX_CAUSES, NOWHERE
 
 MAX_COST: Final = 500_000
 """Steps that the rules of one write may take together: about 0.6 s, in which nobody else is answered.
@@ -61,7 +61,7 @@ def broken(ruled: Ruled, obj: Any, old: Any | None) -> Findings:
     return Findings(tuple(run.causes), tuple(run.warnings))
 
 
-class _OutOfBudgetError(Exception):
+class _EnoughError(Exception):
     """No further rules are run."""
 
 
@@ -77,7 +77,7 @@ class _Run:
         """Run the rules of a value and of what is in it; `known` is the nearest value that was there before."""
         try:
             self._walk(ruled, value, old, path, known)
-        except _OutOfBudgetError:
+        except _EnoughError:
             return
 
     def _walk(self, ruled: Ruled, value: Any, old: Any, path: str, known: tuple[Any, Any] | None) -> None:
@@ -140,7 +140,7 @@ class _Run:
                 f"and they were used up at rule: {rule.spelt}"
             )
             self._refuse(ruled, path, detail)
-            raise _OutOfBudgetError from None
+            raise _EnoughError from None
         where = join(path, rule.field_path) if rule.field_path else path
         shown = UNSHOWN if ruled.shown_type in ("object", "array") else value
         cause = Cause(rule.reason, where or NOWHERE, self._detail(rule, names), shown)
@@ -148,9 +148,16 @@ class _Run:
             self.warnings.append(str(cause))
         else:
             self.causes.append(cause)
+        self._end_if_enough()
 
     def _refuse(self, ruled: Ruled, path: str, detail: str) -> None:
         self.causes.append(Cause(CauseType.INVALID, path or NOWHERE, detail, ruled.shown_type))
+        self._end_if_enough()
+
+    def _end_if_enough(self) -> None:
+        # As of a schema: a huge wrong list must not make a huge answer.
+        if len(self.causes) + len(self.warnings) >= MAX_CAUSES:
+            raise _EnoughError
 
     def _detail(self, rule: Rule, names: dict[str, Any]) -> str:
         """Return why the rule is broken: in the words of its messageExpression, if that has usable ones."""

@@ -21,6 +21,7 @@ from eventmesh.cluster.api.cel.types import Type
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.field_paths import field_path
 from eventmesh.cluster.api.structural import Schema
+from eventmesh.cluster.api.validating import MAX_CAUSES
 
 _log = log.get("cluster.rules")
 
@@ -87,10 +88,10 @@ def compiled(schema: Schema) -> Ruled | None:
 
 
 def violations(schema: Schema, path: str) -> list[Cause]:
-    """Return what is wrong with the rules in `schema`, which stands at `path`."""
+    """Return what is wrong with the rules in `schema`, which stands at `path`: at most MAX_CAUSES of it."""
     compiler = _Compiler()
     compiler.compiled(schema, path, None, is_resource=True)
-    return compiler.causes
+    return compiler.causes[:MAX_CAUSES]
 
 
 class _Compiler:

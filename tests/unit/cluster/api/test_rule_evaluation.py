@@ -6,6 +6,7 @@ import pytest
 
 from eventmesh.cluster.api.rule_evaluation import MAX_COST, MAX_MESSAGE_BYTES, Findings, broken
 from eventmesh.cluster.api.rules import compiled
+from eventmesh.cluster.api.validating import MAX_CAUSES
 
 WHOLE = {"type": "integer"}
 
@@ -116,6 +117,21 @@ def test_the_root_has_a_name() -> None:
     schema = {"type": "object", "x-kubernetes-validations": [{"rule": "self.metadata.name == 'x'"}]}
     assert told(schema, {"metadata": {"name": "x"}}) == []
     assert told(schema, {"metadata": {"name": "y"}}) == ["<nil>: Invalid value: failed rule: self.metadata.name == 'x'"]
+
+
+@pytest.mark.parametrize("rule", ["self > 0", "1 / self > 0"])
+def test_a_long_list_of_broken_rules_is_cut_short(rule: str) -> None:
+    items = {**WHOLE, "x-kubernetes-validations": [{"rule": rule}]}
+    schema = {"type": "object", "properties": {"l": {"type": "array", "items": items}}}
+    assert len(told(schema, {"l": [0] * (MAX_CAUSES * 2)})) == MAX_CAUSES
+
+
+def test_a_long_list_of_warnings_is_cut_short() -> None:
+    items = {**WHOLE, "x-kubernetes-validations": [{"rule": "self > 0"}]}
+    schema = {"type": "object", "properties": {"l": {"type": "array", "items": items}}}
+    wrong = {"l": [0] * (MAX_CAUSES * 2)}
+    found = findings(schema, {**wrong, "new": 1}, wrong)
+    assert (len(found.causes), len(found.warnings)) == (0, MAX_CAUSES)
 
 
 def test_rules_that_cost_too_much_are_ended_and_no_more_are_run() -> None:

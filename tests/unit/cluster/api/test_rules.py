@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from eventmesh.cluster.api.rules import MAX_SOURCE_CHARS, compiled, violations
+from eventmesh.cluster.api.validating import MAX_CAUSES
 
 PLACE = "schema.properties[spec].x-kubernetes-validations[0]"
 
@@ -88,6 +89,10 @@ def test_more_source_than_is_allowed_is_refused_unread() -> None:
             f"Forbidden: the rules of a CRD may have {MAX_SOURCE_CHARS} characters together: shorten or drop some",
         )
     ]
+
+
+def test_many_bad_rules_are_told_of_in_part() -> None:
+    assert len(told(*[{"rule": "self.b"}] * (MAX_CAUSES * 2))) == MAX_CAUSES
 
 
 @pytest.mark.parametrize(
