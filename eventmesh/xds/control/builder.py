@@ -87,6 +87,8 @@ class ResourceBuilder:
         self._on_demand: HostIndex | None = None
         """From when the first client comes that asks on demand: most meshes have none."""
         self._changed = Changed()
+        self._concerned: dict[str, bool] = {}
+        """Whether the last update concerns the sidecars of a namespace, as far as that has been asked."""
         self.offers = PublishedOffers()
         gateway = gateway_resources(settings)
         self._scoped = ScopedSets(self._seen, self.offers, gateway, self._tables.broker(LOCAL))
@@ -140,7 +142,7 @@ class ResourceBuilder:
                 by_namespace.setdefault(key.namespace, set()).add(key)
         for namespace, keys in by_namespace.items():
             self._assign(namespace, view(namespace), frozenset(keys))
-        self._changed = Changed(frozenset(dirty), changed.endpoints)
+        self._changed, self._concerned = Changed(frozenset(dirty), changed.endpoints), {}
         self._concerns_all, self._will_concern_all = self._will_concern_all, False
         moved, offered = self._clusters.take_moved(), before != self.offers.all()
         self._scoped.touch(dirty, moved, offers=offered, everything=self._concerns_all)
@@ -162,9 +164,16 @@ class ResourceBuilder:
         """Tell whether the last update may have changed what `audience` is told."""
         if audience.role is not Role.SIDECAR or audience.on_demand or self._concerns_all:
             return True
+        verdict = self._concerned.get(audience.namespace)
+        if verdict is None:
+            # Once for all sidecars of a namespace: there may be thousands of audiences, and most are not concerned.
+            verdict = self._concerned[audience.namespace] = self._concerns(audience.namespace)
+        return verdict
+
+    def _concerns(self, namespace: str) -> bool:
         touched = {*self._changed.namespaces, *(key.namespace for key in self._changed.endpoints)}
-        egress = self._egress(audience.namespace)
-        scope = scope_of(audience.namespace, egress)
+        egress = self._egress(namespace)
+        scope = scope_of(namespace, egress)
         seen = scope.looks_into(touched) or self._scoped.is_touched(scope, is_declared=bool(egress))
         return seen or self.access.is_asked_in(touched)
 

@@ -24,6 +24,9 @@ TELLING = 120
 """Calls for one more sidecar that sees what others see. To join its part of the mesh for it alone took one for each
 function, and more."""
 
+ASKING = 6
+"""Calls for one more sidecar that a change does not concern: whether its namespace is concerned is found out once."""
+
 
 class Mesh:
     """Control without its sockets: an edge, an activator, sidecars of one namespace and an Envoy that asks are told."""
@@ -133,3 +136,14 @@ def test_a_moved_endpoint_costs_each_sidecar_of_its_namespace_the_telling() -> N
     more = (calls(many.move) - change) / 40
     assert (few.told, many.told) == (2, 42)
     assert more <= TELLING, more
+
+
+def test_a_moved_endpoint_costs_each_sidecar_elsewhere_a_look() -> None:
+    few, many = Namespace(SMALL, sidecars=2), Namespace(SMALL, sidecars=2)
+    for mesh, sidecars in ((few, 1), (many, 41)):
+        for number in range(sidecars):
+            labels = frozenset((("app", f"svc-{number}"),))
+            mesh.cache.subscribe(Audience(Role.SIDECAR, "team-0", labels=labels), mesh.hear)
+    more = (calls(many.move) - calls(few.move)) / 40
+    assert more <= ASKING, more
+    assert (few.told, many.told) == (2, 2)
