@@ -43,7 +43,7 @@ test-all: setup peers ## everything: also against Envoy, kn, kubectl, grpcio, NA
 	cargo test -q --workspace
 	$(PY) -m pytest -q
 
-check: setup ## format, lint, layers, types, stubs, clippy
+check: setup ## format, lint, layers (of Rust too), types, stubs, clippy
 	ruff format -q --check .
 	ruff check -q .
 	lint-imports
@@ -51,6 +51,7 @@ check: setup ## format, lint, layers, types, stubs, clippy
 	$(PY) -m mypy.stubtest eventmesh.core._core
 	cargo fmt --all --check
 	cargo clippy -q --workspace --all-targets -- -D warnings
+	@$(PY) tools/rust_circles.py
 	@$(PY) tools/rust_share.py
 
 fmt: setup ## format Python and Rust

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::cluster::conduct::Conduct;
 use crate::cluster::health::Check;
-use crate::cluster::outlier::Conduct;
 use crate::config;
 use crate::slab::Id;
 

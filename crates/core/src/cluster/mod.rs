@@ -6,6 +6,7 @@
 mod balance;
 mod breakers;
 mod choice;
+mod conduct;
 mod endpoint;
 mod hashing;
 mod health;

@@ -5,33 +5,6 @@ use crate::config::OutlierDetection;
 use crate::random::Random;
 use crate::timers::NEVER;
 
-/// How an endpoint has answered lately.
-#[derive(Debug, Default)]
-pub struct Conduct {
-    server_errors: u32,
-    gateway_errors: u32,
-    /// Answers since the last sweep, and the good ones among them.
-    answers: u32,
-    good: u32,
-    /// Share of good answers in the last interval, in per cent, where there were enough of them.
-    success_rate: Option<f64>,
-    ejected_at: Option<f64>,
-    /// Ejections that have not been made good by a quiet interval yet.
-    ejections: u32,
-}
-
-impl Conduct {
-    /// Return whether it is given nothing.
-    pub fn is_ejected(&self) -> bool {
-        self.ejected_at.is_some()
-    }
-
-    /// Return the share of good answers in the last interval, in per cent, where there were enough to tell.
-    pub fn success_rate(&self) -> Option<f64> {
-        self.success_rate
-    }
-}
-
 /// What the endpoints of a cluster came to in the last interval.
 #[derive(Debug, Clone, Copy)]
 pub struct SuccessRates {

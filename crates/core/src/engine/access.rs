@@ -2,47 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use crate::access::{
-    turn_at, Failure, Jwt, Mutation, Request, Rules, Shadow, Step, Verdict, NAMESPACE, RBAC_NAMESPACE,
-};
-use crate::engine::answer::Refusal;
-use crate::engine::authz::Consult;
+use crate::access::{turn_at, Failure, Jwt, Request, Rules, Shadow, Step, Verdict, NAMESPACE, RBAC_NAMESPACE};
 use crate::engine::connection::Connection;
 use crate::engine::exchange::{Flag, Origin, Stage};
+use crate::engine::refusal::Refusal;
 use crate::engine::Engine;
 use crate::events::ReplyKind;
 use crate::head::Head;
 use crate::routes::{without_query, Filters, Found, Tables};
 use crate::slab::Id;
-
-/// What only a request has that a step has kept, or taken note of.
-#[derive(Debug, Default)]
-pub struct Passage {
-    /// The step it is at.
-    at: usize,
-    /// The filters of the listener that this step is one of: those that are in force when it goes on may be others.
-    listener: Option<Arc<Filters>>,
-    /// What steps have noted, by their namespaces.
-    noted: Vec<(Box<str>, Value)>,
-    /// How far the question of the step that it is at has come.
-    pub(super) consult: Consult,
-    /// How the head of its answer is changed.
-    pub(super) response: Vec<Mutation>,
-}
-
-impl Passage {
-    /// Take note of something, for steps that come after.
-    pub(super) fn note(&mut self, namespace: &str, noted: Value) {
-        let known = self.noted.iter_mut().find(|(name, _)| **name == *namespace).map(|(_, known)| known);
-        match (known, noted) {
-            (Some(Value::Object(known)), Value::Object(noted)) => known.extend(noted),
-            (Some(known), noted) => *known = noted,
-            (None, noted) => self.noted.push((namespace.into(), noted)),
-        }
-    }
-}
 
 /// Longest part of a URL that a refused caller is told (Envoy: `MaximumUriLength`).
 const MAX_REALM: usize = 256;

@@ -1,15 +1,13 @@
 //! A step that asks an authorization service: the request waits, perhaps for its own body, then for the answer.
 
-use std::sync::Arc;
-
 use crate::access::{
     is_framing, Asked as Told, Authz, Body, Mutation, Override, Refused, Said, Service, Silence, AUTHZ_NAMESPACE,
 };
 use crate::config::CheckedBody;
 use crate::engine::access::Came;
-use crate::engine::answer::Refusal;
-use crate::engine::errand::{Errand, Question};
-use crate::engine::exchange::{Exchange, Flag, Origin, OwnAnswer, Stage};
+use crate::engine::errand::Question;
+use crate::engine::exchange::{Consult, Errand, Exchange, Flag, Origin, OwnAnswer, Stage};
+use crate::engine::refusal::Refusal;
 use crate::engine::{touch, Engine};
 use crate::events::{ReplyKind, Wire};
 use crate::head::Head;
@@ -17,24 +15,6 @@ use crate::limits::MAX_AUTHZ_ANSWER;
 use crate::routes::drawn;
 use crate::slab::Id;
 use crate::stats::AskCounters;
-
-/// How far the question about a request has come.
-#[derive(Debug, Default)]
-pub enum Consult {
-    /// Nothing has been asked yet.
-    #[default]
-    Fresh,
-    /// As many bytes of the body must come first, or its end.
-    Collecting(usize),
-    /// It has been asked, by this exchange of ours if there is one.
-    Asked(Option<Id>),
-    /// The answer is there.
-    Answered(Box<OwnAnswer>),
-    /// A filter of this process has it.
-    Deciding(Arc<str>),
-    /// It has decided.
-    Decided(Box<Said>),
-}
 
 /// Who is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,12 +3,11 @@
 //! The handler is told of the head at once, of the body as it comes, and when it has come whole; credit goes back as the
 //! handler uses the bytes up. What it says in turn is bounded by the client's windows and by what the transport takes.
 
-use crate::engine::answer::Refusal;
 use crate::engine::connection::Ending;
-use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
+use crate::engine::exchange::{Exchange, Flag, Origin, Stage, Told};
 use crate::engine::flow::Way;
 use crate::engine::own::{check_fields, push_fields};
-use crate::engine::stream::Told;
+use crate::engine::refusal::Refusal;
 use crate::engine::{touch, Engine};
 use crate::events::{ReplyKind, Wire};
 use crate::routes::{Found, Tables};

@@ -1,7 +1,7 @@
 //! Cross-origin requests of browsers (Fetch standard, "HTTP extensions"; Envoy: `filters/http/cors`).
 
-use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Exchange, Flag};
+use crate::engine::refusal::Refusal;
 use crate::engine::Engine;
 use crate::events::ReplyKind;
 use crate::head::Head;

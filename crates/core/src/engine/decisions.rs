@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::access::{Filter, Granted, How, Mutation, Refused, Said};
 use crate::engine::access::Came;
-use crate::engine::authz::{Asked, Consult};
-use crate::engine::exchange::{Origin, Stage};
+use crate::engine::authz::Asked;
+use crate::engine::exchange::{Consult, Origin, Stage};
 use crate::engine::flush::{Handed, Orders};
 use crate::engine::Engine;
 use crate::limits::MAX_FILTERED;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use crate::cluster::{Breaker, Pick};
-use crate::engine::answer::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::connection::{Ending, Phase, Role};
-use crate::engine::exchange::{Exchange, Flag, Stage};
+use crate::engine::exchange::{Exchange, Flag, Pinned, Stage};
 use crate::engine::flow::Way;
-use crate::engine::health::Pinned;
+use crate::engine::refusal::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::wires::{self, AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, ReplyKind, Wire};

@@ -1,12 +1,9 @@
 //! What clients say: a request begins, goes on, ends or is given up.
 
 use crate::access_log::Line;
-use crate::engine::answer::Refusal;
-use crate::engine::exchange::{Exchange, Flag, Origin, Stage};
+use crate::engine::exchange::{Exchange, Flag, Origin, RequestCopy, Retry, Stage, Told};
 use crate::engine::flow::Way;
-use crate::engine::mirror::RequestCopy;
-use crate::engine::retry::Retry;
-use crate::engine::stream::Told;
+use crate::engine::refusal::Refusal;
 use crate::engine::wires::TLS_REFUSED;
 use crate::engine::{touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};

@@ -1,19 +1,10 @@
 //! What the engine itself asks others for, on behalf of requests that wait for it. An errand is an exchange of this process
 //! to one cluster, without a route: it has that cluster's connections, breakers and TLS, and its answer stays in here.
 
-use crate::engine::exchange::{Own, OwnAnswer, OwnTerms};
+use crate::engine::exchange::{Errand, Own, OwnAnswer, OwnTerms};
 use crate::engine::Engine;
 use crate::head::Head;
 use crate::slab::Id;
-
-/// What an answer is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
-    /// The key set with this number.
-    Keys(usize),
-    /// Whether the request with this number may go on.
-    Verdict(Id),
-}
 
 /// What is asked.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::answer::Refusal;
 use crate::engine::exchange::{Flag, Origin, Stage};
+use crate::engine::refusal::Refusal;
 use crate::engine::Engine;
 use crate::events::ReplyKind;
 use crate::routes::{drawn, Filters, Found, Tables};

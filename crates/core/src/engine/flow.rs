@@ -1,8 +1,7 @@
 //! Byte credit between the two sides of an exchange, and the alarms of connections and exchanges.
 
 use crate::engine::connection::{Connection, Role};
-use crate::engine::exchange::{Exchange, Flow, Origin};
-use crate::engine::stream::Told;
+use crate::engine::exchange::{Exchange, Flow, Origin, Told};
 use crate::engine::{touch, Engine};
 use crate::events::{StreamId, Wire};
 use crate::limits::MAX_EXCHANGE_BUFFER;

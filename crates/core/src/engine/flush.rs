@@ -1,8 +1,7 @@
 //! What the engine wants done, in the order in which it must be done.
 
 use crate::engine::connection::{Ending, Phase, Role};
-use crate::engine::exchange::{Origin, OwnAnswer, Stage};
-use crate::engine::stream::Told;
+use crate::engine::exchange::{Origin, OwnAnswer, Stage, Told};
 use crate::engine::wires::Family;
 use crate::engine::Engine;
 use crate::head::Head;

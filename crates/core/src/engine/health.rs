@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::cluster::{Endpoint, Outcome};
 use crate::config::Probe;
-use crate::engine::answer::NO_ENDPOINT;
 use crate::engine::connection::{Ending, Role};
-use crate::engine::exchange::{Exchange, Own, OwnAnswer, OwnTerms, Stage};
+use crate::engine::exchange::{Exchange, Own, OwnAnswer, OwnTerms, Pinned, Stage};
+use crate::engine::refusal::NO_ENDPOINT;
 use crate::engine::wires::{self, AnyWire, Family};
 use crate::engine::Engine;
 use crate::grpc;
@@ -16,22 +16,6 @@ use crate::head::{Head, Version};
 use crate::limits::MAX_CHECK_BYTES;
 use crate::slab::Id;
 use crate::timers::Owner;
-
-/// What binds a check to its endpoint.
-#[derive(Debug, Clone, Copy)]
-pub struct Pinned {
-    /// Its number in the cluster.
-    endpoint: usize,
-    /// A connection is all that is wanted.
-    connects_only: bool,
-}
-
-impl Pinned {
-    /// Return whether a connection is all that is wanted, one of its own.
-    pub fn connects_only(self) -> bool {
-        self.connects_only
-    }
-}
 
 impl Engine {
     /// See to it that a cluster is looked at when something must happen there.

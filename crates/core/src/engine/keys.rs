@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::access::{Fetched, Keys};
 use crate::config::RemoteKeys;
-use crate::engine::errand::{Errand, Question};
-use crate::engine::exchange::OwnAnswer;
+use crate::engine::errand::Question;
+use crate::engine::exchange::{Errand, OwnAnswer};
 use crate::engine::Engine;
 use crate::head::{Head, Version};
 use crate::limits::MAX_KEY_SET_BYTES;

@@ -3,61 +3,10 @@
 //! A copy is gathered while the request passes and sent once the request is whole, so that it can hold nothing up. It waits
 //! for nobody: a cluster without room or endpoint does not get it. Its answer is thrown away.
 
-use std::sync::Arc;
-
-use crate::engine::exchange::{Exchange, Origin, Own, OwnTerms};
+use crate::engine::exchange::{Origin, Own, OwnTerms, RequestCopy};
 use crate::engine::Engine;
-use crate::head::Head;
-use crate::limits::{MAX_MIRRORED, MAX_MIRROR_BYTES};
-use crate::random::Random;
-use crate::routes::{drawn, Forward, Mirror};
+use crate::routes::Mirror;
 use crate::slab::Id;
-
-/// A request on its way to be copied.
-#[derive(Debug)]
-pub struct RequestCopy {
-    head: Head,
-    body: Vec<u8>,
-    trailers: Option<Box<Head>>,
-    targets: Vec<Arc<Mirror>>,
-    timeout_s: f64,
-    /// There was no room for all of it.
-    spoiled: bool,
-}
-
-impl RequestCopy {
-    /// Begin to copy a routed request, for those targets that are drawn; `None`: for none.
-    pub(super) fn begin(exchange: &Exchange, forward: &Forward, random: &mut Random) -> Option<Box<Self>> {
-        let wanted = forward.mirrors.iter().filter(|mirror| drawn(mirror.millionths, random));
-        let targets: Vec<_> = wanted.map(Arc::clone).collect();
-        // A connection that turns into a tunnel is no request that could be sent twice.
-        if targets.is_empty() || !exchange.head.upgrade().is_empty() {
-            return None;
-        }
-        let mut head = exchange.head.clone();
-        head.expects_continue = false;
-        let spoiled = exchange.held.len() > MAX_MIRROR_BYTES;
-        let body = if spoiled { Vec::new() } else { exchange.held.clone() };
-        Some(Box::new(Self { head, body, trailers: None, targets, timeout_s: exchange.timeout_s, spoiled }))
-    }
-
-    /// Keep body bytes; `kept` counts those of all copies.
-    pub(super) fn keep(&mut self, bytes: &[u8], kept: &mut usize) {
-        if self.spoiled || self.body.len() + bytes.len() > MAX_MIRROR_BYTES || *kept + bytes.len() > MAX_MIRRORED {
-            self.spoiled = true;
-            *kept -= self.body.len();
-            self.body = Vec::new();
-        } else {
-            *kept += bytes.len();
-            self.body.extend_from_slice(bytes);
-        }
-    }
-
-    /// Keep trailers.
-    pub(super) fn keep_trailers(&mut self, trailers: &Head) {
-        self.trailers = Some(Box::new(trailers.clone()));
-    }
-}
 
 impl Engine {
     /// Send a copy at once if its request is whole, else let the request gather it. A request that was refused is not copied.

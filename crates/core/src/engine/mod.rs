@@ -6,6 +6,9 @@
 //! `own` (exchanges of this process), `stream` (those of them that go on), `conversation` (requests that this process answers piece by piece), `moving` (connections given away), `mirror` (copies),
 //! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report` and `statuses` (what is told of them), `secured` (connections under
 //! TLS).
+//!
+//! `exchange`, `connection` and `wires` say what there is, `refusal` what may be answered; they know none of the files that act. No file knows
+//! another that knows it (`tools/rust_circles.py`).
 
 mod access;
 mod answer;
@@ -32,6 +35,7 @@ mod mirror;
 mod moving;
 mod own;
 mod pool;
+mod refusal;
 mod report;
 mod retry;
 mod secured;
@@ -51,11 +55,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use exchange::{OwnAnswer, OwnTerms};
+pub use exchange::{OwnAnswer, OwnTerms, Told};
 pub use flush::{Handed, Orders};
 pub use moving::Standing;
 pub use own::Outgoing;
-pub use stream::Told;
 
 pub use crate::routes::Ledger;
 
@@ -63,8 +66,7 @@ use crate::access_log::AccessLog;
 use crate::cluster::Cluster;
 use crate::config;
 use crate::engine::connection::Connection;
-use crate::engine::errand::Errand;
-use crate::engine::exchange::Exchange;
+use crate::engine::exchange::{Errand, Exchange};
 use crate::engine::keys::KeySet;
 use crate::events::{Event, Wire};
 use crate::framed;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::ascii;
-use crate::engine::answer::Refusal;
 use crate::engine::cors::admit_origin;
 use crate::engine::exchange::{Exchange, Flag, Origin, Own, OwnTerms, Stage};
+use crate::engine::refusal::Refusal;
 use crate::engine::Engine;
 use crate::events::{Cause, ReplyKind};
 use crate::head::Version;

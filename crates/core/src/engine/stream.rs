@@ -1,26 +1,10 @@
 //! Streams that this process opens: an exchange whose two bodies come and go piece by piece (gRPC's streaming calls).
 
-use crate::engine::exchange::{Origin, Own, OwnTerms};
+use crate::engine::exchange::{Origin, Own, OwnTerms, Told};
 use crate::engine::flow::Way;
 use crate::engine::own::Outgoing;
 use crate::engine::Engine;
-use crate::head::Head;
 use crate::slab::Id;
-
-/// What there is to tell of a stream.
-#[derive(Debug)]
-pub enum Told {
-    /// The answer begins.
-    Head(Box<Head>),
-    /// It goes on.
-    Bytes(Vec<u8>),
-    /// What this process sends may go on.
-    Room,
-    /// A request has come whole.
-    End,
-    /// Nobody waits for the answer any more.
-    Gone,
-}
 
 impl Engine {
     /// Open a stream, routed by `table` like any other request; `request.body` is how it begins, or nothing.

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::engine::exchange::{Exchange, Origin};
+use crate::engine::exchange::{Exchange, Origin, Tapped};
 use crate::engine::Engine;
 use crate::head::{Head, Version};
 use crate::limits::{MAX_TAPPED_BODY, MAX_TAPPED_BYTES};
@@ -47,37 +47,6 @@ pub struct Tap {
     rows: Vec<Vec<u8>>,
     size: usize,
     dropped: u64,
-}
-
-/// What has been seen of an exchange under way.
-#[derive(Debug, Default)]
-pub struct Tapped {
-    request_body: Vec<u8>,
-    response: Head,
-    response_body: Vec<u8>,
-    body_bytes: usize,
-}
-
-impl Tapped {
-    /// See bytes of the request.
-    pub fn request(&mut self, bytes: &[u8]) {
-        see(&mut self.request_body, bytes, self.body_bytes);
-    }
-
-    /// See the head of the response.
-    pub fn response(&mut self, head: &Head) {
-        self.response.clone_from(head);
-    }
-
-    /// See bytes of the response.
-    pub fn response_bytes(&mut self, bytes: &[u8]) {
-        see(&mut self.response_body, bytes, self.body_bytes);
-    }
-}
-
-fn see(kept: &mut Vec<u8>, bytes: &[u8], most: usize) {
-    let room = most.saturating_sub(kept.len()).min(bytes.len());
-    kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
 }
 
 impl TapTerms {

@@ -1,12 +1,11 @@
 //! What endpoints say: a response begins, goes on, ends or breaks off.
 
-use crate::engine::answer::Refusal;
 use crate::engine::connection::Ending;
 use crate::engine::cors::admit_origin;
 use crate::engine::downstream::add_via;
-use crate::engine::exchange::{Flag, Origin};
+use crate::engine::exchange::{Flag, Origin, Told};
 use crate::engine::flow::Way;
-use crate::engine::stream::Told;
+use crate::engine::refusal::Refusal;
 use crate::engine::wires::Family;
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};

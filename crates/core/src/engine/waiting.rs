@@ -1,9 +1,9 @@
 //! Requests that wait, in order: for a slot, or for an endpoint of a function that sleeps.
 
 use crate::cluster::Breaker;
-use crate::engine::answer::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::dispatch::Placed;
 use crate::engine::exchange::{Flag, Stage};
+use crate::engine::refusal::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::Engine;
 use crate::events::ReplyKind;
 use crate::slab::Id;

@@ -2,25 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::config::{self, HeaderMatch, PathKind, RouteTable, Snapshot};
-use crate::pattern::Pattern;
+use crate::config::{self, PathKind, RouteTable, Snapshot};
+use crate::routes::checks::{check_seconds, printable};
 use crate::routes::matching::without_port;
 use crate::routes::{
-    Action, Condition, Edits, Filters, Forward, Host, Match, Mirror, Redirect, Retries, Route, Share, Table, Tables,
+    compile_match, Action, Edits, Filters, Forward, Host, Mirror, Names, Redirect, Retries, Route, Share, Table, Tables,
 };
-use crate::text::Text;
-
-/// How names become the engine's numbers.
-pub trait Names {
-    /// Return the number of a cluster, or `None` if the Snapshot has none of that name.
-    fn cluster(&self, name: &str) -> Option<usize>;
-    /// Return the number of the counters of route `name` in virtual host `host`.
-    fn label(&mut self, host: &str, name: &str) -> usize;
-    /// Return the number of the token bucket called `key`.
-    fn bucket(&mut self, key: &str) -> usize;
-    /// Return the number of the keys that are fetched from `remote`.
-    fn key_set(&mut self, remote: &config::RemoteKeys) -> usize;
-}
 
 /// Compile all route tables of `snapshot`.
 ///
@@ -99,35 +86,6 @@ fn compile_route(
         label: names.label(&host.name, label),
         request_edits: Edits::compile(&route.request_headers, &format!("{field}.request_headers"))?,
         response_edits: Edits::compile(&route.response_headers, &format!("{field}.response_headers"))?,
-    })
-}
-
-/// Compile a condition on a header; the error names it behind `field`.
-pub fn condition(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
-    let text = Text::compile(matched.kind, &matched.value, matched.ignore_case);
-    Ok(Condition {
-        name: matched.name.to_ascii_lowercase().as_bytes().into(),
-        text: text.map_err(|what| format!("{field}[{:?}].value: {what}", matched.name))?,
-        invert: matched.invert,
-    })
-}
-
-/// Compile a condition on a parameter of the query, whose name is case-sensitive.
-fn parameter(matched: &HeaderMatch, field: &str) -> Result<Condition, String> {
-    Ok(Condition { name: matched.name.as_bytes().into(), ..condition(matched, field)? })
-}
-
-/// Compile a match; the error names what is wrong behind `field`.
-pub fn compile_match(when: &config::RouteMatch, field: &str) -> Result<Match, String> {
-    let pattern = (when.path_kind == PathKind::Regex).then(|| Pattern::compile(&when.path)).transpose();
-    let headers = when.headers.iter().map(|matched| condition(matched, &format!("{field}.headers")));
-    let query = when.query.iter().map(|matched| parameter(matched, &format!("{field}.query")));
-    Ok(Match {
-        path: when.path.as_bytes().into(),
-        path_kind: when.path_kind,
-        path_pattern: pattern.map_err(|what| format!("{field}.path: {what}"))?,
-        headers: headers.collect::<Result<_, String>>()?,
-        query: query.collect::<Result<_, String>>()?,
     })
 }
 
@@ -249,22 +207,5 @@ fn check_status(status: u16) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{status} is not the status of a final response"))
-    }
-}
-
-/// Check a duration of the configuration.
-pub fn check_seconds(seconds: f64) -> Result<(), String> {
-    if seconds.is_finite() && seconds >= 0.0 {
-        Ok(())
-    } else {
-        Err(format!("{seconds} is not a duration"))
-    }
-}
-
-pub(super) fn printable(text: &str) -> Result<(), String> {
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(())
-    } else {
-        Err(format!("{text:?} has blanks or control characters"))
     }
 }

@@ -4,8 +4,7 @@ use crate::access::Chain;
 use crate::ascii;
 use crate::config::{self, Fault, Filters as Config, HeaderMatch, RateLimit};
 use crate::random::Random;
-use crate::routes::compile::condition;
-use crate::routes::{check_seconds, Condition, Names};
+use crate::routes::{check_seconds, condition, Condition, Names};
 
 /// A million: the whole of a share.
 const MILLION: u32 = 1_000_000;

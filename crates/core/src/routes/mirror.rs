@@ -1,7 +1,8 @@
 //! Where copies of a route's requests go.
 
 use crate::config;
-use crate::routes::compile::{printable, Names};
+use crate::routes::checks::printable;
+use crate::routes::Names;
 
 /// What the host of a copy is marked with, so that whoever gets it can tell (Envoy's).
 const SUFFIX: &[u8] = b"-shadow";

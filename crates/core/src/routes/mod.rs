@@ -3,12 +3,15 @@
 //! Immutable and shared: a request holds on to the [`Tables`] it began with. Names of clusters are resolved to
 //! the engine's own numbers once, in `compile`.
 
+mod checks;
 mod compile;
+mod conditions;
 mod edits;
 mod filters;
 mod hash;
 mod matching;
 mod mirror;
+mod names;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -16,12 +19,15 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use compile::{check_seconds, compile, compile_match, condition, Names};
+pub use checks::check_seconds;
+pub use compile::compile;
+pub use conditions::{compile_match, condition};
 pub use edits::Edits;
 pub use filters::{drawn, ledger_key, Bucket, Cors, Filters, Ledger};
 pub use hash::{cookie, query};
 pub use matching::{query_of, without_port, without_query};
 pub use mirror::Mirror;
+pub use names::Names;
 pub use retries::{Failure, Retries};
 
 use crate::config::{HashOn, PathKind};

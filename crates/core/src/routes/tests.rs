@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::compile::Names;
 use super::*;
 use crate::config::{RemoteKeys, Snapshot};
 use crate::head::Head;

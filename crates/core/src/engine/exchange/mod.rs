@@ -1,15 +1,24 @@
-//! One request and its response on their way through the mesh.
+//! One request and its response on their way through the mesh: what is known of them, and nothing of who does what with it.
+//!
+//! The stages of the engine (its other files) know the exchange; it knows none of them.
 
-use std::borrow::Cow;
+mod copy;
+mod flag;
+mod own;
+mod passage;
+mod retry;
+mod tapped;
+
 use std::sync::Arc;
 
+pub use copy::RequestCopy;
+pub use flag::Flag;
+pub use own::{Errand, Own, OwnAnswer, OwnTerms, Pinned, Told};
+pub use passage::{Consult, Passage};
+pub use retry::Retry;
+pub use tapped::Tapped;
+
 use crate::cluster::Wish;
-use crate::engine::access::Passage;
-use crate::engine::errand::Errand;
-use crate::engine::health::Pinned;
-use crate::engine::mirror::RequestCopy;
-use crate::engine::retry::Retry;
-use crate::engine::tap::Tapped;
 use crate::events::StreamId;
 use crate::head::{Head, Span};
 use crate::limits::KEEP_BUFFER;
@@ -63,77 +72,6 @@ pub enum Stage {
     Checked,
 }
 
-/// Why a response was not what it could have been: Envoy's response flags.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Flag {
-    /// All is well.
-    #[default]
-    None,
-    /// No route.
-    NoRoute,
-    /// No such cluster.
-    NoCluster,
-    /// No healthy endpoint.
-    NoEndpoint,
-    /// Connecting failed.
-    ConnectFailed,
-    /// The upstream connection ended too early.
-    UpstreamClosed,
-    /// The upstream reset the stream.
-    UpstreamReset,
-    /// The upstream broke its protocol.
-    UpstreamProtocol,
-    /// A limit was reached.
-    Overflow,
-    /// A deadline passed.
-    Timeout,
-    /// The client went away.
-    DownstreamClosed,
-    /// The client broke its protocol.
-    DownstreamProtocol,
-    /// Answered by a fault on purpose.
-    FaultInjected,
-    /// Kept back by a fault on purpose.
-    DelayInjected,
-    /// Beyond the rate limit.
-    RateLimited,
-    /// Whoever was asked did not let it through.
-    Unauthorized,
-}
-
-impl Flag {
-    /// Return Envoy's abbreviation.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "-",
-            Self::NoRoute => "NR",
-            Self::NoCluster => "NC",
-            Self::NoEndpoint => "UH",
-            Self::ConnectFailed => "UF",
-            Self::UpstreamClosed => "UC",
-            Self::UpstreamReset => "UR",
-            Self::UpstreamProtocol => "UPE",
-            Self::Overflow => "UO",
-            Self::Timeout => "UT",
-            Self::DownstreamClosed => "DC",
-            Self::DownstreamProtocol => "DPE",
-            Self::FaultInjected => "FI",
-            Self::DelayInjected => "DI",
-            Self::RateLimited => "RL",
-            Self::Unauthorized => "UAEX",
-        }
-    }
-
-    /// Return Envoy's abbreviations of this flag and, if `exhausted`, of "no retry was left".
-    pub fn with_exhausted(self, exhausted: bool) -> Cow<'static, str> {
-        match (self, exhausted) {
-            (_, false) => Cow::Borrowed(self.name()),
-            (Self::None, true) => Cow::Borrowed("URX"),
-            (_, true) => Cow::Owned(format!("{},URX", self.name())),
-        }
-    }
-}
-
 /// One direction's flow control: bytes whose credit has not been given back to where they came from.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Flow {
@@ -143,39 +81,6 @@ pub struct Flow {
     pub queued: usize,
     /// The source counts this exchange among those that stall it.
     pub stalled: bool,
-}
-
-/// The answer to a `send`.
-#[derive(Debug, Default)]
-pub struct OwnAnswer {
-    /// HTTP status.
-    pub status: u16,
-    /// Head of the response.
-    pub head: Head,
-    /// Its body.
-    pub body: Vec<u8>,
-    /// Empty, or what went wrong.
-    pub error: &'static str,
-}
-
-impl OwnAnswer {
-    /// Set what went wrong, unless that is known more precisely.
-    pub fn fail(&mut self, code: &'static str) {
-        if self.error.is_empty() {
-            self.error = code;
-        }
-    }
-}
-
-/// What a `send` asked for besides the request.
-#[derive(Debug, Default)]
-pub struct OwnTerms {
-    /// Longest time; 0: the route's.
-    pub timeout_s: f64,
-    /// Wait for capacity.
-    pub hold: bool,
-    /// Longest response body.
-    pub max_response_bytes: usize,
 }
 
 /// One request and its response.
@@ -278,21 +183,6 @@ pub struct Exchange {
     pub trace: Option<Box<Trace>>,
     /// What only a request has that a step of access has kept, or taken note of.
     pub passage: Option<Box<Passage>>,
-}
-
-/// What only a `send` has: its terms, and its answer as far as it has come.
-#[derive(Debug, Default)]
-pub struct Own {
-    /// What was asked for.
-    pub terms: OwnTerms,
-    /// What the answer is for, when the engine itself has asked.
-    pub errand: Option<Errand>,
-    /// Its bytes come and go piece by piece (`Engine::open_stream`).
-    pub is_stream: bool,
-    /// It is a copy of another request: nobody waits for its answer.
-    pub is_copy: bool,
-    /// What has come.
-    pub answer: OwnAnswer,
 }
 
 impl Exchange {
