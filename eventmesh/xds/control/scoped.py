@@ -68,7 +68,7 @@ class ScopedSets:
         self._changes = 0
 
     def touch(self, namespaces: Set[str], clusters: Set[str], *, offers: bool, everything: bool) -> None:
-        """Take note of a change: of whole `namespaces`, of `clusters` or their endpoints, of what is `offered` by
+        """Take note of a change: of whole `namespaces`, of `clusters` or their endpoints, of what is offered by
         interface, or of `everything`."""
         self._changes += 1
         for key, sight in list(self._sights.items()):
