@@ -228,6 +228,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Read the next pair of a map; the inner `None`: that was its end.
+    #[allow(clippy::option_option)] // a pair, the end, or what is neither
     pub fn pair(&mut self) -> Option<Option<Pair<'a>>> {
         if self.peek()? == b'Z' {
             self.at += 1;
