@@ -18,7 +18,8 @@ pub fn read(body: &[u8], reader: &mut Reader<'_>, head: &mut Head) -> Option<()>
     }
     let (mut count, mut size) = (0, 0);
     let mut told = Vec::new();
-    while let Some(pair) = reader.pair()? {
+    while !reader.map_ends()? {
+        let pair = reader.pair()?;
         if trace::is_name(pair.key) {
             told.push(pair.range);
         }

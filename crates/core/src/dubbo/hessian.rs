@@ -227,13 +227,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Read the next pair of a map; the inner `None`: that was its end.
-    #[allow(clippy::option_option)] // a pair, the end, or what is neither
-    pub fn pair(&mut self) -> Option<Option<Pair<'a>>> {
-        if self.peek()? == b'Z' {
-            self.at += 1;
-            return Some(None);
-        }
+    /// Return whether a map ends here, and take its end.
+    pub fn map_ends(&mut self) -> Option<bool> {
+        let ends = self.peek()? == b'Z';
+        self.at += usize::from(ends);
+        Some(ends)
+    }
+
+    /// Read a pair of a map.
+    pub fn pair(&mut self) -> Option<Pair<'a>> {
         self.left = self.left.checked_sub(1)?;
         let start = self.at;
         let key = self.string()?;
@@ -242,7 +244,7 @@ impl<'a> Reader<'a> {
             0x80..=0xd7 | b'I' => Some(Cow::Owned(self.int()?.to_string().into_bytes())),
             _ => self.value(1).map(|()| None)?,
         };
-        Some(Some(Pair { key, value, range: start..self.at }))
+        Some(Pair { key, value, range: start..self.at })
     }
 }
 

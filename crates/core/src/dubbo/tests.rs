@@ -1,6 +1,6 @@
 //! Frames of dubbo2.js and Java, and Hessian bodies built to cost more than they may.
 
-use super::hessian::{arguments, Reader};
+use super::hessian::{arguments, write_string, Reader};
 use super::Codec;
 use crate::events::{Event, LocalReply, ReplyKind, Wire};
 use crate::framed::{Client, Server};
@@ -265,4 +265,35 @@ fn garbage_and_giants_are_faults_before_memory_is_spent() {
     for bad in [&b"ls\r\n"[..], b"\xda\xbc", &giant, &event] {
         assert!(matches!(hear(&mut server(), bad, 100).0.last(), Some((Event::Fault(_), _))), "{bad:?}");
     }
+}
+
+#[test]
+fn a_string_is_read_as_it_was_written_whatever_its_length_and_letters() {
+    for text in ["", "a", &"a".repeat(31), &"b".repeat(32), &"c".repeat(1_023), &"d".repeat(1_024), "h\u{e9} \u{1f600}"]
+    {
+        let mut out = vec![b'H'];
+        write_string(text.as_bytes(), &mut out).unwrap();
+        let mut reader = Reader::new(out.get(1..).unwrap());
+        assert_eq!((reader.string(), reader.position()), (Some(text.as_bytes()), out.len() - 1));
+    }
+    assert_eq!(write_string(&[0xff], &mut Vec::new()), None, "no text");
+    assert_eq!(write_string("a".repeat(65_536).as_bytes(), &mut Vec::new()), None, "longer than one piece");
+}
+
+#[test]
+fn attachments_are_told_anew_only_where_the_head_was_edited() {
+    let frame = call("", b"H\x01a\x01b\x02b3\x010\x01c\x91Z");
+    let mut head = read(&frame);
+    let write = |head: &Head| {
+        let mut out = Vec::new();
+        let mut client = client();
+        let stream = client.open();
+        client.head(stream, head, false, &mut out);
+        client.data(stream, frame.get(16..).unwrap(), true, &mut out);
+        out.split_off(12)
+    };
+    assert_eq!(write(&head), frame.get(12..).unwrap());
+    head.set(b"b3", b"1-2-1");
+    let expected = call("", b"H\x01a\x01b\x01c\x91\x02b3\x051-2-1Z");
+    assert_eq!(write(&head), expected.get(12..).unwrap());
 }
