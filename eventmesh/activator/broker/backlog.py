@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from eventmesh.activator.broker.delivery import DeliveryTable
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import DamagedEvent
 from eventmesh.activator.broker.store.queue import Origin, QueuedEvent
@@ -19,14 +20,15 @@ LOOK_AGAIN_S = 30.0
 """Longest wait for the queue's next time: the machine may sleep or its clock be set, and times are the wall clock's."""
 
 MAX_QUEUED_LOADED = 256
-"""Entries of the queue in memory: a long queue leaves room for what is accepted now."""
+"""Entries of the queue that are under way or could be: a long queue leaves room for what is accepted now."""
 
 READ_AGAIN_AT = MAX_QUEUED_LOADED // 2
 """So few of them are left when more are read: a few at a time would cost a query each."""
 
 MAX_UNRECORDED = 4_096
-"""Entries of the queue that have been read and whose ends are not on disk. With fewer the sync of the disk would set
-the pace; each costs some hundred bytes, and after a crash one more delivery."""
+"""Entries of the queue that have been read and whose ends are not on disk, those that wait for another of their group
+among them: so far do other groups get ahead of one that is stuck. With fewer the sync of the disk would set the pace;
+with more each query, which steps over all of them, would take milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,11 @@ class Item:
 
 
 class Backlog:
-    """The reading side of one trigger."""
+    """The reading side of one trigger: reads no more than its table has room for."""
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
+    def __init__(self, store: EventStore, clock: Clock, table: DeliveryTable) -> None:
         self._store = store
+        self._table = table
         self._clock = clock
         self._trigger = self._broker = ""
         self._position = 0
@@ -56,8 +59,6 @@ class Backlog:
         self._more_queued = True
         self._unrecorded: set[int] = set()
         """Entries of the queue that have been read and are still there."""
-        self._loaded = 0
-        """How many of them have not ended."""
         self._queue_at: float | None = None
         """When, by the monotonic clock, the next entry is due."""
 
@@ -89,27 +90,23 @@ class Backlog:
         """Look into the queue again: something was put there."""
         self._more_queued = True
 
-    def ended(self) -> None:
-        """Take note that an entry of the queue has ended: its event is in memory no more."""
-        self._loaded -= 1
-
     def recorded(self, entry: int) -> None:
         """Take note that the end of an entry of the queue is on disk."""
         self._unrecorded.discard(entry)
 
     @property
     def more(self) -> bool:
-        """Return whether the store may hold more."""
+        """Return whether the store may hold more that there is room for."""
         if self._queue_at is not None and self._queue_at <= self._clock.monotonic():
             self._more_queued = True
-        return self._more or (self._more_queued and self._room_for_queued > 0)
+        return (self._more and self._table.room > 0) or (self._more_queued and self._room_for_queued > 0)
 
     @property
     def _room_for_queued(self) -> int:
         """Return how many more entries of the queue are worth a query."""
-        if self._loaded > READ_AGAIN_AT:
+        if self._table.queued > READ_AGAIN_AT:
             return 0
-        return min(MAX_QUEUED_LOADED - self._loaded, MAX_UNRECORDED - len(self._unrecorded))
+        return min(MAX_QUEUED_LOADED - self._table.queued, MAX_UNRECORDED - len(self._unrecorded), self._table.room)
 
     @property
     def waits_for_record(self) -> bool:
@@ -120,15 +117,16 @@ class Backlog:
         """Return when the queue has more, by the monotonic clock; None: nothing waits for its time."""
         return self._queue_at if self._room_for_queued > 0 else None
 
-    async def read(self, room: int) -> list[Item]:
-        """Return up to `room` items, or a few when there are many; raises StoreError."""
-        items = await self._read_queue(room)
-        if self._more and len(items) < room:
-            items += await self._read_events(min(READ_BATCH, room - len(items)))
+    async def read(self) -> list[Item]:
+        """Return as many items as there is room for, or a few when there are many; raises StoreError."""
+        items = await self._read_queue()
+        room = self._table.room - len(items)
+        if self._more and room > 0:
+            items += await self._read_events(min(READ_BATCH, room))
         return items
 
-    async def _read_queue(self, room: int) -> list[Item]:
-        free = min(self._room_for_queued, room)
+    async def _read_queue(self) -> list[Item]:
+        free = self._room_for_queued
         if not self._more_queued or free <= 0:
             return []
         # Before the question: what is put there meanwhile must not be missed.
@@ -141,7 +139,6 @@ class Backlog:
             raise
         new = due.entries
         self._unrecorded |= {entry.entry for entry in new}
-        self._loaded += len(new)
         self._more_queued = self._more_queued or len(new) == free
         wait = None if due.next_due is None else min(max(0.0, due.next_due - now), LOOK_AGAIN_S)
         self._queue_at = None if wait is None else self._clock.monotonic() + wait

@@ -135,6 +135,8 @@ class DeliveryTable:
         self._behind: dict[str, deque[Key]] = {}
         # Who waits for the one of its group that is under way.
         self._blocked = 0
+        self._queued = 0
+        # Entries of the queue among the others.
         self._unrecorded: dict[Key, str] = {}
         # Settled, and their groups, which wait until that is on disk.
         self._in_flight = 0
@@ -150,6 +152,11 @@ class DeliveryTable:
     def room(self) -> int:
         """Return how many more events may be offered."""
         return min(MAX_LOADED - len(self._deliveries) + self._blocked, MAX_BLOCKED - self._blocked)
+
+    @property
+    def queued(self) -> int:
+        """Return how many entries of the queue are here, without those that wait for another of their group."""
+        return self._queued
 
     @property
     def asleep(self) -> bool:
@@ -177,7 +184,7 @@ class DeliveryTable:
                 self._blocked += 1
                 return
             self._behind[group] = deque()
-        heapq.heappush(self._ready, key)
+        self._unblock(key)
 
     @property
     def waits_for_record(self) -> bool:
@@ -192,9 +199,13 @@ class DeliveryTable:
         behind = self._behind[group]
         if behind:
             self._blocked -= 1
-            heapq.heappush(self._ready, behind.popleft())
+            self._unblock(behind.popleft())
         else:
             del self._behind[group]
+
+    def _unblock(self, key: Key) -> None:
+        self._queued += bool(key[1])
+        heapq.heappush(self._ready, key)
 
     def last_failure(self, sequence: int, entry: int = 0) -> Answer | None:
         """Return the answer that the event failed with last: what a dead letter is marked with."""
@@ -296,6 +307,7 @@ class DeliveryTable:
 
     def _settle(self, key: Key, end: Settled) -> Settled:
         group = self._deliveries.pop(key).group
+        self._queued -= bool(key[1])
         if group:
             self._unrecorded[key] = group
         return end

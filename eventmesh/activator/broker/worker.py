@@ -84,7 +84,7 @@ class TriggerWorker:
         self._clock = clock
         self._tasks = tasks
         self._measures = measures.of(subscription)
-        self._backlog = Backlog(store, clock)
+        self._backlog = Backlog(store, clock, self.table)
         self._loaded: dict[Key, Item] = {}
         """Of what is in the table, as much as is allowed; the rest is read again when its turn comes."""
         self._loaded_bytes = 0
@@ -151,14 +151,10 @@ class TriggerWorker:
             now = self._clock.monotonic()
             for send in self.table.next_sends(now):
                 self._own("send", self._send_on(send), self._running)
-            if self._backlog.more and self.table.room > 0:
+            if self._backlog.more:
                 continue
-            await self._wait(self._wake_at())
-
-    def _wake_at(self) -> float | None:
-        # A full table waits for an answer, not for more.
-        backlog = self._backlog.wake_at() if self.table.room > 0 else None
-        return min((at for at in (self.table.wake_at(), backlog) if at is not None), default=None)
+            times = (self.table.wake_at(), self._backlog.wake_at())
+            await self._wait(min((at for at in times if at is not None), default=None))
 
     async def _wait(self, until: float | None) -> None:
         timeout = None if until is None else max(0.0, until - self._clock.monotonic())
@@ -177,9 +173,9 @@ class TriggerWorker:
             return
 
     async def _load(self) -> None:
-        while self._backlog.more and self.table.room > 0:
+        while self._backlog.more:
             try:
-                items = await self._backlog.read(self.table.room)
+                items = await self._backlog.read()
             except StoreError as error:
                 await self._store_failed(error)
                 return
@@ -328,8 +324,6 @@ class TriggerWorker:
         loaded = self._loaded.pop((sequence, entry), None)
         if loaded is not None and loaded.stored is not None:
             self._loaded_bytes -= _size(loaded.stored)
-        if entry:
-            self._backlog.ended()
         failure = self._failure(end)
         self._ends.append(
             Settlement(

@@ -225,6 +225,23 @@ def test_a_stuck_group_leaves_room_for_others_up_to_a_limit() -> None:
     assert table.room == 0
 
 
+def test_entries_of_the_queue_are_counted_without_those_that_wait_for_another_of_their_group() -> None:
+    table = DeliveryTable(ONCE)
+    table.offer(1, group="a")
+    for entry in (1, 2):
+        table.offer(entry, entry, "a")
+    table.offer(3, 3)
+    assert table.queued == 1
+    own, single = table.next_sends(0.0)
+    table.answered(single, Answer(202), 0.0)
+    table.answered(own, Answer(202), 0.0)
+    assert table.queued == 0
+    table.recorded(1)
+    assert table.queued == 1
+    table.withdrawn(one(table), Outcome.EXPIRED)
+    assert table.queued == 0
+
+
 def test_the_same_event_may_be_under_way_twice() -> None:
     table = DeliveryTable(ONCE)
     table.offer(1)

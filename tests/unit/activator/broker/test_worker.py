@@ -104,10 +104,12 @@ async def test_ends_on_their_way_into_the_store_get_there_when_the_work_is_given
     assert written == [Outcome.DELIVERED]
 
 
-async def queued(broker: Broker, count: int) -> None:
-    """Have as many dead letters of the trigger `all` put into its queue."""
-    for number in range(count):
-        await broker.send(number)
+async def queued(broker: Broker, keys: Sequence[str]) -> None:
+    """Have an event of each of the `keys`, dead letters of the trigger `all`, put into its queue."""
+    broker.subscribers.script = lambda uri, event: Answered(400)
+    for number, key in enumerate(keys):
+        await broker.send(number, partitionkey=key)
+    count = len(keys)
     await asyncio.wait_for(settled(broker, ("demo/all", "kept"), count), 20)
     broker.subscribers.script = lambda uri, event: Answered()
     broker.subscribers.got.clear()
@@ -124,10 +126,9 @@ async def test_what_is_queued_waits_for_the_disk_only_when_too_much_is_not_on_it
     monkeypatch.setattr(backlog, "MAX_QUEUED_LOADED", 4)
     monkeypatch.setattr(backlog, "READ_AGAIN_AT", 2)
     monkeypatch.setattr(backlog, "MAX_UNRECORDED", unrecorded)
-    broker.subscribers.script = lambda uri, event: Answered(400)
     triggers.add("all")
     await opened(broker, "all")
-    await queued(broker, 20)
+    await queued(broker, ["k"] * 20)
     begun, go, settle = asyncio.Event(), asyncio.Event(), broker.store.settle
 
     async def slow(ends: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
@@ -171,6 +172,20 @@ async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
     await broker.send(1000, partitionkey="free")
     await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 1), 20)
     assert set(ids(broker)) == {"0", "1000"}
+
+
+async def test_a_key_that_is_stuck_in_the_queue_holds_up_no_other(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "MAX_QUEUED_LOADED", 4)
+    monkeypatch.setattr(backlog, "READ_AGAIN_AT", 2)
+    triggers.add("all", DeliveryPolicy(retry=1_000_000, backoff_delay_s=0.05), BY_KEY)
+    await opened(broker, "all")
+    await queued(broker, ["stuck"] * 20 + ["free"] * 10)
+    broker.subscribers.script = lambda uri, event: Answered(503 if event.text("partitionkey") == "stuck" else 202)
+    broker.dispatcher.queued("uid-all")
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 10), 20)
+    assert list(dict.fromkeys(ids(broker))) == ["0", *map(str, range(20, 30))]
 
 
 async def test_a_paused_trigger_keeps_its_events_until_it_goes_on(broker: Broker, triggers: FixedTriggers) -> None:
