@@ -24,8 +24,9 @@ MAX_REFUSED: Final = 20
 MAX_MESSAGE_CHARS: Final = 512
 """Of a data plane's words; the replica's own log and status have more."""
 
-MAX_BYTES: Final = 64 * 1024
-"""Of a word that is read: four times what the longest one takes here. The API has 256 KiB for all annotations."""
+MAX_BYTES: Final = 256 * 1024
+"""Of a word that is read: what the API has for all annotations of an object. The longest one takes less, although JSON
+writes a character of some scripts in twelve bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Word:
             raise ValueError(f"{len(text)} bytes; the limit is {MAX_BYTES}")
         try:
             return cls._read(json.loads(text))
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from None
 
     @classmethod

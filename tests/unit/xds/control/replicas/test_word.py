@@ -33,7 +33,14 @@ def test_a_word_of_a_crowd_that_refuses_everything_stays_small() -> None:
     read = Word.from_json(crowd.to_json())
     assert (len(read.waiting), len(read.refused)) == (MAX_NAMED, MAX_REFUSED)
     assert (len(read.waiting[0]), len(read.refused[0].message)) == (MAX_NAME_CHARS, MAX_MESSAGE_CHARS)
-    assert len(crowd.to_json()) < MAX_BYTES / 3
+    assert len(crowd.to_json()) < MAX_BYTES / 10
+
+
+def test_the_longest_word_in_any_script_is_read() -> None:
+    key = Key("n" * 63, "i" * 253)
+    words = tuple(Refused(KIND, key, 3, "\U0001f6ab" * MAX_MESSAGE_CHARS) for _ in range(MAX_REFUSED))
+    word = Word(9, {KIND: 1}, ("\U0001f6ab" * MAX_NAME_CHARS,) * MAX_NAMED, words)
+    assert Word.from_json(word.to_json()) == word
 
 
 @pytest.mark.parametrize(
@@ -47,6 +54,7 @@ def test_a_word_of_a_crowd_that_refuses_everything_stays_small() -> None:
         '{"clients":"x","versions":{},"waiting":[],"refused":[]}',
         '{"clients":1,"versions":[],"waiting":[],"refused":[]}',
         '{"clients":1,"versions":{},"waiting":[],"refused":[{}]}',
+        '{"clients":1e999,"versions":{},"waiting":[],"refused":[]}',
         "[" * 10_000,
         " " * (MAX_BYTES + 1),
     ],
