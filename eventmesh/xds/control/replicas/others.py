@@ -18,7 +18,7 @@ from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import annotations_of, key_of
 from eventmesh.kube.resources import LEASE
 from eventmesh.xds.control.acks import RESOLUTION_S
-from eventmesh.xds.control.replicas.own import LABELS
+from eventmesh.xds.control.replicas.own import LABELS, RELEASE_S
 from eventmesh.xds.control.replicas.versions import Versions
 from eventmesh.xds.control.replicas.word import ANNOTATION, UNKNOWN, Refused, Word
 from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
@@ -47,7 +47,7 @@ class OtherReplicas:
         is_leading: Callable[[], bool],
         on_change: Callable[[Iterable[Refused]], None],
     ) -> None:
-        """`own` is the name of this replica's Lease; whoever leads removes those of the dead.
+        """`own` is the name of this replica's Lease; whoever leads removes those of the dead, also of a leader before.
 
         `on_change` is called when one says something else than before, with the refusals that are new or void.
         """
@@ -58,6 +58,8 @@ class OtherReplicas:
         self._is_leading = is_leading
         self._on_change = on_change
         self._known: dict[str, _Known] = {}
+        self._dead: dict[str, str] = {}
+        """Leases that have run out and are there still, with their uids."""
         selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
         self._leases = Informer(api, LEASE, clock, namespace=SYSTEM_NAMESPACE, label_selector=selector)
         self._leases.add_handler(self._changed)
@@ -92,11 +94,13 @@ class OtherReplicas:
             dead = {name: known for name, known in self._known.items() if known.until <= now + RESOLUTION_S}
             for name, known in dead.items():
                 del self._known[name]
+                self._dead[name] = known.uid
                 _log.warning("a replica of control is gone", holder=known.holder, clients=known.word.clients)
                 self._on_change(known.word.refused)
             if self._is_leading():
-                for name, known in dead.items():
-                    await self._remove(name, known.uid)
+                for name, uid in list(self._dead.items()):
+                    # A server that hangs must not keep the death of another from being noticed.
+                    await first_of(self._remove(name, uid), self._clock.sleep(RELEASE_S))
             nearest = min((known.until for known in self._known.values()), default=now + self._lasts_s)
             # One that appears meanwhile has its whole duration before it.
             await self._clock.sleep(min(nearest - now, self._lasts_s))
@@ -111,6 +115,7 @@ class OtherReplicas:
         name = key_of(new or old or {}).name
         if name == self._own:
             return
+        self._dead.pop(name, None)
         before = self._known.get(name)
         if new is None:
             if before is not None:
