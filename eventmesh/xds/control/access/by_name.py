@@ -14,7 +14,7 @@ from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
 from eventmesh.kube.api import Object
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.access.emitting import ALLOW, DENY, JWT, encoded, filters_of, passing
-from eventmesh.xds.control.access.values import Labels
+from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, Labels, Policy, RequestAuthentication
 from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.encoding import made
 from eventmesh.xds.control.objects import View
@@ -23,6 +23,17 @@ from eventmesh.xds.resource_types import ResourceType
 
 NAMES: Final = (JWT, DENY, ALLOW)
 """In the order in which they stand in a chain."""
+
+
+def filter_of(policy: Policy) -> str:
+    """Return which of the three a policy becomes."""
+    match policy:
+        case RequestAuthentication():
+            return JWT
+        case AuthorizationPolicy(action=Action.ALLOW):
+            return ALLOW
+        case _:
+            return DENY  # Also of those who should be asked about, for nobody can be asked here.
 
 
 class FiltersByName(Answering):

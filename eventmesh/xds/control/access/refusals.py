@@ -2,7 +2,7 @@
 
 It is told of all policies that select it in one listener, a sidecar in `inbound` and a server in its own, or an Envoy
 in filters by name, and refuses that whole; it goes on by the one it had. Guilty are the policies that its words name,
-else those that are new, else all that select it.
+else those that are new, else all that it is made of.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from eventmesh.xds.control.access.by_name import NAMES
+from eventmesh.xds.control.access.by_name import NAMES, filter_of
 from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.control.access.values import Policy
 from eventmesh.xds.control.acks import Nack
@@ -19,11 +19,12 @@ from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.subscriptions import mentions
 from eventmesh.xds.resource_types import ResourceType
 
+_Subject = tuple[Audience, ResourceType, str]
+"""Whose listener or filter, and its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    type: ResourceType
-    name: str
     version: str
     message: str
     blamed: frozenset[Policy]
@@ -31,9 +32,10 @@ class _Refused:
 
 @dataclass(slots=True)
 class InboundRefusals:
-    """The newest refusal of each audience, for as long as it is what that is told. There are no more than audiences."""
+    """The newest refusal of each listener and filter, for as long as its audience is told so. There are no more than
+    audiences are told of: one of a sidecar, three of an Envoy, `MAX_SERVERS` of a stream with gRPC servers."""
 
-    _refused: dict[Audience, _Refused] = field(default_factory=dict)
+    _refused: dict[_Subject, _Refused] = field(default_factory=dict)
 
     def refused(
         self, nack: Nack, told: Callable[[Audience], Iterable[Policy]], is_new: Callable[[Policy], bool]
@@ -43,18 +45,21 @@ class InboundRefusals:
         name = next((one for one in refusal.names if _is_made_of_policies(refusal.type, one)), None)
         if not refusal.is_certain or name is None:
             return frozenset()
-        policies = frozenset(told(nack.audience))
+        # A listener is made of all policies of a workload, a filter by name of some.
+        is_filter = refusal.type is ResourceType.EXTENSION
+        policies = {policy for policy in told(nack.audience) if not is_filter or filter_of(policy) == name}
         named = {policy for policy in policies if mentions(refusal.message, str(policy.key))}
         blamed = frozenset(named or {policy for policy in policies if is_new(policy)} or policies)
         version = refusal.versions[refusal.names.index(name)]
-        self._refused[nack.audience] = _Refused(refusal.type, name, version, f"{nack.node}: {refusal.message}", blamed)
+        subject = nack.audience, refusal.type, name
+        self._refused[subject] = _Refused(version, f"{nack.node}: {refusal.message}", blamed)
         return blamed
 
     def published(self, version: Callable[[Audience, ResourceType, str], str | None]) -> frozenset[Policy]:
         """Forget refusals of what is not told any more, `version` being that of a resource as an audience is told of
         it; return the policies that were blamed for it."""
-        over = [who for who, one in self._refused.items() if version(who, one.type, one.name) != one.version]
-        return frozenset(policy for audience in over for policy in self._refused.pop(audience).blamed)
+        over = [subject for subject, one in self._refused.items() if version(*subject) != one.version]
+        return frozenset(policy for subject in over for policy in self._refused.pop(subject).blamed)
 
     def message(self, policy: Policy) -> str | None:
         """Return why a sidecar would not take `policy` as it is now; None when none has refused it."""

@@ -75,3 +75,20 @@ def test_an_envoy_is_heard_about_the_filters_that_it_is_sent_by_name() -> None:
     asked: list[tuple[ResourceType, str]] = []
     assert known.published(lambda audience, type_, name: asked.append((type_, name))) == {NEW}
     assert asked == [(ResourceType.EXTENSION, "deny")]
+
+
+def test_two_filters_that_one_envoy_refuses_stand_beside_one_another() -> None:
+    known = InboundRefusals()
+    assert blamed(known, nack("no", "jwt", type_=ResourceType.EXTENSION)) == {TOKENS}
+    assert blamed(known, nack("never", "deny", type_=ResourceType.EXTENSION)) == {OLD, NEW}
+    assert (known.message(TOKENS), known.message(OLD)) == ("pod: no", "pod: never")
+    assert known.published(lambda audience, type_, name: "2" if name == "jwt" else "3") == {OLD, NEW}
+    assert known.message(TOKENS) == "pod: no" and known.message(OLD) is None
+
+
+def test_a_filter_by_name_is_about_the_policies_that_become_it() -> None:
+    known = InboundRefusals()
+    assert blamed(known, nack("no", "allow", type_=ResourceType.EXTENSION)) == set()
+    asking = AuthorizationPolicy(Key("shop", "asking"), {}, Action.CUSTOM, rules=(), provider="gone")
+    one = nack("no", "deny", type_=ResourceType.EXTENSION)
+    assert known.refused(one, lambda audience: [NEW, TOKENS, asking], lambda policy: False) == {NEW, asking}
