@@ -99,7 +99,7 @@ class Served:
         """Return the store's word for the kind, the same in every version."""
         if self.view_of:
             return self.view_of
-        return f"{self.resource.plural}.{self.resource.group}" if self.resource.group else self.resource.plural
+        return self.resource.group_resource
 
     @property
     def stored_api_version(self) -> str:

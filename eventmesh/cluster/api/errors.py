@@ -80,11 +80,6 @@ def _plain(value: object) -> str:
             return str(value)
 
 
-def qualified(resource: Resource) -> str:
-    """Return `services.serving.knative.dev`, or `pods` for the core group."""
-    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-
-
 def _details(resource: Resource, name: str, **more: object) -> Object:
     details: Object = {"name": name, "kind": resource.plural}
     if resource.group:
@@ -94,7 +89,7 @@ def _details(resource: Resource, name: str, **more: object) -> Object:
 
 def not_found(resource: Resource, name: str) -> ApiError:
     """Return 404 NotFound for a missing object."""
-    return ApiError(404, "NotFound", f'{qualified(resource)} "{name}" not found', _details(resource, name))
+    return ApiError(404, "NotFound", f'{resource.group_resource} "{name}" not found', _details(resource, name))
 
 
 def no_such_path() -> ApiError:
@@ -105,7 +100,7 @@ def no_such_path() -> ApiError:
 def already_exists(resource: Resource, name: str, *, is_leaving: bool = False) -> ApiError:
     """Return 409 AlreadyExists; when the object that is there `is_leaving`, a later try may go well."""
     why = "object is being deleted: " if is_leaving else ""
-    message = f'{why}{qualified(resource)} "{name}" already exists'
+    message = f'{why}{resource.group_resource} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, _details(resource, name))
 
 
@@ -114,7 +109,7 @@ MODIFIED = "the object has been modified; please apply your changes to the lates
 
 def conflict(resource: Resource, name: str, why: str = MODIFIED) -> ApiError:
     """Return 409 Conflict; clients read again and try again."""
-    message = f'Operation cannot be fulfilled on {qualified(resource)} "{name}": {why}'
+    message = f'Operation cannot be fulfilled on {resource.group_resource} "{name}": {why}'
     return ApiError(409, "Conflict", message, _details(resource, name))
 
 
@@ -197,7 +192,7 @@ def denied(webhook: str, problem: str) -> ApiError:
 
 def forbidden(resource: Resource, name: str, why: str, causes: Sequence[Object] = ()) -> ApiError:
     """Return 403 Forbidden."""
-    message = f'{qualified(resource)} "{name}" is forbidden: {why}'
+    message = f'{resource.group_resource} "{name}" is forbidden: {why}'
     return ApiError(403, "Forbidden", message, _details(resource, name, **({"causes": list(causes)} if causes else {})))
 
 

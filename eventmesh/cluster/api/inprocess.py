@@ -143,7 +143,7 @@ class InProcessApi:
         if not resource.namespaced:
             return ""
         if not namespace:
-            raise errors.bad_request(f"an object of {errors.qualified(resource)} needs a namespace")
+            raise errors.bad_request(f"an object of {resource.group_resource} needs a namespace")
         return namespace
 
     def _is_status(self, served: Served, subresource: str | None) -> bool:

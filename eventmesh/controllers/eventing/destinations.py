@@ -121,8 +121,7 @@ class Destinations:
         key = Key(reference["namespace"], reference["name"])
         obj = self.informers[resource].get(key.name, key.namespace)
         if obj is None:
-            group = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-            return Unresolved("NotFound", f'{group} "{key.name}" not found')
+            return Unresolved("NotFound", f'{resource.group_resource} "{key.name}" not found')
         if resource == SERVICE:
             return f"http://{service_host(key.name, key.namespace)}"
         url = ((obj.get("status") or {}).get("address") or {}).get("url")

@@ -135,8 +135,7 @@ class SinkBindings:
             return
         found = self._subjects_of(binding, resource)
         if not found and subject.get("name"):
-            group = f"{resource.plural}.{resource.group}"
-            message = f'{group} "{subject["name"]}" not found'
+            message = f'{resource.group_resource} "{subject["name"]}" not found'
             conditions.mark_false("SinkBindingAvailable", "SubjectMissing", message)
             return
         if resource in CREATED_ONLY:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.api import Object
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.knative import CLUSTER_DOMAIN, service_host
 from eventmesh.kube.objects import Key
@@ -54,7 +54,7 @@ class References:
             raise Unresolvable(f"{wanted[1]} ({wanted[0]}) {key} has no address that is known here; known are {known}")
         obj = self.informers[resource].get(key.name, key.namespace)
         if obj is None:
-            raise Unresolvable(f'failed to get object {key}: {_plural(resource)} "{key.name}" not found')
+            raise Unresolvable(f'failed to get object {key}: {resource.group_resource} "{key.name}" not found')
         if resource == SERVICE:
             _require_port(obj)
             return f"http://{service_host(key.name, key.namespace)}"
@@ -71,7 +71,3 @@ def _require_port(service: Object) -> None:
         has = ", ".join(map(str, numbers)) or "none"
         name = service["metadata"]["name"]
         raise Unresolvable(f'Service "{name}" needs a port {SERVICE_PORT}, to which a domain leads; its ports: {has}')
-
-
-def _plural(resource: Resource) -> str:
-    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural

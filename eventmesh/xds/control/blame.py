@@ -16,7 +16,6 @@ from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.ingress_status import REFUSED
 from eventmesh.xds.control.promises import Promising
 from eventmesh.xds.control.refusals import ClusterRefusals
-from eventmesh.xds.control.replicas.others import kind_of
 from eventmesh.xds.control.replicas.word import Refused
 from eventmesh.xds.resource_types import ResourceType
 
@@ -49,9 +48,9 @@ class Blame:
         self._gateway_api = gateway_api
         self._access = access
         self._told: Mapping[str, Promising] = {
-            kind_of(KINGRESS): ingresses,
-            kind_of(TRAFFIC_POLICY): policies,
-            **{kind_of(ROUTES[kind]): part for kind, part in gateway_api.routes.items()},
+            KINGRESS.group_resource: ingresses,
+            TRAFFIC_POLICY.group_resource: policies,
+            **{ROUTES[kind].group_resource: part for kind, part in gateway_api.routes.items()},
         }
 
     def refused(self, nack: Nack) -> None:

@@ -144,6 +144,10 @@ class Quarantine(Generic[P]):
         verdict = self.convicted.get(key)
         return verdict.message if verdict else None
 
+    def messages(self) -> Mapping[Key, str]:
+        """Return what is kept out for good, and why."""
+        return {key: verdict.message for key, verdict in self.convicted.items()}
+
     def holds(self, key: Key) -> bool:
         """True while the current form of the KIngress is not being published, or only on trial."""
         return key in self.convicted or key in self._suspects

@@ -95,7 +95,7 @@ def _kind(
     verbs: tuple[str, ...] = ALL_VERBS,
 ) -> Served:
     resource = Resource(group, version, plural, kind, namespaced)
-    row = rows.ROWS.get(f"{plural}.{group}" if group else plural)
+    row = rows.ROWS.get(resource.group_resource)
     return Served(
         resource=resource,
         singular=kind.lower(),
@@ -109,7 +109,7 @@ def _kind(
         cells=row[1] if row else None,
         schema=kind_schema(resource.api_version, kind),
         selectable_fields=fields,
-        caveat=_CAVEATS.get(f"{plural}.{group}" if group else plural, ""),
+        caveat=_CAVEATS.get(resource.group_resource, ""),
         verbs=verbs,
         hidden=verbs == _CREATE_ONLY,
     )

@@ -16,7 +16,7 @@ from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.gateway_api.app import ROUTES
 from eventmesh.xds.control.in_force import InForce
 from eventmesh.xds.control.refusals import ClusterRefusals
-from eventmesh.xds.control.replicas.others import OtherReplicas, generation_of, kind_of
+from eventmesh.xds.control.replicas.others import OtherReplicas, generation_of
 from eventmesh.xds.control.replicas.own import News, OwnWord
 from eventmesh.xds.control.replicas.versions import ObjectVersions, number_of, version_of
 from eventmesh.xds.control.replicas.word import MAX_NAMED, MAX_REFUSED, Refused, Word
@@ -66,7 +66,7 @@ class Replicas:
 
     def changed(self, resource: Resource, obj: Object, effect: Effect) -> None:
         """Take note of a change of an object."""
-        kind = kind_of(resource)
+        kind = resource.group_resource
         self._followed[kind] = resource
         self._versions.changed(kind, version_of(obj), effect)
 
@@ -102,16 +102,14 @@ class Replicas:
         return self._told
 
     def _refused(self) -> Iterator[Refused]:
-        ingresses = {key: verdict.message for key, verdict in self._in_force.ingresses.convicted.items()}
-        yield from self._as_refused(KINGRESS, {**self._refusals.messages(), **ingresses})
-        policies = self._in_force.policies.convicted
-        yield from self._as_refused(TRAFFIC_POLICY, {key: verdict.message for key, verdict in policies.items()})
-        for kind, quarantine in self._in_force.routes.items():
-            convicted = {key: verdict.message for key, verdict in quarantine.convicted.items()}
-            yield from self._as_refused(ROUTES[kind], convicted)
+        in_force = self._in_force
+        yield from self._as_refused(KINGRESS, {**self._refusals.messages(), **in_force.ingresses.messages()})
+        yield from self._as_refused(TRAFFIC_POLICY, in_force.policies.messages())
+        for kind, quarantine in in_force.routes.items():
+            yield from self._as_refused(ROUTES[kind], quarantine.messages())
 
     def _as_refused(self, resource: Resource, messages: Mapping[Key, str]) -> Iterator[Refused]:
         for key, message in sorted(messages.items()):
             obj = self._informers.of(resource).get(key.name, key.namespace)
             if obj is not None:
-                yield Refused(kind_of(resource), key, generation_of(obj), message)
+                yield Refused(resource.group_resource, key, generation_of(obj), message)

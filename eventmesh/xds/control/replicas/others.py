@@ -81,7 +81,7 @@ class OtherReplicas:
 
     def refusal(self, resource: Resource, obj: Object) -> str | None:
         """Return why a data plane at another replica does not take this form of an object; None when none says so."""
-        asked = kind_of(resource), key_of(obj), generation_of(obj)
+        asked = resource.group_resource, key_of(obj), generation_of(obj)
         return next(filter(None, (known.word.refusal(*asked) for known in self._known.values())), None)
 
     async def run(self) -> None:
@@ -131,11 +131,6 @@ class OtherReplicas:
             self._on_change(word.refused)
         elif before.word != word:
             self._on_change({*word.refused} ^ {*before.word.refused})
-
-
-def kind_of(resource: Resource) -> str:
-    """Return how a kind is called among replicas."""
-    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
 
 
 def generation_of(obj: Object) -> int:
