@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -22,49 +22,39 @@ from eventmesh.kube.resources import (
     NAMESPACE,
     PEER_AUTHENTICATION,
     POD,
-    PROTOCOL_DECLARATION,
     REQUEST_AUTHENTICATION,
     REVISION,
     SECRET,
-    SERVERLESS_SERVICE,
     SERVICE,
-    SERVICE_INTERFACE,
     TRAFFIC_POLICY,
 )
-from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.app import Access
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.admin import AdminServer
-from eventmesh.xds.control.backends import MissingBackends
 from eventmesh.xds.control.blame import Blame
 from eventmesh.xds.control.builder import ResourceBuilder
-from eventmesh.xds.control.changes import CLUSTER_SCOPED, Effect
+from eventmesh.xds.control.changes import Effect, Handler
 from eventmesh.xds.control.gateway_api.app import GatewayApi
 from eventmesh.xds.control.in_force import InForce
-from eventmesh.xds.control.ingress_status import IngressStatus
-from eventmesh.xds.control.interfaces.problems import declaration_problem, interface_problem
 from eventmesh.xds.control.listeners import LISTENED_TABLES
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.mtls import MeshMtls
 from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.control.observer import Observer
-from eventmesh.xds.control.policy.problems import problem_of as policy_problem
-from eventmesh.xds.control.promises import Promises, Promising
+from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.publisher import Publication, Publisher
 from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.replicas.app import Replicas
 from eventmesh.xds.control.replicas.word import Refused
 from eventmesh.xds.control.server import AdsServer
-from eventmesh.xds.control.serverless_status import ServerlessStatus
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.settings_maps import SettingsMaps
 from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.statuses import Statuses
 from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.issuer import Identities
 
 _log = log.get("xds.control")
-
-_Handler = Callable[[Object | None, Object | None], Effect]
 
 
 class Control:
@@ -97,7 +87,6 @@ class Control:
         self._builder = ResourceBuilder(settings, self._in_force.world, self._mtls)
         self._cache = SnapshotCache(self._builder.sets)
         self._refusals = ClusterRefusals(self._builder.referrers)
-        self._missing = MissingBackends(self._watcher.of)
         self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
         metrics = self.metrics = Metrics()
         self._publisher = Publisher(self._cache, self._builder, self._in_force.view, self._in_force, clock, metrics)
@@ -116,39 +105,6 @@ class Control:
             self._leads,
         )
         self._admin = AdminServer(self.observer)
-        # An API to which nobody has given our own kinds has none of them; routes do not wait for these.
-        ingresses, serverless = informers.of(KINGRESS), informers.of(SERVERLESS_SERVICE)
-        self._ingress_status = IngressStatus(
-            api,
-            ingresses,
-            clock,
-            self.acks,
-            self._in_force.ingresses,
-            settings,
-            invalid=lambda: self._builder.certificates.problems | self._watcher.invalid,
-            conflicts=lambda: self._builder.conflicts,
-            refusals=self._refusals,
-            elsewhere=lambda key: self._refused_elsewhere(KINGRESS, key),
-            missing=self._missing.message,
-        )
-        self._serverless_status = ServerlessStatus(api, serverless, informers.of(SERVICE), clock, self.acks)
-        self._policy_status = AcceptanceStatus(
-            api,
-            TRAFFIC_POLICY,
-            informers.of(TRAFFIC_POLICY, may_be_absent=True),
-            clock,
-            self.acks,
-            self._policy_problem,
-            refusal=self._refusal_of,
-            is_held=self._in_force.policies.holds,
-        )
-        self._interface_status, self._declaration_status = (
-            AcceptanceStatus(api, kind, informers.of(kind, may_be_absent=True), clock, self.acks, problem)
-            for kind, problem in (
-                (SERVICE_INTERFACE, self._interface_problem),
-                (PROTOCOL_DECLARATION, self._declaration_problem),
-            )
-        )
         self._access = Access(
             api,
             informers,
@@ -172,42 +128,54 @@ class Control:
             self.acks,
             self._refused_elsewhere,
         )
-        own = (self._ingress_status, self._serverless_status, self._policy_status)
-        named = (self._interface_status, self._declaration_status, *self._access.parts)
-        self._parts: tuple[Promising, ...] = (*own, *named, *self._gateway_api.parts)
-        told = (self._ingress_status, self._policy_status, self._gateway_api, self._access)
+        self._statuses = Statuses(
+            api,
+            informers,
+            clock,
+            settings,
+            self.acks,
+            self._watcher,
+            self._in_force,
+            self._builder,
+            self._refusals,
+            self._refused_elsewhere,
+            others=(*self._access.parts, *self._gateway_api.parts),
+        )
         self._blame = Blame(
-            informers, self._builder, self._in_force, self._refusals, self._publisher.touch, self._record, *told
+            informers,
+            self._builder,
+            self._in_force,
+            self._refusals,
+            self._publisher.touch,
+            self._record,
+            self._statuses.ingresses,
+            self._statuses.policies,
+            self._gateway_api,
+            self._access,
         )
         self._replicas = None
         if election is not None:
             # Others may run beside this one: their data planes count too.
-            of = (api, informers, clock, self.acks, self._in_force, self._refusals, election)
-            self._replicas = Replicas(*of, self._told_by_others)
-        self._troubled: Mapping[Key, object] = {}
-        self._offers_lost: Mapping[Key, object] = {}
+            self._replicas = Replicas(
+                api, informers, clock, self.acks, self._in_force, self._refusals, election, self._told_by_others
+            )
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self._tasks = TaskGroup("xds.control")
-        self._watch(informers, KINGRESS, self._watcher.ingress, self._ingress_status.promises)
-        self._watch(informers, SERVERLESS_SERVICE, self._watcher.serverless, self._serverless_status.promises)
-        self._watch(informers, SERVICE, self._watcher.service)
-        self._watch(informers, ENDPOINT_SLICE, self._watcher.slice)
-        self._watch(informers, REVISION, self._watcher.revision)
-        self._watch(informers, TRAFFIC_POLICY, self._watcher.policy, self._policy_status.promises)
-        self._watch(informers, SERVICE_INTERFACE, self._watcher.interface, self._interface_status.promises)
-        self._watch(informers, PROTOCOL_DECLARATION, self._watcher.declaration, self._declaration_status.promises)
-        self._watch(informers, AUTHORIZATION_POLICY, self._watcher.authorization, self._access.policies.promises)
-        self._watch(informers, REQUEST_AUTHENTICATION, self._access.authentication, self._access.tokens.promises)
-        self._watch(informers, SECRET, self._watcher.secret)
-        self._watch(informers, NAMESPACE, self._watcher.namespace)
-        for resource, handler, promises in self._gateway_api.watches():
-            self._watch(informers, resource, handler, promises)
+        self._watch(SERVICE, self._watcher.service)
+        self._watch(ENDPOINT_SLICE, self._watcher.slice)
+        self._watch(REVISION, self._watcher.revision)
+        self._watch(AUTHORIZATION_POLICY, self._watcher.authorization, self._access.policies.promises)
+        self._watch(REQUEST_AUTHENTICATION, self._access.authentication, self._access.tokens.promises)
+        self._watch(SECRET, self._watcher.secret)
+        self._watch(NAMESPACE, self._watcher.namespace)
+        for resource, handler, promises in (*self._statuses.watches(), *self._gateway_api.watches()):
+            self._watch(resource, handler, promises)
         maps = SettingsMaps(self._watcher, self._builder, self._record)
-        self._watch(informers, CONFIG_MAP, maps.changed)
+        self._watch(CONFIG_MAP, maps.changed)
         informers.of(NAMESPACE).add_handler(self._tell_of_egress)
         if self._mtls is not None:
-            self._watch(informers, POD, self._watcher.pod)
-            self._watch(informers, PEER_AUTHENTICATION, self._watcher.peer_authentication, may_be_absent=True)
+            self._watch(POD, self._watcher.pod)
+            self._watch(PEER_AUTHENTICATION, self._watcher.peer_authentication, may_be_absent=True)
             self._mtls.follow(self._cache)
 
     async def start(self, address: str, secured_address: str = "") -> int:
@@ -249,7 +217,7 @@ class Control:
                 await writer.pause()
 
     def _writers(self) -> list[Controller]:
-        return [*(part.controller for part in self._parts), self._access.kept.controller, *self._more_writers]
+        return [*(part.controller for part in self._statuses.parts), self._access.kept.controller, *self._more_writers]
 
     @property
     def secured_port(self) -> int:
@@ -283,13 +251,12 @@ class Control:
 
     def open_promises(self) -> int:
         """Return how many objects wait for acknowledgements; where nothing is written nothing waits."""
-        return sum(len(part.promises.still_open()) for part in self._parts) if self._leads() else 0
+        return self._statuses.still_open() if self._leads() else 0
 
     def _watch(
         self,
-        informers: Informers,
         resource: Resource,
-        handler: _Handler,
+        handler: Handler,
         promises: Promises | None = None,
         *,
         may_be_absent: bool = False,
@@ -297,19 +264,22 @@ class Control:
         def changed(old: Object | None, new: Object | None) -> None:
             effect = handler(old, new)
             obj = new if new is not None else old
-            if obj is not None and promises is not None:
-                promises.changed(key_of(obj), effect)
-            if obj is not None and self._replicas is not None:
-                self._replicas.changed(resource, obj, effect)
-            if obj is not None and resource is TRAFFIC_POLICY:
-                self._in_force.policy_changed(key_of(obj))
-            if obj is not None and resource is KINGRESS:
-                self._in_force.ingress_changed(key_of(obj))
             if obj is not None:
-                self._gateway_api.changed(resource, key_of(obj))
+                if promises is not None:
+                    promises.changed(key_of(obj), effect)
+                self._changed(resource, obj, effect)
             self._publisher.touch(effect)
 
-        informers.of(resource, may_be_absent=may_be_absent).add_handler(changed)
+        self._informers.of(resource, may_be_absent=may_be_absent).add_handler(changed)
+
+    def _changed(self, resource: Resource, obj: Object, effect: Effect) -> None:
+        if self._replicas is not None:
+            self._replicas.changed(resource, obj, effect)
+        if resource is TRAFFIC_POLICY:
+            self._in_force.policy_changed(key_of(obj))
+        if resource is KINGRESS:
+            self._in_force.ingress_changed(key_of(obj))
+        self._gateway_api.changed(resource, key_of(obj))
 
     def _tell_of_egress(self, old: Object | None, new: Object | None) -> None:
         """Tell the author of a Namespace whose declared egress is not understood; its functions go by the gateway."""
@@ -323,40 +293,9 @@ class Control:
             self._replicas.published(publication.generation, effect)
         if effect is Effect.EVERYTHING:
             self._in_force.published(publication.generation)
-            self._renew_troubled()
-            for key in self._missing.renew(self._in_force.rebuilt):
-                self._ingress_status.promises.changed(key, Effect.EVERYTHING)
             self._gateway_api.published()
-            for namespace in self._in_force.rebuilt:
-                # Another Service or an older policy may be there now.
-                view = self._watcher.of(namespace)
-                for key in view.policies:
-                    self._policy_status.promises.changed(key, Effect.ENDPOINTS)
-                for key in view.interfaces:
-                    self._interface_status.promises.changed(key, Effect.ENDPOINTS)
-                for key in view.declarations:
-                    self._declaration_status.promises.changed(key, Effect.ENDPOINTS)
         self._access.published()
-        for key in self._refusals.published(self._builder.versions):
-            self._ingress_status.promises.changed(key, Effect.ENDPOINTS)
-        for part in self._parts:
-            for key in part.promises.published(publication, effect):
-                part.controller.enqueue(key)
-
-    def _renew_troubled(self) -> None:
-        """Have the status of each KIngress and ServiceInterface written anew that has won or lost a host, a certificate
-        or a name by the change of another object."""
-        before = self._troubled
-        conflicts, certificates = self._builder.conflicts, self._builder.certificates.problems
-        after = {key: (conflicts.get(key), certificates.get(key)) for key in {*conflicts, *certificates}}
-        for key in {*before, *after}:
-            if before.get(key) != after.get(key):
-                self._ingress_status.promises.changed(key, Effect.EVERYTHING)
-        self._troubled = after
-        lost, self._offers_lost = self._offers_lost, dict(self._builder.offers.lost)
-        for key in {*lost, *self._offers_lost}:
-            if lost.get(key) != self._offers_lost.get(key):
-                self._interface_status.promises.changed(key, Effect.EVERYTHING)
+        self._statuses.published(publication, effect)
 
     def _told_by_others(self, refused: Iterable[Refused]) -> None:
         self._blame.refused_elsewhere(refused)
@@ -370,27 +309,7 @@ class Control:
             self._replicas.progressed()
         if self._in_force.acknowledged(self.acks.proves):
             self._publisher.touch(Effect.EVERYTHING)
-        for part in self._parts:
-            for key in part.promises.still_open():
-                part.controller.enqueue(key)
-
-    def _policy_problem(self, key: Key) -> tuple[str, str] | None:
-        return policy_problem(key, self._watcher.of(key.namespace), self._watcher.invalid_policies.get(key))
-
-    def _interface_problem(self, key: Key) -> tuple[str, str] | None:
-        wrong, lost = self._watcher.invalid_interfaces.get(key), self._builder.offers.lost.get(key, {})
-        return interface_problem(key, self._watcher.of(key.namespace), wrong, lost)
-
-    def _declaration_problem(self, key: Key) -> tuple[str, str] | None:
-        view = self._watcher.of(CLUSTER_SCOPED)
-        return declaration_problem(key, view, self._watcher.invalid_declarations.get(key))
-
-    def _refusal_of(self, key: Key) -> str | None:
-        """Return why a data plane would not take a policy, or a cluster that it holds for; None when all take it."""
-        carriers = self._in_force.carriers(self._watcher.of(key.namespace).policies[key])
-        own = (self._in_force.policies.message(key), *map(self._refusals.message, carriers))
-        refusals = (*own, self._refused_elsewhere(TRAFFIC_POLICY, key))
-        return next(filter(None, refusals), None)
+        self._statuses.progressed()
 
     def _leads(self) -> bool:
         return self._election is None or self._election.leading

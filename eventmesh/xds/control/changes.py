@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
 
 CLUSTER_SCOPED = ""
@@ -17,6 +19,10 @@ class Effect(Enum):
     NOTHING = 0
     ENDPOINTS = 1
     EVERYTHING = 2
+
+
+Handler = Callable[[Object | None, Object | None], Effect]
+"""Takes (old, new) in, as informers tell it, and returns what must be built again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from eventmesh.base.clock import Clock
-from eventmesh.kube.api import Api, Object, Resource
+from eventmesh.kube.api import Api, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, NAMESPACE, REFERENCE_GRANT
 from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.builder import ResourceBuilder
-from eventmesh.xds.control.changes import Effect
+from eventmesh.xds.control.changes import Effect, Handler
 from eventmesh.xds.control.gateway_api.status import GatewayClassStatus, GatewayStatus, Obedience, RouteStatus
 from eventmesh.xds.control.gateway_api.values import RouteKind
 from eventmesh.xds.control.gateway_api.watcher import GatewayApiWatcher
@@ -20,8 +20,6 @@ from eventmesh.xds.control.promises import Promises, Promising
 from eventmesh.xds.control.services import Settings
 
 ROUTES: Mapping[RouteKind, Resource] = {RouteKind.HTTP: HTTP_ROUTE, RouteKind.GRPC: GRPC_ROUTE}
-
-Handler = Callable[[Object | None, Object | None], Effect]
 
 
 class GatewayApi:
