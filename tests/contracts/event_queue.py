@@ -116,6 +116,19 @@ class EventQueueContract(ABC):
         assert [e.sequence for e in (*first.entries, *rest.entries)] == [e.sequence for e in events]
         await store.close()
 
+    async def test_no_entry_follows_the_one_with_which_the_data_come_to_a_bound(self, tmp_path: Path) -> None:
+        store = self.open_store(tmp_path)
+        await store.open_trigger("t", SHOP)
+        events = [await store.append(new_event(n, data=b"x" * 1_000 if n else None)) for n in range(4)]
+        ends = [Settlement("t", e.sequence, Outcome.DEFERRED, due=float(9 - n)) for n, e in enumerate(events)]
+        await store.settle(ends)
+        by_time = [event.sequence for event in reversed(events)]
+        for most, count in ((1, 1), (1_000, 1), (1_001, 2), (9_000, 4)):
+            due = await store.queue.due("t", 10.0, 10, (), most)
+            assert [entry.sequence for entry in due.entries] == by_time[:count]
+        assert len((await store.queue.due("t", 10.0, 2, (), 9_000)).entries) == 2
+        await store.close()
+
     async def test_the_queue_of_a_deleted_trigger_goes_with_it(self, tmp_path: Path) -> None:
         store = self.open_store(tmp_path)
         await kept(store, 1)

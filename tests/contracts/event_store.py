@@ -94,6 +94,17 @@ class EventStoreContract(ABC):
         assert [event.event.id for event in (*first, *rest)] == ["1", "3", "5"]
         await store.close()
 
+    async def test_a_reader_gets_no_more_behind_the_event_with_which_the_data_come_to_a_bound(
+        self, tmp_path: Path
+    ) -> None:
+        store = self.open_store(tmp_path)
+        for n in range(4):
+            await store.append(new_event(n, data=b"x" * 1_000 if n else None))
+        for most, count in ((1, 2), (1_000, 2), (1_001, 3), (9_000, 4)):
+            assert len(await store.read(SHOP, 0, 10, most)) == count
+        assert len(await store.read(SHOP, 0, 2, 9_000)) == 2
+        await store.close()
+
     async def test_events_and_progress_survive_a_restart(self, tmp_path: Path) -> None:
         store = self.open_store(tmp_path)
         await store.open_trigger("t", SHOP)

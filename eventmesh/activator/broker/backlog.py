@@ -16,6 +16,9 @@ from eventmesh.base.clock import Clock
 READ_BATCH = 128
 """Events read at once."""
 
+READ_BYTES = 16 << 20
+"""Data of the events, or of the entries of the queue, that are read at once, and one more: all of it is in memory."""
+
 LOOK_AGAIN_S = 30.0
 """Longest wait for the queue's next time: the machine may sleep or its clock be set, and times are the wall clock's."""
 
@@ -133,13 +136,13 @@ class Backlog:
         self._more_queued = False
         now = self._clock.now().timestamp()
         try:
-            due = await self._store.queue.due(self._trigger, now, free, self._unrecorded)
+            due = await self._store.queue.due(self._trigger, now, free, self._unrecorded, READ_BYTES)
         except BaseException:
             self._more_queued = True
             raise
         new = due.entries
         self._unrecorded |= {entry.entry for entry in new}
-        self._more_queued = self._more_queued or len(new) == free
+        self._more_queued = self._more_queued or len(new) == free or _come_to_bound(entry.stored for entry in new)
         wait = None if due.next_due is None else min(max(0.0, due.next_due - now), LOOK_AGAIN_S)
         self._queue_at = None if wait is None else self._clock.monotonic() + wait
         return [_item(entry) for entry in new]
@@ -147,7 +150,7 @@ class Backlog:
     async def _read_events(self, limit: int) -> list[Item]:
         self._more, self._reading = False, True
         try:
-            events = await self._store.read(self._broker, self._position, limit)
+            events = await self._store.read(self._broker, self._position, limit, READ_BYTES)
         except DamagedEvent as error:
             self._more = True
             # It can never be delivered, and must not hold up those behind it.
@@ -157,7 +160,7 @@ class Backlog:
             raise
         finally:
             self._reading = False
-        self._more = self._more or len(events) == limit
+        self._more = self._more or len(events) == limit or _come_to_bound(events)
         return list(self._past(events))
 
     def _past(self, events: Iterable[StoredEvent]) -> Iterator[Item]:
@@ -181,6 +184,10 @@ class Backlog:
         except DamagedEvent as error:
             return Item(sequence, 0, None, str(error))
         return Item(sequence, 0, found, "" if found else "is not in the store any more")
+
+
+def _come_to_bound(read: Iterable[StoredEvent | None]) -> bool:
+    return sum(stored.size for stored in read if stored is not None) >= READ_BYTES
 
 
 def _item(queued: QueuedEvent) -> Item:

@@ -40,7 +40,7 @@ Kafka's and JetStream's default is this."""
 
 LEAST_MAX_EVENT_BYTES, MOST_MAX_EVENT_BYTES = 65_536, 4 * 1_048_576
 """What may be asked for. Intermediaries must forward 64 KiB (cloudevents/spec.md, "Size Limits"); 64 requests of a
-trigger are under way at once, each with its event: 256 MiB then, and 128 events are read at a time."""
+trigger are under way at once, each with its event: 256 MiB then."""
 
 MAX_BATCH_EVENTS = 1_000
 """Events of one batch: with MAX_EVENT_BYTES for all of them some 1 KiB each. Each is a row and wakes triggers; without

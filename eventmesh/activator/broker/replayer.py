@@ -23,7 +23,7 @@ LOOKED_AT = 512
 """Events looked at in one step; with fewer the sync that each step waits for would set the pace."""
 
 MAX_STEP_BYTES = 16 << 20
-"""Data of the events of one step, unless a single one has more: all of them are in memory and in one transaction."""
+"""Data of the events of one step, and one event more: all of them are in memory and in one transaction."""
 
 FILTERED_TOGETHER = 128
 """So many events are held against filters before others get their turn on the event loop."""
@@ -108,17 +108,14 @@ class Replayer:
 
     async def _next(self, replay: Replay) -> tuple[Sequence[StoredEvent], int]:
         """Return some events of a replay, and up to where it is with them."""
-        broker, position = replay.broker, replay.position
-        count = await self._store.replays.within(broker, position, LOOKED_AT, MAX_STEP_BYTES)
-        if not count:
-            return [], replay.last
         try:
-            found = await self._store.read(broker, position, count)
+            found = await self._store.read(replay.broker, replay.position, LOOKED_AT, MAX_STEP_BYTES)
         except DamagedEvent as error:
             # It is passed over: no trigger can get it any more.
             return _within(replay, error.before), min(error.sequence, replay.last)
         inside = _within(replay, found)
-        return inside, inside[-1].sequence if inside and len(inside) == len(found) else replay.last
+        is_full = len(found) == LOOKED_AT or sum(stored.size for stored in found) >= MAX_STEP_BYTES
+        return inside, found[-1].sequence if is_full and len(inside) == len(found) else replay.last
 
     async def _wanted(
         self, replay: Replay, subscription: Subscription, events: Sequence[StoredEvent]

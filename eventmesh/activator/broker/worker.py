@@ -204,10 +204,9 @@ class TriggerWorker:
             )
         else:
             self.table.offer(item.sequence, item.entry, self._group(stored))
-            size = _size(stored)
-            if len(self._loaded) < MAX_LOADED and self._loaded_bytes + size <= MAX_LOADED_BYTES:
+            if len(self._loaded) < MAX_LOADED and self._loaded_bytes + stored.size <= MAX_LOADED_BYTES:
                 self._loaded[item.sequence, item.entry] = item
-                self._loaded_bytes += size
+                self._loaded_bytes += stored.size
 
     def _group(self, stored: StoredEvent) -> str:
         order_by = self.subscription.controls.order_by
@@ -323,7 +322,7 @@ class TriggerWorker:
     def _settle(self, sequence: int, entry: int, end: Settled, due: float = 0.0) -> None:
         loaded = self._loaded.pop((sequence, entry), None)
         if loaded is not None and loaded.stored is not None:
-            self._loaded_bytes -= _size(loaded.stored)
+            self._loaded_bytes -= loaded.stored.size
         failure = self._failure(end)
         self._ends.append(
             Settlement(
@@ -379,10 +378,6 @@ class TriggerWorker:
     async def _store_failed(self, error: StoreError) -> None:
         _log.error("event store", trigger=self._key, reason=error)
         await self._clock.sleep(DAMAGED_RETRY_S if isinstance(error, CorruptStore) else STORE_RETRY_S)
-
-
-def _size(stored: StoredEvent) -> int:
-    return len(stored.event.data or b"")
 
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -80,9 +81,10 @@ class EventStore(Protocol):
         """
         ...
 
-    async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
+    async def read(self, broker: str, after: int, limit: int, max_bytes: float = math.inf) -> Sequence[StoredEvent]:
         """Return up to `limit` events of `broker` with a sequence beyond `after`, in order.
 
+        None follows the one with which their data come to `max_bytes`: no more than that and one event is held.
         Raises DamagedEvent, which holds those before it, when one of them is not what was written.
         """
         ...

@@ -5,6 +5,7 @@ An entry is a copy of its event: it may wait for a long time, and must not keep 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -77,10 +78,13 @@ class Redriven:
 class EventQueue(Protocol):
     """Every method may raise StoreError."""
 
-    async def due(self, trigger: str, now: float, limit: int, beside: Collection[int] = ()) -> Due:
+    async def due(
+        self, trigger: str, now: float, limit: int, beside: Collection[int] = (), max_bytes: float = math.inf
+    ) -> Due:
         """Return the first `limit` entries of `trigger` that are due at `now`, in the order of their times.
 
-        Those in `beside` are left out: the caller has them already.
+        Those in `beside` are left out: the caller has them already. None follows the one with which their data come to
+        `max_bytes`.
         """
         ...
 

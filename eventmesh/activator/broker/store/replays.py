@@ -70,13 +70,6 @@ class EventReplays(Protocol):
         """Return what is under way, oldest first."""
         ...
 
-    async def within(self, broker: str, after: int, limit: int, max_bytes: int) -> int:
-        """Return how many of the next `limit` events of `broker` have no more than `max_bytes` of data together.
-
-        The first counts however long it is; 0: there is no event beyond `after`.
-        """
-        ...
-
     async def advance(self, step: Advance) -> int:
         """Queue events and move on, all or nothing; return how many were queued.
 

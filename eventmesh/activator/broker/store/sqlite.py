@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,25 +98,34 @@ class SqliteStore:
     def _event(self, sequence: int) -> StoredEvent | None:
         return from_rows(self._query(BY_SEQUENCE, (sequence,)))
 
-    async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
+    async def read(self, broker: str, after: int, limit: int, max_bytes: float = math.inf) -> Sequence[StoredEvent]:
         """Return events of `broker` beyond `after`, in order."""
-        return await asyncio.to_thread(self._read, broker, after, limit)
+        return await asyncio.to_thread(self._read, broker, after, limit, max_bytes)
 
-    def _read(self, broker: str, after: int, limit: int) -> list[StoredEvent]:
+    def _read(self, broker: str, after: int, limit: int, max_bytes: float) -> list[StoredEvent]:
         sql = f"SELECT {COLUMNS} FROM events WHERE broker = ? AND sequence > ? ORDER BY sequence LIMIT ?"  # noqa: S608
         found: list[StoredEvent] = []
-        for row in self._query(sql, (broker, after, limit)):
-            try:
-                found.append(_of(broker, Record(*row)))
-            except DamagedEvent as error:
-                raise DamagedEvent(error.sequence, error.problem, found) from error
+        size = 0
+        with closing(self._scan(sql, (broker, after, limit))) as rows:
+            for row in rows:
+                try:
+                    found.append(_of(broker, Record(*row)))
+                except DamagedEvent as error:
+                    raise DamagedEvent(error.sequence, error.problem, found) from error
+                size += found[-1].size
+                if size >= max_bytes:
+                    break
         return found
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        return list(self._scan(sql, values))
+
+    def _scan(self, sql: str, values: tuple[object, ...]) -> Generator[tuple[Any, ...], None, None]:
+        """Yield the rows of a statement one by one; who has enough closes it."""
         self._upkeep.refuse()
         try:
             with self._reading:
-                return list(self._reader.execute(sql, values))
+                yield from self._reader.execute(sql, values)
         except apsw.Error as error:
             raise StoreError(f"the event store could not be read: {error}") from error
 

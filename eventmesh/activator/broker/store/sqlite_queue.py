@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,8 +29,14 @@ MAX_REDRIVEN = 10_000
 
 _ENTRY = f"entry, uid, due, origin, {COLUMNS}"
 
-_ENTRIES = f"SELECT {_ENTRY} FROM queued WHERE entry IN (SELECT value FROM json_each(?))"  # noqa: S608  # constants
-"""However many they are it is one statement, prepared once."""
+_ENTRIES = f"""
+  SELECT {_ENTRY} FROM queued WHERE entry IN (
+    SELECT entry FROM (
+      SELECT entry, coalesce(sum(length(data)) OVER (
+        ORDER BY due, entry ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS size_before
+      FROM queued WHERE entry IN (SELECT value FROM json_each(?)))
+    WHERE size_before < ?)"""  # noqa: S608  # constants
+"""However many they are it is one statement, prepared once. SQLite knows the length of what it does not read."""
 
 _MOVE = f"""
   INSERT INTO queued (uid, due, origin, {COLUMNS})
@@ -43,20 +50,22 @@ class SqliteQueue:
         self._write = write
         self._read = read
 
-    async def due(self, trigger: str, now: float, limit: int, beside: Collection[int] = ()) -> Due:
+    async def due(
+        self, trigger: str, now: float, limit: int, beside: Collection[int] = (), max_bytes: float = math.inf
+    ) -> Due:
         """Return what is due at `now`."""
         # Numbers first, which an index holds; then only the copies that are wanted.
         sql = "SELECT entry, due FROM queued WHERE uid = ? ORDER BY due, entry LIMIT ?"
         places = await self._read(sql, (trigger, len(beside) + limit + 1))
         ready = [entry for entry, due in places if due <= now and entry not in beside][:limit]
         later = [due for _, due in places if due > now]
-        return Due(await self._entries(ready), later[0] if later else None)
+        return Due(await self._entries(ready, max_bytes), later[0] if later else None)
 
-    async def _entries(self, wanted: Sequence[int]) -> Sequence[QueuedEvent]:
-        """Return those of the entries that are still there, in the order in which they are named."""
+    async def _entries(self, wanted: Sequence[int], max_bytes: float) -> Sequence[QueuedEvent]:
+        """Return those of the entries that are still there and that fit, in the order in which they are named."""
         if not wanted:
             return []
-        found = {row[0]: _queued(row) for row in await self._read(_ENTRIES, (json.dumps(wanted),))}
+        found = {row[0]: _queued(row) for row in await self._read(_ENTRIES, (json.dumps(wanted), max_bytes))}
         return [found[entry] for entry in wanted if entry in found]
 
     async def entry(self, entry: int) -> QueuedEvent | None:

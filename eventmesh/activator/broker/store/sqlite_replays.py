@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import apsw
@@ -45,14 +44,6 @@ class SqliteReplays:
     async def all(self) -> Sequence[Replay]:
         """Return what is under way."""
         return [Replay(*row) for row in await self._read(f"SELECT {_REPLAY} FROM replays ORDER BY number", ())]  # noqa: S608
-
-    async def within(self, broker: str, after: int, limit: int, max_bytes: int) -> int:
-        """Return how many events are read together."""
-        # SQLite knows the length of what it does not read.
-        sql = "SELECT length(data) FROM events WHERE broker = ? AND sequence > ? ORDER BY sequence LIMIT ?"
-        lengths = [int(length or 0) for (length,) in await self._read(sql, (broker, after, limit))]
-        fitting = sum(total <= max_bytes for total in accumulate(lengths))
-        return max(fitting, min(1, len(lengths)))
 
     async def advance(self, step: Advance) -> int:
         """Queue events and move on."""

@@ -35,6 +35,11 @@ class StoredEvent:
     duplicate: bool = False
     """It had been accepted before, under this sequence, and was not stored again."""
 
+    @property
+    def size(self) -> int:
+        """Return how many bytes of data it has."""
+        return len(self.event.data or b"")
+
 
 class Outcome(Enum):
     """How the delivery of an event to a trigger ended."""

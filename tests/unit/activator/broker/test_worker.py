@@ -104,12 +104,20 @@ async def test_ends_on_their_way_into_the_store_get_there_when_the_work_is_given
     assert written == [Outcome.DELIVERED]
 
 
-async def queued(broker: Broker, keys: Sequence[str]) -> None:
+async def queued(
+    broker: Broker,
+    triggers: FixedTriggers,
+    keys: Sequence[str],
+    policy: DeliveryPolicy | None = None,
+    controls: DeliveryControls | None = None,
+) -> None:
     """Have an event of each of the `keys`, dead letters of the trigger `all`, put into its queue."""
     broker.subscribers.script = lambda uri, event: Answered(400)
+    await opened(broker, "all")
+    count = len(keys)
     for number, key in enumerate(keys):
         await broker.send(number, partitionkey=key)
-    count = len(keys)
+    triggers.add("all", policy, controls)
     await asyncio.wait_for(settled(broker, ("demo/all", "kept"), count), 20)
     broker.subscribers.script = lambda uri, event: Answered()
     broker.subscribers.got.clear()
@@ -126,9 +134,8 @@ async def test_what_is_queued_waits_for_the_disk_only_when_too_much_is_not_on_it
     monkeypatch.setattr(backlog, "MAX_QUEUED_LOADED", 4)
     monkeypatch.setattr(backlog, "READ_AGAIN_AT", 2)
     monkeypatch.setattr(backlog, "MAX_UNRECORDED", unrecorded)
-    triggers.add("all")
-    await opened(broker, "all")
-    await queued(broker, ["k"] * 20)
+    monkeypatch.setattr(backlog, "READ_BYTES", 1)
+    await queued(broker, triggers, ["k"] * 20)
     begun, go, settle = asyncio.Event(), asyncio.Event(), broker.store.settle
 
     async def slow(ends: Sequence[Settlement], attempts: Sequence[Attempt] = ()) -> None:
@@ -144,6 +151,16 @@ async def test_what_is_queued_waits_for_the_disk_only_when_too_much_is_not_on_it
     go.set()
     await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 20), 20)
     assert len(broker.subscribers.got) == 20
+
+
+async def test_everything_is_read_though_a_reading_has_a_bound_in_bytes(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "READ_BYTES", 3)
+    await queued(broker, triggers, ["k"] * 9)
+    broker.dispatcher.queued("uid-all")
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 9), 20)
+    assert ids(broker) == [str(number) for number in range(9)]
 
 
 async def test_a_subscriber_that_answers_at_once_gets_everything_though_others_have_their_turn(
@@ -179,9 +196,8 @@ async def test_a_key_that_is_stuck_in_the_queue_holds_up_no_other(
 ) -> None:
     monkeypatch.setattr(backlog, "MAX_QUEUED_LOADED", 4)
     monkeypatch.setattr(backlog, "READ_AGAIN_AT", 2)
-    triggers.add("all", DeliveryPolicy(retry=1_000_000, backoff_delay_s=0.05), BY_KEY)
-    await opened(broker, "all")
-    await queued(broker, ["stuck"] * 20 + ["free"] * 10)
+    patient = DeliveryPolicy(retry=1_000_000, backoff_delay_s=0.05)
+    await queued(broker, triggers, ["stuck"] * 20 + ["free"] * 10, patient, BY_KEY)
     broker.subscribers.script = lambda uri, event: Answered(503 if event.text("partitionkey") == "stuck" else 202)
     broker.dispatcher.queued("uid-all")
     await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 10), 20)

@@ -7,6 +7,7 @@ a 202 does not depend on this machine, and that others may take over. What an en
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -276,9 +277,9 @@ class SharedStore:
         """Return once the event is in the journal, and in the view of this process."""
         return await (await self._ready()).append(new)
 
-    async def read(self, broker: str, after: int, limit: int) -> Sequence[StoredEvent]:
+    async def read(self, broker: str, after: int, limit: int, max_bytes: float = math.inf) -> Sequence[StoredEvent]:
         """Return events of `broker` beyond `after`, in order."""
-        return await (await self._ready()).read(broker, after, limit)
+        return await (await self._ready()).read(broker, after, limit, max_bytes)
 
     async def event(self, sequence: int) -> StoredEvent | None:
         """Return one event."""
