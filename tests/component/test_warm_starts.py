@@ -154,9 +154,13 @@ print(found, "eventmesh.functions.app" in sys.modules)
 
 async def test_an_end_is_as_ever(cluster: Cluster, tmp_path: Path) -> None:
     program = """
-import atexit, sys, threading, time
+import atexit, os, sys, threading
 atexit.register(print, "at exit")
-threading.Thread(target=lambda: (time.sleep(0.1), print("thread"))).start()
+opened = [open(os.devnull) for _ in range(64)]
+def outlive():
+    threading.main_thread().join()
+    print("thread", {os.fstat(file.fileno()).st_rdev for file in opened} == {os.stat(os.devnull).st_rdev})
+threading.Thread(target=outlive).start()
 if len(sys.argv) > 1:
     raise ValueError("the reason")
 sys.exit(7)
@@ -166,7 +170,7 @@ sys.exit(7)
     pod, text = await outcome(cluster, "end", {"image": "dev.local/end"}, "true")
     (status,) = pod["status"]["containerStatuses"]
     assert status["state"]["terminated"]["exitCode"] == 7
-    assert text.splitlines() == ["thread", "at exit"]
+    assert text.splitlines() == ["thread True", "at exit"]
     pod, text = await outcome(cluster, "end", {"image": "dev.local/end", "args": ["raise"]}, "true")
     (status,) = pod["status"]["containerStatuses"]
     assert status["state"]["terminated"]["exitCode"] == 1

@@ -53,6 +53,8 @@ def main() -> None:
         raise NotAloneError(f"one of {', '.join(MODULES)} starts a thread when it is imported")
     order = _serve(channel, launcher)
     if order is not None:
+        # Closed already; by now the number may be that of a file or a connection of the program.
+        channel.detach()
         _run(order)
 
 
