@@ -24,7 +24,10 @@ _PEM_REQUEST: Final = re.compile(
     r"\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\s[\w+/=\s]+-----END (NEW )?CERTIFICATE REQUEST-----\s*", re.ASCII
 )
 _PEM_CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
-_SIGNER: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.[a-z0-9.-]+/[a-zA-Z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?")
+_LABEL: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SIGNER: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})+/{_LABEL}(?:\.{_LABEL})*")
+MAX_SIGNER_CHARS: Final = 253 + 1 + 253 + 1 + 63
+"""A domain, and a path that fits with a domain in front of it into a label."""
 
 
 class SigningRequestStrategy(Strategy):
@@ -64,6 +67,9 @@ class SigningRequestStrategy(Strategy):
             causes.append(Cause(CauseType.INVALID, "spec.request", detail, spec.get("request") or ""))
         if not spec.get("signerName"):
             causes.append(Cause(CauseType.REQUIRED, "spec.signerName"))
+        elif len(spec["signerName"]) > MAX_SIGNER_CHARS:
+            detail = f"may not be more than {MAX_SIGNER_CHARS} bytes"
+            causes.append(Cause(CauseType.TOO_LONG, "spec.signerName", detail))
         elif not _SIGNER.fullmatch(spec["signerName"]):
             detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
             causes.append(Cause(CauseType.INVALID, "spec.signerName", detail, spec["signerName"]))

@@ -25,7 +25,7 @@ from eventmesh.cluster.api.cel.syntax import (
     told,
 )
 from eventmesh.cluster.api.cel.types import BOOL, DYN, WRONG, Type
-from eventmesh.cluster.api.cel.values import ABSENT, NO_OVERLOAD, EvaluationError, Maybe
+from eventmesh.cluster.api.cel.values import ABSENT, NO_OVERLOAD, EvaluationError, Maybe, type_of
 from eventmesh.cluster.api.patterns import compiled
 
 _LITERALS: Mapping[str, Callable[[str], object]] = {
@@ -34,6 +34,8 @@ _LITERALS: Mapping[str, Callable[[str], object]] = {
     "timestamp": parse_timestamp,
 }
 """Functions whose argument is looked at when it is written out."""
+_KEYS = frozenset({BOOL, types.INT, types.UINT, types.STRING, DYN, WRONG})
+"""What the keys of a map may be. A map in the place of a key, each of twice the last, would be a type without end."""
 
 
 def compile_expression(source: str, variables: Mapping[str, Type]) -> Program:
@@ -260,8 +262,14 @@ class Checker:
 
         def run(frame: Frame) -> list[Any]:
             frame.budget.spend(len(parts))
-            values = ((evaluate(frame), is_optional) for evaluate, is_optional in parts)
-            return [_there(value, is_optional) for value, is_optional in values if not is_optional or value.is_there]
+            found: list[Any] = []
+            for evaluate, is_optional in parts:
+                value = evaluate(frame)
+                if not is_optional:
+                    found.append(value)
+                elif _optional(value).is_there:
+                    found.append(value.value)
+            return found
 
         return Part(types.list_of(of or DYN), run)
 
@@ -271,6 +279,9 @@ class Checker:
         parts: list[tuple[Run, Run, bool]] = []
         for key, value, is_optional in literal.entries:
             key_part, value_part = self.part(key), self.part(value)
+            if key_part.type not in _KEYS:
+                self.wrong(key.position, f"unsupported key type: {key_part.type}")
+                return _constant(WRONG, None)
             keys = self._alike(keys, key_part.type, key.position)
             values = self._alike(values, value_part.type, value.position, is_optional=is_optional)
             parts.append((key_part.run, value_part.run, is_optional))
@@ -282,8 +293,10 @@ class Checker:
                 name, given = key(frame), value(frame)
                 if not isinstance(name, str | int):
                     raise EvaluationError(f"unsupported key type: {type(name).__name__}")
-                if not is_optional or given.is_there:
-                    found[name] = _there(given, is_optional)
+                if not is_optional:
+                    found[name] = given
+                elif _optional(given).is_there:
+                    found[name] = given.value
             return found
 
         return Part(types.map_of(keys or DYN, values or DYN), run)
@@ -292,6 +305,8 @@ class Checker:
         """Return the type of items so far; tell of one that is not like them."""
         if is_optional and given.name == "optional_type":
             given = given.params[0]
+        elif is_optional and given not in (DYN, WRONG):
+            self.wrong(position, f"expected type '{types.optional_of(given)}' but found '{given}'")
         if known is None or self._is_mixed:
             return given if known in (None, given) else DYN
         joined = self.joined(known, given)
@@ -308,8 +323,10 @@ def _constant(of: Type, value: Any) -> Part:
     return Part(of, lambda frame: value)
 
 
-def _there(value: Any, is_optional: bool) -> Any:
-    return value.value if is_optional else value
+def _optional(value: Any) -> Maybe:
+    if not isinstance(value, Maybe):
+        raise EvaluationError(f"'?' stands before what is no optional, but a value of type {type_of(value)}")
+    return value
 
 
 def _variable(of: Type, name: str) -> Part:

@@ -29,23 +29,21 @@ class _Loop:
     """The types of what the names are bound to."""
     bodies: tuple[Part, ...]
 
-    def steps(self, frame: Frame) -> Iterator[Any]:
-        """Bind the names to each item in turn, or to its key and value; yield the key."""
+    def steps(self, frame: Frame) -> Iterator[tuple[Any, Frame]]:
+        """Yield each key in turn (each item, where there is one name), and where the names are bound to it."""
         container = self.range(frame)
         if not isinstance(container, list | dict):
             raise EvaluationError(NO_OVERLOAD)
-        shadowed = {name: frame.names[name] for name in self.names if name in frame.names}
         if isinstance(container, dict):
             pairs: Iterator[tuple[Any, Any]] = iter(container.items())
         else:
             pairs = enumerate(container) if len(self.names) > 1 else zip(container, container, strict=True)
-        try:
-            for pair in pairs:
-                frame.budget.spend(1)
-                frame.names.update(zip(self.names, pair, strict=False))
-                yield pair[0]
-        finally:
-            frame.names.update(shadowed)
+        # Of its own: where a step has no value, what makes up for that must not find the names as the step left them.
+        inner = Frame(dict(frame.names), frame.budget)
+        for pair in pairs:
+            frame.budget.spend(1)
+            inner.names.update(zip(self.names, pair, strict=False))
+            yield pair[0], inner
 
 
 def _loop(checker: Checker, expression: Call, target: Expression, names: int) -> _Loop | None:
@@ -97,9 +95,9 @@ def _quantifier(names: int) -> Macro:
 
         def run(frame: Frame) -> bool:
             failure: EvaluationError | None = None
-            for _ in loop.steps(frame):
+            for _, inner in loop.steps(frame):
                 try:
-                    if boolean(body.run(frame)) is decided_by:
+                    if boolean(body.run(inner)) is decided_by:
                         return decided_by
                 except EvaluationError as error:
                     failure = failure or error
@@ -121,7 +119,7 @@ def _one(names: int) -> Macro:
 
         def run(frame: Frame) -> bool:
             # No short cut: every step counts, also by having no value.
-            return sum([boolean(body.run(frame)) for _ in loop.steps(frame)]) == 1
+            return sum([boolean(body.run(inner)) for _, inner in loop.steps(frame)]) == 1
 
         return Part(BOOL, run)
 
@@ -141,7 +139,7 @@ def _mapped(names: int, *, is_chosen: bool) -> Macro:
 
         def run(frame: Frame) -> list[Any]:
             steps = loop.steps(frame)
-            return [body.run(frame) for _ in steps if not is_chosen or boolean(loop.bodies[0].run(frame))]
+            return [body.run(inner) for _, inner in steps if not is_chosen or boolean(loop.bodies[0].run(inner))]
 
         return Part(types.list_of(body.type), run)
 
@@ -160,7 +158,8 @@ def _transformed(*, is_chosen: bool) -> Macro:
 
         def run(frame: Frame) -> dict[Any, Any]:
             steps = loop.steps(frame)
-            return {key: body.run(frame) for key in steps if not is_chosen or boolean(loop.bodies[0].run(frame))}
+            chosen = ((key, inner) for key, inner in steps if not is_chosen or boolean(loop.bodies[0].run(inner)))
+            return {key: body.run(inner) for key, inner in chosen}
 
         return Part(of, run)
 
@@ -177,7 +176,7 @@ def _filter(checker: Checker, expression: Call, target: Expression) -> Part:
     condition, name = loop.bodies[0], loop.names[0]
 
     def run(frame: Frame) -> list[Any]:
-        return [frame.names[name] for _ in loop.steps(frame) if boolean(condition.run(frame))]
+        return [inner.names[name] for _, inner in loop.steps(frame) if boolean(condition.run(inner))]
 
     return Part(of, run)
 
@@ -190,7 +189,7 @@ def _sort_by(checker: Checker, expression: Call, target: Expression) -> Part:
     of = types.list_of(loop.items[0])
 
     def run(frame: Frame) -> list[Any]:
-        pairs = [(frame.names[name], body.run(frame)) for _ in loop.steps(frame)]
+        pairs = [(inner.names[name], body.run(inner)) for _, inner in loop.steps(frame)]
         return in_order(frame.budget, [item for item, _ in pairs], [key for _, key in pairs])
 
     return Part(of, run)

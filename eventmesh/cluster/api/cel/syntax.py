@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from eventmesh.cluster.api.cel.types import Type
+
+MAX_ISSUES: Final = 20
+"""So many are told of one expression: each shows its line again, which may be the whole expression."""
 
 
 class CompileError(Exception):
@@ -23,7 +26,9 @@ class Issue:
 
 def told(source: str, issues: list[Issue]) -> str:
     """Return the issues one below the other, in the order of their places, each with its line and a mark below it."""
-    return "\n".join(_told(source, issue) for issue in sorted(issues, key=lambda issue: issue.position))
+    in_order = sorted(issues, key=lambda issue: issue.position)
+    rest = [f"{len(issues) - MAX_ISSUES} more errors were truncated"] if len(issues) > MAX_ISSUES else []
+    return "\n".join((*(_told(source, issue) for issue in in_order[:MAX_ISSUES]), *rest))
 
 
 def _told(source: str, issue: Issue) -> str:

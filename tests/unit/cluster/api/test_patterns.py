@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventmesh.cluster.api.patterns import compiled
+from eventmesh.cluster.api.patterns import compiled, reads_once
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ def test_a_pattern_takes_what_go_takes(pattern: str, good: str, bad: str | None)
 def test_what_cannot_be_read_is_told(pattern: str) -> None:
     with pytest.raises(ValueError, match="."):
         compiled(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "once"),
+    [
+        ("abc", True),
+        ("^(?:[-A-Za-z0-9/._]|[%][0-9a-f]{2})+$", True),
+        (r"^[*+]\*[a-z]{0,61}$", True),
+        (r"\A[a-z]+", True),
+        ("[a-z]+", False),
+        ("^a|b*", False),
+        ("^a*b*$", False),
+        ("^(a{1,9}b)+$", False),
+    ],
+)
+def test_one_repetition_behind_a_beginning_reads_a_text_once(pattern: str, once: bool) -> None:
+    assert reads_once(pattern) is once

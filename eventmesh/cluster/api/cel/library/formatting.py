@@ -121,6 +121,7 @@ def _scientific(value: float) -> str:
 def _shown(budget: Budget, value: Any, *, inside: bool = True) -> str:
     """Return a value as `%s` shows it, `inside` a list or a map so that it can be told from others."""
     budget.spend(1)
+    budget.spend_on(value)
     match value:
         case None:
             return "null"

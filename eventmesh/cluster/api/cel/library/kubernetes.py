@@ -30,7 +30,7 @@ from eventmesh.kube.quantity import parse_quantity
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME: Final = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
-_HOST_AND_PORT: Final = re.compile(r"(?:.*@)?(\[[^\]]*\]|[^:]*)(?::(\d*))?\Z")
+_HOST_AND_PORT: Final = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?\Z")
 
 
 def _reads(read: Callable[[str], Any]) -> Callable[[str], bool]:
@@ -139,8 +139,7 @@ def _url(text: str) -> SplitResult:
         if not FORMATS["uri"](text) or " " in text.partition("?")[0]:
             raise ValueError(text)
         url = urlsplit(text)
-        found = _HOST_AND_PORT.match(url.netloc)
-        if found is None or (url.port is not None and url.scheme == ""):
+        if not _HOST_AND_PORT.match(_host(url)) or (url.port is not None and url.scheme == ""):
             raise ValueError(text)
     except ValueError as error:
         raise EvaluationError(
@@ -155,7 +154,7 @@ def _host(url: SplitResult) -> str:
 
 def _host_part(number: int) -> Callable[[SplitResult], str]:
     def part(url: SplitResult) -> str:
-        found = _HOST_AND_PORT.match(url.netloc)
+        found = _HOST_AND_PORT.match(_host(url))
         return (found[number] or "").strip("[]") if found else ""
 
     return part

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from eventmesh.cluster.api.cel.library.formatting import formatted, quoted
 from eventmesh.cluster.api.cel.library.overload import Overload, function, member
 from eventmesh.cluster.api.cel.types import BOOL, DYN, INT, STRING, list_of
 from eventmesh.cluster.api.cel.values import CHARS_A_STEP, NO_OVERLOAD, Budget, EvaluationError
-from eventmesh.cluster.api.patterns import compiled
+from eventmesh.cluster.api.patterns import compiled, reads_once
 
+MAX_PATTERN_CHARS: Final = 10_000
+"""As an expression (`parser`). One that an object brings is compiled anew, which takes longer than searching."""
 _BLANK: Final = " \t\n\v\f\r\x85\xa0\u2028\u2029"
 
 
-def _searched(pattern: str) -> Any:
+def _expression(budget: Budget, text: str, pattern: str) -> re.Pattern[str]:
+    """Return the compiled `pattern`, with what searching `text` for it may take paid; raises EvaluationError."""
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise EvaluationError(f"regexp has {len(pattern)} characters, and may have {MAX_PATTERN_CHARS}")
+    if not reads_once(pattern):
+        budget.spend_on_pairs(len(text), len(text))
     try:
         return compiled(pattern)
     except ValueError as error:
         raise EvaluationError(f"error parsing regexp: {error}") from error
 
 
-def _matches(text: str, pattern: str) -> bool:
-    return _searched(pattern).search(text) is not None
+def _matches(budget: Budget, text: str, pattern: str) -> bool:
+    return _expression(budget, text, pattern).search(text) is not None
 
 
-def _find(text: str, pattern: str) -> str:
-    found = _searched(pattern).search(text)
+def _find(budget: Budget, text: str, pattern: str) -> str:
+    found = _expression(budget, text, pattern).search(text)
     return found[0] if found else ""
 
 
-def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
-    found = [match[0] for match in _searched(pattern).finditer(text)]
+def _find_all(budget: Budget, text: str, pattern: str, most: int = -1) -> list[str]:
+    found = [match[0] for match in _expression(budget, text, pattern).finditer(text)]
     return found if most < 0 else found[:most]
 
 
@@ -47,7 +55,9 @@ def _index_of(text: str, wanted: str, start: int = 0) -> int:
     return text.find(wanted, start)
 
 
-def _last_index_of(text: str, wanted: str, latest: int | None = None) -> int:
+def _last_index_of(budget: Budget, text: str, wanted: str, latest: int | None = None) -> int:
+    # Forwards Python reads a text once, backwards again from each character.
+    budget.spend_on_pairs(len(text), len(wanted))
     if latest is None:
         return text.rfind(wanted)
     if not 0 <= latest <= len(text):
@@ -101,17 +111,17 @@ FUNCTIONS: Mapping[str, tuple[Overload, ...]] = {
     "contains": (member((STRING, STRING), BOOL, lambda text, part: part in text),),
     "startsWith": (member((STRING, STRING), BOOL, str.startswith),),
     "endsWith": (member((STRING, STRING), BOOL, str.endswith),),
-    "matches": (member((STRING, STRING), BOOL, _matches), function((STRING, STRING), BOOL, _matches)),
-    "find": (member((STRING, STRING), STRING, _find),),
+    "matches": tuple(make((STRING, STRING), BOOL, _matches, counts=True) for make in (member, function)),
+    "find": (member((STRING, STRING), STRING, _find, counts=True),),
     "findAll": (
-        member((STRING, STRING), _TEXTS, _find_all),
-        member((STRING, STRING, INT), _TEXTS, _find_all),
+        member((STRING, STRING), _TEXTS, _find_all, counts=True),
+        member((STRING, STRING, INT), _TEXTS, _find_all, counts=True),
     ),
     "charAt": (member((STRING, INT), STRING, _at),),
     "indexOf": (member((STRING, STRING), INT, _index_of), member((STRING, STRING, INT), INT, _index_of)),
     "lastIndexOf": (
-        member((STRING, STRING), INT, _last_index_of),
-        member((STRING, STRING, INT), INT, _last_index_of),
+        member((STRING, STRING), INT, _last_index_of, counts=True),
+        member((STRING, STRING, INT), INT, _last_index_of, counts=True),
     ),
     "lowerAscii": (member((STRING,), STRING, _lower),),
     "upperAscii": (member((STRING,), STRING, _upper),),

@@ -5,7 +5,7 @@ import pytest
 from eventmesh.cluster.api.cel.checker import compile_expression
 from eventmesh.cluster.api.cel.fields import declared
 from eventmesh.cluster.api.cel.parser import MAX_CHARS, MAX_DEPTH
-from eventmesh.cluster.api.cel.syntax import CompileError
+from eventmesh.cluster.api.cel.syntax import MAX_ISSUES, CompileError
 from eventmesh.cluster.api.cel.types import BOOL, Type
 from tests.unit.cluster.api.cel.expressions import FALSE, REFUSED, SCHEMA, TRUE, WITHOUT_VALUE
 
@@ -42,6 +42,22 @@ def test_everything_that_is_wrong_is_told_in_order_and_once() -> None:
         "ERROR: <input>:1:5: undefined field 'other'",
         "ERROR: <input>:1:19: undefined field 'nope'",
     ]
+
+
+def test_of_very_many_mistakes_the_first_are_told() -> None:
+    told = refusal(f"[{'x,' * 4000}x] == []")
+    assert told.count("ERROR") == MAX_ISSUES
+    assert told.endswith("\n3981 more errors were truncated")
+
+
+def test_a_key_is_of_a_type_that_keys_have() -> None:
+    assert "unsupported key type: map(int, int)" in refusal(f"[1]{'.map(a, {a: a})' * 40} == []")
+    assert "unsupported key type: double" in refusal("{1.5: 1} == {}")
+
+
+@pytest.mark.parametrize("source", ["[?1] == []", "{?'a': 1} == {}"])
+def test_only_an_optional_may_be_left_out(source: str) -> None:
+    assert "expected type 'optional_type(int)' but found 'int'" in refusal(source)
 
 
 def test_the_types_of_a_call_are_told() -> None:

@@ -48,6 +48,26 @@ def test_names_of_a_loop_end_with_it() -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "[1].all(x, [0].map(x, 1 / x) == [] || x == 1)",
+        "[1].all(x, [0].all(x, 1 / x == 1) || x == 1)",
+        "[1].all(x, [0].filter(x, 1 / x == 1) == [] || x == 1)",
+        "[1].all(x, [0].sortBy(x, 1 / x) == [] || x == 1)",
+        "[1].all(x, [0].transformMap(x, y, 1 / y) == {} || x == 1)",
+    ],
+)
+def test_a_step_without_a_value_leaves_its_names_to_nobody(source: str) -> None:
+    assert value_of(source, INT, 5) is True
+
+
+@pytest.mark.parametrize("source", ["[?self].size() == 0", "{?'a': self}.size() == 0"])
+def test_what_is_no_optional_cannot_be_left_out(source: str) -> None:
+    with pytest.raises(EvaluationError, match="no optional, but a value of type int"):
+        value_of(source, DYN, 1)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         "self.all(x, self.all(y, x + y >= 0))",
         "self.map(x, self) == self.map(x, self)",
         "self.map(x, self + self).size() == 0",
@@ -66,6 +86,41 @@ def test_a_dear_expression_is_ended_before_it_is_paid(source: str) -> None:
 def test_a_text_that_would_grow_is_ended_before_memory_is_spent() -> None:
     with pytest.raises(CostExceededError):
         value_of("self.replace('a', self).size() > 0", STRING, "a" * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        # One text, one map or one URL in many places: each time it is gone through costs.
+        ("'%s'.format([lists.range(100).map(i, self)]) == ''", "x" * 10_000),
+        ("lists.range(100).map(i, self[0]) == lists.range(100).map(i, self[1])", [dict.fromkeys(range(2000), 0)] * 2),
+        ("lists.range(100).map(i, self[0]) == lists.range(100).map(i, self[1])", [b"x" * 10_000, b"x" * 10_000]),
+        ("[url(self)].all(u, lists.range(100).all(i, u.getQuery().size() > 0))", f"http://a/?{'a=1&' * 2000}"),
+        ("[semver(self)].all(v, lists.range(100).all(i, v.compareTo(v) == 0))", f"1.0.0-{'.'.join('a' * 200)}"),
+        # From each blank Python looks for the end again; backwards for the text, too.
+        ("self.matches('[ ]+$')", " " * 10_000 + "x"),
+        ("self.find('a*b') == ''", "a" * 10_000),
+        ("self.findAll('a*b') == []", "a" * 10_000),
+        ("self.lastIndexOf('ab' + self) == -1", "a" * 10_000),
+    ],
+    ids=lambda given: given[:80] if isinstance(given, str) else type(given).__name__,
+)
+def test_what_is_gone_through_again_is_paid_again(source: str, value: Any) -> None:
+    with pytest.raises(CostExceededError):
+        value_of(source, DYN, value)
+
+
+def test_a_long_text_is_searched_by_what_reads_it_once() -> None:
+    assert value_of("self.matches('^(?:[a-z]|[%][0-9]{2})+$')", STRING, "a" * 50_000) is True
+
+
+def test_a_host_of_many_users_is_read_once() -> None:
+    assert value_of("url(self).getHostname() == 'h' && url(self).getPort() == '1'", STRING, f"x://{'@' * 20_000}h:1/")
+
+
+def test_a_regular_expression_that_an_object_brings_has_a_longest() -> None:
+    with pytest.raises(EvaluationError, match="has 10001 characters, and may have 10000"):
+        value_of("'a'.matches(self)", STRING, "a" * 10_001, steps=100_000)
 
 
 def test_an_excess_is_not_made_up_for() -> None:
