@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
-from eventmesh.xds.control.access.by_name import FiltersByName
+from eventmesh.xds.control.access.by_name import FiltersByName, said
 from eventmesh.xds.control.access.emitting import clusters_asked, encoded, filters_of
 from eventmesh.xds.control.access.providers import CONFIG_MAP
 from eventmesh.xds.control.access.values import AuthorizationPolicy, ExtensionProvider, Labels, Policy, selects
@@ -54,8 +54,8 @@ class InboundAccess:
     def renew(self, namespace: str, view: View) -> bool:
         """Take in a namespace; return whether workloads elsewhere are concerned."""
         before = self._views.get(namespace, View())
-        changed = _said(before) != _said(view)
-        if any((*_said(view), view.providers)):
+        changed = said(before) != said(view)
+        if any((*said(view), view.providers)):
             self._views[namespace] = view
         else:
             self._views.pop(namespace, None)
@@ -133,10 +133,6 @@ class InboundAccess:
             known = _Inbound(made.type, made.name, made.version, made.pieces, filters)
             self._listeners[namespace, labels] = known
         return {INBOUND: known}
-
-
-def _said(view: View) -> tuple[Mapping[Any, object], ...]:
-    return view.authorizations, view.authentications, view.key_sets
 
 
 def _problem(provider: ExtensionProvider, view: View) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from eventmesh.kube.api import Object
 from eventmesh.model.access import AccessStep, Rbac, RuleAction
 from eventmesh.model.jwt import Jwt
+from eventmesh.xds.control.access import by_name
 from eventmesh.xds.control.access.by_name import NAMES, FiltersByName
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import Audience
@@ -15,6 +18,7 @@ from eventmesh.xds.schema.wire import read_wire
 from eventmesh.xds.translate.discovered_filters import Extension, read_extension
 from eventmesh.xds.translate.filters import FILTERS
 from tests.unit.xds.control.test_access import World, policy, tokens
+from tests.unit.xds.control.views import service
 
 CUSTOM: Object = {"action": "CUSTOM", "provider": {"name": "opa"}, "rules": [{}]}
 
@@ -83,3 +87,17 @@ def test_a_change_is_told_of_the_filter_that_differs_alone() -> None:
     assert differences(before, after) == {"deny"}
     assert after.touched(frozenset(("deny", "jwt")), frozenset(("deny",))) == {"deny"}
     assert before["allow"].version == after["allow"].version and before["deny"].version != after["deny"].version
+
+
+def test_a_change_of_something_else_has_no_filters_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(policy("may", rules=[{}]))
+    before = told(world)
+    world.watcher.service(None, service("svc"))
+    world.put()
+    after = told(world)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("filters made although nobody has asked and no policy has changed")
+
+    monkeypatch.setattr(by_name, "filters_of", refuse)
+    assert differences(before, after) == frozenset()
