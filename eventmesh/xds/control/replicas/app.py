@@ -68,7 +68,8 @@ class Replicas:
         """Take note of a change of an object."""
         kind = resource.group_resource
         self._followed[kind] = resource
-        self._versions.changed(kind, version_of(obj), effect)
+        # Of one that was deleted there is its last form; the deletion is a version of the kind that comes after it.
+        self._versions.changed(kind, max(version_of(obj), self._read(kind)), effect)
 
     def published(self, generation: int, effect: Effect) -> None:
         """Take note of a publication."""

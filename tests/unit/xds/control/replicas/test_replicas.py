@@ -164,6 +164,24 @@ async def test_an_acknowledgement_of_an_older_form_is_none_of_the_newer(world: W
     assert is_ready(await world.ingress()), "what was promised stays promised"
 
 
+async def test_who_wins_a_host_by_a_deletion_is_ready_when_gateways_elsewhere_know_of_it(world: World) -> None:
+    gateway = world.second.join("gw-2")
+    for name in ("older", "younger"):
+        await world.clock.advance(LATER_S)
+        await world.bench.ingress(name, "a.test", "svc")
+        await world.clock.advance(LATER_S)
+        world.second.acknowledge(gateway)
+    await world.clock.advance(LATER_S)
+    assert is_ready(await world.bench.api.get(KINGRESS, "older", "default"))
+    await world.bench.api.delete(KINGRESS, "older", "default")
+    await world.clock.advance(LATER_S)
+    found = condition(await world.bench.api.get(KINGRESS, "younger", "default"), "LoadBalancerReady")
+    assert found is not None and found.get("reason") == "AwaitingAcknowledgement"
+    world.second.acknowledge(gateway)
+    await world.clock.advance(MIN_PAUSE_S)
+    assert is_ready(await world.bench.api.get(KINGRESS, "younger", "default"))
+
+
 async def test_a_gateway_that_leaves_is_no_longer_waited_for(world: World) -> None:
     gateway = world.second.join("gw-2")
     await world.clock.advance(LATER_S)
