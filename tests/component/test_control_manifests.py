@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest_asyncio
@@ -11,7 +12,7 @@ from eventmesh.cluster.api.manifests import SHIPPED
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.manifests import read_manifests
-from eventmesh.kube.resources import CONFIG_MAP, EVENT, LEASE, SECRET, TOKEN_REVIEW
+from eventmesh.kube.resources import CONFIG_MAP, EVENT, LEASE, SECRET, SIGNING_REQUEST, TOKEN_REVIEW
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
@@ -20,8 +21,8 @@ from eventmesh.xds.identity.roots import RootFiles
 from tests.component.embedded_api import embedded
 
 
-def manifests(kind: str) -> list[Object]:
-    return [found for found in read_manifests(SHIPPED / "control") if found["kind"] == kind]
+def manifests(kind: str, directory: str = "control") -> list[Object]:
+    return [found for found in read_manifests(SHIPPED / directory) if found["kind"] == kind]
 
 
 def may(rules: list[Object], resource: Resource, verb: str, name: str = "") -> bool:
@@ -48,10 +49,12 @@ async def watched(tmp_path: Path) -> list[Resource]:
 async def test_an_api_takes_them(tmp_path: Path) -> None:
     async with embedded(tmp_path) as api:
         applied = api.apply(SHIPPED / "control")
+        more = api.apply(SHIPPED / "control-signer")
     kinds = {resource.kind for resource, _ in applied}
     assert kinds == {
         *("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Service", "Deployment")
     }
+    assert {resource.kind for resource, _ in more} == {"ClusterRole", "ClusterRoleBinding"}
 
 
 def test_control_may_read_every_kind_that_it_watches(watched: list[Resource]) -> None:
@@ -71,3 +74,17 @@ def test_control_may_write_what_it_certifies_with_and_no_other_secret() -> None:
     assert not may(cluster["rules"], LEASE, "update", "eventmesh-control")
     assert may(own["rules"], SECRET, "update", NAME) and not may(own["rules"], SECRET, "update", "another")
     assert not may(cluster["rules"], SECRET, "update")
+
+
+def test_control_approves_for_the_signer_that_is_named_and_only_where_that_is_wanted() -> None:
+    (usual,), (role,) = manifests("ClusterRole"), manifests("ClusterRole", "control-signer")
+    rules, approval = role["rules"], replace(SIGNING_REQUEST, plural="certificatesigningrequests/approval")
+    assert all(may(rules, SIGNING_REQUEST, verb) for verb in ("create", "get", "list", "watch", "delete"))
+    assert may(rules, approval, "update") and not may(usual["rules"], approval, "update")
+    signers = replace(SIGNING_REQUEST, plural="signers")
+    assert may(rules, signers, "approve", "example.com/mesh") and not may(
+        rules, signers, "approve", "example.com/other"
+    )
+    (binding,), (account,) = manifests("ClusterRoleBinding", "control-signer"), manifests("ServiceAccount")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"][0]["name"] == account["metadata"]["name"]

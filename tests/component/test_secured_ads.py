@@ -200,4 +200,4 @@ async def test_certificates_are_replaced_by_command_over_the_open_stream(world: 
 
 async def test_what_cannot_be_rotated_is_said(world: World) -> None:
     with pytest.raises(UsageError, match="'keys' cannot be rotated; certificates and root can"):
-        world.bench.control.observer.rotate("keys")
+        await world.bench.control.observer.rotate("keys")

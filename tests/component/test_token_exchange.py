@@ -144,6 +144,13 @@ async def test_a_token_is_taken_at_its_own_port_alone(world: World) -> None:
     [
         (("--ca", "given", "--ca-cert", "a.pem"), "--ca given: name the authority's files"),
         (("--ca-cert", "a.pem"), "they are those of --ca given"),
+        (("--ca", "kubernetes", "--signer", "example.com/mesh"), "--ca kubernetes: name the signer by --signer and"),
+        (("--ca", "kubernetes", "--ca-root", "a.pem"), "--ca kubernetes: name the signer by --signer and"),
+        (("--ca", "kubernetes", "--signer", "mesh", "--ca-root", "a.pem"), "--signer: 'mesh' is no name of a signer"),
+        (("--ca", "kubernetes", "--signer", f"a.b/{'x' * 568}", "--ca-root", "a.pem"), "at most 571 characters"),
+        (("--ca", "kubernetes", "--signer", "kubernetes.io/kubelet-serving", "--ca-root", "a.pem"), "Kubernetes' own"),
+        (("--ca", "embedded", "--signer", "example.com/mesh"), "they are those of --ca kubernetes"),
+        (("--ca-root", "a.pem"), "they are those of --ca kubernetes"),
         (("--ca", "embedded", "--trust-domain", "Up"), "--trust-domain: 'Up'"),
         (("--ca", "embedded", "--certificate-address", "18003"), "--certificate-address: '18003' is no address"),
         (("--lease-duration-s", "0"), "--lease-duration-s"),

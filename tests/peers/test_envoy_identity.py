@@ -147,7 +147,7 @@ async def test_rotations_of_certificates_and_root_cost_envoy_no_request(world: W
         for number in range(5):
             if number == 2:
                 world.identities.replace_root()
-            world.identities.replace_certificates()
+            await world.identities.replace_certificates()
             assert [await world.get() for _ in range(10)] == [200] * 10
         found = await handshakes(world)
         assert (found["connection_error"], found["fail_verify_san"]) == (0, 0)

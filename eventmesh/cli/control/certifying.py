@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UsageError
@@ -20,11 +22,21 @@ from eventmesh.xds.control.certification import Certification
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.root_maps import RootMaps
 from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
+from eventmesh.xds.identity.cluster_signer import ClusterSigner
 from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.kubernetes_authority import KubernetesAuthority
 from eventmesh.xds.identity.root_secret import RootSecret
 from eventmesh.xds.identity.spiffe import check_trust_domain
 
-CHOICES = ("embedded", "given")
+CHOICES = ("embedded", "given", "kubernetes")
+
+_SIGNER: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[a-zA-Z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?")
+
+_MAX_SIGNER_CHARS: Final = 571
+"""Of `spec.signerName`, as Kubernetes has it: a domain, namespace and name with what is between them."""
+
+_KUBERNETES_OWN: Final = "kubernetes.io/"
+"""Signers that certify users, kubelets and API servers, and know no SPIFFE ids."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +44,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca",
         choices=CHOICES,
-        help="who certifies workloads: roots of our own in a Secret, or the authority of --ca-cert and --ca-key "
-        "(nobody: there are no identities)",
+        help="who certifies workloads: roots of our own in a Secret, the authority of --ca-cert and --ca-key, or the "
+        "cluster's --signer (nobody: there are no identities)",
     )
     parser.add_argument("--ca-cert", type=Path, metavar="FILE", help="its certificate, then those up to its root (PEM)")
     parser.add_argument("--ca-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    parser.add_argument(
+        "--signer",
+        default="",
+        metavar="DOMAIN/NAME",
+        help="who signs the CertificateSigningRequests of --ca kubernetes (spec.signerName)",
+    )
+    parser.add_argument("--ca-root", type=Path, metavar="FILE", help="the roots of --signer, to be trusted (PEM)")
     parser.add_argument("--trust-domain", default="cluster.local", metavar="NAME", help="of SPIFFE ids (%(default)s)")
     parser.add_argument(
         "--name",
@@ -64,6 +83,7 @@ class Certifying:
     _clock: Clock
     _authority: Authority
     _roots: RootSecret | None = None
+    _signer: ClusterSigner | None = None
     _server: CertificateServer | None = None
 
     @classmethod
@@ -76,6 +96,14 @@ class Certifying:
                 roots = await RootSecret.open(api, clock, lambda: election is None or election.leading)
                 own = OwnAuthority(roots, clock)
                 return cls(_identities(args, own, clock), api, clock, own, roots)
+            case "kubernetes":
+                signer = ClusterSigner(api, clock, args.signer)
+                asking = KubernetesAuthority(signer, args.ca_root, clock)
+                identities = _identities(args, asking, clock)
+                # Before anything is served: there is nothing else to show at the secured ports.
+                await identities.prepare()
+                signer.start()
+                return cls(identities, api, clock, asking, _signer=signer)
             case _:
                 given = GivenAuthority(args.ca_cert, args.ca_key, clock)
                 return cls(_identities(args, given, clock), api, clock, given)
@@ -108,6 +136,8 @@ class Certifying:
             await self._server.stop()
         if self._roots is not None:
             await self._roots.stop()
+        if self._signer is not None:
+            await self._signer.stop()
 
 
 def _identities(args: argparse.Namespace, authority: Authority, clock: Clock) -> Identities:
@@ -127,3 +157,22 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("--ca given: name the authority's files by --ca-cert and --ca-key")
     if args.ca != "given" and any(files):
         raise UsageError("--ca-cert and --ca-key: they are those of --ca given")
+    _check_signer(args)
+
+
+def _check_signer(args: argparse.Namespace) -> None:
+    told = bool(args.signer), args.ca_root is not None
+    if args.ca != "kubernetes":
+        if any(told):
+            raise UsageError("--signer and --ca-root: they are those of --ca kubernetes")
+        return
+    if told != (True, True):
+        raise UsageError("--ca kubernetes: name the signer by --signer and the file of its roots by --ca-root")
+    domain = args.signer.partition("/")[0]
+    if len(args.signer) > _MAX_SIGNER_CHARS or "." not in domain or _SIGNER.fullmatch(args.signer) is None:
+        raise UsageError(
+            f"--signer: {args.signer[:_MAX_SIGNER_CHARS]!r} is no name of a signer: example.com/name, at most "
+            f"{_MAX_SIGNER_CHARS} characters"
+        )
+    if args.signer.startswith(_KUBERNETES_OWN):
+        raise UsageError(f"--signer: {args.signer} is Kubernetes' own and certifies no workloads; name another one")

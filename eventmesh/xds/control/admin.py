@@ -33,7 +33,7 @@ class Observed(Protocol):
         """Return the counters as Prometheus text."""
         ...
 
-    def rotate(self, what: str) -> Json:
+    async def rotate(self, what: str) -> Json:
         """Have certificates or the root replaced; raises UsageError and UnavailableError."""
         ...
 
@@ -95,7 +95,7 @@ class AdminServer:
             what = str(json.loads(await request.read())["what"])
         except (ValueError, KeyError, TypeError):
             return web.Response(status=400, text='write {"what": "certificates"} or {"what": "root"}\n')
-        return web.json_response(self._observed.rotate(what))
+        return web.json_response(await self._observed.rotate(what))
 
     async def _diff(self, request: web.Request) -> web.Response:
         try:

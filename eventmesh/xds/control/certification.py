@@ -97,7 +97,7 @@ class Certification:
             subject = await self._reviews.subject(token, AUDIENCE)
             spiffe_id = self._identity(subject)
             _require_own(request, spiffe_id)
-            return self._authority.certify(request.key, spiffe_id, lifetime=self._lifetime(asked)).chain
+            return (await self._authority.sign(request, spiffe_id, self._lifetime(asked))).chain
         except TokenRefusedError as error:
             raise CertificateRefusedError(Why.TOKEN, str(error)) from None
         except (RequestRefusedError, WireError) as error:

@@ -178,6 +178,8 @@ class MeshMtls:
     def secrets(self, identity: SpiffeId) -> Named:
         """Return the certificate of `identity` and the roots to trust; without one that can be issued, the roots."""
         found = [securing.roots_secret(self._identities.bundle())]
+        if not self._identities.makes_keys:
+            return {secret.name: secret for secret in found}
         try:
             found.append(securing.own_secret(self._identities.current(identity)))
         except UnavailableError as error:

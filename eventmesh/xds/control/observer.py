@@ -89,13 +89,13 @@ class Observer:
                 gauges["certificate_expiry_seconds"] = (min(expiries) - self._clock.now()).total_seconds()
         return self._metrics.render(streams, gauges)
 
-    def rotate(self, what: str) -> dict[str, Any]:
+    async def rotate(self, what: str) -> dict[str, Any]:
         """Replace every certificate in use, or begin to move to a new root; raises UsageError and UnavailableError."""
         if self._identities is None:
             raise UsageError("this control certifies nobody")
         match what:
             case "certificates":
-                return {"replaced": self._identities.replace_certificates()}
+                return {"replaced": await self._identities.replace_certificates()}
             case "root":
                 self._identities.replace_root()
                 return {"replaced": 0}

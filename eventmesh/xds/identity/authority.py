@@ -15,6 +15,7 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, UnavailableError
 from eventmesh.base.x509 import PublicKey, key_pem
 from eventmesh.xds.identity import rotation
+from eventmesh.xds.identity.requests import SigningRequest
 from eventmesh.xds.identity.roots import RootStore, make_root
 from eventmesh.xds.identity.rotation import RootPeriod
 from eventmesh.xds.identity.signer import Certified, Signer, is_authority, is_self_signed, pem, read_chain, read_key
@@ -41,10 +42,18 @@ class Authority(Protocol):
     lifetime: timedelta
     """Of what it issues."""
 
-    def certify(
-        self, key: PublicKey, spiffe_id: SpiffeId, host_names: tuple[str, ...] = (), lifetime: timedelta | None = None
-    ) -> Certified:
-        """Return a certificate of somebody else's key; raises UnavailableError."""
+    makes_keys: bool
+    """Whether workloads may be issued keys; else each makes its own, and `issue` is for control alone."""
+
+    async def sign(self, request: SigningRequest, spiffe_id: SpiffeId, lifetime: timedelta) -> Certified:
+        """Return a certificate of somebody else's key, for no other name than `spiffe_id`.
+
+        Raises UnavailableError, and RequestRefusedError for a request that this authority cannot sign.
+        """
+        ...
+
+    async def prepare(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> None:
+        """Do what takes time of the next `issue` of the same; raises UnavailableError."""
         ...
 
     def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
@@ -74,6 +83,8 @@ class Authority(Protocol):
 class OwnAuthority:
     """Roots of our own, made on first use and replaced with overlap before they expire."""
 
+    makes_keys = True
+
     def __init__(self, store: RootStore, clock: Clock, lifetime: timedelta = rotation.LIFETIME) -> None:
         """Read the roots; raises UnavailableError for what cannot be read as such."""
         self.lifetime = lifetime
@@ -90,6 +101,13 @@ class OwnAuthority:
         """Return a certificate of somebody else's key, signed by the root that everybody knows."""
         signer = self._roots[self._state[0]]
         return signer.certify(key, spiffe_id, host_names, self._clock.now(), lifetime or self.lifetime)
+
+    async def sign(self, request: SigningRequest, spiffe_id: SpiffeId, lifetime: timedelta) -> Certified:
+        """Return a certificate of the key of `request`, signed likewise."""
+        return self.certify(request.key, spiffe_id, lifetime=lifetime)
+
+    async def prepare(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> None:
+        """Do nothing: a signature takes no time."""
 
     def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
         """Return a certificate with a new key, signed likewise."""
@@ -153,6 +171,8 @@ class GivenAuthority:
     so that whoever changes roots puts both there for a while.
     """
 
+    makes_keys = True
+
     def __init__(self, certificates: Path, key: Path, clock: Clock, lifetime: timedelta = rotation.LIFETIME) -> None:
         """Raises ConfigError naming the file and what is wrong with it."""
         self.lifetime = lifetime
@@ -180,6 +200,13 @@ class GivenAuthority:
             until = self._signer.certificate.not_valid_after_utc.isoformat()
             raise UnavailableError(f"the given certificate authority is valid until {until} only; give another one")
         return self._signer.certify(key, spiffe_id, host_names, now, lifetime or self.lifetime)
+
+    async def sign(self, request: SigningRequest, spiffe_id: SpiffeId, lifetime: timedelta) -> Certified:
+        """Return a certificate of the key of `request`; raises UnavailableError likewise."""
+        return self.certify(request.key, spiffe_id, lifetime=lifetime)
+
+    async def prepare(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> None:
+        """Do nothing: a signature takes no time."""
 
     def issue(self, spiffe_id: SpiffeId, host_names: tuple[str, ...] = ()) -> Issued:
         """Return a certificate with a new key; raises UnavailableError likewise."""

@@ -72,6 +72,16 @@ class Identities:
             self._new.set()
         return found
 
+    async def prepare(self) -> None:
+        """Get a certificate of control itself, without which nothing can be secured; raises UnavailableError."""
+        await self._prepare(self.parts.control)
+        self.current(self.parts.control)
+
+    @property
+    def makes_keys(self) -> bool:
+        """Whether workloads have certificates of us; else each makes its key, and `current` is for control alone."""
+        return self._authority.makes_keys
+
     def bundle(self) -> str:
         """Return the roots to trust now (PEM)."""
         return self._authority.bundle()
@@ -90,9 +100,11 @@ class Identities:
         self._listeners.append(on_renewed)
         self._wanted.append(wants)
 
-    def replace_certificates(self) -> int:
+    async def replace_certificates(self) -> int:
         """Replace every certificate in use now, as after a theft; return how many. Raises UnavailableError."""
         identities = frozenset(self._current)
+        for spiffe_id in identities:
+            await self._prepare(spiffe_id)
         for spiffe_id in identities:
             self._issue(spiffe_id)
         self.renewals += len(identities)
@@ -119,7 +131,7 @@ class Identities:
         while True:
             self._new.clear()
             await first_of(self._until_due(), self._new.wait())
-            self._turn()
+            await self._turn()
 
     async def _until_due(self) -> None:
         now = self._clock.now()
@@ -131,7 +143,7 @@ class Identities:
         # What is overdue could not be issued.
         await self._clock.sleep(left_s if left_s > 0.0 else RETRY_S)
 
-    def _turn(self) -> None:
+    async def _turn(self) -> None:
         now = self._clock.now()
         due = [spiffe_id for spiffe_id, at in self._due.items() if at <= now]
         try:
@@ -139,17 +151,18 @@ class Identities:
         except MeshError as error:
             _log.error("roots not looked after", reason=error)
             roots = False
-        renewed = frozenset(spiffe_id for spiffe_id in due if self._renew(spiffe_id))
+        renewed = frozenset([spiffe_id for spiffe_id in due if await self._renew(spiffe_id)])
         if renewed or roots:
             _log.info("certificates renewed", identities=len(renewed), roots=roots)
             self._tell(Renewed(renewed, roots))
 
-    def _renew(self, spiffe_id: SpiffeId) -> bool:
+    async def _renew(self, spiffe_id: SpiffeId) -> bool:
         if not any(wants(spiffe_id) for wants in self._wanted):
             # Whoever asks next gets one that is new.
             del self._current[spiffe_id], self._due[spiffe_id]
             return False
         try:
+            await self._prepare(spiffe_id)
             self._issue(spiffe_id)
         except MeshError as error:
             _log.error("certificate not renewed", identity=spiffe_id, reason=error, retry_s=RETRY_S)
@@ -157,9 +170,14 @@ class Identities:
         self.renewals += 1
         return True
 
+    async def _prepare(self, spiffe_id: SpiffeId) -> None:
+        await self._authority.prepare(spiffe_id, self._host_names(spiffe_id))
+
+    def _host_names(self, spiffe_id: SpiffeId) -> tuple[str, ...]:
+        return self._control_names if spiffe_id == self.parts.control else ()
+
     def _issue(self, spiffe_id: SpiffeId) -> Issued:
-        host_names = self._control_names if spiffe_id == self.parts.control else ()
-        issued = self._authority.issue(spiffe_id, host_names)
+        issued = self._authority.issue(spiffe_id, self._host_names(spiffe_id))
         self._current[spiffe_id] = issued
         self._due[spiffe_id] = rotation.renewal(issued.issued_at, issued.expires_at, self._draw())
         return issued

@@ -19,10 +19,15 @@ from eventmesh.base.x509 import key_pem
 def new_key(spiffe_id: str) -> tuple[str, str]:
     """Return a private key and a signing request (PEM both) that asks for `spiffe_id`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(spiffe_id)])
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(name, critical=True)
-    request = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return key_pem(key).decode(), request.decode()
+    return key_pem(key).decode(), signing_request(key, spiffe_id)
+
+
+def signing_request(key: ec.EllipticCurvePrivateKey, spiffe_id: str, host_names: tuple[str, ...] = ()) -> str:
+    """Return a request (PEM) for a certificate of `key` that names `spiffe_id` and the hosts."""
+    names = [x509.UniformResourceIdentifier(spiffe_id), *map(x509.DNSName, host_names)]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def main() -> None:

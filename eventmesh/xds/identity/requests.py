@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +23,14 @@ certificate is shown to."""
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 """What every TLS library at the other end can check."""
 
+_USUAL: Final = (
+    x509.SubjectAlternativeName,
+    x509.BasicConstraints,
+    x509.KeyUsage,
+    x509.ExtendedKeyUsage,
+    x509.SubjectKeyIdentifier,
+)
+"""Extensions of requests for certificates of TLS."""
 
 _UNREADABLE: Final = (
     ValueError,
@@ -47,6 +55,8 @@ class SigningRequest:
     key: PublicKey
     ids: tuple[str, ...]
     """The SPIFFE ids that it asks for, unchecked: what is certified is what the asker has proved to be."""
+    more: tuple[str, ...] = ()
+    """What else it asks for, in words. We certify none of it; others might, who sign what a request says."""
 
 
 def read_request(text: str) -> SigningRequest:
@@ -56,21 +66,48 @@ def read_request(text: str) -> SigningRequest:
     try:
         request = x509.load_pem_x509_csr(text.encode())
         names = _names(request)
+        more = (*_more_names(names), *_subject(request), *_more_extensions(request))
         is_signed = request.is_signature_valid
         key = request.public_key()
     except _UNREADABLE as error:
         raise RequestRefusedError("the signing request is no PKCS 10 request in PEM") from error
     if not is_signed:
         raise RequestRefusedError("the signing request is not signed by the key it is about")
-    return SigningRequest(text, _accepted(key), tuple(name for name in names if name.startswith(SCHEME)))
+    return SigningRequest(text, _accepted(key), tuple(name.value for name in names if _is_id(name)), more)
 
 
-def _names(request: x509.CertificateSigningRequest) -> list[str]:
+def _names(request: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
     try:
-        found = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return list(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return []
-    return found.value.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def _is_id(name: x509.GeneralName) -> TypeGuard[x509.UniformResourceIdentifier]:
+    return isinstance(name, x509.UniformResourceIdentifier) and name.value.startswith(SCHEME)
+
+
+def _more_names(names: list[x509.GeneralName]) -> list[str]:
+    return [f"the name {name.value}" for name in names if not _is_id(name)]
+
+
+def _subject(request: x509.CertificateSigningRequest) -> list[str]:
+    # Istio's agents write an organization without letters.
+    words = [attribute.rfc4514_string() for attribute in request.subject if attribute.value]
+    return [f"the subject {','.join(words)}"] if words else []
+
+
+def _more_extensions(request: x509.CertificateSigningRequest) -> list[str]:
+    found = []
+    for extension in request.extensions:
+        match extension.value:
+            case x509.BasicConstraints(ca=True):
+                found.append("to sign others")
+            case x509.KeyUsage() as usage if usage.key_cert_sign or usage.crl_sign:
+                found.append("to sign others")
+            case value if not isinstance(value, _USUAL):
+                found.append(f"the extension {extension.oid.dotted_string}")
+    return found
 
 
 def _accepted(key: object) -> PublicKey:

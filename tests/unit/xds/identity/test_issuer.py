@@ -97,7 +97,7 @@ async def test_a_new_root_is_told_to_everybody_when_it_comes_and_when_the_old_on
 async def test_every_certificate_can_be_replaced_at_once(world: World) -> None:
     first, another = world.identities.current(world.robot), world.identities.of("shop", "other")
     world.identities.current(another)
-    assert world.identities.replace_certificates() == 2
+    assert await world.identities.replace_certificates() == 2
     assert world.told == [(0.0, Renewed(frozenset({world.robot, another})))]
     assert world.identities.current(world.robot).serial != first.serial
     await world.clock.advance(11 * HOUR_S)
