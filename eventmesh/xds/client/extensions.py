@@ -20,7 +20,7 @@ class Extensions:
         self._held: dict[str, Held[Extension]] = {}
         self._named: frozenset[str] = frozenset()
         self._due: dict[str, float] = {}
-        """Until when each name is awaited that was never sent anything; of those whose time is up, minus infinity."""
+        """Until when each name is awaited that was not sent what is wanted; where the time is up, minus infinity."""
 
     def copy(self) -> Extensions:
         """Return an independent copy."""
@@ -30,17 +30,19 @@ class Extensions:
 
     def take(self, arrived: Mapping[str, Extension], now: float) -> None:
         """Take in what has been sent; `advance` then decides what of it goes live."""
-        wait(self._held, arrived, now)
+        wait(self._held, {name: one for name, one in arrived.items() if name in self._named}, now)
 
     def name(self, filters: Iterable[DiscoveredFilter], now: float) -> None:
-        """Take note of all filters that listeners name: what is new is awaited from now on, the rest is forgotten."""
-        waits: dict[str, float] = {}
+        """Take note of all filters that listeners name: what they newly want is awaited from now on, what none names is
+        forgotten."""
+        named: set[str] = set()
+        due: dict[str, float] = {}
         for one in filters:
-            limit = one.fetch_timeout_s or math.inf
-            waits[one.name] = min(waits.get(one.name, limit), limit)
-        self._due = {name: at for name, at in self._due.items() if name in waits}
-        self._due |= {name: now + limit for name, limit in waits.items() if name not in self._named}
-        self._named = frozenset(waits)
+            named.add(one.name)
+            if not one.is_settled_by(self.live(one.name)):
+                known = due.get(one.name, self._due.get(one.name, math.inf))
+                due[one.name] = min(known, now + (one.fetch_timeout_s or math.inf))
+        self._named, self._due = frozenset(named), due
         for name in self._held.keys() - self._named:
             del self._held[name]
 
@@ -70,7 +72,7 @@ class Extensions:
         return any(held.waiting is not None for held in some)
 
     def deadlines(self, awaited: Iterable[DiscoveredFilter]) -> Iterable[float]:
-        """Yield when something goes live whatever is missing, of what was sent and of listeners that await these."""
+        """Yield when something goes live whatever is missing, of what was sent and of listeners that wait for these."""
         yield from deadlines(self._held, lambda _: DEFAULT_FETCH_TIMEOUT_S)
         due = (self._due.get(one.name, math.inf) for one in awaited if not self.is_settled(one))
         yield from filter(math.isfinite, due)

@@ -307,11 +307,13 @@ class Known:
 
     def deadline(self) -> float | None:
         """Return the monotonic time at which the next waiting resource goes live whatever is missing; None: never."""
+        waiting = (held.waiting for held in self._listeners.values() if held.waiting is not None)
+        awaited = (one for listener in waiting for one in listener.discovered)
         times = [
             *deadlines(self._clusters, _cluster_timeout),
             *deadlines(self._tables, lambda _: DEFAULT_FETCH_TIMEOUT_S),
             *deadlines(self._listeners, self._listener_timeout),
-            *self._extensions.deadlines(self._discovered()),
+            *self._extensions.deadlines(awaited),
         ]
         return min(times, default=None)
 

@@ -21,9 +21,14 @@ def _fault(status: int) -> Extension:
 
 
 def _named(
-    name: str = "f", default: Extension | None = None, *, awaited: bool = True, fetch_timeout_s: float = 15.0
+    name: str = "f",
+    default: Extension | None = None,
+    *,
+    awaited: bool = True,
+    fetch_timeout_s: float = 15.0,
+    kinds: tuple[str, ...] = (FAULT, AUTHZ),
 ) -> DiscoveredFilter:
-    return DiscoveredFilter(name, frozenset((FAULT, AUTHZ)), default, awaited, fetch_timeout_s)
+    return DiscoveredFilter(name, frozenset(kinds), default, awaited, fetch_timeout_s)
 
 
 def _listener(*filters: DiscoveredFilter, address: str = "127.0.0.1:80", rds: str = "") -> dict[str, ListenerResource]:
@@ -210,11 +215,53 @@ def test_a_filter_still_changes_while_a_listener_without_it_waits() -> None:
     assert world.faults == {HERE: 501}
 
 
+def test_a_filter_is_awaited_anew_when_its_listener_wants_another_type_of_it() -> None:
+    for comes in (True, False):
+        world = World()
+        world.told(Update(listeners=_listener(_named(kinds=(FAULT,)))))
+        world.sent(f=_fault(500))
+        world.now += 1_000.0
+        world.known.advance(world.now)
+        world.told(Update(listeners=_listener(_named(kinds=(AUTHZ,)), address="127.0.0.1:81")))
+        assert (world.faults, set(world.known.kinds_accepted("f"))) == ({HERE: 500}, {AUTHZ})
+        if comes:
+            world.sent(f=Extension(AUTHZ, None))
+        else:
+            assert world.rings()
+            assert world.now == 1_115.0
+        (listener,) = world.known.snapshot("v").listeners
+        assert (listener.address, listener.filters is None) == ("127.0.0.1:81", comes), "a filter or nobody goes on"
+        assert world.known.deadline() is None
+
+
+def test_the_shortest_time_of_those_that_name_a_filter_counts_whoever_names_it_first() -> None:
+    for times in ((0.0, 2.0), (2.0, 0.0)):
+        world = World()
+        for name, time_s in zip("ab", times, strict=True):
+            (resource,) = _listener(_named(default=_fault(400), fetch_timeout_s=time_s)).values()
+            world.told(Update(listeners={name: resource}))
+        assert world.rings()
+        assert (world.now, world.faults) == (102.0, {HERE: 400})
+
+
+def test_nothing_waits_for_a_filter_of_a_listener_that_serves() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named())))
+    world.sent(f=_fault(500))
+    world.sent(f=ABSENT)
+    assert (world.faults, world.known.deadline()) == ({HERE: None}, None)
+
+
+def test_what_nobody_has_asked_for_changes_nothing() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named())))
+    assert not world.sent(g=ABSENT)
+
+
 def test_a_name_takes_what_all_its_listeners_accept() -> None:
     world = World()
     world.told(Update(listeners=_listener(_named())))
-    only = DiscoveredFilter("f", frozenset((FAULT,)), None, True, 15.0)
-    (second,) = _listener(only).values()
+    (second,) = _listener(_named(kinds=(FAULT,))).values()
     world.told(Update(listeners={"two": second}))
     assert world.known.kinds_accepted("f") == {FAULT}
     assert world.known.kinds_accepted("nobody's") == frozenset()
