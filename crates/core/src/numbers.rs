@@ -1,7 +1,8 @@
 //! A map from numbers that are given out on one connection: those of its streams.
 //!
 //! Each call asks such maps some eight times. A number has one place, or the next free one behind it, and nothing stays where it
-//! was taken away: to find, to add and to remove is a multiplication and a look or two.
+//! was taken away: to find, to add and to remove is a multiplication and a look or two. Only clients of HTTP/2 choose their numbers
+//! themselves: whoever makes theirs collide has a look at each of the few hundred streams that one connection may have.
 
 /// Values by number. Memory grows with the most that there ever were, and stays.
 #[derive(Debug)]

@@ -87,6 +87,26 @@ def test_a_call_without_attachments_gets_some() -> None:
 
 
 @pytest.mark.parametrize(
+    ("shadow", "behind"),
+    [
+        pytest.param(b"C" + text("a.Trace") + b"\x91" + text("id") + b"\x60\x91", b"\x60\x92", id="a class"),
+        pytest.param(b"M" + text("a.Trace") + b"Z", b"M\x90Z", id="a type"),
+        pytest.param(b"HZ", b"Q\x91", id="a map"),
+    ],
+)
+def test_an_attachment_that_others_refer_to_stays_though_it_has_the_name_of_a_trace(
+    shadow: bytes, behind: bytes
+) -> None:
+    mesh = dubbo_mesh(EVERYTHING)
+    said = [text("traceparent") + shadow, text("after") + behind, attached("group", "b")]
+    heard = told(mesh, dubbo_call(*said))
+    (span,) = spans(mesh)
+    # Java's maps keep the last value of a name.
+    own = attached("traceparent", f"00-{span.trace}-{span.span}-01")
+    assert heard[16:] == dubbo_call(*said, own)[16:]
+
+
+@pytest.mark.parametrize(
     "said",
     [
         pytest.param(dubbo_call(end=b""), id="a map without an end"),

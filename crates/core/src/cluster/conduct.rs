@@ -24,9 +24,4 @@ impl Conduct {
     pub fn is_ejected(&self) -> bool {
         self.ejected_at.is_some()
     }
-
-    /// Return the share of good answers in the last interval, in per cent, where there were enough to tell.
-    pub fn success_rate(&self) -> Option<f64> {
-        self.success_rate
-    }
 }

@@ -20,10 +20,11 @@ pub fn read(body: &[u8], reader: &mut Reader<'_>, head: &mut Head) -> Option<()>
     let mut told = Vec::new();
     while !reader.map_ends()? {
         let pair = reader.pair()?;
+        // What is no text stays, whatever its name: it may define a class, or be referred to, behind it.
+        let Some(value) = pair.value else { continue };
         if trace::is_name(pair.key) {
             told.push(pair.range);
         }
-        let Some(value) = pair.value else { continue };
         count += 1;
         size += pair.key.len() + value.len();
         if count > MAX_FRAMED_FIELDS || size > MAX_FRAMED_HEAD {

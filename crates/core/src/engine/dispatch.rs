@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::cluster::{Breaker, Pick};
 use crate::engine::connection::{Ending, Phase, Role};
-use crate::engine::exchange::{Exchange, Flag, Pinned, Stage};
+use crate::engine::exchange::{Exchange, Flag, Stage};
 use crate::engine::flow::Way;
 use crate::engine::refusal::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::wires::{self, AnyWire, Family};
@@ -261,7 +261,7 @@ impl Engine {
                 self.boarded(conn);
                 self.free_slot(conn);
                 self.recall(conn);
-                if pinned.is_some_and(Pinned::connects_only) {
+                if pinned.is_some_and(|pinned| pinned.connects_only) {
                     self.end(conn, Ending::Abort);
                 }
             }

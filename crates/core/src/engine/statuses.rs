@@ -68,6 +68,6 @@ fn status(endpoint: &Endpoint, boarding: usize) -> Value {
         "priority": endpoint.priority,
         "locality": &*endpoint.locality,
         "canary": endpoint.metadata.iter().any(|(name, value)| (name.as_str(), value.as_str()) == CANARY),
-        "success_rate": endpoint.conduct.success_rate(),
+        "success_rate": endpoint.conduct.success_rate,
     })
 }

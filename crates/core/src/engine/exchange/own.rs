@@ -65,15 +65,8 @@ pub enum Errand {
 pub struct Pinned {
     /// Its number in the cluster.
     pub endpoint: usize,
-    /// A connection is all that is wanted.
+    /// A connection is all that is wanted, one of its own.
     pub connects_only: bool,
-}
-
-impl Pinned {
-    /// Return whether a connection is all that is wanted, one of its own.
-    pub fn connects_only(self) -> bool {
-        self.connects_only
-    }
 }
 
 /// What there is to tell of a stream.
