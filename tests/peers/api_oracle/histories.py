@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
 
-from eventmesh.cluster.api.structural import clone
 from tests.peers.api_oracle.answers import APPLY
 from tests.peers.api_oracle.kinds import GROUP
-from tests.peers.api_oracle.pools import BAD, FIELD_SELECTORS, GOOD, LABEL_SELECTORS, UNREADABLE
+from tests.peers.api_oracle.pools import FIELD_SELECTORS, LABEL_SELECTORS, UNREADABLE
 from tests.peers.api_oracle.sides import JSON, Step
+from tests.peers.api_oracle.values import Value, Values
 
 STEPS = 24
 MANAGERS = ("alice", "bob", "carol")
@@ -22,8 +21,6 @@ PARTIAL = "application/json;as=PartialObjectMetadata{};v=v1;g=meta.k8s.io"
 STORED = "v1"
 """The version that every status is written in."""
 FIRST, LAST = "the-first", "the-last"
-
-Value = dict[str, Any]
 
 
 def history(seed: int, namespace: str) -> list[Step]:
@@ -38,6 +35,7 @@ class _Author:
         self.plural, self.kind = random.choice(
             [("widgets", "Widget")] * 5 + [("gadgets", "Gadget"), ("looses", "Loose")]
         )
+        self.values = Values(random, namespace, self.plural, self.kind)
         self.prefix = "" if self.plural != "gadgets" else f"{namespace}-"
         self.handles = [self.prefix + letter for letter in "abc"]
         self.generated = 0
@@ -94,7 +92,7 @@ class _Author:
         # A prefix of its own for each: what is made up behind it must not decide the order of a list.
         self.generated += 1
         named = {"generateName": f"{handle}{self.generated}-"} if self.random.random() < 0.15 else {"name": handle}
-        body = self._object(named, version)
+        body = self.values.object(named, version)
         accept = self.random.choice([JSON] * 8 + [TABLE, PARTIAL.format("")])
         return Step("POST", self._collection(version), self._query(), body, accept=accept, remember=handle)
 
@@ -111,7 +109,7 @@ class _Author:
             "kind": self.kind,
             "metadata": {"name": self._name(handle)},
         }
-        change: Value = {**identity, "spec": self._spec()}
+        change: Value = {**identity, "spec": self.values.spec()}
         match self.random.randrange(10):
             case 0:
                 change["metadata"] |= {"resourceVersion": f"<first:{handle}>"}
@@ -122,21 +120,21 @@ class _Author:
             case 3:
                 change = identity
             case 4 | 5:
-                change["metadata"] |= self._metadata()
+                change["metadata"] |= self.values.metadata()
             case 6 if version == STORED:
                 # In another version upstream takes the field from its owner, and does not change it.
-                change["status"] = self._status_value()
+                change["status"] = self.values.status()
             case _:
                 pass
         return Step("PUT", self._place(handle, version), self._query(), change, over=handle, remember=handle)
 
     def _merge(self) -> Step:
         handle, version = self._handle(), self._version()
-        patch: Value = {"spec": self._sparse(nulls=True)}
+        patch: Value = {"spec": self.values.sparse(nulls=True)}
         if self.random.random() < 0.4:
-            patch["metadata"] = self._metadata(nulls=True)
+            patch["metadata"] = self.values.metadata(nulls=True)
         if self.random.random() < 0.1 and version == STORED:
-            patch["status"] = self._status_value()
+            patch["status"] = self.values.status()
         return Step("PATCH", self._place(handle, version), self._query(), patch, MERGE, remember=handle)
 
     def _json_patch(self) -> Step:
@@ -145,7 +143,7 @@ class _Author:
         return Step("PATCH", self._place(handle), self._query(), operations, JSON_PATCH, remember=handle)
 
     def _operation(self) -> Value:
-        name, value = self.random.choice(list(self._spec().items()))
+        name, value = self.random.choice(list(self.values.spec().items()))
         where = self.random.choice(
             [f"/spec/{name}"] * 6 + ["/spec/tags/-", "/spec/parts/0", "/metadata/labels/x", "/spec/steps/1"]
         )
@@ -171,11 +169,11 @@ class _Author:
             "kind": self.kind,
             "metadata": named,
             # A map that the applier has had something in, and leaves empty, becomes null upstream.
-            "spec": {name: value for name, value in self._sparse().items() if value != {} and name != "nested"},
+            "spec": {name: value for name, value in self.values.sparse().items() if value != {} and name != "nested"},
         }
         if self.random.random() < 0.3:
             # No labels are stored by upstream as a map, so that the next write changes something, whatever it says.
-            config["metadata"] |= {name: value for name, value in self._metadata().items() if value != {}}
+            config["metadata"] |= {name: value for name, value in self.values.metadata().items() if value != {}}
         return Step("PATCH", self._place(handle, version), query, config, APPLY, remember=handle)
 
     def _strategic(self) -> Step:
@@ -183,7 +181,7 @@ class _Author:
 
     def _status(self) -> Step:
         handle, place = self._handle(), "/status"
-        status: Value = {"status": self._status_value()}
+        status: Value = {"status": self.values.status()}
         identity: Value = {"apiVersion": f"{GROUP}/v1", "kind": self.kind, "metadata": {"name": self._name(handle)}}
         match self.random.randrange(4):
             case 0:
@@ -197,7 +195,7 @@ class _Author:
                 )
             case 1:
                 extra = (
-                    {"spec": self._sparse(all_good=True), "metadata": self._metadata()}
+                    {"spec": self.values.sparse(all_good=True), "metadata": self.values.metadata()}
                     if self.random.random() < 0.3
                     else {}
                 )
@@ -211,7 +209,7 @@ class _Author:
                 config = {**identity, **status}
                 return Step("PATCH", self._place(handle) + place, query, config, APPLY, remember=handle)
             case _:
-                operation = {"op": "add", "path": "/status", "value": self._status_value()}
+                operation = {"op": "add", "path": "/status", "value": self.values.status()}
                 return Step(
                     "PATCH", self._place(handle) + place, self._query(), [operation], JSON_PATCH, remember=handle
                 )
@@ -341,89 +339,3 @@ class _Author:
                 until="initial-events-end",
             ),
         ]
-
-    # -- values
-
-    def _object(self, named: Value, version: str) -> Value:
-        metadata = {**named, **self._metadata()}
-        if self.plural == "gadgets" or self.random.random() < 0.5:
-            metadata["labels"] = {**metadata.get("labels", {}), "history": self.namespace}
-        body: Value = {
-            "apiVersion": f"{GROUP}/{version}",
-            "kind": self.kind,
-            "metadata": metadata,
-            "spec": self._spec(),
-        }
-        match self.random.randrange(20):
-            case 0:
-                body["status"] = self._status_value()
-            case 1:
-                del body["spec"]
-            case 2:
-                body["extra"] = 1
-            case 3:
-                body |= {"kind": "Gizmo", "spec": {"color": "red"}}
-            case 4:
-                metadata["name"] = "Not_A_Name"
-            case 5:
-                metadata["namespace"] = "elsewhere"
-            case 6:
-                metadata["unheard"] = "of"
-            case _:
-                pass
-        return body
-
-    def _metadata(self, *, nulls: bool = False) -> Value:
-        choices: Value = {
-            "labels": self.random.choice([{"tier": "web"}, {"tier": "db"}, {"x": "1", "tier": "web"}, {}]),
-            "annotations": self.random.choice([{"note": "one"}, {"note": "two", "more": ""}]),
-            "finalizers": self.random.choice(
-                [["oracle.eventmesh.io/hold"], ["oracle.eventmesh.io/hold", "oracle.eventmesh.io/too"], []]
-            ),
-            "ownerReferences": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "ConfigMap",
-                    "name": "owner",
-                    "uid": "99999999-8888-7777-6666-555555555555",
-                }
-            ],
-        }
-        odds = {"labels": 0.6, "annotations": 0.3, "finalizers": 0.15, "ownerReferences": 0.05}
-        chosen = {name: value for name, value in choices.items() if self.random.random() < odds[name]}
-        if nulls and self.random.random() < 0.2:
-            chosen[self.random.choice(["labels", "annotations", "finalizers"])] = None
-        if self.random.random() < 0.04:
-            chosen["labels"] = self.random.choice([{"bad key!": "x"}, {"tier": "not ok!"}, {"tier": 7}])
-        return chosen
-
-    def _spec(self) -> Value:
-        return {"color": self.random.choice(["red", "green", "blue"]), **self._sparse()}
-
-    def _sparse(self, *, nulls: bool = False, all_good: bool = False) -> Value:
-        """A few fields of a spec: mostly good, now and then one that the schema refuses."""
-        names = self.random.sample(sorted(GOOD), self.random.randint(1, 4))
-        spec = {name: self.random.choice(GOOD[name]) for name in names}
-        if nulls and self.random.random() < 0.3:
-            spec[self.random.choice(sorted(GOOD))] = None
-        if not all_good and self.random.random() < 0.12:
-            name = self.random.choice(sorted(BAD))
-            spec[name] = self.random.choice(BAD[name])
-        copied: Value = clone(spec)
-        return copied
-
-    def _status_value(self) -> Value:
-        choices: Value = {
-            "phase": self.random.choice(["Up", "Down"]),
-            "replicas": self.random.randint(0, 3),
-            "selector": "app=x",
-            "conditions": self.random.choice(
-                [
-                    [{"type": "Ready", "status": "True"}],
-                    [{"type": "Ready", "status": "False", "reason": "Why"}, {"type": "Seen", "status": "True"}],
-                ]
-            ),
-            "unknown": 1,
-        }
-        odds = {"phase": 0.6, "replicas": 0.4, "selector": 0.2, "conditions": 0.5, "unknown": 0.05}
-        return {name: value for name, value in choices.items() if self.random.random() < odds[name]}
