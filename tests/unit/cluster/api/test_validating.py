@@ -91,6 +91,7 @@ def messages(schema: dict[str, Any], value: Any) -> list[str]:
             'x: Invalid value: "yesterday": x in body must be of type date-time: "yesterday"',
         ),
         ({"type": "string", "maxLength": 2}, "abc", "x: Too long: may not be more than 2 bytes"),
+        ({"type": "string", "maxLength": 2, "pattern": "^[a-z]"}, "1bc", "x: Too long: may not be more than 2 bytes"),
         ({"type": "array", "maxItems": 1}, [1, 2], "x: Too many: 2: must have at most 1 items"),
         ({"type": "object", "maxProperties": 1}, {"a": 1, "b": 2}, "x: Too many: 2: must have at most 1 items"),
         (

@@ -23,6 +23,7 @@ from eventmesh.cluster.api.cel.types import (
     list_of,
 )
 from eventmesh.cluster.api.cel.values import (
+    CLASSES,
     NO_OVERLOAD,
     Budget,
     EvaluationError,
@@ -36,6 +37,7 @@ from eventmesh.cluster.api.cel.values import (
 )
 
 _ORDERED = (INT, UINT, DOUBLE, BOOL, DURATION, TIMESTAMP, STRING, BYTES)
+_ORDERED_CLASSES = frozenset[type]().union(*(CLASSES[of.name] for of in _ORDERED))
 _ADDED: Mapping[Type, Any] = {INT: 0, UINT: Uint(0), DOUBLE: 0.0, DURATION: timedelta()}
 
 
@@ -43,7 +45,9 @@ def _compared(budget: Budget) -> Callable[[Any, Any], int]:
     def compare(one: Any, other: Any) -> int:
         budget.spend(1)
         budget.spend_on(one)
-        if type(one) is not type(other) and not (is_number(one) and is_number(other)):
+        is_alike = type(one) is type(other) or (is_number(one) and is_number(other))
+        # Python would put lists in an order, too, through all that is in them.
+        if not is_alike or type(one) not in _ORDERED_CLASSES:
             raise EvaluationError(NO_OVERLOAD)
         try:
             return int(one > other) - int(one < other)

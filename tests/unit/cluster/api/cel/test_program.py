@@ -145,6 +145,9 @@ def test_a_format_of_too_many_digits_is_refused(digits: str) -> None:
         ("self.sum() == 1", [1, "a"]),
         ("self.max() == 1", [1, "a"]),
         ("self.join() == ''", [1]),
+        ("self.max() == [1]", [[1], [2]]),
+        ("self.isSorted()", [[1], [2]]),
+        ("self.sortBy(x, [x]) == []", [1, 2]),
         ("self.x == 1", None),
     ],
 )
