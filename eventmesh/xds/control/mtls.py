@@ -107,6 +107,7 @@ class MeshMtls:
         self._renew_peers(namespace, peers)
         if view == View():
             self._seen.pop(Audience(Role.SIDECAR, namespace), None)
+            self._pods.pop(namespace, None)
         before = self._modes.get(namespace)
         # Of several in one namespace the first by name holds, whatever the order in which they came.
         mode = view.mtls[min(view.mtls)] if view.mtls else None

@@ -125,7 +125,14 @@ class OtherReplicas:
         spec = new.get("spec") or {}
         holder = str(spec.get("holderIdentity") or name)
         lasts_s = spec.get("leaseDurationSeconds") or self._lasts_s
-        word = _word_of(new, holder)
+        try:
+            word = Word.from_json(annotations_of(new).get(ANNOTATION) or "")
+        except ValueError as error:
+            word = UNKNOWN
+            if before is None or before.word is not UNKNOWN:  # It is renewed again and again, and told of once.
+                _log.warning(
+                    "the word of a replica is not understood", holder=holder, annotation=ANNOTATION, reason=error
+                )
         self._known[name] = _Known(holder, word, self._clock.monotonic() + lasts_s, new["metadata"].get("uid") or "")
         if before is None:
             self._on_change(word.refused)
@@ -136,11 +143,3 @@ class OtherReplicas:
 def generation_of(obj: Object) -> int:
     """Return which form of its spec an object has; 0 for kinds that count none."""
     return obj["metadata"].get("generation") or 0
-
-
-def _word_of(lease: Object, holder: str) -> Word:
-    try:
-        return Word.from_json(annotations_of(lease).get(ANNOTATION) or "")
-    except ValueError as error:
-        _log.warning("the word of a replica is not understood", holder=holder, annotation=ANNOTATION, reason=error)
-        return UNKNOWN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from eventmesh.base.tasks import TaskGroup
@@ -30,10 +31,10 @@ class World:
         self.tasks = TaskGroup("test")
         self.tasks.spawn("others", self.others.run())
 
-    async def announce(self, name: str) -> None:
+    async def announce(self, name: str, word: str = Word(1).to_json()) -> None:
         """Write the Lease of a replica that has a gateway, which will say no more."""
         metadata: Any = {"name": name, "namespace": SYSTEM, "labels": LABELS}
-        metadata["annotations"] = {ANNOTATION: Word(1).to_json()}
+        metadata["annotations"] = {ANNOTATION: word}
         spec = {"holderIdentity": name, "leaseDurationSeconds": LASTS_S}
         await self.line.create(LEASE, {"metadata": metadata, "spec": spec}, SYSTEM)
 
@@ -79,3 +80,14 @@ async def test_a_death_is_noticed_while_the_api_hangs(world: World) -> None:
     world.line.silent = True
     await world.clock.advance(LASTS_S + RELEASE_S)
     assert world.others.waiting(NEEDS) == []
+
+
+async def test_a_word_that_is_not_understood_is_told_of_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.announce("another", "of another version")
+    await world.clock.advance(0.1)
+    for number in range(3):
+        lease = await world.line.get(LEASE, "another", SYSTEM)
+        await world.line.replace(LEASE, {**lease, "spec": {**lease["spec"], "leaseTransitions": number}})
+        await world.clock.advance(0.1)
+    assert world.others.waiting(NEEDS) == ["data planes of another"]
+    assert sum("is not understood" in record.message for record in caplog.records) == 1
