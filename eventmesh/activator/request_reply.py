@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 HANDLER: Final = "request-reply"
 """Name under which the handler is registered, and that its Serve route names."""
 
-
 MAX_WAITING: Final = 256
 """Requests that wait at once; one more is answered 503. A quarter of what handlers of a process work on at once
 (`transport.driver.MAX_SERVED`): the rest is for events, without which no answer would ever come."""

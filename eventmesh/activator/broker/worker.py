@@ -217,12 +217,14 @@ class TriggerWorker:
     async def _send_on(self, send: Send) -> None:
         """Send an event, and then what may be sent next, without waiting for more to be read from the store."""
         for left in reversed(range(SENDS_IN_TURN)):
+            was_asleep = self.table.asleep
             await self._send(send)
             following = next(self.table.next_sends(self._clock.monotonic()), None) if left else None
             if following is None:
                 break
             send = following
-            if self._backlog.more:
+            # Who has woken takes more than one at a time.
+            if was_asleep or self._backlog.more:
                 self._changed.set()
         self._changed.set()
 

@@ -177,6 +177,34 @@ async def test_a_subscriber_that_answers_at_once_gets_everything_though_others_h
     assert ids(broker) == [str(number) for number in range(20)]
 
 
+async def test_a_subscriber_that_has_woken_gets_all_that_waited_for_it_at_once(
+    broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SETTLE_INTERVAL_S", 3600.0)
+    waiting, refused, together, awake = 5, 0, asyncio.Barrier(5), False
+
+    async def asleep_at_first(*_: object, hold: bool, **__: object) -> Answered:
+        nonlocal refused, awake
+        if hold:
+            async with asyncio.timeout(20):
+                while refused < waiting:
+                    await asyncio.sleep(0.001)
+            awake = True
+        elif not awake:
+            refused += 1
+            return Answered(0, error=delivery.NO_CAPACITY)
+        else:
+            await together.wait()
+        return Answered()
+
+    monkeypatch.setattr(broker.subscribers, "post", asleep_at_first)
+    await opened(broker, "all")
+    for number in range(waiting):
+        await broker.send(number)
+    triggers.add("all")
+    await asyncio.wait_for(together.wait(), 20)
+
+
 async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
     broker: Broker, triggers: FixedTriggers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
