@@ -187,9 +187,9 @@ async def test_an_event_that_does_not_match_is_neither_read_nor_left_open(
     reads: list[str] = []
     read = SqliteStore.read
 
-    async def watched(store: SqliteStore, key: str, after: int, limit: int) -> Sequence[StoredEvent]:
+    async def watched(store: SqliteStore, key: str, after: int, limit: int, most: float) -> Sequence[StoredEvent]:
         reads.append(asyncio.current_task().get_name())  # type: ignore[union-attr]  # it runs in one
-        return await read(store, key, after, limit)
+        return await read(store, key, after, limit, most)
 
     monkeypatch.setattr(SqliteStore, "read", watched)
     for number in range(2, 30):
