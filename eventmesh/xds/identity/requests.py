@@ -7,6 +7,7 @@ from typing import Final, TypeGuard
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from eventmesh.base.x509 import PublicKey
@@ -52,6 +53,7 @@ class SigningRequest:
     """A request whose signature proves that whoever made it has the key."""
 
     pem: str
+    """What has been read and nothing else, whatever stood around it: others are to read the same."""
     key: PublicKey
     ids: tuple[str, ...]
     """The SPIFFE ids that it asks for, unchecked: what is certified is what the asker has proved to be."""
@@ -73,7 +75,8 @@ def read_request(text: str) -> SigningRequest:
         raise RequestRefusedError("the signing request is no PKCS 10 request in PEM") from error
     if not is_signed:
         raise RequestRefusedError("the signing request is not signed by the key it is about")
-    return SigningRequest(text, _accepted(key), tuple(name.value for name in names if _is_id(name)), more)
+    pem = request.public_bytes(serialization.Encoding.PEM).decode()
+    return SigningRequest(pem, _accepted(key), tuple(name.value for name in names if _is_id(name)), more)
 
 
 def _names(request: x509.CertificateSigningRequest) -> list[x509.GeneralName]:

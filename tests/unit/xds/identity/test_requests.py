@@ -29,6 +29,11 @@ def test_a_request_says_whose_key_it_is_and_which_ids_it_asks_for() -> None:
     assert read_request(request(own)).ids == ()
 
 
+def test_what_stands_around_a_request_is_no_part_of_it() -> None:
+    text = request(key(), ROBOT)
+    assert read_request(f"words\n{text}{request(key())}").pem == read_request(text).pem == text
+
+
 @pytest.mark.parametrize("own", [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)])
 def test_the_kinds_of_keys_that_agents_use_are_taken(own: Key) -> None:
     assert read_request(request(own)).key == own.public_key()
