@@ -69,7 +69,6 @@ def test_only_tracing_and_knative_headers_travel() -> None:
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        (None, None),
         ("30", 30.0),
         (" 5 ", 5.0),
         ("9" * 400, 999_999_999.0),
