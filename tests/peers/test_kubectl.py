@@ -288,8 +288,6 @@ async def test_what_is_not_there_is_told_by_a_sentence(kubectl: CommandLine) -> 
     await kubectl("create", "-f", "-", stdin=json.dumps(pod))
     debugged = await kubectl.run("debug", "p", "--image=dev.local/x")
     assert debugged.code == 1 and "ephemeral containers are disabled for this cluster" in debugged.err
-    approved = await kubectl.run("certificate", "approve", "x")
-    assert approved.code == 1 and "doesn't have a resource type" in approved.err
     assert (await kubectl.run("top", "pod")).err == "error: Metrics API not available\n"
 
 
