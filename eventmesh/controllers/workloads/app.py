@@ -8,6 +8,7 @@ from eventmesh.controllers.workloads.deployment import Deployments
 from eventmesh.controllers.workloads.endpoints import ServiceEndpoints
 from eventmesh.controllers.workloads.horizontal import HorizontalAutoscalers
 from eventmesh.controllers.workloads.job import Jobs
+from eventmesh.controllers.workloads.mirrored_endpoints import MirroredEndpoints
 from eventmesh.controllers.workloads.replicaset import ReplicaSets
 from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
@@ -26,6 +27,9 @@ class WorkloadControllers:
             api, informers, clock, EventRecorder(api, "horizontal-pod-autoscaler", clock)
         )
         self.endpoints = ServiceEndpoints(api, informers, clock, EventRecorder(api, "endpoint-controller", clock))
+        self.mirrored = MirroredEndpoints(
+            api, informers, clock, EventRecorder(api, "endpoint-slice-mirroring-controller", clock)
+        )
         self._controllers = (
             self.deployments.controller,
             self.replica_sets.controller,
@@ -33,6 +37,7 @@ class WorkloadControllers:
             self.cron_jobs.controller,
             self.horizontal.controller,
             self.endpoints.controller,
+            self.mirrored.controller,
         )
 
     def start(self) -> None:

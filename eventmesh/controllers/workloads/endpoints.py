@@ -6,29 +6,30 @@ pass does nothing but compare and write.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
 from eventmesh.base.clock import Clock
+from eventmesh.controllers.workloads.endpoint_slices import (
+    MANAGED_BY,
+    MAX_ENDPOINTS,
+    SERVICE_NAME,
+    EndpointSlices,
+    service_of,
+    write,
+)
 from eventmesh.controllers.workloads.pods import is_ready_pod, phase
-from eventmesh.kube.api import Api, Object, Resource
+from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
-from eventmesh.kube.informer import Informer, Informers
+from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of, labels_of, owner_reference
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import ENDPOINT_SLICE, ENDPOINTS, POD, SERVICE
 
-SERVICE_NAME: Final = "kubernetes.io/service-name"
-MANAGED_BY: Final = "endpointslice.kubernetes.io/managed-by"
 OURS: Final = "endpointslice-controller.k8s.io"
 
-MAX_ENDPOINTS: Final = 1000
-"""The API's own limit for one slice; more pods make more slices."""
-
-BY_SERVICE: Final = "service"
 BY_LABEL: Final = "label"
 """Pods, by each of their labels."""
 BY_SELECTOR: Final = "selector"
@@ -45,34 +46,25 @@ class ServiceEndpoints:
         self._api = api
         self._services = informers.of(SERVICE)
         self._pods = informers.of(POD)
-        self._slices = informers.of(ENDPOINT_SLICE)
+        self._slices = EndpointSlices(api, informers, OURS)
         self._endpoints = informers.of(ENDPOINTS)
-        self._slices.add_index(BY_SERVICE, _service_of_slice)
         self._services.add_index(BY_SELECTOR, _by_selector)
         self._pods.add_index(BY_LABEL, _by_label)
         self.controller = Controller("endpoints", self._services, self.reconcile, clock, recorder=recorder)
         self.controller.watch(self._pods, self._services_of_pod)
-        self.controller.watch(self._slices, _key_of_service)
+        self.controller.watch(self._slices.informer, service_of)
 
     async def reconcile(self, key: Key) -> None:
         """Write the slices and the Endpoints of one Service where they differ from its pods."""
         service = self._services.get(key.name, key.namespace)
-        if service is None or is_deleting(service) or not _selects(service):
+        if service is None or is_deleting(service) or not selects(service):
             return
         selector = service["spec"]["selector"]
         near = self._pods.by_index(BY_LABEL, _label(key.namespace, *_telling(selector)))
         pods = [pod for pod in near if _matches(selector, pod) and _has_address(pod)]
         pods.sort(key=lambda pod: str(pod["metadata"]["name"]))
-        wanted = {item["metadata"]["name"]: item for item in _slices(service, pods)}
-        stored = {
-            item["metadata"]["name"]: item
-            for item in self._slices.by_index(BY_SERVICE, str(key))
-            if labels_of(item).get(MANAGED_BY) == OURS
-        }
-        writes = [self._write(self._slices, ENDPOINT_SLICE, item) for item in wanted.values()]
-        writes += [self._remove(name, key.namespace) for name in stored if name not in wanted]
-        await asyncio.gather(*writes)
-        await self._write(self._endpoints, ENDPOINTS, _endpoints(service, pods))
+        await self._slices.keep(key, _slices(service, pods))
+        await write(self._api, self._endpoints, _endpoints(service, pods))
 
     def _services_of_pod(self, pod: Object) -> Iterator[Key]:
         for label in _by_label(pod):
@@ -80,20 +72,9 @@ class ServiceEndpoints:
                 if _matches(service["spec"]["selector"], pod):
                     yield key_of(service)
 
-    async def _write(self, cache: Informer, resource: Resource, wanted: Object) -> None:
-        metadata = wanted["metadata"]
-        stored = cache.get(metadata["name"], metadata["namespace"])
-        if stored is None:
-            await self._api.create(resource, wanted, metadata["namespace"])
-        elif any(stored.get(field) != value for field, value in wanted.items() if field != "metadata"):
-            version = {"resourceVersion": stored["metadata"]["resourceVersion"]}
-            await self._api.replace(resource, {**wanted, "metadata": {**stored["metadata"], **metadata, **version}})
 
-    async def _remove(self, name: str, namespace: str) -> None:
-        await self._api.delete(ENDPOINT_SLICE, name, namespace)
-
-
-def _selects(service: Object) -> bool:
+def selects(service: Object) -> bool:
+    """Return whether a Service's pods are found by their labels."""
     spec = service["spec"]
     return bool(spec.get("selector")) and spec.get("type") != "ExternalName"
 
@@ -104,7 +85,7 @@ def _telling(selector: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _by_selector(service: Object) -> tuple[str, ...]:
-    if not _selects(service):
+    if not selects(service):
         return ()
     return (_label(service["metadata"]["namespace"], *_telling(service["spec"]["selector"])),)
 
@@ -124,16 +105,6 @@ def _matches(selector: dict[str, str], pod: Object) -> bool:
 
 def _has_address(pod: Object) -> bool:
     return bool((pod.get("status") or {}).get("podIP")) and phase(pod) not in ("Succeeded", "Failed")
-
-
-def _service_of_slice(item: Object) -> tuple[str, ...]:
-    name = labels_of(item).get(SERVICE_NAME)
-    return (str(Key(item["metadata"]["namespace"], name)),) if name else ()
-
-
-def _key_of_service(item: Object) -> tuple[Key, ...]:
-    name = labels_of(item).get(SERVICE_NAME)
-    return (Key(item["metadata"]["namespace"], name),) if name else ()
 
 
 def _ports(service: Object, pod: Object) -> tuple[Port, ...]:
