@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
+from eventmesh.xds.control.plain_messages import install
 from tests.free_ports import free_port
+
+# As in a process of control, in every test alike: which of them imports control first must not matter.
+install()
 
 # How long an example takes is the machine's affair: no test is timed.
 settings.register_profile("untimed", deadline=None)

@@ -192,7 +192,12 @@ fn grant(message: &[u8], granted: &mut Granted) -> Option<()> {
                 granted.request.push(asked);
             }
             5 => granted.remove.push(inner.to_ascii_lowercase()),
-            6 => granted.response.push(option(inner)?),
+            6 => {
+                let mut told = option(inner)?;
+                // The older field joins what is in a request; of an answer it means one more line.
+                told.how = if told.how == How::Join { How::Add } else { told.how };
+                granted.response.push(told);
+            }
             7 => {
                 let part = |field| Some(member(inner, field)?.bytes().to_vec());
                 granted.set_query.push((part(1)?, part(2)?));
@@ -201,6 +206,8 @@ fn grant(message: &[u8], granted: &mut Granted) -> Option<()> {
             _ => {}
         }
     }
+    // Envoy sets what is to be set before it appends anything, in whichever order they were told.
+    granted.request.sort_by_key(|mutation| mutation.how == How::Join);
     fields.is_sound().then_some(())
 }
 
