@@ -132,7 +132,7 @@ def _print(mesh: ColdMesh, figures: _Figures) -> None:
     print(f"\nCold start, {FUNCTIONS} functions at zero")
     print(f"  {'ms':34}{'p50':>8}{'p90':>8}{'max':>8}")
     for name, values in rows.items():
-        p90 = statistics.quantiles(values, n=10)[-1]
+        p90 = report.percentile(values, 90)
         print(f"  {name:34}{statistics.median(values):8.1f}{p90:8.1f}{max(values):8.1f}")
     share = statistics.median(figures.request) - direct
     print(report.limit_bar("share of the first answer, p50", share, SHARE_MS, "ms"))

@@ -152,10 +152,6 @@ def _memory_mib(mesh: ColdMesh) -> float:
     return sum(row[1] for row in rows if row is not None)
 
 
-def _p99(values: list[float]) -> float:
-    return statistics.quantiles(values, n=100)[-1]
-
-
 def _print(mesh: ColdMesh, figures: _Figures) -> None:
     print(f"\nA crowd: {SERVICES} functions with {REVISIONS} revisions, all at zero")
     each = figures.deployed_s / REVISIONS * 1e3
@@ -163,9 +159,9 @@ def _print(mesh: ColdMesh, figures: _Figures) -> None:
     print(f"  {'ms':34}{'p50':>8}{'p99':>8}{'max':>8}")
     lists = {"list functions": figures.list_services_ms, "list revisions": figures.list_revisions_ms}
     for name, values in lists.items():
-        print(f"  {name:34}{statistics.median(values):8.1f}{_p99(values):8.1f}{max(values):8.1f}")
+        print(f"  {name:34}{statistics.median(values):8.1f}{report.percentile(values, 99):8.1f}{max(values):8.1f}")
     print(f"  memory of all processes: {figures.empty_mib:.0f} MiB empty, {figures.full_mib:.0f} MiB with the crowd")
-    print(report.limit_bar("list p99", max(map(_p99, lists.values())), LIST_MS, "ms"))
+    print(report.limit_bar("list p99", max(report.percentile(values, 99) for values in lists.values()), LIST_MS, "ms"))
     print(report.limit_bar("kn service create, median", statistics.median(figures.create_s), CREATE_S, "s"))
     print(report.limit_bar("up to ready, empty", mesh.ready_s, UP_S, "s"))
     print(report.limit_bar("up to ready, with the crowd", figures.restarted_s, UP_S, "s"))

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import statistics
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -146,8 +145,7 @@ async def _round(senders: list[_Sender], arrivals: _Arrivals, seconds: float, nu
     while not arrivals.at.keys() >= due.keys() and time.perf_counter() < deadline:
         await asyncio.sleep(0.01)
     took = sorted(arrivals.at[number] - at for number, at in due.items() if number in arrivals.at)
-    quantiles = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
-    return Latency(count, count - len(took), quantiles[49] * 1e3, quantiles[98] * 1e3)
+    return Latency(count, count - len(took), report.percentile(took, 50) * 1e3, report.percentile(took, 99) * 1e3)
 
 
 async def _replayed(admin: int, arrivals: _Arrivals, stored: int) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import cast
 import uvloop
 
 from benchmarks.event_api import NAME, NAMESPACE
+from benchmarks.report import percentile
 
 PAYLOAD = b"x" * 1024
 STREAM, SUBJECT = "BENCH", "bench"
@@ -143,5 +143,4 @@ async def _load(make: Callable[[int], Producer], port: int, producers: int, seco
         producer.stop()
     waits = sorted(wait for producer in made for wait in producer.waits)
     wrong = sum(producer.wrong for producer in made)
-    quantiles = statistics.quantiles(waits, n=100) if len(waits) > 1 else [0.0] * 99
-    return EventResult(len(waits), took, wrong, quantiles[49] * 1e3, quantiles[98] * 1e3)
+    return EventResult(len(waits), took, wrong, percentile(waits, 50) * 1e3, percentile(waits, 99) * 1e3)

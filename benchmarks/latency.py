@@ -48,9 +48,8 @@ def _measure(title: str, rounds: int, seconds: float, *, http2: bool) -> tuple[f
                 report.progress(f"{title} at {rate:.0f}/s: round {number + 1}/{rounds} {name}")
                 result, took = load.paced(contender.port, CONNECTIONS, rate, seconds, http2=http2)
                 failed += result.failed
-                cuts = statistics.quantiles(took, n=100)
-                samples[name]["p50"].append(cuts[49] / 1e3)
-                samples[name]["p99"].append(cuts[98] / 1e3)
+                samples[name]["p50"].append(report.percentile(took, 50) / 1e3)
+                samples[name]["p99"].append(report.percentile(took, 99) / 1e3)
                 samples[name]["rate"].append(result.per_second)
     finally:
         report.clear_progress()

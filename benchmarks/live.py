@@ -19,7 +19,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 
-from benchmarks.report import clear_progress, limit_bar, progress, save
+from benchmarks.report import clear_progress, limit_bar, percentile, progress, save
 from eventmesh.base.clock import SystemClock
 from eventmesh.kube.api import Api
 from eventmesh.kube.informer import Informers
@@ -126,7 +126,7 @@ def run(_: argparse.Namespace) -> bool:
     )
     sys.stdout.write(f"{'ms':>28}{'p50':>8}{'p99':>8}{'max':>8}\n")
     for what, values in figures.items():
-        p99 = statistics.quantiles(values, n=100)[-1]
+        p99 = percentile(values, 99)
         sys.stdout.write(f"{what:>28}{statistics.median(values):>8.1f}{p99:>8.1f}{max(values):>8.1f}\n")
         if what.startswith("endpoint"):
             sys.stdout.write(f"{limit_bar('live, at p99', p99, LIVE_BAR_MS, 'ms')}\n")

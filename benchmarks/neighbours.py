@@ -85,7 +85,7 @@ def _round(polite: Polite, kind: str, port: int, server: Server, rows: Rows) -> 
 
 
 def _p99(took: list[float]) -> float:
-    return statistics.quantiles(took, n=100)[98] / 1e3
+    return report.percentile(took, 99) / 1e3
 
 
 class _Caller(asyncio.Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 RESULTS = Path("benchmarks/results")
@@ -27,6 +27,16 @@ def clear_progress() -> None:
 def median(rows: Rows, contender: str, column: str) -> float:
     """Return the median of one column."""
     return statistics.median(rows[contender][column])
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the value that so many percent are not beyond: between two that were measured, never past the greatest.
+
+    Of nothing it is 0, of a single one that.
+    """
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def ratio_bar(rows: Rows, column: str, rival: str, bar: float) -> str:

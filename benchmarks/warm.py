@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"\nFirst answer of a sleeping function, {EACH} of a kind, {args.rounds} rounds")
     print(f"  {'ms':34}{'p50':>8}{'p90':>8}{'max':>8}")
     for kind, values in figures.items():
-        p90 = statistics.quantiles(values, n=10)[-1]
+        p90 = report.percentile(values, 90)
         print(f"  {kind:34}{statistics.median(values):8.1f}{p90:8.1f}{max(values):8.1f}")
     for name, (rss, pss) in memory.items():
         print(f"  {name:34}{rss:8.1f} MiB resident, {pss:.1f} with shares of shared pages")
