@@ -21,6 +21,7 @@ import uvloop
 
 from benchmarks.report import clear_progress, limit_bar, percentile, progress, save
 from eventmesh.base.clock import SystemClock
+from eventmesh.dataplane.process import quiet_collector
 from eventmesh.kube.api import Api
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import ENDPOINT_SLICE, TRAFFIC_POLICY
@@ -113,6 +114,7 @@ async def _measured(variant: str, directory: Path) -> tuple[list[float], list[fl
 
 def run(_: argparse.Namespace) -> bool:
     """Print a row for each change and form of the protocol; bars are printed, never a test."""
+    quiet_collector()  # as in a process of control
     figures: dict[str, list[float]] = {}
     for title, variant in VARIANTS.items():
         progress(f"live: Envoy by {title}")

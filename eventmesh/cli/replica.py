@@ -33,15 +33,14 @@ def run(args: argparse.Namespace, name: str, modules: Iterable[str], work: Work)
     The lease is called `eventmesh-NAME`. Raises MeshError.
     """
     leading.check(args)
-    import uvloop
-
     from eventmesh.base import log
+    from eventmesh.dataplane.process import run as run_process
 
     log.configure()
     # Now: a replica that leads must not stand still for a second of imports, in which its lease is not renewed.
     for module in modules:
         import_module(module)
-    return uvloop.run(_serve(args, name, work))
+    return run_process(lambda: _serve(args, name, work))
 
 
 async def _serve(args: argparse.Namespace, name: str, work: Work) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -28,9 +29,11 @@ RDS = ResourceType.ROUTE
 
 
 @asynccontextmanager
-async def control(*flags: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """Run the command; yield it with the port of its ADS."""
+async def control(*flags: str, files: int = 0) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """Run the command, with a soft limit of `files` if there is one; yield it with the port of its ADS."""
+    limited = ("prlimit", f"--nofile={files}:") if files else ()
     process = await asyncio.create_subprocess_exec(
+        *limited,
         *(sys.executable, "-m", "eventmesh.cli.main", "control"),
         *("--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", *flags),
         stdout=asyncio.subprocess.PIPE,
@@ -67,6 +70,12 @@ async def test_the_command_serves_what_the_api_holds_and_ends_on_sigterm(tmp_pat
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await process.wait() == 0
+
+
+async def test_it_holds_as_many_clients_as_the_machine_lets_it(tmp_path: Path) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with served(tmp_path) as api, control("--kubeconfig", str(api.kubeconfig), files=64) as (process, _):
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (most, most)
 
 
 async def test_one_whose_api_never_answers_ends_when_it_is_asked_to(tmp_path: Path) -> None:
