@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from eventmesh.base.errors import UnavailableError
 from eventmesh.kube.api import Api, Object, ObjectList, Propagation, Resource, WatchEvent
 
 
@@ -64,3 +66,32 @@ class FaultyApi:
         grace_seconds: int | None = None,
     ) -> None:
         await self._api.delete(resource, name, namespace, propagation=propagation, uid=uid, grace_seconds=grace_seconds)
+
+
+class Line(FaultyApi):
+    """One replica's way to the API, which may be cut or fall silent."""
+
+    cut = False
+    silent = False
+
+    async def _pass(self) -> None:
+        if self.silent:
+            await asyncio.Event().wait()
+        if self.cut:
+            raise UnavailableError("no route to host")
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
+        await self._pass()
+        return await super().get(resource, name, namespace)
+
+    async def create(self, resource: Resource, obj: Object, *rest: Any, **options: Any) -> Object:
+        await self._pass()
+        return await super().create(resource, obj, *rest, **options)
+
+    async def replace(self, resource: Resource, obj: Object, **options: Any) -> Object:
+        await self._pass()
+        return await super().replace(resource, obj, **options)
+
+    async def delete(self, resource: Resource, name: str, *rest: Any, **options: Any) -> None:
+        await self._pass()
+        await super().delete(resource, name, *rest, **options)

@@ -6,43 +6,18 @@ from typing import Any
 
 import pytest
 
-from eventmesh.base.errors import ConfigError, UnavailableError
+from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.kube.api import ApiError, Object, Resource
 from eventmesh.kube.lease import Election, LeaseTiming, process_identity
 from eventmesh.kube.resources import LEASE
 from tests.manual_clock import ManualClock, settle
-from tests.unit.kube.faulty_api import FaultyApi
+from tests.unit.kube.faulty_api import FaultyApi, Line
 
 SPACE = "kube-system"
 NAME = "controllers"
 TIMING = LeaseTiming()
-
-
-class Line(FaultyApi):
-    """One replica's way to the API, which may be cut or fall silent."""
-
-    cut = False
-    silent = False
-
-    async def _pass(self) -> None:
-        if self.silent:
-            await asyncio.Event().wait()
-        if self.cut:
-            raise UnavailableError("no route to host")
-
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        await self._pass()
-        return await super().get(resource, name, namespace)
-
-    async def create(self, resource: Resource, obj: Object, *rest: Any, **options: Any) -> Object:
-        await self._pass()
-        return await super().create(resource, obj, *rest, **options)
-
-    async def replace(self, resource: Resource, obj: Object, **options: Any) -> Object:
-        await self._pass()
-        return await super().replace(resource, obj, **options)
 
 
 class Replica:

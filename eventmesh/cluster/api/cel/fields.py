@@ -13,35 +13,11 @@ from typing import Any, Final
 
 from eventmesh.cluster.api.cel import types
 from eventmesh.cluster.api.cel.library.times import parse_duration, parse_timestamp
+from eventmesh.cluster.api.cel.syntax import KEYWORDS
 from eventmesh.cluster.api.cel.types import Type
 from eventmesh.cluster.api.cel.values import EvaluationError, MapList, SetList
 from eventmesh.cluster.api.structural import Schema
 
-_KEYWORDS: Final = frozenset(
-    [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
 _SPELT: Final = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _READ: Final = {word: sign for sign, word in _SPELT.items()}
 _SIGN: Final = re.compile(r"__|[./-]")
@@ -69,12 +45,12 @@ def escaped(name: str) -> str | None:
     """Return the name by which an expression selects the field `name`; None when it cannot."""
     if not _NAMEABLE.match(name):
         return None
-    return f"__{name}__" if name in _KEYWORDS else _SIGN.sub(lambda found: _SPELT[found[0]], name)
+    return f"__{name}__" if name in KEYWORDS else _SIGN.sub(lambda found: _SPELT[found[0]], name)
 
 
 def real_name(selected: str) -> str:
     """Return the name of the field that an expression selects so."""
-    if selected.startswith("__") and selected[2:-2] in _KEYWORDS and selected.endswith("__"):
+    if selected.startswith("__") and selected[2:-2] in KEYWORDS and selected.endswith("__"):
         return selected[2:-2]
     return _WORD.sub(lambda found: _READ[found[0]], selected)
 

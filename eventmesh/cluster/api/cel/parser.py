@@ -6,6 +6,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from eventmesh.cluster.api.cel.syntax import (
+    RESERVED,
     Call,
     CompileError,
     Entries,
@@ -25,27 +26,6 @@ MAX_CHARS: Final = 10_000
 MAX_DEPTH: Final = 48
 """Each level is up to ten frames of Python, of the thousand that there are; real rules have under ten."""
 
-RESERVED: Final = frozenset(
-    [
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
-)
 _CONSTANTS: Final[dict[str, tuple[Any, Type]]] = {"true": (True, BOOL), "false": (False, BOOL), "null": (None, NULL)}
 _TOKEN: Final = re.compile(
     r"""(?P<space>[ \t\r\n\f]+|//[^\n]*)

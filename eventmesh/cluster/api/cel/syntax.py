@@ -10,6 +10,32 @@ from eventmesh.cluster.api.cel.types import Type
 MAX_ISSUES: Final = 20
 """So many are told of one expression: each shows its line again, which may be the whole expression."""
 
+RESERVED: Final = frozenset(
+    [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
+)
+"""Words that the language keeps for itself: no name of a variable."""
+
+KEYWORDS: Final = RESERVED | {"true", "false", "null", "in"}
+"""With those that mean something: no name of a field either, as it stands."""
+
 
 class CompileError(Exception):
     """An expression that cannot be meant: where it is wrong, and how; the text is as Kubernetes shows it."""

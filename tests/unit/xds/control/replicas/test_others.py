@@ -17,7 +17,8 @@ from eventmesh.xds.control.replicas.versions import Versions
 from eventmesh.xds.control.replicas.word import ANNOTATION, Word
 from tests.component.embedded_api import embedded
 from tests.manual_clock import ManualClock
-from tests.unit.xds.control.replicas.test_own import LASTS_S, SYSTEM, Line
+from tests.unit.kube.faulty_api import Line
+from tests.unit.xds.control.replicas.test_own import LASTS_S, SYSTEM
 
 NEEDS: Versions = {"services": 1}
 

@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.api.embedded import EmbeddedApi
-from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.resources import LEASE
 from eventmesh.xds.control.replicas.own import MIN_PAUSE_S, RELEASE_S, RETRY_S, News, OwnWord
 from eventmesh.xds.control.replicas.word import ANNOTATION, Word
 from tests.component.embedded_api import embedded
 from tests.manual_clock import ManualClock
-from tests.unit.kube.faulty_api import FaultyApi
+from tests.unit.kube.faulty_api import Line
 
 SYSTEM = "eventmesh-system"
 LASTS_S = 15
-
-
-class Line(FaultyApi):
-    """A way to the API that may be cut or fall silent."""
-
-    cut = False
-    silent = False
-
-    async def _pass(self) -> None:
-        if self.silent:
-            await asyncio.Event().wait()
-        if self.cut:
-            raise UnavailableError("no route to host")
-
-    async def create(self, resource: Resource, obj: Object, *rest: Any, **options: Any) -> Object:
-        await self._pass()
-        return await super().create(resource, obj, *rest, **options)
-
-    async def replace(self, resource: Resource, obj: Object, **options: Any) -> Object:
-        await self._pass()
-        return await super().replace(resource, obj, **options)
-
-    async def delete(self, resource: Resource, name: str, *rest: Any, **options: Any) -> None:
-        await self._pass()
-        await super().delete(resource, name, *rest, **options)
 
 
 class World:
