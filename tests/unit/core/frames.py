@@ -28,6 +28,8 @@ class Frames:
     protocol: WireProtocol
     call: Call
     """A call of this id and method, with headers or attachments."""
+    oneway: Callable[[int], bytes]
+    """A call with a body that is not to be answered."""
     answer: Callable[[int], bytes]
     failure: Callable[[int], bytes]
     """An answer of a server that says that it has failed, or is busy."""
@@ -79,6 +81,7 @@ FRAMES = (
         "bolt",
         WireProtocol.BOLT,
         _bolt_call,
+        lambda id_: test_bolt.request(id_, b"a letter", kind=2),
         test_bolt.response,
         lambda id_: test_bolt.error(id_, 4),
         test_bolt.id_of,
@@ -92,6 +95,7 @@ FRAMES = (
         "dubbo",
         WireProtocol.DUBBO,
         _dubbo_call,
+        lambda id_: test_dubbo.call(id_, flags=0x82, note="a letter"),
         test_dubbo.value,
         lambda id_: test_dubbo.error(id_, 100, "busy"),
         test_dubbo.id_of,
@@ -105,6 +109,7 @@ FRAMES = (
         "motan2",
         WireProtocol.FRAMED,
         _motan_call,
+        lambda id_: test_motan2.frame(id_, test_motan2.META, b"a letter", kind=6),
         lambda id_: test_motan2.frame(id_, kind=1),
         lambda id_: test_motan2.frame(id_, {"M_e": "{}"}, kind=1, status=9),
         test_motan2.id_of,

@@ -135,6 +135,25 @@ def test_a_call_that_may_have_been_carried_out_is_not_made_again_without_a_polic
 
 
 @each
+@pytest.mark.parametrize("retries", [False, True])
+def test_calls_without_an_answer_pass_whole_over_a_connection_that_is_there(frames: Frames, retries: bool) -> None:
+    mesh = frames.mesh(routes=retrying(RetryOn.SERVER_ERROR) if retries else ())
+    caller, server = called(mesh, frames.call(1, "find", {}))
+    server.says(frames.answer(frames.id_of(server.takes())))
+    assert caller.takes() == frames.answer(1)
+    for data in (frames.oneway(2), frames.oneway(3) + frames.call(4, "find", {})):
+        caller.says(data)
+        heard = server.takes()
+        letter = frames.oneway(frames.id_of(heard))
+        assert heard.startswith(letter)
+        behind = heard[len(letter) :]
+        assert behind == (frames.call(frames.id_of(behind), "find", {}) if behind else b"")
+    server.says(frames.answer(frames.id_of(behind)))
+    caller.hears(frames.answer(4))
+    assert mesh.engine.active() == 0 and len(flags(mesh)) == 4
+
+
+@each
 def test_a_try_that_takes_too_long_is_made_again(frames: Frames) -> None:
     mesh = frames.mesh(routes=retrying(RetryOn.SERVER_ERROR, per_try_timeout_s=1.0))
     caller, server = called(mesh, frames.call(9, "find", {}))

@@ -173,7 +173,7 @@ impl Engine {
         touch(&mut self.touched, conn, conn_id);
         let counted = exchange.pinned.is_none();
         let timed = exchange.request_done && exchange.retry.is_some();
-        let oneway = exchange.head.frame.oneway;
+        let oneway = exchange.head.frame.oneway && exchange.request_done;
         if !empty {
             exchange.up.queued += queued;
             if conn.writable {

@@ -345,6 +345,8 @@ impl Engine {
             Stage::Served => self.hand_over(id),
             _ if exchange.tunnel && exchange.response_done => self.complete(id, now),
             _ if exchange.tunnel => {}
+            // Nobody answers it: it is over when it has left.
+            Stage::Sent { .. } if exchange.head.frame.oneway => self.complete(id, now),
             Stage::Sent { .. } => {
                 self.start_try(id, now);
                 self.start_clock(id, now);
