@@ -8,7 +8,6 @@ twice, Debian's cron is followed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Final
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 MAX_SCHEDULE_CHARS: Final = 512
 """Longer than six fields that each name every value they may have are not; a schedule is parsed at every write."""
@@ -35,7 +35,7 @@ _TERM = r"(\*|\?|[0-9]{1,4}|[A-Za-z]{3})"
 _FIELD = re.compile(rf"{_TERM}(-{_TERM})?(/[0-9]{{1,4}})?(,{_TERM}(-{_TERM})?(/[0-9]{{1,4}})?)*\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schedule:
     """A schedule in a time zone."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from eventmesh import __version__
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.dataplane import prometheus
 from eventmesh.dataplane.figures import Figures
 from eventmesh.dataplane.plane import State
@@ -44,7 +44,7 @@ def pages(address: str) -> Snapshot:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Page:
     help: str
     render: Callable[[], Reply | Awaitable[Reply]]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from eventmesh.base.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Figures:
     """What one process has counted, or several together."""
 

@@ -16,11 +16,12 @@ import importlib.util
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 DIRECTORY_VARIABLE: Final = "EVENTMESH_FILTERS"
 """Environment variable that names the directory of filters. A configuration, which may come from elsewhere, can only
@@ -29,7 +30,7 @@ choose among the files that whoever started the process has put there."""
 _FILE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}\.py")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """The head of a request."""
 
@@ -47,7 +48,7 @@ class Seen:
     """Address of the caller's end of the connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Go:
     """The request goes on."""
 
@@ -57,7 +58,7 @@ class Go:
     """Headers that are taken away; both are done in this order."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The request is answered; gRPC, Bolt and the others say it in their own words."""
 
@@ -69,7 +70,7 @@ class Reply:
 Decision = Go | Reply
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filter:
     """A filter, as the decorator makes it of a function."""
 

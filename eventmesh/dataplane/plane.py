@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core import Engine
 from eventmesh.dataplane.figures import Figures, outlasting, total
@@ -48,7 +49,7 @@ class State(Enum):
     DRAINING = "DRAINING"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Networks:
     """What is special about the sockets of some listeners and clusters."""
 

@@ -13,11 +13,11 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 
 from eventmesh.base import log
 from eventmesh.base.clock import SystemClock
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup, first_of
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.dataplane.process import run
@@ -45,7 +45,7 @@ from eventmesh.transport.inherited import Inherited
 _log = log.get("dataplane.worker")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """What all workers of a supervisor are started with."""
 

@@ -6,61 +6,61 @@ The two are one program, and their channel is a socket pair that nobody else can
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
 
+from eventmesh.base.frozen import frozen
 from eventmesh.dataplane.figures import Figures
 from eventmesh.model.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Apply:
     """To a worker, with its sockets of every listener: put this into force."""
 
     snapshot: Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Applied:
     """From a worker: it is in force, or refused for the reason given; then the former one still is."""
 
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskFigures:
     """To a worker: what have you counted? It answers with Figures, and says them once more, unasked, before it ends."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskStatuses:
     """To a worker: how do clusters and endpoints fare? It answers with Statuses."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statuses:
     """From a worker: what `Engine.cluster_statuses` returns."""
 
     rows: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """To a worker: look at exchanges as they pass, on these terms (`Engine.tap`)."""
 
     terms: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LookAway:
     """To a worker: look no more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskSeen:
     """To a worker: what have you seen since I asked last? It answers with Seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """From a worker: what `Engine.take_tap` returns."""
 
@@ -69,7 +69,7 @@ class Seen:
     is_over: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moved:
     """With the connection of a client, accepted at `address`, on which nothing is under way: to a worker that is to go
     on with it, and from one that leaves to a successor."""
@@ -77,7 +77,7 @@ class Moved:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drain:
     """To a worker: accept no more, finish what is in flight, end within so many seconds. After Leave: there is no
     successor any more."""
@@ -85,7 +85,7 @@ class Drain:
     longest_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leave:
     """To a worker: accept no more, give up every connection that can be moved, finish the others, end within so many
     seconds."""

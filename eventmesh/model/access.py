@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.match import HeaderMatch, TextMatch
 from eventmesh.model.tagged import Tagged
 
@@ -34,47 +34,47 @@ class Caller(Enum):
     """The last one in X-Forwarded-For where callers are proxies (`Listener.use_remote_address` is false)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Anything(Tagged):
     """Always holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class All(Tagged):
     """All hold."""
 
     of: tuple[Test, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnyOf(Tagged):
     """One holds."""
 
     of: tuple[Test, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Not(Tagged):
     """The other does not hold."""
 
     of: Test
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header(Tagged):
     """A header is like this; of a header that is there several times one line is enough."""
 
     wanted: HeaderMatch
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UrlPath(Tagged):
     """The path, without query and fragment, is like this."""
 
     text: TextMatch
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DestinationPort(Tagged):
     """The listener's port lies between these, both included."""
 
@@ -82,7 +82,7 @@ class DestinationPort(Tagged):
     last: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DestinationIp(Tagged):
     """The listener's address, as configured, lies in this network."""
 
@@ -90,7 +90,7 @@ class DestinationIp(Tagged):
     """`10.0.0.0/8` or `::1`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceIp(Tagged):
     """The caller's address lies in this network."""
 
@@ -98,14 +98,14 @@ class SourceIp(Tagged):
     network: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerName(Tagged):
     """The host that the caller named in its TLS handshake is like this; without any it is empty."""
 
     text: TextMatch
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Principal(Tagged):
     """The caller has shown a certificate that is believed, one of whose URIs and host names is like this."""
 
@@ -113,12 +113,12 @@ class Principal(Tagged):
     """None: any certificate."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IsNull(Tagged):
     """It is null."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IsNumber(Tagged):
     """It is a number from `start` up to, and without, `end`; equal ones mean that number alone."""
 
@@ -126,35 +126,35 @@ class IsNumber(Tagged):
     end: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IsText(Tagged):
     """It is a text like this."""
 
     text: TextMatch
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IsFlag(Tagged):
     """It is this truth."""
 
     flag: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IsThere(Tagged):
     """There is something; without `flag` it never holds, as in Envoy."""
 
     flag: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HasMember(Tagged):
     """It is a list with a member like this."""
 
     of: ValueTest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IsOne(Tagged):
     """It is like one of these."""
 
@@ -164,7 +164,7 @@ class IsOne(Tagged):
 ValueTest = IsNull | IsNumber | IsText | IsFlag | IsThere | HasMember | IsOne
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metadata(Tagged):
     """What an earlier step has noted of the request is like this."""
 
@@ -193,7 +193,7 @@ Test = (
 """One question about a request."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """What may be done (one of `permissions` holds) by whom (one of `principals` holds)."""
 
@@ -202,7 +202,7 @@ class Policy:
     principals: tuple[Test, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """Policies under one action. Without policies ALLOW lets nobody through."""
 
@@ -210,7 +210,7 @@ class Rules:
     policies: tuple[Policy, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rbac(Tagged):
     """Rules by roles; who may not go on is answered 403, in gRPC 7, in other protocols as they refuse."""
 
@@ -222,7 +222,7 @@ class Rbac(Tagged):
     """Before `shadow_effective_policy_id` and `shadow_engine_result` there."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Off(Tagged):
     """Of a route: the listener's step of that name is left out."""
 
@@ -230,7 +230,7 @@ class Off(Tagged):
 Step: TypeAlias = "Rbac | Jwt | Named | ExtAuthz | AuthzOverride | PythonFilter | Off"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessStep:
     """One step of the chain that a request goes through before the rate limit; each may refuse it.
 

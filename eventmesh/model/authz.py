@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.policy import MILLION
 from eventmesh.model.tagged import Tagged
 
@@ -16,7 +17,7 @@ DEFAULT_TIMEOUT_S = 0.2
 """Envoy's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskedByGrpc(Tagged):
     """`envoy.service.auth.v3.Authorization/Check`, on a cluster that speaks HTTP/2."""
 
@@ -26,7 +27,7 @@ class AskedByGrpc(Tagged):
     """Sent with the call; names in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AskedByHttp(Tagged):
     """The request's own method, host and path: 200 lets it through, 5xx is no answer, all else refuses it."""
 
@@ -44,7 +45,7 @@ class AskedByHttp(Tagged):
     """Headers of a good answer that the caller is told."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthzService:
     """Who is asked."""
 
@@ -53,7 +54,7 @@ class AuthzService:
     timeout_s: float = DEFAULT_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckedBody:
     """How much of a body the service is told; a request waits until so much of it is there."""
 
@@ -65,7 +66,7 @@ class CheckedBody:
     """As bytes; else as text, in which what is no UTF-8 is replaced."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExtAuthz(Tagged):
     """Whoever is asked says whether a request may go on (Envoy's ext_authz)."""
 
@@ -90,7 +91,7 @@ class ExtAuthz(Tagged):
     """Those that are not asked about are refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PythonFilter(Tagged):
     """A function of this process says whether a request may go on (`dataplane.filters`)."""
 
@@ -105,7 +106,7 @@ class PythonFilter(Tagged):
     """What it is answered otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthzOverride(Tagged):
     """Of a route: what is different about the question. With a service it is a step of its own where the listener has
     none."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.listener import WireProtocol
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Balancing(Enum):
     """The same, through a Maglev table."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """One upstream address: `10.0.0.1:8080`, `[::1]:8080` or `unix:/run/app.sock`."""
 
@@ -42,7 +42,7 @@ class Endpoint:
     """What subsets are made by."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cluster:
     """A set of interchangeable endpoints, with the limits (Envoy's circuit breakers) that guard them."""
 

@@ -5,8 +5,9 @@ After knative/specs: specs/eventing/control-plane.md (DeliverySpec) and data-pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from eventmesh.base.frozen import frozen
 
 DEFAULT_TIMEOUT_S = 300.0
 """Longest wait for one answer when the delivery spec names none: a revision's own default timeoutSeconds."""
@@ -37,7 +38,7 @@ class DeliveryFormat(Enum):
     """Structured: all of it a JSON document."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeliveryPolicy:
     """The delivery block that holds for a trigger; the defaults are those of Knative's config-br-defaults."""
 
@@ -70,7 +71,7 @@ class DeliveryPolicy:
         return wait
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeliveryControls:
     """What a trigger asks for beyond its delivery block, by annotations of ours."""
 
@@ -86,7 +87,7 @@ class DeliveryControls:
     """Whether its function may be woken on a guess, where its broker allows guesses at all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BrokerControls:
     """What a broker asks for beyond Knative's fields, by annotations of ours."""
 

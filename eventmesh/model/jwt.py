@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.tagged import Tagged
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ NAMESPACE = "envoy.filters.http.jwt_authn"
 """Under which payloads are noted, for rules to look at."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RemoteKeys:
     """Where a key set is fetched: when the first token needs it, and again when it has grown old."""
 
@@ -29,7 +29,7 @@ class RemoteKeys:
     """After a failure nobody asks again for so long."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JwtProvider:
     """Whose tokens are taken, where they lie in a request, and what is made of them."""
 
@@ -66,7 +66,7 @@ class JwtProvider:
     """Claims that are noted as lists of their words."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenOf(Tagged):
     """A token of a provider; all that lie where it has them must be good."""
 
@@ -75,26 +75,26 @@ class TokenOf(Tagged):
     """In place of the provider's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OneRequired(Tagged):
     """One of these."""
 
     of: tuple[Requirement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllRequired(Tagged):
     """All of these."""
 
     of: tuple[Requirement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MayBeMissing(Tagged):
     """None; but one that is there, of whichever provider, must be good."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MayFail(Tagged):
     """None; one that is good is noted."""
 
@@ -102,7 +102,7 @@ class MayFail(Tagged):
 Requirement = TokenOf | OneRequired | AllRequired | MayBeMissing | MayFail
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JwtRule:
     """What is asked of requests that match; None: nothing."""
 
@@ -110,7 +110,7 @@ class JwtRule:
     requires: Requirement | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Jwt(Tagged):
     """Tokens: the first rule that matches says which; who bears none that is good is answered 401, or 403 if it is for
     others."""
@@ -123,7 +123,7 @@ class Jwt(Tagged):
     """Preflights of browsers, which bear no token, are let through."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Named(Tagged):
     """Of a route: what its listener's `Jwt` has under this name, in place of its rules."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.tracing import Traffic
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class WireProtocol(Enum):
     """Clusters only: whatever the request came in with."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Declaration:
     """A private protocol: what its frames are made of (`docs/protocols/framed.md`)."""
 
@@ -41,7 +41,7 @@ class Declaration:
     """The declaration as JSON; `core.Protocol` checks it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listener:
     """One address that accepts connections and the route table that decides what happens to requests."""
 

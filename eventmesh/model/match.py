@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from eventmesh.base.frozen import frozen
 
 
 class TextKind(Enum):
@@ -18,7 +19,7 @@ class TextKind(Enum):
     """A regular expression for the whole value."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TextMatch:
     """A condition on a text."""
 
@@ -39,7 +40,7 @@ class PathKind(Enum):
     """A regular expression for the whole path."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeaderMatch:
     """A condition on one request header; `name` is lower case (`:method` is allowed)."""
 
@@ -50,7 +51,7 @@ class HeaderMatch:
     ignore_case: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RouteMatch:
     """All conditions must hold. The query string takes no part in the path comparison."""
 

@@ -5,10 +5,10 @@ Statuses are HTTP's; Bolt's and gRPC's are mapped to them before a policy looks 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.match import TextMatch
 from eventmesh.model.tagged import Tagged
 
@@ -40,7 +40,7 @@ class RetryOn(Enum):
     UNAVAILABLE = "unavailable"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPolicy:
     """Which outcomes of a route are tried again; never once a byte of the answer has gone to the client.
 
@@ -61,7 +61,7 @@ class RetryPolicy:
     """Endpoints tried before are passed over while there is another one (Envoy's previous_hosts predicate)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryBudget:
     """How many retries a cluster may have under way, measured by its requests in flight and waiting."""
 
@@ -70,7 +70,7 @@ class RetryBudget:
     """Always allowed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutlierDetection:
     """When an endpoint that answers badly is given nothing for a while. Names, defaults and arithmetic are Envoy's.
 
@@ -104,7 +104,7 @@ class OutlierDetection:
     failure_percentage_request_volume: int = 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpProbe(Tagged):
     """Ask by a request."""
 
@@ -116,12 +116,12 @@ class HttpProbe(Tagged):
     """Statuses that are well, each range from its first up to, and without, its last."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TcpProbe(Tagged):
     """Ask by making a connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GrpcProbe(Tagged):
     """Ask by `grpc.health.v1.Health/Check`; well is SERVING."""
 
@@ -131,7 +131,7 @@ class GrpcProbe(Tagged):
     """Empty: the cluster's name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HealthCheck:
     """Active health checks of a cluster's endpoints; one that has not been checked yet counts as not well."""
 
@@ -166,7 +166,7 @@ Labels = tuple[tuple[str, str], ...]
 """Metadata of endpoints: keys, and values as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subsets:
     """Subsets of a cluster by the metadata of its endpoints."""
 
@@ -185,7 +185,7 @@ class HashPart(Enum):
     SOURCE_IP = "source_ip"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HashOn:
     """One part of the hash by which RING_HASH and MAGLEV choose; the parts that are there are mixed in their order."""
 
@@ -200,7 +200,7 @@ MILLION = 1_000_000
 """Shares of requests are told in millionths."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """Failures that are made on purpose: first a delay, then an abort, each of its own share of the requests."""
 
@@ -211,7 +211,7 @@ class Fault:
     abort_millionths: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RateLimit:
     """A token bucket of this process: `max_tokens` at once, `tokens_per_fill` more each `fill_interval_s`, evenly.
 
@@ -230,7 +230,7 @@ class RateLimit:
     """gRPC callers are told RESOURCE_EXHAUSTED instead of UNAVAILABLE."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cors:
     """What browsers are told of requests from other origins; preflights of allowed origins are answered by the mesh."""
 
@@ -243,7 +243,7 @@ class Cors:
     credentials: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filters:
     """What happens to a request before its route is followed: CORS first, then access, the rate limit, the fault."""
 

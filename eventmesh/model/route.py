@@ -6,9 +6,10 @@ Matching order is the order given: `xds` sorts when its source asks for preceden
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.match import RouteMatch
 from eventmesh.model.tagged import Tagged
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from eventmesh.model.policy import Filters, HashOn, Labels, RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeaderEdits:
     """Edits applied in the order remove, set, append; names are lower case."""
 
@@ -25,7 +26,7 @@ class HeaderEdits:
     remove: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WeightedCluster:
     """One share of a split."""
 
@@ -37,7 +38,7 @@ class WeightedCluster:
     response_headers: HeaderEdits = field(default_factory=HeaderEdits)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mirror:
     """A cluster that gets copies of a route's requests, once they are whole; what it answers is thrown away."""
 
@@ -50,7 +51,7 @@ class Mirror:
     """In place of the request's host."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forward(Tagged):
     """Send the request to one of `clusters`, drawn by weight."""
 
@@ -70,7 +71,7 @@ class Forward(Tagged):
     mirrors: tuple[Mirror, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DirectResponse(Tagged):
     """Answer at once."""
 
@@ -78,7 +79,7 @@ class DirectResponse(Tagged):
     body: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Redirect(Tagged):
     """Answer with a Location; empty parts are taken from the request."""
 
@@ -93,7 +94,7 @@ class Redirect(Tagged):
     """Replaces the matched prefix, when there is no `path`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Serve(Tagged):
     """Hand the whole request to the `ExchangeHandler` registered under `handler` in this process."""
 
@@ -102,14 +103,14 @@ class Serve(Tagged):
     """A longer body is answered 413 before it is stored."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Converse(Tagged):
     """Hand a request to the `ConversationHandler` registered under `handler` in this process, as it comes."""
 
     handler: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """A match, what to do, and which headers to edit on the way there and back."""
 
@@ -123,7 +124,7 @@ class Route:
     """Each of them in place of the listener's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VirtualHost:
     """Routes of a set of hosts. Domains: `a.b` exact, `*.b` suffix, `a.*` prefix, `*` any; ports are ignored."""
 
@@ -134,7 +135,7 @@ class VirtualHost:
     response_headers: HeaderEdits = field(default_factory=HeaderEdits)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RouteTable:
     """What one listener (or `Engine.send`) consults."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from eventmesh.base.frozen import frozen
 
 BOLT_VERSION: Final = "1.0"
 """What SOFARPC takes a version for that nobody says (ConfigUniqueNameGenerator)."""
@@ -18,7 +19,7 @@ class RpcProtocol(Enum):
     DUBBO = "dubbo"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """What a method takes and gives, in names of Java types."""
 
@@ -28,7 +29,7 @@ class Signature:
     """Classes of exceptions that the same call would only meet again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RpcMethod:
     """What is called, and what becomes of its result."""
 

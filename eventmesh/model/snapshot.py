@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.cluster import Cluster
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import RouteTable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from eventmesh.model.tracing import Tracing
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """Everything the core needs to decide what happens to a request."""
 

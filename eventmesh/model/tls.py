@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from eventmesh.base.frozen import frozen
 
 
 class TlsVersion(Enum):
@@ -31,7 +33,7 @@ class MatchKind(Enum):
     CONTAINS = "contains"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NameMatch:
     """One name that a peer's certificate may bear."""
 
@@ -40,7 +42,7 @@ class NameMatch:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TlsCertificate:
     """A chain, the leaf first, and the leaf's private key; both PEM. The key is in no `repr`, and so in no log."""
 
@@ -48,7 +50,7 @@ class TlsCertificate:
     key: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerTls:
     """How a listener speaks TLS."""
 
@@ -67,7 +69,7 @@ class ServerTls:
     max_version: TlsVersion = TlsVersion.TLS13
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientTls:
     """How a cluster's endpoints are spoken to under TLS."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from eventmesh.base.frozen import frozen
 
 MILLION = 1_000_000
 """Shares of requests are told in millionths."""
@@ -27,7 +28,7 @@ class OtlpProtocol(Enum):
     HTTP = "http/protobuf"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Collector:
     """A receiver of OTLP."""
 
@@ -45,7 +46,7 @@ class Collector:
     """Longest time for one batch (OTLP's default)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tracing:
     """How a listener traces. A request whose sender has decided is recorded, or not, as it says; the rest is drawn.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.protocols.hessian.final import FinalReader, FinalWriter
 from eventmesh.protocols.hessian.values import HessianError
 from eventmesh.protocols.java_types import descriptor
@@ -43,7 +43,7 @@ _WITH_ATTACHMENTS = 3
 """Added to each of these when attachments stand behind."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What is called."""
 
@@ -71,7 +71,7 @@ def request(
     return _HEAD.pack(_MAGIC, _TWO_WAY_REQUEST | _HESSIAN2, 0, 0, len(body)) + body
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """What a method came to."""
 

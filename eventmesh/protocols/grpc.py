@@ -6,12 +6,12 @@ is `transport.grpc_call`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote_to_bytes
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 
 if TYPE_CHECKING:
     from eventmesh.core.actions import Headers
@@ -75,7 +75,7 @@ class CallFailed(MeshError):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """How a call ended."""
 

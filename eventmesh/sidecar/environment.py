@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.model.listener import WireProtocol
 from eventmesh.sidecar.readiness import Probe, parse_probe
 from eventmesh.transport.address import canonical_ip
@@ -42,7 +42,7 @@ _PROTOCOLS: Final = {
 _DECLARATION_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pod:
     """The function's pod, as its sidecar knows it."""
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 MAX_PROBE_BYTES: Final = 65_536
 """Longest SERVING_READINESS_PROBE that is parsed; Kubernetes stores whole objects of at most 1.5 MiB (etcd)."""
@@ -40,7 +40,7 @@ class ProbeKind(Enum):
     """A GET is answered 200 to 399."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """A readiness probe (core/v1 Probe), as far as a sidecar asks it."""
 

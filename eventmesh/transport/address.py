@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 MAX_UNIX_PATH_BYTES: Final = 107
 """sockaddr_un.sun_path holds 108 bytes with the closing NUL (unix(7)); the kernel's own error names no path."""
@@ -15,7 +15,7 @@ MAX_UNIX_PATH_BYTES: Final = 107
 MAX_PORT: Final = 65_535
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnixAddress:
     """A socket in the file system."""
 
@@ -25,7 +25,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InetAddress:
     """A host, by number or by name, and a port; port 0 lets the kernel choose where one listens."""
 

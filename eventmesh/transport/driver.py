@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.core.actions import (
     ABORT,
@@ -90,7 +91,7 @@ class Failures:
     """Requests above MAX_SERVED."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upstream:
     """How a cluster is dialled."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.core.actions import Action
 from eventmesh.transport.stream import Stream
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TEXT = ("content-type", "text/plain; charset=utf-8")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The whole answer to a request; header names in lower case."""
 

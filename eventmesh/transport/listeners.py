@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.model.listener import Listener
 from eventmesh.model.tracing import Traffic
 from eventmesh.transport.acceptor import Acceptor
@@ -23,7 +23,7 @@ _log = log.get("transport.listeners")
 _Key = tuple[str, int, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """Sockets already bound for a configuration that is not in force yet."""
 

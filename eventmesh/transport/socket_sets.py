@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.model.listener import Listener
 from eventmesh.transport.acceptor import listen_on, unlink_socket
 from eventmesh.transport.address import Address, InetAddress, UnixAddress, format_peer, parse_address
@@ -20,7 +20,7 @@ from eventmesh.transport.inherited import Inherited
 from eventmesh.transport.netns import HostNetwork
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SocketSet:
     """The sockets of one address."""
 
@@ -35,7 +35,7 @@ class SocketSet:
             yield from part
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """Sockets bound for listeners that are not in force yet."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.core.actions import Action
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class StreamBroken(MeshError):
         """As in `Response.error`; `cancelled` when it was given up here."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamHead:
     """How the answer to a stream begins."""
 

@@ -9,11 +9,12 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
 from eventmesh.model.snapshot import Snapshot
@@ -49,7 +50,7 @@ KEEPALIVE_TIMEOUT_S = 10.0
 _METADATA_KEY = re.compile(r"[a-z0-9_.-]+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Locality:
     """Where a node runs."""
 
@@ -58,7 +59,7 @@ class Locality:
     sub_zone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """Who this process is to its control plane; `metadata["role"]` is sidecar, gateway or activator."""
 
@@ -75,7 +76,7 @@ class Node:
         return {"service.name": named, **({"service.instance.id": self.id} if self.id else {})}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdsConfig:
     """The aggregated stream to a control plane."""
 
@@ -94,7 +95,7 @@ class AdsConfig:
     """Initial metadata of the stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bootstrap:
     """A bootstrap, read and checked."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.protocols.hessian.values import MAX_DEPTH, HessianError, JavaObject
 from eventmesh.protocols.hessian.writer import EPOCH
 
@@ -19,7 +19,7 @@ _NO_SCALAR: Final = object()
 """What `_scalar` returns for what is none; None is one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pieces:
     """The tags of a text, or of bytes, which come in pieces that tell their length."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 
 INT_RANGE: Final = range(-(2**31), 2**31)
 LONG_RANGE: Final = range(-(2**63), 2**63)
@@ -22,14 +23,14 @@ class HessianError(MeshError):
     """Bytes that are no Hessian, or a value that Hessian has no form for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Long:
     """A number that Java declares as long, however small it is."""
 
     value: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TypedList:
     """A list whose type is told, such as an array."""
 

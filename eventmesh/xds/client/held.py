@@ -4,14 +4,15 @@ then. One kind of them at a time: `known` says what each kind waits for."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from eventmesh.base.frozen import frozen
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held(Generic[T_co]):
     """A resource: its live version, and a newer one that waits since a monotonic time."""
 

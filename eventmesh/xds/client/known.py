@@ -8,9 +8,9 @@ time is up. Until then its former version, if any, stays.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.route import RouteTable
 from eventmesh.model.snapshot import Snapshot
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from eventmesh.xds.translate.tls import Secret, Secrets
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Update:
     """What one response changes, already translated."""
 

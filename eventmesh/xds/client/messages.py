@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from eventmesh import __version__
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.bootstrap import Node
 from eventmesh.xds.resource_types import BY_URL, ResourceType
 from eventmesh.xds.schema.encode import write_wire
@@ -23,7 +24,7 @@ MAX_ERROR_CHARS = 4096
 """Longest refusal: what fits into a Kubernetes condition beside others, and no request grows without bound."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What the client says next about one type; the fields of the other variant stay empty."""
 
@@ -42,7 +43,7 @@ class Request:
     """First request of a stream: what the client still holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resource:
     """One resource, not yet unpacked; in a state-of-the-world response its version is that of the response."""
 
@@ -52,7 +53,7 @@ class Resource:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Response:
     """What the server said about one type."""
 

@@ -7,9 +7,9 @@ new one, and what was accepted before is named there, so that a server sends onl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.client.messages import Request, Resource, Response
 from eventmesh.xds.resource_types import ResourceType
 
@@ -17,7 +17,7 @@ MAX_REASONS = 8
 """Reasons that one NACK gives; more would not fit into what an author gets to see."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """What a response means for the resources this client holds."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.client.known import Known, Update
 from eventmesh.xds.client.messages import Resource
 from eventmesh.xds.client.subscription import Changes
@@ -21,7 +22,7 @@ from eventmesh.xds.translate.route_tables import RouteTables
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unpacked:
     """A response, translated: what to take in, why some of it is refused, and what to tell an operator."""
 

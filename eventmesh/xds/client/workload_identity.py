@@ -14,13 +14,14 @@ import random
 import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from eventmesh.base import log
 from eventmesh.base.backoff import Backoff
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import first_of
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.model.tls import TlsCertificate
@@ -71,7 +72,7 @@ _SUBJECT: Final = re.compile(r"system:serviceaccount:([a-z0-9.-]+):([a-z0-9.-]+)
 _log = log.get("xds.client.identity")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Obtained:
     """A certificate with its key, and the roots that came with it."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import Audience, audience_of
 from eventmesh.xds.control.status import Connection
@@ -31,7 +31,7 @@ a revision must not lose its pods because control was restarted in between. Ours
 _REQUIRED = (Role.GATEWAY, Role.ENVOY, Role.ACTIVATOR)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nack:
     """A refusal and who spoke it."""
 
@@ -42,7 +42,7 @@ class Nack:
     """Whose configuration it refuses."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Acks:
     """How far a generation has come."""
 

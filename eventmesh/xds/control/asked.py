@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from eventmesh.base.errors import UsageError
+from eventmesh.base.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """A request to be explained; raises UsageError for one that cannot be."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import resources
@@ -17,7 +18,7 @@ from eventmesh.xds.resource_types import ResourceType
 TLS_SECRET = "kubernetes.io/tls"  # noqa: S105 - a type's name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Certificate:
     """A chain and its private key (PEM), or what is wrong with them."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
 
@@ -25,7 +25,7 @@ Handler = Callable[[Object | None, Object | None], Effect]
 """Takes (old, new) in, as informers tell it, and returns what must be built again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changed:
     """What must be built again."""
 

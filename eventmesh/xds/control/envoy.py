@@ -7,7 +7,6 @@ say stands in cluster metadata `filter_metadata["eventmesh"]` (ARCHITECTURE, "Na
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
@@ -55,6 +54,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 )
 from envoy_data_plane.google.protobuf import Any, Struct, Value
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.policy.emitting import idle_fault_filter, idle_filters, load_balancing, outlier_detection
@@ -90,7 +90,7 @@ class Protocol(Enum):
     DUBBO = "dubbo"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Declared:
     """A protocol of its owner's own, by the name of its declaration."""
 
@@ -101,7 +101,7 @@ Spoken = Protocol | Declared
 """What the endpoints of a cluster speak."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hold:
     """The cluster's requests wait while it has no endpoint; `max_requests_per_endpoint` 0 = no limit."""
 
@@ -156,7 +156,7 @@ def endpoints(name: str, addresses: Iterable[tuple[str, int]]) -> Resource:
     return resources.from_message(ResourceType.ENDPOINT, name, _assignment(name, sorted(addresses)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpListener:
     """A listener that routes HTTP by the route table `table`."""
 

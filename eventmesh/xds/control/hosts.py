@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import chain
 from typing import TypeVar
@@ -15,6 +15,7 @@ from typing import TypeVar
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, VirtualHost
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.claims import INGRESS, SERVICE, Claims, Rank
 from eventmesh.xds.control.encoding import encode, made
@@ -46,7 +47,7 @@ T = TypeVar("T")
 _RuleKey = tuple[Rule, str, tuple[str, ...], tuple[str, ...], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One virtual host, the object it stands for, and the clusters it leads to."""
 
@@ -57,7 +58,7 @@ class Entry:
     """The same without what proxyless gRPC clients would refuse, where that is something else."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hosts:
     """What one namespace puts into the route tables."""
 
@@ -81,7 +82,7 @@ _Ask = tuple[str, tuple[str, ...], Rank]
 """A route table, hosts in it, and who asks for them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Built:
     """What one object has put into the route tables."""
 

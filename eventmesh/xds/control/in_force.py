@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.changes import Changed
 from eventmesh.xds.control.gateway_api.values import Route, RouteKind, World
@@ -21,7 +22,7 @@ from eventmesh.xds.control.quarantine import Quarantine, names_ingress, names_ro
 from eventmesh.xds.control.watcher import Watcher
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blamed:
     """What is held back because of a refusal."""
 

@@ -8,7 +8,6 @@ a retry nor a route timeout; and every path has a copy that answers probes with 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from envoy_data_plane.envoy.config.route.v3 import (
@@ -23,6 +22,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import set_headers
@@ -42,7 +42,7 @@ _NO_TIMEOUT = timedelta(0)
 """A function may take as long as its own timeout allows; that one is kept by its sidecar."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fragment:
     """A virtual host as field 2 of a RouteConfiguration; messages concatenate, so tables are joined from these."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.bundles import Bundle
 from eventmesh.xds.control.protobuf import WireError, delimited, fields, text
 
@@ -37,7 +38,7 @@ class Role(Enum):
     """A proxyless gRPC client, known by its user agent."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """Who the client says it is."""
 
@@ -60,7 +61,7 @@ class Node:
         return self.user_agent.lower() == "envoy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A DiscoveryRequest or DeltaDiscoveryRequest; the fields of the other kind stay empty."""
 

@@ -7,11 +7,11 @@ endpoints and nothing else. A Service with one pod that has no sidecar is spoken
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import securing
 from eventmesh.xds.control.access.published import INBOUND, inbound_listener
@@ -52,7 +52,7 @@ Named = Mapping[str, Resource]
 Peers = tuple[SpiffeId, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Seen:
     """A set of clusters and who was at their other ends, and what it became by that."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import account_of, has_identity
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
@@ -39,7 +40,7 @@ _PROTOCOL_PREFIX = "eventmesh.io/"
 """Kubernetes keeps names without a prefix for IANA; with this one an appProtocol is ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Split:
     """A share of a path's requests."""
 
@@ -49,7 +50,7 @@ class Split:
     headers: Mapping[str, str] = field(hash=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Path:
     """Requests below a prefix, perhaps only those with certain headers."""
 
@@ -62,7 +63,7 @@ class Path:
     """Of the TrafficPolicy of what the path leads to (`policy.attaching`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """Paths of some hosts."""
 
@@ -71,7 +72,7 @@ class Rule:
     external: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ingress:
     """A KIngress of our class."""
 
@@ -86,7 +87,7 @@ class Ingress:
     """Whose certificates the gateway shows for its hosts; none: they are not served under TLS."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServicePort:
     """One port of a Service."""
 
@@ -97,7 +98,7 @@ class ServicePort:
     """The appProtocol when it is no protocol that control knows: perhaps one that is declared (`in_protocols`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Service:
     """A Kubernetes Service."""
 
@@ -116,7 +117,7 @@ class Service:
     """It only stands for the name of a Knative Route, whose KIngress says where requests go."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slice:
     """The ready addresses of one EndpointSlice."""
 
@@ -132,7 +133,7 @@ class Slice:
         return self.revision or self.service
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Workload:
     """What of a pod says who it is."""
 
@@ -150,7 +151,7 @@ class MtlsMode(Enum):
     """mTLS alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerlessService:
     """Where a revision's requests go: to its pods, or to the activator."""
 
@@ -160,7 +161,7 @@ class ServerlessService:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """All that routing depends on in one namespace, at one moment. Replaced, never changed."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.dataplane.plane import DataPlane
 from eventmesh.model.listener import Listener, WireProtocol
@@ -39,7 +40,7 @@ _GOODBYE_S: Final = 0.2
 """How long clients may take to hear that their calls have ended and the connection goes away."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Port:
     """Where one service listens, and who is let in."""
 

@@ -7,12 +7,12 @@ such objects from it, and it is named, so that nobody takes silence for an answe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 
 from eventmesh.base.errors import UsageError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import key_of
 from eventmesh.xds.control.answering import Answering
@@ -29,7 +29,7 @@ MAX_OBJECTS = 1_000
 """Objects of one preview: more are a deployment, and it is told as one line."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One resource that clients of an audience would be sent."""
 
@@ -55,7 +55,7 @@ class Change:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preview:
     """The outcome of a preview."""
 

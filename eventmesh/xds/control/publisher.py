@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import Changed, Effect
@@ -28,7 +28,7 @@ MAX_PAUSE_S = 1.0
 _log = log.get("xds.publisher")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Publication:
     """What was published last, and when."""
 

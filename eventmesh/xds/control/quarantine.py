@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.gateway_api.values import Route
 from eventmesh.xds.control.objects import Ingress
@@ -32,7 +33,7 @@ class Published(Protocol):
 P = TypeVar("P", bound=Published)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict(Generic[P]):
     """What is kept out, and the data plane's words."""
 

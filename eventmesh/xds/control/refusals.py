@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.acks import Nack
 
@@ -16,7 +17,7 @@ MAX_REFUSED = 1_000
 """Refused clusters remembered. A data plane that refuses more of them has a trouble of its own, which its log tells."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RefusedCluster:
     """What was refused, by whom, and why."""
 

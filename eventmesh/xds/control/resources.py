@@ -13,6 +13,7 @@ from functools import cached_property
 
 import betterproto2
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.encoding import encode
 from eventmesh.xds.control.protobuf import BYTES, tag, text, varint
 from eventmesh.xds.resource_types import ResourceType
@@ -63,7 +64,7 @@ def _delimited(number: int, pieces: Iterable[bytes]) -> tuple[bytes, ...]:
     return (tag(number, BYTES) + varint(sum(map(len, pieces))), *pieces)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """Some encoded fields of a message, and a hash of them: messages concatenate, and so do hashes of parts."""
 
@@ -105,7 +106,7 @@ def from_message(type_: ResourceType, name: str, message: betterproto2.Message) 
     return from_bytes(type_, name, encode(message))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Configuration:
     """Everything one kind of client may be told, at one moment. Never changed: a new one takes its place."""
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, annotations_of
 from eventmesh.xds.control.messages import Node, Role
@@ -36,7 +36,7 @@ _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _ENTRY = re.compile(rf"({_LABEL})/({_LABEL}|\*)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Audience:
     """Clients that are told the same."""
 
@@ -123,7 +123,7 @@ def _labels_of(node: Node) -> frozenset[tuple[str, str]]:
     return frozenset((name, value) for name, value in texts if name != "pod-template-hash")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """A part of the mesh."""
 

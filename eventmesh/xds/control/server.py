@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.memory import give_back
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.protocols.grpc import CallFailed, Code
@@ -69,7 +69,7 @@ HELLO_S: Final = 30.0
 for nothing, and what it may hold is bounded by its connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wire:
     """What differs between the variants on the wire."""
 

@@ -8,9 +8,9 @@ pods, and holds requests while there are none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER, CLUSTER_DOMAIN
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
@@ -45,7 +45,7 @@ HTTP_SERVICE_PORT = 80
 _REVISION_PORT_NAMES = ("http", "http2", "h2c")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """Addresses of the data plane, as (host, port), and how control goes about."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from eventmesh.base.clock import rfc3339
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.resources import set_version
 from eventmesh.xds.control.scope import audience_of
 from eventmesh.xds.control.streams import Stream
@@ -32,7 +32,7 @@ class State(Enum):
     """It has not subscribed to this type."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connection:
     """One open stream."""
 

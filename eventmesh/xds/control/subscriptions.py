@@ -14,6 +14,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.bundles import Bundle, bundled, shared_names
 from eventmesh.xds.control.grpc_servers import MAX_SERVERS, is_server
 from eventmesh.xds.control.holdings import Holdings
@@ -53,7 +54,7 @@ class Variant(Enum):
     DELTA = "delta"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Push:
     """One response to be written."""
 
@@ -77,7 +78,7 @@ class Push:
         return self.bundle.removed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """A NACK: what the client would not take, in its own words. It goes on with what it had."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.x509 import PublicKey, key_pem
 from eventmesh.xds.identity import rotation
 from eventmesh.xds.identity.requests import SigningRequest
@@ -24,7 +25,7 @@ from eventmesh.xds.identity.spiffe import SpiffeId
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Issued:
     """A certificate with its key, both PEM."""
 

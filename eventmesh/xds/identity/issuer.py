@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from random import random
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import first_of
 from eventmesh.xds.identity import rotation
 from eventmesh.xds.identity.authority import Authority, Issued
@@ -26,7 +26,7 @@ CONTROL_HOST: Final = "control.eventmesh-system.svc"
 """A name in control's own certificate, for gRPC clients, which judge servers by host names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Renewed:
     """What differs from before."""
 

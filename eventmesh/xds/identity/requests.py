@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeGuard
 
 from cryptography import x509
@@ -10,6 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from eventmesh.base.frozen import frozen
 from eventmesh.base.x509 import PublicKey
 from eventmesh.xds.identity.spiffe import SCHEME
 
@@ -48,7 +48,7 @@ class RequestRefusedError(ValueError):
     """What was sent is no request that can be signed; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SigningRequest:
     """A request whose signature proves that whoever made it has the key."""
 

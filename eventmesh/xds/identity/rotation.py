@@ -7,9 +7,10 @@ old one is trusted until the last certificate it may have signed has expired.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+from eventmesh.base.frozen import frozen
 
 LIFETIME: Final = timedelta(hours=24)
 """Of a workload's certificate; Istio's own."""
@@ -31,7 +32,7 @@ def renewal(issued: datetime, expires: datetime, draw: float) -> datetime:
     return issued + (expires - issued) * (RENEW_AT + (2 * draw - 1) * JITTER)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RootPeriod:
     """The life of one root."""
 

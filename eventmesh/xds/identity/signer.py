@@ -5,7 +5,6 @@ Workload certificates are X.509-SVIDs (SPIFFE X509-SVID §2-4): one URI name, no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -14,12 +13,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from eventmesh.base.frozen import frozen
 from eventmesh.base.x509 import CLOCK_SKEW, PrivateKey, PublicKey, builder, key_usage
 from eventmesh.xds.identity.rotation import RootPeriod
 from eventmesh.xds.identity.spiffe import SpiffeId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Certified:
     """A certificate for somebody who keeps the key."""
 
@@ -30,7 +30,7 @@ class Certified:
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signer:
     """An authority's key and certificate."""
 

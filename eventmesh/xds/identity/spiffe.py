@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from eventmesh.base.frozen import frozen
+
 SCHEME: Final = "spiffe://"
 
 MAX_CHARS: Final = 2048
@@ -44,7 +46,7 @@ def check_trust_domain(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeshParts:
     """The identities of the mesh's own components, in the accounts that their Deployments run under."""
 

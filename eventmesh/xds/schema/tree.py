@@ -6,10 +6,11 @@ Both readers give equal trees for equal configuration; the path takes no part in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.schema.types import MessageType
 
 Json = bool | float | str | None | list["Json"] | dict[str, "Json"]
@@ -18,7 +19,7 @@ Json = bool | float | str | None | list["Json"] | dict[str, "Json"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One message. A getter returns the protobuf default (or `default`) for a field that is not set.
 

@@ -6,10 +6,10 @@ A message is compiled when it is first met, so that a sidecar pays for the messa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.schema.table import ALIASES, ENUMS, MESSAGES
 
 TYPE_URL_PREFIX = "type.googleapis.com/"
@@ -60,7 +60,7 @@ class Policy(Enum):
 Scalar = bool | int | float | str | bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """One field of a message. `kind`, `shape` and what follows matter only when it is supported."""
 
@@ -87,7 +87,7 @@ class Field:
         return enum_type(self.type_name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnumType:
     """Names and numbers of an enum."""
 
@@ -95,7 +95,7 @@ class EnumType:
     by_number: Mapping[int, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageType:
     """A message; `known` is false for one that stands in no table (only inside an Any)."""
 

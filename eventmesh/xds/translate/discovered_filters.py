@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.access import AccessStep, Rbac, RuleAction, Rules
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.schema.types import TYPE_URL_PREFIX
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from eventmesh.model.policy import Filters
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Extension:
     """What a `core.TypedExtensionConfig` says of a filter."""
 
@@ -40,7 +41,7 @@ ABSENT: Final = Extension("", None)
 """The server says that there is no configuration of this name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiscoveredFilter:
     """A filter in the chain of a listener, to be configured by what is sent under its name."""
 

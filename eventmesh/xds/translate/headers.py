@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.core import check_pattern
 from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
 from eventmesh.model.route import HeaderEdits
@@ -17,7 +17,7 @@ _FIXED_NAMES = frozenset(("host", "content-length", "transfer-encoding", "connec
 """What an edit may not touch, beside pseudo-headers: a rewrite has a field of its own, the others frame messages."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edits:
     """The header edits of one level: a table, a virtual host, a route or a share of a split."""
 

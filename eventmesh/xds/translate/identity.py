@@ -6,9 +6,9 @@ An extension of ours in the field that Envoy has for such (`bootstrap_extensions
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.resources import ClusterResource
 
@@ -21,7 +21,7 @@ ROOTS_SECRET: Final = "ROOTCA"  # noqa: S105 - a name
 DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenIdentity:
     """Exchange the token in a file for a certificate."""
 

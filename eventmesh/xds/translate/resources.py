@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener
 from eventmesh.model.route import Forward, RouteTable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from eventmesh.xds.translate.tls import ClientTlsResource, Secrets, ServerTlsResource
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListenerResource:
     """A listener; without `inline` routes its `listener.route_table` is the name of an RDS resource."""
 
@@ -56,7 +57,7 @@ class ListenerResource:
         return None if tls is None else dataclasses.replace(self, listener=dataclasses.replace(self.listener, tls=tls))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClusterResource:
     """A cluster; with an `eds_name` its endpoints are in the EDS resource of that name."""
 
@@ -80,7 +81,7 @@ class ClusterResource:
         return None if tls is None else dataclasses.replace(cluster, tls=tls)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StaticResources:
     """What a bootstrap holds in itself."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -62,7 +63,7 @@ def _routes(host: Message, context: Context) -> tuple[Route, ...]:
     return tuple(read_route(route, context) for route in host.children("routes"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """What surrounds a route: the header edits of its table and virtual host, and their order.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.model.route import Route, RouteTable, VirtualHost
 from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.types import type_of_url
@@ -28,7 +29,7 @@ MANY_ROUTES: Final = 16
 revision. Most hosts have a handful, which are read together faster than they are told apart."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Host:
     """A virtual host that was read."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from eventmesh.base.frozen import frozen
 from eventmesh.model.tls import ClientTls, MatchKind, NameKind, NameMatch, ServerTls, TlsCertificate, TlsVersion
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.sources import RAW_BUFFER, read_config_source, read_data
@@ -16,7 +16,7 @@ _VERSIONS = {"TLSv1_2": TlsVersion.TLS12, "TLSv1_3": TlsVersion.TLS13}
 _NAME_KINDS = {"DNS": NameKind.DNS, "URI": NameKind.URI}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Validation:
     """Who is believed: whom these authorities (PEM; empty: anybody) sign, under one of these names (none: any)."""
 
@@ -24,7 +24,7 @@ class Validation:
     names: tuple[NameMatch, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Secret:
     """What a resource `tls.v3.Secret` holds: one of the two."""
 
@@ -35,7 +35,7 @@ class Secret:
 Secrets = Mapping[str, Secret]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TlsTerms:
     """What listeners and clusters say alike (`CommonTlsContext`)."""
 
@@ -70,7 +70,7 @@ class TlsTerms:
         return Validation(named.ca or self.validation.ca, self.validation.names or named.names)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServerTlsResource:
     """A `DownstreamTlsContext`."""
 
@@ -95,7 +95,7 @@ class ServerTlsResource:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientTlsResource:
     """An `UpstreamTlsContext`."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.access.by_name import NAMES, filter_of
 from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.control.access.values import Policy
@@ -23,7 +24,7 @@ _Subject = tuple[Audience, ResourceType, str]
 """Whose listener or filter, and its name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Refused:
     version: str
     message: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
 
@@ -27,7 +28,7 @@ class Action(Enum):
     """They may go on, and of all others none may that no policy of this action means."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AuthorizationPolicy:
     """What some callers may do, or may not, or are asked about."""
 
@@ -40,7 +41,7 @@ class AuthorizationPolicy:
     """Of CUSTOM: who is asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenIssuer:
     """Somebody whose tokens are looked at."""
 
@@ -58,7 +59,7 @@ class TokenIssuer:
         return issuer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestAuthentication:
     """Whose tokens are looked at."""
 
@@ -67,7 +68,7 @@ class RequestAuthentication:
     issuers: tuple[TokenIssuer, ...] = field(hash=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExtensionProvider:
     """An authorization service that policies may name."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.gateway_api.values import (
     Admits,
@@ -33,7 +34,7 @@ class Side(Enum):
     """Inside the mesh, under the names of a Service (GEP-1324, "Gateway API for mesh")."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ports:
     """Ports that Gateways may name: those of the gateway's own listeners, and those its Service is known by."""
 

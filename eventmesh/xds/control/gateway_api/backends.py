@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.model.route import HeaderEdits
 from eventmesh.xds.control.gateway_api.values import Backend, Copy, Route, Rule, World
@@ -24,7 +25,7 @@ Problem = tuple[str, str]
 """Reason and message of the condition ResolvedRefs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """A cluster that takes part of a rule's requests."""
 

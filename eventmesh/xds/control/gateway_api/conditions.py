@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """One condition."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption, HeaderValueOptionHeaderAppendAction
@@ -23,6 +22,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
 from envoy_data_plane.envoy.config.route.v3 import Route as EnvoyRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatchAndSubstitute, RegexMatcher, StringMatcher
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.model import match as conditions
 from eventmesh.model.match import HeaderMatch, PathKind, TextKind
@@ -47,7 +47,7 @@ _PATH_RANK = {PathKind.EXACT: 0, PathKind.REGEX: 1, PathKind.SEPARATED_PREFIX: 2
 _NO_TIMEOUT = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Placed:
     """A rule at the place it has among all rules of a host: that of its route, by age, then its own."""
 

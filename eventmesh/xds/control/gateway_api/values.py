@@ -6,9 +6,10 @@ What a route matches and how it edits headers are values of the data plane's own
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.kube.selectors import LabelSelector
 from eventmesh.model.match import RouteMatch
@@ -39,7 +40,7 @@ class Admits(Enum):
     NONE = "None"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listener:
     """A listener of a Gateway."""
 
@@ -59,7 +60,7 @@ class Listener:
     """Why it cannot be served: (reason of the condition Accepted, message)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gateway:
     """A Gateway of one of our classes, or of another."""
 
@@ -71,7 +72,7 @@ class Gateway:
     asks_for_addresses: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ParentRef:
     """What a route wants to be attached to."""
 
@@ -81,7 +82,7 @@ class ParentRef:
     port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backend:
     """A share of a rule's requests."""
 
@@ -94,7 +95,7 @@ class Backend:
     """Why it is nothing that requests could be sent to: (reason of the condition ResolvedRefs, message)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copy:
     """A backend that gets copies of a share of the requests, and whose answers nobody waits for."""
 
@@ -102,7 +103,7 @@ class Copy:
     millionths: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rewrite:
     """What becomes of host and path on the way to the backend; empty: they stay."""
 
@@ -113,7 +114,7 @@ class Rewrite:
     """In place of the matched prefix."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """Requests that match one of `matches` go to the backends, or are redirected."""
 
@@ -133,7 +134,7 @@ class Rule:
         return (*self.backends, *(copy.backend for copy in self.copies))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """An HTTPRoute or a GRPCRoute."""
 
@@ -160,7 +161,7 @@ RouteId = tuple[str, Key]
 """Kind and key."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """A ReferenceGrant: who may refer to objects of its namespace from elsewhere."""
 
@@ -171,7 +172,7 @@ class Grant:
     """(kind, name) of what they may refer to; an empty name is every one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class World:
     """All Gateway API objects there are, at one moment. Replaced, never changed."""
 

@@ -7,12 +7,12 @@ that says more first. SOFARPC's names hold version and uniqueId themselves, so t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
 from envoy_data_plane.envoy.config.route.v3 import Route, VirtualHost
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.claims import INTERFACE, SERVICE, Claims, Rank
 from eventmesh.xds.control.encoding import encode, made
@@ -51,7 +51,7 @@ def table_of(protocol: Spoken) -> str | None:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offer:
     """One route of an interface's virtual host."""
 
@@ -64,7 +64,7 @@ class Offer:
     """Field 3 of a VirtualHost."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Claim:
     """A Service's wish to be called by an interface."""
 

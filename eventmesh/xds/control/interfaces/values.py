@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.model.listener import Declaration
 from eventmesh.model.rpc import BOLT_VERSION, Signature
@@ -34,7 +35,7 @@ class Interface:
         return (":".join(filter(None, (self.name, self.version, self.group))),)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceInterface:
     """The interfaces that a Service of the same namespace offers."""
 
@@ -46,7 +47,7 @@ class ServiceInterface:
     interfaces: tuple[Interface, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProtocolDeclaration:
     """A protocol of its owner's own, and where a pod's sidecar takes its callers."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 
 
@@ -18,7 +18,7 @@ class TargetKind(Enum):
     """A Kubernetes Service: all of its ports."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What a policy is for, in its own namespace."""
 
@@ -29,7 +29,7 @@ class Target:
         return f"{self.kind.value[0] or 'core'} Service {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """Which outcomes are tried again, and how often."""
 
@@ -51,7 +51,7 @@ class HashKind(Enum):
     SOURCE_IP = "sourceIP"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HashOn:
     """What a request is hashed by, so that those alike go to the same endpoint."""
 
@@ -60,7 +60,7 @@ class HashOn:
     """Of the header, cookie or parameter."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RateLimit:
     """A token bucket of each data plane process."""
 
@@ -70,7 +70,7 @@ class RateLimit:
     """Most at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """Failures made on purpose: a delay, an abort, each of its own share of the requests in millionths."""
 
@@ -80,7 +80,7 @@ class Fault:
     abort_millionths: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mirror:
     """A cluster that gets copies of a share of the requests, in millionths."""
 
@@ -88,7 +88,7 @@ class Mirror:
     millionths: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoutePolicy:
     """What holds for each request."""
 
@@ -127,7 +127,7 @@ class LoadBalancing(Enum):
         return self in (LoadBalancing.RING_HASH, LoadBalancing.MAGLEV)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outliers:
     """When an endpoint that fails is passed over for a while; None: Envoy's own value."""
 
@@ -138,7 +138,7 @@ class Outliers:
     max_ejection_percent: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClusterPolicy:
     """What holds for all requests to one cluster together; None: not said."""
 
@@ -150,7 +150,7 @@ class ClusterPolicy:
     outliers: Outliers | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrafficPolicy:
     """One TrafficPolicy object."""
 

@@ -7,11 +7,11 @@ change (`kube.lease`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import first_of
 from eventmesh.kube.api import Api, ApiError, Object, Resource
 from eventmesh.kube.informer import Informer
@@ -26,7 +26,7 @@ from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 _log = log.get("xds.replicas")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Known:
     holder: str
     word: Word

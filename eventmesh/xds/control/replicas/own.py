@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import first_of
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.resources import LEASE
@@ -40,7 +40,7 @@ RELEASE_S = 2.0
 _log = log.get("xds.replicas")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class News:
     """What is told, and what of it is worth telling at once."""
 

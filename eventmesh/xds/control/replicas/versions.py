@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.xds.control.changes import Effect
 
@@ -31,7 +32,7 @@ def number_of(version: str) -> int:
     return int(version) if version.isascii() and version.isdigit() else 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contents:
     """What one publication is made of."""
 

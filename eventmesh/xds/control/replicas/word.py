@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.replicas.versions import Versions
 
@@ -29,7 +30,7 @@ MAX_BYTES: Final = 256 * 1024
 writes a character of some scripts in twelve bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """An object that a data plane does not take."""
 
@@ -40,7 +41,7 @@ class Refused:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """How far the gateways and activators of one replica are."""
 
