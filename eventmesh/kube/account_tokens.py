@@ -23,6 +23,9 @@ from eventmesh.kube.api import Object
 
 SUBJECT_PREFIX: Final = "system:serviceaccount:"
 
+AUTHENTICATED: Final = "system:authenticated"
+"""The group of everybody who is known."""
+
 MAX_TOKEN_CHARS: Final = 16_384
 """A token travels in one header, and servers take no more than that; checked before anything is decoded."""
 
@@ -102,6 +105,11 @@ class KeySet:
                     raise TokenRefusedError("its algorithm is not that of the key it names")
         except InvalidSignature:
             raise TokenRefusedError("its signature is not its issuer's") from None
+
+
+def account_groups(namespace: str) -> tuple[str, ...]:
+    """Return the groups that every service account of a namespace is in."""
+    return ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
 
 
 def verify(token: str, keys: KeySet, *, issuer: str, audiences: Collection[str], now: datetime) -> Claims:

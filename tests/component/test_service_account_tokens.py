@@ -48,7 +48,8 @@ async def review(http: Browser, bearer: str, *audiences: str) -> Object:
 
 async def test_a_token_lets_its_account_in(http: Browser) -> None:
     bearer = f"Bearer {await token(http)}"
-    assert (await http("GET", MAPS, Authorization=bearer)).status == 200
+    assert (await http("GET", MAPS, Authorization=bearer)).status == 403
+    assert (await http("GET", "/api", Authorization=bearer)).status == 200
     who = await http("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, Authorization=bearer)
     info = who.json["status"]["userInfo"]
     assert info["username"] == "system:serviceaccount:default:robot"

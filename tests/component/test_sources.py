@@ -10,8 +10,16 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from eventmesh.kube.api import ApiError, Resource
-from eventmesh.kube.resources import API_SERVER_SOURCE, CONFIG_MAP, NAMESPACE, PING_SOURCE, PING_SOURCE_V1BETA2
+from eventmesh.kube.api import Api, ApiError, Object, Resource
+from eventmesh.kube.resources import (
+    API_SERVER_SOURCE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    NAMESPACE,
+    PING_SOURCE,
+    PING_SOURCE_V1BETA2,
+    SECRET,
+)
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import SHOP
@@ -73,8 +81,45 @@ def config_map(name: str, **labels: str) -> dict[str, object]:
     return {"metadata": {"name": name, "labels": labels}, "data": {"k": "v"}}
 
 
+async def let_accounts_view(api: Api) -> None:
+    """Bind what Kubernetes' `view` may read to every service account."""
+    reference = {"apiGroup": CLUSTER_ROLE_BINDING.group, "kind": "ClusterRole", "name": "view"}
+    subject = {"kind": "Group", "name": "system:serviceaccounts"}
+    binding = {"metadata": {"name": "viewers"}, "roleRef": reference, "subjects": [subject]}
+    await api.create(CLUSTER_ROLE_BINDING, binding)
+
+
+async def test_an_api_server_source_tells_nothing_that_its_account_may_not_read(world: World) -> None:
+    sink, bench = await world.subscriber(), world.mesh.bench
+    spec = {"resources": [{"apiVersion": "v1", "kind": "ConfigMap"}], "sink": {"uri": sink.url}}
+    await bench.create(API_SERVER_SOURCE, "watch", spec)
+
+    def is_refused(source: Object) -> bool:
+        return (condition(source, "SufficientPermissions") or {}).get("status") == "False"
+
+    refused = await bench.until(API_SERVER_SOURCE, "watch", is_refused)
+    assert (condition(refused, "Ready") or {})["message"] == (
+        'User system:serviceaccount:default:default cannot get, list, watch resource "configmaps" in API group "" in '
+        'Namespace "default"'
+    )
+    await bench.api.create(CONFIG_MAP, config_map("unseen"), "default")
+    await let_accounts_view(bench.api)
+    changed = {"spec": {"ceOverrides": {"extensions": {"seen": "yes"}}}}
+    await bench.api.patch(API_SERVER_SOURCE, "watch", changed, "default")
+    await bench.until(API_SERVER_SOURCE, "watch", is_ready)
+    await bench.api.create(CONFIG_MAP, config_map("seen"), "default")
+    # Asked for something that it may not read, it goes on with what it may, and no further.
+    secret = {"spec": {"resources": [{"apiVersion": "v1", "kind": "Secret"}]}}
+    await sink.until(lambda: bool(sink.got))
+    await bench.api.patch(API_SERVER_SOURCE, "watch", secret, "default")
+    await bench.until(API_SERVER_SOURCE, "watch", is_refused)
+    await bench.api.create(SECRET, {"metadata": {"name": "hidden"}}, "default")
+    assert {event.attributes["name"] for event in sink.got} == {"seen"}
+
+
 async def test_an_api_server_source_tells_of_each_change_of_what_it_watches(world: World) -> None:
     sink, api = await world.subscriber(), world.mesh.bench.api
+    await let_accounts_view(api)
     await api.create(CONFIG_MAP, config_map("before", team="x"), "default")
     resource = {"apiVersion": "v1", "kind": "ConfigMap", "selector": {"matchLabels": {"team": "x"}}}
     spec = {"resources": [resource], "mode": "Resource", "sink": {"uri": sink.url}}
@@ -96,6 +141,7 @@ async def test_an_api_server_source_tells_of_each_change_of_what_it_watches(worl
 
 async def test_filters_of_an_api_server_source_hold_back_what_does_not_pass(world: World) -> None:
     sink, api = await world.subscriber(), world.mesh.bench.api
+    await let_accounts_view(api)
     spec = {
         "resources": [{"apiVersion": "v1", "kind": "ConfigMap"}],
         "filters": [{"suffix": {"type": ".delete"}}],
@@ -113,6 +159,7 @@ async def test_filters_of_an_api_server_source_hold_back_what_does_not_pass(worl
 
 async def test_a_kind_that_nobody_serves_is_told_and_namespaces_are_followed(world: World) -> None:
     sink, bench = await world.subscriber(), world.mesh.bench
+    await let_accounts_view(bench.api)
     unknown = {"resources": [{"apiVersion": "example.com/v1", "kind": "Widget"}], "sink": {"uri": sink.url}}
     await bench.create(API_SERVER_SOURCE, "unknown", unknown)
     failed = await bench.until(

@@ -144,6 +144,7 @@ async def test_pings_go_through_a_channel_to_a_function(kn: CommandLine, kubectl
 
 
 async def test_changes_of_the_api_go_to_a_broker(kn: CommandLine, kubectl: CommandLine) -> None:
+    await kubectl("create", "rolebinding", "viewer", "--clusterrole=view", "--serviceaccount=default:default")
     await kn("broker", "create", "changes")
     await kn("trigger", "create", "changes", "--broker", "changes", "--sink", "ksvc:reader")
     await kn("source", "apiserver", "create", "maps", "--resource", "ConfigMap:v1", "--sink", "broker:changes")

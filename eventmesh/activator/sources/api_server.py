@@ -28,6 +28,7 @@ from eventmesh.kube.api_server_source import (
 from eventmesh.kube.informer import FIRST_RETRY_S, RETRY_CAP_S, Informer
 from eventmesh.kube.objects import is_deleting, key_of
 from eventmesh.kube.resources import API_SERVER_SOURCE
+from eventmesh.kube.status import is_ready
 
 _log = log.get("activator.sources.api_server")
 
@@ -61,6 +62,9 @@ class ApiServerSources:
         await self._tasks.stop()
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
+        if new is not None and not is_deleting(new) and not _is_judged(new):
+            # What was watched goes on, and nothing more, until it is known whether its account may read that.
+            return
         uid = (new or old or {})["metadata"]["uid"]
         wanted = _compile(new) if new is not None else None
         running = self._running.pop(uid, None)
@@ -148,9 +152,17 @@ class ApiServerSources:
         await self._outbox.put(watch.uid, key, event)
 
 
+def _is_judged(source: Object) -> bool:
+    """Return whether the status is that of the spec as it is now."""
+    return bool((source.get("status") or {}).get("observedGeneration") == source["metadata"].get("generation"))
+
+
 def _compile(source: Object) -> ApiServerWatch | None:
     status = source.get("status") or {}
     if is_deleting(source) or not status.get("sinkUri") or "namespaces" not in status:
+        return None
+    if not is_ready(source, "SufficientPermissions"):
+        # The activator would watch with its own rights, and tell whoever made the source what they may not read.
         return None
     try:
         return parse_api_server_source(source)

@@ -16,13 +16,18 @@ from eventmesh.cluster.api.deletion import Deleter
 from eventmesh.cluster.api.identity import Authenticator
 from eventmesh.cluster.api.inprocess import InProcessApi
 from eventmesh.cluster.api.lifecycle import DEFINITIONS, Lifecycle
-from eventmesh.cluster.api.manifests import apply_objects, install_shipped
+from eventmesh.cluster.api.manifests import apply_absent, apply_objects, install_shipped
+from eventmesh.cluster.api.rbac.authorizer import Authorizer
+from eventmesh.cluster.api.rbac.bindings import Bindings
+from eventmesh.cluster.api.rbac.defaults import DEFAULT_BINDINGS, DEFAULT_ROLES
+from eventmesh.cluster.api.rbac.strategies import BindingStrategy, RoleStrategy
 from eventmesh.cluster.api.registry import Registry
+from eventmesh.cluster.api.reviews import Reviews
 from eventmesh.cluster.api.tokens import ISSUER, TokenIssuer
 from eventmesh.cluster.store.store import Key, Store
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.manifests import read_manifests
-from eventmesh.kube.resources import SERVICE_ACCOUNT
+from eventmesh.kube.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
 
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public")
 CONTROLLER_USER = "system:serviceaccount:knative-serving:controller"
@@ -46,17 +51,24 @@ class EmbeddedApi:
         definitions = DefinitionStrategy(self.catalog)
         for stored in store.list(DEFINITIONS):
             definitions.stored(stored)
+        bindings = Bindings(store)
+        self.authorizer = Authorizer(bindings)
         rules = {**strategies(self._account), DEFINITIONS: definitions}
+        for role in (ROLE, CLUSTER_ROLE):
+            rules[role.group_resource] = RoleStrategy(role, bindings, self.authorizer)
+        for binding in (ROLE_BINDING, CLUSTER_ROLE_BINDING):
+            rules[binding.group_resource] = BindingStrategy(binding, bindings, self.authorizer)
         self.registry = Registry(store, self.catalog, clock, rules, self.admission)
         self.deleter = Deleter(self.registry, clock)
         self.tokens = TokenIssuer(store.directory / SIGNING_KEY, store, clock)
         self.authenticator = Authenticator(self.tokens, ISSUER)
+        self.reviews = Reviews(self.authenticator, self.authorizer)
         self._lifecycle = Lifecycle(self.registry, self.deleter, clock)
         self._tasks = TaskGroup("cluster.api")
 
     def in_process(self, user: str = CONTROLLER_USER) -> InProcessApi:
         """Return the API for controllers of this process, who act as `user`."""
-        return InProcessApi(self.registry, self.deleter, user, self.tokens, self.authenticator)
+        return InProcessApi(self.registry, self.deleter, user, self.tokens, self.reviews)
 
     def apply(self, manifests: Path) -> list[tuple[Resource, Object]]:
         """Create or update every object in the YAML files under `manifests`, CRDs first; return them."""
@@ -69,6 +81,7 @@ class EmbeddedApi:
     async def start(self) -> None:
         """Create what every cluster has, Knative's kinds among it, and begin to follow changes."""
         apply_objects(self.registry, [_namespace(name) for name in FIRST_NAMESPACES] + [_node()])
+        apply_absent(self.registry, [*DEFAULT_ROLES, *DEFAULT_BINDINGS])
         install_shipped(self.registry)
         self._tasks.spawn("lifecycle", self._lifecycle.run())
         self._tasks.spawn("events", self._lifecycle.age_events())

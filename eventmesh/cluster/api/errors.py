@@ -70,6 +70,11 @@ class Cause:
         return f"{self.field}: {self.message}"
 
 
+def quoted(text: str) -> str:
+    """Return a text in quotes as Go's `%q` writes it into such a sentence."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _plain(value: object) -> str:
     """Return a value as Go writes it into such a sentence."""
     match value:
@@ -194,6 +199,16 @@ def forbidden(resource: Resource, name: str, why: str, causes: Sequence[Object] 
     """Return 403 Forbidden."""
     message = f'{resource.group_resource} "{name}" is forbidden: {why}'
     return ApiError(403, "Forbidden", message, _details(resource, name, **({"causes": list(causes)} if causes else {})))
+
+
+def not_allowed(group: str, resource: str, name: str, why: str) -> ApiError:
+    """Return 403 Forbidden for a request, of a resource that need not exist; empty: about a path that is none."""
+    if not resource:
+        return ApiError(403, "Forbidden", f"forbidden: {why}")
+    told = {"name": name, "group": group, "kind": resource}
+    what = f"{resource}.{group}" if group else resource
+    message = f"{what} {quoted(name)} is forbidden: {why}" if name else f"{what} is forbidden: {why}"
+    return ApiError(403, "Forbidden", message, {field: text for field, text in told.items() if text})
 
 
 def terminating(resource: Resource, name: str, namespace: str) -> ApiError:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from eventmesh.kube.account_tokens import TokenRefusedError
+from eventmesh.kube.account_tokens import AUTHENTICATED, TokenRefusedError
 from eventmesh.kube.api import Object
 
 ADMIN_USER: Final = "kubernetes-admin"
-AUTHENTICATED: Final = "system:authenticated"
-ADMIN_GROUPS: Final = ("system:masters", AUTHENTICATED)
+MASTERS: Final = "system:masters"
+"""Who is in it may do everything, whatever roles say."""
+ADMIN_GROUPS: Final = (MASTERS, AUTHENTICATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Identity:
     """A user, in the terms of `authentication.k8s.io` UserInfo."""
 
     name: str
-    groups: tuple[str, ...] = ADMIN_GROUPS
+    groups: tuple[str, ...]
     uid: str = ""
     extra: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -71,5 +72,5 @@ class Authenticator:
         if self._admin_token and hmac.compare_digest(token.encode(errors="surrogateescape"), self._admin_token):
             if self._own_audience not in wanted:
                 raise TokenRefusedError(f"it is for another audience than {', '.join(sorted(wanted))}")
-            return Identity(ADMIN_USER), (self._own_audience,)
+            return Identity(ADMIN_USER, ADMIN_GROUPS), (self._own_audience,)
         return self._accounts.identify(token, wanted)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from eventmesh.base import log
-from eventmesh.cluster.api import errors, reviews
+from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
-from eventmesh.cluster.api.identity import Authenticator, Identity
+from eventmesh.cluster.api.identity import ADMIN_GROUPS
 from eventmesh.cluster.api.registry import Registry
+from eventmesh.cluster.api.reviews import Reviews
 from eventmesh.cluster.api.structural import clone_object
 from eventmesh.cluster.api.tokens import TokenIssuer
 from eventmesh.cluster.api.writing import WriteOptions, Written
@@ -23,14 +24,13 @@ _log = log.get("cluster.inprocess")
 class InProcessApi:
     """The verbs without a wire. What is handed in is copied; what is handed out is shared: copy before changing."""
 
-    def __init__(
-        self, registry: Registry, deleter: Deleter, user: str, tokens: TokenIssuer, authenticator: Authenticator
-    ) -> None:
+    def __init__(self, registry: Registry, deleter: Deleter, user: str, tokens: TokenIssuer, reviews: Reviews) -> None:
         self._registry = registry
         self._deleter = deleter
-        self._options = WriteOptions(user=user, groups=Identity(user).groups)
+        # Whoever lives in this process could write to the store itself.
+        self._options = WriteOptions(user=user, groups=ADMIN_GROUPS)
         self._tokens = tokens
-        self._authenticator = authenticator
+        self._reviews = reviews
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
         """Return the object; raises ApiError NotFound."""
@@ -78,9 +78,11 @@ class InProcessApi:
     ) -> Object:
         """Create and return the stored object; a review or a TokenRequest is answered and not stored."""
         served = self._served(resource)
-        if served.hidden:
-            return reviews.answer(resource.kind, obj, Identity(self._options.user), self._authenticator)
+        if served.hidden and not resource.namespaced:
+            return self._reviews.answer(served, obj, self._options.writer)
         space = self._space(resource, namespace or obj.get("metadata", {}).get("namespace"))
+        if served.hidden:
+            return self._reviews.answer(served, obj, self._options.writer, space)
         if subresource is not None:
             if (served.kind_key, subresource) != (SERVICE_ACCOUNT.plural, "token"):
                 raise errors.no_such_path()

@@ -15,12 +15,14 @@ from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.collector import GarbageCollector
 from eventmesh.cluster.api.definitions import CLEANUP_FINALIZER
 from eventmesh.cluster.api.deletion import DeleteOptions, Deleter
+from eventmesh.cluster.api.identity import ADMIN_GROUPS
+from eventmesh.cluster.api.rbac.aggregation import Aggregation
 from eventmesh.cluster.api.registry import NAMESPACES, Registry
 from eventmesh.cluster.api.structural import clone, clone_object
 from eventmesh.cluster.api.writing import WriteOptions
 from eventmesh.cluster.store.store import EVERY_KIND, Change, ChangeType, Key, WatchOverflowError
 from eventmesh.kube.api import ApiError, Object, Resource
-from eventmesh.kube.resources import CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
+from eventmesh.kube.resources import CLUSTER_ROLE, CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
 
 _log = log.get("cluster.lifecycle")
 
@@ -31,7 +33,7 @@ EVENT_KEPT = timedelta(hours=1)
 EVENT_SWEEP_S = 60.0
 RETRY_S = 5.0
 """A full disk is emptied by hand; this often is soon enough to notice."""
-_AS_KEEPER = WriteOptions(user="system:kube-controller-manager")
+_AS_KEEPER = WriteOptions(user="system:kube-controller-manager", groups=ADMIN_GROUPS)
 
 
 class Lifecycle:
@@ -42,6 +44,7 @@ class Lifecycle:
         self._deleter = deleter
         self._clock = clock
         self._collector = GarbageCollector(registry, deleter)
+        self._aggregation = Aggregation(registry, _AS_KEEPER)
 
     async def run(self) -> None:
         """Follow every change until cancelled."""
@@ -67,6 +70,8 @@ class Lifecycle:
             self._after_removal(key)
         else:
             self._keep(key.kind, change.object)
+        if key.kind == CLUSTER_ROLE.group_resource:
+            self._aggregation.aggregate()
 
     def _take_in(self) -> None:
         store = self._registry.store
@@ -78,6 +83,7 @@ class Lifecycle:
             self._collector.examine(_key(kind, obj))
             self._collector.continue_deletion(_key(kind, obj))
             self._keep(kind, obj)
+        self._aggregation.aggregate()
 
     def _keep(self, kind: str, obj: Object) -> None:
         try:

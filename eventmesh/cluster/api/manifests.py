@@ -8,6 +8,7 @@ from pathlib import Path
 import eventmesh
 from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.api.catalog import Served
+from eventmesh.cluster.api.identity import ADMIN_GROUPS
 from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.structural import clone
 from eventmesh.cluster.api.writing import FieldValidation, WriteOptions
@@ -23,7 +24,7 @@ FIRST_MANIFESTS = ("namespaces.yaml", "crds", "mesh", "serving", "eventing")
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _FIRST = {"Namespace": 0, "CustomResourceDefinition": 1}
-_AS_ADMIN = WriteOptions(user="eventmesh-admin", field_validation=FieldValidation.STRICT)
+_AS_ADMIN = WriteOptions(user="eventmesh-admin", groups=ADMIN_GROUPS, field_validation=FieldValidation.STRICT)
 
 
 def install_shipped(registry: Registry, directory: Path = SHIPPED) -> None:
@@ -34,6 +35,11 @@ def install_shipped(registry: Registry, directory: Path = SHIPPED) -> None:
     paths = [directory / name for name in FIRST_MANIFESTS]
     objects = [obj for path in paths if path.exists() for obj in read_manifests(path)]
     apply_objects(registry, [obj for obj in objects if obj["kind"] == "CustomResourceDefinition"])
+    apply_absent(registry, objects)
+
+
+def apply_absent(registry: Registry, objects: list[Object]) -> None:
+    """Create those of `objects` that are not there."""
     apply_objects(registry, [obj for obj in objects if _is_absent(registry, obj)])
 
 

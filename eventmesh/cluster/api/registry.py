@@ -318,6 +318,7 @@ class Registry(Reader):
             with errors.warned(told):
                 raise errors.invalid(served.resource, name, causes)
         if not status:
+            self.strategy(served).admit_writer(obj, old, options.writer)
             self._admission.validate(served, obj, old, options.user)
         return told
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from eventmesh.cluster.api import errors, reviews, scaling
+from eventmesh.cluster.api import errors, scaling
 from eventmesh.cluster.api.applying import apply
 from eventmesh.cluster.api.bodies import as_object, decode_body, decode_delete_options
 from eventmesh.cluster.api.catalog import Served
@@ -24,10 +24,12 @@ from eventmesh.cluster.api.podhost import PodHost
 from eventmesh.cluster.api.podlogs import log_query, send_log
 from eventmesh.cluster.api.podstreams import serve_attach, serve_exec
 from eventmesh.cluster.api.portforward import serve_port_forward
+from eventmesh.cluster.api.rbac.attributes import OnResource
 from eventmesh.cluster.api.replies import encode, json_reply, list_reply, success
 from eventmesh.cluster.api.stream import WatchStream
 from eventmesh.cluster.api.table import partial, partial_list, table
 from eventmesh.cluster.api.writing import WriteOptions, Written
+from eventmesh.cluster.store.store import Key
 from eventmesh.kube.api import ApiError, Object, PatchType
 
 Reply = web.StreamResponse
@@ -177,7 +179,7 @@ class RestVerbs:
             raise errors.method_not_allowed("POST")
         obj = await self._body(call)
         if call.served.hidden:
-            return json_reply(reviews.answer(call.served.resource.kind, obj, call.user, self._api.authenticator), 201)
+            return json_reply(self._api.reviews.answer(call.served, obj, call.user, call.target.namespace), 201)
         namespace = call.target.namespace
         if call.served.resource.namespaced and not namespace:
             raise errors.bad_request("an empty namespace may not be set during creation")
@@ -204,6 +206,7 @@ class RestVerbs:
                     "an approval cannot be applied: update it, as kubectl certificate approve does"
                 )
             config = as_object(patch)
+            self._require_create(call)
             written, is_new = apply(self._registry, call.served, config, *where, options, status=bool(part))
             return self._written(call, written, 201 if is_new else 200)
         require_patchable(patch_type, is_custom=call.served.is_custom)
@@ -211,6 +214,15 @@ class RestVerbs:
             call.served, patch, patch_type, *where, options, status=bool(part), subresource=part
         )
         return self._written(call, written)
+
+    def _require_create(self, call: Call) -> None:
+        """Raise ApiError Forbidden for who applies what is not there, and may not make it."""
+        target = call.target
+        if self._api.store.get(Key(call.served.kind_key, target.namespace, target.name)) is None:
+            wanted = OnResource(
+                "create", target.group, target.plural, target.subresource, target.namespace, target.name
+            )
+            self._api.authorizer.require(call.user, wanted)
 
     async def _delete(self, call: Call) -> Reply:
         options = await self._delete_options(call)

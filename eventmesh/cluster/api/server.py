@@ -13,12 +13,14 @@ from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.certificates import Credentials, load_or_make
 from eventmesh.cluster.api.discovery import Discovery
 from eventmesh.cluster.api.embedded import EmbeddedApi
-from eventmesh.cluster.api.identity import ADMIN_GROUPS, Identity, holder_of
+from eventmesh.cluster.api.identity import Identity, holder_of
 from eventmesh.cluster.api.negotiation import MAX_BODY_BYTES, Form, reply_form
 from eventmesh.cluster.api.openapi import OpenApi
 from eventmesh.cluster.api.openapi_v2 import PROTOBUF_V2, encode_swagger, swagger
 from eventmesh.cluster.api.paths import parse_path
 from eventmesh.cluster.api.podhost import PodHost
+from eventmesh.cluster.api.rbac.attributes import attributes_of
+from eventmesh.cluster.api.rbac.impersonation import acting_for
 from eventmesh.cluster.api.replies import error_reply, json_reply
 from eventmesh.cluster.api.rest import Call, RestVerbs
 from eventmesh.cluster.api.version import GIT_VERSION, KUBERNETES_VERSION
@@ -111,12 +113,8 @@ class ApiServer:
             return error_reply(ApiError(500, "InternalError", message))
 
     def _authenticate(self, request: web.Request) -> Identity:
-        """Return who asks, or whom they act for; raises ApiError 401."""
-        asker = self._asker(request)
-        acted_for = request.headers.get("Impersonate-User")
-        if not acted_for:
-            return asker
-        return Identity(acted_for, tuple(request.headers.getall("Impersonate-Group", ADMIN_GROUPS)))
+        """Return who asks, or whom they act for; raises ApiError 401, 403 for who may not act for them."""
+        return acting_for(self._asker(request), request.headers, self._api.authorizer)
 
     def _asker(self, request: web.Request) -> Identity:
         """Return the bearer of the token, or without one the holder of the certificate; raises ApiError 401."""
@@ -138,6 +136,9 @@ class ApiServer:
 
     async def _route(self, request: web.Request, user: Identity) -> web.StreamResponse:
         target = parse_path(request.path)
+        # Before it is looked whether there is such a kind: who may do nothing learns nothing.
+        wanted = attributes_of(request.method, request.path, target, request.query)
+        self._api.authorizer.require(user, wanted)
         if target is None:
             return self._about_the_api(request)
         served = self._api.catalog.find(target.group, target.version, target.plural)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from eventmesh.cluster.api.errors import Cause
+from eventmesh.cluster.api.identity import Identity
 from eventmesh.kube.api import Object
 
 
@@ -17,6 +18,9 @@ class Strategy:
     def check(self, obj: Object, old: Object | None) -> list[Cause]:
         """Return what is wrong with the defaulted object."""
         return []
+
+    def admit_writer(self, obj: Object, old: Object | None, user: Identity) -> None:
+        """Raise ApiError Forbidden when `user`, who may write objects of the kind, may not write this one."""
 
     def attribute(self, obj: Object, user: Object) -> None:
         """Write into a new object, in place, who made it (`authentication.k8s.io` UserInfo)."""

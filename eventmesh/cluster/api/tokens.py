@@ -23,7 +23,7 @@ from eventmesh.base.secret_file import write_secret
 from eventmesh.base.x509 import key_pem
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
-from eventmesh.cluster.api.identity import AUTHENTICATED, Identity
+from eventmesh.cluster.api.identity import Identity
 from eventmesh.cluster.store.store import Key, Store
 from eventmesh.kube.account_tokens import (
     P256_BYTES,
@@ -32,6 +32,7 @@ from eventmesh.kube.account_tokens import (
     Claims,
     KeySet,
     TokenRefusedError,
+    account_groups,
     encode_part,
     verify,
 )
@@ -198,11 +199,10 @@ def _invalid(field: str, value: object, detail: str) -> Cause:
 
 
 def _identity(claims: Claims) -> Identity:
-    groups = ("system:serviceaccounts", f"system:serviceaccounts:{claims.namespace}", AUTHENTICATED)
     extra: dict[str, tuple[str, ...]] = {f"{_EXTRA}credential-id": (f"JTI={claims.token_id}",)}
     for bound in claims.bound:
         extra |= _extra(bound)
-    return Identity(claims.subject, groups, claims.account_uid, extra)
+    return Identity(claims.subject, account_groups(claims.namespace), claims.account_uid, extra)
 
 
 def _extra(bound: BoundTo) -> dict[str, tuple[str, ...]]:

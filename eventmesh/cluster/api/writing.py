@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.cluster.api.identity import Identity
 from eventmesh.kube.api import Object
 
 
@@ -28,6 +29,11 @@ class WriteOptions:
     """Under which name the writer owns fields; empty = by the last part of `user`."""
     force: bool = False
     """Whether a server-side apply takes fields over from others."""
+
+    @property
+    def writer(self) -> Identity:
+        """Return who writes."""
+        return Identity(self.user, self.groups)
 
     @property
     def field_manager(self) -> str:

@@ -7,6 +7,7 @@ from eventmesh.base.errors import ConfigError
 from eventmesh.controllers.eventing.destinations import Destinations
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.sinks import resolve_sink, watch_sinks
+from eventmesh.kube.account_tokens import SUBJECT_PREFIX, account_groups
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.api_server_source import (
     NO_OBJECT,
@@ -108,11 +109,14 @@ class ApiServerSources:
         self, source: Object, watch: ApiServerWatch, namespaces: list[str], conditions: Conditions
     ) -> None:
         account = source["spec"].get("serviceAccountName") or "default"
-        user = f"system:serviceaccount:{watch.namespace}:{account}"
+        user = f"{SUBJECT_PREFIX}{watch.namespace}:{account}"
         missing = []
         for watched in watch.watched:
             for namespace in namespaces:
-                verbs = [verb for verb in NEEDED_VERBS if not await self._may(user, verb, watched, namespace)]
+                asked = [
+                    (verb, await self._may(watch.namespace, user, verb, watched, namespace)) for verb in NEEDED_VERBS
+                ]
+                verbs = [verb for verb, may in asked if not may]
                 if verbs:
                     what = f'resource "{watched.resource.plural}" in API group "{watched.resource.group}"'
                     missing.append(f'{", ".join(verbs)} {what} in Namespace "{namespace}"')
@@ -122,13 +126,17 @@ class ApiServerSources:
         else:
             conditions.mark_true("SufficientPermissions")
 
-    async def _may(self, user: str, verb: str, watched: Watched, namespace: str) -> bool:
+    async def _may(self, home: str, user: str, verb: str, watched: Watched, namespace: str) -> bool:
         attributes = {"namespace": namespace, "verb": verb, "group": watched.resource.group}
         review = {
             "apiVersion": SUBJECT_ACCESS_REVIEW.api_version,
             "kind": SUBJECT_ACCESS_REVIEW.kind,
             "metadata": {},
-            "spec": {"user": user, "resourceAttributes": {**attributes, "resource": watched.resource.plural}},
+            "spec": {
+                "user": user,
+                "groups": list(account_groups(home)),
+                "resourceAttributes": {**attributes, "resource": watched.resource.plural},
+            },
         }
         answered = await self._api.create(SUBJECT_ACCESS_REVIEW, review)
         return bool((answered.get("status") or {}).get("allowed"))

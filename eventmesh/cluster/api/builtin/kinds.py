@@ -38,7 +38,6 @@ _WORKLOAD_SCALE = ScalePaths(selector="")
 
 
 _NO_CONTROLLER = "{} are stored, but nothing in the local cluster acts on them"
-_NOT_ENFORCED = "{} are stored, but not enforced in the local cluster: its one user may do everything"
 _NOT_CALLED = "{} are stored, but the local cluster never calls webhooks"
 _CAVEATS = {
     kind: text.format(kind.partition(".")[0])
@@ -56,13 +55,6 @@ _CAVEATS = {
                 "replicationcontrollers",
                 "resourcequotas",
                 "statefulsets.apps",
-            ),
-        ),
-        (
-            _NOT_ENFORCED,
-            tuple(
-                f"{plural}.rbac.authorization.k8s.io"
-                for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
             ),
         ),
         (
