@@ -1,4 +1,4 @@
-"""The Java SOFARPC provider (tests/peers/sofarpc) as a process."""
+"""The Java SOFARPC provider and consumer (tests/peers/sofarpc) as processes."""
 
 from __future__ import annotations
 
@@ -15,4 +15,11 @@ JAR = Path(__file__).parent / "sofarpc" / "target" / "sofarpc-peer-1.jar"
 async def shop(port: int) -> AsyncIterator[LineProcess]:
     """Run the provider of Shop on 127.0.0.1:PORT."""
     async with java(JAR, "SofaServer", str(port)) as running:
+        yield running
+
+
+@asynccontextmanager
+async def shopper(address: str) -> AsyncIterator[LineProcess]:
+    """Run a consumer of Shop that dials `address`."""
+    async with java(JAR, "SofaCaller", address) as running:
         yield running
