@@ -12,9 +12,10 @@ from tests.peers.command_line import CommandLine
 pytestmark = pytest.mark.peer
 
 
-@pytest.fixture
-def kn(cluster: Served, tmp_path: Path) -> CommandLine:
-    return CommandLine("kn", cluster.kubeconfig, tmp_path)
+@pytest.fixture(params=["kn-oldest", "kn"])
+def kn(request: pytest.FixtureRequest, cluster: Served, tmp_path: Path) -> CommandLine:
+    """Return one of those that `tools/kn` builds."""
+    return CommandLine(request.param, cluster.kubeconfig, tmp_path)
 
 
 @pytest.mark.parametrize("group", ["service", "revision", "route", "broker", "trigger", "channel", "subscription"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -19,11 +20,13 @@ MAX_BACK_OFF_S: Final = 300.0
 FORGIVEN_AFTER_S: Final = 600.0
 """A container that ran this long starts with a clean slate, as with the kubelet."""
 
-MESH_BACK_OFF_S: Final = 0.2
-MESH_MAX_BACK_OFF_S: Final = 10.0
-MESH_FORGIVEN_AFTER_S: Final = 30.0
-"""The same of the mesh's own sidecar, whose death is no fault of the function: Kubernetes' waits would take a pod
-that could answer out of service for ten seconds at its second death."""
+BLAMELESS_BACK_OFF_S: Final = 0.2
+BLAMELESS_MAX_BACK_OFF_S: Final = 10.0
+BLAMELESS_FORGIVEN_AFTER_S: Final = 5.0
+"""The same of ends that are no fault of the function: those of the mesh's own sidecar, and of a container that somebody
+else killed. Kubernetes' waits would take a pod that could answer out of service for ten seconds the second time. There
+is a wait for the sake of a machine on which something kills each process soon after its start (the kernel for want of
+memory, where there are no control groups to tell it by); one that ran for five seconds had begun its work."""
 
 
 class Role(Enum):
@@ -75,6 +78,8 @@ class Terminated:
     message: str = ""
     cause: str = ""
     """Why it ended if that is known from elsewhere: OOMKilled, StartError."""
+    killed_by_others: bool = False
+    """Whether it was a `kill -9` that was not its pod's, nor for its want of memory: no fault of its own."""
 
     @property
     def reason(self) -> str:
@@ -101,7 +106,9 @@ class Container:
     run: int = 0
     """Counts its processes, so that what is heard of an earlier one can be told apart."""
     failures: int = 0
-    """Starts since the slate was clean; the length of the back-off."""
+    """Ends and vain starts since the slate was clean; the length of the back-off."""
+    kills: int = 0
+    """Of others, since the slate was clean; they count for themselves."""
     retry_at: float | None = None
     kill_at: float | None = None
     """When it is killed, after it was told to stop because a probe gave it up."""
@@ -114,8 +121,11 @@ class Container:
     def end(self, status: int, message: str, cause: str, clock: Clock) -> Terminated:
         """Note that its process ended, as `PodMachine.exited` says; failures long ago are forgiven."""
         began = self.state if isinstance(self.state, Running) else None
-        if began is not None and clock.monotonic() - began.since >= forgiven_after_s(self.role):
+        ran_s = clock.monotonic() - began.since if began is not None else 0.0
+        if ran_s >= forgiven_after_s(self.role):
             self.failures = 0
+        if ran_s >= BLAMELESS_FORGIVEN_AFTER_S:
+            self.kills = 0
         now = clock.now()
         ended = Terminated(
             code=128 - status if status < 0 else status,
@@ -124,10 +134,19 @@ class Container:
             finished_at=now,
             message=message,
             cause=cause,
+            killed_by_others=status == -signal.SIGKILL and not cause and self.kill_at is None,
         )
         self.state = ended
         self.kill_at = None
         return ended
+
+    def wait_s_after(self, ended: Terminated) -> float:
+        """Count an end after which it is to run again, and return how long it waits; the first time not at all."""
+        if ended.killed_by_others:
+            self.kills += 1
+            return blameless_back_off_s(self.kills) if self.kills > 1 else 0.0
+        self.failures += 1
+        return back_off_s(self.failures, self.role) if self.failures > 1 else 0.0
 
     def ended_for_good(self, policy: RestartPolicy) -> bool:
         """Return whether its process has ended and `policy` wants no other."""
@@ -149,13 +168,18 @@ class Container:
 
 def forgiven_after_s(role: Role) -> float:
     """Return how long a container must have run for its earlier deaths to be forgotten."""
-    return MESH_FORGIVEN_AFTER_S if role is Role.MESH else FORGIVEN_AFTER_S
+    return BLAMELESS_FORGIVEN_AFTER_S if role is Role.MESH else FORGIVEN_AFTER_S
 
 
 def back_off_s(failures: int, role: Role = Role.APP) -> float:
     """Return how long a container waits after so many starts that failed: 1 s, then 10 s doubling up to 300 s."""
     if role is Role.MESH:
-        return min(MESH_MAX_BACK_OFF_S, MESH_BACK_OFF_S * 2.0 ** min(max(0, failures - 2), 10))
+        return blameless_back_off_s(failures)
     if failures <= 1:
         return 1.0
     return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 2, 10))
+
+
+def blameless_back_off_s(ends: int) -> float:
+    """Return how long a container waits after so many ends that were no fault of its own: 0.2 s doubling up to 10 s."""
+    return min(BLAMELESS_MAX_BACK_OFF_S, BLAMELESS_BACK_OFF_S * 2.0 ** min(max(0, ends - 2), 10))

@@ -301,11 +301,10 @@ class PodMachine:
 
     def _again(self, container: Container, ended: Terminated) -> list[Order]:
         """Start a container that has ended again: now, or after its back-off."""
-        container.failures += 1
         container.last = ended
-        if container.failures == 1:
+        wait_s = container.wait_s_after(ended)
+        if not wait_s:
             return self._restart_now(container)
-        wait_s = back_off_s(container.failures, container.role)
         container.retry_at = self._clock.monotonic() + wait_s
         container.state = Waiting(
             "CrashLoopBackOff", f"back-off {wait_s:.0f}s restarting failed container {container.name}"

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from eventmesh.cluster.runtime.container import (
+    BLAMELESS_BACK_OFF_S,
+    BLAMELESS_FORGIVEN_AFTER_S,
+    BLAMELESS_MAX_BACK_OFF_S,
+    FIRST_BACK_OFF_S,
     FORGIVEN_AFTER_S,
     MAX_BACK_OFF_S,
-    MESH_BACK_OFF_S,
-    MESH_FORGIVEN_AFTER_S,
-    MESH_MAX_BACK_OFF_S,
     Container,
     RestartPolicy,
     Role,
@@ -99,7 +100,7 @@ async def test_a_long_run_clears_the_slate() -> None:
 
 def test_the_back_off_ends_at_five_minutes() -> None:
     assert back_off_s(100) == MAX_BACK_OFF_S
-    assert back_off_s(100, Role.MESH) == MESH_MAX_BACK_OFF_S
+    assert back_off_s(100, Role.MESH) == BLAMELESS_MAX_BACK_OFF_S
 
 
 async def test_a_sidecar_that_dies_again_is_back_soon_and_ready_only_when_it_says_so() -> None:
@@ -111,13 +112,51 @@ async def test_a_sidecar_that_dies_again_is_back_soon_and_ready_only_when_it_say
     assert not pod.ready
     pod.told_ready(True)
     assert deeds(pod.exited("mesh", -9)) == []
-    await clock.advance(MESH_BACK_OFF_S)
+    await clock.advance(BLAMELESS_BACK_OFF_S)
     assert pod.tick() == [Start("mesh")]
     pod.started("mesh")
     pod.told_ready(True)
     assert pod.ready
-    await clock.advance(MESH_FORGIVEN_AFTER_S)
+    await clock.advance(BLAMELESS_FORGIVEN_AFTER_S)
     assert pod.exited("mesh", -9) == [Start("mesh")]
+
+
+async def test_one_that_others_kill_again_and_again_is_back_soon() -> None:
+    clock = ManualClock()
+    pod = running(clock)
+    assert pod.exited("app", -9) == [Start("app")]
+    for wait_s in (0.2, 0.4, 0.8):
+        pod.started("app")
+        assert deeds(pod.exited("app", -9)) == []
+        assert pod.wake_at == clock.monotonic() + wait_s
+        await clock.advance(wait_s)
+        assert pod.tick() == [Start("app")]
+    pod.started("app")
+    await clock.advance(BLAMELESS_FORGIVEN_AFTER_S)
+    assert pod.exited("app", -9) == [Start("app")], "it had been at work"
+
+
+async def test_a_kill_is_not_counted_among_the_failures_and_forgives_none() -> None:
+    clock = ManualClock()
+    pod = running(clock)
+    assert pod.exited("app", -9) == [Start("app")]
+    pod.started("app")
+    assert pod.exited("app", 1) == [Start("app")], "its first failure"
+    pod.started("app")
+    await clock.advance(BLAMELESS_FORGIVEN_AFTER_S)
+    assert pod.exited("app", -9) == [Start("app")]
+    pod.started("app")
+    assert deeds(pod.exited("app", 1)) == []
+    assert pod.wake_at == clock.monotonic() + FIRST_BACK_OFF_S, "its second"
+
+
+async def test_one_killed_for_want_of_memory_again_and_again_waits_as_one_that_fails() -> None:
+    clock = ManualClock()
+    pod = running(clock)
+    assert pod.exited("app", -9, cause="OOMKilled") == [Start("app")]
+    pod.started("app")
+    assert deeds(pod.exited("app", -9, cause="OOMKilled")) == []
+    assert pod.wake_at == clock.monotonic() + FIRST_BACK_OFF_S
 
 
 @pytest.mark.parametrize(

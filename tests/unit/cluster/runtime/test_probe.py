@@ -118,7 +118,8 @@ async def test_a_container_that_does_not_end_is_killed_after_the_grace_of_its_po
         assert len(pod.asked) == asked
 
 
-async def test_a_container_that_fails_its_liveness_again_and_again_is_restarted_with_back_off() -> None:
+@pytest.mark.parametrize("status", [-15, -9])
+async def test_a_container_that_fails_its_liveness_again_and_again_is_restarted_with_back_off(status: int) -> None:
     pod = Pod(probe(Purpose.LIVENESS, period_s=1.0, failure_threshold=1))
     pod.answers[Purpose.LIVENESS] = ILL
     waits = []
@@ -126,7 +127,7 @@ async def test_a_container_that_fails_its_liveness_again_and_again_is_restarted_
         while not any(isinstance(order, Send) for order in pod.orders):
             await pod.until(pod.clock.monotonic() + 0.5)
         pod.orders.clear()
-        pod.exits(-15)
+        pod.exits(status)
         waits.append(0.0 if pod.container.retry_at is None else pod.container.retry_at - pod.clock.monotonic())
         while not pod.container.running:
             await pod.until(pod.clock.monotonic() + 1.0)

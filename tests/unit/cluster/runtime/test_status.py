@@ -75,12 +75,12 @@ def test_a_crash_shows_the_run_before_and_what_is_waited_for() -> None:
     pod = started(clock)
     pod.exited("app", 3, "no database")
     pod.started("app")
-    pod.exited("app", -9)
+    pod.exited("app", -11)
     status = show(pod, clock)
     (entry,) = status["containerStatuses"]
     assert status["phase"] == "Running"
     assert entry["state"]["waiting"]["reason"] == "CrashLoopBackOff"
-    assert (entry["lastState"]["terminated"]["exitCode"], entry["lastState"]["terminated"]["signal"]) == (137, 9)
+    assert (entry["lastState"]["terminated"]["exitCode"], entry["lastState"]["terminated"]["signal"]) == (139, 11)
     assert entry["restartCount"] == 1
 
 
