@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from eventmesh.activator.wakes import waker
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, SystemClock
 from eventmesh.base.errors import ConfigError, MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.dataplane import admin
 from eventmesh.dataplane.overlay import overlay
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 _log = log.get("activator")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActivatorSettings:
     """What the command line says."""
 

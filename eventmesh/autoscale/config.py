@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from eventmesh.base.durations import format_go, parse_go
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 WINDOW_MIN_S = 6.0
 """Shortest stable window: below it a panic window of a tenth holds less than one bucket (Knative's WindowMin)."""
@@ -20,7 +20,7 @@ KPA_CLASS = "kpa.autoscaling.knative.dev"
 HPA_CLASS = "hpa.autoscaling.knative.dev"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AutoscalerConfig:
     """`config-autoscaler`, parsed. Fractions are 0..1 where the key says percentage."""
 

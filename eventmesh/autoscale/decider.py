@@ -7,10 +7,11 @@ goes in and comes out, so that any curve of load can be replayed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from eventmesh.autoscale.spec import ScaleSpec
+from eventmesh.base.frozen import frozen
 
 MIN_ACTIVATORS = 2
 """Fewest activators of a revision, so that losing one loses no request (Knative's minActivators)."""
@@ -25,7 +26,7 @@ class ServiceMode(Enum):
     """At the activator."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Load:
     """What was measured of one revision."""
 
@@ -36,7 +37,7 @@ class Load:
     ready_pods: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeciderState:
     """What one decision hands to the next."""
 
@@ -48,7 +49,7 @@ class DeciderState:
     """Wishes within the scale-down delay that no later one exceeds, oldest and largest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """The wish for one moment."""
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
+from eventmesh.base.frozen import frozen
+
 TOLERANCE: Final = 0.1
 """A load this near to its target changes nothing; Kubernetes' own."""
 
@@ -29,7 +31,7 @@ class PodState(Enum):
     """At work, but nobody measured it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodLoad:
     """One pod of the target."""
 
@@ -40,7 +42,7 @@ class PodLoad:
     """What utilisation is a share of; 1 when the target is a plain value."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proposal:
     """What one metric wants."""
 
@@ -80,7 +82,7 @@ class Select(Enum):
     DISABLED = "Disabled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """So many pods, or such a share of the pods, in a period."""
 
@@ -89,7 +91,7 @@ class Policy:
     period_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """How one direction may be gone."""
 
@@ -106,7 +108,7 @@ DOWN: Final = Rules((Policy(100, True, 15.0),), window_s=300.0)
 """Kubernetes' default: all that may go, once five minutes did not want them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """The least and the most pods."""
 
@@ -124,7 +126,7 @@ class Limit(Enum):
     DOWN_RATE = "ScaleDownLimit"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How many pods there are to be now."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from eventmesh.autoscale import annotations as keys
@@ -11,6 +10,7 @@ from eventmesh.autoscale.annotations import read
 from eventmesh.autoscale.config import TARGET_MIN, AutoscalerConfig
 from eventmesh.autoscale.windows import BUCKET_S, Aggregation
 from eventmesh.base.durations import parse_go
+from eventmesh.base.frozen import frozen
 
 _RPS_FRACTION = 0.7
 """Requests per second have no container limit to be a percentage of: Knative always aims at 70 %."""
@@ -23,7 +23,7 @@ class Metric(Enum):
     RPS = "rps"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScaleSpec:
     """All that `decider.decide` needs to know of a revision beside its load."""
 

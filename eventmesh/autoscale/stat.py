@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
+from eventmesh.base.frozen import frozen
 from eventmesh.base.protobuf_wire import BYTES, FIXED64, UINT64_WRAP, VARINT, Value, WireError, signed, wire_fields
 
 MAX_REPORT_BYTES = 1_048_576
@@ -21,7 +22,7 @@ class StatError(ValueError):
     """The bytes are no load report; the reporter is answered 400 and nothing is recorded."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stat:
     """The load of one pod, or of one activator for one revision, over the last second."""
 
@@ -38,7 +39,7 @@ class Stat:
     """Milliseconds since the epoch; 0 = now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatMessage:
     """A Stat and the revision it belongs to."""
 

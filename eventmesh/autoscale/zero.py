@@ -5,8 +5,9 @@ Upstream probes the activator to learn that it is in the path; here the data pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from eventmesh.base.frozen import frozen
 
 ACTIVATION_SLACK_S = 30.0
 """Added to the progress deadline before an activation is given up, so that the Deployment's own failure is
@@ -21,7 +22,7 @@ class Activity(Enum):
     INACTIVE = "False"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """Where a revision stands on its way down."""
 
@@ -32,7 +33,7 @@ class Standing:
     """How long the data plane has acknowledged the activator as the way in; None = it has not yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ZeroPolicy:
     """The settings that hold a revision back from zero."""
 
@@ -44,7 +45,7 @@ class ZeroPolicy:
     """Progress deadline and slack."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """What to do with a wish."""
 

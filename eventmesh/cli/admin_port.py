@@ -7,12 +7,12 @@ import http.client
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from eventmesh.base.errors import UnavailableError, UsageError
+from eventmesh.base.frozen import frozen
 from eventmesh.cli import connection
 from eventmesh.kube.config import ACTIVATOR_EXTENSION, CONTROL_EXTENSION, GATEWAY_EXTENSION, admin_port
 
@@ -22,7 +22,7 @@ TIMEOUT_S = 60.0
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdminPort:
     """Where one part of the mesh is asked about itself."""
 

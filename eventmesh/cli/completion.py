@@ -8,14 +8,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from eventmesh.base.frozen import frozen
 
 SHELLS = ("bash", "zsh", "fish")
 
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """Something that may come next, and what it does."""
 

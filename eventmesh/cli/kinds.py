@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from eventmesh.base.errors import UsageError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube import resources
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.status import condition
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """A kind, the words for it, and its columns beside NAME."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 
 AttributeValue = str | int | bool
 """What an attribute may be; the other types of the specification (URI, timestamp, binary) travel as text."""
@@ -44,7 +45,7 @@ class InvalidEvent(MeshError):
         self.problem = problem
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """A valid event: building one checks it, so whoever holds an Event need not.
 

@@ -6,8 +6,8 @@ A record is key, headers and value as octets, as clients of Kafka hand them over
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents import http, json_format, protobuf_format
 from eventmesh.cloudevents.event import AttributeValue, Event, InvalidEvent
 from eventmesh.cloudevents.http import UnsupportedFormat
@@ -22,7 +22,7 @@ _CONTENT_TYPE = "content-type"
 _STRUCTURED = "application/cloudevents"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """What a record of Kafka says."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import random
 import socket
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER
 
 LOOPBACK: Final = "127.0.0.1"
@@ -31,7 +31,7 @@ _DRAWS: Final = 100
 """On a machine where a hundred random ports are all taken something else is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Addresses:
     """`host:port` of everything that one mesh listens on."""
 

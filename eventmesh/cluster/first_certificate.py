@@ -8,9 +8,9 @@ says instead where to exchange a token for it. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.bootstrap import http2_cluster
 from eventmesh.kube.api import Object
 from eventmesh.xds.control.objects import MtlsMode
@@ -54,7 +54,7 @@ def with_identity(
     return _secured(bootstrap, control, secrets, inbound, filters)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TokenExchange:
     """Where a workload on a cluster gets its certificate."""
 

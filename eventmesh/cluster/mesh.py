@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from eventmesh import __version__
 from eventmesh.base import linux, log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster import addresses, readiness, running
 from eventmesh.cluster.addresses import Addresses
@@ -64,7 +65,7 @@ LIVE_WITHIN_S: Final = 60.0
 that has to read a thousand revisions on a machine that is busy with something else, which took 20 s."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeshSettings:
     """What a person decides about a local mesh."""
 

@@ -10,12 +10,13 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from eventmesh.base import linux
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.usage import Usage, own_usage
 from eventmesh.cluster.store.history import LOCK_NAME
 
@@ -27,7 +28,7 @@ MAX_PROCESSES: Final = 10_000
 """Processes of one mesh that are listed: pods are limited by their addresses, what they fork is not."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """A mesh that runs now."""
 
@@ -58,7 +59,7 @@ class Running:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Process:
     """One process of a mesh."""
 

@@ -20,7 +20,6 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from time import monotonic
 from types import MappingProxyType
@@ -28,6 +27,7 @@ from typing import Final
 
 from eventmesh.base import linux
 from eventmesh.base.backoff import exponential_s
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime import wire
 from eventmesh.cluster.runtime.launcher_process import SIDECAR_MODULES, LauncherProcess
 
@@ -42,7 +42,7 @@ MESH_NAME: Final = "eventmesh-mesh"
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cradle:
     """What a mesh process is started with."""
 

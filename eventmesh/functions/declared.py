@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeVar, overload
 
 from eventmesh.base.errors import UsageError
+from eventmesh.base.frozen import frozen
 
 _MARK: Final = "__eventmesh_functions__"
 
@@ -22,7 +22,7 @@ class Kind(Enum):
     BOLT = "bolt"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Declared:
     """A function and what leads to it."""
 

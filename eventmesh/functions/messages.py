@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from eventmesh.base.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Request:
     """An HTTP request."""
 
@@ -31,7 +33,7 @@ class Request:
         return self.body.decode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Response:
     """The answer of an HTTP function that says more than a body."""
 
@@ -40,7 +42,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A call over Bolt."""
 

@@ -9,7 +9,6 @@ import base64
 import binascii
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 
 SUBJECT_PREFIX: Final = "system:serviceaccount:"
@@ -47,7 +47,7 @@ class UnknownKeyError(TokenRefusedError):
     """No known key has signed it: keys may have been exchanged, so fetch them anew, once, before refusing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BoundTo:
     """The object that a token lives and dies with."""
 
@@ -57,7 +57,7 @@ class BoundTo:
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claims:
     """What a genuine token says."""
 

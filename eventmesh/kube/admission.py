@@ -6,13 +6,13 @@ with the controllers of the kind, never here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdmissionRequest:
     """What is known of a write beside the object itself."""
 
@@ -22,7 +22,7 @@ class AdmissionRequest:
     """The stored object of an update; None on create."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldError:
     """One complaint about one field, in Knative's words: `expected 0 <= 2000 <= 1000: spec.x` + details."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON. `Any` because its shape is the API's, not ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resource:
     """One kind, as a path and as a name: `Resource("serving.knative.dev", "v1", "services", "Service")`."""
 
@@ -44,7 +44,7 @@ class Resource:
         return "/".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObjectList:
     """A consistent list: watch from `resource_version` to miss nothing."""
 
@@ -61,7 +61,7 @@ class EventType(Enum):
     BOOKMARK = "BOOKMARK"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchEvent:
     """One line of a watch."""
 

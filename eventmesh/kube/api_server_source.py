@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Final
 from uuid import UUID, uuid5
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import EventType, Object, Resource
 from eventmesh.kube.objects import controller_of
 from eventmesh.kube.references import parse_resource
@@ -44,7 +45,7 @@ class Mode(Enum):
         return f"dev.knative.apiserver.{'ref' if self is Mode.REFERENCE else 'resource'}.{verb}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Watched:
     """One kind, and which of its objects."""
 
@@ -53,7 +54,7 @@ class Watched:
     """A label selector as it stands in a URL."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApiServerWatch:
     """An ApiServerSource, compiled. Two are equal when they say the same of the same objects."""
 

@@ -11,13 +11,13 @@ import os
 import ssl
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 SERVICE_ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """What the kubelet mounts into every pod."""
@@ -33,7 +33,7 @@ CONTROL_EXTENSION = "eventmesh.io/control"
 """The same of its control."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientConfig:
     """How to reach one API."""
 

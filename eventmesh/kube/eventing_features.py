@@ -6,12 +6,12 @@ Names and values are Knative's (knative/eventing: pkg/apis/feature); an absent C
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.objects import Key, key_of
@@ -40,7 +40,7 @@ class DefaultAuthorization(Enum):
     ALLOW_SAME_NAMESPACE = "allow-same-namespace"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Features:
     """The switches as they stand."""
 

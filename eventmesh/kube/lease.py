@@ -15,12 +15,12 @@ import os
 import random
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError, UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import first_of
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.resources import LEASE
@@ -34,7 +34,7 @@ Work = Callable[[], Coroutine[object, object, object]]
 """What the leader does; cancelled when the lease is lost, and started anew when it is won again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaseTiming:
     """How fast leadership changes hands; client-go's defaults. Raises ConfigError when the three do not fit."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.model.tracing import OtlpProtocol
 
 CONFIG_MAP_NAME: Final = "config-observability"
@@ -18,7 +18,7 @@ _PORTS: Final = {OtlpProtocol.GRPC: 4317, OtlpProtocol.HTTP: 4318}
 """OTLP's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TracingSettings:
     """Where the spans of a mesh go, and how many."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -12,6 +11,7 @@ from uuid import UUID, uuid5
 from eventmesh.base.clock import rfc3339
 from eventmesh.base.cron import Schedule
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 
 EVENT_TYPE = "dev.knative.sources.ping"
@@ -22,7 +22,7 @@ def event_source(namespace: str, name: str) -> str:
     return f"/apis/v1/namespaces/{namespace}/pingsources/{name}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ping:
     """A PingSource, compiled. Two are equal when they send the same at the same times."""
 

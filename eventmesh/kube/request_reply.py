@@ -6,11 +6,11 @@ Defaults are Knative's (pkg/apis/eventing/v1alpha1/requestreply_defaults.go; its
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.durations import parse_iso8601
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import REQUIRED
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key, key_of
@@ -28,7 +28,7 @@ _ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,20}")
 _SPOKEN_FOR: Final = frozenset((*REQUIRED, "subject", "time", "datacontenttype", "dataschema", "data"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestReply:
     """A RequestReply, read."""
 

@@ -8,11 +8,11 @@ spec: {type: order.created, reference: {kind: Broker, ...}, schemaData: '{"type"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.schema import DataSchema
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.objects import Key, annotations_of, key_of
@@ -34,7 +34,7 @@ class Verdict(Enum):
     """It is accepted, and goes to the dead letter sink and to nobody else."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SchemaCheck:
     """The check of one EventType."""
 

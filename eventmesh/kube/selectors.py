@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 MAX_SELECTOR_CHARS = 16_384
 """A selector travels in a URL, and servers commonly refuse URLs beyond 16 KiB."""
@@ -27,7 +27,7 @@ class Operator(Enum):
     DOES_NOT_EXIST = "DoesNotExist"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Requirement:
     """One clause; a selector matches when all of its clauses do."""
 
@@ -65,7 +65,7 @@ _PRESENCE_CLAUSE = re.compile(r"^(?P<not>!\s*)?(?P<key>[^\s=!,()]+)$")
 _COMMA_OUTSIDE_SET = re.compile(r",(?![^(]*\))")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LabelSelector:
     """A conjunction of requirements; without any it matches everything."""
 
@@ -112,7 +112,7 @@ def _requirement(clause: str) -> Requirement:
     raise ConfigError("labelSelector", f"cannot read the clause {clause!r}; write key=value, key in (a,b), key or !key")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldClause:
     """`path=value`, or `path!=value` when `equal` is false."""
 
@@ -121,7 +121,7 @@ class FieldClause:
     equal: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldSelector:
     """A conjunction of equality clauses over fields of the object."""
 

@@ -7,10 +7,10 @@ update of the `status` subresource, only when something changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from eventmesh.base.clock import rfc3339
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Api, Object, Resource
 
 TRUE = "True"
@@ -18,7 +18,7 @@ FALSE = "False"
 UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConditionSet:
     """The conditions of a kind: `happy` sums up `dependents`; all others only inform."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import parse_timestamp
 from eventmesh.kube.api import Api
 from eventmesh.kube.resources import SERVICE_ACCOUNT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Issued:
     """A token, and when it ends."""
 

@@ -4,7 +4,6 @@ place."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from eventmesh.activator.broker.delivery import DeliveryTable
 from eventmesh.activator.broker.store.api import EventStore
@@ -12,6 +11,7 @@ from eventmesh.activator.broker.store.errors import DamagedEvent
 from eventmesh.activator.broker.store.queue import Origin, QueuedEvent
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 
 READ_BATCH = 128
 """Events read at once."""
@@ -34,7 +34,7 @@ among them: so far do other groups get ahead of one that is stuck. With fewer th
 with more each query, which steps over all of them, would take milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Item:
     """An event to be looked at: `entry` of the queue, or (0) as it was accepted. `problem`: it cannot be read."""
 

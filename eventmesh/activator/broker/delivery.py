@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from eventmesh.activator.broker.store.values import Outcome, StoredEvent
+from eventmesh.base.frozen import frozen
 from eventmesh.model.delivery import WAITING_STATUS, DeliveryControls, DeliveryPolicy, is_delivered, is_retried
 
 MAX_IN_FLIGHT = 64
@@ -62,7 +63,7 @@ class Purpose(Enum):
     DEAD_LETTER = "dead_letter"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """An order: send event `sequence`. `attempt` counts from 1 for each purpose."""
 
@@ -78,7 +79,7 @@ class Send:
         return self.sequence, self.entry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """How a request ended. `status` 0: no answer came, and `error` says why (`no_capacity`, `timeout`, ...)."""
 
@@ -91,7 +92,7 @@ class Answer:
     """The event that came back, as it is stored; None: none did."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settled:
     """The event is done with."""
 
@@ -103,7 +104,7 @@ class Settled:
     """For KEPT: how often the subscriber was tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Again:
     """The event will be sent again."""
 

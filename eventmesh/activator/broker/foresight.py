@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 
 KEEP: Final = 0.8
@@ -47,7 +48,7 @@ _LEAST_S: Final = 0.001
 """What the soonest grows from: nothing grows from zero."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forecast:
     """A trigger that will probably get an event."""
 
@@ -90,7 +91,7 @@ class _Habit:
             del self.kinds[min(self.kinds, key=lambda known: self.kinds[known].weight)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Branch:
     """A trigger that gets an event like `event` with this chance."""
 

@@ -7,12 +7,13 @@ has come by the time at which the function would be asleep again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
 from eventmesh.activator.broker.foresight import Forecast
 from eventmesh.activator.broker.triggers import Subscription
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 
 LEAD_S: Final = 5.0
@@ -36,7 +37,7 @@ class Ending(Enum):
     """It was likely, and not acted on: as many as allowed were awake already."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guess:
     """A function that is to be awake before its event is there."""
 

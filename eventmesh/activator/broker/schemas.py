@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.activator.broker.addressee import broker_key, channel_key
@@ -16,6 +15,7 @@ from eventmesh.activator.broker.attributes import MAX_ERROR_DATA_BYTES
 from eventmesh.activator.broker.triggers import Identity, Peer, Subscription
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.filters import compile_trigger_filter
 from eventmesh.cloudevents.schema import SchemaViolated
@@ -33,7 +33,7 @@ _EVERYTHING = compile_trigger_filter({})
 _log = log.get("activator.broker.schemas")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Violation:
     """An event that breaks its schema."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from eventmesh.activator.broker.addressee import broker_key, own_key
 from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.filters import Filter, compile_trigger_filter
 from eventmesh.kube.api import Object
 from eventmesh.kube.broker_annotations import broker_controls_of, controls_of
@@ -26,7 +27,7 @@ _UNASKED = BrokerControls()
 _log = log.get("activator.broker.triggers")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peer:
     """Who is at the other end of an address: what is shown to it, and how it proves who it is."""
 
@@ -43,7 +44,7 @@ class Peer:
         return Peer(status.get(f"{name}Audience") or "", status.get(f"{name}CACerts") or "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """Who a subscription sends as, and to whom."""
 
@@ -59,7 +60,7 @@ def account_of(obj: Object) -> str:
     return str((obj.get("auth") or {}).get("serviceAccountName") or "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subscription:
     """One Trigger, one subscriber of a channel, or the sink of a source, compiled."""
 

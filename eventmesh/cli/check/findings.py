@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from eventmesh.base.frozen import frozen
 
 
 class Standing(Enum):
@@ -16,7 +17,7 @@ class Standing(Enum):
     """A mesh will not start, or will not work."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One line of the report."""
 

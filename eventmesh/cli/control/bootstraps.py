@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from eventmesh.base.errors import UsageError
+from eventmesh.base.frozen import frozen
 from eventmesh.cli.addresses import address
 from eventmesh.xds.translate.identity import DEFAULT_TRUST_DOMAIN
 
@@ -31,7 +31,7 @@ REFRESH: Final = "60s"
 """How soon gRPC notices new files; its own 600 s would be too late for certificates of ten minutes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exchange:
     """How a client gets a certificate with its token."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.cesql.values import Value
 
 
@@ -36,7 +36,7 @@ class CesqlError(MeshError):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvaluationError:
     """One error of an evaluation, for a person to read."""
 
@@ -44,7 +44,7 @@ class EvaluationError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """What a function returns in place of a value when it fails: `value` is what its call is worth all the same."""
 

@@ -7,11 +7,11 @@ is that of the same closures that filter events.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 import lark
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.cesql.errors import EvaluationError
 from eventmesh.cloudevents.cesql.expression import Expression, Result, compile_cesql
 from eventmesh.cloudevents.cesql.functions import BUILT_IN, FunctionTable
@@ -22,7 +22,7 @@ from eventmesh.cloudevents.event import Event
 _LITERALS = frozenset({"string", "boolean", "positive", "negative"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """A sub-expression that made the whole what it is."""
 
@@ -33,7 +33,7 @@ class Decision:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """What an expression is for an event, and why."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.cesql.errors import CesqlError, ErrorKind, EvaluationError, Fault
 from eventmesh.cloudevents.cesql.functions import BUILT_IN, FunctionTable
 from eventmesh.cloudevents.cesql.operators import Term
@@ -15,7 +14,7 @@ MAX_LENGTH = 4096
 (`parser.MAX_PATTERNS`); a list of a hundred event types fits."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """A value, always, and the errors met on the way to it."""
 

@@ -6,9 +6,9 @@ INT, BOOL and STRING stand in the conformance suite, IS_INT and IS_BOOL in the G
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from eventmesh.base.errors import UsageError
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.cesql.errors import ErrorKind, EvaluationError, Failure
 from eventmesh.cloudevents.cesql.values import INTEGERS, Type, Value, cast, parse_integer, to_text
 
@@ -20,7 +20,7 @@ _WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x20
 """Unicode's White_Space property. Python's own strip() would also take the separators U+001C to U+001F."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Function:
     """One overload: a name, what it takes and gives, and the total function that computes it."""
 

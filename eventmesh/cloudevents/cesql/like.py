@@ -10,7 +10,8 @@ Gonnet 1992), where one integer holds every prefix that matches so far.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from eventmesh.base.frozen import frozen
 
 Matcher = Callable[[str], bool]
 
@@ -67,7 +68,7 @@ def _plain(parts: list[str]) -> Matcher:
     return matches
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Segment:
     """Characters between two `%`, some of which may be `_`."""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.cesql.errors import ErrorKind, EvaluationError, Failure, Fault
 from eventmesh.cloudevents.cesql.functions import Function
 from eventmesh.cloudevents.cesql.like import Matcher
@@ -20,7 +20,7 @@ Attributes = Mapping[str, Value]
 Run = Callable[[Attributes], Value]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Term:
     """A compiled (sub)expression."""
 

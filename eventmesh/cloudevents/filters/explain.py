@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.filters.compile import compile_filter, compile_trigger_filter
 
@@ -13,7 +13,7 @@ SHOWN = 80
 """Characters of an attribute that are quoted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """A part of a filter that decided."""
 
@@ -29,7 +29,7 @@ class Finding:
     """Of CESQL: where the sub-expression begins, from 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """Whether an event passes, and why."""
 

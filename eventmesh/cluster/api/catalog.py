@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object, Resource
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """One printed column; `path` is JSONPath into the object (`.status.url`)."""
 
@@ -28,7 +28,7 @@ class Column:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScalePaths:
     """Where a kind keeps what its `scale` subresource shows, as JSONPath; an empty selector = `spec.selector`."""
 
@@ -53,7 +53,7 @@ class View(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Served:
     """One kind in one version."""
 

@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.base.secret_file import write_secret
 from eventmesh.base.x509 import builder, common_name, key_pem, key_usage, make_authority
 from eventmesh.cluster.api.identity import ADMIN_GROUPS, ADMIN_USER
@@ -28,7 +29,7 @@ NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.sv
 ADDRESSES = ("127.0.0.1", "::1")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientCertificate:
     """A certificate by which a client proves who it is, and its key, as PEM."""
 
@@ -36,7 +37,7 @@ class ClientCertificate:
     key_pem: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """What a server needs to prove itself, and a client to be let in."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from eventmesh.base.clock import Clock, rfc3339
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.registry import Registry
@@ -17,7 +18,7 @@ ORPHAN = "orphan"
 _FINALIZER = {Propagation.FOREGROUND: FOREGROUND, Propagation.ORPHAN: ORPHAN}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeleteOptions:
     """`meta/v1 DeleteOptions`."""
 
@@ -29,7 +30,7 @@ class DeleteOptions:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Deleted:
     """The object as it is now, or as it last was when it is gone."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import ApiError, Object, Resource
 
 
@@ -49,7 +49,7 @@ MAX_SHOWN_CHARS = 1024
 """So much of a refused list or map is shown: enough to know it again, too little to send a manifest back twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """One refused field."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.account_tokens import AUTHENTICATED, TokenRefusedError
 from eventmesh.kube.api import Object
 
@@ -17,7 +18,7 @@ MASTERS: Final = "system:masters"
 ADMIN_GROUPS: Final = (MASTERS, AUTHENTICATED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """A user, in the terms of `authentication.k8s.io` UserInfo."""
 

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 MAX_PATH_CHARS = 1024
 """Column paths of real CRDs stay below 100 characters."""
@@ -21,21 +21,21 @@ _INDEX = re.compile(r"\[(?P<index>\*|-?\d+)\]")
 _FIELD = re.compile(r"\.?(?P<field>(?:\\.|[^.\[\]\\])+)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Field:
     """Step into a mapping."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """Step into a list; None = every item."""
 
     at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filter:
     """Keep the items of a list whose field has a value."""
 

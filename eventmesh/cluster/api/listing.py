@@ -10,8 +10,8 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.paths import NOT_OLDER_THAN, check_numbers, number
@@ -27,7 +27,7 @@ _EXPIRED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Position:
     """Behind which object a chunk begins."""
 
@@ -35,7 +35,7 @@ class Position:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListOptions:
     """What part of which list is wanted."""
 
@@ -88,7 +88,7 @@ def _match_violations(version: str, match: str, token: str) -> Iterator[Cause]:
         yield Cause(CauseType.FORBIDDEN, field, f'{field} "exact" is forbidden for resourceVersion "0"')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chunk:
     """Some objects of a list, and the metadata that goes with them."""
 

@@ -7,9 +7,9 @@ Pure; values handed in stay as they are, and are shared with what comes back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.fieldset import (
     FIELD,
     INDEX,
@@ -40,7 +40,7 @@ class UnmergeableError(Exception):
     """A list in the value cannot be merged by the keys its schema demands; the message says where and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """What a write did to an object."""
 

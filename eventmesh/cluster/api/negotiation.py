@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
 from typing import Any, NoReturn
@@ -12,6 +11,7 @@ from typing import Any, NoReturn
 import yaml
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.yaml_file import parse_yaml
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.structural import MAX_DEPTH, depth_exceeds
@@ -38,7 +38,7 @@ class Form(Enum):
     DISCOVERY_V2BETA1 = "discovery v2beta1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MediaType:
     """One entry of an Accept header, or a Content-Type."""
 

@@ -7,12 +7,13 @@ owners in, objects and owners out; what is stored and when is the registry's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from functools import reduce
 from typing import Any
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.fieldset import FieldSet, checked, common, field_set, minus, outside, paths, union
 from eventmesh.cluster.api.merging import Difference, difference, fields_of, merge, with_named_fields, without
 from eventmesh.cluster.api.structural import Schema
@@ -53,7 +54,7 @@ class Operation(Enum):
     UPDATE = "Update"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manager:
     """One owner; an applier is the same in every version of the kind."""
 
@@ -71,7 +72,7 @@ class Manager:
         return text if self.operation is Operation.APPLY else f"{text} using {self.api_version}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Owned:
     """The fields of one manager, and when it last changed one (RFC 3339)."""
 
@@ -90,7 +91,7 @@ class ApplyConflictError(Exception):
         self.conflicts = conflicts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """Who writes to an object, of which schema, and when."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import Cause, CauseType
 from eventmesh.cluster.api.writing import FieldValidation, WriteOptions
@@ -20,7 +21,7 @@ NOT_OLDER_THAN = "NotOlderThan"
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """The collection, object or subresource that a path names."""
 
@@ -117,7 +118,7 @@ def patch_options(query: Mapping[str, str], options: WriteOptions, patch_type: P
     return replace(options, manager=query.get("fieldManager", ""), force=flag(query, "force"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchOptions:
     """How a watch is to be served."""
 

@@ -10,12 +10,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import WSMsgType, web
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup, first_of
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.paths import Target, flag
@@ -41,7 +41,7 @@ _CLOSE: Final = 255
 _CHANNEL: Final = {Stream.STDOUT: 1, Stream.STDERR: 2}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamOptions:
     """What the query of `exec` and `attach` asks for."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api import errors, scaling
 from eventmesh.cluster.api.applying import apply
 from eventmesh.cluster.api.bodies import as_object, decode_body, decode_delete_options
@@ -35,7 +35,7 @@ from eventmesh.kube.api import ApiError, Object, PatchType
 Reply = web.StreamResponse
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One request about a served kind."""
 

@@ -6,9 +6,9 @@ by `rules`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel.program import Frame
 from eventmesh.cluster.api.cel.values import (
     ABSENT,
@@ -41,7 +41,7 @@ UNCHECKED: Final = Cause(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Findings:
     """What a write breaks, and what it leaves broken as it was: told, and let through."""
 

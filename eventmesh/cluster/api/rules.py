@@ -8,10 +8,11 @@ Imported with the first CRD that has rules: without them nobody pays.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from eventmesh.base import log
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel import types
 from eventmesh.cluster.api.cel.checker import compile_expression
 from eventmesh.cluster.api.cel.fields import Reader, as_resource, declared, reader
@@ -37,7 +38,7 @@ _SHAPES: Final[Mapping[str, type]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """One compiled rule."""
 
@@ -60,7 +61,7 @@ class Rule:
         return (self.message or self.source).strip()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ruled:
     """A part of a schema that has rules, or has parts that do."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+from eventmesh.base.frozen import frozen
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
 """Clients copy 32 KiB at a time; a frame that claims more than this is refused before it is collected."""
@@ -63,7 +64,7 @@ class SpdyError(Exception):
     """The peer's bytes are not SPDY, or more than is taken; the connection is of no use any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """The peer opened a stream; names of headers are in lower case."""
 
@@ -73,7 +74,7 @@ class Opened:
     """Whether the peer will send nothing on it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Data:
     """Bytes of a stream."""
 
@@ -82,21 +83,21 @@ class Data:
     is_last: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reset:
     """The peer gave a stream up."""
 
     stream: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pinged:
     """The peer wants this number back."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GoneAway:
     """The peer opens no more streams."""
 

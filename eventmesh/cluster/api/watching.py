@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.store.store import Change, ChangeType, Watch
 from eventmesh.kube.api import EventType, Object, WatchEvent
 from eventmesh.kube.selectors import FieldSelector, LabelSelector
@@ -13,7 +14,7 @@ from eventmesh.kube.selectors import FieldSelector, LabelSelector
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """Which objects of a kind are meant; everything by default."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.identity import Identity
 from eventmesh.kube.api import Object
 
@@ -17,7 +17,7 @@ class FieldValidation(Enum):
     STRICT = "Strict"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WriteOptions:
     """How a write is to be done, and by whom."""
 
@@ -41,7 +41,7 @@ class WriteOptions:
         return self.manager or self.user.rpartition(":")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """The object as stored (or, in a dry run, as it would be)."""
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.container import Container, Running, Terminated
 from eventmesh.cluster.runtime.process import Survivor
 from eventmesh.kube.api import Object
@@ -22,7 +23,7 @@ STATUS_UNKNOWN: Final = "ContainerStatusUnknown"
 """Kubernetes' reason for the end of a container that nobody has seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """The label of a container's process: whose it is, and where its pod lives."""
 

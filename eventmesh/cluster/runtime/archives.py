@@ -17,11 +17,11 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 LAYOUT: Final = "oci-layout"
 _INDEX: Final = "index.json"
@@ -53,7 +53,7 @@ def is_archive(source: Path) -> bool:
     return source.is_file() or (source / LAYOUT).is_file()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """One layer: a tar, compressed or not."""
 
@@ -65,7 +65,7 @@ class Layer:
     """Of the tar itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Archived:
     """An image in an archive."""
 

@@ -14,11 +14,12 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup, first_of
 from eventmesh.cluster.runtime.commands import Place
 from eventmesh.cluster.runtime.probe import Exec, GrpcHealth, HttpGet, Outcome, Probe, TcpSocket
@@ -35,7 +36,7 @@ _SERVING_STATUS: Final = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"
 _RELAY_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asker:
     """Asks the containers of one pod."""
 

@@ -12,11 +12,12 @@ import secrets
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from eventmesh.base import linux
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.child import PROCESSES
 from eventmesh.cluster.runtime.wire import Mount
 
@@ -41,7 +42,7 @@ _HANDED_DOWN: Final = "cgroup.subtree_control"
 """The controllers that groups below have, in version 2."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What one container may use; None = as much as there is."""
 
@@ -55,7 +56,7 @@ class Limits:
         return (self.memory_bytes, self.cpu_millis, self.cpu_request_millis) != (None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """The group of one run of a container: a directory a controller, or one for all of them."""
 

@@ -17,11 +17,11 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, NoReturn
 
 from eventmesh.base import linux
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime import mounts, wire
 
 EXEC_FAILED: Final = 127
@@ -127,7 +127,7 @@ def _prepare() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Given:
     """The descriptors that come with an order."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.base.secret_file import write_secret
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References, container_env, expand
@@ -44,7 +44,7 @@ SidecarBootstrap = Callable[[Object, str], Object]
 """(pod, its address) -> the Envoy bootstrap of its sidecar, as it is now: a first certificate may be in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where one pod lives."""
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Final
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.probe import Probe
 
 FIRST_BACK_OFF_S: Final = 10.0
@@ -50,7 +51,7 @@ class RestartPolicy(Enum):
     NEVER = "Never"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waiting:
     """A container without a process, and why."""
 
@@ -58,7 +59,7 @@ class Waiting:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """A container with a process."""
 
@@ -67,7 +68,7 @@ class Running:
     """The same moment on the monotonic clock."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terminated:
     """A process that ended. `code` is the exit code, 128 + n for signal n."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.probe import Outcome, Purpose
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exited:
     """The process of a container ended."""
 
@@ -16,14 +15,14 @@ class Exited:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToldReady:
     """The sidecar said whether the function answers."""
 
     ready: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probed:
     """A probe of the container's process number `run` was answered."""
 
@@ -33,14 +32,14 @@ class Probed:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terminate:
     """The pod is to end within the grace."""
 
     grace_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """The moment has come that the machine wanted to be woken at."""
 

@@ -7,11 +7,11 @@ Unlike the kubelet's, `postStart` holds up nobody: the container counts as runni
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.probe import Action, Outcome, Probe, Purpose, parse_action
 
 POST_START: Final = "postStart"
@@ -24,7 +24,7 @@ SIDECAR_ADMIN_PORT: Final = 8022
 """Where Knative has its containers wait for the sidecar's drain before they stop; the runtime keeps that order."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sleep:
     """Wait so long."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.cluster.runtime.commands import SidecarBootstrap
 from eventmesh.cluster.runtime.environment import References
@@ -18,7 +18,7 @@ from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Host:
     """The machine and the mesh, as each pod's worker sees them."""
 

@@ -24,12 +24,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from eventmesh.base.errors import ConfigError, MeshError, UsageError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.archives import is_archive
 from eventmesh.cluster.runtime.container_images import MANIFEST as CONTAINER_MANIFEST
 from eventmesh.cluster.runtime.container_images import MAX_USER, image_in, unpack
@@ -61,7 +62,7 @@ class UnknownImageError(MeshError):
     """No such image or version; the message names those that exist."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """One runnable version."""
 

@@ -23,10 +23,10 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 
 from eventmesh.base import linux
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime import child, wire
 from eventmesh.cluster.runtime.roster import Roster
 from eventmesh.cluster.runtime.spares import RESTOCK_AFTER_S, Spares
@@ -244,7 +244,7 @@ class Launcher:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Starting:
     """A forked child on its way to exec."""
 

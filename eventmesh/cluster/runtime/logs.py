@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 """The kubelet's containerLogMaxSize."""
@@ -36,7 +37,7 @@ STREAMS: Final = ("stdout", "stderr")
 _READ_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogQuery:
     """What a reader of a log wants."""
 

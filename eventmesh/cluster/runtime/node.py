@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from eventmesh.base import log
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.builtin.podspec import NODE_NAME
 from eventmesh.cluster.api.version import GIT_VERSION
 from eventmesh.cluster.runtime.network import ADDRESSES_PER_BLOCK
@@ -44,7 +44,7 @@ LEAST_PID_SHARE: Final = 0.05
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Machine:
     """What is read of the machine at one moment."""
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.probe import Probe
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Start:
     """Start the process of a container; answer with `started`, `not_started` or `exited`."""
 
     container: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Send a signal to the process group of a container."""
 
@@ -22,7 +21,7 @@ class Send:
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask:
     """Ask the container's process what the probe asks; answer with `probed`."""
 
@@ -31,7 +30,7 @@ class Ask:
     run: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tell:
     """Record an Event of the pod."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.cgroups import Limits
 from eventmesh.cluster.runtime.container import Container, RestartPolicy, Role
 from eventmesh.cluster.runtime.environment import References
@@ -29,7 +29,7 @@ DEFAULT_PORT: Final = 8080
 """Knative's default of containerPort."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UserPort:
     """Where the function listens."""
 

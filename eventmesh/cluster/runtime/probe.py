@@ -9,12 +9,12 @@ threshold is reached sooner by it, and a cold start does not wait for the next p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 
 _EARLY_SHARE: Final = 0.1
 """The pause between early answers grows with the age: readiness is seen at most 10 % later than it came."""
@@ -42,7 +42,7 @@ class Purpose(Enum):
         return f"{self.value.lower()}Probe"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpGet:
     """A GET is answered 200 to 399."""
 
@@ -53,7 +53,7 @@ class HttpGet:
     tls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TcpSocket:
     """The port accepts a connection."""
 
@@ -61,14 +61,14 @@ class TcpSocket:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exec:
     """A program in the container's surroundings ends with 0."""
 
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GrpcHealth:
     """`grpc.health.v1.Health/Check` answers SERVING."""
 
@@ -79,7 +79,7 @@ class GrpcHealth:
 Action = HttpGet | TcpSocket | Exec | GrpcHealth
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """A probe of core/v1."""
 
@@ -94,7 +94,7 @@ class Probe:
     """How long the container may take to end when this probe gives it up; None = the pod's own grace."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """One answer; `output` says what was wrong."""
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime import wire
 from eventmesh.cluster.runtime.launcher_process import LauncherProcess
 
@@ -30,7 +31,7 @@ class SpawnError(MeshError):
     """A process could not be started; the message is the kernel's reason with the file it is about."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """What to run and in which surroundings."""
 
@@ -44,7 +45,7 @@ class Command:
     """Whether a fork of a prepared interpreter may do it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Network:
     """A network namespace that lives in the launcher."""
 
@@ -61,7 +62,7 @@ class Process:
     exited: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keep:
     """What outlives this runtime of a process that it starts."""
 
@@ -71,7 +72,7 @@ class Keep:
     """Given to it: at most `wire.MAX_KEPT`; they stay the caller's to close."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survivor:
     """A process that an earlier runtime has started; `exited` is resolved when it has ended meanwhile."""
 
@@ -81,7 +82,7 @@ class Survivor:
     """What was kept with it; the caller's to close."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Legacy:
     """All that earlier runtimes have left."""
 

@@ -10,9 +10,9 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime import child, wire
 
 STOCK: Final = 4
@@ -22,7 +22,7 @@ RESTOCK_AFTER_S: Final = 0.25
 """Later than a cold start takes, so that forking the next ones does not compete with the pod that took these."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Spare:
     pid: int
     channel: socket.socket

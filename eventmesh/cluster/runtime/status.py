@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from eventmesh.base.clock import rfc3339
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.container import Container, Role, Running, State, Terminated, Waiting
 from eventmesh.cluster.runtime.pod import DEADLINE_EXCEEDED, PodMachine, Stage
 from eventmesh.kube.api import Object
@@ -16,7 +16,7 @@ from eventmesh.kube.status import condition
 HOST_IP: Final = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What a pod's machine does not know of it."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.resources import SERVICE_ACCOUNT
 
@@ -32,7 +32,7 @@ RETRY_S: Final = 10.0
 """How soon a refused renewal is tried again: it has a fifth of the token's life, two minutes at least, to succeed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Projection:
     """What a volume wants of a token; equal ones share one."""
 

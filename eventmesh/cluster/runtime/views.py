@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.cgroups import Group
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.images import Image
@@ -20,7 +21,7 @@ from eventmesh.kube.api import Object
 _OF_EVERY_ROOT: Final = (Path("/dev"), Path("/proc"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scene:
     """What there is of one container already."""
 

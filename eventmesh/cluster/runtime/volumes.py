@@ -10,11 +10,11 @@ import base64
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.environment import ContainerConfigError, References, field_value
 from eventmesh.cluster.runtime.tokens import Projection
 from eventmesh.cluster.runtime.wire import Mount
@@ -30,7 +30,7 @@ _VERSION: Final = "..data"
 _WHOLE_SYSTEM: Final = ("/", "/proc", "/sys", "/dev")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """One file of a volume."""
 
@@ -159,7 +159,7 @@ def payload_of(
     return files
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reader:
     """Reads the objects that one volume names."""
 

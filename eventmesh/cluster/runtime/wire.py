@@ -6,8 +6,10 @@ Only the standard library is imported here, because the launcher pays for every 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, Final, NamedTuple, get_args
+
+from eventmesh.base.frozen import frozen
 
 MAX_MESSAGE_BYTES: Final = 160 * 1024
 """Longest message, environment included. Linux takes 128 KiB for one variable and about 200 KiB for one datagram
@@ -38,7 +40,7 @@ class Mount(NamedTuple):
     read_only: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Confinement:
     """What a process sees of the files and may do, where that differs from the runtime's own."""
 
@@ -59,7 +61,7 @@ class Confinement:
     """Control groups that it belongs to from its first moment on."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spawn:
     """Start a process in a session of its own; its descriptors travel beside the message."""
 
@@ -87,7 +89,7 @@ class Spawn:
     interpreter (`zygote`) if there is one now."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepare:
     """Fork a process now, have it import `modules`, and keep it for the entry whose first word is `word`."""
 
@@ -95,14 +97,14 @@ class Prepare:
     modules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MakeNetwork:
     """Make a network namespace."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenSocket:
     """Make a TCP socket inside a namespace; it travels beside the reply."""
 
@@ -110,14 +112,14 @@ class OpenSocket:
     network: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DropNetwork:
     """Forget a namespace; it ends with the last process inside."""
 
     network: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signal:
     """Send a signal to the whole process group of a spawned process, unless it has ended."""
 
@@ -125,26 +127,26 @@ class Signal:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attach:
     """Answer a runtime at the socket beside this message from now on; the one before it is gone."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hold:
     """Keep the listening sockets beside this message open, and give them to the next runtime under this name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held:
     """What a runtime before had held; the sockets travel beside the message."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survivor:
     """A process that a runtime before has started under a label; what is kept with it travels beside the message."""
 
@@ -154,7 +156,7 @@ class Survivor:
     """How it has ended while no runtime was there, as in `Exited`; None: it runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attached:
     """All has been told that outlived the runtimes before."""
 
@@ -162,7 +164,7 @@ class Attached:
     """The namespaces that they had made."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The outcome of a `Spawn` (`pid`), a `MakeNetwork` (`network`, a descriptor of the launcher) or an `OpenSocket`,
     or its error."""
@@ -173,7 +175,7 @@ class Reply:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exited:
     """A spawned process has ended, and what was left of its group is gone."""
 
@@ -182,7 +184,7 @@ class Exited:
     """As `os.waitstatus_to_exitcode` gives it: the exit code, or minus the signal."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preloaded:
     """The launcher has imported what it was told to; `error` names a module that failed."""
 

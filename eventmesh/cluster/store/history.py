@@ -11,13 +11,13 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.frozen import frozen
 
 FILE_NAME = "objects.db"
 LOCK_NAME = "objects.lock"
@@ -50,7 +50,7 @@ class StoreCorruptError(MeshError):
     exit_code = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One change as stored; `value` is the object after it (for a deletion: as it last was)."""
 

@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.store.history import History, Row, StoreCorruptError
 
 _log = log.get("cluster.store")
@@ -49,7 +49,7 @@ class Key(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """An object with the revision that wrote it."""
 
@@ -68,7 +68,7 @@ class ChangeType(Enum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One write: the object after it (for a deletion as it last was), and before it."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from eventmesh.autoscale.spec import ScaleSpec
 from eventmesh.autoscale.zero import Activity
+from eventmesh.base.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActiveMark:
     """What Active says from now on."""
 

@@ -8,7 +8,6 @@ the last pod away.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from eventmesh.autoscale.annotations import CLASS
@@ -19,6 +18,7 @@ from eventmesh.autoscale.zero import ACTIVATION_SLACK_S, Activity, Standing, Ste
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import PermanentError
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.autoscaler.activity import active_mark, threshold
 from eventmesh.controllers.autoscaler.collector import is_scraped
 from eventmesh.controllers.autoscaler.deciders import Deciders
@@ -48,7 +48,7 @@ _CONDITIONS = ConditionSet((ACTIVE, SCALE_TARGET_INITIALIZED, SKS_READY))
 BY_REVISION = "revision"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Scene:
     """What one reconcile works on."""
 

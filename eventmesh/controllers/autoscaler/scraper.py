@@ -6,13 +6,13 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import aiohttp
 
 from eventmesh.autoscale.stat import Stat, StatError, decode_stat
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.controllers.autoscaler.collector import Collector
 from eventmesh.kube.objects import Key
@@ -31,7 +31,7 @@ _SAMPLE_SCALE = 1.96**2 * 100 / 25
 """Z² · population variance / error² for 95 % confidence, of Knative's populationMeanSampleSize."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScrapedPod:
     """Whom to ask."""
 
@@ -40,7 +40,7 @@ class ScrapedPod:
     age_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScrapeTarget:
     """A revision's pods that take requests."""
 

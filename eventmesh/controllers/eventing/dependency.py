@@ -6,9 +6,9 @@ As Knative's it holds up the condition Ready, and no event (knative/eventing: pk
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.eventing.names import DEPENDENCY_ANNOTATION
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
@@ -40,7 +40,7 @@ _KIND = "DependencyReady"
 _NAMED_BY = ("apiVersion", "kind", "name")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dependency:
     """Which object it is."""
 

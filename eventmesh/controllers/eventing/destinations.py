@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.knative import is_mesh_host, service_host
@@ -32,7 +32,7 @@ ADDRESSABLE = (KSERVICE, ROUTE, BROKER, *_CHANNELS, JOB_SINK, REQUEST_REPLY, SER
 """Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unresolved:
     """Why a Destination has no URL (yet); the words go into a condition."""
 

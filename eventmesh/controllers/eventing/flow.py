@@ -6,10 +6,10 @@ What a flow looks like is pure and stands in `sequence` and `parallel`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import TemporaryError
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.children import Children, NotOwned
 from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.kube.api import Api, ApiError, Object, Resource
@@ -35,7 +35,7 @@ LOOK_AGAIN_S = 2.0
 """Wait before a name that somebody else holds is tried again; it may be what an earlier form of the flow left."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """The objects of one flow, as they should be; the first channel is where its events come in."""
 

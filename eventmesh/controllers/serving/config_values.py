@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from eventmesh.base.durations import parse_go
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.quantity import parse_quantity
 
 DISABLED = "disabled"
@@ -21,7 +21,7 @@ _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 _QUANTITY_FORM = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigData:
     """The data of one ConfigMap."""
 

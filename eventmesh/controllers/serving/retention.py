@@ -8,16 +8,16 @@ more than the minimum are left; and whatever their age, the longest idle go unti
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.serving.names import CONFIGURATION_GENERATION, NO_GC, ROUTING_STATE, ROUTING_STATE_MODIFIED
 from eventmesh.controllers.serving.settings import RetentionSettings
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import annotations_of, labels_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What is to be done about the revisions of a configuration."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.serving.resources.sidecar import NAME as SIDECAR
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import is_deleting
@@ -27,7 +27,7 @@ _NOT_STARTABLE = frozenset(
 """Reasons for which a container waits until somebody changes something."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a user's container does not run."""
 

@@ -14,9 +14,9 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from eventmesh.base.durations import parse_go
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.serving.names import ROLLOUT_DURATION
 from eventmesh.controllers.serving.settings import ServingSettings
 from eventmesh.kube.api import Object
@@ -25,7 +25,7 @@ from eventmesh.kube.objects import annotations_of
 _NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RevisionShare:
     """A revision, and its percent of the traffic of the route (not of the configuration)."""
 
@@ -33,7 +33,7 @@ class RevisionShare:
     percent: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Steps:
     """When traffic moves next, and how much; all zero when nothing is under way."""
 
@@ -44,7 +44,7 @@ class Steps:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigurationRollout:
     """Who gets the traffic that follows a configuration's newest revision, under one tag of the route."""
 
@@ -61,7 +61,7 @@ class ConfigurationRollout:
         return len(self.revisions) < 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rollout:
     """The rollouts of a route, by tag and configuration."""
 

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from eventmesh.autoscale.config import AutoscalerConfig
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.serving.names import INGRESS_CLASS_EVENTMESH
 from eventmesh.kube.knative import CLUSTER_DOMAIN, SERVING_NAMESPACE
 from eventmesh.kube.observability import TracingSettings
@@ -16,7 +17,7 @@ from eventmesh.kube.observability import TracingSettings
 SYSTEM_NAMESPACE = SERVING_NAMESPACE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalSettings:
     """What the process that runs the controllers knows and no ConfigMap says."""
 
@@ -33,7 +34,7 @@ class LocalSettings:
     administrator gives domains to namespaces; a person's own mesh has nobody else to ask."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RevisionDefaults:
     """`config-defaults`."""
 
@@ -53,7 +54,7 @@ class RevisionDefaults:
     init_container_name: str = "init-container"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkSettings:
     """`config-network`."""
 
@@ -68,7 +69,7 @@ class NetworkSettings:
     """autocreate-cluster-domain-claims; None when it is not said."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeploymentSettings:
     """`config-deployment`."""
 
@@ -79,7 +80,7 @@ class DeploymentSettings:
     """`requests` and `limits` of the container `queue-proxy`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetentionSettings:
     """`config-gc`: which revisions are kept though no route leads to them. None = never a reason to delete."""
 
@@ -117,7 +118,7 @@ FEATURES_WITH_EFFECT = frozenset(
 """Features that open or change something here; Serving knows more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Features:
     """`config-features`."""
 
@@ -131,7 +132,7 @@ class Features:
         return feature in self.enabled or feature in self.allowed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Domain:
     """One line of `config-domain`: the domain of routes whose labels match."""
 
@@ -139,7 +140,7 @@ class Domain:
     selector: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServingSettings:
     """Everything that is set for the whole cluster."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.serving.rollout import ConfigurationRollout, RevisionShare, Rollout
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import FALSE, UNKNOWN, condition
@@ -13,7 +14,7 @@ DEFAULT_TAG = ""
 """The name of the traffic that asks for no tag."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A share of the traffic, at one revision."""
 
@@ -35,7 +36,7 @@ class Target:
         return name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """Why the traffic cannot be assigned, as the condition AllTrafficAssigned says it."""
 
@@ -45,7 +46,7 @@ class Problem:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Traffic:
     """The resolved targets of a Route, in the order of its spec; or the problem with the first that has one."""
 

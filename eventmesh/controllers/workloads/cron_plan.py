@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from eventmesh.base.cron import Schedule
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.workloads.job_plan import finished_at
 from eventmesh.kube.api import Object
 
@@ -21,7 +21,7 @@ _WINDOWS: Final = tuple(timedelta(days=days) for days in (1 / 1440, 1 / 24, 1, 3
 """How far back the last time is looked for when too many have been missed: the shortest that holds one will do."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """The last time that has come and was not used."""
 

@@ -6,7 +6,6 @@ Metrics of type `Resource` (cpu, memory) are read from the metrics API; any othe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,6 +24,7 @@ from eventmesh.autoscale.horizontal import (
 )
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.workloads.pods import is_active, phase
 from eventmesh.controllers.workloads.rollout import desired_replicas
 from eventmesh.kube.api import Api, ApiError, Object
@@ -56,7 +56,7 @@ class NoMetricError(MeshError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What one metric wants, and how it is shown in the status."""
 

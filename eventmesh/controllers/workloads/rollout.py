@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import PermanentError
+from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 
 _DEFAULT_SHARE: Final = "25%"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """One ReplicaSet as it stands."""
 
@@ -23,7 +23,7 @@ class Version:
     available: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """How far a rollout may leave the wanted number."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eventmesh.activator.broker.delivery import Answer
 from eventmesh.activator.broker.rpc import bolt, dubbo, grpc
 from eventmesh.activator.broker.rpc.outcome import Result
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.http import encode_binary
 from eventmesh.model.rpc import RpcMethod, RpcProtocol
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from eventmesh.core._core import Response
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Posted:
     """A call that is a request of HTTP."""
 
@@ -26,7 +26,7 @@ class Posted:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Framed:
     """A call that is one frame."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import MeshError
+from eventmesh.base.frozen import frozen
 
 MAX_RESULT_BYTES: Final = 1_048_576
 """Longest result: it becomes an event, and by default no longer one is taken in (`ingress.MAX_EVENT_BYTES`)."""
@@ -18,7 +18,7 @@ class NotCallable(MeshError):
     """An event is no call of its method; no attempt changes that."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """What a method returned; no data, and there is no reply."""
 

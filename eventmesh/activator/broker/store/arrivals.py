@@ -17,6 +17,7 @@ from eventmesh.activator.broker.store.committer import Committer
 from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.records import Encoded
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
+from eventmesh.base.frozen import frozen
 
 MAX_TOGETHER = 512
 """Events of one insertion. More would make the first of them wait longer than the sync it saves."""
@@ -25,7 +26,7 @@ MAX_WAITING = 20_000
 """Events that may wait for the disk; one more is refused, so that a stalled disk costs bounded memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrival:
     """An event that waits for the disk."""
 

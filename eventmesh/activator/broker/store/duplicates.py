@@ -4,7 +4,6 @@ thread."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count, repeat
 
@@ -12,6 +11,7 @@ import apsw
 
 from eventmesh.activator.broker.store.arrivals import Arrival
 from eventmesh.activator.broker.store.values import NewEvent
+from eventmesh.base.frozen import frozen
 
 KEY_BYTES = 16
 """Of the hash that stands for an event: 2^64 events until two are taken for one by chance."""
@@ -52,7 +52,7 @@ def _known(connection: apsw.Connection, arrival: Arrival, sequence: int) -> int 
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForgetSeen:
     """What is known for long enough is forgotten, a batch of it."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Protocol
 
 from eventmesh.activator.broker.store.queue import Selection
 from eventmesh.activator.broker.store.values import Attempt, DeadLetter, Retention, StoredEvent
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 
 MAX_PAGE = 500
@@ -22,7 +23,7 @@ class Order(Enum):
     NEWEST_FIRST = "newest"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Query:
     """Which events are wanted."""
 
@@ -43,7 +44,7 @@ class Query:
     limit: int = MAX_PAGE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Some of the events that a query asks for."""
 
@@ -61,7 +62,7 @@ class Reach(Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeline:
     """All that is known of one event."""
 
@@ -74,7 +75,7 @@ class Timeline:
     """The events that it was a reply to."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded:
     """An attempt, and the event it carried."""
 
@@ -84,7 +85,7 @@ class Recorded:
     stored: StoredEvent
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Level:
     """What waits for a trigger; counted up to MAX_COUNTED."""
 
@@ -98,7 +99,7 @@ MAX_COUNTED = 100_000
 """More of a trigger's events are not told apart: counting a million would take longer than anybody asks for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Position:
     """The newest event and the newest attempt."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import apsw
 
@@ -11,6 +10,7 @@ from eventmesh.activator.broker.store.arrivals import Arrival
 from eventmesh.activator.broker.store.duplicates import place
 from eventmesh.activator.broker.store.records import COLUMNS, with_place
 from eventmesh.activator.broker.store.values import StoredEvent
+from eventmesh.base.frozen import frozen
 
 _INSERT_SIZES = (64, 16, 4, 1)
 """Rows of one statement: few sizes, so that each is prepared once."""
@@ -20,7 +20,7 @@ _INSERTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accept:
     """Events are taken in."""
 

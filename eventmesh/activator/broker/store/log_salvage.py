@@ -11,7 +11,6 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from eventmesh.activator.broker.store.correction import correct_frame
@@ -27,6 +26,7 @@ from eventmesh.activator.broker.store.log_tail import (
     stored_checksum,
 )
 from eventmesh.activator.broker.store.page_sums import PAGE_SIZE, Mark
+from eventmesh.base.frozen import frozen
 
 _PAGE = struct.Struct(">2I")
 """Of a frame: its page, and how many the database has if it commits."""
@@ -39,7 +39,7 @@ WORD = 4
 FRAME_BYTES = FRAME.size + PAGE_SIZE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """One frame of the log."""
 
@@ -55,7 +55,7 @@ class Frame:
     """`content` is what was written."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SalvagedLog:
     """What a log holds."""
 

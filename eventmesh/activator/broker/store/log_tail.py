@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from eventmesh.base.frozen import frozen
 
 HEADER = struct.Struct(">8I")
 """Magic, format, page size, checkpoint number, salt (2), checksum (2)."""
@@ -33,7 +34,7 @@ COVERED = 8
 Checksum = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogTail:
     """What lies behind the frames that SQLite has read."""
 
@@ -49,7 +50,7 @@ class LogTail:
     """The log's own header is damaged, so that SQLite has read nothing of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Frame:
     commits: bool
     ours: bool

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -16,6 +15,7 @@ from eventmesh.activator.broker.store.page_sums import PAGE_SIZE, Mark, PageSums
 from eventmesh.activator.broker.store.schema import SCHEMA_VERSION, migrate
 from eventmesh.activator.broker.store.upkeep import REPAIR, Upkeep
 from eventmesh.base import log
+from eventmesh.base.frozen import frozen
 
 VERIFY_AT_ONCE = 16_384
 """Pages (64 MiB, some 70 ms) that are compared with their sums before anything is taken in; the rest is looked at
@@ -37,7 +37,7 @@ def make_directory(directory: Path) -> None:
         os.close(handle)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A store that has passed all checks."""
 

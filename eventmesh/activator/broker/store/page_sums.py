@@ -18,11 +18,11 @@ import struct
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from eventmesh.activator.broker.store.correction import correct_page
 from eventmesh.activator.broker.store.errors import CorruptStore
+from eventmesh.base.frozen import frozen
 
 _MAGIC = b"eventmesh sums 1"
 _HEAD = struct.Struct(">16sII")
@@ -42,7 +42,7 @@ SLICE_PAGES = 1_024
 _ALL_ONES = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """How much of the log was on disk when the last write was acknowledged."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from eventmesh.base.frozen import frozen
 
 Value = int | float | str | bytes | None
 Row = tuple[Value, ...]
@@ -29,7 +30,7 @@ class Unreadable(ValueError):
     """Bytes that cannot be what they should be."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leaf:
     """A row, and where it was found."""
 

@@ -3,15 +3,14 @@ thread."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import apsw
 
 from eventmesh.activator.broker.store.sequences import sequence_at
 from eventmesh.activator.broker.store.values import Progress
+from eventmesh.base.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenTrigger:
     """A trigger wants to know how far it is."""
 
@@ -33,7 +32,7 @@ class OpenTrigger:
         return Progress(cursor)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForgetTrigger:
     """A trigger is gone, its dead letters included."""
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from eventmesh.activator.broker.store.values import StoredEvent
+from eventmesh.base.frozen import frozen
 
 
 class Origin(Enum):
@@ -25,7 +25,7 @@ class Origin(Enum):
     """Somebody asked for a part of the past."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueuedEvent:
     """One entry."""
 
@@ -41,7 +41,7 @@ class QueuedEvent:
     """None: the copy is damaged."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """What may be delivered now, and when there will be more."""
 
@@ -50,7 +50,7 @@ class Due:
     """Of the first entry that is not due yet; None: there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """Which dead letters are meant."""
 
@@ -62,7 +62,7 @@ class Selection:
     """`id` of the event; empty: all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Redriven:
     """A dead letter that is on its way again."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -12,11 +11,12 @@ from eventmesh.activator.broker.store.queue import Origin
 from eventmesh.activator.broker.store.records import COLUMNS, LOST
 from eventmesh.activator.broker.store.salvage import Image, Salvaged, Table, event_of
 from eventmesh.activator.broker.store.schema import migrate
+from eventmesh.base.frozen import frozen
 
 UNKNOWN_TRIGGER = "salvaged from a damaged page; the trigger it waited for is not known"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a trigger goes on."""
 
@@ -27,7 +27,7 @@ class Place:
     """Its place was lost: it gets again what no attempt is known to have ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What the new store holds."""
 

@@ -6,11 +6,11 @@ import json
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from eventmesh.activator.broker.store.errors import DamagedEvent
 from eventmesh.activator.broker.store.values import NewEvent, StoredEvent
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 
 COLUMNS = "sequence, accepted_at, broker, attributes, carried, data, checksum"
@@ -29,7 +29,7 @@ _PLACE = struct.Struct(">qd")
 """Sequence and time of acceptance."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """One row, as written."""
 
@@ -51,7 +51,7 @@ def tombstone(sequence: int, accepted_at: float) -> Record:
     return Record(sequence, accepted_at, "", "{}", NONE_CARRIED, None, checksum)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Encoded:
     """What of a row can be made before its sequence is known."""
 

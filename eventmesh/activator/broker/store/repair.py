@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -22,6 +22,7 @@ from eventmesh.activator.broker.store.opening import lock, open_database, repair
 from eventmesh.activator.broker.store.page_sums import sums_of
 from eventmesh.activator.broker.store.rebuilding import Found, Place, rebuild
 from eventmesh.activator.broker.store.salvage import lay_out
+from eventmesh.base.frozen import frozen
 
 MAX_KEPT = 1_000
 """Directories of damaged files beside a store: who repairs it that often has another problem."""
@@ -30,7 +31,7 @@ WORKSHOP = "repair-"
 """How directories begin in which a new store is made."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repair:
     """What was found, and what became of it."""
 

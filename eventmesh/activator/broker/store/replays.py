@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from eventmesh.base.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class NewReplay:
     """What somebody asks for."""
 
@@ -26,7 +27,7 @@ class NewReplay:
     """0: no limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replay:
     """A replay under way."""
 
@@ -48,7 +49,7 @@ class Replay:
     """When the rate allows another one; seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Advance:
     """A step of a replay."""
 

@@ -25,6 +25,7 @@ from eventmesh.activator.broker.store.log_tail import log_of
 from eventmesh.activator.broker.store.page_sums import PAGE_SIZE, SLICE_PAGES, Mark, PageSums, sums_of
 from eventmesh.activator.broker.store.pages import Leaf, Pages, Unreadable, Value
 from eventmesh.activator.broker.store.records import Record, from_record
+from eventmesh.base.frozen import frozen
 
 
 class Table(Enum):
@@ -40,7 +41,7 @@ class Table(Enum):
     """`sqlite_sequence`: the highest number of each table that never uses one twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Salvaged:
     """A row."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 
 import apsw
 
 from eventmesh.activator.broker.store.queue import Origin
 from eventmesh.activator.broker.store.records import COLUMNS
 from eventmesh.activator.broker.store.values import Attempt, Failure, Outcome, Settlement
+from eventmesh.base.frozen import frozen
 
 _KEEP = f"""
   INSERT OR REPLACE INTO dead_letters (uid, reason, name, at, uri, status, error, attempts, {COLUMNS})
@@ -25,7 +25,7 @@ _RECORD = """
   VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settle:
     """Deliveries have ended; an end without an attempt means that nothing was sent."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -17,6 +17,7 @@ from eventmesh.activator.broker.store.queue import Due, Origin, QueuedEvent, Red
 from eventmesh.activator.broker.store.records import COLUMNS, Record, from_record
 from eventmesh.activator.broker.store.sqlite_history import of_broker, without_data
 from eventmesh.activator.broker.store.values import StoredEvent
+from eventmesh.base.frozen import frozen
 
 Read = Callable[[str, tuple[object, ...]], Awaitable[list[tuple[Any, ...]]]]
 """Runs a statement on a reading connection, off the event loop."""
@@ -95,7 +96,7 @@ Place = tuple[int, str]
 """Sequence and UID of a dead letter."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Redrive:
     """A batch of dead letters goes into the queue."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import apsw
@@ -16,6 +15,7 @@ from eventmesh.activator.broker.store.records import COLUMNS
 from eventmesh.activator.broker.store.replays import Advance, NewReplay, Replay
 from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.sqlite_queue import Read
+from eventmesh.base.frozen import frozen
 
 _REPLAY = "number, uid, name, broker, expression, rate, started_at, first, last, position, queued, next_due"
 
@@ -60,7 +60,7 @@ class SqliteReplays:
         return await self._write(StopReplay(number))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartReplay:
     """Somebody asks for a part of the past."""
 
@@ -72,7 +72,7 @@ class StartReplay:
         return _start(connection, self.new, self.now)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdvanceReplay:
     """A replay goes a step further."""
 
@@ -83,7 +83,7 @@ class AdvanceReplay:
         return _advance(connection, self.step)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StopReplay:
     """A replay is ended."""
 

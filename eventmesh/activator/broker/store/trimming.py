@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
 import apsw
 
 from eventmesh.activator.broker.store.records import COLUMNS, tombstone
 from eventmesh.activator.broker.store.sequences import BOUNDS, sequence_at
 from eventmesh.activator.broker.store.values import Retention
+from eventmesh.base.frozen import frozen
 
 TRIM_BATCH = 5_000
 """Events, and attempts, deleted or looked at in one transaction: a large backlog must not hold up acceptance."""
@@ -86,7 +87,7 @@ _UNNEEDED = """
 _STONE = f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608  # constants
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeaveTombstones:
     """Events that nobody waits for go, although one before them has to stay: their numbers are left, without a gap."""
 
@@ -108,7 +109,7 @@ class LeaveTombstones:
         return len(stones)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trim:
     """Events below a sequence go, unless they are needed by then."""
 
@@ -125,7 +126,7 @@ class Trim:
         return int(connection.changes())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrimAttempts:
     """Attempts whose event is gone go too, a batch of them."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewEvent:
     """An event on its way in."""
 
@@ -21,7 +22,7 @@ class NewEvent:
     """For so long an event of the same broker, source and id is the same event; 0: each one is new."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredEvent:
     """An event that is on disk."""
 
@@ -56,7 +57,7 @@ class Outcome(Enum):
     """It waits in the queue of the trigger until its time has come."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """How the last attempt at a subscriber failed: what a dead letter tells."""
 
@@ -69,7 +70,7 @@ class Failure:
     attempts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settlement:
     """The end of one event for one trigger."""
 
@@ -91,7 +92,7 @@ class Settlement:
     """For FILTERED: all events of the trigger's broker from this sequence on have ended so; 0: this one alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """One request that carried an event, as its timeline shows it."""
 
@@ -118,7 +119,7 @@ class Attempt:
     """Sequence of the event that came back; 0: none did."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retention:
     """How long events stay that nobody waits for any more, so that they can be looked at and sent again."""
 
@@ -130,7 +131,7 @@ class Retention:
 KEEP_NOTHING = Retention(0.0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """How far a trigger is: done with every sequence up to `cursor`, and with those in `ahead` beyond it."""
 
@@ -138,7 +139,7 @@ class Progress:
     ahead: frozenset[int] = field(default_factory=frozenset)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeadLetter:
     """An event that stayed in the store because nobody would take it."""
 

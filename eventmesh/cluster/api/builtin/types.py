@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.builtin.topology import (
     ATOMIC_MAPS,
     ATOMIC_MESSAGES,
@@ -22,7 +22,7 @@ INLINE = "~"
 _TABLE = Path(__file__).with_name("types.txt")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FieldType:
     """One field of a message."""
 
@@ -36,7 +36,7 @@ class FieldType:
     """Whether a zero on the wire was meant (a pointer in Go), and not merely the absence of a value."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageType:
     """One message."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel import types
 from eventmesh.cluster.api.cel.library.lists import in_order
 from eventmesh.cluster.api.cel.program import Frame, Part, Run, boolean
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Macro = Callable[["Checker", Call, Expression], Part]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Loop:
     """What is gone through, under which names, and what is worked out at each step."""
 

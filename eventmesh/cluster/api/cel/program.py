@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel import types
 from eventmesh.cluster.api.cel.library.overload import Overload
 from eventmesh.cluster.api.cel.types import Type
@@ -32,7 +32,7 @@ class Part(NamedTuple):
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """A checked expression: `run` gives a value of `type`, or raises EvaluationError or CostExceededError."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel.types import Type
 
 MAX_ISSUES: Final = 20
@@ -41,7 +41,7 @@ class CompileError(Exception):
     """An expression that cannot be meant: where it is wrong, and how; the text is as Kubernetes shows it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Issue:
     """What is wrong at one place of an expression."""
 
@@ -65,7 +65,7 @@ def _told(source: str, issue: Issue) -> str:
     return f"ERROR: <input>:{line + 1}:{column + 1}: {issue.problem}\n | {lines[line]}\n | {'.' * column}^"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Literal:
     """A value as it is written."""
 
@@ -74,7 +74,7 @@ class Literal:
     type: Type
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Name:
     """A variable, or the name of a type."""
 
@@ -82,7 +82,7 @@ class Name:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Select:
     """`operand.field`, or with `is_optional` `operand.?field`."""
 
@@ -92,7 +92,7 @@ class Select:
     is_optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A function, an operator or a macro; `target` is what stands before the dot."""
 
@@ -102,7 +102,7 @@ class Call:
     target: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Items:
     """`[a, ?b]`: each item, and whether it may be absent."""
 
@@ -110,7 +110,7 @@ class Items:
     items: tuple[tuple[Expression, bool], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entries:
     """`{a: b, ?c: d}`: key, value, and whether the value may be absent."""
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
+from eventmesh.base.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Type:
     """One type: its name, what it is of (`list(int)`), and the fields of an object."""
 

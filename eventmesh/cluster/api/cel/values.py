@@ -7,13 +7,13 @@ microsecond, where Go has nanoseconds).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any, Final
 from urllib.parse import SplitResult
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel import types
 from eventmesh.cluster.api.cel.types import Type
 
@@ -72,7 +72,7 @@ class Uint(int):
     """An unsigned whole number."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Maybe:
     """What may be absent."""
 
@@ -83,7 +83,7 @@ class Maybe:
 ABSENT: Final = Maybe()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedFormat:
     """A format that texts have or lack; `problems` says why."""
 
@@ -91,7 +91,7 @@ class NamedFormat:
     problems: Callable[[str], list[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Version:
     """A version of software; what it was built from tells no two apart."""
 

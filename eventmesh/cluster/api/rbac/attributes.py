@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.errors import quoted
 from eventmesh.cluster.api.paths import Target, flag
 from eventmesh.kube.selectors import FieldSelector
@@ -15,7 +15,7 @@ _OF_ONE: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "pat
 _OF_ALL: Final = {"get": "list", "delete": "deletecollection"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OnResource:
     """A verb on objects. Empty: `namespace` all of them, `name` all objects, `subresource` the object itself."""
 
@@ -36,7 +36,7 @@ class OnResource:
         return f"{self.verb} resource {quoted(self.path)} in API group {quoted(self.group)} {where}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OnPath:
     """A verb, the HTTP method in small letters, on a path that names no resource."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.errors import quoted
 from eventmesh.cluster.api.identity import MASTERS, Identity
@@ -14,7 +14,7 @@ from eventmesh.cluster.api.rbac.bindings import Bindings
 from eventmesh.cluster.api.rbac.policy import MAX_PARTS, PolicyRule, compacted, quoted_list, uncovered
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """Whether somebody may, and why."""
 

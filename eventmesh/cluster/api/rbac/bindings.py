@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.errors import quoted
 from eventmesh.cluster.api.identity import Identity
 from eventmesh.cluster.api.rbac.policy import PolicyRule
@@ -23,7 +23,7 @@ Subject = tuple[str, str]
 """USER or GROUP, and the name; a service account is the user of its name."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoleRef:
     """Which role is bound; a Role is in the namespace of its binding."""
 
@@ -42,7 +42,7 @@ class RoleRef:
         return f"{self.kind.lower()}.{ROLE.group} {quoted(self.name)} not found"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """A role that somebody holds, in `namespace` (empty: everywhere), and by what."""
 

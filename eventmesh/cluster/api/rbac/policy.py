@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Final
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.errors import quoted
 from eventmesh.cluster.api.rbac.attributes import Attributes, OnPath, OnResource
 from eventmesh.kube.api import Object
@@ -17,7 +18,7 @@ MAX_PARTS: Final = 20_000
 each is compared with every rule of who grants. A role of a megabyte could be written to have 10^9."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyRule:
     """Verbs on resources of API groups, or on paths; empty `names`: on every object."""
 

@@ -7,14 +7,14 @@ is expected is refused here by its path.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from eventmesh.base.frozen import frozen
 from eventmesh.controllers.serving.admission.fields import invalid
 from eventmesh.kube.admission import FieldError
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Texts:
     """A map of texts with any keys, as labels and annotations are."""
 

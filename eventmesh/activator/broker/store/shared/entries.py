@@ -6,7 +6,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -25,6 +25,7 @@ from eventmesh.activator.broker.store.sqlite_queue import Redrive
 from eventmesh.activator.broker.store.sqlite_replays import AdvanceReplay, StartReplay, StopReplay
 from eventmesh.activator.broker.store.trimming import LeaveTombstones, Trim, TrimAttempts
 from eventmesh.activator.broker.store.values import NewEvent
+from eventmesh.base.frozen import frozen
 from eventmesh.cloudevents.event import Event
 
 FORMAT = 1
@@ -56,7 +57,7 @@ _CHANGES: tuple[type[Change[Any]], ...] = (
 _BY_NAME = {change.__name__: change for change in _CHANGES}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """A change as it goes into an entry."""
 
@@ -69,7 +70,7 @@ class Written:
         return len(self.head) + 1 + sum(map(len, self.blobs))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Author:
     """Who wrote an entry."""
 

@@ -7,11 +7,11 @@ All that the broker promises of events is made of these entries by `shared.store
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.base.frozen import frozen
 
 MAX_READ = 256
 """Entries that become part of a view in one transaction."""
@@ -20,7 +20,7 @@ MIN_ENTRY_BYTES = 256 << 10
 """So long entries have to be let through: what a hundred ends of deliveries may take, and a thousand claims."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One entry, as every reader gets it."""
 
@@ -29,7 +29,7 @@ class Entry:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """What a journal holds now."""
 

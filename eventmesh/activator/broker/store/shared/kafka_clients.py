@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.base import log
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 
 ANSWER_S = 5.0
@@ -31,7 +32,7 @@ STOP_S = 3.0
 log.silence("aiokafka")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KafkaSettings:
     """Where the servers are, and what they are asked for."""
 

@@ -4,7 +4,7 @@ whole."""
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from eventmesh.activator.broker.store.errors import CorruptJournal, StoreError
 from eventmesh.activator.broker.store.shared.kafka_clients import KafkaSettings, offset_ends, producing, records, send
 from eventmesh.activator.broker.store.shared.kafka_topic import PIECES, REGISTER
+from eventmesh.base.frozen import frozen
 
 PIECE_BYTES = 192 << 10
 """Of a snapshot, in one record: less than the shortest entry that a topic has to take."""
@@ -22,7 +23,7 @@ FIRST = b"journal"
 """Content of the first record of the register, whose key is the identity of the journal."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registered:
     """Where a snapshot is."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -17,6 +16,7 @@ from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionErro
 
 from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.shared.kafka_clients import KafkaSettings
+from eventmesh.base.frozen import frozen
 
 ENTRIES = 0
 """Partition of the entries: one, because they have one order."""
@@ -45,7 +45,7 @@ SEGMENT_BYTES = 16 << 20
 """Of one file of a topic that is made here: what is cut off goes by whole files."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TopicPromises:
     """What a topic keeps."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import apsw
@@ -20,6 +19,7 @@ from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.activator.broker.store.shares import HOUSEKEEPING
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 from eventmesh.base.tasks import TaskGroup
 
 BEAT_S = 1.0
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS shares (share TEXT PRIMARY KEY, member TEXT NOT NULL)
 _log = log.get("activator.broker.membership")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Beat:
     """An activator is alive."""
 
@@ -55,7 +55,7 @@ class Beat:
         connection.execute(sql, (self.member,))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leave:
     """An activator has stopped."""
 
@@ -67,7 +67,7 @@ class Leave:
         connection.execute("DELETE FROM shares WHERE member = ?", (self.member,))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expel:
     """An activator seems to be dead."""
 
@@ -81,7 +81,7 @@ class Expel:
             Leave(self.member).apply(connection)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """An activator would work on what is free."""
 
@@ -95,7 +95,7 @@ class Claim:
             connection.executemany("INSERT OR IGNORE INTO shares VALUES (?, ?)", rows)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """An activator has stopped to work on something."""
 
@@ -108,7 +108,7 @@ class Release:
         connection.executemany("DELETE FROM shares WHERE share = ? AND member = ?", rows)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """What the journal says of it, as far as it is known here."""
 

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from nats.js import JetStreamContext
 
 from eventmesh.activator.broker.store.errors import StoreError
 from eventmesh.base import log
+from eventmesh.base.frozen import frozen
 
 CONNECT_S = 3.0
 """How long a connection may take before it counts as failed; it is tried again."""
@@ -30,7 +31,7 @@ ANSWER_S = 5.0
 _log = log.get("activator.broker.jetstream")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JetStreamSettings:
     """Where the server is, and what it is asked for."""
 

@@ -6,7 +6,6 @@ A view is no more than a copy. It is not synced; one that is damaged, or too old
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from eventmesh.activator.broker.store.shared.membership import TABLES, State
 from eventmesh.activator.broker.store.sqlite import SqliteStore
 from eventmesh.activator.broker.store.values import Attempt, NewEvent, Settlement, StoredEvent
 from eventmesh.base.clock import Clock
+from eventmesh.base.frozen import frozen
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS journal (
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """How far a view is."""
 
@@ -47,7 +47,7 @@ class Place:
 NOWHERE = Place("", 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """What one entry of the journal says."""
 

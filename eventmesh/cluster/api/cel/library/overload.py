@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel.types import Type
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overload:
     """The types it takes (of a member first that of what stands before the dot), what it gives, and how."""
 
