@@ -8,9 +8,9 @@
 //! The loop around a wire is always the same: `decode` until it returns `None`, keeping what was not consumed.
 //!
 //! **Flow control is a byte credit per stream and direction.** The engine gives credit back with
-//! [`Wire::consumed`] when the bytes of a `Data` event have left the mesh (HTTP/2: `WINDOW_UPDATE`; HTTP/1
-//! ignores it, the engine pauses its socket instead). The other way round [`Wire::data`] says how many of
-//! the bytes it had to queue for want of window; they come back as [`Event::Sent`].
+//! [`Wire::consumed`] when the body bytes of an event have left the mesh (HTTP/2: `WINDOW_UPDATE`; HTTP/1
+//! ignores it, the engine pauses its socket instead). The other way round [`Wire::head`] and [`Wire::data`] say how many of
+//! the bytes they had to queue for want of window; they come back as [`Event::Sent`].
 
 use crate::head::Head;
 
@@ -18,7 +18,7 @@ use crate::head::Head;
 pub type StreamId = u64;
 
 /// A piece of the slice given to [`Wire::decode`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Piece {
     /// Offset of the first byte.
     pub start: usize,
@@ -27,6 +27,25 @@ pub struct Piece {
 }
 
 impl Piece {
+    /// Nothing.
+    pub const EMPTY: Self = Self { start: 0, end: 0 };
+
+    /// Return how many bytes it is.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Return whether it is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Return it as a piece of what begins `before` bytes earlier.
+    #[must_use]
+    pub fn behind(self, before: usize) -> Self {
+        Self { start: self.start + before, end: self.end + before }
+    }
+
     /// Return the bytes of this piece.
     pub fn of<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         input.get(self.start..self.end).unwrap_or_default()
@@ -37,11 +56,15 @@ impl Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// The head of a request (server side) or of a final response (client side) is in the `Head` given to
-    /// `decode`; `end`: nothing follows. A 101 turns the stream into a tunnel: `Data` both ways.
+    /// `decode`. A 101 turns the stream into a tunnel: `Data` both ways.
+    ///
+    /// A message that is a whole frame (Bolt, Dubbo, declared protocols) is this one event.
     Head {
         /// Stream it belongs to.
         stream: StreamId,
-        /// The message has neither body nor trailers.
+        /// What of the body came with it, still lying in the input.
+        body: Piece,
+        /// Nothing follows, neither more of the body nor trailers.
         end: bool,
     },
     /// A 1xx response other than 101; its head is in the `Head` given to `decode`.
@@ -175,14 +198,22 @@ pub trait Wire {
     /// Client side: how many more streams may be opened now (HTTP/1: 0 or 1).
     fn room(&self) -> usize;
 
-    /// Send a head: a request's on the client side, a response's (1xx included) on the server side.
-    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>);
+    /// Send a head, a request's on the client side, a response's (1xx included) on the server side, and how its body
+    /// begins; `end`: that is all. Return how many bytes of the body were queued for want of window.
+    ///
+    /// Where a message is a whole frame all of it must be there: nothing can follow.
+    fn head(&mut self, stream: StreamId, head: &Head, body: &[u8], end: bool, out: &mut Vec<u8>) -> usize;
 
-    /// Send body bytes; return how many of them were queued for want of window.
-    fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize;
+    /// Send more of a body; return how many bytes were queued for want of window.
+    fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
+        let _ = (stream, bytes, end, out);
+        0
+    }
 
     /// Send trailer fields and end the message. Protocols without trailers end it plainly.
-    fn trailers(&mut self, stream: StreamId, trailers: &Head, out: &mut Vec<u8>);
+    fn trailers(&mut self, stream: StreamId, trailers: &Head, out: &mut Vec<u8>) {
+        let _ = (stream, trailers, out);
+    }
 
     /// Server side: answer from the mesh itself, whole.
     fn local_reply(&mut self, stream: StreamId, reply: &LocalReply<'_>, out: &mut Vec<u8>);

@@ -1,9 +1,9 @@
 //! A wire under test hears bytes, cut as its test likes.
 
-use crate::events::{Event, Wire};
+use crate::events::{Event, Piece, Wire};
 use crate::head::Head;
 
-/// The events seen, each with the path of its head or its data, and what was answered.
+/// The events seen, each with its data or the path of its head and what came with it, and what was answered.
 pub type Heard = (Vec<(Event, Vec<u8>)>, Vec<u8>);
 
 /// Decode everything, `cut` bytes at a time, up to the first fault.
@@ -13,9 +13,14 @@ pub fn hear(wire: &mut impl Wire, input: &[u8], cut: usize) -> Heard {
         kept.extend_from_slice(part);
         loop {
             let (used, event) = wire.decode(&kept, &mut head, &mut out);
-            let data = match event {
-                Some(Event::Data { piece, .. }) => piece.of(&kept).to_vec(),
-                _ => head.path().to_vec(),
+            let (event, data) = match event {
+                Some(Event::Data { piece, .. }) => (event, piece.of(&kept).to_vec()),
+                Some(Event::Head { stream, body, end }) => {
+                    let data = [head.path(), body.of(&kept)].concat();
+                    // Where it lies depends on how the input was cut.
+                    (Some(Event::Head { stream, body: Piece { start: 0, end: body.len() }, end }), data)
+                }
+                _ => (event, head.path().to_vec()),
             };
             kept.drain(..used);
             let Some(event) = event else { break };

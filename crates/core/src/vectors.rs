@@ -32,22 +32,26 @@ fn fields(head: &Head) -> Value {
     head.fields().map(|(name, value)| json!([text(name), text(value)])).collect()
 }
 
-/// Write an event the way the vectors do.
-fn seen(event: Event, head: &Head, input: &[u8]) -> Value {
-    match event {
-        Event::Head { end, .. } if head.status > 0 => {
-            json!({"response": head.status, "fields": fields(head), "end": end})
-        }
-        Event::Head { end, .. } => {
-            let line = [text(head.method()), text(head.path()), text(head.authority())];
-            json!({"request": line, "fields": fields(head), "end": end})
+/// Write an event the way the vectors do: what came with a head is told behind it.
+fn seen(event: Event, head: &Head, input: &[u8]) -> Vec<Value> {
+    let one = match event {
+        Event::Head { body, end, .. } => {
+            let end = end && body.is_empty();
+            let told = if head.status > 0 {
+                json!({"response": head.status, "fields": fields(head), "end": end})
+            } else {
+                let line = [text(head.method()), text(head.path()), text(head.authority())];
+                json!({"request": line, "fields": fields(head), "end": end})
+            };
+            return vec![told, json!({"body": hex(body.of(input))})];
         }
         Event::Informational { .. } => json!({"informational": head.status}),
         Event::Data { piece, .. } => json!({"body": hex(piece.of(input))}),
         Event::Trailers { .. } => json!({"trailers": fields(head)}),
         Event::Fault(fault) => json!({"fault": fault.status}),
         other => json!(format!("{other:?}")),
-    }
+    };
+    vec![one]
 }
 
 /// Decode `parts` one after the other; bodies are joined.
@@ -58,14 +62,16 @@ fn hear(wire: &mut impl Wire, parts: &[&[u8]]) -> Vec<Value> {
         kept.extend_from_slice(part);
         loop {
             let (used, event) = wire.decode(&kept, &mut head, &mut out);
-            let next = event.map(|event| seen(event, &head, &kept));
+            let told = event.map(|event| seen(event, &head, &kept));
             kept.drain(..used);
-            let Some(next) = next else { break };
-            let (body, before) = (next["body"].as_str(), all.last().and_then(|last| last["body"].as_str()));
-            match (body, before) {
-                (Some(""), _) => {}
-                (Some(body), Some(before)) => *all.last_mut().unwrap() = json!({"body": format!("{before}{body}")}),
-                _ => all.push(next),
+            let Some(told) = told else { break };
+            for next in told {
+                let (body, before) = (next["body"].as_str(), all.last().and_then(|last| last["body"].as_str()));
+                match (body, before) {
+                    (Some(""), _) => {}
+                    (Some(body), Some(before)) => *all.last_mut().unwrap() = json!({"body": format!("{before}{body}")}),
+                    _ => all.push(next),
+                }
             }
             if matches!(event, Some(Event::Fault(_))) {
                 assert_eq!(wire.decode(b"more", &mut head, &mut out), (0, event), "after an error still that error");
@@ -96,7 +102,7 @@ fn ask(mut wire: impl Wire, method: &str) -> impl Wire {
     head.set_method(method.as_bytes());
     head.set_path(b"/");
     let stream = wire.open();
-    wire.head(stream, &head, true, &mut Vec::new());
+    wire.head(stream, &head, b"", true, &mut Vec::new());
     wire
 }
 
@@ -128,8 +134,8 @@ impl<S: Wire, C: Wire> Wire for Side<S, C> {
     fn room(&self) -> usize {
         both!(self, wire => wire.room())
     }
-    fn head(&mut self, stream: u64, head: &Head, end: bool, out: &mut Vec<u8>) {
-        both!(self, wire => wire.head(stream, head, end, out));
+    fn head(&mut self, stream: u64, head: &Head, body: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
+        both!(self, wire => wire.head(stream, head, body, end, out))
     }
     fn data(&mut self, stream: u64, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         both!(self, wire => wire.data(stream, bytes, end, out))

@@ -10,7 +10,16 @@ import pytest
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
-from eventmesh.model.route import DirectResponse, Forward, HeaderEdits, Route, RouteTable, VirtualHost, WeightedCluster
+from eventmesh.model.route import (
+    Converse,
+    DirectResponse,
+    Forward,
+    HeaderEdits,
+    Route,
+    RouteTable,
+    VirtualHost,
+    WeightedCluster,
+)
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
 
@@ -331,6 +340,24 @@ def test_a_large_frame_in_pieces_is_never_waited_for_with_closed_ears() -> None:
     caller.hears(response(2, large))
     server.says(response(first))
     caller.hears(response(1))
+
+
+def test_a_large_frame_to_a_server_that_does_not_read_stops_its_caller_until_it_does() -> None:
+    mesh = Playbook(snapshot(UP))
+    caller, server = called(mesh, request(1))
+    server.is_writable(False)
+    caller.says(request(2, b"x" * 300_000))
+    assert caller.events == ["pause"]
+    server.is_writable(True)
+    assert caller.events == ["pause", "resume"]
+
+
+def test_a_frame_is_not_answered_piece_by_piece() -> None:
+    mesh = Playbook(snapshot(UP, routes=(Route(RouteMatch(), Converse("talk")),)))
+    caller = mesh.connect()
+    caller.says(request(1))
+    assert not mesh.conversing
+    caller.hears(error(1, 6))
 
 
 def pieces(frame: bytes) -> list[bytes]:

@@ -69,28 +69,23 @@ pub fn framed_client(input: &[u8], cuts: u64) -> Result<u64, String> {
 }
 
 pub fn dubbo_server(input: &[u8], cuts: u64) -> Result<u64, String> {
-    retell(input, cuts)?;
+    retell(input)?;
     check(input, cuts, BOLT_SERVER, || framed::Server::new(dubbo::Codec::default()))
 }
 
-/// A call whose attachments were read is the same call when its trace has been told anew, however its body is cut.
-fn retell(input: &[u8], cuts: u64) -> Result<(), String> {
+/// A call whose attachments were read is the same call when its trace has been told anew.
+fn retell(input: &[u8]) -> Result<(), String> {
     let (mut head, mut dropped) = (Head::default(), Vec::new());
-    let (used, event) = framed::Server::new(dubbo::Codec::default()).decode(input, &mut head, &mut dropped);
-    let (Some(Event::Head { end: false, .. }), true) = (event, head.frame.attachments_size > 0) else { return Ok(()) };
+    let (_, event) = framed::Server::new(dubbo::Codec::default()).decode(input, &mut head, &mut dropped);
+    let (Some(Event::Head { body, .. }), true) = (event, head.frame.attachments_size > 0) else { return Ok(()) };
     let before: Vec<(Vec<u8>, Vec<u8>)> = fields(&head);
-    let size = usize::try_from(head.content_length.unwrap_or(0)).unwrap_or(0);
-    let body = input.get(used..used + size).unwrap_or_default();
     head.set(b"traceparent", TRACEPARENT);
     let (mut client, mut out) = (framed::Client::new(dubbo::Codec::default()), Vec::new());
     let stream = client.open();
-    client.head(stream, &head, false, &mut out);
-    let cut = usize::try_from(cuts).unwrap_or(0) % (body.len() + 1);
-    client.data(stream, body.get(..cut).unwrap_or_default(), false, &mut out);
-    client.data(stream, body.get(cut..).unwrap_or_default(), true, &mut out);
+    client.head(stream, &head, body.of(input), true, &mut out);
     let mut again = Head::default();
     let (used, event) = framed::Server::new(dubbo::Codec::default()).decode(&out, &mut again, &mut dropped);
-    let whole = again.content_length == Some((out.len() - used) as u64);
+    let whole = used == out.len();
     if !matches!(event, Some(Event::Head { .. })) || !whole {
         return Err(format!("a call told anew is no whole frame: {event:?}"));
     }
@@ -289,10 +284,7 @@ impl<W: Wire> Talk<W> {
             let head = request(self.requests);
             let body = head.content_length.is_some();
             let stream = self.wire.open();
-            self.wire.head(stream, &head, !body, &mut self.out);
-            if body {
-                self.wire.data(stream, b"ok", true, &mut self.out);
-            }
+            self.wire.head(stream, &head, if body { b"ok" } else { b"" }, true, &mut self.out);
             self.requests += 1;
         }
     }
@@ -300,7 +292,7 @@ impl<W: Wire> Talk<W> {
     /// Server side: answer whole requests, in ways that depend on the stream alone.
     fn answer(&mut self, event: Event) {
         while self.wire.sent().is_some() {}
-        let (Event::Head { stream: ended, end: true }
+        let (Event::Head { stream: ended, end: true, .. }
         | Event::Trailers { stream: ended }
         | Event::Data { stream: ended, end: true, .. }) = event
         else {
@@ -320,7 +312,7 @@ impl<W: Wire> Talk<W> {
         let mut head = Head::default();
         head.status = 200;
         head.push(b"server", b"fuzz");
-        self.wire.head(ended, &head, false, &mut self.out);
+        self.wire.head(ended, &head, b"", false, &mut self.out);
         self.wire.data(ended, &[b'x'; 100], ended % 3 != 0, &mut self.out);
         if ended % 3 == 0 {
             self.wire.trailers(ended, &Head::default(), &mut self.out);
@@ -346,25 +338,26 @@ impl<W: Wire> Talk<W> {
     }
 
     fn record(&mut self, event: Event, input: &[u8]) -> Result<(), String> {
+        if let Event::Head { body: piece, .. } | Event::Data { piece, .. } = event {
+            let Piece { start, end: stop } = piece;
+            if start > stop || stop > input.len() {
+                return Err(format!("a piece from {start} to {stop} of {} bytes", input.len()));
+            }
+        }
         let fields = || {
             let flat = self.head.fields().flat_map(|(name, value)| [name.to_vec(), value.to_vec()]);
             flat.collect::<Vec<_>>()
         };
         let head = &self.head;
         let seen = match event {
-            Event::Head { stream, end } => {
+            Event::Head { stream, body, end } => {
                 let mut parts = vec![head.method().to_vec(), head.authority().to_vec(), head.path().to_vec()];
+                parts.push(body.of(input).to_vec());
                 parts.extend(fields());
                 Seen::Head(stream, parts, head.status, head.content_length, end)
             }
             Event::Informational { stream } => Seen::Informational(stream, head.status),
-            Event::Data { stream, piece, end } => {
-                let Piece { start, end: stop } = piece;
-                if start > stop || stop > input.len() {
-                    return Err(format!("a piece from {start} to {stop} of {} bytes", input.len()));
-                }
-                Seen::Data(stream, piece.of(input).to_vec(), end)
-            }
+            Event::Data { stream, piece, end } => Seen::Data(stream, piece.of(input).to_vec(), end),
             Event::Trailers { stream } => Seen::Trailers(stream, fields()),
             Event::Reset { stream, cause } => {
                 Seen::Reset(stream, format!("{cause:?}").as_bytes().first().copied().unwrap_or(0))

@@ -202,37 +202,12 @@ fn has_crc(envelope: &[u8]) -> bool {
         && envelope.get(SWITCH_AT).is_some_and(|switch| switch & CRC_SWITCH != 0)
 }
 
-/// The checksum of a frame that is being written: its id is new, so its sum is.
-#[derive(Debug, Default)]
-pub struct Checksum(Option<crc32fast::Hasher>);
-
-impl Checksum {
-    /// An envelope has been written to `out`, from `at` on.
-    pub fn begin(&mut self, at: usize, end: bool, out: &mut Vec<u8>) {
-        let envelope = out.get(at..).unwrap_or_default();
-        self.0 = has_crc(envelope).then(crc32fast::Hasher::new);
-        if let Some(sum) = &mut self.0 {
-            sum.update(envelope);
-            if end {
-                self.end(out);
-            }
-        }
-    }
-
-    /// Content has been written.
-    pub fn update(&mut self, content: &[u8], end: bool, out: &mut Vec<u8>) {
-        if let Some(sum) = &mut self.0 {
-            sum.update(content);
-            if end {
-                self.end(out);
-            }
-        }
-    }
-
-    fn end(&mut self, out: &mut Vec<u8>) {
-        if let Some(sum) = self.0.take() {
-            out.extend_from_slice(&sum.finalize().to_be_bytes());
-        }
+/// End the frame that was written to `out` from `at` on: its id is new, and so is its checksum, if it has one.
+pub fn seal(at: usize, out: &mut Vec<u8>) {
+    let frame = out.get(at..).unwrap_or_default();
+    if has_crc(frame) {
+        let sum = crc32fast::hash(frame);
+        out.extend_from_slice(&sum.to_be_bytes());
     }
 }
 

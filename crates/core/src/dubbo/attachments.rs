@@ -55,8 +55,8 @@ pub fn read(body: &[u8], reader: &mut Reader<'_>, head: &mut Head) -> Option<()>
     Some(())
 }
 
-/// Return how much of the body passes as it came, and its new end, when the trace of a call is told otherwise than it came.
-pub fn retold(head: &Head) -> Option<(usize, Vec<u8>)> {
+/// Return what of the body passes as it came, and its new end, when the trace of a call is told otherwise than it came.
+pub fn retold<'a>(head: &Head, body: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     let (kept, replaced) = (head.bytes(head.frame.attachments), head.frame.attachments_size as usize);
     if !head.edited || replaced == 0 {
         return None;
@@ -67,7 +67,7 @@ pub fn retold(head: &Head) -> Option<(usize, Vec<u8>)> {
         write_string(value, &mut tail)?;
     }
     tail.push(b'Z');
-    let before = usize::try_from(head.content_length?).ok()?.checked_sub(replaced)?;
+    let passing = body.get(..body.len().checked_sub(replaced)?)?;
     // A provider refuses a body beyond this: an untold trace is better.
-    (before + tail.len() <= MAX_DUBBO_BODY).then_some((before, tail))
+    (passing.len() + tail.len() <= MAX_DUBBO_BODY).then_some((passing, tail))
 }

@@ -37,8 +37,6 @@ const EXCEPTIONS: [u8; 2] = [0x90, 0x93];
 pub struct Codec {
     flags: u8,
     status: u8,
-    /// Of the call that is being written: how its body ends in place of how it came, and what passes before that.
-    retold: Option<(usize, Vec<u8>)>,
 }
 
 impl Codec {
@@ -124,29 +122,18 @@ impl framed::Codec for Codec {
         u64::MAX
     }
 
-    fn write(&mut self, head: &Head, id: u64, end: bool, out: &mut Vec<u8>) {
+    fn write(&self, head: &Head, id: u64, body: &[u8], out: &mut Vec<u8>) {
         let at = out.len();
         out.extend_from_slice(head.bytes(head.frame.envelope));
         let envelope = out.get_mut(at..).unwrap_or_default();
         self.set_id(head, id, envelope);
-        self.retold = attachments::retold(head).filter(|_| !end);
-        if let Some((before, tail)) = &self.retold {
-            let length = u32::try_from(before + tail.len()).unwrap_or(u32::MAX);
-            if let Some(target) = envelope.get_mut(LENGTH_AT..) {
-                target.copy_from_slice(&length.to_be_bytes());
-            }
+        let Some((passing, tail)) = attachments::retold(head, body) else { return out.extend_from_slice(body) };
+        let length = u32::try_from(passing.len() + tail.len()).unwrap_or(u32::MAX);
+        if let Some(target) = envelope.get_mut(LENGTH_AT..) {
+            target.copy_from_slice(&length.to_be_bytes());
         }
-    }
-
-    fn write_body(&mut self, bytes: &[u8], end: bool, out: &mut Vec<u8>) {
-        let Some((left, tail)) = &mut self.retold else { return out.extend_from_slice(bytes) };
-        let passing = bytes.get(..bytes.len().min(*left)).unwrap_or_default();
         out.extend_from_slice(passing);
-        *left -= passing.len();
-        if end {
-            out.append(tail);
-            self.retold = None;
-        }
+        out.extend_from_slice(&tail);
     }
 
     fn set_id(&self, _head: &Head, id: u64, envelope: &mut [u8]) {

@@ -105,7 +105,7 @@ impl Engine {
             let mut go_on = Head::default();
             go_on.status = 100;
             if let Some(down) = self.connections.get_mut(conn) {
-                down.wire.head(stream, &go_on, false, &mut down.out);
+                down.wire.head(stream, &go_on, b"", false, &mut down.out);
                 touch(&mut self.touched, down, conn);
             }
         }

@@ -1,12 +1,10 @@
 //! Calls of this process over a protocol of whole frames: what its caller would have written on a connection.
 
-use std::ops::Range;
-
 use crate::bolt;
 use crate::dubbo;
 use crate::engine::exchange::{Own, OwnTerms};
 use crate::engine::Engine;
-use crate::events::Fault;
+use crate::events::{Fault, Piece};
 use crate::framed::{Codec, Kind};
 use crate::head::Head;
 use crate::slab::Id;
@@ -27,17 +25,17 @@ impl Engine {
         let id = self.exchanges.take();
         let Some(exchange) = self.exchanges.get_mut(id) else { return Ok(id) };
         exchange.head = head;
-        self.send_own(id, table, frame.get(body).unwrap_or_default(), Own { terms, ..Own::default() }, now);
+        self.send_own(id, table, body.of(frame), Own { terms, ..Own::default() }, now);
         Ok(id)
     }
 }
 
 /// Read a request into `head`; return where its body lies.
-fn read(codec: &mut impl Codec, input: &[u8], head: &mut Head) -> Result<Range<usize>, Fault> {
+fn read(codec: &mut impl Codec, input: &[u8], head: &mut Head) -> Result<Piece, Fault> {
     const STATUS: u16 = 400;
     let frame = codec.frame(input, STATUS)?.filter(|frame| frame.length == input.len() && frame.kind == Kind::Request);
     let Some(frame) = frame else { return Err(Fault { status: STATUS, what: "not one whole request" }) };
     codec.store(&frame, input, head);
     codec.describe(input, head, STATUS)?;
-    Ok(frame.envelope..frame.envelope + frame.body())
+    Ok(frame.body())
 }

@@ -22,12 +22,24 @@ const FROM_WITHIN: Refusal<'static> = Refusal {
     fields: &[],
 };
 
+/// Whole frames have no pieces: who speaks in them is served by handlers of whole messages.
+const WHOLE_FRAMES: Refusal<'static> = Refusal {
+    status: 501,
+    flag: Flag::NoRoute,
+    kind: ReplyKind::NoRoute,
+    text: b"this route answers piece by piece, which a protocol of whole frames cannot",
+    fields: &[],
+};
+
 impl Engine {
     /// Hand a request to a handler of this process, before its body has come.
     pub(super) fn converse(&mut self, id: Id, found: Found, tables: &Tables, now: f64) {
         let Some((host, route)) = tables.resolve(found) else { return };
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         let Origin::Stream { conn, .. } = exchange.origin else { return self.refuse(id, &FROM_WITHIN, now) };
+        if exchange.head.version.is_framed() {
+            return self.refuse(id, &WHOLE_FRAMES, now);
+        }
         host.request_edits.apply(&mut exchange.head);
         route.request_edits.apply(&mut exchange.head);
         exchange.stage = Stage::Served;
@@ -65,7 +77,7 @@ impl Engine {
         if self.exchanges.get(id).is_some_and(|exchange| exchange.conversing)
             && self.answer_head(id, status, fields, None)?
         {
-            self.respond(id, false);
+            self.respond(id, b"", false, now);
             self.settle(now);
         }
         Ok(())

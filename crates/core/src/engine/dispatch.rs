@@ -10,7 +10,7 @@ use crate::engine::refusal::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::wires::{self, AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::{Cause, ReplyKind, Wire};
-use crate::limits::REFUSED_REST_S;
+use crate::limits::{KEEP_BUFFER, REFUSED_REST_S};
 use crate::routes::Failure;
 use crate::slab::Id;
 
@@ -154,31 +154,25 @@ impl Engine {
         conn.reused = true;
         let trailers = exchange.trailers.take();
         let whole = exchange.request_done && trailers.is_none();
-        let empty = exchange.held.is_empty();
-        conn.wire.head(stream, &exchange.head, whole && empty, &mut conn.out);
+        let queued = conn.wire.head(stream, &exchange.head, &exchange.held, whole, &mut conn.out);
         if let Some(retry) = &mut exchange.retry {
             retry.keep(&exchange.held);
             if let Some(trailers) = &trailers {
                 retry.keep_trailers(trailers);
             }
         }
-        let mut queued = 0;
-        if !empty {
-            queued = conn.wire.data(stream, &exchange.held, whole, &mut conn.out);
-        }
         if let Some(trailers) = trailers {
             conn.wire.trailers(stream, &trailers, &mut conn.out);
         }
         exchange.held.clear();
+        exchange.held.shrink_to(KEEP_BUFFER);
+        exchange.up.queued += queued;
         touch(&mut self.touched, conn, conn_id);
         let counted = exchange.pinned.is_none();
         let timed = exchange.request_done && exchange.retry.is_some();
-        let oneway = exchange.head.frame.oneway && exchange.request_done;
-        if !empty {
-            exchange.up.queued += queued;
-            if conn.writable {
-                self.release_credit(id, conn_id);
-            }
+        let oneway = exchange.head.frame.oneway;
+        if exchange.up.withheld > 0 && conn.writable {
+            self.release_way(id, Way::Up);
         }
         if let Some(endpoint) = self.endpoint_of(conn_id).filter(|_| counted) {
             endpoint.counters.rq_total += 1;

@@ -15,7 +15,7 @@ use crate::timers::NEVER;
 impl Engine {
     pub(super) fn downstream_event(&mut self, id: Id, event: &Event, input: &[u8], tables: &Tables, now: f64) {
         match *event {
-            Event::Head { stream, end } => self.begin(id, stream, end, tables, now),
+            Event::Head { stream, body, end } => self.begin(id, stream, body.of(input), end, tables, now),
             Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),
             Event::Trailers { stream } => self.request_trailers(id, stream, now),
             Event::Reset { stream, .. } => {
@@ -71,8 +71,8 @@ impl Engine {
         }
     }
 
-    /// A request head has come; it is in the scratch head.
-    fn begin(&mut self, conn_id: Id, stream: StreamId, end: bool, tables: &Tables, now: f64) {
+    /// A request head has come; it is in the scratch head. `body` came with it.
+    fn begin(&mut self, conn_id: Id, stream: StreamId, body: &[u8], end: bool, tables: &Tables, now: f64) {
         let Some(conn) = self.connections.get_mut(conn_id) else { return };
         let super::connection::Role::Downstream { listener } = conn.role else { return };
         let id = self.exchanges.take();
@@ -94,7 +94,12 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         exchange.origin = Origin::Stream { conn: conn_id, stream, listener };
+        exchange.held.extend_from_slice(body);
+        exchange.bytes_in = body.len() as u64;
         exchange.begin(end, now);
+        if !body.is_empty() {
+            self.pass(id, Way::Up, body.len(), 0, None);
+        }
         if let Some(tracer) = tracer {
             self.join_trace(id, &tracer);
         }
@@ -224,7 +229,10 @@ impl Engine {
         {
             return self.refuse(id, &TOO_LARGE, now);
         }
-        if exchange.request_done {
+        let whole = exchange.request_done;
+        // What has come is bounded, and needs no credit of where it goes.
+        self.clear_flow(id, Way::Up);
+        if whole {
             self.hand_over(id);
         } else {
             self.bid_continue(id);
@@ -241,10 +249,7 @@ impl Engine {
     fn request_data(&mut self, conn: Id, stream: StreamId, bytes: &[u8], end: bool, now: f64) {
         let Some(id) = self.rider(conn, stream) else {
             // The exchange has ended: the bytes are thrown away, their credit given back.
-            if let Some(conn) = self.connections.get_mut(conn) {
-                conn.wire.consumed(stream, bytes.len(), &mut conn.out);
-            }
-            return;
+            return self.give_credit(conn, stream, bytes.len());
         };
         self.request_bytes(id, bytes, end, now);
     }
@@ -345,8 +350,6 @@ impl Engine {
             Stage::Served => self.hand_over(id),
             _ if exchange.tunnel && exchange.response_done => self.complete(id, now),
             _ if exchange.tunnel => {}
-            // Nobody answers it: it is over when it has left.
-            Stage::Sent { .. } if exchange.head.frame.oneway => self.complete(id, now),
             Stage::Sent { .. } => {
                 self.start_try(id, now);
                 self.start_clock(id, now);

@@ -82,10 +82,7 @@ impl Engine {
         now: f64,
     ) -> Result<(), String> {
         if self.answer_head(id, status, fields, Some(body.len() as u64))? {
-            self.respond(id, body.is_empty());
-            if !body.is_empty() {
-                self.send_down(id, body, true, now);
-            }
+            self.respond(id, body, true, now);
             self.complete(id, now);
             self.settle(now);
         }

@@ -100,7 +100,9 @@ impl Engine {
         if wanted && drawn(tap.terms.millionths, &mut self.random) {
             tap.left -= 1;
             tap.open += 1;
-            exchange.tapped = Some(Box::new(Tapped { body_bytes: tap.terms.body_bytes, ..Tapped::default() }));
+            let mut tapped = Box::new(Tapped { body_bytes: tap.terms.body_bytes, ..Tapped::default() });
+            tapped.request(&exchange.held);
+            exchange.tapped = Some(tapped);
         }
     }
 
@@ -162,6 +164,14 @@ impl Exchange {
     pub(super) fn see_response(&mut self, head: &Head) {
         if let Some(tapped) = &mut self.tapped {
             tapped.response(head);
+        }
+    }
+
+    /// Count bytes of the response, and see them, if somebody looks.
+    pub(super) fn count_response(&mut self, bytes: &[u8]) {
+        self.bytes_out += bytes.len() as u64;
+        if let Some(tapped) = &mut self.tapped {
+            tapped.response_bytes(bytes);
         }
     }
 }

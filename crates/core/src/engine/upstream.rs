@@ -19,11 +19,10 @@ use crate::timers::NEVER;
 impl Engine {
     pub(super) fn upstream_event(&mut self, conn: Id, event: &Event, input: &[u8], now: f64) {
         match *event {
-            Event::Head { stream, end } => {
-                if let Some(id) = self.rider(conn, stream) {
-                    self.response(id, end, now);
-                }
-            }
+            Event::Head { stream, body, end } => match self.rider(conn, stream) {
+                Some(id) => self.response(id, body.of(input), end, now),
+                None => self.give_credit(conn, stream, body.len()),
+            },
             Event::Informational { stream } => {
                 if let Some(id) = self.rider(conn, stream) {
                     self.informational(id);
@@ -46,8 +45,8 @@ impl Engine {
         }
     }
 
-    /// The head of a final response (or of a 101) has come; it is in the scratch head.
-    fn response(&mut self, id: Id, end: bool, now: f64) {
+    /// The head of a final response (or of a 101) has come; it is in the scratch head. `body` came with it.
+    fn response(&mut self, id: Id, body: &[u8], end: bool, now: f64) {
         let Some(exchange) = self.exchanges.get(id) else { return };
         let retries = exchange.retry.is_some();
         self.judge_response(id, end, now);
@@ -78,14 +77,14 @@ impl Engine {
             exchange.answer_by = NEVER;
             exchange.alarm.disarm();
         }
-        self.respond(id, end);
+        self.respond(id, body, end, now);
         if end {
             self.response_over(id, now);
         }
     }
 
-    /// Send the scratch head to where the request came from.
-    pub(super) fn respond(&mut self, id: Id, end: bool) {
+    /// Send the scratch head, and how its body begins, to where the request came from.
+    pub(super) fn respond(&mut self, id: Id, body: &[u8], end: bool, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         if let Some(passage) = &exchange.passage {
             for mutation in &passage.response {
@@ -98,18 +97,25 @@ impl Engine {
                 let Some(own) = exchange.own.as_mut() else { return };
                 own.answer.status = self.scratch.status;
                 if own.is_stream {
-                    let head = Box::new(std::mem::take(&mut self.scratch));
-                    return self.told.push((id, Told::Head(head)));
+                    self.told.push((id, Told::Head(Box::new(std::mem::take(&mut self.scratch)))));
+                } else {
+                    std::mem::swap(&mut own.answer.head, &mut self.scratch);
                 }
-                std::mem::swap(&mut own.answer.head, &mut self.scratch);
+                if !body.is_empty() {
+                    self.send_down(id, body, end, now);
+                }
             }
             Origin::Stream { conn, stream, listener } => {
+                exchange.count_response(body);
                 if !exchange.head.version.is_framed() {
                     add_via(&mut self.scratch, self.listeners.get(listener).map(|listener| listener.via.as_slice()));
                 }
                 if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
-                    down.wire.head(stream, &self.scratch, end, &mut down.out);
+                    let queued = down.wire.head(stream, &self.scratch, body, end, &mut down.out);
                     touch(&mut self.touched, down, conn);
+                    if !body.is_empty() {
+                        self.pass(id, Way::Down, body.len(), queued, Some(conn));
+                    }
                 }
             }
         }
@@ -119,17 +125,14 @@ impl Engine {
         let Some(exchange) = self.exchanges.get(id) else { return };
         let Origin::Stream { conn, stream, .. } = exchange.origin else { return };
         if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
-            down.wire.head(stream, &self.scratch, false, &mut down.out);
+            down.wire.head(stream, &self.scratch, b"", false, &mut down.out);
             touch(&mut self.touched, down, conn);
         }
     }
 
     fn response_data(&mut self, conn_id: Id, stream: StreamId, bytes: &[u8], end: bool, now: f64) {
         let Some(id) = self.rider(conn_id, stream) else {
-            if let Some(conn) = self.connections.get_mut(conn_id) {
-                conn.wire.consumed(stream, bytes.len(), &mut conn.out);
-            }
-            return;
+            return self.give_credit(conn_id, stream, bytes.len());
         };
         self.send_down(id, bytes, end, now);
         if end {
@@ -140,10 +143,7 @@ impl Engine {
     /// Send body bytes to where the request came from.
     pub(super) fn send_down(&mut self, id: Id, bytes: &[u8], end: bool, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        exchange.bytes_out += bytes.len() as u64;
-        if let Some(tapped) = &mut exchange.tapped {
-            tapped.response_bytes(bytes);
-        }
+        exchange.count_response(bytes);
         match exchange.origin {
             Origin::Own => {
                 let Some(own) = exchange.own.as_mut() else { return };

@@ -297,8 +297,8 @@ impl Wire for AnyWire {
         each!(self, wire => wire.room(), 0)
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
-        each!(self, wire => wire.head(stream, head, end, out), ());
+    fn head(&mut self, stream: StreamId, head: &Head, body: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
+        each!(self, wire => wire.head(stream, head, body, end, out), 0)
     }
 
     fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {

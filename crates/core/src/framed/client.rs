@@ -1,6 +1,6 @@
 //! The upstream side: one connection, shared by many callers under ids of our own.
 
-use crate::events::{Cause, Event, Fault, LocalReply, Piece, StreamId, Wire};
+use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::framed::codec::Codec;
 use crate::framed::kind::Kind;
 use crate::head::Head;
@@ -13,8 +13,6 @@ pub struct Client<C> {
     codec: C,
     pub(crate) last: u64,
     open: Numbered<()>,
-    /// Body and trailer of the frame whose head was the last event.
-    body: Option<(StreamId, usize, usize)>,
     closing: bool,
     failed: Option<Fault>,
 }
@@ -22,7 +20,7 @@ pub struct Client<C> {
 impl<C: Codec> Client<C> {
     /// Return the wire of a connection that is being dialled.
     pub fn new(codec: C) -> Self {
-        Self { codec, last: 0, open: Numbered::default(), body: None, closing: false, failed: None }
+        Self { codec, last: 0, open: Numbered::default(), closing: false, failed: None }
     }
 
     /// Return what the protocol is.
@@ -40,9 +38,8 @@ impl<C: Codec> Client<C> {
                 Kind::Response | Kind::Failure if self.open.remove(frame.id).is_some() => {
                     self.codec.store(&frame, rest, head);
                     head.status = self.codec.status(&frame, head, 502)?;
-                    let (body, trailer) = (frame.body(), frame.trailer);
-                    self.body = (body > 0).then_some((frame.id, body, trailer));
-                    return Ok((used + frame.head(), Some(Event::Head { stream: frame.id, end: body == 0 })));
+                    let event = Event::Head { stream: frame.id, body: frame.body().behind(used), end: true };
+                    return Ok((used + frame.length, Some(event)));
                 }
                 Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
                 Kind::GoAway => {
@@ -67,9 +64,6 @@ impl<C: Codec> Wire for Client<C> {
     fn decode(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> (usize, Option<Event>) {
         if let Some(fault) = self.failed {
             return (0, Some(Event::Fault(fault)));
-        }
-        if let Some((stream, length, trailer)) = self.body.take() {
-            return (length + trailer, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
         }
         self.response(input, head, out).unwrap_or_else(|fault| {
             self.failed = Some(fault);
@@ -100,19 +94,13 @@ impl<C: Codec> Wire for Client<C> {
         }
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
-        self.codec.write(head, stream, end, out);
+    fn head(&mut self, stream: StreamId, head: &Head, body: &[u8], _end: bool, out: &mut Vec<u8>) -> usize {
+        self.codec.write(head, stream, body, out);
         if head.frame.oneway {
             self.open.remove(stream);
         }
-    }
-
-    fn data(&mut self, _stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
-        self.codec.write_body(bytes, end, out);
         0
     }
-
-    fn trailers(&mut self, _stream: StreamId, _trailers: &Head, _out: &mut Vec<u8>) {}
 
     fn local_reply(&mut self, _stream: StreamId, _reply: &LocalReply<'_>, _out: &mut Vec<u8>) {}
 

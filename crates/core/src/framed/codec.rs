@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::events::{Fault, LocalReply};
+use crate::events::{Fault, LocalReply, Piece};
 use crate::framed::compile::Protocol;
 use crate::framed::declaration::HeaderFormat;
 use crate::framed::kind::Kind;
@@ -28,18 +28,9 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Return the length of its body.
-    pub fn body(&self) -> usize {
-        self.length - self.envelope - self.trailer
-    }
-
-    /// Return how many bytes its head takes up: without a body the trailer goes with it.
-    pub fn head(&self) -> usize {
-        if self.body() == 0 {
-            self.length
-        } else {
-            self.envelope
-        }
+    /// Return where its body lies in what begins with it.
+    pub fn body(&self) -> Piece {
+        Piece { start: self.envelope, end: self.length - self.trailer }
     }
 }
 
@@ -53,7 +44,7 @@ pub trait Codec {
         head.clear();
         head.version = self.version();
         head.frame.envelope = head.store(input.get(..frame.envelope).unwrap_or_default());
-        head.content_length = Some(frame.body() as u64);
+        head.content_length = Some(frame.body().len() as u64);
         self.place_id(head);
     }
 
@@ -86,26 +77,21 @@ pub trait Codec {
         let _ = (head, id, envelope);
     }
 
-    /// Append the envelope of `head` under another id; `end`: there is no body.
-    fn write(&mut self, head: &Head, id: u64, end: bool, out: &mut Vec<u8>) {
-        let (_, at) = (end, out.len());
+    /// Append the frame of `head` and `body` under another id.
+    fn write(&self, head: &Head, id: u64, body: &[u8], out: &mut Vec<u8>) {
+        let at = out.len();
         out.extend_from_slice(head.bytes(head.frame.envelope));
         self.set_id(head, id, out.get_mut(at..).unwrap_or_default());
+        out.extend_from_slice(body);
     }
 
-    /// Append the body, or a part of it, of the frame whose envelope was written last.
-    fn write_body(&mut self, bytes: &[u8], end: bool, out: &mut Vec<u8>) {
-        let _ = end;
-        out.extend_from_slice(bytes);
-    }
-
-    /// Append the envelope of an answer as the caller of this id understands it; false: `head` is of another protocol,
-    /// and only an endpoint can write an answer of this one.
-    fn answer(&mut self, head: &Head, id: u64, memory: &[u8], end: bool, out: &mut Vec<u8>) -> bool {
+    /// Append an answer as the caller of this id understands it; false: `head` is of another protocol, and only an
+    /// endpoint can write an answer of this one.
+    fn answer(&self, head: &Head, id: u64, memory: &[u8], body: &[u8], out: &mut Vec<u8>) -> bool {
         let _ = memory;
         let is_own = head.version == self.version();
         if is_own {
-            self.write(head, id, end, out);
+            self.write(head, id, body, out);
         }
         is_own
     }

@@ -1,6 +1,6 @@
 //! The downstream side: callers that put many requests on one connection.
 
-use crate::events::{Cause, Event, Fault, LocalReply, Piece, ReplyKind, StreamId, Wire};
+use crate::events::{Cause, Event, Fault, LocalReply, ReplyKind, StreamId, Wire};
 use crate::framed::codec::{Codec, Frame};
 use crate::framed::kind::Kind;
 use crate::head::Head;
@@ -14,8 +14,6 @@ pub struct Server<C> {
     /// Callers that wait. A stream is the number of its caller here; one that wants no answer has a number of its own.
     open: Slab<Caller>,
     oneways: u64,
-    /// Body and trailer of the frame whose head was the last event.
-    body: Option<(StreamId, usize, usize)>,
     draining: bool,
     failed: Option<Fault>,
 }
@@ -28,8 +26,6 @@ const ONEWAY: StreamId = 1 << 31;
 struct Caller {
     id: u64,
     memory: Vec<u8>,
-    /// It has its answer; what else is said to it is thrown away.
-    answered: bool,
 }
 
 impl Recycle for Caller {
@@ -37,14 +33,13 @@ impl Recycle for Caller {
         const KEEP: usize = 256;
         self.memory.clear();
         self.memory.shrink_to(KEEP);
-        self.answered = false;
     }
 }
 
 impl<C: Codec> Server<C> {
     /// Return the wire of a connection that was just accepted.
     pub fn new(codec: C) -> Self {
-        Self { codec, open: Slab::default(), oneways: 0, body: None, draining: false, failed: None }
+        Self { codec, open: Slab::default(), oneways: 0, draining: false, failed: None }
     }
 
     /// Return what the protocol is.
@@ -52,9 +47,9 @@ impl<C: Codec> Server<C> {
         &self.codec
     }
 
-    /// Return whether nothing of a frame has come that is not over, nobody waits, and more may come.
+    /// Return whether nobody waits, and more may come.
     pub fn is_between(&self) -> bool {
-        self.body.is_none() && self.failed.is_none() && self.open.is_empty()
+        self.failed.is_none() && self.open.is_empty()
     }
 
     fn request(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
@@ -72,9 +67,8 @@ impl<C: Codec> Server<C> {
                 }
                 Kind::Request | Kind::Oneway => {
                     let stream = self.begin(&frame, rest, head)?;
-                    let (body, trailer) = (frame.body(), frame.trailer);
-                    self.body = (body > 0).then_some((stream, body, trailer));
-                    return Ok((used + frame.head(), Some(Event::Head { stream, end: body == 0 })));
+                    let event = Event::Head { stream, body: frame.body().behind(used), end: true };
+                    return Ok((used + frame.length, Some(event)));
                 }
                 Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
                 // A caller that answers: nobody asked.
@@ -113,9 +107,6 @@ impl<C: Codec> Wire for Server<C> {
         if let Some(fault) = self.failed {
             return (0, Some(Event::Fault(fault)));
         }
-        if let Some((stream, length, trailer)) = self.body.take() {
-            return (length + trailer, Some(Event::Data { stream, piece: Piece { start: 0, end: length }, end: true }));
-        }
         self.request(input, head, out).unwrap_or_else(|fault| {
             self.failed = Some(fault);
             (0, Some(Event::Fault(fault)))
@@ -134,42 +125,20 @@ impl<C: Codec> Wire for Server<C> {
         0
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
-        let Some(caller) = self.open.get_mut(stream) else { return };
-        if matches!(head.status, 100..=199) || caller.answered {
-            return;
-        }
-        if !self.codec.answer(head, caller.id, &caller.memory, end, out) {
+    fn head(&mut self, stream: StreamId, head: &Head, body: &[u8], _end: bool, out: &mut Vec<u8>) -> usize {
+        let Some(caller) = self.open.get(stream) else { return 0 };
+        if !self.codec.answer(head, caller.id, &caller.memory, body, out) {
             // From anybody but an endpoint there are errors.
-            caller.answered = true;
             let reply = LocalReply { status: head.status, body: b"", fields: &[], kind: ReplyKind::Configured };
             self.codec.local_reply(caller.id, &caller.memory, &reply, out);
         }
-        if end {
-            self.open.release(stream);
-        }
-    }
-
-    fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
-        let Some(caller) = self.open.get(stream) else { return 0 };
-        if !caller.answered {
-            self.codec.write_body(bytes, end, out);
-        }
-        if end {
-            self.open.release(stream);
-        }
-        0
-    }
-
-    fn trailers(&mut self, stream: StreamId, _trailers: &Head, _out: &mut Vec<u8>) {
         self.open.release(stream);
+        0
     }
 
     fn local_reply(&mut self, stream: StreamId, reply: &LocalReply<'_>, out: &mut Vec<u8>) {
         let Some(caller) = self.open.get(stream) else { return };
-        if !caller.answered {
-            self.codec.local_reply(caller.id, &caller.memory, reply, out);
-        }
+        self.codec.local_reply(caller.id, &caller.memory, reply, out);
         self.open.release(stream);
     }
 

@@ -71,7 +71,7 @@ impl Client {
             self.reading = Reading::Tunnel;
             self.writing = Writing::Tunnel;
             self.closing = true;
-            return Ok((length, Some(Event::Head { stream, end: false })));
+            return Ok((length, Some(Event::Head { stream, body: Piece::EMPTY, end: false })));
         }
         if head.status < 200 {
             self.informational += 1;
@@ -97,7 +97,7 @@ impl Client {
         };
         let end = matches!(self.reading, Reading::Done);
         self.turn();
-        Ok((length, Some(Event::Head { stream, end })))
+        Ok((length, Some(Event::Head { stream, body: Piece::EMPTY, end })))
     }
 
     fn body(&mut self, input: &[u8], head: &mut Head) -> Result<(usize, Option<Event>), Fault> {
@@ -196,9 +196,9 @@ impl Wire for Client {
         usize::from(!self.closing && matches!(self.reading, Reading::Idle) && self.writing == Writing::Idle)
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
+    fn head(&mut self, stream: StreamId, head: &Head, body: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         if stream != self.stream {
-            return;
+            return 0;
         }
         let before = out.len();
         out.extend_from_slice(head.method());
@@ -216,12 +216,16 @@ impl Wire for Client {
             (false, true) => encode::field(out, b"connection", b"te"),
             (false, false) => {}
         }
-        self.framing(head, end, out);
+        self.framing(head, end && body.is_empty(), out);
         out.extend_from_slice(b"\r\n");
         self.head_request = head.method() == b"HEAD";
         self.informational = 0;
         self.reading = Reading::Head;
         self.written = out.len() - before;
+        if body.is_empty() {
+            return 0;
+        }
+        self.data(stream, body, end, out)
     }
 
     fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {

@@ -112,7 +112,7 @@ impl Server {
             }
             self.writing = Writing::Awaited;
             self.discarded = 0;
-            return Ok((used, Some(Event::Head { stream: self.stream, end })));
+            return Ok((used, Some(Event::Head { stream: self.stream, body: Piece::EMPTY, end })));
         }
     }
 
@@ -197,6 +197,31 @@ impl Server {
         }
     }
 
+    /// Write the head of a final response; `end`: it has neither body nor trailers.
+    fn final_head(&mut self, head: &Head, end: bool, out: &mut Vec<u8>) {
+        encode::status_line(out, head.status);
+        encode::fields(out, head);
+        self.writing = if self.bodyless || matches!(head.status, 204 | 304) {
+            if let Some(length) = head.content_length.filter(|_| head.status != 204) {
+                encode::content_length(out, length);
+            }
+            Writing::Bodyless
+        } else if let Some(length) = head.content_length.or(end.then_some(0)) {
+            encode::content_length(out, length);
+            Writing::Plain
+        } else if self.version == Version::Http11 {
+            encode::field(out, b"transfer-encoding", b"chunked");
+            Writing::Chunked
+        } else {
+            self.closing = true;
+            Writing::UntilClose
+        };
+        self.end_of_head(out);
+        if end {
+            self.finish();
+        }
+    }
+
     fn switch(&mut self, head: &Head, out: &mut Vec<u8>) {
         encode::status_line(out, 101);
         encode::fields(out, head);
@@ -256,36 +281,19 @@ impl Wire for Server {
         0
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
+    fn head(&mut self, stream: StreamId, head: &Head, body: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
         if stream != self.stream || self.writing != Writing::Awaited {
-            return;
+            return 0;
         }
         match head.status {
-            101 => return self.switch(head, out),
-            100..=199 => return self.informational(head, out),
-            _ => {}
+            101 => self.switch(head, out),
+            100..=199 => self.informational(head, out),
+            _ => self.final_head(head, end && body.is_empty(), out),
         }
-        encode::status_line(out, head.status);
-        encode::fields(out, head);
-        self.writing = if self.bodyless || matches!(head.status, 204 | 304) {
-            if let Some(length) = head.content_length.filter(|_| head.status != 204) {
-                encode::content_length(out, length);
-            }
-            Writing::Bodyless
-        } else if let Some(length) = head.content_length.or(end.then_some(0)) {
-            encode::content_length(out, length);
-            Writing::Plain
-        } else if self.version == Version::Http11 {
-            encode::field(out, b"transfer-encoding", b"chunked");
-            Writing::Chunked
-        } else {
-            self.closing = true;
-            Writing::UntilClose
-        };
-        self.end_of_head(out);
-        if end {
-            self.finish();
+        if body.is_empty() {
+            return 0;
         }
+        self.data(stream, body, end, out)
     }
 
     fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {

@@ -232,10 +232,15 @@ impl Wire for Connection {
         self.peer.max_concurrent_streams.saturating_sub(open).min(numbers_left) as usize
     }
 
-    fn head(&mut self, stream: StreamId, head: &Head, end: bool, out: &mut Vec<u8>) {
-        if !self.is_failed() {
-            self.send_head(number_of(stream), head, end, out);
+    fn head(&mut self, stream: StreamId, head: &Head, body: &[u8], end: bool, out: &mut Vec<u8>) -> usize {
+        if self.is_failed() {
+            return 0;
         }
+        self.send_head(number_of(stream), head, end && body.is_empty(), out);
+        if body.is_empty() {
+            return 0;
+        }
+        self.send_data(number_of(stream), body, end, out)
     }
 
     fn data(&mut self, stream: StreamId, bytes: &[u8], end: bool, out: &mut Vec<u8>) -> usize {

@@ -8,7 +8,7 @@ use super::frame::{self, flag, ErrorCode, Header, Kind, HEADER_LEN, PREFACE};
 use super::limits;
 use super::role::Role;
 use super::stream::Side;
-use crate::events::{Cause, Event, StreamId};
+use crate::events::{Cause, Event, Piece, StreamId};
 use crate::grpc;
 use crate::head::Head;
 use crate::limits::MAX_INFORMATIONAL;
@@ -237,7 +237,7 @@ impl Connection {
         stream.owed = head.content_length;
         let owed_ok = owe_less(&mut stream.owed, 0, end);
         match read {
-            Ok(()) if owed_ok => Ok(Some(Event::Head { stream: StreamId::from(id), end })),
+            Ok(()) if owed_ok => Ok(Some(Event::Head { stream: StreamId::from(id), body: Piece::EMPTY, end })),
             Err(Refusal::TooLarge) => {
                 self.refuse(id, 431, b"request header fields too large", out);
                 self.spend_abandoned().map(|()| None)
@@ -274,7 +274,7 @@ impl Connection {
         if end {
             self.remote_end(id);
         }
-        Ok(Some(Event::Head { stream: event_stream, end }))
+        Ok(Some(Event::Head { stream: event_stream, body: Piece::EMPTY, end }))
     }
 
     /// The peer broke a rule on one stream only: reset it, tell the engine, keep count.

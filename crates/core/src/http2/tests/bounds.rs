@@ -73,7 +73,7 @@ fn who_has_been_answered_well_may_give_up_more_at_once() {
     for round in 0..answered {
         let stream = round * 2 + 1;
         server.hears(&headers(stream, &GET, true));
-        server.wire.head(u64::from(stream), &response(200), true, &mut server.out);
+        server.wire.head(u64::from(stream), &response(200), b"", true, &mut server.out);
     }
     let times = times_until_calm(&mut server, |times| {
         let stream = (answered + times) * 2 - 1;
@@ -88,7 +88,7 @@ fn cancelling_every_other_request_is_allowed() {
     for round in 0..3 * limits::MAX_ABANDONED_STREAMS {
         let stream = round * 4 + 1;
         server.hears(&headers(stream, &GET, true));
-        server.wire.head(u64::from(stream), &response(200), true, &mut server.out);
+        server.wire.head(u64::from(stream), &response(200), b"", true, &mut server.out);
         server.hears(&headers(stream + 2, &GET, true));
         server.hears(&frame(Kind::RstStream, 0, stream + 2, &8_u32.to_be_bytes()));
     }
@@ -101,7 +101,7 @@ fn giving_up_answers_that_have_begun_is_allowed_for_ever() {
     for round in 0..2 * limits::MAX_ABANDONED_STREAMS {
         let stream = round * 2 + 1;
         server.hears(&headers(stream, &GET, true)).hears(&window_update(stream, 1_000_000));
-        server.wire.head(u64::from(stream), &response(200), false, &mut server.out);
+        server.wire.head(u64::from(stream), &response(200), b"", false, &mut server.out);
         server.hears(&frame(Kind::RstStream, 0, stream, &8_u32.to_be_bytes()));
     }
     assert!(codes(&server.frames()).is_empty());

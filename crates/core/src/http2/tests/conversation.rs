@@ -45,8 +45,8 @@ fn requests_bodies_and_trailers_pass_both_ways() {
             Seen::Trailers { stream, fields: pairs(&[("check", "1")]) },
         ]
     );
-    server.wire.head(stream, &response(103), false, &mut server.out);
-    server.wire.head(stream, &response(200), false, &mut server.out);
+    server.wire.head(stream, &response(103), b"", false, &mut server.out);
+    server.wire.head(stream, &response(200), b"", false, &mut server.out);
     server.wire.data(stream, b"pong", false, &mut server.out);
     server.wire.trailers(stream, &trailers(&[("grpc-status", "0")]), &mut server.out);
     pump(&mut client, &mut server);
@@ -98,7 +98,7 @@ fn a_head_larger_than_a_frame_is_cut_into_continuations() {
     head.push(b"a", value.as_bytes());
     head.push(b"b", value.as_bytes());
     let stream = client.wire.open();
-    client.wire.head(stream, &head, true, &mut client.out);
+    client.wire.head(stream, &head, b"", true, &mut client.out);
     let said = client.says();
     let kinds: Vec<_> = frames(&said).into_iter().map(|(kind, flags, ..)| (kind, flags)).collect();
     assert_eq!(kinds[2..], [(Kind::Headers, 0x1), (Kind::Continuation, 0), (Kind::Continuation, 0x4)]);
@@ -176,7 +176,7 @@ fn a_draining_server_takes_what_crossed_its_goaway_and_nothing_later() {
     assert_eq!(server.frames().last().unwrap().3[..4], 3_u32.to_be_bytes());
     assert!(!server.wire.closing());
     for stream in [1, 3] {
-        server.wire.head(stream, &response(200), true, &mut server.out);
+        server.wire.head(stream, &response(200), b"", true, &mut server.out);
     }
     assert!(server.wire.closing());
 }
@@ -252,7 +252,7 @@ fn a_field_that_must_not_be_indexed_stays_so_on_the_next_hop() {
     for _ in 0..3 {
         client.says();
         let stream = client.wire.open();
-        client.wire.head(stream, &server.head, true, &mut client.out);
+        client.wire.head(stream, &server.head, b"", true, &mut client.out);
     }
     let said = client.frames();
     assert!(said[0].3.windows(6).any(|bytes| bytes == b"secret"));

@@ -11,7 +11,7 @@ fn body_bytes(said: &[(Kind, u8, u32, Vec<u8>)], stream: u32) -> usize {
 fn a_body_stops_at_the_window_and_goes_on_with_it() {
     let mut server = End::server();
     server.hears(&headers(1, &GET, true));
-    server.wire.head(1, &response(200), false, &mut server.out);
+    server.wire.head(1, &response(200), b"", false, &mut server.out);
     let body = vec![b'x'; WINDOW + 1000];
     assert_eq!(server.wire.data(1, &body, false, &mut server.out), 1000);
     server.wire.trailers(1, &trailers(&[("grpc-status", "0")]), &mut server.out);
@@ -33,7 +33,7 @@ fn a_body_stops_at_the_window_and_goes_on_with_it() {
 fn the_end_of_a_queued_body_rides_on_its_last_frame() {
     let mut server = End::server();
     server.hears(&headers(1, &GET, true));
-    server.wire.head(1, &response(200), false, &mut server.out);
+    server.wire.head(1, &response(200), b"", false, &mut server.out);
     server.wire.data(1, &vec![0; WINDOW + 1], false, &mut server.out);
     assert_eq!(server.wire.data(1, b"", true, &mut server.out), 0);
     server.says();
@@ -47,7 +47,7 @@ fn a_large_body_does_not_starve_a_small_one() {
     let mut server = End::server();
     server.hears(&settings(&[(4, 10_000_000)])).hears(&headers(1, &GET, true)).hears(&headers(3, &GET, true));
     for (stream, size) in [(1, WINDOW + 200_000), (3, 20_000)] {
-        server.wire.head(stream, &response(200), false, &mut server.out);
+        server.wire.head(stream, &response(200), b"", false, &mut server.out);
         server.wire.data(stream, &vec![0; size], true, &mut server.out);
     }
     server.says();
@@ -60,7 +60,7 @@ fn a_large_body_does_not_starve_a_small_one() {
 fn a_shrunk_initial_window_makes_a_streams_window_negative() {
     let mut server = End::server();
     server.hears(&headers(1, &GET, true));
-    server.wire.head(1, &response(200), false, &mut server.out);
+    server.wire.head(1, &response(200), b"", false, &mut server.out);
     assert_eq!(server.wire.data(1, &[0; 1000], false, &mut server.out), 0);
     server.hears(&settings(&[(4, 500)]));
     assert_eq!(server.wire.data(1, &[0; 10], false, &mut server.out), 10);

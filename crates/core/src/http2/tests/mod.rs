@@ -62,7 +62,7 @@ impl End {
 
     fn request(&mut self, method: &[u8], over: bool) -> StreamId {
         let stream = self.wire.open();
-        self.wire.head(stream, &request(method, "/x"), over, &mut self.out);
+        self.wire.head(stream, &request(method, "/x"), b"", over, &mut self.out);
         stream
     }
 
@@ -118,7 +118,7 @@ fn owned(event: Event, head: &Head, input: &[u8]) -> Seen {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let fields = || head.fields().map(|(name, value)| (text(name), text(value))).collect();
     match event {
-        Event::Head { stream, end } => {
+        Event::Head { stream, end, .. } => {
             let start = match head.status {
                 0 => [head.method(), head.scheme(), head.authority(), head.path()].map(text).join(" "),
                 status => status.to_string(),

@@ -230,7 +230,7 @@ fn after_a_fault_there_is_nothing_but_that_fault() {
     server.hears(&data(0, b"", false)).says();
     let first = server.saw();
     server.hears(&headers(1, &GET, true));
-    server.wire.head(1, &response(200), true, &mut server.out);
+    server.wire.head(1, &response(200), b"", true, &mut server.out);
     server.wire.drain(&mut server.out);
     assert_eq!((server.saw(), server.says()), (first, vec![]));
     assert!(server.wire.closing() && !server.wire.reset(1, Cause::Cancelled, &mut Vec::new()));
@@ -252,7 +252,9 @@ type Way<'a> = (&'a [u8], &'a dyn Fn(&mut End));
 
 #[test]
 fn speaking_after_both_ends_of_a_stream_ends_the_connection() {
-    let finished = |server: &mut End| server.wire.head(1, &response(200), true, &mut server.out);
+    let finished = |server: &mut End| {
+        server.wire.head(1, &response(200), b"", true, &mut server.out);
+    };
     let reset = |server: &mut End| drop(server.hears(&frame(Kind::RstStream, 0, 1, &8_u32.to_be_bytes())).says());
     let ways: [Way<'_>; 2] = [(&headers(1, &GET, true), &finished), (&headers(1, &POST, false), &reset)];
     for (first, end_it) in ways {
@@ -274,7 +276,7 @@ fn what_crosses_our_resets_is_dropped_however_many_they_were() {
     let streams = || (1_u32..).step_by(2).take(2 * super::super::limits::MAX_REMEMBERED_RESETS);
     for stream in streams() {
         server.hears(&headers(stream, &POST, false));
-        server.wire.head(u64::from(stream), &response(200), true, &mut server.out);
+        server.wire.head(u64::from(stream), &response(200), b"", true, &mut server.out);
     }
     for stream in streams() {
         server.hears(&data(stream, b"late", true));
