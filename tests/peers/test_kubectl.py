@@ -283,6 +283,47 @@ async def test_access_questions_are_answered(kubectl: CommandLine) -> None:
     assert "kubernetes-admin" in await kubectl("auth", "whoami")
 
 
+async def test_rights_are_given_looked_at_and_kept(kubectl: CommandLine) -> None:
+    robot = "--as=system:serviceaccount:shop:robot"
+    await kubectl("create", "namespace", "shop")
+    await kubectl("create", "serviceaccount", "robot", "-n", "shop")
+    refused = await kubectl.run("get", "pods", "-n", "shop", robot)
+    assert refused.code == 1 and refused.err == (
+        'Error from server (Forbidden): pods is forbidden: User "system:serviceaccount:shop:robot" cannot list '
+        'resource "pods" in API group "" in the namespace "shop"\n'
+    )
+    await kubectl("create", "role", "reader", "--verb=get,list", "--resource=pods,pods/log", "-n", "shop")
+    await kubectl("create", "rolebinding", "rb", "--role=reader", "--serviceaccount=shop:robot", "-n", "shop")
+    assert await kubectl("get", "pods", "-n", "shop", robot) == ""
+    assert (await kubectl.run("auth", "can-i", "delete", "pods", "-n", "shop", robot)).out == "no\n"
+    assert await kubectl("auth", "can-i", "get", "pods/log", "-n", "shop", robot) == "yes\n"
+    listed = (await kubectl("auth", "can-i", "--list", "-n", "shop", robot)).splitlines()
+    assert any(line.split() == ["pods/log", "[]", "[]", "[get", "list]"] for line in listed)
+    assert (await kubectl("auth", "can-i", "--list")).splitlines()[1].split() == ["*.*", "[]", "[]", "[*]"]
+    whoami = await kubectl("auth", "whoami", "--as=ann", "--as-group=devs")
+    assert "ann" in whoami and "[devs system:authenticated]" in whoami
+    described = await kubectl("describe", "rolebinding", "rb", "-n", "shop")
+    assert "ServiceAccount  robot  shop" in described
+    more = ("create", "role", "more", "--verb=delete", "--resource=pods", "-n", "shop")
+    escalated = await kubectl.run(*more, "--as=kim", "--as-group=devs")
+    assert escalated.code == 1 and 'cannot create resource "roles"' in escalated.err
+    await kubectl("create", "rolebinding", "keeps", "--clusterrole=admin", "--group=devs", "-n", "shop")
+    await kubectl(*more, "--as=kim", "--as-group=devs")
+    beyond = ("create", "rolebinding", "all", "--clusterrole=cluster-admin", "--user=kim", "-n", "shop")
+    escalated = await kubectl.run(*beyond, "--as=kim", "--as-group=devs")
+    assert "is attempting to grant RBAC permissions not currently held:" in escalated.err
+
+
+async def test_reconciled_roles_are_as_written(kubectl: CommandLine) -> None:
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "r"}}
+    await kubectl("auth", "reconcile", "-f", "-", stdin=json.dumps({**role, "rules": [rule]}))
+    more = {**rule, "verbs": ["get", "list"]}
+    assert "reconciled" in await kubectl("auth", "reconcile", "-f", "-", stdin=json.dumps({**role, "rules": [more]}))
+    stored = json.loads(await kubectl("get", "clusterrole", "r", "-o", "json"))
+    assert {verb for rule in stored["rules"] for verb in rule["verbs"]} == {"get", "list"}
+
+
 async def test_what_is_not_there_is_told_by_a_sentence(kubectl: CommandLine) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [CONTAINER]}}
     await kubectl("create", "-f", "-", stdin=json.dumps(pod))

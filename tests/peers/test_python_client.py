@@ -145,11 +145,45 @@ print(maps.server_side_apply(body=changed, field_manager="rival", force_conflict
 """
 
 
+ROBOT = """
+from kubernetes import client, config
+config.load_kube_config()
+core, rbac = client.CoreV1Api(), client.RbacAuthorizationV1Api()
+core.create_namespaced_service_account("default", {"metadata": {"name": "robot"}})
+issued = core.create_namespaced_service_account_token("robot", "default", {"spec": {}}).status.token
+admin = client.Configuration.get_default_copy()
+known = client.Configuration(host=admin.host, api_key={"authorization": f"Bearer {issued}"})
+known.ssl_ca_cert = admin.ssl_ca_cert
+robot = client.CoreV1Api(client.ApiClient(known))
+may = client.AuthorizationV1Api(client.ApiClient(known)).create_self_subject_access_review
+asked = {"spec": {"resourceAttributes": {"verb": "list", "resource": "configmaps", "namespace": "default"}}}
+def attempt():
+    try:
+        return [item.metadata.name for item in robot.list_namespaced_config_map("default").items]
+    except client.ApiException as error:
+        return (error.status, error.reason)
+print(attempt(), may(asked).status.allowed)
+rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}
+rbac.create_namespaced_role("default", {"metadata": {"name": "lists"}, "rules": [rule]})
+reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "lists"}
+subject = {"kind": "ServiceAccount", "name": "robot", "namespace": "default"}
+rbac.create_namespaced_role_binding("default", {
+    "metadata": {"name": "lists"}, "roleRef": reference, "subjects": [subject],
+})
+print(attempt(), may(asked).status.allowed)
+rbac.delete_namespaced_role_binding("lists", "default")
+print(attempt(), may(asked).status.allowed)
+"""
+
+
 @pytest.mark.parametrize(
     ("program", "said"),
     [
         pytest.param(EVENTS, ["['it runs', 'it starts']"] * 2, id="events of both groups are its models"),
         pytest.param(ELECTION, ["[True, False, True]", "False", "ann"], id="its leader election elects one"),
+        pytest.param(
+            ROBOT, ["(403, 'Forbidden') False", "[] True", "(403, 'Forbidden') False"], id="a token is worth a role"
+        ),
         pytest.param(APPLY, ["v", "conflict", "w"], id="its dynamic client applies on the server"),
     ],
 )

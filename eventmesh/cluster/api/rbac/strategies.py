@@ -20,6 +20,7 @@ from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.resources import CLUSTER_ROLE, ROLE
 
 RBAC_GROUP: Final = ROLE.group
+_HOLDERS: Final = ("ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation")
 
 
 class RoleStrategy(Strategy):
@@ -59,7 +60,7 @@ class RoleStrategy(Strategy):
 
     def admit_writer(self, obj: Object, old: Object | None, user: Identity) -> None:
         """Raise ApiError Forbidden when the role would allow more than `user` may, who may not `escalate` it."""
-        if MASTERS in user.groups:
+        if MASTERS in user.groups or _only_lets_go(obj, old):
             return
         name, namespace = obj["metadata"].get("name") or "", obj["metadata"].get("namespace") or ""
         named = name if old is not None else ""
@@ -70,8 +71,6 @@ class RoleStrategy(Strategy):
             if self._authorizer.withheld(user, "", EVERYTHING):
                 why = "must have cluster-admin privileges to use the aggregationRule"
                 raise forbidden(self._resource, name, why)
-            return
-        if old is not None and (obj.get("rules") or []) == (old.get("rules") or []):
             return
         rules = [PolicyRule.of(rule) for rule in obj.get("rules") or ()]
         if why := self._authorizer.withheld(user, namespace, rules):
@@ -138,9 +137,7 @@ class BindingStrategy(Strategy):
 
     def admit_writer(self, obj: Object, old: Object | None, user: Identity) -> None:
         """Raise ApiError Forbidden when the role allows more than `user` may, who may not `bind` it."""
-        if MASTERS in user.groups:
-            return
-        if old is not None and all(obj.get(field) == old.get(field) for field in ("subjects", "roleRef")):
+        if MASTERS in user.groups or _only_lets_go(obj, old):
             return
         namespace, ref = obj["metadata"].get("namespace") or "", RoleRef.of(obj)
         roles = ROLE.plural if ref.kind == ROLE.kind else CLUSTER_ROLE.plural
@@ -160,6 +157,19 @@ class BindingStrategy(Strategy):
     def removed(self, obj: Object) -> None:
         """Judge without the binding from now on."""
         self._bindings.drop_binding(obj)
+
+
+def _only_lets_go(obj: Object, old: Object | None) -> bool:
+    """Return whether a write changes nothing but who holds the object: what it allows has been granted before.
+
+    A label is no such thing: an aggregated role may be made of what bears it.
+    """
+    return old is not None and _said(obj) == _said(old)
+
+
+def _said(obj: Object) -> Object:
+    metadata = {name: value for name, value in obj["metadata"].items() if name not in _HOLDERS}
+    return {**obj, "metadata": metadata}
 
 
 def _not_supported(field: str, given: str, *accepted: str) -> Cause:
