@@ -15,6 +15,8 @@ from eventmesh.kube.resources import (
     API_SERVER_SOURCE,
     CLUSTER_ROLE_BINDING,
     CONFIG_MAP,
+    KAFKA_SOURCE,
+    KAFKA_SOURCE_V1BETA1,
     NAMESPACE,
     PING_SOURCE,
     PING_SOURCE_V1BETA2,
@@ -177,3 +179,24 @@ async def test_a_kind_that_nobody_serves_is_told_and_namespaces_are_followed(wor
     await bench.api.create(CONFIG_MAP, config_map("two"), "x1")
     await sink.until(lambda: bool(sink.got))
     assert [event.attributes["name"] for event in sink.got] == ["two"]
+
+
+@pytest.mark.parametrize("version", [KAFKA_SOURCE, KAFKA_SOURCE_V1BETA1])
+async def test_a_kafka_source_whose_servers_nobody_reaches_says_so_and_one_without_consumers_does_not_try(
+    world: World, version: Resource
+) -> None:
+    spec = {"bootstrapServers": ["127.0.0.1:1"], "topics": ["t"], "sink": {"uri": "http://127.0.0.1:9/"}}
+    await world.mesh.bench.create(version, "nowhere", spec)
+
+    def failed(obj: Object) -> bool:
+        return (condition(obj, "ConnectionEstablished") or {}).get("status") == "False"
+
+    told = condition(await world.mesh.bench.until(KAFKA_SOURCE, "nowhere", failed), "Ready") or {}
+    assert (told["reason"], told["message"]) == ("ConnectionFailed", "Kafka at 127.0.0.1:1: no server lets us in")
+    idle = await world.mesh.bench.api.patch(KAFKA_SOURCE, "nowhere", {"spec": {"consumers": 0}}, "default")
+    made = await world.mesh.bench.until(KAFKA_SOURCE, "nowhere", is_ready)
+    assert made["metadata"]["generation"] == idle["metadata"]["generation"]
+    assert (condition(made, "Deployed") or {})["message"] == "consumers is 0: nothing is read"
+    assert made["status"]["ceAttributes"] == [
+        {"type": "dev.knative.kafka.event", "source": "/apis/v1/namespaces/default/kafkasources/nowhere#t"}
+    ]

@@ -198,7 +198,7 @@ async def test_sources_are_listed_with_their_sinks(kn: CommandLine) -> None:
     )
     await kn("source", "ping", "create", "listed", "--sink", "ksvc:reader", "--schedule", "0 0 1 1 *")
     types = await kn("source", "list-types")
-    for kind in ("ApiServerSource", "ContainerSource", "PingSource", "SinkBinding"):
+    for kind in ("ApiServerSource", "ContainerSource", "KafkaSource", "PingSource", "SinkBinding"):
         assert kind in types
     async with asyncio.timeout(WAIT_S):
         while True:

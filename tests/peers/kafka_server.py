@@ -20,6 +20,19 @@ START = "kafka.Kafka"
 FORMAT = ("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c")
 """What `KAFKA` is asked for before the first start."""
 
+GUARDED = """
+listeners=OUTSIDE://127.0.0.1:@PORT@,INSIDE://127.0.0.1:@INSIDE@,QUORUM://127.0.0.1:@CONTROLLER@
+listener.security.protocol.map=OUTSIDE:SASL_SSL,INSIDE:PLAINTEXT,QUORUM:PLAINTEXT
+listener.name.outside.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.outside.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.outside.ssl.keystore.type=PEM
+listener.name.outside.ssl.keystore.location={keystore}
+listener.name.outside.ssl.truststore.type=PEM
+listener.name.outside.ssl.truststore.location={truststore}
+listener.name.outside.ssl.client.auth=required
+"""
+"""Lines of a server that lets in, at its own port, who shows a certificate and a password; anybody inside."""
+
 _TEMPLATE = Path(__file__).parents[2] / "tools" / "kafka" / "server.properties"
 
 

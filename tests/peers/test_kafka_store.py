@@ -21,23 +21,12 @@ from tests.component.processes import program
 from tests.contracts.event_store import new_event
 from tests.contracts.shared_store import WAIT_S, SharedStoreContract, accepted, opened
 from tests.peers.file_syncs import SYNC_CALLS, syncs
-from tests.peers.kafka_server import KafkaServer, kafka_server
+from tests.peers.kafka_server import GUARDED, KafkaServer, kafka_server
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 """Some tests start a JVM twice."""
 
 
-GUARDED = """
-listeners=OUTSIDE://127.0.0.1:@PORT@,INSIDE://127.0.0.1:@INSIDE@,QUORUM://127.0.0.1:@CONTROLLER@
-listener.security.protocol.map=OUTSIDE:SASL_SSL,INSIDE:PLAINTEXT,QUORUM:PLAINTEXT
-listener.name.outside.sasl.enabled.mechanisms=SCRAM-SHA-512
-listener.name.outside.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
-listener.name.outside.ssl.keystore.type=PEM
-listener.name.outside.ssl.keystore.location={keystore}
-listener.name.outside.ssl.truststore.type=PEM
-listener.name.outside.ssl.truststore.location={truststore}
-listener.name.outside.ssl.client.auth=required
-"""
 SYNCED = {"flush.messages": "1"}
 
 

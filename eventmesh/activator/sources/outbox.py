@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
-from eventmesh.activator.broker.store.values import StoredEvent
+from eventmesh.activator.broker.store.values import Progress, StoredEvent
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.cloudevents.event import Event
+from eventmesh.cloudevents.event import Event, InvalidEvent
 
 if TYPE_CHECKING:
     from eventmesh.core.actions import Headers
@@ -113,6 +114,45 @@ class Outbox:
                 self._forget(other)  # each has a smaller share now
         remembered.add(self._clock.monotonic(), event)
         await self._store_remembered(uid, remembered)
+
+    async def keep(self, key: str, events: Sequence[Event]) -> list[StoredEvent]:
+        """Return once all are on disk, in their order, however long that takes; those that can never be are told.
+
+        For a source whose events stay where they come from until this has returned: nothing is remembered here, and
+        where the store fails half-way some are stored twice.
+        """
+        kept: list[StoredEvent] = []
+        left = list(events)
+        while left:
+            # Together: the store gathers them into few transactions.
+            storing = (self._intake.accept(key, event, (), unique_for_s=0.0) for event in left)
+            ended = await asyncio.gather(*storing, return_exceptions=True)
+            for event, end in zip(left[:], ended, strict=True):
+                if isinstance(end, StoredEvent):
+                    kept.append(end)
+                elif isinstance(end, StoreError) and not isinstance(end, EventTooLong):
+                    # Those behind it are stored once more: they are to be behind it.
+                    await self._failed(key, end)
+                    break
+                elif isinstance(end, EventTooLong | InvalidEvent):
+                    where = event.text("subject")
+                    _log.error("event not stored", source=key, event=event.id, subject=where, reason=end)
+                else:
+                    raise end
+                left.pop(0)
+        return kept
+
+    async def progress(self, uid: str, key: str) -> Progress:
+        """Return how far the sink is; raises StoreError."""
+        return await self._store.open_trigger(uid, key)
+
+    def works_on(self, uid: str) -> bool:
+        """Return whether it is for this process to keep the events of a source."""
+        return self._store.shares.mine(uid)
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever `works_on` may answer otherwise."""
+        self._store.shares.subscribe(changed)
 
     def closed(self, uid: str) -> None:
         """Forget a source that makes no more events."""

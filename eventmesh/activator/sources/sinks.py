@@ -10,9 +10,12 @@ from eventmesh.base import log
 from eventmesh.base.errors import ConfigError
 from eventmesh.cloudevents.filters import compile_trigger_filter
 from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.delivery_spec import parse_delivery
 from eventmesh.kube.informer import Informer
+from eventmesh.kube.kafka_source import PARTITION, is_ordered
 from eventmesh.kube.objects import is_deleting, key_of
-from eventmesh.model.delivery import DeliveryPolicy
+from eventmesh.kube.resources import KAFKA_SOURCE
+from eventmesh.model.delivery import DeliveryControls, DeliveryPolicy
 
 _log = log.get("activator.sources.sinks")
 
@@ -68,10 +71,16 @@ def _compile(resource: Resource, source: Object) -> Subscription | None:
     if not uri or is_deleting(source):
         return None
     key = key_of(source)
+    spec = source["spec"]
     try:
-        passes = compile_trigger_filter({"filters": source["spec"].get("filters")})
+        passes = compile_trigger_filter({"filters": spec.get("filters")})
+        policy, controls = DeliveryPolicy(), DeliveryControls()
+        if resource is KAFKA_SOURCE:
+            controls = DeliveryControls(order_by=PARTITION if is_ordered(spec) else "")
+            if spec.get("delivery"):
+                policy = parse_delivery(spec["delivery"], "spec.delivery", status.get("deadLetterSinkUri") or "")
     except ConfigError as error:
-        # Admission refuses such filters; a source that was stored before is not served.
+        # Admission refuses such filters and deliveries; a source that was stored before is not served.
         _log.warning("source is not served", source=key, reason=error)
         return None
     return Subscription(
@@ -81,8 +90,11 @@ def _compile(resource: Resource, source: Object) -> Subscription | None:
         broker=source_key(resource, key.namespace, key.name),
         subscriber_uri=uri,
         passes=passes,
-        policy=DeliveryPolicy(),
+        policy=policy,
         subscriber_key=own_key(uri),
         prefers_reply=False,
-        identity=Identity(account_of(status), Peer.in_status(status, "sink")),
+        controls=controls,
+        identity=Identity(
+            account_of(status), Peer.in_status(status, "sink"), dead_letter=Peer.in_status(status, "deadLetterSink")
+        ),
     )

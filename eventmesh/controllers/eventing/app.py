@@ -20,6 +20,7 @@ from eventmesh.controllers.eventing.flow import Flows
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.job_sink import JobSinks
+from eventmesh.controllers.eventing.kafka_source import KafkaSources
 from eventmesh.controllers.eventing.ping_source import PingSources
 from eventmesh.controllers.eventing.request_reply import RequestReplies
 from eventmesh.controllers.eventing.sink_binding import CREATED_ONLY, SUBJECTS, SinkBindings
@@ -69,6 +70,7 @@ class EventingControllers:
                 RequestReplies(api, informers, clock, recorder, policies),
                 PingSources(*sending),
                 ApiServerSources(*sending),
+                KafkaSources(*sending),
                 SinkBindings(*sending),
                 ContainerSources(api, informers, clock, recorder),
                 EventPolicies(api, informers, clock, recorder, self._features),

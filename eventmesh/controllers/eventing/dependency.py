@@ -21,6 +21,7 @@ from eventmesh.kube.resources import (
     CONTAINER_SOURCE,
     IN_MEMORY_CHANNEL,
     JOB_SINK,
+    KAFKA_SOURCE,
     KSERVICE,
     PARALLEL,
     PING_SOURCE,
@@ -30,7 +31,7 @@ from eventmesh.kube.resources import (
 from eventmesh.kube.status import FALSE, TRUE, Conditions, condition
 
 KINDS = (
-    *(PING_SOURCE, API_SERVER_SOURCE, CONTAINER_SOURCE, SINK_BINDING),
+    *(PING_SOURCE, API_SERVER_SOURCE, CONTAINER_SOURCE, SINK_BINDING, KAFKA_SOURCE),
     *(KSERVICE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, JOB_SINK),
 )
 """What a Trigger may depend on: what has a condition Ready and is watched here."""

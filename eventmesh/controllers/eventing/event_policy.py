@@ -13,6 +13,7 @@ from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import (
     API_SERVER_SOURCE,
     EVENT_POLICY,
+    KAFKA_SOURCE,
     PARALLEL,
     PING_SOURCE,
     SEQUENCE,
@@ -23,7 +24,7 @@ from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write
 
 CONDITIONS = ConditionSet(("AuthenticationEnabled", "SubjectsResolved"))
 
-SENDERS = (TRIGGER, SUBSCRIPTION, PING_SOURCE, API_SERVER_SOURCE, SEQUENCE, PARALLEL)
+SENDERS = (TRIGGER, SUBSCRIPTION, PING_SOURCE, API_SERVER_SOURCE, KAFKA_SOURCE, SEQUENCE, PARALLEL)
 """Kinds with an identity, which a policy may name as its origin; those of a flow are its Subscriptions'."""
 
 

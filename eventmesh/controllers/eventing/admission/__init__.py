@@ -13,6 +13,7 @@ from eventmesh.controllers.eventing.admission.channels import (
 from eventmesh.controllers.eventing.admission.event_types import EventTypeAdmission
 from eventmesh.controllers.eventing.admission.flows import ParallelAdmission, SequenceAdmission
 from eventmesh.controllers.eventing.admission.job_sinks import JobSinkAdmission
+from eventmesh.controllers.eventing.admission.kafka import KafkaSourceAdmission
 from eventmesh.controllers.eventing.admission.policies import EventPolicyAdmission
 from eventmesh.controllers.eventing.admission.request_replies import RequestReplyAdmission
 from eventmesh.controllers.eventing.admission.sources import (
@@ -32,6 +33,8 @@ from eventmesh.kube.resources import (
     EVENT_TYPE,
     IN_MEMORY_CHANNEL,
     JOB_SINK,
+    KAFKA_SOURCE,
+    KAFKA_SOURCE_V1BETA1,
     PARALLEL,
     PING_SOURCE,
     PING_SOURCE_V1BETA2,
@@ -55,6 +58,8 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     JOB_SINK: JobSinkAdmission(),
     API_SERVER_SOURCE: ApiServerSourceAdmission(),
     CONTAINER_SOURCE: ContainerSourceAdmission(),
+    KAFKA_SOURCE: KafkaSourceAdmission(),
+    KAFKA_SOURCE_V1BETA1: KafkaSourceAdmission(),
     PING_SOURCE: PingSourceAdmission(),
     PING_SOURCE_V1BETA2: PingSourceAdmission(),
     REQUEST_REPLY: RequestReplyAdmission(),

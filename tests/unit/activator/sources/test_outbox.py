@@ -9,10 +9,11 @@ import pytest_asyncio
 
 from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.shares import Alone
+from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.sources import outbox as sources
 from eventmesh.activator.sources.outbox import REMEMBERED_S, STORE_RETRY_S, Outbox
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.cloudevents.event import Event
+from eventmesh.cloudevents.event import Event, InvalidEvent
 from tests.manual_clock import ManualClock
 
 KEY = "ns/pingsource:p"
@@ -201,3 +202,48 @@ async def test_what_all_sources_remember_is_bounded_and_each_has_an_even_share(
     shares.become(mine=True)
     await clock.advance(0.0)
     assert sorted(disk.done) == ["put 2", "put 3", "put 4", "put 5"]
+
+
+class Storing:
+    """A store that answers as one does, and takes no event of the id `long`."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.done: list[str] = []
+        self.shares: Alone = Alone()
+
+    async def accept(self, key: str, event: Event, headers: object, *, unique_for_s: float) -> StoredEvent:
+        if event.id == "long":
+            raise EventTooLong(2_000, 1_000)
+        if event.id == "looping":
+            raise InvalidEvent("knativebrokerttl", "is used up")
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreError("disk full")
+        self.done.append(event.id)
+        return StoredEvent(len(self.done), 0.0, key, event)
+
+
+async def test_what_stays_where_it_came_from_is_kept_in_its_order_whatever_the_store_refuses_for_a_while() -> None:
+    disk, clock, tasks = Storing(2), ManualClock(), TaskGroup("test")
+    outbox = Outbox(disk, disk, clock)  # type: ignore[arg-type]  # as much of both as the outbox uses
+    kept: list[StoredEvent] = []
+
+    async def keep() -> None:
+        kept.extend(await outbox.keep(KEY, [event(1), event(2), event(3)]))
+
+    tasks.spawn("keep", keep())
+    await clock.advance(2 * STORE_RETRY_S)
+    # The third was taken at first, and again behind the two that were not.
+    assert (disk.done, [stored.event.id for stored in kept]) == (["3", "1", "2", "3"], ["1", "2", "3"])
+    await tasks.stop()
+
+
+async def test_what_the_store_can_never_take_is_told_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    disk = Storing(0)
+    outbox = Outbox(disk, disk, ManualClock())  # type: ignore[arg-type]  # as much of both as the outbox uses
+    refused = [event(1).with_attributes(id=name, subject=f"partition:0#{name}") for name in ("long", "looping")]
+    kept = await outbox.keep(KEY, [*refused, event(2)])
+    assert [stored.event.id for stored in kept] == ["2"]
+    told = [record.__dict__["fields"]["subject"] for record in caplog.records if "not stored" in record.message]
+    assert told == ["partition:0#long", "partition:0#looping"]

@@ -12,7 +12,8 @@ from eventmesh.base.clock import SystemClock
 from eventmesh.cloudevents.event import Event
 from eventmesh.kube.api import EventType, WatchEvent
 from eventmesh.kube.informer import Informer
-from eventmesh.kube.resources import API_SERVER_SOURCE
+from eventmesh.kube.resources import API_SERVER_SOURCE, KAFKA_SOURCE
+from eventmesh.model.delivery import DeliveryPolicy
 
 
 def source(uri: str = "", **spec: Any) -> dict[str, Any]:
@@ -57,3 +58,30 @@ def test_nobody_sends_into_the_queue_of_a_source() -> None:
     key = source_key(API_SERVER_SOURCE, "shop", "s")
     assert not is_broker(key)
     assert not KubeSinks([]).has_broker(key)
+
+
+def kafka_informer() -> Informer:
+    return Informer(None, KAFKA_SOURCE, SystemClock())  # type: ignore[arg-type]  # is told by the test
+
+
+async def test_a_kafka_source_is_delivered_as_it_says_and_each_partition_in_its_order() -> None:
+    informer = kafka_informer()
+    sinks = KubeSinks([informer])
+    delivery = {"retry": 3, "backoffDelay": "PT2S", "deadLetterSink": {"uri": "http://dead/"}}
+    made = source("http://sink/", delivery=delivery, ordering="ordered")
+    made["status"] |= {"deadLetterSinkUri": "http://dead/", "deadLetterSinkAudience": "the dead"}
+    tell(informer, made)
+    compiled = sinks.subscriptions()["u"]
+    assert compiled.controls.order_by == "knativekafkapartition"
+    assert (compiled.policy.retry, compiled.policy.backoff_delay_s) == (3, 2.0)
+    assert (compiled.policy.dead_letter_uri, compiled.identity.dead_letter.audience) == ("http://dead/", "the dead")
+    tell(informer, source("http://sink/", ordering="unordered"))
+    compiled = sinks.subscriptions()["u"]
+    assert (compiled.controls.order_by, compiled.policy) == ("", DeliveryPolicy())
+
+
+async def test_a_kafka_source_with_a_delivery_that_nobody_can_read_is_not_served() -> None:
+    informer = kafka_informer()
+    sinks = KubeSinks([informer])
+    tell(informer, source("http://sink/", delivery={"retry": "often"}))
+    assert dict(sinks.subscriptions()) == {}

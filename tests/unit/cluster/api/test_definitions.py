@@ -124,7 +124,10 @@ def test_labels_that_kn_selects_by_are_on_the_definitions() -> None:
     sources = {name for name, found in labels.items() if found.get("duck.knative.dev/source") == "true"}
     assert sources == {
         f"{plural}.sources.knative.dev"
-        for plural in ("apiserversources", "containersources", "pingsources", "sinkbindings", "integrationsources")
+        for plural in (
+            *("apiserversources", "containersources", "pingsources", "sinkbindings"),
+            *("kafkasources", "integrationsources"),
+        )
     }
     channels = {name for name, found in labels.items() if found.get("messaging.knative.dev/subscribable") == "true"}
     assert channels == {"channels.messaging.knative.dev", "inmemorychannels.messaging.knative.dev"}

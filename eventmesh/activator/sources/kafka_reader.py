@@ -1,0 +1,208 @@
+"""One KafkaSource at Kafka: a member of its consumer group that reads, has what it read stored, and only then commits.
+
+How far is read is kept by Kafka, in the group. A place is committed for each partition before anything is read, so that
+`latest` means: from the moment in which the source became Ready, whoever dies meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    BrokerResponseError,
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    for_code,
+)
+
+from eventmesh.activator.broker.store.errors import StoreError
+from eventmesh.activator.broker.store.shared.kafka_clients import (
+    ANSWER_S,
+    KafkaSettings,
+    administered,
+    stopped,
+    unreachable,
+)
+from eventmesh.activator.kafka_access import KafkaProblem
+from eventmesh.activator.sources.outbox import Outbox
+from eventmesh.activator.sources.waiting import Waiting
+from eventmesh.base import log
+from eventmesh.cloudevents.kafka import Message
+from eventmesh.kube.kafka_source import InitialOffset, KafkaReading, Record
+
+MAX_RECORDS: Final = 500
+"""Records of one commit: so many are stored together, and may come twice when this process dies."""
+
+FETCH_BYTES: Final = 8 << 20
+"""What is read of a server at once; a longer record comes alone."""
+
+OFFSETS_S: Final = 20.0
+"""How long it may take to learn and commit where to begin: on new servers the topic of all groups is made first."""
+
+POLL_S: Final = 1.0
+"""Wait for records before it is looked whether anything else has changed."""
+
+SILENT_POLLS: Final = 10
+"""Without a record for so many polls the servers are asked whether they and the topics are still there: the library
+tries for ever, and says nothing."""
+
+_log = log.get("activator.sources.kafka")
+
+
+class KafkaReader:
+    """Reads for one source, from the moment in which it is told to until it is cancelled."""
+
+    def __init__(
+        self, reading: KafkaReading, settings: KafkaSettings, key: str, outbox: Outbox, waiting: Waiting
+    ) -> None:
+        self._reading = reading
+        self._settings = settings
+        self._key = key
+        self._outbox = outbox
+        self._waiting = waiting
+
+    async def read(self, began: Callable[[], None]) -> None:
+        """Read until cancelled; `began` is called once each partition has a place. Raises KafkaProblem."""
+        try:
+            partitions = await self._partitions()
+            async with asyncio.timeout(OFFSETS_S):
+                await self._commit_initial_offsets(partitions)
+            async with self._member() as consumer:
+                began()
+                _log.info("reading", source=self._name, topics=", ".join(self._reading.topics))
+                await self._read(consumer)
+        except (KafkaError, OSError, TimeoutError) as error:
+            if isinstance(error, BrokerResponseError) and not error.retriable:
+                raise KafkaProblem("Refused", f"{self._settings.where()}: {error}", connected=True) from error
+            raise KafkaProblem("ConnectionFailed", str(unreachable(self._settings, error))) from error
+
+    @property
+    def _name(self) -> str:
+        return f"{self._reading.namespace}/{self._reading.name}"
+
+    async def _partitions(self) -> list[TopicPartition]:
+        async with asyncio.timeout(ANSWER_S), administered(self._settings) as admin:
+            told = await admin.describe_topics(list(self._reading.topics))
+        for topic in told:
+            if problem := for_code(topic["error_code"]):
+                _raise_of_topic(topic["topic"], problem)
+        return [TopicPartition(topic["topic"], each["partition"]) for topic in told for each in topic["partitions"]]
+
+    async def _commit_initial_offsets(self, partitions: list[TopicPartition]) -> None:
+        async with self._consumer(auto_offset_reset="none") as consumer:
+            consumer.assign(partitions)
+            kept = {at: await consumer.committed(at) for at in partitions}
+            known = {at.topic for at, offset in kept.items() if offset is not None}
+            # A partition that a known topic got later: what is in it was written since the group began.
+            later = {at for at in partitions if kept[at] is None and at.topic in known}
+            new = {at for at in partitions if kept[at] is None} - later
+            if self._reading.initial_offset is InitialOffset.EARLIEST:
+                later, new = later | new, set()
+            offsets: dict[TopicPartition, int] = {}
+            if later:
+                offsets |= await consumer.beginning_offsets(later)
+            if new:
+                offsets |= await consumer.end_offsets(new)
+            if not offsets:
+                return
+            try:
+                await consumer.commit(offsets)
+            except CommitFailedError:
+                # Another member is there, and has done it.
+                _log.debug("initial offsets are another member's", source=self._name)
+
+    @asynccontextmanager
+    async def _consumer(self, **options: object) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            **self._settings.connection(),
+            **options,
+            group_id=self._reading.group,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            fetch_max_bytes=FETCH_BYTES,
+        )
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await consumer.start()
+            yield consumer
+        finally:
+            await stopped(consumer)
+
+    @asynccontextmanager
+    async def _member(self) -> AsyncIterator[AIOKafkaConsumer]:
+        options: dict[str, object] = {
+            # What retention has taken is gone; what is left is read, and not skipped.
+            "auto_offset_reset": "earliest",
+            # Whoever takes over, or comes back, goes on at once, and shuts out who was there before.
+            "group_instance_id": f"eventmesh-{self._reading.uid}",
+        }
+        async with self._consumer(**options) as consumer:
+            consumer.subscribe(topics=list(self._reading.topics))
+            yield consumer
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        silent = 0
+        while True:
+            await self._hold(consumer)
+            found = await consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=MAX_RECORDS)
+            silent = 0 if found else silent + 1
+            if silent >= SILENT_POLLS:
+                silent = 0
+                await self._look(consumer)
+            if not found:
+                continue
+            # A partition's own order is all that Kafka promises, and it stays.
+            events = [self._reading.event(_record(record)) for records in found.values() for record in records]
+            for stored in await self._outbox.keep(self._key, events):
+                self._waiting.add(stored)
+            await self._commit(consumer, {at: records[-1].offset + 1 for at, records in found.items()})
+
+    async def _commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+        try:
+            await consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            # The partitions are another's since a moment ago, who reads this again: at least once.
+            _log.info("not committed", source=self._name, reason=error)
+
+    async def _hold(self, consumer: AIOKafkaConsumer) -> None:
+        """Return when there is room for more; meanwhile the member stays in its group and reads nothing."""
+        paused: Iterable[TopicPartition] = ()
+        while self._waiting.is_full:
+            try:
+                self._waiting.ended(await self._outbox.progress(self._reading.uid, self._key))
+            except StoreError as error:
+                _log.error("event store", source=self._key, reason=error)
+            if self._waiting.is_full:
+                paused = consumer.assignment()
+                consumer.pause(*paused)
+                await consumer.getmany(timeout_ms=int(POLL_S * 1000))
+        consumer.resume(*(consumer.assignment() & set(paused)))
+
+    async def _look(self, consumer: AIOKafkaConsumer) -> None:
+        async with asyncio.timeout(ANSWER_S):
+            there = await consumer.topics()
+        for topic in self._reading.topics:
+            if topic not in there:
+                _raise_absent(topic)
+
+
+def _record(record: ConsumerRecord) -> Record:
+    message = Message(record.headers, record.value, record.key)
+    return Record(record.topic, record.partition, record.offset, record.timestamp, message)
+
+
+def _raise_of_topic(topic: str, problem: type[BrokerResponseError]) -> None:
+    if not problem.errno:
+        return
+    if problem.__name__ in ("UnknownTopicOrPartitionError", "InvalidTopicError"):
+        _raise_absent(topic)
+    raise problem(topic)
+
+
+def _raise_absent(topic: str) -> None:
+    raise KafkaProblem("TopicNotFound", f"topic {topic} is not there, or may not be described", connected=True)
