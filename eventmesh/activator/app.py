@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eventmesh.activator import job_sink, request_reply, subscribers
+from eventmesh.activator import https_entrance, job_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES, route_at
@@ -17,6 +18,7 @@ from eventmesh.activator.demand import demand
 from eventmesh.activator.direct import address_of, route_to
 from eventmesh.activator.event_types import EventTypes
 from eventmesh.activator.gatekeeper import Gatekeeper
+from eventmesh.activator.https_entrance import Door, HttpsEntrance, reachable, secured
 from eventmesh.activator.report_ways import NAME, OVER_HTTP, TIMEOUT_S, scheme_of, way_to
 from eventmesh.activator.reporter import Reporter
 from eventmesh.activator.sources.app import EventSources, sinks_of
@@ -40,6 +42,7 @@ from eventmesh.kube.eventing_features import FeatureStore, features_informer
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import JOB_SINK, REQUEST_REPLY
 from eventmesh.kube.token_reviews import TokenReviews
+from eventmesh.kube.trust_bundles import TrustBundles, bundles_informer
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.xds.bootstrap import Bootstrap
@@ -75,6 +78,8 @@ class ActivatorSettings:
     """How long events may be that brokers and channels take in."""
     protected: tuple[str, ...] = ()
     """`host:port` of the mesh's other control ports: no event is delivered there."""
+    broker_tls_address: str = "0.0.0.0:8443"
+    """`host:port` that takes events in by https, while that is asked for."""
 
 
 async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
@@ -126,7 +131,9 @@ class Activator:
         mine = frozenset(cluster.name for cluster in (*known, *self._own.clusters))
         # All others lead where objects of the API say, by a Trigger, a Service or its endpoints.
         guard = SubscriberGuard(lambda cluster: cluster not in mine, self._control_ports)
-        self._outside = Snapshot(version="")
+        self._entrance = self._ways = Snapshot(version="")
+        """What is in force beside `_own`: the https listener, and ways to addresses that the mesh does not lead to."""
+        self._configuring = asyncio.Lock()
         terms = first_terms(bootstrap)
         self._plane = DataPlane(
             clock,
@@ -148,6 +155,8 @@ class Activator:
         self._reporter = Reporter(way_to(settings.autoscaler_url, caller), pod_name, take_load, clock, self._demand)
         informers = Informers(api, clock)
         self._features = FeatureStore(features_informer(api, clock))
+        self._https = HttpsEntrance(api, clock, self._features, settings.broker_tls_address)
+        self._bundles = TrustBundles(bundles_informer(api, clock))
         gatekeeper = Gatekeeper(informers, self._features, TokenReviews(api, clock))
         self._broker = Broker(
             settings.data_dir,
@@ -165,10 +174,10 @@ class Activator:
         )
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
-        self._handlers[BROKER_HANDLER] = self._broker.ingress
-        self._handlers[job_sink.HANDLER] = job_sink.JobSinks(api, informers.of(JOB_SINK), gatekeeper)
         replies = request_reply.RequestReplies(informers.of(REQUEST_REPLY), self._broker.ingress, gatekeeper)
-        self._handlers[request_reply.HANDLER] = replies
+        self._take_events(BROKER_HANDLER, self._broker.ingress)
+        self._take_events(job_sink.HANDLER, job_sink.JobSinks(api, informers.of(JOB_SINK), gatekeeper))
+        self._take_events(request_reply.HANDLER, replies)
         self._broker.ingress.subscribe(replies)
         self._event_types = EventTypes(api, informers, self._features)
         self._broker.ingress.subscribe(self._event_types)
@@ -177,7 +186,7 @@ class Activator:
         self._ads = AdsClient(
             bootstrap.ads,
             bootstrap.node,
-            self._inbound.apply,
+            self._apply,
             calls_through(caller, bootstrap.ads),
             static=beyond_inbound(bootstrap.resources),
             tables=subscribers.TABLES,
@@ -191,6 +200,8 @@ class Activator:
         """Serve; events are delivered as soon as control has said where to."""
         # Whether senders have to say who they are is known before anybody is listened to.
         self._tasks.spawn("features", self._features.informer.run())
+        self._tasks.spawn("certificates", self._https.informer.run())
+        self._tasks.spawn("trust bundles", self._bundles.informer.run())
         await self._features.informer.synced()
         # The broker first: an event that is answered 404 because Brokers are not known yet is an event refused.
         await self._broker.start()
@@ -199,8 +210,9 @@ class Activator:
         self._sources.start()
         self._tasks.spawn("ads", self._ads.run())
         self._reporter.start()
-        await self._reach_outside()
-        self._broker.triggers.subscribe(self._subscribers_changed)
+        await self._reconfigure()
+        for source in (self._broker.triggers, self._https, self._bundles):
+            source.subscribe(self._changed)
         self._tasks.spawn("deliver", self._deliver())
         _log.info("serving", node=self._node, **self.addresses())
 
@@ -222,22 +234,47 @@ class Activator:
         # Routes first: what is sent without any is a failed attempt.
         await self._ads.initialized.wait()
         self._plane.go_live()
+        # A certificate that only a bundle vouches for would be refused before it is known.
+        await self._bundles.informer.synced()
         self._broker.deliver()
 
-    def _subscribers_changed(self) -> None:
-        self._tasks.spawn("outside", self._reach_outside())
+    def _take_events(self, name: str, handler: ExchangeHandler) -> None:
+        """Register a handler of events: as it is for https, behind a door for http."""
+        self._handlers[name] = Door(handler, self._features)
+        self._handlers[secured(name)] = handler
 
-    async def _reach_outside(self) -> None:
-        """Have a route for every address outside the mesh that a Trigger names."""
-        wanted = subscribers.outside(self._broker.addresses())
-        if wanted == self._outside:
+    async def _apply(self, snapshot: Snapshot) -> None:
+        await self._inbound.apply(snapshot)
+        if any(subscribers.leads_into_mesh(uri) for uri, _ in self._broker.addresses()):
+            # Endpoints may have moved.
+            self._changed()
+
+    def _changed(self) -> None:
+        self._tasks.spawn("reconfigure", self._reconfigure())
+
+    async def _reconfigure(self) -> None:
+        """Listen for https while that is asked for, and have a way to every address that the mesh does not lead to."""
+        async with self._configuring:
+            # The listener first: JobSinks and RequestReplies are sent to by way of it.
+            entrance = self._https.beside(self._own, BROKER_HANDLER)
+            await self._put(entrance, self._ways, "events are not taken in by https")
+            ways = subscribers.ways(self._broker.addresses(), self._surroundings())
+            await self._put(self._entrance, ways, "subscribers outside the mesh cannot be reached")
+
+    async def _put(self, entrance: Snapshot, ways: Snapshot, failure: str) -> None:
+        if (entrance, ways) == (self._entrance, self._ways):
             return
         try:
-            await self._inbound.extend(overlay(self._own, wanted))
+            await self._inbound.extend(overlay(overlay(self._own, entrance), ways))
         except MeshError as error:
-            _log.error("subscribers outside the mesh cannot be reached", reason=error)
+            _log.error(failure, reason=error)
         else:
-            self._outside = wanted
+            self._entrance, self._ways = entrance, ways
+
+    def _surroundings(self) -> subscribers.Surroundings:
+        own = self.addresses().get(https_entrance.LISTENER, "")
+        clusters = {cluster.name: cluster for cluster in self._plane.snapshot.clusters}
+        return subscribers.Surroundings(self._bundles.current, reachable(own), clusters)
 
     async def drain(self) -> None:
         """Take nothing new in, finish what is in flight."""
@@ -257,7 +294,7 @@ class Activator:
 
 def _takes_from_mesh(listener: str) -> bool:
     # The one for requests of functions at zero comes from control, with its TLS.
-    return listener == BROKER_HANDLER
+    return listener in (BROKER_HANDLER, https_entrance.LISTENER)
 
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:

@@ -28,6 +28,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--broker", metavar="ADDRESS", default="0.0.0.0:8080", help="where events are taken in (default: %(default)s)"
     )
     parser.add_argument(
+        "--broker-tls",
+        metavar="ADDRESS",
+        default="0.0.0.0:8443",
+        help="where events are taken in by https, while transport-encryption asks for it (default: %(default)s)",
+    )
+    parser.add_argument(
         "--keep-events",
         metavar="DURATION",
         help="how long events stay that no trigger waits for, such as 90m (default: 24h)",
@@ -75,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         args.store,
         event_limit(args) or MAX_EVENT_BYTES,
         tuple(args.protect),
+        args.broker_tls,
     )
     return run_process(lambda: serve(bootstrap, settings))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _work(args: argparse.Namespace, api: Api, clock: Clock) -> None:
+    from eventmesh.controllers.eventing.addresses import BROKERS, CHANNELS
     from eventmesh.controllers.eventing.app import EventingControllers
     from eventmesh.controllers.serving.app import ServingControllers
     from eventmesh.controllers.serving.images import AsWritten
@@ -61,8 +63,11 @@ async def _work(args: argparse.Namespace, api: Api, clock: Clock) -> None:
     serving = ServingControllers(api, informers, clock, AsWritten(), _local(args)) if SERVING in wanted else None
     eventing = None
     if EVENTING in wanted:
-        urls = {"external_ingress": args.broker_url, "external_dispatcher": args.channel_url}
-        eventing = EventingControllers(api, informers, clock, **urls)
+        entrances = {
+            "brokers": replace(BROKERS, outside=args.broker_url),
+            "channels": replace(CHANNELS, outside=args.channel_url),
+        }
+        eventing = EventingControllers(api, informers, clock, **entrances)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(informers.stop)
         await informers.start()

@@ -22,6 +22,8 @@ ACTIVATOR_HOST: Final = "127.0.0.2"
 ACTIVATOR_PORT: Final = 8012
 BROKER_PORT: Final = 8080
 GATEWAY_TLS_PORT: Final = 8443
+BROKER_TLS_PORT: Final = 8444
+"""Knative's 8443 is the gateway's here; at an address that names below `localhost` mean."""
 GATEWAY_ADMIN_PORT: Final = 15000
 ACTIVATOR_ADMIN_PORT: Final = 15001
 
@@ -53,6 +55,8 @@ class Addresses:
     """For requests whose function is at zero."""
     broker: str
     """For events."""
+    broker_tls: str
+    """For events that come by https, while they may."""
     activator_admin: str
 
     @property
@@ -64,6 +68,10 @@ class Addresses:
     def channels_url(self) -> str:
         """Return where channels take events in from outside: add `/NAMESPACE/CHANNEL`."""
         return f"http://{CHANNEL_DISPATCHER}.{DOMAIN}:{self.gateway_port}"
+
+    def secured_url(self, service: str) -> str:
+        """Return where a Service of the activator takes events in from outside by https: add `/NAMESPACE/NAME`."""
+        return f"https://{service}.{DOMAIN}:{port_of(self.broker_tls)}"
 
     @property
     def gateway_port(self) -> int:
@@ -98,6 +106,7 @@ def choose(api_port: int, gateway_port: int, spare_host: str) -> Addresses:
         autoscaler=_at(LOOPBACK, _preferred(AUTOSCALER_PORT if usual else 0, taken)),
         activator=_at(activator_host, ACTIVATOR_PORT),
         broker=_at(activator_host, BROKER_PORT),
+        broker_tls=_at(LOOPBACK, _preferred(BROKER_TLS_PORT if gateway_port else 0, taken)),
         activator_admin=_at(LOOPBACK, _preferred(ACTIVATOR_ADMIN_PORT if usual else 0, taken)),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -39,6 +39,7 @@ from eventmesh.cluster.runtime.process import Command, Legacy, ProcessLauncher
 from eventmesh.cluster.store.store import Store
 from eventmesh.cluster.supervisor import Supervised
 from eventmesh.controllers.autoscaler.app import Autoscaler
+from eventmesh.controllers.eventing.addresses import BROKERS, CHANNELS, Entrance
 from eventmesh.controllers.eventing.admission import ADMISSIONS as EVENTING_ADMISSIONS
 from eventmesh.controllers.eventing.app import EventingControllers
 from eventmesh.controllers.serving.app import ServingControllers
@@ -53,6 +54,7 @@ from eventmesh.transport.address import parse_address
 from eventmesh.transport.netns import HostNetwork
 from eventmesh.xds.control.admission import CONTROL_ADMISSIONS
 from eventmesh.xds.control.app import Control
+from eventmesh.xds.control.event_certificates import EventCertificates
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
@@ -154,13 +156,15 @@ class Mesh:
             api,
             informers,
             self._clock,
-            external_ingress=where.events_url,
-            external_dispatcher=where.channels_url,
+            brokers=_reachable(BROKERS, where.events_url, where),
+            channels=_reachable(CHANNELS, where.channels_url, where),
         )
         serving = self._serving(api, informers, images)
         autoscaler = Autoscaler(api, informers, self._clock, serving.settings, _host_and_port(where.autoscaler))
         identities = self._identities()
-        control = Control(api, informers, self._clock, _control_settings(where), identities)
+        certificates = EventCertificates(api, informers, identities, self._clock, addresses.DOMAIN)
+        writers = (certificates.controller,)
+        control = Control(api, informers, self._clock, _control_settings(where), identities, writers=writers)
         bootstraps = self._bootstraps = Bootstraps(where, identities, control.mtls_mode, control.inbound_filters)
         agent = self._agent(api, informers, launcher, pod_addresses, images, bootstraps)
         for kind in metrics_kinds(agent.measuring.pod_metrics, agent.node.metrics):
@@ -281,6 +285,7 @@ class Mesh:
             where.activator_admin,
             f"--autoscaler=http://{where.autoscaler}/stats",
             f"--broker={where.broker}",
+            f"--broker-tls={where.broker_tls}",
             f"--data-dir={self._settings.data_dir / 'events'}",
             f"--kubeconfig={self._settings.kubeconfig}",
             f"--store={self._settings.store}",
@@ -331,6 +336,10 @@ class Mesh:
         if not live.done() or live.cancelled():
             logs = self._settings.data_dir / "logs" / plane.name
             raise UnavailableError(f"the {plane.name} does not serve after {LIVE_WITHIN_S:.0f} s; see {logs}")
+
+
+def _reachable(entrance: Entrance, url: str, where: Addresses) -> Entrance:
+    return replace(entrance, outside=url, outside_secured=where.secured_url(entrance.service))
 
 
 def _control_settings(where: Addresses) -> Settings:

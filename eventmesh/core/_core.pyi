@@ -48,6 +48,7 @@ class Response:
     broken answer; `error` then says which."""
     headers: Final[list[tuple[str, str]]]
     body: Final[bytes]
+    """With `connect_failed`: why, in Envoy's words (`TLS: ...` for a certificate that was not believed)."""
     error: Final[str]
     """Empty when the peer answered; otherwise a short code: `no_capacity`, `connect_failed`, `timeout`, `reset`,
     `protocol_error`, `no_route`, `too_large`."""

@@ -22,12 +22,16 @@ CONFIG: Final = Key("knative-eventing", "config-features")
 AUTHENTICATION: Final = "authentication-oidc"
 AUTHORIZATION: Final = "default-authorization-mode"
 AUTO_CREATE: Final = "eventtype-auto-create"
+TRANSPORT: Final = "transport-encryption"
 
-_NEVER: Final = ("transport-encryption", "cross-namespace-event-links", "kreference-group", "kreference-mapping")
+_NEVER: Final = ("cross-namespace-event-links", "kreference-group", "kreference-mapping")
 """Switches of Knative's that turn nothing on here."""
 
 _ALWAYS: Final = ("delivery-timeout", "delivery-retryafter", "new-apiserversource-filters")
 """Switches of Knative's that turn nothing off here."""
+
+_SHOWN: Final = 64
+"""Characters of a wrong value that are repeated in conditions and in the log."""
 
 _log = log.get("kube.eventing_features")
 
@@ -40,6 +44,17 @@ class DefaultAuthorization(Enum):
     ALLOW_SAME_NAMESPACE = "allow-same-namespace"
 
 
+class TransportEncryption(Enum):
+    """How events may come to brokers, channels, JobSinks and RequestReplies."""
+
+    DISABLED = "disabled"
+    """By http."""
+    PERMISSIVE = "permissive"
+    """By http and by https; addresses name both, https first."""
+    STRICT = "strict"
+    """By https, or by the mesh's own mTLS; in clear text not at all."""
+
+
 @frozen
 class Features:
     """The switches as they stand."""
@@ -49,6 +64,7 @@ class Features:
     authorization: DefaultAuthorization = DefaultAuthorization.ALLOW_SAME_NAMESPACE
     auto_create: bool = False
     """EventTypes are made of what is seen."""
+    transport: TransportEncryption = TransportEncryption.DISABLED
     without_effect: tuple[str, ...] = ()
     """`key: value` of each switch that asks for what is not done here."""
 
@@ -63,17 +79,39 @@ def parse_features(data: Mapping[str, str]) -> Features:
         known = ", ".join(mode.value for mode in DefaultAuthorization)
         _log.error("no such authorisation, nobody is admitted", key=AUTHORIZATION, value=said, known=known)
         authorization = DefaultAuthorization.DENY_ALL
-    return Features(_enabled(data, AUTHENTICATION), authorization, _enabled(data, AUTO_CREATE), _without_effect(data))
+    return Features(
+        _enabled(data, AUTHENTICATION),
+        authorization,
+        _enabled(data, AUTO_CREATE),
+        _transport(data),
+        _without_effect(data),
+    )
+
+
+def _transport(data: Mapping[str, str]) -> TransportEncryption:
+    """Return how events may come; a value that is none leaves them where they were, as in Knative, and is named."""
+    try:
+        return TransportEncryption(_said(data, TRANSPORT))
+    except ValueError:
+        return TransportEncryption.DISABLED
 
 
 def _without_effect(data: Mapping[str, str]) -> tuple[str, ...]:
     in_vain = [name for name in _NEVER if data.get(name, "").strip().lower() not in ("", "disabled")]
     in_vain += [name for name in _ALWAYS if data.get(name, "").strip().lower() == "disabled"]
-    return tuple(f"{name}: {data[name].strip()}" for name in in_vain)
+    without = [f"{name}: {data[name].strip()}" for name in in_vain]
+    known = [mode.value for mode in TransportEncryption]
+    if _said(data, TRANSPORT) not in known:
+        without.append(f"{TRANSPORT}: {data[TRANSPORT].strip()[:_SHOWN]} (it may be {', '.join(known)})")
+    return tuple(without)
 
 
 def _enabled(data: Mapping[str, str], name: str) -> bool:
     return data.get(name, "").strip().lower() == "enabled"
+
+
+def _said(data: Mapping[str, str], name: str) -> str:
+    return data.get(name, "").strip().lower() or "disabled"
 
 
 class FeatureStore:

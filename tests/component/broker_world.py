@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,16 +58,18 @@ class World:
     def __init__(
         self,
         mesh: BrokerMesh,
-        addresses: Mapping[str, str],
+        addresses: Callable[[], Mapping[str, str]],
         session: aiohttp.ClientSession,
         log: LogWatch,
         stack: AsyncExitStack,
     ) -> None:
         self.mesh = mesh
         self.log = log
-        self.broker = addresses["broker"]
+        self.addresses = addresses
+        """Where each listener of the activator listens now."""
+        self.broker = addresses()["broker"]
         """`host:port` of the ingress."""
-        self.admin = addresses["admin"]
+        self.admin = addresses()["admin"]
         """`host:port` of the admin pages."""
         self._session = session
         self._stack = stack
@@ -124,12 +126,20 @@ async def world_in(directory: Path, max_event_bytes: int = MAX_EVENT_BYTES) -> A
         async with AsyncExitStack() as stack:
             mesh = await stack.enter_async_context(broker_mesh(directory))
             document = json.dumps(bootstrap("activator", "activator-1", LOOPBACK, f"127.0.0.1:{mesh.bench.port}"))
-            settings = ActivatorSettings(NOWHERE, LOOPBACK, mesh.data_dir, None, 1.0, max_event_bytes=max_event_bytes)
+            settings = ActivatorSettings(
+                NOWHERE,
+                LOOPBACK,
+                mesh.data_dir,
+                None,
+                1.0,
+                max_event_bytes=max_event_bytes,
+                broker_tls_address=LOOPBACK,
+            )
             activator = Activator(parse_bootstrap(document), settings, mesh.bench.api, mesh.bench.clock, Termination())
             stack.push_async_callback(activator.stop)
             await activator.start()
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            yield World(mesh, activator.addresses(), session, log, stack)
+            yield World(mesh, activator.addresses, session, log, stack)
     finally:
         logger.removeHandler(log)
         logger.setLevel(level)

@@ -13,6 +13,7 @@ from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.manifests import read_manifests
 from eventmesh.kube.resources import CONFIG_MAP, EVENT, LEASE, SECRET, SIGNING_REQUEST, TOKEN_REVIEW
+from eventmesh.kube.server_certificates import NAMESPACE, SECRETS
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
@@ -30,7 +31,7 @@ def may(rules: list[Object], resource: Resource, verb: str, name: str = "") -> b
         resource.group in rule["apiGroups"]
         and ({resource.plural, "*"} & set(rule["resources"]))
         and verb in rule["verbs"]
-        and rule.get("resourceNames", [name]) == [name]
+        and name in rule.get("resourceNames", [name])
         for rule in rules
     )
 
@@ -64,7 +65,8 @@ def test_control_may_read_every_kind_that_it_watches(watched: list[Resource]) ->
 
 
 def test_control_may_write_what_it_certifies_with_and_no_other_secret() -> None:
-    (cluster,), (own,) = manifests("ClusterRole"), manifests("Role")
+    (cluster,) = manifests("ClusterRole")
+    own, of_events = manifests("Role")
     assert may(cluster["rules"], TOKEN_REVIEW, "create")
     assert all(may(cluster["rules"], CONFIG_MAP, verb) for verb in ("create", "update"))
     assert all(may(cluster["rules"], EVENT, verb) for verb in ("get", "create", "patch"))
@@ -74,6 +76,9 @@ def test_control_may_write_what_it_certifies_with_and_no_other_secret() -> None:
     assert not may(cluster["rules"], LEASE, "update", "eventmesh-control")
     assert may(own["rules"], SECRET, "update", NAME) and not may(own["rules"], SECRET, "update", "another")
     assert not may(cluster["rules"], SECRET, "update")
+    assert of_events["metadata"]["namespace"] == NAMESPACE
+    shown = all(may(of_events["rules"], SECRET, "update", key.name) for key in SECRETS.values())
+    assert shown and not may(of_events["rules"], SECRET, "update", "another")
 
 
 def test_control_approves_for_the_signer_that_is_named_and_only_where_that_is_wanted() -> None:

@@ -32,10 +32,10 @@ async def test_a_broker_becomes_ready_with_an_address(world: World) -> None:
 async def test_a_broker_says_which_switches_do_not_hold_for_it(world: World) -> None:
     await world.create(BROKER, "shop", {})
     await world.until(BROKER, "shop", "Ready", "True")
-    data = {"transport-encryption": "strict"}
+    data = {"kreference-mapping": "enabled"}
     await world.api.create(CONFIG_MAP, {"metadata": {"name": "config-features"}, "data": data}, "knative-eventing")
     told = await world.when(BROKER, "shop", lambda b: bool((condition(b, "Addressable") or {}).get("reason")))
-    assert "transport-encryption: strict" in (condition(told, "Addressable") or {})["message"]
+    assert "kreference-mapping: enabled" in (condition(told, "Addressable") or {})["message"]
     await world.api.delete(CONFIG_MAP, "config-features", "knative-eventing")
     await world.when(BROKER, "shop", lambda b: not (condition(b, "Addressable") or {}).get("reason"))
 

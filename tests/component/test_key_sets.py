@@ -20,8 +20,8 @@ from eventmesh.xds.control.access.kept_keys import CONFIG_MAP_KEY
 from eventmesh.xds.control.services import Settings
 from tests.component.ads_client import LDS, AdsClient, connected
 from tests.component.control_bench import Bench
+from tests.component.https_sinks import SinkAuthority
 from tests.component.key_server import KeyServer, key_server
-from tests.component.test_subscriber_addresses import certify
 from tests.free_ports import free_port
 from tests.mesh.processes import WAIT_S
 from tests.tokens import key_set
@@ -43,7 +43,9 @@ async def test_a_set_is_fetched_over_http_and_over_https_from_whom_the_machine_t
     async with key_server(OLD) as plain:
         assert await fetch_keys(plain.address, 20) == OLD
     authority = tmp_path / "authority.pem"
-    authority.write_text(certify(tmp_path / "server.pem", "localhost"))
+    signer = SinkAuthority()
+    signer.certify(tmp_path / "server.pem", "localhost")
+    authority.write_text(signer.pem)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "server.pem")
     async with key_server(NEW, context) as secure:

@@ -24,7 +24,11 @@ from eventmesh.controllers.eventing.app import EventingControllers
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import BROKER, TRIGGER
 from eventmesh.kube.status import is_ready
+from eventmesh.xds.control.event_certificates import EventCertificates
 from eventmesh.xds.control.services import Settings
+from eventmesh.xds.identity.authority import OwnAuthority
+from eventmesh.xds.identity.issuer import Identities
+from eventmesh.xds.identity.roots import RootFiles
 from tests.component.control_bench import Bench
 from tests.component.planes import LOOPBACK, backend
 from tests.component.processes import START_TIMEOUT_S, spawn
@@ -118,7 +122,8 @@ class BrokerMesh:
         """Return the words after `eventmesh` that start an activator of this mesh."""
         file = self._directory / "activator.json"
         file.write_text(json.dumps(bootstrap("activator", "activator-1", LOOPBACK, f"127.0.0.1:{self.bench.port}")))
-        flags = ("--broker", LOOPBACK, "--data-dir", str(data_dir or self.data_dir), "--autoscaler", NOWHERE)
+        listening = ("--broker", LOOPBACK, "--broker-tls", LOOPBACK)
+        flags = (*listening, "--data-dir", str(data_dir or self.data_dir), "--autoscaler", NOWHERE)
         shared = ("--store", self.store) if self.store else ()
         return ("activator", "--bootstrap", str(file), "--kubeconfig", str(self._kubeconfig), *flags, *shared)
 
@@ -162,6 +167,9 @@ class BrokerMesh:
 async def broker_mesh(directory: Path) -> AsyncIterator[BrokerMesh]:
     """Run API, controllers and control, with the broker `shop` Ready in the namespace `default`."""
     bench = Bench(directory, settings=Settings(activator=ACTIVATOR_LISTENER))
+    authority = OwnAuthority(RootFiles(directory / "ca"), bench.clock)
+    identities = Identities(authority, bench.clock, "cluster.local")
+    certificates = EventCertificates(bench.api, bench.informers, identities, bench.clock, "localhost")
     eventing = EventingControllers(bench.api, bench.informers, bench.clock)
     for resource, admission in eventing.admissions(ADMISSIONS).items():
         bench.embedded.admission.register(resource, admission)
@@ -172,11 +180,13 @@ async def broker_mesh(directory: Path) -> AsyncIterator[BrokerMesh]:
         await server.start()
         write_kubeconfig(directory / "kubeconfig", server.url, server.credentials.ca_pem, server.credentials.token)
         eventing.start()
+        certificates.controller.start()
         await bench.create(BROKER, SHOP, {})
         await bench.until(BROKER, SHOP, is_ready)
         yield mesh
     finally:
         await mesh.stop()
+        await certificates.controller.stop()
         await eventing.stop()
         await server.stop()
         await bench.stop()

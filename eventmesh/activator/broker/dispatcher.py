@@ -21,6 +21,7 @@ from eventmesh.activator.broker.store.api import EventStore
 from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
 from eventmesh.activator.broker.store.values import StoredEvent
 from eventmesh.activator.broker.triggers import Peer, Subscription, TriggerSource
+from eventmesh.activator.broker.unreached import unreached
 from eventmesh.activator.broker.worker import TriggerWorker
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
@@ -215,7 +216,7 @@ class Dispatcher:
         if response is None:
             return Answer(0, NO_IDENTITY)
         if response.error:
-            return Answer(0, response.error)
+            return unreached(response, peer)
         answer = Answer(response.status, "", self._retry_after(response), response.body[:MAX_BODY_KEPT])
         # 202 means "accepted, no reply"; only a 200 carries one (data-plane.md).
         if send.purpose is not Purpose.DEAD_LETTER and is_delivered(response.status) and response.status != 202:

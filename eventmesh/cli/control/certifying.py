@@ -19,6 +19,7 @@ from eventmesh.kube.resources import SECRET
 from eventmesh.kube.token_reviews import TokenReviews
 from eventmesh.xds.control.certificate_server import CertificateServer
 from eventmesh.xds.control.certification import Certification
+from eventmesh.xds.control.event_certificates import EventCertificates
 from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.root_maps import RootMaps
 from eventmesh.xds.identity.authority import Authority, GivenAuthority, OwnAuthority
@@ -108,13 +109,16 @@ class Certifying:
                 given = GivenAuthority(args.ca_cert, args.ca_key, clock)
                 return cls(_identities(args, given, clock), api, clock, given)
 
-    def watch(self, informers: Informers) -> Controller:
-        """Follow what other replicas do to the roots, before the informers start; return what tells workloads of them
-        while this replica leads."""
+    def watch(self, informers: Informers) -> tuple[Controller, ...]:
+        """Follow what other replicas do to the roots, before the informers start; return what writes while this replica
+        leads: the roots for workloads to know, and certificates for those who take events in by https."""
         maps = RootMaps(self._api, informers, self.identities, self._clock)
         if self._roots is not None:
             self._follow(self._roots, informers)
-        return maps.controller
+        if not self.identities.makes_keys:
+            return (maps.controller,)
+        certificates = EventCertificates(self._api, informers, self.identities, self._clock)
+        return maps.controller, certificates.controller
 
     def _follow(self, roots: RootSecret, informers: Informers) -> None:
         def changed(old: Object | None, new: Object | None) -> None:

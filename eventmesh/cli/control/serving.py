@@ -53,7 +53,7 @@ async def _work(args: argparse.Namespace, settings: Settings, api: Api) -> None:
         stack.push_async_callback(informers.stop)
         certifying = await Certifying.of(args, api, clock, election)
         identities = certifying.identities if certifying is not None else None
-        writers = () if certifying is None else (certifying.watch(informers),)
+        writers = () if certifying is None else certifying.watch(informers)
         control = Control(api, informers, clock, settings, identities, election, writers)
         stack.push_async_callback(control.stop)
         if certifying is not None:

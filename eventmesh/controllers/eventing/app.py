@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.eventing import parallel, sequence
+from eventmesh.controllers.eventing.addresses import BROKERS, CHANNELS, Addresses, Entrance
 from eventmesh.controllers.eventing.admission.injection import Injection
 from eventmesh.controllers.eventing.admission.policies import EventPolicyAdmission
 from eventmesh.controllers.eventing.api_server_source import ApiServerSources
@@ -43,31 +44,31 @@ class EventingControllers:
         informers: Informers,
         clock: Clock,
         *,
-        external_ingress: str = "",
-        external_dispatcher: str = "",
+        brokers: Entrance = BROKERS,
+        channels: Entrance = CHANNELS,
     ) -> None:
-        """`external_ingress` is the URL at which brokers can be reached from outside the mesh, if they can;
-        `external_dispatcher` that of channels."""
+        """`brokers` and `channels` say where they can be reached from outside the mesh, if they can."""
         destinations = Destinations(informers)
         recorder = EventRecorder(api, "eventing-controller", clock)
         self._bindings = informers.of(SINK_BINDING)
         self._features = FeatureStore(informers.of(CONFIG_MAP))
         policies = AppliedPolicies(informers, self._features)
+        addresses = Addresses(informers, self._features)
         shared = (api, informers, destinations, clock, recorder)
         sending = (*shared, Identities(api, informers, self._features))
         self._controllers = [
             made.controller
             for made in (
-                Brokers(*shared, policies, external_ingress),
+                Brokers(*shared, policies, addresses, brokers),
                 Triggers(*sending),
                 Channels(api, informers, clock, recorder, policies),
-                InMemoryChannels(*shared, policies, external_dispatcher),
+                InMemoryChannels(*shared, policies, addresses, channels),
                 Subscriptions(*sending),
                 Flows(SEQUENCE, sequence.plan, sequence.status, api, informers, clock, recorder, policies),
                 Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder, policies),
                 EventTypes(*shared),
-                JobSinks(api, informers, clock, recorder, policies),
-                RequestReplies(api, informers, clock, recorder, policies),
+                JobSinks(api, informers, clock, recorder, policies, addresses),
+                RequestReplies(api, informers, clock, recorder, policies, addresses),
                 PingSources(*sending),
                 ApiServerSources(*sending),
                 KafkaSources(*sending),

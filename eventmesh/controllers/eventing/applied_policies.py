@@ -5,9 +5,9 @@ The activator enforces the same ones, from the same rules (`kube.event_policies`
 
 from __future__ import annotations
 
-from eventmesh.kube.api import Object, Resource
-from eventmesh.kube.event_policies import Named, audience_of, is_about
-from eventmesh.kube.eventing_features import AUTHENTICATION, CONFIG, FeatureStore
+from eventmesh.kube.api import Object
+from eventmesh.kube.event_policies import Named, is_about
+from eventmesh.kube.eventing_features import AUTHENTICATION, FeatureStore
 from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.objects import Key, key_of
 from eventmesh.kube.reconciler import Controller
@@ -18,7 +18,7 @@ CONDITION = "EventPoliciesReady"
 
 
 class AppliedPolicies:
-    """The policies of all objects, and what addresses say of identities."""
+    """The policies of all objects."""
 
     def __init__(self, informers: Informers, features: FeatureStore) -> None:
         self._policies = informers.of(EVENT_POLICY)
@@ -60,15 +60,3 @@ class AppliedPolicies:
             conditions.mark_true(CONDITION)
         applied = [{"apiVersion": EVENT_POLICY.api_version, "name": name} for name in names if name not in unready]
         return {"policies": applied} if applied else {}
-
-    def mark_addressable(self, conditions: Conditions) -> None:
-        """Mark `Addressable`, and say there which switches do not hold for the address: who set one may count on it."""
-        in_vain = ", ".join(self._features.current.without_effect)
-        message = f"ConfigMap {CONFIG} asks for what is not done here: {in_vain}" if in_vain else ""
-        conditions.mark_true("Addressable", "FeatureWithoutEffect" if in_vain else "", message)
-
-    def with_audience(self, resource: Resource, obj: Object, address: Object) -> Object:
-        """Return an address with the audience of tokens that are shown there, while tokens are asked for."""
-        if not self._features.current.authentication:
-            return address
-        return {**address, "audience": audience_of(resource, key_of(obj))}

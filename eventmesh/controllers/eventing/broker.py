@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eventmesh.base.clock import Clock
+from eventmesh.controllers.eventing.addresses import Addresses, Entrance
 from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.controllers.eventing.destinations import (
     Destinations,
@@ -11,11 +12,11 @@ from eventmesh.controllers.eventing.destinations import (
     resolve_dead_letter_sink,
 )
 from eventmesh.controllers.eventing.names import broker_url
-from eventmesh.kube.api import Api, Object
+from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
-from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
+from eventmesh.kube.objects import Key, annotations_of, is_deleting
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import BROKER
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
@@ -44,10 +45,12 @@ class Brokers:
         clock: Clock,
         recorder: EventRecorder,
         policies: AppliedPolicies,
-        external_ingress: str,
+        addresses: Addresses,
+        entrance: Entrance,
     ) -> None:
         self._api = api
-        self._external_ingress = external_ingress
+        self._addresses = addresses
+        self._entrance = entrance
         self._clock = clock
         self._destinations = destinations
         self._policies = policies
@@ -55,6 +58,7 @@ class Brokers:
         self.controller = Controller("broker", self._brokers, self.reconcile, clock, recorder=recorder)
         destinations.follow(self.controller, self._brokers, lambda obj: [references(dead_letter_sink_of(obj))])
         policies.follow(self.controller, self._brokers)
+        addresses.follow(self.controller, self._brokers, entrance)
 
     async def reconcile(self, key: Key) -> None:
         """Write address and conditions."""
@@ -64,17 +68,9 @@ class Brokers:
         conditions = Conditions(CONDITIONS, conditions_of(broker), self._clock.now())
         for kind in ("IngressReady", "TriggerChannelReady", "FilterReady"):
             conditions.mark_true(kind)
-        self._policies.mark_addressable(conditions)
-        status = self._addresses(broker) | self._policies.mark(conditions, (BROKER, broker))
+        plain = broker_url(key.namespace, key.name)
+        status = self._addresses.mark(conditions, BROKER, broker, plain, self._entrance)
+        status |= self._policies.mark(conditions, (BROKER, broker))
         status |= resolve_dead_letter_sink(self._destinations, dead_letter_sink_of(broker), conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, BROKER, broker, status)
-
-    def _addresses(self, broker: Object) -> Object:
-        key = key_of(broker)
-        address = {"name": "http", "url": broker_url(key.namespace, key.name)}
-        inside = self._policies.with_audience(BROKER, broker, address)
-        if not self._external_ingress:
-            return {"address": inside}
-        outside = {**inside, "name": "external", "url": f"{self._external_ingress}/{key.namespace}/{key.name}"}
-        return {"address": inside, "addresses": [inside, outside]}

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informer, Informers
-from eventmesh.kube.knative import is_mesh_host, service_host
+from eventmesh.kube.knative import service_host
 from eventmesh.kube.objects import Key, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import (
@@ -29,7 +29,7 @@ from eventmesh.kube.subscriber_addresses import are_certificates, can_be_certifi
 _CHANNELS = (CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL)
 
 ADDRESSABLE = (KSERVICE, ROUTE, BROKER, *_CHANNELS, JOB_SINK, REQUEST_REPLY, SERVICE)
-"""Kinds a reference may name. All but a plain Service say where they are in `status.address.url`."""
+"""Kinds a reference may name. All but a plain Service say where they are in `status.addresses` or `status.address`."""
 
 
 @frozen
@@ -51,7 +51,7 @@ class Destinations:
     def resolve(self, destination: Object) -> str | Unresolved:
         """Return the URL, or why there is none."""
         reference, uri = destination.get("ref"), destination.get("uri") or ""
-        url = self._of_reference(reference) if reference else uri
+        url = self._of_reference(reference, destination) if reference else uri
         if isinstance(url, Unresolved):
             return url
         if problem := self._problem(destination, url):
@@ -79,7 +79,7 @@ class Destinations:
         if reference is None or resource is None:
             return ""
         obj = self.informers[resource].get(reference["name"], reference["namespace"]) or {}
-        return str(((obj.get("status") or {}).get("address") or {}).get(field) or "")
+        return str((_address(obj) or {}).get(field) or "")
 
     def _problem(self, destination: Object, url: str) -> Unresolved | None:
         """Return why nothing can be sent to an address that is known."""
@@ -89,9 +89,6 @@ class Destinations:
             return Unresolved("AddressRefused", f"{url}: {refused}", permanent=True)
         if parts.scheme != "https":
             return None
-        if is_mesh_host(host):
-            message = f"{url}: inside the mesh addresses are http"
-            return Unresolved("TLSNotSupported", message, permanent=True)
         authorities = self.authorities(destination)
         if authorities and not are_certificates(authorities):
             return Unresolved("CACertsInvalid", f"{url}: CACerts holds no certificates in PEM", permanent=True)
@@ -113,7 +110,7 @@ class Destinations:
         for informer in self.informers.values():
             controller.watch(informer, referrers)
 
-    def _of_reference(self, reference: Object) -> str | Unresolved:
+    def _of_reference(self, reference: Object, destination: Object) -> str | Unresolved:
         resource = _resource_of(reference)
         if resource is None:
             named = f"{reference.get('kind')} of {reference.get('apiVersion')}"
@@ -123,9 +120,19 @@ class Destinations:
         if obj is None:
             return Unresolved("NotFound", f'{resource.group_resource} "{key.name}" not found')
         if resource == SERVICE:
-            return f"http://{service_host(key.name, key.namespace)}"
-        url = ((obj.get("status") or {}).get("address") or {}).get("url")
+            # Whoever names an authority of a Service wants it asked who it is (knative/pkg: resolver).
+            scheme = "https" if destination.get("CACerts") else "http"
+            return f"{scheme}://{service_host(key.name, key.namespace)}"
+        url = (_address(obj) or {}).get("url")
         return url or Unresolved("AddressNotSet", f"{resource.kind} {key} has no address yet")
+
+
+def _address(obj: Object) -> Object | None:
+    """Return the address of an object that references mean: the first of several, else the only one (knative/pkg:
+    resolver)."""
+    status = obj.get("status") or {}
+    several: list[Object] = status.get("addresses") or []
+    return several[0] if several else status.get("address")
 
 
 def _resource_of(reference: Object) -> Resource | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.children import Children, NotOwned
+from eventmesh.controllers.eventing.addresses import Addresses, Entrance
 from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.controllers.eventing.destinations import (
     Destinations,
@@ -55,10 +56,12 @@ class InMemoryChannels:
         clock: Clock,
         recorder: EventRecorder,
         policies: AppliedPolicies,
-        external_dispatcher: str,
+        addresses: Addresses,
+        entrance: Entrance,
     ) -> None:
         self._api = api
-        self._external_dispatcher = external_dispatcher
+        self._addresses = addresses
+        self._entrance = entrance
         self._clock = clock
         self._destinations = destinations
         self._policies = policies
@@ -72,6 +75,7 @@ class InMemoryChannels:
         self.controller.watch_controlled(self._services)
         destinations.follow(self.controller, self._channels, lambda obj: [references(dead_letter_sink_of(obj))])
         policies.follow(self.controller, self._channels)
+        addresses.follow(self.controller, self._channels, entrance)
 
     async def reconcile(self, key: Key) -> None:
         """Make the Service, write subscribers, address and conditions."""
@@ -79,10 +83,12 @@ class InMemoryChannels:
         if channel is None or is_deleting(channel):
             return
         conditions = Conditions(CONDITIONS, conditions_of(channel), self._clock.now())
-        for kind in ("ServiceReady", "EndpointsReady", "Addressable", "DispatcherReady"):
+        for kind in ("ServiceReady", "EndpointsReady", "DispatcherReady"):
             conditions.mark_true(kind)
         await self._service(channel, conditions)
-        status = self._addresses(channel) | self._policies.mark(conditions, *fronts_of(channel, self._find))
+        plain = channel_url(key.namespace, key.name)
+        status = self._addresses.mark(conditions, IN_MEMORY_CHANNEL, channel, plain, self._entrance)
+        status |= self._policies.mark(conditions, *fronts_of(channel, self._find))
         status |= resolve_dead_letter_sink(self._destinations, dead_letter_sink_of(channel), conditions)
         # Who is served is the activator's to say.
         if served := (channel.get("status") or {}).get("subscribers"):
@@ -119,15 +125,6 @@ class InMemoryChannels:
 
     def _find(self, resource: Resource, key: Key) -> Object | None:
         return self._fronts[resource].get(key.name, key.namespace)
-
-    def _addresses(self, channel: Object) -> Object:
-        key = key_of(channel)
-        address = {"name": "http", "url": channel_url(key.namespace, key.name)}
-        inside = self._policies.with_audience(IN_MEMORY_CHANNEL, channel, address)
-        if not self._external_dispatcher:
-            return {"address": inside}
-        outside = {**inside, "name": "external", "url": f"{self._external_dispatcher}/{key.namespace}/{key.name}"}
-        return {"address": inside, "addresses": [inside, outside]}
 
 
 def service_for(channel: Object) -> Object:

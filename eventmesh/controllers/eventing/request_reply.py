@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
+from eventmesh.controllers.eventing.addresses import Addresses, Entrance
 from eventmesh.controllers.eventing.applied_policies import AppliedPolicies
 from eventmesh.controllers.eventing.names import request_reply_url
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
+from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION, REQUEST_REPLY_INGRESS
 from eventmesh.kube.objects import Key, annotations_of, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.request_reply import parse_request_reply
@@ -18,14 +19,23 @@ from eventmesh.kube.status import UNKNOWN, Conditions, ConditionSet, condition, 
 
 CONDITIONS = ConditionSet(("TriggersReady", "BrokerReady", "Addressable", "EventPoliciesReady"))
 
+_ENTRANCE = Entrance(REQUEST_REPLY_INGRESS)
+
 
 class RequestReplies:
     """The controller of RequestReplies."""
 
     def __init__(
-        self, api: Api, informers: Informers, clock: Clock, recorder: EventRecorder, policies: AppliedPolicies
+        self,
+        api: Api,
+        informers: Informers,
+        clock: Clock,
+        recorder: EventRecorder,
+        policies: AppliedPolicies,
+        addresses: Addresses,
     ) -> None:
         self._api = api
+        self._addresses = addresses
         self._policies = policies
         self._clock = clock
         self._replies = informers.of(REQUEST_REPLY)
@@ -33,6 +43,7 @@ class RequestReplies:
         self.controller = Controller("requestreply", self._replies, self.reconcile, clock, recorder=recorder)
         self.controller.watch(self._brokers, self._of_broker)
         policies.follow(self.controller, self._replies)
+        addresses.follow(self.controller, self._replies, _ENTRANCE)
 
     def _of_broker(self, broker: Object) -> list[Key]:
         key = key_of(broker)
@@ -45,13 +56,12 @@ class RequestReplies:
         if obj is None or is_deleting(obj):
             return
         conditions = Conditions(CONDITIONS, conditions_of(obj), self._clock.now())
-        conditions.mark_true("Addressable")
         note = "spec.delivery has no effect" if (obj.get("spec") or {}).get("delivery") else ""
         conditions.mark_true("TriggersReady", "NoTriggerNeeded", note)
         self._follow_broker(obj, conditions)
         status = self._policies.mark(conditions, (REQUEST_REPLY, obj))
-        address = {"name": "http", "url": request_reply_url(key.namespace, key.name)}
-        status["address"] = self._policies.with_audience(REQUEST_REPLY, obj, address)
+        plain = request_reply_url(key.namespace, key.name)
+        status |= self._addresses.mark(conditions, REQUEST_REPLY, obj, plain, _ENTRANCE)
         status["conditions"] = conditions.result()
         await write_status(self._api, REQUEST_REPLY, obj, status)
 

@@ -34,11 +34,14 @@ Chosen = Callable[[str], bool]
 
 
 def on_terms(snapshot: Snapshot, chosen: Chosen, terms: Listener | None) -> Snapshot:
-    """Return `snapshot` with its chosen listeners speaking TLS, and asking callers, as the listener `terms` does."""
+    """Return `snapshot` with its chosen listeners speaking TLS, and asking callers, as the listener `terms` does; one
+    that has certificates of its own goes on to show them."""
     if terms is None:
         return snapshot
     listeners = tuple(
-        dataclasses.replace(listener, tls=terms.tls, filters=terms.filters) if chosen(listener.name) else listener
+        dataclasses.replace(listener, tls=listener.tls or terms.tls, filters=terms.filters)
+        if chosen(listener.name)
+        else listener
         for listener in snapshot.listeners
     )
     return dataclasses.replace(snapshot, listeners=listeners)

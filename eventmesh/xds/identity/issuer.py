@@ -72,6 +72,13 @@ class Identities:
             self._new.set()
         return found
 
+    def for_server(self, spiffe_id: SpiffeId, host_names: tuple[str, ...]) -> Issued:
+        """Return a certificate for clients that go by host names, with a new key; whoever asks keeps and replaces it.
+
+        Only where `makes_keys`. Raises UnavailableError.
+        """
+        return self._authority.issue(spiffe_id, host_names)
+
     async def prepare(self) -> None:
         """Get a certificate of control itself, without which nothing can be secured; raises UnavailableError."""
         await self._prepare(self.parts.control)

@@ -8,7 +8,7 @@ import pytest
 
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.event_policies import audience_of, flow_within, fronts_of, is_about, is_admitted
-from eventmesh.kube.eventing_features import DefaultAuthorization, Features, parse_features
+from eventmesh.kube.eventing_features import DefaultAuthorization, Features, TransportEncryption, parse_features
 from eventmesh.kube.objects import Key, owner_reference
 from eventmesh.kube.resources import BROKER, CHANNEL, IN_MEMORY_CHANNEL, PARALLEL, SEQUENCE
 
@@ -110,7 +110,28 @@ def test_an_authorisation_that_is_none_admits_nobody() -> None:
     assert parse_features({"default-authorization-mode": "alow-all"}).authorization is DefaultAuthorization.DENY_ALL
 
 
+@pytest.mark.parametrize(
+    ("said", "mode"),
+    [
+        ("Disabled", TransportEncryption.DISABLED),
+        ("Permissive", TransportEncryption.PERMISSIVE),
+        (" STRICT ", TransportEncryption.STRICT),
+        ("", TransportEncryption.DISABLED),
+    ],
+)
+def test_encryption_is_asked_for_in_knatives_words(said: str, mode: TransportEncryption) -> None:
+    found = parse_features({"transport-encryption": said})
+    assert (found.transport, found.without_effect) == (mode, ())
+
+
+def test_an_encryption_that_is_none_is_named_with_those_there_are() -> None:
+    found = parse_features({"transport-encryption": "enabled" + "d" * 1000})
+    assert found.transport is TransportEncryption.DISABLED
+    named = "transport-encryption: enabled" + "d" * 57
+    assert found.without_effect == (f"{named} (it may be disabled, permissive, strict)",)
+
+
 def test_switches_that_ask_for_what_is_not_done_are_named() -> None:
-    said = {"transport-encryption": "strict", "delivery-timeout": "disabled", "kreference-group": " Disabled"}
-    assert parse_features(said).without_effect == ("transport-encryption: strict", "delivery-timeout: disabled")
+    said = {"kreference-mapping": "enabled", "delivery-timeout": "disabled", "kreference-group": " Disabled"}
+    assert parse_features(said).without_effect == ("kreference-mapping: enabled", "delivery-timeout: disabled")
     assert parse_features({"delivery-timeout": "enabled", "transport-encryption": ""}).without_effect == ()

@@ -55,7 +55,9 @@ impl Engine {
                     own.answer.status = refusal.status;
                     own.answer.body.clear();
                     own.answer.fail(refusal.flag.code());
-                    if own.is_stream || matches!(refusal.flag, Flag::None | Flag::FaultInjected) {
+                    // Why a connection failed (a certificate that is not believed) is for whoever chose where it leads.
+                    let told = matches!(refusal.flag, Flag::None | Flag::FaultInjected | Flag::ConnectFailed);
+                    if own.is_stream || told {
                         own.answer.body.extend_from_slice(refusal.text);
                         for (name, value) in refusal.fields {
                             own.answer.head.push(name, value);
