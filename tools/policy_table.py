@@ -12,13 +12,15 @@ TARGET = ROOT / "docs" / "protocols" / "policies.md"
 
 _HEAD = """# Policies by protocol
 
-Written by `tools/policy_table.py`. A cell names the test that shows the policy on that protocol; *same* means that the
-policy works on what the protocols share (statuses, connections, endpoints, heads) and is shown once.
+Written by `tools/policy_table.py`. A cell names the test that shows the policy on that protocol, or why there is none.
 [What each one does](../policies.md).
 """
 _UNIT = "tests/unit/core/"
 _FRAMES = "test_frame_policies.py::"
-"""Each test of it runs for Bolt, Dubbo 2 and a declared protocol."""
+_ENDPOINTS = "test_frame_endpoints.py::"
+_OBSERVED = "test_frame_observed.py::"
+"""Each test of these three runs for Bolt, Dubbo 2 and a declared protocol."""
+_HTTP2 = "test_http2_policies.py::"
 PROTOCOLS = ("HTTP/1.1", "HTTP/2, gRPC", "Bolt", "Dubbo 2", "declared")
 
 
@@ -30,7 +32,7 @@ class Row:
     fields: str
     """Where Envoy's configuration says it."""
     shown: Mapping[str, str]
-    """Protocol -> `file::test` under tests/unit/core, `same`, or why not."""
+    """Protocol -> `file::test` under tests/unit/core, or why not."""
 
 
 ROWS = (
@@ -39,7 +41,7 @@ ROWS = (
         "match.headers, match.path",
         {
             "HTTP/1.1": "test_exchanges.py::test_a_header_match_and_a_split_choose_the_cluster",
-            "HTTP/2, gRPC": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_a_header_a_path_and_an_expression_choose_the_route",
             "Bolt": f"{_FRAMES}test_headers_and_methods_choose_the_route",
             "Dubbo 2": f"{_FRAMES}test_headers_and_methods_choose_the_route",
             "declared": f"{_FRAMES}test_headers_and_methods_choose_the_route",
@@ -50,7 +52,7 @@ ROWS = (
         "route.weighted_clusters",
         {
             "HTTP/1.1": "test_exchanges.py::test_a_header_match_and_a_split_choose_the_cluster",
-            "HTTP/2, gRPC": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_weights_share_the_requests_out",
             "Bolt": f"{_FRAMES}test_weights_share_the_calls_out",
             "Dubbo 2": f"{_FRAMES}test_weights_share_the_calls_out",
             "declared": f"{_FRAMES}test_weights_share_the_calls_out",
@@ -94,7 +96,7 @@ ROWS = (
         "retry_policy.per_try_timeout",
         {
             "HTTP/1.1": "test_retries.py::test_a_try_that_takes_too_long_is_made_again_within_the_whole_time",
-            "HTTP/2, gRPC": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_a_try_that_takes_too_long_is_made_again_and_the_first_is_given_up",
             "Bolt": f"{_FRAMES}test_a_try_that_takes_too_long_is_made_again",
             "Dubbo 2": f"{_FRAMES}test_a_try_that_takes_too_long_is_made_again",
             "declared": f"{_FRAMES}test_a_try_that_takes_too_long_is_made_again",
@@ -105,10 +107,10 @@ ROWS = (
         "circuit_breakers.max_retries, retry_budget",
         {
             "HTTP/1.1": "test_retries.py::test_retries_under_way_are_bounded_by_the_cluster",
-            "HTTP/2, gRPC": "same",
-            "Bolt": "same",
-            "Dubbo 2": "same",
-            "declared": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_retries_under_way_are_bounded_by_the_cluster",
+            "Bolt": f"{_FRAMES}test_retries_under_way_are_bounded_by_the_cluster",
+            "Dubbo 2": f"{_FRAMES}test_retries_under_way_are_bounded_by_the_cluster",
+            "declared": f"{_FRAMES}test_retries_under_way_are_bounded_by_the_cluster",
         },
     ),
     Row(
@@ -116,7 +118,7 @@ ROWS = (
         "circuit_breakers.max_requests",
         {
             "HTTP/1.1": "test_breakers.py::test_requests_beyond_the_limit_are_refused_at_once",
-            "HTTP/2, gRPC": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_requests_beyond_the_limit_are_refused_at_once",
             "Bolt": "test_breakers.py::test_a_bolt_caller_is_told_busy",
             "Dubbo 2": f"{_FRAMES}test_requests_beyond_the_limit_are_told_busy",
             "declared": f"{_FRAMES}test_requests_beyond_the_limit_are_told_busy",
@@ -138,10 +140,10 @@ ROWS = (
         "circuit_breakers.max_connections",
         {
             "HTTP/1.1": "test_breakers.py::test_beyond_their_connections_requests_wait_within_a_limit",
-            "HTTP/2, gRPC": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_streams_beyond_what_the_connections_carry_wait_within_a_limit",
             "Bolt": "test_bolt.py::test_requests_on_one_connection_are_bounded",
-            "Dubbo 2": "same",
-            "declared": "same",
+            "Dubbo 2": f"{_FRAMES}test_calls_beyond_what_one_connection_carries_wait_within_a_limit",
+            "declared": f"{_FRAMES}test_calls_beyond_what_one_connection_carries_wait_within_a_limit",
         },
     ),
     Row(
@@ -160,10 +162,10 @@ ROWS = (
         "common_lb_config.healthy_panic_threshold",
         {
             "HTTP/1.1": "test_outliers.py::test_in_a_panic_all_endpoints_get_requests",
-            "HTTP/2, gRPC": "same",
-            "Bolt": "same",
-            "Dubbo 2": "same",
-            "declared": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_in_a_panic_all_endpoints_get_requests",
+            "Bolt": f"{_ENDPOINTS}test_in_a_panic_all_endpoints_get_calls",
+            "Dubbo 2": f"{_ENDPOINTS}test_in_a_panic_all_endpoints_get_calls",
+            "declared": f"{_ENDPOINTS}test_in_a_panic_all_endpoints_get_calls",
         },
     ),
     Row(
@@ -178,14 +180,36 @@ ROWS = (
         },
     ),
     Row(
+        "balancing",
+        "lb_policy ROUND_ROBIN, RANDOM",
+        {
+            "HTTP/1.1": "test_balancing.py::test_endpoints_take_turns_or_are_drawn",
+            "HTTP/2, gRPC": f"{_HTTP2}test_endpoints_take_turns_or_are_drawn",
+            "Bolt": f"{_ENDPOINTS}test_endpoints_take_turns_or_are_drawn",
+            "Dubbo 2": f"{_ENDPOINTS}test_endpoints_take_turns_or_are_drawn",
+            "declared": f"{_ENDPOINTS}test_endpoints_take_turns_or_are_drawn",
+        },
+    ),
+    Row(
+        "the less loaded of two",
+        "lb_policy LEAST_REQUEST",
+        {
+            "HTTP/1.1": "test_balancing.py::test_of_two_endpoints_the_less_loaded_gets_the_request",
+            "HTTP/2, gRPC": f"{_HTTP2}test_of_two_endpoints_the_less_loaded_gets_the_request",
+            "Bolt": f"{_ENDPOINTS}test_of_two_endpoints_the_less_loaded_gets_the_call",
+            "Dubbo 2": f"{_ENDPOINTS}test_of_two_endpoints_the_less_loaded_gets_the_call",
+            "declared": f"{_ENDPOINTS}test_of_two_endpoints_the_less_loaded_gets_the_call",
+        },
+    ),
+    Row(
         "hashing",
         "lb_policy RING_HASH, MAGLEV; hash_policy",
         {
             "HTTP/1.1": "test_balancing.py::test_what_is_hashed_alike_goes_to_one_endpoint_and_all_get_some",
             "HTTP/2, gRPC": "test_balancing.py::test_grpc_calls_and_bolt_requests_are_hashed_by_their_headers",
             "Bolt": "test_balancing.py::test_grpc_calls_and_bolt_requests_are_hashed_by_their_headers",
-            "Dubbo 2": f"{_FRAMES}test_calls_are_hashed_by_their_headers",
-            "declared": f"{_FRAMES}test_calls_are_hashed_by_their_headers",
+            "Dubbo 2": f"{_ENDPOINTS}test_calls_are_hashed_by_their_headers",
+            "declared": f"{_ENDPOINTS}test_calls_are_hashed_by_their_headers",
         },
     ),
     Row(
@@ -204,10 +228,10 @@ ROWS = (
         "endpoints.priority",
         {
             "HTTP/1.1": "test_balancing.py::test_the_next_priority_takes_what_the_first_cannot",
-            "HTTP/2, gRPC": "same",
-            "Bolt": f"{_FRAMES}test_the_next_priority_takes_what_the_first_cannot",
-            "Dubbo 2": f"{_FRAMES}test_the_next_priority_takes_what_the_first_cannot",
-            "declared": f"{_FRAMES}test_the_next_priority_takes_what_the_first_cannot",
+            "HTTP/2, gRPC": f"{_HTTP2}test_the_next_priority_takes_what_the_first_cannot",
+            "Bolt": f"{_ENDPOINTS}test_the_next_priority_takes_what_the_first_cannot",
+            "Dubbo 2": f"{_ENDPOINTS}test_the_next_priority_takes_what_the_first_cannot",
+            "declared": f"{_ENDPOINTS}test_the_next_priority_takes_what_the_first_cannot",
         },
     ),
     Row(
@@ -215,10 +239,10 @@ ROWS = (
         "locality_weighted_lb_config",
         {
             "HTTP/1.1": "test_balancing.py::test_localities_share_by_their_weights",
-            "HTTP/2, gRPC": "same",
-            "Bolt": "same",
-            "Dubbo 2": "same",
-            "declared": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_localities_share_by_their_weights",
+            "Bolt": f"{_ENDPOINTS}test_localities_share_by_their_weights",
+            "Dubbo 2": f"{_ENDPOINTS}test_localities_share_by_their_weights",
+            "declared": f"{_ENDPOINTS}test_localities_share_by_their_weights",
         },
     ),
     Row(
@@ -226,10 +250,10 @@ ROWS = (
         "lb_subset_config, metadata_match",
         {
             "HTTP/1.1": "test_balancing.py::test_a_subset_is_chosen_by_metadata",
-            "HTTP/2, gRPC": "same",
-            "Bolt": f"{_FRAMES}test_a_subset_is_chosen_by_metadata",
-            "Dubbo 2": f"{_FRAMES}test_a_subset_is_chosen_by_metadata",
-            "declared": f"{_FRAMES}test_a_subset_is_chosen_by_metadata",
+            "HTTP/2, gRPC": f"{_HTTP2}test_a_subset_is_chosen_by_metadata",
+            "Bolt": f"{_ENDPOINTS}test_a_subset_is_chosen_by_metadata",
+            "Dubbo 2": f"{_ENDPOINTS}test_a_subset_is_chosen_by_metadata",
+            "declared": f"{_ENDPOINTS}test_a_subset_is_chosen_by_metadata",
         },
     ),
     Row(
@@ -237,10 +261,10 @@ ROWS = (
         "match.safe_regex, safe_regex_match",
         {
             "HTTP/1.1": "test_exchanges.py::test_an_expression_chooses_a_route",
-            "HTTP/2, gRPC": "same",
-            "Bolt": "same",
-            "Dubbo 2": "same",
-            "declared": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_a_header_a_path_and_an_expression_choose_the_route",
+            "Bolt": f"{_FRAMES}test_an_expression_chooses_a_route",
+            "Dubbo 2": f"{_FRAMES}test_an_expression_chooses_a_route",
+            "declared": f"{_FRAMES}test_an_expression_chooses_a_route",
         },
     ),
     Row(
@@ -271,9 +295,9 @@ ROWS = (
         {
             "HTTP/1.1": "test_jwt.py::test_a_refused_caller_is_told_how_to_ask",
             "HTTP/2, gRPC": "test_jwt.py::test_a_grpc_caller_is_told_unauthenticated",
-            "Bolt": "same",
-            "Dubbo 2": "same",
-            "declared": "same",
+            "Bolt": f"{_FRAMES}test_who_shows_no_good_token_is_told_an_error",
+            "Dubbo 2": f"{_FRAMES}test_who_shows_no_good_token_is_told_an_error",
+            "declared": f"{_FRAMES}test_who_shows_no_good_token_is_told_an_error",
         },
     ),
     Row(
@@ -321,6 +345,17 @@ ROWS = (
         },
     ),
     Row(
+        "edits of headers",
+        "request_headers_to_add, response_headers_to_add",
+        {
+            "HTTP/1.1": "test_http1.py::test_header_edits_apply_both_ways",
+            "HTTP/2, gRPC": f"{_HTTP2}test_header_fields_are_edited_both_ways",
+            "Bolt": "test_bolt.py::test_an_edited_header_map_keeps_the_frame_consistent",
+            "Dubbo 2": "refused: attachments lie in the one body with the arguments, which pass as they came",
+            "declared": "refused: a declaration says how frames are read, not how they are written anew",
+        },
+    ),
+    Row(
         "edits of answers of the mesh",
         "direct_response, redirect; response_headers_to_add",
         {
@@ -336,10 +371,43 @@ ROWS = (
         "access_log; /stats",
         {
             "HTTP/1.1": "test_exchanges.py::test_the_access_log_has_a_line_for_every_exchange",
-            "HTTP/2, gRPC": "same",
+            "HTTP/2, gRPC": f"{_HTTP2}test_every_request_is_counted_and_logged",
             "Bolt": f"{_FRAMES}test_every_call_is_counted_and_logged",
             "Dubbo 2": f"{_FRAMES}test_every_call_is_counted_and_logged",
             "declared": f"{_FRAMES}test_every_call_is_counted_and_logged",
+        },
+    ),
+    Row(
+        "TLS and mTLS",
+        "transport_socket",
+        {
+            "HTTP/1.1": "test_tls.py::test_requests_come_in_under_tls_however_they_are_cut",
+            "HTTP/2, gRPC": "test_tls.py::test_http2_is_agreed_on",
+            "Bolt": "test_tls.py::test_calls_of_frames_pass_under_mtls_on_both_sides",
+            "Dubbo 2": "test_tls.py::test_calls_of_frames_pass_under_mtls_on_both_sides",
+            "declared": "test_tls.py::test_calls_of_frames_pass_under_mtls_on_both_sides",
+        },
+    ),
+    Row(
+        "tracing",
+        "tracing",
+        {
+            "HTTP/1.1": "test_tracing.py::test_two_hops_are_one_chain_of_parents",
+            "HTTP/2, gRPC": f"{_HTTP2}test_a_request_is_a_span_of_the_trace_that_it_names_and_is_seen_by_the_tap",
+            "Bolt": f"{_OBSERVED}test_a_call_is_a_span_of_the_trace_that_it_names",
+            "Dubbo 2": f"{_OBSERVED}test_a_call_is_a_span_of_the_trace_that_it_names",
+            "declared": f"{_OBSERVED}test_a_call_is_a_span_of_the_trace_that_it_names",
+        },
+    ),
+    Row(
+        "tap",
+        "eventmesh tap",
+        {
+            "HTTP/1.1": "test_tap.py::test_an_exchange_is_seen_whole",
+            "HTTP/2, gRPC": f"{_HTTP2}test_a_request_is_a_span_of_the_trace_that_it_names_and_is_seen_by_the_tap",
+            "Bolt": f"{_OBSERVED}test_a_call_is_seen_by_the_tap",
+            "Dubbo 2": f"{_OBSERVED}test_a_call_is_seen_by_the_tap",
+            "declared": f"{_OBSERVED}test_a_call_is_seen_by_the_tap",
         },
     ),
     Row(

@@ -15,7 +15,7 @@ from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, Weigh
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core import test_bolt, test_dubbo, test_motan2
 from tests.unit.core.declared import declaration
-from tests.unit.core.playbook import Playbook
+from tests.unit.core.playbook import Peer, Playbook
 
 Call = Callable[[int, str, Mapping[str, str]], bytes]
 
@@ -48,12 +48,18 @@ class Frames:
         return Cluster(name, endpoints, protocol=self.protocol, declaration=declared, **terms)  # type: ignore[arg-type]
 
     def mesh(self, *clusters: Cluster, routes: tuple[Route, ...] = (), filters: Filters | None = None) -> Playbook:
+        """Run what `config` describes."""
+        return Playbook(self.config(*clusters, routes=routes, filters=filters))
+
+    def config(
+        self, *clusters: Cluster, routes: tuple[Route, ...] = (), filters: Filters | None = None, **listener: object
+    ) -> Snapshot:
         """One listener; every route given, or all to the first cluster under `filters`."""
         clusters = clusters or (self.cluster(),)
         to_first = Route(RouteMatch(), Forward((WeightedCluster(clusters[0].name),)), name="all", filters=filters)
         host = VirtualHost("host", ("*",), routes or (to_first,))
-        listener = Listener("in", "", "t", self.protocol, self.declarations, access_log="log")
-        return Playbook(Snapshot("1", (listener,), (RouteTable("t", (host,)),), clusters))
+        front = Listener("in", "", "t", self.protocol, self.declarations, access_log="log", **listener)  # type: ignore[arg-type]
+        return Snapshot("1", (front,), (RouteTable("t", (host,)),), clusters)
 
 
 def _bolt_call(id_: int, method: str, headers: Mapping[str, str]) -> bytes:
@@ -121,3 +127,27 @@ FRAMES = (
         declarations=(declaration("motan2"),),
     ),
 )
+
+
+def called(mesh: Playbook, data: bytes) -> tuple[Peer, Peer]:
+    """Call on a connection of its own; return the caller and the server that is dialled."""
+    caller = mesh.connect()
+    caller.says(data)
+    return caller, mesh.dialled()
+
+
+def one_at_a_time(mesh: Playbook, frames: Frames, count: int, headers: Mapping[str, str] | None = None) -> list[str]:
+    """Make calls one after the other, each answered; return who was asked."""
+    servers: dict[str, Peer] = {}
+    asked = []
+    caller = mesh.connect()
+    for id_ in range(count):
+        caller.says(frames.call(id_, "find", headers or {}))
+        if mesh.dials:
+            fresh = mesh.dialled()
+            servers[fresh.address] = fresh
+        (server,) = (peer for peer in servers.values() if peer.heard)
+        server.says(frames.answer(frames.id_of(server.takes())))
+        assert caller.takes() == frames.answer(id_)
+        asked.append(server.address)
+    return asked

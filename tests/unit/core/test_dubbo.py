@@ -20,7 +20,8 @@ READONLY = bytes.fromhex("dabba2000000000000000003000000020152")
 
 
 def text(value: str) -> bytes:
-    return bytes([len(value)]) + value.encode()
+    long = len(value) > 31
+    return (bytes([0x30 | len(value) >> 8, len(value) & 0xFF]) if long else bytes([len(value)])) + value.encode()
 
 
 def frame(flags: int, id_: int, body: bytes, status: int = 0) -> bytes:

@@ -2,66 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping
 
 import pytest
 
 from eventmesh.model.access import AccessStep, Anything, Header, Policy, Rbac, RuleAction, Rules
 from eventmesh.model.authz import AskedByHttp, AuthzOverride, AuthzService
-from eventmesh.model.cluster import Balancing, Cluster, Endpoint
-from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
+from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
 from eventmesh.model.policy import (
     MILLION,
     Fault,
     Filters,
-    HashOn,
-    HashPart,
     HealthCheck,
     OutlierDetection,
     RateLimit,
     RetryOn,
     RetryPolicy,
-    Subsets,
     TcpProbe,
 )
 from eventmesh.model.route import Forward, Mirror, Route, WeightedCluster
-from tests.unit.core.frames import FRAMES, Frames
-from tests.unit.core.playbook import Peer, Playbook
+from tests.tokens import token
+from tests.unit.core.frames import FRAMES, Frames, called, one_at_a_time
+from tests.unit.core.test_jwt import GOOD
+from tests.unit.core.test_jwt import step as jwt_step
 from tests.unit.core.test_retries import LONGEST_WAIT_S, counters, flags
 
 each = pytest.mark.parametrize("frames", FRAMES, ids=lambda frames: frames.name)
+ON_ONE = 65_536
+"""What one connection to an endpoint carries at once (`MAX_FRAMED_STREAMS`)."""
 MANY = tuple(f"10.0.0.{number}:1" for number in range(1, 6))
 USER = "x-user"
-
-
-def called(mesh: Playbook, data: bytes) -> tuple[Peer, Peer]:
-    caller = mesh.connect()
-    caller.says(data)
-    return caller, mesh.dialled()
 
 
 def retrying(*words: RetryOn, **terms: object) -> tuple[Route, ...]:
     policy = RetryPolicy(words, **terms)  # type: ignore[arg-type]
     return (Route(RouteMatch(), Forward((WeightedCluster("up"),), timeout_s=15.0, retry=policy)),)
-
-
-def one_at_a_time(mesh: Playbook, frames: Frames, count: int, headers: Mapping[str, str] | None = None) -> list[str]:
-    """Make calls one after the other, each answered; return who was asked."""
-    servers: dict[str, Peer] = {}
-    asked = []
-    caller = mesh.connect()
-    for id_ in range(count):
-        caller.says(frames.call(id_, "find", headers or {}))
-        if mesh.dials:
-            fresh = mesh.dialled()
-            servers[fresh.address] = fresh
-        (server,) = (peer for peer in servers.values() if peer.heard)
-        server.says(frames.answer(frames.id_of(server.takes())))
-        assert caller.takes() == frames.answer(id_)
-        asked.append(server.address)
-    return asked
 
 
 @each
@@ -78,6 +54,22 @@ def test_headers_and_methods_choose_the_route(frames: Frames) -> None:
     caller = mesh.connect()
     for id_, (method, headers) in enumerate((("find", {}), ("find", {"stage": "canary"}), ("rename", {}))):
         caller.says(frames.call(id_, method, headers))
+    assert [peer.address for peer in mesh.dials] == ["one:1", "two:1", "three:1"]
+
+
+@each
+def test_an_expression_chooses_a_route(frames: Frames) -> None:
+    header = HeaderMatch("stage", TextKind.REGEX, "canary-[0-9]+")
+    routes = (
+        Route(RouteMatch("/[^/]+/re.*", PathKind.REGEX), Forward((WeightedCluster("three"),))),
+        Route(RouteMatch(headers=(header,)), Forward((WeightedCluster("two"),))),
+        Route(RouteMatch(), Forward((WeightedCluster("one"),))),
+    )
+    clusters = [frames.cluster(name, f"{name}:1") for name in ("one", "two", "three")]
+    mesh = frames.mesh(*clusters, routes=routes)
+    caller = mesh.connect()
+    for id_, (method, stage) in enumerate((("find", "canary-"), ("find", "canary-12"), ("rename", ""))):
+        caller.says(frames.call(id_, method, {"stage": stage}))
     assert [peer.address for peer in mesh.dials] == ["one:1", "two:1", "three:1"]
 
 
@@ -167,6 +159,23 @@ def test_a_try_that_takes_too_long_is_made_again(frames: Frames) -> None:
 
 
 @each
+def test_retries_under_way_are_bounded_by_the_cluster(frames: Frames) -> None:
+    mesh = frames.mesh(frames.cluster(max_retries=1), routes=retrying(RetryOn.SERVER_ERROR))
+    caller, server = called(mesh, frames.call(1, "find", {}))
+    first = frames.id_of(server.takes())
+    caller.says(frames.call(2, "find", {}))
+    second = frames.id_of(server.takes())
+    server.says(frames.failure(first))
+    caller.hears(b"")
+    server.says(frames.failure(second))
+    caller.hears(frames.failure(2))
+    assert flags(mesh) == ["UO"] and counters(mesh)["upstream_rq_retry_overflow"] == 1
+    mesh.passes(LONGEST_WAIT_S)
+    server.says(frames.answer(frames.id_of(server.takes())))
+    caller.hears(frames.answer(1))
+
+
+@each
 def test_requests_beyond_the_limit_are_told_busy(frames: Frames) -> None:
     mesh = frames.mesh(frames.cluster(max_requests=1))
     caller = mesh.connect()
@@ -183,6 +192,18 @@ def test_calls_that_wait_for_a_connection_are_bounded(frames: Frames) -> None:
     server = mesh.dialled()
     server.says(frames.answer(frames.id_of(server.takes())))
     caller.hears(frames.answer(1))
+
+
+@each
+def test_calls_beyond_what_one_connection_carries_wait_within_a_limit(frames: Frames) -> None:
+    cluster = frames.cluster(max_requests=0, max_connections=1, max_pending=1)
+    mesh = frames.mesh(cluster)
+    caller, _ = called(mesh, frames.call(0, "find", {}))
+    caller.says(b"".join(frames.call(id_, "find", {}) for id_ in range(1, ON_ONE)))
+    other = mesh.connect()
+    other.says(frames.call(1, "find", {}) + frames.call(2, "find", {}))
+    assert not mesh.dials and mesh.engine.capacity("up")[1:] == (ON_ONE, 1)
+    assert frames.code(other.takes()) == frames.busy
 
 
 @each
@@ -207,28 +228,6 @@ def test_a_connection_is_all_that_a_check_wants(frames: Frames) -> None:
     second.refuses()
     assert (first.heard, first.events) == (b"", ["close"])
     assert set(one_at_a_time(mesh, frames, 4)) == {first.address}
-
-
-@each
-def test_calls_are_hashed_by_their_headers(frames: Frames) -> None:
-    action = Forward((WeightedCluster("up"),), hash_on=(HashOn(HashPart.HEADER, USER),))
-    cluster = frames.cluster("up", *MANY, balancing=Balancing.MAGLEV)
-    seen = set()
-    for user in range(12):
-        mesh = frames.mesh(cluster, routes=(Route(RouteMatch(), action),))
-        (address,) = set(one_at_a_time(mesh, frames, 3, {USER: str(user)}))
-        seen.add(address)
-    assert len(seen) > 1
-
-
-@each
-def test_a_subset_is_chosen_by_metadata(frames: Frames) -> None:
-    stages = zip(MANY, "abcde", strict=True)
-    endpoints = tuple(Endpoint(address, metadata=(("stage", name),)) for address, name in stages)
-    cluster = dataclasses.replace(frames.cluster(), endpoints=endpoints, subsets=Subsets((("stage",),)))
-    action = Forward((WeightedCluster("up", subset=(("stage", "c"),)),))
-    mesh = frames.mesh(cluster, routes=(Route(RouteMatch(), action),))
-    assert set(one_at_a_time(mesh, frames, 6)) == {MANY[2]}
 
 
 @each
@@ -267,6 +266,19 @@ def test_who_may_not_call_is_told_an_error(frames: Frames) -> None:
     assert frames.code(caller.takes()) == frames.forbidden and not mesh.dials
     caller.says(frames.call(2, "find", {USER: "ada"}))
     assert mesh.dials and not caller.heard
+
+
+@each
+def test_who_shows_no_good_token_is_told_an_error(frames: Frames) -> None:
+    mesh = frames.mesh(filters=Filters(access=(jwt_step(),)))
+    caller = mesh.connect()
+    for id_, headers in enumerate(({}, {"authorization": "Bearer x"})):
+        caller.says(frames.call(id_, "find", headers))
+        assert frames.code(caller.takes()) == frames.forbidden and flags(mesh) == ["UAEX"]
+    caller.says(frames.call(2, "find", {"authorization": f"Bearer {token(GOOD)}"}))
+    server = mesh.dialled()
+    server.says(frames.answer(frames.id_of(server.takes())))
+    caller.hears(frames.answer(2))
 
 
 @each
@@ -319,13 +331,6 @@ def test_a_drained_caller_has_its_answer_and_is_let_go(frames: Frames) -> None:
     assert caller.events == []
     mesh.passes(0.1)
     assert caller.events == ["close"]
-
-
-@each
-def test_the_next_priority_takes_what_the_first_cannot(frames: Frames) -> None:
-    endpoints = (Endpoint(MANY[0], healthy=False), Endpoint(MANY[1], priority=1))
-    mesh = frames.mesh(dataclasses.replace(frames.cluster(), endpoints=endpoints))
-    assert set(one_at_a_time(mesh, frames, 4)) == {MANY[1]}
 
 
 @each

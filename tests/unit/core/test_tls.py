@@ -16,6 +16,7 @@ from eventmesh.model.match import RouteMatch
 from eventmesh.model.route import Converse, DirectResponse, Route
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.model.tls import ClientTls, MatchKind, NameKind, NameMatch, ServerTls, TlsCertificate, TlsVersion
+from tests.unit.core.frames import FRAMES, Frames
 from tests.unit.core.playbook import Playbook, snapshot
 from tests.unit.core.requests import GET, OK
 from tests.unit.core.tls_peer import AUTHORITY, TlsPeer, certificate, client_context, server_context
@@ -48,6 +49,24 @@ class TimedPlaybook(Playbook):
 
 def counted(mesh: Playbook, name: str) -> int:
     return sum(value for found, _, value in json.loads(mesh.engine.stats())["counters"] if found == name)
+
+
+# ---- both sides
+
+
+@pytest.mark.parametrize("frames", FRAMES, ids=lambda frames: frames.name)
+def test_calls_of_frames_pass_under_mtls_on_both_sides(frames: Frames) -> None:
+    cluster = frames.cluster(tls=ClientTls(sni="example.com", ca=AUTHORITY, certificate=certificate("caller")))
+    mesh = TimedPlaybook(frames.config(cluster, tls=replace(MUTUAL, alpn=())))
+    caller = TlsPeer(mesh.connect(), client_context("caller"))
+    caller.shakes_hands()
+    caller.says(frames.call(1, "find", {}))
+    server = TlsPeer(mesh.dialled(), server_context(asks=True), server_side=True)
+    server.shakes_hands()
+    heard = server.takes()
+    assert heard == frames.call(frames.id_of(heard), "find", {})
+    server.says(frames.answer(frames.id_of(heard)))
+    assert caller.takes() == frames.answer(1)
 
 
 # ---- a listener
