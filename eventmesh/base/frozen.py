@@ -24,6 +24,8 @@ def frozen(cls: type[_T]) -> type[_T]:
     FrozenInstanceError when somebody sets or deletes a field. A method that the class defines itself stays.
     Raises TypeError for fields that a constructor would not take by position.
     """
+    if cls.__doc__ is None:
+        cls.__doc__ = cls.__name__  # the standard library would spell out a signature, for which it loads a tokenizer
     made: type[_T] = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
     for name, method in _methods(made, fields(made)).items():  # type: ignore[arg-type]  # a dataclass by now
         if name not in cls.__dict__:

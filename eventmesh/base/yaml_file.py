@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import yaml
-from yaml.constructor import ConstructorError
-
 from eventmesh.base.errors import ConfigError
+from eventmesh.base.late_patterns import late_patterns
+
+with late_patterns("yaml"):
+    import yaml
+    from yaml.constructor import ConstructorError
 
 _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The loader over libyaml is ten times faster, and there in every wheel of PyYAML."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from eventmesh.base.frozen import frozen
@@ -112,7 +111,7 @@ class AuthzOverride(Tagged):
     none."""
 
     service: AuthzService | None = None
-    extensions: tuple[tuple[str, str], ...] = field(default=())
+    extensions: tuple[tuple[str, str], ...] = ()
     """What the service is told of the route."""
     without_body: bool = False
     body: CheckedBody | None = None

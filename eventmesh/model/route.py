@@ -6,7 +6,6 @@ Matching order is the order given: `xds` sorts when its source asks for preceden
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from eventmesh.base.frozen import frozen
@@ -34,8 +33,8 @@ class WeightedCluster:
     weight: int = 1
     subset: Labels = ()
     """Metadata that its endpoints must have."""
-    request_headers: HeaderEdits = field(default_factory=HeaderEdits)
-    response_headers: HeaderEdits = field(default_factory=HeaderEdits)
+    request_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits = HeaderEdits()
 
 
 @frozen
@@ -118,8 +117,8 @@ class Route:
     action: Forward | DirectResponse | Redirect | Serve | Converse
     name: str = ""
     """Label of this route in metrics and access logs; empty: the virtual host's name."""
-    request_headers: HeaderEdits = field(default_factory=HeaderEdits)
-    response_headers: HeaderEdits = field(default_factory=HeaderEdits)
+    request_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits = HeaderEdits()
     filters: Filters | None = None
     """Each of them in place of the listener's."""
 
@@ -131,8 +130,8 @@ class VirtualHost:
     name: str
     domains: tuple[str, ...]
     routes: tuple[Route, ...]
-    request_headers: HeaderEdits = field(default_factory=HeaderEdits)
-    response_headers: HeaderEdits = field(default_factory=HeaderEdits)
+    request_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits = HeaderEdits()
 
 
 @frozen
