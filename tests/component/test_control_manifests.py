@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest_asyncio
 
 from eventmesh.base.clock import SystemClock
-from eventmesh.cluster.api.manifests import SHIPPED
+from eventmesh.cluster.api.shipped import SHIPPED
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.manifests import read_manifests

@@ -8,7 +8,7 @@ import pytest
 
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.embedded import EmbeddedApi
-from eventmesh.cluster.api.manifests import SHIPPED
+from eventmesh.cluster.api.shipped import SHIPPED
 from eventmesh.controllers.autoscaler.app import Autoscaler
 from eventmesh.controllers.eventing.app import EventingControllers
 from eventmesh.controllers.serving.app import ServingControllers

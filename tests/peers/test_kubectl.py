@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.cluster.api.manifests import SHIPPED
+from eventmesh.cluster.api.shipped import SHIPPED
 from eventmesh.kube.resources import DEPLOYMENT, KSERVICE, POD
 from tests.component.embedded_api import Served
 from tests.component.test_certificate_signing_requests import SIGNER, request

@@ -16,13 +16,14 @@ from eventmesh.cluster.api.deletion import Deleter
 from eventmesh.cluster.api.identity import Authenticator
 from eventmesh.cluster.api.inprocess import InProcessApi
 from eventmesh.cluster.api.lifecycle import DEFINITIONS, Lifecycle
-from eventmesh.cluster.api.manifests import apply_absent, apply_objects, install_shipped
+from eventmesh.cluster.api.manifests import apply_absent, apply_objects
 from eventmesh.cluster.api.rbac.authorizer import Authorizer
 from eventmesh.cluster.api.rbac.bindings import Bindings
 from eventmesh.cluster.api.rbac.defaults import DEFAULT_BINDINGS, DEFAULT_ROLES
 from eventmesh.cluster.api.rbac.strategies import BindingStrategy, RoleStrategy
 from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.reviews import Reviews
+from eventmesh.cluster.api.shipped import install_shipped
 from eventmesh.cluster.api.tokens import ISSUER, TokenIssuer
 from eventmesh.cluster.store.store import Key, Store
 from eventmesh.kube.api import Object, Resource

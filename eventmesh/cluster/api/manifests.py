@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-import eventmesh
 from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.identity import ADMIN_GROUPS
@@ -14,28 +12,11 @@ from eventmesh.cluster.api.structural import clone
 from eventmesh.cluster.api.writing import FieldValidation, WriteOptions
 from eventmesh.cluster.store.store import Key
 from eventmesh.kube.api import Object, Resource
-from eventmesh.kube.manifests import read_manifests
-
-SHIPPED = Path(eventmesh.__file__).parent.parent / "knative"
-"""The manifests that come with eventmesh: beside the package, in a checkout as in an installation."""
-FIRST_MANIFESTS = ("namespaces.yaml", "crds", "mesh", "serving", "eventing")
-"""What of them a local cluster starts with."""
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 _FIRST = {"Namespace": 0, "CustomResourceDefinition": 1}
 _AS_ADMIN = WriteOptions(user="eventmesh-admin", groups=ADMIN_GROUPS, field_validation=FieldValidation.STRICT)
-
-
-def install_shipped(registry: Registry, directory: Path = SHIPPED) -> None:
-    """Bring the shipped CRDs up to date, and create what else is shipped and absent.
-
-    What the user may have changed since (a ConfigMap, a namespace) stays as it is.
-    """
-    paths = [directory / name for name in FIRST_MANIFESTS]
-    objects = [obj for path in paths if path.exists() for obj in read_manifests(path)]
-    apply_objects(registry, [obj for obj in objects if obj["kind"] == "CustomResourceDefinition"])
-    apply_absent(registry, objects)
 
 
 def apply_absent(registry: Registry, objects: list[Object]) -> None:
@@ -44,11 +25,19 @@ def apply_absent(registry: Registry, objects: list[Object]) -> None:
 
 
 def _is_absent(registry: Registry, obj: Object) -> bool:
+    key = key_of(registry, obj)
+    return key is None or registry.store.get(key) is None
+
+
+def key_of(registry: Registry, obj: Object) -> Key | None:
+    """Return where an object of a manifest lies in the store; None while its kind is not served."""
     served = registry.catalog.by_kind(obj["apiVersion"], obj["kind"])
-    if served is None:
-        return True
+    return None if served is None else _key(served, obj)
+
+
+def _key(served: Served, obj: Object) -> Key:
     namespace = obj["metadata"].get("namespace", "default") if served.resource.namespaced else ""
-    return registry.store.get(Key(served.kind_key, namespace, obj["metadata"]["name"])) is None
+    return Key(served.kind_key, namespace, obj["metadata"]["name"])
 
 
 def apply_objects(registry: Registry, objects: list[Object]) -> list[tuple[Resource, Object]]:
@@ -73,9 +62,9 @@ def _remember_applied(obj: Object) -> None:
 
 
 def _apply(registry: Registry, served: Served, obj: Object) -> Object:
-    name = obj["metadata"]["name"]
-    namespace = obj["metadata"].get("namespace", "default") if served.resource.namespaced else ""
-    stored = registry.store.get(Key(served.kind_key, namespace, name))
+    key = _key(served, obj)
+    name, namespace = key.name, key.namespace
+    stored = registry.store.get(key)
     status = obj.pop("status", None)
     _remember_applied(obj)
     if stored is None:

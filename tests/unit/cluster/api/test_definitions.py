@@ -10,7 +10,7 @@ from eventmesh.cluster.api.builtin.kinds import BUILTIN_KINDS
 from eventmesh.cluster.api.builtin.metrics import metrics_kinds
 from eventmesh.cluster.api.catalog import Catalog, version_rank
 from eventmesh.cluster.api.definitions import DefinitionStrategy
-from eventmesh.cluster.api.manifests import SHIPPED
+from eventmesh.cluster.api.shipped import SHIPPED
 from eventmesh.kube import resources
 from eventmesh.kube.api import Resource
 from eventmesh.kube.manifests import read_manifests
@@ -204,7 +204,7 @@ def test_rules_are_not_imported_for_a_definition_without() -> None:
         "import sys\n"
         "from eventmesh.cluster.api.catalog import Catalog\n"
         "from eventmesh.cluster.api.definitions import DefinitionStrategy\n"
-        "from eventmesh.cluster.api.manifests import SHIPPED\n"
+        "from eventmesh.cluster.api.shipped import SHIPPED\n"
         "from eventmesh.kube.manifests import read_manifests\n"
         "for obj in read_manifests(SHIPPED):\n"
         "    if obj['kind'] == 'CustomResourceDefinition':\n"
