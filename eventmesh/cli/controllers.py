@@ -63,11 +63,8 @@ async def _work(args: argparse.Namespace, api: Api, clock: Clock) -> None:
     serving = ServingControllers(api, informers, clock, AsWritten(), _local(args)) if SERVING in wanted else None
     eventing = None
     if EVENTING in wanted:
-        entrances = {
-            "brokers": replace(BROKERS, outside=args.broker_url),
-            "channels": replace(CHANNELS, outside=args.channel_url),
-        }
-        eventing = EventingControllers(api, informers, clock, **entrances)
+        brokers, channels = replace(BROKERS, outside=args.broker_url), replace(CHANNELS, outside=args.channel_url)
+        eventing = EventingControllers(api, informers, clock, brokers=brokers, channels=channels)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(informers.stop)
         await informers.start()

@@ -1,9 +1,10 @@
-"""`eventmesh send`: put one CloudEvent into a broker or a channel, through the gateway, and say what became of it."""
+"""`eventmesh send`: put one CloudEvent into a broker or a channel, from outside the mesh, and say what became of it."""
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import ssl
 import sys
 import uuid
 from urllib.parse import urlsplit
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
         found = await api.get(resource, name, args.namespace)
         token = await _token(api, args.account, args.namespace, found, what) if args.account else ""
         began = clock.monotonic()
-        status, text = post(_address(found, what), event, token)
+        address = _address(found, what)
+        status, text = post(str(address["url"]), event, token, str(address.get("CACerts") or ""))
         took_ms = (clock.monotonic() - began) * 1000
         if status // 100 != 2:
             sys.stderr.write(f"eventmesh: {what} answered {status}: {text}\n")
@@ -100,33 +102,44 @@ def _payload(text: str) -> bytes:
         raise UsageError(f"--data: {text[1:]} cannot be read: {error.strerror}") from error
 
 
-def _address(found: Object, what: str) -> str:
+def _address(found: Object, what: str) -> Object:
     status = found.get("status") or {}
-    outside = next((a["url"] for a in status.get("addresses") or () if a.get("name") == "external"), None)
-    url = outside or (status.get("address") or {}).get("url")
-    if not url:
+    outside = next((one for one in status.get("addresses") or () if one.get("name") == "external"), None)
+    address: Object = outside or status.get("address") or {}
+    if not address.get("url"):
         raise UnavailableError(f"{what} has no address yet: `eventmesh get {what}` says why")
-    return str(url)
+    return address
 
 
-def post(url: str, event: Event, token: str = "") -> tuple[int, str]:
+def post(url: str, event: Event, token: str = "", authorities: str = "") -> tuple[int, str]:
     """Send `event` to `url`, with a bearer token if there is one; return status and body.
 
-    Raises UnavailableError when nothing answers there.
+    Under https, whoever answers must be certified by `authorities` (PEM) or by whom this machine trusts.
+    Raises UnavailableError when nothing answers there, or nobody who can be believed.
     """
     parts = urlsplit(url)
     # Names below localhost are this machine by definition (RFC 6761), yet C libraries do not all know it.
     local = (parts.hostname or "").endswith(".localhost")
-    connection_ = http.client.HTTPConnection(
-        "127.0.0.1" if local else parts.hostname or "", parts.port or 80, timeout=TIMEOUT_S
-    )
+    host, secured = "127.0.0.1" if local else parts.hostname or "", parts.scheme == "https"
+    connection_ = http.client.HTTPConnection(host, parts.port or (443 if secured else 80), timeout=TIMEOUT_S)
     headers, body = encode_binary(event)
     try:
+        if secured:
+            connection_.connect()
+            # By hand, because the name to be proved is not always the one that is dialled.
+            connection_.sock = _believing(authorities).wrap_socket(connection_.sock, server_hostname=parts.hostname)
         shown = {"Authorization": f"Bearer {token}"} if token else {}
         connection_.request("POST", parts.path or "/", body, {**dict(headers), **shown, "Host": parts.netloc})
         answer = connection_.getresponse()
         return answer.status, answer.read().decode(errors="replace").strip()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise UnavailableError(f"{url} cannot be reached: {error}") from error
     finally:
         connection_.close()
+
+
+def _believing(authorities: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if authorities:
+        context.load_verify_locations(cadata=authorities)
+    return context

@@ -158,6 +158,7 @@ class Mesh:
             self._clock,
             brokers=_reachable(BROKERS, where.events_url, where),
             channels=_reachable(CHANNELS, where.channels_url, where),
+            through_sidecars=True,
         )
         serving = self._serving(api, informers, images)
         autoscaler = Autoscaler(api, informers, self._clock, serving.settings, _host_and_port(where.autoscaler))

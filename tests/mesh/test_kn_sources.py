@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from eventmesh.cli.send import post
+from eventmesh.cloudevents.event import Event
 from tests.mesh.objects import add_function
 from tests.mesh.processes import WAIT_S, MeshProcess
 from tests.mesh.test_kn_events import listed_ready
@@ -165,6 +167,42 @@ async def test_a_container_knows_its_sink(kn: CommandLine, kubectl: CommandLine)
         while "++ Ready" not in (described := await kn("source", "container", "describe", "sends")):
             await asyncio.sleep(0.1)
     assert "dev.local/sender" in described
+
+
+async def test_events_are_taken_while_clear_text_is_not(
+    kn: CommandLine, kubectl: CommandLine, shared_mesh: MeshProcess
+) -> None:
+    inside = "broker-ingress.knative-eventing.svc.cluster.local/default/closed"
+    await kn("broker", "create", "closed")
+    await kn("trigger", "create", "closed", "--broker", "closed", "--sink", "ksvc:reader")
+    await listed_ready(kn, "trigger", "closed")
+    features = ("configmap", "config-features", "-n", "knative-eventing")
+    await kubectl("create", *features, "--from-literal=transport-encryption=strict")
+    try:
+        await described(kn, "broker", "closed", f"URL:    https://{inside}")
+        # A function speaks http with its sidecar, which speaks mTLS.
+        await kn("source", "container", "create", "sealed", "--image", "dev.local/sender", "--sink", "broker:closed")
+        assert await read(kubectl, lambda line: "default/closed" in line) == f"got sent /sender http://{inside}"
+        await described(kn, "source", "container", "sealed", "++ Ready")
+        sent = await shared_mesh.eventmesh("send", "--broker", "closed", "--type", "letter", "--data", '"sealed"')
+        assert (sent.code, "(202" in sent.out) == (0, True), sent.err
+        await read(kubectl, lambda line: line == 'got letter /eventmesh/send "sealed"')
+        open_door = f"http://broker-ingress.knative-eventing.localhost:{shared_mesh.gateway_port}/default/closed"
+        event = Event({"specversion": "1.0", "id": "1", "source": "/open", "type": "letter"}, None)
+        status, why = await asyncio.get_running_loop().run_in_executor(None, post, open_door, event)
+        assert status == 404 and "https alone" in why
+    finally:
+        await kubectl("delete", *features)
+        await described(kn, "broker", "closed", f"URL:    http://{inside}")
+
+
+async def described(kn: CommandLine, *what: str) -> None:
+    """Return when kn describes what the first words name with the last one."""
+    *named, words = what
+    group = (*named[:-1], "describe", named[-1])
+    async with asyncio.timeout(WAIT_S):
+        while words not in await kn(*group):
+            await asyncio.sleep(0.1)
 
 
 async def test_event_types_are_listed_with_what_they_come_from(kn: CommandLine) -> None:

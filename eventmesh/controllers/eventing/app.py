@@ -46,8 +46,10 @@ class EventingControllers:
         *,
         brokers: Entrance = BROKERS,
         channels: Entrance = CHANNELS,
+        through_sidecars: bool = False,
     ) -> None:
-        """`brokers` and `channels` say where they can be reached from outside the mesh, if they can."""
+        """`brokers` and `channels` say where they can be reached from outside the mesh, if they can;
+        `through_sidecars`, that pods have no other way out than their sidecars."""
         destinations = Destinations(informers)
         recorder = EventRecorder(api, "eventing-controller", clock)
         self._bindings = informers.of(SINK_BINDING)
@@ -72,7 +74,7 @@ class EventingControllers:
                 PingSources(*sending),
                 ApiServerSources(*sending),
                 KafkaSources(*sending),
-                SinkBindings(*sending),
+                SinkBindings(*sending, through_sidecars=through_sidecars),
                 ContainerSources(api, informers, clock, recorder),
                 EventPolicies(api, informers, clock, recorder, self._features),
             )

@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import controller_of, key_of, labels_of
 from eventmesh.kube.resources import KSERVICE
 from eventmesh.kube.selectors import LabelSelector
+from eventmesh.kube.server_certificates import is_own_host
 
 SINK: Final = "K_SINK"
 OVERRIDES: Final = "K_CE_OVERRIDES"
 AUTHORITIES: Final = "K_CA_CERTS"
 _OURS: Final = (SINK, OVERRIDES, AUTHORITIES)
+
+BY_SIDECAR: Final = "eventmesh.io/sink-by-sidecar"
+"""Annotation in a status: what `K_SINK` says instead, where subjects have no other way out than their sidecar, with
+which they speak http."""
 
 VOLUME, MOUNTED_AT = "oidc-token", "/oidc"
 """Where the token is: `/oidc/token`."""
@@ -29,13 +35,20 @@ def bound(obj: Object, binding: Object) -> Object:
     The binding must have its sink resolved (`status.sinkUri`).
     """
     status = binding["status"]
-    variables = [{"name": SINK, "value": status["sinkUri"]}]
-    if authorities := status.get("sinkCACerts"):
+    plain = (status.get("annotations") or {}).get(BY_SIDECAR)
+    variables = [{"name": SINK, "value": plain or status["sinkUri"]}]
+    if (authorities := status.get("sinkCACerts")) and not plain:
         variables.append({"name": AUTHORITIES, "value": authorities})
     overrides = binding["spec"].get("ceOverrides")
     text = json.dumps(overrides, separators=(",", ":")) if overrides else ""
     variables.append({"name": OVERRIDES, "value": text})
     return _changed(obj, variables, _volume(status.get("oidcTokenSecretName")))
+
+
+def by_sidecar(sink: str) -> str:
+    """Return the http address by which a sidecar reaches an https sink of the mesh, under mTLS; empty for others."""
+    parts = urlsplit(sink)
+    return parts._replace(scheme="http").geturl() if parts.scheme == "https" and is_own_host(parts.netloc) else ""
 
 
 def unbound(obj: Object) -> Object:

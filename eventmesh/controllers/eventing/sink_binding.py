@@ -11,7 +11,7 @@ from collections.abc import Callable
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.children import NotOwned
-from eventmesh.controllers.eventing.binding import bound, is_subject, unbound
+from eventmesh.controllers.eventing.binding import BY_SIDECAR, bound, by_sidecar, is_subject, unbound
 from eventmesh.controllers.eventing.destinations import Destinations
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.sinks import resolve_sink, watch_sinks
@@ -56,8 +56,12 @@ class SinkBindings:
         clock: Clock,
         recorder: EventRecorder,
         identities: Identities,
+        *,
+        through_sidecars: bool = False,
     ) -> None:
+        """`through_sidecars`: subjects have no other way out than their sidecars."""
         self._api = api
+        self._through_sidecars = through_sidecars
         self._identities = identities
         self._tokens = TokenSecrets(api, informers, clock)
         self._clock = clock
@@ -93,6 +97,8 @@ class SinkBindings:
         conditions = Conditions(CONDITIONS, conditions_of(binding), self._clock.now())
         status = resolve_sink(self._destinations, binding, conditions)
         resolved = bool(status)
+        if self._through_sidecars and (plain := by_sidecar(status.get("sinkUri", ""))):
+            status["annotations"] = {BY_SIDECAR: plain}
         status |= await self._identities.ensure(SINK_BINDING, binding, conditions)
         conditions.mark_true("TrustBundlePropagated")
         if not resolved:

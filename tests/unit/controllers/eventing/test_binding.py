@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.controllers.eventing.binding import bound, is_subject, unbound
+from eventmesh.controllers.eventing.binding import BY_SIDECAR, bound, by_sidecar, is_subject, unbound
 
 BINDING: dict[str, Any] = {
     "metadata": {"name": "b", "namespace": "shop"},
@@ -40,6 +40,21 @@ def test_a_stale_sink_is_replaced_and_the_authors_variables_stay() -> None:
     stale = deployment({"name": "A", "value": "1"}, {"name": "K_SINK", "value": "http://old/"})
     made = bound(stale, BINDING)
     assert made["spec"]["template"]["spec"]["containers"][0]["env"] == [{"name": "A", "value": "1"}, *VARIABLES]
+
+
+def test_authorities_are_given_beside_an_https_sink_and_a_sidecar_is_spoken_to_in_http() -> None:
+    sink = "https://broker-ingress.knative-eventing.svc.cluster.local/shop/orders"
+    status = {"sinkUri": sink, "sinkCACerts": "PEM"}
+
+    def given(status: dict[str, Any]) -> dict[str, str]:
+        made = bound(deployment(), {**BINDING, "status": status})
+        return {each["name"]: each["value"] for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+    assert given(status) == {"K_SINK": sink, "K_CA_CERTS": "PEM", "K_CE_OVERRIDES": ""}
+    plain = by_sidecar(sink)
+    assert plain == "http://broker-ingress.knative-eventing.svc.cluster.local/shop/orders"
+    assert given(status | {"annotations": {BY_SIDECAR: plain}}) == {"K_SINK": plain, "K_CE_OVERRIDES": ""}
+    assert by_sidecar(plain) == by_sidecar("https://elsewhere.test/") == ""
 
 
 def test_an_object_without_a_template_stays() -> None:
