@@ -10,6 +10,7 @@ from eventmesh.base.frozen import frozen
 from eventmesh.kube import resources
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.status import condition
+from eventmesh.kube.trigger_brokers import broker_of, is_elsewhere
 
 
 @frozen
@@ -29,6 +30,11 @@ def _status(*path: str) -> Callable[[Object], Any]:
         return value if value != {} else ""
 
     return read
+
+
+def _broker(obj: Object) -> str:
+    where = broker_of(obj)
+    return str(where) if is_elsewhere(obj) else where.name
 
 
 def _ready(obj: Object) -> str:
@@ -59,7 +65,7 @@ KINDS = (
     Kind(
         resources.TRIGGER,
         ("trigger", "triggers"),
-        {"BROKER": lambda obj: obj["spec"].get("broker"), "SUBSCRIBER": _status("subscriberUri"), "READY": _ready},
+        {"BROKER": _broker, "SUBSCRIBER": _status("subscriberUri"), "READY": _ready},
     ),
     Kind(resources.CHANNEL, ("channel", "channels", "ch"), {"URL": _status("address", "url"), "READY": _ready}),
     Kind(

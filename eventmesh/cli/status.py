@@ -21,9 +21,10 @@ from eventmesh.base.errors import UnavailableError, UsageError
 from eventmesh.cli import connection, local_mesh, output
 from eventmesh.cli.admin_port import ACTIVATOR, CONTROL, AdminPort
 from eventmesh.kube.api import Api, Object
-from eventmesh.kube.objects import labels_of
+from eventmesh.kube.objects import key_of, labels_of
 from eventmesh.kube.resources import BROKER, KSERVICE, POD, TRIGGER
 from eventmesh.kube.status import condition
+from eventmesh.kube.trigger_brokers import broker_of
 
 Row = dict[str, Any]
 
@@ -120,14 +121,10 @@ def _brokers(
     rows = []
     for obj in brokers:
         row = _named(obj)
-        mine = [
-            trigger["metadata"]["name"]
-            for trigger in triggers
-            if trigger["metadata"]["namespace"] == row["namespace"] and trigger["spec"].get("broker") == row["name"]
-        ]
+        mine = [key_of(trigger) for trigger in triggers if broker_of(trigger) == key_of(obj)]
         row["triggers"] = len(mine)
         for field, family in (("waiting", "eventmesh_trigger_backlog"), ("dead", "eventmesh_trigger_dead_letters")):
-            known = None if gauges is None else sum(gauges.get((family, row["namespace"], name), 0) for name in mine)
+            known = None if gauges is None else sum(gauges.get((family, *key), 0) for key in mine)
             row[field] = known
         rows.append(row)
     return rows

@@ -9,7 +9,20 @@ from __future__ import annotations
 from typing import Protocol
 
 from eventmesh.base.frozen import frozen
-from eventmesh.kube.api import Object
+from eventmesh.kube.api import Object, Resource
+
+
+class May(Protocol):
+    """Whether who writes has a right on another object."""
+
+    def __call__(self, verb: str, resource: Resource, namespace: str, name: str) -> bool:
+        """Return whether they may `verb` it."""
+        ...
+
+
+def may_nothing(verb: str, resource: Resource, namespace: str, name: str) -> bool:
+    """Return that they may not: where nobody can be asked, nobody has a right beyond the write itself."""
+    return False
 
 
 @frozen
@@ -20,6 +33,7 @@ class AdmissionRequest:
     """The name of who writes, as authenticated."""
     old: Object | None = None
     """The stored object of an update; None on create."""
+    may: May = may_nothing
 
 
 @frozen

@@ -23,8 +23,9 @@ AUTHENTICATION: Final = "authentication-oidc"
 AUTHORIZATION: Final = "default-authorization-mode"
 AUTO_CREATE: Final = "eventtype-auto-create"
 TRANSPORT: Final = "transport-encryption"
+CROSS_NAMESPACE: Final = "cross-namespace-event-links"
 
-_NEVER: Final = ("cross-namespace-event-links", "kreference-group", "kreference-mapping")
+_NEVER: Final = ("kreference-group", "kreference-mapping")
 """Switches of Knative's that turn nothing on here."""
 
 _ALWAYS: Final = ("delivery-timeout", "delivery-retryafter", "new-apiserversource-filters")
@@ -65,6 +66,8 @@ class Features:
     auto_create: bool = False
     """EventTypes are made of what is seen."""
     transport: TransportEncryption = TransportEncryption.DISABLED
+    cross_namespace: bool = False
+    """Triggers may be of brokers of other namespaces, if those who write them may `knsubscribe` there."""
     without_effect: tuple[str, ...] = ()
     """`key: value` of each switch that asks for what is not done here."""
 
@@ -84,6 +87,7 @@ def parse_features(data: Mapping[str, str]) -> Features:
         authorization,
         _enabled(data, AUTO_CREATE),
         _transport(data),
+        _enabled(data, CROSS_NAMESPACE),
         _without_effect(data),
     )
 

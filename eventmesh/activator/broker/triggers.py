@@ -18,6 +18,7 @@ from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import annotations_of, is_deleting, key_of
 from eventmesh.kube.rpc_methods import rpc_method_of
+from eventmesh.kube.trigger_brokers import broker_of
 from eventmesh.model.delivery import BrokerControls, DeliveryControls, DeliveryPolicy
 from eventmesh.model.listener import WireProtocol
 from eventmesh.model.rpc import RpcMethod, RpcProtocol
@@ -160,7 +161,7 @@ class KubeTriggers:
         # A Trigger without a delivery block of its own follows its Broker's.
         broker = str(key_of(new)) if new is not None else ""
         for obj in self._triggers.list():
-            if f"{obj['metadata']['namespace']}/{obj['spec'].get('broker')}" == broker:
+            if str(broker_of(obj)) == broker:
                 self._trigger_changed(obj, obj)
         self._notify()
 
@@ -181,7 +182,7 @@ class KubeTriggers:
             # Admission refuses these; one that was there before is told in its own conditions by the controller.
             _log.warning("trigger is not served", trigger=key, reason=error)
             return None
-        broker = broker_key(key.namespace, spec.get("broker", "default"))
+        broker = broker_key(*broker_of(obj))
         return Subscription(
             uid=obj["metadata"]["uid"],
             namespace=key.namespace,
@@ -206,7 +207,8 @@ class KubeTriggers:
         delivery = trigger["spec"].get("delivery")
         if delivery:
             return parse_delivery(delivery, "spec.delivery", dead_letter_uri)
-        broker = self._brokers.get(trigger["spec"].get("broker", "default"), trigger["metadata"]["namespace"])
+        where = broker_of(trigger)
+        broker = self._brokers.get(where.name, where.namespace)
         delivery = (broker or {}).get("spec", {}).get("delivery")
         if delivery:
             return parse_delivery(delivery, "spec.delivery", dead_letter_uri)

@@ -21,7 +21,12 @@ def configure(actions: Any) -> None:
     """Declare the actions."""
     replay = actions.add_parser("replay", help="deliver a part of the past once more, to one trigger")
     replay.add_argument("broker", metavar="BROKER")
-    replay.add_argument("--trigger", metavar="TRIGGER", required=True, help="who gets what its filter lets pass")
+    replay.add_argument(
+        "--trigger",
+        metavar="TRIGGER",
+        required=True,
+        help="who gets what its filter lets pass (NAMESPACE/NAME: of another namespace)",
+    )
     choosing.add_times(replay)
     replay.add_argument("--filter", metavar="CESQL", help="only events for which this expression is true as well")
     replay.add_argument("--dry-run", action="store_true", help="only show which")
@@ -39,7 +44,7 @@ def start(args: argparse.Namespace) -> int:
     """Begin a replay, or show what it would deliver."""
     if not (args.since or args.until or args.filter):
         raise UsageError("say which part of the past: --since, --until or --filter")
-    wanted = {**choosing.parameters(args, args.broker), "trigger": f"{args.namespace}/{args.trigger}"}
+    wanted = {**choosing.parameters(args, args.broker), "trigger": _trigger(args)}
     if args.dry_run:
         return _dry_run(args, wanted)
     order = {**wanted, "rate": args.rate}
@@ -49,6 +54,11 @@ def start(args: argparse.Namespace) -> int:
         return 0
     output.table(HEADS, [_row(begun)])
     return 0
+
+
+def _trigger(args: argparse.Namespace) -> str:
+    """Return the trigger with its namespace, which is the broker's unless it is said."""
+    return str(args.trigger if "/" in args.trigger else f"{args.namespace}/{args.trigger}")
 
 
 def _dry_run(args: argparse.Namespace, wanted: dict[str, object]) -> int:

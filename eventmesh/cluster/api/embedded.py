@@ -48,12 +48,12 @@ class EmbeddedApi:
         self.clock = clock
         self.store = store
         self.catalog = Catalog(BUILTIN_KINDS)
-        self.admission = AdmissionChain()
         definitions = DefinitionStrategy(self.catalog)
         for stored in store.list(DEFINITIONS):
             definitions.stored(stored)
         bindings = Bindings(store)
         self.authorizer = Authorizer(bindings)
+        self.admission = AdmissionChain(self.authorizer)
         rules = {**strategies(self._account), DEFINITIONS: definitions}
         for role in (ROLE, CLUSTER_ROLE):
             rules[role.group_resource] = RoleStrategy(role, bindings, self.authorizer)

@@ -288,7 +288,7 @@ class Registry(Reader):
 
     def _admit(self, served: Served, obj: Object, old: Object | None, options: WriteOptions) -> None:
         # What admission fills in belongs to nobody, as what webhooks do.
-        defaulted = self._admission.default(served, obj, old, options.user)
+        defaulted = self._admission.default(served, obj, old, options.writer)
         if defaulted is not obj:
             obj.clear()
             obj.update(clone(defaulted))
@@ -319,7 +319,7 @@ class Registry(Reader):
                 raise errors.invalid(served.resource, name, causes)
         if not status:
             self.strategy(served).admit_writer(obj, old, options.writer)
-            self._admission.validate(served, obj, old, options.user)
+            self._admission.validate(served, obj, old, options.writer)
         return told
 
     def _require_namespace(self, served: Served, name: str, namespace: str) -> None:

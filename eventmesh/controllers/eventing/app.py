@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.eventing import parallel, sequence
 from eventmesh.controllers.eventing.addresses import BROKERS, CHANNELS, Addresses, Entrance
+from eventmesh.controllers.eventing.admission.brokers import TriggerAdmission
 from eventmesh.controllers.eventing.admission.injection import Injection
 from eventmesh.controllers.eventing.admission.policies import EventPolicyAdmission
 from eventmesh.controllers.eventing.api_server_source import ApiServerSources
@@ -32,7 +33,7 @@ from eventmesh.kube.api import Api, Resource
 from eventmesh.kube.eventing_features import FeatureStore
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import CONFIG_MAP, EVENT_POLICY, PARALLEL, SEQUENCE, SINK_BINDING
+from eventmesh.kube.resources import CONFIG_MAP, EVENT_POLICY, PARALLEL, SEQUENCE, SINK_BINDING, TRIGGER
 
 
 class EventingControllers:
@@ -62,7 +63,7 @@ class EventingControllers:
             made.controller
             for made in (
                 Brokers(*shared, policies, addresses, brokers),
-                Triggers(*sending),
+                Triggers(*sending, self._features),
                 Channels(api, informers, clock, recorder, policies),
                 InMemoryChannels(*shared, policies, addresses, channels),
                 Subscriptions(*sending),
@@ -81,14 +82,15 @@ class EventingControllers:
         ]
 
     def admissions(self, admissions: Mapping[Resource, Admission]) -> dict[Resource, Admission]:
-        """Return `admissions` with those that need to know what there is: of EventPolicies, and of the kinds that
-        SinkBindings may be about, each around the kind's own."""
+        """Return `admissions` with those that need to know what there is: of EventPolicies and Triggers, and of
+        the kinds that SinkBindings may be about, each around the kind's own."""
         injections = {
             subject: Injection(subject, admissions.get(subject), self._bindings, created_only=subject in CREATED_ONLY)
             for subject in SUBJECTS
         }
         policies = EventPolicyAdmission(lambda: self._features.current.authentication)
-        return {**admissions, **injections, EVENT_POLICY: policies}
+        triggers = TriggerAdmission(lambda: self._features.current.cross_namespace)
+        return {**admissions, **injections, EVENT_POLICY: policies, TRIGGER: triggers}
 
     def start(self) -> None:
         """Begin to work; the informers are expected to have synced."""

@@ -16,6 +16,7 @@ from eventmesh.controllers.eventing.destinations import (
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.methods import OfferedMethods
 from eventmesh.kube.api import Api, Object
+from eventmesh.kube.eventing_features import CROSS_NAMESPACE, FeatureStore
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
@@ -24,6 +25,7 @@ from eventmesh.kube.reconciler import Controller
 from eventmesh.kube.resources import BROKER, TRIGGER
 from eventmesh.kube.rpc_methods import SIGNATURE, rpc_method_of, signature_text
 from eventmesh.kube.status import UNKNOWN, Conditions, ConditionSet, condition, conditions_of, write_status
+from eventmesh.kube.trigger_brokers import broker_of, is_elsewhere
 from eventmesh.model.rpc import Signature
 
 CONDITIONS = ConditionSet(
@@ -49,8 +51,10 @@ class Triggers:
         clock: Clock,
         recorder: EventRecorder,
         identities: Identities,
+        features: FeatureStore,
     ) -> None:
         self._api = api
+        self._features = features
         self._identities = identities
         self._clock = clock
         self._destinations = destinations
@@ -67,8 +71,7 @@ class Triggers:
 
     def _of_broker(self, broker: Object) -> list[Key]:
         key = key_of(broker)
-        mine = (t for t in self._triggers.list(key.namespace) if t["spec"].get("broker") == key.name)
-        return [key_of(trigger) for trigger in mine]
+        return [key_of(trigger) for trigger in self._triggers if broker_of(trigger) == key]
 
     def _of_interface(self, interface: Object) -> list[Key]:
         service = Key(
@@ -81,21 +84,27 @@ class Triggers:
         trigger = self._triggers.get(key.name, key.namespace)
         if trigger is None or is_deleting(trigger):
             return
-        broker = self._brokers.get(trigger["spec"]["broker"], key.namespace)
+        where = broker_of(trigger)
+        broker = self._brokers.get(where.name, where.namespace)
         if broker is not None and annotations_of(broker).get(CLASS_ANNOTATION) != BROKER_CLASS:
             return
         conditions = Conditions(CONDITIONS, conditions_of(trigger), self._clock.now())
-        self._follow_broker(trigger, broker, conditions)
-        status = self._subscriber(trigger, conditions) | self._dead_letter_sink(trigger, broker, conditions)
+        if is_elsewhere(trigger) and not self._features.current.cross_namespace:
+            # Without an address nothing is delivered; what waits, waits.
+            message = f"Broker {where} is of another namespace, and {CROSS_NAMESPACE} is not enabled"
+            conditions.mark_false("BrokerReady", "CrossNamespaceDisabled", message)
+            status: Object = {}
+        else:
+            self._follow_broker(where, broker, conditions)
+            status = self._subscriber(trigger, conditions) | self._dead_letter_sink(trigger, broker, conditions)
         self._dependencies.mark(trigger, conditions)
         status |= await self._identities.ensure(TRIGGER, trigger, conditions)
         status["conditions"] = conditions.result()
         await write_status(self._api, TRIGGER, trigger, status)
 
-    def _follow_broker(self, trigger: Object, broker: Object | None, conditions: Conditions) -> None:
+    def _follow_broker(self, where: Key, broker: Object | None, conditions: Conditions) -> None:
         if broker is None:
-            name = trigger["spec"]["broker"]
-            conditions.mark_false("BrokerReady", "BrokerDoesNotExist", f'Broker "{name}" does not exist')
+            conditions.mark_false("BrokerReady", "BrokerDoesNotExist", f'Broker "{where.name}" does not exist')
             return
         ready = condition(broker, "Ready") or {"status": UNKNOWN}
         conditions.mark("BrokerReady", ready["status"], ready.get("reason", ""), ready.get("message", ""))

@@ -104,6 +104,7 @@ def test_the_switches_are_read_as_knative_writes_them() -> None:
     assert parse_features({}) == Features(False, DefaultAuthorization.ALLOW_SAME_NAMESPACE, False)
     said = parse_features({"authentication-oidc": " Enabled ", "default-authorization-mode": "allow-all"})
     assert said == Features(True, DefaultAuthorization.ALLOW_ALL, False)
+    assert parse_features({"cross-namespace-event-links": "enabled"}) == Features(cross_namespace=True)
 
 
 def test_an_authorisation_that_is_none_admits_nobody() -> None:

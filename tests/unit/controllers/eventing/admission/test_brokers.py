@@ -8,7 +8,9 @@ import pytest
 
 from eventmesh.controllers.eventing.admission.brokers import DEFAULT_DELIVERY, BrokerAdmission, TriggerAdmission
 from eventmesh.controllers.eventing.dependency import Dependency, dependency_of
+from eventmesh.controllers.eventing.names import BROKER_LABEL
 from eventmesh.kube.admission import AdmissionRequest
+from eventmesh.kube.api import Resource
 from eventmesh.kube.knative import BROKER_CLASS, CLASS_ANNOTATION
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import BROKER
@@ -69,6 +71,52 @@ def test_a_wrong_trigger_is_refused_at_its_field(spec: dict[str, Any], path: str
     admission = TriggerAdmission()
     errors = admission.validate(admission.default(trigger(**spec), CREATE), CREATE)
     assert [error.path for error in errors] == ([] if path is None else [path])
+
+
+ELSEWHERE = {"apiVersion": BROKER.api_version, "kind": BROKER.kind, "name": "b", "namespace": "other"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"brokerRef": {**ELSEWHERE, "namespace": "ns"}}, None),
+        ({"brokerRef": {**ELSEWHERE, "namespace": ""}}, None),
+        ({"brokerRef": ELSEWHERE}, "spec.brokerRef.namespace"),
+        ({"brokerRef": ELSEWHERE, "broker": "b"}, "spec.broker, spec.brokerRef"),
+        ({"brokerRef": {"name": "b"}}, "spec.brokerRef.apiVersion, spec.brokerRef.kind"),
+        ({"brokerRef": {**ELSEWHERE, "kind": "Channel"}}, "spec.brokerRef"),
+        ({"brokerRef": {**ELSEWHERE, "apiVersion": "messaging.knative.dev/v1"}}, "spec.brokerRef"),
+    ],
+)
+def test_a_broker_may_be_referred_to_and_elsewhere_only_when_that_is_on(spec: dict[str, Any], path: str | None) -> None:
+    admission = TriggerAdmission()
+    errors = admission.validate(admission.default(trigger(**spec), CREATE), CREATE)
+    assert [error.path for error in errors] == ([] if path is None else [path])
+
+
+def test_a_broker_elsewhere_is_for_who_may_subscribe_to_it_at_each_change() -> None:
+    admission = TriggerAdmission(lambda: True)
+    asked: list[tuple[str, ...]] = []
+
+    def may(verb: str, resource: Resource, namespace: str, name: str) -> bool:
+        asked.append((verb, resource.group_resource, namespace, name))
+        return True
+
+    old = admission.default(trigger(brokerRef=ELSEWHERE), CREATE)
+    assert "broker" not in old["spec"] and old["metadata"]["labels"] == {BROKER_LABEL: "b"}
+    assert [error.path for error in admission.validate(old, CREATE)] == ["spec.BrokerNamespace"]
+    assert admission.validate(old, AdmissionRequest("ada", may=may)) == []
+    assert asked == [("knsubscribe", "brokers.eventing.knative.dev", "other", "b")]
+    # Switched off, it stays; whoever turns it elsewhere must still be let.
+    switched_off = TriggerAdmission()
+    assert [error.path for error in switched_off.validate(old, AdmissionRequest("ada", old))] == [
+        "spec.BrokerNamespace"
+    ]
+    assert switched_off.validate(old, AdmissionRequest("ada", old, may)) == []
+    leaving = {**old, "metadata": {**old["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert switched_off.validate(leaving, AdmissionRequest("ada", old)) == []
+    moved = admission.default(trigger(brokerRef={**ELSEWHERE, "name": "c"}), CREATE)
+    assert [error.path for error in admission.validate(moved, AdmissionRequest("ada", old, may))] == ["spec.brokerRef"]
 
 
 def test_a_trigger_keeps_its_broker_and_a_broker_its_class() -> None:
