@@ -9,9 +9,11 @@ their code, and a constructor is written when it is first called (docs/adr/0085-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from dataclasses import Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform
+
+from eventmesh.base.late_constructor import BY_SLOT, late_constructor
 
 _T = TypeVar("_T")
 
@@ -34,20 +36,10 @@ def frozen(cls: type[_T]) -> type[_T]:
 
 
 def _methods(made: type, all_fields: tuple[Field[Any], ...]) -> dict[str, Callable[..., object]]:
-    if not all(each.init and not each.kw_only for each in all_fields):
-        raise TypeError(f"{made.__qualname__}: a value's fields are given by position: no init=False, no kw_only")
-    optional = [each.default is not MISSING or each.default_factory is not MISSING for each in all_fields]
-    if optional != sorted(optional):
-        raise TypeError(f"{made.__qualname__}: a field without a default follows one that has one")
     names = tuple(each.name for each in all_fields)
     shown = tuple(each.name for each in all_fields if each.repr)
     compared = _reader(each.name for each in all_fields if each.compare)
     hashed = _reader(each.name for each in all_fields if (each.compare if each.hash is None else each.hash))
-
-    def construct(self: object, *args: object, **named: object) -> None:
-        constructor = _constructor(made, all_fields)
-        made.__init__ = constructor  # type: ignore[misc]  # from the second value on
-        constructor(self, *args, **named)
 
     def equals(self: object, other: object) -> bool:
         return compared(self) == compared(other) if other.__class__ is self.__class__ else NotImplemented
@@ -62,7 +54,7 @@ def _methods(made: type, all_fields: tuple[Field[Any], ...]) -> dict[str, Callab
         return type(self), tuple(getattr(self, name) for name in names)
 
     return {
-        "__init__": construct,
+        "__init__": late_constructor(made, BY_SLOT),
         "__eq__": equals,
         "__hash__": hash_of,
         "__repr__": show,
@@ -76,31 +68,6 @@ def _reader(names: Iterable[str]) -> Callable[[object], object]:
     """Return what reads those fields of a value: what two values are compared by."""
     wanted = tuple(names)
     return attrgetter(*wanted) if wanted else lambda _value: ()
-
-
-def _constructor(made: type, all_fields: Iterable[Field[Any]]) -> Callable[..., None]:
-    """Return `__init__`, which sets fields by their slots: `object.__setattr__` would have to find each first."""
-    parameters, lines, names = ["self"], ["pass"], dict[str, object](MISSING=MISSING)
-    for each in all_fields:
-        name, given = each.name, each.name
-        names[f"_set_{name}"] = getattr(made, name).__set__
-        if each.default_factory is not MISSING:
-            names[f"_make_{name}"] = each.default_factory
-            parameters.append(f"{name}=MISSING")
-            given = f"_make_{name}() if {name} is MISSING else {name}"
-        elif each.default is not MISSING:
-            names[f"_default_{name}"] = each.default
-            parameters.append(f"{name}=_default_{name}")
-        else:
-            parameters.append(name)
-        lines.append(f"_set_{name}(self, {given})")
-    if hasattr(made, "__post_init__"):
-        lines.append("self.__post_init__()")
-    source = f"def __init__({', '.join(parameters)}):\n    " + "\n    ".join(lines)
-    exec(source, names)  # noqa: S102 - made of field names alone, as the standard library does it
-    constructor: Any = names["__init__"]
-    constructor.__qualname__ = f"{made.__qualname__}.__init__"  # which errors about arguments name
-    return constructor  # type: ignore[no-any-return]
 
 
 def _refuse_to_set(_self: object, name: str, _value: object) -> NoReturn:

@@ -16,6 +16,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
+from eventmesh.base.late_constructor import BY_NAME, late_constructor
+
 T = TypeVar("T")
 
 PACKAGE: Final = "envoy_data_plane"
@@ -62,4 +64,14 @@ def _plain_dataclasses() -> Iterator[None]:
 def _dataclass(*, eq: bool, repr: bool, config: Any = None) -> Callable[[type[T]], type[T]]:  # noqa: A002 - pydantic's
     """Be called as the generated code calls pydantic's; `config` is about validation."""
     del config
-    return dataclasses.dataclass(eq=eq, repr=repr)
+    declare = dataclasses.dataclass(init=False, eq=eq, repr=repr)
+
+    def plain(cls: type[T]) -> type[T]:
+        if cls.__doc__ is None:
+            cls.__doc__ = cls.__name__  # or it would be read off a signature
+        declare(cls)
+        # Control makes messages without their constructors (`encoding.made`): nearly all of these are never written.
+        cls.__init__ = late_constructor(cls, BY_NAME)  # type: ignore[method-assign]
+        return cls
+
+    return plain

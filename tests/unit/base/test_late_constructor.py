@@ -1,0 +1,55 @@
+"""A constructor that is written late is the one that the standard library would have written at once."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from eventmesh.base.late_constructor import BY_NAME, late_constructor
+
+
+def declared(late: bool) -> type[Any]:
+    """Return a class with each kind of field, in either way."""
+
+    class Message:
+        """A message."""
+
+        self: int
+        name: str
+        hosts: list[str] = field(default_factory=list)
+        weight: int = 1
+
+        def __post_init__(self) -> None:
+            self.unknown = b""
+
+    made: type[Any] = dataclass(init=not late)(Message)
+    if late:
+        made.__init__ = late_constructor(made, BY_NAME)
+    return made
+
+
+def test_it_sets_what_the_usual_one_sets() -> None:
+    late, usual = declared(True), declared(False)
+    for arguments, named in (((1, "a"), {}), ((1,), {"name": "b", "hosts": ["h"]}), ((2, "c", ["x"], 5), {})):
+        assert vars(late(*arguments, **named)) == vars(usual(*arguments, **named))
+    assert late(1, "a").hosts is not late(1, "a").hosts
+
+
+def test_wrong_arguments_are_refused_in_the_usual_words() -> None:
+    for arguments, named in (((), {}), ((1, "a", [], 1, 2), {}), ((1, "a"), {"other": 1}), ((1, "a"), {"name": "b"})):
+        words = []
+        for late in (True, False):
+            with pytest.raises(TypeError) as refused:
+                declared(late)(*arguments, **named)
+            words.append(str(refused.value))
+        assert words[0] == words[1]
+
+
+def test_it_takes_the_place_of_what_wrote_it() -> None:
+    late = declared(True)
+    late(1, "a")
+    names = [list(inspect.signature(each).parameters) for each in (late, declared(False))]
+    assert names[0] == names[1] == ["self", "name", "hosts", "weight"]
