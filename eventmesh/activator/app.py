@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eventmesh.activator import https_entrance, job_sink, request_reply, subscribers
+from eventmesh.activator import https_entrance, job_sink, kafka_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
 from eventmesh.activator.broker.ingress import HANDLER as BROKER_HANDLER
 from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES, route_at
@@ -40,7 +40,7 @@ from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
 from eventmesh.kube.eventing_features import FeatureStore, features_informer
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import JOB_SINK, REQUEST_REPLY
+from eventmesh.kube.resources import JOB_SINK, KAFKA_SINK, REQUEST_REPLY
 from eventmesh.kube.token_reviews import TokenReviews
 from eventmesh.kube.trust_bundles import TrustBundles, bundles_informer
 from eventmesh.model.snapshot import Snapshot
@@ -174,9 +174,11 @@ class Activator:
         )
         pages.measure(self._broker.statistics)
         pages.add("events", "events and what became of them (`eventmesh events`)", self._broker.inspection)
+        self._kafka_sinks = kafka_sink.KafkaSinks(api, informers.of(KAFKA_SINK, may_be_absent=True), gatekeeper, clock)
         replies = request_reply.RequestReplies(informers.of(REQUEST_REPLY), self._broker.ingress, gatekeeper)
         self._take_events(BROKER_HANDLER, self._broker.ingress)
         self._take_events(job_sink.HANDLER, job_sink.JobSinks(api, informers.of(JOB_SINK), gatekeeper))
+        self._take_events(kafka_sink.HANDLER, self._kafka_sinks)
         self._take_events(request_reply.HANDLER, replies)
         self._broker.ingress.subscribe(replies)
         self._event_types = EventTypes(api, informers, self._features)
@@ -208,6 +210,7 @@ class Activator:
         await self._plane.start()
         self._event_types.start()
         self._sources.start()
+        self._kafka_sinks.start()
         self._tasks.spawn("ads", self._ads.run())
         self._reporter.start()
         await self._reconfigure()
@@ -287,6 +290,7 @@ class Activator:
         await self._tasks.stop()
         await self._sources.stop()
         await self._event_types.stop()
+        await self._kafka_sinks.stop()
         await self._reporter.stop()
         await self._broker.stop()
         await self._plane.stop()
@@ -299,7 +303,7 @@ def _takes_from_mesh(listener: str) -> bool:
 
 def _own(bootstrap: Bootstrap, settings: ActivatorSettings) -> Snapshot:
     limit = settings.max_event_bytes
-    own = route_at(settings.broker_address, limit, job_sink.HOST, request_reply.host(limit))
+    own = route_at(settings.broker_address, limit, job_sink.HOST, kafka_sink.host(limit), request_reply.host(limit))
     if scheme_of(settings.autoscaler_url) == OVER_HTTP:
         own = overlay(route_to(address_of(settings.autoscaler_url), NAME, timeout_s=TIMEOUT_S), own)
     if bootstrap.ads is not None:

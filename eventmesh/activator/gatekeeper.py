@@ -35,6 +35,7 @@ from eventmesh.kube.resources import (
     EVENT_POLICY,
     IN_MEMORY_CHANNEL,
     JOB_SINK,
+    KAFKA_SINK,
     PARALLEL,
     REQUEST_REPLY,
     SEQUENCE,
@@ -47,11 +48,15 @@ if TYPE_CHECKING:
     from eventmesh.core.actions import Headers
 
 JOB_SINK_PREFIX: Final = "jobsink:"
+KAFKA_SINK_PREFIX: Final = "kafkasink:"
 REQUEST_REPLY_PREFIX: Final = "requestreply:"
 
-_READ = (BROKER, CHANNEL, EVENT_POLICY, IN_MEMORY_CHANNEL, JOB_SINK, PARALLEL, REQUEST_REPLY, SEQUENCE, SUBSCRIPTION)
+_READ = (
+    *(BROKER, CHANNEL, EVENT_POLICY, IN_MEMORY_CHANNEL, JOB_SINK, KAFKA_SINK),
+    *(PARALLEL, REQUEST_REPLY, SEQUENCE, SUBSCRIPTION),
+)
 
-_MAY_BE_ABSENT = frozenset({EVENT_POLICY, JOB_SINK, PARALLEL, REQUEST_REPLY, SEQUENCE})
+_MAY_BE_ABSENT = frozenset({EVENT_POLICY, JOB_SINK, KAFKA_SINK, PARALLEL, REQUEST_REPLY, SEQUENCE})
 """Kinds that an older Knative does not serve; brokers work without them."""
 
 _log = log.get("activator.gatekeeper")
@@ -60,6 +65,11 @@ _log = log.get("activator.gatekeeper")
 def job_sink_key(namespace: str, name: str) -> str:
     """Return what a JobSink goes by here; like a channel's key it is no broker's."""
     return f"{namespace}/{JOB_SINK_PREFIX}{name}"
+
+
+def kafka_sink_key(namespace: str, name: str) -> str:
+    """Return what a KafkaSink goes by here."""
+    return f"{namespace}/{KAFKA_SINK_PREFIX}{name}"
 
 
 def request_reply_key(namespace: str, name: str) -> str:
@@ -163,6 +173,8 @@ def _named(key: str) -> tuple[Resource, Key]:
         return IN_MEMORY_CHANNEL, Key(*channel)
     if name.startswith(REQUEST_REPLY_PREFIX):
         return REQUEST_REPLY, Key(namespace, name.removeprefix(REQUEST_REPLY_PREFIX))
+    if name.startswith(KAFKA_SINK_PREFIX):
+        return KAFKA_SINK, Key(namespace, name.removeprefix(KAFKA_SINK_PREFIX))
     return JOB_SINK, Key(namespace, name.removeprefix(JOB_SINK_PREFIX))
 
 

@@ -30,6 +30,14 @@ class KafkaProblem(MeshError):
         """Whether the servers had answered."""
 
 
+class RecordTooLong(KafkaProblem):
+    """Kafka takes no record so long, now or later; the sender gets a 413."""
+
+    def __init__(self, topic: str) -> None:
+        words = f"the event is longer than topic {topic} takes (its max.message.bytes)"
+        super().__init__("RecordTooLong", words, connected=True)
+
+
 async def secrets_of(api: Api, namespace: str, names: Sequence[str]) -> dict[str, Object]:
     """Return the Secrets that are there, by name; raises KafkaProblem when the API cannot be asked."""
     found = {}

@@ -85,6 +85,7 @@ KINDS = (
         {"SINK": _status("sinkUri"), "SCHEDULE": lambda obj: obj["spec"].get("schedule"), "READY": _ready},
     ),
     Kind(resources.API_SERVER_SOURCE, ("apiserversource", "apiserversources"), _SOURCE),
+    Kind(resources.KAFKA_SINK, ("kafkasink", "kafkasinks"), {"URL": _status("address", "url"), "READY": _ready}),
     Kind(resources.KAFKA_SOURCE, ("kafkasource", "kafkasources"), _SOURCE),
     Kind(resources.CONTAINER_SOURCE, ("containersource", "containersources"), _SOURCE),
     Kind(resources.SINK_BINDING, ("sinkbinding", "sinkbindings"), _SOURCE),

@@ -131,22 +131,22 @@ def login_of_secret(secret: Object) -> KafkaLogin:
         login = _with_user(protocol, values)
     if not protocol.endswith("SSL"):
         return login
-    skip = protocol != "SSL" or values.get("user.skip", "").lower() in ("1", "t", "true")
-    for name in () if skip else ("user.key", "user.crt"):
-        if not values.get(name):
-            raise ConfigError(
-                name,
-                f'[protocol {protocol}] required user key (key: {name}) - use "user.skip: true" to disable client auth',
-            )
-    return KafkaLogin(
-        login.user,
-        login.password,
-        login.mechanism,
-        True,
-        values.get("ca.crt", ""),
-        "" if skip else values["user.crt"],
-        "" if skip else values["user.key"],
-    )
+    certificate, key = _pair(protocol, values)
+    authorities = values.get("ca.crt", "")
+    return KafkaLogin(login.user, login.password, login.mechanism, True, authorities, certificate, key)
+
+
+def _pair(protocol: str, values: Mapping[str, str]) -> tuple[str, str]:
+    """Return certificate and key, empty where none are shown: Knative wants them wherever nothing else lets in."""
+    if values.get("user.skip", "").lower() in ("1", "t", "true"):
+        return "", ""
+    pair = values.get("user.crt", ""), values.get("user.key", "")
+    if protocol == "SSL" or any(pair):
+        for name, value in zip(("user.crt", "user.key"), pair, strict=True):
+            if not value:
+                words = f'required user key (key: {name}) - use "user.skip: true" to disable client auth'
+                raise ConfigError(name, f"[protocol {protocol}] {words}")
+    return pair
 
 
 def _with_user(protocol: str, values: Mapping[str, str]) -> KafkaLogin:

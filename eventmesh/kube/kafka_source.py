@@ -162,13 +162,18 @@ def is_ordered(spec: Object) -> bool:
     return bool(ordering == "ordered")
 
 
+def is_topic(name: str) -> bool:
+    """Return whether Kafka would take `name` for a topic's."""
+    return _TOPIC.fullmatch(name) is not None and name not in (".", "..")
+
+
 def _topics(told: Any) -> tuple[str, ...]:
     if not isinstance(told, list) or not told:
         raise ConfigError("topics", "missing field(s)")
     if len(told) > MAX_TOPICS:
         raise ConfigError("topics", f"has {len(told)} entries, more than {MAX_TOPICS}")
     for number, topic in enumerate(told):
-        if not _TOPIC.fullmatch(str(topic)):
+        if not is_topic(str(topic)):
             raise ConfigError(f"topics[{number}]", f"invalid value: {topic}: is no name of a topic")
     return tuple(dict.fromkeys(told))
 

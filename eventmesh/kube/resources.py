@@ -81,8 +81,11 @@ JOB_SINK = Resource("sinks.knative.dev", "v1alpha1", "jobsinks", "JobSink")
 
 API_SERVER_SOURCE = Resource("sources.knative.dev", "v1", "apiserversources", "ApiServerSource")
 CONTAINER_SOURCE = Resource("sources.knative.dev", "v1", "containersources", "ContainerSource")
+KAFKA_SINK = Resource("eventing.knative.dev", "v1alpha1", "kafkasinks", "KafkaSink")
 KAFKA_SOURCE = Resource("sources.knative.dev", "v1", "kafkasources", "KafkaSource")
 KAFKA_SOURCE_V1BETA1 = Resource("sources.knative.dev", "v1beta1", "kafkasources", "KafkaSource")
+OF_KAFKA = frozenset({KAFKA_SINK, KAFKA_SOURCE})
+"""Kinds of eventing-kafka-broker, a part of Knative of its own: a cluster may not have their definitions."""
 PING_SOURCE = Resource("sources.knative.dev", "v1", "pingsources", "PingSource")
 PING_SOURCE_V1BETA2 = Resource("sources.knative.dev", "v1beta2", "pingsources", "PingSource")
 SINK_BINDING = Resource("sources.knative.dev", "v1", "sinkbindings", "SinkBinding")

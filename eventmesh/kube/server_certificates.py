@@ -1,4 +1,4 @@
-"""The certificates that brokers, channels, JobSinks and RequestReplies show under https: Secrets of `knative-eventing`.
+"""The certificates that brokers, channels, sinks and RequestReplies show under https: Secrets of `knative-eventing`.
 
 Names and entries are Knative's (knative/eventing: pkg/eventingtls), so that what cert-manager keeps for Knative serves
 here as well. Where nobody else does, control writes them (`xds.control.event_certificates`).
@@ -19,6 +19,7 @@ from eventmesh.kube.knative import (
     CHANNEL_DISPATCHER,
     CLUSTER_DOMAIN,
     JOB_SINK_INGRESS,
+    KAFKA_SINK_INGRESS,
     REQUEST_REPLY_INGRESS,
 )
 from eventmesh.kube.objects import Key
@@ -32,6 +33,7 @@ SECRETS: Final[Mapping[str, Key]] = {
         (BROKER_INGRESS, "mt-broker-ingress-server-tls"),
         (CHANNEL_DISPATCHER, "imc-dispatcher-server-tls"),
         (JOB_SINK_INGRESS, "job-sink-server-tls"),
+        (KAFKA_SINK_INGRESS, "kafka-sink-ingress-server-tls"),
         (REQUEST_REPLY_INGRESS, "request-reply-server-tls"),
     )
 }

@@ -10,7 +10,7 @@ from eventmesh.activator.sources.sinks import KubeSinks
 from eventmesh.base.clock import Clock
 from eventmesh.kube.api import Api
 from eventmesh.kube.informer import Informers
-from eventmesh.kube.resources import API_SERVER_SOURCE, KAFKA_SOURCE, PING_SOURCE
+from eventmesh.kube.resources import API_SERVER_SOURCE, KAFKA_SOURCE, OF_KAFKA, PING_SOURCE
 
 KINDS = (API_SERVER_SOURCE, KAFKA_SOURCE, PING_SOURCE)
 """Kinds whose events are made in this process."""
@@ -18,7 +18,7 @@ KINDS = (API_SERVER_SOURCE, KAFKA_SOURCE, PING_SOURCE)
 
 def sinks_of(informers: Informers) -> KubeSinks:
     """Return what is delivered of sources."""
-    return KubeSinks([informers.of(resource, may_be_absent=resource is KAFKA_SOURCE) for resource in KINDS])
+    return KubeSinks([informers.of(resource, may_be_absent=resource in OF_KAFKA) for resource in KINDS])
 
 
 class EventSources:
@@ -28,9 +28,7 @@ class EventSources:
         self._outbox = outbox
         self._ping = PingSources(informers.of(PING_SOURCE), outbox, clock)
         self._api_server = ApiServerSources(api, informers.of(API_SERVER_SOURCE), outbox, clock)
-        # Part of another project of Knative's: a cluster may not have its definition.
-        kafka = informers.of(KAFKA_SOURCE, may_be_absent=True)
-        self._kafka = KafkaSources(api, kafka, outbox, clock)
+        self._kafka = KafkaSources(api, informers.of(KAFKA_SOURCE, may_be_absent=True), outbox, clock)
 
     def start(self) -> None:
         """Begin to make events; the informers are expected to have synced."""

@@ -12,23 +12,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import (
-    BrokerResponseError,
-    CommitFailedError,
-    IllegalStateError,
-    KafkaError,
-    for_code,
-)
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from eventmesh.activator.broker.store.errors import StoreError
-from eventmesh.activator.broker.store.shared.kafka_clients import (
-    ANSWER_S,
-    KafkaSettings,
-    administered,
-    stopped,
-    unreachable,
-)
-from eventmesh.activator.kafka_access import KafkaProblem
+from eventmesh.activator.broker.store.shared.kafka_clients import ANSWER_S, KafkaSettings, stopped
+from eventmesh.activator.kafka_topics import absent, partitions_of, problem_of
 from eventmesh.activator.sources.outbox import Outbox
 from eventmesh.activator.sources.waiting import Waiting
 from eventmesh.base import log
@@ -69,7 +57,7 @@ class KafkaReader:
     async def read(self, began: Callable[[], None]) -> None:
         """Read until cancelled; `began` is called once each partition has a place. Raises KafkaProblem."""
         try:
-            partitions = await self._partitions()
+            partitions = await partitions_of(self._settings, self._reading.topics)
             async with asyncio.timeout(OFFSETS_S):
                 await self._commit_initial_offsets(partitions)
             async with self._member() as consumer:
@@ -77,21 +65,11 @@ class KafkaReader:
                 _log.info("reading", source=self._name, topics=", ".join(self._reading.topics))
                 await self._read(consumer)
         except (KafkaError, OSError, TimeoutError) as error:
-            if isinstance(error, BrokerResponseError) and not error.retriable:
-                raise KafkaProblem("Refused", f"{self._settings.where()}: {error}", connected=True) from error
-            raise KafkaProblem("ConnectionFailed", str(unreachable(self._settings, error))) from error
+            raise problem_of(self._settings, error) from error
 
     @property
     def _name(self) -> str:
         return f"{self._reading.namespace}/{self._reading.name}"
-
-    async def _partitions(self) -> list[TopicPartition]:
-        async with asyncio.timeout(ANSWER_S), administered(self._settings) as admin:
-            told = await admin.describe_topics(list(self._reading.topics))
-        for topic in told:
-            if problem := for_code(topic["error_code"]):
-                _raise_of_topic(topic["topic"], problem)
-        return [TopicPartition(topic["topic"], each["partition"]) for topic in told for each in topic["partitions"]]
 
     async def _commit_initial_offsets(self, partitions: list[TopicPartition]) -> None:
         async with self._consumer(auto_offset_reset="none") as consumer:
@@ -188,21 +166,9 @@ class KafkaReader:
             there = await consumer.topics()
         for topic in self._reading.topics:
             if topic not in there:
-                _raise_absent(topic)
+                raise absent(topic)
 
 
 def _record(record: ConsumerRecord) -> Record:
     message = Message(record.headers, record.value, record.key)
     return Record(record.topic, record.partition, record.offset, record.timestamp, message)
-
-
-def _raise_of_topic(topic: str, problem: type[BrokerResponseError]) -> None:
-    if not problem.errno:
-        return
-    if problem.__name__ in ("UnknownTopicOrPartitionError", "InvalidTopicError"):
-        _raise_absent(topic)
-    raise problem(topic)
-
-
-def _raise_absent(topic: str) -> None:
-    raise KafkaProblem("TopicNotFound", f"topic {topic} is not there, or may not be described", connected=True)

@@ -22,6 +22,7 @@ from eventmesh.controllers.eventing.flow import Flows
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.in_memory_channel import InMemoryChannels
 from eventmesh.controllers.eventing.job_sink import JobSinks
+from eventmesh.controllers.eventing.kafka_sink import KafkaSinks
 from eventmesh.controllers.eventing.kafka_source import KafkaSources
 from eventmesh.controllers.eventing.ping_source import PingSources
 from eventmesh.controllers.eventing.request_reply import RequestReplies
@@ -71,6 +72,7 @@ class EventingControllers:
                 Flows(PARALLEL, parallel.plan, parallel.status, api, informers, clock, recorder, policies),
                 EventTypes(*shared),
                 JobSinks(api, informers, clock, recorder, policies, addresses),
+                KafkaSinks(api, informers, clock, recorder, policies, addresses),
                 RequestReplies(api, informers, clock, recorder, policies, addresses),
                 PingSources(*sending),
                 ApiServerSources(*sending),

@@ -21,8 +21,10 @@ from eventmesh.kube.resources import (
     CONTAINER_SOURCE,
     IN_MEMORY_CHANNEL,
     JOB_SINK,
+    KAFKA_SINK,
     KAFKA_SOURCE,
     KSERVICE,
+    OF_KAFKA,
     PARALLEL,
     PING_SOURCE,
     SEQUENCE,
@@ -32,7 +34,7 @@ from eventmesh.kube.status import FALSE, TRUE, Conditions, condition
 
 KINDS = (
     *(PING_SOURCE, API_SERVER_SOURCE, CONTAINER_SOURCE, SINK_BINDING, KAFKA_SOURCE),
-    *(KSERVICE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, JOB_SINK),
+    *(KSERVICE, BROKER, CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL, JOB_SINK, KAFKA_SINK),
 )
 """What a Trigger may depend on: what has a condition Ready and is watched here."""
 
@@ -79,7 +81,9 @@ class Dependencies:
     """Marks `DependencyReady` from the caches of all kinds that may be depended on."""
 
     def __init__(self, informers: Informers) -> None:
-        self._informers: dict[Resource, Informer] = {kind: informers.of(kind) for kind in KINDS}
+        self._informers: dict[Resource, Informer] = {
+            kind: informers.of(kind, may_be_absent=kind in OF_KAFKA) for kind in KINDS
+        }
 
     def follow(self, controller: Controller, triggers: Informer) -> None:
         """Have a Trigger reconciled whenever what it waits for changes."""

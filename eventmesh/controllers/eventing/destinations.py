@@ -16,7 +16,9 @@ from eventmesh.kube.resources import (
     CHANNEL,
     IN_MEMORY_CHANNEL,
     JOB_SINK,
+    KAFKA_SINK,
     KSERVICE,
+    OF_KAFKA,
     PARALLEL,
     REQUEST_REPLY,
     ROUTE,
@@ -28,7 +30,7 @@ from eventmesh.kube.subscriber_addresses import are_certificates, can_be_certifi
 
 _CHANNELS = (CHANNEL, IN_MEMORY_CHANNEL, SEQUENCE, PARALLEL)
 
-ADDRESSABLE = (KSERVICE, ROUTE, BROKER, *_CHANNELS, JOB_SINK, REQUEST_REPLY, SERVICE)
+ADDRESSABLE = (KSERVICE, ROUTE, BROKER, *_CHANNELS, JOB_SINK, KAFKA_SINK, REQUEST_REPLY, SERVICE)
 """Kinds a reference may name. All but a plain Service say where they are in `status.addresses` or `status.address`."""
 
 
@@ -46,7 +48,9 @@ class Destinations:
     """Resolves Destinations from the caches of addressable kinds."""
 
     def __init__(self, informers: Informers) -> None:
-        self.informers: dict[Resource, Informer] = {resource: informers.of(resource) for resource in ADDRESSABLE}
+        self.informers: dict[Resource, Informer] = {
+            resource: informers.of(resource, may_be_absent=resource in OF_KAFKA) for resource in ADDRESSABLE
+        }
 
     def resolve(self, destination: Object) -> str | Unresolved:
         """Return the URL, or why there is none."""

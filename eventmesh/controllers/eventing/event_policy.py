@@ -14,6 +14,7 @@ from eventmesh.kube.resources import (
     API_SERVER_SOURCE,
     EVENT_POLICY,
     KAFKA_SOURCE,
+    OF_KAFKA,
     PARALLEL,
     PING_SOURCE,
     SEQUENCE,
@@ -38,7 +39,7 @@ class EventPolicies:
         self._clock = clock
         self._features = features
         self._policies = informers.of(EVENT_POLICY)
-        self._senders = {resource: informers.of(resource) for resource in SENDERS}
+        self._senders = {resource: informers.of(resource, may_be_absent=resource in OF_KAFKA) for resource in SENDERS}
         self.controller = Controller("eventpolicy", self._policies, self.reconcile, clock, recorder=recorder)
         for informer in self._senders.values():
             self.controller.watch(informer, self._that_name)

@@ -8,6 +8,7 @@ from eventmesh.kube.knative import (
     CHANNEL_SUFFIX,
     CLUSTER_DOMAIN,
     JOB_SINK_INGRESS,
+    KAFKA_SINK_INGRESS,
     REQUEST_REPLY_INGRESS,
     service_host,
 )
@@ -38,6 +39,11 @@ def channel_url(namespace: str, name: str) -> str:
 def job_sink_url(namespace: str, name: str) -> str:
     """Return the address at which a JobSink takes events in."""
     return f"http://{JOB_SINK_INGRESS}.svc.{CLUSTER_DOMAIN}/{namespace}/{name}"
+
+
+def kafka_sink_url(namespace: str, name: str) -> str:
+    """Return the address at which a KafkaSink takes events in."""
+    return f"http://{KAFKA_SINK_INGRESS}.svc.{CLUSTER_DOMAIN}/{namespace}/{name}"
 
 
 def request_reply_url(namespace: str, name: str) -> str:

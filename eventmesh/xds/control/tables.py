@@ -8,7 +8,13 @@ from typing import Final
 
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration, VirtualHost
 
-from eventmesh.kube.knative import BROKER_INGRESS, CHANNEL_DISPATCHER, JOB_SINK_INGRESS, REQUEST_REPLY_INGRESS
+from eventmesh.kube.knative import (
+    BROKER_INGRESS,
+    CHANNEL_DISPATCHER,
+    JOB_SINK_INGRESS,
+    KAFKA_SINK_INGRESS,
+    REQUEST_REPLY_INGRESS,
+)
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.encoding import encode, made
 from eventmesh.xds.control.envoy import set_headers
@@ -121,7 +127,7 @@ class MeshTables:
 def broker_hosts(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Return the hosts under which brokers and channels take events in, by route table."""
     domain = settings.cluster_domain
-    names = (BROKER_INGRESS, CHANNEL_DISPATCHER, JOB_SINK_INGRESS, REQUEST_REPLY_INGRESS)
+    names = (BROKER_INGRESS, CHANNEL_DISPATCHER, JOB_SINK_INGRESS, KAFKA_SINK_INGRESS, REQUEST_REPLY_INGRESS)
     outside = tuple(f"{name}.{settings.domain}" for name in names)
     inside = tuple(host for name in names for host in local_names(f"{name}.svc.{domain}", domain))
     return {PUBLIC: outside, LOCAL: (*inside, *outside)}

@@ -73,6 +73,10 @@ def test_no_secret_is_shown_by_what_holds_it() -> None:
             {"protocol": "SASL_SSL", "user": "a", "password": "b", "sasl_mechanism": "SCRAM-SHA-512"},
             KafkaLogin("a", "b", "SCRAM-SHA-512", True),
         ),
+        (
+            {"protocol": "SASL_SSL", "user": "a", "password": "b", "user_crt": "CERT", "user_key": "KEY"},
+            KafkaLogin("a", "b", "PLAIN", True, "", "CERT", "KEY"),
+        ),
     ],
 )
 def test_the_secret_of_a_sink_has_keys_of_fixed_names(values: dict[str, str], login: KafkaLogin) -> None:
@@ -87,6 +91,7 @@ def test_the_secret_of_a_sink_has_keys_of_fixed_names(values: dict[str, str], lo
         ({"protocol": "SASL_SSL", "password": "hush"}, "SASL user required"),
         ({"protocol": "SASL_SSL", "user": "ada"}, "SASL password required"),
         ({"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}, "unsupported SASL mechanism"),
+        ({"protocol": "SASL_SSL", "user": "a", "password": "b", "user_crt": "C"}, "required user key"),
         ({"protocol": "SSL", "user_crt": "CERT"}, r"required user key \(key: user.key\)"),
     ],
 )

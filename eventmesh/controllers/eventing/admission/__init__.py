@@ -13,7 +13,7 @@ from eventmesh.controllers.eventing.admission.channels import (
 from eventmesh.controllers.eventing.admission.event_types import EventTypeAdmission
 from eventmesh.controllers.eventing.admission.flows import ParallelAdmission, SequenceAdmission
 from eventmesh.controllers.eventing.admission.job_sinks import JobSinkAdmission
-from eventmesh.controllers.eventing.admission.kafka import KafkaSourceAdmission
+from eventmesh.controllers.eventing.admission.kafka import KafkaSinkAdmission, KafkaSourceAdmission
 from eventmesh.controllers.eventing.admission.policies import EventPolicyAdmission
 from eventmesh.controllers.eventing.admission.request_replies import RequestReplyAdmission
 from eventmesh.controllers.eventing.admission.sources import (
@@ -33,6 +33,7 @@ from eventmesh.kube.resources import (
     EVENT_TYPE,
     IN_MEMORY_CHANNEL,
     JOB_SINK,
+    KAFKA_SINK,
     KAFKA_SOURCE,
     KAFKA_SOURCE_V1BETA1,
     PARALLEL,
@@ -58,6 +59,7 @@ ADMISSIONS: Mapping[Resource, Admission] = {
     JOB_SINK: JobSinkAdmission(),
     API_SERVER_SOURCE: ApiServerSourceAdmission(),
     CONTAINER_SOURCE: ContainerSourceAdmission(),
+    KAFKA_SINK: KafkaSinkAdmission(),
     KAFKA_SOURCE: KafkaSourceAdmission(),
     KAFKA_SOURCE_V1BETA1: KafkaSourceAdmission(),
     PING_SOURCE: PingSourceAdmission(),

@@ -1,7 +1,8 @@
-"""Defaults and rules of what reads from Kafka (eventing-kafka-broker: control-plane/pkg/apis/sources/v1)."""
+"""Defaults and rules of KafkaSource and KafkaSink (eventing-kafka-broker: control-plane/pkg/apis)."""
 
 from __future__ import annotations
 
+import copy
 from typing import Final
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from eventmesh.controllers.eventing.admission.fields import (
 from eventmesh.controllers.eventing.admission.sources import source_errors, with_sink_namespace
 from eventmesh.kube.admission import AdmissionRequest, FieldError
 from eventmesh.kube.api import Object
+from eventmesh.kube.kafka_sink import ContentMode, parse_kafka_sink
 from eventmesh.kube.kafka_source import InitialOffset, parse_kafka_source
 
 GROUP_PREFIX: Final = "knative-kafka-source-"
@@ -46,6 +48,33 @@ class KafkaSourceAdmission:
             errors.append(config_error(error))
         if request.old is not None:
             errors += changed(request.old["spec"].get("consumerGroup"), spec.get("consumerGroup"), "spec.consumerGroup")
+        return errors
+
+
+class KafkaSinkAdmission:
+    """A KafkaSink writes in binary mode, unless it says otherwise."""
+
+    def default(self, obj: Object, request: AdmissionRequest) -> Object:
+        """Return the sink with the content mode filled in."""
+        sink = copy.deepcopy(obj)
+        sink["spec"] = sink.get("spec") or {}
+        sink["spec"]["contentMode"] = sink["spec"].get("contentMode") or ContentMode.BINARY.value
+        return sink
+
+    def validate(self, obj: Object, request: AdmissionRequest) -> list[FieldError]:
+        """Return what is wrong: no topic or servers, a mode nobody knows, numbers that are none, another topic than
+        before."""
+        spec, errors = obj["spec"], []
+        try:
+            parse_kafka_sink({**obj, "metadata": {"uid": "", **obj["metadata"]}})
+        except ConfigError as error:
+            errors.append(config_error(error))
+        if request.old is not None:
+            errors += [
+                FieldError("Immutable field updated", f"spec.{field}")
+                for field in ("topic", "replicationFactor", "numPartitions")
+                if spec.get(field) != request.old["spec"].get(field)
+            ]
         return errors
 
 

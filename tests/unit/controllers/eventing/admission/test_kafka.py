@@ -1,4 +1,4 @@
-"""Defaults and rules of KafkaSources."""
+"""Defaults and rules of KafkaSources and KafkaSinks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.controllers.eventing.admission.kafka import GROUP_PREFIX, KafkaSourceAdmission
+from eventmesh.controllers.eventing.admission.kafka import GROUP_PREFIX, KafkaSinkAdmission, KafkaSourceAdmission
 from eventmesh.kube.admission import AdmissionRequest
 from eventmesh.kube.kafka_source import KEY_TYPE_LABEL
 
@@ -63,3 +63,43 @@ def test_the_group_of_a_source_stays() -> None:
     update = replace(CREATE, old=source(consumerGroup="a"))
     (error,) = KafkaSourceAdmission().validate(source(consumerGroup="b"), update)
     assert (error.path, error.message) == ("spec.consumerGroup", "Immutable fields changed (-old +new)")
+
+
+def sink(**spec: Any) -> dict[str, Any]:
+    written = {"bootstrapServers": ["k:9092"], "topic": "orders", **spec}
+    return {"metadata": {"name": "s", "namespace": "shop"}, "spec": written}
+
+
+def test_a_sink_writes_in_binary_mode_unless_it_says_otherwise() -> None:
+    admission = KafkaSinkAdmission()
+    assert admission.default(sink(), CREATE)["spec"]["contentMode"] == "binary"
+    structured = admission.default(sink(contentMode="structured", numPartitions=3, replicationFactor=2), CREATE)
+    assert structured["spec"]["contentMode"] == "structured"
+    assert admission.validate(structured, CREATE) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "message"),
+    [
+        ({"topic": ""}, "spec.topic", "invalid value: "),
+        ({"topic": "a b"}, "spec.topic", "invalid value: a b"),
+        ({"bootstrapServers": []}, "spec.bootstrapServers", "missing field(s)"),
+        ({"contentMode": "batched"}, "spec.contentMode", "invalid value: batched"),
+        ({"numPartitions": 0}, "spec.numPartitions", "invalid value: 0"),
+        ({"replicationFactor": -1}, "spec.replicationFactor", "invalid value: -1"),
+        ({"auth": {"secret": {"ref": {"name": ""}}}}, "spec.auth.secret.ref.name", "invalid value: "),
+    ],
+)
+def test_a_sink_that_cannot_work_is_refused_by_its_field(spec: dict[str, Any], path: str, message: str) -> None:
+    found = [(error.path, error.message) for error in KafkaSinkAdmission().validate(sink(**spec), CREATE)]
+    assert found == [(path, message)]
+
+
+def test_the_topic_of_a_sink_stays_as_it_was_made() -> None:
+    update = replace(CREATE, old=sink(numPartitions=1, replicationFactor=1))
+    errors = KafkaSinkAdmission().validate(sink(topic="other", numPartitions=2), update)
+    assert [(error.path, error.message) for error in errors] == [
+        ("spec.topic", "Immutable field updated"),
+        ("spec.replicationFactor", "Immutable field updated"),
+        ("spec.numPartitions", "Immutable field updated"),
+    ]

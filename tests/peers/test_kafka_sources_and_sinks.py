@@ -1,9 +1,10 @@
-"""KafkaSources that read from a real Apache Kafka, through a real activator, to real sinks."""
+"""KafkaSources that read from a real Apache Kafka, and KafkaSinks that write into it, through a real activator."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,16 +15,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.certificates import load_or_make
-from eventmesh.kube.api import Object
-from eventmesh.kube.resources import KAFKA_SOURCE, SECRET
+from eventmesh.kube.api import Object, Resource
+from eventmesh.kube.resources import KAFKA_SINK, KAFKA_SOURCE, SECRET
 from eventmesh.kube.status import condition, is_ready
-from tests.component.broker_world import World, world_in
-from tests.mesh.broker_mesh import Subscriber, broker_mesh
+from tests.component.broker_world import Answer, World, world_in
+from tests.mesh.broker_mesh import Subscriber, broker_mesh, event_headers
 from tests.peers.kafka_server import GUARDED, KafkaServer, kafka_server
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.timeout(180), pytest.mark.asyncio(lo
 WAIT_S = 60.0
 NO_DELAY = "group.initial.rebalance.delay.ms=0\nmessage.max.bytes=4000000\n"
 SCRAM = ("--standalone", "--add-scram", "SCRAM-SHA-512=[name=mesh,password=hush]")
+JSON_EVENT = b"application/cloudevents+json; charset=utf-8"
 BINARY = {"ce_specversion": b"1.0", "ce_id": b"e1", "ce_source": b"/shop", "ce_type": b"order"}
 
 
@@ -43,11 +45,11 @@ class Kafka:
     tls: Mapping[str, str]
     """What a Secret holds for the guarded port."""
 
-    async def topic(self, name: str, partitions: int = 1) -> None:
+    async def topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(name, partitions, 1)])
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(config or {}))])
         finally:
             await admin.close()
 
@@ -72,6 +74,16 @@ class Kafka:
             yield producer
         finally:
             await producer.stop()
+
+    async def records(self, topic: str, count: int) -> list[ConsumerRecord]:
+        """Return so many records of a topic, as they lie there."""
+        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.plain, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return [await consumer.getone() for _ in range(count)]
+        finally:
+            await consumer.stop()
 
     async def send(
         self, topic: str, value: bytes | None, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
@@ -112,15 +124,15 @@ async def source(world: World, kafka: Kafka, name: str, sink: Subscriber, **more
         return await world.mesh.bench.until(KAFKA_SOURCE, name, is_ready)
 
 
-async def until(world: World, name: str, kind: str, status: str, reason: str) -> str:
-    """Return the message of a condition once it has that status and reason."""
+async def failed(world: World, resource: Resource, name: str, kind: str, reason: str) -> str:
+    """Return the message of a condition once it is False for that reason."""
 
     def holds(obj: Object) -> bool:
         told = condition(obj, kind) or {}
-        return (told.get("status"), told.get("reason")) == (status, reason)
+        return (told.get("status"), told.get("reason")) == ("False", reason)
 
     async with asyncio.timeout(WAIT_S):
-        found = await world.mesh.bench.until(KAFKA_SOURCE, name, holds)
+        found = await world.mesh.bench.until(resource, name, holds)
     return str((condition(found, kind) or {})["message"])
 
 
@@ -205,7 +217,7 @@ async def test_a_topic_that_is_not_there_is_told_and_read_when_it_comes(world: W
     sink = await world.subscriber()
     spec = {"bootstrapServers": [kafka.plain], "topics": [topic_of("later")], "sink": {"uri": sink.url}}
     await world.mesh.bench.create(KAFKA_SOURCE, "later", spec)
-    message = await until(world, "later", "InitialOffsetsCommitted", "False", "TopicNotFound")
+    message = await failed(world, KAFKA_SOURCE, "later", "InitialOffsetsCommitted", "TopicNotFound")
     assert message == f"topic {topic_of('later')} is not there, or may not be described"
     await kafka.topic(topic_of("later"))
     async with asyncio.timeout(WAIT_S):
@@ -231,11 +243,11 @@ async def test_secrets_let_in_and_a_wrong_or_missing_one_is_told(world: World, k
     }
     spec = {"bootstrapServers": [kafka.server.bootstrap], "topics": [topic_of("guarded")], "net": net}
     await world.mesh.bench.create(KAFKA_SOURCE, "guarded", {**spec, "sink": {"uri": sink.url}})
-    missing = await until(world, "guarded", "ConnectionEstablished", "False", "SecretInvalid")
+    missing = await failed(world, KAFKA_SOURCE, "guarded", "ConnectionEstablished", "SecretInvalid")
     assert missing == 'net.sasl.type: secret "kafka-login" not found'
     values = {**kafka.tls, "user": "mesh", "mechanism": "SCRAM-SHA-512", "password": "guess"}
     await api.create(SECRET, secret("kafka-login", values), "default")
-    refused = await until(world, "guarded", "ConnectionEstablished", "False", "ConnectionFailed")
+    refused = await failed(world, KAFKA_SOURCE, "guarded", "ConnectionEstablished", "ConnectionFailed")
     assert "do not know user mesh, or want another password or mechanism" in refused
     assert "guess" not in refused
     await api.patch(SECRET, "kafka-login", secret("kafka-login", {"password": "hush"}), "default")
@@ -278,3 +290,93 @@ async def test_no_record_is_lost_when_the_activator_is_killed_and_each_partition
             first[event.attributes["knativekafkapartition"]].append(int(event.body))
     assert all(numbers == sorted(numbers) for numbers in first.values())
     assert sorted(first["0"] + first["1"]) == list(range(records))
+
+
+async def sink_at(world: World, kafka: Kafka, name: str, **spec: Any) -> Object:
+    """Make a KafkaSink for the topic of its name; return it Ready."""
+    told = {"bootstrapServers": [kafka.plain], "topic": topic_of(name), **spec}
+    await world.mesh.bench.create(KAFKA_SINK, name, told)
+    async with asyncio.timeout(WAIT_S):
+        return await world.mesh.bench.until(KAFKA_SINK, name, is_ready)
+
+
+async def post(world: World, name: str, event_id: str, body: bytes = b"{}", **attributes: str) -> Answer:
+    headers = {**event_headers(event_id, **attributes), "host": "kafka-sink-ingress.knative-eventing.svc.cluster.local"}
+    return await world.ask(f"/default/{name}", body=body, headers=headers)
+
+
+async def test_a_sink_makes_its_topic_and_writes_each_event_in_its_mode_with_its_key(
+    world: World, kafka: Kafka
+) -> None:
+    made = await sink_at(world, kafka, "binary", numPartitions=2, replicationFactor=1)
+    host = "kafka-sink-ingress.knative-eventing.svc.cluster.local"
+    assert made["status"]["address"] == {"name": "http", "url": f"http://{host}/default/binary"}
+    assert (await post(world, "binary", "e1", b'{"n":1}', partitionkey="k1", subject="k%C3%A4se")).status == 202
+    (record,) = await kafka.records(topic_of("binary"), 1)
+    assert (record.key, record.value) == (b"k1", b'{"n":1}')
+    assert dict(record.headers) == {
+        **{"ce_specversion": b"1.0", "ce_id": b"e1", "ce_source": b"/tests", "ce_type": b"order"},
+        **{"ce_subject": "käse".encode(), "ce_partitionkey": b"k1", "content-type": b"application/json"},
+    }
+    await kafka.topic(topic_of("structured"))
+    await sink_at(world, kafka, "structured", contentMode="structured")
+    assert (await post(world, "structured", "e2", b'{"n":2}')).status == 202
+    (record,) = await kafka.records(topic_of("structured"), 1)
+    assert (record.key, dict(record.headers)) == (None, {"content-type": JSON_EVENT})
+    told = json.loads(record.value)
+    assert (told["id"], told["data"]) == ("e2", {"n": 2})
+
+
+async def test_what_a_sink_writes_a_source_reads_as_the_same_event(world: World, kafka: Kafka) -> None:
+    reader = await world.subscriber()
+    await sink_at(world, kafka, "both", numPartitions=1, replicationFactor=1)
+    await source(world, kafka, "both", reader)
+    assert (await post(world, "both", "e3", b"data", subject="100%25", team="shop")).status == 202
+    await reader.until(lambda: bool(reader.got), WAIT_S)
+    (event,) = reader.got
+    where = {"knativekafkapartition": "0", "knativekafkaoffset": "0"}
+    sent = {"id": "e3", "source": "/tests", "type": "order", "specversion": "1.0", "subject": "100%25", "team": "shop"}
+    assert (event.attributes, event.body) == ({**sent, **where}, b"data")
+
+
+async def test_an_event_that_is_longer_than_the_topic_takes_is_refused_for_good(world: World, kafka: Kafka) -> None:
+    await kafka.topic(topic_of("narrow"), config={"max.message.bytes": "10000"})
+    await sink_at(world, kafka, "narrow")
+    answer = await post(world, "narrow", "long", b"x" * 20_000)
+    assert (answer.status, answer.text) == (
+        413,
+        f"the event is longer than topic {topic_of('narrow')} takes (its max.message.bytes)\n",
+    )
+    assert (await post(world, "narrow", "short")).status == 202
+
+
+async def test_a_topic_that_is_not_there_or_cannot_be_made_is_told_and_nothing_is_taken(
+    world: World, kafka: Kafka
+) -> None:
+    spec = {"bootstrapServers": [kafka.plain], "topic": topic_of("absent")}
+    await world.mesh.bench.create(KAFKA_SINK, "absent", spec)
+    message = await failed(world, KAFKA_SINK, "absent", "TopicReady", "TopicNotFound")
+    assert message == f"topic {topic_of('absent')} is not there, or may not be described"
+    answer = await post(world, "absent", "e4")
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.text == f"the event could not be written to topic {topic_of('absent')}; send it again later\n"
+    many = {**spec, "topic": topic_of("many"), "numPartitions": 1, "replicationFactor": 9}
+    await world.mesh.bench.create(KAFKA_SINK, "many", many)
+    message = await failed(world, KAFKA_SINK, "many", "TopicReady", "TopicNotMade")
+    assert message.startswith(f"topic {topic_of('many')} could not be made: ")
+    await kafka.topic(topic_of("absent"))
+    async with asyncio.timeout(WAIT_S):
+        await world.mesh.bench.until(KAFKA_SINK, "absent", is_ready)
+    assert (await post(world, "absent", "e4")).status == 202
+
+
+async def test_the_secret_of_a_sink_lets_in(world: World, kafka: Kafka) -> None:
+    login = {"protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "user": "mesh", "password": "hush"}
+    more = {"ca.crt": kafka.tls["ca"], "user.crt": kafka.tls["certificate"], "user.key": kafka.tls["key"]}
+    await world.mesh.bench.api.create(SECRET, secret("sink-login", {**login, **more}), "default")
+    auth = {"secret": {"ref": {"name": "sink-login"}}}
+    spec = {"numPartitions": 1, "replicationFactor": 1, "bootstrapServers": [kafka.server.bootstrap], "auth": auth}
+    await sink_at(world, kafka, "let-in", **spec)
+    assert (await post(world, "let-in", "e5")).status == 202
+    (record,) = await kafka.records(topic_of("let-in"), 1)
+    assert dict(record.headers)["ce_id"] == b"e5"
