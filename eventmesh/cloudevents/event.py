@@ -1,4 +1,4 @@
-"""An event as an immutable value, with the attribute rules of cloudevents/spec.md, "Context Attributes"."""
+"""An event as an immutable value. The rules of attributes are the core's (`crates/core/src/cloudevents`)."""
 
 from __future__ import annotations
 
@@ -6,34 +6,29 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from typing import Final
 
 from eventmesh.base.errors import MeshError
 from eventmesh.base.frozen import frozen
+from eventmesh.core import (
+    MAX_ATTRIBUTE_NAME_LENGTH,
+    MAX_ATTRIBUTE_VALUE_BYTES,
+    MAX_EVENT_ATTRIBUTES,
+    REQUIRED_ATTRIBUTES,
+    EventFault,
+    check_event,
+)
 
 AttributeValue = str | int | bool
 """What an attribute may be; the other types of the specification (URI, timestamp, binary) travel as text."""
 
-REQUIRED = ("id", "source", "specversion", "type")
 
-MAX_ATTRIBUTES = 128
-"""Most attributes of one event. Real events carry under 20; without a bound an event of 1 MiB could hold 100,000
-names, and every trigger would look at them."""
-
-MAX_NAME_LENGTH = 64
-"""Longest attribute name. The specification asks producers for at most 20; longer ones exist in the wild."""
-
-MAX_VALUE_BYTES = 16_384
-"""Longest attribute value in UTF-8: what a header of common servers holds, so that binary mode stays possible."""
-
-_NAME = re.compile(r"[a-z0-9]+\Z")
-_FORBIDDEN_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})\Z")
-_URI_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+\Z")
-_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(;.*)?\Z")
-_INTEGER_RANGE = range(-(2**31), 2**31)
+REQUIRED: Final = REQUIRED_ATTRIBUTES
+MAX_ATTRIBUTES: Final = MAX_EVENT_ATTRIBUTES
+MAX_NAME_LENGTH: Final = MAX_ATTRIBUTE_NAME_LENGTH
+MAX_VALUE_BYTES: Final = MAX_ATTRIBUTE_VALUE_BYTES
+"""The core's bounds, argued there."""
 
 
 class InvalidEvent(MeshError):
@@ -58,8 +53,9 @@ class Event:
     """The payload as octets; None when the event has none (which differs from an empty payload)."""
 
     def __post_init__(self) -> None:
-        check_attributes(self.attributes)
-        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+        attributes = dict(self.attributes)
+        _check(attributes)
+        object.__setattr__(self, "attributes", MappingProxyType(attributes))
 
     @property
     def id(self) -> str:
@@ -84,18 +80,8 @@ class Event:
     def with_attributes(self, **changes: AttributeValue | None) -> Event:
         """Return a copy with attributes set, or removed where the value is None; only what changes is checked."""
         merged = {**self.attributes, **changes}
-        for name in REQUIRED:
-            if name in changes:
-                _check_required(merged)
-        changed: dict[str, AttributeValue] = {}
-        kept: dict[str, AttributeValue] = {}
-        for name, value in merged.items():
-            if value is not None:
-                kept[name] = value
-                if name in changes:
-                    changed[name] = value
-        _check_count(kept)
-        _check_each(changed)
+        kept = {name: value for name, value in merged.items() if value is not None}
+        _check(kept, changes)
         return Event.checked(kept, self.data)
 
     def without(self, name: str) -> Event:
@@ -111,6 +97,13 @@ class Event:
         return event
 
 
+def _check(attributes: dict[str, AttributeValue], changed: Mapping[str, object] | None = None) -> None:
+    try:
+        check_event(attributes, changed)
+    except EventFault as fault:
+        raise InvalidEvent(*fault.args) from None
+
+
 def canonical(value: AttributeValue) -> str:
     """Return the string form of an attribute (cloudevents/spec.md, "Type System")."""
     if isinstance(value, str):
@@ -118,82 +111,6 @@ def canonical(value: AttributeValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def check_attributes(attributes: Mapping[str, AttributeValue]) -> None:
-    """Raise InvalidEvent when a name, a value or the set of attributes breaks a rule."""
-    _check_count(attributes)
-    _check_required(attributes)
-    _check_each(attributes)
-
-
-def _check_count(attributes: Mapping[str, AttributeValue]) -> None:
-    if len(attributes) > MAX_ATTRIBUTES:
-        raise InvalidEvent("", f"CloudEvent has {len(attributes)} attributes, more than {MAX_ATTRIBUTES}")
-
-
-def _check_required(attributes: Mapping[str, AttributeValue | None]) -> None:
-    for name in REQUIRED:
-        if attributes.get(name) in ("", None):
-            raise InvalidEvent(name, "is required and must not be empty")
-    if attributes["specversion"] != "1.0":
-        raise InvalidEvent("specversion", f'is {attributes["specversion"]!r}; only "1.0" is supported')
-
-
-def _check_each(attributes: Mapping[str, AttributeValue]) -> None:
-    for name, value in attributes.items():
-        _check_name(name)
-        _check_value(name, value)
-        rule = _RULES.get(name)
-        if rule is not None:
-            rule(name, canonical(value))
-
-
-@lru_cache(maxsize=1024)
-def _check_name(name: str) -> None:
-    if len(name) > MAX_NAME_LENGTH:
-        raise InvalidEvent(name[:MAX_NAME_LENGTH], f"name has {len(name)} characters, more than {MAX_NAME_LENGTH}")
-    if not _NAME.match(name):
-        raise InvalidEvent(name, "names consist of lower-case ASCII letters and digits")
-    if name == "data":
-        raise InvalidEvent(name, "is no attribute: it names the payload")
-
-
-def _check_value(name: str, value: AttributeValue) -> None:
-    if isinstance(value, bool):
-        return
-    if isinstance(value, int):
-        if value not in _INTEGER_RANGE:
-            raise InvalidEvent(name, f"{value} is outside the 32-bit signed range")
-        return
-    # Nearly all values are plain ASCII, and those need no search.
-    plain = value.isascii() and value.isprintable()
-    if not plain and (found := _FORBIDDEN_TEXT.search(value)):
-        raise InvalidEvent(name, f"holds the forbidden character U+{ord(found.group()):04X}")
-    size = len(value) if plain else len(value.encode())
-    if size > MAX_VALUE_BYTES:
-        raise InvalidEvent(name, f"has {size} bytes, more than {MAX_VALUE_BYTES}")
-
-
-def _uri_reference(name: str, value: str) -> None:
-    if not _URI_CHARACTERS.match(value):
-        raise InvalidEvent(name, f"{value!r} is not a URI-reference (RFC 3986)")
-
-
-def _absolute_uri(name: str, value: str) -> None:
-    _uri_reference(name, value)
-    if not urlsplit(value).scheme:
-        raise InvalidEvent(name, f"{value!r} is not an absolute URI")
-
-
-def _timestamp(name: str, value: str) -> None:
-    problem = f"{value!r} is not an RFC 3339 timestamp"
-    if not _TIMESTAMP.match(value):
-        raise InvalidEvent(name, problem)
-    try:
-        parse_timestamp(value)
-    except ValueError as error:
-        raise InvalidEvent(name, problem) from error
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -204,24 +121,3 @@ def parse_timestamp(text: str) -> datetime:
     # Fractions beyond microseconds are legal; Python reads six digits. A leap second is not to be had in Python.
     whole = re.sub(r"(\.\d{1,6})\d*", r"\1", text).upper().replace("Z", "+00:00")
     return datetime.fromisoformat(re.sub(r":60(?=[.+-])", ":59", whole))
-
-
-def _media_type(name: str, value: str) -> None:
-    if not _MEDIA_TYPE.match(value):
-        raise InvalidEvent(name, f"{value!r} is not a media type (RFC 2046)")
-
-
-def _not_empty(name: str, value: str) -> None:
-    if not value:
-        raise InvalidEvent(name, "must not be empty when it is present")
-
-
-_RULES = {
-    "source": _uri_reference,
-    "dataschema": _absolute_uri,
-    "time": _timestamp,
-    "expirytime": _timestamp,
-    "deliverafter": _timestamp,
-    "datacontenttype": _media_type,
-    "subject": _not_empty,
-}

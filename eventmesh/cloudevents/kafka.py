@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eventmesh.base.frozen import frozen
-from eventmesh.cloudevents import http, json_format, protobuf_format
+from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import AttributeValue, Event, InvalidEvent
-from eventmesh.cloudevents.http import UnsupportedFormat
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -42,7 +41,7 @@ def is_event(headers: Headers) -> bool:
 
 
 def decode(message: Message) -> Event:
-    """Return the event in a record; raises InvalidEvent or UnsupportedFormat.
+    """Return the event in a record; raises InvalidEvent or http.UnsupportedFormat.
 
     The mode is told from `content-type`, as the binding says. The key says nothing: who maps it onto a record leaves
     the attribute in the event. There are no batches: a record holds one event.
@@ -53,13 +52,7 @@ def decode(message: Message) -> Event:
         return _decode_binary(message, content_type)
     if message.value is None:
         raise InvalidEvent("", "structured CloudEvent has no value")
-    match media_type:
-        case json_format.MEDIA_TYPE | "application/cloudevents":
-            return json_format.decode(message.value)
-        case protobuf_format.MEDIA_TYPE:
-            return protobuf_format.decode(message.value)
-    known = f"{json_format.MEDIA_TYPE} or {protobuf_format.MEDIA_TYPE}"
-    raise UnsupportedFormat(f"event format {media_type!r} is not supported: use {known}")
+    return http.decode_structured(content_type, message.value)
 
 
 def _decode_binary(message: Message, content_type: str) -> Event:

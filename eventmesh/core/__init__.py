@@ -5,6 +5,44 @@ say. Only `Receiver`, by which reads come in, does the writes among them itself.
 `actions` for the vocabulary.
 """
 
-from eventmesh.core._core import Engine, Protocol, Receiver, check_keys, check_pattern
+from eventmesh.core._core import (
+    MAX_ATTRIBUTE_NAME_LENGTH,
+    MAX_ATTRIBUTE_VALUE_BYTES,
+    MAX_EVENT_ATTRIBUTES,
+    MAX_EVENT_DEPTH,
+    REQUIRED_ATTRIBUTES,
+    Engine,
+    EventFault,
+    Protocol,
+    Receiver,
+    UnknownEventFormat,
+    check_event,
+    check_keys,
+    check_pattern,
+    decode_event,
+    decode_event_batch,
+    decode_structured_event,
+    event_mode,
+    is_json_type,
+)
 
-__all__ = ["Engine", "Protocol", "Receiver", "check_keys", "check_pattern"]
+__all__ = [
+    "Engine",
+    "EventFault",
+    "MAX_ATTRIBUTE_NAME_LENGTH",
+    "MAX_ATTRIBUTE_VALUE_BYTES",
+    "MAX_EVENT_ATTRIBUTES",
+    "MAX_EVENT_DEPTH",
+    "Protocol",
+    "REQUIRED_ATTRIBUTES",
+    "Receiver",
+    "UnknownEventFormat",
+    "check_event",
+    "check_keys",
+    "check_pattern",
+    "decode_event",
+    "decode_event_batch",
+    "decode_structured_event",
+    "event_mode",
+    "is_json_type",
+]

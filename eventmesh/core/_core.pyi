@@ -5,21 +5,85 @@ caller does them in order. Connections, exchanges and tokens are numbers the eng
 uses twice. A number that is no longer known is ignored: an event may cross a close.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Self, final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, Self, final
 from typing import Protocol as _Protocol
 
 from typing_extensions import disjoint_base
 
 from eventmesh.core.actions import Action, Headers
 
-__all__ = ["Engine", "Protocol", "Receiver", "Request", "Response", "check_keys", "check_pattern"]
+__all__ = [
+    "Engine",
+    "EventFault",
+    "MAX_ATTRIBUTE_NAME_LENGTH",
+    "MAX_ATTRIBUTE_VALUE_BYTES",
+    "MAX_EVENT_ATTRIBUTES",
+    "MAX_EVENT_DEPTH",
+    "Protocol",
+    "REQUIRED_ATTRIBUTES",
+    "Receiver",
+    "Request",
+    "Response",
+    "UnknownEventFormat",
+    "check_event",
+    "check_keys",
+    "check_pattern",
+    "decode_event",
+    "decode_event_batch",
+    "decode_structured_event",
+    "event_mode",
+    "is_json_type",
+]
 
 def check_keys(text: str) -> None:
     """Raise ValueError unless `text` is a key set by which tokens can be verified; it says what is wrong."""
 
 def check_pattern(text: str) -> None:
     """Raise ValueError unless `text` is a regular expression that routes may match by; it says what is wrong."""
+
+MAX_EVENT_ATTRIBUTES: Final[int]
+"""Most attributes of one event."""
+MAX_ATTRIBUTE_NAME_LENGTH: Final[int]
+"""Longest name of an attribute, in characters."""
+MAX_ATTRIBUTE_VALUE_BYTES: Final[int]
+"""Longest value of an attribute, in UTF-8."""
+MAX_EVENT_DEPTH: Final[int]
+"""How deep arrays and objects may lie within each other in an event in the JSON format."""
+REQUIRED_ATTRIBUTES: Final[tuple[str, str, str, str]]
+"""Names of the attributes that every event has."""
+
+class EventFault(ValueError):
+    """A message or a set of attributes is no CloudEvent; `args` are the attribute (empty: the message as a whole is at
+    fault) and what is wrong."""
+
+class UnknownEventFormat(ValueError):
+    """A message is in an event format that is not read."""
+
+def event_mode(headers: Headers) -> Literal["binary", "structured", "batch"] | None:
+    """Return the mode in which a message claims to carry events; None: it does not."""
+
+def decode_event(headers: Headers, body: bytes) -> tuple[dict[str, str | int | bool], bytes | None]:
+    """Return attributes and data of the event in an HTTP message, in binary or structured mode.
+
+    Names of headers are in lower case, values decoded as Latin-1. Raises EventFault or UnknownEventFormat.
+    """
+
+def decode_structured_event(content_type: str, body: bytes) -> tuple[dict[str, str | int | bool], bytes | None]:
+    """Return attributes and data of the event that is all of `body`. Raises EventFault or UnknownEventFormat."""
+
+def decode_event_batch(
+    headers: Headers, body: bytes, limit: int
+) -> list[tuple[dict[str, str | int | bool], bytes | None]]:
+    """Return the events of a batch in their order, which may be none. Raises EventFault, also for more than `limit`, or
+    UnknownEventFormat."""
+
+def check_event(attributes: dict[str, str | int | bool], changed: Mapping[str, object] | None = None) -> None:
+    """Raise EventFault unless these may be the attributes of an event; with `changed` only values of those that it
+    names are looked at, and that none is missing or one too many."""
+
+def is_json_type(content_type: str) -> bool:
+    """Return whether data of a media type is JSON: subtype `json` or a `+json` suffix, parameters ignored."""
 
 @final
 class Request:
@@ -30,7 +94,7 @@ class Request:
     path: Final[str]
     """With the query string."""
     headers: Final[list[tuple[str, str]]]
-    """Names in lower case; values decoded as Latin-1."""
+    """Names in lower case; values decoded as Latin-1. The same list whenever it is asked for: not to be changed."""
     body: Final[bytes]
     protocol: Final[str]
     """`http1`, `http2`, `bolt`, `dubbo` or `framed`."""

@@ -1,5 +1,6 @@
 //! The Python face of the engine: the module `eventmesh.core._core`. It converts values and errors; it decides nothing.
 
+mod cloudevents;
 mod engine;
 mod keys;
 mod ledger;
@@ -18,6 +19,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<receiver::Receiver>()?;
     module.add_function(wrap_pyfunction!(keys::check_keys, module)?)?;
     module.add_function(wrap_pyfunction!(pattern::check_pattern, module)?)?;
+    cloudevents::add(module)?;
     module.add_class::<message::Request>()?;
     module.add_class::<message::Response>()
 }

@@ -3,22 +3,55 @@
 use eventmesh_core::engine::{Handed, OwnAnswer};
 use eventmesh_core::head::{Head, Version};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyList};
 
 /// Fields as Python gives and takes them.
 pub type Pairs = Vec<(String, String)>;
 
+/// Headers of a message: what reads them asks several times, and they become Python's values once.
+struct Headers {
+    pairs: Pairs,
+    made: PyOnceLock<Py<PyList>>,
+}
+
+impl Headers {
+    fn of(head: &Head) -> Self {
+        Self { pairs: pairs(head), made: PyOnceLock::new() }
+    }
+
+    fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let made = self.made.get_or_try_init(py, || PyList::new(py, &self.pairs).map(Bound::unbind))?;
+        Ok(made.bind(py).clone())
+    }
+}
+
 /// A whole request, as a handler of this process receives it.
-#[pyclass(frozen, get_all, module = "eventmesh.core._core")]
+#[pyclass(frozen, module = "eventmesh.core._core")]
 pub struct Request {
+    #[pyo3(get)]
     method: String,
+    #[pyo3(get)]
     authority: String,
+    #[pyo3(get)]
     path: String,
-    headers: Pairs,
+    headers: Headers,
+    #[pyo3(get)]
     body: Py<PyBytes>,
+    #[pyo3(get)]
     protocol: &'static str,
+    #[pyo3(get)]
     peer: String,
+    #[pyo3(get)]
     peer_names: Vec<String>,
+}
+
+#[pymethods]
+impl Request {
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.headers.get(py)
+    }
 }
 
 impl Request {
@@ -28,7 +61,7 @@ impl Request {
             method: text(head.method()),
             authority: text(head.authority()),
             path: text(head.path()),
-            headers: pairs(head),
+            headers: Headers::of(head),
             body: PyBytes::new(py, handed.body).unbind(),
             protocol: match head.version {
                 Version::Http10 | Version::Http11 => "http1",
@@ -44,20 +77,32 @@ impl Request {
 }
 
 /// What a `send` ended with.
-#[pyclass(frozen, get_all, module = "eventmesh.core._core")]
+#[pyclass(frozen, module = "eventmesh.core._core")]
 pub struct Response {
+    #[pyo3(get)]
     status: u16,
-    headers: Pairs,
+    headers: Headers,
+    #[pyo3(get)]
     body: Py<PyBytes>,
+    #[pyo3(get)]
     error: &'static str,
+    #[pyo3(get)]
     frame_status: u16,
+}
+
+#[pymethods]
+impl Response {
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.headers.get(py)
+    }
 }
 
 impl Response {
     pub fn new(py: Python<'_>, answer: &OwnAnswer) -> Self {
         Self {
             status: answer.status,
-            headers: pairs(&answer.head),
+            headers: Headers::of(&answer.head),
             body: PyBytes::new(py, &answer.body).unbind(),
             error: answer.error,
             frame_status: answer.head.frame.status,

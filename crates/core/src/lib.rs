@@ -5,7 +5,10 @@
 mod access;
 mod access_log;
 mod ascii;
+mod base64;
 pub mod bolt;
+mod calendar;
+pub mod cloudevents;
 mod cluster;
 pub mod config;
 pub mod dubbo;

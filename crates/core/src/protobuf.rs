@@ -1,4 +1,6 @@
-//! As much of the protobuf wire format as the engine writes and reads itself: spans, and what it asks of authorization services.
+//! As much of the protobuf wire format as the core writes and reads itself: spans, what it asks of authorization services, events.
+
+use std::fmt;
 
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
@@ -80,22 +82,48 @@ impl<'a> Wire<'a> {
     }
 }
 
+/// What is wrong with the bytes of a message.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Flaw {
+    /// They end within a field, or a number has no end.
+    Cut,
+    /// No field has the number 0.
+    Unnumbered,
+    /// A wire type that there is not, or that of groups, which nobody writes any more.
+    WireType(u64),
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("a field that is cut short or overlong"),
+            Self::Unnumbered => f.write_str("a field of number 0"),
+            Self::WireType(wire) => write!(f, "a field of wire type {wire}"),
+        }
+    }
+}
+
 /// Reads the fields of a message, in the order in which they were written. After what is no field there is nothing more.
 #[derive(Debug)]
 pub struct Fields<'a> {
     rest: &'a [u8],
-    broken: bool,
+    broken: Option<Flaw>,
 }
 
 impl<'a> Fields<'a> {
     /// Return the fields of `message`.
     pub fn of(message: &'a [u8]) -> Self {
-        Self { rest: message, broken: false }
+        Self { rest: message, broken: None }
     }
 
     /// Return whether everything so far was a field.
     pub fn is_sound(&self) -> bool {
-        !self.broken
+        self.broken.is_none()
+    }
+
+    /// Return what has ended the reading, if that was not the end of the message.
+    pub fn flaw(&self) -> Option<Flaw> {
+        self.broken
     }
 
     fn varint(&mut self) -> Option<u64> {
@@ -116,19 +144,23 @@ impl<'a> Fields<'a> {
         Some(taken)
     }
 
-    fn field(&mut self) -> Option<(u64, Wire<'a>)> {
-        let key = self.varint()?;
+    fn field(&mut self) -> Result<(u64, Wire<'a>), Flaw> {
+        let key = self.varint().ok_or(Flaw::Cut)?;
+        if key >> 3 == 0 {
+            return Err(Flaw::Unnumbered);
+        }
         let value = match key & 7 {
-            VARINT => Wire::Number(self.varint()?),
-            FIXED64 => Wire::Fixed64(u64::from_le_bytes(self.take(8)?.try_into().ok()?)),
-            BYTES => {
-                let size = self.varint()?;
-                Wire::Bytes(self.take(size)?)
-            }
-            FIXED32 => Wire::Fixed32(u32::from_le_bytes(self.take(4)?.try_into().ok()?)),
-            _ => return None,
+            VARINT => self.varint().map(Wire::Number),
+            FIXED64 => self.array().map(|bytes| Wire::Fixed64(u64::from_le_bytes(bytes))),
+            BYTES => self.varint().and_then(|size| self.take(size)).map(Wire::Bytes),
+            FIXED32 => self.array().map(|bytes| Wire::Fixed32(u32::from_le_bytes(bytes))),
+            wire => return Err(Flaw::WireType(wire)),
         };
-        Some((key >> 3, value))
+        Ok((key >> 3, value.ok_or(Flaw::Cut)?))
+    }
+
+    fn array<const SIZE: usize>(&mut self) -> Option<[u8; SIZE]> {
+        self.take(SIZE as u64)?.try_into().ok()
     }
 }
 
@@ -136,12 +168,16 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (u64, Wire<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() || self.broken {
+        if self.rest.is_empty() || self.broken.is_some() {
             return None;
         }
-        let field = self.field();
-        self.broken = field.is_none();
-        field
+        match self.field() {
+            Ok(field) => Some(field),
+            Err(flaw) => {
+                self.broken = Some(flaw);
+                None
+            }
+        }
     }
 }
 

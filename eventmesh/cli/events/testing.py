@@ -13,7 +13,7 @@ from eventmesh.cli import connection, output
 from eventmesh.cli.events import admin
 from eventmesh.cli.events.admin import Json
 from eventmesh.cli.events.looking import sequence_of
-from eventmesh.cloudevents import json_format
+from eventmesh.cloudevents import http, json_format
 from eventmesh.cloudevents.event import Event
 from eventmesh.cloudevents.filters.explain import Explanation, Finding, explain
 from eventmesh.kube.client import HttpApi
@@ -61,7 +61,7 @@ def _event(args: argparse.Namespace) -> Event:
     if args.event is not None:
         raise UsageError(f"name one event: {args.event}, or one of a broker")
     found = admin.ask(args, f"/events/{sequence_of(args)}")["event"]
-    return json_format.decode(json.dumps(found).encode())
+    return http.decode_structured(json_format.MEDIA_TYPE, json.dumps(found).encode())
 
 
 def _event_in(name: str) -> Event:
@@ -75,7 +75,7 @@ def _event_in(name: str) -> Event:
         raise UsageError(f"{name} cannot be read: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:
         raise UsageError(f"{name} is longer than {MAX_FILE_BYTES} bytes: that is no event")
-    return json_format.decode(content)
+    return http.decode_structured(json_format.MEDIA_TYPE, content)
 
 
 def _spec(args: argparse.Namespace) -> Json:

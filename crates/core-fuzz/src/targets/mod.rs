@@ -1,6 +1,7 @@
 //! What is fuzzed, each with the promises that hold for any bytes.
 
 mod authz;
+mod cloudevents;
 mod config;
 mod engine;
 mod hpack;
@@ -37,6 +38,7 @@ pub static ALL: &[Target] = &[
     Target { name: "jwt", words: JWT_WORDS, run: jwt::token },
     Target { name: "jwks", words: JWKS_WORDS, run: jwt::keys },
     Target { name: "authz", words: AUTHZ_WORDS, run: authz::run },
+    Target { name: "cloudevents", words: CLOUDEVENTS_WORDS, run: cloudevents::run },
     Target { name: "config", words: CONFIG_WORDS, run: config::run },
     Target { name: "engine", words: ENGINE_WORDS, run: engine::run },
 ];
@@ -161,6 +163,35 @@ const AUTHZ_WORDS: &[&[u8]] = &[
     b":path",
     b"\r\n",
     b"\xff\xff\xff\xff\x0f",
+];
+
+/// Headers, members of JSON and fields of protobuf.
+const CLOUDEVENTS_WORDS: &[&[u8]] = &[
+    b"\n",
+    b"\n\n",
+    b"content-type:application/cloudevents+json\n",
+    b"content-type:application/cloudevents-batch+json\n",
+    b"content-type:application/cloudevents+protobuf\n",
+    b"content-type:application/cloudevents-batch+protobuf\n",
+    b"content-type:application/json\n",
+    b"ce-id:1\n",
+    b"ce-time:2024-02-29T23:59:60.1Z\n",
+    b"ce-x:\"a\\\"%E2%82%AC\"\n",
+    b"%",
+    b"%C0",
+    b"\"id\":\"1\",\"source\":\"/s\",\"specversion\":\"1.0\",\"type\":\"t\"",
+    b",\"data\":",
+    b",\"data_base64\":\"AA==\"",
+    b",\"datacontenttype\":\"text/plain\"",
+    b",\"x\":2147483648",
+    b"\\ud800",
+    b"\\ud83d\\ude00",
+    b"[[[[[[[[",
+    b"null",
+    b"\x0a\x011\x12\x02/s\x1a\x031.0\x22\x01t",
+    b"\x2a\x08\x0a\x01x\x12\x03\x1a\x01v",
+    b"\x2a\x0b\x0a\x01x\x12\x06\x3a\x04\x08\x01\x10\x02",
+    b"\x42\x08\x0a\x03a/b\x12\x01\x07",
 ];
 
 const JWKS_WORDS: &[&[u8]] = &[

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::access::authn::{Jwt, Provider, Taken};
-use crate::access::base64;
 use crate::access::tokens::Place;
 use crate::ascii;
+use crate::base64::URL;
 use crate::head::Head;
 
 impl Jwt {
@@ -78,7 +78,7 @@ fn told(claim: &Value) -> Option<Vec<u8>> {
         Value::Null => None,
         Value::String(text) => Some(text.as_bytes().to_vec()),
         Value::Bool(_) | Value::Number(_) => Some(claim.to_string().into_bytes()),
-        Value::Array(_) | Value::Object(_) => Some(base64::encode(claim.to_string().as_bytes())),
+        Value::Array(_) | Value::Object(_) => Some(URL.encode(claim.to_string().as_bytes())),
     }
 }
 

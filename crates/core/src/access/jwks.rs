@@ -3,8 +3,8 @@
 use ring::signature::{self, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use serde_json::Value;
 
-use crate::access::base64;
 use crate::access::jwt::{Algorithm, Failure, Token};
+use crate::base64::URL;
 use crate::limits::{MAX_KEYS, MAX_KEY_SET_BYTES};
 
 /// The public keys of an issuer.
@@ -71,7 +71,7 @@ impl Keys {
 impl Key {
     fn read(key: &Value) -> Option<Self> {
         let text = |name: &str| key.get(name).and_then(Value::as_str);
-        let bytes = |name: &str| base64::decode(text(name)?.as_bytes()).filter(|bytes| !bytes.is_empty());
+        let bytes = |name: &str| URL.decode(text(name)?.as_bytes()).filter(|bytes| !bytes.is_empty());
         let point = |size: usize| {
             let (x, y) = (bytes("x")?, bytes("y")?);
             (x.len() == size && y.len() == size).then(|| [&[4][..], &x, &y].concat())

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::access::base64;
+use crate::base64::URL;
 use crate::limits::MAX_TOKEN_BYTES;
 
 /// How a token is signed (RFC 7518 3.1, RFC 8037).
@@ -156,7 +156,7 @@ impl<'a> Token<'a> {
         claims.text("jti", "Jwt payload [jti] field is not a string")?;
         let audiences = claims.audiences()?;
         let signature =
-            base64::decode(signature).ok_or(Failure::Malformed("Jwt signature is an invalid Base64url encoded"))?;
+            URL.decode(signature).ok_or(Failure::Malformed("Jwt signature is an invalid Base64url encoded"))?;
         Ok(Self {
             algorithm,
             key_id,
@@ -198,7 +198,7 @@ impl<'a> Token<'a> {
 }
 
 fn object(text: &[u8], no_base64: Failure, no_json: Failure) -> Result<Map<String, Value>, Failure> {
-    let bytes = base64::decode(text).ok_or(no_base64)?;
+    let bytes = URL.decode(text).ok_or(no_base64)?;
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(members)) => Ok(members),
         _ => Err(no_json),

@@ -2,7 +2,6 @@
 
 mod authn;
 mod authz;
-mod base64;
 mod check;
 mod claims;
 mod filter;
