@@ -1,11 +1,17 @@
-"""Small HTTP servers that say who they are and what they were sent."""
+"""Small HTTP servers: one that says who it is and what it was sent, and a fast one."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
+
+from tests.component.processes import program, until_listening
+from tests.peers.tools import tool
+
+WAIT_S = 20.0
 
 
 @asynccontextmanager
@@ -27,3 +33,17 @@ async def backend(name: str) -> AsyncIterator[tuple[str, int]]:
         yield str(host), int(port)
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def nginx_backend(directory: Path, port: int) -> AsyncIterator[str]:
+    """Serve two bytes at any path with nginx, which does not slow down whoever asks; give its address."""
+    file = directory / "nginx.conf"
+    file.write_text(
+        f"daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/nginx.log crit;\n"
+        "events {}\nhttp { access_log off; keepalive_requests 100000000;\n"
+        f"server {{ listen 127.0.0.1:{port}; location / {{ return 200 ok; }} }} }}\n"
+    )
+    async with program(tool("nginx"), "-c", str(file)) as process:
+        await until_listening(process, port, WAIT_S)
+        yield f"127.0.0.1:{port}"

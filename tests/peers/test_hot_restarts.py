@@ -16,22 +16,23 @@ import pytest
 
 from eventmesh.base.tasks import TaskGroup
 from tests.component.fleet import Fleet, at_port, ended
-from tests.component.planes import backend
 from tests.component.processes import program, write_bootstrap
+from tests.peers.backends import nginx_backend
 from tests.peers.grpc_echo import METHOD, echo_server
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO
 from tests.peers.test_sofabolt import bootstrap as bolt_bootstrap
 from tests.peers.tools import tool
 
-pytestmark = pytest.mark.peer
-
 IS_SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 RESTARTS = 10 if IS_SOAK else 2
-REQUESTS = 50_000 if IS_SOAK else 1_000
-"""At least so many before, between and after the restarts."""
-WAIT_S = 600 if IS_SOAK else 25
+REQUESTS = 500_000 if IS_SOAK else 50_000
+"""At least so many in all: before, between and after the restarts."""
+MESSAGES = 50_000 if IS_SOAK else 5_000
+"""The same for grpcio, which itself carries a few thousand a second."""
+WAIT_S = 900 if IS_SOAK else 120
 
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(WAIT_S + 30)]
 each_way = pytest.mark.parametrize("workers", [1, 2])
 """One process follows one, or several workers several."""
 
@@ -64,39 +65,42 @@ class Calls:
         assert not self._failures, self._failures
 
 
-async def restart_under(call: Callable[[], Awaitable[int]], fleet: Fleet, workers: int) -> None:
-    """Restart the gateway again and again while `call` is called without a pause."""
-    calls = Calls(call)
+async def restart_under(
+    call: Callable[[], Awaitable[int]], fleet: Fleet, workers: int, requests: int = REQUESTS
+) -> None:
+    """Restart the gateway again and again while `call` is called without a pause, `requests` times or more."""
+    calls, each = Calls(call), requests // (RESTARTS + 1) + 1
     async with AsyncExitStack() as stack:
         stack.push_async_callback(calls.stop)
         async with asyncio.timeout(WAIT_S):
             serving = await stack.enter_async_context(fleet.next(workers))
             calls.start()
             for _ in range(RESTARTS):
-                await calls.more(REQUESTS)
+                await calls.more(each)
                 successor = await stack.enter_async_context(fleet.next(workers))
                 assert await ended(serving) == 0
                 serving = successor
-            await calls.more(REQUESTS)
+            await calls.more(each)
             # Before the last gateway is killed at the end of the block.
             await calls.stop()
 
 
 @each_way
-async def test_h2load_sees_no_failure(workers: int, tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_h2load_sees_no_failure(workers: int, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> None:
     """In HTTP/1.1: over HTTP/2 it fails whatever it has not sent yet when it is told GOAWAY."""
     h2load = tool("h2load")
+    gateway, server = unused_tcp_port_factory(), unused_tcp_port_factory()
 
     async def load() -> int:
-        words = (h2load, "-n", "500", "-c", "8", "-m", "1", "--h1", f"http://127.0.0.1:{unused_tcp_port}/")
+        words = (h2load, "-n", "2000", "-c", "8", "-m", "1", "--h1", f"http://127.0.0.1:{gateway}/")
         async with program(*words, stdout=asyncio.subprocess.PIPE) as process:
             output = (await process.communicate())[0].decode()
         found = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", output)
-        assert found is not None and found.groups() == ("500", "0", "0"), output
-        return 500
+        assert found is not None and found.groups() == ("2000", "0", "0"), output
+        return 2_000
 
-    async with backend() as upstream:
-        fleet = Fleet(at_port(write_bootstrap(tmp_path / "b.json", upstream), unused_tcp_port), tmp_path / "s")
+    async with nginx_backend(tmp_path, server) as upstream:
+        fleet = Fleet(at_port(write_bootstrap(tmp_path / "b.json", upstream), gateway), tmp_path / "s")
         await restart_under(load, fleet, workers)
 
 
@@ -109,8 +113,8 @@ async def test_java_callers_of_bolt_see_no_failure(
     async with service(server), caller(f"127.0.0.1:{gateway}", HELLO) as java:
 
         async def many() -> int:
-            assert await java.ask("many 100") == "OK 100/100"
-            return 100
+            assert await java.ask("many 500") == "OK 500/500"
+            return 500
 
         await restart_under(many, fleet, workers)
 
@@ -123,8 +127,8 @@ async def test_streams_of_grpcio_see_no_failure(workers: int, tmp_path: Path, un
         method: Any = channel.stream_stream(METHOD)
 
         async def stream() -> int:
-            sent = [b"%d" % number for number in range(20)]
+            sent = [b"%d" % number for number in range(100)]
             assert [message async for message in method(iter(sent))] == sent
             return len(sent)
 
-        await restart_under(stream, fleet, workers)
+        await restart_under(stream, fleet, workers, MESSAGES)
