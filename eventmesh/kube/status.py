@@ -17,6 +17,9 @@ TRUE = "True"
 FALSE = "False"
 UNKNOWN = "Unknown"
 
+CONTAINERS_SILENT = "ContainersSilent"
+"""Reason of a pod that is not ready since its function does not answer; the message says where it listens instead."""
+
 
 @frozen
 class ConditionSet:

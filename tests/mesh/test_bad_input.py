@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.mesh.objects import add_function, deploy, service
-from tests.mesh.processes import MeshProcess
+from eventmesh.kube import resources
+from eventmesh.kube.api import Object
+from eventmesh.kube.client import HttpApi
+from eventmesh.kube.status import condition
+from tests.mesh.objects import add_function, deploy, service, until
+from tests.mesh.processes import WAIT_S, MeshProcess
 
 EVENT = {"ce-id": "1", "ce-source": "/test", "ce-type": "order.placed", "ce-specversion": "1.0"}
 BROKER = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: orders}\n"
@@ -141,6 +146,43 @@ async def test_an_invalid_structured_event_is_400_and_says_why(shared_mesh: Mesh
 
 async def test_a_broker_that_is_not_there_is_404_by_name(shared_mesh: MeshProcess) -> None:
     assert await post(shared_mesh, EVENT, path="/default/nope") == (404, 'no broker "nope" in namespace "default"\n')
+
+
+@pytest.mark.parametrize(
+    ("name", "program", "found"),
+    [
+        ("mute", "import time; time.sleep(3600)", "no port"),
+        (
+            "stray",
+            "import http.server as h; h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler).serve_forever()",
+            r"port \d+",
+        ),
+    ],
+)
+async def test_a_function_that_does_not_listen_where_it_should_is_told_by_condition_and_event(
+    shared_mesh: MeshProcess, tmp_path: Path, name: str, program: str, found: str
+) -> None:
+    add_function(shared_mesh, tmp_path / name, name, program)
+    expected = re.compile(rf"user-container listens on {found}; it is expected on \d+, as its PORT says")
+
+    def is_told(revision: Object) -> bool:
+        ready = condition(revision, "Ready") or {}
+        # Unknown: it may only be slow.
+        return ready.get("status") == "Unknown" and bool(expected.fullmatch(ready.get("message", "")))
+
+    async with shared_mesh.api() as api:
+        await api.create(resources.KSERVICE, service(name, f"dev.local/{name}"), "default")
+        await until(api, resources.REVISION, f"{name}-00001", is_told)
+        async with asyncio.timeout(WAIT_S):
+            while not any(expected.search(told) for told in await messages(api, name)):
+                await asyncio.sleep(0.05)
+    assert (await shared_mesh.get("hello")).status == 200
+
+
+async def messages(api: HttpApi, name: str) -> list[str]:
+    """Return what Events say of the pods of a function."""
+    events = (await api.list(resources.EVENT, "default")).items
+    return [event["message"] for event in events if event["involvedObject"]["name"].startswith(f"{name}-00001-")]
 
 
 async def test_an_unknown_image_harms_no_other_function(shared_mesh: MeshProcess, tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ class Container:
     kills: int = 0
     """Of others, since the slate was clean; they count for themselves."""
     retry_at: float | None = None
+    silence: str = ""
+    """Why it does not answer, as far as was found; empty when it does, or nobody has looked yet."""
     kill_at: float | None = None
     """When it is killed, after it was told to stop because a probe gave it up."""
 

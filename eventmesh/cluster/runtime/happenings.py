@@ -33,6 +33,15 @@ class Probed:
 
 
 @frozen
+class Silent:
+    """The container's process number `run` does not answer its sidecar, and this was found of it."""
+
+    container: str
+    run: int
+    found: str
+
+
+@frozen
 class Terminate:
     """The pod is to end within the grace."""
 
@@ -44,4 +53,4 @@ class Due:
     """The moment has come that the machine wanted to be woken at."""
 
 
-Happening = Exited | ToldReady | Probed | Terminate | Due
+Happening = Exited | ToldReady | Probed | Silent | Terminate | Due

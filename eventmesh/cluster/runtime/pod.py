@@ -182,6 +182,7 @@ class PodMachine:
         container = self.containers[name]
         container.retry_at = None
         container.run += 1
+        container.silence = ""
         now = self._clock.monotonic()
         container.state = Running(self._clock.now(), now)
         if self.stage is Stage.STOPPING or (self.stage is Stage.DRAINING and container.role is Role.MESH):
@@ -225,6 +226,14 @@ class PodMachine:
     def told_ready(self, ready: bool) -> None:
         """The sidecar says whether the function answers."""
         self._told_ready = ready
+
+    def silent(self, name: str, run: int, found: str) -> list[Order]:
+        """The container's process number `run` did not answer for a while; `found` says more."""
+        container = self.containers[name]
+        if self.stage is not Stage.RUNNING or container.run != run or self.is_ready(container):
+            return []
+        told, container.silence = container.silence == found, found
+        return [] if told else [Tell("Unhealthy", f"Readiness probe failed: {found}")]
 
     def probed(self, name: str, purpose: Purpose, run: int, outcome: Outcome) -> list[Order]:
         """A probe that was asked of the container's process number `run` was answered."""

@@ -11,7 +11,7 @@ from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.container import Container, Role, Running, State, Terminated, Waiting
 from eventmesh.cluster.runtime.pod import DEADLINE_EXCEEDED, PodMachine, Stage
 from eventmesh.kube.api import Object
-from eventmesh.kube.status import condition
+from eventmesh.kube.status import CONTAINERS_SILENT, condition
 
 HOST_IP: Final = "127.0.0.1"
 
@@ -81,6 +81,9 @@ def _readiness(machine: PodMachine) -> tuple[str, str, str]:
         case _:
             apps = [container for container in machine.containers.values() if container.role is Role.APP]
             unready = [container.name for container in apps if not machine.is_ready(container)]
+            silent = [container.silence for container in apps if container.silence and container.name in unready]
+            if silent:
+                return "False", CONTAINERS_SILENT, "; ".join(silent)
             # The mesh's own container is in no spec when it was put in unasked.
             named = unready or [container.name for container in machine.containers.values() if not container.running]
             return "False", "ContainersNotReady", f"containers with unready status: [{' '.join(named)}]"

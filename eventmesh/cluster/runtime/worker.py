@@ -27,11 +27,12 @@ from eventmesh.cluster.runtime.asking import Asker
 from eventmesh.cluster.runtime.cgroups import PodGroups
 from eventmesh.cluster.runtime.commands import function_command, sidecar_command, write_bootstrap
 from eventmesh.cluster.runtime.environment import ContainerConfigError
-from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Terminate, ToldReady
+from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Silent, Terminate, ToldReady
 from eventmesh.cluster.runtime.hooks import POST_START, PRE_STOP
 from eventmesh.cluster.runtime.host import Host
 from eventmesh.cluster.runtime.images import UnknownImageError
 from eventmesh.cluster.runtime.lifecycle import PodLifecycle
+from eventmesh.cluster.runtime.listening import watch_silence
 from eventmesh.cluster.runtime.logs import STREAMS, ContainerLog, RunLog
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
@@ -245,6 +246,8 @@ class PodWorker:
             case ToldReady(ready):
                 self._machine.told_ready(ready)
                 return []
+            case Silent(container, run, found):
+                return self._machine.silent(container, run, found)
             case Probed(container, purpose, run, outcome):
                 return self._machine.probed(container, purpose, run, outcome)
             case Terminate(grace_s):
@@ -268,7 +271,10 @@ class PodWorker:
             if container.running and container.name not in left.processes:
                 self._causes[container.name] = STATUS_UNKNOWN
                 self._inbox.put_nowait(Exited(container.name, -signal.SIGKILL, "its end was seen by nobody"))
-        return self._machine.resume(age_s(self.pod, self._host.clock), ready_containers(self.pod))
+        orders = self._machine.resume(age_s(self.pod, self._host.clock), ready_containers(self.pod))
+        for name, process in self._processes.items():
+            self._listen_for(name, process)
+        return orders
 
     # -- what the machine orders
 
@@ -312,7 +318,23 @@ class PodWorker:
         hook = self._lifecycle.hook(name, POST_START)
         if hook is not None:
             self._watchers.spawn(POST_START, self._lifecycle.after_start(hook, name, process))
-        return self._machine.started(name)
+        orders = self._machine.started(name)
+        self._listen_for(name, process)
+        return orders
+
+    def _listen_for(self, name: str, process: Process) -> None:
+        """See to it that a function that its sidecar never calls ready does not stay unexplained."""
+        container = self._machine.containers[name]
+        if container.pushed:
+            run = container.run
+            watch = watch_silence(
+                process.pid,
+                podspec.user_port(self.pod).number,
+                self._host.clock,
+                lambda: container.run == run and container.running and not self._machine.is_ready(container),
+                lambda found: self._inbox.put_nowait(Silent(name, run, f"{name} {found}")),
+            )
+            self._watchers.spawn("silence", watch)
 
     def _begin_group(self, name: str) -> None:
         """Make a control group for what has limits, and for a container image, which expects to see its own."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from eventmesh.base.frozen import frozen
 from eventmesh.controllers.serving.resources.sidecar import NAME as SIDECAR
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import is_deleting
-from eventmesh.kube.status import FALSE, TRUE, Conditions, ConditionSet, condition
+from eventmesh.kube.status import CONTAINERS_SILENT, FALSE, TRUE, Conditions, ConditionSet, condition
 
 RESOURCES_AVAILABLE = "ResourcesAvailable"
 CONTAINER_HEALTHY = "ContainerHealthy"
@@ -35,7 +35,7 @@ class Failure:
     message: str
 
 
-def mark_resources(conditions: Conditions, deployment: Object, pods: Iterable[Object]) -> None:
+def mark_resources(conditions: Conditions, deployment: Object, pods: Collection[Object]) -> None:
     """Tell how far the Deployment and its pods are."""
     progressing = condition(deployment, "Progressing")
     failed = condition(deployment, "ReplicaFailure")
@@ -51,7 +51,9 @@ def mark_resources(conditions: Conditions, deployment: Object, pods: Iterable[Ob
     if failure is not None:
         conditions.mark_false(CONTAINER_HEALTHY, failure.reason, failure.message)
     elif not conditions.is_true(CONTAINER_HEALTHY) and not _has_crashed(conditions):
-        conditions.mark_unknown(CONTAINER_HEALTHY, "Deploying")
+        # It may only be slow: no failure before the progress deadline, but what is known is told at once.
+        silence = next(filter(None, map(_silence, pods)), "")
+        conditions.mark_unknown(CONTAINER_HEALTHY, CONTAINERS_SILENT if silence else "Deploying", silence)
 
 
 def mark_unknown_image(conditions: Conditions, image: str, problem: str, now: datetime) -> None:
@@ -107,6 +109,11 @@ def _failure(pod: Object) -> Failure | None:
         if waiting.get("reason") in _NOT_STARTABLE:
             return Failure(waiting["reason"], waiting.get("message") or f"Container waits: {waiting['reason']}")
     return None
+
+
+def _silence(pod: Object) -> str:
+    ready = condition(pod, "Ready")
+    return ready.get("message", "") if ready is not None and ready.get("reason") == CONTAINERS_SILENT else ""
 
 
 def _has_crashed(conditions: Conditions) -> bool:

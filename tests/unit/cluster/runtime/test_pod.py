@@ -121,6 +121,21 @@ async def test_a_sidecar_that_dies_again_is_back_soon_and_ready_only_when_it_say
     assert pod.exited("mesh", -9) == [Start("mesh")]
 
 
+def test_what_is_found_of_a_silent_function_is_told_when_it_is_news_and_forgotten_with_its_process() -> None:
+    pod = running(ManualClock())
+    app = pod.containers["app"]
+    assert pod.silent("app", app.run, "app sleeps") == [Tell("Unhealthy", "Readiness probe failed: app sleeps")]
+    assert pod.silent("app", app.run, "app sleeps") == []
+    assert len(pod.silent("app", app.run, "app listens elsewhere")) == 1
+    pod.exited("app", 1)
+    pod.started("app")
+    assert app.silence == ""
+    assert pod.silent("app", app.run - 1, "of the process before") == []
+    pod.told_ready(True)
+    assert pod.silent("app", app.run, "too late") == []
+    assert app.silence == ""
+
+
 async def test_one_that_others_kill_again_and_again_is_back_soon() -> None:
     clock = ManualClock()
     pod = running(clock)

@@ -84,6 +84,24 @@ def test_a_crash_shows_the_run_before_and_what_is_waited_for() -> None:
     assert entry["restartCount"] == 1
 
 
+def test_a_silent_function_is_told_in_the_conditions_until_it_answers() -> None:
+    clock = ManualClock()
+    pod = started(clock)
+    assert ready_condition(show(pod, clock)) == ("False", "ContainersNotReady")
+    pod.silent("app", pod.containers["app"].run, "app listens on no port")
+    assert ready_condition(show(pod, clock)) == ("False", "ContainersSilent")
+    told = condition({"status": show(pod, clock)}, "ContainersReady")
+    assert told is not None and told["message"] == "app listens on no port"
+    pod.told_ready(True)
+    assert ready_condition(show(pod, clock)) == ("True", "")
+
+
+def ready_condition(status: Object) -> tuple[str, str]:
+    found = condition({"status": status}, "Ready")
+    assert found is not None
+    return found["status"], found.get("reason", "")
+
+
 def test_a_pod_that_ran_to_its_end_has_succeeded_or_failed() -> None:
     for code, phase in ((0, "Succeeded"), (1, "Failed")):
         clock = ManualClock()

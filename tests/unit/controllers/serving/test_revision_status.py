@@ -87,6 +87,17 @@ def test_a_crash_beside_pods_that_serve_is_no_failure() -> None:
     assert said(marks, "ContainerHealthy") == ("Unknown", "Deploying")
 
 
+def test_a_silent_function_may_be_slow_and_what_is_known_of_it_is_told() -> None:
+    marks = fresh()
+    silent = pod(state={"running": {}})
+    silent["status"]["conditions"] = [entry("Ready", "False", "ContainersSilent", "it listens on port 80")]
+    mark_resources(marks, deployment(), [silent])
+    assert said(marks, "ContainerHealthy") == ("Unknown", "ContainersSilent")
+    assert (marks.get("ContainerHealthy") or {})["message"] == "it listens on port 80"
+    mark_resources(marks, deployment(), [pod(state={"running": {}})])
+    assert said(marks, "ContainerHealthy") == ("Unknown", "Deploying")
+
+
 def test_what_ended_stays_told_while_it_is_started_again() -> None:
     marks = fresh()
     mark_resources(marks, deployment(), [pod(state=TERMINATED)])
