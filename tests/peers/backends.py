@@ -12,6 +12,7 @@ from tests.component.processes import program, until_listening
 from tests.peers.tools import tool
 
 WAIT_S = 20.0
+LARGE_BYTES = 256 * 1024
 
 
 @asynccontextmanager
@@ -37,12 +38,14 @@ async def backend(name: str) -> AsyncIterator[tuple[str, int]]:
 
 @asynccontextmanager
 async def nginx_backend(directory: Path, port: int) -> AsyncIterator[str]:
-    """Serve two bytes at any path with nginx, which does not slow down whoever asks; give its address."""
-    file = directory / "nginx.conf"
+    """Serve with nginx, which slows nobody down: `LARGE_BYTES` at /large, else two bytes. Give its address."""
+    file, large = directory / "nginx.conf", directory / "large"
+    large.write_bytes(bytes(LARGE_BYTES))
     file.write_text(
         f"daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/nginx.log crit;\n"
         "events {}\nhttp { access_log off; keepalive_requests 100000000;\n"
-        f"server {{ listen 127.0.0.1:{port}; location / {{ return 200 ok; }} }} }}\n"
+        f"server {{ listen 127.0.0.1:{port}; location /large {{ alias {large}; }}\n"
+        "location / { return 200 ok; } } }\n"
     )
     async with program(tool("nginx"), "-c", str(file)) as process:
         await until_listening(process, port, WAIT_S)

@@ -1,7 +1,8 @@
 //! Every bound of the core that a Snapshot does not set, with its argument. Checked before memory is spent.
 
-/// Body bytes of one exchange and direction that may wait inside the mesh before the source is paused. Two to
-/// four socket reads: enough to keep a fast pair busy, small enough that 1,000 stuck exchanges stay under 64 MiB.
+/// Body bytes of one exchange and direction that may wait inside the mesh before the source is paused: enough to keep a
+/// fast pair busy. The read that crosses it is kept, too, and one of uvloop's has up to 250 KiB, so that 1,000 stuck
+/// exchanges of large bodies may hold 300 MiB: a crowd of slow readers is for `max_requests` of their cluster to bound.
 pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
 
 /// Body bytes of a request that are kept so that it can be sent again, on routes with a retry policy. As much as may wait

@@ -1,0 +1,52 @@
+"""slowhttptest, which ties servers up with slow clients: others are served meanwhile, and memory is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.component.planes import ask
+from tests.component.processes import data_plane, program, write_bootstrap
+from tests.component.test_hostile_clients import ALLOWED_KIB
+from tests.peers.backends import nginx_backend
+from tests.peers.tools import tool
+
+pytestmark = pytest.mark.peer
+
+WAIT_S = 30.0
+CONNECTIONS = 400
+READER_KIB = 64 + 250
+"""What a reader that stalls may keep waiting for it: what the core grants an exchange, and one read of uvloop's."""
+KINDS = {
+    "slow heads": ("-H", "-i", "1", "-x", "24"),
+    "slow bodies": ("-B", "-i", "1", "-x", "24", "-s", "8192"),
+    "ranges": ("-R", "-a", "1", "-b", "2000"),
+    "slow reads": ("-X", "-w", "1", "-y", "64", "-z", "16", "-n", "1", "-k", "10"),
+}
+SHARED = ("-c", str(CONNECTIONS), "-r", str(CONNECTIONS), "-l", "3", "-p", str(int(WAIT_S)), "-v", "1")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_slow_clients_keep_nobody_else_from_being_served(kind: str, tmp_path: Path, unused_tcp_port: int) -> None:
+    async with (
+        nginx_backend(tmp_path, unused_tcp_port) as upstream,
+        data_plane("gateway", write_bootstrap(tmp_path / "b.json", upstream)) as gateway,
+    ):
+        edge = gateway.addresses["edge"]
+        await ask(edge)
+        before, asked = gateway.memory_kib("VmHWM"), 0
+        words = (tool("slowhttptest"), *KINDS[kind], *SHARED, "-u", f"http://{edge}/large")
+        said = tmp_path / "said"
+        async with asyncio.timeout(WAIT_S):
+            with said.open("wb") as out:
+                async with program(*words, stdout=out.fileno()) as attack:
+                    while attack.returncode is None:
+                        assert (await ask(edge)).status == 200
+                        asked += 1
+        output = re.sub(r"\x1b\[[0-9;]*m", "", said.read_text())
+        assert re.search(r"service available:\s+YES", output) and "NO" not in output.split(), output[-2_000:]
+        allowed_kib = CONNECTIONS * READER_KIB if kind == "slow reads" else ALLOWED_KIB
+        assert asked and gateway.memory_kib("VmHWM") - before < allowed_kib
