@@ -66,6 +66,16 @@ import os
 print(open(os.environ["K_EVENT_PATH"] + "/event").read(), flush=True)
 """
 
+RECORDS = """
+apiVersion: sources.knative.dev/v1
+kind: KafkaSource
+metadata: {name: records}
+spec:
+  bootstrapServers: ["127.0.0.1:1"]
+  topics: [orders]
+  sink: {ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: reader}}
+"""
+
 SENDER = """
 import os, time, urllib.request
 headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/sender", "ce-type": "sent"}
@@ -230,21 +240,23 @@ async def test_an_event_starts_a_job_that_finds_it(kn: CommandLine, kubectl: Com
     await kn("source", "ping", "delete", "once")
 
 
-async def test_sources_are_listed_with_their_sinks(kn: CommandLine) -> None:
+async def test_sources_are_listed_with_their_sinks(kn: CommandLine, kubectl: CommandLine) -> None:
     await kn(
         "source", "binding", "create", "bound", "--subject", "Deployment:apps/v1:app=none", "--sink", "http://x.test/"
     )
     await kn("source", "ping", "create", "listed", "--sink", "ksvc:reader", "--schedule", "0 0 1 1 *")
+    await kubectl("apply", "-f", "-", stdin=RECORDS)
     types = await kn("source", "list-types")
     for kind in ("ApiServerSource", "ContainerSource", "KafkaSource", "PingSource", "SinkBinding"):
         assert kind in types
     async with asyncio.timeout(WAIT_S):
         while True:
             rows = {line.split()[0]: line.split()[1:] for line in (await kn("source", "list")).splitlines()}
-            if rows["bound"][-1] == rows["listed"][-1] == "True":
+            if rows["bound"][-1] == rows["listed"][-1] == "True" and rows["records"][-1] == "False":
                 break
             await asyncio.sleep(0.1)
     assert rows["bound"] == ["SinkBinding", "sinkbindings.sources.knative.dev", "http://x.test/", "True"]
     assert rows["listed"] == ["PingSource", "pingsources.sources.knative.dev", "ksvc:reader", "True"]
+    assert rows["records"] == ["KafkaSource", "kafkasources.sources.knative.dev", "ksvc:reader", "False"]
     missing = await kn.run("source", "ping", "create", "nowhere", "--sink", "channel:none", "--schedule", "@daily")
     assert missing.code == 1 and 'channels.messaging.knative.dev "none" not found' in missing.err

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from eventmesh.activator.sources import waiting
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.certificates import load_or_make
 from eventmesh.kube.api import Object, Resource
@@ -380,3 +381,42 @@ async def test_the_secret_of_a_sink_lets_in(world: World, kafka: Kafka) -> None:
     assert (await post(world, "let-in", "e5")).status == 202
     (record,) = await kafka.records(topic_of("let-in"), 1)
     assert dict(record.headers)["ce_id"] == b"e5"
+
+
+async def test_while_too_much_waits_for_the_sink_nothing_is_read_and_nothing_is_lost(
+    world: World, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_WAITING", 3)
+    takes = asyncio.Event()
+    sink = await world.subscriber(lambda event: None if takes.is_set() else web.Response(status=503))
+    await kafka.topic(topic_of("slow"))
+    delivery = {"retry": 1_000, "backoffPolicy": "linear", "backoffDelay": "PT0.001S"}
+    await source(world, kafka, "slow", sink, delivery=delivery)
+    for number in range(4):
+        await kafka.send(topic_of("slow"), b"%d" % number)
+    await world.log.heard("waiting for the sink", source="default/slow")
+    for number in range(4, 8):
+        await kafka.send(topic_of("slow"), b"%d" % number)
+    takes.set()
+    await sink.until(lambda: len(sink.ids()) == 8, WAIT_S)
+    assert [event.body for event in sink.got] == [b"%d" % number for number in range(8)]
+
+
+async def test_servers_that_went_away_are_told_and_worked_with_again_when_they_come_back(
+    world: World, kafka: Kafka
+) -> None:
+    reader = await world.subscriber()
+    await sink_at(world, kafka, "restarted", numPartitions=1, replicationFactor=1)
+    await source(world, kafka, "restarted", reader)
+    assert (await post(world, "restarted", "before")).status == 202
+    await reader.until(lambda: reader.ids() == {"before"}, WAIT_S)
+    await kafka.server.kill()
+    assert (await post(world, "restarted", "meanwhile")).status == 503
+    message = await failed(world, KAFKA_SINK, "restarted", "TopicReady", "ConnectionFailed")
+    assert message.startswith(f"Kafka at {kafka.plain}: ")
+    await kafka.server.start()
+    async with asyncio.timeout(WAIT_S):
+        await world.mesh.bench.until(KAFKA_SINK, "restarted", is_ready)
+        while (await post(world, "restarted", "after")).status != 202:
+            await asyncio.sleep(0.1)
+    await reader.until(lambda: "after" in reader.ids(), WAIT_S)

@@ -7,7 +7,7 @@ How far is read is kept by Kafka, in the group. A place is committed for each pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -29,8 +29,11 @@ MAX_RECORDS: Final = 500
 FETCH_BYTES: Final = 8 << 20
 """What is read of a server at once; a longer record comes alone."""
 
-OFFSETS_S: Final = 20.0
+OFFSETS_S: Final = 10.0
 """How long it may take to learn and commit where to begin: on new servers the topic of all groups is made first."""
+
+GROUP_S: Final = 60.0
+"""How long a group may take to share its partitions anew, or to take a commit, before its servers count as gone."""
 
 POLL_S: Final = 1.0
 """Wait for records before it is looked whether anything else has changed."""
@@ -74,7 +77,8 @@ class KafkaReader:
     async def _commit_initial_offsets(self, partitions: list[TopicPartition]) -> None:
         async with self._consumer(auto_offset_reset="none") as consumer:
             consumer.assign(partitions)
-            kept = {at: await consumer.committed(at) for at in partitions}
+            # At once: the library asks for all of them together.
+            kept = dict(zip(partitions, await asyncio.gather(*map(consumer.committed, partitions)), strict=True))
             known = {at.topic for at, offset in kept.items() if offset is not None}
             # A partition that a known topic got later: what is in it was written since the group began.
             later = {at for at in partitions if kept[at] is None and at.topic in known}
@@ -126,8 +130,10 @@ class KafkaReader:
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         silent = 0
         while True:
-            await self._hold(consumer)
-            found = await consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=MAX_RECORDS)
+            await self._make_room(consumer)
+            # It waits for the group as well, which may take its time when other members come and go.
+            async with asyncio.timeout(GROUP_S):
+                found = await consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=MAX_RECORDS)
             silent = 0 if found else silent + 1
             if silent >= SILENT_POLLS:
                 silent = 0
@@ -142,24 +148,24 @@ class KafkaReader:
 
     async def _commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
         try:
-            await consumer.commit(offsets)
+            async with asyncio.timeout(GROUP_S):
+                await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions are another's since a moment ago, who reads this again: at least once.
             _log.info("not committed", source=self._name, reason=error)
 
-    async def _hold(self, consumer: AIOKafkaConsumer) -> None:
-        """Return when there is room for more; meanwhile the member stays in its group and reads nothing."""
-        paused: Iterable[TopicPartition] = ()
-        while self._waiting.is_full:
+    async def _make_room(self, consumer: AIOKafkaConsumer) -> None:
+        """Pause what is read while too much waits for the sink; the member stays in its group."""
+        if self._waiting.is_full:
             try:
                 self._waiting.ended(await self._outbox.progress(self._reading.uid, self._key))
             except StoreError as error:
                 _log.error("event store", source=self._key, reason=error)
-            if self._waiting.is_full:
-                paused = consumer.assignment()
-                consumer.pause(*paused)
-                await consumer.getmany(timeout_ms=int(POLL_S * 1000))
-        consumer.resume(*(consumer.assignment() & set(paused)))
+        if not self._waiting.is_full:
+            consumer.resume(*consumer.paused())
+        elif unpaused := consumer.assignment() - consumer.paused():
+            _log.info("waiting for the sink", source=self._name)
+            consumer.pause(*unpaused)
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
         async with asyncio.timeout(ANSWER_S):
