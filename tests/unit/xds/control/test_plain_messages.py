@@ -55,3 +55,16 @@ install()
 print(len(sys.meta_path) - before)
 """
     assert told(code) == ["0"]
+
+
+def test_pydantic_is_not_loaded_and_is_whole_for_who_wants_it() -> None:
+    code = """
+import sys
+import eventmesh.xds.control.envoy
+print(sorted({"pydantic", "pydantic_core"} & sys.modules.keys()))
+import pydantic, pydantic.dataclasses
+class Other(pydantic.BaseModel):
+    number: int
+print(pydantic.__file__ is not None, Other.model_validate({"number": "7"}).number)
+"""
+    assert told(code) == ["[]", "True 7"]
