@@ -88,7 +88,8 @@ async def call(port: int) -> None:
                 yield message
                 assert await answered.get() == message[::-1]
 
-        async for answer in channel.stream_stream("/test.Talker/Talk")(requests()):
+        talk: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream("/test.Talker/Talk")
+        async for answer in talk(requests()):
             answered.put_nowait(answer)
 
 
