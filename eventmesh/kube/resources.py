@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from eventmesh.kube.api import Resource
 
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
@@ -89,3 +91,8 @@ OF_KAFKA = frozenset({KAFKA_SINK, KAFKA_SOURCE})
 PING_SOURCE = Resource("sources.knative.dev", "v1", "pingsources", "PingSource")
 PING_SOURCE_V1BETA2 = Resource("sources.knative.dev", "v1beta2", "pingsources", "PingSource")
 SINK_BINDING = Resource("sources.knative.dev", "v1", "sinkbindings", "SinkBinding")
+
+CLUSTER_SCOPED: Final = frozenset(
+    known.group_resource for known in tuple(globals().values()) if isinstance(known, Resource) and not known.namespaced
+)
+"""Which of these are in no namespace: a reference to a kind does not say."""

@@ -20,6 +20,7 @@ from eventmesh.kube.resources import (
     NAMESPACE,
     PING_SOURCE,
     PING_SOURCE_V1BETA2,
+    ROLE_BINDING,
     SECRET,
 )
 from eventmesh.kube.status import condition, is_ready
@@ -83,12 +84,12 @@ def config_map(name: str, **labels: str) -> dict[str, object]:
     return {"metadata": {"name": name, "labels": labels}, "data": {"k": "v"}}
 
 
-async def let_accounts_view(api: Api) -> None:
-    """Bind what Kubernetes' `view` may read to every service account."""
+async def let_accounts_view(api: Api, namespace: str = "") -> None:
+    """Bind what Kubernetes' `view` may read, everywhere or in a namespace, to every service account."""
     reference = {"apiGroup": CLUSTER_ROLE_BINDING.group, "kind": "ClusterRole", "name": "view"}
     subject = {"kind": "Group", "name": "system:serviceaccounts"}
     binding = {"metadata": {"name": "viewers"}, "roleRef": reference, "subjects": [subject]}
-    await api.create(CLUSTER_ROLE_BINDING, binding)
+    await api.create(ROLE_BINDING if namespace else CLUSTER_ROLE_BINDING, binding, namespace or None)
 
 
 async def test_an_api_server_source_tells_nothing_that_its_account_may_not_read(world: World) -> None:
@@ -105,7 +106,7 @@ async def test_an_api_server_source_tells_nothing_that_its_account_may_not_read(
         'Namespace "default"'
     )
     await bench.api.create(CONFIG_MAP, config_map("unseen"), "default")
-    await let_accounts_view(bench.api)
+    await let_accounts_view(bench.api, "default")
     changed = {"spec": {"ceOverrides": {"extensions": {"seen": "yes"}}}}
     await bench.api.patch(API_SERVER_SOURCE, "watch", changed, "default")
     await bench.until(API_SERVER_SOURCE, "watch", is_ready)
@@ -116,6 +117,12 @@ async def test_an_api_server_source_tells_nothing_that_its_account_may_not_read(
     await bench.api.patch(API_SERVER_SOURCE, "watch", secret, "default")
     await bench.until(API_SERVER_SOURCE, "watch", is_refused)
     await bench.api.create(SECRET, {"metadata": {"name": "hidden"}}, "default")
+    # What is in no namespace is not for who may read it in one.
+    resources = [{"apiVersion": "v1", "kind": "Namespace"}]
+    await bench.create(API_SERVER_SOURCE, "beyond", {**spec, "resources": resources})
+    beyond = await bench.until(API_SERVER_SOURCE, "beyond", is_refused)
+    told = (condition(beyond, "Ready") or {})["message"]
+    assert told.endswith('resource "namespaces" in API group "" at the cluster scope')
     assert {event.attributes["name"] for event in sink.got} == {"seen"}
 
 

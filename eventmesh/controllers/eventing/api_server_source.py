@@ -22,7 +22,7 @@ from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
-from eventmesh.kube.resources import API_SERVER_SOURCE, NAMESPACE, SUBJECT_ACCESS_REVIEW
+from eventmesh.kube.resources import API_SERVER_SOURCE, CLUSTER_SCOPED, NAMESPACE, SUBJECT_ACCESS_REVIEW
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
 
 CONDITIONS = ConditionSet(("SinkProvided", "Deployed", "SufficientPermissions", "OIDCIdentityCreated"))
@@ -112,14 +112,17 @@ class ApiServerSources:
         user = f"{SUBJECT_PREFIX}{watch.namespace}:{account}"
         missing = []
         for watched in watch.watched:
-            for namespace in namespaces:
+            # A right in one namespace is none on what is in no namespace, and is told of to every source.
+            everywhere = watched.resource.group_resource in CLUSTER_SCOPED
+            for namespace in ("",) if everywhere else namespaces:
                 asked = [
                     (verb, await self._may(watch.namespace, user, verb, watched, namespace)) for verb in NEEDED_VERBS
                 ]
                 verbs = [verb for verb, may in asked if not may]
                 if verbs:
                     what = f'resource "{watched.resource.plural}" in API group "{watched.resource.group}"'
-                    missing.append(f'{", ".join(verbs)} {what} in Namespace "{namespace}"')
+                    where = f'in Namespace "{namespace}"' if namespace else "at the cluster scope"
+                    missing.append(f"{', '.join(verbs)} {what} {where}")
         if missing:
             message = f"User {user} cannot {', '.join(missing)}"
             conditions.mark_false("SufficientPermissions", "InsufficientPermissions", message)
