@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from eventmesh.kube.resources import (
     CONFIG_MAP,
     CONTAINER_SOURCE,
     DEPLOYMENT,
+    EVENT,
     JOB,
     KSERVICE,
     SECRET,
@@ -24,6 +26,7 @@ from eventmesh.kube.resources import (
 )
 from eventmesh.kube.status import condition
 from tests.component.eventing_world import World, world_in
+from tests.component.https_sinks import SinkAuthority
 
 SHOP = "http://broker-ingress.knative-eventing.svc.cluster.local/default/shop"
 SINK = {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "shop"}}
@@ -273,3 +276,39 @@ async def test_a_container_source_sends_under_the_identity_of_its_binding(world:
     assert source["status"]["sinkAudience"]
     made = await world.when(DEPLOYMENT, "source-deployment", lambda obj: True)
     assert mounted(made)[1] == ["/oidc"]
+
+
+async def test_what_is_bound_finds_the_trust_bundles_and_who_wrote_a_wrong_one_is_told(world: World) -> None:
+    authority = SinkAuthority().pem
+    labels = {"networking.knative.dev/trust-bundle": "true"}
+    bundle = {"metadata": {"name": "company", "labels": labels}, "data": {"ca.crt": authority, "wrong": "none"}}
+    await world.api.create(CONFIG_MAP, bundle, "knative-eventing")
+    await world.create(BROKER, "shop", {})
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await bind(world, subject("sender"))
+    copy = await world.when(CONFIG_MAP, "companykne-bundle", lambda _: True)
+    assert copy["data"] == bundle["data"]
+
+    def mounts(obj: Object, containers: str = "containers") -> list[str]:
+        (container,) = obj["spec"]["template"]["spec"][containers]
+        return [each["mountPath"] for each in container.get("volumeMounts") or []]
+
+    made = await world.when(DEPLOYMENT, "sender", lambda obj: bool(mounts(obj)))
+    assert mounts(made) == mounts(made, "initContainers") == ["/knative-custom-certs"]
+    (volume,) = made["spec"]["template"]["spec"]["volumes"]
+    assert volume["projected"]["sources"] == [{"configMap": {"name": "companykne-bundle", "optional": True}}]
+    events = world.informers.of(EVENT)
+    await events.synced()
+    async with asyncio.timeout(20):
+        while not (told := [each for each in events if each["reason"] == "TrustBundleInvalid"]):
+            await asyncio.sleep(0.01)
+    assert told[0]["involvedObject"]["name"] == "company" and told[0]["message"].endswith("left out: wrong")
+
+    stored = await world.api.get(CONFIG_MAP, "company", "knative-eventing")
+    await world.api.replace(CONFIG_MAP, {**stored, "data": {"ca.crt": authority}})
+    await world.when(CONFIG_MAP, "companykne-bundle", lambda obj: obj["data"] == {"ca.crt": authority})
+    await world.api.delete(CONFIG_MAP, "company", "knative-eventing")
+    await world.when(DEPLOYMENT, "sender", lambda obj: not mounts(obj))
+    async with asyncio.timeout(20):
+        while any(each["metadata"]["name"] == "companykne-bundle" for each in world.informers.of(CONFIG_MAP)):
+            await asyncio.sleep(0.01)

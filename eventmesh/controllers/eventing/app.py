@@ -29,6 +29,7 @@ from eventmesh.controllers.eventing.request_reply import RequestReplies
 from eventmesh.controllers.eventing.sink_binding import CREATED_ONLY, SUBJECTS, SinkBindings
 from eventmesh.controllers.eventing.subscription import Subscriptions
 from eventmesh.controllers.eventing.trigger import Triggers
+from eventmesh.controllers.eventing.trust_bundles import TrustBundleCopies
 from eventmesh.kube.admission import Admission
 from eventmesh.kube.api import Api, Resource
 from eventmesh.kube.eventing_features import FeatureStore
@@ -58,6 +59,7 @@ class EventingControllers:
         self._features = FeatureStore(informers.of(CONFIG_MAP))
         policies = AppliedPolicies(informers, self._features)
         addresses = Addresses(informers, self._features)
+        bundles = TrustBundleCopies(api, informers, clock, recorder)
         shared = (api, informers, destinations, clock, recorder)
         sending = (*shared, Identities(api, informers, self._features))
         self._controllers = [
@@ -77,9 +79,10 @@ class EventingControllers:
                 PingSources(*sending),
                 ApiServerSources(*sending),
                 KafkaSources(*sending),
-                SinkBindings(*sending, through_sidecars=through_sidecars),
+                SinkBindings(*sending, bundles, through_sidecars=through_sidecars),
                 ContainerSources(api, informers, clock, recorder),
                 EventPolicies(api, informers, clock, recorder, self._features),
+                bundles,
             )
         ]
 

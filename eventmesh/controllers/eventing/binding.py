@@ -1,4 +1,5 @@
-"""What a SinkBinding does to a pod template: variables in every container, and a token where one is asked for. Pure.
+"""What a SinkBinding does to a pod template: variables in every container, trust bundles, and a token where one is
+asked for. Pure.
 
 After knative/eventing: pkg/apis/sources/v1/sinkbinding_lifecycle.go (Do, Undo).
 """
@@ -24,9 +25,12 @@ BY_SIDECAR: Final = "eventmesh.io/sink-by-sidecar"
 """Annotation in a status: what `K_SINK` says instead, where subjects have no other way out than their sidecar, with
 which they speak http."""
 
-VOLUME, MOUNTED_AT = "oidc-token", "/oidc"
-"""Where the token is: `/oidc/token`."""
-_MOUNT: Final = {"name": VOLUME, "mountPath": MOUNTED_AT, "readOnly": True}
+TRUST_BUNDLES: Final = "eventmesh.io/trust-bundles"
+"""Annotation in a status: the ConfigMaps beside the subject that hold trust bundles, with commas between them."""
+
+_TOKEN, _BUNDLES = "oidc-token", "kne-bundle-volume"
+_MOUNTED_AT: Final = {_TOKEN: "/oidc", _BUNDLES: "/knative-custom-certs"}
+"""Volume -> where containers find it: the token in `/oidc/token`, certificates in files named as the entries are."""
 
 
 def bound(obj: Object, binding: Object) -> Object:
@@ -42,7 +46,7 @@ def bound(obj: Object, binding: Object) -> Object:
     overrides = binding["spec"].get("ceOverrides")
     text = json.dumps(overrides, separators=(",", ":")) if overrides else ""
     variables.append({"name": OVERRIDES, "value": text})
-    return _changed(obj, variables, _volume(status.get("oidcTokenSecretName")))
+    return _changed(obj, variables, [*_token(status.get("oidcTokenSecretName")), *_bundles(status)])
 
 
 def by_sidecar(sink: str) -> str:
@@ -74,12 +78,22 @@ def is_subject(obj: Object, api_version: str, kind: str, binding: Object) -> boo
     return LabelSelector.of(subject.get("selector")).matches(labels_of(obj))
 
 
-def _volume(secret: str | None) -> list[Object]:
-    if not secret:
-        return []
+def _token(secret: str | None) -> list[Object]:
     source = {"secret": {"name": secret, "items": [{"key": "token", "path": "token"}]}}
+    return [_volume(_TOKEN, [source])] if secret else []
+
+
+def _bundles(status: Object) -> list[Object]:
+    names = (status.get("annotations") or {}).get(TRUST_BUNDLES)
+    if not names:
+        return []
+    # A pod may start before a copy is there, and go on when it is taken away.
+    return [_volume(_BUNDLES, [{"configMap": {"name": name, "optional": True}} for name in names.split(",")])]
+
+
+def _volume(name: str, sources: list[Object]) -> Object:
     # With the mode that the API would fill in: else each look would find a difference.
-    return [{"name": VOLUME, "projected": {"sources": [source], "defaultMode": 0o644}}]
+    return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}
 
 
 def _changed(obj: Object, variables: list[Object], volumes: list[Object]) -> Object:
@@ -88,24 +102,25 @@ def _changed(obj: Object, variables: list[Object], volumes: list[Object]) -> Obj
     changed = dict(pod)
     for field in ("initContainers", "containers"):
         if pod.get(field):
-            changed[field] = [_container(container, variables, bool(volumes)) for container in pod[field]]
+            changed[field] = [_container(container, variables, volumes) for container in pod[field]]
     _put(changed, "volumes", _others(pod.get("volumes")) + volumes)
     if changed == pod:
         return obj
     return {**obj, "spec": {**obj["spec"], "template": {**template, "spec": changed}}}
 
 
-def _container(container: Any, variables: list[Object], mounts: bool) -> Any:
+def _container(container: Any, variables: list[Object], volumes: list[Object]) -> Any:
     env = container.get("env") or []
     wanted = [entry for entry in env if entry.get("name") not in _OURS] + variables
     changed = dict(container)
     _put(changed, "env", wanted)
-    _put(changed, "volumeMounts", _others(container.get("volumeMounts")) + ([_MOUNT] if mounts else []))
+    mounts = [{"name": name, "mountPath": _MOUNTED_AT[name], "readOnly": True} for name in map(_name, volumes)]
+    _put(changed, "volumeMounts", _others(container.get("volumeMounts")) + mounts)
     return container if changed == container else changed
 
 
 def _others(named: list[Object] | None) -> list[Object]:
-    return [entry for entry in named or [] if entry.get("name") != VOLUME]
+    return [entry for entry in named or [] if entry.get("name") not in _MOUNTED_AT]
 
 
 def _put(owner: Object, field: str, wanted: list[Object]) -> None:

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.controllers.children import NotOwned
-from eventmesh.controllers.eventing.binding import BY_SIDECAR, bound, by_sidecar, is_subject, unbound
+from eventmesh.controllers.eventing.binding import BY_SIDECAR, TRUST_BUNDLES, bound, by_sidecar, is_subject, unbound
 from eventmesh.controllers.eventing.destinations import Destinations
 from eventmesh.controllers.eventing.identities import Identities
 from eventmesh.controllers.eventing.sinks import resolve_sink, watch_sinks
 from eventmesh.controllers.eventing.token_secrets import TokenSecrets
+from eventmesh.controllers.eventing.trust_bundles import TrustBundleCopies, is_bundle
 from eventmesh.kube.api import Api, ApiError, Object, Resource
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.kube.reconciler import Controller
-from eventmesh.kube.resources import CONFIGURATION, DEPLOYMENT, JOB, KSERVICE, SINK_BINDING
+from eventmesh.kube.resources import CONFIG_MAP, CONFIGURATION, DEPLOYMENT, JOB, KSERVICE, SINK_BINDING
 from eventmesh.kube.status import Conditions, ConditionSet, conditions_of, write_status
 
 CONDITIONS = ConditionSet(
@@ -56,10 +57,12 @@ class SinkBindings:
         clock: Clock,
         recorder: EventRecorder,
         identities: Identities,
+        bundles: TrustBundleCopies,
         *,
         through_sidecars: bool = False,
     ) -> None:
         """`through_sidecars`: subjects have no other way out than their sidecars."""
+        self._bundles = bundles
         self._api = api
         self._through_sidecars = through_sidecars
         self._identities = identities
@@ -72,8 +75,12 @@ class SinkBindings:
         watch_sinks(self.controller, self._bindings, destinations)
         identities.follow(self.controller, self._bindings)
         self._tokens.follow(self.controller)
+        self.controller.watch(informers.of(CONFIG_MAP), self._of_bundle)
         for resource, informer in self._subjects.items():
             self.controller.watch(informer, self._of_subject(resource))
+
+    def _of_bundle(self, config_map: Object) -> list[Key]:
+        return [key_of(binding) for binding in self._bindings] if is_bundle(config_map) else []
 
     def _of_subject(self, resource: Resource) -> Callable[[Object], list[Key]]:
         def keys(obj: Object) -> list[Key]:
@@ -97,8 +104,8 @@ class SinkBindings:
         conditions = Conditions(CONDITIONS, conditions_of(binding), self._clock.now())
         status = resolve_sink(self._destinations, binding, conditions)
         resolved = bool(status)
-        if self._through_sidecars and (plain := by_sidecar(status.get("sinkUri", ""))):
-            status["annotations"] = {BY_SIDECAR: plain}
+        if annotations := self._annotations(status.get("sinkUri", "")):
+            status["annotations"] = annotations
         status |= await self._identities.ensure(SINK_BINDING, binding, conditions)
         conditions.mark_true("TrustBundlePropagated")
         if not resolved:
@@ -109,6 +116,12 @@ class SinkBindings:
             conditions.mark_unknown("SinkBindingAvailable", "NoToken", "waits for a token to be shown at the sink")
         status["conditions"] = conditions.result()
         await write_status(self._api, SINK_BINDING, binding, status)
+
+    def _annotations(self, sink: str) -> Object:
+        """Return what subjects are given beside the sink's address."""
+        plain = by_sidecar(sink) if self._through_sidecars else ""
+        told = {BY_SIDECAR: plain, TRUST_BUNDLES: ",".join(self._bundles.copies())}
+        return {name: value for name, value in told.items() if value}
 
     async def _ensure_token(self, binding: Object, status: Object, conditions: Conditions) -> bool:
         """Name in `status` the Secret with the token, if the sink asks for one; return whether nothing is missing."""
