@@ -133,6 +133,8 @@ class Activator:
         guard = SubscriberGuard(lambda cluster: cluster not in mine, self._control_ports)
         self._entrance = self._ways = Snapshot(version="")
         """What is in force beside `_own`: the https listener, and ways to addresses that the mesh does not lead to."""
+        self._follows_endpoints = False
+        """Whether some of these ways lead to Services, whose endpoints move."""
         self._configuring = asyncio.Lock()
         terms = first_terms(bootstrap)
         self._plane = DataPlane(
@@ -248,8 +250,7 @@ class Activator:
 
     async def _apply(self, snapshot: Snapshot) -> None:
         await self._inbound.apply(snapshot)
-        if any(subscribers.leads_into_mesh(uri) for uri, _ in self._broker.addresses()):
-            # Endpoints may have moved.
+        if self._follows_endpoints:
             self._changed()
 
     def _changed(self) -> None:
@@ -261,7 +262,9 @@ class Activator:
             # The listener first: JobSinks and RequestReplies are sent to by way of it.
             entrance = self._https.beside(self._own, BROKER_HANDLER)
             await self._put(entrance, self._ways, "events are not taken in by https")
-            ways = subscribers.ways(self._broker.addresses(), self._surroundings())
+            addresses = list(self._broker.addresses())
+            self._follows_endpoints = any(subscribers.leads_into_mesh(uri) for uri, _ in addresses)
+            ways = subscribers.ways(addresses, self._surroundings())
             await self._put(self._entrance, ways, "subscribers outside the mesh cannot be reached")
 
     async def _put(self, entrance: Snapshot, ways: Snapshot, failure: str) -> None:

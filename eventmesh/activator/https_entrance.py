@@ -65,8 +65,7 @@ def _is_encrypted(peer_names: list[str]) -> bool:
 
 
 class HttpsEntrance:
-    """The listener as it is to be now, from the switch and the Secrets. The Secrets' informer has synced before it is
-    asked for."""
+    """The listener as it is to be now, from the switch and the Secrets: none before these are known."""
 
     def __init__(self, api: Api, clock: Clock, features: FeatureStore, address: str) -> None:
         """`address` is where it listens while encryption is on."""
