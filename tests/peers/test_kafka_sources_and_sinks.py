@@ -7,104 +7,33 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from eventmesh.activator.sources import waiting
-from eventmesh.base.clock import SystemClock
-from eventmesh.cluster.api.certificates import load_or_make
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.resources import KAFKA_SINK, KAFKA_SOURCE, SECRET
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import Answer, World, world_in
 from tests.mesh.broker_mesh import Subscriber, broker_mesh, event_headers
-from tests.peers.kafka_server import GUARDED, KafkaServer, kafka_server
+from tests.mesh.processes import MeshProcess
+from tests.peers.command_line import CommandLine
+from tests.peers.kafka_world import WAIT_S, Kafka, kafka_in
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
-WAIT_S = 60.0
-NO_DELAY = "group.initial.rebalance.delay.ms=0\nmessage.max.bytes=4000000\n"
-SCRAM = ("--standalone", "--add-scram", "SCRAM-SHA-512=[name=mesh,password=hush]")
 JSON_EVENT = b"application/cloudevents+json; charset=utf-8"
 BINARY = {"ce_specversion": b"1.0", "ce_id": b"e1", "ce_source": b"/shop", "ce_type": b"order"}
 
 
-@dataclass(frozen=True)
-class Kafka:
-    """One server, which lets in who is known at one port and anybody at the other."""
-
-    server: KafkaServer
-    plain: str
-    tls: Mapping[str, str]
-    """What a Secret holds for the guarded port."""
-
-    async def topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(config or {}))])
-        finally:
-            await admin.close()
-
-    async def committed(self, group: str) -> dict[tuple[str, int], int]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
-        await admin.start()
-        try:
-            found = await admin.list_consumer_group_offsets(group)
-        finally:
-            await admin.close()
-        return {(at.topic, at.partition): told.offset for at, told in found.items()}
-
-    @asynccontextmanager
-    async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
-        # Compressed, as many producers are: who reads has to know how.
-        limit = 4_000_000
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.plain, max_request_size=limit, max_batch_size=limit, compression_type="zstd"
-        )
-        await producer.start()
-        try:
-            yield producer
-        finally:
-            await producer.stop()
-
-    async def records(self, topic: str, count: int) -> list[ConsumerRecord]:
-        """Return so many records of a topic, as they lie there."""
-        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.plain, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            async with asyncio.timeout(WAIT_S):
-                return [await consumer.getone() for _ in range(count)]
-        finally:
-            await consumer.stop()
-
-    async def send(
-        self, topic: str, value: bytes | None, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
-    ) -> None:
-        async with self.producer() as producer:
-            await producer.send_and_wait(topic, value, key=key, headers=list((headers or {}).items()))
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
-    directory = tmp_path_factory.mktemp("kafka")
-    made = load_or_make(directory / "tls", SystemClock())
-    keystore, authority = directory / "server.pem", directory / "ca.pem"
-    keystore.write_bytes(made.key_file.read_bytes() + made.certificate_file.read_bytes())
-    authority.write_bytes(made.ca_pem)
-    config = GUARDED.format(keystore=keystore, truststore=authority) + NO_DELAY
-    async with kafka_server(directory / "server", config, *SCRAM) as server:
-        inside = re.findall(r"INSIDE://(127\.0\.0\.1:\d+)", (directory / "server" / "server.properties").read_text())
-        values = {"ca": made.ca_pem, "certificate": made.client.certificate_pem, "key": made.client.key_pem}
-        yield Kafka(server, inside[-1], {name: value.decode() for name, value in values.items()})
+    async with kafka_in(tmp_path_factory.mktemp("kafka")) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -420,3 +349,51 @@ async def test_servers_that_went_away_are_told_and_worked_with_again_when_they_c
         while (await post(world, "restarted", "after")).status != 202:
             await asyncio.sleep(0.1)
     await reader.until(lambda: "after" in reader.ids(), WAIT_S)
+
+
+OBJECTS = """
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {{name: shop}}
+---
+apiVersion: eventing.knative.dev/v1alpha1
+kind: KafkaSink
+metadata: {{name: archive}}
+spec: {{bootstrapServers: ["{servers}"], topic: archive, numPartitions: 1, replicationFactor: 1}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: archived}}
+spec:
+  broker: shop
+  subscriber: {{ref: {{apiVersion: eventing.knative.dev/v1alpha1, kind: KafkaSink, name: archive}}}}
+---
+apiVersion: sources.knative.dev/v1
+kind: KafkaSource
+metadata: {{name: archived}}
+spec:
+  bootstrapServers: ["{servers}"]
+  topics: [archive]
+  initialOffset: earliest
+  sink: {{uri: "{reader}"}}
+"""
+
+
+async def test_in_a_whole_mesh_an_event_goes_from_a_broker_into_kafka_and_from_there_to_who_reads_it(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    mesh, reader = MeshProcess(tmp_path / "mesh"), Subscriber()
+    kubectl = CommandLine("kubectl", mesh.kubeconfig, tmp_path)
+    try:
+        await mesh.start()
+        async with reader.listening():
+            await kubectl("apply", "-f", "-", stdin=OBJECTS.format(servers=kafka.plain, reader=reader.url))
+            for kind in ("kafkasink/archive", "trigger/archived", "kafkasource/archived"):
+                await kubectl("wait", "--for=condition=Ready", kind, f"--timeout={WAIT_S:.0f}s")
+            sent = await mesh.eventmesh("send", "--broker", "shop", "--type", "order", "--id", "e9", "--data", "{}")
+            assert sent.code == 0, sent.err
+            await reader.until(lambda: bool(reader.got), WAIT_S)
+        assert (reader.got[0].id, reader.got[0].attributes["knativekafkaoffset"]) == ("e9", "0")
+        await mesh.stop()
+    finally:
+        mesh.close()

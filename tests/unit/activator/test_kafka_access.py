@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,10 @@ def test_what_is_no_certificate_is_told(login: KafkaLogin, problem: str) -> None
     with pytest.raises(KafkaProblem, match=problem) as raised:
         settings_of(("k:9092",), "orders", login)
     assert (raised.value.reason, raised.value.connected) == ("SecretInvalid", False)
+
+
+def test_an_activator_loads_no_client_of_kafka_before_there_is_something_to_do_with_it() -> None:
+    code = (
+        "import sys, eventmesh.activator.app, eventmesh.controllers.eventing.app; assert 'aiokafka' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
