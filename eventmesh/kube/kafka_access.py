@@ -15,6 +15,7 @@ from typing import Any, Final
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
+from eventmesh.kube.subscriber_addresses import why_not
 
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 """Of SASL; the first when none is named. Knative knows OAUTHBEARER as well, with token providers of one cloud."""
@@ -97,6 +98,8 @@ def parse_servers(spec: Mapping[str, Any]) -> tuple[str, ...]:
         host, _, port = place.rpartition(":")
         if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
             raise ConfigError(f"bootstrapServers[{number}]", f"invalid value: {place}: is no HOST:PORT")
+        if refused := why_not(host.removeprefix("[").removesuffix("]")):
+            raise ConfigError(f"bootstrapServers[{number}]", f"invalid value: {place}: {refused}")
     return tuple(place for _, place in servers)
 
 

@@ -138,6 +138,8 @@ def test_what_a_source_leaves_out_is_what_knative_takes() -> None:
         ({"bootstrapServers": []}, "bootstrapServers"),
         ({"bootstrapServers": ["kafka"]}, "bootstrapServers[0]"),
         ({"bootstrapServers": ["a:1", "b:99999"]}, "bootstrapServers[1]"),
+        ({"bootstrapServers": ["169.254.169.254:80"]}, "bootstrapServers[0]"),
+        ({"bootstrapServers": ["[fe80::1]:9092"]}, "bootstrapServers[0]"),
         ({"bootstrapServers": ["a:1"] * 33}, "bootstrapServers"),
         ({"initialOffset": "oldest"}, "initialOffset"),
         ({"ordering": "some"}, "ordering"),
