@@ -36,6 +36,9 @@ def kn(
     kubectl = CommandLine("kubectl", kubeconfig, home)
     asyncio.run(kubectl("create", "namespace", request.param))
     asyncio.run(kubectl("config", "set-context", "--current", "--namespace", request.param))
+    # Without it an ApiServerSource may read nothing.
+    viewer = ("--clusterrole=view", f"--serviceaccount={request.param}:default")
+    asyncio.run(kubectl("create", "rolebinding", "viewer", *viewer))
     return CommandLine(request.param, kubeconfig, home)
 
 
