@@ -2,18 +2,18 @@
 of them before its first answer.
 
 The standard library writes six methods of each class as source and compiles it, half a millisecond. Here a class gets
-its fields from the standard library, so that `fields`, `replace`, `asdict` and `match` work as ever, its methods share
-their code, and a constructor is written when it is first called (docs/adr/0085-cheap-values.md).
+its fields from the standard library, so that `fields`, `replace`, `asdict` and `match` work as ever; methods that are
+called often are written when they are first called, the others are code that all classes share
+(docs/adr/0085-cheap-values.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import Field, FrozenInstanceError, dataclass, field, fields
-from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
-from eventmesh.base.late_constructor import BY_SLOT, late_constructor
+from eventmesh.base.late_methods import BY_SLOT, compiled, late_constructor, late_method
 
 _T = TypeVar("_T")
 
@@ -38,14 +38,8 @@ def frozen(cls: type[_T]) -> type[_T]:
 def _methods(made: type, all_fields: tuple[Field[Any], ...]) -> dict[str, Callable[..., object]]:
     names = tuple(each.name for each in all_fields)
     shown = tuple(each.name for each in all_fields if each.repr)
-    compared = _reader(each.name for each in all_fields if each.compare)
-    hashed = _reader(each.name for each in all_fields if (each.compare if each.hash is None else each.hash))
-
-    def equals(self: object, other: object) -> bool:
-        return compared(self) == compared(other) if other.__class__ is self.__class__ else NotImplemented
-
-    def hash_of(self: object) -> int:
-        return hash(hashed(self))
+    compared = [each.name for each in all_fields if each.compare]
+    hashed = [each.name for each in all_fields if (each.compare if each.hash is None else each.hash)]
 
     def show(self: object) -> str:
         return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
@@ -55,8 +49,8 @@ def _methods(made: type, all_fields: tuple[Field[Any], ...]) -> dict[str, Callab
 
     return {
         "__init__": late_constructor(made, BY_SLOT),
-        "__eq__": equals,
-        "__hash__": hash_of,
+        "__eq__": late_method(made, "__eq__", lambda: _comparison(made, compared)),
+        "__hash__": late_method(made, "__hash__", lambda: _hashing(made, hashed)),
         "__repr__": show,
         "__reduce__": reduce,
         "__setattr__": _refuse_to_set,
@@ -64,10 +58,19 @@ def _methods(made: type, all_fields: tuple[Field[Any], ...]) -> dict[str, Callab
     }
 
 
-def _reader(names: Iterable[str]) -> Callable[[object], object]:
-    """Return what reads those fields of a value: what two values are compared by."""
-    wanted = tuple(names)
-    return attrgetter(*wanted) if wanted else lambda _value: ()
+def _comparison(made: type, names: Iterable[str]) -> Callable[..., Any]:
+    same = f"{_fields_of('self', names)} == {_fields_of('other', names)}"
+    source = f"def __eq__(self, other): return {same} if other.__class__ is self.__class__ else NotImplemented"
+    return compiled(made, "__eq__", source, {})
+
+
+def _hashing(made: type, names: Iterable[str]) -> Callable[..., Any]:
+    return compiled(made, "__hash__", f"def __hash__(self): return hash({_fields_of('self', names)})", {})
+
+
+def _fields_of(thing: str, names: Iterable[str]) -> str:
+    """Return the expression of a tuple of these fields."""
+    return f"({''.join(f'{thing}.{name}, ' for name in names)})"
 
 
 def _refuse_to_set(_self: object, name: str, _value: object) -> NoReturn:

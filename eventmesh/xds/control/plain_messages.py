@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from eventmesh.base.late_constructor import BY_NAME, late_constructor
+from eventmesh.base.late_methods import BY_NAME, late_constructor
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.base.late_constructor import BY_NAME, late_constructor
+from eventmesh.base.late_methods import BY_NAME, late_constructor
 
 
 def declared(late: bool) -> type[Any]:

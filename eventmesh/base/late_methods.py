@@ -1,5 +1,5 @@
-"""Constructors of dataclasses that are written as source, as the standard library does it, but not before they are
-called: a process declares many more classes than it makes things of in its first second.
+"""Methods of dataclasses that are written as source, as the standard library does it, but not before they are called: a
+process declares many more classes than it makes things of in its first second, and compares fewer still.
 """
 
 from __future__ import annotations
@@ -27,15 +27,29 @@ def late_constructor(made: type, setting: str) -> Callable[..., None]:
     if optional != sorted(optional):
         raise TypeError(f"{made.__qualname__}: a field without a default follows one that has one")
 
-    def construct(self: object, *args: object, **named: object) -> None:
-        written = _written(made, declared, setting)
-        made.__init__ = written  # type: ignore[misc]  # from the second call on
-        written(self, *args, **named)
-
-    return construct
+    return late_method(made, "__init__", lambda: _constructor(made, declared, setting))
 
 
-def _written(made: type, declared: tuple[Field[Any], ...], setting: str) -> Callable[..., None]:
+def late_method(made: type, name: str, write: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """Return a method for the class `made` that gives its place, and its first call, to what `write` then returns."""
+
+    def first(self: object, *args: object, **named: object) -> Any:
+        written = write()
+        setattr(made, name, written)
+        return written(self, *args, **named)
+
+    return first
+
+
+def compiled(made: type, name: str, source: str, names: dict[str, object]) -> Callable[..., Any]:
+    """Return the method `name` that `source` defines; `source` may use `names`, and is made of fields' names alone."""
+    exec(source, names)  # noqa: S102 - as the standard library does it
+    method: Any = names[name]
+    method.__qualname__ = f"{made.__qualname__}.{name}"  # which errors about arguments name
+    return method  # type: ignore[no-any-return]
+
+
+def _constructor(made: type, declared: tuple[Field[Any], ...], setting: str) -> Callable[..., None]:
     parameters, lines, names = ["_self"], ["pass"], dict[str, object](MISSING=MISSING)
     for each in declared:
         name, given = each.name, each.name
@@ -54,7 +68,4 @@ def _written(made: type, declared: tuple[Field[Any], ...], setting: str) -> Call
     if hasattr(made, "__post_init__"):
         lines.append("_self.__post_init__()")
     source = f"def __init__({', '.join(parameters)}):\n    " + "\n    ".join(lines)
-    exec(source, names)  # noqa: S102 - made of field names alone, as the standard library does it
-    constructor: Any = names["__init__"]
-    constructor.__qualname__ = f"{made.__qualname__}.__init__"  # which errors about arguments name
-    return constructor  # type: ignore[no-any-return]
+    return compiled(made, "__init__", source, names)
