@@ -69,6 +69,11 @@ class Record:
     """Since the epoch; negative: none."""
     message: kafka.Message
 
+    @property
+    def place(self) -> str:
+        """Return where it is, for people."""
+        return f"topic {self.topic}, partition {self.partition}, offset {self.offset}"
+
 
 @frozen
 class KafkaReading:

@@ -139,7 +139,7 @@ async def test_a_record_that_is_too_long_is_told_and_those_behind_it_come(world:
     await sink.until(lambda: bool(sink.got), WAIT_S)
     assert sink.got[0].body == b"short"
     told = await world.log.heard("event not stored", source="default/kafkasource:long")
-    assert told["subject"] == "partition:0#0"
+    assert told["place"] == f"topic {topic_of('long')}, partition 0, offset 0"
     assert "the data of the event takes 1100000 bytes; events here have up to 1048576" in str(told["reason"])
 
 

@@ -141,10 +141,11 @@ class KafkaReader:
             if not found:
                 continue
             # A partition's own order is all that Kafka promises, and it stays.
-            events = [self._reading.event(_record(record)) for records in found.values() for record in records]
+            records = [_record(record) for records in found.values() for record in records]
+            events = [(record.place, self._reading.event(record)) for record in records]
             for stored in await self._outbox.keep(self._key, events):
                 self._waiting.add(stored)
-            await self._commit(consumer, {at: records[-1].offset + 1 for at, records in found.items()})
+            await self._commit(consumer, {at: last[-1].offset + 1 for at, last in found.items()})
 
     async def _commit(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
         try:

@@ -115,19 +115,20 @@ class Outbox:
         remembered.add(self._clock.monotonic(), event)
         await self._store_remembered(uid, remembered)
 
-    async def keep(self, key: str, events: Sequence[Event]) -> list[StoredEvent]:
-        """Return once all are on disk, in their order, however long that takes; those that can never be are told.
+    async def keep(self, key: str, placed: Sequence[tuple[str, Event]]) -> list[StoredEvent]:
+        """Return once all are on disk, in their order, however long that takes; those that can never be are told, with
+        the place where each was found.
 
         For a source whose events stay where they come from until this has returned: nothing is remembered here, and
         where the store fails half-way some are stored twice.
         """
         kept: list[StoredEvent] = []
-        left = list(events)
+        left = list(placed)
         while left:
             # Together: the store gathers them into few transactions.
-            storing = (self._intake.accept(key, event, (), unique_for_s=0.0) for event in left)
+            storing = (self._intake.accept(key, event, (), unique_for_s=0.0) for _, event in left)
             ended = await asyncio.gather(*storing, return_exceptions=True)
-            for event, end in zip(left[:], ended, strict=True):
+            for (place, event), end in zip(left[:], ended, strict=True):
                 if isinstance(end, StoredEvent):
                     kept.append(end)
                 elif isinstance(end, StoreError) and not isinstance(end, EventTooLong):
@@ -135,8 +136,7 @@ class Outbox:
                     await self._failed(key, end)
                     break
                 elif isinstance(end, EventTooLong | InvalidEvent):
-                    where = event.text("subject")
-                    _log.error("event not stored", source=key, event=event.id, subject=where, reason=end)
+                    _log.error("event not stored", source=key, event=event.id, place=place, reason=end)
                 else:
                     raise end
                 left.pop(0)

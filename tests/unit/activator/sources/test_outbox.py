@@ -230,7 +230,7 @@ async def test_what_stays_where_it_came_from_is_kept_in_its_order_whatever_the_s
     kept: list[StoredEvent] = []
 
     async def keep() -> None:
-        kept.extend(await outbox.keep(KEY, [event(1), event(2), event(3)]))
+        kept.extend(await outbox.keep(KEY, [("", event(number)) for number in (1, 2, 3)]))
 
     tasks.spawn("keep", keep())
     await clock.advance(2 * STORE_RETRY_S)
@@ -242,8 +242,8 @@ async def test_what_stays_where_it_came_from_is_kept_in_its_order_whatever_the_s
 async def test_what_the_store_can_never_take_is_told_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
     disk = Storing(0)
     outbox = Outbox(disk, disk, ManualClock())  # type: ignore[arg-type]  # as much of both as the outbox uses
-    refused = [event(1).with_attributes(id=name, subject=f"partition:0#{name}") for name in ("long", "looping")]
-    kept = await outbox.keep(KEY, [*refused, event(2)])
+    refused = [(f"offset of {name}", event(1).with_attributes(id=name)) for name in ("long", "looping")]
+    kept = await outbox.keep(KEY, [*refused, ("", event(2))])
     assert [stored.event.id for stored in kept] == ["2"]
-    told = [record.__dict__["fields"]["subject"] for record in caplog.records if "not stored" in record.message]
-    assert told == ["partition:0#long", "partition:0#looping"]
+    told = [record.__dict__["fields"]["place"] for record in caplog.records if "not stored" in record.message]
+    assert told == ["offset of long", "offset of looping"]
