@@ -1,7 +1,8 @@
 """Hold the files of each room of the Rust core to a direction: none may know another that, by whatever way, knows it.
 
-A room is a folder below `crates/core/src`; it consists of its files and of the folders in it. To name the room itself
-(`mod.rs`, which all its files stand on) is no edge; a name that the room passes on counts for the file it comes from.
+A room is `crates/core/src` or a folder below it; it consists of its files and of the folders in it. To name the room
+itself (`mod.rs` or `lib.rs`, which all its files stand on) is no edge; a name that the room passes on counts for the
+file it comes from.
 Prints each circle; the exit status is 1 if there is one.
 """
 
@@ -47,7 +48,8 @@ def leaves(tree: str, stem: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 
 def passed_on(room: Path, parts: set[str]) -> dict[str, str]:
     """Return the names that a room passes on, each with the part of the room that has it."""
-    found = (path for tree in _PASSED_ON.findall(code(room / "mod.rs")) for path in leaves(tree))
+    root = "lib.rs" if room == CRATE else "mod.rs"
+    found = (path for tree in _PASSED_ON.findall(code(room / root)) for path in leaves(tree))
     plain = (path[1:] if path[0] == "self" else path for path in found)
     return {path[-1]: path[0] for path in plain if path[0] in parts}
 
@@ -73,7 +75,7 @@ def known(file: Path, room: Path, parts: set[str], names: Mapping[str, str]) -> 
 
 def circle(room: Path) -> list[str]:
     """Return the parts of one circle in a room, empty if there is none."""
-    parts = {path.stem for path in room.iterdir() if path.suffix == ".rs" or path.is_dir()} - {"mod", "tests"}
+    parts = {path.stem for path in room.iterdir() if path.suffix == ".rs" or path.is_dir()} - {"lib", "mod", "tests"}
     names = passed_on(room, parts)
     graph: dict[str, set[str]] = defaultdict(set)
     for part in parts:
@@ -90,7 +92,7 @@ def circle(room: Path) -> list[str]:
 def main() -> int:
     """Look at every room."""
     status = 0
-    for room in sorted(path.parent for path in CRATE.rglob("mod.rs")):
+    for room in [CRATE, *sorted(path.parent for path in CRATE.rglob("mod.rs"))]:
         if parts := circle(room):
             status = 1
             sys.stdout.write(f"{room}: know each other in a circle: {' <- '.join(parts)}\n")

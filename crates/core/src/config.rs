@@ -5,6 +5,7 @@
 
 mod access;
 mod authz;
+mod checks;
 mod policy;
 mod route;
 mod tracing;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::tls::{ClientTerms, ServerTerms};
 pub use access::*;
 pub use authz::*;
+pub use checks::{check_seconds, printable};
 pub use policy::*;
 pub use route::*;
 pub use tracing::*;

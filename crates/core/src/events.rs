@@ -62,7 +62,8 @@ pub enum Event {
     Head {
         /// Stream it belongs to.
         stream: StreamId,
-        /// What of the body came with it, still lying in the input.
+        /// What of the body came with it, still lying in the input. No credit is owed for it: protocols with windows
+        /// send none this way.
         body: Piece,
         /// Nothing follows, neither more of the body nor trailers.
         end: bool,

@@ -3,7 +3,9 @@
 //! What belongs to one connection only (Host, Content-Length, Transfer-Encoding, Connection and what it names)
 //! is not among the fields: wires turn it into the members of [`Head`] and back. Names are lower case.
 
-use crate::bolt::Dialect;
+pub use crate::version::{Dialect, Version};
+
+use crate::slab::empty;
 
 /// A range of bytes in the buffer of its [`Head`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,44 +40,6 @@ struct Field {
     live: bool,
     /// No hop may put it into a compression table (RFC 7541 §6.2.3).
     never_indexed: bool,
-}
-
-/// Protocol a head was read from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0: no chunks, no 1xx, no keep-alive unless asked.
-    Http10,
-    /// HTTP/1.1.
-    #[default]
-    Http11,
-    /// HTTP/2.
-    Http2,
-    /// SOFARPC Bolt, in one of its versions.
-    Bolt(Dialect),
-    /// Dubbo 2.
-    Dubbo,
-    /// A declared protocol, by its number in the engine.
-    Framed(u16),
-}
-
-impl Version {
-    /// Return the name the access log uses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Http10 => "HTTP/1.0",
-            Self::Http11 => "HTTP/1.1",
-            Self::Http2 => "HTTP/2",
-            Self::Bolt(Dialect::V1) => "BOLT",
-            Self::Bolt(_) => "BOLT/2",
-            Self::Dubbo => "DUBBO",
-            Self::Framed(_) => "FRAMED",
-        }
-    }
-
-    /// Return whether messages are whole frames, which pass without `Via` and the like.
-    pub fn is_framed(self) -> bool {
-        matches!(self, Self::Bolt(_) | Self::Dubbo | Self::Framed(_))
-    }
 }
 
 /// What only protocols of whole frames know of a message.
@@ -127,11 +91,12 @@ impl Head {
     /// Empty it, keeping its memory unless a rare giant swelled it.
     pub fn clear(&mut self) {
         const KEEP: usize = 16 * 1024;
-        let (mut buf, mut fields) = (std::mem::take(&mut self.buf), std::mem::take(&mut self.fields));
-        buf.clear();
-        buf.shrink_to(KEEP);
-        fields.clear();
-        *self = Self { buf, fields, ..Self::default() };
+        self.buf.clear();
+        self.buf.shrink_to(KEEP);
+        self.fields.clear();
+        empty!(self {
+            method, path, authority, scheme, upgrade, status, version, content_length, expects_continue, edited, frame
+        } keep { buf, fields });
     }
 
     /// Return the bytes of `span`.

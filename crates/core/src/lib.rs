@@ -10,6 +10,7 @@ pub mod bolt;
 mod calendar;
 pub mod cloudevents;
 mod cluster;
+mod conditions;
 pub mod config;
 pub mod dubbo;
 pub mod engine;
@@ -21,10 +22,12 @@ pub mod hpack;
 pub mod http1;
 pub mod http2;
 pub mod limits;
+mod names;
 mod numbers;
 pub mod pattern;
 mod protobuf;
 mod random;
+mod request_parts;
 mod routes;
 pub mod slab;
 mod stats;
@@ -32,6 +35,7 @@ mod text;
 mod timers;
 pub mod tls;
 mod trace;
+mod version;
 
 pub use access::{checked, Keys, Said, Token};
 

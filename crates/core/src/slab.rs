@@ -9,6 +9,20 @@ pub trait Recycle: Default {
     fn recycle(&mut self);
 }
 
+/// Give fields of `$self` their default values where they lie, all but those behind `keep`. A field in neither list does not
+/// compile.
+///
+/// `*self = Self { .., ..Self::default() }` says the same. It writes the new value in small pieces elsewhere and then moves it in
+/// large ones, which wait until the small ones have arrived: 40 ns a message for an exchange.
+macro_rules! empty {
+    ($self:ident { $($field:ident),* } keep { $($kept:ident),* }) => {
+        let Self { $($field,)* $($kept: _,)* } = $self;
+        $(*$field = Default::default();)*
+    };
+}
+
+pub(crate) use empty;
+
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,

@@ -57,6 +57,21 @@ def test_one_direction_tests_comments_and_the_room_itself_are_no_circle(
     assert circle(tmp_path, monkeypatch, files) == set()
 
 
+def test_two_rooms_that_name_each_other_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rust_circles, "CRATE", tmp_path)
+    files = {
+        "lib.rs": "mod one; mod two; pub use two::Two;",
+        "one/mod.rs": "mod part;",
+        "one/part.rs": "use crate::Two;",
+        "two.rs": "use crate::one::One;",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert set(rust_circles.circle(tmp_path)) == {"one", "two"}
+    assert rust_circles.main() == 1
+
+
 def test_the_core_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[3])
     assert rust_circles.main() == 0

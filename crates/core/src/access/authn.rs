@@ -8,10 +8,12 @@ use crate::access::jwks::Keys;
 use crate::access::jwt::{Failure, Token};
 use crate::access::tokens::Place;
 use crate::ascii;
+use crate::conditions::{compile_match, Match};
+use crate::config::check_seconds;
 use crate::config::{self, JwtProvider, Requirement as Wanted};
 use crate::head::Head;
 use crate::limits::MAX_RULE_DEPTH;
-use crate::routes::{check_seconds, compile_match, Match, Names};
+use crate::names::Names;
 use crate::text::Text;
 
 /// Namespace under which tokens are noted: Envoy's name of the filter, which rules refer to.

@@ -6,10 +6,10 @@ use crate::access::mutation::{is_framing, Granted, How, Mutation, Refused, Said,
 use crate::access::request::Request;
 use crate::access::rules::Test;
 use crate::ascii;
+use crate::config::check_seconds;
 use crate::config::{self, AskedBy, AuthzService, CheckedBody, TextMatch};
 use crate::head::{Head, Version};
 use crate::limits::{MAX_AUTHZ_BODY, MAX_AUTHZ_TIMEOUT_S};
-use crate::routes::check_seconds;
 use crate::text::Text;
 
 /// Namespace under which answers are noted: Envoy's name of the filter.

@@ -6,7 +6,7 @@ use crate::access::mutation::{Granted, How, Mutation, Refused, Said};
 use crate::access::request::Request;
 use crate::limits::MAX_RULE_DEPTH;
 use crate::protobuf::{bytes, fixed64, message, number, text, Fields, Wire};
-use crate::routes::query_of;
+use crate::request_parts::query_of;
 
 /// What a service is told of a request beside its head.
 #[derive(Debug)]

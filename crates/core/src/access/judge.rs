@@ -9,7 +9,7 @@ use crate::access::jwt::{Failure, Token};
 use crate::access::request::Request;
 use crate::access::tokens::Bearer;
 use crate::head::Head;
-use crate::routes::without_query;
+use crate::request_parts::without_query;
 
 /// What comes of a request.
 #[derive(Debug)]

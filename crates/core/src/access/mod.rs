@@ -30,7 +30,7 @@ pub use request::Request;
 pub use rules::{Rules, Shadow, NAMESPACE as RBAC_NAMESPACE};
 
 use crate::config;
-use crate::routes::Names;
+use crate::names::Names;
 
 /// A chain of steps, in order.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::ascii;
 use crate::head::Head;
-use crate::routes::{query_of, without_query};
+use crate::request_parts::{query_of, without_query};
 
 /// How a field is set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::access::network::Network;
 use crate::access::request::Request;
+use crate::conditions::{condition, Condition};
 use crate::config::{self, Caller, RuleAction, Test as Wanted, ValueTest as WantedValue};
 use crate::limits::MAX_RULE_DEPTH;
-use crate::routes::{condition, without_query, Condition};
+use crate::request_parts::without_query;
 use crate::text::Text;
 
 /// Compiled policies under one action.

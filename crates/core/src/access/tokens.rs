@@ -2,7 +2,7 @@
 
 use crate::config::JwtProvider;
 use crate::head::Head;
-use crate::routes::{cookie, query};
+use crate::request_parts::{cookie, query};
 
 /// Where a token lies; places are looked at in their order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

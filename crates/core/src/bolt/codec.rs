@@ -1,10 +1,10 @@
 //! Bolt as a protocol of whole frames: what of a call routes look at, and its statuses.
 
-use crate::bolt::frame::{self, Addressee, Dialect};
+use crate::bolt::frame::{self, Addressee};
 use crate::bolt::headers;
 use crate::events::{Fault, LocalReply, ReplyKind};
 use crate::framed::{self, Frame, Kind};
-use crate::head::{Head, Span, Version};
+use crate::head::{Dialect, Head, Span, Version};
 
 const ERROR: u16 = 1;
 const SERVER_EXCEPTION: u16 = 2;

@@ -1,24 +1,11 @@
 //! The fixed part of a frame, and frames of our own.
 
 use crate::events::Fault;
-use crate::head::{Head, Span, Version};
+use crate::head::{Dialect, Head, Span, Version};
 use crate::limits::{MAX_BOLT_CLASS, MAX_BOLT_CONTENT, MAX_BOLT_HEADER};
 
 /// First byte of every frame, by version.
 pub const PROTOCOLS: [u8; 2] = [1, 2];
-
-/// The version that two ends speak on one connection. A Java server takes it from the first frame and answers all
-/// others in it, so frames of different dialects never share a connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Dialect {
-    /// Protocol 1.
-    #[default]
-    V1,
-    /// Protocol 2, version 1: a switch byte, and no checksum whatever it says.
-    V2,
-    /// Protocol 2, version 2: a CRC32 behind each frame whose switch asks for it.
-    V2Checked,
-}
 
 impl Dialect {
     /// Return the dialect of a frame; `None`: it is cut before that can be told.

@@ -14,4 +14,4 @@ mod headers;
 mod tests;
 
 pub use codec::Codec;
-pub use frame::{Dialect, PROTOCOLS};
+pub use frame::PROTOCOLS;

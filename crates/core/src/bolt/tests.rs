@@ -1,9 +1,9 @@
 //! Frames captured from Java sofa-bolt, anthunder and sofa-bolt-node go through both sides.
 
-use super::{Codec, Dialect};
+use super::Codec;
 use crate::events::{Cause, Event, LocalReply, ReplyKind, StreamId, Wire};
 use crate::framed;
-use crate::head::Head;
+use crate::head::{Dialect, Head};
 use crate::hearing::{bytes, hear};
 use crate::limits::MAX_BOLT_CONTENT;
 

@@ -9,7 +9,8 @@ use crate::engine::refusal::Refusal;
 use crate::engine::Engine;
 use crate::events::ReplyKind;
 use crate::head::Head;
-use crate::routes::{without_query, Filters, Found, Tables};
+use crate::request_parts::without_query;
+use crate::routes::{Filters, Found, Tables};
 use crate::slab::Id;
 
 /// Longest part of a URL that a refused caller is told (Envoy: `MaximumUriLength`).

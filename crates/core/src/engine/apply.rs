@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::access::socket_of;
 use crate::ascii;
 use crate::cluster::Cluster;
-use crate::config::{self, RemoteKeys, Snapshot};
+use crate::config::{self, check_seconds, RemoteKeys, Snapshot};
 use crate::engine::connection::{Ending, Role};
 use crate::engine::keys::KeySet;
 use crate::engine::wires::Offers;
 use crate::engine::{Engine, Listener};
 use crate::limits::{MAX_CHECKED_SERVICE, MAX_MAGLEV_TABLE, MAX_RING_SIZE};
-use crate::routes::{check_seconds, compile, ledger_key, Bucket, Filters, Names};
+use crate::names::Names;
+use crate::routes::{compile, ledger_key, Bucket, Filters};
 use crate::slab::Id;
 use crate::stats::{ListenerCounters, RouteCounters};
 

@@ -15,7 +15,7 @@ impl Engine {
     ///
     /// An error says why the frame is no such request; nothing has begun then.
     pub fn call(&mut self, table: &str, frame: &[u8], terms: OwnTerms, now: f64) -> Result<Id, String> {
-        let mut head = Head::default();
+        let mut head = Box::<Head>::default();
         let body = if frame.starts_with(&dubbo::MAGIC) {
             read(&mut dubbo::Codec::default(), frame, &mut head)
         } else {

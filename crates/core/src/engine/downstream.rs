@@ -8,6 +8,7 @@ use crate::engine::wires::TLS_REFUSED;
 use crate::engine::{touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
 use crate::head::Head;
+use crate::limits::MAX_EXCHANGE_BUFFER;
 use crate::routes::{Action, Found, Tables};
 use crate::slab::Id;
 use crate::timers::NEVER;
@@ -97,7 +98,8 @@ impl Engine {
         exchange.held.extend_from_slice(body);
         exchange.bytes_in = body.len() as u64;
         exchange.begin(end, now);
-        if !body.is_empty() {
+        if body.len() > MAX_EXCHANGE_BUFFER {
+            // Until it has left, its client is not listened to.
             self.pass(id, Way::Up, body.len(), 0, None);
         }
         if let Some(tracer) = tracer {
@@ -333,7 +335,7 @@ impl Engine {
                 retry.keep_trailers(&self.scratch);
             }
         } else if exchange.stage != Stage::Served {
-            exchange.trailers = Some(Box::new(std::mem::take(&mut self.scratch)));
+            exchange.trailers = Some(std::mem::take(&mut self.scratch));
         }
         self.request_over(id, now);
     }

@@ -33,7 +33,7 @@ impl Engine {
         };
         let id = self.exchanges.take();
         let exchange = self.exchanges.get_mut(id)?;
-        exchange.head = question.head;
+        *exchange.head = question.head;
         exchange.head.content_length = (!question.body.is_empty()).then_some(question.body.len() as u64);
         exchange.held = question.body;
         exchange.begin(true, now);

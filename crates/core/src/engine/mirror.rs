@@ -52,7 +52,7 @@ impl Engine {
     fn send_copy(&mut self, copy: &RequestCopy, target: &Mirror, number: usize, now: f64) {
         let id = self.exchanges.take();
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        exchange.head.clone_from(&copy.head);
+        (*exchange.head).clone_from(&copy.head);
         if !exchange.head.version.is_framed() {
             let host = target.host(exchange.head.authority());
             exchange.head.set_authority(&host);

@@ -142,7 +142,7 @@ pub struct Engine {
     /// Connections that can be moved to another process are not drained.
     moving: bool,
     /// The head of the event at hand.
-    scratch: Head,
+    scratch: Box<Head>,
     /// Connections with something to flush.
     touched: Vec<Id>,
     /// Connections whose kept bytes can go on.
@@ -205,7 +205,7 @@ impl Engine {
             tap: None,
             mirrored_bytes: 0,
             moving: false,
-            scratch: Head::default(),
+            scratch: Box::default(),
             touched: Vec::new(),
             resumable: Vec::new(),
             woken: Vec::new(),

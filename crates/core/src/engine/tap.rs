@@ -51,7 +51,7 @@ pub struct Tap {
 
 impl TapTerms {
     fn takes(&self, head: &Head) -> bool {
-        let authority = crate::routes::without_port(head.authority());
+        let authority = crate::request_parts::without_port(head.authority());
         (self.method.is_empty() || self.method.as_bytes() == head.method())
             && (self.host.is_empty() || self.host.as_bytes().eq_ignore_ascii_case(authority))
             && head.path().starts_with(self.path.as_bytes())

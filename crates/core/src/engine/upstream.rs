@@ -11,7 +11,7 @@ use crate::engine::{touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
 use crate::grpc;
 use crate::head::Version;
-use crate::limits::GOING_REST_S;
+use crate::limits::{GOING_REST_S, MAX_EXCHANGE_BUFFER};
 use crate::routes::{Action, Failure};
 use crate::slab::Id;
 use crate::timers::NEVER;
@@ -19,10 +19,11 @@ use crate::timers::NEVER;
 impl Engine {
     pub(super) fn upstream_event(&mut self, conn: Id, event: &Event, input: &[u8], now: f64) {
         match *event {
-            Event::Head { stream, body, end } => match self.rider(conn, stream) {
-                Some(id) => self.response(id, body.of(input), end, now),
-                None => self.give_credit(conn, stream, body.len()),
-            },
+            Event::Head { stream, body, end } => {
+                if let Some(id) = self.rider(conn, stream) {
+                    self.response(id, body.of(input), end, now);
+                }
+            }
             Event::Informational { stream } => {
                 if let Some(id) = self.rider(conn, stream) {
                     self.informational(id);
@@ -97,9 +98,9 @@ impl Engine {
                 let Some(own) = exchange.own.as_mut() else { return };
                 own.answer.status = self.scratch.status;
                 if own.is_stream {
-                    self.told.push((id, Told::Head(Box::new(std::mem::take(&mut self.scratch)))));
+                    self.told.push((id, Told::Head(std::mem::take(&mut self.scratch))));
                 } else {
-                    std::mem::swap(&mut own.answer.head, &mut self.scratch);
+                    std::mem::swap(&mut own.answer.head, &mut *self.scratch);
                 }
                 if !body.is_empty() {
                     self.send_down(id, body, end, now);
@@ -113,7 +114,7 @@ impl Engine {
                 if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
                     let queued = down.wire.head(stream, &self.scratch, body, end, &mut down.out);
                     touch(&mut self.touched, down, conn);
-                    if !body.is_empty() {
+                    if queued > 0 || body.len() > MAX_EXCHANGE_BUFFER {
                         self.pass(id, Way::Down, body.len(), queued, Some(conn));
                     }
                 }

@@ -7,7 +7,7 @@ use crate::config::WireProtocol;
 use crate::dubbo;
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::framed::{self, Codec, Declared};
-use crate::head::{Head, Version};
+use crate::head::{Dialect, Head, Version};
 use crate::http1::{self, HeadLimits};
 use crate::http2;
 
@@ -239,7 +239,7 @@ fn declared(number: u16, protocols: &[Arc<framed::Protocol>]) -> Option<Declared
 /// Return a protocol version that a cluster of `protocol` takes, for a connection without a request.
 pub fn any_version(protocol: WireProtocol) -> Version {
     match protocol {
-        WireProtocol::Bolt => Version::Bolt(bolt::Dialect::V1),
+        WireProtocol::Bolt => Version::Bolt(Dialect::V1),
         WireProtocol::Dubbo => Version::Dubbo,
         WireProtocol::Framed(Some(number)) => Version::Framed(number),
         _ => Version::Http11,

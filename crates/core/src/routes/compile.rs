@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::config::{self, PathKind, RouteTable, Snapshot};
-use crate::routes::checks::{check_seconds, printable};
-use crate::routes::matching::without_port;
-use crate::routes::{
-    compile_match, Action, Edits, Filters, Forward, Host, Mirror, Names, Redirect, Retries, Route, Share, Table, Tables,
-};
+use crate::conditions::compile_match;
+use crate::config::{self, check_seconds, printable, PathKind, RouteTable, Snapshot};
+use crate::names::Names;
+use crate::request_parts::without_port;
+use crate::routes::{Action, Edits, Filters, Forward, Host, Mirror, Redirect, Retries, Route, Share, Table, Tables};
 
 /// Compile all route tables of `snapshot`.
 ///
@@ -60,7 +59,7 @@ fn add_domain(table: &mut Table, domain: &str, host: usize) -> Result<(), &'stat
         [prefix @ .., b'*'] => unique(&mut table.prefixes, prefix),
         exact if exact.contains(&b'*') => return Err("has a wildcard in its middle"),
         // A host with and without a port is one domain here; a virtual host may list both.
-        exact => table.exact.insert(exact.into(), host).is_none_or(|before| before == host),
+        exact => table.exact.insert(exact, host).is_none_or(|before| before == host),
     };
     if fresh {
         Ok(())

@@ -6,9 +6,14 @@ use crate::head::Head;
 
 type Pair = (Box<[u8]>, Box<[u8]>);
 
-/// Compiled edits: remove, then set, then append.
+/// Compiled edits: nearly always none. Each message asks six of these, so that whether there is one is all that lies with the
+/// route.
 #[derive(Debug, Default)]
-pub struct Edits {
+pub struct Edits(Option<Box<Lists>>);
+
+/// What is removed, then set, then appended.
+#[derive(Debug)]
+struct Lists {
     remove: Vec<Box<[u8]>>,
     set: Vec<Pair>,
     append: Vec<Pair>,
@@ -23,7 +28,7 @@ impl Edits {
             };
             pairs.iter().map(checked).collect()
         };
-        Ok(Self {
+        let lists = Lists {
             remove: edits
                 .remove
                 .iter()
@@ -31,22 +36,26 @@ impl Edits {
                 .collect::<Result<_, String>>()?,
             set: pairs("set", &edits.set)?,
             append: pairs("append", &edits.append)?,
-        })
+        };
+        let some = !(lists.remove.is_empty() && lists.set.is_empty() && lists.append.is_empty());
+        Ok(Self(some.then(|| Box::new(lists))))
     }
 
     /// Return whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.set.is_empty() && self.append.is_empty()
+        self.0.is_none()
     }
 
     /// Edit `head`. `host` (or `:authority`) means the authority, which can be set but not removed.
     #[inline]
     pub fn apply(&self, head: &mut Head) {
-        if !self.is_empty() {
-            self.edit(head);
+        if let Some(lists) = &self.0 {
+            lists.edit(head);
         }
     }
+}
 
+impl Lists {
     fn edit(&self, head: &mut Head) {
         for name in &self.remove {
             head.remove(name);

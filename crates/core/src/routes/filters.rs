@@ -2,9 +2,10 @@
 
 use crate::access::Chain;
 use crate::ascii;
-use crate::config::{self, Fault, Filters as Config, HeaderMatch, RateLimit};
+use crate::conditions::{condition, Condition};
+use crate::config::{self, check_seconds, Fault, Filters as Config, HeaderMatch, RateLimit};
+use crate::names::Names;
 use crate::random::Random;
-use crate::routes::{check_seconds, condition, Condition, Names};
 
 /// A million: the whole of a share.
 const MILLION: u32 = 1_000_000;

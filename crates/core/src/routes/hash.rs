@@ -3,6 +3,7 @@
 use crate::cluster::xxh64;
 use crate::config::HashPart;
 use crate::head::Head;
+use crate::request_parts::{cookie, query};
 use crate::routes::Forward;
 
 impl Forward {
@@ -38,22 +39,6 @@ fn header(head: &Head, name: &str) -> Option<u64> {
     let mut values: Vec<&[u8]> = named.collect();
     values.sort_unstable();
     (!values.is_empty()).then(|| xxh64(&values.concat(), 0))
-}
-
-/// Return the value of a cookie.
-pub fn cookie<'a>(head: &'a Head, name: &str) -> Option<&'a [u8]> {
-    let lines = head.fields().filter(|(field, _)| *field == b"cookie").map(|(_, value)| value);
-    lines.flat_map(|line| line.split(|byte| *byte == b';')).find_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some(value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value))
-    })
-}
-
-/// Return the value of the first parameter of that name in the query of `path`, as it is written.
-pub fn query<'a>(path: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let at = memchr::memchr(b'?', path)?;
-    let pairs = path.get(at + 1..)?.split(|byte| *byte == b'&');
-    pairs.into_iter().find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// Return the address of `peer` without its port.

@@ -1,8 +1,7 @@
 //! Where copies of a route's requests go.
 
-use crate::config;
-use crate::routes::checks::printable;
-use crate::routes::Names;
+use crate::config::{self, printable};
+use crate::names::Names;
 
 /// What the host of a copy is marked with, so that whoever gets it can tell (Envoy's).
 const SUFFIX: &[u8] = b"-shadow";

@@ -3,15 +3,13 @@
 //! Immutable and shared: a request holds on to the [`Tables`] it began with. Names of clusters are resolved to
 //! the engine's own numbers once, in `compile`.
 
-mod checks;
 mod compile;
-mod conditions;
 mod edits;
 mod filters;
 mod hash;
+mod hosts;
 mod matching;
 mod mirror;
-mod names;
 mod retries;
 #[cfg(test)]
 mod tests;
@@ -19,20 +17,15 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use checks::check_seconds;
 pub use compile::compile;
-pub use conditions::{compile_match, condition};
 pub use edits::Edits;
 pub use filters::{drawn, ledger_key, Bucket, Cors, Filters, Ledger};
-pub use hash::{cookie, query};
-pub use matching::{query_of, without_port, without_query};
 pub use mirror::Mirror;
-pub use names::Names;
 pub use retries::{Failure, Retries};
 
+use crate::conditions::Match;
 use crate::config::{HashOn, PathKind};
-use crate::pattern::Pattern;
-use crate::text::Text;
+use crate::routes::hosts::Hosts;
 
 /// One compiled configuration.
 #[derive(Debug, Default)]
@@ -44,7 +37,7 @@ pub struct Tables {
 /// The virtual hosts of one route table, by host.
 #[derive(Debug, Default)]
 struct Table {
-    exact: HashMap<Box<[u8]>, usize>,
+    exact: Hosts,
     /// `*.suffix`, longest first.
     suffixes: Vec<(Box<[u8]>, usize)>,
     /// `prefix.*`, longest first.
@@ -61,17 +54,6 @@ pub struct Host {
     pub request_edits: Edits,
     /// Edits of responses.
     pub response_edits: Edits,
-}
-
-/// When something holds for a request: its path and headers.
-#[derive(Debug)]
-pub struct Match {
-    path: Box<[u8]>,
-    path_kind: PathKind,
-    path_pattern: Option<Pattern>,
-    headers: Vec<Condition>,
-    /// On the first value of a parameter of the query, as it is written.
-    query: Vec<Condition>,
 }
 
 /// A compiled route.
@@ -95,14 +77,6 @@ impl Route {
     pub fn path(&self) -> (&[u8], PathKind) {
         (&self.when.path, self.when.path_kind)
     }
-}
-
-/// A condition on a header, compiled.
-#[derive(Debug)]
-pub struct Condition {
-    name: Box<[u8]>,
-    text: Text,
-    invert: bool,
 }
 
 /// What a route does.

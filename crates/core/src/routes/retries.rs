@@ -1,9 +1,8 @@
 //! Which outcomes a route tries again, and how long it waits first (Envoy: `config/route/v3/route_components.proto`, `RetryPolicy`).
 
-use crate::config::{RetryOn, RetryPolicy};
+use crate::config::{check_seconds, RetryOn, RetryPolicy};
 use crate::head::Head;
 use crate::random::Random;
-use crate::routes::check_seconds;
 
 /// Most retries of one request that a route may ask for: with Envoy's longest default back-off of 250 ms they fill half a
 /// minute; more is a loop, not a policy.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::*;
 use crate::config::{RemoteKeys, Snapshot};
 use crate::head::Head;
+use crate::names::Names;
 use crate::random::Random;
 
 #[derive(Default)]

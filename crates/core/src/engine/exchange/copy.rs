@@ -38,7 +38,7 @@ impl RequestCopy {
         head.expects_continue = false;
         let spoiled = exchange.held.len() > MAX_MIRROR_BYTES;
         let body = if spoiled { Vec::new() } else { exchange.held.clone() };
-        Some(Box::new(Self { head, body, trailers: None, targets, timeout_s: exchange.timeout_s, spoiled }))
+        Some(Box::new(Self { head: *head, body, trailers: None, targets, timeout_s: exchange.timeout_s, spoiled }))
     }
 
     /// Keep body bytes; `kept` counts those of all copies.

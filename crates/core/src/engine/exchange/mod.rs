@@ -23,7 +23,7 @@ use crate::events::StreamId;
 use crate::head::{Head, Span};
 use crate::limits::KEEP_BUFFER;
 use crate::routes::{Action, Found, Host, Route, Tables};
-use crate::slab::{Id, Recycle};
+use crate::slab::{empty, Id, Recycle};
 use crate::timers::{Alarm, NEVER};
 use crate::trace::Trace;
 
@@ -92,7 +92,7 @@ pub struct Exchange {
     /// Where it is.
     pub stage: Stage,
     /// The request's head, edited for the way up.
-    pub head: Head,
+    pub head: Box<Head>,
     /// The path as received.
     pub path: Span,
     /// The authority as received.
@@ -237,12 +237,47 @@ impl Exchange {
 
 impl Recycle for Exchange {
     fn recycle(&mut self) {
-        let (mut head, mut body, mut alarm) =
-            (std::mem::take(&mut self.head), std::mem::take(&mut self.held), self.alarm);
-        head.clear();
-        body.clear();
-        body.shrink_to(KEEP_BUFFER);
-        alarm.disarm();
-        *self = Self { head, held: body, alarm, answer_by: NEVER, wait_until: NEVER, ..Self::default() };
+        empty!(self {
+            origin, stage, path, authority, former, found, share, label, cluster, carrier, endpoint, avoid,
+            trailers, request_done, response_started, tunnel, response_done, on_reused, retried, proxied,
+            counted, handed, conversing, up, down, bytes_in, bytes_out, status, flag, started, sent_at,
+            timeout_s, answer_by, wait_until, own, pinned, judged, outcome_known, subsetted, hash, retry,
+            mirror, tapped, trace, passage
+        } keep { head, held, alarm });
+        self.head.clear();
+        self.held.clear();
+        self.held.shrink_to(KEEP_BUFFER);
+        self.alarm.disarm();
+        (self.answer_by, self.wait_until) = (NEVER, NEVER);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_that_is_used_again_is_as_good_as_new() {
+        let shown = |exchange: &mut Exchange| {
+            exchange.recycle();
+            format!("{exchange:?}")
+        };
+        let mut used = Exchange {
+            origin: Origin::Stream { conn: 1, stream: 2, listener: 3 },
+            stage: Stage::Served,
+            path: Span::new(1, 2),
+            endpoint: Some(Arc::from("a")),
+            held: vec![0; 2 * KEEP_BUFFER],
+            request_done: true,
+            up: Flow { withheld: 1, queued: 1, stalled: true },
+            status: 200,
+            flag: Flag::Timeout,
+            answer_by: 1.0,
+            passage: Some(Box::default()),
+            ..Exchange::default()
+        };
+        used.head.set_path(b"/");
+        assert_eq!(shown(&mut used), shown(&mut Exchange::default()));
+        assert!(used.held.capacity() <= KEEP_BUFFER && used.deadline() == NEVER);
     }
 }

@@ -1,8 +1,8 @@
 //! From the conditions of a configuration to compiled ones. Every error names the field.
 
+use crate::conditions::{Condition, Match};
 use crate::config::{self, HeaderMatch, PathKind};
 use crate::pattern::Pattern;
-use crate::routes::{Condition, Match};
 use crate::text::Text;
 
 /// Compile a condition on a header; the error names it behind `field`.

@@ -10,7 +10,7 @@ pub fn check_seconds(seconds: f64) -> Result<(), String> {
 }
 
 /// Check a text that must have neither blanks nor control characters.
-pub(super) fn printable(text: &str) -> Result<(), String> {
+pub fn printable(text: &str) -> Result<(), String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())
     } else {
