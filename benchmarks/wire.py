@@ -33,9 +33,9 @@ class Case:
 
 
 CASES = (
-    Case("HTTP/1.1, 64 connections, 1 KiB", False, 64, load.http1, {"envoy": 0.40, "haproxy": 1.0}),
+    Case("HTTP/1.1, 64 connections, 1 KiB", False, 64, load.http1, {"envoy": 0.35, "haproxy": 1.0}),
     Case("HTTP/1.1, 1 connection, 1 KiB", False, 1, load.http1, {"envoy": 0.40, "haproxy": 1.0}),
-    Case("HTTP/2, 64 connections x 10 streams, 1 KiB", True, 64, load.http2, {"envoy": 0.20}),
+    Case("HTTP/2, 64 connections x 10 streams, 1 KiB", True, 64, load.http2, {"envoy": 0.15}),
     Case("HTTP/2, 1 connection x 10 streams, 1 KiB", True, 1, load.http2, {"envoy": 0.20}),
     Case("HTTP/1.1 under TLS, mTLS behind, 64 connections, 1 KiB", False, 64, load.https1, {"envoy": 0.60}, tls=True),
     Case("HTTP/1.1, 16 connections, 64 KiB", False, 16, load.http1, {"envoy": 1.0}, 65_536),
