@@ -72,3 +72,41 @@ def test_an_event_cannot_be_changed_only_copied() -> None:
     assert "hops" not in changed.with_attributes(hops=None).attributes
     with pytest.raises(TypeError):
         event.attributes["id"] = "3"  # type: ignore[index]  # the point of the test
+
+
+@pytest.mark.parametrize(
+    ("change", "attribute"),
+    [({"id": None}, "id"), ({"id": ""}, "id"), ({"time": "now"}, "time"), ({"Hops": 1}, "Hops"), ({"n": 2**70}, "n")],
+)
+def test_a_change_that_breaks_a_rule_is_refused_and_named(
+    change: dict[str, AttributeValue | None], attribute: str
+) -> None:
+    with pytest.raises(InvalidEvent) as refusal:
+        Event(MINIMAL).with_attributes(**change)
+    assert refusal.value.attribute == attribute
+
+
+def test_an_event_does_not_grow_beyond_its_attributes() -> None:
+    full = Event({**MINIMAL, **{f"x{n}": "v" for n in range(MAX_ATTRIBUTES - len(MINIMAL))}})
+    assert full.with_attributes(x0="w", x1=None, y=1).text("x0") == "w"
+    with pytest.raises(InvalidEvent, match=str(MAX_ATTRIBUTES)):
+        full.with_attributes(y=1)
+
+
+def test_an_integer_out_of_range_is_refused_whatever_its_length() -> None:
+    # Python itself shows no integer of more than 4,300 digits.
+    for number in (2**31, -(2**31) - 1, 10**5000):
+        with pytest.raises(InvalidEvent, match="outside the 32-bit signed range") as refusal:
+            Event({**MINIMAL, "n": number})
+        assert refusal.value.attribute == "n"
+
+
+def test_a_value_of_another_type_is_told_to_the_programmer() -> None:
+    with pytest.raises(TypeError, match='attribute "n" is a'):
+        Event({**MINIMAL, "n": 1.5})  # type: ignore[dict-item]  # the point of the test
+
+
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands() -> None:
+    for broken in ({"x": "a\udc00"}, {"x\ud800": "a"}):
+        with pytest.raises(InvalidEvent, match="forbidden character U\\+D[8C]00"):
+            Event({**MINIMAL, **broken})

@@ -75,8 +75,10 @@ fn told(refusal: &Refusal, behaviour: &mut DefaultHasher) -> Result<(), String> 
     if problem.is_empty() || attribute.len() + problem.len() > MAX_REFUSAL {
         return Err(format!("a refusal of {} bytes", problem.len()));
     }
-    // What is between digits and quotes is the input's.
-    problem.split(|c: char| !c.is_alphabetic()).take(6).collect::<Vec<_>>().hash(behaviour);
+    // What stands between the first quote and the last is the input's, as numbers are.
+    let ours = [problem.split(['\'', '"']).next(), problem.rsplit(['\'', '"']).next()];
+    let words = ours.into_iter().flatten().flat_map(|text| text.split(' '));
+    words.filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).for_each(|word| word.hash(behaviour));
     Ok(())
 }
 
