@@ -8,6 +8,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,6 @@ async def test_a_secret_of_somebody_else_is_shown_and_one_that_is_broken_is_name
 
 
 async def test_every_kind_tells_an_https_address_and_takes_events_there(world: World, tmp_path: Path) -> None:
-    await switch(world, "strict")
     bench, reference = world.mesh.bench, {"apiVersion": BROKER.api_version, "kind": "Broker", "name": SHOP}
     job = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "j", "image": "x"}]}}}}
     made: list[tuple[Resource, str, dict[str, Any], int]] = [
@@ -211,16 +211,26 @@ async def test_every_kind_tells_an_https_address_and_takes_events_there(world: W
         (REQUEST_REPLY, "request-reply", {"brokerRef": reference}, 200),
     ]
     await world.trigger("answers", await world.subscriber(_answer), type="order")
-    for kind, service, spec, status in made:
+    for kind, service, spec, _ in made:
         await bench.create(kind, "taker", spec)
-        found = await bench.until(kind, "taker", is_ready)
-        url = found["status"]["address"]["url"]
-        assert url == f"https://{service}.knative-eventing.svc.cluster.local/default/taker"
+        host = f"{service}.knative-eventing.svc.cluster.local"
+        async with asyncio.timeout(20):
+            # 404 until the activator knows of it.
+            while (await world.ask("/default/taker", body=b"", headers={"host": host})).status == 404:
+                await asyncio.sleep(0.01)
+    await switch(world, "strict")
+    for kind, service, _, status in made:
+        url = f"https://{service}.knative-eventing.svc.cluster.local/default/taker"
+        found = await bench.until(kind, "taker", partial(_is_at, url))
         ca = authorities(tmp_path, found)
         async with asyncio.timeout(20):
+            # The activator hears of one Secret after the other.
             while await curl(url, world.addresses()[LISTENER], "1", "--cacert", ca) != (0, status):
-                # 404 until the activator knows of it.
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
+
+
+def _is_at(url: str, obj: Object) -> bool:
+    return bool(is_ready(obj) and obj["status"]["address"]["url"] == url)
 
 
 def _answer(event: Any) -> web.Response | None:
