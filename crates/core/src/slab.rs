@@ -13,7 +13,7 @@ pub trait Recycle: Default {
 /// compile.
 ///
 /// `*self = Self { .., ..Self::default() }` says the same. It writes the new value in small pieces elsewhere and then moves it in
-/// large ones, which wait until the small ones have arrived: 40 ns a message for an exchange.
+/// large ones, which wait until the small ones have arrived: some 40 ns a message for an exchange.
 macro_rules! empty {
     ($self:ident { $($field:ident),* } keep { $($kept:ident),* }) => {
         let Self { $($field,)* $($kept: _,)* } = $self;
