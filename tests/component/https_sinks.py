@@ -18,6 +18,7 @@ from eventmesh.base.x509 import builder, common_name, key_pem, make_authority
 from eventmesh.xds.identity.signer import pem
 from tests.component.processes import program
 from tests.mesh.broker_mesh import HEADERS
+from tests.peers.tools import tool
 
 HOUR = timedelta(hours=1)
 
@@ -94,7 +95,8 @@ async def curl(url: str, at: str, event_id: str, *flags: str) -> tuple[int, int]
     """Send an event with curl, which dials `at` whatever the URL says; return its exit code and the HTTP status."""
     headers = {**HEADERS, "ce-id": event_id}
     shown = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    command = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--connect-to", f"::{at}", *shown, "-d", "{}")
-    async with program(*command, *flags, url, stdout=asyncio.subprocess.PIPE) as process:
+    told = ("-s", "-o", "/dev/null", "-w", "%{http_code}")
+    sent = ("--connect-to", f"::{at}", *shown, "-d", "{}")
+    async with program(tool("curl"), *told, *sent, *flags, url, stdout=asyncio.subprocess.PIPE) as process:
         said, _ = await process.communicate()
         return process.returncode or 0, int(said)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
@@ -36,6 +37,7 @@ from tests.component.broker_world import World, world_in
 from tests.component.https_sinks import HOUR, HttpsSink, SinkAuthority, curl
 from tests.component.processes import program
 from tests.mesh.broker_mesh import SHOP, event_headers
+from tests.peers.tools import tool
 
 BROKER_HOST = "broker-ingress.knative-eventing.svc.cluster.local"
 BROKER_URL = f"https://{BROKER_HOST}/default/{SHOP}"
@@ -94,6 +96,7 @@ async def subscribed(world: World, name: str, subscriber: dict[str, Any], **deli
     await world.log.heard("delivering", trigger=f"default/{name}")
 
 
+@pytest.mark.peer
 async def test_permissive_takes_both_and_names_https_first_with_its_authorities(world: World, tmp_path: Path) -> None:
     broker = await switch(world, "permissive")
     https, http, *_ = broker["status"]["addresses"]
@@ -107,6 +110,7 @@ async def test_permissive_takes_both_and_names_https_first_with_its_authorities(
     assert await curl(BROKER_URL, at, "1") == (60, 0)
 
 
+@pytest.mark.peer
 async def test_strict_takes_https_alone_and_the_switch_is_obeyed_without_a_restart(
     world: World, tmp_path: Path
 ) -> None:
@@ -124,11 +128,12 @@ async def test_strict_takes_https_alone_and_the_switch_is_obeyed_without_a_resta
     assert await curl(HTTP_URL, world.broker, "1") == (0, 202)
 
 
+@pytest.mark.peer
 async def test_tls_before_1_2_is_not_spoken(world: World) -> None:
     await switch(world, "strict")
     old = ("-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0")
     for version, accepted in ((old, False), (("-tls1_2",), True), (("-tls1_3",), True)):
-        command = ("openssl", "s_client", "-connect", world.addresses()[LISTENER], "-servername", BROKER_HOST)
+        command = (tool("openssl"), "s_client", "-connect", world.addresses()[LISTENER], "-servername", BROKER_HOST)
         pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         async with program(*command, *version, stdin=nothing, stdout=pipe, stderr=pipe) as process:
             said, _ = await process.communicate()
@@ -175,6 +180,7 @@ async def test_a_renewed_certificate_is_shown_and_open_connections_go_on(world: 
         writer.close()
 
 
+@pytest.mark.peer
 async def test_a_secret_of_somebody_else_is_shown_and_one_that_is_broken_is_named(world: World, tmp_path: Path) -> None:
     service, authority = "broker-ingress.knative-eventing", SinkAuthority("the company's")
     authority.certify(tmp_path / "server.pem", names_of(service, "")[0])
@@ -202,6 +208,7 @@ async def test_a_secret_of_somebody_else_is_shown_and_one_that_is_broken_is_name
     assert await curl(BROKER_URL, at, "1", "--cacert", ca) == (0, 202)
 
 
+@pytest.mark.peer
 async def test_every_kind_tells_an_https_address_and_takes_events_there(world: World, tmp_path: Path) -> None:
     bench, reference = world.mesh.bench, {"apiVersion": BROKER.api_version, "kind": "Broker", "name": SHOP}
     job = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "j", "image": "x"}]}}}}
