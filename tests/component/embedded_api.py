@@ -40,10 +40,10 @@ class Served:
 
 
 @asynccontextmanager
-async def served(directory: Path) -> AsyncIterator[Served]:
-    """Run the API on a free port."""
+async def served(directory: Path, port: int = 0) -> AsyncIterator[Served]:
+    """Run the API on a port, a free one unless it is told."""
     async with embedded(directory) as api:
-        server = ApiServer(api, ("127.0.0.1", 0), directory / "tls")
+        server = ApiServer(api, ("127.0.0.1", port), directory / "tls")
         await server.start()
         kubeconfig = directory / "kubeconfig"
         known = server.credentials

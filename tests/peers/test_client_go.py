@@ -51,21 +51,21 @@ async def test_an_informer_has_what_there_is_and_hears_of_every_change(tmp_path:
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-async def test_an_informer_hears_after_a_restart_of_what_it_has_missed(tmp_path: Path, forgotten: bool) -> None:
-    async with served(tmp_path) as cluster:
+async def test_an_informer_hears_after_a_restart_of_what_it_has_missed(
+    tmp_path: Path, forgotten: bool, unused_tcp_port: int
+) -> None:
+    async with served(tmp_path, unused_tcp_port) as cluster:
         api = cluster.api.in_process()
         await api.create(CONFIG_MAP, config_map("goes"), "default")
         async with informer(cluster) as process:
             assert await line(process) == ["synced", "default/goes"]
-            where = cluster.server.url.rpartition("/")[2]
             await cluster.server.stop()
             await api.delete(CONFIG_MAP, "goes", "default")
             await api.create(CONFIG_MAP, config_map("comes"), "default")
             if forgotten:
                 # Then its version is gone (410), and it begins with a list.
                 cluster.api.store.compact(cluster.api.store.revision)
-            host, _, port = where.rpartition(":")
-            again = ApiServer(cluster.api, (host, int(port)), tmp_path / "tls")
+            again = ApiServer(cluster.api, ("127.0.0.1", unused_tcp_port), tmp_path / "tls")
             await again.start()
             try:
                 assert sorted([await line(process), await line(process)]) == [["added", "comes"], ["deleted", "goes"]]

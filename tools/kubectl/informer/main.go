@@ -40,9 +40,6 @@ func main() {
 	if !cache.WaitForCacheSync(stop, informer.HasSynced) {
 		return
 	}
-	names := informer.GetStore().ListKeys()
-	sort.Strings(names)
-	fmt.Println("synced", strings.Join(names, " "))
 	tell := func(what string, object any) {
 		if gone, is := object.(cache.DeletedFinalStateUnknown); is {
 			object = gone.Obj
@@ -61,5 +58,9 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
+	// Only now: what changes behind "synced" is told as a change, and never taken for a part of the list.
+	names := informer.GetStore().ListKeys()
+	sort.Strings(names)
+	fmt.Println("synced", strings.Join(names, " "))
 	<-stop
 }
