@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -50,8 +49,8 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(http: Browser) -> AsyncIterator[Cluster]:
-    yield Cluster(http)
+def cluster(http: Browser) -> Cluster:
+    return Cluster(http)
 
 
 # -- who may
