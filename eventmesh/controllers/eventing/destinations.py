@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object, Resource
@@ -58,9 +58,13 @@ class Destinations:
         url = self._of_reference(reference, destination) if reference else uri
         if isinstance(url, Unresolved):
             return url
-        if problem := self._problem(destination, url):
-            return problem
-        return urljoin(url if url.endswith("/") or not uri else f"{url}/", uri) if reference and uri else url
+        try:
+            if reference and uri:
+                url = urljoin(url if url.endswith("/") else f"{url}/", uri)
+            # As a whole: what stands beside a reference may begin with a host of its own.
+            return self._problem(destination, urlsplit(url)) or url
+        except ValueError as error:
+            return Unresolved("AddressInvalid", f"{url}: {error}", permanent=True)
 
     def audience(self, destination: Object) -> str:
         """Return what a token must be for that is shown there: as the Destination says, else as its address does."""
@@ -85,10 +89,11 @@ class Destinations:
         obj = self.informers[resource].get(reference["name"], reference["namespace"]) or {}
         return str((_address(obj) or {}).get(field) or "")
 
-    def _problem(self, destination: Object, url: str) -> Unresolved | None:
-        """Return why nothing can be sent to an address that is known."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
+    def _problem(self, destination: Object, parts: SplitResult) -> Unresolved | None:
+        """Return why nothing can be sent to an address that is known; raises ValueError for a port that is none."""
+        url, host = parts.geturl(), parts.hostname or ""
+        if parts.port == 0:
+            raise ValueError("Port 0 is nobody's")
         if refused := why_not(host):
             return Unresolved("AddressRefused", f"{url}: {refused}", permanent=True)
         if parts.scheme != "https":
