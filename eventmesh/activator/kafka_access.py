@@ -81,7 +81,8 @@ def tls_of(login: KafkaLogin) -> ssl.SSLContext | None:
             file.write(f"{login.certificate}\n{login.key}\n".encode())
             file.flush()
             try:
-                context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+                # A key under a password is none here: without one to try, the library would ask at the terminal.
+                context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
             except (ssl.SSLError, OSError) as error:
                 raise ConfigError("client certificate", f"cannot be used with its key: {error}") from error
     return context

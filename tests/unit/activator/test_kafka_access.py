@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from eventmesh.activator.kafka_access import KafkaProblem, secrets_of, settings_of, tls_of
 from eventmesh.base.clock import SystemClock
@@ -65,6 +66,30 @@ def test_what_is_no_certificate_is_told(login: KafkaLogin, problem: str) -> None
     with pytest.raises(KafkaProblem, match=problem) as raised:
         settings_of(("k:9092",), "orders", login)
     assert (raised.value.reason, raised.value.connected) == ("SecretInvalid", False)
+
+
+def test_a_key_under_a_password_is_told_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path, SystemClock())
+    key = serialization.load_pem_private_key(made.client.key_pem, None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"hush"),
+    )
+    code = (
+        "import sys; from eventmesh.activator.kafka_access import tls_of; "
+        "from eventmesh.kube.kafka_access import KafkaLogin; "
+        "tls_of(KafkaLogin(tls=True, certificate=sys.argv[1], key=sys.argv[2]))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, made.client.certificate_pem.decode(), locked.decode()],
+        input="hush\n",
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # without a terminal whoever asks asks there
+    )
+    assert "client certificate: cannot be used with its key" in told.stderr
+    assert "pass phrase" not in told.stderr
 
 
 def test_an_activator_loads_no_client_of_kafka_before_there_is_something_to_do_with_it() -> None:
