@@ -77,7 +77,7 @@ class Event:
         value = self.attributes.get(name, "")
         return canonical(value)
 
-    def with_attributes(self, **changes: AttributeValue | None) -> Event:
+    def with_attributes(self, /, **changes: AttributeValue | None) -> Event:
         """Return a copy with attributes set, or removed where the value is None; only what changes is checked."""
         merged = {**self.attributes, **changes}
         kept = {name: value for name, value in merged.items() if value is not None}

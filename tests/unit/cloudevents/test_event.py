@@ -110,3 +110,7 @@ def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands() -> None:
     for broken in ({"x": "a\udc00"}, {"x\ud800": "a"}):
         with pytest.raises(InvalidEvent, match="forbidden character U\\+D[8C]00"):
             Event({**MINIMAL, **broken})
+
+
+def test_an_extension_may_have_any_name_that_the_rules_allow() -> None:
+    assert Event(MINIMAL).with_attributes(**{"self": "x"}).text("self") == "x"
