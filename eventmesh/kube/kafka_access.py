@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Final
@@ -24,6 +25,12 @@ PROTOCOLS: Final = ("PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL")
 
 MAX_SERVERS: Final = 32
 """Most servers of one object: each is tried in turn before it is told that nobody answers."""
+
+
+_PORT = re.compile("[0-9]{1,5}")
+
+_OF_SINK: Final = ("protocol", "sasl.mechanism", "user", "password", "ca.crt", "user.crt", "user.key", "user.skip")
+"""Keys of the Secret of a KafkaSink; others that lie beside them, such as key stores, are no text."""
 
 
 @frozen
@@ -96,7 +103,7 @@ def parse_servers(spec: Mapping[str, Any]) -> tuple[str, ...]:
         raise ConfigError("bootstrapServers", f"has {len(servers)} entries, more than {MAX_SERVERS}")
     for number, place in servers:
         host, _, port = place.rpartition(":")
-        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65_536:
+        if not host or _PORT.fullmatch(port) is None or not 0 < int(port) < 65_536:
             raise ConfigError(f"bootstrapServers[{number}]", f"invalid value: {place}: is no HOST:PORT")
         if refused := why_not(host.removeprefix("[").removesuffix("]")):
             raise ConfigError(f"bootstrapServers[{number}]", f"invalid value: {place}: {refused}")
@@ -122,7 +129,8 @@ def parse_net(spec: Mapping[str, Any]) -> KafkaNet:
 
 def login_of_secret(secret: Object) -> KafkaLogin:
     """Return what the Secret of a KafkaSink says; raises ConfigError with the key at fault, in Knative's words."""
-    values = {name: _decoded(secret, name) for name in secret.get("data") or {}}
+    data = secret.get("data") or {}
+    values = {name: _decoded(data[name], name) for name in _OF_SINK if data.get(name)}
     protocol = values.get("protocol", "")
     if not protocol:
         raise ConfigError("protocol", f"protocol required (key: protocol) supported protocols: {', '.join(PROTOCOLS)}")
@@ -188,15 +196,16 @@ def _of_key(secrets: Mapping[str, Object], where: SecretKey | None) -> str:
     secret = secrets.get(where.secret)
     if secret is None:
         raise ConfigError(where.path, f'secret "{where.secret}" not found')
-    if where.key not in (secret.get("data") or {}):
+    encoded = (secret.get("data") or {}).get(where.key)
+    if encoded is None:
         raise ConfigError(where.path, f'secret "{where.secret}" has no key "{where.key}"')
-    return _decoded(secret, where.key)
+    return _decoded(encoded, where.path)
 
 
-def _decoded(secret: Object, key: str) -> str:
+def _decoded(encoded: str, path: str) -> str:
     try:
         # What an editor leaves behind the last line is not part of a password.
-        return base64.b64decode(secret["data"][key], validate=True).decode().rstrip("\r\n")
+        return base64.b64decode(encoded, validate=True).decode().rstrip("\r\n")
     except (binascii.Error, ValueError) as error:
         # Without the error, which would show a part of the secret.
-        raise ConfigError(key, f"this key of a secret holds no text: {type(error).__name__}") from None
+        raise ConfigError(path, f"this key of a secret holds no text: {type(error).__name__}") from None

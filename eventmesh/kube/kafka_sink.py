@@ -6,13 +6,17 @@ After eventing-kafka-broker: control-plane/pkg/apis/eventing/v1alpha1.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.kafka_access import parse_servers
 from eventmesh.kube.kafka_source import is_topic
+
+MAX_PARTITIONS: Final = 2**31 - 1
+MAX_REPLICAS: Final = 2**15 - 1
+"""Kafka's protocol has no room for more (CreateTopics: int32 and int16)."""
 
 
 class ContentMode(Enum):
@@ -53,16 +57,16 @@ def parse_kafka_sink(obj: Object) -> KafkaWriting:
         generation=metadata.get("generation") or 0,
         servers=parse_servers(spec),
         topic=topic,
-        partitions=_positive(spec, "numPartitions"),
-        replicas=_positive(spec, "replicationFactor"),
+        partitions=_positive(spec, "numPartitions", MAX_PARTITIONS),
+        replicas=_positive(spec, "replicationFactor", MAX_REPLICAS),
         mode=_mode(spec.get("contentMode") or ContentMode.BINARY.value),
         secret=_secret(spec.get("auth") or {}),
     )
 
 
-def _positive(spec: Object, field: str) -> int | None:
+def _positive(spec: Object, field: str, most: int) -> int | None:
     value: Any = spec.get(field)
-    if value is not None and (not isinstance(value, int) or value <= 0):
+    if value is not None and (not isinstance(value, int) or not 0 < value <= most):
         raise ConfigError(field, f"invalid value: {value}")
     return value
 

@@ -37,6 +37,9 @@ MAX_TOPICS: Final = 64
 MAX_HEADERS: Final = 64
 """Headers of a record that become attributes, the first ones: an event has 128 at most, and its own are among them."""
 
+MAX_EXTENSIONS: Final = 32
+"""Most attributes that `ceOverrides` adds: with all headers there is still room for an event's own."""
+
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _NOT_IN_NAMES = re.compile("[^a-z0-9]")
 _HEADER_PREFIX = "kafkaheader"
@@ -138,7 +141,6 @@ def event_source(namespace: str, name: str, topic: str) -> str:
 def parse_kafka_source(obj: Object) -> KafkaReading:
     """Return what a KafkaSource says; raises ConfigError with the path of the field at fault, below `spec`."""
     metadata, spec = obj["metadata"], obj["spec"]
-    extensions = (spec.get("ceOverrides") or {}).get("extensions") or {}
     consumers = spec.get("consumers", 1)
     if not isinstance(consumers, int) or consumers < 0:
         raise ConfigError("consumers", f"invalid value: {consumers}")
@@ -155,7 +157,7 @@ def parse_kafka_source(obj: Object) -> KafkaReading:
         initial_offset=_initial_offset(spec.get("initialOffset") or InitialOffset.LATEST.value),
         consumers=consumers,
         key_type=_key_type(labels_of(obj).get(KEY_TYPE_LABEL) or KeyType.STRING.value),
-        extensions=tuple(sorted((str(name), str(value)) for name, value in extensions.items())),
+        extensions=_extensions((spec.get("ceOverrides") or {}).get("extensions") or {}),
     )
 
 
@@ -181,6 +183,17 @@ def _topics(told: Any) -> tuple[str, ...]:
         if not is_topic(str(topic)):
             raise ConfigError(f"topics[{number}]", f"invalid value: {topic}: is no name of a topic")
     return tuple(dict.fromkeys(told))
+
+
+def _extensions(told: Object) -> tuple[tuple[str, str], ...]:
+    if len(told) > MAX_EXTENSIONS:
+        raise ConfigError("ceOverrides.extensions", f"has {len(told)} entries, more than {MAX_EXTENSIONS}")
+    extensions = tuple(sorted((str(name), str(value)) for name, value in told.items()))
+    try:
+        _ANY.with_attributes(**dict(extensions))
+    except InvalidEvent as error:
+        raise ConfigError(f"ceOverrides.extensions.{error.attribute}", error.problem) from error
+    return extensions
 
 
 def _initial_offset(text: str) -> InitialOffset:

@@ -45,7 +45,7 @@ def test_what_is_not_enabled_is_not_asked_for() -> None:
         (None, 'net.sasl.type: secret "login" not found'),
         (secret(user="ada", type="PLAIN"), 'net.sasl.password: secret "login" has no key "password"'),
         (secret(user="ada", password="hush", type="OAUTHBEARER"), "SASL mechanism 'OAUTHBEARER' is not supported"),
-        (secret(user="ada", password=b"\xff", type="PLAIN"), "password: this key of a secret holds no text"),
+        (secret(user="ada", password=b"\xff", type="PLAIN"), "net.sasl.password: this key of a secret holds no text"),
     ],
 )
 def test_a_value_that_is_not_there_or_unusable_is_told_by_its_field(login: Any, problem: str) -> None:
@@ -65,6 +65,8 @@ def test_no_secret_is_shown_by_what_holds_it() -> None:
         ({"protocol": "PLAINTEXT", "user": "ignored"}, KafkaLogin()),
         ({"protocol": "SASL_PLAINTEXT", "user": "ada", "password": "hush"}, KafkaLogin("ada", "hush", "PLAIN")),
         ({"protocol": "SSL", "user_skip": "true", "ca_crt": "PEM"}, KafkaLogin(tls=True, authorities="PEM")),
+        # As operators write it who keep a key store beside.
+        ({"protocol": "SSL", "user_skip": "true", "user_p12": b"\x30\x82\xff"}, KafkaLogin(tls=True)),
         (
             {"protocol": "SSL", "user_crt": "CERT", "user_key": "KEY"},
             KafkaLogin(tls=True, certificate="CERT", key="KEY"),
@@ -79,7 +81,7 @@ def test_no_secret_is_shown_by_what_holds_it() -> None:
         ),
     ],
 )
-def test_the_secret_of_a_sink_has_keys_of_fixed_names(values: dict[str, str], login: KafkaLogin) -> None:
+def test_the_secret_of_a_sink_has_keys_of_fixed_names(values: dict[str, str | bytes], login: KafkaLogin) -> None:
     assert login_of_secret(secret(**values)) == login
 
 

@@ -12,6 +12,7 @@ from eventmesh.cloudevents.event import MAX_ATTRIBUTES, MAX_VALUE_BYTES
 from eventmesh.cloudevents.kafka import Message
 from eventmesh.kube.kafka_source import (
     KEY_TYPE_LABEL,
+    MAX_EXTENSIONS,
     MAX_HEADERS,
     MAX_TOPICS,
     InitialOffset,
@@ -20,6 +21,7 @@ from eventmesh.kube.kafka_source import (
     parse_kafka_source,
 )
 
+EXTENSIONS = {f"x{number}": "x" for number in range(MAX_EXTENSIONS)}
 EVENT = [("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", b"/s"), ("ce_type", b"t")]
 
 
@@ -72,6 +74,13 @@ def test_headers_of_a_plain_record_are_attributes_as_far_as_an_event_can_have_th
 def test_more_headers_than_an_event_has_attributes_stay_behind() -> None:
     event = reading().event(record([(f"h{number}", b"x") for number in range(2 * MAX_ATTRIBUTES)]))
     assert sum(name.startswith("kafkaheaderh") for name in event.attributes) == MAX_HEADERS
+
+
+def test_with_all_that_a_source_may_add_the_fullest_record_is_still_an_event() -> None:
+    headers = [("content-type", b"text/plain"), *((f"h{number}", b"x") for number in range(MAX_HEADERS))]
+    full = record(headers, key=b"k", at_ms=0)
+    event = reading(ceOverrides={"extensions": EXTENSIONS}).event(full)
+    assert EXTENSIONS.keys() < event.attributes.keys()
 
 
 @pytest.mark.parametrize(
@@ -144,6 +153,9 @@ def test_what_a_source_leaves_out_is_what_knative_takes() -> None:
         ({"initialOffset": "oldest"}, "initialOffset"),
         ({"ordering": "some"}, "ordering"),
         ({"consumers": -1}, "consumers"),
+        ({"ceOverrides": {"extensions": {"id": ""}}}, "ceOverrides.extensions.id"),
+        ({"ceOverrides": {"extensions": {"x": "x" * (MAX_VALUE_BYTES + 1)}}}, "ceOverrides.extensions.x"),
+        ({"ceOverrides": {"extensions": dict(EXTENSIONS, more="x")}}, "ceOverrides.extensions"),
         ({"net": {"sasl": {"enable": True}}}, "net.sasl.user.secretKeyRef"),
         (
             {"net": {"sasl": {"enable": True, "user": {"secretKeyRef": {"name": "s"}}}}},

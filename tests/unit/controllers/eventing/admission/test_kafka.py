@@ -9,6 +9,7 @@ import pytest
 
 from eventmesh.controllers.eventing.admission.kafka import GROUP_PREFIX, KafkaSinkAdmission, KafkaSourceAdmission
 from eventmesh.kube.admission import AdmissionRequest
+from eventmesh.kube.kafka_sink import MAX_PARTITIONS, MAX_REPLICAS
 from eventmesh.kube.kafka_source import KEY_TYPE_LABEL
 
 CREATE = AdmissionRequest("ada")
@@ -37,6 +38,7 @@ def test_a_source_reads_in_a_group_of_its_own_what_comes_from_now_on_and_in_orde
         ({"sink": {}}, "spec.sink.ref, spec.sink.uri", "expected at least one, got none"),
         ({"topics": []}, "spec.topics", "missing field(s)"),
         ({"bootstrapServers": []}, "spec.bootstrapServers", "missing field(s)"),
+        ({"bootstrapServers": ["k:123456"]}, "spec.bootstrapServers[0]", "invalid value: k:123456: is no HOST:PORT"),
         ({"initialOffset": "oldest"}, "spec.initialOffset", "invalid value: oldest"),
         ({"ordering": "some"}, "spec.ordering", "invalid value: some"),
         ({"delivery": {"retry": -1}}, "spec.delivery.retry", "must be an integer of at least 0, not -1"),
@@ -50,6 +52,11 @@ def test_a_source_reads_in_a_group_of_its_own_what_comes_from_now_on_and_in_orde
 def test_a_source_that_cannot_work_is_refused_by_its_field(spec: dict[str, Any], path: str, message: str) -> None:
     found = [(error.path, error.message) for error in KafkaSourceAdmission().validate(source(**spec), CREATE)]
     assert found == [(path, message)]
+
+
+def test_a_port_is_not_counted_digit_by_digit() -> None:
+    (error,) = KafkaSourceAdmission().validate(source(bootstrapServers=["k:" + "9" * 5_000]), CREATE)
+    assert error.path == "spec.bootstrapServers[0]"
 
 
 def test_a_key_type_that_nobody_knows_is_refused_by_its_label() -> None:
@@ -87,6 +94,8 @@ def test_a_sink_writes_in_binary_mode_unless_it_says_otherwise() -> None:
         ({"contentMode": "batched"}, "spec.contentMode", "invalid value: batched"),
         ({"numPartitions": 0}, "spec.numPartitions", "invalid value: 0"),
         ({"replicationFactor": -1}, "spec.replicationFactor", "invalid value: -1"),
+        ({"numPartitions": MAX_PARTITIONS + 1}, "spec.numPartitions", "invalid value: 2147483648"),
+        ({"replicationFactor": MAX_REPLICAS + 1}, "spec.replicationFactor", "invalid value: 32768"),
         ({"auth": {"secret": {"ref": {"name": ""}}}}, "spec.auth.secret.ref.name", "invalid value: "),
     ],
 )
