@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,20 +14,14 @@ from eventmesh.cluster.api.rbac.bindings import Bindings
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, ROLE_BINDING
 from tests.component.embedded_api import embedded
-from tests.manual_clock import ManualClock
+from tests.manual_clock import ManualClock, settle
 
 
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[EmbeddedApi]:
     async with embedded(tmp_path, ManualClock()) as running:
-        await settled()
+        await settle()
         yield running
-
-
-async def settled() -> None:
-    """Let those who follow changes have their turns."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def made_of(name: str, label: str, **labels: str) -> Object:
@@ -55,10 +48,10 @@ async def test_a_role_says_what_those_say_that_it_is_made_of(cluster: EmbeddedAp
     await api.create(CLUSTER_ROLE, role("b", "secrets", half="yes"))
     await api.create(CLUSTER_ROLE, role("a", "pods", half="yes"))
     await api.create(CLUSTER_ROLE, role("c", "nodes"))
-    await settled()
+    await settle()
     assert await resources(cluster, "whole") == ["pods", "secrets"]
     await api.delete(CLUSTER_ROLE, "b")
-    await settled()
+    await settle()
     assert await resources(cluster, "whole") == ["pods"]
 
 
@@ -67,9 +60,9 @@ async def test_roles_made_of_each_other_come_to_rest(cluster: EmbeddedApi) -> No
     await api.create(CLUSTER_ROLE, role("leaf", "pods", c="yes"))
     for name, of in (("a", "b"), ("b", "c"), ("c", "a")):
         await api.create(CLUSTER_ROLE, made_of(name, of, **{name: "yes"}))
-    await settled()
+    await settle()
     revision = cluster.store.revision
-    await settled()
+    await settle()
     assert cluster.store.revision == revision
     assert [await resources(cluster, name) for name in "abc"] == [["pods"]] * 3
 
@@ -107,12 +100,12 @@ async def test_every_cluster_has_the_roles_that_people_bind(cluster: EmbeddedApi
 
 async def test_what_is_changed_in_a_default_role_is_there_after_a_restart(tmp_path: Path) -> None:
     async with embedded(tmp_path, ManualClock()) as first:
-        await settled()
+        await settle()
         changed = {"subjects": [{"kind": "Group", "name": "devs", "apiGroup": "rbac.authorization.k8s.io"}]}
         await first.in_process().patch(CLUSTER_ROLE_BINDING, "system:discovery", changed)
         revision = first.store.revision
     async with embedded(tmp_path, ManualClock()) as again:
-        await settled()
+        await settle()
         found = await again.in_process().get(CLUSTER_ROLE_BINDING, "system:discovery")
         assert [subject["name"] for subject in found["subjects"]] == ["devs"]
         roles = again.store.list(CLUSTER_ROLE.group_resource)
