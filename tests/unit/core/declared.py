@@ -11,7 +11,7 @@ from eventmesh.model.match import RouteMatch
 from eventmesh.model.route import Forward, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.protocols.declaration import read_declaration
-from tests.unit.core.playbook import Peer, Playbook
+from tests.unit.core.playbook import Playbook
 
 FOLDER = Path(__file__).parents[3] / "docs" / "protocols" / "declarations"
 
@@ -42,12 +42,6 @@ def mesh_of(name: str, *routes: Route, domains: tuple[str, ...] = ("*",)) -> Pla
     clusters = (upstream("one", name, "10.0.0.1:1"), upstream("two", name, "10.0.0.2:1"))
     hosts = (VirtualHost("host", domains, routes or (route("one"),)),)
     return Playbook(listening(declaration(name), hosts, *clusters))
-
-
-def called(mesh: Playbook, frame: bytes) -> tuple[Peer, Peer]:
-    caller = mesh.connect()
-    caller.says(frame)
-    return caller, mesh.dialled()
 
 
 def every_cut(frame: bytes, name: str) -> None:

@@ -129,13 +129,6 @@ FRAMES = (
 )
 
 
-def called(mesh: Playbook, data: bytes) -> tuple[Peer, Peer]:
-    """Call on a connection of its own; return the caller and the server that is dialled."""
-    caller = mesh.connect()
-    caller.says(data)
-    return caller, mesh.dialled()
-
-
 def one_at_a_time(mesh: Playbook, frames: Frames, count: int, headers: Mapping[str, str] | None = None) -> list[str]:
     """Make calls one after the other, each answered; return who was asked."""
     servers: dict[str, Peer] = {}

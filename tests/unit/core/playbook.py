@@ -225,3 +225,10 @@ class Playbook:
 
     def dialogue(self) -> str:
         return "\n".join(self.log[-30:])
+
+
+def called(mesh: Playbook, data: bytes) -> tuple[Peer, Peer]:
+    """Call on a connection of its own; return the caller and the server that is dialled."""
+    caller = mesh.connect()
+    caller.says(data)
+    return caller, mesh.dialled()

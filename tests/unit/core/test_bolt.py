@@ -21,7 +21,7 @@ from eventmesh.model.route import (
     WeightedCluster,
 )
 from eventmesh.model.snapshot import Snapshot
-from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
+from tests.unit.core.playbook import Playbook, called, forward, snapshot
 
 HEARTBEAT = bytes.fromhex("01010000010000000501ffffffff0000000000000000")
 HEARTBEAT_ACK = bytes.fromhex("0100000001000000050100000000000000000000")
@@ -51,12 +51,6 @@ def error(id_: int, status: int) -> bytes:
 
 def id_of(frame: bytes) -> int:
     return int.from_bytes(frame[5:9], "big")
-
-
-def called(mesh: Playbook, frame: bytes) -> tuple[Peer, Peer]:
-    caller = mesh.connect()
-    caller.says(frame)
-    return caller, mesh.dialled()
 
 
 def test_only_the_id_changes_on_the_way_and_comes_back_as_it_was() -> None:

@@ -11,7 +11,7 @@ from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
 from eventmesh.model.route import Forward, HeaderEdits, Route, RouteTable, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
-from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
+from tests.unit.core.playbook import Playbook, called, forward, snapshot
 
 SERVICE = "com.shop.Orders"
 ID = 0xF000_0000_0000_0001
@@ -44,12 +44,6 @@ def error(id_: int, status: int, what: str) -> bytes:
 
 def id_of(data: bytes) -> int:
     return int.from_bytes(data[4:12], "big")
-
-
-def called(mesh: Playbook, data: bytes) -> tuple[Peer, Peer]:
-    caller = mesh.connect()
-    caller.says(data)
-    return caller, mesh.dialled()
 
 
 @pytest.mark.parametrize("cut", range(1, len(call(1)) + 1))

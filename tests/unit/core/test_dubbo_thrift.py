@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 
 from eventmesh.model.match import RouteMatch
-from tests.unit.core.declared import called, every_cut, mesh_of, protocol, route
+from tests.unit.core.declared import every_cut, mesh_of, protocol, route
+from tests.unit.core.playbook import called
 
 ID = 0x8000_0000_0000_0005
 SERVICE = "com.shop.Orders"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.otlp import SERVER
-from tests.unit.core.frames import FRAMES, Frames, called
-from tests.unit.core.playbook import Playbook
+from tests.unit.core.frames import FRAMES, Frames
+from tests.unit.core.playbook import Playbook, called
 from tests.unit.core.test_tap import rows, terms
 from tests.unit.core.test_tracing import EVERYTHING, PARENT, TRACE, spans
 

@@ -23,7 +23,8 @@ from eventmesh.model.policy import (
 )
 from eventmesh.model.route import Forward, Mirror, Route, WeightedCluster
 from tests.tokens import token
-from tests.unit.core.frames import FRAMES, Frames, called, one_at_a_time
+from tests.unit.core.frames import FRAMES, Frames, one_at_a_time
+from tests.unit.core.playbook import called
 from tests.unit.core.test_jwt import GOOD
 from tests.unit.core.test_jwt import step as jwt_step
 from tests.unit.core.test_retries import LONGEST_WAIT_S, counters, flags

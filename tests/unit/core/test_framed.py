@@ -12,8 +12,8 @@ from eventmesh.model.listener import Declaration, Listener, WireProtocol
 from eventmesh.model.match import RouteMatch
 from eventmesh.model.route import DirectResponse, Forward, HeaderEdits, Route, Serve, VirtualHost, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
-from tests.unit.core.declared import called, declaration, listening, mesh_of, route, upstream
-from tests.unit.core.playbook import Playbook
+from tests.unit.core.declared import declaration, listening, mesh_of, route, upstream
+from tests.unit.core.playbook import Playbook, called
 from tests.unit.core.test_thrift import REPLY, message, seqid_of
 
 THRIFT = declaration("thrift")

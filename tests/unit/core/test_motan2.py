@@ -8,7 +8,8 @@ import struct
 import pytest
 
 from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
-from tests.unit.core.declared import called, every_cut, mesh_of, protocol, route
+from tests.unit.core.declared import every_cut, mesh_of, protocol, route
+from tests.unit.core.playbook import called
 
 ID = 0xF000_0000_0000_0007
 META = {"M_p": "com.weibo.User", "M_m": "rename", "M_g": "group-a"}

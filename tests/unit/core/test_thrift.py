@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 
 from eventmesh.model.match import RouteMatch
-from tests.unit.core.declared import called, every_cut, mesh_of, protocol, route
+from tests.unit.core.declared import every_cut, mesh_of, protocol, route
+from tests.unit.core.playbook import called
 
 CALL, REPLY, EXCEPTION, ONEWAY = 1, 2, 3, 4
 
