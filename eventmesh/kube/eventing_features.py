@@ -46,7 +46,7 @@ class DefaultAuthorization(Enum):
 
 
 class TransportEncryption(Enum):
-    """How events may come to brokers, channels, JobSinks and RequestReplies."""
+    """How events may come to whatever takes them in."""
 
     DISABLED = "disabled"
     """By http."""
