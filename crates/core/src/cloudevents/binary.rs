@@ -13,13 +13,11 @@ pub fn decode<'a>(fields: &'a [Field<'a>], content_type: &'a [u8], body: &'a [u8
     let mut attributes = Attributes::default();
     for (header, value) in fields {
         let Some(name) = header.strip_prefix(PREFIX) else { continue };
-        if attributes.get(name).is_some() {
-            return Err(Refusal::of(name, format!("header {header} is given twice")));
-        }
         if name == "datacontenttype" {
             return Err(Refusal::of(name, "is carried by Content-Type in binary mode, not by a header of its own"));
         }
-        attributes.push(Cow::Borrowed(name), Value::Text(decode_value(name, value)?))?;
+        let value = Value::Text(decode_value(name, value)?);
+        attributes.add(Cow::Borrowed(name), value, "its header is given twice")?;
     }
     if attributes.get("specversion").is_none() {
         return Err(Refusal::of(

@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         self.sequence(b'[', b']', "\"]\" or \",\"", each)
     }
 
-    /// Read a value that may be an attribute, `of` this name. Of an array or an object the beginning is read.
+    /// Read a value that may be an attribute, `of` this name. Of an array or an object nothing is read.
     pub fn value(&mut self, of: &str) -> Result<Json<'a>, Refusal> {
         match self.peek() {
             Some(b'[') => Ok(Json::Other("an array")),

@@ -91,7 +91,7 @@ fn unknown(what: &str, essence: &str, json: &str, protobuf: &str) -> Refusal {
     Refusal::UnknownFormat(format!("{what} format '{}' is not supported: use {json} or {protobuf}", Shown(essence)))
 }
 
-/// Return a media type in lower case, without its parameters; what is not ASCII is none.
+/// Return a media type in lower case, without its parameters; empty when it is not UTF-8.
 pub fn essence(content_type: &[u8]) -> Cow<'_, str> {
     let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
     let essence = std::str::from_utf8(trim(content_type.get(..end).unwrap_or_default())).unwrap_or_default();

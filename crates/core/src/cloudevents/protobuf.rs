@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::attributes::{Attributes, Value};
-use super::{timestamp, too_many, Event, Refusal};
+use super::{timestamp, too_many, Event, Refusal, REQUIRED};
 use crate::base64::STANDARD;
 use crate::protobuf::{Fields, Wire};
 
@@ -19,7 +19,7 @@ pub fn decode(body: &[u8]) -> Result<Event<'_>, Refusal> {
     let mut attributes = Attributes::default();
     let mut data = None;
     let mut packed = None;
-    for_each(body, "CloudEvent", |number, wire| {
+    for_each(body, "", "CloudEvent", |number, wire| {
         match number {
             1 => attributes.set("id", text("id", wire)?)?,
             2 => attributes.set("source", text("source", wire)?)?,
@@ -27,6 +27,10 @@ pub fn decode(body: &[u8]) -> Result<Event<'_>, Refusal> {
             4 => attributes.set("type", text("type", wire)?)?,
             5 => {
                 let (name, value) = entry(bytes("attributes", wire)?)?;
+                if REQUIRED.contains(&name) {
+                    // With a field beside it two readers could take different ones: neither is to be trusted.
+                    return Err(Refusal::of(name, "has a field of its own, and is no entry of \"attributes\""));
+                }
                 attributes.add(Cow::Borrowed(name), value, "is given twice")?;
             }
             6 => (data, packed) = (Some(bytes("data", wire)?), None),
@@ -48,7 +52,7 @@ pub fn decode(body: &[u8]) -> Result<Event<'_>, Refusal> {
 /// Return the events of a `CloudEventBatch`.
 pub fn decode_batch(body: &[u8], limit: usize) -> Result<Vec<Event<'_>>, Refusal> {
     let (mut parts, mut count) = (Vec::new(), 0);
-    for_each(body, "batch", |number, wire| {
+    for_each(body, "", "batch", |number, wire| {
         if number == 1 {
             count += 1;
             let part = bytes("events", wire)?;
@@ -64,9 +68,11 @@ pub fn decode_batch(body: &[u8], limit: usize) -> Result<Vec<Event<'_>>, Refusal
     parts.into_iter().map(decode).collect()
 }
 
-/// Hand over the fields of a message; `what` it is stands in front of what is wrong with its bytes.
+/// Hand over the fields of a message; `what` it is stands in front of what is wrong with its bytes, and `of` names the attribute
+/// that it belongs to, if it belongs to one.
 fn for_each<'a>(
     message: &'a [u8],
+    of: &str,
     what: &str,
     mut each: impl FnMut(u64, Wire<'a>) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
@@ -75,7 +81,7 @@ fn for_each<'a>(
         each(number, wire)?;
     }
     match fields.flaw() {
-        Some(flaw) => Err(Refusal::whole(format!("{what} is not protobuf: it has {flaw}"))),
+        Some(flaw) => Err(Refusal::of(of, format!("{what} is not protobuf: it has {flaw}"))),
         None => Ok(()),
     }
 }
@@ -83,7 +89,7 @@ fn for_each<'a>(
 /// Return name and value of an entry in the map of attributes.
 fn entry(message: &[u8]) -> Result<(&str, Value<'_>), Refusal> {
     let (mut name, mut value) = ("", &b""[..]);
-    for_each(message, "an entry of \"attributes\"", |number, wire| {
+    for_each(message, "attributes", "an entry", |number, wire| {
         match number {
             1 => name = string("attributes", wire)?,
             2 => value = bytes("attributes", wire)?,
@@ -97,7 +103,7 @@ fn entry(message: &[u8]) -> Result<(&str, Value<'_>), Refusal> {
 /// Return a `CloudEventAttributeValue`: of its oneof, what comes last counts.
 fn attribute<'a>(name: &str, message: &'a [u8]) -> Result<Value<'a>, Refusal> {
     let mut read = None;
-    for_each(message, &format!("attribute \"{name}\""), |number, wire| {
+    for_each(message, name, "the value", |number, wire| {
         read = match number {
             1 => Some(Value::Boolean(self::number(name, wire)? != 0)),
             2 => Some(Value::Integer(integer(name, wire)?)),
@@ -117,7 +123,7 @@ fn attribute<'a>(name: &str, message: &'a [u8]) -> Result<Value<'a>, Refusal> {
 /// Return a `google.protobuf.Timestamp`.
 fn moment(name: &str, message: &[u8]) -> Result<String, Refusal> {
     let (mut seconds, mut nanoseconds) = (0, 0);
-    for_each(message, &format!("attribute \"{name}\""), |number, wire| {
+    for_each(message, name, "the value", |number, wire| {
         match number {
             1 => seconds = signed(self::number(name, wire)?),
             2 => nanoseconds = signed(self::number(name, wire)?),
@@ -134,7 +140,7 @@ fn moment(name: &str, message: &[u8]) -> Result<String, Refusal> {
 /// Return the message in an `Any`, and its type's URL.
 fn any(packed: &[u8]) -> Result<(&[u8], &str), Refusal> {
     let (mut message, mut url) = (&b""[..], "");
-    for_each(packed, "\"proto_data\"", |number, wire| {
+    for_each(packed, "proto_data", "the value", |number, wire| {
         match number {
             1 => url = string("proto_data", wire)?,
             2 => message = bytes("proto_data", wire)?,

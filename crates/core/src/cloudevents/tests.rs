@@ -20,6 +20,18 @@ fn data(members: &str) -> Vec<u8> {
     read(members).unwrap().unwrap()
 }
 
+/// A field of protobuf that is bytes.
+fn message(number: u64, inside: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    crate::protobuf::bytes(number, inside, &mut out);
+    out
+}
+
+/// An entry of protobuf's map of attributes.
+fn entry(name: &str, value: &[u8]) -> Vec<u8> {
+    message(5, &[message(1, name.as_bytes()), message(2, value)].concat())
+}
+
 #[test]
 fn data_is_handed_on_as_it_was_written_but_for_blanks() {
     for written in
@@ -140,12 +152,33 @@ fn moments_are_those_of_rfc_3339() {
 fn attributes_are_counted_before_they_are_kept() {
     let many: Vec<_> = (0..100_000).map(|number| format!(",\"x{number}\":0")).collect();
     assert!(read(&many.concat()).unwrap_err().contains("more than 128 attributes"));
-    let entry = b"\x2a\x08\x0a\x02x0\x12\x02\x10\x01";
-    let body: Vec<u8> = (0..200u8)
-        .flat_map(|number| [&entry[..4], &[b'a' + number % 26, b'a' + number / 26], &entry[6..]].concat())
-        .collect();
+    let body: Vec<u8> = (0..200).flat_map(|number| entry(&format!("x{number}"), b"\x10\x01")).collect();
     let fields = [field("content-type", "application/cloudevents+protobuf")];
     assert!(format!("{:?}", decode(&fields, &body)).contains("more than 128 attributes"));
+}
+
+#[test]
+fn a_required_attribute_is_no_entry_of_the_map_wherever_it_stands() {
+    let whole = [message(1, b"1"), message(2, b"/s"), message(3, b"1.0"), message(4, b"t")].concat();
+    let (fields, other) = ([field("content-type", "application/cloudevents+protobuf")], message(3, b"2"));
+    assert!(decode(&fields, &whole).is_ok());
+    for body in [[entry("id", &other), whole.clone()].concat(), [whole, entry("id", &other)].concat()] {
+        assert!(matches!(decode(&fields, &body), Err(Refusal::Invalid { attribute, .. }) if attribute == "id"));
+    }
+}
+
+#[test]
+fn a_refusal_repeats_no_name_of_any_length() {
+    let name = "x".repeat(100_000);
+    let header = format!("ce-{name}");
+    let twice = [field(&header, "1"), field(&header, "1")];
+    let protobuf = [field("content-type", "application/cloudevents+protobuf")];
+    let bodies = [entry(&name, b"\x08"), entry(&name, &message(7, b"\x08")), entry(&name, b"")];
+    let refusals = bodies.iter().map(|body| decode(&protobuf, body)).chain([decode(&twice, b"")]);
+    for refusal in refusals {
+        let Err(Refusal::Invalid { attribute, problem }) = refusal else { panic!() };
+        assert!(attribute.len() == MAX_NAME_LENGTH && problem.len() < 400, "{} {}", attribute.len(), problem.len());
+    }
 }
 
 #[test]
