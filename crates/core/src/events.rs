@@ -18,7 +18,7 @@ use crate::head::Head;
 pub type StreamId = u64;
 
 /// A piece of the slice given to [`Wire::decode`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
     /// Offset of the first byte.
     pub start: usize,

@@ -1,4 +1,4 @@
-//! A map from numbers that are given out on one connection: those of its streams.
+//! A map from numbers: of the streams of one connection, and the sums of hosts' names.
 //!
 //! Each call asks such maps some eight times. A number has one place, or the next free one behind it, and nothing stays where it
 //! was taken away: to find, to add and to remove is a multiplication and a look or two. Only clients of HTTP/2 choose their numbers

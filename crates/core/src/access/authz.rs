@@ -6,8 +6,7 @@ use crate::access::mutation::{is_framing, Granted, How, Mutation, Refused, Said,
 use crate::access::request::Request;
 use crate::access::rules::Test;
 use crate::ascii;
-use crate::config::check_seconds;
-use crate::config::{self, AskedBy, AuthzService, CheckedBody, TextMatch};
+use crate::config::{self, check_seconds, AskedBy, AuthzService, CheckedBody, TextMatch};
 use crate::head::{Head, Version};
 use crate::limits::{MAX_AUTHZ_BODY, MAX_AUTHZ_TIMEOUT_S};
 use crate::text::Text;

@@ -25,6 +25,15 @@ impl Exchange {
         }
     }
 
+    /// Return the way of the bytes that go to a connection.
+    fn way_to(&self, sink: Id) -> Way {
+        if self.upstream().is_some_and(|(conn, _)| conn == sink) {
+            Way::Up
+        } else {
+            Way::Down
+        }
+    }
+
     /// Return the connection and stream that bytes of this way come from.
     fn source(&self, way: Way) -> Option<(Id, StreamId)> {
         match (way, self.origin) {
@@ -57,9 +66,9 @@ impl Engine {
 
     /// The sink of an exchange can take bytes again: give back the credit of those that its window does not hold.
     pub(super) fn release_credit(&mut self, id: Id, sink: Id) {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        let way = if exchange.upstream().is_some_and(|(conn, _)| conn == sink) { Way::Up } else { Way::Down };
-        self.release_way(id, way);
+        if let Some(exchange) = self.exchanges.get(id) {
+            self.release_way(id, exchange.way_to(sink));
+        }
     }
 
     /// Give back the credit of those bytes of one way that no window holds.
@@ -90,11 +99,11 @@ impl Engine {
         let Some(conn) = self.connections.get_mut(sink) else { return };
         let (Some(id), writable) = (conn.streams.get(stream), conn.writable) else { return };
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        let way = if exchange.upstream().is_some_and(|(conn, _)| conn == sink) { Way::Up } else { Way::Down };
+        let way = exchange.way_to(sink);
         let flow = exchange.flow(way);
         flow.queued = flow.queued.saturating_sub(bytes);
         if writable {
-            self.release_credit(id, sink);
+            self.release_way(id, way);
         }
     }
 
