@@ -43,7 +43,7 @@ test-all: setup peers ## everything: also against Envoy, kn, kubectl, grpcio, NA
 	cargo test -q --workspace
 	$(PY) -m pytest -q
 
-check: setup ## format, lint, layers (of Rust too), types, stubs, clippy
+check: setup ## format, lint, layers (of Rust too), types, stubs, values, clippy
 	ruff format -q --check .
 	ruff check -q .
 	lint-imports
@@ -53,6 +53,7 @@ check: setup ## format, lint, layers (of Rust too), types, stubs, clippy
 	cargo clippy -q --workspace --all-targets -- -D warnings
 	@$(PY) tools/rust_circles.py
 	@$(PY) tools/rust_share.py
+	@$(PY) tools/value_declarations.py
 
 fmt: setup ## format Python and Rust
 	ruff check -q --fix . && ruff format -q . && cargo fmt --all

@@ -1,15 +1,19 @@
-"""kubectl's server-side apply: who owns what, who may change it, and what goes when it is no longer applied."""
+"""kubectl's server-side apply: who owns what, who may change it, and what goes when it is no longer applied.
+
+By the oldest that is promised, and by the newest.
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.peers.command_line import CommandLine
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.asyncio(loop_scope="module")]
 
 CONFIG = """
 apiVersion: v1
@@ -128,12 +132,13 @@ async def test_conflict_names_manager_and_field_and_force_takes_over(kubectl: Co
 async def test_ordinary_writers_own_what_they_change(kubectl: CommandLine) -> None:
     await apply(kubectl, DEPLOYMENT)
     await kubectl("scale", "deploy", "web", "--replicas=5")
+    program = Path(kubectl.path).name  # what a client that names no manager is called by
     await kubectl("label", "deploy", "web", "seen=yes")
     stored = await read(kubectl, "deploy", "web")
     entries = {(entry["manager"], entry.get("subresource", "")) for entry in stored["metadata"]["managedFields"]}
-    assert entries == {("kubectl", ""), ("kubectl", "scale"), ("kubectl-label", "")}
+    assert entries == {("kubectl", ""), (program, "scale"), ("kubectl-label", "")}
     result = await kubectl.run("apply", "--server-side", "-f", "-", stdin=DEPLOYMENT)
-    assert 'conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas' in result.err
+    assert f'conflict with "{program}" with subresource "scale" using apps/v1: .spec.replicas' in result.err
     # Who leaves the number to the autoscaler does not say it.
     await apply(kubectl, DEPLOYMENT.replace("  replicas: 2\n", ""))
     assert (await read(kubectl, "deploy", "web"))["spec"]["replicas"] == 5
@@ -154,7 +159,7 @@ async def test_two_managers_share_a_list_of_containers(kubectl: CommandLine) -> 
 
 
 async def test_custom_kinds_merge_by_the_keys_of_their_schema(kubectl: CommandLine) -> None:
-    await kubectl("create", "-f", "-", stdin=DEFINITION)
+    await kubectl("apply", "-f", "-", stdin=DEFINITION)
     head = "apiVersion: example.com/v1\nkind: Table\nmetadata: {name: t}\nspec:\n"
     mine = head + "  guests: [{name: ann, seat: 1}, {name: bob, seat: 2}]\n  tags: [a, b]\n  order: [x]\n"
     yours = head + "  guests: [{name: bob, meal: soup}, {name: cid}]\n  tags: [b, c]\n"
@@ -173,7 +178,7 @@ async def test_custom_kinds_merge_by_the_keys_of_their_schema(kubectl: CommandLi
     }
 
 
-async def test_what_cannot_be_merged_is_refused_by_field(kubectl: CommandLine) -> None:
+async def test_what_cannot_be_merged_is_refused_by_field(kubectl: CommandLine, namespace: str) -> None:
     twice = DEPLOYMENT.replace("[{containerPort: 8080}]", "[{containerPort: 8080}, {containerPort: 8080}]")
     result = await kubectl.run("apply", "--server-side", "-f", "-", stdin=twice)
     assert 'duplicate entries for key [containerPort=8080,protocol="TCP"]' in result.err
@@ -182,7 +187,7 @@ async def test_what_cannot_be_merged_is_refused_by_field(kubectl: CommandLine) -
     assert '.env: element 0: associative list with keys has an element that omits key field "name"' in result.err
     unknown = DEPLOYMENT.replace("replicas: 2", "replicaz: 2")
     result = await kubectl.run("apply", "--server-side", "-f", "-", stdin=unknown)
-    assert "(default/web; apps/v1, Kind=Deployment): .spec.replicaz: field not declared in schema" in result.err
+    assert f"({namespace}/web; apps/v1, Kind=Deployment): .spec.replicaz: field not declared in schema" in result.err
     assert await kubectl("get", "deploy") == ""
 
 
@@ -203,6 +208,8 @@ async def test_dry_run_shows_and_stores_nothing(kubectl: CommandLine) -> None:
     assert result.code == 1 and '+  a: "1"' in result.out
 
 
+# The oldest cannot apply to a subresource.
+@pytest.mark.parametrize("kubectl_home", ["kubectl-newest"], indirect=True)
 async def test_status_has_owners_of_its_own(kubectl: CommandLine) -> None:
     await apply(kubectl, DEPLOYMENT)
     status = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nstatus: {replicas: 2, readyReplicas: 1}\n"
@@ -214,10 +221,10 @@ async def test_status_has_owners_of_its_own(kubectl: CommandLine) -> None:
     assert entry["fieldsV1"] == {"f:status": {"f:readyReplicas": {}, "f:replicas": {}}}
 
 
-async def test_apply_sets_are_pruned(kubectl: CommandLine) -> None:
+async def test_apply_sets_are_pruned(kubectl: CommandLine, namespace: str) -> None:
     kubectl.environment["KUBECTL_APPLYSET"] = "true"
     second = CONFIG.replace("name: c,", "name: d,")
-    arguments = ("--prune", "--applyset=set", "-n", "default")
+    arguments = ("--prune", "--applyset=set", "-n", namespace)
     await apply(kubectl, CONFIG + "---" + second, *arguments)
     assert (await kubectl("get", "cm", "-o", "name")).split() == ["configmap/c", "configmap/d"]
     assert "configmap/d pruned" in await apply(kubectl, CONFIG, *arguments)

@@ -1,4 +1,7 @@
-"""kubectl on files: lists, several documents, replacing, dry runs, differences, pruning, and what kinds look like."""
+"""kubectl on files: lists, several documents, replacing, dry runs, differences, pruning, and what kinds look like.
+
+By the oldest that is promised, and by the newest.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 
 from tests.peers.command_line import CommandLine
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.asyncio(loop_scope="module")]
 
 FUNCTION = """
 apiVersion: serving.knative.dev/v1
