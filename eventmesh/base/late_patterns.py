@@ -22,9 +22,9 @@ def late_patterns(package: str) -> Iterator[None]:
     """
     former = re.compile
 
-    def compile_late(*source: Any) -> Any:
+    def compile_late(pattern: Any, flags: Any = 0) -> Any:
         caller = sys._getframe(1).f_globals["__name__"]
-        return _LatePattern(*source) if caller.partition(".")[0] == package else former(*source)
+        return _LatePattern(pattern, flags) if caller.partition(".")[0] == package else former(pattern, flags)
 
     re.compile = compile_late  # type: ignore[assignment]  # less typed than the overloads of the former
     try:
@@ -36,8 +36,8 @@ def late_patterns(package: str) -> Iterator[None]:
 class _LatePattern:
     """Stands in for a pattern."""
 
-    def __init__(self, *source: Any) -> None:
-        self._source = source
+    def __init__(self, pattern: Any, flags: Any) -> None:
+        self._source = (pattern, flags)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(re.compile(*self._source), name)

@@ -34,6 +34,13 @@ def test_other_modules_compile_as_ever() -> None:
     assert isinstance(run_as("theirs", "import re; found = re.compile('a')")["found"], re.Pattern)
 
 
+def test_flags_may_be_named() -> None:
+    with late_patterns("theirs"):
+        for module in ("theirs", "ours"):
+            found = run_as(module, "import re; found = re.compile(pattern='a', flags=re.I)")["found"]
+            assert found.match("A")
+
+
 def test_compiling_is_as_before_when_the_import_fails() -> None:
     former = re.compile
     with pytest.raises(ZeroDivisionError), late_patterns("theirs"):
