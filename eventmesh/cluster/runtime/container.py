@@ -140,6 +140,7 @@ class Container:
             killed_by_others=status == -signal.SIGKILL and not cause and self.kill_at is None,
         )
         self.state = ended
+        self.silence = ""
         self.kill_at = None
         return ended
 

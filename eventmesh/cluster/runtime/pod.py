@@ -182,7 +182,6 @@ class PodMachine:
         container = self.containers[name]
         container.retry_at = None
         container.run += 1
-        container.silence = ""
         now = self._clock.monotonic()
         container.state = Running(self._clock.now(), now)
         if self.stage is Stage.STOPPING or (self.stage is Stage.DRAINING and container.role is Role.MESH):
@@ -226,6 +225,9 @@ class PodMachine:
     def told_ready(self, ready: bool) -> None:
         """The sidecar says whether the function answers."""
         self._told_ready = ready
+        if ready:
+            for container in self.containers.values():
+                container.silence = ""
 
     def silent(self, name: str, run: int, found: str) -> list[Order]:
         """The container's process number `run` did not answer for a while; `found` says more."""
@@ -316,7 +318,7 @@ class PodMachine:
             return self._restart_now(container)
         container.retry_at = self._clock.monotonic() + wait_s
         container.state = Waiting(
-            "CrashLoopBackOff", f"back-off {wait_s:.0f}s restarting failed container {container.name}"
+            "CrashLoopBackOff", f"back-off {wait_s:g}s restarting failed container {container.name}"
         )
         return [Tell("BackOff", f"Back-off restarting failed container {container.name}")]
 

@@ -128,11 +128,22 @@ def test_what_is_found_of_a_silent_function_is_told_when_it_is_news_and_forgotte
     assert pod.silent("app", app.run, "app sleeps") == []
     assert len(pod.silent("app", app.run, "app listens elsewhere")) == 1
     pod.exited("app", 1)
-    pod.started("app")
     assert app.silence == ""
+    pod.started("app")
     assert pod.silent("app", app.run - 1, "of the process before") == []
     pod.told_ready(True)
     assert pod.silent("app", app.run, "too late") == []
+    assert app.silence == ""
+
+
+def test_what_was_found_of_a_function_before_it_answered_is_not_told_when_it_no_longer_does() -> None:
+    pod = running(ManualClock())
+    app = pod.containers["app"]
+    pod.silent("app", app.run, "app listens on no port")
+    pod.told_ready(False)
+    assert app.silence == "app listens on no port"
+    pod.told_ready(True)
+    pod.told_ready(False)
     assert app.silence == ""
 
 
@@ -143,6 +154,9 @@ async def test_one_that_others_kill_again_and_again_is_back_soon() -> None:
     for wait_s in (0.2, 0.4, 0.8):
         pod.started("app")
         assert deeds(pod.exited("app", -9)) == []
+        assert pod.containers["app"].state == Waiting(
+            "CrashLoopBackOff", f"back-off {wait_s}s restarting failed container app"
+        )
         assert pod.wake_at == clock.monotonic() + wait_s
         await clock.advance(wait_s)
         assert pod.tick() == [Start("app")]
