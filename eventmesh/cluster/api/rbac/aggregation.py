@@ -7,7 +7,7 @@ from eventmesh.base.errors import ConfigError
 from eventmesh.cluster.api.registry import Registry
 from eventmesh.cluster.api.structural import clone_object
 from eventmesh.cluster.api.writing import WriteOptions
-from eventmesh.kube.api import Object
+from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.resources import CLUSTER_ROLE
 from eventmesh.kube.selectors import LabelSelector
 
@@ -33,7 +33,11 @@ class Aggregation:
             rules = _gathered(role, roles)
             if rules != (role.get("rules") or []):
                 changed = {**clone_object(role), "rules": rules}
-                self._registry.update(served, changed, role["metadata"]["name"], "", self._options)
+                try:
+                    self._registry.update(served, changed, role["metadata"]["name"], "", self._options)
+                except ApiError as error:
+                    # Too large, or of rules that were stored before they were checked: the other roles go on.
+                    _log.error("cluster role not aggregated", name=role["metadata"]["name"], reason=error.message)
 
 
 def _gathered(role: Object, roles: list[Object]) -> list[Object]:

@@ -11,6 +11,7 @@ from eventmesh.cluster.api.embedded import EmbeddedApi
 from eventmesh.cluster.api.identity import Identity
 from eventmesh.cluster.api.rbac.attributes import OnResource
 from eventmesh.cluster.api.rbac.bindings import Bindings
+from eventmesh.cluster.store.store import Key
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, ROLE_BINDING
 from tests.component.embedded_api import embedded
@@ -65,6 +66,20 @@ async def test_roles_made_of_each_other_come_to_rest(cluster: EmbeddedApi) -> No
     await settle()
     assert cluster.store.revision == revision
     assert [await resources(cluster, name) for name in "abc"] == [["pods"]] * 3
+
+
+async def test_a_role_that_cannot_be_gathered_does_not_end_the_others(cluster: EmbeddedApi) -> None:
+    api = cluster.in_process()
+    head = {"name": "old", "labels": {"bad": "yes"}}
+    # As a version that checked no rules has stored it.
+    old = {"kind": "ClusterRole", "metadata": head, "rules": [{"apiGroups": [""], "resources": ["pods"]}]}
+    cluster.store.put(Key(CLUSTER_ROLE.group_resource, "", "old"), old, 0)
+    await api.create(CLUSTER_ROLE, made_of("broken", "bad"))
+    await api.create(CLUSTER_ROLE, made_of("whole", "half"))
+    await settled()
+    await api.create(CLUSTER_ROLE, role("a", "pods", half="yes"))
+    await settled()
+    assert await resources(cluster, "whole") == ["pods"]
 
 
 MAY = (
