@@ -15,6 +15,9 @@ from eventmesh.kube.api import Object
 ADMIN_USER: Final = "kubernetes-admin"
 MASTERS: Final = "system:masters"
 """Who is in it may do everything, whatever roles say."""
+ANONYMOUS: Final = "system:anonymous"
+UNAUTHENTICATED: Final = "system:unauthenticated"
+"""The group of who is not known, as AUTHENTICATED is that of everybody else."""
 ADMIN_GROUPS: Final = (MASTERS, AUTHENTICATED)
 
 

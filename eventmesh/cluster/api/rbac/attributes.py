@@ -11,7 +11,7 @@ from eventmesh.cluster.api.errors import quoted
 from eventmesh.cluster.api.paths import Target, flag
 from eventmesh.kube.selectors import FieldSelector
 
-_OF_ONE: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_OF_ONE: Final = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _OF_ALL: Final = {"get": "list", "delete": "deletecollection"}
 
 
@@ -55,7 +55,7 @@ def attributes_of(method: str, path: str, target: Target | None, query: Mapping[
     if target is None:
         return OnPath(method.lower(), path)
     verb, name = _OF_ONE.get(method, ""), target.name
-    if verb == "get" and flag(query, "watch"):
+    if verb == "get" and not target.subresource and flag(query, "watch"):
         verb = "watch"
     elif not name:
         verb = _OF_ALL.get(verb, verb)

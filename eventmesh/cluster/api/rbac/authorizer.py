@@ -75,7 +75,7 @@ class Authorizer:
             f"user {quoted(user.name)} (groups={quoted_list(user.groups)}) is attempting to grant RBAC permissions "
             f"not currently held:\n{listed}"
         )
-        return f"{why}; resolution errors: {quoted_list(problems)}" if problems else why
+        return f"{why}; resolution errors: [{_aggregated(problems)}]" if problems else why
 
 
 def _aggregated(problems: list[str]) -> str:

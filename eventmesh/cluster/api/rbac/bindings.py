@@ -57,7 +57,7 @@ class Bindings:
 
     def __init__(self, store: Store) -> None:
         """Read what `store` has."""
-        self._rules: dict[tuple[str, str], tuple[PolicyRule, ...]] = {}
+        self._rules: dict[tuple[RoleRef, str], tuple[PolicyRule, ...]] = {}
         self._grants: dict[Subject, dict[str, list[Grant]]] = defaultdict(dict)
         self._subjects: dict[str, set[Subject]] = {}
         for role in (*store.list(ROLE.group_resource), *store.list(CLUSTER_ROLE.group_resource)):
@@ -67,11 +67,11 @@ class Bindings:
 
     def take_role(self, role: Object) -> None:
         """Learn what a Role or ClusterRole says."""
-        self._rules[_place(role)] = tuple(PolicyRule.of(rule) for rule in role.get("rules") or ())
+        self._rules[_identity(role)] = tuple(PolicyRule.of(rule) for rule in role.get("rules") or ())
 
     def drop_role(self, role: Object) -> None:
         """Learn that a role is gone."""
-        self._rules.pop(_place(role), None)
+        self._rules.pop(_identity(role), None)
 
     def take_binding(self, binding: Object) -> None:
         """Learn whom a RoleBinding or ClusterRoleBinding binds to what."""
@@ -103,7 +103,7 @@ class Bindings:
 
     def rules(self, ref: RoleRef, namespace: str) -> tuple[PolicyRule, ...] | None:
         """Return the rules of a role, bound in `namespace` (empty: everywhere); None: there is no such role."""
-        return self._rules.get((namespace if ref.kind == ROLE.kind else "", ref.name))
+        return self._rules.get((ref, namespace if ref.kind == ROLE.kind else ""))
 
     def rules_of(self, user: Identity, namespace: str) -> tuple[list[PolicyRule], list[str]]:
         """Return all rules of `user` in `namespace`, and what is wrong with the bindings that are missing in them."""
@@ -122,8 +122,17 @@ def _place(obj: Object) -> tuple[str, str]:
     return obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
 
 
+def _identity(role: Object) -> tuple[RoleRef, str]:
+    """Return how bindings refer to a role, and its namespace; a role without one is a ClusterRole."""
+    namespace, name = _place(role)
+    return RoleRef(ROLE.kind if namespace else CLUSTER_ROLE.kind, name), namespace
+
+
 def _subject(given: Object, namespace: str) -> Subject | None:
-    name = given.get("name") or ""
+    """Return who is meant; None: nobody, as versions that did not look at subjects may have stored it."""
+    name = given.get("name")
+    if not name:
+        return None
     match given.get("kind"):
         case "User" | "Group" as kind:
             return kind, name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eventmesh.cluster.api.identity import MASTERS
+from eventmesh.cluster.api.identity import MASTERS, UNAUTHENTICATED
 from eventmesh.cluster.api.rbac.bindings import GROUP
 from eventmesh.kube.account_tokens import AUTHENTICATED
 from eventmesh.kube.api import Object
@@ -139,5 +139,5 @@ DEFAULT_BINDINGS: Final = (
     _binding("cluster-admin", MASTERS),
     _binding("system:discovery", AUTHENTICATED),
     _binding("system:basic-user", AUTHENTICATED),
-    _binding("system:public-info-viewer", AUTHENTICATED, "system:unauthenticated"),
+    _binding("system:public-info-viewer", AUTHENTICATED, UNAUTHENTICATED),
 )

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from multidict import CIMultiDictProxy
 
 from eventmesh.cluster.api import errors
-from eventmesh.cluster.api.identity import Identity
+from eventmesh.cluster.api.identity import ANONYMOUS, UNAUTHENTICATED, Identity
 from eventmesh.cluster.api.rbac.attributes import OnResource
 from eventmesh.cluster.api.rbac.authorizer import Authorizer
 from eventmesh.kube.account_tokens import AUTHENTICATED, SUBJECT_PREFIX, account_groups
@@ -19,8 +19,6 @@ GROUP: Final = "Impersonate-Group"
 UID: Final = "Impersonate-Uid"
 EXTRA: Final = "impersonate-extra-"
 
-ANONYMOUS: Final = "system:anonymous"
-UNAUTHENTICATED: Final = "system:unauthenticated"
 _AUTHENTICATION: Final = "authentication.k8s.io"
 
 
@@ -56,8 +54,10 @@ def _as(resource: str, name: str, *, group: str = "", part: str = "") -> OnResou
 
 def _account(user: str) -> tuple[str, str] | None:
     """Return namespace and name of the service account that `user` is, if it is one."""
-    namespace, colon, name = user.removeprefix(SUBJECT_PREFIX).partition(":")
-    return (namespace, name) if user.startswith(SUBJECT_PREFIX) and colon and namespace and name else None
+    match user.removeprefix(SUBJECT_PREFIX).split(":"):
+        case [namespace, name] if user.startswith(SUBJECT_PREFIX) and namespace and name:
+            return namespace, name
+    return None
 
 
 def _as_user(user: str) -> OnResource:
@@ -69,9 +69,12 @@ def _as_user(user: str) -> OnResource:
 
 
 def _groups(user: str, given: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the groups that `user` is in: those given, or else a service account's own, and everybody's."""
+    """Return the groups that `user` is in: those given, or else a service account's own, and everybody's.
+
+    Who asks to be one of the unknown is not made one of the known beside (as upstream).
+    """
     account = _account(user)
     if not given and account is not None:
         return account_groups(account[0])
     general = UNAUTHENTICATED if user == ANONYMOUS else AUTHENTICATED
-    return given if general in given else (*given, general)
+    return given if general in given or UNAUTHENTICATED in given else (*given, general)

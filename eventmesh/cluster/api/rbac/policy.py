@@ -111,4 +111,4 @@ def _has_resource(resources: Collection[str], path: str, subresource: str) -> bo
 
 
 def _has_url(urls: Collection[str], path: str) -> bool:
-    return any(url in (ALL, path) or (url.endswith(ALL) and path.startswith(url.removesuffix(ALL))) for url in urls)
+    return any(url in (ALL, path) or (url.endswith(ALL) and path.startswith(url.rstrip(ALL))) for url in urls)

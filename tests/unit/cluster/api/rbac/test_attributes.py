@@ -17,6 +17,8 @@ NOWHERE = "/apis/example.com/v1/widgets"
         ("GET", f"{PODS}/a", {}, OnResource("get", "", "pods", namespace="shop", name="a")),
         ("GET", f"{PODS}/a", {"watch": "1"}, OnResource("watch", "", "pods", namespace="shop", name="a")),
         ("GET", f"{PODS}/a/log", {}, OnResource("get", "", "pods", "log", "shop", "a")),
+        ("GET", f"{PODS}/a/log", {"watch": "true"}, OnResource("get", "", "pods", "log", "shop", "a")),
+        ("HEAD", f"{PODS}/a", {}, OnResource("get", "", "pods", namespace="shop", name="a")),
         ("POST", f"{PODS}/a/exec", {}, OnResource("create", "", "pods", "exec", "shop", "a")),
         ("POST", PODS, {}, OnResource("create", "", "pods", namespace="shop")),
         ("PUT", f"{PODS}/a/status", {}, OnResource("update", "", "pods", "status", "shop", "a")),

@@ -40,6 +40,7 @@ def rule(verbs: str = "get", groups: str = "", resources: str = "pods", names: s
         (PolicyRule(("get",), urls=("/metrics",)), OnPath("post", "/metrics"), False),
         (PolicyRule(("get",), urls=("/apis/*",)), OnPath("get", "/apis/apps"), True),
         (PolicyRule(("get",), urls=("/apis/*",)), OnPath("get", "/apis"), False),
+        (PolicyRule(("get",), urls=("/apis/**",)), OnPath("get", "/apis/apps"), True),
         (PolicyRule(("*",), urls=("*",)), OnPath("get", "/anything"), True),
         (PolicyRule(("*",), urls=("*",)), GET_PODS, False),
         (rule("*", "*", "*"), OnPath("get", "/metrics"), False),
