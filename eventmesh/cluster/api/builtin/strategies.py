@@ -15,6 +15,7 @@ from eventmesh.cluster.api.builtin.batch import CronJobStrategy, JobStrategy
 from eventmesh.cluster.api.builtin.podspec import NODE_NAME, check_pod_spec, default_pod_spec, qos_class
 from eventmesh.cluster.api.builtin.signing import SigningRequestStrategy
 from eventmesh.cluster.api.errors import Cause, CauseType, forbidden
+from eventmesh.cluster.api.label_selectors import selector_violations
 from eventmesh.cluster.api.strategy import Strategy
 from eventmesh.cluster.api.structural import clone
 from eventmesh.kube.api import Object
@@ -207,6 +208,8 @@ class WorkloadStrategy(Strategy):
         labels = (spec["template"]["metadata"] or {}).get("labels") or {}
         if not selector:
             causes.append(Cause(CauseType.REQUIRED, "spec.selector"))
+        elif unreadable := list(selector_violations("spec.selector", selector)):
+            causes += unreadable
         elif not LabelSelector.of(selector).matches(labels):
             detail = "`selector` does not match template `labels`"
             causes.append(Cause(CauseType.INVALID, "spec.template.metadata.labels", detail, labels))

@@ -11,6 +11,7 @@ from typing import Final
 
 from eventmesh.cluster.api.errors import Cause, CauseType, forbidden, not_found, quoted
 from eventmesh.cluster.api.identity import MASTERS, Identity
+from eventmesh.cluster.api.label_selectors import selector_violations
 from eventmesh.cluster.api.rbac.attributes import OnResource
 from eventmesh.cluster.api.rbac.authorizer import Authorizer
 from eventmesh.cluster.api.rbac.bindings import GROUP, SERVICE_ACCOUNT, USER, Bindings, RoleRef
@@ -39,6 +40,8 @@ class RoleStrategy(Strategy):
         if aggregation is not None and not aggregation.get("clusterRoleSelectors"):
             detail = "at least one clusterRoleSelector required if aggregationRule is non-nil"
             causes.append(Cause(CauseType.REQUIRED, "aggregationRule.clusterRoleSelectors", detail))
+        for at, selector in enumerate((aggregation or {}).get("clusterRoleSelectors") or ()):
+            causes += selector_violations(f"aggregationRule.clusterRoleSelectors[{at}]", selector)
         return causes
 
     def _violations(self, path: str, rule: Object) -> Iterator[Cause]:
