@@ -26,7 +26,7 @@ def late_patterns(package: str) -> Iterator[None]:
         caller = sys._getframe(1).f_globals["__name__"]
         return _LatePattern(pattern, flags) if caller.partition(".")[0] == package else former(pattern, flags)
 
-    re.compile = compile_late  # type: ignore[assignment]  # less typed than the overloads of the former
+    re.compile = compile_late
     try:
         yield
     finally:
