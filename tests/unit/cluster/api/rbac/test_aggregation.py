@@ -76,9 +76,9 @@ async def test_a_role_that_cannot_be_gathered_does_not_end_the_others(cluster: E
     cluster.store.put(Key(CLUSTER_ROLE.group_resource, "", "old"), old, 0)
     await api.create(CLUSTER_ROLE, made_of("broken", "bad"))
     await api.create(CLUSTER_ROLE, made_of("whole", "half"))
-    await settled()
+    await settle()
     await api.create(CLUSTER_ROLE, role("a", "pods", half="yes"))
-    await settled()
+    await settle()
     assert await resources(cluster, "whole") == ["pods"]
 
 
