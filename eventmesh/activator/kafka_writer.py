@@ -53,7 +53,7 @@ async def opened(settings: KafkaSettings, partitions: int | None, replicas: int 
     KafkaProblem."""
     try:
         await topic_there(settings, partitions, replicas)
-        async with producing(settings) as producer:
+        async with producing(settings, idempotent=False) as producer:
             yield KafkaWriter(producer, settings)
     except (KafkaError, OSError, TimeoutError) as error:
         raise problem_of(settings, error) from error

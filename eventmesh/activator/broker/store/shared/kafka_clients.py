@@ -81,13 +81,15 @@ async def administered(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCl
         await admin.close()
 
 
-async def producer_started(settings: KafkaSettings) -> AIOKafkaProducer:
-    """Return a producer whose records are there once and in order, whatever it has to repeat; raises what the library
-    raises."""
+async def producer_started(settings: KafkaSettings, *, idempotent: bool = True) -> AIOKafkaProducer:
+    """Return a producer whose records are there in order, whatever it has to repeat; raises what the library raises.
+
+    `idempotent`: each is there once; but behind one that Kafka has refused, no other is taken (the library counts it).
+    """
     producer = AIOKafkaProducer(
         **settings.connection(),
         acks="all",
-        enable_idempotence=True,
+        enable_idempotence=idempotent,
         # What is too long is told before it gets here, by `max_entry_bytes`.
         max_request_size=1 << 30,
     )
@@ -101,9 +103,9 @@ async def producer_started(settings: KafkaSettings) -> AIOKafkaProducer:
 
 
 @asynccontextmanager
-async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+async def producing(settings: KafkaSettings, *, idempotent: bool = True) -> AsyncIterator[AIOKafkaProducer]:
     """Give a producer until the block ends."""
-    producer = await producer_started(settings)
+    producer = await producer_started(settings, idempotent=idempotent)
     try:
         yield producer
     finally:
