@@ -1,4 +1,7 @@
-"""kubectl exec, cp, attach and port-forward against pods that really run."""
+"""kubectl exec, cp, attach and port-forward against pods that really run.
+
+By the oldest that is promised, as far as it can speak over WebSockets, and by the newest.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,9 @@ from tests.mesh.processes import WAIT_S
 from tests.peers.command_line import CommandLine
 
 pytestmark = pytest.mark.peer
+
+BY_THE_NEWEST_ALONE = pytest.mark.parametrize("kubectl_home", ["kubectl-newest"], indirect=True)
+"""The oldest forwards ports by SPDY alone; and a client that is not kubectl need not come twice."""
 
 SERVER = """
 import http.server, os, socketserver, sys
@@ -80,7 +86,7 @@ class Running:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[Running]:
+async def world(kubectl_home: Path, tmp_path: Path) -> AsyncIterator[Running]:
     async with running(tmp_path / "data") as cluster:
         server = ApiServer(cluster.embedded, ("127.0.0.1", 0), tmp_path / "tls", cluster.agent)
         await server.start()
@@ -94,7 +100,9 @@ async def world(tmp_path: Path) -> AsyncIterator[Running]:
         async with asyncio.timeout(WAIT_S):
             (started,) = await cluster.until(POD, lambda pods: bool(pods) and is_ready(pods[0]))
             await listening(started["status"]["podIP"], port)
-        yield Running(cluster, CommandLine("kubectl", kubeconfig, tmp_path), port, tmp_path)
+        kubectl = CommandLine(kubectl_home.name, kubeconfig, tmp_path)
+        kubectl.environment["KUBECTL_REMOTE_COMMAND_WEBSOCKETS"] = "true"  # which the newest does unasked
+        yield Running(cluster, kubectl, port, tmp_path)
         await server.stop()
 
 
@@ -134,6 +142,15 @@ async def test_what_cannot_be_executed_is_told(world: Running) -> None:
     assert 'pods "absent" not found' in result.err
 
 
+@pytest.mark.parametrize("kubectl_home", ["kubectl-oldest"], indirect=True)
+async def test_a_client_that_speaks_spdy_alone_is_told_what_to_do(world: Running) -> None:
+    del world.kubectl.environment["KUBECTL_REMOTE_COMMAND_WEBSOCKETS"]
+    told = "this server streams over WebSockets (kubectl 1.31 and later; "
+    for verb in (("exec", "web", "--", "true"), ("attach", "web"), ("port-forward", "pod/web", ":1")):
+        result = await world.kubectl.run(*verb)
+        assert result.code == 1 and told in result.err, (verb, result)
+
+
 async def test_terminal_is_one(world: Running) -> None:
     # kubectl gives a program a terminal only when it has one itself.
     script = f"{world.kubectl.path} exec -it web -- sh -c 'tty >/dev/null && stty size && echo $TERM'"
@@ -148,6 +165,7 @@ async def test_terminal_is_one(world: Running) -> None:
     assert out.decode().split() == ["33", "77", "xterm"]
 
 
+@BY_THE_NEWEST_ALONE
 async def test_python_client_executes_in_the_older_protocol(world: Running) -> None:
     # In a process of its own: the package leaves its sockets to the end of it.
     client = program(sys.executable, "-c", PYTHON_CLIENT, env=world.kubectl.environment, stdout=asyncio.subprocess.PIPE)
@@ -210,6 +228,7 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     await process.communicate()
 
 
+@BY_THE_NEWEST_ALONE
 async def test_port_forward_carries_connections_side_by_side(world: Running) -> None:
     forward = await world.kubectl.start("port-forward", "pod/web", f":{world.port}")
     assert forward.stdout is not None
@@ -231,6 +250,7 @@ async def test_port_forward_carries_connections_side_by_side(world: Running) -> 
         await ended(forward)
 
 
+@BY_THE_NEWEST_ALONE
 async def test_port_forward_to_a_port_where_nobody_listens_says_so(world: Running) -> None:
     forward = await world.kubectl.start("port-forward", "pod/web", ":1")
     assert forward.stdout is not None and forward.stderr is not None

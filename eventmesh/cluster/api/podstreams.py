@@ -72,7 +72,8 @@ def require_websocket(request: web.Request, protocols: tuple[str, ...]) -> None:
     """Raise 400 unless the client can be answered over a WebSocket with one of `protocols`."""
     if request.method != "GET" or request.headers.get("Upgrade", "").lower() != "websocket":
         raise errors.bad_request(
-            "Upgrade request required: this server streams over WebSockets (kubectl 1.31 and later)"
+            "Upgrade request required: this server streams over WebSockets (kubectl 1.31 and later; "
+            "exec, cp and attach of 1.29 and 1.30 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true)"
         )
     offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if not set(offered) & set(protocols):
