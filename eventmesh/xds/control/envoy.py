@@ -107,6 +107,12 @@ class Hold:
 
     max_requests_per_endpoint: int = 0
 
+    @property
+    def balancing(self) -> ClusterLbPolicy:
+        """Who is asked: of two drawn the less loaded, as Knative's activator does; with slots whoever is next and has
+        one free. Knative fills the first pod first when it has three slots or fewer; taking turns spreads the load."""
+        return ClusterLbPolicy.ROUND_ROBIN if self.max_requests_per_endpoint else ClusterLbPolicy.LEAST_REQUEST
+
 
 def cluster(name: str, protocol: Spoken, hold: Hold | None = None, policy: ClusterPolicy | None = None) -> Resource:
     """Return the cluster `name`, whose endpoints come over EDS under the same name."""
@@ -116,7 +122,7 @@ def cluster(name: str, protocol: Spoken, hold: Hold | None = None, policy: Clust
         type=ClusterDiscoveryType.EDS,
         eds_cluster_config=made(ClusterEdsClusterConfig, eds_config=ads()),
         connect_timeout=_CONNECT_TIMEOUT,
-        lb_policy=ClusterLbPolicy.ROUND_ROBIN,
+        lb_policy=hold.balancing if hold else ClusterLbPolicy.ROUND_ROBIN,
         circuit_breakers=_breakers(policy, MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
         metadata=_metadata(_said(protocol, hold)),
     )

@@ -45,6 +45,22 @@ def test_requests_beyond_an_endpoints_limit_wait_in_order() -> None:
     assert mesh.engine.capacity("up") == (1, 0, 0) and not mesh.dials
 
 
+def test_whoever_is_next_is_passed_over_until_it_has_a_free_slot() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO, max_requests_per_endpoint=1)))
+    clients = [mesh.connect() for _ in range(4)]
+    for client in clients[:2]:
+        client.says(GET)
+    free, busy = mesh.dialled(), mesh.dialled()
+    assert free.address != busy.address
+    # Turns alone would send every other of these to the busy one.
+    for client in (clients[0], clients[2], clients[3]):
+        free.says(OK)
+        client.says(GET)
+    assert mesh.engine.capacity("up") == (0, 2, 0) and not mesh.dials
+    clients[0].says(GET)
+    assert mesh.engine.capacity("up") == (0, 2, 1)
+
+
 def test_a_waiting_client_that_leaves_frees_its_place() -> None:
     mesh = Playbook(snapshot(Cluster("up", TWO[:1], max_requests_per_endpoint=1)))
     clients = [mesh.connect() for _ in range(3)]

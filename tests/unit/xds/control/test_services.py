@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
+from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType, ClusterLbPolicy
 
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control.envoy import MAX_HELD_REQUESTS
@@ -82,6 +82,19 @@ def test_the_activators_cluster_holds_and_keeps_to_the_containers_concurrency() 
     assert (fields["hold"].bool_value, fields["max_requests_per_endpoint"].number_value) == (True, 7.0)
     breakers = cluster_of(holding["ns/rev"]).circuit_breakers
     assert breakers is not None and breakers.thresholds[0].max_pending_requests == MAX_HELD_REQUESTS
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "expected"),
+    [(0, ClusterLbPolicy.LEAST_REQUEST), (1, ClusterLbPolicy.ROUND_ROBIN), (1000, ClusterLbPolicy.ROUND_ROBIN)],
+)
+def test_the_activator_asks_the_less_loaded_of_two_or_whoever_is_next_with_a_free_slot(
+    concurrency: int, expected: ClusterLbPolicy
+) -> None:
+    watcher = world(serverless=[serverless("rev")], revision=[revision("rev", concurrency)])
+    plain, holding = Clusters(Settings()).clusters(watcher.of("ns"))
+    assert cluster_of(holding["ns/rev"]).lb_policy == expected
+    assert cluster_of(plain["ns/rev"]).lb_policy == ClusterLbPolicy.ROUND_ROBIN
 
 
 def test_the_protocol_follows_the_revision_and_the_port() -> None:
