@@ -54,7 +54,7 @@ async def listed(kn: CommandLine, *group: str, name: str, ready: bool = True) ->
         while True:
             for line in (await kn(*group, "list")).splitlines():
                 words = line.split()
-                if words[0] == name and ("True" in words or not ready):
+                if words[:1] == [name] and ("True" in words or not ready):
                     return line
 
 

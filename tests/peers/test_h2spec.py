@@ -26,7 +26,7 @@ from tests.unit.core.tls_peer import certificate
 
 pytestmark = pytest.mark.peer
 
-SUITE_TIMEOUT_S = 60
+SUITE_TIMEOUT_S = 100
 
 CASES = 146
 """What the suite has, the strict cases included: fewer would mean that some were not run."""
@@ -64,6 +64,7 @@ def secured_or_not(snapshot: Snapshot, secured: bool) -> Snapshot:
     return dataclasses.replace(snapshot, listeners=listeners)
 
 
+@pytest.mark.timeout(2 * SUITE_TIMEOUT_S)
 @pytest.mark.parametrize("secured", [False, True], ids=["clear text", "TLS"])
 @pytest.mark.parametrize("way", ["direct", "proxying"])
 async def test_every_case_of_the_suite_passes_the_strict_ones_included(way: str, secured: bool, tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ async def test_every_case_of_the_suite_passes_the_strict_ones_included(way: str,
         snapshot = serving("h2spec") if way == "direct" else proxy(await stack.enter_async_context(backend(answer)))
         plane = await stack.enter_async_context(running(secured_or_not(snapshot, secured), {"h2spec": Served()}))
         host, _, port = plane.addresses()["edge"].rpartition(":")
-        arguments = ["-S", "-h", host, "-p", port, "-o", "2", "-j", str(report), *(["-t", "-k"] if secured else [])]
+        arguments = ["-S", "-h", host, "-p", port, "-o", "10", "-j", str(report), *(["-t", "-k"] if secured else [])]
         suite = program(h2spec, *arguments, stdout=asyncio.subprocess.DEVNULL)
         async with suite as process, asyncio.timeout(SUITE_TIMEOUT_S):
             await process.wait()
