@@ -132,3 +132,11 @@ def bare(name: str, container: dict[str, Any], **spec: Any) -> Object:
         "metadata": metadata,
         "spec": {"containers": [whole], "terminationGracePeriodSeconds": 2, **spec},
     }
+
+
+def sharing(spec: Object, directory: Path) -> Object:
+    """Return the spec of a pod whose containers see this machine's `directory`, at its own path."""
+    volume = {"name": "shared", "hostPath": {"path": str(directory)}}
+    mount = {"name": "shared", "mountPath": str(directory)}
+    containers = [{**each, "volumeMounts": [mount]} for each in spec["containers"]]
+    return {**spec, "volumes": [volume], "containers": containers}

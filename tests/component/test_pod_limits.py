@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from eventmesh.cluster.runtime import worker
 from eventmesh.cluster.runtime.cgroups import ControlGroups, Limits
+from eventmesh.cluster.runtime.pod_groups import PIDS_LIMIT
 from eventmesh.cluster.runtime.sessions import Stream
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import EVENT, POD
@@ -23,6 +25,12 @@ MEMORY, CPU = ("memory.max", "cpu.weight") if GROUPS.is_unified else ("memory/me
 RESOURCES_OF_NOBODY = Limits(memory_bytes=1024 * 1024)
 RESOURCES = {"limits": {"memory": "128Mi", "cpu": "500m"}, "requests": {"cpu": "125m"}}
 needs_groups = pytest.mark.skipif(bool(GROUPS.note), reason=f"{GROUPS.note}: what is told then has a test of its own")
+
+needs_pids = pytest.mark.skipif(not GROUPS.count_processes, reason="no controller counts processes: `check` says so")
+GROUPS_OF_PIDS = Path("/sys/fs/cgroup") if GROUPS.is_unified else Path("/sys/fs/cgroup/pids")
+FEW = 50
+"""Enough for an interpreter, and soon taken by one that forks."""
+WAIT_S = 30.0
 
 
 async def ended(cluster: Cluster, pod: Object) -> tuple[str, str]:
@@ -101,6 +109,58 @@ async def test_what_is_run_beside_a_container_counts_with_it_and_nothing_is_left
         made = groups.make("probe", RESOURCES_OF_NOBODY)
         assert made is not None
     assert not any(Path(directory).parent.exists() for directory in made.directories)
+
+
+FORK_BOMB = """
+import os, time
+children = 0
+while True:
+    try:
+        if os.fork() == 0:
+            children = -10**9
+        children += 1
+    except BlockingIOError:
+        if children > 0:
+            print(children, flush=True)
+            children = -10**9
+        time.sleep(0.1)
+"""
+
+
+@needs_pids
+async def test_a_function_that_forks_without_end_is_held_told_and_ended_and_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PIDS_LIMIT", FEW)
+    async with running(tmp_path / "data") as cluster:
+        cluster.image(tmp_path / "bomb", "bomb", FORK_BOMB)
+        cluster.image(tmp_path / "other", "other", "import subprocess; print(subprocess.call(['true']))")
+        await cluster.api.create(POD, bare("bomb", {"image": "dev.local/bomb"}), "default")
+        async with asyncio.timeout(WAIT_S):
+            (told,) = await cluster.until(EVENT, bool)
+        assert (told["type"], told["reason"]) == ("Warning", "ProcessLimitReached")
+        (pod,) = (await cluster.api.list(POD, "default")).items
+        (group,) = GROUPS_OF_PIDS.rglob(f"{pod['metadata']['uid']}.app")
+        assert int((group / "pids.current").read_text()) <= FEW
+        assert await cluster.api.create(
+            POD, bare("other", {"image": "dev.local/other"}, restartPolicy="Never"), "default"
+        )
+        pods = await cluster.until(POD, lambda pods: any("terminated" in str(pod.get("status")) for pod in pods))
+        (other,) = (pod for pod in pods if pod["metadata"]["name"] == "other")
+        assert await cluster.log(other) == "0\n"
+        await cluster.api.delete(POD, "bomb", "default", grace_seconds=1)
+        async with asyncio.timeout(WAIT_S):
+            await cluster.until(POD, lambda pods: len(pods) == 1)
+            while group.exists() and (group / "cgroup.procs").read_text():
+                await asyncio.sleep(0.02)
+
+
+@needs_pids
+async def test_a_container_has_as_many_processes_as_the_limit_says(tmp_path: Path) -> None:
+    file = "pids.max" if GROUPS.is_unified else "pids/pids.max"
+    async with running(tmp_path / "data") as cluster:
+        cluster.image(tmp_path / "look", "look", f"print(open('/sys/fs/cgroup/{file}').read())")
+        assert await ended(cluster, bare("look", {"image": "dev.local/look"})) == ("Completed", f"{PIDS_LIMIT}\n\n")
 
 
 async def test_limits_that_nobody_can_keep_are_told(tmp_path: Path) -> None:

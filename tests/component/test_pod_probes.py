@@ -16,7 +16,7 @@ from eventmesh.cluster.runtime.commands import Place
 from eventmesh.cluster.runtime.probe import Action, Exec, GrpcHealth, HttpGet, Outcome, Probe, Purpose, TcpSocket
 from eventmesh.cluster.runtime.process import Command, ProcessLauncher
 from eventmesh.kube.resources import EVENT, POD
-from tests.component.pod_cluster import bare, running
+from tests.component.pod_cluster import bare, running, sharing
 
 WAIT_S = 20.0
 
@@ -104,11 +104,12 @@ async def test_a_server_that_never_answers_is_a_failure_after_the_timeout(asker:
 async def test_a_pod_that_fails_its_liveness_is_restarted_and_tells_it_in_events(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as cluster:
         cluster.image(tmp_path / "app", "app", "import time; time.sleep(600)")
-        sick = tmp_path / "sick"
+        (tmp_path / "marks").mkdir()
+        sick = tmp_path / "marks" / "sick"
         probe = {"exec": {"command": ["sh", "-c", f"test ! -e {sick} || {{ echo sick; exit 1; }}"]}}
         live = {**probe, "periodSeconds": 1, "failureThreshold": 1, "terminationGracePeriodSeconds": 1}
         pod = bare("frail", {"image": "dev.local/app", "livenessProbe": live})
-        await cluster.api.create(POD, pod, "default")
+        await cluster.api.create(POD, {**pod, "spec": sharing(pod["spec"], sick.parent)}, "default")
         async with asyncio.timeout(WAIT_S):
             await cluster.until(POD, lambda pods: bool(pods) and "'started': True" in str(pods[0]))
             sick.touch()

@@ -11,7 +11,7 @@ import pytest_asyncio
 from eventmesh.cluster.runtime.logs import LogQuery
 from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.resources import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, POD, SERVICE
-from tests.component.pod_cluster import Cluster, bare, deployment, is_ready, running
+from tests.component.pod_cluster import Cluster, bare, deployment, is_ready, running, sharing
 
 FOLLOWED = LogQuery(follow=True)
 WAIT_S = 20.0
@@ -152,11 +152,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer((os.environ["IP"], int(os.environ["PORT"])), Handler).serve_forever()
 """
     cluster.image(tmp_path / "slow", "slow", program)
-    mark = tmp_path / "mark"
+    (tmp_path / "marks").mkdir()
+    mark = tmp_path / "marks" / "mark"
     address = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     wanted = deployment("dev.local/slow", "one", env=(address, {"name": "MARK", "value": str(mark)}))
     probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
-    wanted["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe
+    template = wanted["spec"]["template"]
+    template["spec"]["containers"][0]["readinessProbe"] = probe
+    template["spec"] = sharing(template["spec"], mark.parent)
     await cluster.api.create(DEPLOYMENT, wanted, "default")
     (pod,) = await cluster.until(POD, lambda pods: bool(pods) and "running" in str(pods[0].get("status")))
     assert not is_ready(pod)
@@ -219,7 +222,8 @@ time.sleep(600)
         "preStop": {"exec": {"command": ["touch", str(marks / "stopping")]}},
     }
     container = {"image": "dev.local/app", "args": [str(marks)], "lifecycle": hooks}
-    await cluster.api.create(POD, bare("p", container, terminationGracePeriodSeconds=20), "default")
+    pod = bare("p", container, terminationGracePeriodSeconds=20)
+    await cluster.api.create(POD, {**pod, "spec": sharing(pod["spec"], marks)}, "default")
     async with asyncio.timeout(WAIT_S):
         while not (marks / "started").exists():
             await asyncio.sleep(0.01)

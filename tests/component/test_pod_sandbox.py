@@ -13,16 +13,17 @@ import pytest
 import pytest_asyncio
 
 from eventmesh.cluster.runtime.images import ImageStore
+from eventmesh.cluster.runtime.sessions import Stream
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import POD
-from tests.component.pod_cluster import Cluster
+from tests.component.pod_cluster import Cluster, bare
 
 WAIT_S = 30.0
 
 pytestmark = pytest.mark.timeout(150)
 """Each test starts processes one after the other, on whatever machine."""
 PROGRAM = """
-import json, os, tempfile
+import json, os
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 descriptors = {}
 for number in os.listdir("/proc/self/fd"):
@@ -36,11 +37,9 @@ try:
     planted = "yes"
 except OSError as error:
     planted = os.strerror(error.errno)
-scratch = tempfile.mkstemp()[1]
 print(json.dumps({
     "no_new_privileges": status["NoNewPrivs"].strip(),
     "planted": planted,
-    "scratch": os.path.dirname(scratch),
     "environment": sorted(os.environ),
     "descriptors": descriptors,
     "session": os.getsid(0) == os.getpid(),
@@ -90,18 +89,68 @@ async def test_it_cannot_change_the_code_that_others_run(cluster: Cluster, tmp_p
     assert not (cluster.images.find("dev.local/look").directory / "planted").exists()
 
 
-async def test_its_temporary_files_are_its_own_and_end_with_it(cluster: Cluster, tmp_path: Path) -> None:
-    scratch = []
+@pytest.mark.parametrize("place", ["/tmp", "/var/tmp"])  # noqa: S108
+async def test_its_temporary_files_are_its_own_and_end_with_it(cluster: Cluster, tmp_path: Path, place: str) -> None:
+    # The code, the volumes and the interpreter may lie in the same place: those of this test do.
+    assert tmp_path.is_relative_to("/tmp")  # noqa: S108
+    mark = f"eventmesh-{tmp_path.name}"
+    program = f"""
+import os, time
+print(os.path.exists("{place}/{mark}"), os.environ["TMPDIR"], oct(os.stat("{place}").st_mode & 0o7777), flush=True)
+open("{place}/{mark}", "x").close()
+time.sleep(1000)
+"""
+    cluster.image(tmp_path / "writer", "writer", program)
     for name in ("one", "two"):
-        _, found = await told(cluster, tmp_path, name)
-        scratch.append(Path(found["scratch"]))
-        assert scratch[-1] != tmp_path and any(scratch[-1].iterdir())
-    assert scratch[0] != scratch[1]
-    await cluster.api.delete(POD, "one", "default", grace_seconds=1)
+        await cluster.api.create(POD, bare(name, {"image": "dev.local/writer"}), "default")
+
+    def kept() -> set[str]:
+        return {path.parts[-5] for path in (tmp_path / "data" / "pods").glob(f"*/.scratch/app/*/{mark}")}
+
     async with asyncio.timeout(WAIT_S):
-        while scratch[0].exists():
+        while len(kept()) < 2:
             await asyncio.sleep(0.02)
-    assert scratch[1].exists()
+        assert not Path(place, mark).exists()
+        for pod in (await cluster.api.list(POD, "default")).items:
+            while (said := await cluster.log(pod)) == "":
+                await asyncio.sleep(0.02)
+            assert said.split() == ["False", "/tmp", "0o1777"]  # noqa: S108
+        await cluster.api.delete(POD, "one", "default", grace_seconds=1)
+        while len(kept()) > 1:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_run_finds_nothing_of_the_one_before(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.image(tmp_path / "again", "again", "import os\nprint(os.listdir('/tmp'))\nopen('/tmp/mine', 'x')\n1 / 0")
+    volume = {"name": "cache", "emptyDir": {}}
+    container = {"image": "dev.local/again", "volumeMounts": [{"name": "cache", "mountPath": "/var/tmp/cache"}]}  # noqa: S108
+    await cluster.api.create(POD, bare("again", container, volumes=[volume]), "default")
+
+    def has_run_twice(pods: list[Object]) -> bool:
+        return bool(pods) and "'restartCount': 1" in str(pods[0].get("status"))
+
+    (pod,) = await cluster.until(POD, has_run_twice)
+    async with asyncio.timeout(WAIT_S):
+        while "ZeroDivisionError" not in (said := await cluster.log(pod)):
+            await asyncio.sleep(0.02)
+    assert "mine" not in said.splitlines()[0]
+
+
+async def test_what_is_run_beside_it_sees_its_files(cluster: Cluster, tmp_path: Path) -> None:
+    program = "import time; open('/tmp/mine', 'w').write('hello'); print('written', flush=True); time.sleep(1000)"
+    cluster.image(tmp_path / "idle", "idle", program)
+    await cluster.api.create(POD, bare("idle", {"image": "dev.local/idle"}), "default")
+    (pod,) = await cluster.until(POD, lambda pods: bool(pods) and "running" in str(pods[0].get("status")))
+    async with asyncio.timeout(WAIT_S):
+        while await cluster.log(pod) != "written\n":
+            await asyncio.sleep(0.02)
+        argv = ("cat", "/tmp/mine")  # noqa: S108
+        session = await cluster.agent.open_session("default", "idle", "", argv, stdin=False, tty=False)
+        try:
+            assert await session.read(Stream.STDOUT) == b"hello"
+            assert await session.wait() == 0
+        finally:
+            await session.end()
 
 
 async def test_nothing_of_the_surroundings_comes_along(cluster: Cluster, tmp_path: Path) -> None:

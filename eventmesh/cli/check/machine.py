@@ -19,6 +19,7 @@ from eventmesh.cli.check.findings import Finding, failure, ok, warning
 from eventmesh.cluster import addresses, running
 from eventmesh.cluster.running import Running
 from eventmesh.cluster.runtime.cgroups import ControlGroups
+from eventmesh.cluster.runtime.pod_groups import PIDS_LIMIT
 from eventmesh.cluster.watchdog import MESH_NAME
 
 OLDEST_PYTHON: Final = (3, 11)
@@ -106,10 +107,19 @@ def _cgroups() -> Finding:
     if groups.note:
         return warning(
             "cgroups",
-            f"{groups.note}; limits.cpu has no effect, and memory above limits.memory is seen within 2 s",
+            f"{groups.note}; limits.cpu has no effect, memory above limits.memory is seen within 2 s, and nobody "
+            "counts the processes of a function",
             "run as root on a machine whose control groups have the controllers memory and cpu",
         )
-    return ok("cgroups", f"the kernel keeps limits.memory and limits.cpu (version {2 if groups.is_unified else 1})")
+    if not groups.count_processes:
+        return warning(
+            "cgroups",
+            "the kernel keeps limits.memory and limits.cpu, but nobody counts the processes of a function",
+            "hand the controller pids down to the group that eventmesh runs in",
+        )
+    version = 2 if groups.is_unified else 1
+    kept = f"limits.memory, limits.cpu and {PIDS_LIMIT} processes a container"
+    return ok("cgroups", f"the kernel keeps {kept} (version {version})")
 
 
 def _ports(found: Running | None, api_port: int, gateway_port: int) -> Iterator[Finding]:

@@ -113,7 +113,12 @@ class PodAgent:
             note = f"{error}; the function shares the host's network on a port of its own"
             _log.warning("pods share the host's network", reason=error)
         if self._groups.note:
-            _log.warning("limits.cpu has no effect, limits.memory is looked at now and then", reason=self._groups.note)
+            _log.warning(
+                "limits.cpu has no effect, limits.memory is looked at now and then, processes are not counted",
+                reason=self._groups.note,
+            )
+        elif not self._groups.count_processes:
+            _log.warning("processes of functions are not counted", reason="the controller pids is not handed down")
         self._notify = NotifySockets()
         self._host = Host(
             api=self._api,

@@ -1,4 +1,5 @@
-"""Control groups: memory and processor time of a container, bounded by the kernel, where this user may make groups.
+"""Control groups: memory, processor time and processes of a container, bounded by the kernel, where this user may make
+groups.
 
 One group a run of a container, below one directory of the mesh, in the unified hierarchy or in one a controller
 (cgroups(7), versions 2 and 1), whichever the machine has. The values are those that a kubelet writes
@@ -22,6 +23,10 @@ from eventmesh.cluster.runtime.child import PROCESSES
 from eventmesh.cluster.runtime.wire import Mount
 
 CONTROLLERS: Final = ("memory", "cpu")
+PIDS: Final = "pids"
+"""The controller that counts processes and threads; a machine may have the others without it."""
+_ALL: Final = (PIDS, *CONTROLLERS)
+"""Processes first: a group that may have none cannot fork while it is ended."""
 SHOWN_AT: Final = Path("/sys/fs/cgroup")
 """Where programs look for their group, the runtimes of Java, Go and Node among them."""
 
@@ -36,6 +41,7 @@ _SWAP: Final = ("memory.swap.max", "memory.memsw.limit_in_bytes")
 """No swap beside the memory, as with the kubelet: else what is above its limit would slow down the machine and not end.
 A kernel that does not count swap has neither file."""
 
+_MOST_PIDS: Final = "pids.max"
 _PREFIX: Final = "eventmesh-"
 _UNIFIED: Final = "cgroup2"
 _HANDED_DOWN: Final = "cgroup.subtree_control"
@@ -51,8 +57,15 @@ class Limits:
     """Thousandths of a processor, at most."""
     cpu_request_millis: int | None = None
     """Thousandths of a processor that it is promised: its weight among others when all are busy."""
+    pids: int | None = None
+    """Processes and threads at a time."""
 
     def __bool__(self) -> bool:
+        return self.pids is not None or self.share_the_machine
+
+    @property
+    def share_the_machine(self) -> bool:
+        """Return whether they say anything of memory or processor time."""
         return (self.memory_bytes, self.cpu_millis, self.cpu_request_millis) != (None, None, None)
 
 
@@ -65,6 +78,7 @@ class Group:
     """Where its own processes see it, and cannot change it."""
     earlier_kills: int = 0
     """Those of the run before, while whose processes still end its group is the group of the next."""
+    earlier_refusals: int = 0
 
     @property
     def killed_for_memory(self) -> bool:
@@ -73,11 +87,24 @@ class Group:
 
     def kills(self) -> int:
         """Return how many processes the kernel has ended because the memory of the group was used up."""
-        for directory in map(Path, self.directories):
-            for name in ("memory.events", "memory.oom_control"):
+        return self._count("oom_kill", "memory.events", "memory.oom_control")
+
+    @property
+    def was_refused_processes(self) -> bool:
+        """Return whether this run wanted more processes and threads than it may have."""
+        return self.refusals() > self.earlier_refusals
+
+    def refusals(self) -> int:
+        """Return how often the kernel has refused the group a process or thread."""
+        return self._count("max", "pids.events")
+
+    def _count(self, what: str, *files: str) -> int:
+        """Return what the first of `files` that there is counts."""
+        for directory in self.directories:
+            for name in files:
                 with suppress(OSError):
-                    counts = dict(line.split() for line in _lines(directory / name))
-                    return int(counts.get("oom_kill", "0"))
+                    counts = dict(line.split() for line in _lines(Path(directory, name)))
+                    return int(counts.get(what, "0"))
         return 0
 
     def remove(self) -> None:
@@ -110,32 +137,41 @@ class ControlGroups:
             return cls({}, f"this user may make no control groups: {error.filename or ''}: {error.strerror or error}")
         return cls(parents)
 
-    def make(self, name: str, limits: Limits) -> Group | None:
-        """Return a new group of that name, None where there are none; raises OSError when the kernel refuses it."""
-        if self.note:
+    @property
+    def count_processes(self) -> bool:
+        """Return whether there is a limit of processes."""
+        return PIDS in self._parents
+
+    def make(self, name: str, limits: Limits, *, whole: bool = True) -> Group | None:
+        """Return a new group of that name, None where there are none; raises OSError when the kernel refuses it.
+
+        Not `whole`: only of the controllers that `limits` say something to, which takes a fraction of the time in
+        version 1.
+        """
+        used = {c: parent for c, parent in self._parents.items() if whole or limits.share_the_machine or c == PIDS}
+        if not used:
             return None
         # Each once: in version 2 it is one for all controllers.
-        for directory in dict.fromkeys(parent / name for parent in self._parents.values()):
+        for directory in dict.fromkeys(parent / name for parent in used.values()):
             _remove(directory)
             directory.mkdir(exist_ok=True)
-        for controller, parent in self._parents.items():
+        for controller, parent in used.items():
             for file, value in _values(controller, limits, is_unified=self.is_unified):
                 if file not in _SWAP or (parent / name / file).exists():
                     (parent / name / file).write_text(value)
         group = self._group(name)
-        return replace(group, earlier_kills=group.kills())
+        return replace(group, earlier_kills=group.kills(), earlier_refusals=group.refusals())
 
     def find_again(self, name: str) -> Group | None:
         """Return the group of that name, which an earlier runtime has made; None when there is none."""
-        if self.note or not all((parent / name).is_dir() for parent in self._parents.values()):
-            return None
-        return self._group(name)
+        group = self._group(name)
+        return group if group.directories else None
 
     def _group(self, name: str) -> Group:
-        directories = dict.fromkeys(parent / name for parent in self._parents.values())
-        shown = [SHOWN_AT] if self.is_unified else [SHOWN_AT / controller for controller in self._parents]
-        mounts = (Mount(str(own), str(at), read_only=True) for own, at in zip(directories, shown, strict=True))
-        return Group(tuple(map(str, directories)), tuple(mounts))
+        found = {c: parent / name for c, parent in self._parents.items() if (parent / name).is_dir()}
+        shown = {own: SHOWN_AT if self.is_unified else SHOWN_AT / controller for controller, own in found.items()}
+        mounts = (Mount(str(own), str(at), read_only=True) for own, at in shown.items())
+        return Group(tuple(map(str, shown)), tuple(mounts))
 
     @property
     def is_unified(self) -> bool:
@@ -146,45 +182,6 @@ class ControlGroups:
         """Remove all groups; whatever was in them has ended."""
         for parent in self._parents.values():
             _remove_all(parent)
-
-
-class PodGroups:
-    """The groups of one pod: of each container's present run, where it has one."""
-
-    def __init__(self, groups: ControlGroups, uid: str) -> None:
-        self._groups = groups
-        self._uid = uid
-        self._present: dict[str, Group] = {}
-
-    def begin(self, container: str, limits: Limits) -> None:
-        """Make the group of a run that begins; raises OSError when the kernel refuses it."""
-        group = self._groups.make(f"{self._uid}.{container}", limits)
-        if group is not None:
-            self._present[container] = group
-
-    def resume(self, container: str) -> None:
-        """Find the group of a run that an earlier runtime has begun."""
-        group = self._groups.find_again(f"{self._uid}.{container}")
-        if group is not None:
-            self._present[container] = group
-
-    def of(self, container: str) -> Group | None:
-        """Return the group of the present run."""
-        return self._present.get(container)
-
-    def end(self, container: str) -> bool:
-        """Remove the group of a run that has ended; return whether the kernel ended it, or a part, for its memory."""
-        group = self._present.pop(container, None)
-        if group is None:
-            return False
-        killed = group.killed_for_memory
-        group.remove()
-        return killed
-
-    def close(self) -> None:
-        """Remove all groups, and end what is left in them."""
-        for container in tuple(self._present):
-            self.end(container)
 
 
 def _bases(process: Path) -> Mapping[str, Path]:
@@ -202,12 +199,13 @@ def _bases(process: Path) -> Mapping[str, Path]:
         if kind == _UNIFIED and "" in own:
             unified = _below(point, root, own[""])
         elif kind == "cgroup":
-            separate |= {c: _below(point, root, own[c]) for c in CONTROLLERS if c in options.split(",") and c in own}
-    if unified is not None and set(CONTROLLERS) <= set(_words(unified / "cgroup.controllers")):
+            separate |= {c: _below(point, root, own[c]) for c in _ALL if c in options.split(",") and c in own}
+    there = _words(unified / "cgroup.controllers") if unified is not None else []
+    if unified is not None and set(CONTROLLERS) <= set(there):
         # A group with processes in it may have no limits for groups below; only the root may. So: beside our own.
         base = unified.parent if own[""] != "/" else unified
-        return dict.fromkeys(CONTROLLERS, base)
-    if len(separate) == len(CONTROLLERS):
+        return {controller: base for controller in _ALL if controller in there}
+    if set(CONTROLLERS) <= separate.keys():
         return separate
     raise FileNotFoundError(2, f"no hierarchy has the controllers {' and '.join(CONTROLLERS)}", str(SHOWN_AT))
 
@@ -235,6 +233,10 @@ def _made(base: Path, controller: str, name: str) -> Path:
 
 def _values(controller: str, limits: Limits, *, is_unified: bool) -> Iterator[tuple[str, str]]:
     """Yield the files of a group and what is to be written to them, in order."""
+    if controller == PIDS:
+        if limits.pids is not None:
+            yield _MOST_PIDS, str(limits.pids)
+        return
     if controller == "memory":
         if limits.memory_bytes is None:
             return
@@ -269,6 +271,9 @@ def _remove_all(parent: Path) -> None:
 
 def _remove(group: Path) -> None:
     with suppress(OSError):
+        # What forks without end would be faster than whoever ends it.
+        if (group / _MOST_PIDS).exists():
+            (group / _MOST_PIDS).write_text("0")
         # A process of another namespace is 0 here, which would mean ourselves.
         for number in map(int, _words(group / PROCESSES)):
             if number > 0:

@@ -1,4 +1,7 @@
-"""Measures the pods of this machine, ends what takes more memory than it may, and tells the metrics API."""
+"""Measures the pods of this machine, ends what takes more memory than it may, and tells the metrics API.
+
+Also looks whether one has as many processes as it may, since the kernel refuses more without a word to anybody else.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ class Measuring:
         while True:
             await self._clock.sleep(SAMPLE_S)
             workers = list(self._workers())
+            for worker in workers:
+                worker.tell_refusals()
             pids = {
                 (worker.uid, container, pid): (worker, container)
                 for worker in workers

@@ -65,10 +65,16 @@ def _show(confinement: Confinement) -> None:
         _enter(confinement.root, confinement.layer, staging)
         staging = f"/{STAGING}"
     view = _View(staging)
-    for source, mount in sorted(opened, key=lambda pair: pair[1].target):
+    for source, mount in sorted(opened, key=lambda pair: (_has_root_entry(pair[1].target), pair[1].target)):
         is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
         linux.bind(f"/proc/self/fd/{source}", view.point(mount.target, is_directory), read_only=mount.read_only)
         os.close(source)
+
+
+def _has_root_entry(target: str) -> bool:
+    """Return whether the root directory has what `target` lies in; what needs a new root comes before all else, which
+    might hide `staging`."""
+    return os.path.exists("/" + os.path.realpath(target).split("/")[1])
 
 
 def _enter(root: str, layer: str, at: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -14,11 +15,14 @@ from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.images import Image
 from eventmesh.cluster.runtime.launcher_process import PRODUCT_PATH
 from eventmesh.cluster.runtime.process import Process
+from eventmesh.cluster.runtime.scratch import PLACES, scratch_mounts
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.cluster.runtime.wire import Confinement, Mount
 from eventmesh.kube.api import Object
 
 _OF_EVERY_ROOT: Final = (Path("/dev"), Path("/proc"))
+_FILES: Final = ("SSL_CERT_FILE",)
+"""Variables of its user's surroundings that name a file."""
 
 
 @frozen
@@ -28,6 +32,8 @@ class Scene:
     volumes: PodVolumes
     layer: Path
     """Where what it writes into the root of its image may be kept: its own, below the directory of the pod."""
+    scratch: Path
+    """Where what it writes for a while is kept if it sees the machine's files: as `layer`."""
     network_note: str
     """Why this host gives no namespaces to this user; empty when it does."""
     running: Process | None
@@ -49,11 +55,7 @@ def _files_of(container: Object, image: Image, scene: Scene) -> Confinement:
     if scene.network_note and container.get("volumeMounts"):
         raise ContainerConfigError(f"volumeMounts: {scene.network_note}; use env and envFrom")
     if image.root is None:
-        kept = (image.directory, Path(PRODUCT_PATH), Path(sys.executable), Path(sys.prefix))
-        asked = scene.volumes.mounts(container, kept)
-        # Every pod of a version runs the same files: what one changes, all others would run.
-        code = () if scene.network_note else (Mount(str(image.directory), str(image.directory), read_only=True),)
-        return Confinement((*code, *asked), str(scene.volumes.staging))
+        return _of_the_machine(container, image, scene)
     if scene.network_note:
         raise ContainerConfigError(f"image {image.name}: it has a root directory of its own, but {scene.network_note}")
     if scene.running is not None:
@@ -67,8 +69,25 @@ def _files_of(container: Object, image: Image, scene: Scene) -> Confinement:
     return Confinement(mounts, str(scene.volumes.staging), str(image.root), "" if read_only else str(scene.layer))
 
 
-def scratch_in(directory: Path) -> str:
-    """Return a pod's own directory, below its `directory`, for what its containers write for a while, as anybody."""
+def _of_the_machine(container: Object, image: Image, scene: Scene) -> Confinement:
+    """Return the view of a container whose image has no root of its own."""
+    needed: tuple[Path, ...] = (Path(PRODUCT_PATH), Path(sys.executable), Path(sys.prefix))
+    asked = scene.volumes.mounts(container, (image.directory, *needed))
+    if scene.network_note:
+        return Confinement(asked, str(scene.volumes.staging))
+    # Every pod of a version runs the same files: what one changes, all others would run.
+    seen = (Mount(str(image.directory), str(image.directory), read_only=True), *asked)
+    # Of an environment, the interpreter's library lies elsewhere.
+    needed = (*needed, Path(sys.base_prefix), *(Path(os.environ[name]) for name in _FILES if os.environ.get(name)))
+    scratch = scratch_mounts(scene.scratch, seen, needed, fresh=scene.running is None)
+    return Confinement((*seen, *scratch), str(scene.volumes.staging))
+
+
+def scratch_of(directory: Path, network_note: str) -> str:
+    """Return where a container that sees the machine's files writes for a while: its own `/tmp`, and a directory of its
+    pod's own, below the pod's `directory`, on a host without namespaces."""
+    if not network_note:
+        return PLACES[0]
     path = directory / ".tmp"
     if not path.exists():
         path.mkdir(parents=True)

@@ -24,7 +24,6 @@ from eventmesh.cluster.runtime.adoption import (
     recall,
 )
 from eventmesh.cluster.runtime.asking import Asker
-from eventmesh.cluster.runtime.cgroups import PodGroups
 from eventmesh.cluster.runtime.commands import function_command, sidecar_command, write_bootstrap
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Silent, Terminate, ToldReady
@@ -36,6 +35,7 @@ from eventmesh.cluster.runtime.listening import watch_silence
 from eventmesh.cluster.runtime.logs import STREAMS, ContainerLog, RunLog
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
+from eventmesh.cluster.runtime.pod_groups import PIDS_LIMIT, PodGroups
 from eventmesh.cluster.runtime.privileges import confined
 from eventmesh.cluster.runtime.process import Command, Process, SpawnError
 from eventmesh.cluster.runtime.sandbox import PodSandbox
@@ -43,7 +43,7 @@ from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.teller import PodTeller
 from eventmesh.cluster.runtime.tokens import PodTokens
-from eventmesh.cluster.runtime.views import Scene, scratch_in, view_of
+from eventmesh.cluster.runtime.views import Scene, scratch_of, view_of
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.cluster.runtime.warm_start import warmed
 from eventmesh.kube.api import Object
@@ -122,6 +122,11 @@ class PodWorker:
         if process is not None and process.pid == pid:
             self._causes[container] = OUT_OF_MEMORY
             self._watchers.spawn("out of memory", self._host.launcher.signal(process, signal.SIGKILL))
+
+    def tell_refusals(self) -> None:
+        """Record an Event of each container that wants more processes than it may have."""
+        for told in self._groups.refusals():
+            self._watchers.spawn("event", self._teller.record(told))
 
     def log(self, container: str) -> ContainerLog | None:
         """Return the log of a container, or None when the pod has none of that name."""
@@ -240,6 +245,7 @@ class PodWorker:
             case Exited(container, status, message):
                 self._processes.pop(container, None)
                 cause = self._causes.pop(container, "")
+                self.tell_refusals()
                 if self._groups.end(container) and status == -signal.SIGKILL:
                     cause = OUT_OF_MEMORY
                 return self._machine.exited(container, status, message, cause)
@@ -337,10 +343,12 @@ class PodWorker:
             self._watchers.spawn("silence", watch)
 
     def _begin_group(self, name: str) -> None:
-        """Make a control group for what has limits, and for a container image, which expects to see its own."""
+        """Make a control group; a whole one for a container image, which expects to see its own."""
         limits = podspec.limits(self.pod, name)
-        image = "" if name == podspec.SIDECAR else podspec.container(self.pod, name).get("image", "")
-        if limits or (image and self._host.images.find(image).root is not None):
+        if name != podspec.SIDECAR:
+            image = self._host.images.find(podspec.container(self.pod, name).get("image", ""))
+            self._groups.begin(name, replace(limits, pids=PIDS_LIMIT), whole=image.root is not None)
+        elif limits:
             self._groups.begin(name, limits)
 
     async def _signal(self, container: str, process: Process, number: int) -> None:
@@ -364,13 +372,14 @@ class PodWorker:
         scene = Scene(
             self._volumes,
             self.directory / ".layers" / name,
+            self.directory / ".scratch" / name,
             self._host.network_note,
             self._processes.get(name),
             self._groups.of(name),
         )
         view = view_of(container, image, scene)
         confinement = confined(view, self.pod, container, image_user=image.user, image_group=image.group)
-        scratch = "" if image.root is not None else scratch_in(self.directory)
+        scratch = "" if image.root is not None else scratch_of(self.directory, self._host.network_note)
         return function_command(self.pod, container, image, place, references, confinement, scratch)
 
     def _warmed(self, name: str, command: Command) -> Command:

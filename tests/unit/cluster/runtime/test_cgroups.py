@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.cluster.runtime.cgroups import ControlGroups, Group, Limits, PodGroups
+from eventmesh.cluster.runtime.cgroups import ControlGroups, Group, Limits
+from eventmesh.cluster.runtime.pod_groups import PodGroups
 
 BOTH = Limits(memory_bytes=64 * 1024 * 1024, cpu_millis=1500, cpu_request_millis=125)
 
@@ -54,6 +55,49 @@ def test_what_is_too_little_or_too_much_for_the_kernel_is_the_least_or_the_most(
 def test_a_group_without_limits_is_left_as_the_kernel_makes_it(tmp_path: Path) -> None:
     assert files(separate(tmp_path).make("g", Limits())) == {}
     assert not Limits() and Limits(cpu_request_millis=0)
+
+
+def counting(directory: Path) -> ControlGroups:
+    """Return groups of version 1 that count processes too."""
+    for controller in ("pids", "memory", "cpu"):
+        (directory / controller).mkdir(parents=True)
+    return ControlGroups({controller: directory / controller for controller in ("pids", "memory", "cpu")})
+
+
+def test_who_says_nothing_of_memory_and_processor_is_in_the_group_that_counts_processes_alone(tmp_path: Path) -> None:
+    groups = counting(tmp_path / "counting")
+    assert files(groups.make("few", Limits(pids=7), whole=False)) == {"pids.max": "7"}
+    assert not (tmp_path / "counting" / "memory" / "few").exists()
+    again = groups.find_again("few")
+    assert again is not None and [mount.target for mount in again.mounts] == ["/sys/fs/cgroup/pids"]
+    for name, limits, whole in (("limited", Limits(memory_bytes=1, pids=7), False), ("image", Limits(pids=7), True)):
+        group = groups.make(name, limits, whole=whole)
+        assert group is not None and len(group.directories) == 3
+    assert separate(tmp_path).make("few", Limits(pids=7), whole=False) is None, "where nobody counts"
+
+
+def test_a_run_that_was_refused_a_process_is_told_once_and_so_is_the_next(tmp_path: Path) -> None:
+    pod = PodGroups(counting(tmp_path), "uid")
+    events = tmp_path / "pids" / "uid.app" / "pids.events"
+    pod.begin("app", Limits(pids=7))
+    assert pod.refusals() == []
+    events.write_text("max 3\n")
+    (told,) = pod.refusals()
+    assert (told.reason, told.warning) == ("ProcessLimitReached", True) and told.message.startswith("app has 1024 ")
+    events.write_text("max 4\n")
+    assert pod.refusals() == []
+    pod.end("app")
+    pod.begin("app", Limits(pids=7))
+    assert pod.refusals() == [], "those of the run before, whose processes still end"
+    events.write_text("max 5\n")
+    assert pod.refusals() == [told]
+
+
+def test_what_is_ended_may_start_nothing_more(tmp_path: Path) -> None:
+    pod = PodGroups(counting(tmp_path), "uid")
+    pod.begin("app", Limits(pids=7))
+    pod.end("app")
+    assert (tmp_path / "pids" / "uid.app" / "pids.max").read_text() == "0"
 
 
 def test_its_own_group_is_what_a_container_sees_and_cannot_change(tmp_path: Path) -> None:
@@ -129,10 +173,10 @@ def test_groups_of_version_2_are_made_beside_the_meshs_own_with_their_controller
     gone.mkdir()
     mounts = f"31 24 0:27 / {top} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
     groups = ControlGroups.find(process(tmp_path / "proc", "0::/user.slice/shell.scope\n", mounts))
-    assert groups.note == "" and groups.is_unified
+    assert groups.note == "" and groups.is_unified and groups.count_processes
     (made,) = (top / "user.slice").glob(f"eventmesh-{os.getpid()}.*")
     assert (top / "user.slice" / "cgroup.subtree_control").read_text() == "+cpu"
-    assert (made / "cgroup.subtree_control").read_text() in ("+cpu", "+memory")
+    assert (made / "cgroup.subtree_control").read_text() in ("+cpu", "+memory", "+pids")
     assert not gone.exists()
 
 
@@ -148,7 +192,7 @@ def test_groups_of_version_1_are_made_below_the_meshs_own_where_its_hierarchy_is
     (tmp_path / "u" / "cgroup.controllers").write_text("hugetlb\n")
     own = "9:memory:/docker/x/box\n4:cpu,cpuacct:/\n0::/\n"
     groups = ControlGroups.find(process(tmp_path / "proc", own, mounts))
-    assert groups.note == "" and not groups.is_unified
+    assert groups.note == "" and not groups.is_unified and not groups.count_processes
     assert list((tmp_path / "m" / "box").glob("eventmesh-*")) and list((tmp_path / "c").glob("eventmesh-*"))
     groups.close()
     assert not list((tmp_path / "m" / "box").iterdir()) and not list((tmp_path / "c").iterdir())
