@@ -126,7 +126,7 @@ class PodWorker:
     def tell_refusals(self) -> None:
         """Record an Event of each container that wants more processes than it may have."""
         for told in self._groups.refusals():
-            self._watchers.spawn("event", self._teller.record(told))
+            self._record(told)
 
     def log(self, container: str) -> ContainerLog | None:
         """Return the log of a container, or None when the pod has none of that name."""
@@ -183,21 +183,16 @@ class PodWorker:
             self._volumes = PodVolumes(
                 self.pod, place.address, self.directory / "volumes", self._host.references, tokens.current
             )
-            self._asker = Asker(
-                place,
-                podspec.user_port(self.pod).number,
-                has_sidecar(self.pod),
-                self._host.launcher,
-                self._command,
-            )
+            port = podspec.user_port(self.pod).number
+            self._asker = Asker(place, port, has_sidecar(self.pod), self._host.launcher, self._command)
             self._lifecycle = PodLifecycle(self._teller, self._host.launcher, self._host.clock, self._asker.ask)
             missing = podspec.missing_pull_secrets(self.pod, self._host.references)
             if missing:
                 told = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); {NO_PULL}"
-                self._watchers.spawn("event", self._teller.record(Tell("FailedToRetrieveImagePullSecret", told)))
+                self._record(Tell("FailedToRetrieveImagePullSecret", told))
             if self._host.groups.note and any(podspec.limits(self.pod, name).cpu_millis for name in self.containers):
                 told = f"limits.cpu has no effect: {self._host.groups.note}"
-                self._watchers.spawn("event", self._teller.record(Tell("LimitsNotEnforced", told)))
+                self._record(Tell("LimitsNotEnforced", told))
             await self._obey(self._machine.start() if self._left is None else self._adopt(self._left))
             await self._publish()
             while not self._machine.gone:
@@ -294,7 +289,7 @@ class PodWorker:
                     case Ask():
                         self._watchers.spawn(f"{order.container} {order.probe.purpose.value}", self._ask(order))
                     case Tell():
-                        self._watchers.spawn("event", self._teller.record(order))
+                        self._record(order)
             outcomes = await asyncio.gather(*(self._start(order.container) for order in starts))
             orders = [order for outcome in outcomes for order in outcome]
 
@@ -389,7 +384,7 @@ class PodWorker:
         image = self._host.images.find(podspec.container(self.pod, name).get("image", ""))
         command, why = warmed(self.pod, command, image)
         if why:
-            self._watchers.spawn("event", self._teller.record(Tell("NotStartedWarm", f"{name} starts as usual: {why}")))
+            self._record(Tell("NotStartedWarm", f"{name} starts as usual: {why}"))
         return command
 
     async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
@@ -399,6 +394,9 @@ class PodWorker:
                 await run.ended()
         message = self._logs[name].tail(MAX_MESSAGE_BYTES) if status != 0 else ""
         self._inbox.put_nowait(Exited(name, status, message))
+
+    def _record(self, told: Tell) -> None:
+        self._watchers.spawn("event", self._teller.record(told))
 
     async def _ask(self, order: Ask) -> None:
         assert self._asker is not None  # noqa: S101 - set before any start
