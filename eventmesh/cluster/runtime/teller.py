@@ -31,17 +31,19 @@ class PodTeller:
         await self._recorder.record(self.pod, kind, told.reason, told.message)
 
     async def publish(self, status: Object) -> None:
-        """Write the pod's status, unless it is the one that was written last; a refusal is logged."""
+        """Write the pod's status, unless it is the one that was written last; a refusal is logged.
+
+        A pod that was deleted by force may have a successor of the same name by now: nothing of it is touched.
+        """
         if status == self._published:
             return
         metadata = self.pod["metadata"]
+        patch = {"metadata": {"uid": metadata["uid"]}, "status": status}
         try:
-            self.pod = await self._api.patch(
-                POD, metadata["name"], {"status": status}, metadata["namespace"], subresource="status"
-            )
+            self.pod = await self._api.patch(POD, metadata["name"], patch, metadata["namespace"], subresource="status")
             self._published = status
         except ApiError as error:
-            if not error.not_found:
+            if not (error.not_found or error.conflict):
                 _log.warning("pod status refused", pod=metadata["name"], reason=error.message)
 
     async def remove(self, directory: Path) -> None:
