@@ -38,8 +38,10 @@ class Answer:
 class MeshProcess:
     """One `eventmesh up` on free ports."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, prefix: tuple[str, ...] = ()) -> None:
+        """`prefix`: a command that executes ours in other surroundings."""
         self.data_dir = data_dir
+        self._program = (*prefix, *EVENTMESH)
         self.output = data_dir.with_suffix(".out")
         self.gateway_port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +59,7 @@ class MeshProcess:
         """Return when it says that it is ready."""
         with open(self.output, "wb") as output:
             self._process = subprocess.Popen(
-                [*EVENTMESH, "up", "--data-dir", str(self.data_dir), "--port", "0", "--gateway-port", "0"],
+                [*self._program, "up", "--data-dir", str(self.data_dir), "--port", "0", "--gateway-port", "0"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -107,7 +109,7 @@ class MeshProcess:
 
     def add_image(self, name: str, directory: Path) -> None:
         """Run `eventmesh images add`."""
-        command = [*EVENTMESH, "images", "add", name, str(directory), "--data-dir", str(self.data_dir)]
+        command = [*self._program, "images", "add", name, str(directory), "--data-dir", str(self.data_dir)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     async def eventmesh(self, *words: str) -> Output:
@@ -115,7 +117,7 @@ class MeshProcess:
 
         def run() -> Output:
             flags = ("--data-dir", str(self.data_dir), "--kubeconfig", str(self.kubeconfig))
-            done = subprocess.run([*EVENTMESH, *words, *flags], capture_output=True, text=True, timeout=WAIT_S)
+            done = subprocess.run([*self._program, *words, *flags], capture_output=True, text=True, timeout=WAIT_S)
             return Output(done.returncode, done.stdout, done.stderr)
 
         return await asyncio.get_running_loop().run_in_executor(None, run)

@@ -91,7 +91,8 @@ def _namespaces() -> Finding:
     made = subprocess.run([sys.executable, "-c", _MAKE_NAMESPACE], capture_output=True, text=True)  # noqa: S603
     if made.returncode == 0:
         how = "" if os.getuid() == 0 else ", by user namespaces"
-        return ok("namespaces", f"pods get a network namespace each{how}")
+        egress = "a function reaches what its sidecar listens on, and no more: no pasta or slirp4netns is started"
+        return ok("namespaces", f"pods get a network namespace each{how}; {egress}")
     reason = (made.stderr.strip().splitlines() or ["no reason given"])[-1]
     return warning(
         "namespaces",
