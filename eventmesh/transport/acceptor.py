@@ -18,6 +18,11 @@ BACKLOG: Final = 4096
 """Connections the kernel completes before we accept them; it cuts this down to net.core.somaxconn (4096 since
 Linux 5.4). Small backlogs turn a burst of clients into one-second SYN retries."""
 
+MAX_UNSENT: Final = 64 * 1024
+"""Bytes written for a client that the kernel may hold and not send yet (TCP_NOTSENT_LOWAT, tcp(7)). What is on its way
+counts apart, so that no path is slower for it. A client that does not read would have 4 MiB otherwise
+(net.ipv4.tcp_wmem), and some hundreds of them the memory that TCP has for everybody."""
+
 _REASONS: Final = {
     errno.EADDRINUSE: "something listens there already; stop it or choose another port",
     errno.EACCES: "ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE",
@@ -120,6 +125,7 @@ def _bind(address: Address, network: SocketFactory, shared: bool) -> socket.sock
             # Connections inherit it. uvloop sets it by itself; asyncio's own loop does not where no protocol number was
             # given, and a second small message waited 40 ms for the peer's acknowledgement of the first.
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MAX_UNSENT)
         listening.bind(target)
         # Listening now, so that a port that is taken refuses the configuration and not the first client.
         listening.listen(BACKLOG)

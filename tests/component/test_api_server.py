@@ -71,7 +71,7 @@ async def test_legacy_discovery_lists_subresources(http: Browser) -> None:
     names = {entry["name"] for entry in (await http("GET", "/apis/apps/v1")).json["resources"]}
     assert {"deployments", "deployments/status", "deployments/scale"} <= names
     group = (await http("GET", "/apis/sources.knative.dev")).json
-    assert group["preferredVersion"]["version"] == "v1" and len(group["versions"]) == 3
+    assert group["preferredVersion"]["version"] == "v1" and len(group["versions"]) == 4
     scale = next(entry for entry in (await http("GET", "/apis/apps/v1")).json["resources"] if entry["kind"] == "Scale")
     assert (scale["group"], scale["version"]) == ("autoscaling", "v1")
 

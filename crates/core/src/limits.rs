@@ -1,8 +1,8 @@
 //! Every bound of the core that a Snapshot does not set, with its argument. Checked before memory is spent.
 
 /// Body bytes of one exchange and direction that may wait inside the mesh before the source is paused: enough to keep a
-/// fast pair busy. The read that crosses it is kept, too, and one of uvloop's has up to 250 KiB, so that 1,000 stuck
-/// exchanges of large bodies may hold 300 MiB: a crowd of slow readers is for `max_requests` of their cluster to bound.
+/// fast pair busy. The reads that cross it are kept, too, and one of uvloop's has up to 250 KiB: 400 stuck exchanges of
+/// 256 KiB held 183 MiB (ADR 0092). A crowd of slow readers is for `max_requests` of their cluster to bound.
 pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
 
 /// Body bytes of a request that are kept so that it can be sent again, on routes with a retry policy. As much as may wait
@@ -88,7 +88,8 @@ pub const MAX_FRAMES_BACKLOG: usize = 16 * 1024 * 1024;
 /// windows; this bounds what no window does, a megabyte being 60,000 acknowledgements of pings.
 pub const MAX_HTTP2_BACKLOG: usize = 1024 * 1024;
 
-/// Buffers above this are given back to the allocator once empty.
+/// Buffers above this are given back to the allocator once empty: those of exchanges, and those of a connection when it
+/// ends (while it lives it keeps what it writes from, docs/adr/0092-what-the-kernel-holds-for-a-slow-reader.md).
 pub const KEEP_BUFFER: usize = 64 * 1024;
 
 /// As `KEEP_BUFFER`, on a connection that carries a conversation with this process: one message of some hundred bytes now
