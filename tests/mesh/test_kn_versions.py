@@ -68,6 +68,37 @@ async def test_apply_makes_a_revision_of_a_change_only(kn: CommandLine) -> None:
     assert "applied-00003" not in await kn("revision", "list", "--service", "applied")
 
 
+async def test_containers_are_added_and_what_was_made_of_them_is_applied(
+    kn: CommandLine, shared_mesh: MeshProcess, namespace: str, tmp_path: Path
+) -> None:
+    add_function(shared_mesh, tmp_path / "helper", "helper", "import time; time.sleep(3600)")
+    helper = ("--image", "dev.local/helper")
+    # kn reads whatever is a pipe, and an empty one is an error to it.
+    first = await kn("container", "add", "first", *helper, stdin="containers: []")
+    both = await kn("container", "add", "second", *helper, "--env", "COLOUR=blue", "--containers", "-", stdin=first)
+    assert sorted(each["name"] for each in yaml.safe_load(both)["containers"]) == ["first", "second"]
+    file = tmp_path / "several.yaml"
+    offline = ("--containers", "-", "--target", str(file))
+    await kn("service", "create", "several", *IMAGE, "--port", "8080", *offline, stdin=both)
+    written = file.read_text()
+    assert len(yaml.safe_load(written)["spec"]["template"]["spec"]["containers"]) == 3
+    made = await kn("service", "apply", "several", "-f", str(file))
+    assert "Service 'several' created to latest revision 'several-00001' is available at URL:" in made
+    (answer,) = await shared_mesh.ask(f"several.{namespace}.localhost")
+    assert answer.body.startswith("several-00001 ")
+    file.write_text(written.replace("blue", "green"))
+    changed = await kn("service", "apply", "several", "-f", str(file))
+    assert "Service 'several' applied to latest revision 'several-00002'" in changed
+    file.write_text("kind: [")
+    broken = await kn.run("service", "apply", "several", "-f", str(file))
+    assert broken.code == 1 and broken.err
+
+
+async def test_without_plugins_the_list_of_them_is_empty(kn: CommandLine) -> None:
+    listed = await kn.run("plugin", "list")
+    assert (listed.code, listed.out) == (0, "No plugins found.\n")
+
+
 async def test_waits_end_when_it_is_ready_or_their_time_is_over(
     kn: CommandLine, shared_mesh: MeshProcess, namespace: str
 ) -> None:
