@@ -14,6 +14,7 @@ import pytest
 from eventmesh.cli.check import machine, tools
 from eventmesh.cli.check.findings import Finding, Standing
 from eventmesh.cli.main import main
+from eventmesh.cluster.runtime.cgroups import ControlGroups
 
 FREE = 0
 
@@ -55,6 +56,26 @@ def test_a_port_that_is_taken_is_a_failure(tmp_path: Path, capsys: pytest.Captur
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, standing: Standing) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Space(2**40, 2**40 - free, free))
     assert found(tmp_path / "not" / "yet", "disk").standing is standing
+
+
+@pytest.mark.parametrize(
+    ("controllers", "note", "told"),
+    [
+        ((), "this user may make no control groups: /x", "nobody counts the processes of a function"),
+        (("memory", "cpu"), "", "nobody counts the processes of a function"),
+    ],
+    ids=["no groups", "no controller pids"],
+)
+def test_limits_that_nobody_keeps_are_told_with_what_would_keep_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, controllers: tuple[str, ...], note: str, told: str
+) -> None:
+    for controller in controllers:
+        (tmp_path / controller).mkdir()
+    groups = ControlGroups({controller: tmp_path / controller for controller in controllers}, note)
+    monkeypatch.setattr(ControlGroups, "find", lambda: groups)
+    finding = found(tmp_path / "data", "cgroups")
+    assert finding.standing is Standing.WARNING and note in finding.found and told in finding.found
+    assert "control groups" in finding.mend or "pids" in finding.mend
 
 
 def test_a_data_directory_that_is_a_file_is_a_failure(tmp_path: Path) -> None:
