@@ -12,13 +12,13 @@ from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
 from eventmesh.base.frozen import frozen
 from eventmesh.dataplane import prometheus
+from eventmesh.dataplane.envoy_address import address_document
 from eventmesh.dataplane.figures import Figures
 from eventmesh.dataplane.plane import State
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import RouteMatch
 from eventmesh.model.route import Route, RouteTable, Serve, VirtualHost
 from eventmesh.model.snapshot import Snapshot
-from eventmesh.transport.address import UnixAddress, parse_address
 from eventmesh.transport.exchange import ExchangeHandler, Reply
 
 if TYPE_CHECKING:
@@ -243,14 +243,6 @@ def listener_statuses(addresses: Mapping[str, str]) -> dict[str, object]:
         if name != LISTENER
     ]
     return {"listener_statuses": listed} if listed else {}
-
-
-def address_document(where: str) -> dict[str, object]:
-    """Return an address as an `envoy.config.core.v3.Address`."""
-    address = parse_address(where)
-    if isinstance(address, UnixAddress):
-        return {"pipe": {"path": address.path}}
-    return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
 def _own_counters(figures: Figures, separator: str) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from eventmesh.dataplane.admin import address_document
+from eventmesh.dataplane.envoy_address import address_document
 from eventmesh.model.snapshot import Snapshot
 
 _JSON_FLAGS: Final = {"failed_active_hc": "failed_active_health_check", "failed_outlier_check": "failed_outlier_check"}
