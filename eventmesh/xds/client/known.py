@@ -258,7 +258,10 @@ class Known:
         return resource.fetch_timeout_s if is_settled else 0.0
 
     def _filters(self, resource: ListenerResource) -> Filters | None:
-        return resource.with_extensions(self._extensions.all_live()).listener.filters
+        return self._configured(resource).listener.filters
+
+    def _configured(self, resource: ListenerResource) -> ListenerResource:
+        return resource.with_extensions(self._extensions.for_all(resource.discovered))
 
     def _extension_ready(self, name: str, extension: Extension) -> bool:
         former = self._extensions.live(name)
@@ -321,8 +324,7 @@ class Known:
         """Return what is live. A listener that went live without its table gets an empty one: it answers 404. One that
         lacks a secret is left out: it could not serve anybody."""
         found = [held.live for held in self._listeners.values() if held.live is not None]
-        extensions = self._extensions.all_live()
-        configured = (resource.with_extensions(extensions) for resource in found)
+        configured = map(self._configured, found)
         live = [resolved for resource in configured if (resolved := resource.with_secrets(self._secrets))]
         tables = {name: held.live for name, held in self._tables.items() if held.live is not None}
         for resource in live:

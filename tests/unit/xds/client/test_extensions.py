@@ -265,3 +265,60 @@ def test_a_name_takes_what_all_its_listeners_accept() -> None:
     world.told(Update(listeners={"two": second}))
     assert world.known.kinds_accepted("f") == {FAULT}
     assert world.known.kinds_accepted("nobody's") == frozenset()
+
+
+def test_a_filter_of_another_type_is_taken_live_where_its_listener_accepts_both() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named(kinds=(FAULT, AUTHZ)))))
+    world.sent(f=_fault(500))
+    for _ in range(2):
+        assert world.sent(f=Extension(AUTHZ, None))
+        assert world.faults == {HERE: None}, "the fault is gone with its type"
+        assert world.sent(f=_fault(501))
+        assert world.faults == {HERE: 501}
+
+
+def test_a_listener_goes_on_by_the_type_it_accepts_until_its_next_version_is_there() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named(kinds=(FAULT,)))))
+    world.sent(f=_fault(500))
+    new = _listener(_named(kinds=(AUTHZ,)), address="127.0.0.1:81", rds="late")
+    world.told(Update(listeners=new))
+    world.sent(f=Extension(AUTHZ, None))
+    (listener,) = world.known.snapshot("v").listeners
+    assert (listener.address, listener.filters) == (HERE, Filters(Fault(abort_status=500))), "nobody is turned away"
+    world.told(Update(tables={"late": RouteTable("late")}))
+    (listener,) = world.known.snapshot("v").listeners
+    assert (listener.address, listener.filters) == ("127.0.0.1:81", None)
+
+
+def test_a_listener_that_is_changed_back_has_the_former_type_without_waiting() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named(kinds=(FAULT,)))))
+    world.sent(f=_fault(500))
+    world.told(Update(listeners=_listener(_named(kinds=(AUTHZ,)), address="127.0.0.1:81", rds="late")))
+    world.sent(f=Extension(AUTHZ, None))
+    world.told(Update(listeners=_listener(_named(kinds=(FAULT,)), address="127.0.0.1:82")))
+    assert world.faults == {"127.0.0.1:82": 500}
+
+
+def test_a_former_type_is_forgotten_once_no_listener_needs_it() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named(kinds=(FAULT, AUTHZ)))))
+    world.sent(f=_fault(500))
+    world.sent(f=Extension(AUTHZ, None))
+    world.told(Update(listeners=_listener(_named(kinds=(FAULT,)), address="127.0.0.1:81")))
+    assert HERE in world.faults, "a fault of long ago is no answer: the listener waits for a new one"
+    world.sent(f=_fault(501))
+    assert world.faults == {"127.0.0.1:81": 501}
+
+
+def test_a_filter_that_is_taken_back_is_so_of_every_type() -> None:
+    world = World()
+    world.told(Update(listeners=_listener(_named(kinds=(FAULT,)))))
+    world.sent(f=_fault(500))
+    world.told(Update(listeners=_listener(_named(kinds=(AUTHZ,)), address="127.0.0.1:81", rds="late")))
+    world.sent(f=Extension(AUTHZ, None))
+    world.sent(f=ABSENT)
+    (listener,) = world.known.snapshot("v").listeners
+    assert listener.filters is not None and listener.filters.access, "without a configuration nobody goes on"
