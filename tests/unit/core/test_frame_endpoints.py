@@ -19,9 +19,13 @@ each = pytest.mark.parametrize("frames", FRAMES, ids=lambda frames: frames.name)
 
 
 @each
-def test_endpoints_take_turns_or_are_drawn(frames: Frames) -> None:
+def test_endpoints_take_turns(frames: Frames) -> None:
     turns = one_at_a_time(frames.mesh(frames.cluster("up", *MANY[:3], balancing=Balancing.ROUND_ROBIN)), frames, 9)
     assert turns[:3] == turns[3:6] == turns[6:] and set(turns) == set(MANY[:3])
+
+
+@each
+def test_endpoints_are_drawn_by_lot(frames: Frames) -> None:
     drawn = one_at_a_time(frames.mesh(frames.cluster("up", *MANY, balancing=Balancing.RANDOM)), frames, 200)
     counted = Counter(drawn)
     assert set(counted) == set(MANY) and max(counted.values()) < 80
