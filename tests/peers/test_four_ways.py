@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import dubbo_peer, sofabolt, sofarpc_peer
+from tests.peers import dubbo_peer, motan_peer, sofabolt, sofarpc_peer
 from tests.peers.sofabolt import LineProcess, by_lines
 from tests.peers.thrift.echo import PYTHON
 from tests.peers.tools import TOOLS, tool
@@ -120,6 +120,21 @@ PAIRS = (
             ("count 500", "OK 500 1, 500"),
             ("echo 100", "OK 100 n1 from a, n100 from a"),
             ("greet fail", ""),
+            (f"greet {LONG}", f"OK hello {LONG} from a"),
+        ),
+    ),
+    Pair(
+        "Motan",
+        declared("motan2"),
+        lambda port: motan_peer.service(port, "a"),
+        lambda address: motan_peer.caller(address, "a"),
+        (
+            (f"greet {HARD}", f"OK hello {HARD} from a"),
+            ("describe", "OK {a=[1, 300]} 70000 1099511627776"),
+            ("told note=one", "OK {"),
+            ("many 300", "OK 300/300"),
+            ("greet fail", "ERROR MotanServiceException 10001 "),
+            ("beat", "OK"),
             (f"greet {LONG}", f"OK hello {LONG} from a"),
         ),
     ),

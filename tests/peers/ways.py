@@ -59,26 +59,55 @@ def declared(name: str) -> Wire:
 
 def bootstrap(path: Path, wire: Wire, ports: Mapping[str, int]) -> Path:
     """Write a bootstrap with a listener for each name, that leads everything to the server at its port."""
+    listeners = [_listener(name, wire, [_route(name)]) for name in ports]
+    return _written(path, listeners, [_cluster(name, wire, port) for name, port in ports.items()])
 
-    def address(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
-        return {"socket_address": {"address": host, "port_value": port}}
 
-    def listener(name: str) -> dict[str, Any]:
-        route = {"match": {"prefix": "/"}, "route": {"cluster": name, "timeout": "20s"}}
-        table = {"name": name, "virtual_hosts": [{"name": "any", "domains": ["*"], "routes": [route]}]}
-        typed = {**wire.filter, "stat_prefix": name, "route_config": table}
-        chains = [{"filters": [{"name": "wire", "typed_config": typed}]}]
-        return {"name": name, "address": address(0, wire.host), "filter_chains": chains}
+def routed(
+    path: Path, wire: Wire, ports: Mapping[str, int], when: Mapping[str, Mapping[str, str]], **route: str
+) -> Path:
+    """Write a bootstrap with the one listener `service`, that leads to each name's port what has the headers of `when`.
 
-    def cluster(name: str) -> dict[str, Any]:
-        endpoints = [{"lb_endpoints": [{"endpoint": {"address": address(ports[name])}}]}]
-        assignment = {"cluster_name": name, "endpoints": endpoints}
-        return {"name": name, "type": "STATIC", "load_assignment": assignment, **wire.cluster}
+    `route` are more terms of every route: "timeout", and "prefix" of the path.
+    """
+    routes = [_route(name, when[name], **route) for name in ports]
+    clusters = [_cluster(name, wire, port) for name, port in ports.items()]
+    return _written(path, [_listener("service", wire, routes)], clusters)
 
-    resources = {"listeners": [listener(name) for name in ports], "clusters": [cluster(name) for name in ports]}
-    tree = {"node": {"id": "peer"}, "admin": {"address": address(0)}, "static_resources": resources}
+
+def _route(cluster: str, headers: Mapping[str, str] | None = None, *, prefix: str = "/", timeout: str = "20s") -> Any:
+    conditions = [{"name": name, "string_match": {"exact": value}} for name, value in (headers or {}).items()]
+    match = {"prefix": prefix, "headers": conditions}
+    return {"match": match, "route": {"cluster": cluster, "timeout": timeout}}
+
+
+def _address(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _listener(name: str, wire: Wire, routes: list[Any]) -> dict[str, Any]:
+    table = {"name": name, "virtual_hosts": [{"name": "any", "domains": ["*"], "routes": routes}]}
+    typed = {**wire.filter, "stat_prefix": name, "route_config": table}
+    chains = [{"filters": [{"name": "wire", "typed_config": typed}]}]
+    return {"name": name, "address": _address(0, wire.host), "filter_chains": chains}
+
+
+def _cluster(name: str, wire: Wire, port: int) -> dict[str, Any]:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}]
+    assignment = {"cluster_name": name, "endpoints": endpoints}
+    return {"name": name, "type": "STATIC", "load_assignment": assignment, **wire.cluster}
+
+
+def _written(path: Path, listeners: list[Any], clusters: list[Any]) -> Path:
+    resources = {"listeners": listeners, "clusters": clusters}
+    tree = {"node": {"id": "peer"}, "admin": {"address": _address(0)}, "static_resources": resources}
     path.write_text(json.dumps(tree))
     return path
+
+
+def address_of(sidecar: DataPlaneProcess, listener: str = "service") -> str:
+    """Return where the machine dials a listener of a sidecar."""
+    return f"127.0.0.1:{_port(sidecar, listener)}"
 
 
 def _port(sidecar: DataPlaneProcess, listener: str) -> int:
