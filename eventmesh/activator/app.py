@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from eventmesh.activator import https_entrance, job_sink, kafka_sink, request_reply, subscribers
 from eventmesh.activator.broker.app import DEFAULT_RETENTION, Broker
@@ -53,6 +54,9 @@ from eventmesh.xds.client.inbound import InboundTerms, beyond_inbound, first_ter
 
 if TYPE_CHECKING:
     from eventmesh.xds.client.workload_identity import WorkloadIdentity
+
+CERTIFICATES_S: Final = 5.0
+"""Longest wait for the certificates at the start: without them events are taken in by http, and by https later."""
 
 _log = log.get("activator")
 
@@ -204,7 +208,8 @@ class Activator:
         """Serve; events are delivered as soon as control has said where to."""
         # Whether senders have to say who they are is known before anybody is listened to.
         self._tasks.spawn("features", self._features.informer.run())
-        self._tasks.spawn("certificates", self._https.informer.run())
+        for informer in self._https.informers:
+            self._tasks.spawn("certificates", informer.run())
         self._tasks.spawn("trust bundles", self._bundles.informer.run())
         await self._features.informer.synced()
         # The broker first: an event that is answered 404 because Brokers are not known yet is an event refused.
@@ -215,11 +220,21 @@ class Activator:
         self._kafka_sinks.start()
         self._tasks.spawn("ads", self._ads.run())
         self._reporter.start()
+        await self._begin_entrance()
         await self._reconfigure()
         for source in (self._broker.triggers, self._https, self._bundles):
             source.subscribe(self._changed)
         self._tasks.spawn("deliver", self._deliver())
         _log.info("serving", node=self._node, **self.addresses())
+
+    async def _begin_entrance(self) -> None:
+        """Listen for https if that is asked for from the beginning; raises UnavailableError where it cannot be."""
+        if not self._https.is_wanted:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CERTIFICATES_S):
+                await self._https.synced()
+        await self._extend(self._https.beside(self._own, BROKER_HANDLER), self._ways)
 
     def _demand(self) -> Mapping[str, float]:
         return demand(self._broker.unserved(), self._plane.snapshot)
@@ -268,13 +283,15 @@ class Activator:
             await self._put(self._entrance, ways, "subscribers outside the mesh cannot be reached")
 
     async def _put(self, entrance: Snapshot, ways: Snapshot, failure: str) -> None:
-        if (entrance, ways) == (self._entrance, self._ways):
-            return
         try:
-            await self._inbound.extend(overlay(overlay(self._own, entrance), ways))
+            await self._extend(entrance, ways)
         except MeshError as error:
+            # Later, others are served: they go on.
             _log.error(failure, reason=error)
-        else:
+
+    async def _extend(self, entrance: Snapshot, ways: Snapshot) -> None:
+        if (entrance, ways) != (self._entrance, self._ways):
+            await self._inbound.extend(overlay(overlay(self._own, entrance), ways))
             self._entrance, self._ways = entrance, ways
 
     def _surroundings(self) -> subscribers.Surroundings:

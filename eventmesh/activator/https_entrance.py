@@ -69,12 +69,19 @@ class HttpsEntrance:
 
     def __init__(self, api: Api, clock: Clock, features: FeatureStore, address: str) -> None:
         """`address` is where it listens while encryption is on."""
-        self.informer = Informer(api, SECRET, clock, namespace=NAMESPACE)
+        # One by one, by name: the other Secrets of that namespace are none of its business, and it need not be allowed
+        # to read them.
+        self.informers = [
+            Informer(api, SECRET, clock, namespace=NAMESPACE, field_selector=f"metadata.name={key.name}")
+            for key in SECRETS.values()
+        ]
+        """To be run by whoever made this."""
         self._features = features
         self._address = address
         self._certificates: dict[str, TlsCertificate] = {}
         """By the name of the Secret."""
-        self.informer.add_handler(self._changed)
+        for informer in self.informers:
+            informer.add_handler(self._changed)
         self._listeners: list[Callable[[], None]] = []
         features.subscribe(self._tell)
 
@@ -82,13 +89,23 @@ class HttpsEntrance:
         """Call `changed` after each change."""
         self._listeners.append(changed)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether events are to be taken in by https."""
+        return self._features.current.transport is not TransportEncryption.DISABLED
+
+    async def synced(self) -> None:
+        """Return when the certificates that are there are known."""
+        for informer in self.informers:
+            await informer.synced()
+
     def beside(self, plain: Snapshot, listener: str) -> Snapshot:
         """Return the https listener with the routes of `listener` in `plain`; nothing while it is not to listen.
 
         Its routes lead to the handlers that `secured` names, which have no `Door` before them.
         """
         certificates = tuple(self._certificates[key.name] for key in SECRETS.values() if key.name in self._certificates)
-        if not certificates or self._features.current.transport is TransportEncryption.DISABLED:
+        if not certificates or not self.is_wanted:
             return Snapshot(version="")
         (model,) = (one for one in plain.listeners if one.name == listener)
         (table,) = (one for one in plain.route_tables if one.name == model.route_table)
@@ -97,7 +114,7 @@ class HttpsEntrance:
         return Snapshot(version="", listeners=(https,), route_tables=(_secured_routes(table),))
 
     def _changed(self, _old: Object | None, new: Object | None) -> None:
-        if new is None or key_of(new) not in SECRETS.values():
+        if new is None:
             # A Secret that is gone is about to come anew, or nobody asks for encryption any more: what is shown holds.
             return
         key = key_of(new)

@@ -11,13 +11,13 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-from eventmesh.activator.broker.admittance import Admittance, Refused
+from eventmesh.activator.broker.admittance import Admittance, Refused, read
 from eventmesh.activator.broker.ingress import MAX_EVENT_BYTES
 from eventmesh.activator.gatekeeper import job_sink_key
 from eventmesh.base import log
 from eventmesh.base.errors import UnavailableError
-from eventmesh.cloudevents import http, json_format
-from eventmesh.cloudevents.event import Event, InvalidEvent
+from eventmesh.cloudevents import json_format
+from eventmesh.cloudevents.event import Event
 from eventmesh.kube.api import Api, ApiError, Object, Resource
 from eventmesh.kube.informer import Informer
 from eventmesh.kube.knative import JOB_SINK_INGRESS
@@ -92,12 +92,7 @@ class JobSinks:
             return Reply.text(404, f'no jobsink "{parts[1]}" in namespace "{parts[0]}"\n')
         key = job_sink_key(*parts)
         sender = await self._admittance.sender(key, request.headers)
-        try:
-            event = http.decode(request.headers, request.body)
-        except InvalidEvent as error:
-            return Reply.text(400, f"{error}\n")
-        except http.UnsupportedFormat as error:
-            return Reply.text(415, f"{error}\n")
+        event = read(request)
         self._admittance.admit(key, sender, event)
         name = job_name(parts[1], event.source, event.id)
         # The Secret first: a Job whose pods find no event would fail before it is there.

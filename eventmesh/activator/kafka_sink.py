@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from eventmesh.activator.broker.admittance import Admittance, Refused
+from eventmesh.activator.broker.admittance import Admittance, Refused, read
 from eventmesh.activator.gatekeeper import kafka_sink_key
 from eventmesh.activator.kafka_access import KafkaProblem, RecordTooLong, secrets_of, settings_of
 from eventmesh.activator.kafka_reports import KafkaReports
@@ -19,8 +19,7 @@ from eventmesh.base.backoff import Backoff
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.cloudevents import http, kafka
-from eventmesh.cloudevents.event import InvalidEvent
+from eventmesh.cloudevents import kafka
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.informer import FIRST_RETRY_S, RETRY_CAP_S, Informer
 from eventmesh.kube.kafka_access import KafkaLogin, login_of_secret
@@ -97,15 +96,11 @@ class KafkaSinks:
         key = kafka_sink_key(*parts)
         try:
             sender = await self._admittance.sender(key, request.headers)
-            event = http.decode(request.headers, request.body)
+            event = read(request)
             self._admittance.admit(key, sender, event)
             await self._write(served, _ENCODE[served.writing.mode](event))
-        except Refused as error:
-            return error.reply()
-        except InvalidEvent as error:
-            return Reply.text(400, f"{error}\n")
-        except http.UnsupportedFormat as error:
-            return Reply.text(415, f"{error}\n")
+        except Refused as refused:
+            return refused.reply()
         except RecordTooLong as error:
             return Reply.text(413, f"{error}\n")
         except KafkaProblem as problem:

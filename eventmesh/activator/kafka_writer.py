@@ -29,11 +29,12 @@ class KafkaWriter:
         One that was not told to be written may be there all the same.
         """
         headers = [(name, value or b"") for name, value in message.headers]
+        # Without a key there is nothing that None could make a compacted topic forget, and the library takes no such
+        # record: the event without data has an empty value then.
+        value = b"" if message.value is None and message.key is None else message.value
         try:
             async with asyncio.timeout(ANSWER_S):
-                await self._producer.send_and_wait(
-                    self._settings.topic, message.value, key=message.key, headers=headers
-                )
+                await self._producer.send_and_wait(self._settings.topic, value, key=message.key, headers=headers)
         except MessageSizeTooLargeError as error:
             raise RecordTooLong(self._settings.topic) from error
         except (KafkaError, OSError, TimeoutError) as error:
@@ -41,6 +42,9 @@ class KafkaWriter:
             if not problem.connected and not self._broken.done():
                 self._broken.set_result(problem)
             raise problem from error
+        except Exception as error:
+            # Whatever it stumbled over: the record is not known to be written, and the sender is told to send it again.
+            raise KafkaProblem("NotWritten", f"the producer failed: {error!r}", connected=True) from error
 
     async def broken(self) -> KafkaProblem:
         """Return why there is no use in writing on: what let in may have changed, or the servers are gone."""

@@ -12,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.activator.broker.addressee import broker_key
-from eventmesh.activator.broker.admittance import Admittance, Refused
+from eventmesh.activator.broker.admittance import Admittance, Refused, read
 from eventmesh.activator.broker.attributes import for_subscriber
 from eventmesh.activator.broker.ingress import Ingress, absent
 from eventmesh.activator.broker.store.errors import EventTooLong, StoreError
@@ -92,12 +92,10 @@ class RequestReplies:
             return await self._ask(request_reply_key(namespace, name), parse_request_reply(obj), request)
         except ConfigError as error:
             return Reply.text(503, f'requestreply "{name}" cannot ask: {error}\n')
-        except Refused as error:
-            return error.reply()
+        except Refused as refused:
+            return refused.reply()
         except InvalidEvent as error:
-            return Reply.text(400, f"{error}\n")
-        except http.UnsupportedFormat as error:
-            return Reply.text(415, f"{error}\n")
+            return Refused.invalid(error).reply()
         except EventTooLong as error:
             return Reply.text(413, f"{error}\n")
         except StoreError as error:
@@ -106,7 +104,7 @@ class RequestReplies:
 
     async def _ask(self, key: str, asked: RequestReply, request: Request) -> Reply:
         sender = await self._admittance.sender(key, request.headers)
-        event = http.decode(request.headers, request.body)
+        event = read(request)
         broker = broker_key(*asked.broker)
         self._admittance.admit(key, sender, event)
         # It is their event that enters the broker: a RequestReply opens no door that is shut to them.

@@ -312,3 +312,32 @@ async def test_what_is_bound_finds_the_trust_bundles_and_who_wrote_a_wrong_one_i
     async with asyncio.timeout(20):
         while any(each["metadata"]["name"] == "companykne-bundle" for each in world.informers.of(CONFIG_MAP)):
             await asyncio.sleep(0.01)
+
+
+async def test_a_config_map_that_has_the_name_of_a_bundles_copy_is_told_and_left_alone(world: World) -> None:
+    authority = SinkAuthority().pem
+    labels = {"networking.knative.dev/trust-bundle": "true"}
+    bundle = {"metadata": {"name": "company", "labels": labels}, "data": {"ca.crt": authority}}
+    theirs = {"metadata": {"name": "companykne-bundle"}, "data": {"mine": "yes"}}
+    await world.api.create(CONFIG_MAP, theirs, "default")
+    await world.api.create(CONFIG_MAP, bundle, "knative-eventing")
+    await world.create(BROKER, "shop", {})
+    await world.create(DEPLOYMENT, "sender", deployment({"app": "sender"}))
+    await bind(world, subject("sender"))
+
+    def told(obj: Object) -> Object:
+        return condition(obj, "TrustBundlePropagated") or {}
+
+    bound = await world.when(SINK_BINDING, "b", lambda obj: told(obj).get("status") == "False")
+    assert (told(bound)["reason"], told(bound)["message"]) == (
+        "NotOwned",
+        'There is an existing ConfigMap "companykne-bundle" that we do not own.',
+    )
+    # Nor do pods believe what is in it.
+    assert "eventmesh.io/trust-bundles" not in (bound["status"].get("annotations") or {})
+    assert (await world.api.get(CONFIG_MAP, "companykne-bundle", "default"))["data"] == {"mine": "yes"}
+
+    await world.api.delete(CONFIG_MAP, "companykne-bundle", "default")
+    await world.when(SINK_BINDING, "b", lambda obj: told(obj).get("status") == "True")
+    copy = await world.when(CONFIG_MAP, "companykne-bundle", lambda obj: "data" in obj)
+    assert copy["data"] == bundle["data"]

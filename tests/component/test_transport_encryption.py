@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -17,6 +18,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from eventmesh.activator.https_entrance import LISTENER
+from eventmesh.base.errors import UnavailableError
 from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.resources import (
     BROKER,
@@ -35,8 +37,8 @@ from eventmesh.kube.server_certificates import NAMESPACE, SECRETS, names_of
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import World, world_in
 from tests.component.https_sinks import HOUR, HttpsSink, SinkAuthority, curl
-from tests.component.processes import program
-from tests.mesh.broker_mesh import SHOP, event_headers
+from tests.component.processes import program, spawn
+from tests.mesh.broker_mesh import SHOP, broker_mesh, event_headers
 from tests.peers.tools import tool
 
 BROKER_HOST = "broker-ingress.knative-eventing.svc.cluster.local"
@@ -327,3 +329,21 @@ async def first_attempt(world: World, sequence: int) -> dict[str, Any]:
             if answer.status == 200 and (attempts := json.loads(answer.text)["attempts"]):
                 return dict(attempts[0])
             await asyncio.sleep(0.01)
+
+
+async def test_an_activator_whose_https_port_is_taken_ends_and_names_it(tmp_path: Path) -> None:
+    async with broker_mesh(tmp_path) as mesh:
+        config = {"metadata": {"name": "config-features"}, "data": {"transport-encryption": "permissive"}}
+        await mesh.bench.api.create(CONFIG_MAP, config, NAMESPACE)
+        async with asyncio.timeout(20):
+            while len((await mesh.bench.api.list(SECRET, NAMESPACE)).items) < len(SECRETS):
+                await asyncio.sleep(0.01)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            words = list(mesh.command())
+            words[words.index("--broker-tls") + 1] = address
+            process = await spawn(*words)
+            async with asyncio.timeout(60):
+                _, said = await process.communicate()
+        assert process.returncode == UnavailableError.exit_code
+        assert address in said.decode().splitlines()[-1]

@@ -248,6 +248,10 @@ async def test_a_sink_makes_its_topic_and_writes_each_event_in_its_mode_with_its
         **{"ce_specversion": b"1.0", "ce_id": b"e1", "ce_source": b"/tests", "ce_type": b"order"},
         **{"ce_subject": "käse".encode(), "ce_partitionkey": b"k1", "content-type": b"application/json"},
     }
+    # Neither data nor a key: Kafka takes it, its client library alone does not.
+    assert (await post(world, "binary", "e0", b"")).status == 202
+    bare = next(one for one in await kafka.records(topic_of("binary"), 2) if dict(one.headers)["ce_id"] == b"e0")
+    assert (bare.key, bare.value) == (None, b"")
     await kafka.topic(topic_of("structured"))
     await sink_at(world, kafka, "structured", contentMode="structured")
     assert (await post(world, "structured", "e2", b'{"n":2}')).status == 202

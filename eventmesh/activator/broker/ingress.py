@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from eventmesh.activator.broker.addressee import Unaddressed, addressee, channel_of, is_broker
-from eventmesh.activator.broker.admittance import Admittance, Everybody, Refused
+from eventmesh.activator.broker.admittance import Admittance, Everybody, Refused, read, read_batch
 from eventmesh.activator.broker.attributes import carried, count_hop, on_arrival
 from eventmesh.activator.broker.measures import Measures
 from eventmesh.activator.broker.schemas import Violation, diverted
@@ -19,7 +19,6 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event, InvalidEvent
-from eventmesh.cloudevents.schema import SchemaViolated
 from eventmesh.model.listener import Listener
 from eventmesh.model.match import RouteMatch
 from eventmesh.model.route import Route, RouteTable, Serve, VirtualHost
@@ -146,7 +145,7 @@ class Ingress:
 
         When the store fails half-way, some of them are in it, and come again when the sender sends the batch again.
         """
-        events = http.decode_batch(request.headers, request.body, MAX_BATCH_EVENTS)
+        events = read_batch(request, MAX_BATCH_EVENTS)
         now, judged = self._clock.now(), []
         for event in events:
             self.admittance.admit(broker, sender, event)
@@ -216,21 +215,13 @@ class Ingress:
             if http.is_batch(request.headers):
                 await self._take_batch(broker, sender, request)
             else:
-                event = http.decode(request.headers, request.body)
+                event = read(request)
                 self.admittance.admit(broker, sender, event)
                 await self.accept(broker, event, request.headers)
-        except Refused as error:
-            self._measures.refused(broker, error.reason)
-            return error.reply()
-        except SchemaViolated as error:
-            self._measures.refused(broker, "schema")
-            return Reply.text(400, f"{error}\n")
+        except Refused as refused:
+            return self._refuse(broker, refused)
         except InvalidEvent as error:
-            self._measures.refused(broker, "invalid")
-            return Reply.text(400, f"{error}\n")
-        except http.UnsupportedFormat as error:
-            self._measures.refused(broker, "unsupported_format")
-            return Reply.text(415, f"{error}\n")
+            return self._refuse(broker, Refused.invalid(error))
         except EventTooLong as error:
             self._measures.refused(broker, "too_long")
             return Reply.text(413, f"{error}\n")
@@ -245,3 +236,7 @@ class Ingress:
             body = b"the event could not be stored; send it again later\n"
             return Reply(503, (("retry-after", str(RETRY_AFTER_S)),), body)
         return Reply(202)
+
+    def _refuse(self, broker: str, refused: Refused) -> Reply:
+        self._measures.refused(broker, refused.reason)
+        return refused.reply()

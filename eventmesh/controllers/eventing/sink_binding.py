@@ -80,7 +80,11 @@ class SinkBindings:
             self.controller.watch(informer, self._of_subject(resource))
 
     def _of_bundle(self, config_map: Object) -> list[Key]:
-        return [key_of(binding) for binding in self._bindings] if is_bundle(config_map) else []
+        if is_bundle(config_map):
+            return [key_of(binding) for binding in self._bindings]
+        if self._bundles.is_in_the_way(config_map):
+            return [key_of(binding) for binding in self._bindings.list(key_of(config_map).namespace)]
+        return []
 
     def _of_subject(self, resource: Resource) -> Callable[[Object], list[Key]]:
         def keys(obj: Object) -> list[Key]:
@@ -104,10 +108,10 @@ class SinkBindings:
         conditions = Conditions(CONDITIONS, conditions_of(binding), self._clock.now())
         status = resolve_sink(self._destinations, binding, conditions)
         resolved = bool(status)
-        if annotations := self._annotations(status.get("sinkUri", "")):
+        if annotations := self._annotations(status.get("sinkUri", ""), key.namespace):
             status["annotations"] = annotations
         status |= await self._identities.ensure(SINK_BINDING, binding, conditions)
-        conditions.mark_true("TrustBundlePropagated")
+        self._judge_bundles(key.namespace, conditions)
         if not resolved:
             conditions.mark_unknown("SinkBindingAvailable", "SinkNotResolved", "waits for the sink's address")
         elif await self._ensure_token(binding, status, conditions):
@@ -117,10 +121,16 @@ class SinkBindings:
         status["conditions"] = conditions.result()
         await write_status(self._api, SINK_BINDING, binding, status)
 
-    def _annotations(self, sink: str) -> Object:
+    def _judge_bundles(self, namespace: str, conditions: Conditions) -> None:
+        if taken := self._bundles.taken(namespace):
+            conditions.mark_false("TrustBundlePropagated", "NotOwned", str(NotOwned(CONFIG_MAP, '", "'.join(taken))))
+        else:
+            conditions.mark_true("TrustBundlePropagated")
+
+    def _annotations(self, sink: str, namespace: str) -> Object:
         """Return what subjects are given beside the sink's address."""
         plain = by_sidecar(sink) if self._through_sidecars else ""
-        told = {BY_SIDECAR: plain, TRUST_BUNDLES: ",".join(self._bundles.copies())}
+        told = {BY_SIDECAR: plain, TRUST_BUNDLES: ",".join(self._bundles.copies(namespace))}
         return {name: value for name, value in told.items() if value}
 
     async def _ensure_token(self, binding: Object, status: Object, conditions: Conditions) -> bool:

@@ -55,13 +55,29 @@ class TrustBundleCopies:
         """Return the bundles there are, in the order of their names."""
         return sorted(filter(is_bundle, self._maps.list(HOME)), key=key_of)
 
-    def copies(self) -> list[str]:
-        """Return the names of the copies that every namespace with a binding has."""
+    def copies(self, namespace: str) -> list[str]:
+        """Return the names of the copies that a namespace with a binding has, without those whose name is taken."""
+        return [name for name in self._names() if not self._is_taken(name, namespace)]
+
+    def taken(self, namespace: str) -> list[str]:
+        """Return the names that copies in this namespace cannot have, because ConfigMaps of somebody else do."""
+        return [name for name in self._names() if self._is_taken(name, namespace)]
+
+    def is_in_the_way(self, config_map: Object) -> bool:
+        """Return whether a ConfigMap of somebody else has the name of a copy."""
+        return COPY not in labels_of(config_map) and key_of(config_map).name in self._names()
+
+    def _names(self) -> list[str]:
         return [copy_name(key_of(bundle).name) for bundle in self.bundles()]
+
+    def _is_taken(self, name: str, namespace: str) -> bool:
+        stored = self._maps.get(name, namespace)
+        return stored is not None and COPY not in labels_of(stored)
 
     def _concerned(self, config_map: Object) -> list[Key]:
         if not is_bundle(config_map):
-            return [Key("", key_of(config_map).namespace)] if COPY in labels_of(config_map) else []
+            ours = COPY in labels_of(config_map) or self.is_in_the_way(config_map)
+            return [Key("", key_of(config_map).namespace)] if ours else []
         return [Key("", namespace) for namespace in {HOME, *(key_of(binding).namespace for binding in self._bindings)}]
 
     def _judge_later(self, old: Object | None, new: Object | None) -> None:

@@ -70,10 +70,14 @@ async def test_every_kind_is_reached_by_https_without_a_door_once_one_certificat
     data = {name: base64.b64encode((VECTORS / file).read_bytes()).decode() for name, file in ENTRIES.items()}
     async with embedded(tmp_path, clock) as cluster:
         api = cluster.in_process()
+        await api.create(SECRET, {"metadata": {"name": "somebody-elses"}}, NAMESPACE)
         entrance = HttpsEntrance(api, clock, features, "127.0.0.1:0")
         try:
-            tasks.spawn("informer", entrance.informer.run())
-            await entrance.informer.synced()
+            for informer in entrance.informers:
+                tasks.spawn("informer", informer.run())
+            await entrance.synced()
+            # By name: the process need not be allowed to read others.
+            assert not any(list(informer) for informer in entrance.informers)
             entrance.subscribe(known.set)
             features.current = Features(transport=TransportEncryption.STRICT)
             assert entrance.beside(plain, BROKER_HANDLER).listeners == ()
