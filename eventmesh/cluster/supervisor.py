@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from eventmesh.base import log
-from eventmesh.base.backoff import exponential_s
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import MeshError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime.logs import ContainerLog
 from eventmesh.cluster.runtime.process import Command, Keep, Process, ProcessLauncher, Survivor
+from eventmesh.cluster.runtime.restarts import RestartBackOff
 
 _log = log.get("cluster.supervisor")
 
@@ -51,8 +51,8 @@ class Supervised:
         self.name = name
         self.restarts = 0
         self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Resolves with its last words when a process that was started here ends for the first time without having been
-        told to: one that was left has served before."""
+        """Resolves with its last words when a process that was started here ends for the first time by itself: one that
+        was left has served before, and one that others killed has not been heard."""
         self._command = command
         self._launcher = launcher
         self._clock = clock
@@ -101,7 +101,7 @@ class Supervised:
             os.close(stderr)
 
     async def _watch(self) -> None:
-        failures = 0
+        back_off = RestartBackOff(FIRST_RESTART_S, RESTART_CAP_S)
         adopted = self._left is not None
         while True:
             began = self._clock.monotonic()
@@ -109,15 +109,14 @@ class Supervised:
                 status = await self._process.exited
                 if self._stopping:
                     return
-                steady = self._clock.monotonic() - began >= STEADY_S
-                failures = 0 if steady else failures
-                wait_s = 0.0 if steady else exponential_s(failures, FIRST_RESTART_S, RESTART_CAP_S)
+                killed = status == -signal.SIGKILL
+                ran_s = self._clock.monotonic() - began
+                wait_s = back_off.wait_s_after(ran_s, steady=ran_s >= STEADY_S, killed=killed)
                 words = self._output.tail(_TAIL_BYTES).rpartition("\n")[2]
                 _log.error("process ended", name=self.name, code=status, restart_in_s=wait_s, last_words=words)
-                if not (adopted or self.failed.done()):
+                if not (adopted or killed or self.failed.done()):
                     self.failed.set_result(words)
                 await self._clock.sleep(wait_s)
-                failures += 1
                 self.restarts += 1
             adopted = False
             try:

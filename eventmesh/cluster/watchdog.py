@@ -26,10 +26,10 @@ from types import MappingProxyType
 from typing import Final
 
 from eventmesh.base import linux
-from eventmesh.base.backoff import exponential_s
 from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime import wire
 from eventmesh.cluster.runtime.launcher_process import SIDECAR_MODULES, LauncherProcess
+from eventmesh.cluster.runtime.restarts import RestartBackOff
 
 FIRST_RESTART_S: Final = 0.5
 RESTART_CAP_S: Final = 10.0
@@ -107,7 +107,9 @@ class _Watchdog:
         self._mesh_pid = 0
         self._told_ready = -1
         self._was_ready = False
-        self._failures = 0
+        self._back_off = RestartBackOff(FIRST_RESTART_S, RESTART_CAP_S)
+        self._forked = 0.0
+        """When the present mesh began, on the monotonic clock."""
         self._start_at: float | None = None
         self._asked = False
         self.is_mesh = False
@@ -157,7 +159,7 @@ class _Watchdog:
         channel.close()
         os.close(ready)
         self._served = True
-        self._mesh_pid = pid
+        self._mesh_pid, self._forked = pid, monotonic()
         return 0
 
     def _attach(self) -> socket.socket:
@@ -210,8 +212,7 @@ class _Watchdog:
         self._was_ready = self._was_ready or ready
         if code == 0 or not self._was_ready:
             return False
-        self._failures = 0 if ready else self._failures + 1
-        wait_s = 0.0 if ready else exponential_s(self._failures - 1, FIRST_RESTART_S, RESTART_CAP_S)
+        wait_s = self._back_off.wait_s_after(monotonic() - self._forked, steady=ready, killed=code == -signal.SIGKILL)
         self._start_at = monotonic() + wait_s
         what = "the mesh process" if self._launcher_runs else "the launcher, and every pod with it,"
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.cluster.runtime import worker
+from eventmesh.cluster.runtime import pod_commands
 from eventmesh.cluster.runtime.cgroups import ControlGroups, Limits
 from eventmesh.cluster.runtime.pod_groups import PIDS_LIMIT
 from eventmesh.cluster.runtime.sessions import Stream
@@ -131,7 +131,7 @@ while True:
 async def test_a_function_that_forks_without_end_is_held_told_and_ended_and_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "PIDS_LIMIT", FEW)
+    monkeypatch.setattr(pod_commands, "PIDS_LIMIT", FEW)
     async with running(tmp_path / "data") as cluster:
         cluster.image(tmp_path / "bomb", "bomb", FORK_BOMB)
         cluster.image(tmp_path / "other", "other", "import subprocess; print(subprocess.call(['true']))")

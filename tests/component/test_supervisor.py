@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from eventmesh.base.clock import SystemClock
+from eventmesh.base.clock import Clock, SystemClock
 from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, Survivor
+from eventmesh.cluster.runtime.restarts import AT_WORK_AFTER_S
 from eventmesh.cluster.supervisor import Supervised
+from tests.manual_clock import ManualClock
 
 
 @pytest_asyncio.fixture
@@ -24,9 +26,9 @@ async def launcher() -> AsyncIterator[ProcessLauncher]:
     await launcher.stop()
 
 
-def supervised(launcher: ProcessLauncher, directory: Path, script: str) -> Supervised:
+def supervised(launcher: ProcessLauncher, directory: Path, script: str, clock: Clock | None = None) -> Supervised:
     command = Command(("sh", "-c", script), {"PATH": os.environ["PATH"]})
-    return Supervised("part", command, launcher, directory, SystemClock())
+    return Supervised("part", command, launcher, directory, clock or SystemClock())
 
 
 async def test_a_process_that_ends_is_started_again(launcher: ProcessLauncher, tmp_path: Path) -> None:
@@ -37,6 +39,24 @@ async def test_a_process_that_ends_is_started_again(launcher: ProcessLauncher, t
     while part.pid == first:
         await asyncio.sleep(0.005)
     assert part.restarts == 1
+    await part.stop()
+
+
+async def test_one_that_others_kill_begins_again_without_any_time_passing(
+    launcher: ProcessLauncher, tmp_path: Path
+) -> None:
+    """On a clock that stands still: whatever waits for it waits for ever."""
+    clock = ManualClock()
+    part = supervised(launcher, tmp_path, "exec sleep 600", clock)
+    await part.start()
+    for _ in range(3):
+        killed = part.pid
+        os.kill(killed, signal.SIGKILL)
+        while part.pid == killed:
+            await asyncio.sleep(0.005)
+        await clock.advance(AT_WORK_AFTER_S)
+    assert part.restarts == 3
+    assert not part.failed.done(), "it has not failed"
     await part.stop()
 
 
@@ -53,7 +73,7 @@ async def test_one_that_an_earlier_mesh_has_left_may_have_ended(launcher: Proces
     while not part.pid:
         await asyncio.sleep(0.005)
     assert not part.failed.done()
-    os.kill(part.pid, signal.SIGKILL)
+    os.kill(part.pid, signal.SIGTERM)
     await part.failed
     await part.stop()
 

@@ -11,6 +11,7 @@ from typing import Final
 from eventmesh.base.clock import Clock
 from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.probe import Probe
+from eventmesh.cluster.runtime.restarts import AT_WORK_AFTER_S, Kills, kill_wait_s
 
 FIRST_BACK_OFF_S: Final = 10.0
 """The kubelet's back-off after the second failure; it doubles."""
@@ -20,14 +21,6 @@ MAX_BACK_OFF_S: Final = 300.0
 
 FORGIVEN_AFTER_S: Final = 600.0
 """A container that ran this long starts with a clean slate, as with the kubelet."""
-
-BLAMELESS_BACK_OFF_S: Final = 0.2
-BLAMELESS_MAX_BACK_OFF_S: Final = 10.0
-BLAMELESS_FORGIVEN_AFTER_S: Final = 5.0
-"""The same of ends that are no fault of the function: those of the mesh's own sidecar, and of a container that somebody
-else killed. Kubernetes' waits would take a pod that could answer out of service for ten seconds the second time. There
-is a wait for the sake of a machine on which something kills each process soon after its start (the kernel for want of
-memory, where there are no control groups to tell it by); one that ran for five seconds had begun its work."""
 
 
 class Role(Enum):
@@ -108,8 +101,8 @@ class Container:
     """Counts its processes, so that what is heard of an earlier one can be told apart."""
     failures: int = 0
     """Ends and vain starts since the slate was clean; the length of the back-off."""
-    kills: int = 0
-    """Of others, since the slate was clean; they count for themselves."""
+    kills: Kills = field(default_factory=Kills)
+    """By others; they count for themselves."""
     retry_at: float | None = None
     silence: str = ""
     """Why it does not answer, as far as was found; empty when it does, or nobody has looked yet."""
@@ -127,8 +120,7 @@ class Container:
         ran_s = clock.monotonic() - began.since if began is not None else 0.0
         if ran_s >= forgiven_after_s(self.role):
             self.failures = 0
-        if ran_s >= BLAMELESS_FORGIVEN_AFTER_S:
-            self.kills = 0
+        self.kills.ran(ran_s)
         now = clock.now()
         ended = Terminated(
             code=128 - status if status < 0 else status,
@@ -147,8 +139,7 @@ class Container:
     def wait_s_after(self, ended: Terminated) -> float:
         """Count an end after which it is to run again, and return how long it waits; the first time not at all."""
         if ended.killed_by_others:
-            self.kills += 1
-            return blameless_back_off_s(self.kills) if self.kills > 1 else 0.0
+            return self.kills.next_wait_s()
         self.failures += 1
         return back_off_s(self.failures, self.role) if self.failures > 1 else 0.0
 
@@ -172,18 +163,13 @@ class Container:
 
 def forgiven_after_s(role: Role) -> float:
     """Return how long a container must have run for its earlier deaths to be forgotten."""
-    return BLAMELESS_FORGIVEN_AFTER_S if role is Role.MESH else FORGIVEN_AFTER_S
+    return AT_WORK_AFTER_S if role is Role.MESH else FORGIVEN_AFTER_S
 
 
 def back_off_s(failures: int, role: Role = Role.APP) -> float:
     """Return how long a container waits after so many starts that failed: 1 s, then 10 s doubling up to 300 s."""
     if role is Role.MESH:
-        return blameless_back_off_s(failures)
+        return kill_wait_s(failures)
     if failures <= 1:
         return 1.0
     return min(MAX_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures - 2, 10))
-
-
-def blameless_back_off_s(ends: int) -> float:
-    """Return how long a container waits after so many ends that were no fault of its own: 0.2 s doubling up to 10 s."""
-    return min(BLAMELESS_MAX_BACK_OFF_S, BLAMELESS_BACK_OFF_S * 2.0 ** min(max(0, ends - 2), 10))

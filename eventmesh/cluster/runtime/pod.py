@@ -25,6 +25,7 @@ from eventmesh.cluster.runtime.container import (
     Waiting,
     back_off_s,
 )
+from eventmesh.cluster.runtime.init_sequence import InitSequence
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, ProbeWatches, Purpose, Verdict
 
@@ -76,15 +77,11 @@ class PodMachine:
         self._deadline_at: float | None = None
         self._watches = {container.name: ProbeWatches(container.probes, clock) for container in containers}
         self._told_ready = not any(container.pushed for container in containers)
-        self._init_failed = False
-        self._beginning = ""
-        """The init container that the next waits for."""
-        self._passed: set[str] = set()
-        """The init containers that have done their part."""
+        self._init = InitSequence(containers)
         self._sides_told = False
         self._kill_at = 0.0
         self._stop_at = 0.0
-        if self._of(Role.INIT, Role.SIDE):
+        if self._init:
             for app in self._of(Role.APP):
                 app.state = Waiting("PodInitializing")
 
@@ -113,7 +110,7 @@ class PodMachine:
     @property
     def uninitialized(self) -> list[str]:
         """Return the names of the init containers that have not done their part yet."""
-        return [each.name for each in self._of(Role.INIT, Role.SIDE) if each.name not in self._passed]
+        return self._init.remaining
 
     @property
     def wake_at(self) -> float | None:
@@ -139,7 +136,7 @@ class PodMachine:
     @property
     def finished(self) -> bool:
         """True when every container of the work has ended for good, or never will begin."""
-        return self._init_failed or all(self._done(container) for container in self._of(Role.APP))
+        return self._init.failed or all(self._done(container) for container in self._of(Role.APP))
 
     # -- what happens to it
 
@@ -162,20 +159,12 @@ class PodMachine:
         for container in self.containers.values():
             if isinstance(container.state, Running):
                 self._watches[container.name].resume(container.state.since, container.name in ready)
-        before = self._of(Role.INIT, Role.SIDE)
         has_begun = any(app.running or app.restarts or isinstance(app.state, Terminated) for app in self._of(Role.APP))
-        self._passed = {
-            each.name
-            for each in before
-            if each.succeeded or (each.role is Role.SIDE and each.running and (has_begun or self.is_started(each)))
-        }
+        self._init.resume(has_begun, self.is_started)
         if self.finished:
             return self._end_sidecars()
         orders: list[Order] = [Start(container.name) for container in self._of(Role.MESH) if not container.running]
-        self._beginning = next((each.name for each in before if each.name not in self._passed), "")
-        if self._beginning and self.containers[self._beginning].running:
-            return orders
-        return [*orders, *self._start_next()]
+        return orders if self._init.is_running else [*orders, *self._start_next()]
 
     def started(self, name: str) -> list[Order]:
         """A process runs; when the pod was told to go meanwhile, it is told at once."""
@@ -211,10 +200,10 @@ class PodMachine:
             # Whether the function answers is unknown until its next process, or the sidecar's, has probed it.
             self._told_ready = not any(each.pushed for each in self.containers.values())
         if container.role is Role.INIT and ended.code == 0 and not self.expired:
-            self._passed.add(name)
+            self._init.passed(container)
             return self._start_next()
         if container.role is Role.INIT and (self.expired or self._restart is RestartPolicy.NEVER):
-            self._init_failed = True
+            self._init.failed = True
         if self.finished:
             self._deadline_at = None
             return self._end_sidecars()
@@ -292,23 +281,22 @@ class PodMachine:
 
     def _after_side(self, container: Container) -> list[Order]:
         """Go on with the next init container, or the work, when it was this side container that it waited for."""
-        if container.role is not Role.SIDE or container.name != self._beginning or not self.is_started(container):
+        if container.role is not Role.SIDE or not (self._init.waits_for(container) and self.is_started(container)):
             return []
-        self._passed.add(container.name)
+        self._init.passed(container)
         return self._start_next() if self.stage is Stage.RUNNING else []
 
     def _start_next(self) -> list[Order]:
         """Start the first init container that has its part still to do, or all of the work when there is none."""
-        for container in self._of(Role.INIT, Role.SIDE):
-            if container.name not in self._passed:
-                self._beginning = container.name
-                container.state = Waiting()
-                return [Start(container.name)]
-        self._beginning = ""
-        apps = [each for each in self._of(Role.APP) if not (each.running or self._done(each))]
-        for container in apps:
+        first = self._init.next()
+        due = (
+            [each for each in self._of(Role.APP) if not (each.running or self._done(each))]
+            if first is None
+            else [first]
+        )
+        for container in due:
             container.state = Waiting()
-        return [Start(container.name) for container in apps]
+        return [Start(container.name) for container in due]
 
     def _again(self, container: Container, ended: Terminated) -> list[Order]:
         """Start a container that has ended again: now, or after its back-off."""

@@ -8,7 +8,6 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from eventmesh.base import log
@@ -24,7 +23,6 @@ from eventmesh.cluster.runtime.adoption import (
     recall,
 )
 from eventmesh.cluster.runtime.asking import Asker
-from eventmesh.cluster.runtime.commands import function_command, sidecar_command, write_bootstrap
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Silent, Terminate, ToldReady
 from eventmesh.cluster.runtime.hooks import POST_START, PRE_STOP
@@ -35,20 +33,17 @@ from eventmesh.cluster.runtime.listening import watch_silence
 from eventmesh.cluster.runtime.logs import STREAMS, ContainerLog, RunLog
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
-from eventmesh.cluster.runtime.pod_groups import PIDS_LIMIT, PodGroups
-from eventmesh.cluster.runtime.privileges import confined
-from eventmesh.cluster.runtime.process import Command, Process, SpawnError
+from eventmesh.cluster.runtime.pod_commands import PodCommands
+from eventmesh.cluster.runtime.pod_groups import PodGroups
+from eventmesh.cluster.runtime.process import Process, SpawnError
 from eventmesh.cluster.runtime.sandbox import PodSandbox
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.teller import PodTeller
 from eventmesh.cluster.runtime.tokens import PodTokens
-from eventmesh.cluster.runtime.views import Scene, scratch_of, view_of
 from eventmesh.cluster.runtime.volumes import PodVolumes
-from eventmesh.cluster.runtime.warm_start import warmed
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import has_sidecar
-from eventmesh.kube.warm_start import warm_start
 
 _log = log.get("runtime.pod")
 
@@ -85,7 +80,6 @@ class PodWorker:
             recall(self._machine.containers, pod, left, host.clock)
         self._inbox: asyncio.Queue[Happening] = asyncio.Queue()
         self._processes: dict[str, Process] = {}
-        self._image_ids = image_ids(pod) if left is not None else {}
         self._causes: dict[str, str] = {}
         """Why a container is about to end, when the runtime itself ends it."""
         metadata = pod["metadata"]
@@ -98,6 +92,7 @@ class PodWorker:
         self._asker: Asker | None = None
         self._lifecycle: PodLifecycle | None = None
         self._volumes: PodVolumes | None = None
+        self._commands: PodCommands | None = None
         self._remove = True
         self._timer: asyncio.Task[None] | None = None
         self._armed_for: float | None = None
@@ -138,7 +133,7 @@ class PodWorker:
         Raises UnavailableError when the container does not run, SpawnError when the program cannot be executed.
         """
         self.running(container)
-        command = replace(self._command(container), argv=argv, entry="")
+        command = replace(self._its_commands.command(container), argv=argv, entry="")
         network = self._sandbox.network_of(container)
         session = await start_session(self._host.launcher, command, network, stdin=stdin, tty=tty)
         self._watchers.spawn("session", session.guard())
@@ -172,27 +167,8 @@ class PodWorker:
     async def run(self) -> None:
         """Start the pod, keep it running, return when it is gone."""
         try:
-            if self._left is None:
-                await self._sandbox.open(self._tell)
-            else:
-                self._sandbox.adopt(self._left, self._tell)
-            place = self._sandbox.place
-            tokens = PodTokens(self._host.api, self._host.clock, self.pod)
-            await tokens.fetch()
-            self._watchers.spawn("tokens", tokens.keep(self.refresh_volumes))
-            self._volumes = PodVolumes(
-                self.pod, place.address, self.directory / "volumes", self._host.references, tokens.current
-            )
-            port = podspec.user_port(self.pod).number
-            self._asker = Asker(place, port, has_sidecar(self.pod), self._host.launcher, self._command)
-            self._lifecycle = PodLifecycle(self._teller, self._host.launcher, self._host.clock, self._asker.ask)
-            missing = podspec.missing_pull_secrets(self.pod, self._host.references)
-            if missing:
-                told = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); {NO_PULL}"
-                self._record(Tell("FailedToRetrieveImagePullSecret", told))
-            if self._host.groups.note and any(podspec.limits(self.pod, name).cpu_millis for name in self.containers):
-                told = f"limits.cpu has no effect: {self._host.groups.note}"
-                self._record(Tell("LimitsNotEnforced", told))
+            await self._prepare()
+            self._tell_what_it_lacks()
             await self._obey(self._machine.start() if self._left is None else self._adopt(self._left))
             await self._publish()
             while not self._machine.gone:
@@ -204,6 +180,36 @@ class PodWorker:
         if self._remove:
             await self._teller.remove(self.directory)
 
+    async def _prepare(self) -> None:
+        """Make, or find again, what its containers start in."""
+        if self._left is None:
+            await self._sandbox.open(self._tell)
+        else:
+            self._sandbox.adopt(self._left, self._tell)
+        host, place = self._host, self._sandbox.place
+        tokens = PodTokens(host.api, host.clock, self.pod)
+        await tokens.fetch()
+        self._watchers.spawn("tokens", tokens.keep(self.refresh_volumes))
+        volumes = PodVolumes(self.pod, place.address, self.directory / "volumes", host.references, tokens.current)
+        commands = PodCommands(
+            host, self._teller, self._sandbox, volumes, self._groups, self._processes, self.directory
+        )
+        if self._left is not None:
+            commands.image_ids |= image_ids(self.pod)
+        self._volumes, self._commands = volumes, commands
+        port = podspec.user_port(self.pod).number
+        self._asker = Asker(place, port, has_sidecar(self.pod), host.launcher, commands.command)
+        self._lifecycle = PodLifecycle(self._teller, host.launcher, host.clock, self._asker.ask)
+
+    def _tell_what_it_lacks(self) -> None:
+        missing = podspec.missing_pull_secrets(self.pod, self._host.references)
+        if missing:
+            told = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); {NO_PULL}"
+            self._record(Tell("FailedToRetrieveImagePullSecret", told))
+        if self._host.groups.note and any(podspec.limits(self.pod, name).cpu_millis for name in self.containers):
+            told = f"limits.cpu has no effect: {self._host.groups.note}"
+            self._record(Tell("LimitsNotEnforced", told))
+
     async def _leave(self) -> None:
         await self._watchers.stop()
         for container_log in self._logs.values():
@@ -212,8 +218,9 @@ class PodWorker:
         await self._sandbox.close()
 
     @property
-    def _bootstrap_file(self) -> Path:
-        return self.directory / "bootstrap.json"
+    def _its_commands(self) -> PodCommands:
+        assert self._commands is not None  # noqa: S101 - set before any start
+        return self._commands
 
     # -- what happens to it
 
@@ -295,8 +302,7 @@ class PodWorker:
 
     async def _start(self, name: str) -> list[Order]:
         try:
-            self._begin_group(name)
-            command = self._warmed(name, self._command(name))
+            command = self._its_commands.begin(name, self._record)
         except UnknownImageError as error:
             return self._machine.not_started(name, "ErrImagePull", str(error))
         except (MeshError, OSError) as error:
@@ -337,15 +343,6 @@ class PodWorker:
             )
             self._watchers.spawn("silence", watch)
 
-    def _begin_group(self, name: str) -> None:
-        """Make a control group; a whole one for a container image, which expects to see its own."""
-        limits = podspec.limits(self.pod, name)
-        if name != podspec.SIDECAR:
-            image = self._host.images.find(podspec.container(self.pod, name).get("image", ""))
-            self._groups.begin(name, replace(limits, pids=PIDS_LIMIT), whole=image.root is not None)
-        elif limits:
-            self._groups.begin(name, limits)
-
     async def _signal(self, container: str, process: Process, number: int) -> None:
         assert self._lifecycle is not None  # noqa: S101 - set before any start
         hook = self._lifecycle.hook(container, PRE_STOP) if number == signal.SIGTERM else None
@@ -353,39 +350,6 @@ class PodWorker:
             await self._host.launcher.signal(process, number)
         else:
             self._watchers.spawn(PRE_STOP, self._lifecycle.before_stop(hook, container, process))
-
-    def _command(self, name: str) -> Command:
-        assert self._volumes is not None  # noqa: S101 - set before any start
-        references, place = self._host.references, self._sandbox.place
-        if name == podspec.SIDECAR:
-            # At each start: a certificate of the first one may have expired.
-            write_bootstrap(self._bootstrap_file, self._host.bootstrap(self.pod, place.address))
-            return sidecar_command(self.pod, place, self._sandbox.notify, self._bootstrap_file, references)
-        container = podspec.container(self.pod, name)
-        image = self._host.images.find(container.get("image", ""))
-        self._image_ids[name] = image.reference
-        scene = Scene(
-            self._volumes,
-            self.directory / ".layers" / name,
-            self.directory / ".scratch" / name,
-            self._host.network_note,
-            self._processes.get(name),
-            self._groups.of(name),
-        )
-        view = view_of(container, image, scene)
-        confinement = confined(view, self.pod, container, image_user=image.user, image_group=image.group)
-        scratch = "" if image.root is not None else scratch_of(self.directory, self._host.network_note)
-        return function_command(self.pod, container, image, place, references, confinement, scratch)
-
-    def _warmed(self, name: str, command: Command) -> Command:
-        """Return how to start what is run for a container: by a fork, if its pod asks for that and it can be one."""
-        if name == podspec.SIDECAR or warm_start(self.pod) == "false":
-            return command
-        image = self._host.images.find(podspec.container(self.pod, name).get("image", ""))
-        command, why = warmed(self.pod, command, image)
-        if why:
-            self._record(Tell("NotStartedWarm", f"{name} starts as usual: {why}"))
-        return command
 
     async def _await_exit(self, name: str, process: Process, run: RunLog) -> None:
         status = await process.exited
@@ -406,5 +370,5 @@ class PodWorker:
     async def _publish(self) -> None:
         if not self._machine.gone:
             note = self._host.network_note if has_sidecar(self.pod) else "the pod asked for no sidecar"
-            facts = Facts(self._sandbox.place.address, self._image_ids, note)
+            facts = Facts(self._sandbox.place.address, self._its_commands.image_ids, note)
             await self._teller.publish(pod_status(self.pod, self._machine, facts, self._host.clock.now()))

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 
 from eventmesh.cluster.runtime.container import (
-    BLAMELESS_BACK_OFF_S,
-    BLAMELESS_FORGIVEN_AFTER_S,
-    BLAMELESS_MAX_BACK_OFF_S,
     FIRST_BACK_OFF_S,
     FORGIVEN_AFTER_S,
     MAX_BACK_OFF_S,
@@ -23,6 +20,7 @@ from eventmesh.cluster.runtime.container import (
 )
 from eventmesh.cluster.runtime.orders import Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import SIDECAR_GRACE_S, PodMachine, Stage
+from eventmesh.cluster.runtime.restarts import AT_WORK_AFTER_S, FIRST_WAIT_S, MAX_WAIT_S
 from tests.manual_clock import ManualClock
 
 
@@ -100,7 +98,7 @@ async def test_a_long_run_clears_the_slate() -> None:
 
 def test_the_back_off_ends_at_five_minutes() -> None:
     assert back_off_s(100) == MAX_BACK_OFF_S
-    assert back_off_s(100, Role.MESH) == BLAMELESS_MAX_BACK_OFF_S
+    assert back_off_s(100, Role.MESH) == MAX_WAIT_S
 
 
 async def test_a_sidecar_that_dies_again_is_back_soon_and_ready_only_when_it_says_so() -> None:
@@ -112,12 +110,12 @@ async def test_a_sidecar_that_dies_again_is_back_soon_and_ready_only_when_it_say
     assert not pod.ready
     pod.told_ready(True)
     assert deeds(pod.exited("mesh", -9)) == []
-    await clock.advance(BLAMELESS_BACK_OFF_S)
+    await clock.advance(FIRST_WAIT_S)
     assert pod.tick() == [Start("mesh")]
     pod.started("mesh")
     pod.told_ready(True)
     assert pod.ready
-    await clock.advance(BLAMELESS_FORGIVEN_AFTER_S)
+    await clock.advance(AT_WORK_AFTER_S)
     assert pod.exited("mesh", -9) == [Start("mesh")]
 
 
@@ -161,7 +159,7 @@ async def test_one_that_others_kill_again_and_again_is_back_soon() -> None:
         await clock.advance(wait_s)
         assert pod.tick() == [Start("app")]
     pod.started("app")
-    await clock.advance(BLAMELESS_FORGIVEN_AFTER_S)
+    await clock.advance(AT_WORK_AFTER_S)
     assert pod.exited("app", -9) == [Start("app")], "it had been at work"
 
 
@@ -172,7 +170,7 @@ async def test_a_kill_is_not_counted_among_the_failures_and_forgives_none() -> N
     pod.started("app")
     assert pod.exited("app", 1) == [Start("app")], "its first failure"
     pod.started("app")
-    await clock.advance(BLAMELESS_FORGIVEN_AFTER_S)
+    await clock.advance(AT_WORK_AFTER_S)
     assert pod.exited("app", -9) == [Start("app")]
     pod.started("app")
     assert deeds(pod.exited("app", 1)) == []
