@@ -19,6 +19,9 @@ class Balancing(Enum):
     ROUND_ROBIN = "round_robin"
     LEAST_REQUEST = "least_request"
     """The less loaded of two drawn at random."""
+    FIRST_AVAILABLE = "first_available"
+    """The first, in the order of addresses, that has fewer than `max_requests_per_endpoint`: the next is used when all
+    before it are full."""
     RANDOM = "random"
     RING_HASH = "ring_hash"
     """By the hash of the route's `hash_on`, on a ring; without one at random."""

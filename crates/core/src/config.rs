@@ -134,6 +134,8 @@ pub enum Balancing {
     RoundRobin,
     /// The less loaded of two drawn at random.
     LeastRequest,
+    /// The first with room, in the order of addresses.
+    FirstAvailable,
     /// Drawn at random.
     Random,
     /// By hash, on a ring.

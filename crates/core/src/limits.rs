@@ -22,6 +22,10 @@ pub const MAX_TAPPED_BYTES: usize = 1024 * 1024;
 /// Bytes of each body that a tap may ask for: enough to see what it is.
 pub const MAX_TAPPED_BODY: usize = 4096;
 
+/// Numbers of requests that a cluster's queue may still hold although they have left it from the middle, beyond as many as wait:
+/// clients that come and go while others wait must not make it longer. Looking through the queue then costs a step for each.
+pub const MAX_LEFT_BEHIND: usize = 64;
+
 /// Most points of a hash ring (Envoy's bound). One takes 16 bytes.
 pub const MAX_RING_SIZE: usize = 8 * 1024 * 1024;
 

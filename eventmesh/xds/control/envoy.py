@@ -70,6 +70,10 @@ MAX_HELD_REQUESTS = 10_000
 """Requests that wait for one revision at the activator; Knative's own queue is as deep, and the bytes they hold are
 bounded apart."""
 
+MOST_SLOTS_FILLED_FIRST = 3
+"""Up to this containerConcurrency the activator fills one pod before it uses the next, as Knative's does: pods that do
+nothing can go, and one that has few slots is soon full."""
+
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 """net-kourier's; pods that are gone refuse at once, only a lost host takes this long."""
 
@@ -109,9 +113,14 @@ class Hold:
 
     @property
     def balancing(self) -> ClusterLbPolicy:
-        """Who is asked: of two drawn the less loaded, as Knative's activator does; with slots whoever is next and has
-        one free. Knative fills the first pod first when it has three slots or fewer; taking turns spreads the load."""
+        """Who is asked: of two drawn the less loaded; with slots whoever is next and has one free
+        (knative/serving pkg/activator/net/lb_policy.go)."""
         return ClusterLbPolicy.ROUND_ROBIN if self.max_requests_per_endpoint else ClusterLbPolicy.LEAST_REQUEST
+
+    @property
+    def fills_first(self) -> bool:
+        """True when a pod is filled before the next is used, which Envoy has no word for."""
+        return 0 < self.max_requests_per_endpoint <= MOST_SLOTS_FILLED_FIRST
 
 
 def cluster(name: str, protocol: Spoken, hold: Hold | None = None, policy: ClusterPolicy | None = None) -> Resource:
@@ -124,11 +133,14 @@ def cluster(name: str, protocol: Spoken, hold: Hold | None = None, policy: Clust
         connect_timeout=_CONNECT_TIMEOUT,
         lb_policy=hold.balancing if hold else ClusterLbPolicy.ROUND_ROBIN,
         circuit_breakers=_breakers(policy, MAX_HELD_REQUESTS if hold else MAX_CLUSTER_REQUESTS),
-        metadata=_metadata(_said(protocol, hold)),
     )
+    said = _said(protocol, hold)
     message.typed_extension_protocol_options = _http_options(protocol)
     if policy is not None and policy.balancing is not None:
         message.load_balancing_policy = load_balancing(policy.balancing)
+    elif hold is not None and hold.fills_first:
+        said["balancing"] = made(Value, string_value="first_available")
+    message.metadata = _metadata(said)
     if policy is not None and policy.outliers is not None:
         message.outlier_detection = outlier_detection(policy.outliers)
     return resources.from_message(ResourceType.CLUSTER, name, message)

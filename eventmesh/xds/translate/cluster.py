@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.cluster import Balancing, Cluster, Endpoint
 from eventmesh.model.listener import WireProtocol
 from eventmesh.xds.schema.tree import Json, Message
 from eventmesh.xds.translate.address import read_address
@@ -24,6 +24,7 @@ METADATA_KEY = "eventmesh"
 """Key of our own settings in a cluster's filter_metadata."""
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
+_OWN_BALANCINGS = (Balancing.FIRST_AVAILABLE.value,)
 _OWN_PROTOCOLS = (WireProtocol.BOLT.value, WireProtocol.DUBBO.value, WireProtocol.FRAMED.value)
 
 
@@ -191,18 +192,15 @@ def _with_settings(cluster: Cluster, message: Message) -> Cluster:
             case "hold":
                 cluster = replace(cluster, hold=_flag(path, value))
             case "protocol":
-                if value not in _OWN_PROTOCOLS:
-                    known = ", ".join(_OWN_PROTOCOLS)
-                    raise ConfigError(
-                        path, f"{value!r} is not supported; {known} are (HTTP versions have Envoy's fields)"
-                    )
-                cluster = replace(cluster, protocol=WireProtocol(value))
+                cluster = replace(cluster, protocol=WireProtocol(_one_of(path, value, _OWN_PROTOCOLS)))
             case "declaration":
                 if not isinstance(value, str):
                     raise ConfigError(path, f"expected the name of a declared protocol, got {value!r}")
                 cluster = replace(cluster, declaration=value)
             case "max_requests_per_endpoint":
                 cluster = replace(cluster, max_requests_per_endpoint=_count(path, value))
+            case "balancing":
+                cluster = replace(cluster, balancing=Balancing(_one_of(path, value, _OWN_BALANCINGS)))
             case "hold_timeout_s":
                 cluster = replace(cluster, hold_timeout_s=_positive(path, value))
             case "max_held_bytes":
@@ -228,6 +226,13 @@ def _tracing(message: Message, name: str) -> Tracing | None:
     from eventmesh.xds.translate.tracing import read_mesh_tracing
 
     return read_mesh_tracing(message.where(f"metadata.filter_metadata.{METADATA_KEY}.tracing"), settings, name)
+
+
+def _one_of(path: str, value: Json, known: tuple[str, ...]) -> str:
+    if not isinstance(value, str) or value not in known:
+        words = ", ".join(known)
+        raise ConfigError(path, f"{value!r} is not supported; what Envoy has no fields for is {words}")
+    return value
 
 
 def _flag(path: str, value: Json) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from eventmesh.model.cluster import Cluster
+import pytest
+
+from eventmesh.model.cluster import Balancing, Cluster, Endpoint
+from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.playbook import Playbook, forward, snapshot
 from tests.unit.core.requests import GET, OK, TWO, status
 
@@ -59,6 +62,71 @@ def test_whoever_is_next_is_passed_over_until_it_has_a_free_slot() -> None:
     assert mesh.engine.capacity("up") == (0, 2, 0) and not mesh.dials
     clients[0].says(GET)
     assert mesh.engine.capacity("up") == (0, 2, 1)
+
+
+SHUFFLED = tuple(Endpoint(f"10.0.0.{number}:80") for number in (3, 1, 2))
+
+
+def filled_first(slots: int, *endpoints: Endpoint) -> Snapshot:
+    balancing = Balancing.FIRST_AVAILABLE
+    return snapshot(Cluster("up", endpoints or SHUFFLED, balancing=balancing, max_requests_per_endpoint=slots))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_the_first_pod_by_address_is_filled_before_the_next_is_used(slots: int) -> None:
+    mesh = Playbook(filled_first(slots))
+    for number in range(3 * slots):
+        mesh.connect().says(GET)
+        assert mesh.dials[-1].address == f"10.0.0.{number // slots + 1}:80"
+    mesh.connect().says(GET)
+    assert mesh.engine.capacity("up") == (0, 3 * slots, 1) and len(mesh.dials) == 3 * slots
+
+
+def test_whoever_waits_gets_the_slot_that_is_free_first_whichever_pod_is_slow() -> None:
+    mesh = Playbook(filled_first(1))
+    clients = [mesh.connect() for _ in range(6)]
+    for client in clients:
+        client.says(GET)
+    slow, quick, third = mesh.dialled(), mesh.dialled(), mesh.dialled()
+    for client in clients[1:2] + clients[3:]:
+        quick.says(OK)
+        assert status(client) == 200
+    assert mesh.engine.capacity("up") == (1, 2, 0)
+    clients[1].says(GET)
+    third.says(OK)
+    slow.says(OK)
+    assert [status(client) for client in (clients[0], clients[2])] == [200, 200]
+    clients[0].says(GET)
+    assert slow.takes().count(b"GET ") == 2, "the first by address is free again, and first again"
+
+
+def test_a_pod_that_comes_takes_from_the_queue_and_one_that_goes_finishes_what_it_has() -> None:
+    mesh = Playbook(filled_first(1, SHUFFLED[0]))
+    clients = [mesh.connect() for _ in range(3)]
+    for client in clients:
+        client.says(GET)
+    leaving = mesh.dialled()
+    mesh.apply(filled_first(1, SHUFFLED[1]))
+    coming = mesh.dialled()
+    assert coming.address == "10.0.0.1:80" and mesh.engine.capacity("up")[2] == 1
+    leaving.says(OK)
+    assert status(clients[0]) == 200 and mesh.engine.capacity("up")[2] == 1, "its slot is nobody's any more"
+    coming.says(OK)
+    coming.says(OK)
+    assert [status(client) for client in clients[1:]] == [200, 200]
+
+
+def test_a_queue_is_announced_once_however_many_wait() -> None:
+    mesh = Playbook(snapshot(Cluster("up", TWO[:1], hold=True, max_requests_per_endpoint=1)))
+    for _ in range(5):
+        mesh.connect().says(GET)
+    assert [subject for _, subject in mesh.asked] == ["up"]
+    upstream = mesh.dialled()
+    for _ in range(5):
+        upstream.says(OK)
+    for _ in range(3):
+        mesh.connect().says(GET)
+    assert len(mesh.asked) == 2, "and once more when the next one begins"
 
 
 def test_a_waiting_client_that_leaves_frees_its_place() -> None:

@@ -215,7 +215,15 @@ def test_http2_upstreams_and_our_own_settings_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"hodl": True}, {"hold": 1}, {"protocol": "http2"}, {"max_requests_per_endpoint": -1}]
+    "settings",
+    [
+        {"hodl": True},
+        {"hold": 1},
+        {"protocol": "http2"},
+        {"max_requests_per_endpoint": -1},
+        {"balancing": "round_robin"},
+        {"balancing": 1},
+    ],
 )
 def test_a_mistake_in_our_own_settings_is_told(settings: dict[str, object]) -> None:
     document = put(shop_document(), f"{CLUSTER}.metadata", {"filter_metadata": {"eventmesh": settings}})

@@ -94,9 +94,12 @@ impl Table<'_> {
     fn choose(&mut self, group: &mut Group, random: &mut Random) -> Option<usize> {
         match (self.balancing, group.even) {
             (Balancing::LeastRequest, _) => self.less_loaded(&group.live, random),
+            (Balancing::FirstAvailable, _) => self.scan(&group.live, 0),
             (Balancing::RoundRobin, true) => {
-                group.cursor = if group.cursor + 1 < group.live.len() { group.cursor + 1 } else { 0 };
-                self.scan(&group.live, group.cursor)
+                let next = if group.cursor + 1 < group.live.len() { group.cursor + 1 } else { 0 };
+                // From whoever is given this one, or the neighbour of a busy endpoint would get its turns as well.
+                group.cursor = self.find(&group.live, next)?;
+                group.live.get(group.cursor).copied()
             }
             (Balancing::RoundRobin, false) => self.smooth(&group.live),
             (Balancing::Random, true) => self.scan(&group.live, random.below(group.live.len())),
@@ -115,6 +118,11 @@ impl Table<'_> {
         !self.wish.avoid.contains(&at) && self.endpoints.get(at).is_some_and(|endpoint| has_room(endpoint, self.most))
     }
 
+    /// Return where the first endpoint that fits stands, in the order of the list from `start` on.
+    fn find(&self, live: &[usize], start: usize) -> Option<usize> {
+        (start..live.len()).chain(0..start).find(|place| live.get(*place).is_some_and(|at| self.fits(*at)))
+    }
+
     /// Return the first endpoint that fits, in the order of the list from `start` on.
     fn scan(&self, live: &[usize], start: usize) -> Option<usize> {
         let (before, after) = live.split_at_checked(start)?;
@@ -123,8 +131,13 @@ impl Table<'_> {
 
     /// Return the less loaded of two drawn, by requests in flight per weight.
     fn less_loaded(&self, live: &[usize], random: &mut Random) -> Option<usize> {
-        let first = self.scan(live, random.below(live.len()))?;
-        let second = self.scan(live, random.below(live.len()))?;
+        let place = self.find(live, random.below(live.len()))?;
+        let first = live.get(place).copied()?;
+        if live.len() == 1 {
+            return Some(first);
+        }
+        // Among the others: of two endpoints a stuck one would be drawn twice for every fourth request.
+        let second = self.scan(live, (place + 1 + random.below(live.len() - 1)) % live.len())?;
         let cost = |at: usize, other: usize| {
             let (one, two) = (self.endpoints.get(at)?, self.endpoints.get(other)?);
             Some((one.in_flight as u64 + 1) * u64::from(two.weight))
@@ -216,6 +229,66 @@ mod tests {
         assert_eq!(cluster.free_endpoints(), 1);
         cluster.endpoints[0].in_flight = 1;
         assert_eq!(cluster.pick(&mut Random::new(1), Wish::default()), Pick::Full);
+    }
+
+    /// Give as many requests as there are; return the addresses that have got them.
+    fn given(cluster: &mut Cluster, requests: usize) -> Vec<String> {
+        let mut random = Random::new(3);
+        let mut one = || match cluster.pick(&mut random, Wish::default()) {
+            Pick::Endpoint(at) => {
+                cluster.endpoints[at].in_flight += 1;
+                cluster.endpoints[at].address.to_string()
+            }
+            none => format!("{none:?}"),
+        };
+        (0..requests).map(|_| one()).collect()
+    }
+
+    #[test]
+    fn the_first_available_by_address_is_filled_before_the_next() {
+        let mut cluster = cluster(
+            r#"{"name": "x", "balancing": "first_available", "max_requests_per_endpoint": 2,
+                "endpoints": [{"address": "b", "weight": 9}, {"address": "c"}, {"address": "a"}]}"#,
+        );
+        assert_eq!(given(&mut cluster, 7), ["a", "a", "b", "b", "c", "c", "Full"]);
+        cluster.endpoints[0].in_flight = 1;
+        cluster.endpoints[1].in_flight = 0;
+        assert_eq!(given(&mut cluster, 4), ["b", "c", "c", "Full"]);
+    }
+
+    #[test]
+    fn who_is_first_does_not_change_with_the_number_of_an_endpoint_that_comes() {
+        let one = |endpoints: &str| {
+            serde_json::from_str(&format!(
+                r#"{{"name": "x", "balancing": "first_available", "max_requests_per_endpoint": 1, "endpoints": [{endpoints}]}}"#
+            ))
+            .unwrap()
+        };
+        let mut cluster = Cluster::new(&one(""), 0.0);
+        cluster.configure(&one(r#"{"address": "a"}, {"address": "b"}, {"address": "c"}"#), 0.0);
+        cluster.configure(&one(r#"{"address": "b"}, {"address": "c"}"#), 0.0);
+        // The newcomer takes the number of the one that has gone, and its place in the order of addresses.
+        cluster.configure(&one(r#"{"address": "b"}, {"address": "c"}, {"address": "d"}"#), 0.0);
+        assert_eq!(given(&mut cluster, 4), ["b", "c", "d", "Full"]);
+    }
+
+    #[test]
+    fn of_two_endpoints_a_stuck_one_gets_nothing_while_it_is_the_more_loaded() {
+        let mut cluster = cluster(
+            r#"{"name": "x", "balancing": "least_request", "endpoints": [{"address": "stuck"}, {"address": "quick"}]}"#,
+        );
+        cluster.endpoints[0].in_flight = 1;
+        assert_eq!(shares(&mut cluster, 100), [0, 100]);
+    }
+
+    #[test]
+    fn the_turn_of_a_busy_endpoint_is_not_its_neighbours() {
+        let mut cluster = cluster(
+            r#"{"name": "x", "max_requests_per_endpoint": 100,
+                "endpoints": [{"address": "a"}, {"address": "b"}, {"address": "c"}, {"address": "d"}]}"#,
+        );
+        cluster.endpoints[1].in_flight = 100;
+        assert_eq!(shares(&mut cluster, 300), [100, 0, 100, 100]);
     }
 
     #[test]

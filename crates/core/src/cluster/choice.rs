@@ -134,9 +134,20 @@ impl Choice {
         }
     }
 
-    fn add(&mut self, live: Vec<usize>, share: usize, panic: bool, endpoints: &[Endpoint], config: &config::Cluster) {
+    fn add(
+        &mut self,
+        mut live: Vec<usize>,
+        share: usize,
+        panic: bool,
+        endpoints: &[Endpoint],
+        config: &config::Cluster,
+    ) {
         if live.is_empty() || share == 0 {
             return;
+        }
+        if config.balancing == config::Balancing::FirstAvailable {
+            // Numbers of endpoints are given anew when some go: who is first must not change with that.
+            live.sort_by_key(|at| endpoints.get(*at).map(|endpoint| &endpoint.address));
         }
         let weight = |at: &usize| endpoints.get(*at).map(|endpoint| endpoint.weight);
         let even = live.iter().all(|at| weight(at) == live.first().and_then(weight));

@@ -160,11 +160,13 @@ fn configuration(random: &mut Random) -> String {
         r#"{"client_millionths": 0, "random_millionths": 500000, "overall_millionths": 1000000, "max_text_bytes": 64,
             "collector": null}"#,
     ][random.below(2)];
+    let balancing = ["round_robin", "first_available", "least_request"][random.below(3)];
     format!(
         r#"{{"version": "1",
         "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log",
             "tracing": {tracing} {filters}}}],
         "clusters": [{{"name": "up", "endpoints": [{endpoints}], "protocol": "{protocol}", "hold": {hold},
+            "balancing": "{balancing}",
             "max_requests_per_endpoint": {limit}, "max_pending": 4, "hold_timeout_s": 5, "max_connections": 3 {health}}}],
         "route_tables": [{{"name": "t", "virtual_hosts": [{{"name": "h", "domains": ["*"], "routes": [
             {{"match": {{"path": "/served"}}, "action": {{"serve": {{"handler": "s"}}}}}},

@@ -2,10 +2,11 @@
 
 use crate::cluster::Breaker;
 use crate::engine::dispatch::Placed;
-use crate::engine::exchange::{Flag, Stage};
+use crate::engine::exchange::{Exchange, Flag, Stage};
 use crate::engine::refusal::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::Engine;
 use crate::events::ReplyKind;
+use crate::limits::MAX_LEFT_BEHIND;
 use crate::slab::Id;
 use crate::timers::NEVER;
 
@@ -29,9 +30,10 @@ impl Engine {
         exchange.stage = Stage::Waiting;
         // From its beginning: an endpoint that refuses again and again does not hold a request for ever.
         exchange.wait_until = exchange.started + cluster.config.hold_timeout_s;
-        let (asks, empty) = (cluster.config.hold, cluster.free_endpoints() == 0);
+        // The first tells for all: the load of those behind it is reported with everything else.
+        let asks = cluster.config.hold && cluster.waiting == 1 && cluster.free_endpoints() == 0;
         self.watch(id);
-        if asks && empty {
+        if asks {
             self.asks.push((id, number));
         }
     }
@@ -87,11 +89,43 @@ impl Engine {
             cluster.held_bytes = cluster.held_bytes.saturating_sub(bytes);
             if cluster.pending.front() == Some(&id) {
                 cluster.pending.pop_front();
+            } else if cluster.pending.len() > 2 * cluster.waiting + MAX_LEFT_BEHIND {
+                let waits = |exchange: &Exchange| exchange.stage == Stage::Waiting;
+                cluster.pending.retain(|other| *other != id && self.exchanges.get(*other).is_some_and(waits));
             }
         }
         if let Some(exchange) = self.exchanges.get_mut(id) {
             exchange.wait_until = NEVER;
         }
         self.watch(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLDING: &str = r#"{"version": "1", "listeners": [{"name": "in", "address": "", "route_table": "t"}],
+        "clusters": [{"name": "up", "hold": true}],
+        "route_tables": [{"name": "t", "virtual_hosts": [{"name": "h", "domains": ["*"], "routes": [
+            {"match": {}, "action": {"forward": {"clusters": [{"name": "up"}]}}}]}]}]}"#;
+
+    #[test]
+    fn clients_that_give_up_leave_nothing_in_a_queue_that_stands_still() {
+        let mut engine = Engine::new(1, 0.0);
+        engine.apply(HOLDING.as_bytes(), 0.0).unwrap();
+        let ask = |engine: &mut Engine| {
+            let conn = engine.accepted("in", "peer", 0.0).unwrap();
+            engine.received(conn, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 0.0);
+            conn
+        };
+        ask(&mut engine);
+        for _ in 0..1_000 {
+            let conn = ask(&mut engine);
+            engine.lost(conn, 0.0);
+        }
+        let cluster = engine.clusters.first().unwrap();
+        assert_eq!((cluster.waiting, cluster.held_bytes, engine.asks.len()), (1, 5, 1));
+        assert!(cluster.pending.len() <= 2 + MAX_LEFT_BEHIND, "{} numbers are kept", cluster.pending.len());
     }
 }

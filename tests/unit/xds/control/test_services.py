@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType, ClusterLbPolicy
+from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
 
 from eventmesh.kube.objects import Key
-from eventmesh.xds.control.envoy import MAX_HELD_REQUESTS
+from eventmesh.model.cluster import Balancing, Cluster
+from eventmesh.xds.control import envoy
+from eventmesh.xds.control.envoy import MAX_HELD_REQUESTS, Hold, Protocol
 from eventmesh.xds.control.messages import Role
+from eventmesh.xds.control.policy.values import ClusterPolicy, LoadBalancing
+from eventmesh.xds.control.resources import Resource
 from eventmesh.xds.control.scope import Audience
 from eventmesh.xds.control.services import BROKER_CLUSTER, Clusters, Settings, resolve
 from eventmesh.xds.control.watcher import Watcher
+from eventmesh.xds.schema.types import message_type
+from eventmesh.xds.schema.wire import read_wire
+from eventmesh.xds.translate.cluster import read_cluster
 from tests.unit.xds.control.dialogue import CDS, EDS
 from tests.unit.xds.control.views import (
     built,
@@ -28,6 +35,13 @@ from tests.unit.xds.control.views import (
 )
 
 ACTIVATOR = {"127.0.0.2:8012"}
+
+
+def read_back(resource: Resource) -> Cluster:
+    """Return what our data plane makes of a published cluster."""
+    return read_cluster(read_wire(message_type("envoy.config.cluster.v3.Cluster"), resource.body, "", []), []).cluster
+
+
 POD = {"10.0.0.1:8012"}
 
 
@@ -86,15 +100,25 @@ def test_the_activators_cluster_holds_and_keeps_to_the_containers_concurrency() 
 
 @pytest.mark.parametrize(
     ("concurrency", "expected"),
-    [(0, ClusterLbPolicy.LEAST_REQUEST), (1, ClusterLbPolicy.ROUND_ROBIN), (1000, ClusterLbPolicy.ROUND_ROBIN)],
+    [
+        (0, Balancing.LEAST_REQUEST),
+        (1, Balancing.FIRST_AVAILABLE),
+        (3, Balancing.FIRST_AVAILABLE),
+        (4, Balancing.ROUND_ROBIN),
+        (1000, Balancing.ROUND_ROBIN),
+    ],
 )
-def test_the_activator_asks_the_less_loaded_of_two_or_whoever_is_next_with_a_free_slot(
-    concurrency: int, expected: ClusterLbPolicy
-) -> None:
+def test_the_activator_balances_by_containerconcurrency_as_knatives_does(concurrency: int, expected: Balancing) -> None:
     watcher = world(serverless=[serverless("rev")], revision=[revision("rev", concurrency)])
     plain, holding = Clusters(Settings()).clusters(watcher.of("ns"))
-    assert cluster_of(holding["ns/rev"]).lb_policy == expected
-    assert cluster_of(plain["ns/rev"]).lb_policy == ClusterLbPolicy.ROUND_ROBIN
+    assert read_back(holding["ns/rev"]).balancing is expected
+    assert read_back(plain["ns/rev"]).balancing is Balancing.ROUND_ROBIN
+
+
+def test_a_policys_balancing_holds_at_the_activator_in_place_of_knatives() -> None:
+    wanted = ClusterPolicy(balancing=LoadBalancing.RANDOM)
+    resource = envoy.cluster("ns/rev", Protocol.HTTP1, Hold(1), wanted)
+    assert read_back(resource).balancing is Balancing.RANDOM
 
 
 def test_the_protocol_follows_the_revision_and_the_port() -> None:
