@@ -22,6 +22,7 @@ from eventmesh.activator.gatekeeper import Gatekeeper
 from eventmesh.activator.https_entrance import Door, HttpsEntrance, reachable, secured
 from eventmesh.activator.report_ways import NAME, OVER_HTTP, TIMEOUT_S, scheme_of, way_to
 from eventmesh.activator.reporter import Reporter
+from eventmesh.activator.shares import Activators
 from eventmesh.activator.sources.app import EventSources, sinks_of
 from eventmesh.activator.sources.outbox import Outbox
 from eventmesh.activator.subscriber_guard import SubscriberGuard
@@ -84,6 +85,8 @@ class ActivatorSettings:
     """`host:port` of the mesh's other control ports: no event is delivered there."""
     broker_tls_address: str = "0.0.0.0:8443"
     """`host:port` that takes events in by https, while that is asked for."""
+    pod_address: str = ""
+    """Of this pod, by which it is found among the activators of a cluster; empty: there is no other."""
 
 
 async def serve(bootstrap: Bootstrap, settings: ActivatorSettings) -> int:
@@ -140,6 +143,10 @@ class Activator:
         self._follows_endpoints = False
         """Whether some of these ways lead to Services, whose endpoints move."""
         self._configuring = asyncio.Lock()
+        self._activators = Activators(api, clock, settings.pod_address, self._divide)
+        self._told: Snapshot | None = None
+        """What control said last, with the pods of all activators."""
+        self._applying = asyncio.Lock()
         terms = first_terms(bootstrap)
         self._plane = DataPlane(
             clock,
@@ -218,6 +225,8 @@ class Activator:
         self._event_types.start()
         self._sources.start()
         self._kafka_sinks.start()
+        if self._settings.pod_address:
+            self._tasks.spawn("activators", self._activators.informer.run())
         self._tasks.spawn("ads", self._ads.run())
         self._reporter.start()
         await self._begin_entrance()
@@ -264,9 +273,22 @@ class Activator:
         self._handlers[secured(name)] = handler
 
     async def _apply(self, snapshot: Snapshot) -> None:
-        await self._inbound.apply(snapshot)
+        async with self._applying:
+            await self._inbound.apply(self._activators.place.narrowed(snapshot))
+            self._told = snapshot
         if self._follows_endpoints:
             self._changed()
+
+    def _divide(self) -> None:
+        self._tasks.spawn("divide", self._narrow())
+
+    async def _narrow(self) -> None:
+        """Give requests to the pods that are this activator's now."""
+        async with self._applying:
+            place = self._activators.place
+            if self._told is not None:
+                await self._inbound.apply(place.narrowed(self._told))
+        _log.info("activators", place=place.index, of=place.count)
 
     def _changed(self) -> None:
         self._tasks.spawn("reconfigure", self._reconfigure())

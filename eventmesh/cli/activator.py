@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         event_limit(args) or MAX_EVENT_BYTES,
         tuple(args.protect),
         args.broker_tls,
+        os.environ.get("POD_IP", ""),
     )
     return run_process(lambda: serve(bootstrap, settings))
 
