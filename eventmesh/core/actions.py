@@ -51,8 +51,8 @@ ENDED: Final = 16
 GONE: Final = 17
 
 QUESTION_NEED_CAPACITY: Final = "need_capacity"
-"""A request began to wait in a cluster with `hold`; `subject` is the cluster's name. It goes on by itself as
-soon as an endpoint has room; `answer(token, ("reply", status, text))` ends the wait."""
+"""A request is the first to wait in a cluster with `hold` where nobody has room; `subject` is the cluster's name. It
+goes on by itself as soon as an endpoint has room; `answer(token, ("reply", status, text))` ends the wait."""
 
 Headers = Sequence[tuple[str, str]]
 """Header fields as they are given to an engine: names in any case, values in Latin-1."""

@@ -74,8 +74,8 @@ class Cluster:
     """Requests that wait, in order, for a connection, or for a free slot, or (with `hold`) for an endpoint; one more is
     answered 503. Those whose own connection is being made count too, unless there are slots or `hold`."""
     hold: bool = False
-    """Requests wait while there is no endpoint (a function at zero) instead of failing; each one that begins
-    to wait is announced by `Ask`, so that somebody wakes the function."""
+    """Requests wait while there is no endpoint (a function at zero) instead of failing. When nobody has room,
+    the first that waits is announced by `Ask`, so that somebody wakes the function; those behind it are load."""
     hold_timeout_s: float = 300.0
     """A request that waited this long is answered 503."""
     max_held_bytes: int = 16_777_216

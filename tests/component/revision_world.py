@@ -147,6 +147,17 @@ class RevisionWorld(Watched):
             while self.capacity(of) != wanted:
                 await asyncio.sleep(0.01)
 
+    async def until_pods(self, *pods: Pod) -> None:
+        """Return when the first activator sends to these pods and no other."""
+        wanted = {f"{pod.address}:8012" for pod in pods}
+        async with asyncio.timeout(WAIT_S):
+            while self._sent_to() != wanted:
+                await asyncio.sleep(0.01)
+
+    def _sent_to(self) -> set[str]:
+        clusters = self._activators[0]._plane.snapshot.clusters  # noqa: SLF001 - the snapshot that is in force
+        return {end.address for cluster in clusters if cluster.name == CLUSTER for end in cluster.endpoints}
+
     async def ask(self, path: str = "/", *, of: int = 0, body: bytes | None = None) -> Reply:
         """Ask the revision, by an activator."""
         headers = {"Knative-Serving-Namespace": "default", "Knative-Serving-Revision": REVISION}
