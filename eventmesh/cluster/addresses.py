@@ -79,16 +79,49 @@ class Addresses:
         return port_of(self.gateway)
 
 
-def choose(api_port: int, gateway_port: int, spare_host: str) -> Addresses:
+class Holds:
+    """Sockets at ports that were drawn: nobody else draws one of them, or is given it, while they are open.
+
+    They do not listen. Who sets SO_REUSEADDR, as every server of ours does, can listen beside them (socket(7)), at once
+    or when a part is started again.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def take(self, port: int) -> bool:
+        """Hold a port; return whether it was free."""
+        held = socket.socket()
+        try:
+            # Without SO_REUSEADDR: another's hold must not let this one pass. With it from then on, for its owner.
+            held.bind((LOOPBACK, port))
+        except OSError as error:
+            held.close()
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._sockets.append(held)
+        return True
+
+    def close(self) -> None:
+        """Let all of them go."""
+        for held in self._sockets:
+            held.close()
+        self._sockets.clear()
+
+
+def choose(api_port: int, gateway_port: int, spare_host: str, holds: Holds) -> Addresses:
     """Return the addresses of a mesh about to start; port 0 means any free one.
 
     The ports a person names must be free (UnavailableError names the flag); for those that only the mesh's own parts
     use, a free port takes the place of one that is taken. `spare_host` is the activator's address beside another mesh.
     With `api_port` 0 nothing has its usual address: such meshes are started side by side, in the same moment, and one
-    must not find free what the other is about to take.
+    must not find free what the other is about to take. For the same reason `holds` keeps what was drawn: until all
+    parts listen at the least, which takes seconds.
     """
-    api = _wanted(api_port, "--port")
-    gateway = _wanted(gateway_port, "--gateway-port")
+    api = _wanted(api_port, "--port", holds)
+    gateway = _wanted(gateway_port, "--gateway-port", holds)
     taken = {api, gateway}
     usual = api_port != 0
     activator_host = ACTIVATOR_HOST
@@ -97,17 +130,17 @@ def choose(api_port: int, gateway_port: int, spare_host: str) -> Addresses:
     return Addresses(
         api=_at(LOOPBACK, api),
         gateway=_at(LOOPBACK, gateway),
-        gateway_tls=_at(LOOPBACK, _preferred(GATEWAY_TLS_PORT if gateway_port else 0, taken)),
-        gateway_local=_at(LOOPBACK, _preferred(gateway + 1 if gateway_port else 0, taken)),
-        gateway_admin=_at(LOOPBACK, _preferred(GATEWAY_ADMIN_PORT if usual else 0, taken)),
-        ads=_at(LOOPBACK, _preferred(ADS_PORT if usual else 0, taken)),
-        ads_secured=_at(LOOPBACK, _preferred(ADS_SECURED_PORT if usual else 0, taken)),
-        control_admin=_at(LOOPBACK, _preferred(CONTROL_ADMIN_PORT if usual else 0, taken)),
-        autoscaler=_at(LOOPBACK, _preferred(AUTOSCALER_PORT if usual else 0, taken)),
+        gateway_tls=_at(LOOPBACK, _preferred(GATEWAY_TLS_PORT if gateway_port else 0, taken, holds)),
+        gateway_local=_at(LOOPBACK, _preferred(gateway + 1 if gateway_port else 0, taken, holds)),
+        gateway_admin=_at(LOOPBACK, _preferred(GATEWAY_ADMIN_PORT if usual else 0, taken, holds)),
+        ads=_at(LOOPBACK, _preferred(ADS_PORT if usual else 0, taken, holds)),
+        ads_secured=_at(LOOPBACK, _preferred(ADS_SECURED_PORT if usual else 0, taken, holds)),
+        control_admin=_at(LOOPBACK, _preferred(CONTROL_ADMIN_PORT if usual else 0, taken, holds)),
+        autoscaler=_at(LOOPBACK, _preferred(AUTOSCALER_PORT if usual else 0, taken, holds)),
         activator=_at(activator_host, ACTIVATOR_PORT),
         broker=_at(activator_host, BROKER_PORT),
-        broker_tls=_at(LOOPBACK, _preferred(BROKER_TLS_PORT if gateway_port else 0, taken)),
-        activator_admin=_at(LOOPBACK, _preferred(ACTIVATOR_ADMIN_PORT if usual else 0, taken)),
+        broker_tls=_at(LOOPBACK, _preferred(BROKER_TLS_PORT if gateway_port else 0, taken, holds)),
+        activator_admin=_at(LOOPBACK, _preferred(ACTIVATOR_ADMIN_PORT if usual else 0, taken, holds)),
     )
 
 
@@ -116,9 +149,9 @@ def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def _wanted(port: int, flag: str) -> int:
+def _wanted(port: int, flag: str, holds: Holds) -> int:
     if port == 0:
-        return _any_port()
+        return _any_port(holds)
     if not _is_free(LOOPBACK, port):
         raise UnavailableError(
             f"{flag} {port}: {LOOPBACK}:{port} is in use; stop what holds it, or choose another port"
@@ -126,8 +159,8 @@ def _wanted(port: int, flag: str) -> int:
     return port
 
 
-def _preferred(port: int, taken: set[int]) -> int:
-    chosen = port if port and port not in taken and _is_free(LOOPBACK, port) else _any_port()
+def _preferred(port: int, taken: set[int], holds: Holds) -> int:
+    chosen = port if port and port not in taken and _is_free(LOOPBACK, port) else _any_port(holds)
     taken.add(chosen)
     return chosen
 
@@ -148,11 +181,10 @@ def _is_free(host: str, port: int) -> bool:
     return True
 
 
-def _any_port() -> int:
-    """Return a free port below those that the kernel gives to outgoing connections: what is free now stays so until
-    its owner binds it, unless another mesh draws the same number in the same moment."""
+def _any_port(holds: Holds) -> int:
+    """Return a free port, held from now on, below those that the kernel gives to outgoing connections."""
     for port in random.sample(range(_FIRST_SPARE_PORT, _first_ephemeral_port()), _DRAWS):
-        if _is_free(LOOPBACK, port):
+        if holds.take(port):
             return port
     raise UnavailableError(f"no free port on {LOOPBACK} among {_DRAWS} drawn from {_FIRST_SPARE_PORT} upwards")
 

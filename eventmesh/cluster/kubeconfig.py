@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+
+from eventmesh.base.secret_file import write_secret
 
 if TYPE_CHECKING:
     from eventmesh.cluster.api.certificates import ClientCertificate
@@ -51,9 +52,5 @@ def write_kubeconfig(
         "current-context": CONTEXT,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    # A file made beside it and renamed: a client that reads meanwhile never sees half a configuration.
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        yaml.safe_dump(config, out, sort_keys=False)
-    os.replace(partial, file)
+    # A client that reads meanwhile never sees half a configuration.
+    write_secret(file, yaml.safe_dump(config, sort_keys=False).encode(), durable=False)

@@ -32,6 +32,7 @@ from eventmesh.cluster.parts import Parts
 from eventmesh.cluster.runtime.agent import PodAgent
 from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.cluster.runtime.commands import SIDECAR_ENTRY
+from eventmesh.cluster.runtime.disk import disk_trouble, is_full
 from eventmesh.cluster.runtime.images import ImageStore, digests_in
 from eventmesh.cluster.runtime.launcher_process import product_pythonpath
 from eventmesh.cluster.runtime.network import PodAddresses
@@ -88,7 +89,8 @@ class MeshSettings:
 
 
 class Mesh:
-    """A local mesh. `start` raises UnavailableError (a port is taken, the data directory is in use) or ConfigError."""
+    """A local mesh. `start` raises UnavailableError (a port is taken, the data directory is in use or its disk
+    full) or ConfigError."""
 
     def __init__(
         self,
@@ -125,6 +127,11 @@ class Mesh:
         """Start everything; return when requests can be served. What was started is stopped again on an error."""
         try:
             await self._start()
+        except OSError as error:
+            await self._parts.stop()
+            if is_full(error):
+                raise UnavailableError(disk_trouble(error, self._settings.data_dir)) from error
+            raise
         except BaseException:
             await self._parts.stop()
             raise
@@ -302,7 +309,9 @@ class Mesh:
         told = running.last_told(self._settings.data_dir) if self._again else None
         if told is not None and told.addresses and told.watchdog == os.getppid():
             return Addresses(**told.addresses)
-        return addresses.choose(self._settings.api_port, self._settings.gateway_port, pods.own(1))
+        holds = addresses.Holds()
+        self._parts.add_sync(holds.close)
+        return addresses.choose(self._settings.api_port, self._settings.gateway_port, pods.own(1), holds)
 
     async def _held(self, name: str, *where: str) -> list[socket.socket]:
         """Listen at the addresses for as long as the launcher lives: while the process that serves them is started

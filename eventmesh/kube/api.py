@@ -114,6 +114,11 @@ class ApiError(MeshError):
         return self.reason == "AlreadyExists"
 
     @property
+    def server_fault(self) -> bool:
+        """True when nothing was wrong with what was asked: the same may go well later (no room, no leader, a bug)."""
+        return self.code >= 500
+
+    @property
     def gone(self) -> bool:
         """True when a resourceVersion is too old: list again."""
         return self.code == 410

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
-from eventmesh.base.errors import PermanentError, TemporaryError, UnavailableError
+from eventmesh.base.errors import MeshError, PermanentError, TemporaryError, UnavailableError
+from eventmesh.base.log_rate import LogRate
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.events import EventKind, EventRecorder
@@ -54,6 +55,7 @@ class Controller:
         self._recorder = recorder
         self._concurrency = concurrency
         self._queue: WorkQueue[Key] = WorkQueue(name, clock)
+        self._outage = LogRate(clock)
         self._tasks = TaskGroup(f"controller.{name}")
         self.watch(primary, lambda obj: (key_of(obj),))
 
@@ -124,6 +126,9 @@ class Controller:
             await self._tell(key, str(error))
         except ApiError as error:
             wait = self._queue.add_rate_limited(key)
+            if error.server_fault:
+                self._tell_outage("the API cannot", key, error, wait)
+                return
             # A conflict is the ordinary way of two writers to meet; a not-found often the way of a cache to lag.
             write = _log.debug if error.conflict or error.not_found else _log.warning
             write("refused by the API", controller=self.name, key=key, reason=error.message, after_s=wait)
@@ -131,7 +136,7 @@ class Controller:
                 await self._tell(key, error.message)
         except UnavailableError as error:
             wait = self._queue.add_rate_limited(key)
-            _log.warning("could not reach what it needs", controller=self.name, key=key, reason=error, after_s=wait)
+            self._tell_outage("could not reach what it needs", key, error, wait)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -140,6 +145,12 @@ class Controller:
             _log.error("reconcile failed", controller=self.name, key=key, after_s=wait, exc_info=error)
         else:
             self._queue.forget(key)
+
+    def _tell_outage(self, what: str, key: Key, error: MeshError, wait_s: float) -> None:
+        """Say now and then what all objects meet alike, and no fault of theirs."""
+        if self._outage.allows():
+            left_out = self._outage.left_out
+            _log.warning(what, controller=self.name, key=key, reason=error, after_s=wait_s, left_out=left_out)
 
     async def _tell(self, key: Key, message: str) -> None:
         obj = self._primary.get(key.name, key.namespace)

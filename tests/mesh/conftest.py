@@ -17,14 +17,8 @@ from tests.peers.command_line import CommandLine
 async def mesh(tmp_path: Path) -> AsyncIterator[MeshProcess]:
     """A mesh of the test's own; afterwards nothing of it runs."""
     mesh = MeshProcess(tmp_path / "mesh")
-    await mesh.start()
-    try:
+    async with mesh.running():
         yield mesh
-        started = mesh.descendants()
-        await mesh.stop()
-        await gone(started)
-    finally:
-        mesh.close()
 
 
 @pytest.fixture(scope="module")

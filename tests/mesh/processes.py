@@ -71,6 +71,18 @@ class MeshProcess:
         assert found is not None
         self.gateway_port = int(found[1])
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Have it run meanwhile; afterwards nothing of it does."""
+        try:
+            await self.start()
+            yield
+            started = self.descendants()
+            await self.stop()
+            await gone(started)
+        finally:
+            self.close()
+
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         assert self._process is not None

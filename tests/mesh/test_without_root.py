@@ -13,7 +13,7 @@ from eventmesh.kube.resources import POD
 from eventmesh.kube.status import condition
 from tests.component.processes import program
 from tests.mesh.objects import add_function, deploy, service
-from tests.mesh.processes import EVENTMESH, WAIT_S, MeshProcess, gone
+from tests.mesh.processes import EVENTMESH, WAIT_S, MeshProcess
 
 SOMEBODY = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.geteuid() == 0 else ()
 """To the kernel, one who owns root's files and has no capability; tests that do not run as root are one already."""
@@ -36,14 +36,8 @@ http.server.HTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
 @pytest_asyncio.fixture
 async def mesh(tmp_path: Path) -> AsyncIterator[MeshProcess]:
     mesh = MeshProcess(tmp_path / "mesh", SOMEBODY)
-    try:
-        await mesh.start()
+    async with mesh.running():
         yield mesh
-        started = mesh.descendants()
-        await mesh.stop()
-        await gone(started)
-    finally:
-        mesh.close()
 
 
 async def test_a_function_is_ready_answers_and_is_as_confined_as_with_root(mesh: MeshProcess, tmp_path: Path) -> None:

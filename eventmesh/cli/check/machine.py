@@ -128,11 +128,14 @@ def _ports(found: Running | None, api_port: int, gateway_port: int) -> Iterator[
         where = found.addresses or {}
         yield ok("ports", f"API on {where.get('api', '?')}, gateway on {where.get('gateway', '?')}, held by the mesh")
         return
+    holds = addresses.Holds()
     try:
-        chosen = addresses.choose(api_port, gateway_port, addresses.ACTIVATOR_HOST)
+        chosen = addresses.choose(api_port, gateway_port, addresses.ACTIVATOR_HOST, holds)
     except UnavailableError as error:
         yield failure("ports", str(error), "`eventmesh up --port 0 --gateway-port 0` takes any that are free")
         return
+    finally:
+        holds.close()
     yield ok("ports", f"{chosen.api} for the API and {chosen.gateway} for the gateway are free")
     usual = {
         "TLS of the gateway": (chosen.gateway_tls, addresses.GATEWAY_TLS_PORT),

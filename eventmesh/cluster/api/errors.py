@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 from eventmesh.base.frozen import frozen
+from eventmesh.cluster.store.history import StorageError
 from eventmesh.kube.api import ApiError, Object, Resource
 
 
@@ -183,6 +184,24 @@ def as_result_of_patch() -> Iterator[None]:
         cause = Cause(CauseType.INVALID, "patch", error.message, "the patched object")
         details: Object = {"causes": _listed([cause])}
         raise ApiError(422, "Invalid", f' "" is invalid: {cause}', details) from error
+
+
+def not_stored(error: StorageError) -> ApiError:
+    """Return 500 InternalError for a write that the disk does not take, as for an etcd without space.
+
+    Without `Retry-After`: kubectl would try ten times in silence before it shows what is to be done.
+    """
+    message = f"Internal error occurred: {error}"
+    return ApiError(500, "InternalError", message, {"causes": [{"message": str(error)}]})
+
+
+@contextmanager
+def as_not_stored() -> Iterator[None]:
+    """Have what the disk does not take in the block be refused as the API refuses it."""
+    try:
+        yield
+    except StorageError as error:
+        raise not_stored(error) from error
 
 
 def bad_request(message: str) -> ApiError:

@@ -87,16 +87,18 @@ class InProcessApi:
             if (served.kind_key, subresource) != (SERVICE_ACCOUNT.plural, "token"):
                 raise errors.no_such_path()
             return self._tokens.request(self._registry.get(served, obj["metadata"]["name"], space), obj)
-        return self._written(served, self._registry.create(served, clone_object(obj), space, self._options))
+        with errors.as_not_stored():
+            return self._written(served, self._registry.create(served, clone_object(obj), space, self._options))
 
     async def replace(self, resource: Resource, obj: Object, *, subresource: str | None = None) -> Object:
         """Replace the object (or its status) and return it as stored."""
         served = self._served(resource)
         is_status, part = self._is_status(served, subresource), subresource or ""
         name, space = obj["metadata"]["name"], self._space(resource, obj["metadata"].get("namespace"))
-        written = self._registry.update(
-            served, clone_object(obj), name, space, self._options, status=is_status, subresource=part
-        )
+        with errors.as_not_stored():
+            written = self._registry.update(
+                served, clone_object(obj), name, space, self._options, status=is_status, subresource=part
+            )
         return self._written(served, written)
 
     async def patch(
@@ -113,11 +115,13 @@ class InProcessApi:
         served = self._served(resource)
         space = self._space(resource, namespace)
         if subresource == "scale":
-            return self._registry.patch_scale(served, patch, patch_type, name, space, self._options)
+            with errors.as_not_stored():
+                return self._registry.patch_scale(served, patch, patch_type, name, space, self._options)
         is_status, part = self._is_status(served, subresource), subresource or ""
-        written = self._registry.patch(
-            served, patch, patch_type, name, space, self._options, status=is_status, subresource=part
-        )
+        with errors.as_not_stored():
+            written = self._registry.patch(
+                served, patch, patch_type, name, space, self._options, status=is_status, subresource=part
+            )
         return self._written(served, written)
 
     async def delete(
@@ -133,7 +137,8 @@ class InProcessApi:
         """Delete the object, or mark it deleting while somebody holds it."""
         served = self._served(resource)
         options = DeleteOptions(propagation, grace_seconds, uid)
-        self._deleter.delete(served, name, self._space(resource, namespace), options)
+        with errors.as_not_stored():
+            self._deleter.delete(served, name, self._space(resource, namespace), options)
 
     def _served(self, resource: Resource) -> Served:
         served = self._registry.catalog.of(resource)

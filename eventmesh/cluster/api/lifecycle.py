@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
-from eventmesh.base.errors import UnavailableError
+from eventmesh.base.log_rate import LogRate
 from eventmesh.cluster.api.catalog import Served
 from eventmesh.cluster.api.collector import GarbageCollector
 from eventmesh.cluster.api.definitions import CLEANUP_FINALIZER
@@ -20,6 +20,7 @@ from eventmesh.cluster.api.rbac.aggregation import Aggregation
 from eventmesh.cluster.api.registry import NAMESPACES, Registry
 from eventmesh.cluster.api.structural import clone, clone_object
 from eventmesh.cluster.api.writing import WriteOptions
+from eventmesh.cluster.store.history import StorageError
 from eventmesh.cluster.store.store import EVERY_KIND, Change, ChangeType, Key, WatchOverflowError
 from eventmesh.kube.api import ApiError, Object, Resource
 from eventmesh.kube.resources import CLUSTER_ROLE, CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
@@ -43,6 +44,7 @@ class Lifecycle:
         self._registry = registry
         self._deleter = deleter
         self._clock = clock
+        self._told = LogRate(clock)
         self._collector = GarbageCollector(registry, deleter)
         self._aggregation = Aggregation(registry, _AS_KEEPER)
 
@@ -56,8 +58,9 @@ class Lifecycle:
                     self.observe(await watch.next())
             except WatchOverflowError as error:
                 _log.warning("fell behind, looking at everything again", reason=error)
-            except UnavailableError as error:
-                _log.error("cannot write, looking at everything again later", reason=error, after_s=RETRY_S)
+            except StorageError as error:
+                if self._told.allows():
+                    _log.error("cannot write, looking at everything again later", reason=error, after_s=RETRY_S)
                 await self._clock.sleep(RETRY_S)
             finally:
                 watch.close()
@@ -180,8 +183,9 @@ class Lifecycle:
             await self._clock.sleep(EVENT_SWEEP_S)
             try:
                 self.sweep_events(self._clock.now() - EVENT_KEPT)
-            except UnavailableError as error:
-                _log.warning("events not swept", reason=error)
+            except StorageError as error:
+                # The store itself tells of it.
+                _log.debug("events not swept", reason=error)
 
     def sweep_events(self, before: datetime) -> None:
         """Delete the Events last seen before that time."""

@@ -24,6 +24,7 @@ from eventmesh.cluster.api.rbac.impersonation import acting_for
 from eventmesh.cluster.api.replies import error_reply, json_reply
 from eventmesh.cluster.api.rest import Call, RestVerbs
 from eventmesh.cluster.api.version import GIT_VERSION, KUBERNETES_VERSION
+from eventmesh.cluster.store.history import StorageError
 from eventmesh.kube.account_tokens import TokenRefusedError
 from eventmesh.kube.api import ApiError, Object
 
@@ -100,6 +101,8 @@ class ApiServer:
             return await self._route(request, self._authenticate(request))
         except ApiError as error:
             return error_reply(error)
+        except StorageError as error:
+            return error_reply(errors.not_stored(error))
         except UnavailableError as error:
             return error_reply(ApiError(503, "ServiceUnavailable", str(error), {"retryAfterSeconds": 1}))
         except web.HTTPRequestEntityTooLarge:

@@ -28,7 +28,7 @@ from eventmesh.cluster.runtime.node import NodeKeeper
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.process import Legacy, Process, ProcessLauncher
 from eventmesh.cluster.runtime.sessions import Session
-from eventmesh.cluster.runtime.teller import remove_directory
+from eventmesh.cluster.runtime.teller import remove_directory, remove_pod
 from eventmesh.cluster.runtime.worker import PodWorker
 from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventRecorder
@@ -263,7 +263,7 @@ class PodAgent:
                 self._workers[uid].terminate(podspec.grace_s(new))
             elif is_deleting(new):
                 # Nothing runs for it here: it was on its way out when an earlier life of the mesh ended.
-                self._tasks.spawn(f"{key_of(new)} removal", self._remove(new))
+                self._tasks.spawn(f"{key_of(new)} removal", remove_pod(self._api, new, self._clock))
             elif not podspec.is_finished(new):
                 self._begin(new)
         elif is_deleting(new):
@@ -311,14 +311,6 @@ class PodAgent:
         present = self._pods.get(key.name, key.namespace)
         if present is not None and present["metadata"]["uid"] not in self._workers:
             self._changed(None, present)
-
-    async def _remove(self, pod: Object) -> None:
-        metadata = pod["metadata"]
-        try:
-            await self._api.delete(POD, metadata["name"], metadata["namespace"], uid=metadata["uid"], grace_seconds=0)
-        except ApiError as error:
-            if not (error.not_found or error.conflict):
-                _log.warning("pod not removed", pod=key_of(pod), reason=error.message)
 
 
 def _named(worker: PodWorker, container: str) -> str:

@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from eventmesh.base.errors import ConfigError, MeshError, UsageError
+from eventmesh.base.errors import ConfigError, MeshError, UnavailableError, UsageError
 from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.archives import is_archive
 from eventmesh.cluster.runtime.container_images import MANIFEST as CONTAINER_MANIFEST
@@ -119,8 +119,19 @@ class ImageStore:
         return _image(name, digest, target, manifest)
 
     def _keep(self, name: str, digest: str, fill: Callable[[Path], object]) -> Path:
-        """Have the version `digest`, made by `fill` if it is not there, and make it the newest; return where it is."""
+        """Have the version `digest`, made by `fill` if it is not there, and make it the newest; return where it is.
+
+        Raises UnavailableError when it cannot be kept; what there was of the name is still there then.
+        """
         versions = self._root / _folder(name)
+        try:
+            return self._kept(versions, digest, fill)
+        except OSError as error:
+            # Of many files that cannot be copied the first says why.
+            why = error.args[0][0][2] if isinstance(error, shutil.Error) else str(error)
+            raise UnavailableError(f"image {name!r} cannot be kept in {versions}: {why}") from error
+
+    def _kept(self, versions: Path, digest: str, fill: Callable[[Path], object]) -> Path:
         versions.mkdir(parents=True, exist_ok=True)
         target = versions / digest.removeprefix("sha256:")
         if not target.exists():

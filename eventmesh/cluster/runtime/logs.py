@@ -19,22 +19,10 @@ from typing import Final
 
 from eventmesh.base.clock import Clock
 from eventmesh.base.frozen import frozen
-
-MAX_FILE_BYTES: Final = 10 * 1024 * 1024
-"""The kubelet's containerLogMaxSize."""
-
-MAX_FILES: Final = 5
-"""The kubelet's containerLogMaxFiles: a container that writes without end keeps 50 MiB."""
-
-MAX_LINE_BYTES: Final = 16 * 1024
-"""A longer line is stored in parts, as the container runtime interface has it."""
+from eventmesh.cluster.runtime.run_log import MAX_FILES, STREAMS, RunLog
 
 MAX_RUNS: Final = 2
 """Runs of a container whose logs are kept: this one and the one before it."""
-
-STREAMS: Final = ("stdout", "stderr")
-
-_READ_BYTES: Final = 64 * 1024
 
 
 @frozen
@@ -57,7 +45,6 @@ class ContainerLog:
         self._clock = clock
         self._written = asyncio.Event()
         self._closed = False
-        directory.mkdir(parents=True, exist_ok=True)
 
     def open_run(self) -> RunLog:
         """Begin the log of the next run; older runs than the one before are removed."""
@@ -67,18 +54,17 @@ class ContainerLog:
             if run <= number - MAX_RUNS:
                 for file in self._directory.glob(f"{run}.log*"):
                     file.unlink(missing_ok=True)
-        return RunLog(self, self._directory / f"{number}.log")
+        return self._run(number)
 
     def resume_run(self, readers: Sequence[int]) -> RunLog:
         """Go on with the log of the last run, from its pipes for standard output and standard error."""
-        run = RunLog(self, self._directory / f"{(_runs(self._directory) or [0])[-1]}.log")
+        run = self._run((_runs(self._directory) or [0])[-1])
         for stream, reader in zip(STREAMS, readers, strict=True):
             run.follow(stream, reader)
         return run
 
-    def stamp(self) -> str:
-        """Return the present moment as a log line begins with it."""
-        return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+    def _run(self, number: int) -> RunLog:
+        return RunLog(self._directory / f"{number}.log", self._clock, self.wake)
 
     def wake(self) -> None:
         """Tell those who follow that there is more to read."""
@@ -142,92 +128,6 @@ class ContainerLog:
         base = self._directory / f"{run}.log"
         rotated = [base.with_suffix(f".log.{n}") for n in range(MAX_FILES - 1, 0, -1)]
         return [file for file in (*rotated, base) if file.exists()]
-
-
-class RunLog:
-    """The writing end of one run: gives out pipes and stores what comes through them."""
-
-    def __init__(self, log: ContainerLog, path: Path) -> None:
-        self._log = log
-        self._path = path
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - closed when both pipes end
-        self._size = self._file.tell()
-        self._loop = asyncio.get_running_loop()
-        self._partial: dict[str, bytes] = {}
-        self._readers: dict[str, int] = {}
-        self._ended = asyncio.Event()
-
-    async def ended(self) -> None:
-        """Return when every writer of this run is gone and all it wrote is stored."""
-        await self._ended.wait()
-
-    def pipe(self, stream: str) -> int:
-        """Return the writing end of a pipe whose lines are stored as `stream`; the caller closes it after the fork."""
-        reader, writer = os.pipe()
-        self.follow(stream, reader)
-        return writer
-
-    def follow(self, stream: str, reader: int) -> None:
-        """Store as `stream` what comes from `reader`, until its end; it becomes the log's to close."""
-        os.set_blocking(reader, False)
-        self._readers[stream] = reader
-        self._loop.add_reader(reader, self._readable, stream, reader)
-
-    @property
-    def readers(self) -> tuple[int, ...]:
-        """Return the reading ends of the pipes for standard output and standard error."""
-        return tuple(self._readers[stream] for stream in STREAMS)
-
-    def _readable(self, stream: str, reader: int) -> None:
-        try:
-            data = os.read(reader, _READ_BYTES)
-        except BlockingIOError:
-            return
-        if data:
-            self._take(stream, data)
-        else:
-            self._loop.remove_reader(reader)
-            os.close(reader)
-            rest = self._partial.pop(stream, b"")
-            if rest:
-                self._store(stream, rest, "F")
-            del self._readers[stream]
-            if not self._readers:
-                self._file.close()
-                self._ended.set()
-        self._log.wake()
-
-    def _take(self, stream: str, data: bytes) -> None:
-        *lines, rest = (self._partial.pop(stream, b"") + data).split(b"\n")
-        for line in lines:
-            while len(line) > MAX_LINE_BYTES:
-                self._store(stream, line[:MAX_LINE_BYTES], "P")
-                line = line[MAX_LINE_BYTES:]
-            self._store(stream, line, "F")
-        while len(rest) > MAX_LINE_BYTES:
-            self._store(stream, rest[:MAX_LINE_BYTES], "P")
-            rest = rest[MAX_LINE_BYTES:]
-        if rest:
-            self._partial[stream] = rest
-
-    def _store(self, stream: str, text: bytes, mark: str) -> None:
-        line = f"{self._log.stamp()} {stream} {mark} ".encode() + text + b"\n"
-        if self._size + len(line) > MAX_FILE_BYTES:
-            self._rotate()
-        # A full disk must not stop the mesh: the line is lost, the pipe goes on being read.
-        with suppress(OSError):
-            self._file.write(line)
-            self._size += len(line)
-
-    def _rotate(self) -> None:
-        for number in range(MAX_FILES - 1, 0, -1):
-            older = self._path.with_suffix(f".log.{number}")
-            newer = self._path.with_suffix(f".log.{number - 1}") if number > 1 else self._path
-            if newer.exists():
-                os.replace(newer, older)
-        self._file.close()
-        self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - closed when both pipes end
-        self._size = 0
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock, rfc3339
 from eventmesh.base.errors import UnavailableError
 from eventmesh.base.frozen import frozen
+from eventmesh.base.log_rate import LogRate
 from eventmesh.cluster.api.builtin.podspec import NODE_NAME
 from eventmesh.cluster.api.version import GIT_VERSION
 from eventmesh.cluster.runtime.network import ADDRESSES_PER_BLOCK
@@ -171,6 +172,7 @@ class NodeKeeper:
         self._api = api
         self._clock = clock
         self._data_dir = data_dir
+        self._troubles = LogRate(clock)
         self._written_at: datetime | None = None
         self._last: tuple[float, Machine] | None = None
         self._rate: Rate | None = None
@@ -181,7 +183,8 @@ class NodeKeeper:
             try:
                 await self._look()
             except (ApiError, UnavailableError, OSError) as error:
-                _log.warning("node status not told", reason=error)
+                if self._troubles.allows():
+                    _log.warning("node status not told", reason=error)
             await self._clock.sleep(LOOK_S)
 
     def metrics(self) -> list[Object]:

@@ -223,6 +223,9 @@ class PodMachine:
         container = self.containers[name]
         if self.stage is not Stage.RUNNING or container.run != run or self.is_ready(container):
             return []
+        if not all(each.running for each in self._of(Role.MESH)):
+            # Nobody asks it anything: why the sidecar does not run is what is to be told.
+            return []
         told, container.silence = container.silence == found, found
         return [] if told else [Tell("Unhealthy", f"Readiness probe failed: {found}")]
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.log_rate import LogRate
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.adoption import (
@@ -23,6 +24,7 @@ from eventmesh.cluster.runtime.adoption import (
     recall,
 )
 from eventmesh.cluster.runtime.asking import Asker
+from eventmesh.cluster.runtime.disk import disk_trouble
 from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.happenings import Due, Exited, Happening, Probed, Silent, Terminate, ToldReady
 from eventmesh.cluster.runtime.hooks import POST_START, PRE_STOP
@@ -30,12 +32,13 @@ from eventmesh.cluster.runtime.host import Host
 from eventmesh.cluster.runtime.images import UnknownImageError
 from eventmesh.cluster.runtime.lifecycle import PodLifecycle
 from eventmesh.cluster.runtime.listening import watch_silence
-from eventmesh.cluster.runtime.logs import STREAMS, ContainerLog, RunLog
+from eventmesh.cluster.runtime.logs import ContainerLog
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.pod import PodMachine
 from eventmesh.cluster.runtime.pod_commands import PodCommands
 from eventmesh.cluster.runtime.pod_groups import PodGroups
 from eventmesh.cluster.runtime.process import Process, SpawnError
+from eventmesh.cluster.runtime.run_log import STREAMS, RunLog
 from eventmesh.cluster.runtime.sandbox import PodSandbox
 from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
@@ -57,6 +60,9 @@ OUT_OF_MEMORY: Final = "OOMKilled"
 
 NO_PULL: Final = "attempting to pull the image may not succeed."
 
+VOLUME_RETRY_S: Final = 5.0
+"""How soon files that a full disk did not take are written again."""
+
 DRAIN_LOG_S: Final = 0.2
 """How long an ended process's pipes may take to close before its last words are read without them."""
 
@@ -68,7 +74,7 @@ class PodWorker:
         """`left`: what an earlier runtime has left of it."""
         self._host = host
         self._left = left
-        self._teller = PodTeller(host.api, host.recorder, pod)
+        self._teller = PodTeller(host.api, host.recorder, pod, host.clock)
         self._machine = PodMachine(
             podspec.containers(pod),
             podspec.restart_policy(pod),
@@ -93,6 +99,7 @@ class PodWorker:
         self._lifecycle: PodLifecycle | None = None
         self._volumes: PodVolumes | None = None
         self._commands: PodCommands | None = None
+        self._volume_troubles = LogRate(host.clock)
         self._remove = True
         self._timer: asyncio.Task[None] | None = None
         self._armed_for: float | None = None
@@ -161,8 +168,16 @@ class PodWorker:
         if self._volumes is not None:
             try:
                 self._volumes.refresh()
-            except (ContainerConfigError, OSError) as error:
+            except ContainerConfigError as error:
                 _log.warning("volumes keep their last content", pod=self.pod["metadata"]["name"], reason=error)
+            except OSError as error:
+                if self._volume_troubles.allows():
+                    _log.warning("volumes are behind", pod=self.pod["metadata"]["name"], reason=error)
+                self._watchers.spawn("volumes", self._refresh_later())
+
+    async def _refresh_later(self) -> None:
+        await self._host.clock.sleep(VOLUME_RETRY_S)
+        self.refresh_volumes()
 
     async def run(self) -> None:
         """Start the pod, keep it running, return when it is gone."""
@@ -189,6 +204,7 @@ class PodWorker:
         host, place = self._host, self._sandbox.place
         tokens = PodTokens(host.api, host.clock, self.pod)
         await tokens.fetch()
+        self._watchers.spawn("status", self._teller.catch_up())
         self._watchers.spawn("tokens", tokens.keep(self.refresh_volumes))
         volumes = PodVolumes(self.pod, place.address, self.directory / "volumes", host.references, tokens.current)
         commands = PodCommands(
@@ -305,7 +321,9 @@ class PodWorker:
             command = self._its_commands.begin(name, self._record)
         except UnknownImageError as error:
             return self._machine.not_started(name, "ErrImagePull", str(error))
-        except (MeshError, OSError) as error:
+        except OSError as error:
+            return self._machine.not_started(name, "CreateContainerConfigError", disk_trouble(error, self.directory))
+        except MeshError as error:
             return self._machine.not_started(name, "CreateContainerConfigError", str(error))
         run = self._logs[name].open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")

@@ -27,6 +27,10 @@ SCHEMA_VERSION = 1
 BUSY_TIMEOUT_MS = 2_000
 """Only our own checkpoint connection can hold the file, and for milliseconds."""
 
+_DISK_ERRORS = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError)
+_PID_CHARS = 10
+_WAY_OUT = "make room on its disk"
+
 _SCHEMA = """
 CREATE TABLE history (
     revision INTEGER PRIMARY KEY,
@@ -42,6 +46,10 @@ CREATE UNIQUE INDEX history_chain ON history (kind, space, name, previous);
 CREATE TABLE compaction (floor INTEGER NOT NULL);
 INSERT INTO compaction VALUES (0);
 """
+
+
+class StorageError(UnavailableError):
+    """The disk does not take a write; nothing of it is stored. The message says where, and what to do."""
 
 
 class StoreCorruptError(MeshError):
@@ -70,12 +78,15 @@ class History:
     def __init__(self, directory: Path) -> None:
         """Open or create the history in `directory`.
 
-        Raises UnavailableError when another process has it open, StoreCorruptError when the file is damaged
-        or not ours.
+        Raises UnavailableError when another process has it open, StorageError when there is no room even to open it,
+        StoreCorruptError when the file is damaged or not ours.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / FILE_NAME
-        self._lock = _lock(directory)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(directory)
+        except OSError as error:
+            raise StorageError(f"{directory} cannot be used: {error.strerror}; {_WAY_OUT}") from error
         try:
             self._db = _open(self.path)
         except BaseException:
@@ -94,11 +105,11 @@ class History:
     def append(self, row: Row, written: float) -> None:
         """Store `row`; on return it survives the death of this process.
 
-        `written` is in seconds since the epoch. Raises UnavailableError when the disk does not take it, and
+        `written` is in seconds since the epoch. Raises StorageError when the disk does not take it, and
         apsw.ConstraintError when the row it names has been replaced; nothing has been stored then.
         """
         values = (row.revision, row.kind, row.namespace, row.name, row.previous, row.deleted, written, row.value)
-        with self._writing():
+        with _writing(self.path):
             self._db.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def current(self) -> Iterator[Row]:
@@ -148,9 +159,9 @@ class History:
     def compact(self, floor: int) -> int:
         """Forget what was superseded at or before `floor`, and deletions up to it; return how many rows went.
 
-        Raises UnavailableError when the disk does not take it; nothing is forgotten then.
+        Raises StorageError when the disk does not take it; nothing is forgotten then.
         """
-        with self._writing(), self._db:
+        with _writing(self.path), self._db:
             # What rows up to the former floor superseded has gone with that floor: only later ones need be looked at.
             span = (self.floor(), floor)
             self._db.execute("UPDATE compaction SET floor = max(floor, ?)", (floor,))
@@ -167,9 +178,9 @@ class History:
     def checkpoint(self) -> None:
         """Move the write-ahead log into the main file; runs on a connection of its own, so in any thread.
 
-        Raises UnavailableError when the disk does not take it; the log grows until one succeeds.
+        Raises StorageError when the disk does not take it; the log grows until one succeeds.
         """
-        with self._writing():
+        with _writing(self.path):
             db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
             try:
                 db.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -177,16 +188,17 @@ class History:
             finally:
                 db.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
-            raise UnavailableError(f"{self.path} cannot be written: {error}; make room on its disk") from error
-
     def _rows(self, query: str, *bindings: object) -> Iterator[Row]:
         for columns in self._db.execute(query, bindings or None):
             yield _row(columns)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DISK_ERRORS as error:
+        raise StorageError(f"{path} cannot be written: {error}; {_WAY_OUT}, then all goes on by itself") from error
 
 
 def _row(columns: tuple[Any, ...]) -> Row:
@@ -210,13 +222,16 @@ def _lock(directory: Path) -> int:
         raise UnavailableError(
             f"data directory {directory} is in use by process {owner}; stop that process, or choose another directory"
         ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(os.getpid()).encode(), 0)
+    try:
+        # Written over, not anew: where the disk is full, the old number's place is there.
+        os.pwrite(lock, f"{os.getpid():<{_PID_CHARS}}".encode(), 0)
+    except OSError:
+        os.close(lock)
+        raise
     return lock
 
 
 def _open(path: Path) -> apsw.Connection:
-    is_new = not path.exists() or path.stat().st_size == 0
     try:
         db = apsw.Connection(str(path))
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -227,9 +242,10 @@ def _open(path: Path) -> apsw.Connection:
         db.execute("PRAGMA synchronous = NORMAL")
         # Checkpoints sync the disk, so they run in a thread (`checkpoint`), not in the middle of a write.
         db.execute("PRAGMA wal_autocheckpoint = 0")
-        if is_new:
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        if _is_new(db):
+            # All or nothing: what a full disk interrupts here is begun anew by the next start.
             with db:
+                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 db.execute(_SCHEMA)
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _verify(db, path)
@@ -237,7 +253,13 @@ def _open(path: Path) -> apsw.Connection:
         raise _corrupt(path, str(error)) from error
     except apsw.CantOpenError as error:
         raise UnavailableError(f"cannot open {path}: {error}") from error
+    except _DISK_ERRORS as error:
+        raise StorageError(f"cannot open {path}: {error}; {_WAY_OUT}") from error
     return db
+
+
+def _is_new(db: apsw.Connection) -> bool:
+    return not (_single(db, "PRAGMA application_id") or _single(db, "SELECT count(*) FROM sqlite_master"))
 
 
 def _verify(db: apsw.Connection, path: Path) -> None:

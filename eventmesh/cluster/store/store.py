@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 from eventmesh.base import log
 from eventmesh.base.clock import Clock
-from eventmesh.base.errors import MeshError, UnavailableError
+from eventmesh.base.errors import MeshError
 from eventmesh.base.frozen import frozen
-from eventmesh.cluster.store.history import History, Row, StoreCorruptError
+from eventmesh.cluster.store.history import History, Row, StorageError, StoreCorruptError
+from eventmesh.cluster.store.outage import Outage
 
 _log = log.get("cluster.store")
 
@@ -142,8 +143,9 @@ class Store:
     """Every object of the embedded cluster. All methods are immediate; call them from the event loop only."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
-        """Open the store in `directory`; raises UnavailableError (in use) and StoreCorruptError."""
+        """Open the store in `directory`; raises UnavailableError (in use), StorageError and StoreCorruptError."""
         self._clock = clock
+        self._outage = Outage(clock)
         self._history = History(directory)
         self._objects: dict[str, dict[tuple[str, str], Stored]] = defaultdict(dict)
         self._tombstones: dict[Key, int] = {}
@@ -222,7 +224,7 @@ class Store:
     def put(self, key: Key, obj: Object, expected: int) -> Stored:
         """Store `obj` if the key is still at revision `expected` (0 = absent); return it with its new version.
 
-        `obj` gets `metadata.resourceVersion`. Raises RevisionConflictError, ObjectTooLargeError.
+        `obj` gets `metadata.resourceVersion`. Raises RevisionConflictError, ObjectTooLargeError, StorageError.
         """
         current = self.get(key)
         self._require(key, current, expected)
@@ -234,7 +236,10 @@ class Store:
         return stored
 
     def delete(self, key: Key, expected: int, last: Object) -> Stored:
-        """Delete the key if it is still at revision `expected`; return `last`, its final state, with its version."""
+        """Delete the key if it is still at revision `expected`; return `last`, its final state, with its version.
+
+        Raises as `put`.
+        """
         current = self.get(key)
         self._require(key, current, expected)
         if current is None:
@@ -258,7 +263,12 @@ class Store:
             raise ObjectTooLargeError(f"object is {len(value)} bytes long; the limit is {MAX_OBJECT_BYTES}")
         previous = self._tombstones.get(key, 0) if current is None else current.revision
         row = Row(revision, key.kind, key.namespace, key.name, previous, deleted, value)
-        self._history.append(row, self._clock.now().timestamp())
+        try:
+            self._history.append(row, self._clock.now().timestamp())
+        except StorageError as error:
+            self._outage.refused(error)
+            raise
+        self._outage.stored()
         self._revision = revision
         return value
 
@@ -294,8 +304,8 @@ class Store:
             try:
                 await self.compact_old()
                 await asyncio.to_thread(self._history.checkpoint)
-            except UnavailableError as error:
-                _log.warning("history not compacted, trying again in a minute", reason=error)
+            except StorageError as error:
+                self._outage.refused(error)
 
     async def compact_old(self) -> None:
         """Forget the history that is older than HISTORY_KEPT_S, in steps between which others have their turn."""

@@ -29,7 +29,7 @@ _NOT_STARTABLE = frozenset(
 
 @frozen
 class Failure:
-    """Why a user's container does not run."""
+    """Why a container does not run."""
 
     reason: str
     message: str
@@ -98,11 +98,12 @@ def mark_autoscaling(conditions: Conditions, autoscaler: Object | None) -> None:
 
 def _failure(pod: Object) -> Failure | None:
     for status in (pod.get("status") or {}).get("containerStatuses") or []:
-        if status["name"] == SIDECAR:
-            continue
         state, last = status.get("state") or {}, status.get("lastState") or {}
         ended = state.get("terminated") or last.get("terminated")
         if ended is not None:
+            if status["name"] == SIDECAR:
+                # Its end is nothing that the author could mend; that it cannot begin (no room) keeps all from running.
+                continue
             message = ended.get("message") or ended.get("reason") or "no output"
             return Failure(f"ExitCode{ended['exitCode']}", f"Container failed with: {message}")
         waiting = state.get("waiting") or {}

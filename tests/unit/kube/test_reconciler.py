@@ -184,6 +184,22 @@ async def test_other_failures_are_tried_again_with_growing_waits(
     assert len(reconcile.seen) == 6
 
 
+async def test_an_api_that_cannot_is_told_of_now_and_then_and_by_no_event_of_an_object(
+    api: FaultyApi,
+    start: Callable[[Scripted], Awaitable[Controller]],
+    reconcile: Scripted,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await create(api)
+    reconcile.failures = [ApiError(500, "InternalError", "no room")] * 12
+    await start(reconcile)
+    await clock.advance(59)
+    assert len(reconcile.seen) == 13
+    assert [record.message for record in caplog.records].count("the API cannot") == 1
+    assert (await api.list(EVENT, SPACE)).items == []
+
+
 async def test_one_key_is_never_worked_on_twice_at_once(api: FaultyApi, clock: ManualClock) -> None:
     informers = Informers(api, clock)
     release = asyncio.Event()

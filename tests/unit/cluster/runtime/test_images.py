@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.base.errors import ConfigError, UsageError
+from eventmesh.base.errors import ConfigError, UnavailableError, UsageError
 from eventmesh.cluster.runtime import images
 from eventmesh.cluster.runtime.images import ImageStore, UnknownImageError
+from tests.small_disk import needs_root, small_disk
 
 
 @pytest.fixture
@@ -50,6 +51,21 @@ def test_the_same_content_has_the_same_digest_and_other_content_another(store: I
     assert store.add("again", source).digest == first.digest
     (source / "function.py").write_text("print('two')\n")
     assert store.add("hello", source).digest != first.digest
+
+
+@needs_root
+def test_an_image_for_which_there_is_no_room_leaves_the_one_before(tmp_path: Path, source: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        store = ImageStore(disk.directory)
+        first = store.add("hello", source)
+        (source / "more.py").write_text("# much more\n" * 10_000)
+        disk.fill()
+        with pytest.raises(UnavailableError, match=f"image 'hello' cannot be kept in {disk.directory}.*No space left"):
+            store.add("hello", source)
+        assert store.find("dev.local/hello").digest == first.digest
+        assert (first.directory / "function.py").read_text() == "print('one')\n"
+        disk.make_room()
+        assert store.add("hello", source).digest == store.find("dev.local/hello").digest != first.digest
 
 
 def test_an_executable_bit_is_content(store: ImageStore, source: Path) -> None:

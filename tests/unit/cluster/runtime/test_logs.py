@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.cluster.runtime import logs
-from eventmesh.cluster.runtime.logs import MAX_LINE_BYTES, STREAMS, ContainerLog, LogQuery, RunLog
+from eventmesh.cluster.runtime import logs, run_log
+from eventmesh.cluster.runtime.logs import ContainerLog, LogQuery
+from eventmesh.cluster.runtime.run_log import MAX_LINE_BYTES, STREAMS, RunLog
 from tests.manual_clock import ManualClock
+from tests.small_disk import needs_root, small_disk
 
 
 @pytest.fixture
@@ -86,8 +88,9 @@ async def test_a_line_of_any_length_is_read_as_one_line(tmp_path: Path, clock: M
 async def test_full_files_are_rotated_and_the_oldest_dropped(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "MAX_FILE_BYTES", 400)
-    monkeypatch.setattr(logs, "MAX_FILES", 3)
+    monkeypatch.setattr(run_log, "MAX_FILE_BYTES", 400)
+    for module in (logs, run_log):
+        monkeypatch.setattr(module, "MAX_FILES", 3)
     log = ContainerLog(tmp_path, clock)
     await write(log.open_run(), b"".join(b"line %03d\n" % number for number in range(100)))
     assert sorted(os.listdir(tmp_path)) == ["0.log", "0.log.1", "0.log.2"]
@@ -173,3 +176,51 @@ async def test_the_log_of_a_run_goes_on_under_the_next_runtime(tmp_path: Path, c
     await second.resume_run([reader for reader, _ in pipes]).ended()
     assert sorted((await text(second)).splitlines()) == ["before", "meanwhile 0", "meanwhile 1"]
     assert second.runs == 1
+
+
+@needs_root
+async def test_a_full_disk_costs_lines_told_of_once_and_whole_lines_follow_when_there_is_room(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        log = ContainerLog(disk.directory / "app", clock)
+        run = log.open_run()
+        pipe = run.pipe("stdout")
+        os.write(pipe, b"before\n")
+        while await text(log) != "before\n":
+            await asyncio.sleep(0)
+        disk.fill()
+        # Some still fit into the page that is there, and one of them partly.
+        for _ in range(100):
+            os.write(pipe, b"x" * 1000 + b"\n")
+            await asyncio.sleep(0)
+        disk.make_room()
+        os.write(pipe, b"after\n")
+        os.close(pipe)
+        await run.ended()
+        lines = (await text(log)).splitlines()
+        assert (lines[0], lines[-1]) == ("before", "after") and set(lines[1:-1]) <= {"x" * 1000}
+        assert len(lines) < 10
+    assert [record.message for record in caplog.records].count(
+        "a log cannot be written; its lines are dropped until there is room"
+    ) == 1
+
+
+@needs_root
+async def test_a_run_whose_log_cannot_even_be_made_is_kept_from_then_on_when_it_can(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    with small_disk(tmp_path / "disk", 1, files=2) as disk:
+        (disk.directory / "other").touch()
+        log = ContainerLog(disk.directory / "app", clock)
+        run = log.open_run()
+        pipe = run.pipe("stdout")
+        os.write(pipe, b"lost\n")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        (disk.directory / "other").unlink()
+        disk.resize(1, files=10)
+        os.write(pipe, b"kept\n")
+        os.close(pipe)
+        await run.ended()
+        assert await text(log) == "kept\n"

@@ -72,6 +72,10 @@ def test_resources_follow_the_deployment(conditions: list[Object], resources: tu
         ([pod(state={"running": {}})], ("Unknown", "Deploying")),
         # The sidecar's end is not the author's fault.
         ([pod("queue-proxy", state=TERMINATED)], ("Unknown", "Deploying")),
+        (
+            [pod("queue-proxy", state={"waiting": {"reason": "CreateContainerConfigError", "message": "no room"}})],
+            ("False", "CreateContainerConfigError"),
+        ),
         ([{**pod(state=TERMINATED), "metadata": {"deletionTimestamp": "now"}}], ("Unknown", "Deploying")),
     ],
 )
