@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use eventmesh_core::engine::{Engine, Handed, Orders, Outgoing, OwnAnswer, OwnTerms};
-use eventmesh_core::events::{Event, Wire};
 use eventmesh_core::head::Head;
 use eventmesh_core::slab::Id;
-use eventmesh_core::{bolt, framed};
+
+use super::endpoints::Endpoints;
 
 /// Listeners of every protocol, routes of every action, clusters of every protocol, with room and without.
 const SNAPSHOT: &[u8] = include_bytes!("snapshot.json");
@@ -18,7 +18,7 @@ const SNAPSHOT: &[u8] = include_bytes!("snapshot.json");
 /// Where requests of this process lead.
 const PATHS: [&[u8]; 4] = [b"/h1/x", b"/h2/x", b"/hold/x", b"/serve/x"];
 
-const LISTENERS: [&str; 4] = ["auto", "http1", "http2", "bolt"];
+const LISTENERS: [&str; 6] = ["auto", "http1", "http2", "bolt", "dubbo", "framed"];
 
 /// Connections open at once in a script.
 const MAX_CONNECTIONS: usize = 32;
@@ -246,8 +246,7 @@ struct Outside {
     sent: Vec<Id>,
     asked: Vec<Id>,
     untaken: Vec<(Id, usize)>,
-    /// What endpoints of Bolt make of what they hear.
-    endpoints: Vec<(Id, framed::Server<bolt::Codec>)>,
+    endpoints: Endpoints,
     violation: Option<String>,
     pairs: BTreeSet<(&'static str, &'static str)>,
     last: &'static str,
@@ -270,24 +269,9 @@ impl Outside {
         }
     }
 
-    /// An endpoint that callers share must hear whole frames and nothing else: a byte too few puts all their calls out of step.
-    fn heard(&mut self, conn: Id, mut data: &[u8]) {
-        let Some((_, endpoint)) = self.endpoints.iter_mut().find(|(id, _)| *id == conn) else { return };
-        let (mut head, mut answers) = (Head::default(), Vec::new());
-        while !data.is_empty() {
-            let (used, event) = endpoint.decode(data, &mut head, &mut answers);
-            if used == 0 || matches!(event, Some(Event::Fault(_))) {
-                self.violation =
-                    Some(format!("connection {conn} hears what is no whole frame: {event:?} of {data:02x?}"));
-                return;
-            }
-            data = data.get(used..).unwrap_or_default();
-        }
-    }
-
     fn over(&mut self, order: &'static str, id: Id) {
         let known = self.open.len() + self.dialled.len();
-        self.endpoints.retain(|(endpoint, _)| *endpoint != id);
+        self.endpoints.over(id);
         self.open.retain(|open| *open != id);
         self.dialled.retain(|dialled| *dialled != id);
         if self.open.len() + self.dialled.len() == known {
@@ -303,15 +287,15 @@ impl Orders for Outside {
         if data.is_empty() {
             self.violation = Some("an empty write".to_owned());
         }
-        self.heard(conn, data);
+        if let Err(what) = self.endpoints.hear(conn, data) {
+            self.violation = Some(what);
+        }
         self.note("write");
     }
 
     fn open(&mut self, conn: Id, cluster: &str, _address: &str) {
         self.dialled.push(conn);
-        if cluster == "bolt" {
-            self.endpoints.push((conn, framed::Server::default()));
-        }
+        self.endpoints.dialled(conn, cluster);
         self.note("open");
     }
 

@@ -113,7 +113,7 @@ pub fn dubbo_client(input: &[u8], cuts: u64) -> Result<u64, String> {
 }
 
 /// A declared protocol with everything that a declaration can say.
-fn toy() -> Result<Arc<framed::Protocol>, String> {
+pub fn toy() -> Result<Arc<framed::Protocol>, String> {
     static TOY: OnceLock<Result<Arc<framed::Protocol>, String>> = OnceLock::new();
     let compile = || framed::Protocol::compile(include_str!("../../../core/src/framed/toy.json")).map(Arc::new);
     TOY.get_or_init(compile).clone()
