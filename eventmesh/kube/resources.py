@@ -61,6 +61,7 @@ AUTHORIZATION_POLICY = Resource("eventmesh.io", "v1alpha1", "authorizationpolici
 PEER_AUTHENTICATION = Resource("eventmesh.io", "v1alpha1", "peerauthentications", "PeerAuthentication")
 TRAFFIC_POLICY = Resource("eventmesh.io", "v1alpha1", "trafficpolicies", "TrafficPolicy")
 REQUEST_AUTHENTICATION = Resource("eventmesh.io", "v1alpha1", "requestauthentications", "RequestAuthentication")
+PYTHON_FILTER = Resource("eventmesh.io", "v1alpha1", "pythonfilters", "PythonFilter")
 SERVICE_INTERFACE = Resource("eventmesh.io", "v1alpha1", "serviceinterfaces", "ServiceInterface")
 PROTOCOL_DECLARATION = Resource(
     "eventmesh.io", "v1alpha1", "protocoldeclarations", "ProtocolDeclaration", namespaced=False

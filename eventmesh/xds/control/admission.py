@@ -9,10 +9,12 @@ from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.resources import (
     AUTHORIZATION_POLICY,
     PROTOCOL_DECLARATION,
+    PYTHON_FILTER,
     REQUEST_AUTHENTICATION,
     SERVICE_INTERFACE,
     TRAFFIC_POLICY,
 )
+from eventmesh.xds.control.access.filter_reading import read_python_filter
 from eventmesh.xds.control.access.reading import read_authentication, read_authorization
 from eventmesh.xds.control.interfaces.reading import read_protocol_declaration, read_service_interface
 from eventmesh.xds.control.policy.reading import read_policy
@@ -39,6 +41,7 @@ class ReadableAdmission:
 CONTROL_ADMISSIONS: Mapping[Resource, Admission] = {
     AUTHORIZATION_POLICY: ReadableAdmission(read_authorization),
     REQUEST_AUTHENTICATION: ReadableAdmission(read_authentication),
+    PYTHON_FILTER: ReadableAdmission(read_python_filter),
     TRAFFIC_POLICY: ReadableAdmission(read_policy),
     SERVICE_INTERFACE: ReadableAdmission(read_service_interface),
     PROTOCOL_DECLARATION: ReadableAdmission(read_protocol_declaration),

@@ -22,6 +22,7 @@ from eventmesh.kube.resources import (
     NAMESPACE,
     PEER_AUTHENTICATION,
     POD,
+    PYTHON_FILTER,
     REQUEST_AUTHENTICATION,
     REVISION,
     SECRET,
@@ -166,6 +167,7 @@ class Control:
         self._watch(REVISION, self._watcher.revision)
         self._watch(AUTHORIZATION_POLICY, self._watcher.authorization, self._access.policies.promises)
         self._watch(REQUEST_AUTHENTICATION, self._access.authentication, self._access.tokens.promises)
+        self._watch(PYTHON_FILTER, self._watcher.python_filter, self._access.filters.promises)
         self._watch(SECRET, self._watcher.secret)
         self._watch(NAMESPACE, self._watcher.namespace)
         for resource, handler, promises in (*self._statuses.watches(), *self._gateway_api.watches()):
@@ -307,6 +309,7 @@ class Control:
     def _progressed(self) -> None:
         if self._replicas is not None:
             self._replicas.progressed()
+        self._access.progressed()
         if self._in_force.acknowledged(self.acks.proves):
             self._publisher.touch(Effect.EVERYTHING)
         self._statuses.progressed()

@@ -16,7 +16,12 @@ from eventmesh.base.frozen import frozen
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import account_of, has_identity
 from eventmesh.kube.objects import Key, annotations_of, key_of, labels_of
-from eventmesh.xds.control.access.values import AuthorizationPolicy, ExtensionProvider, RequestAuthentication
+from eventmesh.xds.control.access.values import (
+    AuthorizationPolicy,
+    ExtensionProvider,
+    PythonFilter,
+    RequestAuthentication,
+)
 from eventmesh.xds.control.certificates import Certificate
 from eventmesh.xds.control.envoy import Declared, Protocol, Spoken
 from eventmesh.xds.control.ingress_hash import ingress_hash
@@ -190,6 +195,7 @@ class View:
     """What PeerAuthentications demand."""
     authorizations: Mapping[Key, AuthorizationPolicy] = field(default_factory=dict)
     authentications: Mapping[Key, RequestAuthentication] = field(default_factory=dict)
+    filters: Mapping[Key, PythonFilter] = field(default_factory=dict)
     providers: Mapping[str, ExtensionProvider | str] = field(default_factory=dict)
     """Of the mesh as a whole, in the view of its own namespace; a text says what is wrong with one."""
     key_sets: Mapping[str, str] = field(default_factory=dict)

@@ -101,7 +101,8 @@ def _problem(watcher: Watcher, obj: Object) -> str | None:
     key = key_of(obj)
     of_route = watcher.gateway_api.invalid.get((obj["kind"], key))
     of_interface = watcher.invalid_interfaces.get(key) or watcher.invalid_declarations.get(key)
-    of_access = watcher.invalid_access.get(key) or watcher.invalid_tokens.get(key)
+    invalid_access = (watcher.invalid_access, watcher.invalid_tokens, watcher.invalid_filters)
+    of_access = next((found[key] for found in invalid_access if key in found), None)
     of_policy = watcher.invalid_policies.get(key) or watcher.invalid_settings.get(key)
     return of_route or watcher.invalid.get(key) or of_policy or of_interface or of_access
 

@@ -12,9 +12,10 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.knative import SERVING_NAMESPACE
 from eventmesh.kube.objects import Key, is_deleting, key_of
 from eventmesh.kube.observability import CONFIG_MAP_NAME, TracingSettings, parse_observability
+from eventmesh.xds.control.access.filter_reading import read_python_filter
 from eventmesh.xds.control.access.providers import CONFIG_MAP, read_providers
 from eventmesh.xds.control.access.reading import read_authentication, read_authorization
-from eventmesh.xds.control.access.values import RequestAuthentication
+from eventmesh.xds.control.access.values import PythonFilter, RequestAuthentication
 from eventmesh.xds.control.certificates import parse_certificate
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Changed, Effect
 from eventmesh.xds.control.gateway_api.watcher import GatewayApiWatcher
@@ -61,6 +62,8 @@ class Watcher:
         """AuthorizationPolicies that are not understood, and why."""
         self.invalid_tokens: dict[Key, str] = {}
         """RequestAuthentications that are not understood, and why."""
+        self.invalid_filters: dict[Key, str] = {}
+        """PythonFilters that are not understood, and why."""
         self.invalid_settings: dict[Key, str] = {}
         """ConfigMaps of SETTINGS that are not understood, and why."""
         self.tracing: TracingSettings | None = None
@@ -188,6 +191,16 @@ class Watcher:
             for address in self._moved(former, value):
                 self.key_set(address, "")
         return effect
+
+    def python_filter(self, old: Object | None, new: Object | None) -> Effect:
+        """Take in a PythonFilter; by one that is not understood nobody is asked."""
+        value = _read(old, new, read_python_filter, self.invalid_filters)
+        return self._put("filters", _key(old, new), value, Effect.EVERYTHING)
+
+    def python_filters(self) -> Iterator[PythonFilter]:
+        """Yield the PythonFilters of all namespaces."""
+        for view in self._views.values():
+            yield from view.filters.values()
 
     def config_map(self, old: Object | None, new: Object | None) -> Effect:
         """Take in a ConfigMap: only SETTINGS matter; those that are not understood change nothing."""

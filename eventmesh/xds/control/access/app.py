@@ -9,14 +9,15 @@ from eventmesh.base.clock import Clock
 from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key
-from eventmesh.kube.resources import AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION
+from eventmesh.kube.resources import AUTHORIZATION_POLICY, PYTHON_FILTER, REQUEST_AUTHENTICATION
 from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.fetching import fetch_keys
 from eventmesh.xds.control.access.kept_keys import KeptKeys
 from eventmesh.xds.control.access.key_sets import KeySets
 from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.access.refusals import InboundRefusals
-from eventmesh.xds.control.access.values import AuthorizationPolicy, Policy
+from eventmesh.xds.control.access.unable import running_no_python
+from eventmesh.xds.control.access.values import AuthorizationPolicy, Policy, PythonFilter, RequestAuthentication
 from eventmesh.xds.control.acks import AckTracker, Nack
 from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.promises import Promising
@@ -57,7 +58,9 @@ class Access:
         self._refusals = InboundRefusals()
         self._lacks: dict[Key, tuple[str, str]] = {}
         self._keys_lacking: dict[Key, tuple[str, str]] = {}
-        self.policies, self.tokens = (
+        self._acks = acks
+        self._not_run: dict[Key, tuple[str, str]] = {}
+        self.policies, self.tokens, self.filters = (
             AcceptanceStatus(
                 api,
                 kind,
@@ -71,13 +74,14 @@ class Access:
             for kind, invalid, lacks in (
                 (AUTHORIZATION_POLICY, watcher.invalid_access, self._lacks),
                 (REQUEST_AUTHENTICATION, watcher.invalid_tokens, self._keys_lacking),
+                (PYTHON_FILTER, watcher.invalid_filters, self._not_run),
             )
         )
 
     @property
     def parts(self) -> Sequence[Promising]:
         """Return the controllers that write statuses."""
-        return self.policies, self.tokens
+        return self.policies, self.tokens, self.filters
 
     async def begin(self) -> None:
         """Return when there is something to publish of every issuer: its keys, those of before, or that it has none."""
@@ -111,6 +115,13 @@ class Access:
             _renew(self._keys_lacking, self._without_keys(), self.tokens)
         for policy in self._refusals.published(self._version):
             self._of(policy).promises.changed(policy.key, Effect.ENDPOINTS)
+        self.progressed()
+
+    def progressed(self) -> None:
+        """Take note that data planes have come, gone or answered: some may be unable to do as filters say."""
+        found = running_no_python(self._watcher.python_filters(), self._acks.connections())
+        for key in _replace(self._not_run, found):
+            self.filters.controller.enqueue(key)
 
     def _keys_changed(self, address: str, text: str | None) -> None:
         self._keys_differ = True
@@ -145,7 +156,13 @@ class Access:
         return f"GET {address}: {why}; tokens of that issuer are {'refused' if is_told else 'not looked at'} meanwhile"
 
     def _of(self, policy: Policy) -> AcceptanceStatus:
-        return self.policies if isinstance(policy, AuthorizationPolicy) else self.tokens
+        match policy:
+            case AuthorizationPolicy():
+                return self.policies
+            case RequestAuthentication():
+                return self.tokens
+            case PythonFilter():
+                return self.filters
 
     def _version(self, audience: Audience, type_: ResourceType, name: str) -> str | None:
         if audience not in self._cache.audiences():
@@ -155,17 +172,26 @@ class Access:
 
     def _message(self, kind: Resource, key: Key) -> str | None:
         view = self._watcher.of(key.namespace)
-        policies: Mapping[Key, Policy] = view.authorizations if kind is AUTHORIZATION_POLICY else view.authentications
-        return self._refusals.message(policies[key]) if key in policies else None
+        policies: Mapping[Resource, Mapping[Key, Policy]] = {
+            AUTHORIZATION_POLICY: view.authorizations,
+            REQUEST_AUTHENTICATION: view.authentications,
+            PYTHON_FILTER: view.filters,
+        }
+        policy = policies[kind].get(key)
+        return self._refusals.message(policy) if policy is not None else None
 
 
 def _renew(known: dict[Key, tuple[str, str]], now: Mapping[Key, tuple[str, str]], status: AcceptanceStatus) -> None:
-    """Put `now` in place of what is `known` to be lacking, and have the statuses written that differ by it."""
+    """Put `now` in place of what is `known` to be lacking; what differs by it is for the next publication to tell."""
+    for key in _replace(known, now):
+        status.promises.changed(key, Effect.ENDPOINTS)
+
+
+def _replace(known: dict[Key, tuple[str, str]], now: Mapping[Key, tuple[str, str]]) -> list[Key]:
     differing = [key for key in known.keys() | now.keys() if known.get(key) != now.get(key)]
     known.clear()
     known.update(now)
-    for key in differing:
-        status.promises.changed(key, Effect.ENDPOINTS)
+    return differing
 
 
 def _problem(invalid: Mapping[Key, str], key: Key) -> tuple[str, str] | None:

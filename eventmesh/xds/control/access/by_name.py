@@ -14,7 +14,14 @@ from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
 from eventmesh.kube.api import Object
 from eventmesh.xds.control import resources
 from eventmesh.xds.control.access.emitting import ALLOW, DENY, JWT, encoded, filters_of, passing
-from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, Labels, Policy, RequestAuthentication
+from eventmesh.xds.control.access.values import (
+    Action,
+    AuthorizationPolicy,
+    Labels,
+    Policy,
+    PythonFilter,
+    RequestAuthentication,
+)
 from eventmesh.xds.control.answering import Answering
 from eventmesh.xds.control.encoding import made
 from eventmesh.xds.control.objects import View
@@ -26,8 +33,10 @@ NAMES: Final = (JWT, DENY, ALLOW)
 
 
 def filter_of(policy: Policy) -> str:
-    """Return which of the three a policy becomes."""
+    """Return which of the three a policy becomes; empty for a filter in Python, which no other proxy can run."""
     match policy:
+        case PythonFilter():
+            return ""
         case RequestAuthentication():
             return JWT
         case AuthorizationPolicy(action=Action.ALLOW):

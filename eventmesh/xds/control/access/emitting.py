@@ -1,7 +1,7 @@
 """What the inbound side of a workload is told of the policies that select it, in Envoy's filters.
 
-The order is Istio's: tokens first, then whom others are asked about, then who must not, then who may. Policies of the
-mesh's own namespace hold for all.
+The order is Istio's: tokens first, then whom others are asked about, then who must not, then who may, and behind all of
+these functions in Python, as WasmPlugins stand there. Policies of the mesh's own namespace hold for all.
 
 Whom others are asked about is told by rules that only take note (`shadow_rules`), one filter for each provider; the
 filter behind it asks where such a note is. Both are as Envoy has them, so that both proxies decide alike.
@@ -21,6 +21,7 @@ from eventmesh.xds.control.access.values import (
     AuthorizationPolicy,
     ExtensionProvider,
     Labels,
+    PythonFilter,
     TokenIssuer,
     selects,
 )
@@ -33,6 +34,7 @@ from eventmesh.xds.schema.types import message_type
 _PREFIX: Final = "type.googleapis.com/"
 _RBAC: Final = "envoy.extensions.filters.http.rbac.v3.RBAC"
 _JWT: Final = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+_PYTHON: Final = "eventmesh.extensions.filters.http.python_filter.v3.PythonFilter"
 _AUTHZ: Final = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
 
 JWT: Final = "jwt"
@@ -70,6 +72,17 @@ def filters_of(
     if allowing := [one for one in rules if one.action is Action.ALLOW]:
         found.append(_rbac(ALLOW, allowing, "ALLOW"))
     return found
+
+
+def python_filters_of(views: Collection[View], labels: Labels) -> list[Object]:
+    """Return the filters in Python of a workload with these labels; `views` as for `filters_of`."""
+    meant = [one for view in views for _, one in sorted(view.filters.items()) if selects(one.selector, labels)]
+    return [_python(one) for one in sorted(meant, key=lambda one: -one.priority)]
+
+
+def _python(one: PythonFilter) -> Object:
+    # A name that no other filter of the listener has, and that refusals can be told by.
+    return {"name": f"python:{one.key}", "typed_config": {"@type": _PREFIX + _PYTHON, **one.config}}
 
 
 def passing(name: str) -> Object:

@@ -12,7 +12,7 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
 from eventmesh.xds.control import envoy
 from eventmesh.xds.control.access.by_name import FiltersByName, said
-from eventmesh.xds.control.access.emitting import clusters_asked, encoded, filters_of
+from eventmesh.xds.control.access.emitting import clusters_asked, encoded, filters_of, python_filters_of
 from eventmesh.xds.control.access.providers import CONFIG_MAP
 from eventmesh.xds.control.access.values import AuthorizationPolicy, ExtensionProvider, Labels, Policy, selects
 from eventmesh.xds.control.envoy import HttpListener, Protocol
@@ -54,8 +54,8 @@ class InboundAccess:
     def renew(self, namespace: str, view: View) -> bool:
         """Take in a namespace; return whether workloads elsewhere are concerned."""
         before = self._views.get(namespace, View())
-        changed = said(before) != said(view)
-        if any((*said(view), view.providers)):
+        changed = said(before) != said(view) or before.filters != view.filters
+        if any((*said(view), view.filters, view.providers)):
             self._views[namespace] = view
         else:
             self._views.pop(namespace, None)
@@ -106,12 +106,14 @@ class InboundAccess:
         for view in self._views_for(namespace):
             found += view.authorizations.values()
             found += view.authentications.values()
+            found += view.filters.values()
         return [policy for policy in found if selects(policy.selector, labels)]
 
     def filters(self, namespace: str, labels: Labels) -> list[Object]:
         """Return the filters, as documents, of a workload with these labels."""
         key_sets = self._views.get(SYSTEM_NAMESPACE, View()).key_sets
-        return filters_of(self._views_for(namespace), labels, self._providers, key_sets)
+        views = self._views_for(namespace)
+        return [*filters_of(views, labels, self._providers, key_sets), *python_filters_of(views, labels)]
 
     def by_name(self, namespace: str, labels: Labels) -> FiltersByName:
         """Return the filters of a workload with these labels, for a proxy whose listener names them."""

@@ -51,7 +51,7 @@ def read_authorization(obj: Object) -> tuple[AuthorizationPolicy | None, list[Fi
     elif action != "CUSTOM" and "provider" in spec:
         read.wrong("spec.provider", f"nobody is asked by action {action}; leave it out, or say CUSTOM")
     rules = [_rule(read, rule, f"spec.rules[{at}]") for at, rule in enumerate(_items(read, spec, "rules", "spec"))]
-    selector = _selector(read, spec)
+    selector = read_selector(read, spec)
     if read.errors:
         return None, read.errors
     return AuthorizationPolicy(key_of(obj), selector, Action(action), tuple(rules), provider), []
@@ -150,7 +150,8 @@ def _items(read: FieldReader, owner: Mapping[str, Any], name: str, at: str) -> l
     return found
 
 
-def _selector(read: FieldReader, spec: Mapping[str, Any]) -> Mapping[str, str]:
+def read_selector(read: FieldReader, spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return which workloads a policy is for, by their labels; empty: all of its namespace."""
     selector = read.mapping(spec, "selector", "spec", frozenset({"matchLabels"}))
     labels = selector.get("matchLabels") or {}
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
@@ -175,7 +176,7 @@ def read_authentication(obj: Object) -> tuple[RequestAuthentication | None, list
     if not 0 < len(rules) <= MAX_ISSUERS:
         read.wrong("spec.jwtRules", f"has {len(rules)} members; accepted are 1 to {MAX_ISSUERS}")
     issuers = [_issuer(read, rule, f"spec.jwtRules[{at}]") for at, rule in enumerate(rules)]
-    selector = _selector(read, spec)
+    selector = read_selector(read, spec)
     if read.errors:
         return None, read.errors
     return RequestAuthentication(key_of(obj), selector, tuple(issuers)), []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.access.by_name import NAMES, filter_of
 from eventmesh.xds.control.access.published import INBOUND
-from eventmesh.xds.control.access.values import Policy
+from eventmesh.xds.control.access.values import Policy, PythonFilter
 from eventmesh.xds.control.acks import Nack
 from eventmesh.xds.control.grpc_servers import is_server
 from eventmesh.xds.control.scope import Audience
@@ -49,7 +49,7 @@ class InboundRefusals:
         # A listener is made of all policies of a workload, a filter by name of some.
         is_filter = refusal.type is ResourceType.EXTENSION
         policies = {policy for policy in told(nack.audience) if not is_filter or filter_of(policy) == name}
-        named = {policy for policy in policies if mentions(refusal.message, str(policy.key))}
+        named = {policy for policy in policies if _names(refusal.message, policy)}
         blamed = frozenset(named or {policy for policy in policies if is_new(policy)} or policies)
         version = refusal.versions[refusal.names.index(name)]
         subject = nack.audience, refusal.type, name
@@ -65,6 +65,17 @@ class InboundRefusals:
     def message(self, policy: Policy) -> str | None:
         """Return why a sidecar would not take `policy` as it is now; None when none has refused it."""
         return next((refused.message for refused in self._refused.values() if policy in refused.blamed), None)
+
+
+def _names(message: str, policy: Policy) -> bool:
+    if mentions(message, str(policy.key)):
+        return True
+    if isinstance(policy, PythonFilter):
+        # In the words of `dataplane.filters`: the function is missing, or its file is no good.
+        file, name = f"filter {policy.config['file']}", policy.config["name"]
+        missing = f"{file}: has no filter "
+        return f"{missing}{name!r}" in message if missing in message else mentions(message, file)
+    return False
 
 
 def _is_made_of_policies(type_: ResourceType, name: str) -> bool:

@@ -86,4 +86,16 @@ class ExtensionProvider:
     """The rest of `ext_authz.v3.ExtAuthz`."""
 
 
-Policy = AuthorizationPolicy | RequestAuthentication
+@frozen
+class PythonFilter:
+    """A function in Python that workloads ask about each request, once policies have let it in."""
+
+    key: Key
+    selector: Labels = field(hash=False)
+    config: Object = field(hash=False)
+    """As `eventmesh.extensions.filters.http.python_filter.v3.PythonFilter`."""
+    priority: int = 0
+    """Higher ones are asked first."""
+
+
+Policy = AuthorizationPolicy | RequestAuthentication | PythonFilter
