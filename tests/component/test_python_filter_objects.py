@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from eventmesh.cluster.bootstrap import bootstrap
 from eventmesh.kube.api import Object
-from eventmesh.kube.resources import AUTHORIZATION_POLICY, PYTHON_FILTER
+from eventmesh.kube.resources import PYTHON_FILTER
 from eventmesh.kube.status import condition, is_ready
 from eventmesh.xds.control.access.by_name import NAMES
 from eventmesh.xds.resource_types import ResourceType
@@ -92,9 +92,6 @@ async def until_answered(sidecar: DataPlaneProcess, expected: int) -> None:
 
 async def test_a_sidecar_asks_the_filter_that_an_object_names_as_that_changes(bench: Bench, tmp_path: Path) -> None:
     async with workload(bench, tmp_path) as sidecar:
-        # Beside a policy, as it mostly is.
-        never = {"action": "DENY", "rules": [{"to": [{"operation": {"paths": ["/never"]}}]}]}
-        await bench.create(AUTHORIZATION_POLICY, "never", never)
         assert await status(sidecar) == 200
         await bench.create(PYTHON_FILTER, "paying", {"file": "tenants.py", "name": "tenant"})
         await bench.until(PYTHON_FILTER, "paying", is_ready)

@@ -125,11 +125,12 @@ class InboundAccess:
         return [self._views[name] for name in names if name in self._views]
 
     def listeners(self, namespace: str, labels: frozenset[tuple[str, str]]) -> Mapping[str, Resource]:
-        """Return the listener that a workload is told; none without a policy that selects it."""
+        """Return the listener that a workload is told; none where no policy selects it, unless one did: a sidecar to
+        whom nothing is said goes on by what it has heard last."""
         filters = self.filters(namespace, dict(labels)) if self._views else []
-        if not filters:
-            return {}
         known = self._listeners.get((namespace, labels))
+        if not filters and known is None:
+            return {}
         if known is None or known.filters != filters:
             made = inbound_listener(filters)
             known = _Inbound(made.type, made.name, made.version, made.pieces, filters)

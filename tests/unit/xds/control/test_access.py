@@ -109,6 +109,21 @@ def test_a_policy_that_is_gone_is_told_no_more() -> None:
     assert world.told() is None
 
 
+def test_who_is_told_of_a_policy_is_told_when_none_is_left() -> None:
+    """A sidecar to whom nothing is said of `inbound` goes on by what it has heard last."""
+    gone = policy("gone", rules=[{}])
+    world = World(gone)
+    workload = Audience(Role.SIDECAR, "ns")
+    told = world.builder.sets(workload)[ResourceType.LISTENER][INBOUND]
+    world.watcher.authorization(gone, None)
+    world.put()
+    left = world.builder.sets(workload)[ResourceType.LISTENER][INBOUND]
+    assert left.version != told.version and steps_of(world.told()) == []
+    del told
+    world.put()
+    assert world.builder.sets(workload)[ResourceType.LISTENER][INBOUND] is left
+
+
 def test_a_listener_is_built_once_and_kept_no_longer_than_somebody_is_told_of_it() -> None:
     world = World(policy(rules=[{}]))
     revision = Audience(Role.SIDECAR, "ns", labels=frozenset({("revision", "cart-00001")}))
