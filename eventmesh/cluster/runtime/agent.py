@@ -26,6 +26,7 @@ from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.node import NodeKeeper
 from eventmesh.cluster.runtime.notify import NotifySockets
+from eventmesh.cluster.runtime.placing import Placing
 from eventmesh.cluster.runtime.process import Legacy, Process, ProcessLauncher
 from eventmesh.cluster.runtime.sessions import Session
 from eventmesh.cluster.runtime.teller import remove_directory, remove_pod
@@ -34,7 +35,7 @@ from eventmesh.kube.api import Api, ApiError, Object
 from eventmesh.kube.events import EventRecorder
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.objects import Key, is_deleting, key_of
-from eventmesh.kube.resources import CONFIG_MAP, POD, SECRET
+from eventmesh.kube.resources import CONFIG_MAP, NODE, POD, SECRET
 
 _log = log.get("runtime.agent")
 
@@ -90,6 +91,7 @@ class PodAgent:
         self._groups = groups
         self._directory = data_dir / "pods"
         self._pods = informers.of(POD)
+        self._placing = Placing(informers.of(NODE), api, clock, self._look_again)
         self._references = CachedReferences(informers)
         self._contents = (informers.of(CONFIG_MAP), informers.of(SECRET))
         self._networks: NetworkStock | None = None
@@ -136,6 +138,7 @@ class PodAgent:
             groups=self._groups,
         )
         await self._take_over()
+        self._placing.start()
         self._pods.add_handler(self._changed)
         self._tasks.spawn("measuring", self.measuring.run())
         self._tasks.spawn("node", self.node.run())
@@ -167,6 +170,7 @@ class PodAgent:
             worker.terminate(STOP_GRACE_S, remove=False)
         if self._running:
             await asyncio.wait(self._running.values(), timeout=STOP_GRACE_S + 1.0)
+        await self._placing.stop()
         await self._tasks.stop()
         self._groups.close()
         if self._networks is not None:
@@ -252,6 +256,7 @@ class PodAgent:
         if old is not None and old["metadata"]["uid"] != uid and old["metadata"]["uid"] in self._workers:
             self._workers[old["metadata"]["uid"]].terminate(0.0)
         if new is None:
+            self._placing.forget(pod)
             if worker is not None:
                 worker.terminate(0.0)
             else:
@@ -264,12 +269,18 @@ class PodAgent:
             elif is_deleting(new):
                 # Nothing runs for it here: it was on its way out when an earlier life of the mesh ended.
                 self._tasks.spawn(f"{key_of(new)} removal", remove_pod(self._api, new, self._clock))
-            elif not podspec.is_finished(new):
+            elif not podspec.is_finished(new) and (uid in self._left or self._placing.places(new)):
                 self._begin(new)
         elif is_deleting(new):
             grace = podspec.grace_s(new)
             if old is None or not is_deleting(old) or podspec.grace_s(old) != grace:
                 worker.terminate(grace)
+
+    def _look_again(self) -> None:
+        """Begin the pods that have waited for the node."""
+        for pod in self._pods:
+            if pod["metadata"]["uid"] not in self._workers:
+                self._changed(None, pod)
 
     def _content_changed(self, old: Object | None, new: Object | None) -> None:
         """Have the pods of that namespace look at their volumes again; a deleted object leaves its last content."""

@@ -48,6 +48,9 @@ def mark_resources(conditions: Conditions, deployment: Object, pods: Collection[
     wanted, available = deployment["spec"].get("replicas"), (deployment.get("status") or {}).get("availableReplicas")
     failures = (_failure(pod) for pod in pods if not is_deleting(pod)) if wanted and not available else iter(())
     failure = next(filter(None, failures), None)
+    unplaced = next(filter(None, map(_unplaced, pods)), None) if wanted and not available else None
+    if unplaced is not None:
+        conditions.mark_false(RESOURCES_AVAILABLE, unplaced.reason, unplaced.message)
     if failure is not None:
         conditions.mark_false(CONTAINER_HEALTHY, failure.reason, failure.message)
     elif not conditions.is_true(CONTAINER_HEALTHY) and not _has_crashed(conditions):
@@ -110,6 +113,13 @@ def _failure(pod: Object) -> Failure | None:
         if waiting.get("reason") in _NOT_STARTABLE:
             return Failure(waiting["reason"], waiting.get("message") or f"Container waits: {waiting['reason']}")
     return None
+
+
+def _unplaced(pod: Object) -> Failure | None:
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled is None or scheduled["status"] != FALSE or is_deleting(pod):
+        return None
+    return Failure(scheduled.get("reason", ""), scheduled.get("message", ""))
 
 
 def _silence(pod: Object) -> str:

@@ -288,7 +288,10 @@ def _node(obj: Object, now: datetime) -> list[Any]:
     status = _status(obj)
     kinds = {c["type"]: c.get("status") for c in status.get("conditions") or []}
     version = (status.get("nodeInfo") or {}).get("kubeletVersion", "")
-    return ["Ready" if kinds.get("Ready") == "True" else "NotReady", NONE, _age(obj, now), version]
+    standing = "Ready" if kinds.get("Ready") == "True" else "NotReady"
+    if _spec(obj).get("unschedulable"):
+        standing += ",SchedulingDisabled"
+    return [standing, NONE, _age(obj, now), version]
 
 
 def _definition(obj: Object, now: datetime) -> list[Any]:

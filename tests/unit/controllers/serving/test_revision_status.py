@@ -162,3 +162,13 @@ def test_an_image_is_looked_for_a_while_before_its_absence_is_a_failure() -> Non
         assert said(marks, "ContainerHealthy") == ("Unknown", "ResolvingDigests")
     mark_unknown_image(marks, "dev.local/x", "unknown", NOW + timedelta(seconds=IMAGE_GRACE_S))
     assert said(marks, "ContainerHealthy") == ("False", "ContainerMissing")
+
+
+def test_a_pod_that_finds_no_node_keeps_the_revision_from_being_ready_until_it_does() -> None:
+    marks = fresh()
+    waiting = pod()
+    waiting["status"]["conditions"] = [entry("PodScheduled", "False", "Unschedulable", "0/1 nodes are available")]
+    mark_resources(marks, deployment(), [waiting])
+    assert said(marks, "ResourcesAvailable") == ("False", "Unschedulable")
+    mark_resources(marks, deployment(), [pod()])
+    assert said(marks, "ResourcesAvailable") == ("Unknown", "Deploying")
