@@ -12,6 +12,10 @@ from eventmesh.kube.resources import CONFIG_MAP, KSERVICE
 from eventmesh.kube.status import condition
 from tests.mesh.processes import WAIT_S, MeshProcess
 
+SLEEP_WAIT_S = WAIT_S + 30.0
+"""Twelve seconds pass before a function goes to sleep at the earliest (a window and a grace, of six each), and on a
+busy machine as many again until it has ended."""
+
 FUNCTION = """
 import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -85,8 +89,8 @@ async def until(api: HttpApi, resource: Resource, name: str, holds: Callable[[Ob
 
 
 async def until_none(api: HttpApi, resource: Resource, label_selector: str = "") -> None:
-    """Return when no (such) object of the kind is left in the default namespace."""
-    async with asyncio.timeout(WAIT_S):
+    """Return when no (such) object of the kind is left in the default namespace; of pods that go to sleep, too."""
+    async with asyncio.timeout(SLEEP_WAIT_S):
         while (await api.list(resource, "default", label_selector=label_selector)).items:
             await asyncio.sleep(0.05)
 

@@ -25,7 +25,7 @@ from tests.mesh.processes import EVENTMESH, WAIT_S, MeshProcess, gone
 from tests.peers.command_line import CommandLine
 from tests.small_disk import SmallDisk, needs_root, small_disk
 
-pytestmark = [needs_root, pytest.mark.timeout(240)]
+pytestmark = [needs_root, pytest.mark.timeout(300)]
 
 DISK_MEBIBYTES = 48
 FULL = "database or disk is full"
