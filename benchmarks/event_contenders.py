@@ -7,15 +7,21 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
 from benchmarks import report
 from benchmarks.contenders import find, others
+from benchmarks.event_api import NAME, NAMESPACE
 from benchmarks.measure import PROXY_CPU, Server, free_port
+from eventmesh.activator.broker.app import STORE_FILE
 from eventmesh.cluster.bootstrap import bootstrap
 from tests.peers import kafka_server
+
+Fill = Callable[[Path, str], None]
+"""Puts events of a broker, given by its key, into the store at a path."""
 
 NAMES = ("eventmesh", "over-jetstream", "over-kafka", "jetstream")
 
@@ -49,12 +55,15 @@ class EventContender:
             server.stop()
 
 
-def start(name: str, *, traced: bool = False, subscriber: str = "") -> EventContender:
-    """Start a contender, with its files on the disk that holds the results; ours delivers to `subscriber`, if any."""
+def start(name: str, *, traced: bool = False, subscriber: str = "", fill: Fill | None = None) -> EventContender:
+    """Start a contender, with its files on the disk that holds the results; ours delivers to `subscriber`, if any, and
+    finds in its store what `fill` puts there."""
     report.RESULTS.mkdir(parents=True, exist_ok=True)
     directory = Path(mkdtemp(prefix=f"events-{name}-", dir=report.RESULTS)).absolute()
     port = free_port()
     admin = free_port()
+    if fill is not None:
+        fill(directory / "data" / STORE_FILE, f"{NAMESPACE}/{NAME}")
     beside: list[Server] = []
     trace = directory / "trace"
     before = [*SYNCS, "-o", str(trace)] if traced else []

@@ -1,5 +1,5 @@
-"""A store of a million events, without a network: start, memory, reading, replay; and what each trigger that an event
-does not match adds to its cost."""
+"""A store of a million events: start, memory, reading, replay, without a network and over HTTP/1.1; and what each
+trigger that an event does not match adds to its cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from types import SimpleNamespace
 
 import uvloop
 
-from benchmarks import report
+from benchmarks import delivered, report
+from eventmesh.activator.broker.app import STORE_FILE
 from eventmesh.activator.broker.dispatcher import Dispatcher
 from eventmesh.activator.broker.ingress import Ingress
 from eventmesh.activator.broker.replayer import Replayer
@@ -57,13 +58,17 @@ def run(args: argparse.Namespace) -> int:
     """Print the tables; return 0: bars are printed, never a test."""
     rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with _directory("stored") as place:
-        asyncio.run(_fill(place))
+        asyncio.run(_fill(place / STORE_FILE, BROKER, STORED))
         for number in range(args.rounds):
             report.progress(f"stored events: round {number + 1}/{args.rounds}")
             for column, value in asyncio.run(_measured(place)).items():
                 rows["stored"][column].append(value)
             rows["stored"]["requeued_per_s"].append(uvloop.run(_requeued(place)))
             rows["stored"]["replayed_per_s"].append(uvloop.run(_replayed(place)))
+    report.progress("stored events: delivered")
+    for per_s, cpu_us in delivered.measured(lambda path, key: asyncio.run(_fill(path, key, REPLAYED)), args.rounds):
+        rows["stored"]["delivered_per_s"].append(per_s)
+        rows["stored"]["delivered_cpu_us"].append(cpu_us)
     for number in range(args.rounds):
         base = asyncio.run(_sent(None))
         for dialect, (filtering, _) in DIALECTS.items():
@@ -90,18 +95,18 @@ def _event(number: int) -> Event:
     return Event({"id": str(number), "source": "/bench", "type": "order", "specversion": "1.0"}, b"x" * 256)
 
 
-async def _fill(place: Path) -> None:
-    store = SqliteStore(place / "events.db", SystemClock())
-    for first in range(0, STORED, TOGETHER):
-        report.progress(f"stored events: writing {first} of {STORED}")
-        numbers = range(first, min(STORED, first + TOGETHER))
-        await asyncio.gather(*(store.append(NewEvent(BROKER, _event(number))) for number in numbers))
+async def _fill(path: Path, broker: str, count: int) -> None:
+    store = SqliteStore(path, SystemClock())
+    for first in range(0, count, TOGETHER):
+        report.progress(f"stored events: writing {first} of {count}")
+        numbers = range(first, min(count, first + TOGETHER))
+        await asyncio.gather(*(store.append(NewEvent(broker, _event(number))) for number in numbers))
     await store.close()
 
 
 async def _measured(place: Path) -> dict[str, float]:
     began = time.perf_counter()
-    store = SqliteStore(place / "events.db", SystemClock())
+    store = SqliteStore(place / STORE_FILE, SystemClock())
     started = time.perf_counter()
     rss = _rss_mib()
     position = 0
@@ -127,7 +132,7 @@ async def _requeued(place: Path) -> float:
     Between the steps, and outside of what is measured, the queue is emptied as if all in it had been delivered.
     """
     clock, triggers = SystemClock(), FixedTriggers()
-    store = SqliteStore(place / "events.db", clock)
+    store = SqliteStore(place / STORE_FILE, clock)
     triggers.add("t")
     await store.open_trigger("uid-t", BROKER)
     replayer = Replayer(store, triggers, clock, lambda _: None)
@@ -153,7 +158,7 @@ async def _ask_for_replay(store: SqliteStore) -> None:
 async def _replayed(place: Path) -> float:
     """Return how many events of a replay are delivered a second, to a subscriber that answers at once."""
     clock, triggers = SystemClock(), FixedTriggers()
-    store = SqliteStore(place / "events.db", clock)
+    store = SqliteStore(place / STORE_FILE, clock)
     triggers.add("t")
     dispatcher = _dispatcher(store, triggers, Ingress(store, triggers, clock), clock)
     await store.open_trigger("uid-t", BROKER)
@@ -185,7 +190,7 @@ async def _sent(filtering: dict[str, object] | None) -> float:
         made = replace(triggers.known[f"uid-{name}"], passes=compile_trigger_filter({"filters": [filtering]}))
         triggers.known[made.uid] = made
     with _directory("triggers") as place:
-        store = SqliteStore(place / "events.db", clock)
+        store = SqliteStore(place / STORE_FILE, clock)
         ingress = Ingress(store, triggers, clock)
         for uid in triggers.known:
             await store.open_trigger(uid, BROKER)
@@ -211,6 +216,8 @@ def _print(rows: report.Rows) -> None:
         f"  read back {figures['read_per_s']:,.0f} a second; replayed into a trigger's queue "
         f"{figures['requeued_per_s']:,.0f} a second (bar: 20,000), and through it to a subscriber that answers at once "
         f"{figures['replayed_per_s']:,.0f}\n"
+        f"  delivered over HTTP/1.1 by an activator on one processor to a subscriber that answers 202 at once: "
+        f"{figures['delivered_per_s']:,.0f} a second, {figures['delivered_cpu_us']:.0f} us of its processor time each\n"
     )
     sys.stdout.write(
         f"  memory {figures['rss_mib']:.0f} MiB when open, {figures['rss_after_mib']:.0f} MiB after all were read\n"

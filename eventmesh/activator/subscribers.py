@@ -124,6 +124,14 @@ def _table(uri: str, peer: Peer) -> str:
     return f"{where}https/{address_of(uri)}/{digest}"
 
 
+@lru_cache(maxsize=4096)
+def _way_to(uri: str, peer: Peer) -> tuple[str, str, str]:
+    """Return route table, authority and target of a request; asked for each event of the same few subscribers."""
+    parts = urlsplit(uri)
+    path = parts.path or "/"
+    return _table(uri, peer), parts.netloc, f"{path}?{parts.query}" if parts.query else path
+
+
 def _tls(uri: str, peer: Peer, bundles: str) -> ClientTls | None:
     parts = urlsplit(uri)
     if parts.scheme != "https":
@@ -176,13 +184,11 @@ class MeshSubscribers:
         self, uri: str, headers: Headers, body: bytes, *, timeout_s: float, hold: bool, peer: Peer
     ) -> Response:
         """Return how the request to `uri` ended; an answer that redirects is one like any other, and not followed."""
-        parts = urlsplit(uri)
-        path = parts.path or "/"
-        target = f"{path}?{parts.query}" if parts.query else path
+        table, authority, target = _way_to(uri, peer)
         return await self._caller.send(
-            _table(uri, peer),
+            table,
             "POST",
-            parts.netloc,
+            authority,
             target,
             headers,
             body,

@@ -1,11 +1,10 @@
-"""The HTTP binding (cloudevents/bindings/http-protocol-binding.md): the core reads events, here they are written.
+"""The HTTP binding (cloudevents/bindings/http-protocol-binding.md), as the core reads and writes it.
 
 Headers come and go as (name, value) with values decoded as Latin-1, as the core hands them over.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from eventmesh.base.errors import MeshError
@@ -17,15 +16,11 @@ from eventmesh.core import (
     decode_event,
     decode_event_batch,
     decode_structured_event,
+    encode_event,
     event_mode,
 )
 
 Headers = Sequence[tuple[str, str]]
-
-_PREFIX = "ce-"
-_SAFE = frozenset(range(0x21, 0x7F)) - set(b'"%')
-_PLAIN = re.compile(r"[!#$&-~]*")
-"""What all of is safe."""
 
 
 class UnsupportedFormat(MeshError):
@@ -76,22 +71,9 @@ def decode_batch(headers: Headers, body: bytes, limit: int) -> list[Event]:
         raise UnsupportedFormat(str(unknown)) from None
 
 
-def encode_value(text: str) -> str:
-    """Return the header form of an attribute value: space, quote, percent and all beyond ASCII escaped."""
-    if _PLAIN.fullmatch(text):
-        return text
-    return "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in text.encode())
-
-
-def encode_binary(event: Event) -> tuple[list[tuple[str, str]], bytes]:
-    """Return (headers, body) in binary mode."""
-    headers = [
-        (_PREFIX + name, encode_value(event.text(name))) for name in event.attributes if name != "datacontenttype"
-    ]
-    content_type = event.text("datacontenttype")
-    if content_type:
-        headers.append(("content-type", content_type))
-    return headers, event.data or b""
+def encode_binary(event: Event, without: str = "") -> tuple[list[tuple[str, str]], bytes]:
+    """Return (headers, body) in binary mode; the attribute `without` is left out."""
+    return encode_event(event.attributes, without), event.data or b""
 
 
 def encode_structured(event: Event) -> tuple[list[tuple[str, str]], bytes]:

@@ -22,6 +22,7 @@ from eventmesh.core._core import (
     decode_event,
     decode_event_batch,
     decode_structured_event,
+    encode_event,
     event_mode,
     is_json_type,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "decode_event",
     "decode_event_batch",
     "decode_structured_event",
+    "encode_event",
     "event_mode",
     "is_json_type",
 ]

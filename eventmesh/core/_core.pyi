@@ -32,6 +32,7 @@ __all__ = [
     "decode_event",
     "decode_event_batch",
     "decode_structured_event",
+    "encode_event",
     "event_mode",
     "is_json_type",
 ]
@@ -68,6 +69,9 @@ def decode_event(headers: Headers, body: bytes) -> tuple[dict[str, str | int | b
 
     Names of headers are in lower case, values decoded as Latin-1. Raises EventFault or UnknownEventFormat.
     """
+
+def encode_event(attributes: Mapping[str, str | int | bool], without: str = "") -> list[tuple[str, str]]:
+    """Return the headers of an event in binary mode, `content-type` last; the attribute `without` is left out."""
 
 def decode_structured_event(content_type: str, body: bytes) -> tuple[dict[str, str | int | bool], bytes | None]:
     """Return attributes and data of the event that is all of `body`. Raises EventFault or UnknownEventFormat."""

@@ -1,4 +1,4 @@
-//! Events that come in, as Python's values: a dictionary of attributes and the octets of the data.
+//! Events as Python's values: a dictionary of attributes and the octets of the data, and the headers of binary mode.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
 create_exception!(eventmesh.core._core, EventFault, PyValueError);
 create_exception!(eventmesh.core._core, UnknownEventFormat, PyValueError);
@@ -67,6 +67,52 @@ pub fn check_event(attributes: &Bound<'_, PyDict>, changed: Option<&Bound<'_, Py
     cloudevents::check(&read).map_err(raised)
 }
 
+/// Return the headers of an event in binary mode, the attribute `without` left out; a value that is safe is not copied.
+#[pyfunction]
+#[pyo3(signature = (attributes, without=""))]
+pub fn encode_event<'py>(attributes: &Bound<'py, PyAny>, without: &str) -> PyResult<Bound<'py, PyList>> {
+    let py = attributes.py();
+    let (headers, mut content_type) = (PyList::empty(py), None);
+    for entry in attributes.call_method0(intern!(py, "items"))?.try_iter()? {
+        let (name, value) = entry?.extract::<(Bound<'py, PyString>, Bound<'py, PyAny>)>()?;
+        match text(&name, "")? {
+            left_out if left_out == without => {}
+            "datacontenttype" => content_type = Some(value),
+            name => headers.append((header(py, name), header_value(name, value)?))?,
+        }
+    }
+    if let Some(value) = content_type.filter(|value| value.is_truthy().unwrap_or(true)) {
+        headers.append((intern!(py, "content-type"), value))?;
+    }
+    Ok(headers)
+}
+
+fn header_value<'py>(name: &str, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let written = {
+        let read = attribute(name, &value)?;
+        let plain = read.text();
+        match cloudevents::encode_value(&plain) {
+            Cow::Borrowed(_) if matches!(read, Value::Text(_)) => None,
+            written => Some(PyString::new(value.py(), &written).into_any()),
+        }
+    };
+    Ok(written.unwrap_or(value))
+}
+
+/// Return the header of an attribute; those that nearly all events have are there already.
+fn header<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+    match name {
+        "id" => intern!(py, "ce-id").clone(),
+        "source" => intern!(py, "ce-source").clone(),
+        "specversion" => intern!(py, "ce-specversion").clone(),
+        "type" => intern!(py, "ce-type").clone(),
+        "time" => intern!(py, "ce-time").clone(),
+        "subject" => intern!(py, "ce-subject").clone(),
+        "knativearrivaltime" => intern!(py, "ce-knativearrivaltime").clone(),
+        _ => PyString::new(py, &format!("{}{name}", cloudevents::PREFIX)),
+    }
+}
+
 /// Return whether no attribute is among these that every event must have.
 fn is_free(changed: &Bound<'_, PyDict>) -> bool {
     cloudevents::REQUIRED.iter().all(|name| !changed.contains(name).unwrap_or(true))
@@ -107,6 +153,7 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decode_event_batch, module)?)?;
     module.add_function(wrap_pyfunction!(decode_structured_event, module)?)?;
     module.add_function(wrap_pyfunction!(check_event, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_event, module)?)?;
     module.add_function(wrap_pyfunction!(is_json_type, module)?)
 }
 

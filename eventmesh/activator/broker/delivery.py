@@ -104,6 +104,9 @@ class Settled:
     """For KEPT: how often the subscriber was tried."""
 
 
+_DELIVERED, _DEAD_LETTERED = Settled(Outcome.DELIVERED), Settled(Outcome.DEAD_LETTERED)
+
+
 @frozen
 class Again:
     """The event will be sent again."""
@@ -255,8 +258,7 @@ class DeliveryTable:
         if send.purpose is not Purpose.DEAD_LETTER:
             self._asleep = False
         if is_delivered(answer.status):
-            delivered = send.purpose is not Purpose.DEAD_LETTER
-            return self._settle(send.key, Settled(Outcome.DELIVERED if delivered else Outcome.DEAD_LETTERED))
+            return self._settle(send.key, _DEAD_LETTERED if send.purpose is Purpose.DEAD_LETTER else _DELIVERED)
         delivery.failures += 1
         if self._worth_another(delivery, answer):
             wait = self.policy.wait_s(delivery.failures, self._retry_after(answer))

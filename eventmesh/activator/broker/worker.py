@@ -61,6 +61,8 @@ EXPIRED = "its expirytime had passed"
 Deliver = Callable[[Subscription, Send, StoredEvent, Answer], Awaitable[Answer]]
 """Sends one event once; the last argument is the failure a dead letter tells of."""
 
+_UNTRIED = Answer(0)
+
 _log = log.get("activator.broker.worker")
 
 
@@ -236,7 +238,7 @@ class TriggerWorker:
         if may_expire and is_expired(stored.event, self._clock):
             self._withdraw(send, Outcome.EXPIRED, EXPIRED)
             return
-        last = self.table.last_failure(send.sequence, send.entry) or Answer(0)
+        last = self.table.last_failure(send.sequence, send.entry) or _UNTRIED
         sent_at, began = self._clock.now().timestamp(), self._clock.monotonic()
         try:
             answer = await self._deliver(self.subscription, send, stored, last)
@@ -299,11 +301,8 @@ class TriggerWorker:
         self._attempts.append(attempt)
         self._ended.set()
 
-    def _failure(self, step: Settled) -> Failure | None:
-        if step.failure is None:
-            return None
-        data = step.failure.body or step.failure.error.encode()
-        return Failure(self.subscription.subscriber_uri, step.failure.status, data, step.attempts)
+    def _failure(self, last: Answer, attempts: int) -> Failure:
+        return Failure(self.subscription.subscriber_uri, last.status, last.body or last.error.encode(), attempts)
 
     def _pass(self, sequence: int) -> None:
         first, _, count = self._passed or (sequence, sequence, 0)
@@ -325,7 +324,7 @@ class TriggerWorker:
         loaded = self._loaded.pop((sequence, entry), None)
         if loaded is not None and loaded.stored is not None:
             self._loaded_bytes -= loaded.stored.size
-        failure = self._failure(end)
+        failure = None if end.failure is None else self._failure(end.failure, end.attempts)
         self._ends.append(
             Settlement(
                 self.subscription.uid, sequence, end.outcome, end.reason, self._key, failure, entry=entry, due=due

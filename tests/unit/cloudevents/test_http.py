@@ -34,8 +34,21 @@ def received(header: str) -> str:
     [("Euro € 😀", "Euro%20%E2%82%AC%20%F0%9F%98%80"), ("100%", "100%25"), ('"', "%22"), ("plain-~!", "plain-~!")],
 )
 def test_header_values_are_encoded_as_the_binding_says(text: str, header: str) -> None:
-    assert http.encode_value(text) == header
+    event = Event({"id": "1", "source": "/s", "type": "t", "specversion": "1.0", "ext": text})
+    assert dict(http.encode_binary(event)[0])["ce-ext"] == header
     assert received(header) == text
+
+
+def test_binary_mode_writes_every_type_of_attribute_and_leaves_out_what_it_is_told_to() -> None:
+    known = {"id": "1", "source": "/s", "type": "t", "specversion": "1.0", "datacontenttype": "text/plain; a=b"}
+    event = Event({**known, "number": -5, "yes": True, "no": False, "empty": "", "hops": 3}, b"x")
+    headers, body = http.encode_binary(event, without="hops")
+    assert body == b"x" and headers == [
+        *(("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t"), ("ce-specversion", "1.0")),
+        *(("ce-number", "-5"), ("ce-yes", "true"), ("ce-no", "false"), ("ce-empty", "")),
+        ("content-type", "text/plain; a=b"),
+    ]
+    assert ("ce-hops", "3") in http.encode_binary(event)[0]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,26 @@ pub fn decode<'a>(fields: &'a [Field<'a>], content_type: &'a [u8], body: &'a [u8
     Event::checked(attributes, is_there.then_some(Cow::Borrowed(body)))
 }
 
+/// Return the header form of an attribute value: space, quote, percent and all beyond ASCII escaped.
+pub fn encode_value(text: &str) -> Cow<'_, str> {
+    let is_safe = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%');
+    if text.as_bytes().iter().all(is_safe) {
+        return Cow::Borrowed(text);
+    }
+    let mut written = String::with_capacity(text.len() + 16);
+    for byte in text.as_bytes() {
+        if is_safe(byte) {
+            written.push(char::from(*byte));
+        } else {
+            written.push('%');
+            for digit in [byte >> 4, byte & 0x0f] {
+                written.extend(char::from_digit(digit.into(), 16).map(|digit| digit.to_ascii_uppercase()));
+            }
+        }
+    }
+    Cow::Owned(written)
+}
+
 /// Return the attribute value in a header: unquoted, percent-decoded once, UTF-8 (raw UTF-8 is tolerated).
 fn decode_value<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>, Refusal> {
     let mut octets = Cow::Borrowed(raw);

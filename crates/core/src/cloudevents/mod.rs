@@ -1,5 +1,5 @@
 //! Events (`CloudEvents` 1.0.2) as they come in: the modes of the HTTP binding, the JSON and the protobuf format, and the rules that
-//! attributes obey. Pure; writing events is not here, and nobody is asked about them.
+//! attributes obey; and how values are written in binary mode. Pure; nobody is asked about them.
 //!
 //! What is read borrows from the message wherever it stands there as it is meant.
 
@@ -19,6 +19,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use attributes::{check_count, Attributes, Value, MAX_ATTRIBUTES};
+pub use binary::{encode_value, PREFIX};
 pub use json_text::MAX_DEPTH;
 pub use media::{is_json, Mode};
 pub use rules::{check, check_one, forbidden, out_of_range, MAX_NAME_LENGTH, MAX_VALUE_BYTES, REQUIRED};

@@ -208,3 +208,10 @@ fn modes_are_told_from_headers() {
     assert!(is_json("application/json") && is_json("image/Svg+JSON ; q=1") && !is_json("application/jsonx"));
     assert!(!is_json("json"));
 }
+
+#[test]
+fn a_value_is_written_as_the_binding_says() {
+    for (text, header) in [("plain-~!", "plain-~!"), ("a b", "a%20b"), ("100%", "100%25"), ("\"€", "%22%E2%82%AC")] {
+        assert_eq!(super::encode_value(text), header);
+    }
+}

@@ -25,6 +25,9 @@ LOST = -1
 NONE_CARRIED = "[]"
 """What most events carry."""
 
+_decode = json.JSONDecoder().decode
+"""What `json.loads` does after it has looked at what it is given, which is asked for each event."""
+
 _PLACE = struct.Struct(">qd")
 """Sequence and time of acceptance."""
 
@@ -83,14 +86,15 @@ def from_record(record: Record) -> StoredEvent:
     if record.checksum == LOST:
         raise DamagedEvent(record.sequence, "was lost when the store was damaged")
     wanted = checksum_of(record.broker, record.attributes, record.carried, record.data)
-    valid = (with_place(wanted, record.sequence, record.accepted_at), _before_format_7(wanted, record.sequence))
-    if record.checksum not in valid:
+    if record.checksum != with_place(
+        wanted, record.sequence, record.accepted_at
+    ) and record.checksum != _before_format_7(wanted, record.sequence):
         raise DamagedEvent(record.sequence, f"of broker {record.broker} does not match its checksum")
     carried = (
         tuple((name, value) for name, value in json.loads(record.carried)) if record.carried != NONE_CARRIED else ()
     )
     # The checksum says that these are the attributes that were checked on arrival.
-    event = Event.checked(json.loads(record.attributes), record.data)
+    event = Event.checked(_decode(record.attributes), record.data)
     return StoredEvent(record.sequence, record.accepted_at, record.broker, event, carried)
 
 

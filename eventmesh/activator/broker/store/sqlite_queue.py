@@ -44,6 +44,9 @@ _MOVE = f"""
   SELECT uid, ?, ?, {COLUMNS} FROM dead_letters WHERE uid = ? AND sequence = ?"""  # noqa: S608  # constants
 
 
+_ORIGINS = {origin.value: origin for origin in Origin}
+
+
 class SqliteQueue:
     """An `EventQueue` in the file of a `SqliteStore`."""
 
@@ -144,7 +147,7 @@ def _requeue(connection: apsw.Connection, letter: Redriven, now: float) -> None:
 def _queued(row: tuple[Any, ...]) -> QueuedEvent:
     entry, uid, due, origin, *columns = row
     record = Record(*columns)
-    return QueuedEvent(entry, uid, due, Origin(origin), record.sequence, _stored(record))
+    return QueuedEvent(entry, uid, due, _ORIGINS[origin], record.sequence, _stored(record))
 
 
 def _light(entry: QueuedEvent) -> QueuedEvent:
