@@ -8,10 +8,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tests.component.processes import program, until_listening
-from tests.peers.tools import tool
+from tests.peers.nginx import nginx
 
-WAIT_S = 20.0
 LARGE_BYTES = 256 * 1024
 
 
@@ -39,14 +37,9 @@ async def backend(name: str) -> AsyncIterator[tuple[str, int]]:
 @asynccontextmanager
 async def nginx_backend(directory: Path, port: int) -> AsyncIterator[str]:
     """Serve with nginx, which slows nobody down: `LARGE_BYTES` at /large, else two bytes. Give its address."""
-    file, large = directory / "nginx.conf", directory / "large"
+    large = directory / "large"
     large.write_bytes(bytes(LARGE_BYTES))
-    file.write_text(
-        f"daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/nginx.log crit;\n"
-        "events {}\nhttp { access_log off; keepalive_requests 100000000;\n"
-        f"server {{ listen 127.0.0.1:{port}; location /large {{ alias {large}; }}\n"
-        "location / { return 200 ok; } } }\n"
-    )
-    async with program(tool("nginx"), "-c", str(file)) as process:
-        await until_listening(process, port, WAIT_S)
+    served = f"location /large {{ alias {large}; }} location / {{ return 200 ok; }}"
+    many = "keepalive_requests 100000000;"
+    async with nginx(directory, f"server {{ listen 127.0.0.1:{port}; {many} {served} }}", [port]):
         yield f"127.0.0.1:{port}"

@@ -55,7 +55,8 @@ async def _ask(channel: grpc.aio.Channel, line: str) -> str:
     return f"OK {','.join(heard)} {after}"
 
 
-async def _by_grpcio(address: str) -> list[str]:
+async def by_grpcio(address: str) -> list[str]:
+    """Return what grpcio hears to each line of `SAID`."""
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
         return [await _ask(channel, line) for line in SAID]
 
@@ -72,13 +73,13 @@ async def _served_by_go(port: int) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _served_by_grpcio(_port: int) -> AsyncIterator[int]:
+async def _servedby_grpcio(_port: int) -> AsyncIterator[int]:
     async with serving(CartService()) as address:
         yield int(address.rpartition(":")[2])
 
 
-CALLERS = {"grpcio": _by_grpcio, "grpc-go": _by_go}
-SERVICES = {"grpcio": _served_by_grpcio, "grpc-go": _served_by_go}
+CALLERS = {"grpcio": by_grpcio, "grpc-go": _by_go}
+SERVICES = {"grpcio": _servedby_grpcio, "grpc-go": _served_by_go}
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from tests.component.planes import backend
 from tests.component.processes import data_plane, program, until_listening
 from tests.peers.envoy import envoy_on
+from tests.peers.nginx import nginx
 from tests.peers.pairs import cluster, document
 from tests.peers.tools import tool
 from tests.peers.ways import HTTP1, HTTP2, bootstrap, ways
@@ -68,21 +69,15 @@ EXPECTED = [
 ]
 
 
-def _nginx(directory: Path, pairs: dict[int, int], _version: str) -> list[str]:
-    servers = "".join(
-        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_http_version 1.1; "
-        f'proxy_set_header Connection ""; proxy_pass http://127.0.0.1:{to}; }} }}\n'
+def _nginx(pairs: Mapping[int, int], version: str) -> str:
+    """Return its servers. It speaks HTTP/2 to others by `grpc_pass` alone, whatever is passed."""
+    speaks, passes = " http2", "grpc_pass grpc"
+    if version != "HTTP/2":
+        speaks, passes = "", 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_pass http'
+    return "".join(
+        f"server {{ listen 127.0.0.1:{port}{speaks}; location / {{ {passes}://127.0.0.1:{to}; }} }}\n"
         for port, to in pairs.items()
     )
-    folders = "".join(
-        f"{name}_temp_path {directory}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    file = directory / "nginx.conf"
-    file.write_text(
-        f"daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/nginx.log crit;\n"
-        f"events {{}}\nhttp {{ access_log off; client_max_body_size 8m; {folders}\n{servers}}}\n"
-    )
-    return [tool("nginx"), "-c", str(file)]
 
 
 def _haproxy(directory: Path, pairs: dict[int, int], version: str) -> list[str]:
@@ -126,8 +121,11 @@ async def _foreign(kind: str, version: str, directory: Path, pairs: dict[int, in
                 assert await envoy.port(f"on{port}") == port
             yield
         return
-    command = {"nginx": _nginx, "haproxy": _haproxy}[kind](directory, pairs, version)
-    async with program(*command) as process:
+    if kind == "nginx":
+        async with nginx(directory, _nginx(pairs, version), pairs):
+            yield
+        return
+    async with program(*_haproxy(directory, pairs, version)) as process:
         for port in pairs:
             await until_listening(process, port, WAIT_S)
         yield
@@ -135,7 +133,7 @@ async def _foreign(kind: str, version: str, directory: Path, pairs: dict[int, in
 
 @pytest.mark.parametrize(
     ("kind", "version"),
-    [("nginx", "HTTP/1.1"), ("haproxy", "HTTP/1.1"), ("haproxy", "HTTP/2"), ("envoy", "HTTP/1.1"), ("envoy", "HTTP/2")],
+    [(kind, version) for kind in ("nginx", "haproxy", "envoy") for version in ("HTTP/1.1", "HTTP/2")],
 )
 async def test_a_proxy_before_and_behind_hears_the_same_through_no_one_and_two_sidecars(
     kind: str, version: str, tmp_path: Path, unused_tcp_port_factory: Ports

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,15 +14,15 @@ import grpc
 import grpc.aio
 import pytest
 
-from eventmesh.base.tasks import TaskGroup
 from tests.component.fleet import Fleet, at_port, ended
-from tests.component.processes import program, write_bootstrap
+from tests.component.processes import write_bootstrap
 from tests.peers.backends import nginx_backend
+from tests.peers.calls import Calls, h2load
 from tests.peers.grpc_echo import METHOD, echo_server
+from tests.peers.nginx import nginx
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO
 from tests.peers.test_sofabolt import bootstrap as bolt_bootstrap
-from tests.peers.tools import tool
 
 IS_SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 RESTARTS = 10 if IS_SOAK else 2
@@ -35,34 +35,6 @@ WAIT_S = 900 if IS_SOAK else 120
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(WAIT_S + 30)]
 each_way = pytest.mark.parametrize("workers", [1, 2])
 """One process follows one, or several workers several."""
-
-
-class Calls:
-    """A caller at work, and what it has done so far. `call` makes some calls and returns how many, or raises."""
-
-    def __init__(self, call: Callable[[], Awaitable[int]]) -> None:
-        self._call = call
-        self._done = 0
-        self._failures: list[BaseException] = []
-        self._tasks = TaskGroup("test.calls", on_failure=self._failures.append)
-
-    async def _run(self) -> None:
-        while True:
-            self._done += await self._call()
-
-    def start(self) -> None:
-        self._tasks.spawn("calls", self._run())
-
-    async def more(self, count: int) -> None:
-        """Return when `count` more calls have succeeded."""
-        wanted = self._done + count
-        while self._done < wanted:
-            assert not self._failures, self._failures
-            await asyncio.sleep(0.01)
-
-    async def stop(self) -> None:
-        await self._tasks.stop()
-        assert not self._failures, self._failures
 
 
 async def restart_under(
@@ -88,20 +60,25 @@ async def restart_under(
 @each_way
 async def test_h2load_sees_no_failure(workers: int, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> None:
     """In HTTP/1.1: over HTTP/2 it fails whatever it has not sent yet when it is told GOAWAY."""
-    h2load = tool("h2load")
     gateway, server = unused_tcp_port_factory(), unused_tcp_port_factory()
-
-    async def load() -> int:
-        words = (h2load, "-n", "2000", "-c", "8", "-m", "1", "--h1", f"http://127.0.0.1:{gateway}/")
-        async with program(*words, stdout=asyncio.subprocess.PIPE) as process:
-            output = (await process.communicate())[0].decode()
-        found = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", output)
-        assert found is not None and found.groups() == ("2000", "0", "0"), output
-        return 2_000
-
     async with nginx_backend(tmp_path, server) as upstream:
         fleet = Fleet(at_port(write_bootstrap(tmp_path / "b.json", upstream), gateway), tmp_path / "s")
-        await restart_under(load, fleet, workers)
+        await restart_under(functools.partial(h2load, gateway, "-m", "1", "--h1"), fleet, workers)
+
+
+@each_way
+async def test_nginx_that_speaks_http2_with_us_sees_no_failure(
+    workers: int, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    """It keeps its connections, is told GOAWAY on them, and may not try anything twice."""
+    front, gateway, server = (unused_tcp_port_factory() for _ in range(3))
+    kept = f"upstream gateway {{ server 127.0.0.1:{gateway}; keepalive 16; keepalive_requests 100000000; }}\n"
+    passed = "location / { grpc_pass grpc://gateway; grpc_next_upstream off; }"
+    proxy = f"{kept}server {{ listen 127.0.0.1:{front}; keepalive_requests 100000000; {passed} }}\n"
+    (beside := tmp_path / "front").mkdir()
+    async with nginx_backend(tmp_path, server) as upstream, nginx(beside, proxy, [front]):
+        fleet = Fleet(at_port(write_bootstrap(tmp_path / "b.json", upstream), gateway), tmp_path / "s")
+        await restart_under(functools.partial(h2load, front, "-m", "1", "--h1"), fleet, workers)
 
 
 @each_way

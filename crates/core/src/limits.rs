@@ -56,6 +56,11 @@ pub const PARTING_S: f64 = 1.0;
 /// missed by a tenth of a second at most, and a dead one is dialled ten times a second whatever waits.
 pub const REFUSED_REST_S: f64 = 0.1;
 
+/// Connections that may leave (GOAWAY) one after the other without having seen a request before it is given up. Those to one
+/// endpoint leave together when it reloads, and a request that one leaves behind goes to the next. As often as Go's client
+/// sends a request again, without its pauses: each time it is on another connection.
+pub const MAX_LEAVERS: u8 = 6;
+
 /// How long an endpoint that said it shuts down (Dubbo's READONLY, Bolt's `GoAway`) is given nothing while there is another:
 /// as long as Dubbo waits for what is in flight. One that is back under its address has lost these seconds, no call.
 pub const GOING_REST_S: f64 = 10.0;

@@ -13,6 +13,8 @@ from tests.unit.core.http2_peer import Http2Peer, Stream, frames
 from tests.unit.core.playbook import Playbook, forward, snapshot
 
 UP = "10.0.0.1:80"
+MAX_LEAVERS = 6
+"""Connections that may leave one request behind (crates/core/src/limits.rs)."""
 PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 1, 2, 7, 8
 LAST_OF_ALL = 2**31 - 1
 
@@ -231,6 +233,55 @@ def test_requests_that_a_leaving_upstream_never_saw_go_to_a_new_connection() -> 
     assert client.request("/3", body=b"") and len(follower.streams) == 1
     follower.exchange()
     assert follower.streams[3].head[":path"] == "/3"
+
+
+def leaves_unseen(upstream: Http2Peer) -> None:
+    """Say GOAWAY, having taken nothing."""
+    upstream.h2.close_connection(0, last_stream_id=0)
+    upstream.peer.says(upstream.h2.data_to_send())
+
+
+def test_a_request_that_one_connection_after_the_other_leaves_behind_goes_on_until_one_takes_it() -> None:
+    """As when nginx reloads: every connection of its worker says GOAWAY, and each takes the others' requests first."""
+    mesh = mesh_to()
+    client = client_of(mesh)
+    stream = client.request("/", body=b"")
+    for _ in range(MAX_LEAVERS):
+        leaves_unseen(upstream_of(mesh))
+    upstream_of(mesh).respond(1, body=b"after all")
+    client.exchange()
+    assert client.streams[stream].body == b"after all"
+
+
+def test_a_request_that_was_left_behind_may_still_meet_a_stale_connection() -> None:
+    mesh = mesh_to()
+    client = client_of(mesh)
+    first = client.request("/first", body=b"")
+    leaving = upstream_of(mesh)
+    stream = client.request("/", body=b"")
+    leaving.exchange()
+    leaving.h2.close_connection(0, last_stream_id=1)
+    leaving.peer.says(leaving.h2.data_to_send())
+    follower = upstream_of(mesh)
+    third = client.request("/third", body=b"")
+    follower.peer.vanishes()
+    last = upstream_of(mesh)
+    assert sorted(last.streams[number].head[":path"] for number in last.streams) == ["/", "/third"]
+    for number in list(last.streams):
+        last.respond(number, body=b"after all")
+    client.exchange()
+    assert (client.streams[stream].body, client.streams[third].body) == (b"after all", b"after all")
+    assert first not in client.streams, "it is still awaited of the connection that leaves"
+
+
+def test_an_endpoint_that_takes_nothing_is_not_asked_for_ever() -> None:
+    mesh = mesh_to()
+    client = client_of(mesh)
+    stream = client.request("/", body=b"")
+    for _ in range(MAX_LEAVERS + 1):
+        leaves_unseen(upstream_of(mesh))
+    client.exchange()
+    assert client.streams[stream].head[":status"] == "503" and not mesh.dials
 
 
 def test_a_refused_request_is_sent_once_more() -> None:

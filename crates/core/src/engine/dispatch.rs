@@ -227,9 +227,16 @@ impl Engine {
 
     /// Send a request that no endpoint has seen once more.
     pub(super) fn try_again(&mut self, id: Id, avoid: Option<usize>, now: f64) {
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.retried = true;
+        }
+        self.send_again(id, avoid, now);
+    }
+
+    /// Send a request to wherever it may go now, as if it had been sent nowhere yet.
+    pub(super) fn send_again(&mut self, id: Id, avoid: Option<usize>, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         exchange.note_retry(now, 0);
-        exchange.retried = true;
         exchange.avoid = avoid;
         exchange.stage = Stage::Begun;
         if let Some(cluster) = exchange.cluster.and_then(|cluster| self.clusters.get_mut(cluster)) {

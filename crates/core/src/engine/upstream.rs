@@ -11,7 +11,7 @@ use crate::engine::{touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
 use crate::grpc;
 use crate::head::Version;
-use crate::limits::{GOING_REST_S, MAX_EXCHANGE_BUFFER};
+use crate::limits::{GOING_REST_S, MAX_EXCHANGE_BUFFER, MAX_LEAVERS};
 use crate::routes::{Action, Failure};
 use crate::slab::Id;
 use crate::timers::NEVER;
@@ -216,12 +216,11 @@ impl Engine {
         if exchange.retry.is_some() && self.retry_failure(id, failure_kind, cause, now) {
             return;
         }
-        let Some(exchange) = self.exchanges.get(id) else { return };
-        let idempotent =
-            matches!(exchange.head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE");
-        let bodyless = exchange.request_done && exchange.bytes_in == 0;
-        let stale = cause == Cause::Closed && exchange.on_reused && idempotent;
-        if !exchange.retried && bodyless && (stale || cause == Cause::Refused) {
+        if self.is_left_behind(id, cause) {
+            self.leave_upstream(id, Some(cause), now);
+            return self.send_again(id, None, now);
+        }
+        if self.is_safe_to_retry(id, cause) {
             self.leave_upstream(id, Some(cause), now);
             return self.try_again(id, None, now);
         }
@@ -234,6 +233,28 @@ impl Engine {
             Cause::Refused | Cause::Cancelled => self.refuse_broken(id, flag, ReplyKind::Broken, "remote reset", now),
             Cause::Closed => self.refuse_broken(id, flag, ReplyKind::Broken, "connection termination", now),
         }
+    }
+
+    /// Whether a request is sent on because its connection leaves and has not seen it. That is no try: it goes to another
+    /// connection, and those to one endpoint leave together. Counted.
+    fn is_left_behind(&mut self, id: Id, cause: Cause) -> bool {
+        let Some(exchange) = self.exchanges.get_mut(id).filter(|exchange| exchange.is_bodyless()) else { return false };
+        let conn = exchange.upstream().and_then(|(conn, _)| self.connections.get(conn));
+        let leaves = cause == Cause::Refused && conn.is_some_and(|conn| conn.wire.room() == 0);
+        exchange.leavers = exchange.leavers.saturating_add(u8::from(leaves));
+        leaves && exchange.leavers <= MAX_LEAVERS
+    }
+
+    /// Whether a request may be tried once more without a policy that says so: its stream was refused unseen, or it met a
+    /// stale connection and may be seen twice.
+    fn is_safe_to_retry(&self, id: Id, cause: Cause) -> bool {
+        let Some(exchange) = self.exchanges.get(id).filter(|exchange| exchange.is_bodyless()) else { return false };
+        let idempotent =
+            matches!(exchange.head.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE");
+        // An endpoint whose connections leave may have taken a new one just before it went.
+        let stale = cause == Cause::Closed && (exchange.on_reused || exchange.leavers > 0) && idempotent;
+        let refused = cause == Cause::Refused && exchange.leavers <= MAX_LEAVERS;
+        !exchange.retried && (stale || refused)
     }
 
     /// A response that has begun cannot go on.

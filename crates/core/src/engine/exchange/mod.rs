@@ -129,6 +129,8 @@ pub struct Exchange {
     pub on_reused: bool,
     /// It was sent again already.
     pub retried: bool,
+    /// Connections that it was sent on and that have left without having seen it.
+    pub leavers: u8,
     /// It came through the activator.
     pub proxied: bool,
     /// It counts in its cluster's load.
@@ -194,6 +196,11 @@ impl Exchange {
         }
     }
 
+    /// Return whether it has come whole and has no body, so that all of it is at hand.
+    pub fn is_bodyless(&self) -> bool {
+        self.request_done && self.bytes_in == 0
+    }
+
     /// Return whether it may wait for room.
     pub fn is_patient(&self) -> bool {
         self.own.as_ref().is_none_or(|own| own.terms.hold)
@@ -239,7 +246,7 @@ impl Recycle for Exchange {
     fn recycle(&mut self) {
         empty!(self {
             origin, stage, path, authority, former, found, share, label, cluster, carrier, endpoint, avoid,
-            trailers, request_done, response_started, tunnel, response_done, on_reused, retried, proxied,
+            trailers, request_done, response_started, tunnel, response_done, on_reused, retried, leavers, proxied,
             counted, handed, conversing, up, down, bytes_in, bytes_out, status, flag, started, sent_at,
             timeout_s, answer_by, wait_until, own, pinned, judged, outcome_known, subsetted, hash, retry,
             mirror, tapped, trace, passage
