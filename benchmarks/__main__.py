@@ -12,6 +12,7 @@ from benchmarks import (
     crowd,
     events,
     identity,
+    kills,
     latency,
     live,
     neighbours,
@@ -38,6 +39,7 @@ SUITES = {
     "crowd": crowd.run,
     "stored": stored.run,
     "identity": identity.run,
+    "kills": kills.run,
 }
 
 

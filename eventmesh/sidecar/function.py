@@ -18,7 +18,7 @@ from eventmesh.sidecar.draining import DrainHandler, PodDrain
 from eventmesh.sidecar.environment import Pod
 from eventmesh.sidecar.load import LoadMeter, StatHandler
 from eventmesh.sidecar.notify import notify
-from eventmesh.sidecar.readiness import ProbeKind, Prober
+from eventmesh.sidecar.readiness import FUNCTION_BEGAN_AGAIN, ProbeKind, Prober
 from eventmesh.transport.address import InetAddress
 from eventmesh.transport.dialer import accepts
 from eventmesh.transport.exchange import ExchangeHandler
@@ -120,8 +120,16 @@ class FunctionSide:
         return self.awaits_declaration or bool(self._asked)
 
     def start(self, tasks: TaskGroup) -> None:
-        """Begin to probe, as a member of `tasks`."""
-        tasks.spawn("readiness", self._prober.run())
+        """Begin to probe, as a member of `tasks`, and anew whenever this process is told that the function has begun
+        again."""
+        probing = tasks.spawn("readiness", self._prober.run())
+
+        def begin_again() -> None:
+            nonlocal probing
+            probing.cancel()
+            probing = tasks.spawn("readiness", self._prober.run())
+
+        asyncio.get_running_loop().add_signal_handler(FUNCTION_BEGAN_AGAIN, begin_again)
 
     def is_ready(self) -> bool:
         """Return whether the function takes new requests."""

@@ -7,6 +7,7 @@ pace in proportion to its age, which costs a slow starter little and delays a qu
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import Final
@@ -29,6 +30,10 @@ TCP_PERIOD_S: Final = 1.0
 """Between probes of a ready function by TCP, where one costs it an accept; for HTTP Kubernetes' 10 s hold."""
 
 _DEFAULT_PERIOD_S: Final = 10.0
+
+FUNCTION_BEGAN_AGAIN: Final = signal.SIGURG
+"""Sent to the sidecar by whoever has started the function again, and forgotten that it was ready: without it the next
+probe of a function that was ready would be a whole period away. A signal that is ignored where nobody listens."""
 
 
 class ProbeKind(Enum):
@@ -135,7 +140,8 @@ class Prober:
         self._tell = tell
 
     async def run(self) -> None:
-        """Probe for ever."""
+        """Probe for ever, from knowing nothing on."""
+        self.is_ready = False
         while True:
             await self._until_ready()
             await self._until_failed()

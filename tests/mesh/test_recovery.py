@@ -107,3 +107,20 @@ async def test_a_launcher_that_is_killed_is_replaced_and_its_functions_with_it(
         while (answer := await mesh.get("hello")).status != 200:
             await asyncio.sleep(0.02)
     assert answer.body.split()[1] != str(function)
+
+
+async def test_a_function_that_is_killed_answers_again_however_rarely_it_is_probed(
+    mesh: MeshProcess, tmp_path: Path
+) -> None:
+    """Its sidecar learns of the next process by the runtime, and not by the next probe, which is an hour away."""
+    add_function(mesh, tmp_path / "hello")
+    rarely_probed = service("hello", min_scale="1")
+    (container,) = rarely_probed["spec"]["template"]["spec"]["containers"]
+    container["readinessProbe"] = {"httpGet": {"path": "/"}, "periodSeconds": 3600}
+    async with mesh.api() as api:
+        await deploy(api, rarely_probed)
+        killed = await function_pid(mesh, "hello")
+        os.kill(killed, signal.SIGKILL)
+        await gone({killed})
+        await only_pod(api, lambda container: bool(container["ready"]) and container["restartCount"] == 1)
+        assert await function_pid(mesh, "hello") != killed

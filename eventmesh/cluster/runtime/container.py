@@ -139,7 +139,7 @@ class Container:
     def wait_s_after(self, ended: Terminated) -> float:
         """Count an end after which it is to run again, and return how long it waits; the first time not at all."""
         if ended.killed_by_others:
-            return self.kills.next_wait_s()
+            return self.kills.next_wait_s(own=self.role is Role.MESH)
         self.failures += 1
         return back_off_s(self.failures, self.role) if self.failures > 1 else 0.0
 

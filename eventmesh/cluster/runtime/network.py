@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 from typing import Final
 
 from eventmesh.base.errors import UnavailableError
+from eventmesh.cluster.runtime.commands import QUEUE_SERVING_PORT
 
 POD_NETWORK: Final = IPv4Network("127.64.0.0/10")
 BLOCK_BITS: Final = 12
@@ -42,7 +43,11 @@ class PodAddresses:
     @classmethod
     def reserve(cls, left: Sequence[socket.socket] | None = None) -> PodAddresses:
         """Take the first block that no other mesh of this machine holds, or the one of a lease that was `left` to this
-        mesh; raises UnavailableError when all are taken."""
+        mesh; raises UnavailableError when all are taken.
+
+        The lease of a mesh that was killed ends a moment before the last of its processes does: such a block is passed
+        over.
+        """
         for lease in left or ():
             return cls._block(int(lease.getsockname().rpartition(b"/")[2]), lease)
         for number in range(BLOCKS):
@@ -55,13 +60,28 @@ class PodAddresses:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-            return cls._block(number, lease)
+            found = cls._block(number, lease)
+            if found._is_free():
+                return found
+            found.close()
         raise UnavailableError(f"all {BLOCKS} blocks of pod addresses in {POD_NETWORK} are held by running meshes")
 
     @classmethod
     def _block(cls, number: int, lease: socket.socket) -> PodAddresses:
         first = POD_NETWORK.network_address + number * ADDRESSES_PER_BLOCK
         return cls(IPv4Network((first, POD_NETWORK.max_prefixlen - BLOCK_BITS)), lease)
+
+    def _is_free(self) -> bool:
+        """Return whether nobody listens any more where an activator would."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.own(1), QUEUE_SERVING_PORT))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                return False
+        return True
 
     def own(self, host: int) -> str:
         """Return the address `host` of those that are kept for the mesh itself (1 to 15)."""

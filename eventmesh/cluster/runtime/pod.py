@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Iterable, Sequence
-from enum import Enum
 from typing import Final
 
 from eventmesh.base.clock import Clock
@@ -28,6 +27,8 @@ from eventmesh.cluster.runtime.container import (
 from eventmesh.cluster.runtime.init_sequence import InitSequence
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, ProbeWatches, Purpose, Verdict
+from eventmesh.cluster.runtime.stage import Stage
+from eventmesh.sidecar.readiness import FUNCTION_BEGAN_AGAIN
 
 SIDECAR_GRACE_S: Final = 30.0
 """How long the sidecar may drain before the function is told to stop, however long the pod's own grace is."""
@@ -39,18 +40,6 @@ DEADLINE_EXCEEDED: Final = "Pod was active on the node longer than the specified
 
 _KILL_AGAIN_S: Final = 1.0
 """Between kills of a process that the kernel does not let go."""
-
-
-class Stage(Enum):
-    """Where the pod is in its life."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    DRAINING = "draining"
-    """Told to go: the sidecar finishes what is in flight."""
-    STOPPING = "stopping"
-    """The functions were told to stop."""
-    GONE = "gone"
 
 
 class PodMachine:
@@ -176,7 +165,7 @@ class PodMachine:
         if self.stage is Stage.STOPPING or (self.stage is Stage.DRAINING and container.role is Role.MESH):
             return [Send(name, signal.SIGTERM)]
         self._watches[name].begin(now)
-        return self._after_side(container)
+        return [*self._after_side(container), *self._probed_anew(container)]
 
     def not_started(self, name: str, reason: str, message: str) -> list[Order]:
         """There is no process, for a reason that may pass (an image that is added, a Secret that appears)."""
@@ -288,6 +277,12 @@ class PodMachine:
             return []
         self._init.passed(container)
         return self._start_next() if self.stage is Stage.RUNNING else []
+
+    def _probed_anew(self, container: Container) -> list[Order]:
+        """Have the sidecar find out at once whether the work answers that has begun again: it may have seen no end."""
+        if container.role is not Role.APP or container.run == 1 or not any(c.pushed for c in self.containers.values()):
+            return []
+        return [Send(c.name, FUNCTION_BEGAN_AGAIN) for c in self._of(Role.MESH) if c.running]
 
     def _start_next(self) -> list[Order]:
         """Start the first init container that has its part still to do, or all of the work when there is none."""

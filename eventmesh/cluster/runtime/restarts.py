@@ -21,6 +21,10 @@ MAX_WAIT_S: Final = 10.0
 where there are no control groups to tell it by). The waits of five kills in a row are shorter than
 `RECOVERED_WITHIN_S`."""
 
+MAX_OWN_WAIT_S: Final = 1.0
+"""The longest of the mesh's own processes, sidecars among them: everybody waits for them, and the dearest start of one
+(the activator's) is half a second of processor time, so that one killed for ever takes a third of a processor."""
+
 AT_WORK_AFTER_S: Final = 5.0
 """One that ran for so long had begun its work: kills before that are forgotten."""
 
@@ -36,10 +40,13 @@ class Kills:
         if seconds >= AT_WORK_AFTER_S:
             self.count = 0
 
-    def next_wait_s(self) -> float:
-        """Count one more kill and return how long the next start waits: the first time not at all."""
+    def next_wait_s(self, *, own: bool) -> float:
+        """Count one more kill and return how long the next start waits, the first time not at all.
+
+        `own`: the process is the mesh's, and no function."""
         self.count += 1
-        return kill_wait_s(self.count) if self.count > 1 else 0.0
+        most_s = MAX_OWN_WAIT_S if own else MAX_WAIT_S
+        return min(most_s, kill_wait_s(self.count)) if self.count > 1 else 0.0
 
 
 def kill_wait_s(kills: int) -> float:
@@ -65,6 +72,6 @@ class RestartBackOff:
             self._failures, self._kills = 0, Kills()
             return 0.0
         if killed:
-            return self._kills.next_wait_s()
+            return self._kills.next_wait_s(own=True)
         self._failures += 1
         return exponential_s(self._failures - 1, self.first_s, self.cap_s)

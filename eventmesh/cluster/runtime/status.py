@@ -9,7 +9,8 @@ from typing import Final
 from eventmesh.base.clock import rfc3339
 from eventmesh.base.frozen import frozen
 from eventmesh.cluster.runtime.container import Container, Role, Running, State, Terminated, Waiting
-from eventmesh.cluster.runtime.pod import DEADLINE_EXCEEDED, PodMachine, Stage
+from eventmesh.cluster.runtime.pod import DEADLINE_EXCEEDED, PodMachine
+from eventmesh.cluster.runtime.stage import Stage
 from eventmesh.kube.api import Object
 from eventmesh.kube.status import CONTAINERS_SILENT, condition
 

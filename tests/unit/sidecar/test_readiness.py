@@ -67,6 +67,24 @@ async def test_a_slow_starter_is_not_asked_more_than_twenty_times_a_second(tasks
     assert scene.function.asked - before == pytest.approx(1 / LONGEST_PAUSE_S, abs=1)
 
 
+async def test_a_prober_that_begins_again_knows_nothing_and_does_not_wait_for_a_period() -> None:
+    clock, function, told = ManualClock(), Function(), list[bool]()
+    prober = Prober(Probe(ProbeKind.HTTP, period_s=3600.0), function.attempt, clock, told.append)
+    first, second = TaskGroup("first"), TaskGroup("second")
+    function.answers = True
+    first.spawn("prober", prober.run())
+    await clock.advance(0.01)
+    await first.stop()
+    function.answers = False
+    second.spawn("prober", prober.run())
+    await clock.advance(0.4)
+    assert not prober.is_ready
+    function.answers = True
+    await clock.advance(0.03)
+    assert told == [True, True]
+    await second.stop()
+
+
 async def test_single_failures_of_a_ready_function_are_forgiven_up_to_the_threshold(tasks: TaskGroup) -> None:
     scene = Scene(Probe(failure_threshold=2), tasks)
     scene.function.answers = True

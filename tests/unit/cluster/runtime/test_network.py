@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from eventmesh.base.errors import UnavailableError
 from eventmesh.cluster.runtime import network
+from eventmesh.cluster.runtime.commands import QUEUE_SERVING_PORT
 from eventmesh.cluster.runtime.network import POD_NETWORK, PodAddresses
 
 
@@ -61,3 +64,13 @@ def test_a_block_that_was_left_is_taken_over_with_the_addresses_in_use(addresses
     assert used not in taken
     again.give_back(used)
     again.close()
+
+
+def test_a_block_whose_last_mesh_is_still_ending_is_passed_over() -> None:
+    """Its lease is gone, and its activator not yet."""
+    ending = PodAddresses.reserve()
+    with socket.create_server((ending.own(1), QUEUE_SERVING_PORT)):
+        ending.close()
+        following = PodAddresses.reserve()
+        assert following.block != ending.block
+        following.close()

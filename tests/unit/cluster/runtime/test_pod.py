@@ -19,8 +19,10 @@ from eventmesh.cluster.runtime.container import (
     back_off_s,
 )
 from eventmesh.cluster.runtime.orders import Order, Send, Start, Tell
-from eventmesh.cluster.runtime.pod import SIDECAR_GRACE_S, PodMachine, Stage
+from eventmesh.cluster.runtime.pod import SIDECAR_GRACE_S, PodMachine
 from eventmesh.cluster.runtime.restarts import AT_WORK_AFTER_S, FIRST_WAIT_S, MAX_WAIT_S
+from eventmesh.cluster.runtime.stage import Stage
+from eventmesh.sidecar.readiness import FUNCTION_BEGAN_AGAIN
 from tests.manual_clock import ManualClock
 
 
@@ -68,6 +70,27 @@ def test_readiness_is_lost_with_the_process_and_must_be_told_again() -> None:
     assert not pod.ready
     pod.told_ready(True)
     assert pod.ready
+
+
+@pytest.mark.parametrize("status", [-9, 1, 0])
+def test_the_sidecar_is_told_of_each_start_of_the_function_but_the_first(status: int) -> None:
+    """It probes a function that was ready once in a period: it would call the next process ready that late."""
+    pod = machine(ManualClock())
+    pod.start()
+    assert pod.started("mesh") == pod.started("app") == []
+    pod.told_ready(True)
+    assert pod.exited("app", status) == [Start("app")]
+    assert pod.started("app") == [Send("mesh", FUNCTION_BEGAN_AGAIN)]
+
+
+def test_no_sidecar_is_told_where_none_runs() -> None:
+    pod = running(ManualClock())
+    pod.exited("mesh", -9)
+    pod.exited("app", -9)
+    assert pod.started("app") == []
+    alone = running(ManualClock(), sidecar=False)
+    alone.exited("app", -9)
+    assert alone.started("app") == []
 
 
 async def test_restarts_come_at_once_then_after_10_20_40_seconds() -> None:
