@@ -158,8 +158,12 @@ class Engine:
     def received(self, conn: int, data: bytes, now: float) -> list[Action]:
         """Take in what one read brought. The hot path: one call per read, at most one WRITE per connection out."""
     def eof(self, conn: int, now: float) -> list[Action]: ...
-    def writable(self, conn: int, yes: bool, now: float) -> list[Action]:
-        """Tell that the transport's write buffer has filled (`False`) or drained (`True`)."""
+    def writable(self, conn: int, yes: bool, backlog: int, now: float) -> list[Action]:
+        """Tell that the transport's write buffer has filled (`False`) or drained (`True`); `backlog` bytes wait in it.
+
+        While much waits on all connections together, nothing is read for one that has no room."""
+    def parting(self, before: int, after: int) -> None:
+        """Tell that of what waits on connections that the engine has let go of, `before` bytes have become `after`."""
     def lost(self, conn: int, why: str, now: float) -> list[Action]: ...
     def tick(self, now: float) -> list[Action]: ...
     def answer(self, token: int, decision: tuple[object, ...], now: float) -> list[Action]:
@@ -304,7 +308,7 @@ class _Owner(_Protocol):
     def engine(self) -> Engine: ...
     @property
     def connections(self) -> dict[int, Any]:
-        """By number; each has a `write` that takes bytes."""
+        """By number; each has a `write` that takes bytes, and a `transport` that says how many of them it keeps."""
     @property
     def now(self) -> Callable[[], float]: ...
     def perform(self, actions: Iterable[Action]) -> None: ...
@@ -319,8 +323,13 @@ class Receiver:
     number: int
     """What the engine knows the connection by; 0 before it does and after it has let go."""
     def __new__(cls, owner: _Owner, *_args: object, **_kwargs: object) -> Self: ...
-    def data_received(self, data: bytes) -> None:
-        """Do what `perform(engine.received(number, data, now()))` does, without a frame of Python to read and write.
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next read goes: one array for all connections of an engine, of which little is offered while
+        much waits for peers that take nothing."""
+    def buffer_updated(self, nbytes: int) -> None:
+        """Do what `perform(engine.received(number, data, now()))` does with the data of a read, without a frame of
+        Python to read and write.
 
+        A connection whose transport keeps more than 16 KiB of a large write is `writable` no more at once.
         Bytes that come when `number` is 0 are dropped. Whatever goes wrong is told to `failed`.
         """

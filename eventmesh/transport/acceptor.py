@@ -66,7 +66,7 @@ class Acceptor:
             loop.add_reader(one, connected)
         self._ignore_waiting = ignore
 
-    async def serve(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+    async def serve(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         """Accept connections from now on, one `protocol()` each."""
         self._ignore_waiting()
         loop = asyncio.get_running_loop()

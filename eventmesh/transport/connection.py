@@ -1,6 +1,6 @@
 """One connection: what uvloop calls when bytes, room or an end come, and how bytes leave.
 
-The hot path is inherited: `Receiver.data_received` hands each read to the engine, and what that writes to the `write`
+The hot path is inherited: `Receiver.buffer_updated` hands each read to the engine, and what that writes to the `write`
 of the connections it is for. A connection knows its number and nothing of HTTP.
 """
 
@@ -26,6 +26,13 @@ Closing with unread bytes makes the kernel send RST, which may destroy the answe
 
 FLUSH_S: Final = 30.0
 """How long a closed connection may take to read what was written for it; a peer that stopped reading holds no more."""
+
+HIGH_WATER: Final = 16 * 1024
+"""Bytes that the kernel did not take and that may wait in the transport before the engine hears of it: one of the small
+reads that there are while peers take nothing (ADR 0094). The compiled half has the same number."""
+
+LOW_WATER: Final = 8 * 1024
+"""Bytes that may still wait when the engine may go on: what was asked for meanwhile finds the kernel busy."""
 
 _RESET: Final = struct.pack("ii", 1, 0)
 """struct linger {on, 0 s}: close() sends RST, so a cut body cannot be taken for a complete one."""
@@ -76,7 +83,7 @@ class Owner(Protocol):
         """Its bytes have met a bug, a panic of the core included: it costs this connection, no other."""
 
 
-class Connection(Receiver, asyncio.Protocol):
+class Connection(Receiver, asyncio.BufferedProtocol):
     """A socket of the engine's connection `number`; 0 before the engine knows it and after it has let go."""
 
     __slots__ = (
@@ -84,6 +91,7 @@ class Connection(Receiver, asyncio.Protocol):
         "_is_held",
         "_owner",
         "_is_unix",
+        "_parting",
         "_peer_ended",
         "is_accepted",
         "transport",
@@ -102,11 +110,13 @@ class Connection(Receiver, asyncio.Protocol):
         self._cut: asyncio.TimerHandle | None = None
         self._peer_ended = False
         self._is_held = False
+        self._parting = 0
 
     def attach(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
         self.transport = cast("asyncio.Transport", transport)
         self.write = self.transport.write
+        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
 
     def peer(self) -> str:
         """Return the address of the other end, `unix` for a unix socket."""
@@ -138,6 +148,7 @@ class Connection(Receiver, asyncio.Protocol):
         """Tell the engine that the connection is gone."""
         if self._cut is not None:
             self._cut.cancel()
+        self._part(0)
         self._owner.lost(self, exc)
 
     def pause_reading(self) -> None:
@@ -182,6 +193,7 @@ class Connection(Receiver, asyncio.Protocol):
         if transport.is_closing():
             return
         flushed = not transport.get_write_buffer_size()
+        self._part(transport.get_write_buffer_size())
         if self.is_accepted and not self._peer_ended:
             transport.write_eof()
             transport.resume_reading()
@@ -190,6 +202,12 @@ class Connection(Receiver, asyncio.Protocol):
             transport.close()
             if not flushed:
                 self._cut = self._owner.loop.call_later(FLUSH_S, transport.abort)
+
+    def _part(self, left: int) -> None:
+        """Tell the engine, which knows this connection no more, how much of what it wrote waits here."""
+        if left != self._parting:
+            self._owner.engine.parting(self._parting, left)
+            self._parting = left
 
     def abort(self) -> None:
         """Reset the connection at once."""
@@ -259,9 +277,9 @@ class PromptConnection(DialledConnection):
         self._awaits_answer = True
         self.transport.write(data)
 
-    def data_received(self, data: bytes) -> None:
+    def buffer_updated(self, nbytes: int) -> None:
         """Take in one read. The kernel leaves its quick mode by itself, so it is asked each time."""
-        super().data_received(data)
+        super().buffer_updated(nbytes)
         if not self._awaits_answer:
             self._answers_in_pieces = True
         elif self._answers_in_pieces and self.number:

@@ -33,7 +33,7 @@ class Dialer:
         self,
         address: Address,
         network: SocketFactory,
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: Callable[[], asyncio.BaseProtocol],
         timeout_s: float,
         guard: Guard | None = None,
     ) -> None:
@@ -49,7 +49,7 @@ class Dialer:
             await self._connect(network, address, protocol)
 
     async def _connect(
-        self, network: SocketFactory, address: Address, protocol: Callable[[], asyncio.Protocol]
+        self, network: SocketFactory, address: Address, protocol: Callable[[], asyncio.BaseProtocol]
     ) -> None:
         loop = asyncio.get_running_loop()
         family, target = _socket_address(address)

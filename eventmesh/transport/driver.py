@@ -286,7 +286,7 @@ class Driver:
     def writable(self, connection: Connection, yes: bool) -> None:
         """Pass back-pressure on."""
         if connection.number:
-            self._tell(self.engine.writable, connection.number, yes)
+            self._tell(self.engine.writable, connection.number, yes, connection.transport.get_write_buffer_size())
 
     def ended(self, connection: Connection) -> None:
         """Pass a peer's half-close on."""

@@ -123,7 +123,7 @@ class Listeners:
         await acceptor.serve(self._protocol(key, acceptor))
         _log.info("listening", listener=self._names[key], address=acceptor.address)
 
-    def _protocol(self, key: _Key, acceptor: Acceptor) -> Callable[[], asyncio.Protocol]:
+    def _protocol(self, key: _Key, acceptor: Acceptor) -> Callable[[], asyncio.BaseProtocol]:
         is_unix = isinstance(acceptor.configured, UnixAddress)
         # Looked up for each connection: the same socket may serve a listener of another name later.
         return lambda: AcceptedConnection(self._driver, self._names.get(key, ""), is_unix=is_unix)

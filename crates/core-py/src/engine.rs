@@ -8,11 +8,13 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::ledger::SharedTable;
 use crate::message::{encoded, latin, Pairs};
 use crate::orders::Actions;
+use crate::reading::Reading;
 
 /// The whole proxy without its sockets.
 #[pyclass(module = "eventmesh.core._core")]
 pub struct Engine {
     core: engine::Engine,
+    reading: Py<Reading>,
 }
 
 type List<'py> = PyResult<Bound<'py, PyList>>;
@@ -33,6 +35,16 @@ impl Engine {
         Ok(Turn { writes, rest: actions.finish()? })
     }
 
+    /// Return what reads lie in.
+    pub fn reading(&self) -> &Py<Reading> {
+        &self.reading
+    }
+
+    /// Return whether reads should be small.
+    pub fn is_pressed(&self) -> bool {
+        self.core.is_pressed()
+    }
+
     fn flush<'py>(&mut self, py: Python<'py>) -> List<'py> {
         let mut actions = Actions::new(py);
         self.core.flush(&mut actions);
@@ -44,8 +56,8 @@ impl Engine {
 impl Engine {
     #[new]
     #[pyo3(signature = (seed=0, wall_offset_s=0.0))]
-    fn new(seed: u64, wall_offset_s: f64) -> Self {
-        Self { core: engine::Engine::new(seed, wall_offset_s) }
+    fn new(py: Python<'_>, seed: u64, wall_offset_s: f64) -> PyResult<Self> {
+        Ok(Self { core: engine::Engine::new(seed, wall_offset_s), reading: Py::new(py, Reading::new(py)?)? })
     }
 
     fn apply<'py>(&mut self, py: Python<'py>, snapshot: &[u8], now: f64) -> List<'py> {
@@ -85,9 +97,13 @@ impl Engine {
         self.flush(py)
     }
 
-    fn writable<'py>(&mut self, py: Python<'py>, conn: u64, yes: bool, now: f64) -> List<'py> {
-        self.core.writable(conn, yes, now);
+    pub fn writable<'py>(&mut self, py: Python<'py>, conn: u64, yes: bool, backlog: usize, now: f64) -> List<'py> {
+        self.core.writable(conn, yes, backlog, now);
         self.flush(py)
+    }
+
+    fn parting(&mut self, before: usize, after: usize) {
+        self.core.parting(before, after);
     }
 
     fn lost<'py>(&mut self, py: Python<'py>, conn: u64, why: &str, now: f64) -> List<'py> {

@@ -8,6 +8,7 @@ mod message;
 mod orders;
 mod pattern;
 mod protocol;
+mod reading;
 mod receiver;
 
 use pyo3::prelude::*;

@@ -10,6 +10,11 @@ use pyo3::types::{PyDict, PyTuple};
 use pyo3::{intern, PyTraverseError, PyVisit};
 
 use crate::engine::{Engine, Turn};
+use crate::reading::Reading;
+
+/// Bytes that may wait in the buffer of a transport before it takes no more: the loop writes at once, and what the kernel does
+/// not take is kept. (`transport.connection` sets it.)
+const HIGH_WATER: usize = 16 * 1024;
 
 /// The half of an asyncio protocol that bytes come in by; connections inherit from it (`_core.pyi`).
 ///
@@ -21,6 +26,7 @@ pub struct Receiver {
     owner: Py<PyAny>,
     // What the owner would be asked for at every read.
     engine: Py<Engine>,
+    reading: Py<Reading>,
     connections: Py<PyDict>,
     now: Py<PyAny>,
     perform: Py<PyAny>,
@@ -35,10 +41,12 @@ impl Receiver {
         _args: &Bound<'_, PyTuple>,
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        let engine: Bound<'_, Engine> = owner.getattr("engine")?.cast_into()?;
         Ok(Self {
             number: AtomicU64::new(0),
             owner: owner.clone().unbind(),
-            engine: owner.getattr("engine")?.cast_into()?.unbind(),
+            reading: engine.borrow().reading().clone_ref(owner.py()),
+            engine: engine.unbind(),
             connections: owner.getattr("connections")?.cast_into()?.unbind(),
             now: owner.getattr("now")?.unbind(),
             perform: owner.getattr("perform")?.unbind(),
@@ -55,9 +63,16 @@ impl Receiver {
         self.number.store(number, Relaxed);
     }
 
-    fn data_received(slf: &Bound<'_, Self>, data: &[u8]) -> PyResult<()> {
+    fn get_buffer(&self, py: Python<'_>, sizehint: isize) -> Py<PyAny> {
+        let _ = sizehint; // what the loop would take; the engine knows better
+                          // The engine can be busy only if a read begins within a call into it, which is a failure told by `buffer_updated`.
+        let small = self.engine.bind(py).try_borrow().is_ok_and(|engine| engine.is_pressed());
+        self.reading.get().offer(py, small)
+    }
+
+    fn buffer_updated(slf: &Bound<'_, Self>, nbytes: usize) -> PyResult<()> {
         let py = slf.py();
-        match slf.get().hand_over(py, data) {
+        match slf.get().hand_over(py, slf.get().reading.get().read(py, nbytes)) {
             Err(error) if !is_exit(py, &error) => {
                 slf.get().owner.call_method1(py, intern!(py, "failed"), (slf, error)).map(|_| ())
             }
@@ -70,6 +85,7 @@ impl Receiver {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.owner)?;
         visit.call(&self.engine)?;
+        visit.call(&self.reading)?;
         visit.call(&self.connections)?;
         visit.call(&self.now)?;
         visit.call(&self.perform)
@@ -84,21 +100,40 @@ impl Receiver {
             return Ok(());
         }
         let now = self.now.bind(py).call0()?.extract()?;
-        // The loop's C code does not know what to do with a panic: the connection would stay, and the loop be in doubt.
-        let turn = catch_unwind(AssertUnwindSafe(|| self.engine.bind(py).borrow_mut().turn(py, number, data, now)));
-        let Turn { writes, rest } = turn.unwrap_or_else(|panic| Err(PanicException::new_err(said(panic.as_ref()))))?;
+        let Turn { writes, rest } = guarded(|| self.engine.bind(py).borrow_mut().turn(py, number, data, now))?;
         // The engine is free again: nothing that a transport does from inside `write` can find it busy.
         let connections = self.connections.bind(py);
+        let mut full = Vec::new();
         for (conn, bytes) in writes {
-            if let Some(connection) = connections.get_item(conn)? {
-                connection.call_method1(intern!(py, "write"), (bytes,))?;
+            let Some(connection) = connections.get_item(conn)? else { continue };
+            let much = bytes.len()? > HIGH_WATER / 2;
+            connection.call_method1(intern!(py, "write"), (bytes,))?;
+            if much {
+                let transport = connection.getattr(intern!(py, "transport"))?;
+                let left = transport.call_method0(intern!(py, "get_write_buffer_size"))?.extract::<usize>()?;
+                if left > HIGH_WATER {
+                    full.push((conn, left));
+                }
             }
         }
-        if rest.is_empty() {
-            return Ok(());
+        if !rest.is_empty() {
+            self.perform.call1(py, (rest,))?;
         }
-        self.perform.call1(py, (rest,)).map(|_| ())
+        for (conn, left) in full {
+            // The transport has told so, too, and the driver will pass it on (`pause_writing`). By then the loop has read on.
+            let orders = guarded(|| self.engine.bind(py).borrow_mut().writable(py, conn, false, left, now))?;
+            if !orders.is_empty() {
+                self.perform.call1(py, (orders,))?;
+            }
+        }
+        Ok(())
     }
+}
+
+/// Return what `call` returns; a panic is an error. The loop's C code does not know what to do with one: the connection would
+/// stay, and the loop be in doubt.
+fn guarded<T>(call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(PanicException::new_err(said(panic.as_ref()))))
 }
 
 /// Return whether `error` is somebody's wish to end the process, which is no bug.

@@ -1,9 +1,13 @@
 //! Every bound of the core that a Snapshot does not set, with its argument. Checked before memory is spent.
 
 /// Body bytes of one exchange and direction that may wait inside the mesh before the source is paused: enough to keep a
-/// fast pair busy. The reads that cross it are kept, too, and one of uvloop's has up to 250 KiB: 400 stuck exchanges of
-/// 256 KiB held 183 MiB (ADR 0092). A crowd of slow readers is for `max_requests` of their cluster to bound.
+/// fast pair busy. The read that crosses it is kept, too. While more than `EASY_BACKLOG` waits there is no such credit.
 pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
+
+/// Bytes that may wait in the transports' buffers for all peers of a process before reads become small and whoever takes
+/// nothing is read for no more: what some twenty readers that stall in the middle of a large answer leave. A crowd of
+/// them then costs one small read each, 400 less than 32 MiB in all (ADR 0094).
+pub const EASY_BACKLOG: usize = 4 * 1024 * 1024;
 
 /// Body bytes of a request that are kept so that it can be sent again, on routes with a retry policy. As much as may wait
 /// inside the mesh for one exchange anyway; a longer request is sent once.
@@ -97,9 +101,13 @@ pub const MAX_FRAMES_BACKLOG: usize = 16 * 1024 * 1024;
 /// windows; this bounds what no window does, a megabyte being 60,000 acknowledgements of pings.
 pub const MAX_HTTP2_BACKLOG: usize = 1024 * 1024;
 
-/// Buffers above this are given back to the allocator once empty: those of exchanges, and those of a connection when it
-/// ends (while it lives it keeps what it writes from, docs/adr/0092-what-the-kernel-holds-for-a-slow-reader.md).
+/// Buffers above this are given back to the allocator once empty: those of exchanges, and what a connection has read when it
+/// ends.
 pub const KEEP_BUFFER: usize = 64 * 1024;
+
+/// What a connection writes from keeps this much while the connection lives: small messages find it there. A larger one
+/// is written from memory that all connections share, one after the other.
+pub const KEEP_OUT: usize = 16 * 1024;
 
 /// As `KEEP_BUFFER`, on a connection that carries a conversation with this process: one message of some hundred bytes now
 /// and then, on each of thousands.

@@ -84,8 +84,8 @@ class Peer:
     def vanishes(self) -> None:
         self.mesh.do(self.mesh.engine.lost(self.conn, "reset by peer", self.mesh.now))
 
-    def is_writable(self, yes: bool) -> None:
-        self.mesh.do(self.mesh.engine.writable(self.conn, yes, self.mesh.now))
+    def is_writable(self, yes: bool, backlog: int = 0) -> None:
+        self.mesh.do(self.mesh.engine.writable(self.conn, yes, backlog, self.mesh.now))
 
     def hears(self, data: bytes) -> None:
         """Assert that exactly `data` was written since the last look."""

@@ -143,11 +143,7 @@ impl Engine {
                 if let Some(conn) = self.connections.get_mut(conn_id) {
                     conn.streams.remove(stream);
                     if conn.streams.is_empty() && conn.is_open() {
-                        if conn.carry.is_empty() {
-                            self.rest(conn_id, now);
-                        } else {
-                            self.resumable.push(conn_id);
-                        }
+                        self.turn_to_next(conn_id, now);
                     }
                 }
                 self.close_if_over(conn_id, now);

@@ -88,7 +88,7 @@ impl Engine {
         exchange.held.extend_from_slice(bytes);
         let enough = exchange.collects().is_some_and(|enough| exchange.held.len() >= enough);
         if let Origin::Stream { conn, stream, .. } = exchange.origin {
-            self.give_credit(conn, stream, bytes.len());
+            self.give_back(Some((conn, stream)), bytes.len());
         }
         if enough && !end {
             self.passage_over(id, now);

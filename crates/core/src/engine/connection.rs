@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::exchange::Exchange;
 use crate::engine::wires::{AnyWire, Family};
 use crate::events::StreamId;
-use crate::limits::{KEEP_BUFFER, MAX_HTTP2_BACKLOG, MAX_PIPELINED};
+use crate::limits::{KEEP_BUFFER, KEEP_OUT, MAX_HTTP2_BACKLOG, MAX_PIPELINED};
 use crate::numbers::Numbered;
 use crate::slab::{Id, Recycle, Slab};
 use crate::timers::Alarm;
@@ -144,7 +144,7 @@ pub struct Connection {
     pub boarding: Vec<Id>,
     /// The transport's buffer has room.
     pub writable: bool,
-    /// Bytes handed over while it had none.
+    /// Bytes that wait there, as far as the transport has told, with those handed over since it had no room.
     pub backlog: usize,
     /// Exchanges whose other end is slower than this one.
     pub stalled: usize,
@@ -226,6 +226,12 @@ impl Connection {
         std::mem::swap(&mut self.out, spare);
     }
 
+    /// Return whether the next request of HTTP/1 is not begun yet, since the client has not taken the answer before.
+    pub fn holds_back(&self) -> bool {
+        let untaken = !self.writable && self.is_open() && self.streams.is_empty();
+        untaken && self.wire.family() == Family::Http1 && matches!(self.role, Role::Downstream { .. })
+    }
+
     /// Return whether reading should stop for now. HTTP/2 has windows instead, and an upstream that many share is never
     /// paused for one of them.
     pub fn wants_pause(&self) -> bool {
@@ -237,7 +243,8 @@ impl Connection {
         let deaf = deaf && matches!(self.role, Role::Downstream { .. });
         // What lies behind a request of HTTP/1 waits for its answer. Frames are decoded as soon as they are whole, and a
         // large one comes in pieces: whoever stopped reading in its middle would wait for its end for ever.
-        let ahead = self.wire.family() == Family::Http1 && self.carry.len() > MAX_PIPELINED && !self.streams.is_empty();
+        let waits = self.holds_back() || (self.wire.family() == Family::Http1 && !self.streams.is_empty());
+        let ahead = waits && self.carry.len() > MAX_PIPELINED;
         self.is_open() && (deaf || stalled || ahead)
     }
 }
@@ -249,7 +256,7 @@ impl Recycle for Connection {
         carry.clear();
         carry.shrink_to(KEEP_BUFFER);
         out.clear();
-        out.shrink_to(KEEP_BUFFER);
+        out.shrink_to(KEEP_OUT);
         streams.clear();
         alarm.disarm();
         *self = Self { carry, out, streams, alarm, ..Self::default() };

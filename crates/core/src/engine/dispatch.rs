@@ -8,7 +8,7 @@ use crate::engine::exchange::{Exchange, Flag, Stage};
 use crate::engine::flow::Way;
 use crate::engine::refusal::{MISMATCH, NO_ENDPOINT, OVERFLOW};
 use crate::engine::wires::{self, AnyWire, Family};
-use crate::engine::{touch, Engine};
+use crate::engine::{lend, touch, Engine};
 use crate::events::{Cause, ReplyKind, Wire};
 use crate::limits::{KEEP_BUFFER, REFUSED_REST_S};
 use crate::routes::Failure;
@@ -154,6 +154,7 @@ impl Engine {
         conn.reused = true;
         let trailers = exchange.trailers.take();
         let whole = exchange.request_done && trailers.is_none();
+        lend(&mut self.spare, &mut conn.out, exchange.held.len());
         let queued = conn.wire.head(stream, &exchange.head, &exchange.held, whole, &mut conn.out);
         if let Some(retry) = &mut exchange.retry {
             retry.keep(&exchange.held);

@@ -5,7 +5,7 @@ use crate::engine::exchange::{Exchange, Flag, Origin, RequestCopy, Retry, Stage,
 use crate::engine::flow::Way;
 use crate::engine::refusal::Refusal;
 use crate::engine::wires::TLS_REFUSED;
-use crate::engine::{touch, Engine};
+use crate::engine::{lend, touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
 use crate::head::Head;
 use crate::limits::MAX_EXCHANGE_BUFFER;
@@ -251,7 +251,7 @@ impl Engine {
     fn request_data(&mut self, conn: Id, stream: StreamId, bytes: &[u8], end: bool, now: f64) {
         let Some(id) = self.rider(conn, stream) else {
             // The exchange has ended: the bytes are thrown away, their credit given back.
-            return self.give_credit(conn, stream, bytes.len());
+            return self.give_back(Some((conn, stream)), bytes.len());
         };
         self.request_bytes(id, bytes, end, now);
     }
@@ -270,6 +270,7 @@ impl Engine {
         match exchange.stage {
             Stage::Sent { conn: up_id, stream } => {
                 let Some(up) = self.connections.get_mut(up_id) else { return };
+                lend(&mut self.spare, &mut up.out, bytes.len());
                 let queued = up.wire.data(stream, bytes, end, &mut up.out);
                 if let Some(retry) = &mut exchange.retry {
                     retry.keep(bytes);
@@ -286,7 +287,7 @@ impl Engine {
                     return self.refuse(id, &TOO_LARGE, now);
                 }
                 if let Origin::Stream { conn, stream, .. } = origin {
-                    self.give_credit(conn, stream, bytes.len());
+                    self.give_back(Some((conn, stream)), bytes.len());
                 }
             }
             Stage::Checked if exchange.collects().is_some() => self.collect_more(id, bytes, end, now),
@@ -300,13 +301,6 @@ impl Engine {
         }
         if end {
             self.request_over(id, now);
-        }
-    }
-
-    pub(super) fn give_credit(&mut self, id: Id, stream: StreamId, bytes: usize) {
-        if let Some(conn) = self.connections.get_mut(id) {
-            conn.wire.consumed(stream, bytes, &mut conn.out);
-            touch(&mut self.touched, conn, id);
         }
     }
 

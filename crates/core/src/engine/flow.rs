@@ -58,9 +58,20 @@ impl Engine {
         }
         flow.withheld += bytes;
         flow.queued += queued;
-        if flow.withheld > MAX_EXCHANGE_BUFFER && !flow.stalled {
+        if flow.withheld > self.backlog.credit() && !flow.stalled {
             flow.stalled = true;
             self.stall(source, true);
+        }
+    }
+
+    /// `sink` takes nothing, and nothing more is to be read for it.
+    pub(super) fn stall_source(&mut self, id: Id, sink: Id) {
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        let way = exchange.way_to(sink);
+        let Some(source) = exchange.source(way) else { return };
+        let flow = exchange.flow(way);
+        if !std::mem::replace(&mut flow.stalled, true) {
+            self.stall(Some(source), true);
         }
     }
 
@@ -118,7 +129,8 @@ impl Engine {
         }
     }
 
-    fn give_back(&mut self, source: Option<(Id, StreamId)>, bytes: usize) {
+    /// `bytes` from `source`, a connection and one of its streams, are used up: so many more may come.
+    pub(super) fn give_back(&mut self, source: Option<(Id, StreamId)>, bytes: usize) {
         let Some((id, stream)) = source.filter(|_| bytes > 0) else { return };
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
         conn.wire.consumed(stream, bytes, &mut conn.out);

@@ -3,9 +3,9 @@
 use crate::engine::connection::{Ending, Phase, Role};
 use crate::engine::exchange::{Origin, OwnAnswer, Stage, Told};
 use crate::engine::wires::Family;
-use crate::engine::Engine;
+use crate::engine::{give_up, Engine};
 use crate::head::Head;
-use crate::limits::{KEEP_SILENT_BUFFER, MAX_FRAMES_BACKLOG};
+use crate::limits::{KEEP_OUT, KEEP_SILENT_BUFFER, MAX_FRAMES_BACKLOG};
 use crate::routes::Action;
 use crate::slab::Id;
 
@@ -110,13 +110,17 @@ impl Engine {
         if !conn.out.is_empty() && !matches!(conn.phase, Phase::Ended(Ending::Lost | Ending::Abort)) {
             orders.write(id, &conn.out);
             if !conn.writable {
-                conn.backlog += conn.out.len();
+                let backlog = conn.backlog + conn.out.len();
+                self.backlog.set(conn, backlog);
                 if matches!(conn.wire.family(), Family::Frames(_)) && conn.backlog > MAX_FRAMES_BACKLOG {
                     self.overrun.push(id); // ended with the next call: orders are being given
                 }
             }
         }
         conn.out.clear();
+        if conn.out.capacity() > KEEP_OUT {
+            give_up(&mut self.spare, &mut conn.out);
+        }
         if conn.converses {
             // It may say nothing for hours now, as may thousands like it.
             conn.out.shrink_to(KEEP_SILENT_BUFFER);
@@ -141,6 +145,7 @@ impl Engine {
                 return;
             }
         }
+        self.backlog.set(conn, 0);
         self.connections.release(id);
     }
 

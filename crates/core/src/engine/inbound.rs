@@ -90,14 +90,36 @@ impl Engine {
     pub(super) fn read(&mut self, id: Id, data: &[u8], now: f64) {
         let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { return };
         // An HTTP/2 connection that has carried a request may talk (pings, windows) without beginning another.
-        let begins = conn.streams.is_empty() && conn.carry.is_empty();
+        let begins = conn.streams.is_empty() && conn.carry.is_empty() && !conn.holds_back();
         let begins = begins && !(conn.reused && conn.wire.family() == Family::Http2);
-        if let (Role::Downstream { listener }, true) = (conn.role, begins) {
-            let head_timeout = self.listeners.get(listener).map_or(0.0, |listener| listener.config.head_timeout_s);
-            conn.alarm.deadline = if head_timeout > 0.0 { now + head_timeout } else { NEVER };
-            self.timers.arm(&mut conn.alarm, Owner::Connection(index_of(id)));
+        if begins {
+            self.await_head(id, now);
         }
         self.pump(id, data, now);
+    }
+
+    /// A request begins on a client's connection: its head is awaited for as long as the listener says.
+    fn await_head(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        let Role::Downstream { listener } = conn.role else { return };
+        let head_timeout = self.listeners.get(listener).map_or(0.0, |listener| listener.config.head_timeout_s);
+        conn.alarm.deadline = if head_timeout > 0.0 { now + head_timeout } else { NEVER };
+        self.timers.arm(&mut conn.alarm, Owner::Connection(index_of(id)));
+    }
+
+    /// Nobody rides on a client's connection any more: what lies behind its last request is the next one's, whose time runs
+    /// from the moment that it is looked at.
+    pub(super) fn turn_to_next(&mut self, id: Id, now: f64) {
+        let Some(conn) = self.connections.get(id) else { return };
+        let (more, waits, family) = (!conn.carry.is_empty(), conn.holds_back(), conn.wire.family());
+        if more && !waits && family != Family::Http2 {
+            self.await_head(id, now);
+        } else {
+            self.rest(id, now);
+        }
+        if more && !waits {
+            self.resumable.push(id);
+        }
     }
 
     /// The peer has closed its side.
@@ -129,19 +151,25 @@ impl Engine {
         self.close_if_over(id, now);
     }
 
-    /// The transport's write buffer has filled (`false`) or drained (`true`).
-    pub fn writable(&mut self, id: Id, yes: bool, now: f64) {
+    /// The transport's write buffer has filled (`false`) or drained (`true`); `backlog` bytes wait in it.
+    pub fn writable(&mut self, id: Id, yes: bool, backlog: usize, now: f64) {
         let Some(conn) = self.connections.get_mut(id) else { return };
+        let held_back = yes && conn.holds_back() && !conn.carry.is_empty();
         conn.writable = yes;
+        self.backlog.set(conn, backlog);
         if yes {
-            conn.backlog = 0;
             let exchanges = conn.streams.exchanges();
             for exchange in exchanges {
                 self.release_credit(exchange, id);
             }
+            if held_back {
+                self.turn_to_next(id, now);
+            }
             if let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.wants_pause() != conn.paused) {
                 touch(&mut self.touched, conn, id);
             }
+        } else {
+            self.stall_riders(id);
         }
         self.settle(now);
     }

@@ -2,7 +2,7 @@
 //!
 //! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `decisions` (filters of this process), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
 //! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
-//! `flow` (byte credit), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
+//! `flow` (byte credit), `backlog` (what peers have not taken), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `conversation` (requests that this process answers piece by piece), `moving` (connections given away), `mirror` (copies),
 //! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report` and `statuses` (what is told of them), `secured` (connections under
 //! TLS).
@@ -14,6 +14,7 @@ mod access;
 mod answer;
 mod apply;
 mod authz;
+mod backlog;
 mod call;
 mod connection;
 mod conversation;
@@ -71,6 +72,7 @@ use crate::engine::keys::KeySet;
 use crate::events::{Event, Wire};
 use crate::framed;
 use crate::head::Head;
+use crate::limits::KEEP_OUT;
 use crate::random::Random;
 use crate::routes::{Bucket, Filters, Tables};
 use crate::slab::{Id, Slab};
@@ -135,6 +137,9 @@ pub struct Engine {
     /// Memory lent to what is opened and to what is sealed.
     opened: Vec<u8>,
     sealed: Vec<u8>,
+    /// Memory lent to a connection that writes much at once.
+    spare: Vec<u8>,
+    backlog: backlog::Backlog,
     draining: bool,
     tap: Option<tap::Tap>,
     /// Body bytes of requests that are being copied.
@@ -201,6 +206,8 @@ impl Engine {
             clock: Arc::default(),
             opened: Vec::new(),
             sealed: Vec::new(),
+            spare: Vec::new(),
+            backlog: backlog::Backlog::default(),
             draining: false,
             tap: None,
             mirrored_bytes: 0,
@@ -254,6 +261,9 @@ impl Engine {
                 at = input.len();
                 break;
             };
+            if conn.holds_back() {
+                break;
+            }
             let rest = input.get(at..).unwrap_or_default();
             // By reference: an event that is moved is read at once, in other pieces than it was written in, and waits for that.
             let decoded = &conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
@@ -304,6 +314,26 @@ impl Engine {
                 return;
             }
         }
+    }
+}
+
+/// Give a connection that will write `more` bytes memory for them, if there is any to spare.
+fn lend(spare: &mut Vec<u8>, out: &mut Vec<u8>, more: usize) {
+    if more > KEEP_OUT && out.capacity() < more && out.capacity() < spare.capacity() {
+        spare.clear();
+        spare.append(out);
+        std::mem::swap(spare, out);
+    }
+}
+
+/// Take memory that was lent, or that a connection had to find for itself: it goes to whoever writes much next, not to the
+/// allocator, which would hand such blocks to the kernel and ask for them again.
+fn give_up(spare: &mut Vec<u8>, out: &mut Vec<u8>) {
+    if out.capacity() > spare.capacity() {
+        std::mem::swap(spare, out);
+    }
+    if out.capacity() > KEEP_OUT {
+        *out = Vec::new();
     }
 }
 

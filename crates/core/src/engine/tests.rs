@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::engine::flush::{Handed, Orders};
+use crate::limits::EASY_BACKLOG;
 use crate::random::Random;
 
 /// What the transport would have to do.
@@ -243,7 +244,7 @@ fn happen(engine: &mut Engine, world: &mut World, random: &mut Random, now: f64)
         }
         12 => {
             if let Some(conn) = any(random, &world.open) {
-                engine.writable(conn, random.below(2) == 0, now);
+                engine.writable(conn, random.below(2) == 0, random.below(2) * EASY_BACKLOG, now);
             }
         }
         13 => engine.apply(configuration(random).as_bytes(), now).unwrap(),
@@ -295,6 +296,7 @@ fn assert_balanced(engine: &Engine, seed: u64) {
     assert_eq!((engine.active(), engine.streams, engine.exchanges.len()), (0, 0, 0), "exchanges, seed {seed}");
     assert!(engine.connections.is_empty(), "connections, seed {seed}");
     assert_eq!((engine.mirrored_bytes, engine.deciding), (0, 0), "copies and decisions, seed {seed}");
+    assert_eq!(engine.backlog.bytes(), 0, "backlog, seed {seed}");
     for cluster in &engine.clusters {
         let books =
             (cluster.in_flight, cluster.waiting, cluster.held_bytes, cluster.connections, cluster.load.current());

@@ -7,7 +7,7 @@ use crate::engine::exchange::{Flag, Origin, Told};
 use crate::engine::flow::Way;
 use crate::engine::refusal::Refusal;
 use crate::engine::wires::Family;
-use crate::engine::{touch, Engine};
+use crate::engine::{lend, touch, Engine};
 use crate::events::{Cause, Event, ReplyKind, StreamId, Wire};
 use crate::grpc;
 use crate::head::Version;
@@ -112,6 +112,7 @@ impl Engine {
                     add_via(&mut self.scratch, self.listeners.get(listener).map(|listener| listener.via.as_slice()));
                 }
                 if let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) {
+                    lend(&mut self.spare, &mut down.out, body.len());
                     let queued = down.wire.head(stream, &self.scratch, body, end, &mut down.out);
                     touch(&mut self.touched, down, conn);
                     if queued > 0 || body.len() > MAX_EXCHANGE_BUFFER {
@@ -133,7 +134,7 @@ impl Engine {
 
     fn response_data(&mut self, conn_id: Id, stream: StreamId, bytes: &[u8], end: bool, now: f64) {
         let Some(id) = self.rider(conn_id, stream) else {
-            return self.give_credit(conn_id, stream, bytes.len());
+            return self.give_back(Some((conn_id, stream)), bytes.len());
         };
         self.send_down(id, bytes, end, now);
         if end {
@@ -166,6 +167,7 @@ impl Engine {
             Origin::Stream { conn, stream, .. } => {
                 let tunnel = exchange.tunnel;
                 let Some(down) = self.connections.get_mut(conn).filter(|down| down.is_open()) else { return };
+                lend(&mut self.spare, &mut down.out, bytes.len());
                 let queued = down.wire.data(stream, bytes, end, &mut down.out);
                 down.shutdown |= end && tunnel;
                 touch(&mut self.touched, down, conn);
