@@ -7,7 +7,7 @@ theirs. A revision without a containerConcurrency has no slots to count, and eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -78,11 +78,18 @@ class Activators:
         to go somewhere."""
 
     def _moved(self, _old: Object | None, _new: Object | None) -> None:
-        ready = sorted({address for piece in self.informer for address in _ready(piece)})
-        place = Place(ready.index(self._own), len(ready)) if self._own in ready else ALONE
+        place = place_among(self.informer, self._own)
         if place != self.place:
             self.place = place
             self._changed()
+
+
+def place_among(slices: Iterable[Object], own: str) -> Place:
+    """Return the place of the address `own` among those that are ready in the EndpointSlices of the activators."""
+    # Where the Service has two families of addresses each activator is told of twice, and must be counted once.
+    family = "IPv6" if ":" in own else "IPv4"
+    ready = sorted({address for piece in slices if piece["addressType"] == family for address in _ready(piece)})
+    return Place(ready.index(own), len(ready)) if own in ready else ALONE
 
 
 def _ready(piece: Object) -> list[str]:

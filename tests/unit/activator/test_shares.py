@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eventmesh.activator.shares import ALONE, Place
+from eventmesh.activator.shares import ALONE, Place, place_among
+from eventmesh.kube.api import Object
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.snapshot import Snapshot
 
@@ -48,3 +49,23 @@ def test_only_what_has_slots_to_count_is_divided() -> None:
     assert [endpoint.address for endpoint in other.clusters[0].endpoints] == ["10.0.0.2:8012"]
     assert one.clusters[1:] == other.clusters[1:] == whole.clusters[1:]
     assert ALONE.narrowed(whole) is whole
+
+
+def piece(kind: str, *addresses: str, ready: bool | None = True) -> Object:
+    return {
+        "addressType": kind,
+        "endpoints": [{"addresses": [one], "conditions": {"ready": ready}} for one in addresses],
+    }
+
+
+def test_an_activator_finds_itself_among_the_addresses_that_are_ready_in_whatever_slices_they_are() -> None:
+    pieces = [piece("IPv4", "10.0.0.3", "10.0.0.1"), piece("IPv4", "10.0.0.2", ready=None)]
+    pieces.append(piece("IPv4", "10.0.0.0", ready=False))
+    assert [place_among(pieces, f"10.0.0.{own}") for own in (1, 2, 3)] == [Place(0, 3), Place(1, 3), Place(2, 3)]
+    assert place_among(pieces, "10.0.0.0") == place_among(pieces, "") == ALONE
+
+
+@pytest.mark.parametrize(("own", "index"), [("10.0.0.2", 1), ("fd00::1", 0)])
+def test_a_service_of_two_address_families_counts_each_activator_once(own: str, index: int) -> None:
+    pieces = [piece("IPv4", "10.0.0.1", "10.0.0.2"), piece("IPv6", "fd00::1", "fd00::2")]
+    assert place_among(pieces, own) == Place(index, 2)
