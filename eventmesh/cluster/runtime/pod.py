@@ -15,15 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from eventmesh.base.clock import Clock
-from eventmesh.cluster.runtime.container import (
-    Container,
-    RestartPolicy,
-    Role,
-    Running,
-    Terminated,
-    Waiting,
-    back_off_s,
-)
+from eventmesh.cluster.runtime.container import Container, RestartPolicy, Role, Running, Terminated, Waiting, back_off_s
 from eventmesh.cluster.runtime.init_sequence import InitSequence
 from eventmesh.cluster.runtime.orders import Ask, Order, Send, Start, Tell
 from eventmesh.cluster.runtime.probe import Outcome, Probe, ProbeWatch, ProbeWatches, Purpose, Verdict

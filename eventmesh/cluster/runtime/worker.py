@@ -12,7 +12,6 @@ from typing import Final
 
 from eventmesh.base import log
 from eventmesh.base.errors import MeshError, UnavailableError
-from eventmesh.base.log_rate import LogRate
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime import podspec
 from eventmesh.cluster.runtime.adoption import (
@@ -44,6 +43,7 @@ from eventmesh.cluster.runtime.sessions import Session, start_session
 from eventmesh.cluster.runtime.status import Facts, pod_status
 from eventmesh.cluster.runtime.teller import PodTeller
 from eventmesh.cluster.runtime.tokens import PodTokens
+from eventmesh.cluster.runtime.volume_keeper import VolumeKeeper
 from eventmesh.cluster.runtime.volumes import PodVolumes
 from eventmesh.kube.api import Object
 from eventmesh.kube.injection import has_sidecar
@@ -59,9 +59,6 @@ START_FAILED: Final = 128
 OUT_OF_MEMORY: Final = "OOMKilled"
 
 NO_PULL: Final = "attempting to pull the image may not succeed."
-
-VOLUME_RETRY_S: Final = 5.0
-"""How soon files that a full disk did not take are written again."""
 
 DRAIN_LOG_S: Final = 0.2
 """How long an ended process's pipes may take to close before its last words are read without them."""
@@ -99,7 +96,7 @@ class PodWorker:
         self._lifecycle: PodLifecycle | None = None
         self._volumes: PodVolumes | None = None
         self._commands: PodCommands | None = None
-        self._volume_troubles = LogRate(host.clock)
+        self._kept: VolumeKeeper | None = None
         self._remove = True
         self._timer: asyncio.Task[None] | None = None
         self._armed_for: float | None = None
@@ -165,19 +162,8 @@ class PodWorker:
 
     def refresh_volumes(self) -> None:
         """Bring the files of the pod's volumes up to date: a ConfigMap or Secret of its namespace has changed."""
-        if self._volumes is not None:
-            try:
-                self._volumes.refresh()
-            except ContainerConfigError as error:
-                _log.warning("volumes keep their last content", pod=self.pod["metadata"]["name"], reason=error)
-            except OSError as error:
-                if self._volume_troubles.allows():
-                    _log.warning("volumes are behind", pod=self.pod["metadata"]["name"], reason=error)
-                self._watchers.spawn("volumes", self._refresh_later())
-
-    async def _refresh_later(self) -> None:
-        await self._host.clock.sleep(VOLUME_RETRY_S)
-        self.refresh_volumes()
+        if self._kept is not None:
+            self._kept.refresh()
 
     async def run(self) -> None:
         """Start the pod, keep it running, return when it is gone."""
@@ -213,6 +199,7 @@ class PodWorker:
         if self._left is not None:
             commands.image_ids |= image_ids(self.pod)
         self._volumes, self._commands = volumes, commands
+        self._kept = VolumeKeeper(self.pod["metadata"]["name"], volumes, host.clock)
         port = podspec.user_port(self.pod).number
         self._asker = Asker(place, port, has_sidecar(self.pod), host.launcher, commands.command)
         self._lifecycle = PodLifecycle(self._teller, host.launcher, host.clock, self._asker.ask)
@@ -228,6 +215,8 @@ class PodWorker:
 
     async def _leave(self) -> None:
         await self._watchers.stop()
+        if self._kept is not None:
+            await self._kept.stop()
         for container_log in self._logs.values():
             container_log.close()
         self._groups.close()
