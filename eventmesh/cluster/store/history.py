@@ -7,6 +7,7 @@ for watchers that come back, until they are compacted.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -28,8 +29,8 @@ BUSY_TIMEOUT_MS = 2_000
 """Only our own checkpoint connection can hold the file, and for milliseconds."""
 
 _DISK_ERRORS = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PID_CHARS = 10
-_WAY_OUT = "make room on its disk"
 
 _SCHEMA = """
 CREATE TABLE history (
@@ -86,7 +87,7 @@ class History:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(directory)
         except OSError as error:
-            raise StorageError(f"{directory} cannot be used: {error.strerror}; {_WAY_OUT}") from error
+            raise StorageError(f"{directory} cannot be used: {error.strerror}; {_way_out(error)}") from error
         try:
             self._db = _open(self.path)
         except BaseException:
@@ -198,7 +199,20 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except _DISK_ERRORS as error:
-        raise StorageError(f"{path} cannot be written: {error}; {_WAY_OUT}, then all goes on by itself") from error
+        raise StorageError(
+            f"{path} cannot be written: {error}; {_way_out(error)}, then all goes on by itself"
+        ) from error
+
+
+def _way_out(error: apsw.Error | OSError) -> str:
+    match error:
+        case apsw.ReadOnlyError():
+            return "see to it that this user may write there"
+        case apsw.BusyError():
+            return "end what else has it open"
+        case OSError(errno=number) if number not in _NO_ROOM:
+            return "mend that, or name another with --data-dir"
+    return "make room on its disk"
 
 
 def _row(columns: tuple[Any, ...]) -> Row:
@@ -254,7 +268,7 @@ def _open(path: Path) -> apsw.Connection:
     except apsw.CantOpenError as error:
         raise UnavailableError(f"cannot open {path}: {error}") from error
     except _DISK_ERRORS as error:
-        raise StorageError(f"cannot open {path}: {error}; {_WAY_OUT}") from error
+        raise StorageError(f"cannot open {path}: {error}; {_way_out(error)}") from error
     return db
 
 
