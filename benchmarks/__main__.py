@@ -12,6 +12,7 @@ from benchmarks import (
     crowd,
     events,
     identity,
+    killed_workers,
     kills,
     latency,
     live,
@@ -40,6 +41,7 @@ SUITES = {
     "stored": stored.run,
     "identity": identity.run,
     "kills": kills.run,
+    "workers": killed_workers.run,
 }
 
 
