@@ -7,39 +7,23 @@ use eventmesh_core::{bolt, dubbo, framed};
 
 use super::wires::toy;
 
-enum Endpoint {
-    Bolt(framed::Server<bolt::Codec>),
-    Dubbo(framed::Server<dubbo::Codec>),
-    Toy(framed::Server<framed::Declared>),
-}
-
-impl Endpoint {
-    /// Return an endpoint of a cluster of `snapshot.json`; none of one whose protocol callers do not share.
-    fn of(cluster: &str) -> Option<Self> {
-        match cluster {
-            "bolt" => Some(Self::Bolt(framed::Server::default())),
-            "dubbo" => Some(Self::Dubbo(framed::Server::new(dubbo::Codec::default()))),
-            "toy" => Some(Self::Toy(framed::Server::new(framed::Declared::new(&toy().ok()?, 0)))),
-            _ => None,
-        }
-    }
-
-    fn wire(&mut self) -> &mut dyn Wire {
-        match self {
-            Self::Bolt(wire) => wire,
-            Self::Dubbo(wire) => wire,
-            Self::Toy(wire) => wire,
-        }
+/// Return an endpoint of a cluster of `snapshot.json`; none of one whose protocol callers do not share.
+fn of(cluster: &str) -> Option<Box<dyn Wire>> {
+    match cluster {
+        "bolt" => Some(Box::new(framed::Server::<bolt::Codec>::default())),
+        "dubbo" => Some(Box::new(framed::Server::new(dubbo::Codec::default()))),
+        "toy" => Some(Box::new(framed::Server::new(framed::Declared::new(&toy().ok()?, 0)))),
+        _ => None,
     }
 }
 
 /// Those that connections lead to.
 #[derive(Default)]
-pub struct Endpoints(Vec<(Id, Endpoint)>);
+pub struct Endpoints(Vec<(Id, Box<dyn Wire>)>);
 
 impl Endpoints {
     pub fn dialled(&mut self, conn: Id, cluster: &str) {
-        self.0.extend(Endpoint::of(cluster).map(|endpoint| (conn, endpoint)));
+        self.0.extend(of(cluster).map(|endpoint| (conn, endpoint)));
     }
 
     pub fn over(&mut self, conn: Id) {
@@ -51,7 +35,7 @@ impl Endpoints {
         let Some((_, endpoint)) = self.0.iter_mut().find(|(id, _)| *id == conn) else { return Ok(()) };
         let (mut head, mut answers) = (Head::default(), Vec::new());
         while !data.is_empty() {
-            let (used, event) = endpoint.wire().decode(data, &mut head, &mut answers);
+            let (used, event) = endpoint.decode(data, &mut head, &mut answers);
             if used == 0 || matches!(event, Some(Event::Fault(_))) {
                 return Err(format!("connection {conn} hears what is no whole frame: {event:?} of {data:02x?}"));
             }
