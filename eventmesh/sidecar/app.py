@@ -83,7 +83,7 @@ async def serve(bootstrap: Bootstrap, pod: Pod | None, drain_time_s: float, hot_
         inbound_terms = InboundTerms(plane, own, takes_from_mesh, terms)
         asked = clusters_asked(terms.filters if terms is not None else None)
         asked -= {item.cluster.name for item in bootstrap.resources.clusters}
-        function = FunctionSide(pod, plane, network, clock, inbound_terms.apply, asked)
+        function = FunctionSide(pod, plane, network, clock, inbound_terms, asked)
         handlers.update(function.handlers)
     pages = admin.Admin(plane, clock, bootstrap.node.id, termination.ask)
     pages.add("tap", admin.TAP_HELP, admin.Looking(plane, clock))
@@ -148,6 +148,7 @@ async def _configure(
         tables=tables,
         clock=clock,
         identity=identity,
+        refused=function.refused if function is not None else None,
     )
     if function is None:
         tasks.spawn("ads", client.run())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from eventmesh.base import log
@@ -23,7 +23,7 @@ from eventmesh.transport.address import InetAddress
 from eventmesh.transport.dialer import accepts
 from eventmesh.transport.exchange import ExchangeHandler
 from eventmesh.transport.netns import HostNetwork, NetworkNamespace
-from eventmesh.xds.client.inbound import INBOUND
+from eventmesh.xds.client.inbound import INBOUND, InboundTerms
 
 _log = log.get("sidecar.function")
 
@@ -68,13 +68,13 @@ class FunctionSide:
         plane: DataPlane,
         network: FunctionNetwork,
         clock: Clock,
-        put_into_force: Callable[[Snapshot], Awaitable[None]],
+        terms: InboundTerms,
         asked: frozenset[str] = frozenset(),
     ) -> None:
-        """`put_into_force` is what becomes of a configuration once it is as this pod needs it; `asked` are clusters of
+        """`terms` puts a configuration into force once it is as this pod needs it; `asked` are clusters of
         authorization services that only control can bring: no request can be judged before."""
         self._pod = pod
-        self._put_into_force = put_into_force
+        self._terms = terms
         self._plane = plane
         self._network = network
         meter = LoadMeter(plane.engine.take_load, inbound.USER, clock)
@@ -100,7 +100,7 @@ class FunctionSide:
         if declaration is not None:
             placed.append(inbound.declared(self._pod, declaration))
         listeners = tuple(listener for listener in placed if listener is not None)
-        await self._put_into_force(replace(snapshot, listeners=listeners))
+        await self._terms.apply(replace(snapshot, listeners=listeners))
         self._declaration = declaration
         if any(listener.name == INBOUND for listener in snapshot.listeners):
             # Control's own terms are live, and with them whomever they ask.
@@ -108,6 +108,12 @@ class FunctionSide:
         if self.awaits_declaration and not self._waits_aloud:
             self._waits_aloud = True
             _log.warning("nobody declares what the function speaks", protocol=self._pod.user_declaration)
+
+    async def refused(self, names: frozenset[str]) -> None:
+        """Take note of which listeners of control's are refused. Raises what `DataPlane.apply` raises."""
+        await self._terms.refused(names)
+        if self._terms.is_closed:
+            self._tell(False)
 
     @property
     def awaits_declaration(self) -> bool:
@@ -133,7 +139,7 @@ class FunctionSide:
 
     def is_ready(self) -> bool:
         """Return whether the function takes new requests."""
-        return self._prober.is_ready and not self._drain.has_begun
+        return self._prober.is_ready and not self._terms.is_closed and not self._drain.has_begun
 
     async def answered(self) -> None:
         """Return when the function has been ready for the first time."""
@@ -160,7 +166,7 @@ class FunctionSide:
             self._answered.set()
 
     async def _probe(self) -> bool:
-        if self.awaits_control:
+        if self.awaits_control or self._terms.is_closed:
             return False
         probe = self._pod.probe
         port = probe.port or self._pod.user_port

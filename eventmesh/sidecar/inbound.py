@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from eventmesh.model.access import AccessStep, Off
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Declaration, Listener, WireProtocol
 from eventmesh.model.match import HeaderMatch, RouteMatch, TextKind
-from eventmesh.model.policy import Filters
 from eventmesh.model.route import (
     DirectResponse,
     Forward,
@@ -29,6 +27,7 @@ from eventmesh.model.tracing import Traffic
 from eventmesh.sidecar.environment import Pod
 from eventmesh.transport.address import InetAddress
 from eventmesh.transport.exchange import Reply
+from eventmesh.xds.client.inbound import OPEN
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Request
@@ -58,9 +57,6 @@ ADMIN_PORT: Final = 8022
 BOLT_PORT: Final = 12200
 DUBBO_PORT: Final = 20880
 """Defaults for a service of SOFABolt and of Dubbo: beside Knative's own port, which takes HTTP."""
-
-ACCESS_STEPS: Final = ("jwt", "deny", "allow")
-"""Names of the filters that control publishes for policies of access (`xds.control.access`)."""
 
 PENDING_PER_SLOT: Final = 10
 """Requests that wait for each one a function takes at once (pkg/queue/breaker: queue depth 10 x concurrency)."""
@@ -185,7 +181,7 @@ def _tables(pod: Pod) -> tuple[RouteTable, ...]:
             _with_header("k-network-probe", TextKind.PRESENT),
             Serve(PROBE_HANDLER),
             name="network-probe",
-            filters=Filters(access=tuple(AccessStep(step, Off()) for step in ACCESS_STEPS)),
+            filters=OPEN,
         ),
         Route(_with_header("user-agent", TextKind.PREFIX, "kube-probe/"), to_user_unseen, name="kubelet"),
         default,

@@ -42,6 +42,7 @@ def broken(request: Seen) -> Go:
     raise RuntimeError("as asked")
 """
 LABELS = {"app": "cart"}
+QUEUE_PROBE = {"k-network-probe": "queue"}
 
 
 @pytest_asyncio.fixture
@@ -76,6 +77,10 @@ async def status(sidecar: DataPlaneProcess, **headers: str) -> int:
 def programmed(obj: Object) -> tuple[Any, Any]:
     found = condition(obj, "Programmed") or {}
     return found.get("status"), found.get("reason")
+
+
+def refused(obj: Object) -> bool:
+    return programmed(obj) == ("False", "ConfigurationRefused")
 
 
 async def say(bench: Bench, called: str, /, **spec: Any) -> None:
@@ -122,16 +127,54 @@ async def test_an_unknown_filter_is_refused_in_its_condition_and_what_was_in_for
         await bench.until(PYTHON_FILTER, "good", is_ready)
         await until_answered(sidecar, 401)
         await bench.create(PYTHON_FILTER, "bad", {"file": "tenants.py", "name": "tenand"})
-        refused = await bench.until(
-            PYTHON_FILTER, "bad", lambda obj: programmed(obj) == ("False", "ConfigurationRefused")
-        )
+        bad = await bench.until(PYTHON_FILTER, "bad", refused)
         words = "filter tenants.py: has no filter 'tenand'; it has: broken, closed, tenant"
-        assert words in (condition(refused, "Programmed") or {})["message"]
+        assert words in (condition(bad, "Programmed") or {})["message"]
         assert programmed(bench.stored(PYTHON_FILTER, "good")) == ("True", "Programmed")
         assert (await status(sidecar), await status(sidecar, **{"x-api-key": "k"})) == (401, 200)
         await say(bench, "bad", name="closed")
         await bench.until(PYTHON_FILTER, "bad", is_ready)
         assert await status(sidecar, **{"x-api-key": "k"}) == 410, "a sidecar that control knows is waited for"
+
+
+async def test_a_sidecar_whose_first_terms_are_refused_lets_nobody_in_until_there_are_some_it_can_carry_out(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.create(PYTHON_FILTER, "paying", {"file": "tenants.py", "name": "tenand"})
+    async with workload(bench, tmp_path) as sidecar:
+        await bench.until(PYTHON_FILTER, "paying", refused)
+        assert await status(sidecar) == 403, "without a policy in force nobody knows who may come in"
+        assert await status(sidecar, **QUEUE_PROBE) == 503, "whether it is ready is told to whoever asks"
+        await say(bench, "paying", name="tenant")
+        await until_answered(sidecar, 401)
+        assert (await status(sidecar, **{"x-api-key": "k"}), await status(sidecar, **QUEUE_PROBE)) == (200, 200)
+
+
+async def test_a_sidecar_whose_first_terms_are_refused_lets_all_in_once_nobody_asks_for_them(
+    bench: Bench, tmp_path: Path
+) -> None:
+    await bench.create(PYTHON_FILTER, "paying", {"file": "tenants.py", "name": "tenand"})
+    async with workload(bench, tmp_path) as sidecar:
+        await bench.until(PYTHON_FILTER, "paying", refused)
+        assert await status(sidecar) == 403
+        await bench.api.delete(PYTHON_FILTER, "paying", "default")
+        await until_answered(sidecar, 200)
+        assert await status(sidecar, **QUEUE_PROBE) == 200
+
+
+async def test_a_first_filter_that_is_unknown_stops_no_workload_that_control_let_serve_without(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with workload(bench, tmp_path) as sidecar:
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(
+                one.stream.node.id == "cart-1" and one.stream.subscription(ResourceType.LISTENER).acknowledged >= 0
+                for one in bench.control.acks.connections()
+            ):
+                await asyncio.sleep(0.01)
+        await bench.create(PYTHON_FILTER, "bad", {"file": "tenants.py", "name": "tenand"})
+        await bench.until(PYTHON_FILTER, "bad", refused)
+        assert (await status(sidecar), await status(sidecar, **QUEUE_PROBE)) == (200, 200)
 
 
 async def test_an_envoy_beside_a_workload_is_told_nothing_and_the_condition_names_it(bench: Bench) -> None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Apply = Callable[[Snapshot], Awaitable[None]]
 """Puts a Snapshot into force, or raises MeshError and leaves the former one in force."""
 
+Refused = Callable[[frozenset[str]], Awaitable[None]]
+"""Is told, after each response about listeners, of which of them the server's newest version has been refused."""
+
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 
 RECONNECT_FIRST_S = 0.1
@@ -60,9 +63,11 @@ class AdsClient:
         tables: Iterable[str] = (),
         clock: Clock | None = None,
         identity: WorkloadIdentity | None = None,
+        refused: Refused | None = None,
     ) -> None:
         """`static` is what the bootstrap holds itself and stays part of every Snapshot; `tables` are route tables
-        wanted by this process beside those that listeners name; `identity` brings its certificates.
+        wanted by this process beside those that listeners name; `identity` brings its certificates; `refused` is told
+        of listeners before the server is.
         """
         self._config = config
         self._node = node_fields(node)
@@ -70,6 +75,9 @@ class AdsClient:
         self._open_call = open_call
         self._clock: Clock = clock or SystemClock()
         self._identity = identity
+        self._refused = refused
+        self._listeners_refused: frozenset[str] | None = None
+        """None: nothing has been said of listeners on this stream."""
         own = identity.own if identity is not None else frozenset()
         self._known = Known(static or StaticResources(), tables, self._clock.monotonic(), own)
         self._subscriptions: dict[ResourceType, Subscription] = {
@@ -136,6 +144,7 @@ class AdsClient:
             async with self._turn:
                 self._call = call
                 self._node_is_known = False
+                self._listeners_refused = None
                 for resource_type in PUSH_ORDER:
                     if resource_type in self._subscriptions:
                         await self._send(self._subscriptions[resource_type].open())
@@ -170,11 +179,22 @@ class AdsClient:
             refused = dict.fromkeys(names, str(error)) | refused
         if refused:
             self._log.warning("configuration refused", type=response.type.short, version=response.version, why=refused)
+        if response.type is ResourceType.LISTENER:
+            await self._tell_of_listeners(response, refused)
         self._unanswered.append((response, refused))
         self._to_answer.discard(response.type)
         self._check_initialized()
         await self._answer()
         await self._send_wants()
+
+    async def _tell_of_listeners(self, response: Response, refused: dict[str, str]) -> None:
+        """Tell which listeners are refused: what a server says first on a stream, or the state of the world, is all of
+        them that are not held."""
+        former = self._listeners_refused if self._config.delta else None
+        said = {*(one.name for one in response.resources), *response.removed}
+        self._listeners_refused = ((former or frozenset()) - said) | refused.keys()
+        if self._refused is not None:
+            await self._refused(self._listeners_refused)
 
     async def _bring(self, secrets: Secrets) -> None:
         """Put into force what this process has got by itself."""
