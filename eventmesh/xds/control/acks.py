@@ -17,6 +17,7 @@ from eventmesh.xds.control.status import Connection
 from eventmesh.xds.control.streams import Stream
 from eventmesh.xds.control.subscriptions import Refusal
 from eventmesh.xds.identity.spiffe import SpiffeId
+from eventmesh.xds.resource_types import ResourceType
 
 SIDECAR_WAIT_S = 5.0
 """A sidecar that has not answered by then is named in the condition DataPlaneLagging; design, law 6."""
@@ -69,6 +70,7 @@ class AckTracker:
         self._clock = clock
         self._routes = routes
         self._peers: dict[int, Connection] = {}
+        self._told_by_name: set[int] = set()
         self._done: dict[int, int] = {}
         self._words: dict[int, str] = {}
         self._behind_since: dict[int, float] = {}
@@ -103,6 +105,7 @@ class AckTracker:
     def left(self, stream: Stream) -> None:
         """Count `stream` out."""
         self._peers.pop(id(stream), None)
+        self._told_by_name.discard(id(stream))
         self._words.pop(id(stream), None)
         self._behind_since.pop(id(stream), None)
         if self._done.pop(id(stream), None) is not None:
@@ -110,6 +113,7 @@ class AckTracker:
 
     def progressed(self, stream: Stream) -> bool:
         """Take note that `stream` has been sent or has answered something; return whether it lacks nothing now."""
+        self._note_names(stream)
         done = stream.acknowledged(self._routes(stream.node.role))
         if self._done.get(id(stream), done) != done:
             self._done[id(stream)] = done
@@ -117,6 +121,12 @@ class AckTracker:
             self._behind_since.pop(id(stream), None)
             self._on_progress()
         return done >= stream.configuration.generation
+
+    def _note_names(self, stream: Stream) -> None:
+        if stream.subscription(ResourceType.EXTENSION).names and id(stream) in self._peers:
+            self._told_by_name.add(id(stream))
+        else:
+            self._told_by_name.discard(id(stream))
 
     def refused(self, stream: Stream, refusal: Refusal) -> None:
         """Pass a NACK on, and keep the client's words until it acknowledges something again."""
@@ -127,6 +137,10 @@ class AckTracker:
     def connections(self) -> list[Connection]:
         """Return every open stream, the oldest first."""
         return list(self._peers.values())
+
+    def told_by_name(self) -> list[Connection]:
+        """Return the streams that ask for filters by name, which few do; looked at with each answer of anybody."""
+        return [self._peers[key] for key in self._told_by_name]
 
     def clients(self, role: Role) -> int:
         """Return how many streams of `role` are open."""

@@ -119,7 +119,7 @@ class Access:
 
     def progressed(self) -> None:
         """Take note that data planes have come, gone or answered: some may be unable to do as filters say."""
-        found = running_no_python(self._watcher.python_filters(), self._acks.connections())
+        found = running_no_python(self._watcher.python_filters(), self._acks.told_by_name())
         for key in _replace(self._not_run, found):
             self.filters.controller.enqueue(key)
 

@@ -10,28 +10,30 @@ from eventmesh.xds.control.messages import Role
 from eventmesh.xds.control.scope import audience_of
 from eventmesh.xds.control.status import Connection
 from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
-from eventmesh.xds.resource_types import ResourceType
 
 MAX_NAMED = 3
 """Data planes named in one message: who has more of them knows why."""
 
 
-def running_no_python(filters: Iterable[PythonFilter], connections: Iterable[Connection]) -> dict[Key, tuple[str, str]]:
+def running_no_python(
+    filters: Iterable[PythonFilter], told_by_name: Iterable[Connection]
+) -> dict[Key, tuple[str, str]]:
     """Return (reason, message) for each filter that selects a workload whose proxy cannot run it: an Envoy, which is
-    told of access by filters by name and lets requests on to the workload without this one."""
+    told of access by filters by name and lets requests on to the workload without this one. `told_by_name` are all
+    connections that ask for filters so."""
     found: dict[Key, tuple[str, str]] = {}
     filters = list(filters)
     if not filters:
         return found
-    told_by_name = [
+    envoys = [
         (one.stream.node.id or one.peer, audience_of(one.stream.node))
-        for one in connections
-        if one.stream.node.role is Role.SIDECAR and one.stream.subscription(ResourceType.EXTENSION).names
+        for one in told_by_name
+        if one.stream.node.role is Role.SIDECAR
     ]
     for one in filters:
         nodes = [
             node
-            for node, audience in told_by_name
+            for node, audience in envoys
             if one.key.namespace in (SYSTEM_NAMESPACE, audience.namespace)
             and selects(one.selector, dict(audience.labels))
         ]

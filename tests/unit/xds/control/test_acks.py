@@ -7,6 +7,7 @@ from eventmesh.xds.control.messages import Node
 from eventmesh.xds.control.resources import Configuration
 from eventmesh.xds.control.streams import Stream
 from eventmesh.xds.control.subscriptions import Refusal, Variant
+from eventmesh.xds.resource_types import ResourceType
 from tests.manual_clock import ManualClock
 from tests.unit.xds.control.dialogue import CDS, LDS, RDS, Client, resource
 
@@ -36,6 +37,19 @@ class World:
 def publish(client: Client, generation: int = 2) -> None:
     """Publish a generation that the client has not acknowledged."""
     assert client.publish(resource(CDS, "c", str(generation)), resource(LDS, "l"), resource(RDS, "r")) == generation
+
+
+def test_who_asks_for_filters_by_name_is_known_without_looking_at_everybody() -> None:
+    world = World()
+    world.join("sidecar", "ours")
+    envoy = world.join("sidecar", "envoy")
+    assert world.tracker.told_by_name() == []
+    envoy.subscribe(ResourceType.EXTENSION, "jwt")
+    world.tracker.progressed(envoy.stream)
+    assert [one.stream for one in world.tracker.told_by_name()] == [envoy.stream]
+    world.tracker.left(envoy.stream)
+    world.tracker.progressed(envoy.stream)
+    assert world.tracker.told_by_name() == []
 
 
 def test_without_clients_everything_is_ready() -> None:
