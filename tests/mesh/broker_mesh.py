@@ -86,11 +86,15 @@ class Activator:
         await self.ended()
 
     async def ended(self) -> int:
-        """Return its exit code, once all it said has been read."""
+        """Return its exit code, once all it said has been read; for one that has been told to end."""
         async with asyncio.timeout(START_TIMEOUT_S):
-            # Not `await self._log`: cancelling who waits here must not end the reading.
-            await asyncio.wait((self._log,))
-            return await self.process.wait()
+            return await self.gone()
+
+    async def gone(self) -> int:
+        """As `ended`, however long it lives."""
+        # Not `await self._log`: cancelling who waits here must not end the reading.
+        await asyncio.wait((self._log,))
+        return await self.process.wait()
 
     async def _read_log(self) -> None:
         assert self.process.stderr is not None
