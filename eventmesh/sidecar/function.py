@@ -109,9 +109,10 @@ class FunctionSide:
             self._waits_aloud = True
             _log.warning("nobody declares what the function speaks", protocol=self._pod.user_declaration)
 
-    async def refused(self, names: frozenset[str]) -> None:
-        """Take note of which listeners of control's are refused. Raises what `DataPlane.apply` raises."""
-        await self._terms.refused(names)
+    async def refused(self, names: frozenset[str], waiting: frozenset[str]) -> None:
+        """Take note of which listeners of control's are refused, and which are not live yet. Raises what
+        `DataPlane.apply` raises."""
+        await self._terms.refused(names, waiting)
         if self._terms.is_closed:
             self._tell(False)
 

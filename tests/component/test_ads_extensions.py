@@ -11,7 +11,7 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.model.policy import Filters
 from eventmesh.xds.bootstrap import AdsConfig, Node
-from eventmesh.xds.client.ads import AdsClient
+from eventmesh.xds.client.ads import AdsClient, Refused
 from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.types import type_of_url
@@ -57,12 +57,14 @@ def _faults(proxy: Proxy) -> list[int | None]:
 
 
 @asynccontextmanager
-async def _client(proxy: Proxy, *, delta: bool, clock: Clock | None = None) -> AsyncIterator[ScriptedStream]:
+async def _client(
+    proxy: Proxy, *, delta: bool, clock: Clock | None = None, refused: Refused | None = None
+) -> AsyncIterator[ScriptedStream]:
     """Run a client; yield its stream."""
     config = AdsConfig(CLUSTER, delta, listeners=True, clusters=False, node_on_first_message_only=True)
     tasks = TaskGroup("test")
     async with ScriptedControl().running() as control, calls_to(control.target, config) as calls:
-        client = AdsClient(config, Node("edge-1", "edge", {}), proxy.apply, calls, clock=clock)
+        client = AdsClient(config, Node("edge-1", "edge", {}), proxy.apply, calls, clock=clock, refused=refused)
         tasks.spawn("ads", client.run())
         try:
             stream = await control.stream()
@@ -181,3 +183,39 @@ async def test_a_default_that_needs_no_waiting_serves_before_anything_is_sent() 
         await stream.send(LDS, "l1", _listener(**fields))
         await stream.requests(LDS, ECDS)
         assert _faults(proxy) == [400]
+
+
+class _Told:
+    """What a client has told of listeners: those refused, and those that wait."""
+
+    def __init__(self) -> None:
+        self.last: tuple[set[str], set[str]] | None = None
+
+    async def __call__(self, names: frozenset[str], waiting: frozenset[str]) -> None:
+        self.last = set(names), set(waiting)
+
+
+@both_variants
+async def test_which_listeners_are_refused_is_told_before_the_server_hears_it(delta: bool) -> None:
+    proxy, told = Proxy(), _Told()
+    async with _client(proxy, delta=delta, refused=told) as stream:
+        proxy.refusal = UnavailableError("listener in: 127.0.0.1:80 is taken")
+        await stream.send(LDS, "l1", _listener(apply_default_config_without_warming=True, default_config=_config(500)))
+        assert (await stream.request()).error and told.last == ({"in"}, set())
+        proxy.refusal = None
+        await stream.send(LDS, "l2", {}, version="2")
+        # In delta nothing has been said of it since.
+        assert (await stream.request()).error is None and told.last == ({"in"} if delta else set(), set())
+        await stream.send(LDS, "l3", {}, version="3", removed=("in",))
+        assert (await stream.request()).error is None and told.last == (set(), set())
+
+
+async def test_a_listener_that_has_waited_in_vain_and_cannot_be_applied_is_told_as_refused() -> None:
+    proxy, told, clock = Proxy(), _Told(), ManualClock()
+    async with _client(proxy, delta=True, clock=clock, refused=told) as stream:
+        await stream.send(LDS, "l1", _listener())
+        await stream.requests(LDS, ECDS)
+        assert told.last == (set(), {"in"})
+        proxy.refusal = UnavailableError("listener in: 127.0.0.1:80 is taken")
+        await clock.advance(15.0)
+        assert told.last == ({"in"}, {"in"})

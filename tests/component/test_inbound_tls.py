@@ -104,3 +104,42 @@ async def test_terms_that_the_engine_refuses_leave_the_former_ones_in_force(worl
         await world.inbound.apply(told(broken))
     await world.inbound.extend(OWN)
     assert world.spoken() == {"inbound": world.first, "stat": None}
+
+
+def access(world: World) -> list[AccessStep]:
+    (filters,) = (one.filters for one in world.plane.snapshot.listeners if one.name == "inbound")
+    return list(filters.access) if filters is not None else []
+
+
+NAMED, NOTHING = frozenset({INBOUND}), frozenset[str]()
+
+
+async def test_first_terms_that_are_refused_let_nobody_in_until_others_are_live_or_none_are_said(world: World) -> None:
+    await world.inbound.refused(NAMED, NOTHING)
+    nobody = [AccessStep("closed", Rbac(Rules(RuleAction.ALLOW)))]
+    assert access(world) == nobody and world.spoken()["inbound"] == world.first
+    await world.inbound.apply(Snapshot("1"))
+    await world.inbound.extend(OWN)
+    await world.inbound.refused(NOTHING, NAMED)
+    assert access(world) == nobody, "better ones are there, and wait for what they name"
+    await world.inbound.refused(NOTHING, NOTHING)
+    assert access(world) == [] and not world.inbound.is_closed
+
+
+async def test_first_terms_that_wait_and_are_then_refused_let_nobody_in(world: World) -> None:
+    await world.inbound.refused(NOTHING, NAMED)
+    assert access(world) == []
+    await world.inbound.refused(NAMED, NAMED)
+    assert access(world) and world.inbound.is_closed
+    await world.inbound.apply(told(world.first))
+    assert access(world) == [] and not world.inbound.is_closed
+
+
+@pytest.mark.parametrize("said_nothing", [True, False])
+async def test_terms_that_are_refused_later_leave_the_former_ones_in_force(world: World, said_nothing: bool) -> None:
+    if said_nothing:
+        await world.inbound.refused(NOTHING, NOTHING)
+    else:
+        await world.inbound.apply(told(world.first))
+    await world.inbound.refused(NAMED, NOTHING)
+    assert access(world) == [] and not world.inbound.is_closed

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 Apply = Callable[[Snapshot], Awaitable[None]]
 """Puts a Snapshot into force, or raises MeshError and leaves the former one in force."""
 
-Refused = Callable[[frozenset[str]], Awaitable[None]]
-"""Is told, after each response about listeners, of which of them the server's newest version has been refused."""
+Refused = Callable[[frozenset[str], frozenset[str]], Awaitable[None]]
+"""Is told, after each response about listeners, of which of them the newest version is refused, and which are not live
+in it yet."""
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 
@@ -194,7 +195,7 @@ class AdsClient:
         said = {*(one.name for one in response.resources), *response.removed}
         self._listeners_refused = ((former or frozenset()) - said) | refused.keys()
         if self._refused is not None:
-            await self._refused(self._listeners_refused)
+            await self._refused(self._listeners_refused, self._known.listeners_waiting())
 
     async def _bring(self, secrets: Secrets) -> None:
         """Put into force what this process has got by itself."""
@@ -290,6 +291,9 @@ class AdsClient:
             except MeshError as error:
                 self._log.error("what went live by the clock cannot be applied", why=str(error))
                 self._set_timer(self._clock.monotonic() + RETRY_APPLY_S)
+                if self._refused is not None:
+                    waiting = self._known.listeners_waiting()
+                    await self._refused((self._listeners_refused or frozenset()) | waiting, waiting)
 
     def _warn(self, warnings: Iterable[str]) -> None:
         for warning in warnings:

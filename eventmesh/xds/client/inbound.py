@@ -113,18 +113,20 @@ class InboundTerms:
         if found is not None:
             self._are_controls, self.is_closed = True, False
 
-    async def refused(self, names: frozenset[str]) -> None:
-        """Take note of which listeners, of all that control has named, are refused: with the first that it says of
-        `inbound` everybody is, until that can be carried out or is said no longer. Raises what `apply` raises."""
-        if INBOUND not in names:
-            self._are_controls = True
-        elif not self._are_controls and not self.is_closed:
+    async def refused(self, names: frozenset[str], waiting: frozenset[str]) -> None:
+        """Take note of which listeners, of all that control has named, are refused, and which are `waiting` to go live:
+        with the first that it says of `inbound` everybody is refused, until something that it says of it is in force or
+        it says nothing of it. Raises what `apply` raises."""
+        if INBOUND in names and not self._are_controls:
+            if not self.is_closed:
+                _log.error("what control says of who may come in is refused, and nothing was said before: nobody may")
             self.is_closed = True
-            _log.error("what control says of who may come in is refused, and nothing was said before: nobody may")
             await self._put(self._base, self._own, self._terms, is_closed=True)
-        if self._are_controls and self.is_closed:
-            await self._put(self._base, self._own, self._terms, is_closed=False)
-            self.is_closed = False
+        elif INBOUND not in names | waiting:
+            self._are_controls = True
+            if self.is_closed:
+                await self._put(self._base, self._own, self._terms, is_closed=False)
+                self.is_closed = False
 
     async def extend(self, own: Snapshot) -> None:
         """Replace what the process itself adds; raises what `DataPlane.extend` raises."""

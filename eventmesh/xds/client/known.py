@@ -113,6 +113,10 @@ class Known:
         """Return the listeners that came from a server."""
         return frozenset(self._listeners) - self._static_listeners
 
+    def listeners_waiting(self) -> frozenset[str]:
+        """Return the listeners that are not live in their newest version."""
+        return frozenset(name for name, held in self._listeners.items() if held.waiting is not None)
+
     def clusters_held(self) -> frozenset[str]:
         """Return the clusters that came from a server."""
         return frozenset(self._clusters) - self._static_clusters
