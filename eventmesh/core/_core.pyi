@@ -159,7 +159,8 @@ class Engine:
         """Take in what one read brought. The hot path: one call per read, at most one WRITE per connection out."""
     def eof(self, conn: int, now: float) -> list[Action]: ...
     def writable(self, conn: int, yes: bool, backlog: int, now: float) -> list[Action]:
-        """Tell that the transport's write buffer has filled (`False`) or drained (`True`); `backlog` bytes wait in it.
+        """Tell that the transport's write buffer has filled (`False`), so that `backlog` bytes wait in it, or drained
+        (`True`), whatever is left in it.
 
         While much waits on all connections together, nothing is read for one that has no room."""
     def parting(self, before: int, after: int) -> None:

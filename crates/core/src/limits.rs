@@ -109,6 +109,10 @@ pub const KEEP_BUFFER: usize = 64 * 1024;
 /// is written from memory that all connections share, one after the other.
 pub const KEEP_OUT: usize = 16 * 1024;
 
+/// The most that the shared memory keeps: what some reads of 256 KiB make in one turn. The answer of a handler may be
+/// hundreds of MiB, once.
+pub const KEEP_SPARE: usize = 1024 * 1024;
+
 /// As `KEEP_BUFFER`, on a connection that carries a conversation with this process: one message of some hundred bytes now
 /// and then, on each of thousands.
 pub const KEEP_SILENT_BUFFER: usize = 512;

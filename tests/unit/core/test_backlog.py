@@ -80,6 +80,19 @@ def test_what_waited_for_a_client_that_vanished_is_forgotten() -> None:
     assert upstream.events == []
 
 
+def test_what_is_left_where_there_is_room_again_presses_nobody() -> None:
+    mesh = Playbook()
+    for crowd in [mesh.connect() for _ in range(600)]:
+        crowd.is_writable(False, 20_000)
+        crowd.is_writable(True, 8 * 1024)
+    client = mesh.connect()
+    client.says(GET)
+    upstream = mesh.dialled()
+    upstream.says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    client.is_writable(False, 1)
+    assert upstream.events == []
+
+
 def test_a_pipelined_request_begins_when_the_answer_before_it_has_been_taken() -> None:
     mesh = Playbook()
     client = mesh.connect()

@@ -151,12 +151,13 @@ impl Engine {
         self.close_if_over(id, now);
     }
 
-    /// The transport's write buffer has filled (`false`) or drained (`true`); `backlog` bytes wait in it.
+    /// The transport's write buffer has filled (`false`), so that `backlog` bytes wait in it, or drained (`true`).
     pub fn writable(&mut self, id: Id, yes: bool, backlog: usize, now: f64) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         let held_back = yes && conn.holds_back() && !conn.carry.is_empty();
         conn.writable = yes;
-        self.backlog.set(conn, backlog);
+        // With room again the rest is as little as anybody's who always had some, and nothing would tell that it has left.
+        self.backlog.set(conn, if yes { 0 } else { backlog });
         if yes {
             let exchanges = conn.streams.exchanges();
             for exchange in exchanges {

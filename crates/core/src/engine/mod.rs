@@ -72,7 +72,7 @@ use crate::engine::keys::KeySet;
 use crate::events::{Event, Wire};
 use crate::framed;
 use crate::head::Head;
-use crate::limits::KEEP_OUT;
+use crate::limits::{KEEP_OUT, KEEP_SPARE};
 use crate::random::Random;
 use crate::routes::{Bucket, Filters, Tables};
 use crate::slab::{Id, Slab};
@@ -327,9 +327,9 @@ fn lend(spare: &mut Vec<u8>, out: &mut Vec<u8>, more: usize) {
 }
 
 /// Take memory that was lent, or that a connection had to find for itself: it goes to whoever writes much next, not to the
-/// allocator, which would hand such blocks to the kernel and ask for them again.
+/// allocator, which would hand such blocks to the kernel and ask for them again. One huge answer is not kept for ever.
 fn give_up(spare: &mut Vec<u8>, out: &mut Vec<u8>) {
-    if out.capacity() > spare.capacity() {
+    if out.capacity() > spare.capacity() && out.capacity() <= KEEP_SPARE {
         std::mem::swap(spare, out);
     }
     if out.capacity() > KEEP_OUT {

@@ -379,3 +379,13 @@ fn the_same_history_gives_the_same_orders() {
     assert!(first.len() > 20);
     assert_eq!(first, run());
 }
+
+#[test]
+fn memory_for_large_reads_goes_round_and_that_of_one_huge_answer_does_not_stay() {
+    let (mut spare, mut out) = (Vec::new(), vec![0; 256 * 1024]);
+    give_up(&mut spare, &mut out);
+    assert_eq!((spare.capacity(), out.capacity()), (256 * 1024, 0));
+    let mut huge = vec![0; 64 * 1024 * 1024];
+    give_up(&mut spare, &mut huge);
+    assert_eq!((spare.capacity(), huge.capacity()), (256 * 1024, 0));
+}
