@@ -99,7 +99,7 @@ impl Stage {
             }
             b'w' => {
                 if let Some(id) = pick(&self.outside.open, which / 2) {
-                    self.engine.writable(id, which % 2 == 1, usize::from(which) << 16, now);
+                    self.engine.writable(id, which % 2 == 1, which << 16, now);
                 }
             }
             b't' => {
