@@ -94,6 +94,11 @@ async def trickle(port: int) -> None:
     await _go_on(port, TRICKLERS, head, b"X: " + b"a" * (PIECE - 5) + b"\r\n", 1.0)
 
 
+async def slow_readers(port: int) -> None:
+    """Requests whose large answers nobody takes."""
+    await _go_on(port, TRICKLERS, b"GET /alpha HTTP/1.1\r\nHost: host7.bench.test\r\n\r\n", b"", 1.0)
+
+
 async def pings(port: int) -> None:
     """HTTP/2 PINGs without end, whose answers nobody takes."""
     await _flood(port, PREFACE + PING * PINGS)
@@ -115,7 +120,7 @@ async def stalled_bolt(port: int) -> None:
     await _go_on(port, 1, calls, calls, TURN_S)
 
 
-KINDS = {kind.__name__: kind for kind in (trickle, pings, resets, bombs, stalled_bolt)}
+KINDS = {kind.__name__: kind for kind in (trickle, slow_readers, pings, resets, bombs, stalled_bolt)}
 
 if __name__ == "__main__":
     asyncio.run(KINDS[sys.argv[1]](int(sys.argv[2])))

@@ -19,6 +19,8 @@ from benchmarks.measure import Server
 
 P99_BAR, MEMORY_BAR_MIB = 2.0, 32.0
 RATE, CONNECTIONS = 1_000.0, 4
+LARGE_BYTES, LARGE_RATE = 256 * 1024, 100.0
+"""Of the answers that slow readers do not take, and a polite client beside them does."""
 CALLERS, CALL_EVERY_S = 63, 0.02
 
 Rows = dict[str, dict[str, list[float]]]
@@ -31,37 +33,51 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as running:
         http_port, http_backend = contenders.start_backend(False)
         running.callback(http_backend.stop)
+        large_port, large_backend = contenders.start_backend(False, LARGE_BYTES)
+        running.callback(large_backend.stop)
         bolt_port, bolt_backend = bolt.start_backend("bolt")
         running.callback(bolt_backend.stop)
         proxy = contenders.start("eventmesh", http_port, http_backend, http2=False)
         running.callback(proxy.server.stop)
+        large = contenders.start("eventmesh", large_port, large_backend, http2=False)
+        running.callback(large.server.stop)
         frames_port, frames = bolt.start_sidecar("bolt", bolt_port)
         running.callback(frames.stop)
-        rows, failed = _measure(args, proxy, frames_port, frames)
+        rows, failed = _measure(args, proxy, large, frames_port, frames)
     _print(rows)
     report.save("neighbours", rows)
     return failed
 
 
-def _measure(args: argparse.Namespace, proxy: Contender, frames_port: int, frames: Server) -> tuple[Rows, int]:
+def _measure(
+    args: argparse.Namespace, proxy: Contender, large: Contender, frames_port: int, frames: Server
+) -> tuple[Rows, int]:
     failed: list[int] = []
 
-    def browser() -> list[float]:
-        result, took = load.paced(proxy.port, CONNECTIONS, RATE, args.seconds, http2=False)
+    def asking(port: int, rate: float) -> list[float]:
+        result, took = load.paced(port, CONNECTIONS, rate, args.seconds, http2=False)
         failed.append(result.failed)
         return [float(us) for us in took]
+
+    def browser() -> list[float]:
+        return asking(proxy.port, RATE)
+
+    def downloader() -> list[float]:
+        return asking(large.port, LARGE_RATE)
 
     def callers() -> list[float]:
         return asyncio.run(_call(frames_port, args.seconds))
 
     rows: Rows = defaultdict(lambda: defaultdict(list))
     try:
-        for polite in (browser, callers):
+        for polite in (browser, downloader, callers):
             polite()
         for number in range(args.rounds):
             for kind in ("trickle", "pings", "resets", "bombs"):
                 report.progress(f"neighbours: round {number + 1}/{args.rounds} {kind}")
                 _round(browser, kind, proxy.port, proxy.server, rows)
+            report.progress(f"neighbours: round {number + 1}/{args.rounds} slow_readers")
+            _round(downloader, "slow_readers", large.port, large.server, rows)
             _round(callers, "stalled_bolt", frames_port, frames, rows)
     finally:
         report.clear_progress()
@@ -126,7 +142,8 @@ async def _call(port: int, seconds: float) -> list[float]:
 
 def _print(rows: Rows) -> None:
     print(
-        f"\nNeighbours: {RATE:.0f} polite requests a second; {CALLERS} callers of Bolt beside one that takes no answers"
+        f"\nNeighbours: {RATE:.0f} polite requests a second, {LARGE_RATE:.0f} of {LARGE_BYTES // 1024} KiB beside slow "
+        f"readers; {CALLERS} callers of Bolt beside one that takes no answers"
     )
     print(f"  {'':14}{'p99 alone ms':>14}{'p99 beside ms':>15}{'more MiB':>10}")
     for kind, row in rows.items():
