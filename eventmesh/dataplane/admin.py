@@ -45,7 +45,9 @@ def pages(address: str) -> Snapshot:
 
 
 @frozen
-class _Page:
+class Page:
+    """One page: what it is about, and what makes it."""
+
     help: str
     render: Callable[[], Reply | Awaitable[Reply]]
     changes_state: bool = False
@@ -107,20 +109,20 @@ class Admin:
         self._started = clock.monotonic()
         self._node_id = node_id
         self._on_quit = on_quit
-        self._pages: Mapping[str, _Page] = {
-            "/ready": _Page("LIVE when requests are served", self._ready),
-            "/stats": _Page("counters, gauges and histogram totals", self._stats),
-            "/stats/prometheus": _Page("the same for Prometheus", self._prometheus),
-            "/stats?format=prometheus": _Page("the same for Prometheus", self._prometheus),
-            "/stats?format=json": _Page("the same as a document", self._stats_json),
-            "/clusters": _Page("how clusters and their endpoints fare", self._clusters),
-            "/clusters?format=json": _Page("the same as a document", self._clusters_json),
-            "/config_dump": _Page("the configuration in force", self._config_dump),
-            "/listeners": _Page("where each listener listens", self._listeners),
-            "/listeners?format=json": _Page("the same as a document", self._listeners_json),
-            "/server_info": _Page("version, state, uptime", self._server_info),
-            "/drain_listeners": _Page("accept no more, finish what is in flight", self._drain_listeners, True),
-            "/quitquitquit": _Page("drain and end the process", self._quit, True),
+        self._pages: Mapping[str, Page] = {
+            "/ready": Page("LIVE when requests are served", self._ready),
+            "/stats": Page("counters, gauges and histogram totals", self._stats),
+            "/stats/prometheus": Page("the same for Prometheus", self._prometheus),
+            "/stats?format=prometheus": Page("the same for Prometheus", self._prometheus),
+            "/stats?format=json": Page("the same as a document", self._stats_json),
+            "/clusters": Page("how clusters and their endpoints fare", self._clusters),
+            "/clusters?format=json": Page("the same as a document", self._clusters_json),
+            "/config_dump": Page("the configuration in force", self._config_dump),
+            "/listeners": Page("where each listener listens", self._listeners),
+            "/listeners?format=json": Page("the same as a document", self._listeners_json),
+            "/server_info": Page("version, state, uptime", self._server_info),
+            "/drain_listeners": Page("accept no more, finish what is in flight", self._drain_listeners, True),
+            "/quitquitquit": Page("drain and end the process", self._quit, True),
         }
 
         self._measured: list[Callable[[], Awaitable[Statistics]]] = []
