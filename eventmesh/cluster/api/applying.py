@@ -54,6 +54,14 @@ def apply(
         raise errors.invalid_options("PatchOptions", cause)
     is_named = bool((config.get("metadata") or {}).get("name"))
     config = _checked(served, config, name, namespace)
+    if served.view is not None:
+        _require_mergeable(served, config, name, namespace)
+        if not is_named:
+            del config["metadata"]["name"]
+        # Fields are owned under the names of what is stored: one that two versions spell differently has one owner.
+        hub = registry.stored_kind(served)
+        written, is_new = apply(registry, hub, served.view.stored(config), name, namespace, options, status=status)
+        return Written(served.view.shown(written.object), written.warnings), is_new
     stored = registry.store.get(Key(served.kind_key, namespace, name))
     if stored is None and status:
         raise errors.not_found(served.resource, name)

@@ -70,9 +70,10 @@ class Registry(Reader):
         metadata.check_shape(served, obj)
         warnings = self._clean(served, obj, None, options)
         with errors.warned(warnings):
+            self._require_types(served, obj, None)
             metadata.check_namespace(served, obj, namespace)
             if served.view is not None:
-                stored, obj = self._seen_through(served, served.view, obj)
+                stored, obj = self.stored_kind(served), served.view.stored(obj)
                 return _shown(served.view, self.create(stored, obj, namespace, options, owners), warnings)
             generated = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
             metadata.initialise(obj, self.now(), has_generation=served.has_generation)
@@ -132,9 +133,13 @@ class Registry(Reader):
         if served.view is not None:
             warnings = self._clean(served, obj, None, options)
             with errors.warned(warnings):
+                self._require_types(served, obj, None)
                 metadata.check_address(served, obj, name, namespace)
-                stored, obj = self._seen_through(served, served.view, obj)
-                return _shown(served.view, self.update(stored, obj, name, namespace, options, owners=owners), warnings)
+                stored, obj = self.stored_kind(served), served.view.stored(obj)
+                written = self.update(
+                    stored, obj, name, namespace, options, status=status, subresource=subresource, owners=owners
+                )
+                return _shown(served.view, written, warnings)
         try:
             metadata.check_address(served, obj, name, namespace)
             current = self.load(served, name, namespace)
@@ -143,6 +148,7 @@ class Registry(Reader):
             raise
         warnings = self._clean(served, obj, current.object, options)
         with errors.warned(warnings):
+            self._require_types(served, obj, current.object)
             metadata.carry_over(served, obj, current.object)
             if status:
                 obj = {**current.object, "metadata": dict(current.object["metadata"]), "status": obj.get("status", {})}
@@ -257,11 +263,11 @@ class Registry(Reader):
     def _key(self, served: Served, obj: Object) -> Key:
         return Key(served.kind_key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
-    def _seen_through(self, served: Served, view: View, obj: Object) -> tuple[Served, Object]:
-        """Return the kind that `obj` is stored as, and what is stored for it."""
+    def stored_kind(self, served: Served) -> Served:
+        """Return the kind that objects of `served`, which is a view, are stored as."""
         stored = self.catalog.by_kind_key(served.kind_key)
         assert stored is not None  # noqa: S101 - what a view is of is built in
-        return stored, view.stored(obj)
+        return stored
 
     # -- the steps of a write
 
@@ -277,6 +283,18 @@ class Registry(Reader):
                 f"{name} cannot be handled as a {served.resource.kind}: strict decoding error: {', '.join(unknown)}"
             )
         return tuple(unknown) if options.field_validation is FieldValidation.WARN else ()
+
+    def _require_types(self, served: Served, obj: Object, old: Object | None) -> None:
+        """Raise 422 for an object of a built-in kind with a value of another type than its field has.
+
+        Before anything is made of it: defaults and checks rely on it. Of a custom kind it is one violation among
+        others, see `_check`.
+        """
+        if served.schema is None or served.is_custom:
+            return
+        wrong = violations(served.schema, obj, _unchanged(obj, old))
+        if wrong:
+            raise errors.invalid(served.resource, obj["metadata"].get("name", ""), wrong)
 
     def _default(self, served: Served, obj: Object, old: Object | None, *, is_applied: bool) -> None:
         if served.schema is not None:
@@ -301,9 +319,9 @@ class Registry(Reader):
         name = obj["metadata"].get("name", "")
         metadata.check_kind(served, obj)
         causes = metadata.violations(served, obj, old)
-        if served.schema is not None:
-            causes += violations(served.schema, obj, _unchanged(obj, old))
         if served.is_custom:
+            if served.schema is not None:
+                causes += violations(served.schema, obj, _unchanged(obj, old))
             causes += scaling.violations(served, obj)
             causes += [] if served.schema is None or obj == old else repeated(served.schema, obj)
         told: tuple[str, ...] = ()

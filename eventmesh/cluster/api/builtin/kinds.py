@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from eventmesh.cluster.api.builtin import rows
+from eventmesh.cluster.api.builtin.autoscaling_v1 import AutoscalerView
 from eventmesh.cluster.api.builtin.events import EventView
 from eventmesh.cluster.api.builtin.types import kind_schema
-from eventmesh.cluster.api.catalog import ALL_VERBS, ScalePaths, Served
+from eventmesh.cluster.api.catalog import ALL_VERBS, ScalePaths, Served, View
 from eventmesh.kube.api import Resource
 
 _POD_FIELDS = (
@@ -111,7 +112,18 @@ def _review(group: str, plural: str, kind: str, *, namespaced: bool = False) -> 
     return _kind(plural, kind, group=group, namespaced=namespaced, verbs=_CREATE_ONLY)
 
 
-_EVENTS = EventView()
+def _seen(served: Served, stored_as: str, view: View) -> Served:
+    """Return a kind whose objects are stored as those that the store calls `stored_as`, and printed as these."""
+    columns, cells = rows.ROWS[stored_as]
+    return replace(
+        served,
+        view_of=stored_as,
+        view=view,
+        columns=columns,
+        cells=lambda obj, now: cells(view.stored(obj), now),
+    )
+
+
 _ALL = ("all",)
 _AUTHORIZATION = "authorization.k8s.io"
 _AUTHENTICATION = "authentication.k8s.io"
@@ -211,13 +223,7 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         subresources=(("approval", "CertificateSigningRequest", ("get", "patch", "update")),),
     ),
     _kind("leases", "Lease", group="coordination.k8s.io"),
-    replace(
-        _kind("events", "Event", group="events.k8s.io", short=("ev",), fields=_EVENT_FIELDS),
-        view_of="events",
-        view=_EVENTS,
-        columns=rows.ROWS["events"][0],
-        cells=lambda obj, now: rows.ROWS["events"][1](_EVENTS.stored(obj), now),
-    ),
+    _seen(_kind("events", "Event", group="events.k8s.io", short=("ev",), fields=_EVENT_FIELDS), "events", EventView()),
     _kind("endpointslices", "EndpointSlice", group="discovery.k8s.io", generation=True),
     _kind("roles", "Role", group=_RBAC),
     _kind("rolebindings", "RoleBinding", group=_RBAC),
@@ -236,6 +242,19 @@ BUILTIN_KINDS: tuple[Served, ...] = (
         status=True,
         categories=_ALL,
         generation=True,
+    ),
+    _seen(
+        _kind(
+            "horizontalpodautoscalers",
+            "HorizontalPodAutoscaler",
+            group="autoscaling",
+            short=("hpa",),
+            status=True,
+            categories=_ALL,
+            generation=True,
+        ),
+        "horizontalpodautoscalers.autoscaling",
+        AutoscalerView(),
     ),
     _kind("storageclasses", "StorageClass", group="storage.k8s.io", short=("sc",), namespaced=False),
     _kind("priorityclasses", "PriorityClass", group="scheduling.k8s.io", short=("pc",), namespaced=False),

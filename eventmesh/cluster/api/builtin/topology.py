@@ -65,6 +65,7 @@ ATOMIC_MAPS = frozenset(
 
 ATOMIC_MESSAGES = frozenset(
     {
+        "autoscaling.CrossVersionObjectReference",
         "core.ConfigMapKeySelector",
         "core.FileKeySelector",
         "core.LocalObjectReference",
