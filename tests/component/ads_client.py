@@ -16,6 +16,7 @@ from envoy_data_plane.google.rpc import Status
 
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.xds.resource_types import BY_URL, ResourceType
+from tests.waiting import WAIT_S
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
@@ -80,7 +81,7 @@ class AdsClient:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return as soon as `holds`, looking at every change."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not holds():
                 self.changed.clear()
                 await self.changed.wait()

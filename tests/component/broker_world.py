@@ -20,6 +20,7 @@ from eventmesh.dataplane.process import Termination
 from eventmesh.xds.bootstrap import parse_bootstrap
 from tests.component.planes import LOOPBACK
 from tests.mesh.broker_mesh import NOWHERE, SHOP, Answering, BrokerMesh, Subscriber, broker_mesh, event_headers
+from tests.waiting import WAIT_S
 
 
 class LogWatch(logging.Handler):
@@ -36,7 +37,7 @@ class LogWatch(logging.Handler):
 
     async def heard(self, message: str, count: int = 1, **fields: object) -> dict[str, object]:
         """Return the fields of the `count`-th line with that message and those fields."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while True:
                 found = [had for said, had in self.lines if said == message and fields.items() <= had.items()]
                 if len(found) >= count:

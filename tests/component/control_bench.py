@@ -17,6 +17,7 @@ from eventmesh.kube.status import is_ready
 from eventmesh.xds.control.app import Control
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.identity.issuer import Identities
+from tests.waiting import WAIT_S
 
 CLASS = "eventmesh.ingress.networking.knative.dev"
 
@@ -123,7 +124,7 @@ class Bench:
         changed = asyncio.Event()
         informer = self.informers.of(resource)
         informer.add_handler(lambda old, new: changed.set())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while (found := informer.get(name, "default")) is None or not holds(found):
                 changed.clear()
                 await changed.wait()
@@ -134,7 +135,7 @@ class Bench:
         changed = asyncio.Event()
         informer = self.informers.of(resource)
         informer.add_handler(lambda old, new: changed.set())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while len(informer) != count:
                 changed.clear()
                 await changed.wait()

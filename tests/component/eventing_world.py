@@ -16,6 +16,7 @@ from eventmesh.controllers.eventing.app import EventingControllers
 from eventmesh.kube.api import Api, Object, Resource
 from eventmesh.kube.informer import Informers
 from eventmesh.kube.status import condition
+from tests.waiting import WAIT_S
 
 
 class World:
@@ -49,7 +50,7 @@ class World:
     async def gone(self, resource: Resource) -> None:
         """Return once no object of the kind is left."""
         informer = self.informers.of(resource)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while len(informer):
                 await asyncio.sleep(0.005)
 
@@ -59,7 +60,7 @@ class World:
         for obj in found.items:
             if obj["metadata"]["name"] == name and holds(obj):
                 return obj
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             async for event in self.api.watch(resource, "default", resource_version=found.resource_version):
                 if event.object["metadata"]["name"] == name and holds(event.object):
                     return event.object

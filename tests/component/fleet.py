@@ -9,8 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.component.processes import DataPlaneProcess, data_plane
-
-WAIT_S = 20.0
+from tests.waiting import END_WAIT_S, WAIT_S
 
 
 def at_port(file: Path, port: int) -> Path:
@@ -40,7 +39,7 @@ class Fleet:
 
 async def ended(gateway: DataPlaneProcess) -> int:
     """Return the exit code of a gateway that ends."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(END_WAIT_S):
         await gateway.process.communicate()
     assert gateway.process.returncode is not None
     return gateway.process.returncode

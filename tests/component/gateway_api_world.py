@@ -21,10 +21,10 @@ from eventmesh.kube.resources import (
 )
 from eventmesh.xds.control.gateway_api.values import CONTROLLER_NAME
 from tests.component.ingress_world import SERVICE_PORT, World, world
+from tests.waiting import WAIT_S
 
 FILES = Path(__file__).parents[1] / "vectors" / "tls"
 CLASS = "eventmesh"
-WAIT_S = 30
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from eventmesh.xds.identity.signer import pem
 from tests.component.processes import program
 from tests.mesh.broker_mesh import HEADERS
 from tests.peers.tools import tool
+from tests.waiting import WAIT_S
 
 HOUR = timedelta(hours=1)
 
@@ -66,7 +67,7 @@ class HttpsSink:
 
     async def until(self, event_id: str) -> None:
         """Return when the event has come."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while event_id not in self.got:
                 self._arrived.clear()
                 await self._arrived.wait()

@@ -24,8 +24,8 @@ from eventmesh.kube.status import is_ready
 from eventmesh.xds.control.services import Settings
 from tests.component.control_bench import CLASS, Bench
 from tests.component.processes import data_plane
+from tests.waiting import WAIT_S
 
-WAIT_S = 30
 REQUESTS = 1000
 AT_ONCE = 8
 """Requests that the suite sends at a time."""

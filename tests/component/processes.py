@@ -13,7 +13,7 @@ from typing import Any
 
 _NETWORK_FILTERS = "type.googleapis.com/envoy.extensions.filters.network"
 
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 """A process that has not said that it serves by then never will, on the slowest machine."""
 
 

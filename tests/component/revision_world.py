@@ -22,10 +22,10 @@ from tests.component.control_bench import Bench
 from tests.component.planes import LOOPBACK, Reply, ask
 from tests.component.test_sidecar_contract import function_with_sidecar
 from tests.mesh.broker_mesh import NOWHERE
+from tests.waiting import WAIT_S
 
 REVISION = "rev"
 CLUSTER = f"default/{REVISION}"
-WAIT_S = 20.0
 
 
 class Watched:

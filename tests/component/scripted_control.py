@@ -13,9 +13,7 @@ import grpc.aio
 from eventmesh.xds.control.messages import Request, read_delta_request, read_sotw_request
 from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.encode import write_wire
-
-PATIENCE_S = 20.0
-"""How long a test waits for something that must come; only a failure ever takes that long."""
+from tests.waiting import WAIT_S
 
 
 class ScriptedStream:
@@ -28,7 +26,7 @@ class ScriptedStream:
 
     async def request(self) -> Request:
         """Return the client's next request."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             data = await self._context.read()
         return (read_delta_request if self.delta else read_sotw_request)(data)
 
@@ -80,7 +78,7 @@ class ScriptedControl:
 
     async def stream(self) -> ScriptedStream:
         """Return the next stream a client opens."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             return await self._streams.get()
 
     def _serve(self, delta: bool) -> Any:

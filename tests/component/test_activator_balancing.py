@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.component.revision_world import CLUSTER, REVISION, RevisionWorld, revision_world
+from tests.waiting import WAIT_S
 
 
 async def test_single_concurrency(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ async def test_a_pod_that_answers_nobody_holds_up_only_those_it_has(tmp_path: Pa
             pod.gate.set()
         replies = [world.asks() for _ in range(20 * concurrency)]
         await world.until(lambda: stuck.at_once == concurrency)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while sum(reply.done() for reply in replies) < 19 * concurrency:
                 await asyncio.sleep(0.01)
         assert world.capacity() == (2, concurrency, 0), "nobody waits behind the pod that is stuck"
@@ -139,7 +140,7 @@ async def test_what_waits_is_bounded_in_bytes(tmp_path: Path) -> None:
     body, most = bytes(128 * 1024), 16 * 1024 * 1024
     async with revision_world(tmp_path, 1, pods=0) as world:
         replies = [world.asks(body=body) for _ in range(most // len(body) + 200)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while sum(reply.done() for reply in replies) < 10:
                 await asyncio.sleep(0.01)
         refused = [reply for reply in replies if reply.done()]

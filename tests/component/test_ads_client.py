@@ -25,7 +25,6 @@ from eventmesh.xds.resource_types import ResourceType
 from eventmesh.xds.schema.encode import write_wire
 from tests.component.control_way import CLUSTER, calls_to
 from tests.component.scripted_control import (
-    PATIENCE_S,
     ScriptedControl,
     ScriptedStream,
     cluster,
@@ -33,6 +32,7 @@ from tests.component.scripted_control import (
     routes,
 )
 from tests.manual_clock import ManualClock
+from tests.waiting import WAIT_S
 
 CDS, EDS, LDS, RDS = ResourceType.CLUSTER, ResourceType.ENDPOINT, ResourceType.LISTENER, ResourceType.ROUTE
 NODE = Node("gateway-1", "edge", {"role": "gateway"})
@@ -55,7 +55,7 @@ class Proxy:
         self._applied.put_nowait(snapshot)
 
     async def next(self) -> Snapshot:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             return await self._applied.get()
 
     async def until_served(self, **hosts: list[str]) -> None:
@@ -286,7 +286,7 @@ class Published:
         return self.cache.publish({Audience(Role.GATEWAY): resources})
 
     async def acknowledged(self, generation: int) -> None:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             while not self.acks.of(generation, 0.0).ready:
                 self.progress.clear()
                 await self.progress.wait()
@@ -313,7 +313,7 @@ async def test_the_products_own_server_and_client_agree(delta: bool) -> None:
     await published.start()
     try:
         async with _running(f"127.0.0.1:{published.port}", proxy, delta=delta, listeners=True, tables=()) as client:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(WAIT_S):
                 await client.initialized.wait()
             assert [(item.name, item.route_table, item.via) for item in proxy.current.listeners] == [
                 ("in", "local", "gateway")
@@ -348,7 +348,7 @@ async def test_the_products_own_server_hears_why_a_table_was_refused(delta: bool
                 {"name": "local", "virtual_hosts": [{"name": "h", "domains": ["*", "a.*.b"]}]},
             )
             published.publish(*_service("a", 80), from_bytes(RDS, "local", bad))
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(WAIT_S):
                 nack = await published.nacks.get()
             assert nack.node == "gateway-1"
             assert "local: virtual_hosts[0].domains[1]: 'a.*.b' is no host name" in nack.refusal.message

@@ -28,6 +28,7 @@ from eventmesh.xds.control.write_budget import WriteBudget
 from eventmesh.xds.identity.spiffe import SpiffeId
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import CDS, EDS, METHOD, connected
+from tests.waiting import WAIT_S
 
 
 class Arrivals(AckTracker):
@@ -45,7 +46,7 @@ class Arrivals(AckTracker):
         self.changed.set()
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while self.count < count:
                 self.changed.clear()
                 await self.changed.wait()
@@ -190,7 +191,7 @@ async def test_clients_that_read_nothing_give_way_to_one_that_does(monkeypatch: 
         polite = await stack.enter_async_context(connected(port, "gateway"))
         await polite.until(lambda: "large" in polite.held[CDS])
         # Their connections are reset, or what they do not read would stay in memory: here, and in the kernel.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             for one in mute:
                 with pytest.raises(ConnectionResetError):
                     await one.read()
@@ -217,7 +218,7 @@ async def test_a_client_that_goes_is_no_longer_counted(served: Served) -> None:
     async with connected(served.port, "gateway") as client:
         await client.until(lambda: bool(client.pushes))
         assert served.acks.clients(Role.GATEWAY) == 1
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while served.acks.clients(Role.GATEWAY):
             changed.clear()
             await changed.wait()

@@ -12,6 +12,7 @@ import pytest
 from eventmesh.kube.api import Api, ApiError, EventType, Object, PatchType, Propagation, Resource, WatchEvent
 from eventmesh.kube.resources import CONFIG_MAP, CRD, DEPLOYMENT, KSERVICE, NAMESPACE, POD, SECRET, SERVICE_ACCOUNT
 from tests.component.embedded_api import embedded, http_client, served
+from tests.waiting import WAIT_S
 
 
 @pytest.fixture(params=["in process", "http"])
@@ -62,7 +63,7 @@ def owned_by(owner: Object, *, block: bool = False) -> Object:
 
 
 async def next_event(watch: AsyncIterator[WatchEvent], *, bookmarks: bool = False) -> WatchEvent:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         async for event in watch:
             if bookmarks or event.type is not EventType.BOOKMARK:
                 return event
@@ -70,7 +71,7 @@ async def next_event(watch: AsyncIterator[WatchEvent], *, bookmarks: bool = Fals
 
 
 async def until_gone(api: Api, resource: Any, name: str, namespace: str | None = "default") -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while True:
             try:
                 await api.get(resource, name, namespace)
@@ -332,7 +333,7 @@ async def test_foreground_owner_waits_for_dependents_that_block(api: Api) -> Non
     await api.delete(DEPLOYMENT, "web", "default", propagation=Propagation.FOREGROUND)
     waiting = await api.get(DEPLOYMENT, "web", "default")
     assert waiting["metadata"]["finalizers"] == ["foregroundDeletion"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while "deletionTimestamp" not in (await api.get(CONFIG_MAP, "c", "default"))["metadata"]:
             await asyncio.sleep(0.005)
     await api.patch(CONFIG_MAP, "c", {"metadata": {"finalizers": None}}, "default")
@@ -358,7 +359,7 @@ async def test_a_namespace_that_every_cluster_needs_may_not_be_deleted(api: Api,
 
 async def test_namespace_begins_with_an_account_and_ends_with_its_contents(api: Api) -> None:
     await api.create(NAMESPACE, {"metadata": {"name": "shop"}})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not (await api.list(SERVICE_ACCOUNT, "shop")).items:
             await asyncio.sleep(0.005)
     await api.create(CONFIG_MAP, {"metadata": {"name": "c", "finalizers": ["example.com/hold"]}}, "shop")

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from tests.component.browser import MAPS, Browser, create_map
+from tests.waiting import WAIT_S
 
 
 async def lines(http: Browser, query: str, count: int, path: str = MAPS) -> list[Any]:
     """Return the first `count` lines of a watch."""
-    async with asyncio.timeout(20), http.session.get(f"{path}?watch=1&{query}") as response:
+    async with asyncio.timeout(WAIT_S), http.session.get(f"{path}?watch=1&{query}") as response:
         assert response.status == 200, await response.text()
         return [json.loads(await response.content.readline()) for _ in range(count)]
 
@@ -44,7 +45,7 @@ async def test_watch_list_of_a_version_to_come_is_refused(http: Browser) -> None
 
 async def test_watch_without_bookmarks_gets_none(http: Browser) -> None:
     await create_map(http, "a")
-    async with asyncio.timeout(20), http.session.get(f"{MAPS}?watch=1&timeoutSeconds=1") as response:
+    async with asyncio.timeout(WAIT_S), http.session.get(f"{MAPS}?watch=1&timeoutSeconds=1") as response:
         text = await response.text()
     assert [json.loads(line)["type"] for line in text.splitlines()] == ["ADDED"]
 
@@ -59,7 +60,7 @@ async def test_watch_of_one_object_by_path(http: Browser) -> None:
 async def test_watch_in_table_form_wraps_each_event(http: Browser) -> None:
     await create_map(http, "a")
     accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
-    async with asyncio.timeout(20), http.session.get(f"{MAPS}?watch=1", headers=accept) as response:
+    async with asyncio.timeout(WAIT_S), http.session.get(f"{MAPS}?watch=1", headers=accept) as response:
         event = json.loads(await response.content.readline())
     assert event["object"]["kind"] == "Table" and len(event["object"]["rows"]) == 1
 
@@ -83,6 +84,6 @@ async def test_watcher_that_leaves_is_forgotten(http: Browser) -> None:
         assert len(http.api.store._watches["configmaps"]) >= 1
         before = len(http.api.store._watches["configmaps"])
         response.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while len(http.api.store._watches["configmaps"]) >= before:
             await asyncio.sleep(0.01)

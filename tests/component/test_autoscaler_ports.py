@@ -20,6 +20,7 @@ from eventmesh.controllers.autoscaler.collector import Collector
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.controllers.autoscaler.scraper import ScrapedPod, Scraper, ScrapeTarget
 from eventmesh.kube.objects import Key
+from tests.waiting import WAIT_S
 
 KEY = Key("default", "hello-00001")
 
@@ -118,7 +119,7 @@ def test_a_url_that_names_no_way_is_refused(url: str) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not holds():
             await asyncio.sleep(0.005)
 
@@ -156,7 +157,7 @@ async def test_pods_are_asked_and_those_that_do_not_answer_are_left_out() -> Non
     collector.measure(KEY, spec_of({}, AutoscalerConfig(), 0, reachable=True))
     scraper = Scraper(collector, lambda: [ScrapeTarget(KEY, pods, 60.0)], clock, port=port)
     asking = asyncio.get_running_loop().create_task(scraper.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         await asked.wait()
         while (load := collector.load(KEY, clock.monotonic())) is None:
             await asyncio.sleep(0.001)

@@ -27,6 +27,7 @@ from eventmesh.kube.resources import (
 from eventmesh.kube.status import condition
 from tests.component.eventing_world import World, world_in
 from tests.component.https_sinks import SinkAuthority
+from tests.waiting import WAIT_S
 
 SHOP = "http://broker-ingress.knative-eventing.svc.cluster.local/default/shop"
 SINK = {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": "shop"}}
@@ -299,7 +300,7 @@ async def test_what_is_bound_finds_the_trust_bundles_and_who_wrote_a_wrong_one_i
     assert volume["projected"]["sources"] == [{"configMap": {"name": "companykne-bundle", "optional": True}}]
     events = world.informers.of(EVENT)
     await events.synced()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not (told := [each for each in events if each["reason"] == "TrustBundleInvalid"]):
             await asyncio.sleep(0.01)
     assert told[0]["involvedObject"]["name"] == "company" and told[0]["message"].endswith("left out: wrong")
@@ -309,7 +310,7 @@ async def test_what_is_bound_finds_the_trust_bundles_and_who_wrote_a_wrong_one_i
     await world.when(CONFIG_MAP, "companykne-bundle", lambda obj: obj["data"] == {"ca.crt": authority})
     await world.api.delete(CONFIG_MAP, "company", "knative-eventing")
     await world.when(DEPLOYMENT, "sender", lambda obj: not mounts(obj))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while any(each["metadata"]["name"] == "companykne-bundle" for each in world.informers.of(CONFIG_MAP)):
             await asyncio.sleep(0.01)
 

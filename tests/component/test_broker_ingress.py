@@ -17,6 +17,7 @@ from eventmesh.activator.broker.ingress import LEAST_MAX_EVENT_BYTES, MAX_EVENT_
 from eventmesh.kube.resources import BROKER
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import SHOP, Received, event_headers
+from tests.waiting import WAIT_S
 
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 EVENT = {"specversion": "1.0", "id": "1", "source": "/tests", "type": "order", "data": {"n": 1}}
@@ -126,7 +127,7 @@ async def test_raw_utf8_in_a_header_is_taken_and_goes_on_percent_encoded(world: 
         ]
         head = "\r\n".join([f"POST /default/{SHOP} HTTP/1.1", "host: broker", *lines, "content-length: 2"])
         writer.write(f"{head}\r\n\r\n".encode() + b"{}")
-        assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 202 ")
+        assert (await asyncio.wait_for(reader.readline(), WAIT_S)).startswith(b"HTTP/1.1 202 ")
     finally:
         writer.close()
     await subscriber.until(lambda: bool(subscriber.got))

@@ -11,9 +11,9 @@ from aiohttp import web
 from eventmesh.kube.resources import TRIGGER
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import event_headers
+from tests.waiting import WAIT_S
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
-WAIT_S = 20.0
 
 
 async def rows(world: World) -> dict[str, float]:

@@ -19,8 +19,8 @@ from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import CONTROL_HOST, Identities
 from eventmesh.xds.identity.roots import RootFiles
+from tests.waiting import WAIT_S
 
-WAIT_S = 20.0
 A_CONNECTION = 64
 """Silent calls on each; grpcio would hold back those beyond the server's bound of streams."""
 

@@ -28,8 +28,7 @@ from tests.component.certifying_control import CertifyingControl, certifying_con
 from tests.component.cluster_ca import ClusterCa
 from tests.component.embedded_api import served
 from tests.component.test_token_exchange import METHOD, OPTIONS
-
-WAIT_S = 20.0
+from tests.waiting import WAIT_S
 
 
 def spiffe_id(account: str) -> str:

@@ -19,9 +19,6 @@ from tests.component.pod_cluster import Cluster
 
 AS_ROOT = os.geteuid() == 0
 
-pytestmark = pytest.mark.timeout(150)
-"""Each test starts processes one after the other, on whatever machine."""
-
 
 @pytest_asyncio.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:

@@ -20,6 +20,7 @@ from eventmesh.xds.bootstrap import AdsConfig, Node
 from eventmesh.xds.client.ads import AdsClient
 from tests.component.control_bench import Bench
 from tests.component.control_way import CLUSTER, calls_to
+from tests.waiting import WAIT_S
 
 VARIANTS = pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 
@@ -49,7 +50,7 @@ class Plane:
         self.changed.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not holds():
                 self.changed.clear()
                 await self.changed.wait()

@@ -24,6 +24,7 @@ from tests.component.ads_client import connected
 from tests.component.embedded_api import served
 from tests.component.processes import START_TIMEOUT_S, program
 from tests.unit.xds.control.views import ingress, rule
+from tests.waiting import WAIT_S
 
 RDS = ResourceType.ROUTE
 
@@ -40,7 +41,7 @@ async def control(*flags: str, files: int = 0) -> AsyncIterator[tuple[asyncio.su
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             line = (await process.stdout.readline()).decode()
         yield process, int(line.rpartition(":")[2])
     finally:
@@ -61,14 +62,14 @@ async def test_the_command_serves_what_the_api_holds_and_ends_on_sigterm(tmp_pat
             await client.create(KINGRESS, created, "default")
             await gateway.until(lambda: b"a.test" in gateway.held[RDS]["public"])
             stored = created
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 async for event in client.watch(KINGRESS, "default"):
                     stored = event.object
                     if is_ready(stored):
                         break
             assert is_ready(stored)
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             assert await process.wait() == 0
 
 

@@ -19,11 +19,9 @@ from eventmesh.kube.resources import BROKER, CONFIGURATION, KSERVICE, LEASE, POD
 from tests.component.embedded_api import served
 from tests.component.processes import program
 from tests.free_ports import free_port
-
-pytestmark = pytest.mark.timeout(150)
+from tests.waiting import WAIT_S
 
 SPACE = "default"
-WAIT_S = 60.0
 
 
 class Replica:

@@ -16,8 +16,8 @@ from eventmesh.kube.resources import BROKER, CONFIG_MAP, NAMESPACE, ROLE_BINDING
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import event_headers
+from tests.waiting import WAIT_S
 
-WAIT_S = 20.0
 ELSEWHERE = "orders"
 REFERENCE = {"apiVersion": BROKER.api_version, "kind": BROKER.kind, "name": "shop", "namespace": ELSEWHERE}
 

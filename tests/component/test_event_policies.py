@@ -26,8 +26,8 @@ from eventmesh.kube.resources import (
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import Answer, World, world_in
 from tests.mesh.broker_mesh import SHOP, event_headers
+from tests.waiting import WAIT_S
 
-WAIT_S = 20.0
 AUDIENCE = f"eventing.knative.dev/broker/default/{SHOP}"
 SENDER = "system:serviceaccount:default:sender"
 JOB_SINK_HOST = "job-sink.knative-eventing.svc.cluster.local"

@@ -12,6 +12,7 @@ from eventmesh.kube.resources import BROKER, CONFIG_MAP, EVENT_TYPE, NAMESPACE
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import SHOP
+from tests.waiting import WAIT_S
 
 FEATURES = {"metadata": {"name": "config-features"}, "data": {"eventtype-auto-create": "enabled"}}
 
@@ -30,7 +31,7 @@ async def test_what_a_broker_accepts_is_in_the_catalogue_once_and_goes_with_it(w
     informer = bench.informers.of(EVENT_TYPE)
     number = 0
     # The flag is seen by the activator in its own time.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not len(informer):
             number += 1
             await world.send(str(number), type="order.created")

@@ -18,9 +18,9 @@ from eventmesh.base.tasks import TaskGroup
 from eventmesh.cli.main import main
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import Received, event_headers
+from tests.waiting import WAIT_S
 
 RETRY_ONCE = {"retry": 1, "backoffPolicy": "linear", "backoffDelay": "PT0.01S"}
-WAIT_S = 20.0
 
 Printed = tuple[int, str, str]
 """Exit code, standard output, standard error."""

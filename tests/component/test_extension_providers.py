@@ -12,6 +12,7 @@ from eventmesh.kube.api import ApiError
 from eventmesh.kube.resources import AUTHORIZATION_POLICY, CONFIG_MAP, EVENT, SERVICE
 from eventmesh.kube.status import condition, is_ready
 from tests.component.control_bench import Bench
+from tests.waiting import WAIT_S
 
 SYSTEM = "eventmesh-system"
 SETTINGS = "extensionProviders: [{name: opa, envoyExtAuthzGrpc: {service: opa.default.svc, port: 9191}}]"
@@ -54,7 +55,7 @@ async def test_a_policy_is_programmed_once_its_provider_can_be_asked(bench: Benc
 
 async def test_settings_that_are_not_understood_are_told_at_their_own_object(bench: Bench) -> None:
     await say(bench, "extensionProviders: {")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not (told := (await bench.api.list(EVENT, SYSTEM)).items):
             await asyncio.sleep(0.02)
     (event,) = told

@@ -19,7 +19,8 @@ from eventmesh.transport.netns import HostNetwork
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.planes import ask, backend, proxy
 from tests.component.processes import data_plane
-from tests.component.scripted_control import PATIENCE_S, ScriptedControl, ScriptedStream
+from tests.component.scripted_control import ScriptedControl, ScriptedStream
+from tests.waiting import WAIT_S
 
 NO_CONTROL = "127.0.0.1:1"
 
@@ -58,7 +59,7 @@ async def test_a_request_sent_before_there_are_routes_is_answered_once_they_have
             assert not asking.done()
             tables = {"local": table("local", answering("routed")), "bolt": table("bolt"), "dubbo": table("dubbo")}
             await stream.send(ResourceType.ROUTE, "1", tables)
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(WAIT_S):
                 reply = await asking
             assert (reply.status, reply.body) == (200, b"routed")
 
@@ -73,7 +74,7 @@ async def test_who_connects_to_a_held_listener_is_noticed_waits_and_is_served_af
         engine.apply(snapshot.to_core(), 0.0)
         await listeners.commit(change)
         asking = asyncio.get_running_loop().create_task(ask(listeners.addresses()["edge"], "/held"))
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             await listeners.somebody_waits()
         assert not asking.done()
         await listeners.release()
@@ -88,7 +89,7 @@ async def test_a_held_listener_closes_without_ever_having_been_released() -> Non
     await listeners.commit(listeners.prepare(snapshot.listeners))
     host, _, port = listeners.addresses()["edge"].rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         await listeners.somebody_waits()
     listeners.close()
     # How a kernel ends what nobody has accepted.

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-WAIT_S = 30.0
+from tests.waiting import WAIT_S
 
 CODE = """
 import asyncio

@@ -29,6 +29,7 @@ from tests.component.gateway_api_world import (
     until,
 )
 from tests.component.ingress_world import SECURED_HOST, SERVICE_PORT, World, path, rule, split
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -222,7 +223,7 @@ async def test_mesh_basic(mesh: World) -> None:
 
     assert await answers() == ["new", "old", 404]
     await mesh.bench.api.delete(HTTP_ROUTE, made, "default")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while await answers() != ["old", "old", "old"]:
             await asyncio.sleep(0.02)
 
@@ -232,6 +233,6 @@ async def test_a_route_follows_the_endpoints_of_its_backend(mesh: World) -> None
     await route(mesh, await gateway(mesh), to(backend), hosts=[name])
     assert await suffix(mesh, name) == "here"
     await mesh.bench.api.delete(ENDPOINT_SLICE, f"{backend}-0", "default")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while await suffix(mesh, name) != 503:
             await asyncio.sleep(0.02)

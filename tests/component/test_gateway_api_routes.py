@@ -22,6 +22,7 @@ from tests.component.gateway_api_world import (
     to,
 )
 from tests.component.ingress_world import SERVICE_PORT, World
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -246,7 +247,7 @@ async def test_http_route_request_mirror(mesh: World) -> None:
     filters = [{"type": "RequestMirror", "requestMirror": mirror}]
     await route(mesh, await gateway(mesh), to(backend, filters=filters), hosts=[name])
     assert await suffix(mesh, name, "/copied") == "first"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         assert await copied.get() == "/copied"
     missing = [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "nobody", "port": 80}}}]
     name = host(mesh)

@@ -19,9 +19,9 @@ from eventmesh.model.snapshot import Snapshot
 from eventmesh.protocols.grpc import CallFailed, Code
 from eventmesh.transport.grpc_call import GrpcCall
 from tests.component.planes import backend, running
+from tests.waiting import WAIT_S
 
 LIMIT = 32 * 1024 * 1024
-WAIT_S = 20.0
 Handler = Callable[[grpc.aio.ServicerContext[bytes, bytes]], Any]
 
 

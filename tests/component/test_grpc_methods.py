@@ -17,6 +17,7 @@ from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.resources import ENDPOINT_SLICE, SERVICE, TRIGGER
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import SHOP, event_headers
+from tests.waiting import WAIT_S
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Method = Callable[[bytes, Context], Awaitable[bytes]]
@@ -117,7 +118,7 @@ async def test_a_call_that_may_succeed_is_made_again_and_one_that_never_will_is_
         kept = await world.log.heard("event kept as dead letter", trigger="default/prices")
         assert kept["reason"] == "subscriber: answered 422"
         await world.send("late", b'"late"', type="order")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while calls.count(b'"late"') < 3:
                 await asyncio.sleep(0.01)
     assert calls.count(b'"closed"') == 1

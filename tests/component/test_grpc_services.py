@@ -18,9 +18,9 @@ from eventmesh.protocols.grpc import PREFIX_BYTES, CallFailed, Code
 from eventmesh.transport.conversation import ConversationOver
 from eventmesh.transport.grpc_service import GrpcService, ServedCall
 from eventmesh.xds.control.ports import GrpcPorts, Port
+from tests.waiting import WAIT_S
 
 LIMIT = 100_000
-WAIT_S = 20.0
 METHOD = "/test.S/M"
 
 

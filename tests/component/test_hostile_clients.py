@@ -12,12 +12,12 @@ from aiohttp import web
 
 from tests.component.planes import ask, backend
 from tests.component.processes import data_plane, write_bootstrap
+from tests.waiting import WAIT_S
 
 ALLOWED_KIB = 32 * 1024
 """What any of this may cost a data plane."""
 CLIENTS, ROUNDS, PIECE = 400, 12, 24
 BODY = bytes(256 * 1024)
-WAIT_S = 30.0
 
 
 class Crowd:

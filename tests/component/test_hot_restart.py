@@ -17,8 +17,8 @@ from eventmesh.base.tasks import TaskGroup
 from tests.component.fleet import Fleet, at_port, ended
 from tests.component.planes import ask, backend
 from tests.component.processes import DataPlaneProcess, spawn, write_bootstrap
+from tests.waiting import WAIT_S
 
-WAIT_S = 20.0
 CALLERS = 8
 
 

@@ -16,8 +16,8 @@ from eventmesh.xds.client.workload_identity import RENEW_PAGE
 from tests.component.planes import ask, backend
 from tests.component.tls_client import met
 from tests.component.token_world import TokenWorld, token_world
+from tests.waiting import WAIT_S
 
-WAIT_S = 40.0
 ROBOT = "spiffe://cluster.local/ns/default/sa/robot"
 
 IS_SOAK = bool(os.environ.get("EVENTMESH_SOAK"))

@@ -23,8 +23,8 @@ from tests.component.control_bench import Bench
 from tests.component.https_sinks import SinkAuthority
 from tests.component.key_server import KeyServer, key_server
 from tests.free_ports import free_port
-from tests.mesh.processes import WAIT_S
 from tests.tokens import key_set
+from tests.waiting import WAIT_S
 
 OLD, NEW = key_set("ES256", name="old"), key_set("ES256", name="new")
 

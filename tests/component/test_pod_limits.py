@@ -15,9 +15,7 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.resources import EVENT, POD
 from tests.component.container_archives import archive, shell
 from tests.component.pod_cluster import Cluster, bare, running
-
-pytestmark = pytest.mark.timeout(150)
-"""Each test starts processes one after the other, on whatever machine."""
+from tests.waiting import END_WAIT_S, WAIT_S
 
 GROUPS = ControlGroups.find()
 GROUPS.close()
@@ -30,7 +28,6 @@ needs_pids = pytest.mark.skipif(not GROUPS.count_processes, reason="no controlle
 GROUPS_OF_PIDS = Path("/sys/fs/cgroup") if GROUPS.is_unified else Path("/sys/fs/cgroup/pids")
 FEW = 50
 """Enough for an interpreter, and soon taken by one that forks."""
-WAIT_S = 30.0
 
 
 async def ended(cluster: Cluster, pod: Object) -> tuple[str, str]:
@@ -149,7 +146,7 @@ async def test_a_function_that_forks_without_end_is_held_told_and_ended_and_othe
         (other,) = (pod for pod in pods if pod["metadata"]["name"] == "other")
         assert await cluster.log(other) == "0\n"
         await cluster.api.delete(POD, "bomb", "default", grace_seconds=1)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(END_WAIT_S):
             await cluster.until(POD, lambda pods: len(pods) == 1)
             while group.exists() and (group / "cgroup.procs").read_text():
                 await asyncio.sleep(0.02)
@@ -167,7 +164,7 @@ async def test_limits_that_nobody_can_keep_are_told(tmp_path: Path) -> None:
     async with running(tmp_path / "data", ControlGroups({}, "this user may make no control groups: /x")) as cluster:
         cluster.image(tmp_path / "done", "done", "")
         await ended(cluster, bare("done", {"image": "dev.local/done", "resources": RESOURCES}))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not (
                 told := [e for e in (await cluster.api.list(EVENT, "default")).items if "limits" in e["message"]]
             ):

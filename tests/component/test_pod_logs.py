@@ -22,6 +22,7 @@ from eventmesh.cluster.runtime.sessions import Session
 from eventmesh.kube.api import ApiError
 from eventmesh.kube.resources import POD
 from tests.component.embedded_api import embedded
+from tests.waiting import WAIT_S
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PATH = "/api/v1/namespaces/default/pods/p/log"
@@ -70,7 +71,7 @@ async def http(tmp_path: Path, log: ContainerLog) -> AsyncIterator[aiohttp.Clien
 
 
 async def text(http: aiohttp.ClientSession, path: str = PATH) -> tuple[int, str]:
-    async with asyncio.timeout(20), http.get(path) as response:
+    async with asyncio.timeout(WAIT_S), http.get(path) as response:
         return response.status, await response.text()
 
 
@@ -89,7 +90,7 @@ async def test_follower_reads_on_until_the_pod_is_gone(http: aiohttp.ClientSessi
     run = log.open_run()
     pipe = run.pipe("stdout")
     os.write(pipe, b"before\n")
-    async with asyncio.timeout(20), http.get(f"{PATH}?follow=true") as response:
+    async with asyncio.timeout(WAIT_S), http.get(f"{PATH}?follow=true") as response:
         assert await response.content.readline() == b"before\n"
         os.write(pipe, b"after\n")
         assert await response.content.readline() == b"after\n"

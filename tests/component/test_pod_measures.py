@@ -12,8 +12,7 @@ from eventmesh.cluster.runtime.cgroups import ControlGroups
 from eventmesh.kube.api import ApiError
 from eventmesh.kube.resources import NODE, NODE_METRICS, POD, POD_METRICS
 from tests.component.pod_cluster import bare, running
-
-WAIT_S = 20.0
+from tests.waiting import WAIT_S
 
 
 async def test_pods_are_measured_and_one_above_its_memory_limit_is_ended(tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from eventmesh.cluster.runtime.probe import Action, Exec, GrpcHealth, HttpGet, O
 from eventmesh.cluster.runtime.process import Command, ProcessLauncher
 from eventmesh.kube.resources import EVENT, POD
 from tests.component.pod_cluster import bare, running, sharing
-
-WAIT_S = 20.0
+from tests.waiting import WAIT_S
 
 SERVERS = """
 import http.server, threading, grpc

@@ -12,9 +12,9 @@ from eventmesh.cluster.runtime.logs import LogQuery
 from eventmesh.kube.api import ApiError, Object
 from eventmesh.kube.resources import CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, EVENT, POD, SERVICE
 from tests.component.pod_cluster import Cluster, bare, deployment, is_ready, running, sharing
+from tests.waiting import END_WAIT_S
 
 FOLLOWED = LogQuery(follow=True)
-WAIT_S = 20.0
 
 
 @pytest_asyncio.fixture
@@ -200,7 +200,7 @@ async def test_what_a_finished_pod_said_is_there_after_a_restart_until_the_pod_i
         assert b"".join([part async for part in cluster.agent.read_log("default", "job", "", FOLLOWED)]) == b"done\n"
         await cluster.api.delete(POD, "job", "default")
         await cluster.until(POD, lambda pods: not pods)
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(END_WAIT_S):
             while any((tmp_path / "data" / "pods").iterdir()):
                 await asyncio.sleep(0.01)
 
@@ -222,9 +222,9 @@ time.sleep(600)
         "preStop": {"exec": {"command": ["touch", str(marks / "stopping")]}},
     }
     container = {"image": "dev.local/app", "args": [str(marks)], "lifecycle": hooks}
-    pod = bare("p", container, terminationGracePeriodSeconds=20)
+    pod = bare("p", container, terminationGracePeriodSeconds=30)
     await cluster.api.create(POD, {**pod, "spec": sharing(pod["spec"], marks)}, "default")
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(END_WAIT_S):
         while not (marks / "started").exists():
             await asyncio.sleep(0.01)
         await cluster.api.delete(POD, "p", "default")
@@ -239,7 +239,7 @@ async def test_a_hook_that_fails_after_the_start_ends_the_container_and_is_told(
     hook = {"exec": {"command": ["sh", "-c", "echo no; exit 1"]}}
     container = {"image": "dev.local/app", "lifecycle": {"postStart": hook}}
     await cluster.api.create(POD, bare("p", container, restartPolicy="Never"), "default")
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(END_WAIT_S):
         (pod,) = await cluster.until(POD, lambda pods: bool(pods) and pods[0]["status"]["phase"] == "Failed")
         (event,) = await cluster.until(EVENT, bool)
     assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 143

@@ -17,11 +17,8 @@ from eventmesh.cluster.runtime.sessions import Stream
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import POD
 from tests.component.pod_cluster import Cluster, bare
+from tests.waiting import WAIT_S
 
-WAIT_S = 30.0
-
-pytestmark = pytest.mark.timeout(150)
-"""Each test starts processes one after the other, on whatever machine."""
 PROGRAM = """
 import json, os
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))

@@ -23,8 +23,7 @@ from tests.component.ads_client import connected
 from tests.component.control_bench import Bench
 from tests.component.planes import ask, backend
 from tests.component.processes import DataPlaneProcess, data_plane
-
-PATIENCE_S = 20.0
+from tests.waiting import WAIT_S
 
 TENANTS = """
 from eventmesh.dataplane.filters import Go, Reply, Seen, filter
@@ -90,7 +89,7 @@ async def say(bench: Bench, called: str, /, **spec: Any) -> None:
 
 
 async def until_answered(sidecar: DataPlaneProcess, expected: int) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(WAIT_S):
         while await status(sidecar) != expected:
             await asyncio.sleep(0.01)
 
@@ -166,7 +165,7 @@ async def test_a_first_filter_that_is_unknown_stops_no_workload_that_control_let
     bench: Bench, tmp_path: Path
 ) -> None:
     async with workload(bench, tmp_path) as sidecar:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(WAIT_S):
             while not any(
                 one.stream.node.id == "cart-1" and one.stream.subscription(ResourceType.LISTENER).acknowledged >= 0
                 for one in bench.control.acks.connections()

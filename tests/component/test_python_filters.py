@@ -19,6 +19,7 @@ from eventmesh.model.policy import Filters
 from eventmesh.model.snapshot import Snapshot
 from tests.component.planes import Reply, ask, backend, proxy, running
 from tests.component.processes import data_plane
+from tests.waiting import WAIT_S
 
 GUIDE = Path(__file__).parents[2] / "docs" / "python-filters.md"
 FILE = re.compile(r"^```(?:yaml|python) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -100,7 +101,7 @@ class Plane:
 async def test_requests_are_held_while_a_filter_awaits_and_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with filtered("held", tmp_path, monkeypatch) as world, asyncio.timeout(30):
+    async with filtered("held", tmp_path, monkeypatch) as world, asyncio.timeout(WAIT_S):
         answers = await asyncio.gather(*map(world.ask, ("/1", "/2", "/3", "/open")))
         assert [(one.status, one.headers["x-path"]) for one in answers] == [
             (200, "/1"),
@@ -120,7 +121,7 @@ async def test_a_filter_that_fails_leaves_its_request_to_the_failure_policy_and_
 
 
 async def test_a_filter_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with filtered("slow", tmp_path, monkeypatch, timeout_s=0.05) as world, asyncio.timeout(20):
+    async with filtered("slow", tmp_path, monkeypatch, timeout_s=0.05) as world, asyncio.timeout(WAIT_S):
         assert (await world.ask("/")).status == 503
 
 

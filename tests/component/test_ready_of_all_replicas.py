@@ -9,8 +9,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import pytest
-
 from eventmesh.cli.control.bootstraps import client_bootstrap
 from eventmesh.kube.api import Api, Object
 from eventmesh.kube.resources import KINGRESS, LEASE
@@ -21,8 +19,8 @@ from tests.component.embedded_api import served
 from tests.component.processes import data_plane
 from tests.component.test_control_command import control
 from tests.unit.xds.control.views import ingress, rule
+from tests.waiting import WAIT_S
 
-WAIT_S = 40
 LEASE_S = "8"
 """One that is alive on a busy machine renews in time, and a dead one is not waited for long."""
 
@@ -60,7 +58,6 @@ async def everybody_is_known(api: Api) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(240)  # two starts of control, and one lease that runs out, on a machine that is busy
 async def test_a_route_is_ready_when_the_gateways_of_both_replicas_have_it_or_their_replica_is_dead(
     tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
 ) -> None:

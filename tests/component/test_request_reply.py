@@ -14,6 +14,7 @@ from eventmesh.kube.resources import BROKER, REQUEST_REPLY
 from eventmesh.kube.status import condition, is_ready
 from tests.component.broker_world import Answer, World, world_in
 from tests.mesh.broker_mesh import SHOP, Received, event_headers
+from tests.waiting import WAIT_S
 
 HOST = "request-reply.knative-eventing.svc.cluster.local"
 BROKER_REFERENCE = {"apiVersion": BROKER.api_version, "kind": BROKER.kind, "name": SHOP}
@@ -38,7 +39,7 @@ async def ask(world: World, event_id: str, path: str = "/default/ask", method: s
 
 async def until_known(world: World) -> None:
     """Return when the activator knows the RequestReply: it answers something else than 404."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while (await world.ask("/default/ask", body=b"", headers={"host": HOST})).status == 404:
             await asyncio.sleep(0.01)
 
@@ -113,7 +114,7 @@ async def test_what_cannot_be_asked_is_told_apart(world: World) -> None:
         return (condition(obj, "BrokerReady") or {}).get("status") == "False"
 
     await world.mesh.bench.until(REQUEST_REPLY, "ask", without_broker)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while (answer := await ask(world, "1")).status != 503:
             await asyncio.sleep(0.01)
     assert SHOP in answer.text

@@ -18,8 +18,8 @@ from eventmesh.kube.resources import BROKER, EVENT_TYPE
 from eventmesh.kube.status import is_ready
 from tests.component.broker_world import Answer, World, world_in
 from tests.mesh.broker_mesh import SHOP, event_headers
+from tests.waiting import WAIT_S
 
-WAIT_S = 20.0
 SCHEMA = json.dumps({"type": "object", "properties": {"total": {"type": "number", "minimum": 0}}})
 BROKEN, WHOLE = b'{"total": -1}', b'{"total": 1}'
 

@@ -18,8 +18,7 @@ from eventmesh.xds.control.services import Settings
 from tests.component.control_bench import Bench
 from tests.component.planes import ask, backend
 from tests.component.processes import data_plane
-
-WAIT_S = 30.0
+from tests.waiting import WAIT_S
 
 
 async def say_via(request: web.Request) -> web.Response:

@@ -27,8 +27,8 @@ from eventmesh.xds.identity.roots import RootFiles
 from eventmesh.xds.resource_types import ResourceType
 from tests.component.ads_client import METHOD
 from tests.component.control_bench import Bench
+from tests.waiting import WAIT_S
 
-WAIT_S = 20.0
 SDS, CDS = ResourceType.SECRET, ResourceType.CLUSTER
 
 

@@ -16,8 +16,7 @@ from eventmesh.model.match import RouteMatch
 from eventmesh.model.route import DirectResponse, Route, RouteTable, VirtualHost
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.exchange import ExchangeHandler
-
-WAIT_S = 20.0
+from tests.waiting import WAIT_S
 
 
 async def test_requests_are_shown_as_they_pass(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,7 @@ from tests.component.ads_client import METHOD as ADS
 from tests.component.certifying_control import CertifyingControl, certifying_control, token
 from tests.component.embedded_api import served
 from tests.unit.xds.identity.signing_requests import key, request
+from tests.waiting import WAIT_S
 
 METHOD = "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 ROBOT = "spiffe://cluster.local/ns/default/sa/robot"
@@ -85,7 +86,7 @@ async def test_a_token_is_exchanged_for_a_certificate_that_opens_the_stream_of_i
             node=node, type_url=ResourceType.SECRET.value, resource_names_subscribe=["ROOTCA"]
         )
         await call.write(bytes(wanted))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             answer = DeltaDiscoveryResponse.parse(await call.read())
     assert [one.name for one in answer.resources] == ["ROOTCA"]
 
@@ -111,7 +112,7 @@ async def test_tokens_that_prove_nothing_here_are_refused_with_words(world: Worl
 
 async def test_every_namespace_has_the_roots_to_trust_also_one_that_comes_later_or_loses_them(world: World) -> None:
     async def until_there(namespace: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while True:
                 found = (await world.api.list(CONFIG_MAP, namespace)).items
                 if {ENTRY: world.roots.decode()} in [one.get("data") for one in found if key_of(one).name == NAME]:

@@ -40,6 +40,7 @@ from tests.component.https_sinks import HOUR, HttpsSink, SinkAuthority, curl
 from tests.component.processes import program, spawn
 from tests.mesh.broker_mesh import SHOP, broker_mesh, event_headers
 from tests.peers.tools import tool
+from tests.waiting import WAIT_S
 
 BROKER_HOST = "broker-ingress.knative-eventing.svc.cluster.local"
 BROKER_URL = f"https://{BROKER_HOST}/default/{SHOP}"
@@ -71,7 +72,7 @@ async def switch(world: World, value: str) -> Object:
         return preferred.get("url") == first and status["address"]["url"] == plain and is_ready(broker)
 
     found = await world.mesh.bench.until(BROKER, SHOP, says_so)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while (LISTENER in world.addresses()) != (value in ("strict", "permissive")):
             await asyncio.sleep(0.01)
         while (await world.ask(body=b"", headers={})).status != (404 if value == "strict" else 400):
@@ -172,7 +173,7 @@ async def test_a_renewed_certificate_is_shown_and_open_connections_go_on(world: 
         assert b" 202 " in await post(reader, writer)
         key = SECRETS["broker-ingress.knative-eventing"]
         await world.mesh.bench.api.delete(SECRET, key.name, key.namespace)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             serial = first
             while serial == first:
                 _, later, serial = await connect()
@@ -223,7 +224,7 @@ async def test_every_kind_tells_an_https_address_and_takes_events_there(world: W
     for kind, service, spec, _ in made:
         await bench.create(kind, "taker", spec)
         host = f"{service}.knative-eventing.svc.cluster.local"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             # 404 until the activator knows of it.
             while (await world.ask("/default/taker", body=b"", headers={"host": host})).status == 404:
                 await asyncio.sleep(0.01)
@@ -232,7 +233,7 @@ async def test_every_kind_tells_an_https_address_and_takes_events_there(world: W
         url = f"https://{service}.knative-eventing.svc.cluster.local/default/taker"
         found = await bench.until(kind, "taker", partial(_is_at, url))
         ca = authorities(tmp_path, found)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             # The activator hears of one Secret after the other.
             while await curl(url, world.addresses()[LISTENER], "1", "--cacert", ca) != (0, status):
                 await asyncio.sleep(0.1)
@@ -265,7 +266,7 @@ async def test_events_reach_brokers_channels_and_job_sinks_at_their_https_addres
     assert source["status"]["sinkUri"] == BROKER_URL
     assert "BEGIN CERTIFICATE" in source["status"]["sinkCACerts"]
     await got.until(lambda: bool(got.got))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not (await bench.api.list(JOB, "default")).items:
             await asyncio.sleep(0.01)
 
@@ -323,7 +324,7 @@ async def test_an_expired_certificate_fails_with_a_code_and_is_tried_again(world
 
 async def first_attempt(world: World, sequence: int) -> dict[str, Any]:
     """Return the first attempt in the timeline of an event."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while True:
             answer = await world.ask_admin(f"/events/{sequence}/trace")
             if answer.status == 200 and (attempts := json.loads(answer.text)["attempts"]):
@@ -335,7 +336,7 @@ async def test_an_activator_whose_https_port_is_taken_ends_and_names_it(tmp_path
     async with broker_mesh(tmp_path) as mesh:
         config = {"metadata": {"name": "config-features"}, "data": {"transport-encryption": "permissive"}}
         await mesh.bench.api.create(CONFIG_MAP, config, NAMESPACE)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while len((await mesh.bench.api.list(SECRET, NAMESPACE)).items) < len(SECRETS):
                 await asyncio.sleep(0.01)
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -18,10 +18,8 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.resources import EVENT, POD
 from eventmesh.kube.warm_start import WARM_START
 from tests.component.pod_cluster import Cluster, bare, running
-from tests.component.warm_stock import WAIT_S, fill
-
-pytestmark = pytest.mark.timeout(150)
-"""Each test starts processes one after the other, on whatever machine."""
+from tests.component.warm_stock import fill
+from tests.waiting import WAIT_S
 
 PROGRAM = """
 import ctypes, gc, json, os, random, resource, signal, sys, threading, time

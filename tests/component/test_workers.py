@@ -30,9 +30,9 @@ from eventmesh.xds.schema.types import message_type
 from tests.component.planes import ask, backend, proxy, serving
 from tests.component.processes import DataPlaneProcess, data_plane, write_bootstrap
 from tests.component.scripted_control import ScriptedControl, cluster, endpoints
+from tests.waiting import END_WAIT_S, WAIT_S
 
 COUNT = 2
-WAIT_S = 20.0
 
 
 def _children(pid: int) -> list[int]:
@@ -142,7 +142,7 @@ async def test_sigterm_lets_every_worker_finish_what_it_has_begun(tmp_path: Path
 
         *replies, _ = await asyncio.gather(*(ask(gateway.addresses["edge"]) for _ in range(9)), finish())
         assert [reply.body for reply in replies if reply] == [b"whole"] * 9
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(END_WAIT_S):
             assert await gateway.process.wait() == 0
 
 
@@ -150,7 +150,7 @@ async def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> No
     async with backend() as upstream, _gateway(tmp_path, upstream) as gateway:
         workers = _children(gateway.pid)
         gateway.process.kill()
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(END_WAIT_S):
             while any(Path(f"/proc/{pid}/exe").exists() for pid in workers):
                 await asyncio.sleep(0.01)
 

@@ -22,11 +22,11 @@ from eventmesh.xds.identity.rotation import LIFETIME
 from eventmesh.xds.identity.spiffe import SpiffeId
 from tests.component.planes import ask, backend, proxy, running
 from tests.component.tls_client import met
+from tests.waiting import WAIT_S
 
 SHOP, BANK = SpiffeId("cluster.local", "shop", "cart"), SpiffeId("cluster.local", "bank", "loans")
 ROTATIONS = 20
 CALLERS = 4
-WAIT_S = 20.0
 
 
 class Authorities:

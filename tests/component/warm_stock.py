@@ -10,8 +10,7 @@ from pathlib import Path
 from eventmesh.cluster.runtime.child import WARM_NAME
 from eventmesh.cluster.runtime.process import Command, ProcessLauncher
 from eventmesh.cluster.runtime.surroundings import surroundings
-
-WAIT_S = 30.0
+from tests.waiting import WAIT_S
 
 
 async def fill(launcher: ProcessLauncher, count: int = 2) -> list[int]:

@@ -8,6 +8,7 @@ import inspect
 import pytest
 
 from eventmesh.dataplane.filters import Filter, Go, Reply, Seen
+from tests.waiting import WAIT_S
 
 REQUESTS = (
     Seen("GET", "", "/"),
@@ -30,7 +31,7 @@ class FilterContract:
     @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: f"{request.protocol} {request.path[:20]}")
     async def test_it_decides_about_any_request(self, request_: Seen) -> None:
         said = self.made()(request_)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             decision = await said if inspect.isawaitable(said) else said
         match decision:
             case Go(headers, remove):

@@ -22,9 +22,7 @@ from tests.contracts.event_history import EventHistoryContract
 from tests.contracts.event_queue import EventQueueContract
 from tests.contracts.event_replays import EventReplaysContract
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
-
-WAIT_S = 60.0
-"""For a server to be there again: a JVM among many."""
+from tests.waiting import WAIT_S
 
 
 class JournalServer(Protocol):

@@ -32,6 +32,7 @@ from eventmesh.xds.identity.roots import RootFiles
 from tests.component.control_bench import Bench
 from tests.component.planes import LOOPBACK, backend
 from tests.component.processes import START_TIMEOUT_S, spawn
+from tests.waiting import WAIT_S
 
 SHOP = "shop"
 HEADERS = {"ce-specversion": "1.0", "ce-source": "/tests", "ce-type": "order", "content-type": "application/json"}
@@ -252,7 +253,7 @@ class Subscriber:
         """Return the ids of all events that came."""
         return {event.id for event in self.got}
 
-    async def until(self, holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    async def until(self, holds: Callable[[], bool], seconds: float = WAIT_S) -> None:
         """Return when `holds`, looked at after each event."""
         async with asyncio.timeout(seconds):
             while not holds():

@@ -9,18 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.mesh.processes import START_WAIT_S, WAIT_S, MeshProcess, gone
+from tests.mesh.processes import MeshProcess, gone
 from tests.peers.command_line import CommandLine
-
-TEST_TIMEOUT_S = START_WAIT_S + 3 * WAIT_S
-"""The start of a mesh belongs to the test that is its first: whoever waits so long for it must not be cut off."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of whole meshes that have no timeout of their own the time that a start may take."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
 
 
 @pytest_asyncio.fixture

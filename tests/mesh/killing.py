@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mesh.processes import WAIT_S, MeshProcess, gone
+from tests.mesh.processes import MeshProcess, gone
 from tests.mesh.starvation import Starvation
 from tests.mesh.steady_load import Load
+from tests.waiting import WAIT_S
 
 NAMES = {
     "mesh": "eventmesh-mesh",

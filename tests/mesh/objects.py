@@ -10,7 +10,8 @@ from eventmesh.kube.api import ApiError, Object, Resource
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.resources import CONFIG_MAP, KSERVICE
 from eventmesh.kube.status import condition
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 SLEEP_WAIT_S = WAIT_S + 30.0
 """Twelve seconds pass before a function goes to sleep at the earliest (a window and a grace, of six each), and on a

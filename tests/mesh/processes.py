@@ -17,12 +17,11 @@ from pathlib import Path
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.config import load_config
 from tests.peers.command_line import Output
+from tests.waiting import END_WAIT_S, WAIT_S
 
 EVENTMESH = (sys.executable, "-m", "eventmesh.cli.main")
-WAIT_S = 30.0
-"""Far longer than anything here takes; a test that waits so long has failed."""
 
-START_WAIT_S = 90.0
+START_WAIT_S = 120.0
 """A start takes four seconds of processor time, which a machine busy with a build hands out slowly."""
 
 
@@ -92,7 +91,7 @@ class MeshProcess:
     async def ended(self) -> int:
         """Return the exit code once the process has ended by itself, or was killed."""
         assert self._process is not None
-        return await asyncio.get_running_loop().run_in_executor(None, self._process.wait, WAIT_S)
+        return await asyncio.get_running_loop().run_in_executor(None, self._process.wait, END_WAIT_S)
 
     def close(self) -> None:
         """Leave nothing running, whatever a test did."""
@@ -183,7 +182,7 @@ def is_alive(pid: int) -> bool:
 
 async def gone(pids: set[int]) -> None:
     """Return when none of the processes is left."""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(END_WAIT_S):
         while any(is_alive(pid) for pid in pids):
             await asyncio.sleep(0.02)
 

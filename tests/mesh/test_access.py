@@ -14,10 +14,11 @@ from envoy_data_plane.google.rpc import Status
 from eventmesh.base.clock import SystemClock
 from tests.component.key_server import key_server
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.authz_service import authz_service
 from tests.peers.command_line import CommandLine
 from tests.tokens import key_set, token
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -58,7 +59,7 @@ async def test_a_function_answers_those_whom_its_policies_name(
         rules = [{"issuer": ISSUER, "jwksUri": issuer.address}]
         for document in (_object("RequestAuthentication", "tokens", jwtRules=rules), CALLERS):
             await kubectl("apply", "-f", "-", stdin=document)
-        await kubectl("wait", "--for=condition=Ready", "azp/callers", "ra/tokens", "--timeout=30s")
+        await kubectl("wait", "--for=condition=Ready", "azp/callers", "ra/tokens", "--timeout=60s")
     await kn("service", "create", "guarded", "--image", "dev.local/guarded", "--scale-min", "1")
     assert await status("/open") == 200, "policies hold from the first request on, and let this one through"
     assert [await status("/"), await status("/own/x")] == [403, 403]
@@ -66,7 +67,7 @@ async def test_a_function_answers_those_whom_its_policies_name(
     assert [await status("/own/x", _bearing(*who)) for who in (("alice",), ("bob", "staff"))] == [403, 403]
     assert await status("/open", _bearing("alice", "staff", key="stranger")) == 401
     await kubectl("apply", "-f", "-", stdin=NOBODY)
-    await kubectl("wait", "--for=condition=Ready", "azp/nobody", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready", "azp/nobody", "--timeout=60s")
     async with asyncio.timeout(WAIT_S):
         while await status("/open") != 403:
             await asyncio.sleep(0.1)
@@ -120,11 +121,11 @@ async def test_a_function_is_asked_for_at_the_desk_from_its_first_request_on(
     async with authz_service(answers) as desk:
         await kubectl("apply", "-f", "-", stdin=json.dumps({**policy, "spec": asking}))
         await kubectl("wait", "--for=jsonpath={.status.conditions[?(@.type=='Programmed')].reason}=UnknownProvider",
-                      "azp/ask", "--timeout=30s")  # fmt: skip
+                      "azp/ask", "--timeout=60s")  # fmt: skip
         await kn("service", "create", "asked", "--image", "dev.local/asked", "--scale-min", "1")
         assert [await status("/", "yes"), await status("/asked", "yes")] == [200, 403], "nobody can be asked yet"
         await kubectl("apply", "-f", "-", stdin=_desk(desk.grpc_address[1]))
-        await kubectl("wait", "--for=condition=Ready", "azp/ask", "--timeout=30s")
+        await kubectl("wait", "--for=condition=Ready", "azp/ask", "--timeout=60s")
         async with asyncio.timeout(WAIT_S):
             while await status("/asked", "yes") != 200:
                 await asyncio.sleep(0.1)

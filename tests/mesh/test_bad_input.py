@@ -15,7 +15,8 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.status import condition
 from tests.mesh.objects import add_function, deploy, service, until
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 EVENT = {"ce-id": "1", "ce-source": "/test", "ce-type": "order.placed", "ce-specversion": "1.0"}
 BROKER = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: orders}\n"
@@ -32,7 +33,7 @@ def deployed(shared_mesh: MeshProcess, tmp_path_factory: pytest.TempPathFactory)
         async with shared_mesh.api() as api:
             await deploy(api, service("hello", min_scale="1"))
         assert (await shared_mesh.eventmesh("apply", "-f", str(manifest))).code == 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while (await post(shared_mesh, EVENT))[0] != 202:
                 await asyncio.sleep(0.02)
 
@@ -43,7 +44,7 @@ async def say(mesh: MeshProcess, request: bytes) -> tuple[int, str, bool]:
     """Send bytes to the gateway; return status, body, and whether it closed the connection after its answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", mesh.gateway_port)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
@@ -189,7 +190,7 @@ async def test_an_unknown_image_harms_no_other_function(shared_mesh: MeshProcess
     manifest = tmp_path / "lost.yaml"
     manifest.write_text(json.dumps(service("lost", "dev.local/nobody")))
     assert (await shared_mesh.eventmesh("apply", "-f", str(manifest))).code == 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while "False (RevisionFailed)" not in (listed := (await shared_mesh.eventmesh("get", "ksvc"))).out:
             await asyncio.sleep(0.02)
     assert "hello-00001" in listed.out

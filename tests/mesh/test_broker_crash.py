@@ -30,7 +30,7 @@ SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
 KILLS = int(os.environ.get("EVENTMESH_KILLS") or (1_000 if SOAK else 4))
 EVENTS = 300 + 10 * KILLS
-LONGEST_S = 60.0 + 6.0 * KILLS
+LONGEST_S = 240.0 + 6.0 * KILLS
 """A start takes a second, on a busy machine some more."""
 SENDERS = 16
 STEPS_PER_EVENT = 5

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
 from tests.peers.dubbo_peer import DUBBO, JAR
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -142,7 +143,7 @@ async def test_java_dubbo_callers_find_their_group_by_interface(
             ),
         )
     for group in groups:
-        await kubectl("wait", "--for=condition=Ready", f"si/{group}", "--timeout=30s")
+        await kubectl("wait", "--for=condition=Ready", f"si/{group}", "--timeout=60s")
         await says(kubectl, f"{group}-caller", f"OK hello Ada from {group}")
     await kubectl("delete", "pod", *groups, *(f"{group}-caller" for group in groups), "--force", "--grace-period=0")
 
@@ -184,7 +185,7 @@ async def test_an_event_calls_java_in_a_pod_and_the_result_is_an_event(
     server = pod("shop", "dev.local/java-shop", "sh", "-c", serve, port="dubbo", number=20880)
     objects = applied(strict, server, service("shop", 20880, "dubbo"), offered, broker, trigger)
     await kubectl("apply", "-n", "java", "-f", "-", stdin=objects)
-    ready = ("wait", "-n", "java", "--for=condition=Ready", "--timeout=30s")
+    ready = ("wait", "-n", "java", "--for=condition=Ready", "--timeout=60s")
     await kubectl(*ready, "pod/shop", "si/shop", "broker/orders", "trigger/quotes")
     data = '{"item": "tea", "count": 2}'
     sent = await shared_mesh.eventmesh(
@@ -218,15 +219,15 @@ async def test_a_protocol_that_somebody_declares_is_spoken_by_functions_and_thei
         ),
     )
     await kubectl(
-        "wait", "--for=jsonpath={.status.conditions[0].reason}=UnsupportedProtocol", "si/kitchen", "--timeout=30s"
+        "wait", "--for=jsonpath={.status.conditions[0].reason}=UnsupportedProtocol", "si/kitchen", "--timeout=60s"
     )
     await kubectl("apply", "-f", "-", stdin=applied(declaration("lamp", 7002)))
     await kubectl(
-        "wait", "--for=condition=Ready", "protocoldeclaration/lamp", "si/kitchen", "pod/kitchen", "--timeout=30s"
+        "wait", "--for=condition=Ready", "protocoldeclaration/lamp", "si/kitchen", "pod/kitchen", "--timeout=60s"
     )
     await says(kubectl, "switch", "1 the kitchen is on 2 no route for this host and path")
     await kubectl("apply", "-f", "-", stdin=applied(declaration("torch", 7002)))
-    await kubectl("wait", "--for=jsonpath={.status.conditions[0].reason}=Conflicted", "pd/torch", "--timeout=30s")
+    await kubectl("wait", "--for=jsonpath={.status.conditions[0].reason}=Conflicted", "pd/torch", "--timeout=60s")
     refused = await kubectl.run("apply", "-f", "-", stdin=applied(declaration("dubbo", 7003)))
     assert refused.code != 0 and "metadata.name" in refused.err
     await kubectl("delete", "pod", "kitchen", "switch", "--force", "--grace-period=0")

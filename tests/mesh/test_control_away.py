@@ -16,8 +16,7 @@ from tests.component.planes import ask, backend
 from tests.component.processes import data_plane
 from tests.component.test_control_command import control
 from tests.unit.xds.control import views
-
-WAIT_S = 20
+from tests.waiting import WAIT_S
 
 
 async def routed(api: Api, host: str, upstream: str) -> None:

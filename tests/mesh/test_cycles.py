@@ -16,7 +16,8 @@ import pytest
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.resources import KSERVICE, POD
 from tests.mesh.objects import add_function, configure_autoscaler, deploy, service, until, until_none
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -87,7 +88,7 @@ def marks() -> dict[str, str]:
     return {"window": "6s", "target": "2", "initial_scale": "0"}
 
 
-@pytest.mark.timeout(1800 if SOAK else 150)
+@pytest.mark.timeout(1800 if SOAK else 300)
 async def test_no_request_is_lost_between_zero_and_many(mesh: MeshProcess, tmp_path: Path) -> None:
     add_function(mesh, tmp_path / "working", "working", WORKING)
     names = [f"cycle-{number}" for number in range(SERVICES)]

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.mesh.processes import EVENTMESH, MeshProcess
+from tests.waiting import WAIT_S
 
 BROKER = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: default}\n"
 DAMAGE = b"this is no database" * 1_000
@@ -32,7 +33,7 @@ async def test_a_damaged_database_of_objects_is_named_and_not_written_over(tmp_p
 
     def up() -> subprocess.CompletedProcess[str]:
         command = [*EVENTMESH, "up", "--data-dir", str(mesh.data_dir), "--port", "0", "--gateway-port", "0"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=40)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
 
     ended = await asyncio.get_running_loop().run_in_executor(None, up)
     assert ended.returncode == 3

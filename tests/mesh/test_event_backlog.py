@@ -13,7 +13,8 @@ from eventmesh.kube.client import HttpApi
 from eventmesh.kube.resources import BROKER, DEPLOYMENT, KSERVICE, TRIGGER
 from eventmesh.kube.status import is_ready
 from tests.mesh.objects import add_function, configure_autoscaler, service, until
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 NEVER_READY = """
 import time

@@ -17,6 +17,7 @@ from eventmesh.kube.resources import POD
 from tests.mesh.objects import until_none
 from tests.mesh.processes import MeshProcess
 from tests.mesh.readme import REPOSITORY, Shell
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -89,7 +90,7 @@ async def test_events_wake_the_steps_of_the_pipeline_and_each_event_is_seen_by_t
             await until_none(api, POD, pods_of(step))
     await examples.run('eventmesh send --broker orders --type order.placed --subject 43 --data \'{"items": ["pot"]}\'')
     types: list[str] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while "order.shipped" not in types:
             lines = (await examples.run(f"kubectl logs -l {pods_of('order-journal')} --tail=-1")).splitlines()
             events = [json.loads(line) for line in lines if line.startswith("{")]

@@ -52,9 +52,9 @@ async def test_a_function_is_reached_by_a_route_of_gateway_api(
     add_function(shared_mesh, tmp_path / "greeter", "greeter", HELLO)
     await kn("service", "create", "greeter", "--image", "dev.local/greeter")
     await kubectl("apply", "-f", "-", stdin=OBJECTS)
-    await kubectl("wait", "--for=condition=Programmed", "gateway/front", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Programmed", "gateway/front", "--timeout=60s")
     path = '{.status.parents[0].conditions[?(@.type=="Programmed")].status}'
-    await kubectl("wait", f"--for=jsonpath={path}=True", "httproute/greet", "--timeout=30s")
+    await kubectl("wait", f"--for=jsonpath={path}=True", "httproute/greet", "--timeout=60s")
     (answer,) = await shared_mesh.ask("www.shop.test", path="/greet/you")
     assert (answer.status, answer.body) == (200, "hello from /you")
     columns = (await kubectl("get", "gtw", "front", "--no-headers")).split()

@@ -18,8 +18,9 @@ import pytest
 from cryptography import x509
 
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -81,7 +82,7 @@ async def test_a_domain_leads_to_a_function_until_it_is_updated_and_to_nobody_on
     assert await kn("domain", "create", host, "--ref", "ksvc:blue") == (
         f"Domain mapping '{host}' created in namespace 'default'.\n"
     )
-    await kubectl("wait", "--for=condition=Ready", f"domainmapping/{host}", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready", f"domainmapping/{host}", "--timeout=60s")
     answer, *_ = await shared_mesh.ask(host)
     assert answer.body.startswith("blue-00001 ")
     # One way through the gateway, not two.
@@ -96,11 +97,11 @@ async def test_a_domain_leads_to_a_function_until_it_is_updated_and_to_nobody_on
     generation = await kubectl("get", "dm", host, "-o", "jsonpath={.metadata.generation}")
     await kn("domain", "update", host, "--ref", "ksvc:green")
     observed = f"--for=jsonpath={{.status.observedGeneration}}={int(generation) + 1}"
-    await kubectl("wait", observed, f"domainmapping/{host}", "--timeout=30s")
-    await kubectl("wait", "--for=condition=Ready", f"domainmapping/{host}", "--timeout=30s")
+    await kubectl("wait", observed, f"domainmapping/{host}", "--timeout=60s")
+    await kubectl("wait", "--for=condition=Ready", f"domainmapping/{host}", "--timeout=60s")
     assert (await shared_mesh.ask(host))[0].body.startswith("green-00001 ")
     await kn("domain", "delete", host)
-    await kubectl("wait", "--for=delete", f"kingress/{host}", "--timeout=30s")
+    await kubectl("wait", "--for=delete", f"kingress/{host}", "--timeout=60s")
     assert host not in await kubectl("get", "clusterdomainclaim", "-o", "name")
 
 
@@ -111,7 +112,7 @@ async def test_a_domain_with_a_certificate_is_served_under_tls_and_its_certifica
     certificate = ("--cert", str(FILES / "server.pem"), "--key", str(FILES / "server.key"))
     await kubectl("create", "secret", "tls", "cert", *certificate)
     await kn("domain", "create", "a.apps.example.com", "--ref", "ksvc:secured", "--tls", "cert")
-    await kubectl("wait", "--for=condition=Ready", "dm/a.apps.example.com", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready", "dm/a.apps.example.com", "--timeout=60s")
     url = urlsplit(await kubectl("get", "dm", "a.apps.example.com", "-o", "jsonpath={.status.url}"))
     assert (url.scheme, url.hostname) == ("https", "a.apps.example.com")
     answer, names = await asyncio.to_thread(ask_securely, url.port or 0, "a.apps.example.com")
@@ -124,7 +125,7 @@ async def test_a_domain_with_a_certificate_is_served_under_tls_and_its_certifica
             answer, names = await asyncio.to_thread(ask_securely, url.port or 0, "a.apps.example.com")
             assert answer.startswith("secured-00001 ")
     await kubectl("delete", "secret", "cert")
-    await kubectl("wait", "--for=condition=Ready=False", "dm/a.apps.example.com", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready=False", "dm/a.apps.example.com", "--timeout=60s")
     message = await kubectl("get", "dm", "a.apps.example.com", "-o", "jsonpath={.status.conditions[*].message}")
     assert "there is no Secret default/cert of type kubernetes.io/tls" in message
 
@@ -150,7 +151,7 @@ async def test_a_domain_leads_to_a_plain_service_under_that_services_name(
     shared_mesh: MeshProcess, kubectl: CommandLine, backend: int
 ) -> None:
     await kubectl("apply", "-f", "-", stdin=PLAIN.replace("port: 1}", f"port: {backend}}}"))
-    await kubectl("wait", "--for=condition=Ready", "dm/plain.example.com", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready", "dm/plain.example.com", "--timeout=60s")
     (answer,) = await shared_mesh.ask("plain.example.com")
     assert json.loads(answer.body) == ["plain.default.svc.cluster.local", "plain.example.com"]
 
@@ -163,7 +164,7 @@ async def test_a_request_names_a_tag_by_header_at_the_route_and_at_its_domain(
     await kn("service", "create", "tagged", "--image", IMAGE)
     await kn("service", "update", "tagged", "--env", "COLOUR=blue", "--tag", "tagged-00001=old")
     await kn("domain", "create", "tagged.example.com", "--ref", "ksvc:tagged")
-    await kubectl("wait", "--for=condition=Ready", "dm/tagged.example.com", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready", "dm/tagged.example.com", "--timeout=60s")
     for host in ("tagged.default.localhost", "tagged.example.com"):
         for tag, revision in (("old", "tagged-00001"), ("unknown", "tagged-00002")):
             (answer,) = await shared_mesh.ask(host, Knative_Serving_Tag=tag)
@@ -176,10 +177,10 @@ async def test_a_domain_that_another_namespace_has_is_refused_by_its_name(
     await kubectl("create", "namespace", "elsewhere")
     await kn("service", "create", "mine", "--image", IMAGE, "--no-wait")
     await kn("domain", "create", "taken.example.com", "--ref", "ksvc:mine")
-    await kubectl("wait", "--for=condition=DomainClaimed", "dm/taken.example.com", "--timeout=30s")
+    await kubectl("wait", "--for=condition=DomainClaimed", "dm/taken.example.com", "--timeout=60s")
     await kubectl("apply", "-n", "elsewhere", "-f", "-", stdin=PLAIN.replace("plain.example", "taken.example"))
     refused = "--for=condition=DomainClaimed=False"
-    await kubectl("wait", refused, "dm/taken.example.com", "-n", "elsewhere", "--timeout=30s")
+    await kubectl("wait", refused, "dm/taken.example.com", "-n", "elsewhere", "--timeout=60s")
     told = await kn("domain", "describe", "taken.example.com", "-n", "elsewhere")
     assert "DomainAlreadyClaimed" in told
     wrong = await kn.run("domain", "create", "single", "--ref", "ksvc:mine")

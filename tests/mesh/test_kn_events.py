@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -10,9 +10,10 @@ import pytest
 from eventmesh.cli.send import post
 from eventmesh.cloudevents.event import Event
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.mesh.test_kn_events import listed_ready
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -11,8 +11,9 @@ import pytest
 
 from eventmesh.kube.resources import POD
 from tests.mesh.objects import add_function, until_none
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -53,7 +54,7 @@ def function(name: str, image: str = "hello") -> str:
 async def applied(kubectl: CommandLine, name: str) -> str:
     """Apply a function, wait for it, and return the selector of its pods."""
     await kubectl("apply", "-f", "-", stdin=function(name))
-    waited = await kubectl("wait", "--for=condition=Ready", f"ksvc/{name}", "--timeout=30s")
+    waited = await kubectl("wait", "--for=condition=Ready", f"ksvc/{name}", "--timeout=60s")
     assert waited == f"service.serving.knative.dev/{name} condition met\n"
     return f"serving.knative.dev/service={name}"
 
@@ -151,7 +152,7 @@ async def test_a_function_that_ends_at_once_says_so_where_its_author_looks(
 ) -> None:
     add_function(shared_mesh, tmp_path / "broken", "broken", "raise SystemExit('no such table: orders')\n")
     await kubectl("apply", "-f", "-", stdin=function("broken", "broken"))
-    await kubectl("wait", "--for=condition=Ready=False", "ksvc/broken", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready=False", "ksvc/broken", "--timeout=60s")
     assert "RevisionFailed" in (await kubectl("get", "ksvc", "broken"))
     assert "no such table: orders" in await kubectl("describe", "ksvc", "broken")
 
@@ -159,7 +160,7 @@ async def test_a_function_that_ends_at_once_says_so_where_its_author_looks(
 async def test_delete_ends_the_function_and_its_processes(shared_mesh: MeshProcess, kubectl: CommandLine) -> None:
     selector = await applied(kubectl, "away")
     assert await kubectl("delete", "ksvc", "away") == 'service.serving.knative.dev "away" deleted\n'
-    await kubectl("wait", "--for=delete", "pod", "-l", selector, "--timeout=30s")
+    await kubectl("wait", "--for=delete", "pod", "-l", selector, "--timeout=60s")
     async with shared_mesh.api() as api:
         await until_none(api, POD, selector)
     assert await kubectl("get", "configuration,revision,route,kingress,deployment", "-l", selector) == ""
@@ -169,7 +170,7 @@ async def test_delete_ends_the_function_and_its_processes(shared_mesh: MeshProce
 async def test_brokers_and_triggers_are_applied_waited_for_and_deleted(kubectl: CommandLine) -> None:
     await applied(kubectl, "reader")
     await kubectl("apply", "-f", "-", stdin=EVENTING)
-    waited = await kubectl("wait", "--for=condition=Ready", "broker/post", "trigger/letters", "--timeout=30s")
+    waited = await kubectl("wait", "--for=condition=Ready", "broker/post", "trigger/letters", "--timeout=60s")
     assert waited.count("condition met") == 2
     _, row = (await kubectl("get", "trigger", "letters")).splitlines()
     assert row.split()[1] == "post" and "True" in row.split()
@@ -181,7 +182,7 @@ async def test_brokers_and_triggers_are_applied_waited_for_and_deleted(kubectl: 
 async def test_one_mesh_is_one_namespace_away_from_another(shared_mesh: MeshProcess, kubectl: CommandLine) -> None:
     await kubectl("create", "namespace", "shop")
     await kubectl("apply", "-n", "shop", "-f", "-", stdin=function("there"))
-    await kubectl("wait", "-n", "shop", "--for=condition=Ready", "ksvc/there", "--timeout=30s")
+    await kubectl("wait", "-n", "shop", "--for=condition=Ready", "ksvc/there", "--timeout=60s")
     assert (await shared_mesh.get("there")).status == 404
-    await kubectl("delete", "namespace", "shop", "--timeout=30s")
+    await kubectl("delete", "namespace", "shop", "--timeout=60s")
     assert "not found" in (await kubectl.run("get", "ksvc", "there", "-n", "shop")).err

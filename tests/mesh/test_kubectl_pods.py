@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -100,7 +101,7 @@ async def test_a_function_with_a_side_container_shows_both_and_is_restarted_when
     kubectl: CommandLine,
 ) -> None:
     await kubectl("apply", "-f", "-", stdin=TWO)
-    await kubectl("wait", "--for=condition=Ready", "ksvc/two", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready", "ksvc/two", "--timeout=60s")
     pod = (await kubectl("get", "pod", "-l", "serving.knative.dev/service=two", "-o", "name")).strip()
     assert await until(kubectl, "logs", pod, "-c", "helper", shows="a port\n") == "helper without a port\n"
     assert (await kubectl.run("logs", pod, "-c", "nobody")).code == 1
@@ -115,7 +116,7 @@ async def test_a_function_with_a_side_container_shows_both_and_is_restarted_when
 
 async def test_an_init_container_prepares_what_the_work_then_finds(kubectl: CommandLine) -> None:
     await kubectl("apply", "-f", "-", stdin=PREPARED)
-    await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/prepared", "--timeout=30s")
+    await kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/prepared", "--timeout=60s")
     assert await kubectl("logs", "prepared") == "prepared\n"
     shown = await kubectl("describe", "pod", "prepared")
     assert shown.count("Reason:       Completed") == 2
@@ -124,7 +125,7 @@ async def test_an_init_container_prepares_what_the_work_then_finds(kubectl: Comm
 
 async def test_a_job_is_created_waited_for_read_and_deleted(kubectl: CommandLine) -> None:
     await kubectl("create", "job", "once", "--image=dev.local/helper", "--", "echo", "done")
-    waited = await kubectl("wait", "--for=condition=complete", "job/once", "--timeout=30s")
+    waited = await kubectl("wait", "--for=condition=complete", "job/once", "--timeout=60s")
     assert waited == "job.batch/once condition met\n"
     assert await kubectl("logs", "job/once") == "done\n"
     _, row = (await kubectl("get", "job", "once")).splitlines()
@@ -132,7 +133,7 @@ async def test_a_job_is_created_waited_for_read_and_deleted(kubectl: CommandLine
     assert "Job completed" in await kubectl("describe", "job", "once")
     await kubectl("create", "cronjob", "nightly", "--image=dev.local/helper", "--schedule=0 3 * * *", "--", "echo", "z")
     await kubectl("create", "job", "now", "--from=cronjob/nightly")
-    await kubectl("wait", "--for=condition=complete", "job/now", "--timeout=30s")
+    await kubectl("wait", "--for=condition=complete", "job/now", "--timeout=60s")
     assert await kubectl("logs", "job/now") == "z\n"
     await kubectl("delete", "job/once", "job/now", "cronjob/nightly")
     assert await until(kubectl, "get", "jobs,cronjobs", "-o", "name", shows="") == ""
@@ -140,7 +141,7 @@ async def test_a_job_is_created_waited_for_read_and_deleted(kubectl: CommandLine
 
 async def test_a_deployment_is_rolled_out_undone_restarted_and_paused(kubectl: CommandLine) -> None:
     async def rolled_out() -> None:
-        told = await kubectl("rollout", "status", "deployment/rolled", "--timeout=30s")
+        told = await kubectl("rollout", "status", "deployment/rolled", "--timeout=60s")
         assert told.endswith('deployment "rolled" successfully rolled out\n')
 
     async def version() -> str:

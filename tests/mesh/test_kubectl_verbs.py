@@ -10,10 +10,11 @@ import aiohttp
 import pytest
 
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.peer
 
 NODE = "local"
 WEB = """
@@ -43,7 +44,7 @@ def kubectl(request: pytest.FixtureRequest, shared_mesh: MeshProcess, tmp_path: 
 
 async def rolled_out(kubectl: CommandLine, name: str) -> None:
     await kubectl("apply", "-f", "-", stdin=WEB.replace("NAME", name))
-    done = await kubectl("rollout", "status", f"deploy/{name}", "--timeout=30s")
+    done = await kubectl("rollout", "status", f"deploy/{name}", "--timeout=60s")
     assert done.endswith(f'deployment "{name}" successfully rolled out\n')
 
 
@@ -59,16 +60,16 @@ async def test_a_cordoned_node_takes_no_new_pods_until_it_is_uncordoned(kubectl:
     await rolled_out(kubectl, "web")
     await kubectl("cordon", NODE)
     assert " Ready,SchedulingDisabled " in await kubectl("get", "nodes")
-    drained = await kubectl("drain", NODE, "--ignore-daemonsets", "--force", "--delete-emptydir-data", "--timeout=30s")
+    drained = await kubectl("drain", NODE, "--ignore-daemonsets", "--force", "--delete-emptydir-data", "--timeout=60s")
     assert f"node/{NODE} drained\n" in drained
     pods = ("get", "pods", "-l", "app=web")
     assert " 0/1 " in await until_shown(kubectl, pods, " Pending ")
     unschedulable = "0/1 nodes are available: 1 node(s) were unschedulable."
     described = await until_shown(kubectl, ("describe", "pods", "-l", "app=web"), "FailedScheduling")
     assert unschedulable in described
-    await kubectl("wait", "--for=condition=PodScheduled=False", "pod", "-l", "app=web", "--timeout=10s")
+    await kubectl("wait", "--for=condition=PodScheduled=False", "pod", "-l", "app=web", "--timeout=60s")
     await kubectl("uncordon", NODE)
-    await kubectl("rollout", "status", "deploy/web", "--timeout=30s")
+    await kubectl("rollout", "status", "deploy/web", "--timeout=60s")
     assert " Running " in await kubectl(*pods)
     await kubectl("delete", "deploy", "-l", "app=web", "--wait")
 
@@ -82,7 +83,7 @@ async def test_a_deployment_is_changed_scaled_and_looked_at(kubectl: CommandLine
     await kubectl("set", "serviceaccount", "deploy/shop", "default")
     await kubectl("set", "env", "deploy/shop", "A=b")
     assert "A=b" in await kubectl("set", "env", "deploy/shop", "--list")
-    await kubectl("rollout", "status", "deploy/shop", "--timeout=30s")
+    await kubectl("rollout", "status", "deploy/shop", "--timeout=60s")
     shown = json.loads(await kubectl("get", "deploy", "shop", "-o", "json"))["spec"]["template"]["spec"]
     assert shown["containers"][0]["resources"] == {"limits": {"memory": "128Mi"}}
     assert shown["serviceAccountName"] == "default"
@@ -124,9 +125,9 @@ async def until_use_is_known(kubectl: CommandLine, *what: str) -> str:
 
 async def test_what_is_run_is_waited_for_and_deleted(kubectl: CommandLine) -> None:
     await kubectl("run", "once", "--image=dev.local/hello", "--restart=Never", "--port=8080")
-    await kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/once", "--timeout=30s")
+    await kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/once", "--timeout=60s")
     await kubectl("delete", "pod/once", "--now")
-    await kubectl("wait", "--for=delete", "pod/once", "--timeout=10s")
+    await kubectl("wait", "--for=delete", "pod/once", "--timeout=60s")
     # Attached to while it sleeps, or shown by its log when it has ended before.
     run = ("run", "word", "--image=dev.local/hello", "--restart=Never", "--rm", "-i", "--command", "--")
     assert "a word\n" in await kubectl(*run, "sh", "-c", "sleep 1; echo a word")

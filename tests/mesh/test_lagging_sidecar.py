@@ -15,8 +15,9 @@ from eventmesh.kube.resources import KINGRESS, POD
 from eventmesh.kube.status import condition, is_ready
 from tests.component.planes import ask
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from eventmesh.kube.resources import POD
 from tests.mesh.objects import add_function, deploy, service
 from tests.mesh.processes import EVENTMESH, MeshProcess, gone
+from tests.waiting import WAIT_S
 
 
 async def test_ctrl_c_stops_every_process_it_started(mesh: MeshProcess, tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ async def test_what_was_deployed_answers_again_after_a_restart(tmp_path: Path) -
         first = await mesh.get("hello")
         await mesh.stop(signal.SIGKILL)
         await mesh.start()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while (second := await mesh.get("hello")).status != 200:
                 await asyncio.sleep(0.02)
         assert second.body != first.body
@@ -89,7 +90,7 @@ async def test_a_gateway_that_dies_is_replaced_and_serves_again(mesh: MeshProces
         await deploy(api, service("hello", min_scale="1"))
     (gateway,) = mesh.named("eventmesh-gatew")
     os.kill(gateway, signal.SIGKILL)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while True:
             try:
                 if (await mesh.get("hello")).status == 200:
@@ -127,6 +128,6 @@ async def test_the_gateway_says_what_it_does(mesh: MeshProcess) -> None:
 
 async def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     def wait() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
 
     return await asyncio.get_running_loop().run_in_executor(None, wait)

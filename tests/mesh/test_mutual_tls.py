@@ -11,7 +11,8 @@ from cryptography import x509
 
 from eventmesh.kube.resources import PEER_AUTHENTICATION, POD
 from tests.mesh.objects import add_function, deploy, service
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 PORT = 8012
 STRICT = {"metadata": {"name": "default"}, "spec": {"mtls": {"mode": "STRICT"}}}

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.mesh.objects import add_function, service
-from tests.mesh.processes import EVENTMESH, WAIT_S, MeshProcess
+from tests.mesh.processes import EVENTMESH, MeshProcess
+from tests.waiting import WAIT_S
 
 READER = """
 import http.server, os

@@ -11,7 +11,8 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.resources import PYTHON_FILTER
 from eventmesh.kube.status import is_ready
 from tests.mesh.objects import add_function, deploy, service, until
-from tests.mesh.processes import WAIT_S, MeshProcess, gone
+from tests.mesh.processes import MeshProcess, gone
+from tests.waiting import WAIT_S
 
 FILTERS = """
 from eventmesh.dataplane.filters import Go, Reply, filter

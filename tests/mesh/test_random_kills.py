@@ -22,8 +22,9 @@ from eventmesh.kube.resources import BROKER, CONFIG_MAP, KSERVICE, REVISION, TRI
 from eventmesh.kube.status import is_ready
 from tests.mesh.killing import ROLES, Recovery, kill
 from tests.mesh.objects import add_function, deploy, service, until
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.mesh.steady_load import LEDGER, Load
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -87,7 +88,7 @@ async def deploy_all(mesh: MeshProcess, directory: Path, sink: str) -> None:
             await until(api, TRIGGER, name, is_ready)
 
 
-@pytest.mark.timeout(1800 if SOAK else 150)
+@pytest.mark.timeout(1800 if SOAK else 300)
 async def test_any_one_process_may_be_killed_at_any_time(mesh: MeshProcess, tmp_path: Path) -> None:
     draw = random.Random(SEED)
     load = Load(mesh, "post")

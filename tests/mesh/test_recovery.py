@@ -13,7 +13,8 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.client import HttpApi
 from eventmesh.kube.resources import KSERVICE, POD
 from tests.mesh.objects import add_function, deploy, service, until_none
-from tests.mesh.processes import WAIT_S, MeshProcess, gone
+from tests.mesh.processes import MeshProcess, gone
+from tests.waiting import WAIT_S
 
 
 def kill_mesh(mesh: MeshProcess) -> int:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.mesh.objects import add_function, deploy, service
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 CLIENTS = 4
 ASKED_BEFORE = 5

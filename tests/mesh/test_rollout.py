@@ -9,8 +9,9 @@ import pytest
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import KINGRESS
 from tests.mesh.objects import add_function
-from tests.mesh.processes import WAIT_S, Answer, MeshProcess
+from tests.mesh.processes import Answer, MeshProcess
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from eventmesh.kube.resources import POD
 from tests.mesh.objects import add_function, deploy, service, sleep_soon, until_none
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 IS_SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 NAMES = [f"sleeper-{number}" for number in range(10 if IS_SOAK else 3)]

@@ -11,7 +11,8 @@ from websockets.asyncio.client import connect
 
 from eventmesh.kube.resources import POD
 from tests.mesh.objects import add_function, configure_autoscaler, deploy, service
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
+from tests.waiting import WAIT_S
 
 WEBSOCKET = """
 import os

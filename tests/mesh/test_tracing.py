@@ -28,8 +28,9 @@ from eventmesh.kube.client import HttpApi
 from eventmesh.kube.resources import BROKER, CONFIG_MAP, TRIGGER
 from eventmesh.kube.status import is_ready
 from tests.mesh.objects import add_function, deploy, service, until
-from tests.mesh.processes import WAIT_S, MeshProcess
+from tests.mesh.processes import MeshProcess
 from tests.otlp import CLIENT, SERVER, Span, read_request
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -41,9 +41,9 @@ async def test_a_function_is_asked_again_as_its_policy_says(
 ) -> None:
     add_function(shared_mesh, tmp_path / "flaky", "flaky", FLAKY)
     await kubectl("apply", "-f", "-", stdin=POLICY)
-    await kubectl("wait", "--for=jsonpath={.status.conditions[0].reason}=TargetNotFound", "tp/patient", "--timeout=30s")
+    await kubectl("wait", "--for=jsonpath={.status.conditions[0].reason}=TargetNotFound", "tp/patient", "--timeout=60s")
     await kn("service", "create", "flaky", "--image", "dev.local/flaky", "--scale-min", "1")
-    await kubectl("wait", "--for=condition=Ready", "trafficpolicy/patient", "--timeout=30s")
+    await kubectl("wait", "--for=condition=Ready", "trafficpolicy/patient", "--timeout=60s")
     assert (await shared_mesh.get("flaky", "/flaky")).status == 200
     shown = await shared_mesh.eventmesh("routes", "flaky.default.localhost/flaky")
     assert shown.code == 0, shown.err

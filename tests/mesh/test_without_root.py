@@ -13,7 +13,8 @@ from eventmesh.kube.resources import POD
 from eventmesh.kube.status import condition
 from tests.component.processes import program
 from tests.mesh.objects import add_function, deploy, service
-from tests.mesh.processes import EVENTMESH, WAIT_S, MeshProcess
+from tests.mesh.processes import EVENTMESH, MeshProcess
+from tests.waiting import WAIT_S
 
 SOMEBODY = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.geteuid() == 0 else ()
 """To the kernel, one who owns root's files and has no capability; tests that do not run as root are one already."""

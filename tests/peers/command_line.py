@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.peers.tools import tool
 
-COMMAND_TIMEOUT_S = 30
+COMMAND_TIMEOUT_S = 90
+"""Longer than any `--timeout` that it is given."""
 
 
 @dataclass(frozen=True, slots=True)

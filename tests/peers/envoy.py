@@ -15,7 +15,7 @@ import aiohttp
 
 from tests.peers.tools import tool
 
-STARTUP_S = 20.0
+STARTUP_S = 60.0
 
 
 def _binary() -> str:

@@ -15,8 +15,7 @@ from tests.peers.envoy import envoy_on
 from tests.peers.framing_reader import Reader
 from tests.peers.pairs import cluster, document
 from tests.peers.tools import tool
-
-WAIT_S = 20.0
+from tests.waiting import WAIT_S
 
 _NODE = """
 const server = require('http').createServer((request, response) => {

@@ -16,12 +16,11 @@ from typing import Final, cast
 from urllib.parse import urlsplit
 
 from tests.peers.framing_streams import END
+from tests.waiting import WAIT_S
 
 LOOK_S: Final = 0.2
 """A server that has said nothing for so long may be waiting for more of a message: then it is looked closer."""
 
-WAIT_S: Final = 60.0
-"""Longest that a server may take to serve a stream that is right; one that takes longer hangs."""
 
 _ROW: Final = re.compile(rb"@@(\{.*?\})@@")
 

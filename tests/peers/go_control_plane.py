@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from tests.peers.tools import tool
-
-WAIT_S = 30
+from tests.waiting import WAIT_S
 
 
 class GoControlPlane:

@@ -15,8 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.certificates import load_or_make
 from tests.peers.kafka_server import GUARDED, KafkaServer, kafka_server
+from tests.waiting import WAIT_S
 
-WAIT_S = 60.0
 NO_DELAY = "group.initial.rebalance.delay.ms=0\nmessage.max.bytes=4000000\n"
 SCRAM = ("--standalone", "--add-scram", "SCRAM-SHA-512=[name=mesh,password=hush]")
 

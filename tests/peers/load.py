@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from eventmesh.base.tasks import TaskGroup
+from tests.waiting import WAIT_S
 
 CALLERS = 4
-WAIT_S = 30
 
 
 class Load:

@@ -13,7 +13,7 @@ from tests.component.processes import until_listening
 from tests.free_ports import free_port
 from tests.peers.tools import TOOLS
 
-START_S = 20
+START_S = 60
 
 
 class NatsServer:

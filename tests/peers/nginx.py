@@ -12,8 +12,8 @@ import psutil
 
 from tests.component.processes import program, until_listening
 from tests.peers.tools import tool
+from tests.waiting import WAIT_S
 
-WAIT_S = 30.0
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 from aiohttp import web
 
 from tests.otlp import Span, read_request
-
-WAIT_S: Final = 20.0
+from tests.waiting import WAIT_S
 
 
 class Collector:

@@ -17,8 +17,9 @@ import pytest
 from tests.peers.api_oracle.answers import Names, agreed, compile_causes, differences, parted
 from tests.peers.api_oracle.histories import history
 from tests.peers.api_oracle.kinds import DEFINITIONS, GROUP, ruled_definition
-from tests.peers.api_oracle.sides import WAIT_S, Side, Step, embedded_side, oracle_side
+from tests.peers.api_oracle.sides import Side, Step, embedded_side, oracle_side
 from tests.unit.cluster.api.cel.expressions import FALSE, REFUSED, SCHEMA, TRUE, VALUE, WITHOUT_VALUE
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -21,6 +21,7 @@ import aiohttp
 import pytest
 
 from tests.mesh.broker_mesh import Activator, broker_mesh, send
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -86,7 +87,7 @@ async def traced(activator: Activator, output: Path) -> AsyncIterator[None]:
     )
     assert tracer.stderr is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             said = await tracer.stderr.readline()
             assert b"attached" in said, said
             # It attaches to threads one by one; the event loop's and the committer's must be among them.

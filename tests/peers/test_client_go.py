@@ -14,10 +14,10 @@ from eventmesh.kube.resources import CONFIG_MAP
 from tests.component.embedded_api import Served, served
 from tests.component.processes import program
 from tests.peers.tools import tool
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
-WAIT_S = 30.0
 THERE_BEFORE = 600
 """More than a page of five hundred."""
 PIPE = asyncio.subprocess.PIPE

@@ -24,9 +24,10 @@ from tests.component.test_control_command import control
 from tests.mesh.test_control_away import answered, routed
 from tests.peers.backends import backend
 from tests.peers.envoy import Envoy, envoy_on
-from tests.peers.load import CALLERS, WAIT_S, load
+from tests.peers.load import CALLERS, load
 from tests.peers.test_envoy_ads import VARIANTS
 from tests.peers.test_envoy_flips import moved
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -142,7 +143,6 @@ async def modified(envoy: Envoy) -> tuple[int, int]:
     )
 
 
-@pytest.mark.timeout(240)  # five starts of control, each some seconds of a machine that is busy
 @pytest.mark.parametrize("variant", VARIANTS)
 async def test_leaders_and_all_replicas_are_killed_under_load_and_nobody_notices(
     variant: str, tmp_path: Path, unused_tcp_port_factory: Callable[[], int]

@@ -15,13 +15,14 @@ import grpc.aio
 import pytest
 from aiohttp import web
 
-from tests.component.fleet import WAIT_S, at_port, ended
+from tests.component.fleet import at_port, ended
 from tests.component.planes import ask, backend
 from tests.component.processes import DataPlaneProcess, data_plane, program, write_bootstrap
 from tests.peers.grpc_echo import METHOD, echo_server
 from tests.peers.sofabolt import caller, service
 from tests.peers.test_sofabolt import HELLO, bootstrap
 from tests.peers.tools import tool
+from tests.waiting import END_WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -51,7 +52,7 @@ async def test_h2load_gets_every_answer_that_it_waits_for(flags: tuple[str, ...]
     async with (
         backend(slow) as upstream,
         data_plane("gateway", write_bootstrap(tmp_path / "b.json", upstream)) as gateway,
-        asyncio.timeout(WAIT_S),
+        asyncio.timeout(END_WAIT_S),
         AsyncExitStack() as stack,
     ):
         words = ("-n", str(CONNECTIONS), "-c", str(CONNECTIONS), *flags, f"http://{gateway.addresses['edge']}/")
@@ -71,7 +72,7 @@ async def test_a_stream_of_grpcio_goes_on_to_its_end_and_no_new_one_begins(tmp_p
         file = write_bootstrap(tmp_path / "b.json", address, http2=True)
         gateway = await stack.enter_async_context(data_plane("gateway", file))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(gateway.addresses["edge"]))
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(END_WAIT_S):
             method: Any = channel.stream_stream(METHOD)
             stream = method()
             await stream.write(b"before")
@@ -100,7 +101,7 @@ async def test_java_callers_of_bolt_get_every_answer_that_they_wait_for(
         caller(f"127.0.0.1:{port}", HELLO) as java,
         caller(f"127.0.0.1:{port}", HELLO) as other,
     ):
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(END_WAIT_S):
             for each in (java, other):
                 assert await each.ask("sync 20000 Ada") == "OK hello Ada"
             waiting = asyncio.gather(java.ask("sync 20000 sleep 1000"), other.ask("sync 20000 sleep 1000"))

@@ -28,6 +28,7 @@ from eventmesh.xds.control.tables import joined
 from eventmesh.xds.resource_types import ResourceType
 from tests.peers.backends import backend
 from tests.peers.envoy import Envoy, running_envoy
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -61,13 +62,13 @@ class Control:
         return bool(self.acks.clients(Role.ENVOY)) and self.acks.of(generation, 0.0).ready
 
     async def acknowledged(self, generation: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not self.done(generation):
                 self.progress.clear()
                 await self.progress.wait()
 
     async def refusal(self) -> Nack:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not self.nacks:
                 self.progress.clear()
                 await self.progress.wait()
@@ -107,7 +108,7 @@ class Mesh:
             return response.status, (await response.json() if response.status == 200 else {})
 
     async def serves_until_acknowledged(self, host: str, generation: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not self.control.done(generation):
                 assert (await self.get(host))[0] == 200
 
@@ -151,9 +152,12 @@ async def test_a_changed_cluster_does_not_warm_for_fifteen_seconds(mesh: Mesh) -
     changed = messages.cluster("ns/a", messages.Protocol.HTTP1, messages.Hold(7))
     generation = mesh.control.publish(changed, messages.endpoints("ns/a", [mesh.a]), *tables(host("a.test", "ns/a")))
     await mesh.control.acknowledged(generation)
-    async with asyncio.timeout(14):
+    async with asyncio.timeout(WAIT_S):
         while await mesh.envoy.counter("cluster_manager.warming_clusters"):
             await asyncio.sleep(0.01)
+    # Envoy counts when its patience with a cluster's endpoints is at an end (`initial_fetch_timeout`, fifteen seconds).
+    name = "cluster.ns/a.init_fetch_timeout"
+    assert await mesh.envoy.page(f"/stats?filter=^{name}$") == f"{name}: 0\n"
     assert (await mesh.get("a.test"))[0] == 200
 
 

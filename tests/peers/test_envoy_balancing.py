@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from tests.peers.pairs import Answer, Proxy, Scripted, address, cluster, document, pair_on, scripted
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
-
-WAIT_S = 20.0
 
 
 @asynccontextmanager

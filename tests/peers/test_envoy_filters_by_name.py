@@ -24,9 +24,10 @@ from tests.component.scripted_control import ScriptedControl, ScriptedStream
 from tests.peers.envoy import bootstrap, envoy_on
 from tests.peers.pairs import TYPES
 from tests.peers.test_envoy_ads import VARIANTS
-from tests.peers.test_envoy_on_demand import WAIT_S, Control
+from tests.peers.test_envoy_on_demand import Control
 from tests.tokens import token
 from tests.unit.xds.control.test_access import policy, tokens
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

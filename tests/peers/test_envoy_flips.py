@@ -17,8 +17,9 @@ from tests.component.test_control_command import control
 from tests.mesh.test_control_away import answered, routed
 from tests.peers.backends import backend
 from tests.peers.envoy import envoy_on, running_envoy
-from tests.peers.load import CALLERS, WAIT_S, load
+from tests.peers.load import CALLERS, load
 from tests.peers.test_envoy_ads import VARIANTS, Control, host, service, tables
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

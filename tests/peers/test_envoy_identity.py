@@ -29,10 +29,10 @@ from tests.component.processes import DataPlaneProcess, data_plane
 from tests.peers.backends import backend
 from tests.peers.envoy import Envoy, envoy_on
 from tests.peers.envoy import bootstrap as envoy_bootstrap
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
-WAIT_S = 20.0
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 ANYWHERE = ("127.0.0.1", 0)
 

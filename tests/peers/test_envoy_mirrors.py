@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from tests.peers.pairs import ASKER, cluster, document, pair_on, scripted
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
-WAIT_S = 20.0
 NEVER = {"default_value": {"numerator": 0}}
 
 

@@ -27,11 +27,11 @@ from tests.peers.backends import backend
 from tests.peers.envoy import Envoy, bootstrap, envoy_on
 from tests.peers.pairs import TYPES
 from tests.unit.xds.control.views import ingress, path, rule, service, slice_, split
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
 SERVICES = 1_000
-WAIT_S = 30
 
 
 class Control:

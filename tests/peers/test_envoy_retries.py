@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.peers.pairs import Answer, Pair, Proxy, Scripted, cluster, document, pair_on, scripted
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -126,7 +127,7 @@ async def _statuses(pair: Pair, proxy: Proxy, server: Scripted, name: str) -> li
 
 async def _settled(pair: Pair, proxy: Proxy, server: Scripted, name: str, sent: int) -> None:
     names = ("upstream_rq_pending_active", *REFUSED)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while True:
             by_envoy, by_mesh = await pair.counters(name, names)
             counted = by_envoy if proxy.name == "envoy" else by_mesh

@@ -15,9 +15,9 @@ from eventmesh.kube.resources import ENDPOINT_SLICE, SERVICE, SERVICE_INTERFACE,
 from eventmesh.kube.status import is_ready
 from tests.component.broker_world import World, world_in
 from tests.mesh.broker_mesh import SHOP
-from tests.mesh.processes import WAIT_S
 from tests.peers.dubbo_peer import shop as dubbo_shop
 from tests.peers.sofarpc_peer import shop as sofa_shop
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -156,7 +156,6 @@ PAIRS = (
 )
 
 
-@pytest.mark.timeout(180)  # Five programs of Java, one after the other.
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 async def test_callers_hear_the_same_through_no_one_and_two_sidecars(
     pair: Pair, tmp_path: Path, unused_tcp_port: int

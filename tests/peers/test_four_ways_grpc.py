@@ -14,11 +14,11 @@ from tests.component.test_grpc_through_sidecar import OPTIONS, SERVICE, CartServ
 from tests.peers.sofabolt import by_lines
 from tests.peers.tools import tool
 from tests.peers.ways import HTTP2, ways
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
 MANY = 500
-WAIT_S = 20.0
 NOTES = (("x-note", "a"), ("x-note", "b"))
 SAID = (
     "unary h\u00e9 \U0001f600",

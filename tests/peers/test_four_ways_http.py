@@ -23,10 +23,10 @@ from tests.peers.nginx import nginx
 from tests.peers.pairs import cluster, document
 from tests.peers.tools import tool
 from tests.peers.ways import HTTP1, HTTP2, bootstrap, ways
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
-WAIT_S = 20.0
 BODY = bytes(range(256)) * 4096
 WHERE = "/cart/items?of=Ada&x=%20"
 WAYS = ("none", "server", "client", "both")

@@ -24,10 +24,10 @@ from eventmesh.xds.identity.roots import RootFiles
 from tests.component.control_bench import Bench
 from tests.component.processes import data_plane
 from tests.peers.test_grpc_xds import Caller, caller, greeter
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
-WAIT_S = 30
 HOST = "r-1.default.svc.cluster.local"
 
 

@@ -37,8 +37,9 @@ from eventmesh.xds.identity.roots import RootFiles
 from tests.component.control_bench import Bench
 from tests.component.processes import data_plane
 from tests.peers.test_grpc_xds import Caller, caller
-from tests.peers.test_grpc_xds_security import WAIT_S, World, until
+from tests.peers.test_grpc_xds_security import World, until
 from tests.tokens import key_set
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

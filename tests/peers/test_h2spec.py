@@ -26,7 +26,7 @@ from tests.unit.core.tls_peer import certificate
 
 pytestmark = pytest.mark.peer
 
-SUITE_TIMEOUT_S = 100
+SUITE_TIMEOUT_S = 200
 
 CASES = 146
 """What the suite has, the strict cases included: fewer would mean that some were not run."""

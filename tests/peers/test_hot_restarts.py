@@ -30,7 +30,7 @@ REQUESTS = 500_000 if IS_SOAK else 50_000
 """At least so many in all: before, between and after the restarts."""
 MESSAGES = 50_000
 """The same for grpcio, which itself carries a few thousand a second: half a minute each way on a busy machine."""
-WAIT_S = 900 if IS_SOAK else 120
+WAIT_S = 900 if IS_SOAK else 400
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(WAIT_S + 30)]
 each_way = pytest.mark.parametrize("workers", [1, 2])

@@ -22,9 +22,10 @@ from tests.component.broker_world import Answer, World, world_in
 from tests.mesh.broker_mesh import Subscriber, broker_mesh, event_headers
 from tests.mesh.processes import MeshProcess
 from tests.peers.command_line import CommandLine
-from tests.peers.kafka_world import WAIT_S, Kafka, kafka_in
+from tests.peers.kafka_world import Kafka, kafka_in
+from tests.waiting import WAIT_S
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.peer, pytest.mark.asyncio(loop_scope="module")]
 
 JSON_EVENT = b"application/cloudevents+json; charset=utf-8"
 BINARY = {"ce_specversion": b"1.0", "ce_id": b"e1", "ce_source": b"/shop", "ce_type": b"order"}

@@ -19,12 +19,12 @@ from eventmesh.base.clock import SystemClock
 from eventmesh.cluster.api.certificates import load_or_make
 from tests.component.processes import program
 from tests.contracts.event_store import new_event
-from tests.contracts.shared_store import WAIT_S, SharedStoreContract, accepted, opened
+from tests.contracts.shared_store import SharedStoreContract, accepted, opened
 from tests.peers.file_syncs import SYNC_CALLS, syncs
 from tests.peers.kafka_server import GUARDED, KafkaServer, kafka_server
+from tests.waiting import WAIT_S
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
-"""Some tests start a JVM twice."""
+pytestmark = pytest.mark.peer
 
 
 SYNCED = {"flush.messages": "1"}

@@ -16,10 +16,9 @@ from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.kube.objects import Key
 from tests.free_ports import free_port
 from tests.peers.tools import tool
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
-
-WAIT_S = 30.0
 
 
 @asynccontextmanager

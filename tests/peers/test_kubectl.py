@@ -14,6 +14,7 @@ from eventmesh.kube.resources import DEPLOYMENT, KSERVICE, POD
 from tests.component.embedded_api import Served
 from tests.component.test_certificate_signing_requests import SIGNER, request
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -23,8 +24,6 @@ def kubectl(request: pytest.FixtureRequest, cluster: Served, tmp_path: Path) -> 
     """Return one of those that `tools/kubectl` builds; other tests have the one that this machine has."""
     return CommandLine(request.param, cluster.kubeconfig, tmp_path)
 
-
-WAIT_S = 30.0
 
 FUNCTION = """
 apiVersion: serving.knative.dev/v1
@@ -175,7 +174,7 @@ async def test_edit_saves_what_the_editor_left(kubectl: CommandLine, tmp_path: P
 async def test_wait_sees_a_condition_arrive(kubectl: CommandLine, cluster: Served) -> None:
     await kubectl("apply", "-f", "-", stdin=FUNCTION)
     waiting = asyncio.get_running_loop().create_task(
-        kubectl("wait", "ksvc/hello", "--for=condition=Ready", "--timeout=20s")
+        kubectl("wait", "ksvc/hello", "--for=condition=Ready", "--timeout=60s")
     )
     while not any(cluster.api.store._watches["services.serving.knative.dev"]):
         await asyncio.sleep(0.01)
@@ -188,7 +187,7 @@ async def test_wait_sees_a_condition_arrive(kubectl: CommandLine, cluster: Serve
 
 async def test_rollout_status_follows_to_the_end(kubectl: CommandLine, cluster: Served) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT_YAML)
-    following = asyncio.get_running_loop().create_task(kubectl("rollout", "status", "deploy/web", "--timeout=20s"))
+    following = asyncio.get_running_loop().create_task(kubectl("rollout", "status", "deploy/web", "--timeout=60s"))
     while not any(cluster.api.store._watches["deployments.apps"]):
         await asyncio.sleep(0.01)
     api = cluster.api.in_process()
@@ -212,7 +211,7 @@ async def test_delete_waits_until_the_object_is_gone(kubectl: CommandLine) -> No
 async def test_deleting_a_namespace_empties_it(kubectl: CommandLine) -> None:
     await kubectl("create", "namespace", "shop")
     await kubectl("create", "configmap", "c", "-n", "shop")
-    await kubectl("delete", "namespace", "shop", "--timeout=20s")
+    await kubectl("delete", "namespace", "shop", "--timeout=60s")
     result = await kubectl.run("get", "configmap", "c", "-n", "shop")
     assert "not found" in result.err
 

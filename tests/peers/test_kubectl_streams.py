@@ -24,8 +24,8 @@ from eventmesh.kube.api import Object
 from eventmesh.kube.resources import POD
 from tests.component.pod_cluster import Cluster, bare, is_ready, running, sharing
 from tests.component.processes import program
-from tests.mesh.processes import WAIT_S
 from tests.peers.command_line import CommandLine
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -11,6 +11,7 @@ import pytest
 from tests.component.processes import data_plane
 from tests.peers.motan_peer import caller, service
 from tests.peers.ways import address_of, declared, routed
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -19,7 +20,6 @@ GROUPS = {group: {"group": group, "version": "1.0"} for group in "ab"}
 """As a ServiceInterface tells calls apart."""
 FUSED = "No available referers"
 """What Motan says without asking: who has failed ten times in a row is gone until it answers a heartbeat."""
-WAIT_S = 20.0
 Ports = Callable[[], int]
 
 

@@ -15,7 +15,7 @@ from kubernetes.dynamic import DynamicClient
 
 from tests.component import processes
 from tests.component.embedded_api import Served
-from tests.mesh.processes import WAIT_S
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 

@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.timeout(0)]
 
 SOAK = bool(os.environ.get("EVENTMESH_SOAK"))
 SEED = int(os.environ.get("EVENTMESH_SEED", "1"))
-EVENTS, LONGEST_S = (6_000, 1_800) if SOAK else (240, 150)
+EVENTS, LONGEST_S = (6_000, 1_800) if SOAK else (240, 400)
 ROUNDS = ["first", "server", "second", "server"] * 8
 CASES: list[tuple[Engine, Sequence[str]]] = (
     [(nats_server, ROUNDS), (kafka_server, ROUNDS), (kafka_cluster, ROUNDS)]

@@ -13,10 +13,10 @@ from tests.component.processes import data_plane, program, write_bootstrap
 from tests.component.test_hostile_clients import ALLOWED_KIB
 from tests.peers.backends import nginx_backend
 from tests.peers.tools import tool
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
-WAIT_S = 30.0
 CONNECTIONS = 400
 KINDS = {
     "slow heads": ("-H", "-i", "1", "-x", "24"),

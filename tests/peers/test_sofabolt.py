@@ -14,6 +14,7 @@ import pytest
 from tests.component.planes import ask
 from tests.component.processes import DataPlaneProcess, data_plane
 from tests.peers.sofabolt import caller, service
+from tests.waiting import WAIT_S
 
 pytestmark = pytest.mark.peer
 
@@ -105,7 +106,7 @@ async def test_a_oneway_arrives_once_and_is_not_answered(sidecar: DataPlaneProce
         # The second finds its connection made.
         for letter in ("first", "second"):
             assert await java.ask(f"oneway {letter}") == "SENT"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 while await java.ask(f"sync 3000 times {letter}") == "OK 0":
                     pass
             assert await java.ask(f"sync 3000 times {letter}") == "OK 1"
@@ -156,7 +157,7 @@ async def test_a_killed_service_is_an_error_and_answers_again_when_it_is_back(
             assert await java.ask("sync 20000 Ada") == "OK hello Ada"
             await first.kill()
             assert (await java.ask("sync 20000 Ada")).startswith("ERROR ")
-        async with service(unused_tcp_port), asyncio.timeout(20):
+        async with service(unused_tcp_port), asyncio.timeout(WAIT_S):
             while not (await java.ask("sync 20000 Ada")).startswith("OK"):
                 pass
 
@@ -169,7 +170,7 @@ async def test_heartbeats_are_answered_while_nothing_is_called(sidecar: DataPlan
     ):
         assert await java.ask("sync 20000 Ada") == "OK hello Ada"
         relay.forget()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             # The answer to one that was asked before may come first.
             asked, answers = relay.heartbeats()
             while len(asked) < 3 or not {frame[4] for frame in asked[:3]} <= answers.keys():

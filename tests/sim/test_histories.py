@@ -49,7 +49,7 @@ class _LazyDisk(Disk):
             super().note(kind, name, at, data)
 
 
-@pytest.mark.timeout(60 + 100 * HOURS)
+@pytest.mark.timeout(300 + 100 * HOURS)
 def test_no_history_breaks_a_promise(
     memory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

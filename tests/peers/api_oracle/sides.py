@@ -22,9 +22,9 @@ from eventmesh.cluster.api.server import ApiServer
 from eventmesh.cluster.store.store import Store
 from tests.component.processes import program
 from tests.peers.tools import tool
+from tests.waiting import WAIT_S
 
 JSON = "application/json"
-WAIT_S = 60.0
 _PLACEHOLDER = re.compile(r"<(name|uid|rv|first|token):([-\w]*)>")
 
 

@@ -23,6 +23,7 @@ from eventmesh.model.route import Serve
 from eventmesh.transport.exchange import Reply
 from tests.component.embedded_api import embedded
 from tests.manual_clock import ManualClock
+from tests.waiting import WAIT_S
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Request
@@ -82,7 +83,7 @@ async def test_every_kind_is_reached_by_https_without_a_door_once_one_certificat
             features.current = Features(transport=TransportEncryption.STRICT)
             assert entrance.beside(plain, BROKER_HANDLER).listeners == ()
             await api.create(SECRET, {"metadata": {"name": SECRETS[KAFKA_SINK_INGRESS].name}, "data": data}, NAMESPACE)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 await known.wait()
             (listener,) = entrance.beside(plain, BROKER_HANDLER).listeners
             (table,) = entrance.beside(plain, BROKER_HANDLER).route_tables

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from eventmesh.activator.reporter import PERIOD_S, Reporter
 from eventmesh.autoscale.stat import decode_messages
+from tests.waiting import WAIT_S
 
 
 class Listening:
@@ -65,7 +66,7 @@ async def test_events_that_wait_count_beside_requests() -> None:
         lambda: waiting,
     )
     reporter.start()
-    await asyncio.wait_for(listening.heard.wait(), 20)
+    await asyncio.wait_for(listening.heard.wait(), WAIT_S)
     await reporter.stop()
     assert listening.closed
     assert listening.reports == [{"default/awake": (3.5, 7.0), "default/asleep": (40.0, 0.0)}]

@@ -19,6 +19,7 @@ from eventmesh.kube.resources import BROKER
 from eventmesh.transport.exchange import Reply
 from tests.unit.activator.broker.fixed_triggers import FixedTriggers
 from tests.unit.activator.broker.offline_broker import Broker
+from tests.waiting import WAIT_S
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Request
@@ -82,7 +83,7 @@ async def test_one_more_than_may_wait_is_asked_to_come_again(tmp_path: Path) -> 
         answers.append(await ask(made, str(number)))
 
     running = [tasks.spawn(str(number), asker(number)) for number in range(MAX_WAITING)]
-    await asyncio.wait_for(marks.full.wait(), 20)
+    await asyncio.wait_for(marks.full.wait(), WAIT_S)
     refused = await ask(made, "more")
     assert (refused.status, refused.headers[0]) == (503, ("retry-after", "1"))
     for mark in marks.seen:

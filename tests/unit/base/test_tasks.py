@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from eventmesh.base.tasks import TaskGroup, first_of, is_set_within
+from tests.waiting import WAIT_S
 
 
 async def test_the_first_to_end_ends_the_others() -> None:
@@ -67,6 +68,6 @@ async def test_a_wait_that_is_over_in_the_moment_of_a_stop_is_stopped_all_the_sa
     group.spawn("endless", endless())
     await asyncio.sleep(0)
     event.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         await group.stop()
     assert turns == [], "it went on as if nobody had stopped it"

@@ -15,6 +15,7 @@ from eventmesh.dataplane.worker_messages import Applied, Apply, AskFigures, deco
 from eventmesh.dataplane.worker_process import WorkerProcess
 from eventmesh.model.snapshot import Snapshot
 from eventmesh.transport.channel import Channel
+from tests.waiting import WAIT_S
 
 LARGE = Apply(Snapshot(version="v" * 10_000_000))
 """More than the kernel takes at once: what is asked next waits behind it."""
@@ -34,7 +35,7 @@ async def _talking() -> AsyncIterator[tuple[WorkerProcess, Channel]]:
     tasks = TaskGroup("test")
     tasks.spawn("listen", supervisor.listen(_nowhere))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             yield supervisor, worker
     finally:
         worker.close()

@@ -16,6 +16,7 @@ from eventmesh.base.clock import SystemClock
 from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
+from tests.waiting import WAIT_S
 
 
 @dataclass
@@ -51,7 +52,7 @@ class ScriptedSubscribers:
     async def until(self, count: int) -> None:
         while len(self.got) < count:
             self.arrived.clear()
-            await asyncio.wait_for(self.arrived.wait(), 20)
+            await asyncio.wait_for(self.arrived.wait(), WAIT_S)
 
 
 class Broker:

@@ -19,6 +19,7 @@ from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import DeliveryPolicy
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
 from tests.unit.activator.broker.offline_broker import Answered, Broker, opened, settled
+from tests.waiting import WAIT_S
 
 
 @pytest_asyncio.fixture
@@ -82,7 +83,7 @@ async def test_a_reply_that_the_store_can_never_take_is_not_asked_for_again(
     triggers.add("confirm", DeliveryPolicy(retry=5))
     await opened(broker, "confirm")
     await broker.send(1)
-    await asyncio.wait_for(settled(broker, ("demo/confirm", "kept"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/confirm", "kept"), 1), WAIT_S)
     assert len(broker.subscribers.got) == 1
 
 
@@ -96,7 +97,7 @@ async def test_a_trigger_that_matches_its_own_reply_ends(broker: Broker, trigger
     await opened(broker, "loop")
     await broker.send(1)
     await broker.subscribers.until(255)
-    await asyncio.wait_for(settled(broker, ("demo/loop", "delivered"), 255), 20)
+    await asyncio.wait_for(settled(broker, ("demo/loop", "delivered"), 255), WAIT_S)
     assert len(broker.subscribers.got) == 255
 
 
@@ -116,7 +117,7 @@ async def test_an_event_nobody_takes_is_kept(broker: Broker, triggers: FixedTrig
     triggers.add("down")
     await opened(broker, "down")
     await broker.send(1)
-    await asyncio.wait_for(settled(broker, ("demo/down", "kept"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/down", "kept"), 1), WAIT_S)
     while not (letters := await broker.store.history.dead_letters(Selection(BROKER))):
         await asyncio.sleep(0.01)
     assert letters[0].reason == "subscriber: no answer: connect_failed"
@@ -132,7 +133,7 @@ async def test_a_damaged_event_holds_up_no_other(broker: Broker, triggers: Fixed
         lambda connection: connection.execute("UPDATE events SET data = x'00' WHERE sequence = 2")
     )
     triggers.add("behind")
-    await asyncio.wait_for(settled(broker, ("demo/behind", "delivered"), 2), 20)
+    await asyncio.wait_for(settled(broker, ("demo/behind", "delivered"), 2), WAIT_S)
     assert sorted(event.id for _, event, _ in broker.subscribers.got) == ["0", "2"]
     assert broker.dispatcher.measures.outcomes["demo/behind", "kept"] == 1
 
@@ -142,7 +143,7 @@ async def test_a_reply_that_is_no_event_fails_the_delivery(broker: Broker, trigg
     triggers.add("odd")
     await opened(broker, "odd")
     await broker.send(1)
-    await asyncio.wait_for(settled(broker, ("demo/odd", "kept"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/odd", "kept"), 1), WAIT_S)
 
 
 async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, triggers: FixedTriggers) -> None:
@@ -159,13 +160,13 @@ async def test_after_a_restart_what_was_not_done_is_done(tmp_path: Path, trigger
     first.subscribers.post = hang  # type: ignore[method-assign]
     for number in range(5):
         await first.send(number)
-    await asyncio.wait_for(first.subscribers.arrived.wait(), 20)
+    await asyncio.wait_for(first.subscribers.arrived.wait(), WAIT_S)
     await first.stop()
 
     second = Broker(tmp_path, triggers)
     await second.subscribers.until(5)
     assert sorted(event.id for _, event, _ in second.subscribers.got) == ["0", "1", "2", "3", "4"]
-    await asyncio.wait_for(settled(second, ("demo/slow", "delivered"), 5), 20)
+    await asyncio.wait_for(settled(second, ("demo/slow", "delivered"), 5), WAIT_S)
     await second.stop()
 
     third = Broker(tmp_path, triggers)
@@ -239,7 +240,7 @@ async def test_a_token_that_is_refused_is_replaced_once_within_the_attempt(
     triggers.add("secured", identity=Identity(subscriber=Peer("http://secured/")))
     await opened(broker, "secured")
     await broker.send(1)
-    await asyncio.wait_for(settled(broker, ("demo/secured", "delivered"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/secured", "delivered"), 1), WAIT_S)
     shown = [dict(headers)["authorization"] for _, _, headers in broker.subscribers.got]
     assert shown == ["Bearer token-1", "Bearer token-2"]
     broker.subscribers.script = lambda uri, event: Answered(401)

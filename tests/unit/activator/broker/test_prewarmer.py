@@ -14,8 +14,8 @@ from eventmesh.cloudevents import http
 from eventmesh.cloudevents.event import Event
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
 from tests.unit.activator.broker.offline_broker import Answered, Broker, opened, settled
+from tests.waiting import WAIT_S
 
-WAIT_S = 20.0
 MAIL = "http://mail/"
 
 

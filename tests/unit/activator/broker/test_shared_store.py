@@ -31,11 +31,10 @@ from tests.contracts.event_replays import EventReplaysContract
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
 from tests.memory_journal import MemoryJournal, MemoryServer
 from tests.unit.activator.broker.fixed_triggers import FixedTriggers
+from tests.waiting import WAIT_S
 
 if TYPE_CHECKING:
     from eventmesh.core._core import Request
-
-WAIT_S = 20.0
 
 
 @pytest_asyncio.fixture

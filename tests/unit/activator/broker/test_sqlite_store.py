@@ -20,6 +20,7 @@ from tests.contracts.event_history import EventHistoryContract
 from tests.contracts.event_queue import EventQueueContract
 from tests.contracts.event_replays import EventReplaysContract
 from tests.contracts.event_store import SHOP, EventStoreContract, new_event
+from tests.waiting import WAIT_S
 
 
 def open_sqlite(directory: Path) -> SqliteStore:
@@ -109,7 +110,7 @@ async def test_damage_behind_the_first_look_is_found_between_transactions(
         file.write(b"damage")
     monkeypatch.setattr(opening, "VERIFY_AT_ONCE", 0)
     reopened = open_sqlite(tmp_path)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         with pytest.raises(CorruptStore, match="not what was written is page"):
             while True:
                 await reopened.append(new_event(11))

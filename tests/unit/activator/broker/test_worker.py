@@ -17,6 +17,7 @@ from eventmesh.cloudevents.event import Event
 from eventmesh.model.delivery import BackoffPolicy, DeliveryControls, DeliveryPolicy
 from tests.unit.activator.broker.fixed_triggers import BROKER, FixedTriggers
 from tests.unit.activator.broker.offline_broker import Answered, Broker, opened, settled
+from tests.waiting import WAIT_S
 
 PATIENT = DeliveryPolicy(retry=3, backoff=BackoffPolicy.LINEAR, backoff_delay_s=0.01)
 BY_KEY = DeliveryControls(order_by="partitionkey")
@@ -58,7 +59,7 @@ async def test_events_of_one_key_come_in_order_whatever_fails(
     await opened(broker, "ordered")
     for number in range(24):
         await broker.send(number, partitionkey=f"k{number % 3 and 1}")
-    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 24), 20)
+    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 24), WAIT_S)
     for key in ("k0", "k1"):
         mine = [event.id for _, event, _ in broker.subscribers.got if event.text("partitionkey") == key]
         once = list(dict.fromkeys(mine))
@@ -74,7 +75,7 @@ async def test_as_many_ends_as_are_recorded_together_wait_for_no_more(
     await opened(broker, "fast")
     for number in range(worker.SETTLE_TOGETHER):
         await broker.send(number)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while (await broker.store.open_trigger("uid-fast", BROKER)).cursor < worker.SETTLE_TOGETHER:
             await asyncio.sleep(0.01)
 
@@ -95,12 +96,12 @@ async def test_ends_on_their_way_into_the_store_get_there_when_the_work_is_given
     triggers.add("all")
     await opened(broker, "all")
     await broker.send(1)
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), WAIT_S)
     stopping = asyncio.ensure_future(broker.dispatcher.stop())  # noqa: TID251  # awaited below
     for _ in range(10):
         await asyncio.sleep(0)
     go.set()
-    await asyncio.wait_for(stopping, 20)
+    await asyncio.wait_for(stopping, WAIT_S)
     assert written == [Outcome.DELIVERED]
 
 
@@ -118,11 +119,11 @@ async def queued(
     for number, key in enumerate(keys):
         await broker.send(number, partitionkey=key)
     triggers.add("all", policy, controls)
-    await asyncio.wait_for(settled(broker, ("demo/all", "kept"), count), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "kept"), count), WAIT_S)
     broker.subscribers.script = lambda uri, event: Answered()
     broker.subscribers.got.clear()
     moved = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while moved < count:
             moved += len(await broker.store.queue.redrive(Selection(BROKER), 0.0))
 
@@ -146,10 +147,10 @@ async def test_what_is_queued_waits_for_the_disk_only_when_too_much_is_not_on_it
     monkeypatch.setattr(broker.store, "settle", slow)
     broker.dispatcher.queued("uid-all")
     await broker.subscribers.until(sent)
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), WAIT_S)
     assert len(broker.subscribers.got) == sent
     go.set()
-    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 20), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 20), WAIT_S)
     assert len(broker.subscribers.got) == 20
 
 
@@ -159,7 +160,7 @@ async def test_everything_is_read_though_a_reading_has_a_bound_in_bytes(
     monkeypatch.setattr(backlog, "READ_BYTES", 3)
     await queued(broker, triggers, ["k"] * 9)
     broker.dispatcher.queued("uid-all")
-    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 9), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 9), WAIT_S)
     assert ids(broker) == [str(number) for number in range(9)]
 
 
@@ -173,7 +174,7 @@ async def test_a_subscriber_that_answers_at_once_gets_everything_though_others_h
     for number in range(20):
         await broker.send(number)
     triggers.control("all", DeliveryControls())
-    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 20), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 20), WAIT_S)
     assert ids(broker) == [str(number) for number in range(20)]
 
 
@@ -186,7 +187,7 @@ async def test_a_subscriber_that_has_woken_gets_all_that_waited_for_it_at_once(
     async def asleep_at_first(*_: object, hold: bool, **__: object) -> Answered:
         nonlocal refused, awake
         if hold:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_S):
                 while refused < waiting:
                     await asyncio.sleep(0.001)
             awake = True
@@ -202,7 +203,7 @@ async def test_a_subscriber_that_has_woken_gets_all_that_waited_for_it_at_once(
     for number in range(waiting):
         await broker.send(number)
     triggers.add("all")
-    await asyncio.wait_for(together.wait(), 20)
+    await asyncio.wait_for(together.wait(), WAIT_S)
 
 
 async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
@@ -215,7 +216,7 @@ async def test_a_key_that_is_stuck_holds_up_no_other_even_when_memory_is_full(
     for number in range(600):
         await broker.send(number, partitionkey="stuck")
     await broker.send(1000, partitionkey="free")
-    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 1), WAIT_S)
     assert set(ids(broker)) == {"0", "1000"}
 
 
@@ -228,7 +229,7 @@ async def test_a_key_that_is_stuck_in_the_queue_holds_up_no_other(
     await queued(broker, triggers, ["stuck"] * 20 + ["free"] * 10, patient, BY_KEY)
     broker.subscribers.script = lambda uri, event: Answered(503 if event.text("partitionkey") == "stuck" else 202)
     broker.dispatcher.queued("uid-all")
-    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 10), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 10), WAIT_S)
     assert list(dict.fromkeys(ids(broker))) == ["0", *map(str, range(20, 30))]
 
 
@@ -239,10 +240,10 @@ async def test_a_paused_trigger_keeps_its_events_until_it_goes_on(broker: Broker
         await opened(broker, name)
     for number in range(3):
         await broker.send(number)
-    await asyncio.wait_for(settled(broker, ("demo/other", "delivered"), 3), 20)
+    await asyncio.wait_for(settled(broker, ("demo/other", "delivered"), 3), WAIT_S)
     assert {uri for uri, _, _ in broker.subscribers.got} == {"http://other/"}
     triggers.control("paused", DeliveryControls())
-    await asyncio.wait_for(settled(broker, ("demo/paused", "delivered"), 3), 20)
+    await asyncio.wait_for(settled(broker, ("demo/paused", "delivered"), 3), WAIT_S)
 
 
 async def test_an_expired_event_is_not_delivered_and_says_so(broker: Broker, triggers: FixedTriggers) -> None:
@@ -250,14 +251,14 @@ async def test_an_expired_event_is_not_delivered_and_says_so(broker: Broker, tri
     await opened(broker, "all")
     await broker.send(1, expirytime=at(-60))
     await broker.send(2, expirytime=at(3600))
-    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 1), WAIT_S)
     assert ids(broker) == ["2"]
     assert broker.dispatcher.measures.outcomes["demo/all", "expired"] == 1
     assert await told(broker, 1) == [(0, Outcome.EXPIRED, "its expirytime had passed")]
 
 
 async def told(broker: Broker, sequence: int) -> list[tuple[int, Outcome | None, str]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not (timeline := await broker.store.history.timeline(sequence)) or not timeline.attempts:
             await asyncio.sleep(0.01)
     return [(made.number, made.outcome, made.reason) for made in timeline.attempts]
@@ -268,7 +269,7 @@ async def test_an_event_that_expires_between_attempts_is_given_up(broker: Broker
     triggers.add("down", DeliveryPolicy(retry=1_000_000, backoff=BackoffPolicy.LINEAR, backoff_delay_s=0.01))
     await opened(broker, "down")
     await broker.send(1, expirytime=at(0.3))
-    await asyncio.wait_for(settled(broker, ("demo/down", "expired"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/down", "expired"), 1), WAIT_S)
     assert await broker.store.history.dead_letters(Selection(BROKER)) == []
 
 
@@ -286,7 +287,7 @@ async def test_a_delayed_event_comes_in_its_time_and_holds_up_nobody(broker: Bro
     await broker.send(1, deliverafter=due)
     await broker.send(2, deliverafter=at(-60))
     await broker.send(3)
-    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 3), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 3), WAIT_S)
     assert ids(broker)[-1] == "1"
     assert moments["1"] >= datetime.fromisoformat(due)
 
@@ -296,7 +297,7 @@ async def test_delayed_and_redriven_events_survive_a_restart(tmp_path: Path, tri
     triggers.add("all", controls=DeliveryControls(paused=True))
     await opened(first, "all")
     await first.send(1, deliverafter=at(0.5))
-    await asyncio.wait_for(settled(first, ("demo/all", "deferred"), 1), 20)
+    await asyncio.wait_for(settled(first, ("demo/all", "deferred"), 1), WAIT_S)
     await first.send(2)
     await first.store.settle([Settlement("uid-all", 2, Outcome.KEPT, "by hand", "demo/all")])
     await first.stop()
@@ -313,14 +314,14 @@ async def test_what_is_asked_for_is_delivered_though_it_has_expired(broker: Brok
     triggers.add("all")
     await opened(broker, "all")
     await broker.send(1, expirytime=at(0.4))
-    await asyncio.wait_for(settled(broker, ("demo/all", "kept"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "kept"), 1), WAIT_S)
     while not await broker.store.queue.redrive(Selection(BROKER), 0.0):
         await asyncio.sleep(0.01)
     while datetime.now(UTC) < datetime.fromisoformat(broker.subscribers.got[0][1].text("expirytime")):
         await asyncio.sleep(0.01)
     broker.subscribers.script = lambda uri, event: Answered()
     broker.dispatcher.queued("uid-all")
-    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 1), 20)
+    await asyncio.wait_for(settled(broker, ("demo/all", "delivered"), 1), WAIT_S)
 
 
 async def test_keys_are_told_apart_whatever_their_length(broker: Broker, triggers: FixedTriggers) -> None:
@@ -328,7 +329,7 @@ async def test_keys_are_told_apart_whatever_their_length(broker: Broker, trigger
     await opened(broker, "ordered")
     for number in range(4):
         await broker.send(number, partitionkey="k" * (60 + number % 2 * 1000))
-    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 4), 20)
+    await asyncio.wait_for(settled(broker, ("demo/ordered", "delivered"), 4), WAIT_S)
     long = [event.id for _, event, _ in broker.subscribers.got if len(event.text("partitionkey")) > 64]
     assert long == ["1", "3"]
 
@@ -338,6 +339,6 @@ async def test_a_new_trigger_may_begin_in_the_past(broker: Broker, triggers: Fix
     await opened(broker, "there")
     for number in range(3):
         await broker.send(number)
-    await asyncio.wait_for(settled(broker, ("demo/there", "delivered"), 3), 20)
+    await asyncio.wait_for(settled(broker, ("demo/there", "delivered"), 3), WAIT_S)
     triggers.add("historian", controls=DeliveryControls(start_at=0.0))
-    await asyncio.wait_for(settled(broker, ("demo/historian", "delivered"), 3), 20)
+    await asyncio.wait_for(settled(broker, ("demo/historian", "delivered"), 3), WAIT_S)

@@ -20,6 +20,7 @@ from eventmesh.kube.informer import Informer, Informers
 from eventmesh.kube.ping_source import parse_ping
 from eventmesh.kube.resources import NAMESPACE, PING_SOURCE
 from tests.manual_clock import ManualClock, settle
+from tests.waiting import WAIT_S
 
 SINK = {"uri": "http://sink/"}
 
@@ -62,7 +63,7 @@ class World:
 
     async def seen(self, source: Object) -> Object:
         """Return once the informer knows this very version, and the tasks have gone as far as they can."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while self.version(source["metadata"]["name"]) != source["metadata"]["resourceVersion"]:
                 await asyncio.sleep(0.002)
         await settle()
@@ -131,7 +132,7 @@ async def test_a_source_without_a_sink_or_that_is_gone_sends_nothing(world: Worl
     await world.resolve(source, "http://sink/")
     await world.clock.advance(60)
     await world.api.delete(PING_SOURCE, "p", "shop")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while world.version("p"):
             await asyncio.sleep(0.002)
     await world.clock.advance(600)

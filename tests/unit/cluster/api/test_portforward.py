@@ -9,6 +9,7 @@ import pytest
 from eventmesh.base.errors import UnavailableError
 from eventmesh.cluster.api.portforward import MAX_CONNECTIONS, PortForward
 from tests.unit.cluster.api.test_spdy import Client, data
+from tests.waiting import WAIT_S
 
 
 class Wire:
@@ -33,7 +34,7 @@ class Wire:
         self._changed.set()
 
     async def until_ended(self, *streams: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not set(streams) <= self.ended:
                 self._changed.clear()
                 await self._changed.wait()
@@ -60,7 +61,7 @@ async def test_two_streams_of_one_request_are_one_connection() -> None:
     await forward.received(streams(Client(), 0) + data(3, b"hello") + data(3, b"", is_last=True))
     there.setblocking(False)
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         assert await loop.sock_recv(there, 100) == b"hello"
         assert await loop.sock_recv(there, 100) == b""
     await loop.sock_sendall(there, b"world")

@@ -23,7 +23,7 @@ from eventmesh.cluster.runtime.podspec import SIDECAR
 from eventmesh.cluster.runtime.process import Process, ProcessLauncher, Survivor
 from eventmesh.cluster.runtime.sandbox import PodSandbox
 from tests.manual_clock import ManualClock
-from tests.mesh.processes import WAIT_S
+from tests.waiting import WAIT_S
 
 POD = {"metadata": {"name": "p", "uid": "u1"}, "spec": {"containers": [{"name": "app"}]}}
 

@@ -18,7 +18,8 @@ from eventmesh.base.errors import UnavailableError
 from eventmesh.base.tasks import TaskGroup
 from eventmesh.cluster.runtime.launcher_process import LauncherProcess
 from eventmesh.cluster.runtime.process import Command, Keep, Legacy, Process, ProcessLauncher
-from tests.mesh.processes import WAIT_S, called
+from tests.mesh.processes import called
+from tests.waiting import WAIT_S
 
 ENV = {"PATH": os.environ["PATH"]}
 SLEEP = Command(("sleep", "600"), ENV)

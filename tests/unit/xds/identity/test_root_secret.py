@@ -21,6 +21,7 @@ from eventmesh.xds.identity.roots import make_root
 from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE, SpiffeId
 from tests.component.embedded_api import embedded
 from tests.manual_clock import ManualClock
+from tests.waiting import WAIT_S
 
 ROBOT = SpiffeId("cluster.local", "shop", "robot")
 HOUR_S = 3600.0
@@ -55,7 +56,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 async def stored_numbers(api: Api, expected: int) -> list[str]:
     """Return the certificates in the Secret as soon as there are so many."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while True:
             data = (await api.get(SECRET, NAME, SYSTEM_NAMESPACE))["data"]
             names = sorted(name for name in data if name.endswith(".crt"))
@@ -107,7 +108,7 @@ async def test_a_root_that_could_not_be_stored_is_let_go(api: Api) -> None:
     await api.replace(SECRET, {**stored, "metadata": {**stored["metadata"], "labels": {"touched": "yes"}}})
     old = leader.authority.bundle()
     leader.authority.replace_root()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not (leader.authority.turn() or leader.authority.bundle() == old):
             await asyncio.sleep(0)
     assert leader.authority.bundle() == old and await stored_numbers(api, 1) == ["root-1.crt"]
@@ -123,7 +124,7 @@ async def test_of_two_that_both_think_they_lead_the_first_one_wins_and_the_other
     await stored_numbers(api, 2)
     second.authority.replace_root()
     assert second.authority.bundle() != first.authority.bundle()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_S):
         while not second.authority.turn():
             await asyncio.sleep(0)
     await second.hears()
