@@ -160,7 +160,7 @@ def write_bootstrap(path: Path, upstream: str, *, access_log: str = "", http2: b
                 {
                     "name": "backend",
                     "type": "STATIC",
-                    "connect_timeout": "1s",
+                    "connect_timeout": "10s",
                     "load_assignment": {
                         "cluster_name": "backend",
                         "endpoints": [

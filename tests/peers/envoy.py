@@ -76,7 +76,7 @@ def bootstrap(ads_port: int, api_type: str) -> dict[str, Any]:
                 {
                     "name": "control",
                     "type": "STATIC",
-                    "connect_timeout": "1s",
+                    "connect_timeout": "10s",
                     "typed_extension_protocol_options": {
                         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",

@@ -148,7 +148,7 @@ def cluster(name: str, *addresses: tuple[str, int], **fields: Any) -> dict[str, 
     return {
         "name": name,
         "type": "STATIC",
-        "connect_timeout": "1s",
+        "connect_timeout": "10s",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
         **fields,
     }
