@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.model.policy import MILLION
+from eventmesh.model.share import MILLION
 from eventmesh.transport.exchange import Reply
 
 if TYPE_CHECKING:

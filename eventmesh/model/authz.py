@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eventmesh.base.frozen import frozen
-from eventmesh.model.policy import MILLION
+from eventmesh.model.share import MILLION
 from eventmesh.model.tagged import Tagged
 
 if TYPE_CHECKING:
-    from eventmesh.model.access import Metadata
     from eventmesh.model.match import TextMatch
+    from eventmesh.model.question import Metadata
 
 DEFAULT_TIMEOUT_S = 0.2
 """Envoy's."""

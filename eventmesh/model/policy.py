@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from eventmesh.base.frozen import frozen
 from eventmesh.model.match import TextMatch
+from eventmesh.model.share import MILLION
 from eventmesh.model.tagged import Tagged
 
 if TYPE_CHECKING:
@@ -194,10 +195,6 @@ class HashOn:
     """Of the header (lower case), cookie or parameter."""
     terminal: bool = False
     """Later parts are left out when this one is there."""
-
-
-MILLION = 1_000_000
-"""Shares of requests are told in millionths."""
 
 
 @frozen

@@ -14,7 +14,7 @@ from typing import Any, Final
 from eventmesh.base import log
 from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel import types
-from eventmesh.cluster.api.cel.checker import compile_expression
+from eventmesh.cluster.api.cel.compiling import compile_expression
 from eventmesh.cluster.api.cel.fields import Reader, as_resource, declared, reader
 from eventmesh.cluster.api.cel.program import Program
 from eventmesh.cluster.api.cel.syntax import CompileError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from eventmesh.model.access import (
+from eventmesh.model.access import Off, Policy, Rbac, RuleAction, Rules, Step
+from eventmesh.model.question import (
     All,
     AnyOf,
     Anything,
@@ -21,15 +22,9 @@ from eventmesh.model.access import (
     IsThere,
     Metadata,
     Not,
-    Off,
-    Policy,
     Principal,
-    Rbac,
-    RuleAction,
-    Rules,
     ServerName,
     SourceIp,
-    Step,
     Test,
     UrlPath,
     ValueTest,

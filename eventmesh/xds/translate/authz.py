@@ -17,7 +17,7 @@ from eventmesh.model.authz import (
     ExtAuthz,
 )
 from eventmesh.model.match import TextMatch
-from eventmesh.model.policy import MILLION
+from eventmesh.model.share import MILLION
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.access import read_metadata
 from eventmesh.xds.translate.headers import read_text_match

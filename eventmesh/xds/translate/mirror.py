@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eventmesh.model.policy import MILLION
 from eventmesh.model.route import Mirror
+from eventmesh.model.share import MILLION
 from eventmesh.xds.schema.tree import Message
 from eventmesh.xds.translate.shares import read_runtime_share
 

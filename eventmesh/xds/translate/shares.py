@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventmesh.model.policy import MILLION
+from eventmesh.model.share import MILLION
 from eventmesh.xds.schema.tree import Message
 
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": MILLION}

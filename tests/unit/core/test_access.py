@@ -7,28 +7,23 @@ import json
 
 import pytest
 
-from eventmesh.model.access import (
-    AccessStep,
+from eventmesh.model.access import AccessStep, Off, Policy, Rbac, RuleAction, Rules
+from eventmesh.model.cluster import Cluster
+from eventmesh.model.listener import Listener, WireProtocol
+from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
+from eventmesh.model.policy import Filters, RateLimit
+from eventmesh.model.question import (
     Anything,
     DestinationPort,
     Header,
     Not,
-    Off,
-    Policy,
     Principal,
-    Rbac,
-    RuleAction,
-    Rules,
     ServerName,
     SourceIp,
     Test,
     UrlPath,
 )
-from eventmesh.model.access import Caller as CallerOf
-from eventmesh.model.cluster import Cluster
-from eventmesh.model.listener import Listener, WireProtocol
-from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
-from eventmesh.model.policy import Filters, RateLimit
+from eventmesh.model.question import Caller as CallerOf
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Playbook, forward, snapshot
 from tests.unit.core.requests import GET, TWO, status

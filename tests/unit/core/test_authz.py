@@ -13,18 +13,7 @@ from envoy_data_plane.envoy.service.auth.v3 import CheckRequest, CheckResponse, 
 from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 from envoy_data_plane.google.rpc import Status
 
-from eventmesh.model.access import (
-    AccessStep,
-    Anything,
-    IsText,
-    Metadata,
-    Off,
-    Policy,
-    Rbac,
-    RuleAction,
-    Rules,
-    UrlPath,
-)
+from eventmesh.model.access import AccessStep, Off, Policy, Rbac, RuleAction, Rules
 from eventmesh.model.authz import (
     AskedByGrpc,
     AskedByHttp,
@@ -38,6 +27,7 @@ from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import TextKind, TextMatch
 from eventmesh.model.policy import Filters
+from eventmesh.model.question import Anything, IsText, Metadata, UrlPath
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Peer, Playbook, forward, snapshot
 from tests.unit.core.requests import GET, OK, status

@@ -10,8 +10,9 @@ import pytest
 from eventmesh.model.cluster import Cluster
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import RouteMatch
-from eventmesh.model.policy import MILLION, Fault, Filters, RateLimit
+from eventmesh.model.policy import Fault, Filters, RateLimit
 from eventmesh.model.route import DirectResponse, HeaderEdits, Redirect, Route
+from eventmesh.model.share import MILLION
 from tests.unit.core.http2_peer import Http2Peer
 from tests.unit.core.playbook import Playbook, forward, snapshot
 from tests.unit.core.requests import GET, OK, TWO, status

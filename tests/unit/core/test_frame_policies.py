@@ -6,12 +6,11 @@ import json
 
 import pytest
 
-from eventmesh.model.access import AccessStep, Anything, Header, Policy, Rbac, RuleAction, Rules
+from eventmesh.model.access import AccessStep, Policy, Rbac, RuleAction, Rules
 from eventmesh.model.authz import AskedByHttp, AuthzOverride, AuthzService
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
 from eventmesh.model.policy import (
-    MILLION,
     Fault,
     Filters,
     HealthCheck,
@@ -21,7 +20,9 @@ from eventmesh.model.policy import (
     RetryPolicy,
     TcpProbe,
 )
+from eventmesh.model.question import Anything, Header
 from eventmesh.model.route import Forward, Mirror, Route, WeightedCluster
+from eventmesh.model.share import MILLION
 from tests.tokens import token
 from tests.unit.core.frames import FRAMES, Frames, one_at_a_time
 from tests.unit.core.playbook import called

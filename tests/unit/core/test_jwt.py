@@ -10,18 +10,7 @@ from typing import Any
 import pytest
 
 from eventmesh.core import Engine
-from eventmesh.model.access import (
-    AccessStep,
-    Anything,
-    HasMember,
-    IsText,
-    Metadata,
-    Off,
-    Policy,
-    Rbac,
-    RuleAction,
-    Rules,
-)
+from eventmesh.model.access import AccessStep, Off, Policy, Rbac, RuleAction, Rules
 from eventmesh.model.cluster import Cluster, Endpoint
 from eventmesh.model.jwt import (
     NAMESPACE,
@@ -40,6 +29,7 @@ from eventmesh.model.jwt import (
 from eventmesh.model.listener import Listener, WireProtocol
 from eventmesh.model.match import RouteMatch, TextKind, TextMatch
 from eventmesh.model.policy import Filters
+from eventmesh.model.question import Anything, HasMember, IsText, Metadata
 from eventmesh.model.snapshot import Snapshot
 from tests.tokens import ALGORITHMS, encoded, key_set, public, token
 from tests.unit.core.http2_peer import Http2Peer

@@ -8,11 +8,12 @@ import json
 import pytest
 
 from eventmesh.core._core import Request
-from eventmesh.model.access import AccessStep, Anything, Header, Off, Policy, Rbac, RuleAction, Rules
+from eventmesh.model.access import AccessStep, Off, Policy, Rbac, RuleAction, Rules
 from eventmesh.model.authz import PythonFilter
 from eventmesh.model.listener import Listener
 from eventmesh.model.match import HeaderMatch, TextKind
 from eventmesh.model.policy import Filters
+from eventmesh.model.question import Anything, Header
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.frames import FRAMES, Frames
 from tests.unit.core.http2_peer import Http2Peer

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.access import (
-    AccessStep,
+from eventmesh.model.access import AccessStep, Off, Policy, Rbac, RuleAction, Rules
+from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
+from eventmesh.model.policy import Filters
+from eventmesh.model.question import (
     All,
     AnyOf,
     Anything,
@@ -25,20 +27,13 @@ from eventmesh.model.access import (
     IsThere,
     Metadata,
     Not,
-    Off,
-    Policy,
     Principal,
-    Rbac,
-    RuleAction,
-    Rules,
     ServerName,
     SourceIp,
     Test,
     UrlPath,
     ValueTest,
 )
-from eventmesh.model.match import HeaderMatch, TextKind, TextMatch
-from eventmesh.model.policy import Filters
 from tests.unit.xds.test_http_filters import TYPES, listener_of
 
 RBAC = f"{TYPES}.http.rbac.v3.RBAC"

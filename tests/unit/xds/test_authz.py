@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.model.access import AccessStep, IsText, Metadata, Off
+from eventmesh.model.access import AccessStep, Off
 from eventmesh.model.authz import AskedByGrpc, AskedByHttp, AuthzOverride, AuthzService, CheckedBody, ExtAuthz
 from eventmesh.model.match import TextKind, TextMatch
+from eventmesh.model.question import IsText, Metadata
 from tests.unit.xds.test_http_filters import ALL, TYPES, listener_of
 
 AUTHZ = f"{TYPES}.http.ext_authz.v3.ExtAuthz"

@@ -8,7 +8,8 @@ import pytest
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.access import AccessStep, Rbac, RuleAction, Rules
-from eventmesh.model.policy import MILLION, Fault, Filters, RateLimit
+from eventmesh.model.policy import Fault, Filters, RateLimit
+from eventmesh.model.share import MILLION
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type

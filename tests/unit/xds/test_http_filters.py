@@ -8,7 +8,8 @@ import pytest
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.match import TextKind, TextMatch
-from eventmesh.model.policy import MILLION, Cors, Fault, Filters, RateLimit
+from eventmesh.model.policy import Cors, Fault, Filters, RateLimit
+from eventmesh.model.share import MILLION
 from eventmesh.xds.schema.document import read_document
 from eventmesh.xds.schema.encode import write_wire
 from eventmesh.xds.schema.types import message_type

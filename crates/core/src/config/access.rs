@@ -1,4 +1,4 @@
-//! Who may do what, as JSON (`eventmesh/model/access.py`).
+//! Who may do what, as JSON (`eventmesh/model/access.py`, `question.py`).
 
 use serde::Deserialize;
 

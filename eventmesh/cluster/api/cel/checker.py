@@ -1,4 +1,4 @@
-"""Makes a program of an expression: finds what every part is, tells of what cannot be, in the words of `cel-go`."""
+"""Finds what every part of an expression is, and tells of what cannot be, in the words of `cel-go`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from eventmesh.cluster.api.cel import types
 from eventmesh.cluster.api.cel.fields import real_name
 from eventmesh.cluster.api.cel.library import FUNCTIONS
 from eventmesh.cluster.api.cel.library.times import parse_duration, parse_timestamp
-from eventmesh.cluster.api.cel.macros import MACROS
-from eventmesh.cluster.api.cel.parser import parse
-from eventmesh.cluster.api.cel.program import Frame, Part, Program, Run, boolean, call, conjunction
+from eventmesh.cluster.api.cel.program import Frame, Part, Run, boolean, call, conjunction
 from eventmesh.cluster.api.cel.syntax import (
     Call,
-    CompileError,
     Entries,
     Expression,
     Issue,
@@ -22,7 +19,6 @@ from eventmesh.cluster.api.cel.syntax import (
     Literal,
     Name,
     Select,
-    told,
 )
 from eventmesh.cluster.api.cel.types import BOOL, DYN, WRONG, Type
 from eventmesh.cluster.api.cel.values import ABSENT, NO_OVERLOAD, EvaluationError, Maybe, type_of
@@ -38,20 +34,18 @@ _KEYS = frozenset({BOOL, types.INT, types.UINT, types.STRING, DYN, WRONG})
 """What the keys of a map may be. A map in the place of a key, each of twice the last, would be a type without end."""
 
 
-def compile_expression(source: str, variables: Mapping[str, Type]) -> Program:
-    """Return the program of `source` over `variables`; raises CompileError naming everything that is wrong."""
-    checker = Checker(variables)
-    part = checker.part(parse(source))
-    if checker.issues:
-        raise CompileError(told(source, checker.issues))
-    return Program(part.type, part.run, frozenset(checker.used))
+Macro = Callable[["Checker", Call, Expression], Part]
+"""Makes a part of a call that binds names, and of what it is called on."""
+Macros = Mapping[tuple[str, int], Macro]
+"""By name, and by how many arguments they have."""
 
 
 class Checker:
     """Checks one expression; `issues` are what is wrong with it."""
 
-    def __init__(self, variables: Mapping[str, Type]) -> None:
+    def __init__(self, variables: Mapping[str, Type], macros: Macros) -> None:
         self.variables = dict(variables)
+        self._macros = macros
         self.issues: list[Issue] = []
         self.used: set[str] = set()
         self._is_mixed = False
@@ -153,7 +147,7 @@ class Checker:
             case "has" if expression.target is None and len(expression.arguments) == 1:
                 return self.has(expression)
             case name if expression.target is not None:
-                macro = MACROS.get((name, len(expression.arguments)))
+                macro = self._macros.get((name, len(expression.arguments)))
                 if macro is not None:
                     return macro(self, expression, expression.target)
         return self._function(expression)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from eventmesh.base.frozen import frozen
 from eventmesh.cluster.api.cel import types
+from eventmesh.cluster.api.cel.checker import Checker, Macro, Macros
 from eventmesh.cluster.api.cel.library.lists import in_order
 from eventmesh.cluster.api.cel.program import Frame, Part, Run, boolean
 from eventmesh.cluster.api.cel.syntax import Call, Expression, Name
 from eventmesh.cluster.api.cel.types import BOOL, DYN, INT, WRONG, Type
 from eventmesh.cluster.api.cel.values import ABSENT, NO_OVERLOAD, EvaluationError, Maybe
-
-if TYPE_CHECKING:
-    from eventmesh.cluster.api.cel.checker import Checker
-
-Macro = Callable[["Checker", Call, Expression], Part]
 
 
 @frozen
@@ -231,7 +227,7 @@ def _fallback(checker: Checker, expression: Call, target: Expression) -> Part:
     return checker.fallback(expression, target)
 
 
-MACROS: Mapping[tuple[str, int], Macro] = {
+MACROS: Macros = {
     ("all", 2): _quantifier(1),
     ("all", 3): _quantifier(2),
     ("exists", 2): _quantifier(1),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eventmesh.cluster.api.cel.checker import compile_expression
+from eventmesh.cluster.api.cel.compiling import compile_expression
 from eventmesh.cluster.api.cel.fields import declared
 from eventmesh.cluster.api.cel.parser import MAX_CHARS, MAX_DEPTH
 from eventmesh.cluster.api.cel.syntax import MAX_ISSUES, CompileError

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.cluster.api.cel.checker import compile_expression
+from eventmesh.cluster.api.cel.compiling import compile_expression
 from eventmesh.cluster.api.cel.fields import declared, reader
 from eventmesh.cluster.api.cel.program import Frame
 from eventmesh.cluster.api.cel.types import DYN, INT, STRING, Type, list_of

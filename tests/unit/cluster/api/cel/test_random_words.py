@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from eventmesh.cluster.api.cel.checker import compile_expression
+from eventmesh.cluster.api.cel.compiling import compile_expression
 from eventmesh.cluster.api.cel.fields import declared, reader
 from eventmesh.cluster.api.cel.program import Frame
 from eventmesh.cluster.api.cel.syntax import CompileError
