@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from pathlib import Path
@@ -21,6 +22,44 @@ from tests.component.embedded_api import served
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/version"])
 async def test_health_and_version_need_no_token(http: Browser, path: str) -> None:
     assert (await http("GET", path, Authorization="")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/livez", "ok"),
+        ("/readyz", "ok"),
+        ("/healthz/ping", "ok"),
+        ("/readyz/informer-sync", "ok"),
+        ("/livez?verbose", "[+]ping ok\n[+]etcd ok\nlivez check passed\n"),
+        ("/healthz?verbose=true&exclude=etcd", "[+]ping ok\n[+]etcd excluded: ok\nhealthz check passed\n"),
+        ("/livez?exclude=nothing", "ok"),
+        (
+            "/livez?verbose&exclude=b&exclude=a",
+            "[+]ping ok\n[+]etcd ok\n"
+            'warn: some health checks cannot be excluded: no matches for "a","b"\nlivez check passed\n',
+        ),
+        ("/readyz?verbose", "[+]ping ok\n[+]etcd ok\n[+]informer-sync ok\nreadyz check passed\n"),
+    ],
+)
+async def test_health_is_told_in_the_words_of_kubernetes(http: Browser, path: str, shown: str) -> None:
+    while not http.api.is_in_step:
+        await asyncio.sleep(0)
+    answer = await http("GET", path)
+    assert (answer.status, answer.text) == (200, shown)
+    assert answer.type == "text/plain; charset=utf-8"
+
+
+async def test_a_health_check_that_fails_is_named_and_can_be_left_out(http: Browser) -> None:
+    http.api.store._history._db.close()
+    answer = await http("GET", "/livez", Authorization="")
+    assert (answer.status, answer.text) == (500, "[+]ping ok\n[-]etcd failed: reason withheld\nlivez check failed\n")
+    assert (await http("GET", "/livez?exclude=etcd")).status == 200
+    answer = await http("GET", "/livez/etcd")
+    assert answer.status == 500 and answer.text.startswith("internal server error: ")
+    # Who may not see more is told no more.
+    assert (await http("GET", "/livez/etcd", Authorization="")).status == 401
+    assert (await http("GET", "/livez/nothing")).text == "404 page not found\n"
 
 
 @pytest.mark.parametrize("header", ["", "Bearer wrong", "Basic abc"])

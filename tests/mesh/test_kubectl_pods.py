@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
+import yaml
 
 from tests.mesh.objects import add_function
 from tests.mesh.processes import MeshProcess
@@ -63,6 +65,26 @@ spec:
     image: dev.local/helper
     command: [cat, /shared/word]
     volumeMounts: [{name: shared, mountPath: /shared}]
+"""
+# What a cluster mounts into every pod, as `kubectl get pod -o yaml` shows it there.
+TRUSTING = """
+apiVersion: v1
+kind: Pod
+metadata: {name: trusting}
+spec:
+  restartPolicy: Never
+  volumes:
+  - name: kube-api-access
+    projected:
+      sources:
+      - serviceAccountToken: {expirationSeconds: 3607, path: token}
+      - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+      - downwardAPI: {items: [{path: namespace, fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}]}
+  containers:
+  - name: app
+    image: dev.local/helper
+    command: [sh, -c, "cd /var/run/secrets/kubernetes.io/serviceaccount; ls; cat namespace ca.crt"]
+    volumeMounts: [{name: kube-api-access, mountPath: /var/run/secrets/kubernetes.io/serviceaccount}]
 """
 ROLLED = """
 apiVersion: apps/v1
@@ -172,3 +194,16 @@ async def test_a_deployment_is_rolled_out_undone_restarted_and_paused(kubectl: C
     await kubectl("rollout", "restart", "deployment/rolled")
     await rolled_out()
     await kubectl("delete", "deployment", "rolled")
+
+
+async def test_a_pod_mounts_what_it_trusts_the_api_by(kubectl: CommandLine, shared_mesh: MeshProcess) -> None:
+    await kubectl("create", "namespace", "trusting")
+    await kubectl("apply", "-n", "trusting", "-f", "-", stdin=TRUSTING)
+    await kubectl("wait", "-n", "trusting", "--for=jsonpath={.status.phase}=Succeeded", "pod/trusting", "--timeout=30s")
+    authority = yaml.safe_load(shared_mesh.kubeconfig.read_text())["clusters"][0]["cluster"]
+    expected = base64.b64decode(authority["certificate-authority-data"]).decode()
+    shown = await kubectl("logs", "-n", "trusting", "trusting")
+    assert shown == f"ca.crt\nnamespace\ntoken\ntrusting{expected}"
+    published = await kubectl("get", "cm", "kube-root-ca.crt", "-o", r"jsonpath={.data.ca\.crt}")
+    assert published == expected
+    await kubectl("delete", "namespace", "trusting", "--timeout=30s")

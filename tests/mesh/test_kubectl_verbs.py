@@ -158,6 +158,9 @@ async def test_the_cluster_its_kinds_and_its_configuration_are_shown(
     viewed = await kubectl("config", "view")
     assert "current-context: eventmesh" in viewed and "token: REDACTED" in viewed
     assert await kubectl("get", "--raw", "/readyz") == "ok"
+    verbose = await kubectl("get", "--raw", "/readyz?verbose&exclude=etcd")
+    assert verbose == "[+]ping ok\n[+]etcd excluded: ok\n[+]informer-sync ok\nreadyz check passed\n"
+    assert await kubectl("get", "--raw", "/livez/ping") == "ok"
     assert "apiVersion" in await kubectl("explain", "deploy", "--recursive")
     assert "complete" in await kubectl("completion", "bash")
     assert "*.*" in await kubectl("auth", "can-i", "--list")

@@ -79,6 +79,15 @@ class EmbeddedApi:
         found = self.store.get(Key(SERVICE_ACCOUNT.plural, namespace, name))
         return None if found is None else found.object
 
+    @property
+    def is_in_step(self) -> bool:
+        """Return whether what follows from changes is done as they come."""
+        return self._lifecycle.is_in_step
+
+    def publish_authority(self, ca_pem: bytes) -> None:
+        """Keep what the API's certificate is verified by in every namespace, for pods to mount; after `start`."""
+        self._tasks.spawn("authority", self._lifecycle.publish(ca_pem.decode()))
+
     async def start(self) -> None:
         """Create what every cluster has, Knative's kinds among it, and begin to follow changes."""
         apply_objects(self.registry, [_namespace(name) for name in FIRST_NAMESPACES] + [_node()])

@@ -23,7 +23,8 @@ from eventmesh.cluster.api.writing import WriteOptions
 from eventmesh.cluster.store.history import StorageError
 from eventmesh.cluster.store.store import EVERY_KIND, Change, ChangeType, Key, WatchOverflowError
 from eventmesh.kube.api import ApiError, Object, Resource
-from eventmesh.kube.resources import CLUSTER_ROLE, CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
+from eventmesh.kube.objects import is_deleting
+from eventmesh.kube.resources import CLUSTER_ROLE, CONFIG_MAP, CRD, EVENT, NAMESPACE, SERVICE_ACCOUNT
 
 _log = log.get("cluster.lifecycle")
 
@@ -32,6 +33,13 @@ EVENTS = "events"
 EVENT_KEPT = timedelta(hours=1)
 """The API server's default time to live of Events."""
 EVENT_SWEEP_S = 60.0
+ROOT_CERTIFICATE = "kube-root-ca.crt"
+"""The ConfigMap of every namespace with what the API's certificate is verified by, as a cluster has it."""
+_ABOUT_ROOT_CERTIFICATE = {
+    "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when using "
+    "internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
+    "distributions of Kubernetes clusters."
+}
 RETRY_S = 5.0
 """A full disk is emptied by hand; this often is soon enough to notice."""
 _AS_KEEPER = WriteOptions(user="system:kube-controller-manager", groups=ADMIN_GROUPS)
@@ -47,6 +55,9 @@ class Lifecycle:
         self._told = LogRate(clock)
         self._collector = GarbageCollector(registry, deleter)
         self._aggregation = Aggregation(registry, _AS_KEEPER)
+        self._authority = ""
+        self.is_in_step = False
+        """Whether every change so far has been followed."""
 
     async def run(self) -> None:
         """Follow every change until cancelled."""
@@ -54,16 +65,19 @@ class Lifecycle:
             watch = self._registry.store.watch(EVERY_KIND)
             try:
                 self._take_in()
+                self.is_in_step = True
                 while True:
                     self.observe(await watch.next())
             except WatchOverflowError as error:
                 _log.warning("fell behind, looking at everything again", reason=error)
             except StorageError as error:
+                self.is_in_step = False
                 if self._told.allows():
                     _log.error("cannot write, looking at everything again later", reason=error, after_s=RETRY_S)
                 await self._clock.sleep(RETRY_S)
             finally:
                 watch.close()
+                self.is_in_step = False
 
     def observe(self, change: Change) -> None:
         """Do what follows from one change."""
@@ -73,6 +87,8 @@ class Lifecycle:
             self._after_removal(key)
         else:
             self._keep(key.kind, change.object)
+        if key.name == ROOT_CERTIFICATE and key.kind == CONFIG_MAP.plural:
+            self._keep_root_certificate(key.namespace)
         if key.kind == CLUSTER_ROLE.group_resource:
             self._aggregation.aggregate()
 
@@ -106,9 +122,38 @@ class Lifecycle:
             self._empty_namespace(name)
             return
         accounts = self._registry.catalog.of(SERVICE_ACCOUNT)
-        if accounts is None or self._registry.store.get(Key(accounts.kind_key, name, "default")) is not None:
+        if accounts is not None and self._registry.store.get(Key(accounts.kind_key, name, "default")) is None:
+            self._registry.create(accounts, {"metadata": {"name": "default"}}, name, _AS_KEEPER)
+        self._keep_root_certificate(name)
+
+    async def publish(self, authority: str) -> None:
+        """Keep `authority`, certificates in PEM, in every namespace from now on; returns once it is in each."""
+        self._authority = authority
+        while True:
+            try:
+                for namespace in self._registry.store.list(NAMESPACES):
+                    self._keep(NAMESPACES, namespace)
+            except StorageError as error:
+                # The store itself tells of it.
+                _log.debug("root certificate not published", reason=error)
+                await self._clock.sleep(RETRY_S)
+            else:
+                return
+
+    def _keep_root_certificate(self, namespace: str) -> None:
+        """Make the ConfigMap again when somebody has changed or deleted it; pods of the namespace rely on it."""
+        store, config_maps = self._registry.store, self._registry.catalog.of(CONFIG_MAP)
+        home = store.get(Key(NAMESPACES, "", namespace))
+        if not self._authority or config_maps is None or home is None or is_deleting(home.object):
             return
-        self._registry.create(accounts, {"metadata": {"name": "default"}}, name, _AS_KEEPER)
+        data = {"ca.crt": self._authority}
+        found = store.get(Key(config_maps.kind_key, namespace, ROOT_CERTIFICATE))
+        if found is None:
+            metadata = {"name": ROOT_CERTIFICATE, "annotations": dict(_ABOUT_ROOT_CERTIFICATE)}
+            self._registry.create(config_maps, {"metadata": metadata, "data": data}, namespace, _AS_KEEPER)
+        elif found.object.get("data") != data:
+            changed = {**clone_object(found.object), "data": data}
+            self._registry.update(config_maps, changed, ROOT_CERTIFICATE, namespace, _AS_KEEPER)
 
     def _empty_namespace(self, name: str) -> None:
         store = self._registry.store

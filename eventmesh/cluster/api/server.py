@@ -13,6 +13,7 @@ from eventmesh.cluster.api import errors
 from eventmesh.cluster.api.certificates import Credentials, load_or_make
 from eventmesh.cluster.api.discovery import Discovery
 from eventmesh.cluster.api.embedded import EmbeddedApi
+from eventmesh.cluster.api.health import Health
 from eventmesh.cluster.api.identity import Identity, holder_of
 from eventmesh.cluster.api.negotiation import MAX_BODY_BYTES, Form, reply_form
 from eventmesh.cluster.api.openapi import OpenApi
@@ -55,6 +56,7 @@ class ApiServer:
         self._verbs = RestVerbs(api, pods)
         self._discovery = Discovery(api.catalog)
         self._openapi = OpenApi(api.catalog)
+        self._health = Health(api)
         self._encoded_swagger = (-1, b"")
         self._runner: web.AppRunner | None = None
         self._socket: socket.socket | None = None
@@ -82,6 +84,7 @@ class ApiServer:
         await self._runner.setup()
         self._socket = _listen(self._address)
         await web.SockSite(self._runner, self._socket, ssl_context=self.credentials.server_context()).start()
+        self._api.publish_authority(self.credentials.ca_pem)
 
     async def stop(self) -> None:
         """Stop listening and end every watch."""
@@ -156,8 +159,8 @@ class ApiServer:
             form = Form.OBJECT
         found: Object | None
         match parts:
-            case ["healthz" | "livez" | "readyz", *_]:
-                return web.Response(text="ok")
+            case ["healthz" | "livez" | "readyz" as page, *rest]:
+                return self._health.page(page, "/".join(rest), request.query) or _no_such_path()
             case ["version"]:
                 found = _version()
             case ["api"]:

@@ -99,6 +99,14 @@ class History:
         self._db.close()
         os.close(self._lock)
 
+    def failure(self) -> str:
+        """Return why the file cannot be read; empty when it can."""
+        try:
+            self.floor()
+        except apsw.Error as error:
+            return f"{self.path}: {error}"
+        return ""
+
     def floor(self) -> int:
         """Return the revision up to which history has been compacted."""
         return int(_single(self._db, "SELECT floor FROM compaction"))

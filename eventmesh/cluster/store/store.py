@@ -171,6 +171,10 @@ class Store:
         """Close the file; the store must not be used afterwards."""
         self._history.close()
 
+    def failure(self) -> str:
+        """Return why the file of the store cannot be read; empty when it can."""
+        return self._history.failure()
+
     @property
     def directory(self) -> Path:
         """Return where the store is; what must live as long as its objects lies beside them."""

@@ -50,6 +50,7 @@ _SHOWN: Final = (
     *_STATUS,
 )
 _DISCOVERY: Final = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz")
+_HEALTH: Final = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*")
 _PUBLIC: Final = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 
 
@@ -106,6 +107,7 @@ DEFAULT_ROLES: Final = (
     ),
     _cluster_role("system:discovery", [_paths(*_DISCOVERY, "/version", "/version/")]),
     _cluster_role("system:public-info-viewer", [_paths(*_PUBLIC)]),
+    _cluster_role("system:monitoring", [_paths(*_HEALTH)]),
     _cluster_role(
         "system:basic-user",
         [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eventmesh.cluster.api.embedded import EmbeddedApi
-from eventmesh.cluster.api.lifecycle import RETRY_S
+from eventmesh.cluster.api.lifecycle import RETRY_S, ROOT_CERTIFICATE
 from eventmesh.cluster.store.store import MAX_WATCH_BACKLOG, Store
 from eventmesh.kube.api import ApiError, Object, Propagation
 from eventmesh.kube.resources import CONFIG_MAP, EVENT, NAMESPACE, SECRET, SERVICE_ACCOUNT
@@ -238,3 +238,27 @@ async def test_owner_of_a_kind_that_is_not_served_is_not_judged(tmp_path: Path) 
         await api.create(CONFIG_MAP, {"metadata": {"name": "c", "ownerReferences": [reference]}}, SPACE)
         await settle()
         assert await api.get(CONFIG_MAP, "c", SPACE)
+
+
+async def test_every_namespace_has_the_certificate_of_the_api_whatever_is_done_to_it(tmp_path: Path) -> None:
+    async with embedded(tmp_path, ManualClock()) as cluster:
+        api = cluster.in_process()
+        await api.create(NAMESPACE, {"metadata": {"name": "before"}})
+        cluster.publish_authority(b"-----BEGIN CERTIFICATE-----")
+        await api.create(NAMESPACE, {"metadata": {"name": "after"}})
+        await settle()
+        for namespace in ("default", "kube-system", "before", "after"):
+            published = await api.get(CONFIG_MAP, ROOT_CERTIFICATE, namespace)
+            assert published["data"] == {"ca.crt": "-----BEGIN CERTIFICATE-----"}
+        await api.patch(CONFIG_MAP, ROOT_CERTIFICATE, {"data": {"ca.crt": "forged", "more": "x"}}, "after")
+        await api.delete(CONFIG_MAP, ROOT_CERTIFICATE, "before")
+        await settle()
+        for namespace in ("before", "after"):
+            assert (await api.get(CONFIG_MAP, ROOT_CERTIFICATE, namespace))["data"] == published["data"]
+        await api.delete(NAMESPACE, "after")
+        await settle()
+        with pytest.raises(ApiError, match="not found"):
+            await api.get(NAMESPACE, "after")
+        cluster.publish_authority(b"renewed")
+        await settle()
+        assert (await api.get(CONFIG_MAP, ROOT_CERTIFICATE, "before"))["data"] == {"ca.crt": "renewed"}
