@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Any, Protocol
 
 from eventmesh.base.errors import MeshError
 from eventmesh.base.frozen import frozen
+
+_DENIED = re.compile(r'admission webhook "[^"]*" denied the request')
+"""How the API tells of a webhook that refuses an object (`apiserver/pkg/admission/plugin/webhook/errors`)."""
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON. `Any` because its shape is the API's, not ours."""
@@ -115,8 +119,11 @@ class ApiError(MeshError):
 
     @property
     def server_fault(self) -> bool:
-        """True when nothing was wrong with what was asked: the same may go well later (no room, no leader, a bug)."""
-        return self.code >= 500
+        """True when nothing was wrong with what was asked: the same may go well later (no room, no leader, a bug).
+
+        A webhook that says no says so to what was asked, whichever code it gives.
+        """
+        return self.code >= 500 and _DENIED.match(self.message) is None
 
     @property
     def gone(self) -> bool:

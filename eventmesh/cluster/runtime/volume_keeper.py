@@ -8,7 +8,6 @@ from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.log_rate import LogRate
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.cluster.runtime.environment import ContainerConfigError
 from eventmesh.cluster.runtime.volumes import PodVolumes
 
 _log = log.get("runtime.volumes")
@@ -48,9 +47,8 @@ class VolumeKeeper:
 
     def _refreshed(self) -> bool:
         try:
-            self._volumes.refresh()
-        except ContainerConfigError as error:
-            _log.warning("volumes keep their last content", pod=self._pod, reason=error)
+            for reason in self._volumes.refresh():
+                _log.warning("a volume keeps its last content", pod=self._pod, reason=reason)
         except OSError as error:
             if self._troubles.allows():
                 _log.warning("volumes are behind", pod=self._pod, reason=error)

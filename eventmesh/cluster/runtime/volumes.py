@@ -78,13 +78,21 @@ class PodVolumes:
             self._directory.chmod(0o700)
         return tuple(self._mount(mount, kept) for mount in asked)
 
-    def refresh(self) -> None:
+    def refresh(self) -> list[ContainerConfigError]:
         """Bring the files of all volumes that containers have mounted up to date with their objects.
 
-        What has gone missing meanwhile keeps its last content, as with the kubelet.
+        Return why volumes keep their last content, as with the kubelet: what they show has gone missing meanwhile.
+        Raises OSError for files that cannot be written.
         """
+        behind: list[ContainerConfigError] = []
         for name in list(self._written):
-            self._write(name, self._payload(self._volumes[name]))
+            try:
+                payload = self._payload(self._volumes[name])
+            except ContainerConfigError as error:
+                behind.append(error)
+            else:
+                self._write(name, payload)
+        return behind
 
     def _mount(self, mount: Object, kept: tuple[Path, ...]) -> Mount:
         where: str = mount["mountPath"]

@@ -200,6 +200,26 @@ async def test_an_api_that_cannot_is_told_of_now_and_then_and_by_no_event_of_an_
     assert (await api.list(EVENT, SPACE)).items == []
 
 
+async def test_a_webhook_that_says_no_with_any_code_is_told_as_an_event(
+    api: FaultyApi,
+    start: Callable[[Scripted], Awaitable[Controller]],
+    reconcile: Scripted,
+    clock: ManualClock,
+) -> None:
+    await create(api)
+    message = 'admission webhook "limits.example.com" denied the request: no quota for shop'
+    reconcile.failures = [ApiError(500, "InternalError", message)]
+    await start(reconcile)
+    await clock.advance(1)
+    [event] = (await api.list(EVENT, SPACE)).items
+    assert (event["type"], event["message"]) == ("Warning", message)
+
+
+def test_a_webhook_that_could_not_be_asked_is_no_fault_of_what_was_asked() -> None:
+    failed = 'Internal error occurred: failed calling webhook "limits.example.com": connection refused'
+    assert ApiError(500, "InternalError", failed).server_fault
+
+
 async def test_one_key_is_never_worked_on_twice_at_once(api: FaultyApi, clock: ManualClock) -> None:
     informers = Informers(api, clock)
     release = asyncio.Event()

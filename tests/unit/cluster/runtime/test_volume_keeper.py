@@ -59,6 +59,36 @@ async def test_files_that_found_no_room_are_written_once_there_is_however_often_
         assert [record.message for record in caplog.records] == ["volumes are behind"]
 
 
+class Two(References):
+    """Two ConfigMaps, of which one may go."""
+
+    def __init__(self) -> None:
+        self.text: dict[str, str] = {"a": "first", "b": "first"}
+
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        return {"data": {"words": self.text[name]}} if name in self.text else None
+
+    def secret(self, namespace: str, name: str) -> Object | None:
+        return None
+
+
+@pytest.mark.parametrize("missing", ["a", "b"])
+def test_volumes_are_kept_up_to_date_beside_one_whose_object_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    two = Two()
+    spec = {"volumes": [{"name": name, "configMap": {"name": name}} for name in "ab"]}
+    pod = {"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}
+    volumes = PodVolumes(pod, "127.64.0.20", tmp_path, two)
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in "ab"]
+    files = {m.target[1:]: Path(m.source) / "words" for m in volumes.mounts({"volumeMounts": mounts}, ())}
+    keeper = VolumeKeeper("p", volumes, ManualClock())
+    two.text = {name: "second" for name in "ab" if name != missing}
+    keeper.refresh()
+    assert {name: file.read_text() for name, file in files.items()} == {"a": "second", "b": "second", missing: "first"}
+    assert [record.message for record in caplog.records] == ["a volume keeps its last content"]
+
+
 async def test_nothing_is_written_of_a_pod_that_has_gone(tmp_path: Path) -> None:
     words = Words()
     volumes, file = mounted(tmp_path / "volumes", words)
