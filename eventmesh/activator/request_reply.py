@@ -39,7 +39,7 @@ HANDLER: Final = "request-reply"
 
 MAX_WAITING: Final = 256
 """Requests that wait at once; one more is answered 503. A quarter of what handlers of a process work on at once
-(`transport.driver.MAX_SERVED`): the rest is for events, without which no answer would ever come."""
+(`transport.serving.MAX_SERVED`): the rest is for events, without which no answer would ever come."""
 
 RETRY_AFTER_S: Final = 1
 

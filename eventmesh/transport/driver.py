@@ -11,10 +11,8 @@ import asyncio
 import resource
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from eventmesh.base import log
 from eventmesh.base.clock import Clock
 from eventmesh.base.errors import ConfigError
 from eventmesh.base.frozen import frozen
@@ -46,14 +44,14 @@ from eventmesh.transport.address import UnixAddress, parse_address
 from eventmesh.transport.connection import AcceptedConnection, Connection, DialledConnection, PromptConnection
 from eventmesh.transport.conversation import Conversations
 from eventmesh.transport.dialer import Dialer, Guard
-from eventmesh.transport.exchange import Caller, ExchangeHandler, Reply
+from eventmesh.transport.exchange import Caller, ExchangeHandler
+from eventmesh.transport.failures import Failures
 from eventmesh.transport.netns import HostNetwork, SocketFactory
+from eventmesh.transport.serving import Serving
 
 if TYPE_CHECKING:
     from eventmesh.core import Engine
     from eventmesh.core._core import Request
-
-_log = log.get("transport.driver")
 
 MAX_CONNECTIONS: Final = 50_000
 """Open connections of one process; one more is closed at once. A connection costs about 30 KiB with its kernel
@@ -62,9 +60,6 @@ buffers when idle: 1.5 GiB, what a gateway's machine has to spare and an attacke
 RESERVED_FILES: Final = 128
 """File descriptors that connections may not use up: listeners, logs, the loop itself, ADS. Without them accept(2) fails
 with EMFILE, and the event loop would try it again and again."""
-
-MAX_SERVED: Final = 1_024
-"""Requests that handlers of this process work on at once; one more is answered 503. Each may hold a body of 1 MiB."""
 
 _TIMER_STEP_S: Final = 0.001
 """libuv's timers count whole milliseconds: ring one later, never too early."""
@@ -77,18 +72,6 @@ QuestionHandler = Callable[[int, str, str], None]
 
 ScreenHandler = Callable[[int, str, "Request"], None]
 """Takes a SCREEN: (token, filter, request)."""
-
-
-@dataclass(slots=True)
-class Failures:
-    """What went wrong in this process and not in the engine; counters, only ever rising."""
-
-    bugs: int = 0
-    """Unexpected exceptions, each logged with its traceback."""
-    refused_connections: int = 0
-    """Connections above MAX_CONNECTIONS, or to a listener that was just removed."""
-    refused_requests: int = 0
-    """Requests above MAX_SERVED."""
 
 
 @frozen
@@ -124,9 +107,8 @@ class Driver:
         self.engine = engine
         self.now = clock.monotonic
         self.caller = Caller(engine, clock, self.perform)
-        self.conversations = Conversations(engine, self.now, self.perform, self._count_bug)
         self.failures = Failures()
-        self._handlers = handlers
+        self.conversations = Conversations(engine, self.now, self.perform, self.failures.bug)
         self._on_question = on_question
         self._dialer = Dialer(clock)
         self.screen: ScreenHandler = lambda token, _filter, _request: self.undecided(token)
@@ -136,11 +118,10 @@ class Driver:
         """By the engine's number of each; a connection's compiled half looks up here whom to write to."""
         self._dials: dict[int, asyncio.Task[None]] = {}
         self._accepted = 0
-        self._serving = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = TaskGroup("transport")
+        self.serving = Serving(engine, handlers, self._tasks, self._tell, self.failures)
         self.max_connections = connection_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self.max_served = MAX_SERVED
 
     @property
     def accepted_connections(self) -> int:
@@ -173,7 +154,7 @@ class Driver:
             if self._on_question is not None:
                 self.loop.call_soon(self._ask, self._on_question, *action[1:])
         elif action[0] == SERVE:
-            self._serve(action[1], action[2], action[3])
+            self.serving.serve(action[1], action[2], action[3])
         elif action[0] == SCREEN:
             self.loop.call_soon(self.screen, *action[1:])
         elif action[0] == DONE:
@@ -236,19 +217,15 @@ class Driver:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a bug, the core's panics included: what it concerned is lost, no more
-            self._count_bug(error)
+            self.failures.bug(error)
             return False
         return True
-
-    def _count_bug(self, error: BaseException, **fields: object) -> None:
-        self.failures.bugs += 1
-        _log.error("unexpected error", exc_info=error, **fields)
 
     def _ask(self, handler: QuestionHandler, token: int, question: str, subject: str) -> None:
         try:
             handler(token, question, subject)
         except Exception as error:
-            self._count_bug(error, question=question, subject=subject)
+            self.failures.bug(error, question=question, subject=subject)
 
     # Connections
 
@@ -302,7 +279,7 @@ class Driver:
 
     def failed(self, connection: Connection, error: BaseException) -> None:
         """Cut a connection whose bytes met a bug, and go on with the others."""
-        self._count_bug(error, connection=connection.number)
+        self.failures.bug(error, connection=connection.number)
         number = connection.number
         connection.abort()
         if self.connections.pop(number, None) is not None:
@@ -347,35 +324,7 @@ class Driver:
                 connection.hold()
         return None
 
-    # Exchanges that end here
-
-    def _serve(self, exchange: int, handler: str, request: Request) -> None:
-        known = self._handlers.get(handler)
-        if known is None:
-            self.loop.call_soon(self._reply, exchange, Reply.text(501, f"this process has no handler {handler}\n"))
-        elif self._serving >= self.max_served:
-            self.failures.refused_requests += 1
-            self.loop.call_soon(self._reply, exchange, Reply.text(503, "too many requests at once\n"))
-        else:
-            self._serving += 1
-            self._tasks.spawn(f"serve {handler}", self._run(exchange, known, request))
-
-    async def _run(self, exchange: int, handler: ExchangeHandler, request: Request) -> None:
-        try:
-            reply = await handler.handle(request)
-        except Exception as error:
-            self._count_bug(error, method=request.method, path=request.path)
-            reply = Reply.text(500, "internal error\n")
-        finally:
-            self._serving -= 1
-        self._reply(exchange, reply)
-
-    def _reply(self, exchange: int, reply: Reply) -> None:
-        # An exchange that has ended meanwhile is unknown to the engine, which ignores the answer.
-        if not self._tell(self.engine.reply, exchange, reply.status, reply.headers, reply.body):
-            # What a handler made cannot be sent (a line break in a header): whoever asked still waits for an answer.
-            failed = Reply.text(500, "internal error\n")
-            self._tell(self.engine.reply, exchange, failed.status, failed.headers, failed.body)
+    # Questions
 
     def undecided(self, token: int) -> None:
         """Answer a SCREEN: its failure policy decides."""

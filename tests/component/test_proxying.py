@@ -170,7 +170,7 @@ async def test_requests_above_the_limit_of_served_ones_are_answered_503() -> Non
             return Reply.text(200, "late")
 
     async with running(serving("slow"), {"slow": Slow()}) as plane:
-        plane.driver.max_served = 2
+        plane.driver.serving.most = 2
         address = plane.addresses()["edge"]
         waiting = [asyncio.get_running_loop().create_task(ask(address)) for _ in range(2)]
         while plane.engine.active() < 2:
