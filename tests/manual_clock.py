@@ -24,6 +24,9 @@ class ManualClock:
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._elapsed)
 
+    def unix_s(self) -> float:
+        return self.now().timestamp()
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)

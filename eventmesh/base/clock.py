@@ -21,6 +21,10 @@ class Clock(Protocol):
         """Return the wall-clock time, aware, in UTC; for stamps that people and peers read."""
         ...
 
+    def unix_s(self) -> float:
+        """Return `now` in seconds since 1970."""
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`; zero or less yields once to other tasks."""
         ...
@@ -31,6 +35,9 @@ class SystemClock:
 
     monotonic = staticmethod(time.monotonic)
     """Seconds since an arbitrary start. The function itself, because it is asked at every read."""
+
+    unix_s = staticmethod(time.time)
+    """Seconds since 1970; what a starting sidecar asks for, which needs no date."""
 
     def now(self) -> datetime:
         """Return the current time in UTC."""

@@ -6,13 +6,16 @@ is imported only when it is called, so that a sidecar does not pay for what `up`
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from eventmesh import __version__
 from eventmesh.base.errors import MeshError
+from eventmesh.base.late_patterns import late_patterns
+
+with late_patterns("argparse", "gettext"):
+    import argparse
 
 COMMANDS: dict[str, str] = {
     "activator": "hold requests for sleeping functions, keep the broker",
@@ -76,7 +79,8 @@ def _parser(shown: Sequence[str], configured: Sequence[str]) -> argparse.Argumen
         prog="eventmesh", description="A serverless event-routing mesh for Knative.", formatter_class=_Help
     )
     parser.add_argument("--version", action="version", version=f"eventmesh {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    # `prog` is what argparse would find out by formatting a line of usage.
+    commands = parser.add_subparsers(prog=parser.prog, metavar="COMMAND", required=True)
     for name in shown:
         sub = commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name], formatter_class=_Help)
         if name in configured:

@@ -93,7 +93,7 @@ class DataPlane:
         the handlers of requests that are answered while they come.
         """
         seed = int.from_bytes(os.urandom(8)) if seed is None else seed
-        self.engine = Engine(seed, clock.now().timestamp() - clock.monotonic())
+        self.engine = Engine(seed, clock.unix_s() - clock.monotonic())
         self.state = State.INITIALIZING
         self._live = asyncio.Event()
         self.snapshot = Snapshot(version="")

@@ -9,7 +9,7 @@ from eventmesh.base import log
 _log = log.get("transport")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)  # each method is compiled at each start
 class Failures:
     """Counters, only ever rising."""
 

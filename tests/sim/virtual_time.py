@@ -58,6 +58,9 @@ class SimClock:
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self._loop.time() + self._set_by)
 
+    def unix_s(self) -> float:
+        return self.now().timestamp()
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
 

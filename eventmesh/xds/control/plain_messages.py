@@ -77,7 +77,7 @@ def _dataclass(*, eq: bool, repr: bool, config: Any = None) -> Callable[[type[T]
             cls.__doc__ = cls.__name__  # or it would be read off a signature
         declare(cls)
         # Control makes messages without their constructors (`encoding.made`): nearly all of these are never written.
-        cls.__init__ = late_constructor(cls, BY_NAME)  # type: ignore[method-assign]
+        cls.__init__ = late_constructor(cls, dataclasses.fields(cls), BY_NAME)  # type: ignore[method-assign, arg-type]
         return cls
 
     return plain

@@ -47,6 +47,9 @@ class OnePeriod:
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC)
 
+    def unix_s(self) -> float:
+        return self.now().timestamp()
+
     async def sleep(self, seconds: float) -> None:
         assert seconds == PERIOD_S
         if self._slept:

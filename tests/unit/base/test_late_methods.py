@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pytest
 
-from eventmesh.base.late_methods import BY_NAME, late_constructor
+from eventmesh.base.late_methods import BY_NAME, MADE_BEFORE_WRITING, late_constructor
 
 
 def declared(late: bool) -> type[Any]:
@@ -27,12 +27,15 @@ def declared(late: bool) -> type[Any]:
 
     made: type[Any] = dataclass(init=not late)(Message)
     if late:
-        made.__init__ = late_constructor(made, BY_NAME)
+        made.__init__ = late_constructor(made, fields(made), BY_NAME)
     return made
 
 
-def test_it_sets_what_the_usual_one_sets() -> None:
+@pytest.mark.parametrize("calls", [0, MADE_BEFORE_WRITING], ids=["before it is written", "after"])
+def test_it_sets_what_the_usual_one_sets(calls: int) -> None:
     late, usual = declared(True), declared(False)
+    for _ in range(calls):
+        late(1, "a")
     for arguments, named in (((1, "a"), {}), ((1,), {"name": "b", "hosts": ["h"]}), ((2, "c", ["x"], 5), {})):
         assert vars(late(*arguments, **named)) == vars(usual(*arguments, **named))
     assert late(1, "a").hosts is not late(1, "a").hosts
@@ -48,8 +51,12 @@ def test_wrong_arguments_are_refused_in_the_usual_words() -> None:
         assert words[0] == words[1]
 
 
-def test_it_takes_the_place_of_what_wrote_it() -> None:
+def test_it_takes_the_place_of_what_wrote_it_when_it_is_called_often() -> None:
     late = declared(True)
+    for _ in range(MADE_BEFORE_WRITING):
+        late(1, "a")
+    stood_in = late.__init__
     late(1, "a")
+    assert late.__init__ is not stood_in
     names = [list(inspect.signature(each).parameters) for each in (late, declared(False))]
     assert names[0] == names[1] == ["self", "name", "hosts", "weight"]

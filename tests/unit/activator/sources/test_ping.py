@@ -180,3 +180,6 @@ class Shifted:
 
     def now(self) -> datetime:
         return self._clock.now() + self.shift
+
+    def unix_s(self) -> float:
+        return self.now().timestamp()

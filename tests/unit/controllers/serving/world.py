@@ -68,6 +68,9 @@ class SettableClock(SystemClock):
     def now(self) -> datetime:
         return super().now() + timedelta(seconds=self.ahead_s)
 
+    def unix_s(self) -> float:
+        return super().unix_s() + self.ahead_s
+
 
 class World:
     """The API and everybody who works on it."""
