@@ -90,7 +90,9 @@ async def test_a_container_that_wants_more_processor_than_its_limit_is_held_back
 async def test_what_is_run_beside_a_container_counts_with_it_and_nothing_is_left(tmp_path: Path) -> None:
     groups = ControlGroups.find()
     async with running(tmp_path / "data", groups) as cluster:
-        cluster.image(tmp_path / "idle", "idle", "import time; time.sleep(1000)")
+        cluster.image(
+            tmp_path / "idle", "idle", "print(open('/proc/self/cgroup').read()); import time; time.sleep(1000)"
+        )
         await cluster.api.create(POD, bare("idle", {"image": "dev.local/idle", "resources": RESOURCES}), "default")
         (pod,) = await cluster.until(POD, lambda pods: bool(pods) and "running" in str(pods[0].get("status")))
         argv = ("cat", "/proc/self/cgroup")
@@ -102,7 +104,11 @@ async def test_what_is_run_beside_a_container_counts_with_it_and_nothing_is_left
             assert await session.wait() == 0
         finally:
             await session.end()
-        assert f"/{pod['metadata']['uid']}.app" in said.decode()
+        own = [line.partition(":")[2] for line in said.decode().splitlines()]
+        while len(told := (await cluster.log(pod)).split()) < len(own):
+            await asyncio.sleep(0.01)
+        assert own == [line.partition(":")[2] for line in told]
+        assert any("/eventmesh-" in line for line in own)
         made = groups.make("probe", RESOURCES_OF_NOBODY)
         assert made is not None
     assert not any(Path(directory).parent.exists() for directory in made.directories)
@@ -110,6 +116,7 @@ async def test_what_is_run_beside_a_container_counts_with_it_and_nothing_is_left
 
 FORK_BOMB = """
 import os, time
+print(open('/proc/self/cgroup').read(), flush=True)
 children = 0
 while True:
     try:
@@ -137,7 +144,9 @@ async def test_a_function_that_forks_without_end_is_held_told_and_ended_and_othe
             (told,) = await cluster.until(EVENT, bool)
         assert (told["type"], told["reason"]) == ("Warning", "ProcessLimitReached")
         (pod,) = (await cluster.api.list(POD, "default")).items
-        (group,) = GROUPS_OF_PIDS.rglob(f"{pod['metadata']['uid']}.app")
+        which = "::" if GROUPS.is_unified else ":pids:"
+        (path,) = (line for line in (await cluster.log(pod)).splitlines() if which in line)
+        (group,) = GROUPS_OF_PIDS.rglob(path.rpartition("/")[2])
         assert int((group / "pids.current").read_text()) <= FEW
         assert await cluster.api.create(
             POD, bare("other", {"image": "dev.local/other"}, restartPolicy="Never"), "default"

@@ -35,6 +35,8 @@ class Mark:
     protocol: str
     network: int | None
     """The launcher's number for the pod's namespace; None: it shares the host's."""
+    group: str = ""
+    """The name of its control group; empty: it has none."""
 
     def label(self) -> str:
         """Return it as text."""
@@ -49,6 +51,8 @@ class LeftPod:
     """Of any of them; where the pod lives is the same in all."""
     processes: dict[str, Survivor] = field(default_factory=dict)
     """By the name of the container."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """The control groups of those that have one."""
 
 
 def left_pods(survivors: Iterable[Survivor]) -> dict[str, LeftPod]:
@@ -57,7 +61,10 @@ def left_pods(survivors: Iterable[Survivor]) -> dict[str, LeftPod]:
     for survivor in survivors:
         if survivor.label.startswith("{"):
             mark = Mark(**json.loads(survivor.label))
-            found.setdefault(mark.uid, LeftPod(mark)).processes[mark.container] = survivor
+            pod = found.setdefault(mark.uid, LeftPod(mark))
+            pod.processes[mark.container] = survivor
+            if mark.group:
+                pod.groups[mark.container] = mark.group
     return found
 
 

@@ -28,6 +28,7 @@ from eventmesh.cluster.runtime.node import NodeKeeper
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.placing import Placing
 from eventmesh.cluster.runtime.process import Legacy, Process, ProcessLauncher
+from eventmesh.cluster.runtime.ready_groups import ReadyGroups
 from eventmesh.cluster.runtime.sessions import Session
 from eventmesh.cluster.runtime.teller import remove_directory, remove_pod
 from eventmesh.cluster.runtime.worker import PodWorker
@@ -95,6 +96,7 @@ class PodAgent:
         self._references = CachedReferences(informers)
         self._contents = (informers.of(CONFIG_MAP), informers.of(SECRET))
         self._networks: NetworkStock | None = None
+        self._ready_groups: ReadyGroups | None = None
         self._notify: NotifySockets | None = None
         self._host: Host | None = None
         self._workers: dict[str, PodWorker] = {}
@@ -122,6 +124,7 @@ class PodAgent:
         elif not self._groups.count_processes:
             _log.warning("processes of functions are not counted", reason="the controller pids is not handed down")
         self._notify = NotifySockets()
+        self._ready_groups = ReadyGroups(self._groups, self._launcher, self._clock)
         self._host = Host(
             api=self._api,
             clock=self._clock,
@@ -136,8 +139,10 @@ class PodAgent:
             directory=self._directory,
             network_note=note,
             groups=self._groups,
+            ready_groups=self._ready_groups,
         )
         await self._take_over()
+        await self._ready_groups.start()
         self._placing.start()
         self._pods.add_handler(self._changed)
         self._tasks.spawn("measuring", self.measuring.run())
@@ -158,6 +163,7 @@ class PodAgent:
         for found in self._left.values():
             # Before a new pod could take it.
             self._addresses.claim(found.mark.address)
+        self._groups.retain({name for found in self._left.values() for name in found.groups.values()})
         inhabited = {found.mark.network for found in self._left.values()}
         for network in self._legacy.networks:
             if network.number not in inhabited:
@@ -172,6 +178,8 @@ class PodAgent:
             await asyncio.wait(self._running.values(), timeout=STOP_GRACE_S + 1.0)
         await self._placing.stop()
         await self._tasks.stop()
+        if self._ready_groups is not None:
+            await self._ready_groups.stop()
         self._groups.close()
         if self._networks is not None:
             await self._networks.stop()

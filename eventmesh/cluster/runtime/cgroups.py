@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +76,7 @@ class Group:
     directories: tuple[str, ...]
     mounts: tuple[Mount, ...]
     """Where its own processes see it, and cannot change it."""
+    name: str = ""
     earlier_kills: int = 0
     """Those of the run before, while whose processes still end its group is the group of the next."""
     earlier_refusals: int = 0
@@ -148,14 +149,24 @@ class ControlGroups:
         Not `whole`: only of the controllers that `limits` say something to, which takes a fraction of the time in
         version 1.
         """
-        used = {c: parent for c, parent in self._parents.items() if whole or limits.share_the_machine or c == PIDS}
+        used = self._used(limits, whole=whole)
         if not used:
             return None
-        # Each once: in version 2 it is one for all controllers.
-        for directory in dict.fromkeys(parent / name for parent in used.values()):
-            _remove(directory)
-            directory.mkdir(exist_ok=True)
+        for parent in used.values():
+            _remove(parent / name)
+        return self._filled(name, limits, used)
+
+    def complete(self, name: str, limits: Limits, *, whole: bool = True) -> Group:
+        """Bring a group that was made, and in which somebody waits, to `limits`; else as `make`."""
+        return self._filled(name, limits, self._used(limits, whole=whole))
+
+    def _used(self, limits: Limits, *, whole: bool) -> Mapping[str, Path]:
+        return {c: parent for c, parent in self._parents.items() if whole or limits.share_the_machine or c == PIDS}
+
+    def _filled(self, name: str, limits: Limits, used: Mapping[str, Path]) -> Group:
         for controller, parent in used.items():
+            # In version 2 it is one for all controllers.
+            (parent / name).mkdir(exist_ok=True)
             for file, value in _values(controller, limits, is_unified=self.is_unified):
                 if file not in _SWAP or (parent / name / file).exists():
                     (parent / name / file).write_text(value)
@@ -171,7 +182,13 @@ class ControlGroups:
         found = {c: parent / name for c, parent in self._parents.items() if (parent / name).is_dir()}
         shown = {own: SHOWN_AT if self.is_unified else SHOWN_AT / controller for controller, own in found.items()}
         mounts = (Mount(str(own), str(at), read_only=True) for own, at in shown.items())
-        return Group(tuple(map(str, shown)), tuple(mounts))
+        return Group(tuple(map(str, shown)), tuple(mounts), name)
+
+    def retain(self, names: Collection[str]) -> None:
+        """End, and remove, what an earlier runtime has left of groups of other `names`."""
+        for parent in dict.fromkeys(self._parents.values()):
+            for group in [each for each in parent.iterdir() if each.is_dir() and each.name not in names]:
+                _remove(group)
 
     @property
     def is_unified(self) -> bool:

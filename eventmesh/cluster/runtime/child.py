@@ -43,18 +43,20 @@ _STANDARD_ERROR: Final = 2
 _FIRST_FREE: Final = 3
 
 
-def wait(channel: socket.socket, modules: Sequence[str] = ()) -> NoReturn:
-    """Be a spare: keep nothing of the launcher's but `channel`, import `modules`, become what comes over `channel`."""
+def wait(channel: socket.socket, modules: Sequence[str] = (), groups: Sequence[str] = ()) -> NoReturn:
+    """Be a spare: keep nothing of the launcher's but `channel`, join `groups`, import `modules`, become what comes over
+    `channel`."""
     try:
         _prepare()
         _let_go(channel)
+        joined = _joined(groups)
         # Who looks for spares finds one that has let go of everything.
         linux.name_process(SPARE_NAME)
         # What cannot be imported fails where it is needed, with more to say.
         with suppress(ImportError):
             for module in modules:
                 import_module(module)
-        _become(*_take_order(channel))
+        _become(*_take_order(channel), joined)
     finally:
         os._exit(EXEC_FAILED)
 
@@ -152,11 +154,11 @@ def _sort(order: wire.Spawn, descriptors: Sequence[int]) -> _Given:
     return _Given(streams, sockets, report, None if order.network is None else rest[0])
 
 
-def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
-    """Turn this prepared process into what was ordered; `descriptors` as `_sort` says."""
+def _become(order: wire.Spawn, descriptors: Sequence[int], joined: Sequence[str] = ()) -> NoReturn:
+    """Turn this prepared process, which has `joined` groups, into what was ordered; `descriptors` as `_sort` says."""
     given = _sort(order, descriptors)
     try:
-        _settle(order, given)
+        _settle(order, given, joined)
         if order.entry:
             _ignore_lost_readers()
             _keep(given.sockets)
@@ -169,8 +171,9 @@ def _become(order: wire.Spawn, descriptors: Sequence[int]) -> NoReturn:
         os._exit(EXEC_FAILED)
 
 
-def _settle(order: wire.Spawn, given: _Given) -> None:
-    """Be where the order wants its process: its streams, its network, its control groups, its view of the files."""
+def _settle(order: wire.Spawn, given: _Given, joined: Sequence[str] = ()) -> None:
+    """Be where the order wants its process: its streams, its network, its view of the files, its control groups, of
+    which it has `joined` some before."""
     for stream, descriptor in given.streams.items():
         os.dup2(descriptor, stream)
     if order.on_terminal:
@@ -178,7 +181,7 @@ def _settle(order: wire.Spawn, given: _Given) -> None:
     if given.network is not None:
         linux.enter_namespace(given.network, linux.CLONE_NEWNET)
     # While the machine's own files are in sight.
-    _join(order.confinement.groups)
+    _join([group for group in order.confinement.groups if group not in joined])
     mounts.arrange(order.confinement)
     os.chdir(order.workdir)
 
@@ -198,6 +201,15 @@ def _join(groups: Sequence[str]) -> None:
     for group in groups:
         with open(f"{group}/{PROCESSES}", "w", encoding="ascii") as file:
             file.write("0")
+
+
+def _joined(groups: Sequence[str]) -> Sequence[str]:
+    """Join `groups` ahead of any order, and return them; none if they cannot be joined: the order's process says so."""
+    try:
+        _join(groups)
+    except OSError:
+        return ()
+    return groups
 
 
 def _keep(sockets: Sequence[int]) -> None:

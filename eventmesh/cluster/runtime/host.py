@@ -14,6 +14,7 @@ from eventmesh.cluster.runtime.network import PodAddresses
 from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.process import ProcessLauncher
+from eventmesh.cluster.runtime.ready_groups import ReadyGroups
 from eventmesh.kube.api import Api
 from eventmesh.kube.events import EventRecorder
 
@@ -37,3 +38,4 @@ class Host:
     network_note: str
     """Why pods cannot have networks of their own here; empty when they can."""
     groups: ControlGroups
+    ready_groups: ReadyGroups

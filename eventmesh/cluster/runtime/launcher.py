@@ -69,6 +69,7 @@ class Launcher:
         self._selector.unregister(self.channel)
         self.channel.close()
         self.channel = None
+        self.spares.let_go()
         for pid in self._roster.unlabelled:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
@@ -90,10 +91,10 @@ class Launcher:
                     self._spawn(order, data, descriptors)
                 except OSError as error:
                     self._refuse(order.request, error)
-            case wire.Prepare(word, modules):
+            case wire.Prepare(word, modules, groups):
                 # Without it the order finds another process, which imports then.
                 with suppress(OSError):
-                    self.spares.prepare(word, modules)
+                    self.spares.prepare(word, modules, groups)
             case wire.MakeNetwork(request):
                 try:
                     network = linux.new_network()
@@ -224,8 +225,8 @@ class Launcher:
         """Return the number of the process that becomes what was ordered: a spare, or else a fork made now."""
         if order.warm and (pid := self.warm.give(data, descriptors)):
             return pid
-        word = order.argv[0] if order.entry and order.argv else ""
-        pid = self.spares.give(data, descriptors, word) or os.fork()
+        words = order.argv[:1] if order.entry else order.confinement.groups
+        pid = self.spares.give(data, descriptors, words) or os.fork()
         if pid == 0:
             child.start(order, descriptors)
         return pid

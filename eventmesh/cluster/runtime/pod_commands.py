@@ -88,7 +88,9 @@ class PodCommands:
         limits = podspec.limits(self._teller.pod, name)
         if name != podspec.SIDECAR:
             whole = self._image(name).root is not None
-            self._groups.begin(name, replace(limits, pids=PIDS_LIMIT), whole=whole)
+            # A fork of a prepared interpreter waits elsewhere.
+            ready = warm_start(self._teller.pod) == "false"
+            self._groups.begin(name, replace(limits, pids=PIDS_LIMIT), whole=whole, ready=ready)
         elif limits:
             self._groups.begin(name, limits)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -24,20 +25,26 @@ _REFUSED: Final = (
 class PodGroups:
     """The groups of one pod: of each container's present run, where it has one."""
 
-    def __init__(self, groups: ControlGroups, uid: str) -> None:
+    def __init__(self, groups: ControlGroups, uid: str, ready: Callable[[], str] = lambda: "") -> None:
+        """`ready` returns the name of a group in which a process waits to become a program; empty: there is none."""
         self._groups = groups
         self._uid = uid
+        self._ready = ready
         self._present: dict[str, Group] = {}
 
-    def begin(self, container: str, limits: Limits, *, whole: bool = True) -> None:
-        """Make the group of a run that begins, as `ControlGroups.make`."""
-        group = self._groups.make(f"{self._uid}.{container}", limits, whole=whole)
+    def begin(self, container: str, limits: Limits, *, whole: bool = True, ready: bool = False) -> None:
+        """Make the group of a run that begins, as `ControlGroups.make`, or complete one that is `ready`."""
+        name = self._ready() if ready else ""
+        if name:
+            group: Group | None = self._groups.complete(name, limits, whole=whole)
+        else:
+            group = self._groups.make(f"{self._uid}.{container}", limits, whole=whole)
         if group is not None:
             self._present[container] = group
 
-    def resume(self, container: str) -> None:
-        """Find the group of a run that an earlier runtime has begun."""
-        group = self._groups.find_again(f"{self._uid}.{container}")
+    def resume(self, container: str, name: str) -> None:
+        """Find the group of that name, of a run that an earlier runtime has begun; nothing happens without one."""
+        group = self._groups.find_again(name) if name else None
         if group is not None:
             self._present[container] = group
 

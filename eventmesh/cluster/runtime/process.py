@@ -140,6 +140,11 @@ class ProcessLauncher:
         """Have a process import `modules` now for the entry command whose first word is `word`, to come later."""
         await self._send(wire.Prepare(word, tuple(modules)))
 
+    async def prepare_in(self, groups: Sequence[str]) -> None:
+        """Have a process wait in the control groups for a program that is to belong to any of them; it ends with this
+        runtime when there is none. Raises UnavailableError when the launcher is gone."""
+        await self._send(wire.Prepare(groups[0], (), tuple(groups)))
+
     async def make_network(self) -> Network:
         """Return a new network namespace with only a loopback.
 

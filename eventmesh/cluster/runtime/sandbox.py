@@ -72,11 +72,12 @@ class PodSandbox:
         """Return the namespace that a container's processes are in; None: the host's, where the sidecar always is."""
         return None if container == podspec.SIDECAR else self.place.network
 
-    def keep(self, container: str, readers: tuple[int, ...]) -> Keep:
-        """Return what the next runtime is to know of a container's process; `readers` are the ends of its outputs."""
+    def keep(self, container: str, readers: tuple[int, ...], group: str = "") -> Keep:
+        """Return what the next runtime is to know of a container's process; `readers` are the ends of its outputs,
+        `group` names its control group."""
         place = self.place
         network = None if place.network is None else place.network.number
-        mark = Mark(self._uid, container, place.address, place.port.number, place.port.protocol, network)
+        mark = Mark(self._uid, container, place.address, place.port.number, place.port.protocol, network, group)
         told = self._host.notify.descriptor(self._uid) if container == podspec.SIDECAR else None
         return Keep(mark.label(), readers if told is None else (*readers, told))
 

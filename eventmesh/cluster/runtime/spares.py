@@ -26,6 +26,8 @@ RESTOCK_AFTER_S: Final = 0.25
 class _Spare:
     pid: int
     channel: socket.socket
+    groups: Sequence[str]
+    """Control groups that it belongs to already."""
 
 
 class Spares:
@@ -47,19 +49,29 @@ class Spares:
         self._ready.append(_fork())
         self._exhausted = False
 
-    def prepare(self, word: str, modules: Sequence[str]) -> None:
-        """Fork one for the entry whose first word is `word`, which needs `modules`; raises OSError as `add` does."""
-        self._prepared[word] = _fork(modules)
+    def prepare(self, word: str, modules: Sequence[str], groups: Sequence[str] = ()) -> None:
+        """Fork one for orders that go by `word`, which need `modules` and belong to `groups`; raises OSError as `add`
+        does."""
+        self._prepared[word] = _fork(modules, groups)
 
-    def give(self, order: bytes, descriptors: Sequence[int], word: str = "") -> int:
-        """Have a spare carry out the encoded `order`, the one prepared for `word` if there is one.
+    def let_go(self) -> None:
+        """End those that wait in control groups: whoever has made these is gone."""
+        for word in [word for word, spare in self._prepared.items() if spare.groups]:
+            # It reads the end of its channel.
+            self._prepared.pop(word).channel.close()
+
+    def give(self, order: bytes, descriptors: Sequence[int], words: Sequence[str] = ()) -> int:
+        """Have a spare carry out the encoded `order`, one prepared for any of `words` if there is one.
 
         Return its process number, 0 when there is none.
         """
         self._exhausted = False
-        prepared = self._prepared.pop(word, None)
-        if prepared is not None:
+        for word in words:
+            prepared = self._prepared.pop(word, None)
+            if prepared is None:
+                continue
             self._ready.insert(0, prepared)
+            break
         while self._ready:
             spare = self._ready.pop(0)
             with spare.channel, suppress(OSError):
@@ -76,11 +88,11 @@ class Spares:
             self._prepared.pop(word).channel.close()
 
 
-def _fork(modules: Sequence[str] = ()) -> _Spare:
+def _fork(modules: Sequence[str] = (), groups: Sequence[str] = ()) -> _Spare:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * wire.MAX_MESSAGE_BYTES)
         pid = os.fork()
         if pid == 0:
-            child.wait(theirs, modules)
-    return _Spare(pid, ours)
+            child.wait(theirs, modules, groups)
+    return _Spare(pid, ours, groups)

@@ -91,10 +91,12 @@ class Spawn:
 
 @frozen
 class Prepare:
-    """Fork a process now, have it import `modules`, and keep it for the entry whose first word is `word`."""
+    """Fork a process now, have it import `modules`, and keep it for the entry whose first word is `word`, or for the
+    program that is to belong to the control group `word`, one of `groups`, in which the process waits."""
 
     word: str
     modules: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
 
 @frozen
@@ -220,7 +222,7 @@ def decode(data: bytes) -> Message:
     """Return the message in a datagram of our own peer; anything else is a bug and raises."""
     values = json.loads(data)
     kind = _KINDS[values.pop("kind")]
-    for name in ("argv", "modules", "networks"):
+    for name in ("argv", "modules", "networks", "groups"):
         if name in values:
             values[name] = tuple(values[name])
     if "confinement" in values:

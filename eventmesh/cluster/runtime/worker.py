@@ -87,7 +87,7 @@ class PodWorker:
         """Why a container is about to end, when the runtime itself ends it."""
         metadata = pod["metadata"]
         self.uid: str = metadata["uid"]
-        self._groups = PodGroups(host.groups, self.uid)
+        self._groups = PodGroups(host.groups, self.uid, host.ready_groups.take)
         self.directory = host.directory / podspec.directory_name(pod)
         self._logs = {name: ContainerLog(self.directory / name, host.clock) for name in self._machine.containers}
         self._watchers = TaskGroup(f"pod.{metadata['namespace']}/{metadata['name']}")
@@ -275,7 +275,7 @@ class PodWorker:
             self._processes[name] = survivor.process
             run = self._logs[name].resume_run(survivor.descriptors[: len(STREAMS)])
             self._watchers.spawn(name, self._await_exit(name, survivor.process, run))
-            self._groups.resume(name)
+            self._groups.resume(name, left.groups.get(name, ""))
             if name != podspec.SIDECAR:
                 # It sees them already; from here on they follow their objects again.
                 with suppress(ContainerConfigError, OSError):
@@ -317,7 +317,9 @@ class PodWorker:
         run = self._logs[name].open_run()
         stdout, stderr = run.pipe("stdout"), run.pipe("stderr")
         try:
-            network, keep = self._sandbox.network_of(name), self._sandbox.keep(name, run.readers)
+            group = self._groups.of(name)
+            keep = self._sandbox.keep(name, run.readers, group.name if group is not None else "")
+            network = self._sandbox.network_of(name)
             process = await self._host.launcher.spawn(command, stdout, stderr, network, keep=keep)
         except SpawnError as error:
             return self._machine.exited(name, START_FAILED, str(error), "StartError")

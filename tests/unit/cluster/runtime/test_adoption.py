@@ -46,11 +46,12 @@ def machine(clock: ManualClock, *containers: Container, **settings: Any) -> PodM
 
 async def test_what_was_left_is_sorted_by_pod_and_what_is_no_pods_passed_over() -> None:
     sidecar = Mark("u1", "queue-proxy", "127.64.0.16", 8080, "http1", 12)
-    other = Mark("u2", "app", "127.64.0.17", 80, "bolt", None)
+    other = Mark("u2", "app", "127.64.0.17", 80, "bolt", None, "ready-1")
     gateway = Survivor(Process(9), "gateway", ())
     found = left_pods([gateway, survivor(MARK), survivor(other), survivor(sidecar)])
     assert {uid: sorted(left.processes) for uid, left in found.items()} == {"u1": ["app", "queue-proxy"], "u2": ["app"]}
     assert (found["u1"].mark, found["u2"].mark) == (MARK, other)
+    assert (found["u1"].groups, found["u2"].groups) == ({}, {"app": "ready-1"})
 
 
 async def test_a_container_is_recalled_with_its_past() -> None:

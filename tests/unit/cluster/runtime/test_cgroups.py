@@ -76,6 +76,31 @@ def test_who_says_nothing_of_memory_and_processor_is_in_the_group_that_counts_pr
     assert separate(tmp_path).make("few", Limits(pids=7), whole=False) is None, "where nobody counts"
 
 
+def test_a_ready_group_is_completed_as_it_is_and_belongs_to_the_run_from_then_on(tmp_path: Path) -> None:
+    groups, ready = counting(tmp_path), ["ready-1"]
+    made = groups.make("ready-1", Limits(pids=7), whole=False)
+    assert made is not None and made.name == "ready-1"
+    (tmp_path / "pids" / "ready-1" / "cgroup.procs").write_text(f"{os.getppid()}\n")
+    pod = PodGroups(groups, "uid", lambda: ready.pop() if ready else "")
+    pod.begin("app", Limits(pids=7, memory_bytes=1), whole=False, ready=True)
+    found = pod.of("app")
+    assert found is not None and found.name == "ready-1" and len(found.directories) == 3
+    assert files(found)["memory.limit_in_bytes"] == "1"
+    pod.begin("app", Limits(pids=7), whole=False, ready=True)
+    assert pod.of("app") == groups.find_again("uid.app") is not None, "where none is ready it gets one of its own"
+
+
+def test_what_an_earlier_runtime_has_left_is_ended_except_for_what_is_used(tmp_path: Path) -> None:
+    groups = counting(tmp_path)
+    for name in ("ready-1", "ready-2"):
+        groups.make(name, Limits(pids=7), whole=False)
+    groups.retain({"ready-2"})
+    assert {name: (tmp_path / "pids" / name / "pids.max").read_text() for name in ("ready-1", "ready-2")} == {
+        "ready-1": "0",
+        "ready-2": "7",
+    }
+
+
 def test_a_run_that_was_refused_a_process_is_told_once_and_so_is_the_next(tmp_path: Path) -> None:
     pod = PodGroups(counting(tmp_path), "uid")
     events = tmp_path / "pids" / "uid.app" / "pids.events"
@@ -217,9 +242,9 @@ def test_the_next_runtime_of_an_owner_finds_the_groups_of_the_last(tmp_path: Pat
     first.begin("app", Limits(memory_bytes=1))
     second = PodGroups(ControlGroups.find(own, owner=os.getpid()), "uid")
     for name in ("app", "other"):
-        second.resume(name)
+        second.resume(name, f"uid.{name}")
     assert second.of("app") == first.of("app") is not None
     assert second.of("other") is None
     stranger = PodGroups(ControlGroups.find(own, owner=os.getppid()), "uid")
-    stranger.resume("app")
+    stranger.resume("app", "uid.app")
     assert stranger.of("app") is None

@@ -16,9 +16,10 @@ import pytest_asyncio
 
 from eventmesh.base.errors import UnavailableError
 from eventmesh.cluster.runtime import wire
-from eventmesh.cluster.runtime.child import SPARE_NAME
+from eventmesh.cluster.runtime.child import PROCESSES, SPARE_NAME
 from eventmesh.cluster.runtime.process import Command, Process, ProcessLauncher, SpawnError
 from eventmesh.cluster.runtime.spares import STOCK
+from eventmesh.cluster.runtime.wire import Confinement
 from tests.mesh.processes import called, is_alive
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -40,7 +41,7 @@ async def run(launcher: ProcessLauncher, command: Command, into: Path) -> Proces
 
 
 async def lines(path: Path, count: int) -> list[str]:
-    while len(found := path.read_text().splitlines()) < count:
+    while not path.exists() or len(found := path.read_text().splitlines()) < count:
         await asyncio.sleep(0.005)
     return found
 
@@ -226,3 +227,29 @@ async def test_what_cannot_be_prepared_runs_all_the_same(launcher: ProcessLaunch
     command = Command(("knows", "sys"), ENV, entry="tests.unit.cluster.runtime.entry:knows")
     process = await run(launcher, command, tmp_path / "out")
     assert await process.exited == 1
+
+
+async def test_a_process_may_wait_in_the_control_group_of_a_program(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    group, another = tmp_path / "group", tmp_path / "another"
+    for directory in (group, another):
+        directory.mkdir()
+    await launcher.prepare_in([str(group)])
+    assert await lines(group / PROCESSES, 1) == ["0"]
+    (group / PROCESSES).unlink()
+    confinement = Confinement(groups=(str(another), str(group)))
+    process = await run(launcher, Command(("true",), ENV, confinement=confinement), tmp_path / "out")
+    assert await process.exited == 0
+    assert not (group / PROCESSES).exists(), "it was there already"
+    assert (another / PROCESSES).read_text() == "0"
+    process = await run(launcher, Command(("true",), ENV, confinement=confinement), tmp_path / "out")
+    assert await process.exited == 0
+    assert (group / PROCESSES).read_text() == "0", "who is not prepared joins both"
+
+
+async def test_who_cannot_wait_in_a_control_group_says_so_with_its_program(
+    launcher: ProcessLauncher, tmp_path: Path
+) -> None:
+    group = str(tmp_path / "missing")
+    await launcher.prepare_in([group])
+    with pytest.raises(SpawnError, match="missing/cgroup.procs: No such file"):
+        await run(launcher, Command(("true",), ENV, confinement=Confinement(groups=(group,))), tmp_path / "out")

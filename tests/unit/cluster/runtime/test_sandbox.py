@@ -21,6 +21,7 @@ from eventmesh.cluster.runtime.networks import NetworkStock
 from eventmesh.cluster.runtime.notify import NotifySockets
 from eventmesh.cluster.runtime.podspec import SIDECAR
 from eventmesh.cluster.runtime.process import Process, ProcessLauncher, Survivor
+from eventmesh.cluster.runtime.ready_groups import ReadyGroups
 from eventmesh.cluster.runtime.sandbox import PodSandbox
 from tests.manual_clock import ManualClock
 from tests.waiting import WAIT_S
@@ -55,6 +56,7 @@ async def host(directory: Path, network_note: str) -> AsyncIterator[Host]:
             directory=directory,
             network_note=network_note,
             groups=ControlGroups({}),
+            ready_groups=ReadyGroups(ControlGroups({}), launcher, clock),
         )
     finally:
         await networks.stop()

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from eventmesh.base.errors import UnavailableError
@@ -105,6 +106,18 @@ async def test_a_process_without_label_ends_with_its_runtime(owned: LauncherProc
         process = await start(first, "exec sleep 600", "")
     assert (await left(owned)).survivors == ()
     await collected(process.pid)
+
+
+async def test_who_waits_in_a_control_group_ends_with_its_runtime(owned: LauncherProcess, tmp_path: Path) -> None:
+    async with runtime(owned) as first:
+        await first.prepare_in([str(tmp_path)])
+        while not (tmp_path / "cgroup.procs").exists():
+            await asyncio.sleep(0.005)
+        waiting = psutil.Process(owned.pid).children()
+    await left(owned)
+    # Spares that wait for anybody live on.
+    while all(process.is_running() for process in waiting):
+        await asyncio.sleep(0.005)
 
 
 async def test_sockets_listen_on_while_no_runtime_is_there(owned: LauncherProcess) -> None:
