@@ -30,29 +30,21 @@ from eventmesh.kube.resources import (
     TRAFFIC_POLICY,
 )
 from eventmesh.xds.control.access.app import Access
-from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.admin import AdminServer
 from eventmesh.xds.control.blame import Blame
-from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import Effect, Handler
 from eventmesh.xds.control.gateway_api.app import GatewayApi
-from eventmesh.xds.control.in_force import InForce
-from eventmesh.xds.control.listeners import LISTENED_TABLES
-from eventmesh.xds.control.metrics import Metrics
-from eventmesh.xds.control.mtls import MeshMtls
+from eventmesh.xds.control.ground import Ground
 from eventmesh.xds.control.objects import MtlsMode
 from eventmesh.xds.control.observer import Observer
 from eventmesh.xds.control.promises import Promises
 from eventmesh.xds.control.publisher import Publication, Publisher
-from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.replicas.app import Replicas
 from eventmesh.xds.control.replicas.word import Refused
 from eventmesh.xds.control.server import AdsServer
 from eventmesh.xds.control.services import Settings
 from eventmesh.xds.control.settings_maps import SettingsMaps
-from eventmesh.xds.control.snapshot_cache import SnapshotCache
 from eventmesh.xds.control.statuses import Statuses
-from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.issuer import Identities
 
 _log = log.get("xds.control")
@@ -77,108 +69,48 @@ class Control:
         `election` objects are written to while this replica leads only; None: it is the only one. `writers` are
         controllers that write beside those of statuses.
         """
-        settings = settings or Settings()
-        self._watcher = Watcher()
-        self._in_force = InForce(self._watcher)
-        self._informers = informers
-        self._identities = identities
+        ground = self._ground = Ground(api, informers, clock, settings or Settings(), identities)
+        self.acks, self.metrics = ground.acks, ground.metrics
         self._election = election
         self._more_writers = writers
-        self._mtls = MeshMtls(identities) if identities is not None else None
-        self._builder = ResourceBuilder(settings, self._in_force.world, self._mtls)
-        self._cache = SnapshotCache(self._builder.sets)
-        self._refusals = ClusterRefusals(self._builder.referrers)
-        self.acks = AckTracker(clock, lambda role: LISTENED_TABLES.get(role, frozenset()))
-        metrics = self.metrics = Metrics()
-        self._publisher = Publisher(self._cache, self._builder, self._in_force.view, self._in_force, clock, metrics)
-        self._server = AdsServer(self._cache, self.acks, clock, metrics=metrics, identities=identities)
-        self.observer = Observer(
-            informers,
-            self._watcher,
-            self._builder,
-            self._cache,
-            self.acks,
-            metrics,
-            settings,
-            clock,
-            self.open_promises,
-            identities,
-            self._leads,
+        self._publisher = Publisher(
+            ground.cache, ground.builder, ground.in_force.view, ground.in_force, clock, ground.metrics
         )
+        self._server = AdsServer(ground.cache, ground.acks, clock, metrics=ground.metrics, identities=identities)
+        self.observer = Observer(ground, self.open_promises, self._leads)
         self._admin = AdminServer(self.observer)
-        self._access = Access(
-            api,
-            informers,
-            clock,
-            self._watcher,
-            self._builder.access,
-            self.acks,
-            self._cache,
-            self._publisher.touch,
-            self._record,
-            settings.jwks_refresh_s,
-        )
-        self._gateway_api = GatewayApi(
-            api,
-            informers,
-            clock,
-            settings,
-            self._watcher.gateway_api,
-            self._in_force,
-            self._builder,
-            self.acks,
-            self._refused_elsewhere,
-        )
-        self._statuses = Statuses(
-            api,
-            informers,
-            clock,
-            settings,
-            self.acks,
-            self._watcher,
-            self._in_force,
-            self._builder,
-            self._refusals,
-            self._refused_elsewhere,
-            others=(*self._access.parts, *self._gateway_api.parts),
-        )
+        self._access = Access(ground, self._publisher.touch, self._record)
+        self._gateway_api = GatewayApi(ground, self._refused_elsewhere)
+        others = (*self._access.parts, *self._gateway_api.parts)
+        self._statuses = Statuses(ground, self._refused_elsewhere, others)
         self._blame = Blame(
-            informers,
-            self._builder,
-            self._in_force,
-            self._refusals,
-            self._publisher.touch,
-            self._record,
-            self._statuses.ingresses,
-            self._statuses.policies,
-            self._gateway_api,
-            self._access,
+            ground, self._publisher.touch, self._record, self._statuses, self._gateway_api, self._access
         )
-        self._replicas = None
-        if election is not None:
-            # Others may run beside this one: their data planes count too.
-            self._replicas = Replicas(
-                api, informers, clock, self.acks, self._in_force, self._refusals, election, self._told_by_others
-            )
+        # Others may run beside this one: their data planes count too.
+        self._replicas = Replicas(ground, election, self._told_by_others) if election is not None else None
         self._recorder = EventRecorder(api, "eventmesh-control", clock)
         self._tasks = TaskGroup("xds.control")
-        self._watch(SERVICE, self._watcher.service)
-        self._watch(ENDPOINT_SLICE, self._watcher.slice)
-        self._watch(REVISION, self._watcher.revision)
-        self._watch(AUTHORIZATION_POLICY, self._watcher.authorization, self._access.policies.promises)
-        self._watch(REQUEST_AUTHENTICATION, self._access.authentication, self._access.tokens.promises)
-        self._watch(PYTHON_FILTER, self._watcher.python_filter, self._access.filters.promises)
-        self._watch(SECRET, self._watcher.secret)
-        self._watch(NAMESPACE, self._watcher.namespace)
+        self._watch_all()
+
+    def _watch_all(self) -> None:
+        ground, watcher, access = self._ground, self._ground.watcher, self._access
+        self._watch(SERVICE, watcher.service)
+        self._watch(ENDPOINT_SLICE, watcher.slice)
+        self._watch(REVISION, watcher.revision)
+        self._watch(AUTHORIZATION_POLICY, watcher.authorization, access.policies.promises)
+        self._watch(REQUEST_AUTHENTICATION, access.authentication, access.tokens.promises)
+        self._watch(PYTHON_FILTER, watcher.python_filter, access.filters.promises)
+        self._watch(SECRET, watcher.secret)
+        self._watch(NAMESPACE, watcher.namespace)
         for resource, handler, promises in (*self._statuses.watches(), *self._gateway_api.watches()):
             self._watch(resource, handler, promises)
-        maps = SettingsMaps(self._watcher, self._builder, self._record)
+        maps = SettingsMaps(watcher, ground.builder, self._record)
         self._watch(CONFIG_MAP, maps.changed)
-        informers.of(NAMESPACE).add_handler(self._tell_of_egress)
-        if self._mtls is not None:
-            self._watch(POD, self._watcher.pod)
-            self._watch(PEER_AUTHENTICATION, self._watcher.peer_authentication, may_be_absent=True)
-            self._mtls.follow(self._cache)
+        ground.informers.of(NAMESPACE).add_handler(self._tell_of_egress)
+        if ground.mtls is not None:
+            self._watch(POD, watcher.pod)
+            self._watch(PEER_AUTHENTICATION, watcher.peer_authentication, may_be_absent=True)
+            ground.mtls.follow(ground.cache)
 
     async def start(self, address: str, secured_address: str = "") -> int:
         """Publish what the synced informers hold, then serve ADS on `host:port`; return the port.
@@ -194,8 +126,8 @@ class Control:
         self._publisher.start()
         port = await self._server.start(address, secured_address)
         election = self._election
-        if self._identities is not None:
-            self._tasks.spawn("identities", self._identities.run())
+        if self._ground.identities is not None:
+            self._tasks.spawn("identities", self._ground.identities.run())
         self.acks.opened()
         if self._replicas is not None:
             self._replicas.start()
@@ -209,9 +141,9 @@ class Control:
             await self._replicas.known()
         for writer in self._writers():
             writer.start()
-        if self._identities is not None:
+        if self._ground.identities is not None:
             # Roots may be due that were nobody's to replace.
-            self._identities.look_again()
+            self._ground.identities.look_again()
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -232,11 +164,11 @@ class Control:
 
     def mtls_mode(self, namespace: str) -> MtlsMode:
         """Return what the inbound side of a namespace's workloads takes."""
-        return self._mtls.mode(namespace) if self._mtls is not None else MtlsMode.PERMISSIVE
+        return self._ground.mtls.mode(namespace) if self._ground.mtls is not None else MtlsMode.PERMISSIVE
 
     def inbound_filters(self, namespace: str, labels: Mapping[str, str]) -> list[Object]:
         """Return the filters, as documents, through which requests come to a workload with these labels."""
-        return self._builder.access.filters(namespace, labels)
+        return self._ground.builder.access.filters(namespace, labels)
 
     async def stop(self) -> None:
         """Close all streams. Data planes go on with what they have."""
@@ -272,20 +204,20 @@ class Control:
                 self._changed(resource, obj, effect)
             self._publisher.touch(effect)
 
-        self._informers.of(resource, may_be_absent=may_be_absent).add_handler(changed)
+        self._ground.informers.of(resource, may_be_absent=may_be_absent).add_handler(changed)
 
     def _changed(self, resource: Resource, obj: Object, effect: Effect) -> None:
         if self._replicas is not None:
             self._replicas.changed(resource, obj, effect)
         if resource is TRAFFIC_POLICY:
-            self._in_force.policy_changed(key_of(obj))
+            self._ground.in_force.policy_changed(key_of(obj))
         if resource is KINGRESS:
-            self._in_force.ingress_changed(key_of(obj))
+            self._ground.in_force.ingress_changed(key_of(obj))
         self._gateway_api.changed(resource, key_of(obj))
 
     def _tell_of_egress(self, old: Object | None, new: Object | None) -> None:
         """Tell the author of a Namespace whose declared egress is not understood; its functions go by the gateway."""
-        problem = self._watcher.invalid_egress.get(key_of(new).name) if new is not None else None
+        problem = self._ground.watcher.invalid_egress.get(key_of(new).name) if new is not None else None
         if new is not None and problem is not None and (old is None or annotations_of(old) != annotations_of(new)):
             _log.warning("egress not understood", namespace=key_of(new).name, problem=problem)
             self._record(new, "InvalidEgress", problem)
@@ -294,7 +226,7 @@ class Control:
         if self._replicas is not None:
             self._replicas.published(publication.generation, effect)
         if effect is Effect.EVERYTHING:
-            self._in_force.published(publication.generation)
+            self._ground.in_force.published(publication.generation)
             self._gateway_api.published()
         self._access.published()
         self._statuses.published(publication, effect)
@@ -310,7 +242,7 @@ class Control:
         if self._replicas is not None:
             self._replicas.progressed()
         self._access.progressed()
-        if self._in_force.acknowledged(self.acks.proves):
+        if self._ground.in_force.acknowledged(self.acks.proves):
             self._publisher.touch(Effect.EVERYTHING)
         self._statuses.progressed()
 

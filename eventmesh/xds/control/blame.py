@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from eventmesh.kube.api import Object
-from eventmesh.kube.informer import Informers
 from eventmesh.kube.resources import KINGRESS, REVISION, SERVICE, TRAFFIC_POLICY
 from eventmesh.xds.control.access.app import Access
 from eventmesh.xds.control.acks import Nack
-from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.gateway_api.app import ROUTES, GatewayApi
-from eventmesh.xds.control.in_force import InForce
+from eventmesh.xds.control.ground import Ground
 from eventmesh.xds.control.ingress_status import REFUSED
 from eventmesh.xds.control.promises import Promising
-from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.replicas.word import Refused
+from eventmesh.xds.control.statuses import Statuses
 from eventmesh.xds.resource_types import ResourceType
 
 
@@ -25,31 +23,27 @@ class Blame:
 
     def __init__(
         self,
-        informers: Informers,
-        builder: ResourceBuilder,
-        in_force: InForce,
-        clusters: ClusterRefusals,
+        ground: Ground,
         touch: Callable[[Effect], None],
         record: Callable[[Object, str, str], None],
-        ingresses: Promising,
-        policies: Promising,
+        statuses: Statuses,
         gateway_api: GatewayApi,
         access: Access,
     ) -> None:
         """`touch` has things published anew, `record` writes an Event with a reason and a message."""
-        self._informers = informers
-        self._builder = builder
-        self._in_force = in_force
-        self._clusters = clusters
+        self._informers = ground.informers
+        self._builder = ground.builder
+        self._in_force = ground.in_force
+        self._clusters = ground.refusals
         self._touch = touch
         self._record = record
-        self._ingresses = ingresses
-        self._policies = policies
+        self._ingresses = statuses.ingresses
+        self._policies = statuses.policies
         self._gateway_api = gateway_api
         self._access = access
         self._told: Mapping[str, Promising] = {
-            KINGRESS.group_resource: ingresses,
-            TRAFFIC_POLICY.group_resource: policies,
+            KINGRESS.group_resource: statuses.ingresses,
+            TRAFFIC_POLICY.group_resource: statuses.policies,
             **{ROUTES[kind].group_resource: part for kind, part in gateway_api.routes.items()},
         }
 

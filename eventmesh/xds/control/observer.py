@@ -7,23 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eventmesh.base.clock import Clock, rfc3339
+from eventmesh.base.clock import rfc3339
 from eventmesh.base.errors import UsageError
 from eventmesh.kube.api import Object
-from eventmesh.kube.informer import Informers
-from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.asked import Asked
-from eventmesh.xds.control.builder import ResourceBuilder, ResourceSets
+from eventmesh.xds.control.builder import ResourceSets
+from eventmesh.xds.control.ground import Ground
 from eventmesh.xds.control.messages import Role
-from eventmesh.xds.control.metrics import Metrics
 from eventmesh.xds.control.readers import kind_of
 from eventmesh.xds.control.scope import Audience
-from eventmesh.xds.control.services import GATEWAY_CLUSTER, Settings
-from eventmesh.xds.control.snapshot_cache import SnapshotCache
+from eventmesh.xds.control.services import GATEWAY_CLUSTER
 from eventmesh.xds.control.status import connection_status
 from eventmesh.xds.control.tables import LOCAL, PUBLIC
-from eventmesh.xds.control.watcher import Watcher
-from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.resource_types import ResourceType
 
 ENTRANCES: Mapping[str, tuple[Role, str]] = {
@@ -40,28 +35,21 @@ class Observer:
 
     def __init__(
         self,
-        informers: Informers,
-        watcher: Watcher,
-        builder: ResourceBuilder,
-        cache: SnapshotCache,
-        acks: AckTracker,
-        metrics: Metrics,
-        settings: Settings,
-        clock: Clock,
+        ground: Ground,
         open_promises: Callable[[], int],
-        identities: Identities | None = None,
-        leads: Callable[[], bool] = lambda: True,
+        leads: Callable[[], bool],
     ) -> None:
-        self._informers = informers
-        self._watcher = watcher
-        self._builder = builder
-        self._cache = cache
-        self._acks = acks
-        self._metrics = metrics
-        self._settings = settings
-        self._clock = clock
+        """`open_promises` returns how many objects wait for acknowledgements, `leads` whether this replica writes."""
+        self._informers = ground.informers
+        self._watcher = ground.watcher
+        self._builder = ground.builder
+        self._cache = ground.cache
+        self._acks = ground.acks
+        self._metrics = ground.metrics
+        self._settings = ground.settings
+        self._clock = ground.clock
         self._open_promises = open_promises
-        self._identities = identities
+        self._identities = ground.identities
         self._leads = leads
 
     def status(self) -> dict[str, Any]:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from eventmesh.base.clock import Clock
-from eventmesh.kube.api import Api, Resource
-from eventmesh.kube.informer import Informers
+from eventmesh.kube.api import Resource
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import (
     KINGRESS,
@@ -21,20 +19,15 @@ from eventmesh.kube.resources import (
     TRAFFIC_POLICY,
 )
 from eventmesh.xds.control.acceptance import AcceptanceStatus, Problem
-from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.backends import MissingBackends
-from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import CLUSTER_SCOPED, Effect, Handler
-from eventmesh.xds.control.in_force import InForce
+from eventmesh.xds.control.ground import Ground
 from eventmesh.xds.control.ingress_status import IngressStatus
 from eventmesh.xds.control.interfaces.problems import declaration_problem, interface_problem
 from eventmesh.xds.control.policy.problems import problem_of as policy_problem
 from eventmesh.xds.control.promises import Promises, Promising
 from eventmesh.xds.control.publisher import Publication
-from eventmesh.xds.control.refusals import ClusterRefusals
 from eventmesh.xds.control.serverless_status import ServerlessStatus
-from eventmesh.xds.control.services import Settings
-from eventmesh.xds.control.watcher import Watcher
 
 
 class Statuses:
@@ -42,24 +35,18 @@ class Statuses:
 
     def __init__(
         self,
-        api: Api,
-        informers: Informers,
-        clock: Clock,
-        settings: Settings,
-        acks: AckTracker,
-        watcher: Watcher,
-        in_force: InForce,
-        builder: ResourceBuilder,
-        refusals: ClusterRefusals,
+        ground: Ground,
         elsewhere: Callable[[Resource, Key], str | None],
         others: Sequence[Promising],
     ) -> None:
         """`elsewhere` returns why a data plane of another replica does not take an object; `others` are controllers of
         other kinds, those of Gateway API and of access."""
+        api, informers, clock, acks = ground.api, ground.informers, ground.clock, ground.acks
+        watcher, in_force, builder = ground.watcher, ground.in_force, ground.builder
         self._watcher = watcher
         self._in_force = in_force
         self._builder = builder
-        self._refusals = refusals
+        self._refusals = ground.refusals
         self._elsewhere = elsewhere
         self._missing = MissingBackends(watcher.of)
         self._troubled: Mapping[Key, object] = {}
@@ -70,10 +57,10 @@ class Statuses:
             clock,
             acks,
             in_force.ingresses,
-            settings,
+            ground.settings,
             invalid=lambda: builder.certificates.problems | watcher.invalid,
             conflicts=lambda: builder.conflicts,
-            refusals=refusals,
+            refusals=ground.refusals,
             elsewhere=lambda key: elsewhere(KINGRESS, key),
             missing=self._missing.message,
         )

@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from eventmesh.base.clock import Clock
-from eventmesh.kube.api import Api, Object, Resource
-from eventmesh.kube.informer import Informers
+from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import AUTHORIZATION_POLICY, PYTHON_FILTER, REQUEST_AUTHENTICATION
 from eventmesh.xds.control.acceptance import AcceptanceStatus
 from eventmesh.xds.control.access.fetching import fetch_keys
 from eventmesh.xds.control.access.kept_keys import KeptKeys
 from eventmesh.xds.control.access.key_sets import KeySets
-from eventmesh.xds.control.access.published import InboundAccess
 from eventmesh.xds.control.access.refusals import InboundRefusals
 from eventmesh.xds.control.access.unable import running_no_python
 from eventmesh.xds.control.access.values import AuthorizationPolicy, Policy, PythonFilter, RequestAuthentication
-from eventmesh.xds.control.acks import AckTracker, Nack
+from eventmesh.xds.control.acks import Nack
 from eventmesh.xds.control.changes import Effect
+from eventmesh.xds.control.ground import Ground
 from eventmesh.xds.control.promises import Promising
 from eventmesh.xds.control.scope import Audience
-from eventmesh.xds.control.snapshot_cache import SnapshotCache
-from eventmesh.xds.control.watcher import Watcher
 from eventmesh.xds.identity.spiffe import SYSTEM_NAMESPACE
 from eventmesh.xds.resource_types import ResourceType
 
@@ -33,32 +29,25 @@ class Access:
 
     def __init__(
         self,
-        api: Api,
-        informers: Informers,
-        clock: Clock,
-        watcher: Watcher,
-        access: InboundAccess,
-        acks: AckTracker,
-        cache: SnapshotCache,
+        ground: Ground,
         touch: Callable[[Effect], None],
         tell: Callable[[Object, str, str], None],
-        refresh_s: float,
     ) -> None:
-        """`touch` has what has changed published, `tell(object, reason, message)` warns an object's author; key sets
-        are renewed every `refresh_s` seconds."""
+        """`touch` has what has changed published, `tell(object, reason, message)` warns an object's author."""
+        api, informers, clock, watcher = ground.api, ground.informers, ground.clock, ground.watcher
         self._watcher = watcher
         self._touch = touch
         self._tell = tell
         self._informer = informers.of(REQUEST_AUTHENTICATION, may_be_absent=True)
-        self.key_sets = KeySets(clock, fetch_keys, self._keys_changed, refresh_s)
+        self.key_sets = KeySets(clock, fetch_keys, self._keys_changed, ground.settings.jwks_refresh_s)
         self.kept = KeptKeys(api, informers, clock, self.key_sets.good)
         self._keys_differ = False
-        self._access = access
-        self._cache = cache
+        self._access = ground.builder.access
+        self._cache = ground.cache
         self._refusals = InboundRefusals()
         self._lacks: dict[Key, tuple[str, str]] = {}
         self._keys_lacking: dict[Key, tuple[str, str]] = {}
-        self._acks = acks
+        self._acks = ground.acks
         self._not_run: dict[Key, tuple[str, str]] = {}
         self.policies, self.tokens, self.filters = (
             AcceptanceStatus(
@@ -66,7 +55,7 @@ class Access:
                 kind,
                 informers.of(kind, may_be_absent=True),
                 clock,
-                acks,
+                ground.acks,
                 problem=partial(_problem, invalid),
                 refusal=partial(self._message, kind),
                 lack=lacks.get,

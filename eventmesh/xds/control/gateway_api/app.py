@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from eventmesh.base.clock import Clock
-from eventmesh.kube.api import Api, Resource
-from eventmesh.kube.informer import Informers
+from eventmesh.kube.api import Resource
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import GATEWAY, GATEWAY_CLASS, GRPC_ROUTE, HTTP_ROUTE, NAMESPACE, REFERENCE_GRANT
-from eventmesh.xds.control.acks import AckTracker
-from eventmesh.xds.control.builder import ResourceBuilder
 from eventmesh.xds.control.changes import Effect, Handler
 from eventmesh.xds.control.gateway_api.status import GatewayClassStatus, GatewayStatus, Obedience, RouteStatus
 from eventmesh.xds.control.gateway_api.values import RouteKind
-from eventmesh.xds.control.gateway_api.watcher import GatewayApiWatcher
-from eventmesh.xds.control.in_force import InForce
+from eventmesh.xds.control.ground import Ground
 from eventmesh.xds.control.promises import Promises, Promising
-from eventmesh.xds.control.services import Settings
 
 ROUTES: Mapping[RouteKind, Resource] = {RouteKind.HTTP: HTTP_ROUTE, RouteKind.GRPC: GRPC_ROUTE}
 
@@ -25,26 +19,17 @@ ROUTES: Mapping[RouteKind, Resource] = {RouteKind.HTTP: HTTP_ROUTE, RouteKind.GR
 class GatewayApi:
     """What control does for Gateway API beside publishing."""
 
-    def __init__(
-        self,
-        api: Api,
-        informers: Informers,
-        clock: Clock,
-        settings: Settings,
-        watcher: GatewayApiWatcher,
-        in_force: InForce,
-        builder: ResourceBuilder,
-        acks: AckTracker,
-        elsewhere: Callable[[Resource, Key], str | None] = lambda resource, key: None,
-    ) -> None:
+    def __init__(self, ground: Ground, elsewhere: Callable[[Resource, Key], str | None]) -> None:
         """`elsewhere` returns why a data plane of another replica does not take a route."""
+        api, clock, settings, acks = ground.api, ground.clock, ground.settings, ground.acks
+        watcher, builder = ground.watcher.gateway_api, ground.builder
         # Kinds that an API may not have been given: it has no such routes, and nobody waits for them.
         own = {
-            resource: informers.of(resource, may_be_absent=True)
+            resource: ground.informers.of(resource, may_be_absent=True)
             for resource in (GATEWAY_CLASS, GATEWAY, *ROUTES.values(), REFERENCE_GRANT)
         }
         self._watcher = watcher
-        self._in_force = in_force
+        self._in_force = ground.in_force
         self._builder = builder
         self._told = 0
         self._elsewhere = elsewhere

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from eventmesh.base.clock import Clock
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.kube.api import Api, Object, Resource
-from eventmesh.kube.informer import Informers
+from eventmesh.kube.api import Object, Resource
 from eventmesh.kube.lease import Election
 from eventmesh.kube.objects import Key
 from eventmesh.kube.resources import KINGRESS, TRAFFIC_POLICY
-from eventmesh.xds.control.acks import AckTracker
 from eventmesh.xds.control.changes import Effect
 from eventmesh.xds.control.gateway_api.app import ROUTES
-from eventmesh.xds.control.in_force import InForce
-from eventmesh.xds.control.refusals import ClusterRefusals
+from eventmesh.xds.control.ground import Ground
 from eventmesh.xds.control.replicas.others import OtherReplicas, generation_of
 from eventmesh.xds.control.replicas.own import News, OwnWord
 from eventmesh.xds.control.replicas.versions import ObjectVersions, number_of, version_of
@@ -27,20 +23,16 @@ class Replicas:
 
     def __init__(
         self,
-        api: Api,
-        informers: Informers,
-        clock: Clock,
-        acks: AckTracker,
-        in_force: InForce,
-        refusals: ClusterRefusals,
+        ground: Ground,
         election: Election,
         on_change: Callable[[Iterable[Refused]], None],
     ) -> None:
         """Call `on_change` whenever a promise may have come true elsewhere, with what is refused there or no longer."""
-        self._informers = informers
-        self._acks = acks
-        self._in_force = in_force
-        self._refusals = refusals
+        api, clock = ground.api, ground.clock
+        self._informers = ground.informers
+        self._acks = ground.acks
+        self._in_force = ground.in_force
+        self._refusals = ground.refusals
         self._followed: dict[str, Resource] = {}
         self._versions = ObjectVersions(lambda: self._followed, self._read)
         self._told = News(Word(0))
@@ -49,7 +41,7 @@ class Replicas:
             api, clock, election.identity, election.lasts_s, self._compose, lambda: not election.leading
         )
         self._others = OtherReplicas(api, clock, self._own.name, election.lasts_s, lambda: election.leading, on_change)
-        acks.count_in(lambda generation: self._others.waiting(self._versions.needs(generation)))
+        ground.acks.count_in(lambda generation: self._others.waiting(self._versions.needs(generation)))
 
     def start(self) -> None:
         """Begin to speak and to listen."""
