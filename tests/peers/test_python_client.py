@@ -182,7 +182,9 @@ print(attempt(), may(asked).status.allowed)
         pytest.param(EVENTS, ["['it runs', 'it starts']"] * 2, id="events of both groups are its models"),
         pytest.param(ELECTION, ["[True, False, True]", "False", "ann"], id="its leader election elects one"),
         pytest.param(
-            ROBOT, ["(403, 'Forbidden') False", "[] True", "(403, 'Forbidden') False"], id="a token is worth a role"
+            ROBOT,
+            ["(403, 'Forbidden') False", "['kube-root-ca.crt'] True", "(403, 'Forbidden') False"],
+            id="a token is worth a role",
         ),
         pytest.param(APPLY, ["v", "conflict", "w"], id="its dynamic client applies on the server"),
     ],
