@@ -233,3 +233,47 @@ async def test_sources_are_made_listed_described_and_deleted(kn: CommandLine) ->
         assert "deleted" in await kn("source", kind, "delete", f"the-{kind}")
     types = await kn("source", "list-types")
     assert all(kind in types for kind in ("ApiServerSource", "ContainerSource", "PingSource", "SinkBinding"))
+
+
+async def test_sources_and_subscriptions_are_updated_and_lists_reach_over_namespaces(
+    kn: CommandLine, namespace: str
+) -> None:
+    for broker in ("one", "two"):
+        await kn("broker", "create", broker)
+    to = ("--sink", "broker:one")
+    for kind, words, change, shown in (
+        ("ping", ("--schedule", "0 0 1 1 *", "--data", "a"), ("--schedule", "0 0 2 2 *"), "0 0 2 2 *"),
+        ("apiserver", ("--resource", "ConfigMap:v1"), ("--mode", "Resource"), "Resource"),
+        ("container", IMAGE, ("--env", "COLOUR=blue"), "COLOUR:  blue"),
+        ("binding", ("--subject", "Deployment:apps/v1:app=none"), ("--ce-override", "colour=blue"), "blue"),
+    ):
+        name = f"changed-{kind}"
+        await kn("source", kind, "create", name, *words, *to)
+        assert "updated" in await kn("source", kind, "update", name, *change, "--sink", "broker:two")
+        described = await kn("source", kind, "describe", name)
+        assert shown in described and "two" in described, described
+    typed = await kn("source", "list", "--type", "PingSource")
+    assert "changed-ping" in typed and "changed-binding" not in typed
+    await kn("channel", "create", "river")
+    await kn("subscription", "create", "mill", "--channel", "river", "--sink", "broker:one")
+    await kn("subscription", "update", "mill", "--sink", "broker:two", "--sink-dead-letter", "broker:one")
+    line = await listed(kn, "subscription", name="mill", ready=False)
+    assert "broker:two" in line and "broker:one" in line
+    url = f"http://broker-ingress.knative-eventing.svc.cluster.local/{namespace}/one"
+    assert (await kn("broker", "describe", "one", "-o", "url")).strip() == url
+    everywhere = await kn("broker", "list", "-A")
+    assert any(line.split()[:2] == [namespace, "two"] for line in everywhere.splitlines())
+    nobody = await kn.run("broker", "list", "--as", "nobody")
+    assert nobody.code == 1 and 'User "nobody" cannot list resource "brokers"' in nobody.err
+
+
+async def test_a_function_is_described_for_programs(kn: CommandLine, namespace: str) -> None:
+    await kn("service", "create", "spoken", *IMAGE)
+    url = (await kn("service", "describe", "spoken", "-o", "url")).strip()
+    assert url.startswith(f"http://spoken.{namespace}.localhost:")
+    path = "jsonpath={.status.latestReadyRevisionName}"
+    assert await kn("service", "describe", "spoken", "-o", path) == "spoken-00001"
+    listed_url = "jsonpath={.items[?(@.metadata.name=='spoken')].status.url}"
+    assert await kn("service", "list", "-o", listed_url) == url
+    forced = await kn("service", "create", "spoken", *IMAGE, "--force", "--env", "A=b")
+    assert "Service 'spoken' replaced to latest revision 'spoken-00002' is available at URL:" in forced

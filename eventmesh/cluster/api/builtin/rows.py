@@ -321,6 +321,26 @@ def _condition_types(status: Object) -> list[str]:
     return [one.get("type", "") for one in status.get("conditions") or ()]
 
 
+def _binding(obj: Object, now: datetime) -> list[Any]:
+    role, subjects = obj.get("roleRef") or {}, obj.get("subjects") or []
+    users, groups = ([one.get("name", "") for one in subjects if one.get("kind") == kind] for kind in ("User", "Group"))
+    accounts = [
+        f"{one.get('namespace', '')}/{one.get('name', '')}" for one in subjects if one.get("kind") == "ServiceAccount"
+    ]
+    who = [", ".join(names) for names in (users, groups, accounts)]
+    return [f"{role.get('kind', '')}/{role.get('name', '')}", _age(obj, now), *who]
+
+
+def _priority_class(obj: Object, now: datetime) -> list[Any]:
+    return [obj.get("value", 0), str(bool(obj.get("globalDefault"))).lower(), _age(obj, now)]
+
+
+def _disruption_budget(obj: Object, now: datetime) -> list[Any]:
+    spec = _spec(obj)
+    bounds = ["N/A" if spec.get(name) is None else str(spec[name]) for name in ("minAvailable", "maxUnavailable")]
+    return [*bounds, _status(obj).get("disruptionsAllowed", 0), _age(obj, now)]
+
+
 ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
     "pods": (_columns("Ready Status Restarts Age *IP *Node *Nominated_Node *Readiness_Gates"), _pod),
     "services": (_columns("Type Cluster-IP External-IP Port(s) Age *Selector"), _service),
@@ -345,6 +365,15 @@ ROWS: dict[str, tuple[tuple[Column, ...], Cells]] = {
     "certificatesigningrequests.certificates.k8s.io": (
         _columns("Age SignerName Requestor RequestedDuration Condition"),
         _signing_request,
+    ),
+    "roles.rbac.authorization.k8s.io": (_columns("Created_At"), _definition),
+    "clusterroles.rbac.authorization.k8s.io": (_columns("Created_At"), _definition),
+    "rolebindings.rbac.authorization.k8s.io": (_columns("Role Age *Users *Groups *ServiceAccounts"), _binding),
+    "clusterrolebindings.rbac.authorization.k8s.io": (_columns("Role Age *Users *Groups *ServiceAccounts"), _binding),
+    "priorityclasses.scheduling.k8s.io": (_columns("Value Global-Default Age"), _priority_class),
+    "poddisruptionbudgets.policy": (
+        _columns("Min_Available Max_Unavailable Allowed_Disruptions Age"),
+        _disruption_budget,
     ),
     "leases.coordination.k8s.io": (_columns("Holder Age"), _lease),
     "endpointslices.discovery.k8s.io": (_columns("AddressType Ports Endpoints Age"), _endpoint_slice),
