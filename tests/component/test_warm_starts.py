@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -84,7 +85,10 @@ async def looked(cluster: Cluster, container: Object, warm: str) -> tuple[Object
     if pod["status"]["phase"] == "Failed":
         # Not every interpreter is every user's to execute: then it is no fork's either.
         return dict(pod["status"]["containerStatuses"][0]["state"]["terminated"], finishedAt="", startedAt=""), {}
-    facts, own = json.loads(text.replace(pod["metadata"]["uid"], "UID").replace(pod["status"]["podIP"], "IP"))
+    for name, found in (("UID", pod["metadata"]["uid"]), ("IP", pod["status"]["podIP"])):
+        text = text.replace(found, name)
+    # A group that was kept in stock has a name of its own.
+    facts, own = json.loads(re.sub("/ready-[0-9a-f]{8}", "/UID.app", text))
     return facts, own
 
 
