@@ -4,7 +4,8 @@ process declares many more classes than it makes things of in its first second, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, Field
 from typing import Any, Final
 
@@ -17,6 +18,20 @@ BY_SLOT: Final = "_set_{name}(_self, {given})"
 MADE_BEFORE_WRITING: Final = 48
 """So many things of a class are made field by field, 2 us each, before its constructor is written, which takes 100 us:
 most classes are made a few times by a process that starts, and then it is never written."""
+
+_before_writing = MADE_BEFORE_WRITING
+
+
+@contextmanager
+def written_at_once() -> Iterator[None]:
+    """Until the block ends, write constructors when they are first called: for a process that forks others, which find
+    them written. Not for several threads."""
+    global _before_writing
+    _before_writing = 0
+    try:
+        yield
+    finally:
+        _before_writing = MADE_BEFORE_WRITING
 
 
 def late_constructor(made: type, declared: Sequence[Field[Any]], setting: str) -> Callable[..., None]:
@@ -44,7 +59,7 @@ def late_constructor(made: type, declared: Sequence[Field[Any]], setting: str) -
         given = dict(zip(names, args, strict=False))
         given.update(named)
         twice_or_too_many = len(given) < len(args) + len(named)
-        if twice_or_too_many or not needed <= given.keys() <= known or calls > MADE_BEFORE_WRITING:
+        if twice_or_too_many or not needed <= given.keys() <= known or calls > _before_writing:
             written = _constructor(made, declared, setting)
             made.__init__ = written  # type: ignore[misc]  # in whose place this function stood
             return written(_self, *args, **named)

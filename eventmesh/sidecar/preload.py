@@ -13,10 +13,12 @@ import eventmesh.xds.client.ads  # noqa: F401 - the app's, when there is a contr
 import eventmesh.xds.client.channel  # noqa: F401 - likewise
 import eventmesh.xds.client.inbound  # noqa: F401 - the app's, when there is a function
 import eventmesh.xds.translate.tls  # noqa: F401 - the bootstrap's, when it has an identity
+from eventmesh.base.late_methods import written_at_once
 from eventmesh.sidecar.rehearsal import rehearse
 from eventmesh.xds.schema.table import MESSAGES
 from eventmesh.xds.schema.types import full_name, message_type
 
-for _name in MESSAGES:
-    message_type(full_name(_name))
-rehearse()
+with written_at_once():
+    for _name in MESSAGES:
+        message_type(full_name(_name))
+    rehearse()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventmesh.base.late_methods import BY_NAME, MADE_BEFORE_WRITING, late_constructor
+from eventmesh.base.late_methods import BY_NAME, MADE_BEFORE_WRITING, late_constructor, written_at_once
 
 
 def declared(late: bool) -> type[Any]:
@@ -60,3 +60,12 @@ def test_it_takes_the_place_of_what_wrote_it_when_it_is_called_often() -> None:
     assert late.__init__ is not stood_in
     names = [list(inspect.signature(each).parameters) for each in (late, declared(False))]
     assert names[0] == names[1] == ["self", "name", "hosts", "weight"]
+
+
+def test_a_process_that_forks_others_has_it_written_at_the_first_call() -> None:
+    late, later = declared(True), declared(True)
+    stood_in = late.__init__, later.__init__
+    with written_at_once():
+        late(1, "a")
+    later(1, "a")
+    assert late.__init__ is not stood_in[0] and later.__init__ is stood_in[1]
