@@ -12,6 +12,7 @@ import pytest
 
 from eventmesh.activator.report_ways import WebSocketWay
 from eventmesh.autoscale.stat import Stat, StatMessage, encode_messages
+from eventmesh.base.tasks import TaskGroup
 from eventmesh.controllers.autoscaler.reports import ReportServer
 from eventmesh.kube.objects import Key
 from tests.free_ports import free_port
@@ -58,11 +59,20 @@ async def test_our_activator_reports_to_knatives_autoscaler() -> None:
     way = WebSocketWay(f"ws://{address}")
     async with knative_stats("serve", address) as process:
         assert process.stdout is not None
+        told: list[object] = []
+
+        async def read(lines: asyncio.StreamReader) -> None:
+            told.extend([json.loads(await lines.readline()) for _ in range(2)])
+
+        reading = TaskGroup("test").spawn("read", read(process.stdout))
         try:
             async with asyncio.timeout(WAIT_S):
-                while await way.send(report):
-                    await asyncio.sleep(0.02)
-                told = [json.loads(await process.stdout.readline()) for _ in range(2)]
+                # As the activator does: one that is lost with its connection (a server that is slow to answer a ping is
+                # given up) is followed by another.
+                while not reading.done():
+                    await way.send(report)
+                    await asyncio.wait((reading,), timeout=0.2)
+            await reading
         finally:
             await way.close()
     facts = {"pod": "activator-1", "concurrency": 3.0, "requests": 7.0}
