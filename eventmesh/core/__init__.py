@@ -25,6 +25,7 @@ from eventmesh.core._core import (
     encode_event,
     event_mode,
     is_json_type,
+    read_plain_yaml,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "encode_event",
     "event_mode",
     "is_json_type",
+    "read_plain_yaml",
 ]

@@ -36,6 +36,7 @@ mod timers;
 pub mod tls;
 mod trace;
 mod version;
+pub mod yaml;
 
 pub use access::{checked, Keys, Said, Token};
 
