@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eventmesh.kube.resources import KSERVICE, POD, SERVERLESS_SERVICE
-from eventmesh.kube.status import condition
-from tests.mesh.objects import add_function, deploy, service, sleep_soon, until, until_none
+from eventmesh.kube.status import CONTAINERS_SILENT, condition, is_ready
+from tests.mesh.objects import FUNCTION, add_function, deploy, service, sleep_soon, until, until_none
 from tests.mesh.processes import MeshProcess
 
 
@@ -44,6 +44,32 @@ async def test_many_requests_at_once_wake_a_function_once_and_are_all_answered(
         answers = await asyncio.gather(*(mesh.get("hello") for _ in range(20)))
         assert [answer for answer in answers if answer.status != 200] == []
         assert len({answer.body for answer in answers}) == 1
+
+
+SLOW = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCONT])\nsignal.sigwait([signal.SIGCONT])\n"
+"""What a function does first that waits until it is told to go on."""
+
+
+async def test_a_pod_whose_function_is_not_there_yet_is_told_to_run_and_not_to_be_ready(
+    mesh: MeshProcess, tmp_path: Path
+) -> None:
+    add_function(mesh, tmp_path / "hello", program=SLOW + FUNCTION)
+    async with mesh.api() as api:
+        await api.create(KSERVICE, service("hello"), "default")
+        async for event in api.watch(POD, "default"):
+            pod = event.object
+            if (pod.get("status") or {}).get("phase") == "Running":
+                break
+        told = condition(pod, "Ready")
+        assert told is not None and told["status"] == "False"
+        assert told.get("reason") != CONTAINERS_SILENT, "long before anybody wonders where it is"
+        assert pod["status"]["podIP"]
+        while not is_ready(await api.get(KSERVICE, "hello", "default")):
+            # It may not wait for it yet.
+            for pid in mesh.named("python"):
+                os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(0.02)
+        assert (await mesh.get("hello")).status == 200
 
 
 async def test_an_image_that_does_not_exist_is_told_on_the_service(mesh: MeshProcess) -> None:

@@ -60,6 +60,11 @@ OUT_OF_MEMORY: Final = "OOMKilled"
 
 NO_PULL: Final = "attempting to pull the image may not succeed."
 
+FIRST_STATUS_S: Final = 0.15
+"""So long a pod with a sidecar has time to become ready before its status says that it is not: each status has
+controllers and data planes look at it, in the moment in which its processes need all processors. Any other news is told
+at once."""
+
 DRAIN_LOG_S: Final = 0.2
 """How long an ended process's pipes may take to close before its last words are read without them."""
 
@@ -171,7 +176,10 @@ class PodWorker:
             await self._prepare()
             self._tell_what_it_lacks()
             await self._obey(self._machine.start() if self._left is None else self._adopt(self._left))
-            await self._publish()
+            if self._left is None and has_sidecar(self.pod):
+                self._watchers.spawn("first status", self._wake_in(FIRST_STATUS_S))
+            else:
+                await self._publish()
             while not self._machine.gone:
                 self._arm()
                 await self._obey(self._take(await self._inbox.get()))
@@ -242,6 +250,10 @@ class PodWorker:
         self._armed_for = wake_at
         self._timer = None if wake_at is None else self._watchers.spawn("timer", self._wake(wake_at))
 
+    async def _wake_in(self, seconds: float) -> None:
+        await self._host.clock.sleep(seconds)
+        self._inbox.put_nowait(Due())
+
     async def _wake(self, at: float) -> None:
         await self._host.clock.sleep(at - self._host.clock.monotonic())
         self._armed_for = None
@@ -293,7 +305,8 @@ class PodWorker:
 
     async def _obey(self, orders: list[Order]) -> None:
         while orders:
-            starts = [order for order in orders if isinstance(order, Start)]
+            # The sidecar last: it is forked, and is there before an interpreter is.
+            starts = sorted((one for one in orders if isinstance(one, Start)), key=_is_sidecar)
             for order in orders:
                 match order:
                     case Send(container, number) if container in self._processes:
@@ -381,3 +394,7 @@ class PodWorker:
             note = self._host.network_note if has_sidecar(self.pod) else "the pod asked for no sidecar"
             facts = Facts(self._sandbox.place.address, self._its_commands.image_ids, note)
             await self._teller.publish(pod_status(self.pod, self._machine, facts, self._host.clock.now()))
+
+
+def _is_sidecar(start: Start) -> bool:
+    return start.container == podspec.SIDECAR

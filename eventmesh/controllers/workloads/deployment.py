@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from eventmesh.base.clock import Clock
@@ -66,10 +66,12 @@ class Deployments:
         if not deployment["spec"].get("paused"):
             newest = await self._current(deployment, newest, older)
         sizes = self._sizes(deployment, newest, older)
-        for item in filter(None, (newest, *older)):
-            size = sizes[item["metadata"]["name"]]
-            if desired_replicas(item) != size:
-                await self._scale(deployment, item, size)
+        resized = [item for item in filter(None, (newest, *older)) if desired_replicas(item) != _size(item, sizes)]
+        for item in resized:
+            await self._scale(deployment, item, _size(item, sizes))
+        if resized:
+            # Somebody may wait for the pods: what there is to tell is told once the ReplicaSets are seen to differ.
+            return
         await self._forget_history(deployment, older)
         if newest is not None and revision_of(deployment) != revision_of(newest):
             deployment = await self._number(deployment, revision_of(newest))
@@ -186,6 +188,10 @@ def _replica_set(deployment: Object, annotations: dict[str, str], min_ready_s: i
     if min_ready_s:
         made["spec"]["minReadySeconds"] = min_ready_s
     return made
+
+
+def _size(replica_set: Object, sizes: Mapping[str, int]) -> int:
+    return sizes[replica_set["metadata"]["name"]]
 
 
 def _version(replica_set: Object) -> Version:
