@@ -88,7 +88,7 @@ async def deploy_all(mesh: MeshProcess, directory: Path, sink: str) -> None:
             await until(api, TRIGGER, name, is_ready)
 
 
-@pytest.mark.timeout(1800 if SOAK else 300)
+@pytest.mark.timeout(1800 if SOAK else 600)
 async def test_any_one_process_may_be_killed_at_any_time(mesh: MeshProcess, tmp_path: Path) -> None:
     draw = random.Random(SEED)
     load = Load(mesh, "post")
