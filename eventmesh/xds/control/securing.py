@@ -8,6 +8,7 @@ is secured by adding its transport socket to the bytes it has without one: a mes
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -48,6 +49,10 @@ ROOTS_SECRET: Final = "ROOTCA"  # noqa: S105 - a name
 
 PROVIDER: Final = "default"
 """Instance in `certificate_providers` of gRPC bootstraps, as Istio's and ours name it."""
+
+MAX_SOCKETS: Final = 1024
+"""Transport sockets that are kept encoded, one for each set of peers: most revisions of a namespace share an account,
+and a start with a thousand of them encodes a thousand clusters for each kind of reader. Each has some 400 bytes."""
 
 _TRANSPORT_SOCKET: Final = 24
 """Field of `envoy.config.cluster.v3.Cluster`."""
@@ -161,5 +166,11 @@ def _named(name: str) -> SdsSecretConfig:
 
 def secured(cluster: Resource, peers: Iterable[SpiffeId], *, provided: bool = False) -> Resource:
     """Return the cluster, spoken to under mTLS with one of `peers`; `provided`: by who has certificates by himself."""
+    return resources.from_bytes(cluster.type, cluster.name, cluster.body + _socket_field(tuple(peers), provided))
+
+
+@lru_cache(maxsize=MAX_SOCKETS)
+def _socket_field(peers: tuple[SpiffeId, ...], provided: bool) -> bytes:
+    """Return the transport socket as a field of a cluster: the same for all that run under the same accounts."""
     socket = encode(_provided_socket(peers) if provided else _client_socket(peers))
-    return resources.from_bytes(cluster.type, cluster.name, cluster.body + delimited(_TRANSPORT_SOCKET, socket))
+    return delimited(_TRANSPORT_SOCKET, socket)
