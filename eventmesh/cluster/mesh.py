@@ -191,18 +191,19 @@ class Mesh:
         await control.start(where.ads, where.ads_secured)
         self._parts.add(control.stop)
         await control.start_admin(*_host_and_port(where.control_admin))
-        # Before the controllers, who first look at every object there is, and have all the time they need for that.
+        # All that waits for something comes before the controllers, who first look at every object there is, and have
+        # all the time they need for that.
         await self._data_planes()
+        await autoscaler.start()
+        self._parts.add(autoscaler.stop)
+        await agent.start()
+        self._parts.add(agent.stop)
         workloads.start()
         self._parts.add(workloads.stop)
         eventing.start()
         self._parts.add(eventing.stop)
         await serving.start()
         self._parts.add(serving.stop)
-        await autoscaler.start()
-        self._parts.add(autoscaler.stop)
-        await agent.start()
-        self._parts.add(agent.stop)
         self._tell()
 
     def _tell(self) -> None:
