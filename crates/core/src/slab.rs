@@ -9,18 +9,6 @@ pub trait Recycle: Default {
     fn recycle(&mut self);
 }
 
-impl Recycle for () {
-    fn recycle(&mut self) {}
-}
-
-impl Recycle for Vec<u8> {
-    fn recycle(&mut self) {
-        const KEEP: usize = 256; // a rare giant's memory is not kept
-        self.clear();
-        self.shrink_to(KEEP);
-    }
-}
-
 /// Give fields of `$self` their default values where they lie, all but those behind `keep`. A field in neither list does not
 /// compile.
 ///
@@ -132,6 +120,12 @@ fn slot_of(id: Id) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Recycle for Vec<u8> {
+        fn recycle(&mut self) {
+            self.clear();
+        }
+    }
 
     #[test]
     fn a_number_is_never_used_twice_but_its_memory_is() {

@@ -5,7 +5,6 @@ use crate::bolt::headers;
 use crate::events::{Fault, LocalReply, ReplyKind};
 use crate::framed::{self, Frame, Kind};
 use crate::head::{Dialect, Head, Span, Version};
-use crate::slab::Recycle;
 
 const ERROR: u16 = 1;
 const SERVER_EXCEPTION: u16 = 2;
@@ -31,22 +30,7 @@ impl Codec {
     }
 }
 
-/// What the answer to a request is to be written in.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Spoken {
-    dialect: Dialect,
-    codec: u8,
-}
-
-impl Recycle for Spoken {
-    fn recycle(&mut self) {
-        *self = Self::default();
-    }
-}
-
 impl framed::Codec for Codec {
-    type Memory = Spoken;
-
     fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
         if !self.read.read(input, status)? {
             return Ok(None);
@@ -69,15 +53,15 @@ impl framed::Codec for Codec {
         self.read.store(input, head);
     }
 
-    fn status(&self, _frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<u16, Fault> {
-        headers::read(self.read.map(input), head, map_of(head), status)?;
+    fn status(&self, _frame: &Frame, head: &mut Head, status: u16) -> Result<u16, Fault> {
+        headers::read(head, map_of(head), status)?;
         // SOFARPC says what went wrong in the service in its own answer, under Bolt's SUCCESS.
         let failed = head.get(b"sofa_head_response_error") == Some(b"true");
         Ok(if failed && self.read.status == 0 { 500 } else { http_status(self.read.status) })
     }
 
-    fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
-        headers::read(self.read.map(input), head, map_of(head), status)?;
+    fn describe(&self, _input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
+        headers::read(head, map_of(head), status)?;
         let service = head.find(b"service").or_else(|| head.find(b"sofa_head_target_service")).unwrap_or_default();
         head.place_authority(service);
         let method = head.find(b"sofa_head_method_name").unwrap_or_default();
@@ -91,8 +75,8 @@ impl framed::Codec for Codec {
         Ok(())
     }
 
-    fn remember(&self, _input: &[u8], memory: &mut Spoken) {
-        *memory = Spoken { dialect: self.read.dialect, codec: self.read.codec };
+    fn remember(&self, _input: &[u8], memory: &mut Vec<u8>) {
+        memory.extend_from_slice(&[self.read.dialect as u8, self.read.codec]);
     }
 
     fn version(&self) -> Version {
@@ -110,8 +94,8 @@ impl framed::Codec for Codec {
         frame::seal(at, out);
     }
 
-    fn answer(&self, head: &Head, id: u64, memory: &Spoken, body: &[u8], out: &mut Vec<u8>) -> bool {
-        let to = addressee(id, *memory);
+    fn answer(&self, head: &Head, id: u64, memory: &[u8], body: &[u8], out: &mut Vec<u8>) -> bool {
+        let to = addressee(id, memory);
         if head.version == Version::Bolt(to.dialect) {
             self.write(head, id, body, out);
             return true;
@@ -134,7 +118,7 @@ impl framed::Codec for Codec {
         frame::write_response(self.read.sender(), NO_PROCESSOR, &[], out);
     }
 
-    fn local_reply(&self, id: u64, memory: &Spoken, reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+    fn local_reply(&self, id: u64, memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>) {
         let (status, content) = match reply.kind {
             ReplyKind::Configured => (status_of(reply.status), reply.body),
             ReplyKind::NoRoute => (NO_PROCESSOR, &[][..]),
@@ -144,13 +128,18 @@ impl framed::Codec for Codec {
             ReplyKind::Overload | ReplyKind::Exhausted => (SERVER_THREADPOOL_BUSY, &[][..]),
             ReplyKind::BadRequest | ReplyKind::Forbidden => (ERROR, &[][..]),
         };
-        frame::write_response(addressee(id, *memory), status, content, out);
+        frame::write_response(addressee(id, memory), status, content, out);
     }
 }
 
 /// Return to whom an answer goes, by its id and by what was remembered of its request.
-fn addressee(id: u64, memory: Spoken) -> Addressee {
-    Addressee { dialect: memory.dialect, id: short(id), codec: memory.codec }
+fn addressee(id: u64, memory: &[u8]) -> Addressee {
+    let dialect = match memory.first() {
+        Some(1) => Dialect::V2,
+        Some(2) => Dialect::V2Checked,
+        _ => Dialect::V1,
+    };
+    Addressee { dialect, id: short(id), codec: memory.get(1).copied().unwrap_or(0) }
 }
 
 /// Return where the header map lies: behind the class name, up to the content.

@@ -167,11 +167,6 @@ impl Frame {
         self.envelope() + self.content + self.trailer
     }
 
-    /// Return the header map of the frame at the front of `input`.
-    pub fn map<'a>(&self, input: &'a [u8]) -> &'a [u8] {
-        input.get(self.fixed + self.class..self.envelope()).unwrap_or_default()
-    }
-
     /// Copy the envelope into `head`.
     pub fn store(&self, input: &[u8], head: &mut Head) {
         let envelope = head.store(input.get(..self.envelope()).unwrap_or_default());

@@ -4,42 +4,35 @@ use crate::events::Fault;
 use crate::head::{Head, Span};
 use crate::limits::{MAX_BOLT_FIELDS, MAX_BOLT_HEADER};
 
-/// Where a text begins and ends.
-type Place = (usize, usize);
-
-/// Read the map that `head` holds at `map` into its fields. Pairs with a null are dropped, as Java does.
-///
-/// Its lengths are read from `input`, the map as it was received: those in the head have just been copied there, and to read
-/// them would wait until they have arrived.
-pub fn read(input: &[u8], head: &mut Head, map: Span, status: u16) -> Result<(), Fault> {
-    let (base, _) = map.range();
-    let (mut at, mut count) = (0, 0);
-    while at < input.len() {
-        let (key, next) = text(input, at, status)?;
-        let (value, next) = text(input, next, status)?;
+/// Read the map that lies at `map` in `head` into its fields. Pairs with a null are dropped, as Java does.
+pub fn read(head: &mut Head, map: Span, status: u16) -> Result<(), Fault> {
+    let (mut at, end) = map.range();
+    let mut count = 0;
+    while at < end {
+        let (key, next) = text(head, at, end, status)?;
+        let (value, next) = text(head, next, end, status)?;
         at = next;
         count += 1;
         if count > MAX_BOLT_FIELDS {
             return Err(Fault { status, what: "too many Bolt header fields" });
         }
         if let (Some(key), Some(value)) = (key, value) {
-            let placed = |(start, stop): Place| Span::new(base + start, base + stop);
-            head.place_field(placed(key), placed(value));
+            head.place_field(key, value);
         }
     }
     Ok(())
 }
 
-/// Read one text; return where it lies (`None`: null) and where the next one does.
-fn text(input: &[u8], at: usize, status: u16) -> Result<(Option<Place>, usize), Fault> {
+/// Read one text; return where it lies (`None`: null) and what follows.
+fn text(head: &Head, at: usize, end: usize, status: u16) -> Result<(Option<Span>, usize), Fault> {
     let fault = Fault { status, what: "malformed Bolt header map" };
-    let (start, end) = (at + 4, input.len());
-    let length = input.get(at..start).and_then(|length| length.try_into().ok()).map(i32::from_be_bytes).ok_or(fault)?;
+    let start = at + 4;
+    let length = head.bytes(Span::new(at, start.min(end))).try_into().map(i32::from_be_bytes).map_err(|_| fault)?;
     if length == -1 {
         return Ok((None, start));
     }
     let stop = usize::try_from(length).ok().map(|length| start + length).filter(|stop| *stop <= end).ok_or(fault)?;
-    Ok((Some((start, stop)), stop))
+    Ok((Some(Span::new(start, stop)), stop))
 }
 
 /// Append the fields of `head` as a map. Fields beyond the largest map are left out: the frame must stay readable.

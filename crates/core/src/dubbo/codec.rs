@@ -69,8 +69,6 @@ fn is_readonly(body: &[u8]) -> bool {
 }
 
 impl framed::Codec for Codec {
-    type Memory = ();
-
     fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
         let fault = |what| Fault { status, what };
         if !MAGIC.starts_with(input.get(..MAGIC.len().min(input.len())).unwrap_or_default()) {
@@ -91,7 +89,7 @@ impl framed::Codec for Codec {
         Ok(Some(Frame { kind: self.kind(content), id, envelope: HEAD, length: HEAD + body, trailer: 0 }))
     }
 
-    fn status(&self, frame: &Frame, _input: &[u8], head: &mut Head, _status: u16) -> Result<u16, Fault> {
+    fn status(&self, frame: &Frame, head: &mut Head, _status: u16) -> Result<u16, Fault> {
         head.frame.status = u16::from(self.status);
         Ok(match (frame.kind, self.status) {
             (Kind::Response, _) => 200,
@@ -114,7 +112,7 @@ impl framed::Codec for Codec {
         Ok(())
     }
 
-    fn remember(&self, _input: &[u8], _memory: &mut ()) {}
+    fn remember(&self, _input: &[u8], _memory: &mut Vec<u8>) {}
 
     fn version(&self) -> Version {
         Version::Dubbo
@@ -151,7 +149,7 @@ impl framed::Codec for Codec {
         out.extend_from_slice(body);
     }
 
-    fn local_reply(&self, id: u64, _memory: &(), reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+    fn local_reply(&self, id: u64, _memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>) {
         let status = match reply.kind {
             ReplyKind::NoRoute => SERVICE_NOT_FOUND,
             ReplyKind::NoEndpoint | ReplyKind::Broken => SERVER_ERROR,

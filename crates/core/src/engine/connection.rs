@@ -78,12 +78,10 @@ impl Streams {
 
     /// Return the exchange of a stream.
     pub fn get(&mut self, stream: StreamId) -> Option<Id> {
-        // One after the other: an array of the two would be written in pieces and read whole, which waits for the pieces.
-        if let Some((_, known)) = self.last.filter(|(known, _)| *known == stream) {
-            return Some(known);
-        }
-        if let Some((_, known)) = self.one.filter(|(known, _)| *known == stream) {
-            return Some(known);
+        for known in [self.last, self.one].into_iter().flatten() {
+            if known.0 == stream {
+                return Some(known.1);
+            }
         }
         let found = self.many.get(stream)?;
         self.last = Some((stream, found));
@@ -92,9 +90,7 @@ impl Streams {
 
     /// Remove a stream.
     pub fn remove(&mut self, stream: StreamId) {
-        if self.last.is_some_and(|(known, _)| known == stream) {
-            self.last = None;
-        }
+        self.last = self.last.filter(|(known, _)| *known != stream);
         if self.one.is_some_and(|(known, _)| known == stream) {
             self.one = None;
         } else {

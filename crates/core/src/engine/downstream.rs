@@ -95,11 +95,7 @@ impl Engine {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         exchange.origin = Origin::Stream { conn: conn_id, stream, listener };
-        if !body.is_empty() {
-            // Nearly always it leaves before the next request comes: memory of its own would be cold for each of those in flight.
-            std::mem::swap(&mut exchange.held, &mut self.at_hand);
-            exchange.held.extend_from_slice(body);
-        }
+        exchange.held.extend_from_slice(body);
         exchange.bytes_in = body.len() as u64;
         exchange.begin(end, now);
         if body.len() > MAX_EXCHANGE_BUFFER {

@@ -139,8 +139,6 @@ pub struct Engine {
     sealed: Vec<u8>,
     /// Memory lent to a connection that writes much at once.
     spare: Vec<u8>,
-    /// Memory lent to a request whose body came with its head, until both have left.
-    at_hand: Vec<u8>,
     backlog: backlog::Backlog,
     draining: bool,
     tap: Option<tap::Tap>,
@@ -209,7 +207,6 @@ impl Engine {
             opened: Vec::new(),
             sealed: Vec::new(),
             spare: Vec::new(),
-            at_hand: Vec::new(),
             backlog: backlog::Backlog::default(),
             draining: false,
             tap: None,

@@ -37,7 +37,7 @@ impl<C: Codec> Client<C> {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
                 Kind::Response | Kind::Failure if self.open.remove(frame.id).is_some() => {
                     self.codec.store(&frame, rest, head);
-                    head.status = self.codec.status(&frame, rest, head, 502)?;
+                    head.status = self.codec.status(&frame, head, 502)?;
                     let event = Event::Head { stream: frame.id, body: frame.body().behind(used), end: true };
                     return Ok((used + frame.length, Some(event)));
                 }

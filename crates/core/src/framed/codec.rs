@@ -1,6 +1,5 @@
 //! What a protocol of whole frames must know, and the codec that a declaration drives.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::events::{Fault, LocalReply, Piece};
@@ -12,7 +11,6 @@ use crate::framed::template::{self, Filling};
 use crate::framed::word::{Kept, Word};
 use crate::head::{Head, Span, Version};
 use crate::limits::MAX_FRAMED_FIELDS;
-use crate::slab::Recycle;
 
 /// A frame whose bytes are all there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +36,6 @@ impl Frame {
 
 /// The bytes of one protocol. A codec belongs to one side of one connection.
 pub trait Codec {
-    /// What an answer of the mesh must know of a request besides its id.
-    type Memory: Recycle + Debug;
-
     /// Return the frame at the front of `input`; `None` when it is not whole. `status` is that of a fault.
     fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault>;
 
@@ -58,18 +53,18 @@ pub trait Codec {
         let _ = head;
     }
 
-    /// Return the HTTP status that says what that answer at the front of `input` says: counters and access logs speak it.
-    /// `status` is that of a fault.
-    fn status(&self, frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<u16, Fault> {
-        let _ = (input, head, status);
+    /// Return the HTTP status that says what that answer says: counters and access logs speak it. `status` is that of a
+    /// fault.
+    fn status(&self, frame: &Frame, head: &mut Head, status: u16) -> Result<u16, Fault> {
+        let _ = (head, status);
         Ok(if frame.kind == Kind::Failure { 500 } else { 200 })
     }
 
     /// Describe that request in `head`: what routes are found by, its fields, its budget.
     fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault>;
 
-    /// Set `memory`, which is empty, to what an answer of the mesh must know of that request besides its id.
-    fn remember(&self, input: &[u8], memory: &mut Self::Memory);
+    /// Add to `memory` what an answer of the mesh must know of that request besides its id.
+    fn remember(&self, input: &[u8], memory: &mut Vec<u8>);
 
     /// Return the protocol.
     fn version(&self) -> Version;
@@ -92,7 +87,7 @@ pub trait Codec {
 
     /// Append an answer as the caller of this id understands it; false: `head` is of another protocol, and only an
     /// endpoint can write an answer of this one.
-    fn answer(&self, head: &Head, id: u64, memory: &Self::Memory, body: &[u8], out: &mut Vec<u8>) -> bool {
+    fn answer(&self, head: &Head, id: u64, memory: &[u8], body: &[u8], out: &mut Vec<u8>) -> bool {
         let _ = memory;
         let is_own = head.version == self.version();
         if is_own {
@@ -110,7 +105,7 @@ pub trait Codec {
     fn heartbeat_reply(&self, frame: &Frame, input: &[u8], out: &mut Vec<u8>);
 
     /// Append the answer of the mesh to the request of this id.
-    fn local_reply(&self, id: u64, memory: &Self::Memory, reply: &LocalReply<'_>, out: &mut Vec<u8>);
+    fn local_reply(&self, id: u64, memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>);
 
     /// Append what tells a caller that this connection takes no more requests, if the protocol can say it.
     fn goodbye(&self, out: &mut Vec<u8>) {
@@ -164,9 +159,6 @@ impl Declared {
 }
 
 impl Codec for Declared {
-    /// The pieces that an answer may echo.
-    type Memory = Vec<u8>;
-
     fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
         if !self.protocol.layout.walk(input, &mut self.parsed, status)? {
             return Ok(None);
@@ -239,7 +231,7 @@ impl Codec for Declared {
         template::write(&self.protocol.heartbeat_reply, &filling, out);
     }
 
-    fn local_reply(&self, id: u64, memory: &Self::Memory, reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+    fn local_reply(&self, id: u64, memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>) {
         let code = self.protocol.code(reply.kind);
         let filling = Filling { id, echo: memory, code, text: reply.body };
         template::write(&self.protocol.error, &filling, out);

@@ -9,10 +9,10 @@ use crate::slab::{Recycle, Slab};
 
 /// One connection with a caller at its other end.
 #[derive(Debug)]
-pub struct Server<C: Codec> {
+pub struct Server<C> {
     codec: C,
     /// Callers that wait. A stream is the number of its caller here; one that wants no answer has a number of its own.
-    open: Slab<Caller<C::Memory>>,
+    open: Slab<Caller>,
     oneways: u64,
     draining: bool,
     failed: Option<Fault>,
@@ -23,15 +23,16 @@ const ONEWAY: StreamId = 1 << 31;
 
 /// Who waits for an answer.
 #[derive(Debug, Default)]
-struct Caller<M> {
+struct Caller {
     id: u64,
-    /// Beside the id, where it can be: a place of its own for each caller would be a line of the cache for each call.
-    memory: M,
+    memory: Vec<u8>,
 }
 
-impl<M: Recycle> Recycle for Caller<M> {
+impl Recycle for Caller {
     fn recycle(&mut self) {
-        self.memory.recycle();
+        const KEEP: usize = 256;
+        self.memory.clear();
+        self.memory.shrink_to(KEEP);
     }
 }
 
@@ -60,7 +61,7 @@ impl<C: Codec> Server<C> {
                 Kind::Request if self.open.len() >= MAX_FRAMED_STREAMS => {
                     let body = b"too many requests in flight on this connection";
                     let reply = LocalReply { status: 503, body, fields: &[], kind: ReplyKind::Overload };
-                    let mut memory = C::Memory::default();
+                    let mut memory = Vec::new();
                     self.codec.remember(rest, &mut memory);
                     self.codec.local_reply(frame.id, &memory, &reply, out);
                 }
