@@ -231,6 +231,7 @@ class Mesh:
         server = ApiServer(embedded, _host_and_port(self.addresses.api), self._settings.data_dir / "tls", agent)
         await server.start()
         self._parts.add(server.stop)
+        embedded.publish_authority(server.credentials.ca_pem)
         write_kubeconfig(
             self._settings.kubeconfig,
             server.url,

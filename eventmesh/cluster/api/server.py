@@ -84,7 +84,6 @@ class ApiServer:
         await self._runner.setup()
         self._socket = _listen(self._address)
         await web.SockSite(self._runner, self._socket, ssl_context=self.credentials.server_context()).start()
-        self._api.publish_authority(self.credentials.ca_pem)
 
     async def stop(self) -> None:
         """Stop listening and end every watch."""
