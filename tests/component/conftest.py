@@ -21,8 +21,7 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[Browser]:
-    # Lists of ConfigMaps hold what the test has made, and nothing else.
-    async with served(tmp_path, publishes=False) as running:
+    async with served(tmp_path) as running:
         config = await load_config(running.kubeconfig)
         assert config.token is not None and config.tls is not None
         headers = {"Authorization": f"Bearer {config.token()}"}

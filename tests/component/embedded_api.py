@@ -40,13 +40,11 @@ class Served:
 
 
 @asynccontextmanager
-async def served(directory: Path, port: int = 0, *, publishes: bool = True) -> AsyncIterator[Served]:
-    """Run the API on a port, a free one unless it is told; `publishes`: with its certificate in every namespace."""
+async def served(directory: Path, port: int = 0) -> AsyncIterator[Served]:
+    """Run the API on a port, a free one unless it is told."""
     async with embedded(directory) as api:
         server = ApiServer(api, ("127.0.0.1", port), directory / "tls")
         await server.start()
-        if publishes:
-            api.publish_authority(server.credentials.ca_pem)
         kubeconfig = directory / "kubeconfig"
         known = server.credentials
         write_kubeconfig(kubeconfig, server.url, known.ca_pem, known.token, client=known.client)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from eventmesh.cluster.api.lifecycle import ROOT_CERTIFICATE
 from eventmesh.cluster.api.server import ApiServer
 from eventmesh.kube.api import Object
 from eventmesh.kube.resources import CONFIG_MAP
@@ -42,7 +41,7 @@ async def test_an_informer_has_what_there_is_and_hears_of_every_change(tmp_path:
         for name in names:
             await api.create(CONFIG_MAP, config_map(name), "default")
         async with informer(cluster) as process:
-            assert await line(process) == ["synced", *(f"default/{name}" for name in (ROOT_CERTIFICATE, *names))]
+            assert await line(process) == ["synced", *(f"default/{name}" for name in names)]
             await api.create(CONFIG_MAP, config_map("new"), "default")
             assert await line(process) == ["added", "new"]
             await api.patch(CONFIG_MAP, "new", {"data": {"a": "2"}}, "default")
@@ -59,7 +58,7 @@ async def test_an_informer_hears_after_a_restart_of_what_it_has_missed(
         api = cluster.api.in_process()
         await api.create(CONFIG_MAP, config_map("goes"), "default")
         async with informer(cluster) as process:
-            assert await line(process) == ["synced", "default/goes", f"default/{ROOT_CERTIFICATE}"]
+            assert await line(process) == ["synced", "default/goes"]
             await cluster.server.stop()
             await api.delete(CONFIG_MAP, "goes", "default")
             await api.create(CONFIG_MAP, config_map("comes"), "default")

@@ -133,7 +133,7 @@ async def test_prune_deletes_what_is_no_longer_in_the_files(kubectl: CommandLine
     await kubectl("create", "configmap", "other")
     assert "configmap/d pruned" in await kubectl(*arguments, stdin=config("c"))
     left = (await kubectl("get", "cm", "-o", "name")).split()
-    assert left == ["configmap/c", "configmap/kube-root-ca.crt", "configmap/other"]
+    assert left == ["configmap/c", "configmap/other"]
     allowed = ("--prune-allowlist", "serving.knative.dev/v1/Service")
     await kubectl(*arguments, *allowed, stdin=FUNCTION)
     await kubectl("apply", "-f", "-", stdin=FUNCTION.replace("name: hello", "name: second"))

@@ -183,7 +183,7 @@ print(attempt(), may(asked).status.allowed)
         pytest.param(ELECTION, ["[True, False, True]", "False", "ann"], id="its leader election elects one"),
         pytest.param(
             ROBOT,
-            ["(403, 'Forbidden') False", "['kube-root-ca.crt'] True", "(403, 'Forbidden') False"],
+            ["(403, 'Forbidden') False", "[] True", "(403, 'Forbidden') False"],
             id="a token is worth a role",
         ),
         pytest.param(APPLY, ["v", "conflict", "w"], id="its dynamic client applies on the server"),
