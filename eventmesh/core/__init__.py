@@ -25,7 +25,6 @@ from eventmesh.core._core import (
     encode_event,
     event_mode,
     is_json_type,
-    read_plain_yaml,
 )
 
 __all__ = [
@@ -48,5 +47,4 @@ __all__ = [
     "encode_event",
     "event_mode",
     "is_json_type",
-    "read_plain_yaml",
 ]

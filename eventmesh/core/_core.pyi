@@ -35,7 +35,6 @@ __all__ = [
     "encode_event",
     "event_mode",
     "is_json_type",
-    "read_plain_yaml",
 ]
 
 def check_keys(text: str) -> None:
@@ -43,13 +42,6 @@ def check_keys(text: str) -> None:
 
 def check_pattern(text: str) -> None:
     """Raise ValueError unless `text` is a regular expression that routes may match by; it says what is wrong."""
-
-def read_plain_yaml(text: str) -> object | None:
-    """Return the one document in `text` in JSON's types, as `base.yaml_file.parse_yaml` does, or None.
-
-    None: it is empty, wrong, large, or written in a way that readers of YAML could differ about, and a complete one has
-    to say what it is.
-    """
 
 MAX_EVENT_ATTRIBUTES: Final[int]
 """Most attributes of one event."""

@@ -5,12 +5,8 @@ Nothing is timed. The interpreter tells what was imported (`PYTHONPROFILEIMPORTT
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-
-import pytest
-import yaml
 
 from tests.component.planes import ask, backend
 from tests.component.processes import data_plane, write_bootstrap
@@ -35,27 +31,19 @@ sys.addaudithook(told)
 """
 
 
-async def _told_by_a_start(bootstrap: Path, env: dict[str, str]) -> list[str]:
-    """Return all lines of a sidecar that starts, answers once and ends."""
-    async with data_plane("sidecar", bootstrap, env=env) as sidecar:
+async def test_a_static_start_loads_and_compiles_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(COMPILING)
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    env = {"PYTHONPROFILEIMPORTTIME": "1", "PYTHONPATH": path}
+    async with (
+        backend() as upstream,
+        data_plane("sidecar", write_bootstrap(tmp_path / "bootstrap.json", upstream), env=env) as sidecar,
+    ):
         assert (await ask(sidecar.addresses["edge"])).status == 200
         sidecar.process.terminate()
         assert sidecar.process.stderr is not None
         after = (await sidecar.process.stderr.read()).decode().splitlines()
-        return [line.get("msg", "") for line in sidecar.lines] + after
-
-
-@pytest.mark.parametrize("language", ["json", "yaml"])
-async def test_a_static_start_loads_and_compiles_nothing_that_it_does_not_use(language: str, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(COMPILING)
-    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
-    env = {"PYTHONPROFILEIMPORTTIME": "1", "PYTHONPATH": path}
-    file = tmp_path / f"bootstrap.{language}"
-    async with backend() as upstream:
-        write_bootstrap(file, upstream)
-        if language == "yaml":
-            file.write_text(yaml.safe_dump(json.loads(file.read_text())))
-        lines = await _told_by_a_start(file, env)
+    lines = [line.get("msg", "") for line in sidecar.lines] + after
     imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
     assert {"asyncio", "uvloop", "eventmesh.sidecar.app"} <= imported
     assert imported & NOT_NEEDED == set()

@@ -10,7 +10,6 @@ mod pattern;
 mod protocol;
 mod reading;
 mod receiver;
-mod yaml;
 
 use pyo3::prelude::*;
 
@@ -21,7 +20,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<receiver::Receiver>()?;
     module.add_function(wrap_pyfunction!(keys::check_keys, module)?)?;
     module.add_function(wrap_pyfunction!(pattern::check_pattern, module)?)?;
-    module.add_function(wrap_pyfunction!(yaml::read_plain_yaml, module)?)?;
     cloudevents::add(module)?;
     module.add_class::<message::Request>()?;
     module.add_class::<message::Response>()

@@ -36,7 +36,6 @@ mod timers;
 pub mod tls;
 mod trace;
 mod version;
-pub mod yaml;
 
 pub use access::{checked, Keys, Said, Token};
 
