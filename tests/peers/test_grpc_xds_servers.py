@@ -35,7 +35,7 @@ from eventmesh.xds.identity.authority import OwnAuthority
 from eventmesh.xds.identity.issuer import Identities
 from eventmesh.xds.identity.roots import RootFiles
 from tests.component.control_bench import Bench
-from tests.component.processes import data_plane
+from tests.component.processes import data_plane, until_listening
 from tests.peers.test_grpc_xds import Caller, caller
 from tests.peers.test_grpc_xds_security import World, until
 from tests.tokens import key_set
@@ -52,15 +52,15 @@ FRIENDS = [{"from": [{"source": {"principals": ["cluster.local/ns/default/sa/fri
 
 
 @asynccontextmanager
-async def server(told: Object, address: str) -> AsyncIterator[None]:
-    """Run a server at `address`, in a process of its own."""
+async def server(told: Object, address: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a server in a process of its own; it listens at `address` once control has told it how."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(SERVER), NAME, address),
         env={**os.environ, "GRPC_XDS_BOOTSTRAP_CONFIG": json.dumps(told)},
         stdin=asyncio.subprocess.PIPE,
     )
     try:
-        yield
+        yield process
     finally:
         process.kill()
         await process.communicate()
@@ -107,8 +107,9 @@ class Servers(World):
             labels=f"app={NAME}",
             certificate_dir=directory,
         )
-        await stack.enter_async_context(server(told, address))
+        process = await stack.enter_async_context(server(told, address))
         await published(self.bench, address)
+        await until_listening(process, int(address.rpartition(":")[2]), WAIT_S)
 
     async def client(self, stack: AsyncExitStack, account: str) -> Caller:
         return await stack.enter_async_context(caller(self.secured, HOST, certificates=self.certificates(account)))
