@@ -10,6 +10,7 @@ import json
 import pytest
 
 from tests.peers.command_line import CommandLine
+from tests.peers.manifests import DEPLOYMENT
 
 pytestmark = [pytest.mark.peer, pytest.mark.asyncio(loop_scope="module")]
 
@@ -18,17 +19,6 @@ apiVersion: serving.knative.dev/v1
 kind: Service
 metadata: {name: hello, labels: {app: shop}}
 spec: {template: {spec: {containers: [{image: dev.local/hello}]}}}
-"""
-DEPLOYMENT = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, labels: {app: shop}}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: main, image: dev.local/web}]}
 """
 
 

@@ -13,21 +13,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.peers.command_line import CommandLine
+from tests.peers.manifests import DEPLOYMENT
+from tests.waiting import WAIT_S
 
 pytestmark = [pytest.mark.peer, pytest.mark.asyncio(loop_scope="module")]
-
-WAIT_S = 30.0
-DEPLOYMENT = """
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, labels: {app: shop}}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: main, image: dev.local/web}]}
-"""
 
 
 @asynccontextmanager

@@ -131,6 +131,20 @@ _RBAC = "rbac.authorization.k8s.io"
 _NETWORKING = "networking.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 
+
+def _autoscaler(version: str) -> Served:
+    return _kind(
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+        group="autoscaling",
+        version=version,
+        short=("hpa",),
+        status=True,
+        categories=_ALL,
+        generation=True,
+    )
+
+
 BUILTIN_KINDS: tuple[Served, ...] = (
     _kind(
         "namespaces",
@@ -233,29 +247,8 @@ BUILTIN_KINDS: tuple[Served, ...] = (
     _kind("ingressclasses", "IngressClass", group=_NETWORKING, namespaced=False, generation=True),
     _kind("networkpolicies", "NetworkPolicy", group=_NETWORKING, short=("netpol",), generation=True),
     _kind("poddisruptionbudgets", "PodDisruptionBudget", group="policy", short=("pdb",), status=True, generation=True),
-    _kind(
-        "horizontalpodautoscalers",
-        "HorizontalPodAutoscaler",
-        group="autoscaling",
-        version="v2",
-        short=("hpa",),
-        status=True,
-        categories=_ALL,
-        generation=True,
-    ),
-    _seen(
-        _kind(
-            "horizontalpodautoscalers",
-            "HorizontalPodAutoscaler",
-            group="autoscaling",
-            short=("hpa",),
-            status=True,
-            categories=_ALL,
-            generation=True,
-        ),
-        "horizontalpodautoscalers.autoscaling",
-        AutoscalerView(),
-    ),
+    _autoscaler("v2"),
+    _seen(_autoscaler("v1"), "horizontalpodautoscalers.autoscaling", AutoscalerView()),
     _kind("storageclasses", "StorageClass", group="storage.k8s.io", short=("sc",), namespaced=False),
     _kind("priorityclasses", "PriorityClass", group="scheduling.k8s.io", short=("pc",), namespaced=False),
     _kind(
