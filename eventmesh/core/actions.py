@@ -19,8 +19,8 @@ Tuples and not objects: this is the one place where Python runs per read, and a 
                                         follow, `begin_answer`, `feed` and `finish_answer` answer
     (ENDED, exchange)                   the request of a conversation has come whole
     (GONE, exchange)                    nobody waits for its answer any more: nothing more is told of it
-    (SCREEN, token, filter, request)    a filter (`FILE:NAME`) is to look at the head of a request; `let_through`,
-                                        `turn_away` or `undecided` answers
+    (SCREEN, token, filter, request)    a filter (`PythonFilter.asked_as`) is to look at the head of a request;
+                                        `let_through`, `turn_away` or `undecided` answers
 """
 
 from __future__ import annotations

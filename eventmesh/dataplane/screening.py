@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from eventmesh.base import log
 from eventmesh.base.tasks import TaskGroup
-from eventmesh.dataplane.filters import Decision, Filter, FilterFiles, Go, Reply, Seen
+from eventmesh.dataplane.filter_files import FilterFiles
+from eventmesh.dataplane.filters import Decision, Filter, Go, Reply, Seen
 from eventmesh.model.authz import PythonFilter
 
 if TYPE_CHECKING:
@@ -42,16 +43,17 @@ class Screening:
         self._awaiting = 0
 
     def prepare(self, snapshot: Snapshot) -> Mapping[str, Filter]:
-        """Return the filters that `snapshot` names. Raises ConfigError for one that there is not."""
-        return self._files.find((one.file, one.name) for one in wanted(snapshot))
+        """Return the filters that `snapshot` names. Raises ConfigError for one that there is not, or that
+        cannot be made of what the snapshot says."""
+        self._files.keep(self._filters)
+        return self._files.find(wanted(snapshot))
 
     def use(self, snapshot: Snapshot, filters: Mapping[str, Filter]) -> None:
         """Ask `filters` from now on, which `prepare` returned for this snapshot."""
         self._filters = filters
         self._longest_s = {}
-        for one in wanted(snapshot):
-            key = f"{one.file}:{one.name}"
-            self._longest_s[key] = max(one.timeout_s, self._longest_s.get(key, 0.0))
+        for _, one in wanted(snapshot):
+            self._longest_s[one.asked_as] = max(one.timeout_s, self._longest_s.get(one.asked_as, 0.0))
 
     def ask(self, token: int, name: str, request: Request) -> None:
         """Ask the filter `name` about a request; the engine is told what it says, now or later."""
@@ -103,10 +105,10 @@ class Screening:
         await self._tasks.stop()
 
 
-def wanted(snapshot: Snapshot) -> Iterator[PythonFilter]:
-    """Yield every filter in Python that a snapshot names."""
+def wanted(snapshot: Snapshot) -> Iterator[tuple[str, PythonFilter]]:
+    """Yield every filter in Python that a snapshot names, behind the name of its step."""
     for filters in snapshot.filters():
-        yield from (one.step for one in filters.access if isinstance(one.step, PythonFilter))
+        yield from ((one.name, one.step) for one in filters.access if isinstance(one.step, PythonFilter))
 
 
 def _seen(request: Request) -> Seen:

@@ -9,6 +9,8 @@ from eventmesh.model.share import MILLION
 from eventmesh.model.tagged import Tagged
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from eventmesh.model.match import TextMatch
     from eventmesh.model.question import Metadata
 
@@ -91,6 +93,26 @@ class ExtAuthz(Tagged):
 
 
 @frozen
+class FilterConfig:
+    """What a filter in Python is made with."""
+
+    text: str
+    """A JSON object in one spelling."""
+    digest: str
+    """Tells it from others, in few characters: requests are asked about by it."""
+
+    @staticmethod
+    def of(members: Mapping[str, object]) -> FilterConfig:
+        """Return the configuration with these members. Raises ValueError for what JSON cannot hold."""
+        # Few processes have any, and a sidecar would feel the imports.
+        import hashlib
+        import json
+
+        text = json.dumps(members, separators=(",", ":"), sort_keys=True, allow_nan=False)
+        return FilterConfig(text, hashlib.sha256(text.encode()).hexdigest()[:32])
+
+
+@frozen
 class PythonFilter(Tagged):
     """A function of this process says whether a request may go on (`dataplane.filters`)."""
 
@@ -103,6 +125,14 @@ class PythonFilter(Tagged):
     """A request about which there is no decision goes on."""
     status_on_error: int = 503
     """What it is answered otherwise."""
+    config: FilterConfig | None = None
+    """None: it is made with nothing."""
+
+    @property
+    def asked_as(self) -> str:
+        """Return the name by which the core has it asked."""
+        name = f"{self.file}:{self.name}"
+        return f"{name}:{self.config.digest}" if self.config is not None else name
 
 
 @frozen

@@ -26,7 +26,8 @@ from tests.component.processes import DataPlaneProcess, data_plane
 from tests.waiting import WAIT_S
 
 TENANTS = """
-from eventmesh.dataplane.filters import Go, Reply, Seen, filter
+import itertools
+from eventmesh.dataplane.filters import Go, Reply, Seen, factory, filter
 
 @filter
 async def tenant(request: Seen) -> Go | Reply:
@@ -35,6 +36,13 @@ async def tenant(request: Seen) -> Go | Reply:
 @filter
 def closed(request: Seen) -> Reply:
     return Reply(410)
+
+@factory
+def status(config):
+    if not isinstance(config["status"], int):
+        raise ValueError(f"status: {config['status']!r} is no status")
+    counted = itertools.count(config["status"])
+    return lambda request: Reply(next(counted)) if config["header"] in request.headers else Go()
 
 @filter
 def broken(request: Seen) -> Go:
@@ -127,13 +135,55 @@ async def test_an_unknown_filter_is_refused_in_its_condition_and_what_was_in_for
         await until_answered(sidecar, 401)
         await bench.create(PYTHON_FILTER, "bad", {"file": "tenants.py", "name": "tenand"})
         bad = await bench.until(PYTHON_FILTER, "bad", refused)
-        words = "filter tenants.py: has no filter 'tenand'; it has: broken, closed, tenant"
+        words = "filter tenants.py: has no filter 'tenand'; it has: broken, closed, status, tenant"
         assert words in (condition(bad, "Programmed") or {})["message"]
         assert programmed(bench.stored(PYTHON_FILTER, "good")) == ("True", "Programmed")
         assert (await status(sidecar), await status(sidecar, **{"x-api-key": "k"})) == (401, 200)
         await say(bench, "bad", name="closed")
         await bench.until(PYTHON_FILTER, "bad", is_ready)
         assert await status(sidecar, **{"x-api-key": "k"}) == 410, "a sidecar that control knows is waited for"
+
+
+async def test_objects_that_name_one_function_with_other_settings_have_a_filter_each(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with workload(bench, tmp_path) as sidecar:
+        spec = {"file": "tenants.py", "name": "status"}
+        await bench.create(PYTHON_FILTER, "a", {**spec, "config": {"status": 410, "header": "x-a"}})
+        await bench.create(PYTHON_FILTER, "b", {**spec, "config": {"status": 420, "header": "x-b"}})
+        for name in "ab":
+            await bench.until(PYTHON_FILTER, name, is_ready)
+        async with asyncio.timeout(WAIT_S):
+            while await status(sidecar, **{"x-b": ""}) == 200:
+                await asyncio.sleep(0.01)
+        said = [await status(sidecar, **{header: ""}) for header in ("x-a", "x-b", "x-a", "x-c")]
+        assert said == [410, 421, 411, 200]
+
+        await say(bench, "b", name="status", config={"status": "none", "header": "x-b"})
+        bad = await bench.until(PYTHON_FILTER, "b", refused)
+        words = (
+            "cart-1: inbound: filter tenants.py: 'status' in python:default/b refuses"
+            """ {"header":"x-b","status":"none"}: status: 'none' is no status"""
+        )
+        assert words in (condition(bad, "Programmed") or {})["message"]
+        assert programmed(bench.stored(PYTHON_FILTER, "a")) == ("True", "Programmed")
+        said = [await status(sidecar, **{header: ""}) for header in ("x-a", "x-b")]
+        assert said == [412, 422], "the former configuration is in force, and its filters are those that they were"
+
+        await say(bench, "b", name="status", config={"status": 430, "header": "x-b"})
+        await bench.until(PYTHON_FILTER, "b", is_ready)
+        said = [await status(sidecar, **{header: ""}) for header in ("x-a", "x-b")]
+        assert said == [413, 430], "a filter whose settings stay is not made again"
+
+
+async def test_settings_that_would_not_arrive_as_written_are_invalid(bench: Bench) -> None:
+    spec = {"file": "tenants.py", "name": "status", "config": {"status": 2**60}}
+    await bench.create(PYTHON_FILTER, "a", spec)
+    told = await bench.until(
+        PYTHON_FILTER, "a", lambda obj: (condition(obj, "Accepted") or {}).get("status") == "False"
+    )
+    message = (condition(told, "Accepted") or {})["message"]
+    assert message.startswith("1152921504606846976 is a whole number") and message.endswith(": spec.config.status")
 
 
 async def test_a_sidecar_whose_first_terms_are_refused_lets_nobody_in_until_there_are_some_it_can_carry_out(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
+from aiohttp import web
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.dataplane.plane import DataPlane
@@ -18,7 +21,7 @@ from eventmesh.model.authz import PythonFilter
 from eventmesh.model.policy import Filters
 from eventmesh.model.snapshot import Snapshot
 from tests.component.planes import Reply, ask, backend, proxy, running
-from tests.component.processes import data_plane
+from tests.component.processes import data_plane, spawn, write_bootstrap
 from tests.waiting import WAIT_S
 
 GUIDE = Path(__file__).parents[2] / "docs" / "python-filters.md"
@@ -71,6 +74,52 @@ async def test_the_steps_of_the_guide_do_what_the_page_shows(command: tuple[str,
         for path, header, value, expected in steps:
             answer = await ask(process.addresses["web"], path, headers={header: value} if header else None)
             assert answer.body.decode() == f"{expected}\n", path
+
+
+async def heads(request: web.Request) -> web.Response:
+    """Answer with the names of the headers that have come."""
+    return web.Response(text=" ".join(sorted(name.lower() for name in request.headers)))
+
+
+async def test_one_function_with_other_settings_is_another_filter_on_each_route(tmp_path: Path) -> None:
+    page = GUIDE.read_text()
+    (tmp_path / "headers.py").write_text(dict(FILE.findall(page))["headers.py"])
+    (shown,) = (yaml.safe_load(text)[0] for text in re.findall(r"^```yaml\n(- .*?)^```$", page, re.M | re.S))
+    own = {**shown["typed_config"], "config": {"headers": ["X-Own"]}}
+    own.pop("@type")
+    per_route = {"@type": f"{shown['typed_config']['@type']}PerRoute", "filter": own}
+    async with backend(heads) as upstream:
+        path = write_bootstrap(tmp_path / "b.json", upstream)
+        tree = json.loads(path.read_text())
+        manager = tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["http_filters"].insert(0, shown)
+        routes = manager["route_config"]["virtual_hosts"][0]["routes"]
+        routes.insert(
+            0, {**routes[0], "match": {"prefix": "/own"}, "typed_per_filter_config": {shown["name"]: per_route}}
+        )
+        path.write_text(json.dumps(tree))
+        async with data_plane("sidecar", path, env={"EVENTMESH_FILTERS": str(tmp_path)}) as process:
+            headers = {"X-Own": "1", "X-Api-Key": "k"}
+            told = [await ask(process.addresses["edge"], path, headers=headers) for path in ("/", "/own", "/")]
+    seen = [set(one.body.decode().split()) & {"accept", "user-agent", "x-own", "x-api-key"} for one in told]
+    assert seen == [{"accept", "x-api-key"}, {"x-own"}, {"accept", "x-api-key"}]
+
+
+async def test_a_start_with_settings_that_a_factory_refuses_says_so_as_the_guide_shows(tmp_path: Path) -> None:
+    page = GUIDE.read_text()
+    (tmp_path / "headers.py").write_text(dict(FILE.findall(page))["headers.py"])
+    (words,) = re.findall(r"^```\n(filter .*)\n```$", page, re.M)
+    text = page[page.index("- name: known-headers") :].partition("```")[0]
+    bad = yaml.safe_load(text.replace("[accept, x-api-key]", "accept"))[0]
+    path = write_bootstrap(tmp_path / "b.json", "127.0.0.1:9")
+    tree = json.loads(path.read_text())
+    chain = tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+    chain["typed_config"]["http_filters"].insert(0, bad)
+    path.write_text(json.dumps(tree))
+    process = await spawn("sidecar", "--bootstrap", str(path), env={"EVENTMESH_FILTERS": str(tmp_path)})
+    async with asyncio.timeout(WAIT_S):
+        _, said = await process.communicate()
+    assert process.returncode == 2 and words in said.decode()
 
 
 @asynccontextmanager

@@ -230,3 +230,15 @@ async def test_apply_sets_are_pruned(kubectl: CommandLine, namespace: str) -> No
     assert (await kubectl(*listed)).split() == ["configmap/c", "configmap/d"]
     assert "configmap/d pruned" in await apply(kubectl, CONFIG, *arguments)
     assert (await kubectl(*listed)).split() == ["configmap/c"]
+
+
+async def test_settings_of_a_filter_in_python_are_kept_as_they_were_applied(kubectl: CommandLine) -> None:
+    config = {"headers": ["accept"], "most": {"a": 1, "b": 0.5}}
+    spec = {"file": "headers.py", "name": "allow_list", "config": config}
+    obj = {"apiVersion": "eventmesh.io/v1alpha1", "kind": "PythonFilter", "metadata": {"name": "f"}, "spec": spec}
+    await apply(kubectl, json.dumps(obj))
+    await kubectl("apply", "--validate=strict", "-f", "-", stdin=json.dumps(obj))
+    assert (await read(kubectl, "pythonfilter", "f"))["spec"]["config"] == config
+    wrong = json.dumps({**obj, "spec": {**spec, "config": ["accept"]}})
+    refused = await kubectl.run("apply", "--validate=false", "-f", "-", stdin=wrong)
+    assert refused.code == 1 and "spec.config" in refused.err

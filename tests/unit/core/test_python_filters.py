@@ -9,7 +9,7 @@ import pytest
 
 from eventmesh.core._core import Request
 from eventmesh.model.access import AccessStep, Off, Policy, Rbac, RuleAction, Rules
-from eventmesh.model.authz import PythonFilter
+from eventmesh.model.authz import FilterConfig, PythonFilter
 from eventmesh.model.listener import Listener
 from eventmesh.model.match import HeaderMatch, TextKind
 from eventmesh.model.policy import Filters
@@ -148,6 +148,18 @@ def test_a_route_switches_it_off_or_names_another() -> None:
     mesh = mesh_with(of_route=(AccessStep("python", PythonFilter("g.py", "other")),))
     mesh.connect().says(GET)
     assert [name for _, name, _ in mesh.screened] == ["g.py:other"]
+
+
+def test_filters_that_are_made_with_something_else_are_asked_under_other_names() -> None:
+    of_route = dataclasses.replace(FILTER, config=FilterConfig.of({"a": 1}))
+    for config in (None, FilterConfig.of({}), FilterConfig.of({"a": 2})):
+        own = dataclasses.replace(FILTER, config=config)
+        mesh = Playbook(chained(AccessStep("one", own), of_route=(AccessStep("two", of_route),)))
+        mesh.connect().says(GET)
+        ((token, name, _),) = mesh.screened
+        mesh.do(mesh.engine.let_through(token, [], [], mesh.now))
+        assert [name, mesh.screened[1][1]] == [own.asked_as, of_route.asked_as]
+        assert own.asked_as != of_route.asked_as and own.asked_as.startswith("f.py:tenant")
 
 
 def test_beyond_the_bound_nobody_is_asked() -> None:

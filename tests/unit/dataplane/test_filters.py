@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from eventmesh.base.errors import ConfigError
-from eventmesh.dataplane.filters import Filter, FilterFiles, Go, Reply, Seen, filter, load_file
+from eventmesh.dataplane.filter_files import FilterFiles, load_file
+from eventmesh.dataplane.filters import Filter, Go, Reply, Seen, filter
+from eventmesh.model.authz import PythonFilter
 from tests.contracts.python_filter import FilterContract
 
 ONE = """
@@ -49,7 +51,7 @@ def test_a_filter_has_the_name_of_its_function() -> None:
 
 def test_filters_are_found_by_file_and_name(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(ONE)
-    found = FilterFiles(tmp_path).find([("a.py", "one"), ("a.py", "one")])
+    found = FilterFiles(tmp_path).find([("s", PythonFilter("a.py", "one")), ("t", PythonFilter("a.py", "one"))])
     assert list(found) == ["a.py:one"] and found["a.py:one"](Seen("", "", "")) == Go({"x-one": "1"})
 
 
@@ -57,17 +59,17 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(ONE)
     files = FilterFiles(tmp_path)
-    first = files.find([("a.py", "one")])
-    assert files.find([("a.py", "one")]) == first
+    first = files.find([("s", PythonFilter("a.py", "one"))])
+    assert files.find([("s", PythonFilter("a.py", "one"))]) == first
     path.write_text(ONE.replace('"1"', '"2"'))
     os.utime(path, ns=(1, 1))
-    assert files.find([("a.py", "one")])["a.py:one"](Seen("", "", "")) == Go({"x-one": "2"})
+    assert files.find([("s", PythonFilter("a.py", "one"))])["a.py:one"](Seen("", "", "")) == Go({"x-one": "2"})
 
 
 def test_a_file_may_have_dataclasses_with_annotations_as_text(tmp_path: Path) -> None:
     tenant = "from dataclasses import dataclass\n@dataclass\nclass Tenant:\n    name: str\n"
     (tmp_path / "a-b.py").write_text("from __future__ import annotations\n" + tenant + ONE)
-    assert FilterFiles(tmp_path).find([("a-b.py", "one")])
+    assert FilterFiles(tmp_path).find([("s", PythonFilter("a-b.py", "one"))])
 
 
 def test_a_file_that_cannot_be_run_leaves_the_former_one_in_place(tmp_path: Path) -> None:
@@ -96,9 +98,9 @@ def test_a_file_that_cannot_be_run_leaves_the_former_one_in_place(tmp_path: Path
 def test_what_cannot_be_asked_is_refused_with_a_reason(file: str, text: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(text)
     with pytest.raises(ConfigError, match=problem):
-        FilterFiles(tmp_path).find([(file, "one")])
+        FilterFiles(tmp_path).find([("s", PythonFilter(file, "one"))])
 
 
 def test_a_process_without_a_directory_says_how_to_name_one() -> None:
     with pytest.raises(ConfigError, match="EVENTMESH_FILTERS=DIRECTORY"):
-        FilterFiles(None).find([("a.py", "one")])
+        FilterFiles(None).find([("s", PythonFilter("a.py", "one"))])

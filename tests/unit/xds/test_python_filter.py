@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
 
 from eventmesh.base.errors import ConfigError
 from eventmesh.model.access import AccessStep, Off
-from eventmesh.model.authz import PythonFilter
+from eventmesh.model.authz import FilterConfig, PythonFilter
 from tests.unit.xds.test_http_filters import listener_of
 
 PACKAGE = "type.googleapis.com/eventmesh.extensions.filters.http.python_filter.v3"
@@ -38,6 +40,21 @@ def test_a_filter_is_read() -> None:
 def test_a_route_names_another_or_none() -> None:
     assert of_route(disabled=True) == AccessStep("ask", Off())
     assert of_route(filter=NAMED) == AccessStep("ask", PythonFilter("a.py", "one"))
+
+
+def test_what_a_filter_is_made_with_is_read_with_whole_numbers_as_such() -> None:
+    said = {"most": 5, "share": 0.5, "in": [1, {"a": None, "b": True}], "text": "5"}
+    wanted = PythonFilter("a.py", "one", config=FilterConfig.of(said))
+    assert read(**NAMED, config=said).step == wanted and of_route(filter={**NAMED, "config": said}).step == wanted
+    assert wanted.config is not None
+    assert json.loads(wanted.config.text) == said and '"most":5,' in wanted.config.text
+    # An empty object, which bytes cannot tell from none in every place, says nothing.
+    assert read(**NAMED, config={}).step == PythonFilter("a.py", "one")
+
+
+def test_a_number_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"config: .*JSON"):
+        read(**NAMED, config={"most": math.inf})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ use crate::limits::MAX_FILTER_S;
 /// A compiled step.
 #[derive(Debug)]
 pub struct Filter {
-    /// `FILE:NAME`.
+    /// `FILE:NAME`, of one that is made with a configuration `FILE:NAME:DIGEST`.
     pub name: Arc<str>,
     /// Longest time for its decision.
     pub timeout_s: f64,
@@ -28,6 +28,10 @@ impl Filter {
         }
         let silence = Silence { fail_open: terms.fail_open, marks: false, status: terms.status_on_error };
         silence.check().map_err(|what| format!("{field}.status_on_error: {what}"))?;
-        Ok(Self { name: format!("{}:{}", terms.file, terms.name).into(), timeout_s: seconds, silence })
+        let mut name = format!("{}:{}", terms.file, terms.name);
+        if let Some(config) = &terms.config {
+            name = format!("{name}:{}", config.digest);
+        }
+        Ok(Self { name: name.into(), timeout_s: seconds, silence })
     }
 }

@@ -60,6 +60,18 @@ pub struct PythonFilter {
     pub fail_open: bool,
     /// What it is answered otherwise.
     pub status_on_error: u16,
+    /// What it is made with.
+    pub config: Option<FilterConfig>,
+}
+
+/// What a filter written in Python is made with (`model.FilterConfig`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterConfig {
+    /// As JSON.
+    pub text: String,
+    /// Tells it from others.
+    pub digest: String,
 }
 
 /// How much of a body is sent (`model.CheckedBody`).

@@ -29,7 +29,7 @@ pub trait Orders {
     fn wake(&mut self, at: f64);
     /// Announce that a request waits for capacity of a cluster.
     fn ask(&mut self, token: Id, cluster: &str);
-    /// Ask a filter of this process (`FILE:NAME`) about the head of a request.
+    /// Ask a filter of this process (`FILE:NAME` or `FILE:NAME:DIGEST`) about the head of a request.
     fn screen(&mut self, token: Id, filter: &str, request: Handed<'_>);
     /// Hand a whole request to a handler.
     fn serve(&mut self, exchange: Id, handler: &str, request: Handed<'_>);

@@ -80,9 +80,13 @@ def python_filters_of(views: Collection[View], labels: Labels) -> list[Object]:
     return [_python(one) for one in sorted(meant, key=lambda one: -one.priority)]
 
 
+def step_name(one: PythonFilter) -> str:
+    """Return the name of a filter in Python: no other filter of a listener has it, and refusals are told by it."""
+    return f"python:{one.key}"
+
+
 def _python(one: PythonFilter) -> Object:
-    # A name that no other filter of the listener has, and that refusals can be told by.
-    return {"name": f"python:{one.key}", "typed_config": {"@type": _PREFIX + _PYTHON, **one.config}}
+    return {"name": step_name(one), "typed_config": {"@type": _PREFIX + _PYTHON, **one.config}}
 
 
 def passing(name: str) -> Object:

@@ -7,11 +7,14 @@ else those that are new, else all that it is made of.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from eventmesh.base.frozen import frozen
 from eventmesh.xds.control.access.by_name import NAMES, filter_of
+from eventmesh.xds.control.access.emitting import step_name
 from eventmesh.xds.control.access.published import INBOUND
 from eventmesh.xds.control.access.values import Policy, PythonFilter
 from eventmesh.xds.control.acks import Nack
@@ -67,11 +70,18 @@ class InboundRefusals:
         return next((refused.message for refused in self._refused.values() if policy in refused.blamed), None)
 
 
+_REFUSING: Final = re.compile(r"filter \S+: '\w+' in (.+?) refuses ")
+"""Words of `dataplane.filter_files` about a filter that cannot be made of its configuration, for which steps."""
+
+
 def _names(message: str, policy: Policy) -> bool:
+    if made_for := _REFUSING.search(message):
+        # What follows is the configuration, in which any word may stand.
+        return isinstance(policy, PythonFilter) and step_name(policy) in made_for[1].split(", ")
     if mentions(message, str(policy.key)):
         return True
     if isinstance(policy, PythonFilter):
-        # In the words of `dataplane.filters`: the function is missing, or its file is no good.
+        # In the words of `dataplane.filter_files`: the function is missing, or its file is no good.
         file, name = f"filter {policy.config['file']}", policy.config["name"]
         missing = f"{file}: has no filter "
         return f"{missing}{name!r}" in message if missing in message else mentions(message, file)

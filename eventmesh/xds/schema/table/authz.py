@@ -70,6 +70,7 @@ MESSAGES = {
         3 timeout duration
         4 failure_mode_allow bool
         5 status_on_error type.HttpStatus
+        6 config struct
     """,
     "python_filter.PythonFilterPerRoute": """
         1 disabled bool |override

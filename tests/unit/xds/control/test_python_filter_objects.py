@@ -8,8 +8,9 @@ import pytest
 
 from eventmesh.kube.api import Object
 from eventmesh.kube.objects import Key
+from eventmesh.model.authz import FilterConfig
 from eventmesh.model.authz import PythonFilter as Asked
-from eventmesh.xds.control.access.filter_reading import read_python_filter
+from eventmesh.xds.control.access.filter_reading import MAX_CONFIG_BYTES, MAX_CONFIG_DEPTH, read_python_filter
 from eventmesh.xds.control.access.refusals import InboundRefusals
 from eventmesh.xds.control.access.values import Action, AuthorizationPolicy, Policy, PythonFilter
 from eventmesh.xds.control.acks import Nack
@@ -55,6 +56,18 @@ def test_without_more_a_filter_has_a_second_and_fails_closed() -> None:
     assert asked_by(FilteredWorld(filtering(failStrategy="FAIL_OPEN")))[0].fail_open
 
 
+def nested(depth: int) -> object:
+    return {"a": nested(depth - 1)} if depth else 1
+
+
+def test_a_workload_is_told_what_its_filters_are_made_with() -> None:
+    said = {"headers": ["x-a"], "most": 2**53, "share": -0.5, "text": "\u20ac" * (MAX_CONFIG_BYTES // 3 - 200)}
+    said["deep"] = nested(MAX_CONFIG_DEPTH - 1)
+    config = FilterConfig.of(said)
+    assert asked_by(FilteredWorld(filtering(config=said))) == [Asked("tenants.py", "tenant", config=config)]
+    assert asked_by(FilteredWorld(filtering(config={}))) == [Asked("tenants.py", "tenant")]
+
+
 def test_filters_stand_behind_policies_in_the_order_of_their_priority_and_the_mesh_s_own_first() -> None:
     world = FilteredWorld(
         filtering("a"),
@@ -95,6 +108,12 @@ def test_a_change_of_a_filter_reaches_those_it_selects() -> None:
         ({"priority": 2**31}, "spec.priority"),
         ({"selector": {"matchLabels": {"a": 1}}}, "spec.selector.matchLabels"),
         ({"module": "x"}, "spec.module"),
+        ({"config": ["x"]}, "spec.config"),
+        ({"config": "x"}, "spec.config"),
+        ({"config": {"a": [{"b": 2**53 + 1}]}}, "spec.config.a[0].b"),
+        ({"config": {"a": "\ud800"}}, "spec.config"),
+        ({"config": {"a": "x" * MAX_CONFIG_BYTES}}, "spec.config"),
+        ({"config": nested(MAX_CONFIG_DEPTH + 1)}, "spec.config" + ".a" * MAX_CONFIG_DEPTH),
     ],
 )
 def test_what_is_wrong_with_a_filter_is_named_and_nobody_is_asked(spec: dict[str, Any], path: str) -> None:
@@ -120,6 +139,9 @@ def _filter(name: str, file: str = "tenants.py", function: str = "tenant") -> Py
         ("inbound: filter tenants.py: has no filter 'ten'; it has: none", set()),
         ("inbound: filter other.py: cannot be run: SyntaxError: bad", {"c"}),
         ("inbound: filter tenants.py: this process has no filters", {"a", "b"}),
+        ("inbound: filter tenants.py: 'tenant' in python:ns/a refuses {}: no", {"a"}),
+        ("inbound: filter tenants.py: 'tenant' in python:ns/a, python:ns/b refuses {}: no", {"a", "b"}),
+        ('inbound: filter other.py: \'tenant\' in python:ns/c refuses {"n":"ns/p ns/a"}: no', {"c"}),
     ],
 )
 def test_a_refusal_is_told_to_the_filters_that_it_is_about(message: str, blamed: set[str]) -> None:
