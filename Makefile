@@ -22,7 +22,7 @@ $(CORE): $(RUST) | $(VENV)/.ready
 	@$(PY) -m maturin develop -q --release --skip-install
 	@touch $@
 
-.PHONY: setup core demo test test-all check fmt bench fuzz-smoke soak docs conformance peers clean help
+.PHONY: setup core demo test test-all check fmt bench fuzz-smoke soak docs conformance peers mosn clean help
 
 # Compiled as pip compiles what it installs: under PYTHONDONTWRITEBYTECODE each start would compile everything anew.
 setup: $(VENV)/.ready $(CORE) ## everything a developer needs, in .venv
@@ -75,6 +75,10 @@ conformance: setup ## Serving's own conformance suites against a local mesh (nee
 
 peers: ## install the foreign software of tests and benchmarks into .tools
 	@tools/install-peers
+
+mosn: setup peers ## MOSN and our sidecar one behind the other, and one beside the other (EVENTMESH_MOSN=its program, if not on PATH)
+	$(PY) -m pytest -q tests/peers/with_mosn.py
+	$(PY) -m benchmarks bolt
 
 clean: ## remove what was built
 	rm -rf target $(VENV) $(CORE) .mypy_cache .ruff_cache .pytest_cache

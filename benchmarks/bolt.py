@@ -1,7 +1,7 @@
 """Bolt and a declared protocol through the sidecar, beside direct: pipelined frames, CPU of the proxy per message.
 
-No other proxy at hand speaks Bolt; the rival is the direct connection. Both ends are this file: a server that echoes
-ids and a load that keeps a window of frames in flight and checks every id that comes back.
+The rivals are in `bolt_rivals.py`. Both ends are this file: a server that echoes ids and a load that keeps a window of
+frames in flight and checks every id that comes back.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ DECLARATION = Path(__file__).parent.parent / "docs" / "protocols" / "declaration
 _CLASS = b"com.alipay.sofa.rpc.core.request.SofaRequest"
 _REQUEST_HEAD = struct.Struct(">BBHBIBiHHi")
 _RESPONSE_HEAD = struct.Struct(">BBHBIBHHHi")
+_HEARTBEAT = _REQUEST_HEAD.pack(1, 1, 0, 0, 0, 0, 0, 0, 0, 0)[:4]
+"""How a heartbeat begins: protocol 1, a request, command 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ PROTOCOLS = {"bolt": _bolt(), "motan2": _motan2()}
 
 
 class _Echo(asyncio.Protocol):
-    """Answers every frame; all frames have one size, so that the server costs little."""
+    """Answers every frame; all calls have one size, so that the server costs little.
+
+    A heartbeat is answered too: MOSN sends one on a connection that is left alone for fifteen seconds.
+    """
 
     def __init__(self, frames: Frames) -> None:
         self._size, self._id_at, self._id_end = len(frames.request), frames.id_at, frames.id_at + frames.id.size
@@ -76,6 +81,10 @@ class _Echo(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         block = self._rest + data
+        while len(block) >= _REQUEST_HEAD.size and block.startswith(_HEARTBEAT):
+            (number,) = struct.unpack_from(">I", block, 5)
+            self._transport.write(_RESPONSE_HEAD.pack(1, 0, 0, 1, number, 1, 0, 0, 0, 0))
+            block = block[_REQUEST_HEAD.size :]
         whole = len(block) - len(block) % self._size
         ids = (block[at + self._id_at : at + self._id_end] for at in range(0, whole, self._size))
         self._rest = block[whole:]

@@ -1,4 +1,4 @@
-"""What Bolt through the sidecar is held against: a bare Bolt proxy in C, and proxies that pass its bytes on unread."""
+"""What Bolt through the sidecar is held against: a bare proxy in C, MOSN, and proxies that pass its bytes on unread."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from tempfile import mkdtemp
 
 import yaml
 
+from benchmarks.bolt import SERVICE
 from benchmarks.contenders import compiled, find
 from benchmarks.measure import PROXY_CPU, Server, free_port
+from tests.peers import mosn
 
-FLOOR, HAPROXY, ENVOY = "bare C", "HAProxy, TCP", "Envoy, TCP"
+FLOOR, HAPROXY, ENVOY, MOSN = "bare C", "HAProxy, TCP", "Envoy, TCP", "MOSN"
+
+
+def at_hand() -> tuple[str, ...]:
+    """Return the rivals that can be started here."""
+    return (FLOOR, *((MOSN,) if mosn.found() else ()), HAPROXY, ENVOY)
 
 
 def start(name: str, backend_port: int) -> tuple[int, Server]:
@@ -22,6 +29,9 @@ def start(name: str, backend_port: int) -> tuple[int, Server]:
         config = directory / "haproxy.cfg"
         config.write_text(_haproxy(port, backend_port))
         argv = [find("haproxy"), "-db", "-f", str(config)]
+    elif name == MOSN:
+        config = mosn.configuration(directory, port, backend_port, SERVICE)
+        argv = ["env", "GOMAXPROCS=1", find("mosn"), "start", "--config", str(config)]
     else:
         config = directory / "envoy.yaml"
         config.write_text(_envoy(port, backend_port))

@@ -1,4 +1,4 @@
-"""Bolt and a declared protocol through the sidecar, beside direct, a bare proxy in C and proxies of bytes."""
+"""Bolt and a declared protocol through the sidecar, beside direct, a bare proxy in C, MOSN and proxies of bytes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from benchmarks import bolt, bolt_rivals, report
-from benchmarks.bolt_rivals import ENVOY, FLOOR, HAPROXY
+from benchmarks.bolt_rivals import ENVOY, FLOOR, HAPROXY, MOSN
 from benchmarks.measure import Server
 
 CONNECTIONS, WINDOW = 4, 64
 OURS = "bolt"
 FLOOR_BAR, FLOOR_TO_HAPROXY_BAR, LATENCY_BAR = 2.0, 1.3, 1.3
 """Highest ratios: our CPU per message to the bare proxy's, its own to HAProxy's, our latency of a call to Envoy's."""
+MOSN_BAR = 0.2
+"""Our CPU per message to MOSN's: at least five times as many messages a CPU second."""
 DECLARED_BAR = 1.25
 """A declared protocol's CPU per message to Bolt's: at least 0.8 times as many messages a CPU second."""
 
@@ -42,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             running.append(Contender(f"{protocol} direct", protocol, port, server))
             running.append(Contender(protocol, protocol, *bolt.start_sidecar(protocol, port)))
             if protocol == OURS:
-                for name in (FLOOR, HAPROXY, ENVOY):
+                for name in bolt_rivals.at_hand():
                     running.append(Contender(name, protocol, *bolt_rivals.start(name, port)))
         pipelined, errors = _measure(running, args, CONNECTIONS, WINDOW)
         wrong += errors
@@ -54,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
             one.server.stop()
     _print_pipelined(pipelined)
     _print_single(single)
+    if wrong:
+        print(f"\n  {wrong} answers with a wrong id, and rounds without an answer: no figure above counts")
     report.save("bolt", {"pipelined": pipelined, "one call": single})
     return wrong
 
@@ -82,6 +86,10 @@ def _print_pipelined(rows: Rows) -> None:
     cost = {name: statistics.median(row["cpu_us"]) for name, row in rows.items()}
     print(report.limit_bar("a declared protocol, CPU per message", cost["motan2"] / cost[OURS], DECLARED_BAR, "x Bolt"))
     print(report.limit_bar("CPU per message", cost[OURS] / cost[FLOOR], FLOOR_BAR, f"x {FLOOR}"))
+    if MOSN in cost:
+        print(report.limit_bar("CPU per message", cost[OURS] / cost[MOSN], MOSN_BAR, f"x {MOSN}"))
+    else:
+        print("  MOSN is neither on PATH nor in $EVENTMESH_MOSN: left out")
     print(report.limit_bar(f"{FLOOR}, per byte", cost[FLOOR] / cost[HAPROXY], FLOOR_TO_HAPROXY_BAR, f"x {HAPROXY}"))
 
 

@@ -161,14 +161,14 @@ async def test_callers_hear_the_same_through_no_one_and_two_sidecars(
     pair: Pair, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     async with pair.serve(unused_tcp_port), ways(tmp_path, pair.wire, unused_tcp_port) as addresses:
-        heard = {way: await _conversation(pair, address) for way, address in addresses.items()}
+        heard = {way: await conversation(pair, address) for way, address in addresses.items()}
     for (_, beginning), answer in zip(pair.said, heard["none"], strict=True):
         assert answer.startswith(beginning), answer
     for way, answers in heard.items():
         assert answers == heard["none"], way
 
 
-async def _conversation(pair: Pair, address: str) -> list[str]:
+async def conversation(pair: Pair, address: str) -> list[str]:
     """Return what a caller of `address` hears; callers name whom they called in what they say of failures."""
     async with pair.call(address) as caller:
         return [(await caller.ask(line)).replace(address, "ADDRESS") for line, _ in pair.said]
