@@ -4,10 +4,18 @@
 /// fast pair busy. The read that crosses it is kept, too. While more than `EASY_BACKLOG` waits there is no such credit.
 pub const MAX_EXCHANGE_BUFFER: usize = 64 * 1024;
 
-/// Bytes that may wait in the transports' buffers for all peers of a process before reads become small and whoever takes
+/// Bytes that may wait in the transports' buffers and behind windows for all peers of a process before reads become small and whoever takes
 /// nothing is read for no more: what some twenty readers that stall in the middle of a large answer leave. A crowd of
 /// them then costs one small read each, 400 less than 32 MiB in all (ADR 0094).
 pub const EASY_BACKLOG: usize = 4 * 1024 * 1024;
+
+/// Bytes that may wait for all peers of a process before an HTTP/2 client is cut off that goes on asking and opens its
+/// windows for no answer: half of what slow readers may cost in all. An answer that is whole in the mesh is in nobody's
+/// way, so that neither its source nor `max_requests` bounds how many there are.
+pub const FULL_BACKLOG: usize = 16 * 1024 * 1024;
+
+/// Bytes of whole answers that such a client may leave untaken even then: 400 of them stay below 32 MiB.
+pub const MAX_WHOLE_UNTAKEN: usize = 64 * 1024;
 
 /// Body bytes of a request that are kept so that it can be sent again, on routes with a retry policy. As much as may wait
 /// inside the mesh for one exchange anyway; a longer request is sent once.

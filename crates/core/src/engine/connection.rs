@@ -146,6 +146,8 @@ pub struct Connection {
     pub writable: bool,
     /// Bytes that wait there, as far as the transport has told, with those handed over since it had no room.
     pub backlog: usize,
+    /// Bytes that its wire keeps until the peer opens its windows, as they were counted last.
+    pub untaken: usize,
     /// Exchanges whose other end is slower than this one.
     pub stalled: usize,
     /// What the transport was told last.
@@ -182,6 +184,7 @@ impl Default for Connection {
             boarding: Vec::new(),
             writable: true,
             backlog: 0,
+            untaken: 0,
             stalled: 0,
             paused: false,
             shutdown: false,

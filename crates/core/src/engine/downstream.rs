@@ -20,6 +20,7 @@ impl Engine {
             Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),
             Event::Trailers { stream } => self.request_trailers(id, stream, now),
             Event::Reset { stream, .. } => {
+                self.weigh_later(id);
                 if let Some(exchange) = self.rider(id, stream) {
                     self.abandoned(exchange, Flag::DownstreamClosed, now);
                 }

@@ -117,6 +117,9 @@ impl Engine {
                 }
             }
         }
+        if self.backlog.weigh(conn) {
+            self.overrun.push(id);
+        }
         conn.out.clear();
         if conn.out.capacity() > KEEP_OUT {
             give_up(&mut self.spare, &mut conn.out);
@@ -145,7 +148,7 @@ impl Engine {
                 return;
             }
         }
-        self.backlog.set(conn, 0);
+        self.backlog.forget(conn);
         self.connections.release(id);
     }
 

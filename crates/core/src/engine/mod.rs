@@ -154,7 +154,7 @@ pub struct Engine {
     resumable: Vec<Id>,
     /// Clusters in which a waiting request may go on.
     woken: Vec<usize>,
-    /// Connections of framed protocols whose peer reads too slowly.
+    /// Connections whose peer reads too slowly: of framed protocols, or of HTTP/2 with whole answers behind closed windows.
     overrun: Vec<Id>,
     opens: Vec<Id>,
     asks: Vec<(Id, usize)>,

@@ -36,6 +36,7 @@ impl Engine {
                 }
             }
             Event::Reset { stream, cause } => {
+                self.weigh_later(conn);
                 if let Some(id) = self.rider(conn, stream) {
                     self.upstream_failed(id, cause, now);
                 }

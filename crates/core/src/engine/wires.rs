@@ -121,6 +121,14 @@ macro_rules! each {
 }
 
 impl AnyWire {
+    /// Return what waits for the peer to open its windows; protocols without windows keep nothing.
+    pub fn untaken(&self) -> http2::Untaken {
+        match self {
+            Self::Http2(connection) => connection.untaken(),
+            _ => http2::Untaken::default(),
+        }
+    }
+
     /// Return the wire of an accepted connection.
     ///
     /// `offers` are declared protocols that a connection may turn out to speak where that is to be told.

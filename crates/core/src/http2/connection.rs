@@ -26,6 +26,15 @@ pub(super) enum Drain {
     Final,
 }
 
+/// What waits for the peer to open its windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Untaken {
+    /// Bytes of all streams.
+    pub bytes: usize,
+    /// Of these, bytes of streams whose last byte waits among them: nobody else remembers those any more.
+    pub whole: usize,
+}
+
 /// Where in the input the machine stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -88,6 +97,8 @@ pub struct Connection {
     pub(super) ready: VecDeque<u32>,
     /// What `decode` found beside its first event.
     pub(super) events: VecDeque<Event>,
+    /// What all queues hold.
+    pub(super) untaken: Untaken,
     /// What `sent` has not told yet.
     pub(super) sent: VecDeque<(u32, usize)>,
     pub(super) idle_frames: Budget,
@@ -117,11 +128,17 @@ impl Connection {
             credit: 0,
             ready: VecDeque::new(),
             events: VecDeque::new(),
+            untaken: Untaken::default(),
             sent: VecDeque::new(),
             idle_frames: Budget::new(limits::MAX_IDLE_FRAMES),
             abandoned: Budget::earned(limits::FIRST_ABANDONED_STREAMS, limits::MAX_ABANDONED_STREAMS),
             window_updates: Budget::new(limits::MAX_WINDOW_UPDATES),
         }
+    }
+
+    /// Return what waits for the peer to open its windows.
+    pub fn untaken(&self) -> Untaken {
+        self.untaken
     }
 
     /// Say what must be said first, once.
@@ -148,6 +165,11 @@ impl Connection {
 
     /// Forget a stream that has ended; what it held counts as consumed, for nobody will ask for it any more.
     pub(super) fn forget(&mut self, id: u32, out: &mut Vec<u8>) {
+        if let Some(stream) = self.streams.get(id) {
+            let (queued, ended) = (stream.queue.len(), stream.local == Side::Ended);
+            self.untaken.bytes -= queued;
+            self.untaken.whole -= if ended { queued } else { 0 };
+        }
         if let Some((held, remote)) = self.streams.remove(id) {
             if remote != Side::Ended {
                 self.silenced.add(id);

@@ -21,7 +21,7 @@ mod send;
 mod settings;
 mod stream;
 
-pub use connection::Connection;
+pub use connection::{Connection, Untaken};
 pub use fields::HeadLimits;
 pub use frame::{ErrorCode, PREFACE};
 pub use role::Role;

@@ -45,6 +45,8 @@ impl Connection {
         }
         if !stream.queue.is_empty() {
             stream.queue.push(bytes);
+            self.untaken.bytes += bytes.len();
+            self.untaken.whole += if end { stream.queue.len() } else { 0 };
             return bytes.len();
         }
         let allowed = usize::try_from(stream.send_window.min(self.send_window)).unwrap_or(0);
@@ -55,6 +57,8 @@ impl Connection {
         self.send_window -= sent;
         if !whole {
             stream.queue.push(later);
+            self.untaken.bytes += later.len();
+            self.untaken.whole += if end { later.len() } else { 0 };
             if stream.send_window > 0 && !stream.is_ready {
                 stream.is_ready = true;
                 self.ready.push_back(id);
@@ -95,6 +99,7 @@ impl Connection {
         }
         stream.local = Side::Ended;
         if !stream.queue.is_empty() {
+            self.untaken.whole += stream.queue.len();
             stream.queue.trailers = Some(Box::new(trailers.clone()));
             return;
         }
@@ -121,6 +126,8 @@ impl Connection {
             let sent = i64::try_from(length).unwrap_or(i64::MAX);
             stream.send_window -= sent;
             self.send_window -= sent;
+            self.untaken.bytes -= length;
+            self.untaken.whole -= if stream.local == Side::Ended { length } else { 0 };
             self.sent.push_back((id, length));
             let emptied = stream.queue.is_empty();
             if emptied {

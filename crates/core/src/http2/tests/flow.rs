@@ -1,4 +1,4 @@
-use super::super::limits;
+use super::super::{limits, Untaken};
 use super::*;
 
 const WINDOW: usize = limits::DEFAULT_WINDOW as usize;
@@ -161,4 +161,27 @@ fn padding_costs_window_and_comes_back_by_itself() {
     }
     let [Seen::Head { .. }, Seen::Data { bytes, .. }] = &server.saw()[..] else { panic!("a fault") };
     assert_eq!(bytes.len(), 3000);
+}
+
+#[test]
+fn what_waits_behind_windows_is_known_to_the_byte() {
+    let mut server = End::server();
+    server.hears(&headers(1, &GET, true)).hears(&headers(3, &GET, true)).hears(&headers(5, &GET, true));
+    for stream in [1, 3, 5] {
+        server.wire.head(stream, &response(200), b"", false, &mut server.out);
+    }
+    server.wire.data(1, &vec![0; WINDOW + 100], false, &mut server.out);
+    server.wire.data(3, &[0; 50], true, &mut server.out);
+    server.wire.data(5, &[0; 7], false, &mut server.out);
+    server.wire.trailers(5, &trailers(&[("grpc-status", "0")]), &mut server.out);
+    assert_eq!(server.wire.untaken(), Untaken { bytes: 157, whole: 57 });
+    server.wire.data(1, &[0; 3], true, &mut server.out);
+    assert_eq!(server.wire.untaken(), Untaken { bytes: 160, whole: 160 });
+    server.says();
+    server.hears(&window_update(0, 60));
+    assert_eq!(server.wire.untaken(), Untaken { bytes: 103, whole: 103 });
+    server.hears(&window_update(1, 90)).hears(&window_update(0, 40));
+    assert_eq!(server.wire.untaken(), Untaken { bytes: 60, whole: 60 });
+    server.hears(&frame(Kind::RstStream, 0, 1, &8_u32.to_be_bytes()));
+    assert_eq!(server.wire.untaken(), Untaken::default());
 }
