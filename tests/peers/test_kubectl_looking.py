@@ -181,3 +181,64 @@ async def test_a_scale_is_read_and_patched_by_itself(kubectl: CommandLine) -> No
     more = ("--subresource=scale", "--type=merge", "-p", '{"spec":{"replicas":4}}')
     await kubectl("patch", "deploy", "web", *more)
     assert await kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}") == "4"
+
+
+FURTHER = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: s}
+spec:
+  replicas: 2
+  serviceName: s
+  selector: {matchLabels: {app: s}}
+  template:
+    metadata: {labels: {app: s}}
+    spec: {containers: [{name: main, image: dev.local/s}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: d}
+spec:
+  selector: {matchLabels: {app: d}}
+  template:
+    metadata: {labels: {app: d}}
+    spec: {nodeSelector: {disk: fast}, containers: [{name: main, image: dev.local/d}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: c}
+spec: {accessModes: [ReadWriteOnce], storageClassName: fast, resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: q}
+spec: {hard: {pods: "10"}}
+"""
+
+
+async def test_further_kinds_have_the_columns_that_they_have_elsewhere(kubectl: CommandLine, namespace: str) -> None:
+    volume = f"volume-of-{namespace}"
+    spec = {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/tmp"}}
+    whole = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec}
+    await kubectl("apply", "-f", "-", stdin=FURTHER)
+    await kubectl("apply", "-f", "-", stdin=json.dumps(whole))
+    for what, columns, cells in (
+        ("sts/s", "NAME READY AGE CONTAINERS IMAGES", "s 0/2"),
+        (
+            "ds/d",
+            "NAME DESIRED CURRENT READY UP-TO-DATE AVAILABLE NODE SELECTOR AGE CONTAINERS IMAGES SELECTOR",
+            "d 0 0 0 0 0 disk=fast",
+        ),
+        (
+            f"pv/{volume}",
+            "NAME CAPACITY ACCESS MODES RECLAIM POLICY STATUS CLAIM STORAGECLASS VOLUMEATTRIBUTESCLASS REASON AGE"
+            " VOLUMEMODE",
+            f"{volume} 5Gi RWO",
+        ),
+        ("pvc/c", "NAME STATUS VOLUME CAPACITY ACCESS MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE VOLUMEMODE", "c"),
+        ("quota/q", "NAME REQUEST LIMIT AGE", "q"),
+    ):
+        head, row = (await kubectl("get", what, "-o", "wide")).splitlines()
+        assert head.split() == columns.split()
+        assert row.split()[: len(cells.split())] == cells.split()
+    await kubectl("delete", "pv", volume)

@@ -21,8 +21,8 @@ from eventmesh.cluster.api.server import ApiServer
 from eventmesh.cluster.kubeconfig import write_kubeconfig
 from eventmesh.cluster.runtime.network import free_port
 from eventmesh.kube.api import Object
-from eventmesh.kube.resources import POD
-from tests.component.pod_cluster import Cluster, bare, is_ready, running, sharing
+from eventmesh.kube.resources import DEPLOYMENT, POD
+from tests.component.pod_cluster import Cluster, bare, deployment, is_ready, running, sharing
 from tests.component.processes import program
 from tests.peers.command_line import CommandLine
 from tests.waiting import WAIT_S
@@ -55,6 +55,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 Server(("0.0.0.0", int(os.environ["LISTEN"])), Handler).serve_forever()
 """
 
+
+HELLO = """
+import os, time
+print("hello of version", os.environ["VERSION"], flush=True)
+time.sleep(600)
+"""
 
 ADDRESS = {"name": "ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 ASK = """
@@ -126,6 +132,28 @@ async def test_exec_runs_in_the_surroundings_of_the_container(world: Running) ->
     assert "err\n" in result.err and "command terminated with exit code 7" in result.err
     killed = await kubectl.run("exec", "web", "--", "sh", "-c", "kill -9 $$")
     assert killed.code == 137
+
+
+async def test_a_deployment_stands_for_one_of_its_pods(world: Running) -> None:
+    world.cluster.image(world.directory / "hello", "hello", HELLO)
+    await world.cluster.api.create(DEPLOYMENT, deployment("dev.local/hello", "1"), "default")
+    async with asyncio.timeout(WAIT_S):
+        pods = await world.cluster.until(POD, lambda pods: any(map(_is_of_hello, pods)))
+        (name,) = (pod["metadata"]["name"] for pod in pods if _is_of_hello(pod))
+        # What it says at its beginning may come later than that it is ready.
+        while (said := await world.kubectl("logs", "deploy/hello")) != "hello of version 1\n":
+            assert said == ""
+    assert await world.kubectl("logs", "deployment/hello", "--tail=1") == "hello of version 1\n"
+    shown = await world.kubectl("exec", "deploy/hello", "--", "sh", "-c", "echo $HOSTNAME $VERSION")
+    assert shown == f"{name} 1\n"
+    fed = await world.kubectl("exec", "-i", "deploy/hello", "-c", "app", "--", "cat", stdin="told\n")
+    assert fed == "told\n"
+    result = await world.kubectl.run("exec", "deploy/none", "--", "true")
+    assert result.code == 1 and 'deployments.apps "none" not found' in result.err
+
+
+def _is_of_hello(pod: Object) -> bool:
+    return (pod["metadata"].get("labels") or {}).get("app") == "hello" and is_ready(pod)
 
 
 async def test_input_reaches_the_program_and_so_does_its_end(world: Running) -> None:

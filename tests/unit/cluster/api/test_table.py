@@ -140,6 +140,91 @@ def test_event_row_begins_with_when_and_ends_with_its_name() -> None:
     assert row[-2:] == [3, "x"]
 
 
+TEMPLATE = {
+    "spec": {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:2"}], "nodeSelector": {"k": "v"}}
+}
+BOUND = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Bound"}}
+
+
+@pytest.mark.parametrize(
+    ("plural", "group", "obj", "expected"),
+    [
+        (
+            "statefulsets",
+            "apps",
+            {"spec": {"replicas": 3, "template": TEMPLATE}, "status": {"readyReplicas": 2}},
+            ["2/3", "60s", "a,b", "x:1,y:2"],
+        ),
+        (
+            "daemonsets",
+            "apps",
+            {
+                "spec": {"template": TEMPLATE, "selector": {"matchLabels": {"app": "d"}}},
+                "status": {
+                    "desiredNumberScheduled": 5,
+                    "currentNumberScheduled": 4,
+                    "numberReady": 3,
+                    "updatedNumberScheduled": 2,
+                    "numberAvailable": 1,
+                },
+            },
+            [5, 4, 3, 2, 1, "k=v", "60s", "a,b", "x:1,y:2", "app=d"],
+        ),
+        (
+            "persistentvolumes",
+            "",
+            {
+                "spec": {
+                    "capacity": {"storage": "5Gi"},
+                    "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                    "persistentVolumeReclaimPolicy": "Retain",
+                    "claimRef": {"namespace": "shop", "name": "data"},
+                    "storageClassName": "fast",
+                    "volumeMode": "Filesystem",
+                },
+                "status": {"phase": "Bound", "reason": "because"},
+            },
+            ["5Gi", "RWO,RWX", "Retain", "Bound", "shop/data", "fast", "<unset>", "because", "60s", "Filesystem"],
+        ),
+        ("persistentvolumes", "", BOUND, ["0", "", "", "Terminating", "", "", "<unset>", "", "60s", "<unset>"]),
+        (
+            "persistentvolumeclaims",
+            "",
+            {
+                "metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "old"}},
+                "spec": {"volumeName": "pv", "storageClassName": "new", "volumeAttributesClassName": "gold"},
+                "status": {"phase": "Bound", "capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOncePod"]},
+            },
+            ["Bound", "pv", "5Gi", "RWOP", "old", "gold", "60s", "<unset>"],
+        ),
+        (
+            "persistentvolumeclaims",
+            "",
+            {
+                "spec": {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}},
+                "status": {"phase": "Pending"},
+            },
+            ["Pending", "", "", "", "", "<unset>", "60s", "<unset>"],
+        ),
+        (
+            "resourcequotas",
+            "",
+            {
+                "status": {
+                    "hard": {"requests.cpu": "2", "limits.memory": "4Gi", "limits.cpu": "4", "pods": "10"},
+                    "used": {"requests.cpu": "500m", "limits.memory": "1Gi", "pods": "3"},
+                }
+            },
+            ["pods: 3/10, requests.cpu: 500m/2", "limits.cpu: 0/4, limits.memory: 1Gi/4Gi", "60s"],
+        ),
+    ],
+)
+def test_rows_of_workloads_and_of_what_is_set_aside(
+    plural: str, group: str, obj: dict[str, Any], expected: list[Any]
+) -> None:
+    assert cells(plural, obj, group)[1:] == expected
+
+
 def test_every_row_has_a_cell_for_every_column_whatever_the_object_lacks() -> None:
     for served in BUILTIN_KINDS:
         if served.cells is not None:
