@@ -38,7 +38,10 @@ impl Protocol {
         loop {
             let rest = data.get(at..).unwrap_or_default();
             let broken = |fault: Fault| PyValueError::new_err(format!("at byte {at}: {}", fault.what));
-            let Some(frame) = codec.frame(rest, 400).map_err(broken)? else { return Ok((frames, at)) };
+            let mut frame = framed::Frame::default();
+            if !codec.frame(rest, 400, &mut frame).map_err(broken)? {
+                return Ok((frames, at));
+            }
             head.clear();
             head.frame.envelope = head.store(rest.get(..frame.envelope).unwrap_or_default());
             codec.describe(rest, &mut head, 400).map_err(broken)?;

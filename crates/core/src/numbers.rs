@@ -1,7 +1,7 @@
 //! A map from numbers: of the streams of one connection, and the sums of hosts' names.
 //!
 //! Each call asks such maps some eight times. A number has one place, or the next free one behind it, and nothing stays where it
-//! was taken away: to find, to add and to remove is a multiplication and a look or two. Only clients of HTTP/2 choose their numbers
+//! was taken away: to find, to add and to remove is a look or two. Only clients of HTTP/2 choose their numbers
 //! themselves: whoever makes theirs collide has a look at each of the few hundred streams that one connection may have.
 
 /// Values by number. Memory grows with the most that there ever were, and stays.
@@ -24,18 +24,25 @@ impl<T: Copy> Numbered<T> {
         if (self.len + 1) * 2 > self.places.len() {
             self.grow();
         }
-        let mut at = self.home(number);
+        let mask = self.mask();
+        let (mut at, mut one) = (self.home(number), (number, value));
         loop {
+            let home = self.home(one.0);
             match self.places.get_mut(at) {
-                Some(Some((known, _))) if *known == number => return false,
-                Some(Some(_)) => at = self.after(at),
+                Some(Some(known)) if known.0 == number => return false,
+                // Whoever is further from where it belongs has the place; nobody is passed over by one that came later.
+                Some(Some(known)) if at.wrapping_sub(low(known.0)) & mask < at.wrapping_sub(home) & mask => {
+                    std::mem::swap(known, &mut one);
+                }
+                Some(Some(_)) => {}
                 Some(free) => {
-                    *free = Some((number, value));
+                    *free = Some(one);
                     self.len += 1;
                     return true;
                 }
                 None => return false, // never: `grow` has made places
             }
+            at = self.after(at);
         }
     }
 
@@ -49,14 +56,14 @@ impl<T: Copy> Numbered<T> {
         let mut hole = self.find(number)?;
         let (_, taken) = self.places.get_mut(hole)?.take()?;
         self.len -= 1;
-        let mut at = self.after(hole);
-        // Whoever would be looked for across the hole moves into it.
-        while let Some(Some((next, _))) = self.places.get(at) {
-            if self.distance(self.home(*next), at) >= self.distance(hole, at) {
-                self.places.swap(hole, at);
-                hole = at;
+        loop {
+            let next = self.after(hole);
+            match self.places.get(next) {
+                // Whoever is not where it belongs moves closer.
+                Some(Some((number, _))) if self.home(*number) != next => self.places.swap(hole, next),
+                _ => break,
             }
-            at = self.after(at);
+            hole = next;
         }
         Some(taken)
     }
@@ -93,19 +100,13 @@ impl<T: Copy> Numbered<T> {
         }
     }
 
-    /// Return where a number belongs (Fibonacci hashing: neighbours are spread over all places).
+    /// Return where a number belongs: numbers that are given out in a row lie in a row.
     fn home(&self, number: u64) -> usize {
-        let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        usize::try_from(spread >> 32).unwrap_or(0) & self.mask()
+        low(number) & self.mask()
     }
 
     fn after(&self, at: usize) -> usize {
         (at + 1) & self.mask()
-    }
-
-    /// Return how many places lie from one to the other, going on at the start behind the end.
-    fn distance(&self, from: usize, to: usize) -> usize {
-        to.wrapping_sub(from) & self.mask()
     }
 
     fn mask(&self) -> usize {
@@ -121,6 +122,11 @@ impl<T: Copy> Numbered<T> {
             self.insert(number, value);
         }
     }
+}
+
+/// Return the lower half of a number, in which neighbours differ; the upper one of a stream says how often its slot was used.
+fn low(number: u64) -> usize {
+    usize::try_from(number & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@ macro_rules! empty {
 
 pub(crate) use empty;
 
+/// In this order: what says whether an entry is the one that is asked for lies beside how it begins.
 #[derive(Debug)]
+#[repr(C)]
 struct Slot<T> {
     generation: u32,
     used: bool,

@@ -4,7 +4,7 @@ use crate::bolt::frame::{self, Addressee};
 use crate::bolt::headers;
 use crate::events::{Fault, LocalReply, ReplyKind};
 use crate::framed::{self, Frame, Kind};
-use crate::head::{Dialect, Head, Span, Version};
+use crate::head::{Dialect, Head, Version};
 
 const ERROR: u16 = 1;
 const SERVER_EXCEPTION: u16 = 2;
@@ -28,15 +28,31 @@ impl Codec {
     pub fn new(dialect: Dialect) -> Self {
         Self { dialect, ..Self::default() }
     }
+
+    /// Read the header map of the frame at hand, whose envelope `head` holds already, into the fields of `head`.
+    fn fields(&self, envelope: usize, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
+        let map = input.get(self.read.map_at()..envelope).unwrap_or_default();
+        let (_, start) = head.frame.class.range();
+        headers::read(head, map, start, status)
+    }
+}
+
+/// What an answer must know of its request.
+#[derive(Debug, Default)]
+pub struct Asked {
+    dialect: Dialect,
+    codec: u8,
 }
 
 impl framed::Codec for Codec {
-    fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
+    type Memory = Asked;
+
+    fn frame(&mut self, input: &[u8], status: u16, frame: &mut Frame) -> Result<bool, Fault> {
         if !self.read.read(input, status)? {
-            return Ok(None);
+            return Ok(false);
         }
         let read = &self.read;
-        let kind = match read.kind {
+        frame.kind = match read.kind {
             frame::Kind::Request => Kind::Request,
             frame::Kind::Oneway => Kind::Oneway,
             frame::Kind::Response => Kind::Response,
@@ -44,8 +60,9 @@ impl framed::Codec for Codec {
             frame::Kind::HeartbeatAck => Kind::HeartbeatReply,
             frame::Kind::GoAway => Kind::GoAway,
         };
-        let (id, envelope) = (u64::from(read.id), read.envelope());
-        Ok(Some(Frame { kind, id, envelope, length: read.length(), trailer: read.trailer }))
+        frame.id = u64::from(read.id);
+        (frame.envelope, frame.length, frame.trailer) = (read.envelope(), read.length(), read.trailer);
+        Ok(true)
     }
 
     fn store(&self, _frame: &Frame, input: &[u8], head: &mut Head) {
@@ -53,15 +70,21 @@ impl framed::Codec for Codec {
         self.read.store(input, head);
     }
 
-    fn status(&self, _frame: &Frame, head: &mut Head, status: u16) -> Result<u16, Fault> {
-        headers::read(head, map_of(head), status)?;
+    fn status(&self, frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<u16, Fault> {
+        self.fields(frame.envelope, input, head, status)?;
         // SOFARPC says what went wrong in the service in its own answer, under Bolt's SUCCESS.
         let failed = head.get(b"sofa_head_response_error") == Some(b"true");
         Ok(if failed && self.read.status == 0 { 500 } else { http_status(self.read.status) })
     }
 
-    fn describe(&self, _input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
-        headers::read(head, map_of(head), status)?;
+    fn plain_status(&self, frame: &Frame, input: &[u8]) -> Option<u16> {
+        let map = input.get(self.read.map_at()..frame.envelope)?;
+        let failed = !map.is_empty() && headers::has(map, (b"sofa_head_response_error", b"true"), 502).ok()?;
+        Some(if failed && self.read.status == 0 { 500 } else { http_status(self.read.status) })
+    }
+
+    fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
+        self.fields(self.read.envelope(), input, head, status)?;
         let service = head.find(b"service").or_else(|| head.find(b"sofa_head_target_service")).unwrap_or_default();
         head.place_authority(service);
         let method = head.find(b"sofa_head_method_name").unwrap_or_default();
@@ -75,8 +98,8 @@ impl framed::Codec for Codec {
         Ok(())
     }
 
-    fn remember(&self, _input: &[u8], memory: &mut Vec<u8>) {
-        memory.extend_from_slice(&[self.read.dialect as u8, self.read.codec]);
+    fn remember(&self, _input: &[u8], memory: &mut Asked) {
+        *memory = Asked { dialect: self.read.dialect, codec: self.read.codec };
     }
 
     fn version(&self) -> Version {
@@ -94,7 +117,17 @@ impl framed::Codec for Codec {
         frame::seal(at, out);
     }
 
-    fn answer(&self, head: &Head, id: u64, memory: &[u8], body: &[u8], out: &mut Vec<u8>) -> bool {
+    fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(input.get(..frame.length - frame.trailer).unwrap_or_default());
+        frame::rename(at, short(id), out);
+    }
+
+    fn understands(&self, version: Version, memory: &Asked) -> bool {
+        version == Version::Bolt(memory.dialect)
+    }
+
+    fn answer(&self, head: &Head, id: u64, memory: &Asked, body: &[u8], out: &mut Vec<u8>) -> bool {
         let to = addressee(id, memory);
         if head.version == Version::Bolt(to.dialect) {
             self.write(head, id, body, out);
@@ -118,7 +151,7 @@ impl framed::Codec for Codec {
         frame::write_response(self.read.sender(), NO_PROCESSOR, &[], out);
     }
 
-    fn local_reply(&self, id: u64, memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+    fn local_reply(&self, id: u64, memory: &Asked, reply: &LocalReply<'_>, out: &mut Vec<u8>) {
         let (status, content) = match reply.kind {
             ReplyKind::Configured => (status_of(reply.status), reply.body),
             ReplyKind::NoRoute => (NO_PROCESSOR, &[][..]),
@@ -133,19 +166,8 @@ impl framed::Codec for Codec {
 }
 
 /// Return to whom an answer goes, by its id and by what was remembered of its request.
-fn addressee(id: u64, memory: &[u8]) -> Addressee {
-    let dialect = match memory.first() {
-        Some(1) => Dialect::V2,
-        Some(2) => Dialect::V2Checked,
-        _ => Dialect::V1,
-    };
-    Addressee { dialect, id: short(id), codec: memory.get(1).copied().unwrap_or(0) }
-}
-
-/// Return where the header map lies: behind the class name, up to the content.
-fn map_of(head: &Head) -> Span {
-    let ((_, start), (_, end)) = (head.frame.class.range(), head.frame.envelope.range());
-    Span::new(start, end)
+fn addressee(id: u64, memory: &Asked) -> Addressee {
+    Addressee { dialect: memory.dialect, id: short(id), codec: memory.codec }
 }
 
 fn short(id: u64) -> u32 {

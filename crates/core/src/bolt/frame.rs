@@ -131,19 +131,15 @@ impl Frame {
             _ => return Err(fault("unknown Bolt command")),
         };
         let (id_at, behind_codec, lengths) = (dialect.id_at(), dialect.behind_codec(), fixed - 8);
-        *self = Self {
-            kind,
-            dialect,
-            id: u32_at(input, id_at),
-            codec: input.get(id_at + 4).copied().unwrap_or(0),
-            timeout_ms: if response { 0 } else { i32::from_be_bytes(u32_at(input, behind_codec).to_be_bytes()) },
-            status: if response { u16_at(input, behind_codec) } else { 0 },
-            fixed,
-            class: usize::from(u16_at(input, lengths)),
-            header: usize::from(u16_at(input, lengths + 2)),
-            content: u32_at(input, lengths + 4) as usize,
-            trailer: if has_crc(input) { CRC_SIZE } else { 0 },
-        };
+        (self.kind, self.dialect, self.fixed) = (kind, dialect, fixed);
+        self.id = u32_at(input, id_at);
+        self.codec = input.get(id_at + 4).copied().unwrap_or(0);
+        self.timeout_ms = if response { 0 } else { i32::from_be_bytes(u32_at(input, behind_codec).to_be_bytes()) };
+        self.status = if response { u16_at(input, behind_codec) } else { 0 };
+        self.class = usize::from(u16_at(input, lengths));
+        self.header = usize::from(u16_at(input, lengths + 2));
+        self.content = u32_at(input, lengths + 4) as usize;
+        self.trailer = if has_crc(input) { CRC_SIZE } else { 0 };
         if self.class > MAX_BOLT_CLASS || self.header > MAX_BOLT_HEADER || self.content > MAX_BOLT_CONTENT {
             return Err(fault("Bolt frame too large"));
         }
@@ -160,6 +156,11 @@ impl Frame {
     /// Return the length of all but content and checksum.
     pub fn envelope(&self) -> usize {
         self.fixed + self.class + self.header
+    }
+
+    /// Return where its header map begins.
+    pub fn map_at(&self) -> usize {
+        self.fixed + self.class
     }
 
     /// Return the length of all of it.
@@ -196,6 +197,13 @@ pub fn seal(at: usize, out: &mut Vec<u8>) {
         let sum = crc32fast::hash(frame);
         out.extend_from_slice(&sum.to_be_bytes());
     }
+}
+
+/// Give the frame that was written to `out` from `at` on another id, and end it as `seal` does.
+pub fn rename(at: usize, id: u32, out: &mut Vec<u8>) {
+    let dialect = Dialect::of(out.get(at..).unwrap_or_default()).ok().flatten().unwrap_or_default();
+    patch(out, at + dialect.id_at(), &id.to_be_bytes());
+    seal(at, out);
 }
 
 fn u16_at(input: &[u8], at: usize) -> u16 {

@@ -4,35 +4,62 @@ use crate::events::Fault;
 use crate::head::{Head, Span};
 use crate::limits::{MAX_BOLT_FIELDS, MAX_BOLT_HEADER};
 
-/// Read the map that lies at `map` in `head` into its fields. Pairs with a null are dropped, as Java does.
-pub fn read(head: &mut Head, map: Span, status: u16) -> Result<(), Fault> {
-    let (mut at, end) = map.range();
-    let mut count = 0;
-    while at < end {
-        let (key, next) = text(head, at, end, status)?;
-        let (value, next) = text(head, next, end, status)?;
-        at = next;
-        count += 1;
+/// Read `map`, which `head` holds at `start`, into its fields. Pairs with a null are dropped, as Java does.
+pub fn read(head: &mut Head, map: &[u8], start: usize, status: u16) -> Result<(), Fault> {
+    let (mut at, mut count) = (0, 0);
+    while let Some((key, value, next)) = pair(map, at, status)? {
+        (at, count) = (next, count + 1);
         if count > MAX_BOLT_FIELDS {
             return Err(Fault { status, what: "too many Bolt header fields" });
         }
         if let (Some(key), Some(value)) = (key, value) {
-            head.place_field(key, value);
+            let place = |text: Text| Span::new(start + text.0, start + text.1);
+            head.place_field(place(key), place(value));
         }
     }
     Ok(())
 }
 
+/// Return whether a map has this value under this key; an error means that `read` finds it malformed, or too long.
+pub fn has(map: &[u8], wanted: (&[u8], &[u8]), status: u16) -> Result<bool, Fault> {
+    let (mut at, mut count, mut found) = (0, 0, None);
+    while let Some((key, value, next)) = pair(map, at, status)? {
+        (at, count) = (next, count + 1);
+        if count > MAX_BOLT_FIELDS {
+            return Err(Fault { status, what: "too many Bolt header fields" });
+        }
+        if let (Some(key), Some(value), None) = (key, value, found) {
+            found = (map.get(key.0..key.1) == Some(wanted.0)).then(|| map.get(value.0..value.1) == Some(wanted.1));
+        }
+    }
+    Ok(found.unwrap_or(false))
+}
+
+/// Where a text begins and ends in its map.
+type Text = (usize, usize);
+
+/// Return the key and the value at `at` (`None`: null), and what follows; `None`: the map ends there.
+#[allow(clippy::type_complexity)] // two texts and a place
+fn pair(map: &[u8], at: usize, status: u16) -> Result<Option<(Option<Text>, Option<Text>, usize)>, Fault> {
+    if at >= map.len() {
+        return Ok(None);
+    }
+    let (key, next) = text(map, at, status)?;
+    let (value, next) = text(map, next, status)?;
+    Ok(Some((key, value, next)))
+}
+
 /// Read one text; return where it lies (`None`: null) and what follows.
-fn text(head: &Head, at: usize, end: usize, status: u16) -> Result<(Option<Span>, usize), Fault> {
+fn text(map: &[u8], at: usize, status: u16) -> Result<(Option<Text>, usize), Fault> {
     let fault = Fault { status, what: "malformed Bolt header map" };
     let start = at + 4;
-    let length = head.bytes(Span::new(at, start.min(end))).try_into().map(i32::from_be_bytes).map_err(|_| fault)?;
+    let length = map.get(at..start).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes).ok_or(fault)?;
     if length == -1 {
         return Ok((None, start));
     }
-    let stop = usize::try_from(length).ok().map(|length| start + length).filter(|stop| *stop <= end).ok_or(fault)?;
-    Ok((Some(Span::new(start, stop)), stop))
+    let stop =
+        usize::try_from(length).ok().map(|length| start + length).filter(|stop| *stop <= map.len()).ok_or(fault)?;
+    Ok((Some((start, stop)), stop))
 }
 
 /// Append the fields of `head` as a map. Fields beyond the largest map are left out: the frame must stay readable.

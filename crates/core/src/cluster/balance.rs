@@ -42,6 +42,13 @@ impl Cluster {
         if crowded {
             return if own_queue { Pick::Full } else { Pick::Broken };
         }
+        if let [Group { live, panic: false, .. }] = &*choice.groups {
+            // Nothing to choose, as for nearly every function that sleeps and wakes.
+            let only = live.first().filter(|_| live.len() == 1).and_then(|at| self.endpoints.get(*at));
+            if only.is_some_and(|only| has_room(only, self.config.max_requests_per_endpoint)) {
+                return live.first().map_or(Pick::Empty, |at| Pick::Endpoint(*at));
+            }
+        }
         let mut table = Table {
             endpoints: &mut self.endpoints,
             balancing: self.config.balancing,

@@ -69,12 +69,14 @@ fn is_readonly(body: &[u8]) -> bool {
 }
 
 impl framed::Codec for Codec {
-    fn frame(&mut self, input: &[u8], status: u16) -> Result<Option<Frame>, Fault> {
+    type Memory = ();
+
+    fn frame(&mut self, input: &[u8], status: u16, frame: &mut Frame) -> Result<bool, Fault> {
         let fault = |what| Fault { status, what };
         if !MAGIC.starts_with(input.get(..MAGIC.len().min(input.len())).unwrap_or_default()) {
             return Err(fault("not a Dubbo frame"));
         }
-        let Some(head) = input.first_chunk::<HEAD>() else { return Ok(None) };
+        let Some(head) = input.first_chunk::<HEAD>() else { return Ok(false) };
         let [_, _, flags, code, i0, i1, i2, i3, i4, i5, i6, i7, l0, l1, l2, l3] = *head;
         let body = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
         if body > MAX_DUBBO_BODY {
@@ -83,15 +85,20 @@ impl framed::Codec for Codec {
         if flags & EVENT != 0 && body > MAX_DUBBO_EVENT {
             return Err(fault("Dubbo event too large"));
         }
-        let Some(content) = input.get(HEAD..HEAD + body) else { return Ok(None) };
+        let Some(content) = input.get(HEAD..HEAD + body) else { return Ok(false) };
         (self.flags, self.status) = (flags, code);
         let id = u64::from_be_bytes([i0, i1, i2, i3, i4, i5, i6, i7]);
-        Ok(Some(Frame { kind: self.kind(content), id, envelope: HEAD, length: HEAD + body, trailer: 0 }))
+        *frame = Frame { kind: self.kind(content), id, envelope: HEAD, length: HEAD + body, trailer: 0 };
+        Ok(true)
     }
 
-    fn status(&self, frame: &Frame, head: &mut Head, _status: u16) -> Result<u16, Fault> {
+    fn status(&self, frame: &Frame, _input: &[u8], head: &mut Head, _status: u16) -> Result<u16, Fault> {
         head.frame.status = u16::from(self.status);
-        Ok(match (frame.kind, self.status) {
+        Ok(self.plain_status(frame, &[]).unwrap_or(500))
+    }
+
+    fn plain_status(&self, frame: &Frame, _input: &[u8]) -> Option<u16> {
+        Some(match (frame.kind, self.status) {
             (Kind::Response, _) => 200,
             (_, 30 | SERVER_TIMEOUT) => 504,
             (_, BAD_REQUEST) => 400,
@@ -112,7 +119,7 @@ impl framed::Codec for Codec {
         Ok(())
     }
 
-    fn remember(&self, _input: &[u8], _memory: &mut Vec<u8>) {}
+    fn remember(&self, _input: &[u8], _memory: &mut ()) {}
 
     fn version(&self) -> Version {
         Version::Dubbo
@@ -136,6 +143,14 @@ impl framed::Codec for Codec {
         out.extend_from_slice(&tail);
     }
 
+    fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(input.get(..frame.length).unwrap_or_default());
+        if let Some(target) = out.get_mut(at + ID_AT..at + ID_AT + 8) {
+            target.copy_from_slice(&id.to_be_bytes());
+        }
+    }
+
     fn set_id(&self, _head: &Head, id: u64, envelope: &mut [u8]) {
         if let Some(target) = envelope.get_mut(ID_AT..ID_AT + 8) {
             target.copy_from_slice(&id.to_be_bytes());
@@ -149,7 +164,7 @@ impl framed::Codec for Codec {
         out.extend_from_slice(body);
     }
 
-    fn local_reply(&self, id: u64, _memory: &[u8], reply: &LocalReply<'_>, out: &mut Vec<u8>) {
+    fn local_reply(&self, id: u64, _memory: &(), reply: &LocalReply<'_>, out: &mut Vec<u8>) {
         let status = match reply.kind {
             ReplyKind::NoRoute => SERVICE_NOT_FOUND,
             ReplyKind::NoEndpoint | ReplyKind::Broken => SERVER_ERROR,

@@ -5,7 +5,7 @@ use crate::dubbo;
 use crate::engine::exchange::{Own, OwnTerms};
 use crate::engine::Engine;
 use crate::events::{Fault, Piece};
-use crate::framed::{Codec, Kind};
+use crate::framed::{Codec, Frame, Kind};
 use crate::head::Head;
 use crate::slab::Id;
 
@@ -33,7 +33,9 @@ impl Engine {
 /// Read a request into `head`; return where its body lies.
 fn read(codec: &mut impl Codec, input: &[u8], head: &mut Head) -> Result<Piece, Fault> {
     const STATUS: u16 = 400;
-    let frame = codec.frame(input, STATUS)?.filter(|frame| frame.length == input.len() && frame.kind == Kind::Request);
+    let mut frame = Frame::default();
+    let whole = codec.frame(input, STATUS, &mut frame)?;
+    let frame = Some(frame).filter(|frame| whole && frame.length == input.len() && frame.kind == Kind::Request);
     let Some(frame) = frame else { return Err(Fault { status: STATUS, what: "not one whole request" }) };
     codec.store(&frame, input, head);
     codec.describe(input, head, STATUS)?;

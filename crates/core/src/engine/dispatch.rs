@@ -35,6 +35,11 @@ impl Engine {
         let Some(cluster) = self.exchanges.get(id).and_then(|exchange| exchange.cluster) else { return };
         let queue = self.clusters.get(cluster).is_some_and(|cluster| cluster.waiting > 0);
         let placed = if queue { Placed::Full } else { self.place(id, now) };
+        self.stand(id, cluster, placed, now);
+    }
+
+    /// Do what follows from what came of looking for a place in `cluster`.
+    pub(super) fn stand(&mut self, id: Id, cluster: usize, placed: Placed, now: f64) {
         let hold = self.clusters.get(cluster).is_some_and(|cluster| cluster.config.hold);
         let patient = self.exchanges.get(id).is_some_and(Exchange::is_patient);
         match placed {
@@ -51,17 +56,28 @@ impl Engine {
     pub(super) fn place(&mut self, id: Id, now: f64) -> Placed {
         let Some(exchange) = self.exchanges.get(id) else { return Placed::Yes };
         let (Some(number), version) = (exchange.cluster, exchange.head.version) else { return Placed::Empty };
-        let waits = exchange.stage == Stage::Waiting;
         let Some(cluster) = self.clusters.get_mut(number) else { return Placed::Empty };
-        let protocol = cluster.config.protocol;
-        let Some(family) = wires::family(protocol, version) else { return Placed::Mismatch };
-        let judged = cluster.config.outlier.is_some();
-        let at = match cluster.pick(&mut self.random, exchange.wish(&self.tables)) {
+        if wires::family(cluster.config.protocol, version).is_none() {
+            return Placed::Mismatch;
+        }
+        let pick = cluster.pick(&mut self.random, exchange.wish(&self.tables));
+        self.place_at(id, number, pick, now)
+    }
+
+    /// Put a request on a connection to the endpoint that was chosen for it.
+    pub(super) fn place_at(&mut self, id: Id, number: usize, pick: Pick, now: f64) -> Placed {
+        let at = match pick {
             Pick::Endpoint(at) => at,
             Pick::Broken => return Placed::Broken(Breaker::Requests),
             Pick::Full => return Placed::Full,
             Pick::Empty => return Placed::Empty,
         };
+        let (Some(exchange), Some(cluster)) = (self.exchanges.get(id), self.clusters.get(number)) else {
+            return Placed::Empty;
+        };
+        let (waits, version) = (exchange.stage == Stage::Waiting, exchange.head.version);
+        let (protocol, judged) = (cluster.config.protocol, cluster.config.outlier.is_some());
+        let Some(family) = wires::family(protocol, version) else { return Placed::Mismatch };
         let conn = match family {
             Family::Http1 => self.take_idle(number, at),
             Family::Http2 | Family::Frames(_) => self.find_shared(number, at, family, self.companion(id)),
@@ -248,7 +264,8 @@ impl Engine {
 
     /// Take an exchange off its connection or out of its queue. `cause`: it is given up; `None`: it is through.
     pub(super) fn leave_upstream(&mut self, id: Id, cause: Option<Cause>, now: f64) {
-        let Some(exchange) = self.exchanges.get(id) else { return };
+        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        exchange.passing = false;
         let (stage, held, pinned) = (exchange.stage, exchange.held.len(), exchange.pinned);
         match stage {
             Stage::Waiting => {
@@ -300,7 +317,7 @@ impl Engine {
     }
 
     /// One request less at the endpoint of `conn`.
-    fn free_slot(&mut self, conn: Id) {
+    pub(super) fn free_slot(&mut self, conn: Id) {
         let role = self.connections.get(conn).map_or(Role::None, |conn| conn.role);
         let Role::Upstream { cluster: number, endpoint } = role else { return };
         let Some(cluster) = self.clusters.get_mut(number) else { return };

@@ -3,7 +3,9 @@
 use crate::access_log::Line;
 use crate::engine::exchange::{Exchange, Flag, Origin, RequestCopy, Retry, Stage, Told};
 use crate::engine::flow::Way;
-use crate::engine::refusal::Refusal;
+use crate::engine::passing::Passed;
+use crate::engine::refusal::{Refusal, TOO_LARGE};
+use crate::engine::timing::shorter;
 use crate::engine::wires::TLS_REFUSED;
 use crate::engine::{lend, touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
@@ -16,7 +18,12 @@ use crate::timers::NEVER;
 impl Engine {
     pub(super) fn downstream_event(&mut self, id: Id, event: &Event, input: &[u8], tables: &Tables, now: f64) {
         match *event {
-            Event::Head { stream, body, end } => self.begin(id, stream, body.of(input), end, tables, now),
+            Event::Head { stream, body, end } => {
+                let body = body.of(input);
+                if let Passed::No(found) = self.pass_request(id, stream, body, tables, now) {
+                    self.begin(id, stream, (body, end), found, tables, now);
+                }
+            }
             Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),
             Event::Trailers { stream } => self.request_trailers(id, stream, now),
             Event::Reset { stream, .. } => {
@@ -73,8 +80,17 @@ impl Engine {
         }
     }
 
-    /// A request head has come; it is in the scratch head. `body` came with it.
-    fn begin(&mut self, conn_id: Id, stream: StreamId, body: &[u8], end: bool, tables: &Tables, now: f64) {
+    /// A request head has come; it is in the scratch head. `body` came with it, and `end` says that this is all. `found` is its
+    /// route, if that is known.
+    fn begin(
+        &mut self,
+        conn_id: Id,
+        stream: StreamId,
+        (body, end): (&[u8], bool),
+        found: Option<Found>,
+        tables: &Tables,
+        now: f64,
+    ) {
         let Some(conn) = self.connections.get_mut(conn_id) else { return };
         let super::connection::Role::Downstream { listener } = conn.role else { return };
         let id = self.exchanges.take();
@@ -109,13 +125,18 @@ impl Engine {
         if self.tap.is_some() {
             self.look_at(id);
         }
-        self.route(id, table, tables, now);
+        let found = found.or_else(|| self.find_route(id, table, tables));
+        self.route(id, found, tables, now);
     }
 
-    /// Find the route of a request in `tables`, which are those in force, and do what it says.
-    pub(super) fn route(&mut self, id: Id, table: Option<usize>, tables: &Tables, now: f64) {
+    /// Return the route of a request in `tables`, which are those in force.
+    pub(super) fn find_route(&self, id: Id, table: Option<usize>, tables: &Tables) -> Option<Found> {
+        tables.find(table?, &self.exchanges.get(id)?.head)
+    }
+
+    /// Do what the route of a request says, if there is one.
+    pub(super) fn route(&mut self, id: Id, found: Option<Found>, tables: &Tables, now: f64) {
         let Some(exchange) = self.exchanges.get_mut(id) else { return };
-        let found = table.and_then(|table| tables.find(table, &exchange.head));
         let Some((found, (_, route))) = found.and_then(|found| Some((found, tables.resolve(found)?))) else {
             let refusal = Refusal::new(404, Flag::NoRoute, ReplyKind::NoRoute, b"no route for this host and path");
             return self.refuse(id, &refusal, now);
@@ -357,15 +378,6 @@ impl Engine {
     }
 }
 
-/// What a body longer than its handler takes is told.
-const TOO_LARGE: Refusal<'static> = Refusal {
-    status: 413,
-    flag: Flag::Overflow,
-    kind: ReplyKind::BadRequest,
-    text: b"request body too large",
-    fields: &[],
-};
-
 impl Exchange {
     /// Set what is common to every request that begins.
     pub(super) fn begin(&mut self, end: bool, now: f64) {
@@ -381,15 +393,5 @@ impl Exchange {
 pub(super) fn add_via(head: &mut Head, via: Option<&[u8]>) {
     if let Some(via) = via.filter(|via| !via.is_empty()) {
         head.extend_list(b"via", via);
-    }
-}
-
-/// Return the shorter of two timeouts, of which 0 or less means none.
-fn shorter(one: f64, two: f64) -> f64 {
-    match (one > 0.0, two > 0.0) {
-        (true, true) => one.min(two),
-        (true, false) => one,
-        (false, true) => two,
-        (false, false) => 0.0,
     }
 }

@@ -1,7 +1,7 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
 //! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `decisions` (filters of this process), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
-//! (what the two sides of an exchange say), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
+//! (what the two sides of an exchange say), `passing` (calls that nobody has anything to say about), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `backlog` (what peers have not taken), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `conversation` (requests that this process answers piece by piece), `moving` (connections given away), `mirror` (copies),
 //! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report` and `statuses` (what is told of them), `secured` (connections under
@@ -35,6 +35,7 @@ mod keys;
 mod mirror;
 mod moving;
 mod own;
+mod passing;
 mod pool;
 mod refusal;
 mod report;
@@ -265,6 +266,11 @@ impl Engine {
                 break;
             }
             let rest = input.get(at..).unwrap_or_default();
+            if let Some(used) = self.pass_answer(id, rest, now) {
+                at += used;
+                continue;
+            }
+            let Some(conn) = self.connections.get_mut(id) else { break };
             // By reference: an event that is moved is read at once, in other pieces than it was written in, and waits for that.
             let decoded = &conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
             if !conn.out.is_empty() {

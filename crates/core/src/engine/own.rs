@@ -66,7 +66,8 @@ impl Engine {
         exchange.own = Some(Box::new(own));
         exchange.begin(whole, now);
         self.pass_trace_on(id);
-        self.route(id, tables.table(table), &tables, now);
+        let found = self.find_route(id, tables.table(table), &tables);
+        self.route(id, found, &tables, now);
         self.settle(now);
     }
 

@@ -50,3 +50,12 @@ pub(super) const MISMATCH: Refusal<'static> = Refusal {
     text: b"this protocol cannot be sent to that cluster",
     fields: &[],
 };
+
+/// What a body longer than its handler takes is told.
+pub const TOO_LARGE: Refusal<'static> = Refusal {
+    status: 413,
+    flag: Flag::Overflow,
+    kind: ReplyKind::BadRequest,
+    text: b"request body too large",
+    fields: &[],
+};

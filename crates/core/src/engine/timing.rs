@@ -105,3 +105,13 @@ impl Engine {
         self.set_alarm(id, now + LINGER_S);
     }
 }
+
+/// Return the shorter of two timeouts, of which 0 or less means none.
+pub(super) fn shorter(one: f64, two: f64) -> f64 {
+    match (one > 0.0, two > 0.0) {
+        (true, true) => one.min(two),
+        (true, false) => one,
+        (false, true) => two,
+        (false, false) => 0.0,
+    }
+}

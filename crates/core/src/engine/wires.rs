@@ -6,7 +6,7 @@ use crate::bolt;
 use crate::config::WireProtocol;
 use crate::dubbo;
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
-use crate::framed::{self, Codec, Declared};
+use crate::framed::{self, Answer, Codec, Declared};
 use crate::head::{Dialect, Head, Version};
 use crate::http1::{self, HeadLimits};
 use crate::http2;
@@ -231,6 +231,47 @@ impl AnyWire {
             *self = Self::http2(http2::Role::Server, *limits);
         } else if !preface.starts_with(input) && !undecided {
             *self = Self::Http1Server(http1::Server::new(*limits));
+        }
+    }
+
+    /// Return the answer at the front of `input`, if this is a connection to a server of a protocol of frames and the answer's bytes say
+    /// all that must be known of it.
+    pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
+        match self {
+            Self::BoltClient(wire) => wire.answer(input),
+            Self::DubboClient(wire) => wire.answer(input),
+            Self::FramedClient(wire) => wire.answer(input),
+            _ => None,
+        }
+    }
+
+    /// Append the answer that was just returned under the id of its caller, as it lies in `input`.
+    pub fn pass(&mut self, input: &[u8], caller: u64, out: &mut Vec<u8>) {
+        match self {
+            Self::BoltClient(wire) => wire.pass(input, caller, out),
+            Self::DubboClient(wire) => wire.pass(input, caller, out),
+            Self::FramedClient(wire) => wire.pass(input, caller, out),
+            _ => {}
+        }
+    }
+
+    /// Return the id of the caller of this stream, if an answer of that version is for it as it lies.
+    pub fn caller(&self, stream: StreamId, version: Version) -> Option<u64> {
+        match self {
+            Self::BoltServer(wire) => wire.caller(stream, version),
+            Self::DubboServer(wire) => wire.caller(stream, version),
+            Self::FramedServer(wire) => wire.caller(stream, version),
+            _ => None,
+        }
+    }
+
+    /// A caller has its answer.
+    pub fn answered(&mut self, stream: StreamId) {
+        match self {
+            Self::BoltServer(wire) => wire.answered(stream),
+            Self::DubboServer(wire) => wire.answered(stream),
+            Self::FramedServer(wire) => wire.answered(stream),
+            _ => {}
         }
     }
 

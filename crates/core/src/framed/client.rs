@@ -1,7 +1,7 @@
 //! The upstream side: one connection, shared by many callers under ids of our own.
 
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
-use crate::framed::codec::Codec;
+use crate::framed::codec::{Codec, Frame};
 use crate::framed::kind::Kind;
 use crate::head::Head;
 use crate::limits::MAX_FRAMED_STREAMS;
@@ -11,16 +11,29 @@ use crate::numbers::Numbered;
 #[derive(Debug)]
 pub struct Client<C> {
     codec: C,
+    /// The one that was looked at last.
+    frame: Frame,
     pub(crate) last: u64,
     open: Numbered<()>,
     closing: bool,
     failed: Option<Fault>,
 }
 
+/// An answer that lies at the front of what was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Its stream.
+    pub stream: StreamId,
+    /// The HTTP status that says what it says.
+    pub status: u16,
+    /// How long it is.
+    pub length: usize,
+}
+
 impl<C: Codec> Client<C> {
     /// Return the wire of a connection that is being dialled.
     pub fn new(codec: C) -> Self {
-        Self { codec, last: 0, open: Numbered::default(), closing: false, failed: None }
+        Self { codec, frame: Frame::default(), last: 0, open: Numbered::default(), closing: false, failed: None }
     }
 
     /// Return what the protocol is.
@@ -28,20 +41,37 @@ impl<C: Codec> Client<C> {
         &self.codec
     }
 
+    /// Return the answer at the front of `input`, if it is whole and its bytes say all that must be known of it.
+    pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
+        let whole = self.failed.is_none() && self.codec.frame(input, 502, &mut self.frame).is_ok_and(|whole| whole);
+        let answers = whole && matches!(self.frame.kind, Kind::Response | Kind::Failure);
+        let status = answers.then(|| self.codec.plain_status(&self.frame, input)).flatten()?;
+        Some(Answer { stream: self.frame.id, status, length: self.frame.length })
+    }
+
+    /// Append the answer that was just returned under the id of its caller, as it lies in `input`; its stream is over.
+    pub fn pass(&mut self, input: &[u8], caller: u64, out: &mut Vec<u8>) {
+        self.open.remove(self.frame.id);
+        self.codec.copy(&self.frame, input, caller, out);
+    }
+
     fn response(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
         let mut used = 0;
         loop {
             let rest = input.get(used..).unwrap_or_default();
-            let Some(frame) = self.codec.frame(rest, 502)? else { return Ok((used, None)) };
+            if !self.codec.frame(rest, 502, &mut self.frame)? {
+                return Ok((used, None));
+            }
+            let frame = &self.frame;
             match frame.kind {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
                 Kind::Response | Kind::Failure if self.open.remove(frame.id).is_some() => {
-                    self.codec.store(&frame, rest, head);
-                    head.status = self.codec.status(&frame, head, 502)?;
+                    self.codec.store(frame, rest, head);
+                    head.status = self.codec.status(frame, rest, head, 502)?;
                     let event = Event::Head { stream: frame.id, body: frame.body().behind(used), end: true };
                     return Ok((used + frame.length, Some(event)));
                 }
-                Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
+                Kind::Heartbeat => self.codec.heartbeat_reply(frame, rest, out),
                 Kind::GoAway => {
                     self.closing = true;
                     return Ok((used + frame.length, Some(Event::GoAway)));

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// What a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Wants an answer.
@@ -21,6 +21,7 @@ pub enum Kind {
     /// The sender takes no more requests on this connection.
     GoAway,
     /// Nothing to anybody but its sender.
+    #[default]
     Ignored,
 }
 

@@ -21,7 +21,7 @@ mod word;
 #[cfg(test)]
 mod tests;
 
-pub use client::Client;
+pub use client::{Answer, Client};
 pub use codec::{Codec, Declared, Frame};
 pub use compile::Protocol;
 pub use kind::Kind;

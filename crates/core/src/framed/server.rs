@@ -3,16 +3,18 @@
 use crate::events::{Cause, Event, Fault, LocalReply, ReplyKind, StreamId, Wire};
 use crate::framed::codec::{Codec, Frame};
 use crate::framed::kind::Kind;
-use crate::head::Head;
+use crate::head::{Head, Version};
 use crate::limits::MAX_FRAMED_STREAMS;
 use crate::slab::{Recycle, Slab};
 
 /// One connection with a caller at its other end.
 #[derive(Debug)]
-pub struct Server<C> {
+pub struct Server<C: Codec> {
     codec: C,
+    /// The one that was looked at last.
+    frame: Frame,
     /// Callers that wait. A stream is the number of its caller here; one that wants no answer has a number of its own.
-    open: Slab<Caller>,
+    open: Slab<Caller<C::Memory>>,
     oneways: u64,
     draining: bool,
     failed: Option<Fault>,
@@ -23,23 +25,21 @@ const ONEWAY: StreamId = 1 << 31;
 
 /// Who waits for an answer.
 #[derive(Debug, Default)]
-struct Caller {
+struct Caller<M> {
     id: u64,
-    memory: Vec<u8>,
+    memory: M,
 }
 
-impl Recycle for Caller {
+impl<M: Default> Recycle for Caller<M> {
     fn recycle(&mut self) {
-        const KEEP: usize = 256;
-        self.memory.clear();
-        self.memory.shrink_to(KEEP);
+        // The next caller's is written over it.
     }
 }
 
 impl<C: Codec> Server<C> {
     /// Return the wire of a connection that was just accepted.
     pub fn new(codec: C) -> Self {
-        Self { codec, open: Slab::default(), oneways: 0, draining: false, failed: None }
+        Self { codec, frame: Frame::default(), open: Slab::default(), oneways: 0, draining: false, failed: None }
     }
 
     /// Return what the protocol is.
@@ -52,33 +52,49 @@ impl<C: Codec> Server<C> {
         self.failed.is_none() && self.open.is_empty()
     }
 
-    fn request(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
-        let mut used = 0;
+    /// Return the id of the caller of this stream, if an answer of that version is for it as it lies.
+    pub fn caller(&self, stream: StreamId, version: Version) -> Option<u64> {
+        let caller = self.open.get(stream)?;
+        self.codec.understands(version, &caller.memory).then_some(caller.id)
+    }
+
+    /// A caller has its answer.
+    pub fn answered(&mut self, stream: StreamId) {
+        self.open.release(stream);
+    }
+
+    /// Return the stream that the next request begins, and add to `used` what lies before it. The request is the frame at hand.
+    fn request(
+        &mut self,
+        input: &[u8],
+        head: &mut Head,
+        out: &mut Vec<u8>,
+        used: &mut usize,
+    ) -> Result<Option<StreamId>, Fault> {
         loop {
-            let rest = input.get(used..).unwrap_or_default();
-            let Some(frame) = self.codec.frame(rest, 400)? else { return Ok((used, None)) };
-            match frame.kind {
+            let rest = input.get(*used..).unwrap_or_default();
+            if !self.codec.frame(rest, 400, &mut self.frame)? {
+                return Ok(None);
+            }
+            match self.frame.kind {
                 Kind::Request if self.open.len() >= MAX_FRAMED_STREAMS => {
                     let body = b"too many requests in flight on this connection";
                     let reply = LocalReply { status: 503, body, fields: &[], kind: ReplyKind::Overload };
-                    let mut memory = Vec::new();
+                    let mut memory = C::Memory::default();
                     self.codec.remember(rest, &mut memory);
-                    self.codec.local_reply(frame.id, &memory, &reply, out);
+                    self.codec.local_reply(self.frame.id, &memory, &reply, out);
                 }
-                Kind::Request | Kind::Oneway => {
-                    let stream = self.begin(&frame, rest, head)?;
-                    let event = Event::Head { stream, body: frame.body().behind(used), end: true };
-                    return Ok((used + frame.length, Some(event)));
-                }
-                Kind::Heartbeat => self.codec.heartbeat_reply(&frame, rest, out),
+                Kind::Request | Kind::Oneway => return self.begin(rest, head).map(Some),
+                Kind::Heartbeat => self.codec.heartbeat_reply(&self.frame, rest, out),
                 // A caller that answers: nobody asked.
                 Kind::Response | Kind::Failure | Kind::HeartbeatReply | Kind::GoAway | Kind::Ignored => {}
             }
-            used += frame.length;
+            *used += self.frame.length;
         }
     }
 
-    fn begin(&mut self, frame: &Frame, input: &[u8], head: &mut Head) -> Result<StreamId, Fault> {
+    fn begin(&mut self, input: &[u8], head: &mut Head) -> Result<StreamId, Fault> {
+        let frame = &self.frame;
         self.codec.store(frame, input, head);
         self.codec.describe(input, head, 400)?;
         head.frame.oneway = frame.kind == Kind::Oneway;
@@ -107,10 +123,18 @@ impl<C: Codec> Wire for Server<C> {
         if let Some(fault) = self.failed {
             return (0, Some(Event::Fault(fault)));
         }
-        self.request(input, head, out).unwrap_or_else(|fault| {
-            self.failed = Some(fault);
-            (0, Some(Event::Fault(fault)))
-        })
+        let mut used = 0;
+        match self.request(input, head, out, &mut used) {
+            Ok(Some(stream)) => {
+                let body = self.frame.body().behind(used);
+                (used + self.frame.length, Some(Event::Head { stream, body, end: true }))
+            }
+            Ok(None) => (used, None),
+            Err(fault) => {
+                self.failed = Some(fault);
+                (0, Some(Event::Fault(fault)))
+            }
+        }
     }
 
     fn eof(&mut self, _rest: usize) -> Option<Event> {

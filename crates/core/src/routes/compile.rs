@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::conditions::compile_match;
-use crate::config::{self, check_seconds, printable, PathKind, RouteTable, Snapshot};
+use crate::config::{self, check_seconds, printable, HeaderEdits, PathKind, RouteTable, Snapshot};
 use crate::names::Names;
 use crate::request_parts::without_port;
 use crate::routes::{Action, Edits, Filters, Forward, Host, Mirror, Redirect, Retries, Route, Share, Table, Tables};
@@ -78,9 +78,13 @@ fn compile_route(
     check_prefix(route, field)?;
     let filters = route.filters.as_ref();
     let filters = filters.map(|filters| Filters::compile(filters, field, &format!("{field}.filters"), names));
+    let action = compile_action(&route.action, &format!("{field}.action"), names)?;
+    let edits = [&host.request_headers, &host.response_headers, &route.request_headers, &route.response_headers];
+    let asks = filters.is_some() || !edits.into_iter().all(HeaderEdits::is_empty);
     Ok(Route {
         when: compile_match(&route.when, &format!("{field}.match"))?,
-        action: compile_action(&route.action, &format!("{field}.action"), names)?,
+        passes_to: (!asks).then(|| action.passes_to()).flatten(),
+        action,
         filters: filters.transpose()?,
         label: names.label(&host.name, label),
         request_edits: Edits::compile(&route.request_headers, &format!("{field}.request_headers"))?,

@@ -38,7 +38,7 @@ impl Hosts {
     pub fn get(&self, text: &[u8]) -> Option<usize> {
         let mut at = self.by_sum.get(sum(text));
         while let Some(name) = at.and_then(|at| self.names.get(at)) {
-            if name.text.eq_ignore_ascii_case(text) {
+            if *name.text == *text || name.text.eq_ignore_ascii_case(text) {
                 return Some(name.host);
             }
             at = name.next;

@@ -70,6 +70,8 @@ pub struct Route {
     pub response_edits: Edits,
     /// What happens before it is followed.
     pub filters: Option<Filters>,
+    /// The cluster that requests are sent to as they came; `None`: something is asked of them, or of their answers.
+    pub passes_to: Option<usize>,
 }
 
 impl Route {
@@ -107,6 +109,20 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Return the cluster that requests are sent to as they came; `None`: something is asked of them.
+    fn passes_to(&self) -> Option<usize> {
+        let Self::Forward(forward) = self else { return None };
+        let texts =
+            [&forward.host_rewrite, &forward.host_rewrite_header, &forward.prefix_rewrite, &forward.path_rewrite];
+        let asks = forward.retry.is_some() || !forward.hash_on.is_empty() || !forward.mirrors.is_empty();
+        match &*forward.shares {
+            [share] if !asks && texts.into_iter().all(|text| text.is_empty()) => share.passes_to(),
+            _ => None,
+        }
+    }
+}
+
 /// Where a request goes.
 #[derive(Debug)]
 pub struct Forward {
@@ -138,6 +154,13 @@ pub struct Share {
     pub request_edits: Edits,
     /// Edits of responses.
     pub response_edits: Edits,
+}
+
+impl Share {
+    fn passes_to(&self) -> Option<usize> {
+        let plain = self.subset.is_empty() && self.request_edits.is_empty() && self.response_edits.is_empty();
+        self.cluster.filter(|_| plain)
+    }
 }
 
 /// Parts of a Location; empty ones come from the request.

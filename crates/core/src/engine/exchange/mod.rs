@@ -83,74 +83,46 @@ pub struct Flow {
     pub stalled: bool,
 }
 
+impl Flow {
+    /// Return whether nothing is owed to where the bytes come from.
+    pub fn is_settled(&self) -> bool {
+        !self.stalled && self.withheld == 0
+    }
+}
+
 /// One request and its response.
+///
+/// In this order: what every call needs lies together, in few lines of the cache.
 #[derive(Debug, Default)]
+#[repr(C)]
 #[allow(clippy::struct_excessive_bools)] // independent facts, not states
 pub struct Exchange {
     /// Where it came from.
     pub origin: Origin,
     /// Where it is.
     pub stage: Stage,
-    /// The request's head, edited for the way up.
-    pub head: Box<Head>,
-    /// The path as received.
-    pub path: Span,
-    /// The authority as received.
-    pub authority: Span,
+    /// The whole request has come.
+    pub request_done: bool,
+    /// It counts in its cluster's load.
+    pub counted: bool,
+    /// It was passed on as it lay, by a route that asks nothing of it (`engine::passing`), and is still on its way.
+    pub passing: bool,
+    /// Its answer was passed on so, too, and it is over.
+    pub passed: bool,
+    /// It went out on a connection that had been used before.
+    pub on_reused: bool,
     /// The configuration it began with, once that is no longer the one in force.
     pub former: Option<Arc<Tables>>,
     /// Its route in the configuration it began with.
     pub found: Option<Found>,
-    /// Its share of the route's split.
-    pub share: usize,
     /// Number of the route's counters.
     pub label: Option<usize>,
     /// Cluster, once drawn.
     pub cluster: Option<usize>,
     /// The connection that it was sent on last.
     pub carrier: Option<Id>,
-    /// Address of the endpoint that it has left without being through, or that is being dialled for it.
-    pub endpoint: Option<Arc<str>>,
-    /// Endpoint that failed to connect.
-    pub avoid: Option<usize>,
-    /// Body bytes that wait: for a connection, or for a handler.
-    pub held: Vec<u8>,
-    /// Trailers that came before there was a connection.
-    pub trailers: Option<Box<Head>>,
-    /// The whole request has come.
-    pub request_done: bool,
-    /// The head of the final response has gone down.
-    pub response_started: bool,
-    /// 101: opaque bytes both ways.
-    pub tunnel: bool,
-    /// The response has ended (tunnels wait for the other direction).
-    pub response_done: bool,
-    /// It went out on a connection that had been used before.
-    pub on_reused: bool,
-    /// It was sent again already.
-    pub retried: bool,
-    /// Connections that it was sent on and that have left without having seen it.
-    pub leavers: u8,
-    /// It came through the activator.
-    pub proxied: bool,
-    /// It counts in its cluster's load.
-    pub counted: bool,
-    /// A handler was told of it.
-    pub handed: bool,
-    /// Its bodies come to and go from this process piece by piece (`engine::conversation`).
-    pub conversing: bool,
-    /// Request bytes.
-    pub up: Flow,
-    /// Response bytes.
-    pub down: Flow,
     /// Body bytes received.
     pub bytes_in: u64,
-    /// Body bytes sent back.
-    pub bytes_out: u64,
-    /// Status told to the client.
-    pub status: u16,
-    /// What went wrong.
-    pub flag: Flag,
     /// When its head was whole.
     pub started: f64,
     /// When it went to an endpoint.
@@ -163,6 +135,48 @@ pub struct Exchange {
     pub wait_until: f64,
     /// When something must happen.
     pub alarm: Alarm,
+    /// Request bytes.
+    pub up: Flow,
+    /// Response bytes.
+    pub down: Flow,
+    /// The request's head, edited for the way up.
+    pub head: Box<Head>,
+    /// The path as received.
+    pub path: Span,
+    /// The authority as received.
+    pub authority: Span,
+    /// Its share of the route's split.
+    pub share: usize,
+    /// Address of the endpoint that it has left without being through, or that is being dialled for it.
+    pub endpoint: Option<Arc<str>>,
+    /// Endpoint that failed to connect.
+    pub avoid: Option<usize>,
+    /// Body bytes that wait: for a connection, or for a handler.
+    pub held: Vec<u8>,
+    /// Trailers that came before there was a connection.
+    pub trailers: Option<Box<Head>>,
+    /// The head of the final response has gone down.
+    pub response_started: bool,
+    /// 101: opaque bytes both ways.
+    pub tunnel: bool,
+    /// The response has ended (tunnels wait for the other direction).
+    pub response_done: bool,
+    /// It was sent again already.
+    pub retried: bool,
+    /// Connections that it was sent on and that have left without having seen it.
+    pub leavers: u8,
+    /// It came through the activator.
+    pub proxied: bool,
+    /// A handler was told of it.
+    pub handed: bool,
+    /// Its bodies come to and go from this process piece by piece (`engine::conversation`).
+    pub conversing: bool,
+    /// Body bytes sent back.
+    pub bytes_out: u64,
+    /// Status told to the client.
+    pub status: u16,
+    /// What went wrong.
+    pub flag: Flag,
     /// What only a `send` has.
     pub own: Option<Box<Own>>,
     /// The endpoint it checks, when it is a health check.
@@ -244,10 +258,24 @@ impl Exchange {
 
 impl Recycle for Exchange {
     fn recycle(&mut self) {
+        if self.passed {
+            // Nothing else of it has been touched.
+            empty!(self {
+                origin, stage, found, label, cluster, carrier, request_done, on_reused, counted, passing, passed, bytes_in,
+                started, sent_at, timeout_s
+            } keep {
+                head, held, alarm, answer_by, wait_until, path, authority, former, share, endpoint, avoid, trailers,
+                response_started, tunnel, response_done, retried, leavers, proxied, handed, conversing, up, down, bytes_out,
+                status, flag, own, pinned, judged, outcome_known, subsetted, hash, retry, mirror, tapped, trace, passage
+            });
+            self.alarm.disarm();
+            (self.answer_by, self.wait_until) = (NEVER, NEVER);
+            return;
+        }
         empty!(self {
             origin, stage, path, authority, former, found, share, label, cluster, carrier, endpoint, avoid,
             trailers, request_done, response_started, tunnel, response_done, on_reused, retried, leavers, proxied,
-            counted, handed, conversing, up, down, bytes_in, bytes_out, status, flag, started, sent_at,
+            counted, passing, passed, handed, conversing, up, down, bytes_in, bytes_out, status, flag, started, sent_at,
             timeout_s, answer_by, wait_until, own, pinned, judged, outcome_known, subsetted, hash, retry,
             mirror, tapped, trace, passage
         } keep { head, held, alarm });
@@ -286,5 +314,24 @@ mod tests {
         used.head.set_path(b"/");
         assert_eq!(shown(&mut used), shown(&mut Exchange::default()));
         assert!(used.held.capacity() <= KEEP_BUFFER && used.deadline() == NEVER);
+        let mut passed = Exchange {
+            origin: Origin::Stream { conn: 1, stream: 2, listener: 3 },
+            stage: Stage::Sent { conn: 4, stream: 5 },
+            label: Some(6),
+            cluster: Some(7),
+            carrier: Some(4),
+            request_done: true,
+            on_reused: true,
+            counted: true,
+            bytes_in: 8,
+            started: 9.0,
+            sent_at: 9.0,
+            timeout_s: 10.0,
+            answer_by: 19.0,
+            passing: true,
+            passed: true,
+            ..Exchange::default()
+        };
+        assert_eq!(shown(&mut passed), shown(&mut Exchange::default()));
     }
 }
