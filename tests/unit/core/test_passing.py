@@ -1,6 +1,6 @@
 """A call that is passed on as it lies is answered, counted and ended as one that all stages look at. Virtual time.
 
-An access log is one thing that makes every stage look: so one engine has it and its twin has not, and both are told the same.
+An access log is one thing that makes every stage look: one engine has it, its twin has not, and both are told the same.
 """
 
 from __future__ import annotations
