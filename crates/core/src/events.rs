@@ -46,6 +46,12 @@ impl Piece {
         Self { start: self.start + before, end: self.end + before }
     }
 
+    /// Return it with the `size` bytes before it.
+    #[must_use]
+    pub fn with(self, size: usize) -> Self {
+        Self { start: self.start.saturating_sub(size), end: self.end }
+    }
+
     /// Return the bytes of this piece.
     pub fn of<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         input.get(self.start..self.end).unwrap_or_default()

@@ -117,6 +117,12 @@ impl framed::Codec for Codec {
         frame::seal(at, out);
     }
 
+    fn forward(&self, _head: &Head, frame: &[u8], id: u64, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(frame);
+        frame::rename(at, short(id), out);
+    }
+
     fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>) {
         let at = out.len();
         out.extend_from_slice(input.get(..frame.length - frame.trailer).unwrap_or_default());

@@ -32,6 +32,11 @@ pub struct Condition {
 }
 
 impl Match {
+    /// Return whether it looks at paths and at nothing else.
+    pub fn is_by_path(&self) -> bool {
+        self.headers.is_empty() && self.query.is_empty()
+    }
+
     /// Return whether a request with this path (without its query) and this head is one of those it means.
     pub fn matches(&self, path: &[u8], head: &Head) -> bool {
         let fits = match self.path_kind {

@@ -109,6 +109,7 @@ impl Engine {
             self.labels.push(RouteCounters { host, name, ..RouteCounters::default() });
         }
         let former = std::mem::replace(&mut self.tables, Arc::new(tables));
+        self.recent.forget();
         for exchange in self.exchanges.values_mut() {
             exchange.former.get_or_insert_with(|| Arc::clone(&former));
         }

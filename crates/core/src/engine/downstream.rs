@@ -19,9 +19,8 @@ impl Engine {
     pub(super) fn downstream_event(&mut self, id: Id, event: &Event, input: &[u8], tables: &Tables, now: f64) {
         match *event {
             Event::Head { stream, body, end } => {
-                let body = body.of(input);
-                if let Passed::No(found) = self.pass_request(id, stream, body, tables, now) {
-                    self.begin(id, stream, (body, end), found, tables, now);
+                if let Passed::No(found) = self.pass_request(id, stream, (body, input), tables, now) {
+                    self.begin(id, stream, (body.of(input), end), found, tables, now);
                 }
             }
             Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),

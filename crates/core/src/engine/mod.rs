@@ -149,6 +149,8 @@ pub struct Engine {
     moving: bool,
     /// The head of the event at hand.
     scratch: Box<Head>,
+    /// The route of the last plain call.
+    recent: passing::Recent,
     /// Connections with something to flush.
     touched: Vec<Id>,
     /// Connections whose kept bytes can go on.
@@ -214,6 +216,7 @@ impl Engine {
             mirrored_bytes: 0,
             moving: false,
             scratch: Box::default(),
+            recent: passing::Recent::default(),
             touched: Vec::new(),
             resumable: Vec::new(),
             woken: Vec::new(),

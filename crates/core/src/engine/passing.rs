@@ -11,7 +11,8 @@ use crate::engine::exchange::{Exchange, Origin, Stage};
 use crate::engine::timing::shorter;
 use crate::engine::wires::{self, Family};
 use crate::engine::{lend, touch, Engine};
-use crate::events::{StreamId, Wire};
+use crate::events::{Piece, StreamId};
+use crate::head::Head;
 use crate::limits::MAX_EXCHANGE_BUFFER;
 use crate::routes::{Action, Found, Tables};
 use crate::slab::{index_of, Id};
@@ -25,6 +26,38 @@ pub(super) enum Passed {
     No(Option<Found>),
 }
 
+/// The route that was found last, of those that look at nothing but whom a call is for: calls come in runs.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    table: usize,
+    authority: Vec<u8>,
+    path: Vec<u8>,
+    found: Option<Found>,
+}
+
+impl Recent {
+    /// Return what `tables`, which are those in force, have for a head.
+    fn find(&mut self, table: usize, head: &Head, tables: &Tables) -> Option<Found> {
+        let again = self.found.is_some() && self.table == table;
+        if again && self.authority == head.authority() && self.path == head.path() {
+            return self.found;
+        }
+        let found = tables.find(table, head);
+        self.found = found.filter(|found| tables.looks_at_paths_alone(*found));
+        self.table = table;
+        self.authority.clear();
+        self.authority.extend_from_slice(head.authority());
+        self.path.clear();
+        self.path.extend_from_slice(head.path());
+        found
+    }
+
+    /// Forget it: other tables are in force.
+    pub fn forget(&mut self) {
+        self.found = None;
+    }
+}
+
 /// Where a plain call comes from and goes to.
 #[derive(Clone, Copy)]
 struct Course {
@@ -35,17 +68,17 @@ struct Course {
 }
 
 impl Engine {
-    /// Pass on the request in the scratch head, if it is a plain call. It has come whole, with this body.
+    /// Pass on the request in the scratch head, if it is a plain call. It has come whole, with this body in what was read.
     pub(super) fn pass_request(
         &mut self,
         conn_id: Id,
         stream: StreamId,
-        body: &[u8],
+        (body, input): (Piece, &[u8]),
         tables: &Tables,
         now: f64,
     ) -> Passed {
         let Some((listener, table)) = self.plain_source(conn_id, body.len()) else { return Passed::No(None) };
-        let found = tables.find(table, &self.scratch);
+        let found = self.recent.find(table, &self.scratch, tables);
         let course = found.and_then(|found| self.plain_course(found, tables));
         let Some(course) = course else { return Passed::No(found) };
         let Some(cluster) = self.clusters.get_mut(course.cluster) else { return Passed::No(found) };
@@ -73,8 +106,12 @@ impl Engine {
             self.timers.arm(&mut exchange.alarm, Owner::Exchange(index_of(id)));
         }
         match self.open_connection(course.cluster, pick, companion) {
-            Some((at, up)) => self.write_call(id, (course.cluster, at), up, (conn_id, body), now),
-            None => self.board_call(id, course.cluster, pick, body, now),
+            Some((at, up)) => {
+                let (start, end) = self.scratch.frame.envelope.range();
+                let frame = body.with(end - start).of(input);
+                self.write_call(id, (course.cluster, at), up, (conn_id, frame), now);
+            }
+            None => self.board_call(id, course.cluster, pick, body.of(input), now),
         }
         Passed::Yes
     }
@@ -115,16 +152,15 @@ impl Engine {
     }
 
     /// Write a request to its endpoint. Its head is not kept: nothing that may still happen to it asks for it.
-    fn write_call(&mut self, id: Id, (number, at): (usize, usize), up: Id, (down, body): (Id, &[u8]), now: f64) {
+    fn write_call(&mut self, id: Id, (number, at): (usize, usize), up: Id, (down, frame): (Id, &[u8]), now: f64) {
         if self.connections.get(up).is_some_and(|conn| conn.streams.is_empty()) {
             self.set_alarm(up, NEVER);
             self.keep_alive(up, now);
         }
         let Some(conn) = self.connections.get_mut(up) else { return };
-        let stream = conn.wire.open();
+        lend(&mut self.spare, &mut conn.out, frame.len());
+        let stream = conn.wire.forward(&self.scratch, frame, &mut conn.out);
         conn.streams.insert(stream, id);
-        lend(&mut self.spare, &mut conn.out, body.len());
-        conn.wire.head(stream, &self.scratch, body, true, &mut conn.out);
         touch(&mut self.touched, conn, up);
         let reused = std::mem::replace(&mut conn.reused, true);
         if let Some(exchange) = self.exchanges.get_mut(id) {

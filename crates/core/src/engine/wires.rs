@@ -234,6 +234,16 @@ impl AnyWire {
         }
     }
 
+    /// Append a request on a new stream, as its frame lies: the head's envelope and the body. Return the stream.
+    pub fn forward(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> StreamId {
+        match self {
+            Self::BoltClient(wire) => wire.forward(head, frame, out),
+            Self::DubboClient(wire) => wire.forward(head, frame, out),
+            Self::FramedClient(wire) => wire.forward(head, frame, out),
+            _ => 0,
+        }
+    }
+
     /// Return the answer at the front of `input`, if this is a connection to a server of a protocol of frames and the answer's bytes say
     /// all that must be known of it.
     pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {

@@ -49,6 +49,13 @@ impl<C: Codec> Client<C> {
         Some(Answer { stream: self.frame.id, status, length: self.frame.length })
     }
 
+    /// Append a request on a new stream, as its frame lies; return the stream.
+    pub fn forward(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> StreamId {
+        let stream = self.open();
+        self.codec.forward(head, frame, stream, out);
+        stream
+    }
+
     /// Append the answer that was just returned under the id of its caller, as it lies in `input`; its stream is over.
     pub fn pass(&mut self, input: &[u8], caller: u64, out: &mut Vec<u8>) {
         self.open.remove(self.frame.id);

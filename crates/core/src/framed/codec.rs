@@ -97,6 +97,13 @@ pub trait Codec {
         out.extend_from_slice(body);
     }
 
+    /// Append the frame of `head`, whose envelope and body are `frame`, under another id, as it lies.
+    fn forward(&self, head: &Head, frame: &[u8], id: u64, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(frame);
+        self.set_id(head, id, out.get_mut(at..).unwrap_or_default());
+    }
+
     /// Append that frame under another id, as it lies.
     fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>);
 

@@ -50,6 +50,8 @@ struct Table {
 #[derive(Debug)]
 pub struct Host {
     routes: Vec<Route>,
+    /// Its routes look at paths and at nothing else.
+    by_path: bool,
     /// Edits of requests.
     pub request_edits: Edits,
     /// Edits of responses.
@@ -187,6 +189,11 @@ impl Tables {
     /// Return the number of the table called `name`.
     pub fn table(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
+    }
+
+    /// Return whether every head with this authority and path leads to `found`.
+    pub fn looks_at_paths_alone(&self, found: Found) -> bool {
+        self.resolve(found).is_some_and(|(host, _)| host.by_path)
     }
 
     /// Return the virtual host and route behind `found`.
