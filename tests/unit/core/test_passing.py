@@ -86,7 +86,7 @@ class Twins:
         self.pending = [one for one in self.pending if one not in answered]
         kinds = (self.frames.answer, self.frames.answer, self.frames.failure)
         data = b"".join(self.random.choice(kinds)(id_) for _, id_ in answered)
-        if "close" not in self.meshes[0].peers[conn].events and "abort" not in self.meshes[0].peers[conn].events:
+        if self._lives(self.meshes[0].peers[conn]):
             self.says(conn, data)
 
     def step(self) -> None:
@@ -123,8 +123,7 @@ class Twins:
                 self.forget(conn)
 
     def _lives(self, peer: Peer) -> bool:
-        gone = peer.events and peer.events[-1] in ("close", "abort")
-        return not gone and peer.heard != b"gone"
+        return not {"close", "abort"} & set(peer.events)
 
     def forget(self, conn: int) -> None:
         for mesh in self.meshes:

@@ -162,9 +162,10 @@ fn configuration(random: &mut Random) -> String {
             "collector": null}"#,
     ][random.below(2)];
     let balancing = ["round_robin", "first_available", "least_request"][random.below(3)];
+    let log = ["", "log"][random.below(2)];
     format!(
         r#"{{"version": "1",
-        "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "log",
+        "listeners": [{{"name": "in", "address": "", "route_table": "t", "via": "x", "access_log": "{log}",
             "tracing": {tracing} {filters}}}],
         "clusters": [{{"name": "up", "endpoints": [{endpoints}], "protocol": "{protocol}", "hold": {hold},
             "balancing": "{balancing}",
@@ -319,7 +320,10 @@ fn the_books_balance_after_any_history() {
         let mut random = Random::new(seed);
         let (mut engine, mut world, mut now) = (Engine::new(seed, 0.0), World::default(), 100.0);
         engine.apply(configuration(&mut random).as_bytes(), now).unwrap();
-        engine.tap(br#"{"millionths": 500000, "most": 50, "body_bytes": 64, "statuses": [200, 599]}"#).unwrap();
+        // A call that somebody looks at is not passed on as it lies.
+        if seed % 2 == 0 {
+            engine.tap(br#"{"millionths": 500000, "most": 50, "body_bytes": 64, "statuses": [200, 599]}"#).unwrap();
+        }
         for _ in 0..200 {
             happen(&mut engine, &mut world, &mut random, now);
             engine.flush(&mut world);
