@@ -70,17 +70,15 @@ impl framed::Codec for Codec {
         self.read.store(input, head);
     }
 
-    fn status(&self, frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<u16, Fault> {
-        self.fields(frame.envelope, input, head, status)?;
+    fn status(&self, frame: &Frame, input: &[u8], status: u16) -> Result<u16, Fault> {
         // SOFARPC says what went wrong in the service in its own answer, under Bolt's SUCCESS.
-        let failed = head.get(b"sofa_head_response_error") == Some(b"true");
+        let map = input.get(self.read.map_at()..frame.envelope).unwrap_or_default();
+        let failed = headers::has(map, (b"sofa_head_response_error", b"true"), status)?;
         Ok(if failed && self.read.status == 0 { 500 } else { http_status(self.read.status) })
     }
 
-    fn plain_status(&self, frame: &Frame, input: &[u8]) -> Option<u16> {
-        let map = input.get(self.read.map_at()..frame.envelope)?;
-        let failed = !map.is_empty() && headers::has(map, (b"sofa_head_response_error", b"true"), 502).ok()?;
-        Some(if failed && self.read.status == 0 { 500 } else { http_status(self.read.status) })
+    fn describe_answer(&self, frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
+        self.fields(frame.envelope, input, head, status)
     }
 
     fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
@@ -117,15 +115,9 @@ impl framed::Codec for Codec {
         frame::seal(at, out);
     }
 
-    fn forward(&self, _head: &Head, frame: &[u8], id: u64, out: &mut Vec<u8>) {
+    fn copy(&self, frame: &[u8], _id_at: usize, id: u64, out: &mut Vec<u8>) {
         let at = out.len();
         out.extend_from_slice(frame);
-        frame::rename(at, short(id), out);
-    }
-
-    fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>) {
-        let at = out.len();
-        out.extend_from_slice(input.get(..frame.length - frame.trailer).unwrap_or_default());
         frame::rename(at, short(id), out);
     }
 

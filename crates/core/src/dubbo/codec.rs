@@ -92,13 +92,8 @@ impl framed::Codec for Codec {
         Ok(true)
     }
 
-    fn status(&self, frame: &Frame, _input: &[u8], head: &mut Head, _status: u16) -> Result<u16, Fault> {
-        head.frame.status = u16::from(self.status);
-        Ok(self.plain_status(frame, &[]).unwrap_or(500))
-    }
-
-    fn plain_status(&self, frame: &Frame, _input: &[u8]) -> Option<u16> {
-        Some(match (frame.kind, self.status) {
+    fn status(&self, frame: &Frame, _input: &[u8], _status: u16) -> Result<u16, Fault> {
+        Ok(match (frame.kind, self.status) {
             (Kind::Response, _) => 200,
             (_, 30 | SERVER_TIMEOUT) => 504,
             (_, BAD_REQUEST) => 400,
@@ -106,6 +101,11 @@ impl framed::Codec for Codec {
             (_, SERVER_THREADPOOL_EXHAUSTED) => 503,
             _ => 500,
         })
+    }
+
+    fn describe_answer(&self, _frame: &Frame, _input: &[u8], head: &mut Head, _status: u16) -> Result<(), Fault> {
+        head.frame.status = u16::from(self.status);
+        Ok(())
     }
 
     fn describe(&self, input: &[u8], head: &mut Head, _status: u16) -> Result<(), Fault> {
@@ -143,9 +143,9 @@ impl framed::Codec for Codec {
         out.extend_from_slice(&tail);
     }
 
-    fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>) {
+    fn copy(&self, frame: &[u8], _id_at: usize, id: u64, out: &mut Vec<u8>) {
         let at = out.len();
-        out.extend_from_slice(input.get(..frame.length).unwrap_or_default());
+        out.extend_from_slice(frame);
         if let Some(target) = out.get_mut(at + ID_AT..at + ID_AT + 8) {
             target.copy_from_slice(&id.to_be_bytes());
         }

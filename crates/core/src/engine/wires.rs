@@ -244,8 +244,7 @@ impl AnyWire {
         }
     }
 
-    /// Return the answer at the front of `input`, if this is a connection to a server of a protocol of frames and the answer's bytes say
-    /// all that must be known of it.
+    /// Return the answer at the front of `input`, if this is a connection to a server of a protocol of frames and it is whole.
     pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
         match self {
             Self::BoltClient(wire) => wire.answer(input),

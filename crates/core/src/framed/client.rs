@@ -41,25 +41,26 @@ impl<C: Codec> Client<C> {
         &self.codec
     }
 
-    /// Return the answer at the front of `input`, if it is whole and its bytes say all that must be known of it.
+    /// Return the answer at the front of `input`, if it is whole.
     pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
         let whole = self.failed.is_none() && self.codec.frame(input, 502, &mut self.frame).is_ok_and(|whole| whole);
         let answers = whole && matches!(self.frame.kind, Kind::Response | Kind::Failure);
-        let status = answers.then(|| self.codec.plain_status(&self.frame, input)).flatten()?;
+        let status = answers.then(|| self.codec.status(&self.frame, input, 502).ok()).flatten()?;
         Some(Answer { stream: self.frame.id, status, length: self.frame.length })
     }
 
     /// Append a request on a new stream, as its frame lies; return the stream.
     pub fn forward(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> StreamId {
         let stream = self.open();
-        self.codec.forward(head, frame, stream, out);
+        self.codec.copy(frame, head.frame.id_at as usize, stream, out);
         stream
     }
 
     /// Append the answer that was just returned under the id of its caller, as it lies in `input`; its stream is over.
     pub fn pass(&mut self, input: &[u8], caller: u64, out: &mut Vec<u8>) {
         self.open.remove(self.frame.id);
-        self.codec.copy(&self.frame, input, caller, out);
+        let frame = input.get(..self.frame.length - self.frame.trailer).unwrap_or_default();
+        self.codec.copy(frame, self.codec.id_at(), caller, out);
     }
 
     fn response(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {
@@ -74,7 +75,8 @@ impl<C: Codec> Client<C> {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
                 Kind::Response | Kind::Failure if self.open.remove(frame.id).is_some() => {
                     self.codec.store(frame, rest, head);
-                    head.status = self.codec.status(frame, rest, head, 502)?;
+                    self.codec.describe_answer(frame, rest, head, 502)?;
+                    head.status = self.codec.status(frame, rest, 502)?;
                     let event = Event::Head { stream: frame.id, body: frame.body().behind(used), end: true };
                     return Ok((used + frame.length, Some(event)));
                 }

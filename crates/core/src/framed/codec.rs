@@ -61,15 +61,15 @@ pub trait Codec {
 
     /// Return the HTTP status that says what that answer says: counters and access logs speak it. `status` is that of a
     /// fault.
-    fn status(&self, frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<u16, Fault> {
-        let _ = (input, head, status);
+    fn status(&self, frame: &Frame, input: &[u8], status: u16) -> Result<u16, Fault> {
+        let _ = (input, status);
         Ok(if frame.kind == Kind::Failure { 500 } else { 200 })
     }
 
-    /// Return that status of an answer whose bytes are all that is known of it; `None`: only `status` can say it.
-    fn plain_status(&self, frame: &Frame, input: &[u8]) -> Option<u16> {
-        let _ = input;
-        Some(if frame.kind == Kind::Failure { 500 } else { 200 })
+    /// Read into `head`, which holds the envelope of that answer, what else those who change or keep answers look at.
+    fn describe_answer(&self, frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
+        let _ = (frame, input, head, status);
+        Ok(())
     }
 
     /// Describe that request in `head`: what routes are found by, its fields, its budget.
@@ -97,15 +97,13 @@ pub trait Codec {
         out.extend_from_slice(body);
     }
 
-    /// Append the frame of `head`, whose envelope and body are `frame`, under another id, as it lies.
-    fn forward(&self, head: &Head, frame: &[u8], id: u64, out: &mut Vec<u8>) {
-        let at = out.len();
-        out.extend_from_slice(frame);
-        self.set_id(head, id, out.get_mut(at..).unwrap_or_default());
+    /// Return where the id of the frame that was looked at last is, unless the protocol alone says it.
+    fn id_at(&self) -> usize {
+        0
     }
 
-    /// Append that frame under another id, as it lies.
-    fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>);
+    /// Append a frame, envelope and body, as it lies but for its id, which is at `id_at`.
+    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>);
 
     /// Return whether a caller of whom this is remembered understands an answer of that version.
     fn understands(&self, version: Version, memory: &Self::Memory) -> bool {
@@ -202,7 +200,7 @@ impl Codec for Declared {
     }
 
     fn place_id(&self, head: &mut Head) {
-        head.frame.id_at = u32::try_from(self.parsed.id_at).unwrap_or(u32::MAX);
+        head.frame.id_at = u32::try_from(self.id_at()).unwrap_or(u32::MAX);
     }
 
     fn describe(&self, _input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
@@ -259,10 +257,14 @@ impl Codec for Declared {
         }
     }
 
-    fn copy(&self, frame: &Frame, input: &[u8], id: u64, out: &mut Vec<u8>) {
-        let at = out.len() + self.parsed.id_at;
-        out.extend_from_slice(input.get(..frame.length).unwrap_or_default());
-        if let Some(target) = out.get_mut(at..) {
+    fn id_at(&self) -> usize {
+        self.parsed.id_at
+    }
+
+    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(frame);
+        if let Some(target) = out.get_mut(at + id_at..) {
             self.id_field().write(id, target);
         }
     }

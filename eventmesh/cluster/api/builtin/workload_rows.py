@@ -20,31 +20,30 @@ from eventmesh.cluster.api.builtin.cells import (
 from eventmesh.kube.api import Object
 
 
+def _pods_of(spec: Object) -> list[str]:
+    """Return what a spec says of its pods, as the last columns of `-o wide` do: containers, images, selector."""
+    return [*images_of(spec.get("template") or {}), selector_of((spec.get("selector") or {}).get("matchLabels"))]
+
+
 def _deployment(obj: Object, now: datetime) -> list[Any]:
     spec, status = spec_of(obj), status_of(obj)
-    names, images = images_of(spec.get("template") or {})
     return [
         f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
         status.get("updatedReplicas", 0),
         status.get("availableReplicas", 0),
         age_of(obj, now),
-        names,
-        images,
-        selector_of((spec.get("selector") or {}).get("matchLabels")),
+        *_pods_of(spec),
     ]
 
 
 def _replica_set(obj: Object, now: datetime) -> list[Any]:
     spec, status = spec_of(obj), status_of(obj)
-    names, images = images_of(spec.get("template") or {})
     return [
         spec.get("replicas", 0),
         status.get("replicas", 0),
         status.get("readyReplicas", 0),
         age_of(obj, now),
-        names,
-        images,
-        selector_of((spec.get("selector") or {}).get("matchLabels")),
+        *_pods_of(spec),
     ]
 
 
@@ -56,7 +55,6 @@ def _stateful_set(obj: Object, now: datetime) -> list[Any]:
 
 def _daemon_set(obj: Object, now: datetime) -> list[Any]:
     spec, status = spec_of(obj), status_of(obj)
-    template = spec.get("template") or {}
     counts = (
         "desiredNumberScheduled",
         "currentNumberScheduled",
@@ -66,10 +64,9 @@ def _daemon_set(obj: Object, now: datetime) -> list[Any]:
     )
     return [
         *(status.get(count, 0) for count in counts),
-        selector_of(spec_of(template).get("nodeSelector")),
+        selector_of(spec_of(spec.get("template") or {}).get("nodeSelector")),
         age_of(obj, now),
-        *images_of(template),
-        selector_of((spec.get("selector") or {}).get("matchLabels")),
+        *_pods_of(spec),
     ]
 
 
@@ -81,9 +78,7 @@ def _job(obj: Object, now: datetime) -> list[Any]:
     wanted, succeeded = spec.get("completions"), status.get("succeeded", 0)
     parallel = spec.get("parallelism", 1)
     of = wanted if wanted is not None else f"1 of {parallel}" if parallel > 1 else 1
-    names, images = images_of(spec.get("template") or {})
-    selector = selector_of((spec.get("selector") or {}).get("matchLabels"))
-    return [state, f"{succeeded}/{of}", _duration(status, now), age_of(obj, now), names, images, selector]
+    return [state, f"{succeeded}/{of}", _duration(status, now), age_of(obj, now), *_pods_of(spec)]
 
 
 def _duration(status: Object, now: datetime) -> str:
