@@ -7,6 +7,9 @@ pub use crate::version::{Dialect, Version};
 
 use crate::slab::empty;
 
+/// The field by which an activator says that it has passed a request on.
+pub const PROXIED: &[u8] = b"k-proxy-request";
+
 /// A range of bytes in the buffer of its [`Head`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {

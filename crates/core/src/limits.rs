@@ -200,3 +200,10 @@ pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
 /// Most keys of a set: a token without a key id is tried against each.
 pub const MAX_KEYS: usize = 64;
+
+/// Services and methods whose routes are remembered, of those that were asked for last: what one client calls in turn, a few
+/// times over, since some share a place.
+pub const RECENT_ROUTES: usize = 64;
+
+/// Longest service and method, together, that are remembered so. Java's names have some hundred bytes.
+pub const MAX_RECENT_BYTES: usize = 512;

@@ -9,15 +9,34 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from eventmesh.model.cluster import Cluster, Endpoint
+from eventmesh.model.match import HeaderMatch, PathKind, RouteMatch, TextKind
+from eventmesh.model.policy import RetryOn, RetryPolicy
+from eventmesh.model.route import Forward, Route, WeightedCluster
 from eventmesh.model.snapshot import Snapshot
 from tests.unit.core.frames import FRAMES, Frames
 from tests.unit.core.playbook import Peer, Playbook
 
 each = pytest.mark.parametrize("frames", FRAMES, ids=lambda frames: frames.name)
+
+
+def route(cluster: str, match: RouteMatch | None = None, **terms: Any) -> Route:
+    return Route(match or RouteMatch(), Forward((WeightedCluster(cluster),), **terms))
+
+
+KEEP = RouteMatch(".*/keep", PathKind.REGEX)
+MARKED = RouteMatch(headers=(HeaderMatch("k-proxy-request", TextKind.PRESENT),))
+ROUTES: tuple[tuple[Route, ...], ...] = (
+    (),
+    # One that is told by its path, and asks nothing; one that must be looked at.
+    (route("kept", KEEP, timeout_s=3.0), route("up")),
+    # Each call must be looked at.
+    (route("kept", MARKED), route("up", KEEP, retry=RetryPolicy(on=(RetryOn.CONNECT_FAILURE,))), route("up")),
+)
 
 
 def without_log(config: Snapshot) -> Snapshot:
@@ -60,8 +79,11 @@ class Twins:
         data = b""
         for _ in range(self.random.randrange(1, 5)):
             self.next_id += 1
+            # Methods of one length: whoever hears them knows where each ends.
+            method = self.random.choice(("find", "sell", "keep"))
+            proxied = {"k-proxy-request": "activator"} if self.random.random() < 0.05 else {}
             oneway = self.random.random() < 0.1
-            data += self.frames.oneway(self.next_id) if oneway else self.frames.call(self.next_id, "find", {})
+            data += self.frames.oneway(self.next_id) if oneway else self.frames.call(self.next_id, method, proxied)
         self.says(self.random.choice(self.callers), data)
 
     def hears(self) -> None:
@@ -139,7 +161,8 @@ class Twins:
 @pytest.mark.parametrize("seed", range(60))
 def test_whatever_happens_both_order_and_count_the_same(frames: Frames, seed: int) -> None:
     addresses = ("10.0.0.1:1", "10.0.0.2:2")[: 1 + seed % 2]
-    twins = Twins(frames, frames.config(frames.cluster("up", *addresses)), seed)
+    clusters = frames.cluster("up", *addresses), frames.cluster("kept", "10.0.0.3:3")
+    twins = Twins(frames, frames.config(*clusters, routes=ROUTES[seed % 3]), seed)
     for _ in range(150):
         twins.step()
     looked, passed = twins.stats()

@@ -3,8 +3,8 @@
 use crate::bolt::frame::{self, Addressee};
 use crate::bolt::headers;
 use crate::events::{Fault, LocalReply, ReplyKind};
-use crate::framed::{self, Frame, Kind};
-use crate::head::{Dialect, Head, Version};
+use crate::framed::{self, Address, Frame, Kind};
+use crate::head::{Dialect, Head, Version, PROXIED};
 
 const ERROR: u16 = 1;
 const SERVER_EXCEPTION: u16 = 2;
@@ -13,6 +13,11 @@ const NO_PROCESSOR: u16 = 6;
 const TIMEOUT: u16 = 7;
 const CODEC_EXCEPTION: u16 = 9;
 const CONNECTION_CLOSED: u16 = 0x10;
+
+/// Headers by which SOFARPC says whom a call is for: its service, either of two, the first before the second, and its method.
+const SERVICE: &[u8] = b"service";
+const TARGET: &[u8] = b"sofa_head_target_service";
+const METHOD: &[u8] = b"sofa_head_method_name";
 
 /// The codec of Bolt, in all of its dialects: callers may mix them on one connection, which a server never sees.
 #[derive(Debug, Default)]
@@ -73,8 +78,8 @@ impl framed::Codec for Codec {
     fn status(&self, frame: &Frame, input: &[u8], status: u16) -> Result<u16, Fault> {
         // SOFARPC says what went wrong in the service in its own answer, under Bolt's SUCCESS.
         let map = input.get(self.read.map_at()..frame.envelope).unwrap_or_default();
-        let failed = headers::has(map, (b"sofa_head_response_error", b"true"), status)?;
-        Ok(if failed && self.read.status == 0 { 500 } else { http_status(self.read.status) })
+        let [failed] = headers::values(map, [b"sofa_head_response_error"], status)?;
+        Ok(if failed == Some(b"true") && self.read.status == 0 { 500 } else { http_status(self.read.status) })
     }
 
     fn describe_answer(&self, frame: &Frame, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
@@ -83,9 +88,9 @@ impl framed::Codec for Codec {
 
     fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {
         self.fields(self.read.envelope(), input, head, status)?;
-        let service = head.find(b"service").or_else(|| head.find(b"sofa_head_target_service")).unwrap_or_default();
+        let service = head.find(SERVICE).or_else(|| head.find(TARGET)).unwrap_or_default();
         head.place_authority(service);
-        let method = head.find(b"sofa_head_method_name").unwrap_or_default();
+        let method = head.find(METHOD).unwrap_or_default();
         head.place_method(method);
         if method.is_empty() {
             // Older callers say the method in the content alone; a prefix `/service/` finds them too.
@@ -96,12 +101,23 @@ impl framed::Codec for Codec {
         Ok(())
     }
 
+    fn address<'a>(&self, frame: &Frame, input: &'a [u8], _head: &'a mut Head) -> Option<(Address<'a>, i32)> {
+        let map = input.get(self.read.map_at()..frame.envelope)?;
+        let [service, target, method, proxied] = headers::values(map, [SERVICE, TARGET, METHOD, PROXIED], 400).ok()?;
+        let (service, method) = (service.or(target).unwrap_or_default(), method.unwrap_or_default());
+        proxied.is_none().then_some((Address { service, method }, self.read.timeout_ms))
+    }
+
     fn remember(&self, _input: &[u8], memory: &mut Asked) {
         *memory = Asked { dialect: self.read.dialect, codec: self.read.codec };
     }
 
     fn version(&self) -> Version {
         Version::Bolt(self.dialect)
+    }
+
+    fn written_in(&self) -> Version {
+        Version::Bolt(self.read.dialect)
     }
 
     fn max_id(&self) -> u64 {
@@ -115,10 +131,14 @@ impl framed::Codec for Codec {
         frame::seal(at, out);
     }
 
-    fn copy(&self, frame: &[u8], _id_at: usize, id: u64, out: &mut Vec<u8>) {
+    fn id_at(&self) -> usize {
+        self.read.dialect.id_at()
+    }
+
+    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>) {
         let at = out.len();
         out.extend_from_slice(frame);
-        frame::rename(at, short(id), out);
+        frame::rename(at, id_at, short(id), out);
     }
 
     fn understands(&self, version: Version, memory: &Asked) -> bool {

@@ -35,7 +35,7 @@ impl Dialect {
     }
 
     /// Return where the id stands in a frame, request or response.
-    fn id_at(self) -> usize {
+    pub fn id_at(self) -> usize {
         self.type_at() + 4
     }
 
@@ -199,10 +199,9 @@ pub fn seal(at: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Give the frame that was written to `out` from `at` on another id, and end it as `seal` does.
-pub fn rename(at: usize, id: u32, out: &mut Vec<u8>) {
-    let dialect = Dialect::of(out.get(at..).unwrap_or_default()).ok().flatten().unwrap_or_default();
-    patch(out, at + dialect.id_at(), &id.to_be_bytes());
+/// Give the frame that was written to `out` from `at` on another id, which is at `id_at`, and end it as `seal` does.
+pub fn rename(at: usize, id_at: usize, id: u32, out: &mut Vec<u8>) {
+    patch(out, at + id_at, &id.to_be_bytes());
     seal(at, out);
 }
 

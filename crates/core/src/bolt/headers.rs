@@ -20,19 +20,28 @@ pub fn read(head: &mut Head, map: &[u8], start: usize, status: u16) -> Result<()
     Ok(())
 }
 
-/// Return whether a map has this value under this key; an error means that `read` finds it malformed, or too long.
-pub fn has(map: &[u8], wanted: (&[u8], &[u8]), status: u16) -> Result<bool, Fault> {
-    let (mut at, mut count, mut found) = (0, 0, None);
+/// Return the first value of each of these keys; an error means that `read` finds the map malformed, or too long.
+pub fn values<'a, const N: usize>(
+    map: &'a [u8],
+    keys: [&[u8]; N],
+    status: u16,
+) -> Result<[Option<&'a [u8]>; N], Fault> {
+    let (mut at, mut count, mut values) = (0, 0, [None; N]);
     while let Some((key, value, next)) = pair(map, at, status)? {
         (at, count) = (next, count + 1);
         if count > MAX_BOLT_FIELDS {
             return Err(Fault { status, what: "too many Bolt header fields" });
         }
-        if let (Some(key), Some(value), None) = (key, value, found) {
-            found = (map.get(key.0..key.1) == Some(wanted.0)).then(|| map.get(value.0..value.1) == Some(wanted.1));
+        if let (Some(key), Some(value)) = (key, value) {
+            let key = map.get(key.0..key.1);
+            for (wanted, found) in keys.iter().zip(&mut values) {
+                if found.is_none() && key == Some(wanted) {
+                    *found = map.get(value.0..value.1);
+                }
+            }
         }
     }
-    Ok(found.unwrap_or(false))
+    Ok(values)
 }
 
 /// Where a text begins and ends in its map.

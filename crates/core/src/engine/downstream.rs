@@ -3,13 +3,12 @@
 use crate::access_log::Line;
 use crate::engine::exchange::{Exchange, Flag, Origin, RequestCopy, Retry, Stage, Told};
 use crate::engine::flow::Way;
-use crate::engine::passing::Passed;
 use crate::engine::refusal::{Refusal, TOO_LARGE};
 use crate::engine::timing::shorter;
 use crate::engine::wires::TLS_REFUSED;
 use crate::engine::{lend, touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
-use crate::head::Head;
+use crate::head::{Head, PROXIED};
 use crate::limits::MAX_EXCHANGE_BUFFER;
 use crate::routes::{Action, Found, Tables};
 use crate::slab::Id;
@@ -18,11 +17,7 @@ use crate::timers::NEVER;
 impl Engine {
     pub(super) fn downstream_event(&mut self, id: Id, event: &Event, input: &[u8], tables: &Tables, now: f64) {
         match *event {
-            Event::Head { stream, body, end } => {
-                if let Passed::No(found) = self.pass_request(id, stream, (body, input), tables, now) {
-                    self.begin(id, stream, (body.of(input), end), found, tables, now);
-                }
-            }
+            Event::Head { stream, body, end } => self.begin(id, stream, (body.of(input), end), tables, now),
             Event::Data { stream, piece, end } => self.request_data(id, stream, piece.of(input), end, now),
             Event::Trailers { stream } => self.request_trailers(id, stream, now),
             Event::Reset { stream, .. } => {
@@ -79,17 +74,8 @@ impl Engine {
         }
     }
 
-    /// A request head has come; it is in the scratch head. `body` came with it, and `end` says that this is all. `found` is its
-    /// route, if that is known.
-    fn begin(
-        &mut self,
-        conn_id: Id,
-        stream: StreamId,
-        (body, end): (&[u8], bool),
-        found: Option<Found>,
-        tables: &Tables,
-        now: f64,
-    ) {
+    /// A request head has come; it is in the scratch head. `body` came with it, and `end` says that this is all.
+    fn begin(&mut self, conn_id: Id, stream: StreamId, (body, end): (&[u8], bool), tables: &Tables, now: f64) {
         let Some(conn) = self.connections.get_mut(conn_id) else { return };
         let super::connection::Role::Downstream { listener } = conn.role else { return };
         let id = self.exchanges.take();
@@ -124,7 +110,7 @@ impl Engine {
         if self.tap.is_some() {
             self.look_at(id);
         }
-        let found = found.or_else(|| self.find_route(id, table, tables));
+        let found = self.find_route(id, table, tables);
         self.route(id, found, tables, now);
     }
 
@@ -202,7 +188,7 @@ impl Engine {
             let refusal = Refusal::new(503, Flag::NoCluster, ReplyKind::NoEndpoint, b"no such cluster");
             return self.refuse(id, &refusal, now);
         };
-        exchange.proxied = exchange.head.get(b"k-proxy-request").is_some();
+        exchange.proxied = exchange.head.get(PROXIED).is_some();
         route.rewrite(forward, &mut exchange.head);
         for edits in [&host.request_edits, &route.request_edits, &share.request_edits] {
             edits.apply(&mut exchange.head);

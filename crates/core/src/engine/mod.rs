@@ -1,7 +1,7 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
 //! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `decisions` (filters of this process), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
-//! (what the two sides of an exchange say), `passing` (calls that nobody has anything to say about), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
+//! (what the two sides of an exchange say), `passing` (calls that nobody has anything to say about) with `recent` (their routes), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `backlog` (what peers have not taken), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `conversation` (requests that this process answers piece by piece), `moving` (connections given away), `mirror` (copies),
 //! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report` and `statuses` (what is told of them), `secured` (connections under
@@ -37,6 +37,7 @@ mod moving;
 mod own;
 mod passing;
 mod pool;
+mod recent;
 mod refusal;
 mod report;
 mod retry;
@@ -70,6 +71,7 @@ use crate::config;
 use crate::engine::connection::Connection;
 use crate::engine::exchange::{Errand, Exchange};
 use crate::engine::keys::KeySet;
+use crate::engine::wires::Family;
 use crate::events::{Event, Wire};
 use crate::framed;
 use crate::head::Head;
@@ -149,8 +151,8 @@ pub struct Engine {
     moving: bool,
     /// The head of the event at hand.
     scratch: Box<Head>,
-    /// The route of the last plain call.
-    recent: passing::Recent,
+    /// The routes of the last plain calls.
+    recent: recent::Recent,
     /// Connections with something to flush.
     touched: Vec<Id>,
     /// Connections whose kept bytes can go on.
@@ -216,7 +218,7 @@ impl Engine {
             mirrored_bytes: 0,
             moving: false,
             scratch: Box::default(),
-            recent: passing::Recent::default(),
+            recent: recent::Recent::default(),
             touched: Vec::new(),
             resumable: Vec::new(),
             woken: Vec::new(),
@@ -269,9 +271,11 @@ impl Engine {
                 break;
             }
             let rest = input.get(at..).unwrap_or_default();
-            if let Some(used) = self.pass_answer(id, rest, now) {
-                at += used;
-                continue;
+            if matches!(conn.wire.family(), Family::Frames(_)) {
+                if let Some(used) = self.pass_frame(id, rest, &tables, now) {
+                    at += used;
+                    continue;
+                }
             }
             let Some(conn) = self.connections.get_mut(id) else { break };
             // By reference: an event that is moved is read at once, in other pieces than it was written in, and waits for that.

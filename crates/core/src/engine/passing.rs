@@ -1,8 +1,8 @@
 //! Calls that are passed on as they lie: protocols of whole frames, by a route that asks nothing of them.
 //!
 //! Nearly every call of such a protocol is one frame each way, on connections that are up, and nobody has anything to say about it. It is
-//! passed on from the engine's own head and from what was read, in one look at each of what it touches. Nothing is decided here
-//! that the other stages would decide otherwise: what is not as plain as that takes them from its first moment (`begin`), and a
+//! passed on from what was read, in one look at each of what it touches, and no head is made of it. Nothing is decided here
+//! that the other stages would decide otherwise: what is not as plain as that takes them from its first moment, and a
 //! call under way is an exchange like any other, so that whatever happens to it before its answer is theirs, too.
 
 use crate::cluster::{Pick, Wish};
@@ -11,52 +11,12 @@ use crate::engine::exchange::{Exchange, Origin, Stage};
 use crate::engine::timing::shorter;
 use crate::engine::wires::{self, Family};
 use crate::engine::{lend, touch, Engine};
-use crate::events::{Piece, StreamId};
-use crate::head::Head;
+use crate::events::{Event, StreamId, Wire};
+use crate::framed::Call;
 use crate::limits::MAX_EXCHANGE_BUFFER;
 use crate::routes::{Action, Found, Tables};
 use crate::slab::{index_of, Id};
 use crate::timers::{Owner, NEVER};
-
-/// What came of trying to pass a request on.
-pub(super) enum Passed {
-    /// It is under way.
-    Yes,
-    /// Nothing has been done. This is its route, if that is known by now.
-    No(Option<Found>),
-}
-
-/// The route that was found last, of those that look at nothing but whom a call is for: calls come in runs.
-#[derive(Debug, Default)]
-pub(super) struct Recent {
-    table: usize,
-    authority: Vec<u8>,
-    path: Vec<u8>,
-    found: Option<Found>,
-}
-
-impl Recent {
-    /// Return what `tables`, which are those in force, have for a head.
-    fn find(&mut self, table: usize, head: &Head, tables: &Tables) -> Option<Found> {
-        let again = self.found.is_some() && self.table == table;
-        if again && self.authority == head.authority() && self.path == head.path() {
-            return self.found;
-        }
-        let found = tables.find(table, head);
-        self.found = found.filter(|found| tables.looks_at_paths_alone(*found));
-        self.table = table;
-        self.authority.clear();
-        self.authority.extend_from_slice(head.authority());
-        self.path.clear();
-        self.path.extend_from_slice(head.path());
-        found
-    }
-
-    /// Forget it: other tables are in force.
-    pub fn forget(&mut self) {
-        self.found = None;
-    }
-}
 
 /// Where a plain call comes from and goes to.
 #[derive(Clone, Copy)]
@@ -64,27 +24,121 @@ struct Course {
     found: Found,
     label: usize,
     cluster: usize,
+    family: Family,
     timeout_s: f64,
 }
 
 impl Engine {
-    /// Pass on the request in the scratch head, if it is a plain call. It has come whole, with this body in what was read.
-    pub(super) fn pass_request(
-        &mut self,
-        conn_id: Id,
-        stream: StreamId,
-        (body, input): (Piece, &[u8]),
-        tables: &Tables,
-        now: f64,
-    ) -> Passed {
-        let Some((listener, table)) = self.plain_source(conn_id, body.len()) else { return Passed::No(None) };
-        let found = self.recent.find(table, &self.scratch, tables);
-        let course = found.and_then(|found| self.plain_course(found, tables));
-        let Some(course) = course else { return Passed::No(found) };
-        let Some(cluster) = self.clusters.get_mut(course.cluster) else { return Passed::No(found) };
-        cluster.load.begin(false, now);
-        cluster.counters.rq_total += 1;
-        let pick = cluster.pick(&mut self.random, Wish::default());
+    /// Pass on the frame at the front of what a connection has brought, if it is that of a plain call; return how long it is.
+    /// `None`: nothing has been done.
+    pub(super) fn pass_frame(&mut self, id: Id, input: &[u8], tables: &Tables, now: f64) -> Option<usize> {
+        match self.connections.get(id)?.role {
+            Role::Downstream { listener } => self.pass_request(id, listener, input, tables, now),
+            Role::Upstream { .. } => self.pass_answer(id, input, now),
+            Role::None => None,
+        }
+    }
+
+    fn pass_request(&mut self, down: Id, listener: usize, input: &[u8], tables: &Tables, now: f64) -> Option<usize> {
+        let table = self.plain_source(listener, tables)?;
+        let (call, address) = self.connections.get_mut(down)?.wire.call(input, &mut self.scratch)?;
+        // One without a body may be sent again when its connection breaks, for which it would have to be kept.
+        if !(1..=MAX_EXCHANGE_BUFFER).contains(&call.body) {
+            return None;
+        }
+        let (place, known) = self.recent.place(table, call.version, &address)?;
+        if !known {
+            self.learn_route(place, down, table, input, tables);
+        }
+        let course = self.plain_course(self.recent.found(place)?, &call, tables)?;
+        let pick = self.clusters.get_mut(course.cluster)?.pick(&mut self.random, Wish::default());
+        let open = self.open_connection(down, &course, pick);
+        let stream = self.take_call(down, input, open.is_some())?;
+        let origin = Origin::Stream { conn: down, stream, listener };
+        let id = self.begin_call(origin, &course, call.body, now);
+        self.count_call(listener, &course, now);
+        let frame = input.get(..call.passes)?;
+        match open {
+            Some((at, up)) => self.write_call(id, (course.cluster, at), up, (down, frame, call.id_at), now),
+            None => self.board_call(id, course.cluster, pick, frame.get(frame.len() - call.body..)?, now),
+        }
+        Some(call.length)
+    }
+
+    /// Return the route table of requests from a listener whose requests may be passed on as they lie.
+    fn plain_source(&self, listener: usize, tables: &Tables) -> Option<usize> {
+        let listener = self.listeners.get(listener)?;
+        let asks = listener.filters.is_some() || listener.log.is_some() || listener.tracer.is_some();
+        let asks = asks || listener.config.keepalive_interval_s > 0.0 || self.draining || self.tap.is_some();
+        listener.table.filter(|table| !asks && tables.passes_any(*table))
+    }
+
+    /// Look for the route of the call that was just looked at, whose address is new.
+    fn learn_route(&mut self, place: usize, down: Id, table: usize, input: &[u8], tables: &Tables) {
+        let Some(conn) = self.connections.get(down) else { return };
+        let described = conn.wire.describe(input, &mut self.scratch);
+        let found = tables.find(table, &self.scratch);
+        self.recent.learn(place, found.filter(|found| described && tables.passes(*found)));
+    }
+
+    /// Return the course of a call, if neither its route nor its cluster asks anything of it.
+    fn plain_course(&self, found: Found, call: &Call, tables: &Tables) -> Option<Course> {
+        let (_, route) = tables.resolve(found)?;
+        let Action::Forward(forward) = &route.action else { return None };
+        let number = route.passes_to?;
+        let cluster = self.clusters.get(number)?;
+        let family = wires::family(cluster.config.protocol, call.version)?;
+        let plain = cluster.waiting == 0 && cluster.config.outlier.is_none();
+        let timeout_s = shorter(forward.timeout_s, f64::from(call.timeout_ms) / 1_000.0);
+        plain.then_some(Course { found, label: route.label, cluster: number, family, timeout_s })
+    }
+
+    /// Return the endpoint that was chosen, and a connection to it that is up and has room.
+    fn open_connection(&self, down: Id, course: &Course, pick: Pick) -> Option<(usize, Id)> {
+        let Pick::Endpoint(at) = pick else { return None };
+        let companion = self.connections.get(down)?.companion;
+        let conn = self.find_shared(course.cluster, at, course.family, companion)?;
+        self.connections.get(conn)?.is_open().then_some((at, conn))
+    }
+
+    /// Return the stream of the call that was just looked at. One that does not pass at once is looked at in full: the other
+    /// stages will want its head.
+    fn take_call(&mut self, down: Id, input: &[u8], passes: bool) -> Option<StreamId> {
+        let conn = self.connections.get_mut(down)?;
+        if passes {
+            return Some(conn.wire.take(input));
+        }
+        match conn.wire.decode(input, &mut self.scratch, &mut conn.out) {
+            (_, Some(Event::Head { stream, .. })) => Some(stream),
+            _ => None,
+        }
+    }
+
+    fn begin_call(&mut self, origin: Origin, course: &Course, body: usize, now: f64) -> Id {
+        let id = self.exchanges.take();
+        if let Some(exchange) = self.exchanges.get_mut(id) {
+            exchange.begin_plain(origin, course, now);
+            exchange.bytes_in = body as u64;
+            if exchange.answer_by < NEVER {
+                exchange.alarm.deadline = exchange.answer_by;
+                self.timers.arm(&mut exchange.alarm, Owner::Exchange(index_of(id)));
+            }
+        }
+        let Origin::Stream { conn, stream, .. } = origin else { return id };
+        if let Some(conn) = self.connections.get_mut(conn) {
+            conn.streams.insert(stream, id);
+            conn.reused = true;
+            conn.alarm.disarm();
+        }
+        id
+    }
+
+    /// Count a plain call that begins.
+    fn count_call(&mut self, listener: usize, course: &Course, now: f64) {
+        if let Some(cluster) = self.clusters.get_mut(course.cluster) {
+            cluster.load.begin(false, now);
+            cluster.counters.rq_total += 1;
+        }
         if let Some(listener) = self.listeners.get_mut(listener) {
             listener.counters.rq_total += 1;
             listener.counters.rq_active += 1;
@@ -92,74 +146,24 @@ impl Engine {
         if let Some(label) = self.labels.get_mut(course.label) {
             label.rq_total += 1;
         }
-        let id = self.exchanges.take();
-        let Some(conn) = self.connections.get_mut(conn_id) else { return Passed::Yes };
-        conn.streams.insert(stream, id);
-        conn.reused = true;
-        conn.alarm.disarm();
-        let companion = conn.companion;
-        let Some(exchange) = self.exchanges.get_mut(id) else { return Passed::Yes };
-        exchange.begin_call(Origin::Stream { conn: conn_id, stream, listener }, course, now);
-        exchange.bytes_in = body.len() as u64;
-        if exchange.answer_by < NEVER {
-            exchange.alarm.deadline = exchange.answer_by;
-            self.timers.arm(&mut exchange.alarm, Owner::Exchange(index_of(id)));
-        }
-        match self.open_connection(course.cluster, pick, companion) {
-            Some((at, up)) => {
-                let (start, end) = self.scratch.frame.envelope.range();
-                let frame = body.with(end - start).of(input);
-                self.write_call(id, (course.cluster, at), up, (conn_id, frame), now);
-            }
-            None => self.board_call(id, course.cluster, pick, body.of(input), now),
-        }
-        Passed::Yes
     }
 
-    /// Return the listener and the route table of a request that may be passed on as it lies, as far as its source tells.
-    fn plain_source(&self, conn: Id, size: usize) -> Option<(usize, usize)> {
-        let head = &*self.scratch;
-        // One without a body may be sent again when its connection breaks, for which it would have to be kept.
-        let plain = head.version.is_framed() && !head.frame.oneway && (1..=MAX_EXCHANGE_BUFFER).contains(&size);
-        if !plain || self.draining || self.tap.is_some() {
-            return None;
-        }
-        let Role::Downstream { listener: number } = self.connections.get(conn)?.role else { return None };
-        let listener = self.listeners.get(number)?;
-        let asks = listener.filters.is_some() || listener.log.is_some() || listener.tracer.is_some();
-        (!asks && listener.config.keepalive_interval_s <= 0.0).then_some((number, listener.table?))
-    }
-
-    /// Return the course of the request in the scratch head, if neither its route nor its cluster asks anything of it.
-    fn plain_course(&self, found: Found, tables: &Tables) -> Option<Course> {
-        let (_, route) = tables.resolve(found)?;
-        let Action::Forward(forward) = &route.action else { return None };
-        let number = route.passes_to?;
-        let cluster = self.clusters.get(number)?;
-        let head = &*self.scratch;
-        let speaks = wires::family(cluster.config.protocol, head.version).is_some();
-        let plain = cluster.waiting == 0 && cluster.config.outlier.is_none() && head.find(b"k-proxy-request").is_none();
-        let timeout_s = shorter(forward.timeout_s, f64::from(head.frame.timeout_ms) / 1_000.0);
-        (speaks && plain).then_some(Course { found, label: route.label, cluster: number, timeout_s })
-    }
-
-    /// Return the endpoint that was chosen, and a connection to it that is up and has room.
-    fn open_connection(&self, cluster: usize, pick: Pick, companion: Option<Id>) -> Option<(usize, Id)> {
-        let Pick::Endpoint(at) = pick else { return None };
-        let family = wires::family(self.clusters.get(cluster)?.config.protocol, self.scratch.version)?;
-        let conn = self.find_shared(cluster, at, family, companion)?;
-        self.connections.get(conn)?.is_open().then_some((at, conn))
-    }
-
-    /// Write a request to its endpoint. Its head is not kept: nothing that may still happen to it asks for it.
-    fn write_call(&mut self, id: Id, (number, at): (usize, usize), up: Id, (down, frame): (Id, &[u8]), now: f64) {
+    /// Write a request to its endpoint. It has no head: nothing that may still happen to it asks for one.
+    fn write_call(
+        &mut self,
+        id: Id,
+        (number, at): (usize, usize),
+        up: Id,
+        (down, frame, id_at): (Id, &[u8], usize),
+        now: f64,
+    ) {
         if self.connections.get(up).is_some_and(|conn| conn.streams.is_empty()) {
             self.set_alarm(up, NEVER);
             self.keep_alive(up, now);
         }
         let Some(conn) = self.connections.get_mut(up) else { return };
         lend(&mut self.spare, &mut conn.out, frame.len());
-        let stream = conn.wire.forward(&self.scratch, frame, &mut conn.out);
+        let stream = conn.wire.forward(frame, id_at, &mut conn.out);
         conn.streams.insert(stream, id);
         touch(&mut self.touched, conn, up);
         let reused = std::mem::replace(&mut conn.reused, true);
@@ -192,9 +196,7 @@ impl Engine {
         self.stand(id, cluster, placed, now);
     }
 
-    /// Pass on the answer at the front of what connection `up` has brought, if it is that of a plain call; return how long it
-    /// is. `None`: nothing has been done.
-    pub(super) fn pass_answer(&mut self, up: Id, input: &[u8], now: f64) -> Option<usize> {
+    fn pass_answer(&mut self, up: Id, input: &[u8], now: f64) -> Option<usize> {
         let conn = self.connections.get_mut(up)?;
         let answer = conn.wire.answer(input)?;
         let id = conn.streams.get(answer.stream)?;
@@ -254,7 +256,7 @@ impl Engine {
 
 impl Exchange {
     /// Become a plain call on this course.
-    fn begin_call(&mut self, origin: Origin, course: Course, now: f64) {
+    fn begin_plain(&mut self, origin: Origin, course: &Course, now: f64) {
         self.origin = origin;
         self.found = Some(course.found);
         self.label = Some(course.label);

@@ -6,7 +6,7 @@ use crate::bolt;
 use crate::config::WireProtocol;
 use crate::dubbo;
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
-use crate::framed::{self, Answer, Codec, Declared};
+use crate::framed::{self, Address, Answer, Call, Codec, Declared};
 use crate::head::{Dialect, Head, Version};
 use crate::http1::{self, HeadLimits};
 use crate::http2;
@@ -234,12 +234,43 @@ impl AnyWire {
         }
     }
 
-    /// Append a request on a new stream, as its frame lies: the head's envelope and the body. Return the stream.
-    pub fn forward(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> StreamId {
+    /// Return the request at the front of `input`, if this is a connection to a caller of a protocol of frames, and it is
+    /// whole and wants an answer; and its address, which may lie in `head`.
+    pub fn call<'a>(&mut self, input: &'a [u8], head: &'a mut Head) -> Option<(Call, Address<'a>)> {
         match self {
-            Self::BoltClient(wire) => wire.forward(head, frame, out),
-            Self::DubboClient(wire) => wire.forward(head, frame, out),
-            Self::FramedClient(wire) => wire.forward(head, frame, out),
+            Self::BoltServer(wire) => wire.call(input, head),
+            Self::DubboServer(wire) => wire.call(input, head),
+            Self::FramedServer(wire) => wire.call(input, head),
+            _ => None,
+        }
+    }
+
+    /// Make `head` that of the request that was just returned; false: it is malformed.
+    pub fn describe(&self, input: &[u8], head: &mut Head) -> bool {
+        match self {
+            Self::BoltServer(wire) => wire.describe(input, head),
+            Self::DubboServer(wire) => wire.describe(input, head),
+            Self::FramedServer(wire) => wire.describe(input, head),
+            _ => false,
+        }
+    }
+
+    /// Take the request that was just returned, which lies at the front of `input`; return its stream.
+    pub fn take(&mut self, input: &[u8]) -> StreamId {
+        match self {
+            Self::BoltServer(wire) => wire.take(input),
+            Self::DubboServer(wire) => wire.take(input),
+            Self::FramedServer(wire) => wire.take(input),
+            _ => 0,
+        }
+    }
+
+    /// Append a request on a new stream, as its frame lies, with its id at `id_at`. Return the stream.
+    pub fn forward(&mut self, frame: &[u8], id_at: usize, out: &mut Vec<u8>) -> StreamId {
+        match self {
+            Self::BoltClient(wire) => wire.forward(frame, id_at, out),
+            Self::DubboClient(wire) => wire.forward(frame, id_at, out),
+            Self::FramedClient(wire) => wire.forward(frame, id_at, out),
             _ => 0,
         }
     }

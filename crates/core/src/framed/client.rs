@@ -49,10 +49,10 @@ impl<C: Codec> Client<C> {
         Some(Answer { stream: self.frame.id, status, length: self.frame.length })
     }
 
-    /// Append a request on a new stream, as its frame lies; return the stream.
-    pub fn forward(&mut self, head: &Head, frame: &[u8], out: &mut Vec<u8>) -> StreamId {
+    /// Append a request on a new stream, as its frame lies, with its id at `id_at`; return the stream.
+    pub fn forward(&mut self, frame: &[u8], id_at: usize, out: &mut Vec<u8>) -> StreamId {
         let stream = self.open();
-        self.codec.copy(frame, head.frame.id_at as usize, stream, out);
+        self.codec.copy(frame, id_at, stream, out);
         stream
     }
 

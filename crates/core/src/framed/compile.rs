@@ -4,8 +4,9 @@
 use crate::events::ReplyKind;
 use crate::framed::declaration::{Codes, Declaration, HeaderFormat, Source};
 use crate::framed::kind::Kind;
-use crate::framed::layout::{Field, Layout, Parsed, Step};
+use crate::framed::layout::{Layout, Parsed};
 use crate::framed::names::{plain, Names};
+use crate::framed::step::{Field, Step};
 use crate::framed::template::{self, Filling, Piece};
 use crate::framed::word::{Kept, Test, Word};
 use crate::limits::{MAX_FRAMED_FRAME, MAX_FRAMED_NAMES};
@@ -46,7 +47,7 @@ pub struct Protocol {
 impl Protocol {
     /// Return the bytes that every frame begins with, if it says so.
     pub fn magic(&self) -> Option<&[u8]> {
-        match self.layout.steps.first() {
+        match self.layout.steps().first() {
             Some(Step::Magic(bytes)) => Some(bytes),
             _ => None,
         }
@@ -86,11 +87,7 @@ impl Protocol {
             method: word("route.method", declaration.route.method.as_ref())?,
             fields,
             timeout: word("timeout_ms", declaration.timeout_ms.as_ref())?,
-            layout: Layout {
-                last_kept: steps.iter().rposition(Step::is_kept).unwrap_or(0),
-                steps,
-                max_frame: declaration.max_frame_bytes,
-            },
+            layout: Layout::new(steps, declaration.max_frame_bytes),
             codes: codes(&declaration.error.codes),
             label: name.to_ascii_uppercase(),
             name,
@@ -164,7 +161,7 @@ impl Protocol {
         const ID: u64 = 0x0102_0304;
         let mut echo = Vec::new();
         for kept in &self.echoes {
-            let size = self.layout.steps.iter().find_map(|step| match (step, kept) {
+            let size = self.layout.steps().iter().find_map(|step| match (step, kept) {
                 (Step::Number(slot, field), Kept::Number(kept)) if slot == kept => Some(field.size),
                 (Step::Text(slot, field), Kept::Text(kept)) if slot == kept => Some(field.size),
                 (Step::FixedText(slot, size), Kept::Text(kept)) if slot == kept => Some(*size),

@@ -1,90 +1,12 @@
 //! From the front of a frame to its numbers, texts and length: one pass over its elements, nothing stored.
 
 use crate::events::Fault;
-use crate::framed::declaration::{Endian, HeaderFormat};
+use crate::framed::bounds::Bounds;
+use crate::framed::runs::{self, Run, Tail, OTHER};
+use crate::framed::step::Step;
 use crate::limits::{MAX_FRAMED_HEAD, MAX_FRAMED_NAMES};
 
-/// A number of a frame: its size in bytes and their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
-    /// 1, 2, 4 or 8.
-    pub size: usize,
-    /// Order of bytes.
-    pub endian: Endian,
-}
-
-impl Field {
-    /// Return the number at the front of `bytes`, which hold at least `size`.
-    pub fn read(self, bytes: &[u8]) -> u64 {
-        let bytes = bytes.get(..self.size).unwrap_or_default();
-        let join = |number: u64, byte: &u8| (number << 8) | u64::from(*byte);
-        match self.endian {
-            Endian::Big => bytes.iter().fold(0, join),
-            Endian::Little => bytes.iter().rev().fold(0, join),
-        }
-    }
-
-    /// Write `number` over the front of `bytes`; bits that do not fit are lost.
-    pub fn write(self, number: u64, bytes: &mut [u8]) {
-        let big = number.to_be_bytes();
-        let Some((target, source)) = bytes.get_mut(..self.size).zip(big.get(8 - self.size..)) else { return };
-        target.copy_from_slice(source);
-        if self.endian == Endian::Little {
-            target.reverse();
-        }
-    }
-
-    /// Return the largest number that fits.
-    pub fn max(self) -> u64 {
-        u64::MAX >> (64 - 8 * self.size)
-    }
-}
-
-/// One element, compiled: names are slots.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// These bytes.
-    Magic(Box<[u8]>),
-    /// So many bytes.
-    Skip(usize),
-    /// A number.
-    Number(usize, Field),
-    /// Bytes that follow, and what is added to their number.
-    Length(Field, i64),
-    /// The id.
-    Id(Field),
-    /// A text behind its length.
-    Text(usize, Field),
-    /// A text in a fixed place.
-    FixedText(usize, usize),
-    /// A header block behind its length.
-    Headers(Field, HeaderFormat),
-    /// Bytes behind their length.
-    Section(Field),
-}
-
-impl Step {
-    /// Return how many bytes are needed to know how long it is.
-    pub fn fixed(&self) -> usize {
-        match self {
-            Self::Magic(bytes) => bytes.len(),
-            Self::Skip(size) | Self::FixedText(_, size) => *size,
-            Self::Number(_, field)
-            | Self::Length(field, _)
-            | Self::Id(field)
-            | Self::Text(_, field)
-            | Self::Headers(field, _)
-            | Self::Section(field) => field.size,
-        }
-    }
-
-    /// Return whether something of it is kept: what comes behind the last such element is body.
-    pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::Skip(_) | Self::Section(_) | Self::Length(..))
-    }
-}
-
-/// Where something lies in a frame.
+/// Where a text or a header block lies in a frame.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
     /// All of it, its length and filling included: from here
@@ -93,7 +15,7 @@ pub struct Place {
     pub outer_end: usize,
     /// First byte of its content.
     pub start: usize,
-    /// Behind its last byte.
+    /// Behind the last byte of its content.
     pub end: usize,
 }
 
@@ -103,7 +25,7 @@ pub struct Parsed {
     /// Numbers by slot.
     pub numbers: [u64; MAX_FRAMED_NAMES],
     /// Where they lie.
-    pub number_places: [Place; MAX_FRAMED_NAMES],
+    pub numbers_at: [usize; MAX_FRAMED_NAMES],
     /// Texts by slot.
     pub texts: [Place; MAX_FRAMED_NAMES],
     /// The header block.
@@ -122,83 +44,87 @@ pub struct Parsed {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
     /// In order.
-    pub steps: Vec<Step>,
-    /// Number of the last element of which something is kept.
-    pub last_kept: usize,
+    steps: Vec<Step>,
+    runs: Vec<Run>,
     /// Longest frame.
-    pub max_frame: usize,
+    max_frame: usize,
+    /// Sizes of the numbers by slot.
+    number_sizes: [usize; MAX_FRAMED_NAMES],
 }
 
 impl Layout {
+    /// Return the layout of frames of these elements, of which none is longer than that.
+    pub fn new(steps: Vec<Step>, max_frame: usize) -> Self {
+        let mut number_sizes = [0; MAX_FRAMED_NAMES];
+        for step in &steps {
+            if let Step::Number(slot, field) = step {
+                set(&mut number_sizes, *slot, field.size);
+            }
+        }
+        Self { runs: runs::of(&steps), steps, max_frame, number_sizes }
+    }
+
+    /// Return the elements in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Return where a number lies in the frame that was walked through.
+    pub fn number(&self, slot: usize, parsed: &Parsed) -> Option<(usize, usize)> {
+        let (start, size) = (*parsed.numbers_at.get(slot)?, *self.number_sizes.get(slot)?);
+        Some((start, start + size))
+    }
+
     /// Walk through the frame at the front of `input`. `false`: it is not whole. Every length is checked as soon as it is
     /// there; `status` is that of a fault.
     pub fn walk(&self, input: &[u8], parsed: &mut Parsed, status: u16) -> Result<bool, Fault> {
         let fault = |what| Fault { status, what };
-        let (mut at, mut end) = (0_usize, None);
-        for (number, step) in self.steps.iter().enumerate() {
-            let start = at;
-            at += step.fixed();
-            self.check(at, end, status)?;
-            let field = match (step, input.get(start..at)) {
-                (Step::Magic(magic), None) if !magic.starts_with(input.get(start..).unwrap_or_default()) => {
-                    return Err(fault("this is another protocol"));
-                }
-                (_, None) => return Ok(false),
-                (_, Some(field)) => field,
+        let mut bounds = Bounds { end: None, most: self.max_frame, limit: self.max_frame.min(MAX_FRAMED_HEAD) };
+        let mut at = 0;
+        for run in &self.runs {
+            let rest = input.get(at..).unwrap_or_default();
+            let Some(fixed) = rest.get(..run.size) else {
+                run.begins(rest, at, bounds).map_err(fault)?;
+                return Ok(false);
             };
-            match step {
-                Step::Magic(magic) if **magic != *field => return Err(fault("this is another protocol")),
-                Step::Magic(_) | Step::Skip(_) => {}
-                Step::Number(slot, number) => {
-                    set(&mut parsed.numbers, *slot, number.read(field));
-                    set(&mut parsed.number_places, *slot, Place { outer: start, outer_end: at, start, end: at });
-                }
-                Step::Length(length, adjust) => {
-                    let follow = i128::from(length.read(field)) + i128::from(*adjust);
-                    let whole = follow + at as i128;
-                    end = Some(usize::try_from(whole).map_err(|_| fault("the length of a frame is below zero"))?);
-                    self.check(at, end, status)?;
-                }
-                Step::Id(id) => (parsed.id, parsed.id_at) = (id.read(field), start),
-                Step::FixedText(slot, _) => set(&mut parsed.texts, *slot, unpadded(field, start)),
-                Step::Text(slot, length) => {
-                    let content = at;
-                    at = self.after(content, length.read(field), end, status)?;
-                    set(&mut parsed.texts, *slot, Place { outer: start, outer_end: at, start: content, end: at });
-                }
-                Step::Headers(length, _) => {
-                    let content = at;
-                    at = self.after(content, length.read(field), end, status)?;
-                    parsed.headers = Place { outer: start, outer_end: at, start: content, end: at };
-                }
-                Step::Section(length) => at = self.after(at, length.read(field), end, status)?,
+            if !run.magic.iter().all(|magic| magic.stands_in(fixed)) {
+                return Err(fault(OTHER));
             }
-            if number <= self.last_kept && at > MAX_FRAMED_HEAD {
-                return Err(fault("the head of a frame is too long"));
+            for (offset, slot, field) in &run.numbers {
+                let number = field.read(rest.get(*offset..).unwrap_or_default());
+                set(&mut parsed.numbers, *slot, number);
+                set(&mut parsed.numbers_at, *slot, at + offset);
             }
-            if number == self.last_kept {
+            if let Some((offset, field)) = run.id {
+                (parsed.id, parsed.id_at) = (field.read(rest.get(offset..).unwrap_or_default()), at + offset);
+            }
+            if let Some(length) = &run.length {
+                bounds.end_behind(at + length.end(), length.read(rest), length.adjust).map_err(fault)?;
+            }
+            for (offset, slot, size) in &run.fixed_texts {
+                let text = fixed.get(*offset..offset + size).unwrap_or_default();
+                set(&mut parsed.texts, *slot, unpadded(text, at + offset));
+            }
+            let content = bounds.check(at + run.size).map_err(fault)?;
+            at = content;
+            if let Some((length, tail)) = &run.tail {
+                let outer = content - length.size;
+                let length = length.read(rest.get(run.size - length.size..).unwrap_or_default());
+                at = bounds.behind(content, length).map_err(fault)?;
+                let place = Place { outer, outer_end: at, start: content, end: at };
+                match tail {
+                    Tail::Text(slot) => set(&mut parsed.texts, *slot, place),
+                    Tail::Headers => parsed.headers = place,
+                    Tail::Section => {}
+                }
+            }
+            if run.ends_head {
                 parsed.envelope = at;
+                bounds.limit = bounds.end.unwrap_or(bounds.most);
             }
         }
-        parsed.length = end.unwrap_or(at);
+        parsed.length = bounds.end.unwrap_or(at);
         Ok(input.len() >= parsed.length)
-    }
-
-    /// Return the position behind `length` bytes from `at`.
-    fn after(&self, at: usize, length: u64, end: Option<usize>, status: u16) -> Result<usize, Fault> {
-        let after = usize::try_from(length).ok().and_then(|length| at.checked_add(length)).unwrap_or(usize::MAX);
-        self.check(after, end, status)?;
-        Ok(after)
-    }
-
-    fn check(&self, at: usize, end: Option<usize>, status: u16) -> Result<(), Fault> {
-        if at > self.max_frame || end.is_some_and(|end| end > self.max_frame) {
-            return Err(Fault { status, what: "the frame is too large" });
-        }
-        if end.is_some_and(|end| at > end) {
-            return Err(Fault { status, what: "a part of the frame runs past its end" });
-        }
-        Ok(())
     }
 }
 

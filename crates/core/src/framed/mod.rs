@@ -7,14 +7,19 @@
 //!
 //! As with Bolt a frame passes when it is whole, its id is all that changes, and its body is never read.
 
+mod block;
+mod bounds;
 mod client;
 mod codec;
 mod compile;
 mod declaration;
+mod declared;
 mod kind;
 mod layout;
 mod names;
+mod runs;
 mod server;
+mod step;
 mod template;
 mod word;
 
@@ -22,7 +27,8 @@ mod word;
 mod tests;
 
 pub use client::{Answer, Client};
-pub use codec::{Codec, Declared, Frame};
+pub use codec::{Address, Codec, Frame};
 pub use compile::Protocol;
+pub use declared::Declared;
 pub use kind::Kind;
-pub use server::Server;
+pub use server::{Call, Server};

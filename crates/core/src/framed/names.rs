@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::framed::declaration::{Condition, Element, Endian, HeaderFormat, Masked, Part, Rule, Source};
 use crate::framed::kind::Kind;
-use crate::framed::layout::{Field, Step};
+use crate::framed::step::{Field, Step};
 use crate::framed::template::Piece;
 use crate::framed::word::{Cut, Kept, Test, Word};
+use crate::head::PROXIED;
 use crate::limits::{MAX_FRAMED_ELEMENTS, MAX_FRAMED_NAMES};
 
 /// The names given so far, and where they stand.
@@ -105,6 +106,9 @@ impl Names {
 
     /// Give a name the next slot.
     fn name(&mut self, field: &str, name: String, number: bool) -> Result<usize, String> {
+        if name.as_bytes() == PROXIED {
+            return Err(format!("{field}: the name {name:?} is the mesh's own"));
+        }
         if self.kept.contains_key(&name) {
             return Err(format!("{field}: the name {name:?} is given twice"));
         }
@@ -196,6 +200,10 @@ impl Names {
         match (&source.text, &source.header, &source.number) {
             (Some(name), None, None) => Ok(Word::Text { slot: self.slot(field, name, false)?, cut }),
             (None, Some(_), None) if self.headers.is_none() => Err(format!("{field}.header: the frame has no headers")),
+            // A text is a field of its name, and stands before the headers.
+            (None, Some(key), None) if self.texts.contains(key) => {
+                Ok(Word::Text { slot: self.slot(field, key, false)?, cut })
+            }
             (None, Some(key), None) => Ok(Word::Header { key: key.as_bytes().into(), cut }),
             (None, None, Some(name)) if cut == Cut::Whole => Ok(Word::Number { slot: self.slot(field, name, true)? }),
             (None, None, Some(_)) => Err(format!("{field}: a number has nothing before or after")),

@@ -1,7 +1,7 @@
 //! The downstream side: callers that put many requests on one connection.
 
 use crate::events::{Cause, Event, Fault, LocalReply, ReplyKind, StreamId, Wire};
-use crate::framed::codec::{Codec, Frame};
+use crate::framed::codec::{Address, Codec, Frame};
 use crate::framed::kind::Kind;
 use crate::head::{Head, Version};
 use crate::limits::MAX_FRAMED_STREAMS;
@@ -22,6 +22,23 @@ pub struct Server<C: Codec> {
 
 /// Marks the streams that nobody waits for: slots of callers lie below it (`MAX_FRAMED_STREAMS`).
 const ONEWAY: StreamId = 1 << 31;
+
+/// A request that lies at the front of what was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// In what it is written.
+    pub version: Version,
+    /// The caller's budget in milliseconds; -1 or 0: none.
+    pub timeout_ms: i32,
+    /// Where its id is, as the protocol's `copy` needs it.
+    pub id_at: usize,
+    /// Length of its body.
+    pub body: usize,
+    /// Length of all of it but what is made anew on the way; the body is its end.
+    pub passes: usize,
+    /// How long it is.
+    pub length: usize,
+}
 
 /// Who waits for an answer.
 #[derive(Debug, Default)]
@@ -50,6 +67,35 @@ impl<C: Codec> Server<C> {
     /// Return whether nobody waits, and more may come.
     pub fn is_between(&self) -> bool {
         self.failed.is_none() && self.open.is_empty()
+    }
+
+    /// Return the request at the front of `input`, if it is whole and wants an answer, and its address, if it can be read.
+    pub fn call<'a>(&mut self, input: &'a [u8], head: &'a mut Head) -> Option<(Call, Address<'a>)> {
+        let whole = self.failed.is_none() && self.codec.frame(input, 400, &mut self.frame).is_ok_and(|whole| whole);
+        let frame = &self.frame;
+        if !whole || frame.kind != Kind::Request || self.open.len() >= MAX_FRAMED_STREAMS {
+            return None;
+        }
+        let (address, timeout_ms) = self.codec.address(frame, input, head)?;
+        let (version, id_at) = (self.codec.written_in(), self.codec.id_at());
+        let (body, passes, length) = (frame.body().len(), frame.length - frame.trailer, frame.length);
+        Some((Call { version, timeout_ms, id_at, body, passes, length }, address))
+    }
+
+    /// Make `head` that of the call that was just returned, which lies at the front of `input`; false: it is malformed.
+    pub fn describe(&self, input: &[u8], head: &mut Head) -> bool {
+        self.codec.store(&self.frame, input, head);
+        self.codec.describe(input, head, 400).is_ok()
+    }
+
+    /// Take the call that was just returned, which lies at the front of `input`; return its stream.
+    pub fn take(&mut self, input: &[u8]) -> StreamId {
+        let stream = self.open.take();
+        if let Some(caller) = self.open.get_mut(stream) {
+            caller.id = self.frame.id;
+            self.codec.remember(input, &mut caller.memory);
+        }
+        stream
     }
 
     /// Return the id of the caller of this stream, if an answer of that version is for it as it lies.
@@ -103,12 +149,7 @@ impl<C: Codec> Server<C> {
             let (high, low) = (self.oneways >> 31, self.oneways & 0x7fff_ffff);
             return Ok((high << 32) | ONEWAY | low);
         }
-        let stream = self.open.take();
-        if let Some(caller) = self.open.get_mut(stream) {
-            caller.id = frame.id;
-            self.codec.remember(input, &mut caller.memory);
-        }
-        Ok(stream)
+        Ok(self.take(input))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames that the mesh writes itself: errors and answers to heartbeats.
 
-use crate::framed::layout::Field;
+use crate::framed::step::Field;
 use crate::limits::MAX_FRAMED_TEXT;
 
 /// One part, compiled.

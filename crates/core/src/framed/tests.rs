@@ -91,6 +91,29 @@ fn only_the_id_of_a_message_changes() {
 }
 
 #[test]
+fn the_address_of_a_call_is_read_where_it_lies() {
+    let (mut server, mut head) = (server(), Head::default());
+    let request = frame(0, 7, 3, "com.example.S", &[("budget", " 250 "), ("budget", "9")], b"body");
+    let behind = [request.clone(), frame(0, 8, 4, "other", &[], b"")].concat();
+    let mut unused = Head::default();
+    let (call, address) = server.call(&behind, &mut unused).unwrap();
+    assert_eq!((call.length, call.passes, call.body, call.timeout_ms), (request.len(), request.len(), 4, 250));
+    assert_eq!((address.service, address.method), (&b"com.example.S"[..], &[0, 7][..]));
+    assert!(server.describe(&behind, &mut head));
+    assert_eq!((head.authority(), head.frame.timeout_ms), (address.service, call.timeout_ms));
+    assert!(server.is_between(), "nobody waits before it is taken");
+    let stream = server.take(&behind);
+    assert_eq!(server.caller(stream, Version::Framed(3)), Some(3));
+    let mut none = |input: &[u8]| assert!(server.call(input, &mut Head::default()).is_none(), "{input:?}");
+    none(&request[..request.len() - 1]);
+    none(&frame(2, 7, 3, "S", &[], b"oneway"));
+    none(&frame(9, 7, 3, "S", &[], b"a heartbeat"));
+    none(&frame(0, 7, 3, "S", &[("k-proxy-request", "activator")], b""));
+    none(&frame(0, 7, 3, "S", &[("k", "v"); MAX_FRAMED_FIELDS + 1], b""));
+    none(b"another protocol");
+}
+
+#[test]
 fn errors_echo_what_their_request_said_and_oneway_gets_none() {
     let mut server = server();
     hear(&mut server, &conversation(), 1000);

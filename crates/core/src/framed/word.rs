@@ -1,7 +1,5 @@
 //! What a name in a declaration stands for when frames pass: a slot of what was read, or a part of it.
 
-use crate::head::{Head, Span};
-
 /// A condition: slot, mask, value.
 pub type Test = (usize, u64, u64);
 
@@ -36,15 +34,35 @@ pub enum Cut {
     After(Box<[u8]>),
 }
 
-impl Cut {
-    /// Return that part of what lies at `span`.
-    pub fn of(&self, head: &Head, span: Span) -> Span {
-        let (start, end) = span.range();
-        let find = |word: &[u8]| memchr::memmem::find(head.bytes(span), word);
+impl Word {
+    /// Return which part of its text is meant.
+    pub fn cut(&self) -> &Cut {
         match self {
-            Self::Whole => span,
-            Self::Before(word) => Span::new(start, find(word).map_or(start, |at| start + at)),
-            Self::After(word) => Span::new(find(word).map_or(start, |at| start + at + word.len()), end),
+            Self::Text { cut, .. } | Self::Header { cut, .. } => cut,
+            Self::Number { .. } => &Cut::Whole,
         }
+    }
+
+    /// Return whether it is the header of this key.
+    pub fn is_header(&self, wanted: &[u8]) -> bool {
+        matches!(self, Self::Header { key, .. } if **key == *wanted)
+    }
+}
+
+impl Cut {
+    /// Return where that part of `text` begins and ends.
+    pub fn of(&self, text: &[u8]) -> (usize, usize) {
+        let find = |word: &[u8]| memchr::memmem::find(text, word);
+        match self {
+            Self::Whole => (0, text.len()),
+            Self::Before(word) => (0, find(word).unwrap_or(0)),
+            Self::After(word) => (find(word).map_or(0, |at| at + word.len()), text.len()),
+        }
+    }
+
+    /// Return that part of `text`.
+    pub fn part<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        let (start, end) = self.of(text);
+        text.get(start..end).unwrap_or_default()
     }
 }

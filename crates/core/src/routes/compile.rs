@@ -34,8 +34,10 @@ fn compile_table(table: &RouteTable, field: &str, names: &mut impl Names) -> Res
         let routes = host.routes.iter().enumerate();
         let routes = routes.map(|(at, route)| compile_route(route, host, &format!("{field}.routes[{at}]"), names));
         let routes = routes.collect::<Result<Vec<_>, String>>()?;
+        let by_path = routes.iter().all(|route| route.when.is_by_path());
+        compiled.passes_any |= by_path && routes.iter().any(|route| route.passes_to.is_some());
         compiled.hosts.push(Host {
-            by_path: routes.iter().all(|route| route.when.is_by_path()),
+            by_path,
             routes,
             request_edits: Edits::compile(&host.request_headers, &format!("{field}.request_headers"))?,
             response_edits: Edits::compile(&host.response_headers, &format!("{field}.response_headers"))?,

@@ -44,6 +44,8 @@ struct Table {
     prefixes: Vec<(Box<[u8]>, usize)>,
     any: Option<usize>,
     hosts: Vec<Host>,
+    /// Some route asks nothing of what it passes on, and looks at nothing but whom that is for.
+    passes_any: bool,
 }
 
 /// A virtual host.
@@ -191,9 +193,14 @@ impl Tables {
         self.by_name.get(name).copied()
     }
 
-    /// Return whether every head with this authority and path leads to `found`.
-    pub fn looks_at_paths_alone(&self, found: Found) -> bool {
-        self.resolve(found).is_some_and(|(host, _)| host.by_path)
+    /// Return whether every head with this authority and path leads to `found`, which asks nothing of what it passes on.
+    pub fn passes(&self, found: Found) -> bool {
+        self.resolve(found).is_some_and(|(host, route)| host.by_path && route.passes_to.is_some())
+    }
+
+    /// Return whether there is such a route in a table.
+    pub fn passes_any(&self, table: usize) -> bool {
+        self.all.get(table).is_some_and(|table| table.passes_any)
     }
 
     /// Return the virtual host and route behind `found`.
