@@ -22,7 +22,7 @@ type List<'py> = PyResult<Bound<'py, PyList>>;
 /// What one read set in motion. The writes come first: what else is ordered of a connection follows its bytes.
 pub struct Turn<'py> {
     pub writes: Vec<(u64, Bound<'py, PyBytes>)>,
-    pub rest: Bound<'py, PyList>,
+    pub rest: Option<Bound<'py, PyList>>,
 }
 
 impl Engine {
@@ -48,7 +48,7 @@ impl Engine {
     fn flush<'py>(&mut self, py: Python<'py>) -> List<'py> {
         let mut actions = Actions::new(py);
         self.core.flush(&mut actions);
-        actions.finish()
+        Ok(actions.finish()?.unwrap_or_else(|| PyList::empty(py)))
     }
 }
 

@@ -30,7 +30,8 @@ const GONE: u8 = 17;
 /// Gathers the orders of one call. The first failure (out of memory) is kept and raised.
 pub struct Actions<'py> {
     py: Python<'py>,
-    list: Bound<'py, PyList>,
+    /// None before there is one: most reads set nothing off but writes.
+    list: Option<Bound<'py, PyList>>,
     /// Writes, when they are wanted apart from the list.
     writes: Option<Vec<(Id, Bound<'py, PyBytes>)>>,
     failed: PyResult<()>,
@@ -38,7 +39,7 @@ pub struct Actions<'py> {
 
 impl<'py> Actions<'py> {
     pub fn new(py: Python<'py>) -> Self {
-        Self { py, list: PyList::empty(py), writes: None, failed: Ok(()) }
+        Self { py, list: None, writes: None, failed: Ok(()) }
     }
 
     /// Gather orders with the writes apart.
@@ -51,12 +52,13 @@ impl<'py> Actions<'py> {
         self.writes.take().unwrap_or_default()
     }
 
-    pub fn finish(self) -> PyResult<Bound<'py, PyList>> {
+    /// Return the orders; `None`: there are none.
+    pub fn finish(self) -> PyResult<Option<Bound<'py, PyList>>> {
         self.failed.map(|()| self.list)
     }
 
     fn push(&mut self, action: impl IntoPyObject<'py>) {
-        let pushed = self.list.append(action);
+        let pushed = self.list.get_or_insert_with(|| PyList::empty(self.py)).append(action);
         if pushed.is_err() {
             self.failed = pushed;
         }

@@ -116,7 +116,7 @@ impl Receiver {
                 }
             }
         }
-        if !rest.is_empty() {
+        if let Some(rest) = rest {
             self.perform.call1(py, (rest,))?;
         }
         for (conn, left) in full {

@@ -44,11 +44,6 @@ impl Dialect {
         let fixed = if response { 20 } else { 22 };
         fixed + if self == Self::V1 { 0 } else { 2 }
     }
-
-    /// Return where timeout or status stand.
-    fn behind_codec(self) -> usize {
-        self.id_at() + if self == Self::V1 { 5 } else { 6 }
-    }
 }
 
 /// Bits of the switch byte: a checksum follows the content.
@@ -118,28 +113,33 @@ impl Frame {
             Some(_) => return Err(fault("unknown Bolt frame type")),
         };
         let fixed = dialect.fixed(response);
-        if input.len() < fixed {
+        // In two pieces, whose bytes then need no looking for: up to the codec, and the end, with the lengths.
+        let (Some(front), Some(end)) = (
+            input.get(type_at..).and_then(<[u8]>::first_chunk::<9>),
+            input.get(..fixed).and_then(<[u8]>::last_chunk::<12>),
+        ) else {
             return Ok(false);
-        }
-        let kind = match (input.get(type_at), u16_at(input, type_at + 1)) {
-            (Some(1), 0) => Kind::Heartbeat,
-            (Some(1), 1) => Kind::Request,
-            (Some(2), 1) => Kind::Oneway,
-            (Some(0), 0) => Kind::HeartbeatAck,
-            (Some(0), 2) => Kind::Response,
-            (Some(1), 100) => Kind::GoAway,
+        };
+        let [kind, c0, c1, _, i0, i1, i2, i3, codec] = *front;
+        let [t0, t1, t2, t3, k0, k1, h0, h1, n0, n1, n2, n3] = *end;
+        self.kind = match (kind, u16::from_be_bytes([c0, c1])) {
+            (1, 0) => Kind::Heartbeat,
+            (1, 1) => Kind::Request,
+            (2, 1) => Kind::Oneway,
+            (0, 0) => Kind::HeartbeatAck,
+            (0, 2) => Kind::Response,
+            (1, 100) => Kind::GoAway,
             _ => return Err(fault("unknown Bolt command")),
         };
-        let (id_at, behind_codec, lengths) = (dialect.id_at(), dialect.behind_codec(), fixed - 8);
-        (self.kind, self.dialect, self.fixed) = (kind, dialect, fixed);
-        self.id = u32_at(input, id_at);
-        self.codec = input.get(id_at + 4).copied().unwrap_or(0);
-        self.timeout_ms = if response { 0 } else { i32::from_be_bytes(u32_at(input, behind_codec).to_be_bytes()) };
-        self.status = if response { u16_at(input, behind_codec) } else { 0 };
-        self.class = usize::from(u16_at(input, lengths));
-        self.header = usize::from(u16_at(input, lengths + 2));
-        self.content = u32_at(input, lengths + 4) as usize;
-        self.trailer = if has_crc(input) { CRC_SIZE } else { 0 };
+        (self.dialect, self.fixed, self.codec) = (dialect, fixed, codec);
+        self.id = u32::from_be_bytes([i0, i1, i2, i3]);
+        // A request has its timeout before the lengths; an answer its status, which is half as long.
+        (self.timeout_ms, self.status) =
+            if response { (0, u16::from_be_bytes([t2, t3])) } else { (i32::from_be_bytes([t0, t1, t2, t3]), 0) };
+        self.class = usize::from(u16::from_be_bytes([k0, k1]));
+        self.header = usize::from(u16::from_be_bytes([h0, h1]));
+        self.content = u32::from_be_bytes([n0, n1, n2, n3]) as usize;
+        self.trailer = if dialect == Dialect::V2Checked && has_crc(input) { CRC_SIZE } else { 0 };
         if self.class > MAX_BOLT_CLASS || self.header > MAX_BOLT_HEADER || self.content > MAX_BOLT_CONTENT {
             return Err(fault("Bolt frame too large"));
         }
@@ -203,10 +203,6 @@ pub fn seal(at: usize, out: &mut Vec<u8>) {
 pub fn rename(at: usize, id_at: usize, id: u32, out: &mut Vec<u8>) {
     patch(out, at + id_at, &id.to_be_bytes());
     seal(at, out);
-}
-
-fn u16_at(input: &[u8], at: usize) -> u16 {
-    input.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_be_bytes)
 }
 
 fn u32_at(input: &[u8], at: usize) -> u32 {

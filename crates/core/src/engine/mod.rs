@@ -270,14 +270,11 @@ impl Engine {
             if conn.holds_back() {
                 break;
             }
-            let rest = input.get(at..).unwrap_or_default();
             if matches!(conn.wire.family(), Family::Frames(_)) {
-                if let Some(used) = self.pass_frame(id, rest, &tables, now) {
-                    at += used;
-                    continue;
-                }
+                at += self.pass_frames(id, input.get(at..).unwrap_or_default(), &tables, now);
             }
-            let Some(conn) = self.connections.get_mut(id) else { break };
+            let rest = input.get(at..).unwrap_or_default();
+            let Some(conn) = self.connections.get_mut(id).filter(|conn| conn.is_open()) else { continue };
             // By reference: an event that is moved is read at once, in other pieces than it was written in, and waits for that.
             let decoded = &conn.wire.decode(rest, &mut self.scratch, &mut conn.out);
             if !conn.out.is_empty() {

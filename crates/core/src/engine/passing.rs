@@ -18,7 +18,14 @@ use crate::routes::{Action, Found, Tables};
 use crate::slab::{index_of, Id};
 use crate::timers::{Owner, NEVER};
 
-/// Where a plain call comes from and goes to.
+/// Where plain calls come from.
+struct Source {
+    down: Id,
+    listener: usize,
+    table: usize,
+}
+
+/// Where a plain call goes.
 #[derive(Clone, Copy)]
 struct Course {
     found: Found,
@@ -29,18 +36,31 @@ struct Course {
 }
 
 impl Engine {
-    /// Pass on the frame at the front of what a connection has brought, if it is that of a plain call; return how long it is.
-    /// `None`: nothing has been done.
-    pub(super) fn pass_frame(&mut self, id: Id, input: &[u8], tables: &Tables, now: f64) -> Option<usize> {
-        match self.connections.get(id)?.role {
-            Role::Downstream { listener } => self.pass_request(id, listener, input, tables, now),
-            Role::Upstream { .. } => self.pass_answer(id, input, now),
-            Role::None => None,
+    /// Pass on the frames at the front of what a connection has brought, up to the first that is not of a plain call; return how
+    /// long they are.
+    pub(super) fn pass_frames(&mut self, id: Id, input: &[u8], tables: &Tables, now: f64) -> usize {
+        let mut used = 0;
+        match self.connections.get(id).map(|conn| conn.role) {
+            Some(Role::Downstream { listener }) => {
+                let Some(table) = self.plain_source(listener, tables) else { return 0 };
+                let source = Source { down: id, listener, table };
+                while let Some(more) = self.pass_request(&source, input.get(used..).unwrap_or_default(), tables, now) {
+                    used += more;
+                }
+            }
+            Some(Role::Upstream { .. }) => {
+                while let Some(more) = self.pass_answer(id, input.get(used..).unwrap_or_default(), now) {
+                    used += more;
+                }
+            }
+            _ => {}
         }
+        used
     }
 
-    fn pass_request(&mut self, down: Id, listener: usize, input: &[u8], tables: &Tables, now: f64) -> Option<usize> {
-        let table = self.plain_source(listener, tables)?;
+    /// Pass on the request at the front of `input`, if it is a plain call; return how long it is.
+    fn pass_request(&mut self, source: &Source, input: &[u8], tables: &Tables, now: f64) -> Option<usize> {
+        let Source { down, listener, table } = *source;
         let (call, address) = self.connections.get_mut(down)?.wire.call(input, &mut self.scratch)?;
         // One without a body may be sent again when its connection breaks, for which it would have to be kept.
         if !(1..=MAX_EXCHANGE_BUFFER).contains(&call.body) {
@@ -196,8 +216,10 @@ impl Engine {
         self.stand(id, cluster, placed, now);
     }
 
+    /// Pass on the answer at the front of `input`, if it is that of a plain call; return how long it is.
     fn pass_answer(&mut self, up: Id, input: &[u8], now: f64) -> Option<usize> {
-        let conn = self.connections.get_mut(up)?;
+        // The last answer of an endpoint that says goodbye has ended its connection.
+        let conn = self.connections.get_mut(up).filter(|conn| conn.is_open())?;
         let answer = conn.wire.answer(input)?;
         let id = conn.streams.get(answer.stream)?;
         let Family::Frames(version) = conn.wire.family() else { return None };

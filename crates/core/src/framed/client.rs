@@ -2,10 +2,10 @@
 
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::framed::codec::{Codec, Frame};
+use crate::framed::ids::Ids;
 use crate::framed::kind::Kind;
 use crate::head::Head;
 use crate::limits::MAX_FRAMED_STREAMS;
-use crate::numbers::Numbered;
 
 /// One connection with a server at its other end. A stream's number is its id on the wire.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Client<C> {
     /// The one that was looked at last.
     frame: Frame,
     pub(crate) last: u64,
-    open: Numbered<()>,
+    open: Ids,
     closing: bool,
     failed: Option<Fault>,
 }
@@ -33,7 +33,7 @@ pub struct Answer {
 impl<C: Codec> Client<C> {
     /// Return the wire of a connection that is being dialled.
     pub fn new(codec: C) -> Self {
-        Self { codec, frame: Frame::default(), last: 0, open: Numbered::default(), closing: false, failed: None }
+        Self { codec, frame: Frame::default(), last: 0, open: Ids::default(), closing: false, failed: None }
     }
 
     /// Return what the protocol is.
@@ -73,7 +73,7 @@ impl<C: Codec> Client<C> {
             let frame = &self.frame;
             match frame.kind {
                 // Answers that come too late, or to nothing, are dropped: some servers answer even oneway requests.
-                Kind::Response | Kind::Failure if self.open.remove(frame.id).is_some() => {
+                Kind::Response | Kind::Failure if self.open.remove(frame.id) => {
                     self.codec.store(frame, rest, head);
                     self.codec.describe_answer(frame, rest, head, 502)?;
                     head.status = self.codec.status(frame, rest, 502)?;
@@ -116,10 +116,10 @@ impl<C: Codec> Wire for Client<C> {
     }
 
     fn open(&mut self) -> StreamId {
-        // An id that is still in use after all others is passed over.
+        // An id whose place another still has is passed over.
         loop {
             self.last = self.last.wrapping_add(1) & self.codec.max_id();
-            if self.open.insert(self.last, ()) {
+            if self.open.insert(self.last) {
                 return self.last;
             }
         }

@@ -14,6 +14,7 @@ mod codec;
 mod compile;
 mod declaration;
 mod declared;
+mod ids;
 mod kind;
 mod layout;
 mod names;
