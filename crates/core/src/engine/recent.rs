@@ -80,9 +80,20 @@ impl Recent {
 ///
 /// Their ends do: packages and domains stand in front. Whoever makes addresses collide has each of them looked for.
 fn sum(address: &Address<'_>) -> usize {
-    let end = |text: &[u8]| text.last_chunk().map_or(0, |end| u64::from_le_bytes(*end)) ^ text.len() as u64;
-    let sum = (end(address.service).rotate_left(31) ^ end(address.method)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(sum >> 48).unwrap_or(0)
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let sum = end(address.service).wrapping_mul(FACTOR).rotate_left(29) ^ end(address.method);
+    usize::try_from(sum.wrapping_mul(FACTOR) >> 48).unwrap_or(0)
+}
+
+/// Return a number made of the last 16 bytes of a text, and of its length.
+fn end(text: &[u8]) -> u64 {
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte));
+    let (rest, last) = match text.split_last_chunk() {
+        Some((rest, last)) => (rest, u64::from_be_bytes(*last)),
+        None => (&[][..], number(text)),
+    };
+    let before = rest.last_chunk().map_or_else(|| number(rest), |before| u64::from_be_bytes(*before));
+    last ^ before.rotate_left(31) ^ text.len() as u64
 }
 
 #[cfg(test)]
@@ -123,6 +134,18 @@ mod tests {
             }
         }
         assert_eq!(recent.places.len(), RECENT_ROUTES);
+    }
+
+    #[test]
+    fn the_methods_of_a_few_services_have_places_of_their_own() {
+        let mut places = std::collections::BTreeSet::new();
+        let services = ["com.example.OrderService:1.0", "com.example.UserService:1.0", "com.example.StockService:1.0"];
+        for service in services {
+            for method in ["get", "put", "find", "sell", "sayHello", "findByName", "sellByName"] {
+                places.insert(sum(&address(service.as_bytes(), method.as_bytes())) % RECENT_ROUTES);
+            }
+        }
+        assert!(places.len() >= 16, "of 21 addresses {} have a place of their own", places.len());
     }
 
     #[test]
