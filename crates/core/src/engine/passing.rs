@@ -61,7 +61,8 @@ impl Engine {
     /// Pass on the request at the front of `input`, if it is a plain call; return how long it is.
     fn pass_request(&mut self, source: &Source, input: &[u8], tables: &Tables, now: f64) -> Option<usize> {
         let Source { down, listener, table } = *source;
-        let (call, address) = self.connections.get_mut(down)?.wire.call(input, &mut self.scratch)?;
+        let conn = self.connections.get_mut(down).filter(|conn| conn.is_open())?;
+        let (call, address) = conn.wire.call(input, &mut self.scratch)?;
         // One without a body may be sent again when its connection breaks, for which it would have to be kept.
         if !(1..=MAX_EXCHANGE_BUFFER).contains(&call.body) {
             return None;
