@@ -35,11 +35,12 @@ async def backend(name: str) -> AsyncIterator[tuple[str, int]]:
 
 
 @asynccontextmanager
-async def nginx_backend(directory: Path, port: int) -> AsyncIterator[str]:
+async def nginx_backend(directory: Path, port: int, *, http2: bool = False) -> AsyncIterator[str]:
     """Serve with nginx, which slows nobody down: `LARGE_BYTES` at /large, else two bytes. Give its address."""
     large = directory / "large"
     large.write_bytes(bytes(LARGE_BYTES))
     served = f"location /large {{ alias {large}; }} location / {{ return 200 ok; }}"
     many = "keepalive_requests 100000000;"
-    async with nginx(directory, f"server {{ listen 127.0.0.1:{port}; {many} {served} }}", [port]):
+    spoken = " http2" if http2 else ""
+    async with nginx(directory, f"server {{ listen 127.0.0.1:{port}{spoken}; {many} {served} }}", [port]):
         yield f"127.0.0.1:{port}"

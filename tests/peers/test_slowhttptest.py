@@ -28,11 +28,14 @@ KINDS = {
 SHARED = ("-c", str(CONNECTIONS), "-r", str(CONNECTIONS), "-l", "3", "-p", str(int(WAIT_S)), "-v", "1")
 
 
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1 behind", "HTTP/2 behind"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_slow_clients_keep_nobody_else_from_being_served(kind: str, tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_slow_clients_keep_nobody_else_from_being_served(
+    kind: str, http2: bool, tmp_path: Path, unused_tcp_port: int
+) -> None:
     async with (
-        nginx_backend(tmp_path, unused_tcp_port) as upstream,
-        data_plane("gateway", write_bootstrap(tmp_path / "b.json", upstream)) as gateway,
+        nginx_backend(tmp_path, unused_tcp_port, http2=http2) as upstream,
+        data_plane("gateway", write_bootstrap(tmp_path / "b.json", upstream, http2=http2)) as gateway,
     ):
         edge = gateway.addresses["edge"]
         await ask(edge)

@@ -43,11 +43,13 @@ pub fn chunked(input: &[u8], cuts: u64) -> Result<u64, String> {
 }
 
 pub fn http2_server(input: &[u8], cuts: u64) -> Result<u64, String> {
-    check(input, cuts, HTTP2_SERVER, || http2::Connection::new(http2::Role::Server, HTTP2_LIMITS))
+    check(input, cuts, HTTP2_SERVER, || http2::Connection::new(http2::Role::Server, HTTP2_LIMITS, None))
 }
 
 pub fn http2_client(input: &[u8], cuts: u64) -> Result<u64, String> {
-    check(input, cuts, HTTP2_CLIENT, || http2::Connection::new(http2::Role::Client, HTTP2_LIMITS))
+    check(input, cuts, HTTP2_CLIENT, || {
+        http2::Connection::new(http2::Role::Client, HTTP2_LIMITS, Some(&Arc::default()))
+    })
 }
 
 pub fn bolt_server(input: &[u8], cuts: u64) -> Result<u64, String> {

@@ -2,16 +2,20 @@
 //! together.
 //!
 //! While they are few, reads are large and a slow peer is granted its credit, which is what makes bodies cheap. When they are
-//! many, nobody who takes nothing is read for any more (docs/adr/0094-reads-follow-the-backlog.md, 0104-what-waits-behind-windows.md).
+//! many, nobody who takes nothing is read for any more, and windows upstream are narrow (docs/adr/0094-reads-follow-the-backlog.md,
+//! 0104-what-waits-behind-windows.md, 0106-windows-are-lent.md).
+
+use std::sync::Arc;
 
 use crate::engine::connection::{Connection, Role};
 use crate::engine::{touch, Engine};
+use crate::http2::Lender;
 use crate::limits::{EASY_BACKLOG, FULL_BACKLOG, MAX_EXCHANGE_BUFFER, MAX_WHOLE_UNTAKEN};
 use crate::slab::Id;
 
-/// The bytes that wait.
+/// The bytes that wait, and who lends to upstream windows what does not wait.
 #[derive(Debug, Default)]
-pub(super) struct Backlog(usize);
+pub(super) struct Backlog(Arc<Lender>);
 
 impl Backlog {
     /// Count what waits on `conn` as `bytes` from now on.
@@ -31,7 +35,7 @@ impl Backlog {
         self.change(conn.untaken, untaken.bytes);
         conn.untaken = untaken.bytes;
         let is_client = matches!(conn.role, Role::Downstream { .. });
-        more && is_client && untaken.whole > MAX_WHOLE_UNTAKEN && self.0 > FULL_BACKLOG
+        more && is_client && untaken.whole > MAX_WHOLE_UNTAKEN && self.0.waiting() > FULL_BACKLOG
     }
 
     /// Count nothing of `conn` any more.
@@ -41,18 +45,23 @@ impl Backlog {
     }
 
     fn change(&mut self, before: usize, after: usize) {
-        self.0 = (self.0 + after).saturating_sub(before);
+        self.0.set_waiting((self.0.waiting() + after).saturating_sub(before));
     }
 
     /// Return how many there are.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.0
+        self.0.waiting()
+    }
+
+    /// Return who lends to upstream windows.
+    pub fn lender(&self) -> &Arc<Lender> {
+        &self.0
     }
 
     /// Return whether there is too much of it.
     pub fn presses(&self) -> bool {
-        self.0 > EASY_BACKLOG
+        self.0.waiting() > EASY_BACKLOG
     }
 
     /// Return how many bytes of an exchange may be read for a peer that takes nothing before their source is paused.

@@ -94,7 +94,9 @@ impl Engine {
             }
             None if !waits && no_pending => return Placed::Broken(Breaker::Pending),
             None => {
-                let Some(wire) = AnyWire::client(protocol, version, &self.protocols) else { return Placed::Mismatch };
+                let Some(wire) = AnyWire::client(protocol, version, &self.protocols, self.backlog.lender()) else {
+                    return Placed::Mismatch;
+                };
                 self.dial(number, at, wire, now)
             }
         };

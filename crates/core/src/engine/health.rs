@@ -114,7 +114,10 @@ impl Engine {
         let protocol = self.clusters.get(number).map(|cluster| cluster.config.protocol);
         let wire = protocol.and_then(|protocol| {
             let version = if connects_only { wires::any_version(protocol) } else { version };
-            Some((wires::family(protocol, version)?, AnyWire::client(protocol, version, &self.protocols)?))
+            Some((
+                wires::family(protocol, version)?,
+                AnyWire::client(protocol, version, &self.protocols, self.backlog.lender())?,
+            ))
         });
         let Some((family, wire)) = wire else { return self.refuse(id, &NO_ENDPOINT, now) };
         let pooled = match family {

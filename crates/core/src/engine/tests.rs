@@ -297,7 +297,7 @@ fn assert_balanced(engine: &Engine, seed: u64) {
     assert_eq!((engine.active(), engine.streams, engine.exchanges.len()), (0, 0, 0), "exchanges, seed {seed}");
     assert!(engine.connections.is_empty(), "connections, seed {seed}");
     assert_eq!((engine.mirrored_bytes, engine.deciding), (0, 0), "copies and decisions, seed {seed}");
-    assert_eq!(engine.backlog.bytes(), 0, "backlog, seed {seed}");
+    assert_eq!((engine.backlog.bytes(), engine.backlog.lender().lent()), (0, 0), "backlog and windows, seed {seed}");
     for cluster in &engine.clusters {
         let books =
             (cluster.in_flight, cluster.waiting, cluster.held_bytes, cluster.connections, cluster.load.current());

@@ -9,7 +9,7 @@ use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::framed::{self, Address, Answer, Call, Codec, Declared};
 use crate::head::{Dialect, Head, Version};
 use crate::http1::{self, HeadLimits};
-use crate::http2;
+use crate::http2::{self, Lender};
 
 /// One connection's protocol machine.
 pub enum AnyWire {
@@ -45,6 +45,9 @@ pub struct Offer {
     /// Its number in the engine.
     pub number: u16,
 }
+
+/// The declared protocols, by number.
+type Protocols = [Arc<framed::Protocol>];
 
 /// Those of one listener.
 pub type Offers = Option<Arc<[Offer]>>;
@@ -132,15 +135,10 @@ impl AnyWire {
     /// Return the wire of an accepted connection.
     ///
     /// `offers` are declared protocols that a connection may turn out to speak where that is to be told.
-    pub fn server(
-        protocol: WireProtocol,
-        limits: HeadLimits,
-        protocols: &[Arc<framed::Protocol>],
-        offers: &Offers,
-    ) -> Self {
+    pub fn server(protocol: WireProtocol, limits: HeadLimits, protocols: &Protocols, offers: &Offers) -> Self {
         match protocol {
             WireProtocol::Http1 => Self::Http1Server(http1::Server::new(limits)),
-            WireProtocol::Http2 => Self::http2(http2::Role::Server, limits),
+            WireProtocol::Http2 => Self::http2(http2::Role::Server, limits, None),
             WireProtocol::Bolt => Self::BoltServer(Box::default()),
             WireProtocol::Dubbo => Self::DubboServer(Box::default()),
             WireProtocol::Framed(Some(number)) => match declared(number, protocols) {
@@ -151,12 +149,13 @@ impl AnyWire {
         }
     }
 
-    /// Return the wire of a connection to an endpoint that speaks `protocol`, for a request that came in as `version`.
+    /// Return the wire of a connection to an endpoint that speaks `spoken`, for a request that came in as `version`.
     /// `None`: a request of this protocol cannot be sent there.
-    pub fn client(protocol: WireProtocol, version: Version, protocols: &[Arc<framed::Protocol>]) -> Option<Self> {
-        match family(protocol, version)? {
+    /// `lender` lends to its windows.
+    pub fn client(spoken: WireProtocol, version: Version, protocols: &Protocols, lender: &Arc<Lender>) -> Option<Self> {
+        match family(spoken, version)? {
             Family::Http1 => Some(Self::Http1Client(http1::Client::default())),
-            Family::Http2 => Some(Self::http2(http2::Role::Client, HeadLimits::default())),
+            Family::Http2 => Some(Self::http2(http2::Role::Client, HeadLimits::default(), Some(lender))),
             Family::Frames(Version::Dubbo) => Some(Self::DubboClient(Box::default())),
             Family::Frames(Version::Framed(number)) => {
                 Some(Self::FramedClient(Box::new(framed::Client::new(declared(number, protocols)?))))
@@ -228,7 +227,7 @@ impl AnyWire {
         } else if input.first().is_some_and(|first| bolt::PROTOCOLS.contains(first)) {
             *self = Self::BoltServer(Box::default());
         } else if input.starts_with(preface) {
-            *self = Self::http2(http2::Role::Server, *limits);
+            *self = Self::http2(http2::Role::Server, *limits, None);
         } else if !preface.starts_with(input) && !undecided {
             *self = Self::Http1Server(http1::Server::new(*limits));
         }
@@ -315,13 +314,13 @@ impl AnyWire {
         }
     }
 
-    fn http2(role: http2::Role, limits: HeadLimits) -> Self {
+    fn http2(role: http2::Role, limits: HeadLimits, lender: Option<&Arc<Lender>>) -> Self {
         let limits = http2::HeadLimits { max_bytes: limits.bytes, max_count: limits.fields };
-        Self::Http2(Box::new(http2::Connection::new(role, limits)))
+        Self::Http2(Box::new(http2::Connection::new(role, limits, lender)))
     }
 }
 
-fn declared(number: u16, protocols: &[Arc<framed::Protocol>]) -> Option<Declared> {
+fn declared(number: u16, protocols: &Protocols) -> Option<Declared> {
     Some(Declared::new(protocols.get(usize::from(number))?, number))
 }
 

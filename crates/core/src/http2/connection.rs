@@ -1,11 +1,13 @@
 //! The state of one connection, and how the engine drives it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::budget::Budget;
 use super::error::ConnectionError;
 use super::fields::HeadLimits;
 use super::frame::{self, ErrorCode};
+use super::lending::{Lender, Windows};
 use super::role::Role;
 use super::stream::{Side, Silenced, Streams};
 use super::{limits, settings};
@@ -84,6 +86,7 @@ pub struct Connection {
     /// A header block that did not come in one frame.
     pub(super) block: Vec<u8>,
     pub(super) streams: Streams,
+    pub(super) windows: Windows,
     pub(super) silenced: Silenced,
     /// Highest stream the client has opened: the peer on the server side, we on the client side.
     pub(super) last_stream: u32,
@@ -108,7 +111,9 @@ pub struct Connection {
 
 impl Connection {
     /// Return a connection on which nothing has been said. The first call that has something to write greets the peer.
-    pub fn new(role: Role, head_limits: HeadLimits) -> Self {
+    ///
+    /// `lender` lends what windows upstream are wider than the least; without one they are that.
+    pub fn new(role: Role, head_limits: HeadLimits, lender: Option<&Arc<Lender>>) -> Self {
         Self {
             role,
             head_limits,
@@ -121,6 +126,7 @@ impl Connection {
             encoder: Encoder::default(),
             block: Vec::new(),
             streams: Streams::default(),
+            windows: Windows::new(role, lender),
             silenced: Silenced::default(),
             last_stream: 0,
             send_window: i64::from(limits::DEFAULT_WINDOW),
@@ -149,7 +155,8 @@ impl Connection {
                 out.extend_from_slice(frame::PREFACE);
             }
             let max_head_bytes = u32::try_from(self.head_limits.max_bytes).unwrap_or(u32::MAX);
-            settings::write_initial(self.role, max_head_bytes, out);
+            self.windows.announced(self.windows.at_first());
+            settings::write_initial(self.role, self.windows.first, max_head_bytes, out);
         }
     }
 
@@ -170,8 +177,10 @@ impl Connection {
             self.untaken.bytes -= queued;
             self.untaken.whole -= if ended { queued } else { 0 };
         }
-        if let Some((held, remote)) = self.streams.remove(id) {
-            if remote != Side::Ended {
+        if let Some(stream) = self.streams.remove(id) {
+            let held = stream.held;
+            self.windows.end(stream.window);
+            if stream.remote != Side::Ended {
                 self.silenced.add(id);
             }
             if self.role == Role::Server {
@@ -240,7 +249,7 @@ impl Wire for Connection {
     /// next `open`.
     fn open(&mut self) -> StreamId {
         self.last_stream = if self.last_stream == 0 { 1 } else { self.last_stream + 2 };
-        self.streams.add(self.last_stream, i64::from(self.peer.initial_window));
+        self.streams.add(self.last_stream, i64::from(self.peer.initial_window), 0);
         StreamId::from(self.last_stream)
     }
 
@@ -311,9 +320,11 @@ impl Wire for Connection {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(stream.held);
         stream.held -= bytes;
         stream.credit += bytes;
-        if stream.credit >= limits::STREAM_WINDOW / 2 && stream.remote != Side::Ended {
-            stream.receive_window += stream.credit;
-            frame::write_window_update(id, std::mem::take(&mut stream.credit), out);
+        if stream.credit >= stream.window / 2 && stream.wants_window() {
+            // Whoever takes what comes is sent more at once, while there is something to lend; else, less.
+            let (taken, before) = (std::mem::take(&mut stream.credit), stream.window);
+            stream.window = self.windows.fit(before, limits::STREAM_WINDOW.min(2 * before), before - taken);
+            stream.open(taken + stream.window - before, out);
         }
         if is_server {
             self.give_credit(bytes, out);

@@ -91,6 +91,7 @@ impl Connection {
     pub(super) fn remote_end(&mut self, id: u32) {
         let Some(stream) = self.streams.get(id) else { return };
         stream.remote = Side::Ended;
+        self.windows.end(std::mem::take(&mut stream.window));
         if stream.local == Side::Ended && stream.queue.is_empty() {
             self.finished_well();
             // Client side only, where the connection's credit does not wait for what was held.

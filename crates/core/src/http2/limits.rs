@@ -1,5 +1,7 @@
 //! Every bound of an HTTP/2 connection, with its argument. `fields` adds those that a listener sets for heads.
 
+use crate::limits::EASY_BACKLOG;
+
 /// Largest frame we take: the protocol's default (RFC 9113 §4.2), which every peer keeps to without negotiation.
 /// Larger frames would let one stream hold the connection for longer and must be held whole for HEADERS.
 pub const MAX_FRAME_BYTES: usize = 16_384;
@@ -10,9 +12,28 @@ pub const DEFAULT_WINDOW: u32 = 65_535;
 /// Largest window there can be (RFC 9113 §6.9.1).
 pub const MAX_WINDOW: u32 = 0x7fff_ffff;
 
-/// Bytes of one body in flight towards us: the bandwidth-delay product of 2 Gbit/s at 1 ms, and the most that one
-/// slow reader makes us hold for one stream. (Envoy 16 MiB since 1.3x, nginx 64 KiB, Go 1 MiB.)
+/// Bytes of one body in flight towards us, at most: the bandwidth-delay product of 2 Gbit/s at 1 ms. A client's upload
+/// has as much from its beginning. (Envoy 16 MiB since 1.3x, nginx 64 KiB, Go 1 MiB.)
 pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Bytes of one answer that an endpoint may send at first whatever else waits: a frame of the largest size, and what a read
+/// brings from endpoints of HTTP/1 while much waits. 1,024 requests of clients that take nothing cost 16 MiB.
+pub const LEAST_WINDOW: u32 = 16 * 1024;
+
+/// Bytes of one answer that an endpoint may send on while more than `EASY_BACKLOG` waits. What a client's buffer takes
+/// before it says that it is full counts as taken, and as much comes again: a slow reader holds two windows.
+pub const PRESSED_WINDOW: u32 = 8 * 1024;
+
+/// Bytes of one answer that an endpoint may send at first while little waits: most answers come whole, without a word from us.
+pub const OPENING_WINDOW: u32 = 64 * 1024;
+
+/// Bytes by which all windows upstream are wider than the least, less what waits for peers. Half is for streams that begin,
+/// so that as much may be promised as may wait easily; the rest for those whose clients take what comes.
+pub const LENT_BYTES: usize = 2 * EASY_BACKLOG;
+
+/// Streams that begin on a connection before windows become wide again: they change for some 100 open ones each time, and
+/// where hundreds are busy there is now something to lend and now nothing.
+pub const NARROW_STREAMS: u32 = 256;
 
 /// Bytes in flight on one downstream connection, all streams together: what a single client can make us hold.
 /// Four streams of full speed fit; credit comes back as bytes leave the mesh.
@@ -20,7 +41,7 @@ pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Bytes in flight on one *upstream* connection. Many clients share it, so the connection's window must never be
 /// what stops it: then one client that does not read would stop all others. Its credit therefore comes back on
-/// receipt, and memory is bounded by `STREAM_WINDOW` for each open stream.
+/// receipt, and memory is bounded by `LEAST_WINDOW` for each open stream, and `LENT_BYTES` for all.
 pub const UPSTREAM_CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
 /// Streams a client may have open at once. RFC 9113 §6.5.2 recommends 100 at least; 250 is Go's number, enough

@@ -14,6 +14,7 @@ mod encode;
 mod error;
 mod fields;
 mod frame;
+mod lending;
 pub mod limits;
 mod receive;
 mod role;
@@ -24,6 +25,7 @@ mod stream;
 pub use connection::{Connection, Untaken};
 pub use fields::HeadLimits;
 pub use frame::{ErrorCode, PREFACE};
+pub use lending::Lender;
 pub use role::Role;
 
 #[cfg(test)]

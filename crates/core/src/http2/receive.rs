@@ -230,7 +230,9 @@ impl Connection {
             return self.spend_abandoned().map(|()| None);
         }
         self.idle_frames.regain(limits::IDLE_FRAMES_REGAINED);
-        let Some(stream) = self.streams.add(id, i64::from(self.peer.initial_window)) else { return Ok(None) };
+        let Some(stream) = self.streams.add(id, i64::from(self.peer.initial_window), self.windows.first) else {
+            return Ok(None);
+        };
         stream.remote = if end { Side::Ended } else { Side::Body };
         stream.is_head = head.method() == b"HEAD";
         stream.is_grpc = head.get(b"content-type").is_some_and(grpc::is_grpc);

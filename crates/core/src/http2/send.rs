@@ -3,9 +3,9 @@
 use super::connection::Connection;
 use super::encode::{self, Lead};
 use super::frame::{self, flag, ErrorCode, Kind};
-use super::limits;
 use super::role::Role;
-use super::stream::Side;
+use super::stream::{Side, Stream};
+use super::{limits, settings};
 use crate::events::{LocalReply, ReplyKind};
 use crate::grpc;
 use crate::head::Head;
@@ -13,9 +13,14 @@ use crate::head::Head;
 impl Connection {
     pub(super) fn send_head(&mut self, id: u32, head: &Head, end: bool, out: &mut Vec<u8>) {
         self.greet(out);
+        if self.role == Role::Client {
+            self.announce_windows(out);
+        }
         let Some(stream) = self.streams.get(id) else { return };
         let lead = match self.role {
             Role::Client => {
+                stream.window = self.windows.begin();
+                stream.receive_window = stream.window;
                 stream.is_head = head.method() == b"HEAD";
                 Lead::Request
             }
@@ -32,6 +37,27 @@ impl Connection {
         if end {
             self.after_our_end(id, out);
         }
+    }
+
+    /// Say how wide streams begin from now on, if that changes. Those that are open become wider with the others, never narrower:
+    /// what an endpoint was told that it may send, it may have sent.
+    fn announce_windows(&mut self, out: &mut Vec<u8>) {
+        let first = self.windows.next_first(self.streams.len());
+        let more = limits::OPENING_WINDOW - limits::LEAST_WINDOW;
+        let fits = |stream: &mut Stream| stream.window + more <= limits::STREAM_WINDOW;
+        if first == self.windows.first || (first > self.windows.first && !self.streams.iter_mut().all(fits)) {
+            return;
+        }
+        settings::write_first_window(first, out);
+        for stream in self.streams.iter_mut().filter(|stream| stream.window > 0) {
+            if first > self.windows.first {
+                stream.window = self.windows.follow(stream.window);
+                stream.receive_window += more;
+            } else {
+                frame::write_window_update(stream.id, more, out);
+            }
+        }
+        self.windows.announced(first);
     }
 
     /// Send what the windows allow and queue the rest; return how much was queued.

@@ -61,18 +61,27 @@ impl PeerSettings {
 }
 
 /// Append our first frames: SETTINGS, and a `WINDOW_UPDATE` that widens the connection's window.
-pub(super) fn write_initial(role: Role, max_head_bytes: u32, out: &mut Vec<u8>) {
+pub(super) fn write_initial(role: Role, first_window: u32, max_head_bytes: u32, out: &mut Vec<u8>) {
     let by_role = match role {
         Role::Client => (ENABLE_PUSH, 0),
         Role::Server => (MAX_CONCURRENT_STREAMS, limits::MAX_CONCURRENT_STREAMS),
     };
-    let settings = [by_role, (INITIAL_WINDOW_SIZE, limits::STREAM_WINDOW), (MAX_HEADER_LIST_SIZE, max_head_bytes)];
+    let settings = [by_role, (INITIAL_WINDOW_SIZE, first_window), (MAX_HEADER_LIST_SIZE, max_head_bytes)];
+    write(&settings, out);
+    frame::write_window_update(0, role.connection_window() - limits::DEFAULT_WINDOW, out);
+}
+
+/// Append that streams begin with another window from now on. Windows that are open change by as much.
+pub(super) fn write_first_window(bytes: u32, out: &mut Vec<u8>) {
+    write(&[(INITIAL_WINDOW_SIZE, bytes)], out);
+}
+
+fn write(settings: &[(u16, u32)], out: &mut Vec<u8>) {
     frame::write_header(6 * settings.len(), Kind::Settings, 0, 0, out);
     for (identifier, value) in settings {
         out.extend_from_slice(&identifier.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
     }
-    frame::write_window_update(0, role.connection_window() - limits::DEFAULT_WINDOW, out);
 }
 
 pub(super) fn write_ack(out: &mut Vec<u8>) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::limits;
+use super::{frame, limits};
 use crate::head::Head;
 
 /// How far one direction of a stream has come.
@@ -35,6 +35,8 @@ pub(super) struct Stream {
     pub(super) send_window: i64,
     /// Bytes the peer may send.
     pub(super) receive_window: u32,
+    /// These, those held and those not told of yet: how wide its window is.
+    pub(super) window: u32,
     /// Received and not consumed yet.
     pub(super) held: u32,
     /// Consumed and not told by `WINDOW_UPDATE` yet.
@@ -42,6 +44,21 @@ pub(super) struct Stream {
     /// Waits for its turn to send.
     pub(super) is_ready: bool,
     pub(super) queue: Queue,
+}
+
+impl Stream {
+    /// Return whether the peer may have more to say than its window lets it.
+    pub(super) fn wants_window(&self) -> bool {
+        self.remote != Side::Ended && self.owed.is_none_or(|left| left > u64::from(self.receive_window))
+    }
+
+    /// Let the peer send `more` bytes.
+    pub(super) fn open(&mut self, more: u32, out: &mut Vec<u8>) {
+        self.receive_window += more;
+        if more > 0 {
+            frame::write_window_update(self.id, more, out);
+        }
+    }
 }
 
 /// What could not be sent for want of window.
@@ -130,26 +147,26 @@ impl Streams {
         self.places.get_mut(*place as usize)
     }
 
-    /// Add a stream; `id` is greater than that of every other.
-    pub(super) fn add(&mut self, id: u32, send_window: i64) -> Option<&mut Stream> {
+    /// Add a stream, whose peer may send `window` bytes; `id` is greater than that of every other.
+    pub(super) fn add(&mut self, id: u32, send_window: i64, window: u32) -> Option<&mut Stream> {
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(Stream::default());
             u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
         });
         self.index.push((id, place));
         let stream = self.places.get_mut(place as usize)?;
-        *stream = Stream { id, send_window, receive_window: limits::STREAM_WINDOW, ..Stream::default() };
+        *stream = Stream { id, send_window, receive_window: window, window, ..Stream::default() };
         Some(stream)
     }
 
-    /// Remove a stream; return the bytes it held that were never consumed, and how far the peer had come.
-    pub(super) fn remove(&mut self, id: u32) -> Option<(u32, Side)> {
+    /// Remove a stream and return what is left of it, without its queue.
+    pub(super) fn remove(&mut self, id: u32) -> Option<&Stream> {
         let at = self.index.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         let (_, place) = self.index.remove(at);
         self.free.push(place);
         let stream = self.places.get_mut(place as usize)?;
         stream.queue = Queue::default();
-        Some((stream.held, stream.remote))
+        Some(stream)
     }
 
     /// Return the numbers of all open streams above `id`.
@@ -176,11 +193,11 @@ mod tests {
     #[test]
     fn places_are_used_again_and_forget_their_stream() {
         let mut streams = Streams::default();
-        streams.add(1, 10).unwrap().queue.push(b"left over");
-        streams.add(3, 10);
-        assert_eq!(streams.remove(1), Some((0, Side::Head)));
+        streams.add(1, 10, 1).unwrap().queue.push(b"left over");
+        streams.add(3, 10, 1);
+        assert_eq!(streams.remove(1).map(|stream| stream.remote), Some(Side::Head));
         assert!(streams.get(1).is_none());
-        let again = streams.add(5, 7).unwrap();
+        let again = streams.add(5, 7, 1).unwrap();
         assert!(again.queue.is_empty() && again.send_window == 7);
         assert_eq!((streams.len(), streams.above(3)), (2, vec![5]));
         assert_eq!(streams.places.len(), 2);

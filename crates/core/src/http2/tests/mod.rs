@@ -3,11 +3,14 @@
 mod bounds;
 mod conversation;
 mod flow;
+mod lending;
 mod rules;
 mod vectors;
 
+use std::sync::Arc;
+
 use super::frame::{self, Kind};
-use super::{Connection, HeadLimits, Role, PREFACE};
+use super::{Connection, HeadLimits, Lender, Role, PREFACE};
 use crate::events::{Cause, Event, StreamId, Wire};
 use crate::head::Head;
 use crate::hpack::{Decoder, Encoder, Field};
@@ -38,7 +41,11 @@ struct End {
 
 impl End {
     fn new(role: Role) -> Self {
-        let wire = Connection::new(role, LIMITS);
+        Self::lent(role, &Arc::default())
+    }
+
+    fn lent(role: Role, lender: &Arc<Lender>) -> Self {
+        let wire = Connection::new(role, LIMITS, Some(lender));
         Self { wire, head: Head::default(), input: Vec::new(), out: Vec::new(), seen: Vec::new() }
     }
 
