@@ -24,8 +24,13 @@ impl<T: Copy> Numbered<T> {
         if (self.len + 1) * 2 > self.places.len() {
             self.grow();
         }
-        let mask = self.mask();
-        let (mut at, mut one) = (self.home(number), (number, value));
+        let mut at = self.home(number);
+        if let Some(free @ None) = self.places.get_mut(at) {
+            *free = Some((number, value));
+            self.len += 1;
+            return true;
+        }
+        let (mask, mut one) = (self.mask(), (number, value));
         loop {
             let home = self.home(one.0);
             match self.places.get_mut(at) {

@@ -32,6 +32,12 @@ struct Slot<T> {
     value: T,
 }
 
+impl<T> Slot<T> {
+    fn holding(&mut self, id: Id) -> Option<&mut T> {
+        (self.used && u64::from(self.generation) == id >> 32).then_some(&mut self.value)
+    }
+}
+
 /// Entries by number. A number that is no longer in use finds nothing.
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -67,8 +73,16 @@ impl<T: Recycle> Slab<T> {
 
     /// Return the entry called `id` for change.
     pub fn get_mut(&mut self, id: Id) -> Option<&mut T> {
-        let slot = self.slots.get_mut(slot_of(id))?;
-        (slot.used && u64::from(slot.generation) == id >> 32).then_some(&mut slot.value)
+        self.slots.get_mut(slot_of(id))?.holding(id)
+    }
+
+    /// Return two different entries for change.
+    pub fn pair_mut(&mut self, one: Id, other: Id) -> Option<(&mut T, &mut T)> {
+        let (at, other_at) = (slot_of(one), slot_of(other));
+        let (low, high) = self.slots.split_at_mut_checked(at.max(other_at))?;
+        let (first, second) = (low.get_mut(at.min(other_at))?, high.first_mut()?);
+        let (first, second) = if at < other_at { (first, second) } else { (second, first) };
+        Some((first.holding(one)?, second.holding(other)?))
     }
 
     /// Return the number and value of a slot by its index, whether or not it is in use.
@@ -139,6 +153,20 @@ mod tests {
         assert_ne!(old, new);
         assert!(slab.get(old).is_none() && slab.get(new).unwrap().capacity() > 0 && slab.get(new).unwrap().is_empty());
         assert_eq!((slab.len(), slab.ids().collect::<Vec<_>>()), (1, vec![new]));
+    }
+
+    #[test]
+    fn two_entries_can_be_had_at_once_but_not_one_twice() {
+        let mut slab = Slab::<Vec<u8>>::default();
+        let (one, other, gone) = (slab.take(), slab.take(), slab.take());
+        slab.release(gone);
+        let (first, second) = slab.pair_mut(other, one).unwrap();
+        first.push(2);
+        second.push(1);
+        assert_eq!((slab.get(one), slab.get(other)), (Some(&vec![1]), Some(&vec![2])));
+        for (one, other) in [(one, one), (one, gone), (gone, one), (one, other + 7), (other ^ (1 << 32), one)] {
+            assert!(slab.pair_mut(one, other).is_none());
+        }
     }
 
     #[test]

@@ -33,12 +33,17 @@ pub struct Histogram {
 impl Histogram {
     /// Count a duration.
     pub fn record(&mut self, seconds: f64) {
+        self.record_many(seconds, 1);
+    }
+
+    /// Count a duration so many times.
+    pub fn record_many(&mut self, seconds: f64, count: u32) {
         let ms = seconds * 1_000.0;
         let at = BOUNDS_MS.iter().position(|bound| ms <= *bound).unwrap_or(BOUNDS_MS.len());
         if let Some(bucket) = self.buckets.get_mut(at) {
-            *bucket += 1;
+            *bucket += u64::from(count);
         }
-        self.sum_ms += ms;
+        self.sum_ms += ms * f64::from(count);
     }
 
     /// Return (upper bound, how many were at most that long) for each bound.
@@ -69,8 +74,13 @@ pub struct Responses {
 impl Responses {
     /// Count a response.
     pub fn record(&mut self, status: u16) {
+        self.record_many(status, 1);
+    }
+
+    /// Count so many responses.
+    pub fn record_many(&mut self, status: u16, count: u32) {
         if let Some(class) = usize::from(status / 100).checked_sub(1).and_then(|class| self.classes.get_mut(class)) {
-            *class += 1;
+            *class += u64::from(count);
         }
     }
 
@@ -212,8 +222,8 @@ mod tests {
     #[test]
     fn a_histogram_is_cumulative() {
         let mut histogram = Histogram::default();
-        for seconds in [0.0001, 0.003, 0.003, 9_999.0] {
-            histogram.record(seconds);
+        for (seconds, count) in [(0.0001, 1), (0.003, 2), (9_999.0, 1)] {
+            histogram.record_many(seconds, count);
         }
         let counts: Vec<_> = histogram.cumulative().map(|(_, count)| count).take(3).collect();
         assert_eq!((counts, histogram.count()), (vec![1, 1, 3], 4));

@@ -135,10 +135,14 @@ impl framed::Codec for Codec {
         self.read.dialect.id_at()
     }
 
-    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>) {
-        let at = out.len();
-        out.extend_from_slice(frame);
-        frame::rename(at, id_at, short(id), out);
+    fn write_id(&self, id: u64, bytes: &mut [u8]) {
+        if let Some(target) = bytes.first_chunk_mut() {
+            *target = short(id).to_be_bytes();
+        }
+    }
+
+    fn seal(&self, at: usize, out: &mut Vec<u8>) {
+        frame::seal(at, out);
     }
 
     fn understands(&self, version: Version, memory: &Asked) -> bool {

@@ -199,12 +199,6 @@ pub fn seal(at: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Give the frame that was written to `out` from `at` on another id, which is at `id_at`, and end it as `seal` does.
-pub fn rename(at: usize, id_at: usize, id: u32, out: &mut Vec<u8>) {
-    patch(out, at + id_at, &id.to_be_bytes());
-    seal(at, out);
-}
-
 fn u32_at(input: &[u8], at: usize) -> u32 {
     input.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }

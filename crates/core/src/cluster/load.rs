@@ -17,6 +17,17 @@ struct Share {
 }
 
 impl Share {
+    fn begin(&mut self, count: usize, now: f64) {
+        self.settle(now);
+        self.current += count;
+        self.begun += count as u64;
+    }
+
+    fn end(&mut self, count: usize, now: f64) {
+        self.settle(now);
+        self.current = self.current.saturating_sub(count);
+    }
+
     fn settle(&mut self, now: f64) {
         #[allow(clippy::cast_precision_loss)] // concurrency is far below 2^52
         let height = self.current as f64;
@@ -41,24 +52,28 @@ impl Load {
 
     /// A request has come; `proxied`: through the activator, which counts it too.
     pub fn begin(&mut self, proxied: bool, now: f64) {
-        self.all.settle(now);
-        self.all.current += 1;
-        self.all.begun += 1;
+        self.all.begin(1, now);
         if proxied {
-            self.proxied.settle(now);
-            self.proxied.current += 1;
-            self.proxied.begun += 1;
+            self.proxied.begin(1, now);
         }
     }
 
-    /// It has ended.
+    /// So many have come together, none through the activator.
+    pub fn begin_many(&mut self, count: usize, now: f64) {
+        self.all.begin(count, now);
+    }
+
+    /// A request has ended.
     pub fn end(&mut self, proxied: bool, now: f64) {
-        self.all.settle(now);
-        self.all.current = self.all.current.saturating_sub(1);
+        self.all.end(1, now);
         if proxied {
-            self.proxied.settle(now);
-            self.proxied.current = self.proxied.current.saturating_sub(1);
+            self.proxied.end(1, now);
         }
+    }
+
+    /// So many have ended together, of which none came through the activator.
+    pub fn end_many(&mut self, count: usize, now: f64) {
+        self.all.end(count, now);
     }
 
     /// Return how many are here now.
@@ -92,5 +107,8 @@ mod tests {
         load.end(false, 12.5);
         assert_eq!(load.take(13.0), Some((0.5, 0, 0.0, 0)));
         assert_eq!(load.take(14.0), None);
+        load.begin_many(3, 14.0);
+        load.end_many(2, 14.5);
+        assert_eq!(load.take(15.0), Some((2.0, 3, 0.0, 0)));
     }
 }

@@ -238,11 +238,12 @@ impl Cluster {
         }
     }
 
-    /// Count how endpoint `at` has answered one attempt.
-    pub fn count_answer(&mut self, at: usize, status: u16) {
+    /// Count how endpoint `at` has answered so many attempts.
+    pub fn count_answers(&mut self, at: usize, status: u16, count: u32) {
         if let Some(endpoint) = self.endpoints.get_mut(at) {
-            endpoint.counters.rq_success += u64::from(status < 500);
-            endpoint.counters.rq_error += u64::from(status >= 500);
+            let counter =
+                if status < 500 { &mut endpoint.counters.rq_success } else { &mut endpoint.counters.rq_error };
+            *counter += u64::from(count);
         }
     }
 

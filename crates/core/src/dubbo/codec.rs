@@ -133,7 +133,7 @@ impl framed::Codec for Codec {
         let at = out.len();
         out.extend_from_slice(head.bytes(head.frame.envelope));
         let envelope = out.get_mut(at..).unwrap_or_default();
-        self.set_id(head, id, envelope);
+        self.write_id(id, envelope.get_mut(ID_AT..).unwrap_or_default());
         let Some((passing, tail)) = attachments::retold(head, body) else { return out.extend_from_slice(body) };
         let length = u32::try_from(passing.len() + tail.len()).unwrap_or(u32::MAX);
         if let Some(target) = envelope.get_mut(LENGTH_AT..) {
@@ -143,17 +143,13 @@ impl framed::Codec for Codec {
         out.extend_from_slice(&tail);
     }
 
-    fn copy(&self, frame: &[u8], _id_at: usize, id: u64, out: &mut Vec<u8>) {
-        let at = out.len();
-        out.extend_from_slice(frame);
-        if let Some(target) = out.get_mut(at + ID_AT..at + ID_AT + 8) {
-            target.copy_from_slice(&id.to_be_bytes());
-        }
+    fn id_at(&self) -> usize {
+        ID_AT
     }
 
-    fn set_id(&self, _head: &Head, id: u64, envelope: &mut [u8]) {
-        if let Some(target) = envelope.get_mut(ID_AT..ID_AT + 8) {
-            target.copy_from_slice(&id.to_be_bytes());
+    fn write_id(&self, id: u64, bytes: &mut [u8]) {
+        if let Some(target) = bytes.first_chunk_mut() {
+            *target = id.to_be_bytes();
         }
     }
 

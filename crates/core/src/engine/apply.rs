@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::config::{self, check_seconds, RemoteKeys, Snapshot};
 use crate::engine::connection::{Ending, Role};
 use crate::engine::keys::KeySet;
-use crate::engine::wires::Offers;
+use crate::engine::detection::Offers;
 use crate::engine::{Engine, Listener};
 use crate::limits::{MAX_CHECKED_SERVICE, MAX_MAGLEV_TABLE, MAX_RING_SIZE};
 use crate::names::Names;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::exchange::Exchange;
 use crate::engine::wires::{AnyWire, Family};
-use crate::events::StreamId;
+use crate::events::{StreamId, Wire};
 use crate::limits::{KEEP_BUFFER, KEEP_OUT, MAX_HTTP2_BACKLOG, MAX_PIPELINED};
 use crate::numbers::Numbered;
 use crate::slab::{Id, Recycle, Slab};
@@ -210,6 +210,11 @@ impl Connection {
     /// Return whether it may be read from and written to.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Return whether it takes one more stream beside those that wait for it.
+    pub fn has_room(&self) -> bool {
+        !self.wire.closing() && self.wire.room() > self.boarding.len()
     }
 
     /// Return whether what is read and written is under TLS.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::config::{Action, HeaderEdits, Listener, RouteTable, Snapshot, VirtualHost, WireProtocol};
 use crate::engine::connection::Role;
-use crate::engine::wires::{AnyWire, Family, Offer, Offers};
+use crate::engine::detection::{Offer, Offers};
+use crate::engine::wires::{AnyWire, Family};
 use crate::engine::{touch, Engine};
 use crate::events::Wire;
 use crate::framed::Protocol;

@@ -5,7 +5,7 @@ use crate::engine::exchange::{Exchange, Flag, Origin, RequestCopy, Retry, Stage,
 use crate::engine::flow::Way;
 use crate::engine::refusal::{Refusal, TOO_LARGE};
 use crate::engine::timing::shorter;
-use crate::engine::wires::TLS_REFUSED;
+use crate::engine::detection::TLS_REFUSED;
 use crate::engine::{lend, touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
 use crate::head::{Head, PROXIED};

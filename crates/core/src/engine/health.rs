@@ -55,7 +55,7 @@ impl Engine {
         };
         let Some(cluster) = self.clusters.get_mut(number) else { return };
         if !known {
-            cluster.count_answer(endpoint, status);
+            cluster.count_answers(endpoint, status, 1);
         }
         if !judged {
             return;

@@ -1,13 +1,13 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
 //! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `decisions` (filters of this process), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
-//! (what the two sides of an exchange say), `passing` (calls that nobody has anything to say about) with `recent` (their routes), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
+//! (what the two sides of an exchange say), `passing` (calls that nobody has anything to say about) with `recent` (their routes) and `tally` (their counters), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `backlog` (what peers have not taken), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `conversation` (requests that this process answers piece by piece), `moving` (connections given away), `mirror` (copies),
 //! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report` and `statuses` (what is told of them), `secured` (connections under
 //! TLS).
 //!
-//! `exchange`, `connection` and `wires` say what there is, `refusal` what may be answered; they know none of the files that act. No file knows
+//! `exchange`, `connection` and `wires` (told by `detection`) say what there is, `refusal` what may be answered; they know none of the files that act. No file knows
 //! another that knows it (`tools/rust_circles.py`).
 
 mod access;
@@ -21,6 +21,7 @@ mod conversation;
 mod cors;
 mod decisions;
 mod declared;
+mod detection;
 mod dispatch;
 mod downstream;
 mod errand;
@@ -44,6 +45,7 @@ mod retry;
 mod secured;
 mod statuses;
 mod stream;
+mod tally;
 mod tap;
 mod timing;
 mod tracing;
@@ -103,7 +105,7 @@ struct Listener {
     /// How it traces, if it does.
     tracer: Option<Arc<Tracer>>,
     /// Declared protocols that it tells by their magic.
-    offers: wires::Offers,
+    offers: detection::Offers,
     counters: ListenerCounters,
 }
 

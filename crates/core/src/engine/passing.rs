@@ -8,11 +8,13 @@
 use crate::cluster::{Pick, Wish};
 use crate::engine::connection::Role;
 use crate::engine::exchange::{Exchange, Origin, Stage};
+use crate::engine::tally::{Alike, Answered, Begun};
 use crate::engine::timing::shorter;
 use crate::engine::wires::{self, Family};
 use crate::engine::{lend, touch, Engine};
 use crate::events::{Event, StreamId, Wire};
 use crate::framed::Call;
+use crate::head::Version;
 use crate::limits::MAX_EXCHANGE_BUFFER;
 use crate::routes::{Action, Found, Tables};
 use crate::slab::{index_of, Id};
@@ -25,7 +27,7 @@ struct Source {
     table: usize,
 }
 
-/// Where a plain call goes.
+/// Where plain calls go.
 #[derive(Clone, Copy)]
 struct Course {
     found: Found,
@@ -33,6 +35,17 @@ struct Course {
     cluster: usize,
     family: Family,
     timeout_s: f64,
+}
+
+/// Calls of one read, one behind the other, that go the same way: it is looked for once.
+struct Run {
+    /// Where their address is remembered.
+    place: usize,
+    course: Course,
+    /// How many are not counted yet.
+    count: u32,
+    /// The endpoint of the last one, and the connection that it went by.
+    way: Option<(usize, Id)>,
 }
 
 impl Engine {
@@ -43,14 +56,23 @@ impl Engine {
         match self.connections.get(id).map(|conn| conn.role) {
             Some(Role::Downstream { listener }) => {
                 let Some(table) = self.plain_source(listener, tables) else { return 0 };
-                let source = Source { down: id, listener, table };
-                while let Some(more) = self.pass_request(&source, input.get(used..).unwrap_or_default(), tables, now) {
+                let (source, mut run) = (Source { down: id, listener, table }, None);
+                loop {
+                    let rest = input.get(used..).unwrap_or_default();
+                    let Some(more) = self.pass_request(&source, &mut run, rest, tables, now) else { break };
                     used += more;
                 }
+                self.end_run(listener, &mut run, now);
             }
-            Some(Role::Upstream { .. }) => {
-                while let Some(more) = self.pass_answer(id, input.get(used..).unwrap_or_default(), now) {
+            Some(Role::Upstream { cluster, endpoint }) => {
+                let (endpoint, mut tally) = ((cluster, endpoint), None);
+                loop {
+                    let rest = input.get(used..).unwrap_or_default();
+                    let Some(more) = self.pass_answer(id, endpoint, &mut tally, rest, now) else { break };
                     used += more;
+                }
+                if let Some(answered) = tally {
+                    self.count_answered(endpoint, &answered, now);
                 }
             }
             _ => {}
@@ -59,7 +81,14 @@ impl Engine {
     }
 
     /// Pass on the request at the front of `input`, if it is a plain call; return how long it is.
-    fn pass_request(&mut self, source: &Source, input: &[u8], tables: &Tables, now: f64) -> Option<usize> {
+    fn pass_request(
+        &mut self,
+        source: &Source,
+        run: &mut Option<Run>,
+        input: &[u8],
+        tables: &Tables,
+        now: f64,
+    ) -> Option<usize> {
         let Source { down, listener, table } = *source;
         let conn = self.connections.get_mut(down).filter(|conn| conn.is_open())?;
         let (call, address) = conn.wire.call(input, &mut self.scratch)?;
@@ -68,22 +97,34 @@ impl Engine {
             return None;
         }
         let (place, known) = self.recent.place(table, call.version, &address)?;
-        if !known {
-            self.learn_route(place, down, table, input, tables);
+        if !known || run.as_ref().is_none_or(|run| run.place != place) {
+            self.end_run(listener, run, now);
+            if !known {
+                self.learn_route(place, down, table, input, tables);
+            }
+            let course = self.plain_course(self.recent.found(place)?, call.version, tables)?;
+            *run = Some(Run { place, course, count: 0, way: None });
         }
-        let course = self.plain_course(self.recent.found(place)?, &call, tables)?;
+        let same = run.as_mut()?;
+        let course = same.course;
         let pick = self.clusters.get_mut(course.cluster)?.pick(&mut self.random, Wish::default());
-        let open = self.open_connection(down, &course, pick);
-        let stream = self.take_call(down, input, open.is_some())?;
-        let origin = Origin::Stream { conn: down, stream, listener };
-        let id = self.begin_call(origin, &course, call.body, now);
-        self.count_call(listener, &course, now);
-        let frame = input.get(..call.passes)?;
-        match open {
-            Some((at, up)) => self.write_call(id, (course.cluster, at), up, (down, frame, call.id_at), now),
-            None => self.board_call(id, course.cluster, pick, frame.get(frame.len() - call.body..)?, now),
+        if let Some(way) = self.open_connection(down, same, pick) {
+            same.way = Some(way);
+            same.count += 1;
+            self.write_call(source, &course, way, &call, input, now)?;
+        } else {
+            // Whether others may follow is for the other stages to say.
+            self.end_run(listener, run, now);
+            self.board_call(source, &course, pick, &call, input, now)?;
         }
         Some(call.length)
+    }
+
+    /// Count the calls of a run.
+    fn end_run(&mut self, listener: usize, run: &mut Option<Run>, now: f64) {
+        if let Some(Run { course: Course { cluster, label, .. }, count, .. }) = run.take() {
+            self.count_begun(&Begun { listener, cluster, label, count }, now);
+        }
     }
 
     /// Return the route table of requests from a listener whose requests may be passed on as they lie.
@@ -102,192 +143,163 @@ impl Engine {
         self.recent.learn(place, found.filter(|found| described && tables.passes(*found)));
     }
 
-    /// Return the course of a call, if neither its route nor its cluster asks anything of it.
-    fn plain_course(&self, found: Found, call: &Call, tables: &Tables) -> Option<Course> {
+    /// Return the course of calls of this route, if neither it nor its cluster asks anything of them.
+    fn plain_course(&self, found: Found, version: Version, tables: &Tables) -> Option<Course> {
         let (_, route) = tables.resolve(found)?;
         let Action::Forward(forward) = &route.action else { return None };
         let number = route.passes_to?;
         let cluster = self.clusters.get(number)?;
-        let family = wires::family(cluster.config.protocol, call.version)?;
+        let family = wires::family(cluster.config.protocol, version)?;
         let plain = cluster.waiting == 0 && cluster.config.outlier.is_none();
-        let timeout_s = shorter(forward.timeout_s, f64::from(call.timeout_ms) / 1_000.0);
+        let timeout_s = forward.timeout_s;
         plain.then_some(Course { found, label: route.label, cluster: number, family, timeout_s })
     }
 
     /// Return the endpoint that was chosen, and a connection to it that is up and has room.
-    fn open_connection(&self, down: Id, course: &Course, pick: Pick) -> Option<(usize, Id)> {
+    fn open_connection(&self, down: Id, run: &Run, pick: Pick) -> Option<(usize, Id)> {
         let Pick::Endpoint(at) = pick else { return None };
+        let is_open = |conn: &Id| self.connections.get(*conn).is_some_and(|conn| conn.is_open() && conn.has_room());
+        if let Some(way) = run.way.filter(|(known, conn)| *known == at && is_open(conn)) {
+            return Some(way);
+        }
         let companion = self.connections.get(down)?.companion;
+        let course = &run.course;
         let conn = self.find_shared(course.cluster, at, course.family, companion)?;
         self.connections.get(conn)?.is_open().then_some((at, conn))
     }
 
-    /// Return the stream of the call that was just looked at. One that does not pass at once is looked at in full: the other
-    /// stages will want its head.
-    fn take_call(&mut self, down: Id, input: &[u8], passes: bool) -> Option<StreamId> {
-        let conn = self.connections.get_mut(down)?;
-        if passes {
-            return Some(conn.wire.take(input));
-        }
-        match conn.wire.decode(input, &mut self.scratch, &mut conn.out) {
-            (_, Some(Event::Head { stream, .. })) => Some(stream),
-            _ => None,
-        }
-    }
-
-    fn begin_call(&mut self, origin: Origin, course: &Course, body: usize, now: f64) -> Id {
-        let id = self.exchanges.take();
-        if let Some(exchange) = self.exchanges.get_mut(id) {
-            exchange.begin_plain(origin, course, now);
-            exchange.bytes_in = body as u64;
-            if exchange.answer_by < NEVER {
-                exchange.alarm.deadline = exchange.answer_by;
-                self.timers.arm(&mut exchange.alarm, Owner::Exchange(index_of(id)));
-            }
-        }
-        let Origin::Stream { conn, stream, .. } = origin else { return id };
-        if let Some(conn) = self.connections.get_mut(conn) {
-            conn.streams.insert(stream, id);
-            conn.reused = true;
-            conn.alarm.disarm();
-        }
-        id
-    }
-
-    /// Count a plain call that begins.
-    fn count_call(&mut self, listener: usize, course: &Course, now: f64) {
-        if let Some(cluster) = self.clusters.get_mut(course.cluster) {
-            cluster.load.begin(false, now);
-            cluster.counters.rq_total += 1;
-        }
-        if let Some(listener) = self.listeners.get_mut(listener) {
-            listener.counters.rq_total += 1;
-            listener.counters.rq_active += 1;
-        }
-        if let Some(label) = self.labels.get_mut(course.label) {
-            label.rq_total += 1;
-        }
-    }
-
-    /// Write a request to its endpoint. It has no head: nothing that may still happen to it asks for one.
+    /// Write the call at the front of `input` to its endpoint. It has no head: nothing that may still happen to it asks for one.
     fn write_call(
         &mut self,
-        id: Id,
-        (number, at): (usize, usize),
-        up: Id,
-        (down, frame, id_at): (Id, &[u8], usize),
+        source: &Source,
+        course: &Course,
+        (at, up): (usize, Id),
+        call: &Call,
+        input: &[u8],
         now: f64,
-    ) {
-        if self.connections.get(up).is_some_and(|conn| conn.streams.is_empty()) {
+    ) -> Option<()> {
+        let frame = input.get(..call.passes)?;
+        let (client, conn) = self.connections.pair_mut(source.down, up)?;
+        let id = self.exchanges.take();
+        let stream = client.wire.take(input);
+        client.streams.insert(stream, id);
+        (client.reused, client.companion) = (true, Some(up));
+        client.alarm.disarm();
+        lend(&mut self.spare, &mut conn.out, frame.len());
+        let sent = conn.wire.forward(frame, call.id_at, &mut conn.out);
+        let begins = conn.streams.is_empty();
+        conn.streams.insert(sent, id);
+        touch(&mut self.touched, conn, up);
+        let on_reused = std::mem::replace(&mut conn.reused, true);
+        let exchange = self.exchanges.get_mut(id)?;
+        exchange.begin_plain(source, stream, course, call, now);
+        exchange.stage = Stage::Sent { conn: up, stream: sent };
+        (exchange.carrier, exchange.sent_at) = (Some(up), now);
+        (exchange.on_reused, exchange.passing) = (on_reused, true);
+        if exchange.answer_by < NEVER {
+            exchange.alarm.deadline = exchange.answer_by;
+            self.timers.arm(&mut exchange.alarm, Owner::Exchange(index_of(id)));
+        }
+        let cluster = self.clusters.get_mut(course.cluster)?;
+        cluster.in_flight += 1;
+        let endpoint = cluster.endpoints.get_mut(at)?;
+        endpoint.in_flight += 1;
+        endpoint.counters.rq_total += 1;
+        if begins {
             self.set_alarm(up, NEVER);
             self.keep_alive(up, now);
         }
-        let Some(conn) = self.connections.get_mut(up) else { return };
-        lend(&mut self.spare, &mut conn.out, frame.len());
-        let stream = conn.wire.forward(frame, id_at, &mut conn.out);
-        conn.streams.insert(stream, id);
-        touch(&mut self.touched, conn, up);
-        let reused = std::mem::replace(&mut conn.reused, true);
-        if let Some(exchange) = self.exchanges.get_mut(id) {
-            exchange.stage = Stage::Sent { conn: up, stream };
-            exchange.carrier = Some(up);
-            exchange.sent_at = now;
-            exchange.on_reused = reused;
-            exchange.passing = true;
-        }
-        if let Some(conn) = self.connections.get_mut(down) {
-            conn.companion = Some(up);
-        }
-        if let Some(cluster) = self.clusters.get_mut(number) {
-            cluster.in_flight += 1;
-            if let Some(endpoint) = cluster.endpoints.get_mut(at) {
-                endpoint.in_flight += 1;
-                endpoint.counters.rq_total += 1;
-            }
-        }
+        Some(())
     }
 
-    /// Let a request go on by the other stages: its endpoint, if it has one, has no connection for it yet.
-    fn board_call(&mut self, id: Id, cluster: usize, pick: Pick, body: &[u8], now: f64) {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+    /// Let the call at the front of `input` go on by the other stages: its endpoint, if it has one, has no connection for it yet.
+    /// They will want its head: it is looked at in full.
+    fn board_call(
+        &mut self,
+        source: &Source,
+        course: &Course,
+        pick: Pick,
+        call: &Call,
+        input: &[u8],
+        now: f64,
+    ) -> Option<()> {
+        let conn = self.connections.get_mut(source.down)?;
+        let decoded = conn.wire.decode(input, &mut self.scratch, &mut conn.out);
+        let (_, Some(Event::Head { stream, .. })) = decoded else { return None };
+        let id = self.exchanges.take();
+        conn.streams.insert(stream, id);
+        conn.reused = true;
+        conn.alarm.disarm();
+        let Course { cluster, label, .. } = *course;
+        self.count_begun(&Begun { listener: source.listener, cluster, label, count: 1 }, now);
+        let exchange = self.exchanges.get_mut(id)?;
+        exchange.begin_plain(source, stream, course, call, now);
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         (exchange.path, exchange.authority) = (exchange.head.path_span(), exchange.head.authority_span());
-        exchange.held.extend_from_slice(body);
+        exchange.held.extend_from_slice(input.get(call.passes - call.body..call.passes)?);
+        self.watch(id);
         let placed = self.place_at(id, cluster, pick, now);
         self.stand(id, cluster, placed, now);
+        Some(())
     }
 
     /// Pass on the answer at the front of `input`, if it is that of a plain call; return how long it is.
-    fn pass_answer(&mut self, up: Id, input: &[u8], now: f64) -> Option<usize> {
+    fn pass_answer(
+        &mut self,
+        up: Id,
+        endpoint: (usize, usize),
+        tally: &mut Option<Answered>,
+        input: &[u8],
+        now: f64,
+    ) -> Option<usize> {
         // The last answer of an endpoint that says goodbye has ended its connection.
         let conn = self.connections.get_mut(up).filter(|conn| conn.is_open())?;
         let answer = conn.wire.answer(input)?;
         let id = conn.streams.get(answer.stream)?;
-        let Family::Frames(version) = conn.wire.family() else { return None };
         let exchange = self.exchanges.get_mut(id).filter(|exchange| exchange.is_plain())?;
-        let Origin::Stream { conn: down, stream, .. } = exchange.origin else { return None };
-        let client = self.connections.get_mut(down).filter(|conn| conn.is_open())?;
-        let caller = client.wire.caller(stream, version)?;
-        client.wire.answered(stream);
+        let Origin::Stream { conn: down, stream, listener } = exchange.origin else { return None };
+        let (conn, client) = self.connections.pair_mut(up, down).filter(|(_, client)| client.is_open())?;
+        lend(&mut self.spare, &mut client.out, answer.length);
+        if !client.wire.pass(stream, &answer, input.get(..answer.passes)?, &mut client.out) {
+            return None;
+        }
         client.streams.remove(stream);
-        let mut out = std::mem::take(&mut client.out);
-        lend(&mut self.spare, &mut out, answer.length);
-        self.connections.get_mut(up)?.wire.pass(input, caller, &mut out);
-        if let Some(client) = self.connections.get_mut(down) {
-            client.out = out;
-            touch(&mut self.touched, client, down);
-        }
-        self.call_over(id, answer.status, now);
-        self.free_slot(up);
-        self.release_connection(up, answer.stream, None, now);
-        self.exchanges.release(id);
-        if self.connections.get(down).is_some_and(|client| client.streams.is_empty()) {
-            self.turn_to_next(down, now);
-        }
-        self.close_if_over(down, now);
-        Some(answer.length)
-    }
-
-    /// Count a plain call that has been answered.
-    fn call_over(&mut self, id: Id, status: u16, now: f64) {
-        let Some(exchange) = self.exchanges.get_mut(id) else { return };
+        touch(&mut self.touched, client, down);
+        conn.wire.answered(answer.stream);
+        conn.streams.remove(answer.stream);
+        let (rests, client_rests) = (conn.streams.is_empty(), client.streams.is_empty());
+        let alike = Alike { listener, label: exchange.label, status: answer.status, started: exchange.started };
         exchange.passed = true;
-        let (took, sent_at) = (now - exchange.started, exchange.sent_at);
-        let endpoint = exchange.carrier.and_then(|up| self.connections.get(up)).map(|conn| conn.role);
-        if let Some(cluster) = exchange.cluster.and_then(|number| self.clusters.get_mut(number)) {
-            cluster.load.end(false, now);
-            cluster.counters.responses.record(status);
-            if sent_at > 0.0 {
-                cluster.counters.time.record(now - sent_at);
+        self.exchanges.release(id);
+        if let Some(others) = Answered::add(tally, alike) {
+            self.count_answered(endpoint, &others, now);
+        }
+        if rests {
+            if let Some(answered) = tally.take() {
+                self.count_answered(endpoint, &answered, now);
             }
-            if let Some(Role::Upstream { endpoint, .. }) = endpoint {
-                cluster.count_answer(endpoint, status);
-            }
+            self.settle_connection(up, now);
         }
-        if let Some(label) = exchange.label.and_then(|label| self.labels.get_mut(label)) {
-            label.responses.record(status);
-            label.time.record(took);
+        if client_rests {
+            self.turn_to_next(down, now);
+            self.close_if_over(down, now);
         }
-        let Origin::Stream { listener, .. } = exchange.origin else { return };
-        if let Some(listener) = self.listeners.get_mut(listener) {
-            listener.counters.rq_active = listener.counters.rq_active.saturating_sub(1);
-            listener.counters.responses.record(status);
-            listener.counters.time.record(took);
-        }
+        Some(answer.length)
     }
 }
 
 impl Exchange {
     /// Become a plain call on this course.
-    fn begin_plain(&mut self, origin: Origin, course: &Course, now: f64) {
-        self.origin = origin;
+    fn begin_plain(&mut self, source: &Source, stream: StreamId, course: &Course, call: &Call, now: f64) {
+        self.origin = Origin::Stream { conn: source.down, stream, listener: source.listener };
         self.found = Some(course.found);
         self.label = Some(course.label);
         self.cluster = Some(course.cluster);
         (self.counted, self.request_done) = (true, true);
+        self.bytes_in = call.body as u64;
         self.started = now;
-        self.timeout_s = course.timeout_s;
-        self.answer_by = if course.timeout_s > 0.0 { now + course.timeout_s } else { NEVER };
+        self.timeout_s = shorter(course.timeout_s, f64::from(call.timeout_ms) / 1_000.0);
+        self.answer_by = if self.timeout_s > 0.0 { now + self.timeout_s } else { NEVER };
         self.wait_until = NEVER;
     }
 

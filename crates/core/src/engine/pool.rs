@@ -36,11 +36,8 @@ impl Engine {
     /// Find a connection with room for one more stream: `wanted` before any other.
     pub(super) fn find_shared(&self, cluster: usize, at: usize, family: Family, wanted: Option<Id>) -> Option<Id> {
         let shared = &self.clusters.get(cluster)?.endpoints.get(at)?.shared;
-        let has_room = |id: &Id| {
-            self.connections.get(*id).is_some_and(|conn| {
-                conn.wire.family() == family && !conn.wire.closing() && conn.wire.room() > conn.boarding.len()
-            })
-        };
+        let has_room =
+            |id: &Id| self.connections.get(*id).is_some_and(|conn| conn.wire.family() == family && conn.has_room());
         let wanted = wanted.filter(|id| shared.contains(id) && has_room(id));
         wanted.or_else(|| shared.iter().copied().find(has_room))
     }

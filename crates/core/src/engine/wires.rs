@@ -1,11 +1,12 @@
-//! The wire of a connection, whichever protocol it speaks, and how a listener tells which.
+//! The wire of a connection, whichever protocol it speaks.
 
 use std::sync::Arc;
 
 use crate::bolt;
 use crate::config::WireProtocol;
 use crate::dubbo;
-use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
+use crate::engine::detection::{self, is_tls, Offers, Spoken, TLS_REFUSED};
+use crate::events::{Cause, Event, LocalReply, StreamId, Wire};
 use crate::framed::{self, Address, Answer, Call, Codec, Declared};
 use crate::head::{Dialect, Head, Version};
 use crate::http1::{self, HeadLimits};
@@ -35,59 +36,8 @@ pub enum AnyWire {
     Http2(Box<http2::Connection>),
 }
 
-/// A declared protocol that connections of a listener may speak beside what is told anyway.
-#[derive(Debug)]
-pub struct Offer {
-    /// How its frames begin.
-    pub magic: Box<[u8]>,
-    /// It.
-    pub protocol: Arc<framed::Protocol>,
-    /// Its number in the engine.
-    pub number: u16,
-}
-
 /// The declared protocols, by number.
 type Protocols = [Arc<framed::Protocol>];
-
-/// Those of one listener.
-pub type Offers = Option<Arc<[Offer]>>;
-
-/// How what is told anyway begins: what is offered beside it must begin otherwise. Of HTTP/1 the registered methods (RFC 9110 9.3, RFC 5789).
-const TAKEN: [&[u8]; 14] = [
-    http2::PREFACE,
-    &dubbo::MAGIC,
-    &[TLS_HANDSHAKE, 3],
-    &[1],
-    &[2],
-    b"GET ",
-    b"HEAD ",
-    b"POST ",
-    b"PUT ",
-    b"DELETE ",
-    b"CONNECT ",
-    b"OPTIONS ",
-    b"TRACE ",
-    b"PATCH ",
-];
-
-impl Offer {
-    /// Offer a protocol beside `others`; the error says why it cannot be told from what else there may be.
-    pub fn beside(others: &[Self], protocol: &Arc<framed::Protocol>, number: u16) -> Result<Self, String> {
-        let Some(magic) = protocol.magic().filter(|magic| magic.len() >= 2) else {
-            return Err(
-                "its frames do not begin with a magic of two bytes or more, by which it could be told".to_owned()
-            );
-        };
-        let clashes = |taken: &[u8]| taken.starts_with(magic) || magic.starts_with(taken);
-        if TAKEN.into_iter().any(clashes) {
-            return Err("its magic is how HTTP, TLS, Bolt or Dubbo may begin".to_owned());
-        }
-        match others.iter().find(|other| clashes(&other.magic)) {
-            Some(other) => Err(format!("its magic cannot be told from that of {:?}", other.protocol.name)),
-            None => Ok(Self { magic: magic.into(), protocol: Arc::clone(protocol), number }),
-        }
-    }
-}
 
 /// What the engine must know of a protocol besides its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,26 +161,16 @@ impl AnyWire {
     /// Tell the protocol from the first bytes, once there are enough of them.
     fn detect(&mut self, input: &[u8]) {
         let Self::Detect(limits, offers) = self else { return };
-        let offers = offers.as_deref().unwrap_or_default();
-        if let Some(offer) = offers.iter().find(|offer| input.starts_with(&offer.magic)) {
-            let codec = Declared::new(&offer.protocol, offer.number);
-            *self = Self::FramedServer(Box::new(framed::Server::new(codec)));
-            return;
-        }
-        if offers.iter().any(|offer| offer.magic.starts_with(input)) {
-            return;
-        }
-        let preface = http2::PREFACE;
-        let undecided = dubbo::MAGIC.starts_with(input) || is_tls(input) || input == [TLS_HANDSHAKE];
-        if input.starts_with(&dubbo::MAGIC) {
-            *self = Self::DubboServer(Box::default());
-        } else if input.first().is_some_and(|first| bolt::PROTOCOLS.contains(first)) {
-            *self = Self::BoltServer(Box::default());
-        } else if input.starts_with(preface) {
-            *self = Self::http2(http2::Role::Server, *limits, None);
-        } else if !preface.starts_with(input) && !undecided {
-            *self = Self::Http1Server(http1::Server::new(*limits));
-        }
+        let Some(spoken) = detection::tell(input, offers.as_deref().unwrap_or_default()) else { return };
+        *self = match spoken {
+            Spoken::Declared(offer) => {
+                Self::FramedServer(Box::new(framed::Server::new(Declared::new(&offer.protocol, offer.number))))
+            }
+            Spoken::Dubbo => Self::DubboServer(Box::default()),
+            Spoken::Bolt => Self::BoltServer(Box::default()),
+            Spoken::Http2 => Self::http2(http2::Role::Server, *limits, None),
+            Spoken::Http1 => Self::Http1Server(http1::Server::new(*limits)),
+        };
     }
 
     /// Return the request at the front of `input`, if this is a connection to a caller of a protocol of frames, and it is
@@ -284,32 +224,23 @@ impl AnyWire {
         }
     }
 
-    /// Append the answer that was just returned under the id of its caller, as it lies in `input`.
-    pub fn pass(&mut self, input: &[u8], caller: u64, out: &mut Vec<u8>) {
+    /// Append `frame`, which is that answer, under the id of the caller of this stream, which is over then; `false`: the answer is
+    /// not for this caller as it lies.
+    pub fn pass(&mut self, stream: StreamId, answer: &Answer, frame: &[u8], out: &mut Vec<u8>) -> bool {
         match self {
-            Self::BoltClient(wire) => wire.pass(input, caller, out),
-            Self::DubboClient(wire) => wire.pass(input, caller, out),
-            Self::FramedClient(wire) => wire.pass(input, caller, out),
-            _ => {}
+            Self::BoltServer(wire) => wire.pass(stream, answer, frame, out),
+            Self::DubboServer(wire) => wire.pass(stream, answer, frame, out),
+            Self::FramedServer(wire) => wire.pass(stream, answer, frame, out),
+            _ => false,
         }
     }
 
-    /// Return the id of the caller of this stream, if an answer of that version is for it as it lies.
-    pub fn caller(&self, stream: StreamId, version: Version) -> Option<u64> {
-        match self {
-            Self::BoltServer(wire) => wire.caller(stream, version),
-            Self::DubboServer(wire) => wire.caller(stream, version),
-            Self::FramedServer(wire) => wire.caller(stream, version),
-            _ => None,
-        }
-    }
-
-    /// A caller has its answer.
+    /// A stream has its answer, which was passed on.
     pub fn answered(&mut self, stream: StreamId) {
         match self {
-            Self::BoltServer(wire) => wire.answered(stream),
-            Self::DubboServer(wire) => wire.answered(stream),
-            Self::FramedServer(wire) => wire.answered(stream),
+            Self::BoltClient(wire) => wire.answered(stream),
+            Self::DubboClient(wire) => wire.answered(stream),
+            Self::FramedClient(wire) => wire.answered(stream),
             _ => {}
         }
     }
@@ -332,17 +263,6 @@ pub fn any_version(protocol: WireProtocol) -> Version {
         WireProtocol::Framed(Some(number)) => Version::Framed(number),
         _ => Version::Http11,
     }
-}
-
-/// First byte of a TLS record that begins a handshake (RFC 8446 5.1).
-const TLS_HANDSHAKE: u8 = 22;
-
-/// What is said of a client that speaks TLS to a listener without.
-pub const TLS_REFUSED: Fault = Fault { status: 400, what: "TLS on a port for clear text" };
-
-/// Return whether a connection begins with a `ClientHello`. No protocol of ours begins so, and none would ever answer it.
-fn is_tls(input: &[u8]) -> bool {
-    input.starts_with(&[TLS_HANDSHAKE, 3])
 }
 
 /// Return the family that a cluster of `protocol` speaks for a request that came in as `version`; `None` if the two cannot

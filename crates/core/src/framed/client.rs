@@ -4,7 +4,7 @@ use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
 use crate::framed::codec::{Codec, Frame};
 use crate::framed::ids::Ids;
 use crate::framed::kind::Kind;
-use crate::head::Head;
+use crate::head::{Head, Version};
 use crate::limits::MAX_FRAMED_STREAMS;
 
 /// One connection with a server at its other end. A stream's number is its id on the wire.
@@ -24,8 +24,14 @@ pub struct Client<C> {
 pub struct Answer {
     /// Its stream.
     pub stream: StreamId,
+    /// In what it is written.
+    pub version: Version,
     /// The HTTP status that says what it says.
     pub status: u16,
+    /// Where its id is.
+    pub id_at: usize,
+    /// Length of all of it but what is made anew on the way.
+    pub passes: usize,
     /// How long it is.
     pub length: usize,
 }
@@ -45,8 +51,11 @@ impl<C: Codec> Client<C> {
     pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
         let whole = self.failed.is_none() && self.codec.frame(input, 502, &mut self.frame).is_ok_and(|whole| whole);
         let answers = whole && matches!(self.frame.kind, Kind::Response | Kind::Failure);
-        let status = answers.then(|| self.codec.status(&self.frame, input, 502).ok()).flatten()?;
-        Some(Answer { stream: self.frame.id, status, length: self.frame.length })
+        let frame = &self.frame;
+        let status = answers.then(|| self.codec.status(frame, input, 502).ok()).flatten()?;
+        let (version, id_at) = (self.codec.written_in(), self.codec.id_at());
+        let (stream, passes, length) = (frame.id, frame.length - frame.trailer, frame.length);
+        Some(Answer { stream, version, status, id_at, passes, length })
     }
 
     /// Append a request on a new stream, as its frame lies, with its id at `id_at`; return the stream.
@@ -56,11 +65,9 @@ impl<C: Codec> Client<C> {
         stream
     }
 
-    /// Append the answer that was just returned under the id of its caller, as it lies in `input`; its stream is over.
-    pub fn pass(&mut self, input: &[u8], caller: u64, out: &mut Vec<u8>) {
-        self.open.remove(self.frame.id);
-        let frame = input.get(..self.frame.length - self.frame.trailer).unwrap_or_default();
-        self.codec.copy(frame, self.codec.id_at(), caller, out);
+    /// A stream has its answer.
+    pub fn answered(&mut self, stream: StreamId) {
+        self.open.remove(stream);
     }
 
     fn response(&mut self, input: &[u8], head: &mut Head, out: &mut Vec<u8>) -> Result<(usize, Option<Event>), Fault> {

@@ -52,12 +52,7 @@ pub trait Codec {
         head.version = self.version();
         head.frame.envelope = head.store(input.get(..frame.envelope).unwrap_or_default());
         head.content_length = Some(frame.body().len() as u64);
-        self.place_id(head);
-    }
-
-    /// Note in `head`, which holds the envelope of that frame, where its id is, unless the protocol alone says it.
-    fn place_id(&self, head: &mut Head) {
-        let _ = head;
+        head.frame.id_at = u32::try_from(self.id_at()).unwrap_or(u32::MAX);
     }
 
     /// Return the HTTP status that says what that answer says: counters and access logs speak it. `status` is that of a
@@ -102,26 +97,32 @@ pub trait Codec {
     /// Return the largest id.
     fn max_id(&self) -> u64;
 
-    /// Overwrite the id of an envelope.
-    fn set_id(&self, head: &Head, id: u64, envelope: &mut [u8]) {
-        let _ = (head, id, envelope);
+    /// Return where the id of the frame that was looked at last is.
+    fn id_at(&self) -> usize;
+
+    /// Write an id over the front of `bytes`, which hold one.
+    fn write_id(&self, id: u64, bytes: &mut [u8]);
+
+    /// Append what is made anew behind the frame that was written to `out` from `at` on.
+    fn seal(&self, at: usize, out: &mut Vec<u8>) {
+        let _ = (at, out);
     }
 
     /// Append the frame of `head` and `body` under another id.
     fn write(&self, head: &Head, id: u64, body: &[u8], out: &mut Vec<u8>) {
         let at = out.len();
         out.extend_from_slice(head.bytes(head.frame.envelope));
-        self.set_id(head, id, out.get_mut(at..).unwrap_or_default());
+        self.write_id(id, out.get_mut(at + head.frame.id_at as usize..).unwrap_or_default());
         out.extend_from_slice(body);
     }
 
-    /// Return where the id of the frame that was looked at last is; 0 where `copy` knows it.
-    fn id_at(&self) -> usize {
-        0
-    }
-
     /// Append a frame, envelope and body, as it lies but for its id, which is at `id_at`.
-    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>);
+    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>) {
+        let at = out.len();
+        out.extend_from_slice(frame);
+        self.write_id(id, out.get_mut(at + id_at..).unwrap_or_default());
+        self.seal(at, out);
+    }
 
     /// Return whether a caller of whom this is remembered understands an answer of that version.
     fn understands(&self, version: Version, memory: &Self::Memory) -> bool {

@@ -114,10 +114,6 @@ impl Codec for Declared {
         Ok(true)
     }
 
-    fn place_id(&self, head: &mut Head) {
-        head.frame.id_at = u32::try_from(self.id_at()).unwrap_or(u32::MAX);
-    }
-
     fn address<'a>(&self, _frame: &Frame, input: &'a [u8], _head: &'a mut Head) -> Option<(Address<'a>, i32)> {
         let protocol = &*self.protocol;
         let words = [&protocol.service, &protocol.method, &protocol.timeout].map(Option::as_ref);
@@ -181,22 +177,12 @@ impl Codec for Declared {
         self.id_field().max()
     }
 
-    fn set_id(&self, head: &Head, id: u64, envelope: &mut [u8]) {
-        if let Some(target) = envelope.get_mut(head.frame.id_at as usize..) {
-            self.id_field().write(id, target);
-        }
-    }
-
     fn id_at(&self) -> usize {
         self.parsed.id_at
     }
 
-    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>) {
-        let at = out.len();
-        out.extend_from_slice(frame);
-        if let Some(target) = out.get_mut(at + id_at..) {
-            self.id_field().write(id, target);
-        }
+    fn write_id(&self, id: u64, bytes: &mut [u8]) {
+        self.id_field().write(id, bytes);
     }
 
     fn heartbeat_reply(&self, frame: &Frame, input: &[u8], out: &mut Vec<u8>) {

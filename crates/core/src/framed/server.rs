@@ -1,6 +1,7 @@
 //! The downstream side: callers that put many requests on one connection.
 
 use crate::events::{Cause, Event, Fault, LocalReply, ReplyKind, StreamId, Wire};
+use crate::framed::client::Answer;
 use crate::framed::codec::{Address, Codec, Frame};
 use crate::framed::kind::Kind;
 use crate::head::{Head, Version};
@@ -30,7 +31,7 @@ pub struct Call {
     pub version: Version,
     /// The caller's budget in milliseconds; -1 or 0: none.
     pub timeout_ms: i32,
-    /// Where its id is, as the protocol's `copy` needs it.
+    /// Where its id is.
     pub id_at: usize,
     /// Length of its body.
     pub body: usize,
@@ -98,15 +99,16 @@ impl<C: Codec> Server<C> {
         stream
     }
 
-    /// Return the id of the caller of this stream, if an answer of that version is for it as it lies.
-    pub fn caller(&self, stream: StreamId, version: Version) -> Option<u64> {
-        let caller = self.open.get(stream)?;
-        self.codec.understands(version, &caller.memory).then_some(caller.id)
-    }
-
-    /// A caller has its answer.
-    pub fn answered(&mut self, stream: StreamId) {
+    /// Append `frame`, which is that answer, under the id of the caller of this stream, if the answer is for it as it lies. The
+    /// stream is over then; `false`: it goes on.
+    pub fn pass(&mut self, stream: StreamId, answer: &Answer, frame: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(caller) = self.open.get(stream) else { return false };
+        if !self.codec.understands(answer.version, &caller.memory) {
+            return false;
+        }
+        self.codec.copy(frame, answer.id_at, caller.id, out);
         self.open.release(stream);
+        true
     }
 
     /// Return the stream that the next request begins, and add to `used` what lies before it. The request is the frame at hand.

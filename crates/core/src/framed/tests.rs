@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Client, Declared, Protocol, Server};
+use super::{Answer, Client, Declared, Protocol, Server};
 use crate::events::{Cause, Event, LocalReply, ReplyKind, Wire};
 use crate::head::{Head, Version};
 use crate::hearing::hear;
@@ -103,7 +103,14 @@ fn the_address_of_a_call_is_read_where_it_lies() {
     assert_eq!((head.authority(), head.frame.timeout_ms), (address.service, call.timeout_ms));
     assert!(server.is_between(), "nobody waits before it is taken");
     let stream = server.take(&behind);
-    assert_eq!(server.caller(stream, Version::Framed(3)), Some(3));
+    let (answer, mut out) = (frame(1, 0, 42, "", &[], b"yes"), Vec::new());
+    let (id_at, length) = (call.id_at, answer.len());
+    let told = Answer { stream: 42, version: Version::Framed(4), status: 200, id_at, passes: length, length };
+    assert!(!server.pass(stream, &told, &answer, &mut out) && out.is_empty(), "it is of another protocol");
+    let told = Answer { version: Version::Framed(3), ..told };
+    assert!(server.pass(stream, &told, &answer, &mut out) && server.is_between());
+    assert_eq!(out, frame(1, 0, 3, "", &[], b"yes"));
+    assert!(!server.pass(stream, &told, &answer, &mut out), "nobody waits any more");
     let mut none = |input: &[u8]| assert!(server.call(input, &mut Head::default()).is_none(), "{input:?}");
     none(&request[..request.len() - 1]);
     none(&frame(2, 7, 3, "S", &[], b"oneway"));
