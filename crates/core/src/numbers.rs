@@ -20,16 +20,24 @@ impl<T> Default for Numbered<T> {
 
 impl<T: Copy> Numbered<T> {
     /// Add a value; `false`: its number was there already, and keeps the value it had.
+    #[inline]
     pub fn insert(&mut self, number: u64, value: T) -> bool {
         if (self.len + 1) * 2 > self.places.len() {
             self.grow();
         }
-        let mut at = self.home(number);
-        if let Some(free @ None) = self.places.get_mut(at) {
-            *free = Some((number, value));
-            self.len += 1;
-            return true;
+        let at = self.home(number);
+        match self.places.get_mut(at) {
+            Some(free @ None) => {
+                *free = Some((number, value));
+                self.len += 1;
+                true
+            }
+            _ => self.insert_behind(at, number, value),
         }
+    }
+
+    /// Add a value whose place is taken.
+    fn insert_behind(&mut self, mut at: usize, number: u64, value: T) -> bool {
         let (mask, mut one) = (self.mask(), (number, value));
         loop {
             let home = self.home(one.0);
@@ -57,6 +65,7 @@ impl<T: Copy> Numbered<T> {
     }
 
     /// Take the value of a number away.
+    #[inline]
     pub fn remove(&mut self, number: u64) -> Option<T> {
         let mut hole = self.find(number)?;
         let (_, taken) = self.places.get_mut(hole)?.take()?;
@@ -113,6 +122,7 @@ impl<T: Copy> Numbered<T> {
         self.places.len().saturating_sub(1)
     }
 
+    #[cold]
     fn grow(&mut self) {
         const FIRST: usize = 8;
         let room = (self.places.len() * 2).max(FIRST);

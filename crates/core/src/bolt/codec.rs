@@ -3,7 +3,7 @@
 use crate::bolt::frame::{self, Addressee};
 use crate::bolt::headers;
 use crate::events::{Fault, LocalReply, ReplyKind};
-use crate::framed::{self, Address, Frame, Kind};
+use crate::framed::{self, Address, Frame};
 use crate::head::{Dialect, Head, Version, PROXIED};
 
 const ERROR: u16 = 1;
@@ -18,6 +18,9 @@ const CONNECTION_CLOSED: u16 = 0x10;
 const SERVICE: &[u8] = b"service";
 const TARGET: &[u8] = b"sofa_head_target_service";
 const METHOD: &[u8] = b"sofa_head_method_name";
+
+/// The header by which it says that the service has failed.
+const ERROR_SAID: &[u8] = b"sofa_head_response_error";
 
 /// The codec of Bolt, in all of its dialects: callers may mix them on one connection, which a server never sees.
 #[derive(Debug, Default)]
@@ -57,15 +60,7 @@ impl framed::Codec for Codec {
             return Ok(false);
         }
         let read = &self.read;
-        frame.kind = match read.kind {
-            frame::Kind::Request => Kind::Request,
-            frame::Kind::Oneway => Kind::Oneway,
-            frame::Kind::Response => Kind::Response,
-            frame::Kind::Heartbeat => Kind::Heartbeat,
-            frame::Kind::HeartbeatAck => Kind::HeartbeatReply,
-            frame::Kind::GoAway => Kind::GoAway,
-        };
-        frame.id = u64::from(read.id);
+        (frame.kind, frame.id) = (read.kind, u64::from(read.id));
         (frame.envelope, frame.length, frame.trailer) = (read.envelope(), read.length(), read.trailer);
         Ok(true)
     }
@@ -78,7 +73,12 @@ impl framed::Codec for Codec {
     fn status(&self, frame: &Frame, input: &[u8], status: u16) -> Result<u16, Fault> {
         // SOFARPC says what went wrong in the service in its own answer, under Bolt's SUCCESS.
         let map = input.get(self.read.map_at()..frame.envelope).unwrap_or_default();
-        let [failed] = headers::values(map, [b"sofa_head_response_error"], status)?;
+        let mut failed = None;
+        headers::each(map, status, |key, value| {
+            if key == ERROR_SAID {
+                failed.get_or_insert(value);
+            }
+        })?;
         Ok(if failed == Some(b"true") && self.read.status == 0 { 500 } else { http_status(self.read.status) })
     }
 
@@ -103,7 +103,18 @@ impl framed::Codec for Codec {
 
     fn address<'a>(&self, frame: &Frame, input: &'a [u8], _head: &'a mut Head) -> Option<(Address<'a>, i32)> {
         let map = input.get(self.read.map_at()..frame.envelope)?;
-        let [service, target, method, proxied] = headers::values(map, [SERVICE, TARGET, METHOD, PROXIED], 400).ok()?;
+        let (mut service, mut target, mut method, mut proxied) = (None, None, None, None);
+        headers::each(map, 400, |key, value| {
+            let said = match key {
+                SERVICE => &mut service,
+                TARGET => &mut target,
+                METHOD => &mut method,
+                PROXIED => &mut proxied,
+                _ => return,
+            };
+            said.get_or_insert(value);
+        })
+        .ok()?;
         let (service, method) = (service.or(target).unwrap_or_default(), method.unwrap_or_default());
         proxied.is_none().then_some((Address { service, method }, self.read.timeout_ms))
     }

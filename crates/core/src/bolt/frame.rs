@@ -1,6 +1,7 @@
 //! The fixed part of a frame, and frames of our own.
 
 use crate::events::Fault;
+use crate::framed::Kind;
 use crate::head::{Dialect, Head, Span, Version};
 use crate::limits::{MAX_BOLT_CLASS, MAX_BOLT_CONTENT, MAX_BOLT_HEADER};
 
@@ -51,24 +52,6 @@ const CRC_SWITCH: u8 = 1;
 
 /// Length of the checksum; no length field counts it.
 const CRC_SIZE: usize = 4;
-
-/// What a frame is, from its type and command code.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Kind {
-    /// Wants an answer.
-    #[default]
-    Request,
-    /// Wants none, not even an error.
-    Oneway,
-    /// Answers a request.
-    Response,
-    /// Wants a heartbeat acknowledgement.
-    Heartbeat,
-    /// Acknowledges a heartbeat.
-    HeartbeatAck,
-    /// MOSN's announcement that a connection takes no more requests.
-    GoAway,
-}
 
 /// A frame whose bytes are all there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,8 +109,9 @@ impl Frame {
             (1, 0) => Kind::Heartbeat,
             (1, 1) => Kind::Request,
             (2, 1) => Kind::Oneway,
-            (0, 0) => Kind::HeartbeatAck,
+            (0, 0) => Kind::HeartbeatReply,
             (0, 2) => Kind::Response,
+            // MOSN's announcement that a connection takes no more requests.
             (1, 100) => Kind::GoAway,
             _ => return Err(fault("unknown Bolt command")),
         };

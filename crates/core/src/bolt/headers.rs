@@ -20,28 +20,19 @@ pub fn read(head: &mut Head, map: &[u8], start: usize, status: u16) -> Result<()
     Ok(())
 }
 
-/// Return the first value of each of these keys; an error means that `read` finds the map malformed, or too long.
-pub fn values<'a, const N: usize>(
-    map: &'a [u8],
-    keys: [&[u8]; N],
-    status: u16,
-) -> Result<[Option<&'a [u8]>; N], Fault> {
-    let (mut at, mut count, mut values) = (0, 0, [None; N]);
+/// Tell each key with its value, in order; an error means that `read` finds the map malformed, or too long.
+pub fn each<'a>(map: &'a [u8], status: u16, mut tell: impl FnMut(&'a [u8], &'a [u8])) -> Result<(), Fault> {
+    let (mut at, mut count) = (0, 0);
     while let Some((key, value, next)) = pair(map, at, status)? {
         (at, count) = (next, count + 1);
         if count > MAX_BOLT_FIELDS {
             return Err(Fault { status, what: "too many Bolt header fields" });
         }
         if let (Some(key), Some(value)) = (key, value) {
-            let key = map.get(key.0..key.1);
-            for (wanted, found) in keys.iter().zip(&mut values) {
-                if found.is_none() && key == Some(wanted) {
-                    *found = map.get(value.0..value.1);
-                }
-            }
+            tell(map.get(key.0..key.1).unwrap_or_default(), map.get(value.0..value.1).unwrap_or_default());
         }
     }
-    Ok(values)
+    Ok(())
 }
 
 /// Where a text begins and ends in its map.

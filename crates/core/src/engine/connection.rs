@@ -67,6 +67,7 @@ pub struct Streams {
 
 impl Streams {
     /// Add a stream.
+    #[inline]
     pub fn insert(&mut self, stream: StreamId, exchange: Id) {
         self.last = Some((stream, exchange));
         if self.one.is_none() && self.many.is_empty() {
@@ -89,9 +90,13 @@ impl Streams {
     }
 
     /// Remove a stream.
+    #[inline]
     pub fn remove(&mut self, stream: StreamId) {
-        self.last = self.last.filter(|(known, _)| *known != stream);
-        if self.one.is_some_and(|(known, _)| known == stream) {
+        let is_of = |known: &Option<(StreamId, Id)>| known.as_ref().is_some_and(|known| known.0 == stream);
+        if is_of(&self.last) {
+            self.last = None;
+        }
+        if is_of(&self.one) {
             self.one = None;
         } else {
             self.many.remove(stream);

@@ -1,11 +1,11 @@
 //! What clients say: a request begins, goes on, ends or is given up.
 
 use crate::access_log::Line;
+use crate::engine::detection::TLS_REFUSED;
 use crate::engine::exchange::{Exchange, Flag, Origin, RequestCopy, Retry, Stage, Told};
 use crate::engine::flow::Way;
 use crate::engine::refusal::{Refusal, TOO_LARGE};
 use crate::engine::timing::shorter;
-use crate::engine::detection::TLS_REFUSED;
 use crate::engine::{lend, touch, Engine};
 use crate::events::{Event, ReplyKind, StreamId, Wire};
 use crate::head::{Head, PROXIED};

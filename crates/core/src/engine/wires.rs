@@ -195,6 +195,7 @@ impl AnyWire {
     }
 
     /// Take the request that was just returned, which lies at the front of `input`; return its stream.
+    #[inline]
     pub fn take(&mut self, input: &[u8]) -> StreamId {
         match self {
             Self::BoltServer(wire) => wire.take(input),
@@ -205,6 +206,7 @@ impl AnyWire {
     }
 
     /// Append a request on a new stream, as its frame lies, with its id at `id_at`. Return the stream.
+    #[inline]
     pub fn forward(&mut self, frame: &[u8], id_at: usize, out: &mut Vec<u8>) -> StreamId {
         match self {
             Self::BoltClient(wire) => wire.forward(frame, id_at, out),
@@ -215,6 +217,7 @@ impl AnyWire {
     }
 
     /// Return the answer at the front of `input`, if this is a connection to a server of a protocol of frames and it is whole.
+    #[inline]
     pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
         match self {
             Self::BoltClient(wire) => wire.answer(input),
@@ -226,6 +229,7 @@ impl AnyWire {
 
     /// Append `frame`, which is that answer, under the id of the caller of this stream, which is over then; `false`: the answer is
     /// not for this caller as it lies.
+    #[inline]
     pub fn pass(&mut self, stream: StreamId, answer: &Answer, frame: &[u8], out: &mut Vec<u8>) -> bool {
         match self {
             Self::BoltServer(wire) => wire.pass(stream, answer, frame, out),
@@ -236,6 +240,7 @@ impl AnyWire {
     }
 
     /// A stream has its answer, which was passed on.
+    #[inline]
     pub fn answered(&mut self, stream: StreamId) {
         match self {
             Self::BoltClient(wire) => wire.answered(stream),

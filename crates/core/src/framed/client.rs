@@ -48,6 +48,7 @@ impl<C: Codec> Client<C> {
     }
 
     /// Return the answer at the front of `input`, if it is whole.
+    #[inline]
     pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
         let whole = self.failed.is_none() && self.codec.frame(input, 502, &mut self.frame).is_ok_and(|whole| whole);
         let answers = whole && matches!(self.frame.kind, Kind::Response | Kind::Failure);
@@ -59,6 +60,7 @@ impl<C: Codec> Client<C> {
     }
 
     /// Append a request on a new stream, as its frame lies, with its id at `id_at`; return the stream.
+    #[inline]
     pub fn forward(&mut self, frame: &[u8], id_at: usize, out: &mut Vec<u8>) -> StreamId {
         let stream = self.open();
         self.codec.copy(frame, id_at, stream, out);
@@ -66,6 +68,7 @@ impl<C: Codec> Client<C> {
     }
 
     /// A stream has its answer.
+    #[inline]
     pub fn answered(&mut self, stream: StreamId) {
         self.open.remove(stream);
     }

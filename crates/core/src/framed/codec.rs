@@ -117,6 +117,7 @@ pub trait Codec {
     }
 
     /// Append a frame, envelope and body, as it lies but for its id, which is at `id_at`.
+    #[inline]
     fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>) {
         let at = out.len();
         out.extend_from_slice(frame);

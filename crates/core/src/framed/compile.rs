@@ -1,6 +1,8 @@
 //! A declaration, checked and compiled: names become slots, hexadecimal becomes bytes, and what the mesh will write
 //! is read back once, so that a wrong template is found when it is written and not when an endpoint is lost.
 
+use std::collections::BTreeSet;
+
 use crate::events::ReplyKind;
 use crate::framed::declaration::{Codes, Declaration, HeaderFormat, Source};
 use crate::framed::kind::Kind;
@@ -41,6 +43,8 @@ pub struct Protocol {
     /// Answer of the mesh.
     pub error: Vec<Piece>,
     rules: Vec<(Kind, Vec<Test>)>,
+    /// The numbers that they look at, by slot.
+    pub tested: Vec<usize>,
     codes: [u64; 8],
 }
 
@@ -97,6 +101,7 @@ impl Protocol {
             echoes: names.echoes,
             heartbeat_reply,
             error,
+            tested: tested(&rules),
             rules,
         };
         protocol.check_codes()?;
@@ -193,6 +198,12 @@ impl Protocol {
             }
         }
     }
+}
+
+/// Return the slots of the numbers that rules look at.
+fn tested(rules: &[(Kind, Vec<Test>)]) -> Vec<usize> {
+    let slots: BTreeSet<usize> = rules.iter().flat_map(|(_, tests)| tests).map(|(slot, ..)| *slot).collect();
+    slots.into_iter().collect()
 }
 
 fn codes(codes: &Codes) -> [u64; 8] {

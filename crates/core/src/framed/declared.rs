@@ -6,11 +6,13 @@ use crate::events::{Fault, LocalReply};
 use crate::framed::block::Pairs;
 use crate::framed::codec::{Address, Codec, Frame};
 use crate::framed::compile::Protocol;
+use crate::framed::kind::Kind;
 use crate::framed::layout::{Parsed, Place};
 use crate::framed::step::Field;
 use crate::framed::template::{self, Filling};
-use crate::framed::word::{Kept, Word};
+use crate::framed::word::{front, Kept, Word};
 use crate::head::{Head, Span, Version, PROXIED};
+use crate::limits::MAX_FRAMED_NAMES;
 
 /// The codec of a declared protocol.
 #[derive(Debug)]
@@ -19,12 +21,31 @@ pub struct Declared {
     /// Number of the protocol in its engine.
     number: u16,
     parsed: Parsed,
+    /// What the last frame was, and the numbers by which it was told: mostly those of the next one, too.
+    told: Option<Kind>,
+    told_by: [u64; MAX_FRAMED_NAMES],
 }
 
 impl Declared {
     /// Return the codec of `protocol`, which its engine knows as `number`.
     pub fn new(protocol: &Arc<Protocol>, number: u16) -> Self {
-        Self { protocol: Arc::clone(protocol), number, parsed: Parsed::default() }
+        Self {
+            protocol: Arc::clone(protocol),
+            number,
+            parsed: Parsed::default(),
+            told: None,
+            told_by: [0; MAX_FRAMED_NAMES],
+        }
+    }
+
+    /// Return what the frame at hand is; `None`: no rule says it.
+    fn kind(&mut self) -> Option<Kind> {
+        let numbers = &self.parsed.numbers;
+        let same = self.protocol.tested.iter().all(|slot| numbers.get(*slot) == self.told_by.get(*slot));
+        if !same || self.told.is_none() {
+            (self.told, self.told_by) = (self.protocol.kind(numbers), *numbers);
+        }
+        self.told
     }
 
     fn id_field(&self) -> Field {
@@ -89,8 +110,9 @@ impl Declared {
             if key == PROXIED {
                 return None;
             }
+            let front = front(key);
             for (word, said) in words.iter().zip(&mut *said) {
-                if said.is_none() && word.is_some_and(|word| word.is_header(key)) {
+                if said.is_none() && word.is_some_and(|word| word.is_header(key, front)) {
                     *said = block.get(value.0..value.1);
                 }
             }
@@ -107,8 +129,7 @@ impl Codec for Declared {
         if !self.protocol.layout.walk(input, &mut self.parsed, status)? {
             return Ok(false);
         }
-        let kind = self.protocol.kind(&self.parsed.numbers);
-        let kind = kind.ok_or(Fault { status, what: "no rule says what this frame is" })?;
+        let kind = self.kind().ok_or(Fault { status, what: "no rule says what this frame is" })?;
         let Parsed { id, envelope, length, .. } = self.parsed;
         (frame.kind, frame.id, frame.envelope, frame.length) = (kind, id, envelope, length);
         Ok(true)
@@ -163,7 +184,9 @@ impl Codec for Declared {
     fn remember(&self, input: &[u8], memory: &mut Vec<u8>) {
         const KEEP: usize = 256;
         memory.clear();
-        memory.shrink_to(KEEP);
+        if memory.capacity() > KEEP {
+            memory.shrink_to(KEEP);
+        }
         for kept in &self.protocol.echoes {
             template::remember(memory, self.kept(kept, input));
         }

@@ -10,6 +10,7 @@ pub struct Ids {
 
 impl Ids {
     /// Add an id; `false`: its place is taken, by itself or another, and the next one may have one.
+    #[inline]
     pub fn insert(&mut self, id: u64) -> bool {
         if (self.len + 1) * 2 > self.places.len() {
             self.grow();
@@ -40,6 +41,7 @@ impl Ids {
     }
 
     /// Make twice as many places: ids that have had places of their own still have.
+    #[cold]
     fn grow(&mut self) {
         const FIRST: usize = 64;
         let room = (self.places.len() * 2).max(FIRST);

@@ -90,6 +90,7 @@ impl<C: Codec> Server<C> {
     }
 
     /// Take the call that was just returned, which lies at the front of `input`; return its stream.
+    #[inline]
     pub fn take(&mut self, input: &[u8]) -> StreamId {
         let stream = self.open.take();
         if let Some(caller) = self.open.get_mut(stream) {
@@ -101,6 +102,7 @@ impl<C: Codec> Server<C> {
 
     /// Append `frame`, which is that answer, under the id of the caller of this stream, if the answer is for it as it lies. The
     /// stream is over then; `false`: it goes on.
+    #[inline]
     pub fn pass(&mut self, stream: StreamId, answer: &Answer, frame: &[u8], out: &mut Vec<u8>) -> bool {
         let Some(caller) = self.open.get(stream) else { return false };
         if !self.codec.understands(answer.version, &caller.memory) {

@@ -17,8 +17,8 @@ pub enum Kept {
 pub enum Word {
     /// A text.
     Text { slot: usize, cut: Cut },
-    /// A header.
-    Header { key: Box<[u8]>, cut: Cut },
+    /// A header; `front` is that of its key.
+    Header { key: Box<[u8]>, front: u64, cut: Cut },
     /// A number.
     Number { slot: usize },
 }
@@ -43,10 +43,21 @@ impl Word {
         }
     }
 
-    /// Return whether it is the header of this key.
-    pub fn is_header(&self, wanted: &[u8]) -> bool {
-        matches!(self, Self::Header { key, .. } if **key == *wanted)
+    /// Return whether it is the header of this key, whose front this is.
+    pub fn is_header(&self, wanted: &[u8], wanted_front: u64) -> bool {
+        matches!(self, Self::Header { key, front, .. }
+            if *front == wanted_front && key.len() == wanted.len() && (key.len() <= FRONT || **key == *wanted))
     }
+}
+
+/// So many bytes of a key are its front.
+const FRONT: usize = 8;
+
+/// Return the first bytes of a key as a number: most keys are no longer, or differ in them. To call a function that compares
+/// them costs more.
+pub fn front(key: &[u8]) -> u64 {
+    let few = || key.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte));
+    key.first_chunk::<FRONT>().map_or_else(few, |bytes| u64::from_be_bytes(*bytes))
 }
 
 impl Cut {
