@@ -44,8 +44,9 @@ struct Run {
     course: Course,
     /// How many are not counted yet.
     count: u32,
-    /// The endpoint of the last one, and the connection that it went by.
-    way: Option<(usize, Id)>,
+    /// The endpoint of the last one, and the connection that it went by; 0: there was none.
+    endpoint: usize,
+    conn: Id,
 }
 
 impl Engine {
@@ -91,27 +92,29 @@ impl Engine {
     ) -> Option<usize> {
         let Source { down, listener, table } = *source;
         let conn = self.connections.get_mut(down).filter(|conn| conn.is_open())?;
-        let (call, address) = conn.wire.call(input, &mut self.scratch)?;
+        let mut call = Call::default();
+        let address = &conn.wire.call(input, &mut call, &mut self.scratch);
+        let address = address.as_ref()?;
         // One without a body may be sent again when its connection breaks, for which it would have to be kept.
         if !(1..=MAX_EXCHANGE_BUFFER).contains(&call.body) {
             return None;
         }
-        let (place, known) = self.recent.place(table, call.version, &address)?;
+        let (place, known) = self.recent.place(table, call.version, address)?;
         if !known || run.as_ref().is_none_or(|run| run.place != place) {
             self.end_run(listener, run, now);
             if !known {
                 self.learn_route(place, down, table, input, tables);
             }
             let course = self.plain_course(self.recent.found(place)?, call.version, tables)?;
-            *run = Some(Run { place, course, count: 0, way: None });
+            *run = Some(Run { place, course, count: 0, endpoint: 0, conn: 0 });
         }
         let same = run.as_mut()?;
         let course = same.course;
         let pick = self.clusters.get_mut(course.cluster)?.pick(&mut self.random, Wish::default());
-        if let Some(way) = self.open_connection(down, same, pick) {
-            same.way = Some(way);
+        if let Some((at, conn)) = self.open_connection(down, same, pick) {
+            (same.endpoint, same.conn) = (at, conn);
             same.count += 1;
-            self.write_call(source, &course, way, &call, input, now)?;
+            self.write_call(source, &course, (at, conn), &call, input, now)?;
         } else {
             // Whether others may follow is for the other stages to say.
             self.end_run(listener, run, now);
@@ -158,9 +161,8 @@ impl Engine {
     /// Return the endpoint that was chosen, and a connection to it that is up and has room.
     fn open_connection(&self, down: Id, run: &Run, pick: Pick) -> Option<(usize, Id)> {
         let Pick::Endpoint(at) = pick else { return None };
-        let is_open = |conn: &Id| self.connections.get(*conn).is_some_and(|conn| conn.is_open() && conn.has_room());
-        if let Some(way) = run.way.filter(|(known, conn)| *known == at && is_open(conn)) {
-            return Some(way);
+        if run.endpoint == at && self.connections.get(run.conn).is_some_and(|conn| conn.is_open() && conn.has_room()) {
+            return Some((at, run.conn));
         }
         let companion = self.connections.get(down)?.companion;
         let course = &run.course;
@@ -254,13 +256,14 @@ impl Engine {
     ) -> Option<usize> {
         // The last answer of an endpoint that says goodbye has ended its connection.
         let conn = self.connections.get_mut(up).filter(|conn| conn.is_open())?;
-        let answer = conn.wire.answer(input)?;
+        let answer = &conn.wire.answer(input);
+        let answer = answer.as_ref()?;
         let id = conn.streams.get(answer.stream)?;
         let exchange = self.exchanges.get_mut(id).filter(|exchange| exchange.is_plain())?;
         let Origin::Stream { conn: down, stream, listener } = exchange.origin else { return None };
         let (conn, client) = self.connections.pair_mut(up, down).filter(|(_, client)| client.is_open())?;
         lend(&mut self.spare, &mut client.out, answer.length);
-        if !client.wire.pass(stream, &answer, input.get(..answer.passes)?, &mut client.out) {
+        if !client.wire.pass(stream, answer, input.get(..answer.passes)?, &mut client.out) {
             return None;
         }
         client.streams.remove(stream);

@@ -173,13 +173,13 @@ impl AnyWire {
         };
     }
 
-    /// Return the request at the front of `input`, if this is a connection to a caller of a protocol of frames, and it is
-    /// whole and wants an answer; and its address, which may lie in `head`.
-    pub fn call<'a>(&mut self, input: &'a [u8], head: &'a mut Head) -> Option<(Call, Address<'a>)> {
+    /// Make `call` the request at the front of `input`, if this is a connection to a caller of a protocol of frames, and that is
+    /// whole and wants an answer; return its address, which may lie in `head`.
+    pub fn call<'a>(&mut self, input: &'a [u8], call: &mut Call, head: &'a mut Head) -> Option<Address<'a>> {
         match self {
-            Self::BoltServer(wire) => wire.call(input, head),
-            Self::DubboServer(wire) => wire.call(input, head),
-            Self::FramedServer(wire) => wire.call(input, head),
+            Self::BoltServer(wire) => wire.call(input, call, head),
+            Self::DubboServer(wire) => wire.call(input, call, head),
+            Self::FramedServer(wire) => wire.call(input, call, head),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::events::ReplyKind;
+use crate::framed::codec::Frame;
 use crate::framed::declaration::{Codes, Declaration, HeaderFormat, Source};
 use crate::framed::kind::Kind;
 use crate::framed::layout::{Layout, Parsed};
@@ -177,16 +178,16 @@ impl Protocol {
         let mut frame = Vec::new();
         let filling = Filling { id: ID, echo: &echo, code: self.code(ReplyKind::Timeout), text: b"timeout" };
         template::write(pieces, &filling, &mut frame);
-        let mut parsed = Parsed::default();
-        match self.layout.walk(&frame, &mut parsed, 0) {
+        let (mut read, mut parsed) = (Frame::default(), Parsed::default());
+        match self.layout.walk(&frame, &mut read, &mut parsed, 0) {
             Err(fault) => return Err(format!("{field}: read back, {}", fault.what)),
             Ok(false) => return Err(format!("{field}: read back, its {} bytes are not a whole frame", frame.len())),
-            Ok(true) if parsed.length != frame.len() => {
-                return Err(format!("{field}: read back, it has {} bytes and says {}", frame.len(), parsed.length));
+            Ok(true) if read.length != frame.len() => {
+                return Err(format!("{field}: read back, it has {} bytes and says {}", frame.len(), read.length));
             }
             Ok(true) => {}
         }
-        if parsed.id != ID {
+        if read.id != ID {
             return Err(format!("{field}: read back, it has another id than its request; put `id` where the id is"));
         }
         match self.kind(&parsed.numbers) {

@@ -126,12 +126,10 @@ impl Codec for Declared {
     type Memory = Vec<u8>;
 
     fn frame(&mut self, input: &[u8], status: u16, frame: &mut Frame) -> Result<bool, Fault> {
-        if !self.protocol.layout.walk(input, &mut self.parsed, status)? {
+        if !self.protocol.layout.walk(input, frame, &mut self.parsed, status)? {
             return Ok(false);
         }
-        let kind = self.kind().ok_or(Fault { status, what: "no rule says what this frame is" })?;
-        let Parsed { id, envelope, length, .. } = self.parsed;
-        (frame.kind, frame.id, frame.envelope, frame.length) = (kind, id, envelope, length);
+        frame.kind = self.kind().ok_or(Fault { status, what: "no rule says what this frame is" })?;
         Ok(true)
     }
 

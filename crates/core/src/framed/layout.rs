@@ -2,6 +2,7 @@
 
 use crate::events::Fault;
 use crate::framed::bounds::Bounds;
+use crate::framed::codec::Frame;
 use crate::framed::runs::{self, Run, Tail, OTHER};
 use crate::framed::step::Step;
 use crate::limits::{MAX_FRAMED_HEAD, MAX_FRAMED_NAMES};
@@ -30,14 +31,8 @@ pub struct Parsed {
     pub texts: [Place; MAX_FRAMED_NAMES],
     /// The header block.
     pub headers: Place,
-    /// The id.
-    pub id: u64,
-    /// Where it lies.
+    /// Where the id lies.
     pub id_at: usize,
-    /// Length of what is read.
-    pub envelope: usize,
-    /// Length of the frame.
-    pub length: usize,
 }
 
 /// The elements of every frame of a protocol.
@@ -75,9 +70,9 @@ impl Layout {
         Some((start, start + size))
     }
 
-    /// Walk through the frame at the front of `input`. `false`: it is not whole. Every length is checked as soon as it is
-    /// there; `status` is that of a fault.
-    pub fn walk(&self, input: &[u8], parsed: &mut Parsed, status: u16) -> Result<bool, Fault> {
+    /// Walk through the frame at the front of `input`: make `frame` it, but for its kind, and note in `parsed` what lies where.
+    /// `false`: it is not whole. Every length is checked as soon as it is there; `status` is that of a fault.
+    pub fn walk(&self, input: &[u8], frame: &mut Frame, parsed: &mut Parsed, status: u16) -> Result<bool, Fault> {
         let fault = |what| Fault { status, what };
         let mut bounds = Bounds { end: None, most: self.max_frame, limit: self.max_frame.min(MAX_FRAMED_HEAD) };
         let mut at = 0;
@@ -96,7 +91,7 @@ impl Layout {
                 set(&mut parsed.numbers_at, *slot, at + offset);
             }
             if let Some((offset, field)) = run.id {
-                (parsed.id, parsed.id_at) = (field.read(rest.get(offset..).unwrap_or_default()), at + offset);
+                (frame.id, parsed.id_at) = (field.read(rest.get(offset..).unwrap_or_default()), at + offset);
             }
             if let Some(length) = &run.length {
                 bounds.end_behind(at + length.end(), length.read(rest), length.adjust).map_err(fault)?;
@@ -119,12 +114,12 @@ impl Layout {
                 }
             }
             if run.ends_head {
-                parsed.envelope = at;
+                frame.envelope = at;
                 bounds.limit = bounds.end.unwrap_or(bounds.most);
             }
         }
-        parsed.length = bounds.end.unwrap_or(at);
-        Ok(input.len() >= parsed.length)
+        frame.length = bounds.end.unwrap_or(at);
+        Ok(input.len() >= frame.length)
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Server<C: Codec> {
 const ONEWAY: StreamId = 1 << 31;
 
 /// A request that lies at the front of what was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Call {
     /// In what it is written.
     pub version: Version,
@@ -70,8 +70,9 @@ impl<C: Codec> Server<C> {
         self.failed.is_none() && self.open.is_empty()
     }
 
-    /// Return the request at the front of `input`, if it is whole and wants an answer, and its address, if it can be read.
-    pub fn call<'a>(&mut self, input: &'a [u8], head: &'a mut Head) -> Option<(Call, Address<'a>)> {
+    /// Make `call` the request at the front of `input`, if that is whole and wants an answer, and return its address, if it can be
+    /// read; it may lie in `head`. By reference, as a frame is (`Codec::frame`).
+    pub fn call<'a>(&mut self, input: &'a [u8], call: &mut Call, head: &'a mut Head) -> Option<Address<'a>> {
         let whole = self.failed.is_none() && self.codec.frame(input, 400, &mut self.frame).is_ok_and(|whole| whole);
         let frame = &self.frame;
         if !whole || frame.kind != Kind::Request || self.open.len() >= MAX_FRAMED_STREAMS {
@@ -80,7 +81,8 @@ impl<C: Codec> Server<C> {
         let (address, timeout_ms) = self.codec.address(frame, input, head)?;
         let (version, id_at) = (self.codec.written_in(), self.codec.id_at());
         let (body, passes, length) = (frame.body().len(), frame.length - frame.trailer, frame.length);
-        Some((Call { version, timeout_ms, id_at, body, passes, length }, address))
+        *call = Call { version, timeout_ms, id_at, body, passes, length };
+        Some(address)
     }
 
     /// Make `head` that of the call that was just returned, which lies at the front of `input`; false: it is malformed.
