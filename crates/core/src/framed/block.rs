@@ -26,18 +26,19 @@ impl<'a> Pairs<'a> {
         Self { block, format, field, at: 0, count: 0, fault: None }
     }
 
-    fn text(&mut self) -> Option<(usize, usize)> {
+    #[inline]
+    fn line(&mut self) -> (usize, usize) {
+        let start = self.at;
+        let stop = start + line(self.block.get(start..).unwrap_or_default());
+        // The last value may go without its line end.
+        self.at = (stop + 1).min(self.block.len());
+        (start, stop)
+    }
+
+    /// Read a text behind its length of so many bytes.
+    #[inline]
+    fn sized(&mut self, size: usize) -> Option<(usize, usize)> {
         let rest = self.block.get(self.at..)?;
-        let size = match self.format {
-            HeaderFormat::Lines => {
-                let (start, stop) = (self.at, self.at + line(rest));
-                // The last value may go without its line end.
-                self.at = (stop + 1).min(self.block.len());
-                return Some((start, stop));
-            }
-            HeaderFormat::Pairs16 => 2,
-            HeaderFormat::Pairs32 => 4,
-        };
         let start = self.at + size;
         let length = Field { size, ..self.field }.read(rest.get(..size)?);
         let stop = usize::try_from(length).ok()?.checked_add(start)?;
@@ -60,7 +61,11 @@ impl Iterator for Pairs<'_> {
             self.fault = Some("too many header fields");
             return None;
         }
-        let pair = self.text().and_then(|key| Some((key, self.text()?)));
+        let pair = match self.format {
+            HeaderFormat::Lines => Some((self.line(), self.line())),
+            HeaderFormat::Pairs16 => self.sized(2).and_then(|key| Some((key, self.sized(2)?))),
+            HeaderFormat::Pairs32 => self.sized(4).and_then(|key| Some((key, self.sized(4)?))),
+        };
         if pair.is_none() {
             self.fault = Some("malformed header block");
         }
@@ -69,17 +74,18 @@ impl Iterator for Pairs<'_> {
 }
 
 /// Return how long the line at the front of `text` is. Most have some few bytes: a call of `memchr` costs more than that.
+#[inline]
 fn line(text: &[u8]) -> usize {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let words = text.chunks_exact(8);
-    let rest = words.remainder();
-    for (at, word) in words.enumerate() {
+    let mut left = text;
+    while let Some((word, rest)) = left.split_first_chunk() {
         // A byte that is a line end becomes zero, and the only one below it that borrows.
-        let differs = word.try_into().map_or(0, u64::from_le_bytes) ^ (EACH * u64::from(b'\n'));
+        let differs = u64::from_le_bytes(*word) ^ (EACH * u64::from(b'\n'));
         let ends = differs.wrapping_sub(EACH) & !differs & (EACH << 7);
         if ends != 0 {
-            return at * 8 + ends.trailing_zeros() as usize / 8;
+            return text.len() - left.len() + ends.trailing_zeros() as usize / 8;
         }
+        left = rest;
     }
-    text.len() - rest.len() + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())
+    text.len() - left.len() + left.iter().position(|byte| *byte == b'\n').unwrap_or(left.len())
 }

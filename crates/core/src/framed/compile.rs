@@ -9,6 +9,7 @@ use crate::framed::declaration::{Codes, Declaration, HeaderFormat, Source};
 use crate::framed::kind::Kind;
 use crate::framed::layout::{Layout, Parsed};
 use crate::framed::names::{plain, Names};
+use crate::framed::runs::Wanted;
 use crate::framed::step::{Field, Step};
 use crate::framed::template::{self, Filling, Piece};
 use crate::framed::word::{Kept, Test, Word};
@@ -87,12 +88,18 @@ impl Protocol {
                 return Err(format!("route.{field}: a text of the frame has this name already"));
             }
         }
+        let service = word("route.service", declaration.route.service.as_ref())?;
+        let method = word("route.method", declaration.route.method.as_ref())?;
+        let timeout = word("timeout_ms", declaration.timeout_ms.as_ref())?;
+        let tested: BTreeSet<usize> = rules.iter().flat_map(|(_, tests)| tests).map(|(slot, ..)| *slot).collect();
+        let words = [&service, &method, &timeout].into_iter().flatten().chain(fields.iter().map(|(_, word)| word));
+        let wanted = wanted(&tested, words, &names.echoes);
         let protocol = Self {
-            service: word("route.service", declaration.route.service.as_ref())?,
-            method: word("route.method", declaration.route.method.as_ref())?,
+            service,
+            method,
             fields,
-            timeout: word("timeout_ms", declaration.timeout_ms.as_ref())?,
-            layout: Layout::new(steps, declaration.max_frame_bytes),
+            timeout,
+            layout: Layout::new(steps, declaration.max_frame_bytes, &wanted),
             codes: codes(&declaration.error.codes),
             label: name.to_ascii_uppercase(),
             name,
@@ -102,7 +109,7 @@ impl Protocol {
             echoes: names.echoes,
             heartbeat_reply,
             error,
-            tested: tested(&rules),
+            tested: tested.into_iter().collect(),
             rules,
         };
         protocol.check_codes()?;
@@ -201,10 +208,21 @@ impl Protocol {
     }
 }
 
-/// Return the slots of the numbers that rules look at.
-fn tested(rules: &[(Kind, Vec<Test>)]) -> Vec<usize> {
-    let slots: BTreeSet<usize> = rules.iter().flat_map(|(_, tests)| tests).map(|(slot, ..)| *slot).collect();
-    slots.into_iter().collect()
+/// Return what is asked of numbers: rules look at some, words at others, or at their bytes, and templates repeat bytes.
+fn wanted<'a>(tested: &BTreeSet<usize>, words: impl Iterator<Item = &'a Word>, echoes: &[Kept]) -> Wanted {
+    let mut wanted = Wanted { read: tested.clone(), repeated: BTreeSet::new() };
+    for word in words {
+        if let Word::Number { slot } = word {
+            wanted.read.insert(*slot);
+            wanted.repeated.insert(*slot);
+        }
+    }
+    for echo in echoes {
+        if let Kept::Number(slot) = echo {
+            wanted.repeated.insert(*slot);
+        }
+    }
+    wanted
 }
 
 fn codes(codes: &Codes) -> [u64; 8] {

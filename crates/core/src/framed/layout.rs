@@ -3,7 +3,7 @@
 use crate::events::Fault;
 use crate::framed::bounds::Bounds;
 use crate::framed::codec::Frame;
-use crate::framed::runs::{self, Run, Tail, OTHER};
+use crate::framed::runs::{self, Run, Tail, Wanted, OTHER};
 use crate::framed::step::Step;
 use crate::limits::{MAX_FRAMED_HEAD, MAX_FRAMED_NAMES};
 
@@ -23,9 +23,9 @@ pub struct Place {
 /// What was found in a frame.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// Numbers by slot.
+    /// Numbers by slot, if they are read.
     pub numbers: [u64; MAX_FRAMED_NAMES],
-    /// Where they lie.
+    /// Where they lie, if they are repeated.
     pub numbers_at: [usize; MAX_FRAMED_NAMES],
     /// Texts by slot.
     pub texts: [Place; MAX_FRAMED_NAMES],
@@ -48,15 +48,15 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Return the layout of frames of these elements, of which none is longer than that.
-    pub fn new(steps: Vec<Step>, max_frame: usize) -> Self {
+    /// Return the layout of frames of these elements, of which none is longer than that, and of whose numbers that is wanted.
+    pub fn new(steps: Vec<Step>, max_frame: usize, wanted: &Wanted) -> Self {
         let mut number_sizes = [0; MAX_FRAMED_NAMES];
         for step in &steps {
             if let Step::Number(slot, field) = step {
                 set(&mut number_sizes, *slot, field.size);
             }
         }
-        Self { runs: runs::of(&steps), steps, max_frame, number_sizes }
+        Self { runs: runs::of(&steps, wanted), steps, max_frame, number_sizes }
     }
 
     /// Return the elements in order.
@@ -64,7 +64,7 @@ impl Layout {
         &self.steps
     }
 
-    /// Return where a number lies in the frame that was walked through.
+    /// Return where a number that is repeated lies in the frame that was walked through.
     pub fn number(&self, slot: usize, parsed: &Parsed) -> Option<(usize, usize)> {
         let (start, size) = (*parsed.numbers_at.get(slot)?, *self.number_sizes.get(slot)?);
         Some((start, start + size))
@@ -88,6 +88,8 @@ impl Layout {
             for (offset, slot, field) in &run.numbers {
                 let number = field.read(rest.get(*offset..).unwrap_or_default());
                 set(&mut parsed.numbers, *slot, number);
+            }
+            for (offset, slot) in &run.repeated {
                 set(&mut parsed.numbers_at, *slot, at + offset);
             }
             if let Some((offset, field)) = run.id {

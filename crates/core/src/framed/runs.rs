@@ -1,5 +1,7 @@
 //! The elements of a frame as they are walked over: what has a fixed size is there or not, and is looked at, in one piece.
 
+use std::collections::BTreeSet;
+
 use crate::framed::bounds::Bounds;
 use crate::framed::step::{Field, Step};
 
@@ -13,8 +15,10 @@ pub struct Run {
     pub size: usize,
     /// Bytes that must stand in it.
     pub magic: Vec<Magic>,
-    /// Offset, slot and field of numbers.
+    /// Offset, slot and field of the numbers that are read.
     pub numbers: Vec<(usize, usize, Field)>,
+    /// Offset and slot of the numbers whose bytes are repeated.
+    pub repeated: Vec<(usize, usize)>,
     /// Offset and field of the id.
     pub id: Option<(usize, Field)>,
     /// How many bytes follow in the frame.
@@ -25,6 +29,15 @@ pub struct Run {
     pub tail: Option<(Field, Tail)>,
     /// Something is kept of it, and of nothing behind it: what follows is body.
     pub ends_head: bool,
+}
+
+/// What is asked of numbers, by slot.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Those that are looked at.
+    pub read: BTreeSet<usize>,
+    /// Those whose bytes are repeated as they lie.
+    pub repeated: BTreeSet<usize>,
 }
 
 /// Bytes that must stand in a run.
@@ -86,13 +99,20 @@ impl Run {
         bounds.check(at + self.size).map(drop)
     }
 
-    fn add(&mut self, step: &Step) {
+    fn add(&mut self, step: &Step, wanted: &Wanted) {
         let offset = self.size;
         self.size += step.fixed();
         match step {
             Step::Magic(bytes) => self.magic.push(Magic { offset, bytes: bytes.clone() }),
             Step::Skip(_) => {}
-            Step::Number(slot, field) => self.numbers.push((offset, *slot, *field)),
+            Step::Number(slot, field) => {
+                if wanted.read.contains(slot) {
+                    self.numbers.push((offset, *slot, *field));
+                }
+                if wanted.repeated.contains(slot) {
+                    self.repeated.push((offset, *slot));
+                }
+            }
             Step::Length(field, adjust) => self.length = Some(Length { offset, field: *field, adjust: *adjust }),
             Step::Id(field) => self.id = Some((offset, *field)),
             Step::FixedText(slot, size) => self.fixed_texts.push((offset, *slot, *size)),
@@ -103,12 +123,12 @@ impl Run {
     }
 }
 
-/// Return the runs that these elements make.
-pub fn of(steps: &[Step]) -> Vec<Run> {
+/// Return the runs that these elements make, of whose numbers that is wanted.
+pub fn of(steps: &[Step], wanted: &Wanted) -> Vec<Run> {
     let last_kept = steps.iter().rposition(Step::is_kept);
     let (mut runs, mut run) = (Vec::new(), Run::default());
     for (number, step) in steps.iter().enumerate() {
-        run.add(step);
+        run.add(step, wanted);
         run.ends_head = last_kept == Some(number);
         if run.tail.is_some() || run.ends_head {
             runs.push(std::mem::take(&mut run));
