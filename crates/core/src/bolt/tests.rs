@@ -201,6 +201,15 @@ fn answers_come_in_the_version_of_their_request() {
     let mut expected = bytes(&CHECKED_RESPONSE[..CHECKED_RESPONSE.len() - 8]);
     expected[11] = 0;
     assert_eq!(answer(&old), expected);
+    // As it lies it passes only in the version of its request, whatever that of its connection.
+    let passed = |frame: &[u8]| {
+        let (mut client, (mut server, caller)) = (following_in(Dialect::V2Checked, 7), asked(&bytes(CHECKED_REQUEST)));
+        let mut out = Vec::new();
+        client.open();
+        let answer = client.answer(frame).unwrap();
+        server.pass(caller, &answer, &frame[..answer.passes], &mut out).then_some(out)
+    };
+    assert_eq!((passed(&bytes(CHECKED_RESPONSE)), passed(&old)), (Some(bytes(CHECKED_RESPONSE)), None));
     let mut out = Vec::new();
     let reply = LocalReply { status: 504, body: b"", fields: &[], kind: ReplyKind::Timeout };
     let (mut server, caller) = asked(&bytes(CHECKED_REQUEST));
