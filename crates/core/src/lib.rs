@@ -29,6 +29,7 @@ mod protobuf;
 mod random;
 mod request_parts;
 mod routes;
+mod short;
 pub mod slab;
 mod stats;
 mod text;

@@ -54,15 +54,23 @@ impl<T> Default for Slab<T> {
 impl<T: Recycle> Slab<T> {
     /// Take a fresh entry into use and return its number.
     pub fn take(&mut self) -> Id {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, used: false, value: T::default() });
-            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.slots.get_mut(index as usize).map_or(0, |slot| {
-            slot.used = true;
-            slot.generation = slot.generation.wrapping_add(1);
-            (u64::from(slot.generation) << 32) | u64::from(index)
-        })
+        self.take_mut().map_or(0, |(id, _)| id)
+    }
+
+    /// Take a fresh entry into use; return its number, and itself for change. There always is one.
+    #[inline]
+    pub fn take_mut(&mut self) -> Option<(Id, &mut T)> {
+        let index = self.free.pop().unwrap_or_else(|| self.add());
+        let slot = self.slots.get_mut(index as usize)?;
+        slot.used = true;
+        slot.generation = slot.generation.wrapping_add(1);
+        Some(((u64::from(slot.generation) << 32) | u64::from(index), &mut slot.value))
+    }
+
+    #[cold]
+    fn add(&mut self) -> u32 {
+        self.slots.push(Slot { generation: 0, used: false, value: T::default() });
+        u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Return the entry called `id`.
@@ -93,12 +101,11 @@ impl<T: Recycle> Slab<T> {
 
     /// Give an entry back; its number never comes again.
     pub fn release(&mut self, id: Id) {
-        if let Some(value) = self.get_mut(id) {
+        let Some(slot) = self.slots.get_mut(slot_of(id)) else { return };
+        if let Some(value) = slot.holding(id) {
             value.recycle();
-            if let Some(slot) = self.slots.get_mut(slot_of(id)) {
-                slot.used = false;
-                self.free.push(index_of(id));
-            }
+            slot.used = false;
+            self.free.push(index_of(id));
         }
     }
 

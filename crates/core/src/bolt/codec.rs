@@ -101,7 +101,13 @@ impl framed::Codec for Codec {
         Ok(())
     }
 
-    fn address<'a>(&self, frame: &Frame, input: &'a [u8], _head: &'a mut Head) -> Option<(Address<'a>, i32)> {
+    fn address<'a>(
+        &self,
+        frame: &Frame,
+        input: &'a [u8],
+        _head: &'a mut Head,
+        address: &mut Address<'a>,
+    ) -> Option<i32> {
         let map = input.get(self.read.map_at()..frame.envelope)?;
         let (mut service, mut target, mut method, mut proxied) = (None, None, None, None);
         headers::each(map, 400, |key, value| {
@@ -115,8 +121,8 @@ impl framed::Codec for Codec {
             said.get_or_insert(value);
         })
         .ok()?;
-        let (service, method) = (service.or(target).unwrap_or_default(), method.unwrap_or_default());
-        proxied.is_none().then_some((Address { service, method }, self.read.timeout_ms))
+        (address.service, address.method) = (service.or(target).unwrap_or_default(), method.unwrap_or_default());
+        proxied.is_none().then_some(self.read.timeout_ms)
     }
 
     fn remember(&self, _input: &[u8], memory: &mut Asked) {

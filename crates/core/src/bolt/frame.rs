@@ -50,6 +50,12 @@ impl Dialect {
 /// Bits of the switch byte: a checksum follows the content.
 const CRC_SWITCH: u8 = 1;
 
+/// Type of an answer.
+const RESPONSE: u8 = 0;
+
+/// The first bytes of a frame, as a number whose lowest byte comes first: those up to its command, or one behind that, say what it is.
+const OPENING: u64 = 0xff_ffff_ffff;
+
 /// Length of the checksum; no length field counts it.
 const CRC_SIZE: usize = 4;
 
@@ -68,6 +74,8 @@ pub struct Frame {
     pub timeout_ms: i32,
     /// Status (responses).
     pub status: u16,
+    /// How the last one began of which it is known what it is: mostly as the next one does.
+    opening: Option<u64>,
     fixed: usize,
     class: usize,
     header: usize,
@@ -87,43 +95,35 @@ impl Frame {
     /// there, a checksum when all is; `status` is that of a fault.
     pub fn read(&mut self, input: &[u8], status: u16) -> Result<bool, Fault> {
         let fault = |what| Fault { status, what };
-        let Some(dialect) = Dialect::of(input).map_err(fault)? else { return Ok(false) };
-        let type_at = dialect.type_at();
-        let response = match input.get(type_at) {
-            None => return Ok(false),
-            Some(0) => true,
-            Some(1 | 2) => false,
-            Some(_) => return Err(fault("unknown Bolt frame type")),
-        };
-        let fixed = dialect.fixed(response);
+        let opening = input.first_chunk().map(|bytes| u64::from_le_bytes(*bytes) & OPENING);
+        if opening.is_none() || opening != self.opening {
+            self.opening = None;
+            if !self.begin(input).map_err(fault)? {
+                return Ok(false);
+            }
+            self.opening = opening;
+        }
         // In two pieces, whose bytes then need no looking for: up to the codec, and the end, with the lengths.
         let (Some(front), Some(end)) = (
-            input.get(type_at..).and_then(<[u8]>::first_chunk::<9>),
-            input.get(..fixed).and_then(<[u8]>::last_chunk::<12>),
+            input.get(self.dialect.type_at()..).and_then(<[u8]>::first_chunk::<9>),
+            input.get(..self.fixed).and_then(<[u8]>::last_chunk::<12>),
         ) else {
             return Ok(false);
         };
-        let [kind, c0, c1, _, i0, i1, i2, i3, codec] = *front;
+        let [kind, _, _, _, i0, i1, i2, i3, codec] = *front;
         let [t0, t1, t2, t3, k0, k1, h0, h1, n0, n1, n2, n3] = *end;
-        self.kind = match (kind, u16::from_be_bytes([c0, c1])) {
-            (1, 0) => Kind::Heartbeat,
-            (1, 1) => Kind::Request,
-            (2, 1) => Kind::Oneway,
-            (0, 0) => Kind::HeartbeatReply,
-            (0, 2) => Kind::Response,
-            // MOSN's announcement that a connection takes no more requests.
-            (1, 100) => Kind::GoAway,
-            _ => return Err(fault("unknown Bolt command")),
-        };
-        (self.dialect, self.fixed, self.codec) = (dialect, fixed, codec);
+        self.codec = codec;
         self.id = u32::from_be_bytes([i0, i1, i2, i3]);
         // A request has its timeout before the lengths; an answer its status, which is half as long.
-        (self.timeout_ms, self.status) =
-            if response { (0, u16::from_be_bytes([t2, t3])) } else { (i32::from_be_bytes([t0, t1, t2, t3]), 0) };
+        (self.timeout_ms, self.status) = if kind == RESPONSE {
+            (0, u16::from_be_bytes([t2, t3]))
+        } else {
+            (i32::from_be_bytes([t0, t1, t2, t3]), 0)
+        };
         self.class = usize::from(u16::from_be_bytes([k0, k1]));
         self.header = usize::from(u16::from_be_bytes([h0, h1]));
         self.content = u32::from_be_bytes([n0, n1, n2, n3]) as usize;
-        self.trailer = if dialect == Dialect::V2Checked && has_crc(input) { CRC_SIZE } else { 0 };
+        self.trailer = if self.dialect == Dialect::V2Checked && has_crc(input) { CRC_SIZE } else { 0 };
         if self.class > MAX_BOLT_CLASS || self.header > MAX_BOLT_HEADER || self.content > MAX_BOLT_CONTENT {
             return Err(fault("Bolt frame too large"));
         }
@@ -134,6 +134,33 @@ impl Frame {
         if self.trailer > 0 && crc32fast::hash(input.get(..summed).unwrap_or_default()) != u32_at(input, summed) {
             return Err(fault("the checksum of a Bolt frame is wrong"));
         }
+        Ok(true)
+    }
+
+    /// Tell what the frame is whose beginning this is; `false`: there is too little of it.
+    fn begin(&mut self, input: &[u8]) -> Result<bool, &'static str> {
+        let Some(dialect) = Dialect::of(input)? else { return Ok(false) };
+        let response = match input.get(dialect.type_at()) {
+            None => return Ok(false),
+            Some(&RESPONSE) => true,
+            Some(1 | 2) => false,
+            Some(_) => return Err("unknown Bolt frame type"),
+        };
+        (self.dialect, self.fixed) = (dialect, dialect.fixed(response));
+        let fixed = input.get(..self.fixed).unwrap_or_default();
+        let Some([kind, c0, c1]) = fixed.get(dialect.type_at()..).and_then(<[u8]>::first_chunk) else {
+            return Ok(false);
+        };
+        self.kind = match (*kind, u16::from_be_bytes([*c0, *c1])) {
+            (1, 0) => Kind::Heartbeat,
+            (1, 1) => Kind::Request,
+            (2, 1) => Kind::Oneway,
+            (RESPONSE, 0) => Kind::HeartbeatReply,
+            (RESPONSE, 2) => Kind::Response,
+            // MOSN's announcement that a connection takes no more requests.
+            (1, 100) => Kind::GoAway,
+            _ => return Err("unknown Bolt command"),
+        };
         Ok(true)
     }
 

@@ -1,7 +1,7 @@
 //! The engine: everything of the proxy but its sockets and its clock.
 //!
 //! One file per concern: `apply` (configuration), `access` and `authz` (who may do what), `decisions` (filters of this process), `declared` (private protocols), `inbound` (what the transport reports), `downstream` and `upstream`
-//! (what the two sides of an exchange say), `passing` (calls that nobody has anything to say about) with `recent` (their routes) and `tally` (their counters), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
+//! (what the two sides of an exchange say), `passing` (calls that nobody has anything to say about: `plain`) with `stretch` (those between the same two connections), `recent` (their routes) and `tally` (their counters), `dispatch` (endpoint and connection for a request), `pool` (upstream connections), `errand` and `keys` (what the engine itself asks for), `waiting` (queues),
 //! `flow` (byte credit), `backlog` (what peers have not taken), `answer` (local replies and ends), `retry` (retries by policy), `health` (outliers and checks),
 //! `own` (exchanges of this process), `stream` (those of them that go on), `conversation` (requests that this process answers piece by piece), `moving` (connections given away), `mirror` (copies),
 //! `tap` (looking at exchanges), `tracing` (spans), `timing`, `flush` (orders to the transport), `report` and `statuses` (what is told of them), `secured` (connections under
@@ -37,6 +37,7 @@ mod mirror;
 mod moving;
 mod own;
 mod passing;
+mod plain;
 mod pool;
 mod recent;
 mod refusal;
@@ -45,6 +46,7 @@ mod retry;
 mod secured;
 mod statuses;
 mod stream;
+mod stretch;
 mod tally;
 mod tap;
 mod timing;

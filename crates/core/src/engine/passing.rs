@@ -7,125 +7,137 @@
 
 use crate::cluster::{Pick, Wish};
 use crate::engine::connection::Role;
-use crate::engine::exchange::{Exchange, Origin, Stage};
-use crate::engine::tally::{Alike, Answered, Begun};
-use crate::engine::timing::shorter;
-use crate::engine::wires::{self, Family};
-use crate::engine::{lend, touch, Engine};
-use crate::events::{Event, StreamId, Wire};
-use crate::framed::Call;
+use crate::engine::plain::{self, Course, Looked, Run, Runs, Source};
+use crate::engine::stretch::{lane, Answers, Lane, Requests, Told};
+use crate::engine::tally::Begun;
+use crate::engine::wires::{self, AnyWire};
+use crate::engine::{touch, Engine};
+use crate::events::{Event, Wire};
+use crate::framed::{Address, Call};
 use crate::head::Version;
-use crate::limits::MAX_EXCHANGE_BUFFER;
 use crate::routes::{Action, Found, Tables};
-use crate::slab::{index_of, Id};
-use crate::timers::{Owner, NEVER};
-
-/// Where plain calls come from.
-struct Source {
-    down: Id,
-    listener: usize,
-    table: usize,
-}
-
-/// Where plain calls go.
-#[derive(Clone, Copy)]
-struct Course {
-    found: Found,
-    label: usize,
-    cluster: usize,
-    family: Family,
-    timeout_s: f64,
-}
-
-/// Calls of one read, one behind the other, that go the same way: it is looked for once.
-struct Run {
-    /// Where their address is remembered.
-    place: usize,
-    course: Course,
-    /// How many are not counted yet.
-    count: u32,
-    /// The endpoint of the last one, and the connection that it went by; 0: there was none.
-    endpoint: usize,
-    conn: Id,
-}
+use crate::slab::Id;
+use crate::timers::NEVER;
 
 impl Engine {
     /// Pass on the frames at the front of what a connection has brought, up to the first that is not of a plain call; return how
     /// long they are.
     pub(super) fn pass_frames(&mut self, id: Id, input: &[u8], tables: &Tables, now: f64) -> usize {
-        let mut used = 0;
         match self.connections.get(id).map(|conn| conn.role) {
             Some(Role::Downstream { listener }) => {
                 let Some(table) = self.plain_source(listener, tables) else { return 0 };
-                let (source, mut run) = (Source { down: id, listener, table }, None);
-                loop {
-                    let rest = input.get(used..).unwrap_or_default();
-                    let Some(more) = self.pass_request(&source, &mut run, rest, tables, now) else { break };
-                    used += more;
-                }
-                self.end_run(listener, &mut run, now);
+                self.pass_requests(&Source { down: id, listener, table }, input, tables, now)
             }
-            Some(Role::Upstream { cluster, endpoint }) => {
-                let (endpoint, mut tally) = ((cluster, endpoint), None);
-                loop {
-                    let rest = input.get(used..).unwrap_or_default();
-                    let Some(more) = self.pass_answer(id, endpoint, &mut tally, rest, now) else { break };
-                    used += more;
-                }
-                if let Some(answered) = tally {
-                    self.count_answered(endpoint, &answered, now);
-                }
-            }
-            _ => {}
+            Some(Role::Upstream { cluster, endpoint }) => self.pass_answers(id, (cluster, endpoint), input, now),
+            _ => 0,
         }
+    }
+
+    fn pass_requests(&mut self, source: &Source, input: &[u8], tables: &Tables, now: f64) -> usize {
+        let (mut used, mut runs) = (0, Runs::default());
+        let mut next = self.look_at_call(source, input);
+        while let Some(looked) = next {
+            let rest = input.get(used..).unwrap_or_default();
+            let Some((more, behind)) = self.pass_request(source, &mut runs, looked, rest, tables, now) else { break };
+            used += more;
+            next = behind;
+        }
+        self.end_runs(source.listener, &mut runs, now);
         used
     }
 
-    /// Pass on the request at the front of `input`, if it is a plain call; return how long it is.
+    /// Look at the request at the front of `input`; `None`: it is not that of a plain call.
+    fn look_at_call(&mut self, source: &Source, input: &[u8]) -> Option<Looked> {
+        let conn = self.connections.get_mut(source.down).filter(|conn| conn.is_open())?;
+        let (mut call, mut address) = (Call::default(), Address::default());
+        if !conn.wire.call(input, &mut call, &mut address, &mut self.scratch) {
+            return None;
+        }
+        let (place, known) = plain::place(&call, &address, source.table, &mut self.recent)?;
+        Some(Looked { call, place, known, pick: None })
+    }
+
+    /// Pass on the request at the front of `input`, which was looked at, and those behind it that go by the same connection; return
+    /// how long they are, and the next one if that has been looked at.
     fn pass_request(
         &mut self,
         source: &Source,
-        run: &mut Option<Run>,
+        runs: &mut Runs,
+        looked: Looked,
         input: &[u8],
         tables: &Tables,
         now: f64,
-    ) -> Option<usize> {
-        let Source { down, listener, table } = *source;
-        let conn = self.connections.get_mut(down).filter(|conn| conn.is_open())?;
-        let mut call = Call::default();
-        let address = &conn.wire.call(input, &mut call, &mut self.scratch);
-        let address = address.as_ref()?;
-        // One without a body may be sent again when its connection breaks, for which it would have to be kept.
-        if !(1..=MAX_EXCHANGE_BUFFER).contains(&call.body) {
-            return None;
+    ) -> Option<(usize, Option<Looked>)> {
+        let Looked { call, place, known, pick } = looked;
+        if !known {
+            // Whose address has been here is known no more.
+            self.end_runs(source.listener, runs, now);
+            self.learn_route(place, source.down, source.table, input, tables);
         }
-        let (place, known) = self.recent.place(table, call.version, address)?;
-        if !known || run.as_ref().is_none_or(|run| run.place != place) {
-            self.end_run(listener, run, now);
-            if !known {
-                self.learn_route(place, down, table, input, tables);
-            }
+        if !runs.is_at(place) && runs.turn(place, |_| true).is_none() {
             let course = self.plain_course(self.recent.found(place)?, call.version, tables)?;
-            *run = Some(Run { place, course, count: 0, endpoint: 0, conn: 0 });
+            runs.begin(Run { place, course, count: 0, endpoint: 0, conn: 0 });
         }
-        let same = run.as_mut()?;
+        let same = runs.current()?;
         let course = same.course;
-        let pick = self.clusters.get_mut(course.cluster)?.pick(&mut self.random, Wish::default());
-        if let Some((at, conn)) = self.open_connection(down, same, pick) {
+        let cluster = self.clusters.get_mut(course.cluster)?;
+        let pick = pick.unwrap_or_else(|| cluster.pick(&mut self.random, Wish::default()));
+        if let Some((at, conn)) = self.open_connection(source.down, same, pick) {
             (same.endpoint, same.conn) = (at, conn);
-            same.count += 1;
-            self.write_call(source, &course, (at, conn), &call, input, now)?;
-        } else {
-            // Whether others may follow is for the other stages to say.
-            self.end_run(listener, run, now);
-            self.board_call(source, &course, pick, &call, input, now)?;
+            return self.pass_stretch(source, runs, call, input, now);
         }
-        Some(call.length)
+        // Whether others may follow is for the other stages to say.
+        self.end_runs(source.listener, runs, now);
+        self.board_call(source, &course, pick, &call, input, now)?;
+        let behind = input.get(call.length..).unwrap_or_default();
+        Some((call.length, self.look_at_call(source, behind)))
     }
 
-    /// Count the calls of a run.
-    fn end_run(&mut self, listener: usize, run: &mut Option<Run>, now: f64) {
-        if let Some(Run { course: Course { cluster, label, .. }, count, .. }) = run.take() {
+    /// Pass on the request at the front of `input` by the connection of the run at hand, and those behind it for which that is the
+    /// way, too; return as `pass_request` does.
+    fn pass_stretch(
+        &mut self,
+        source: &Source,
+        runs: &mut Runs,
+        call: Call,
+        input: &[u8],
+        now: f64,
+    ) -> Option<(usize, Option<Looked>)> {
+        let Run { course, endpoint, conn: up, .. } = *runs.current()?;
+        let (client, conn) = self.connections.pair_mut(source.down, up)?;
+        (client.reused, client.companion) = (true, Some(up));
+        client.alarm.disarm();
+        touch(&mut self.touched, conn, up);
+        let begins = conn.streams.is_empty();
+        let cluster = self.clusters.get_mut(course.cluster)?;
+        let mut requests = Requests {
+            source,
+            runs,
+            course,
+            endpoint,
+            up,
+            budget: (call.timeout_ms, course.timeout_s(&call)),
+            on_reused: std::mem::replace(&mut conn.reused, true),
+            cluster,
+            exchanges: &mut self.exchanges,
+            timers: &mut self.timers,
+            recent: &mut self.recent,
+            random: &mut self.random,
+            scratch: &mut self.scratch,
+            spare: &mut self.spare,
+            now,
+        };
+        let passed = lane!(client, conn, conn.out, lane => requests.pass(lane, call, input));
+        if begins {
+            self.set_alarm(up, NEVER);
+            self.keep_alive(up, now);
+        }
+        passed
+    }
+
+    /// Count the calls of all runs, which are over.
+    fn end_runs(&mut self, listener: usize, runs: &mut Runs, now: f64) {
+        for Run { course: Course { cluster, label, .. }, count, .. } in runs.end() {
             self.count_begun(&Begun { listener, cluster, label, count }, now);
         }
     }
@@ -170,50 +182,6 @@ impl Engine {
         self.connections.get(conn)?.is_open().then_some((at, conn))
     }
 
-    /// Write the call at the front of `input` to its endpoint. It has no head: nothing that may still happen to it asks for one.
-    fn write_call(
-        &mut self,
-        source: &Source,
-        course: &Course,
-        (at, up): (usize, Id),
-        call: &Call,
-        input: &[u8],
-        now: f64,
-    ) -> Option<()> {
-        let frame = input.get(..call.passes)?;
-        let (client, conn) = self.connections.pair_mut(source.down, up)?;
-        let id = self.exchanges.take();
-        let stream = client.wire.take(input);
-        client.streams.insert(stream, id);
-        (client.reused, client.companion) = (true, Some(up));
-        client.alarm.disarm();
-        lend(&mut self.spare, &mut conn.out, frame.len());
-        let sent = conn.wire.forward(frame, call.id_at, &mut conn.out);
-        let begins = conn.streams.is_empty();
-        conn.streams.insert(sent, id);
-        touch(&mut self.touched, conn, up);
-        let on_reused = std::mem::replace(&mut conn.reused, true);
-        let exchange = self.exchanges.get_mut(id)?;
-        exchange.begin_plain(source, stream, course, call, now);
-        exchange.stage = Stage::Sent { conn: up, stream: sent };
-        (exchange.carrier, exchange.sent_at) = (Some(up), now);
-        (exchange.on_reused, exchange.passing) = (on_reused, true);
-        if exchange.answer_by < NEVER {
-            exchange.alarm.deadline = exchange.answer_by;
-            self.timers.arm(&mut exchange.alarm, Owner::Exchange(index_of(id)));
-        }
-        let cluster = self.clusters.get_mut(course.cluster)?;
-        cluster.in_flight += 1;
-        let endpoint = cluster.endpoints.get_mut(at)?;
-        endpoint.in_flight += 1;
-        endpoint.counters.rq_total += 1;
-        if begins {
-            self.set_alarm(up, NEVER);
-            self.keep_alive(up, now);
-        }
-        Some(())
-    }
-
     /// Let the call at the front of `input` go on by the other stages: its endpoint, if it has one, has no connection for it yet.
     /// They will want its head: it is looked at in full.
     fn board_call(
@@ -235,7 +203,7 @@ impl Engine {
         let Course { cluster, label, .. } = *course;
         self.count_begun(&Begun { listener: source.listener, cluster, label, count: 1 }, now);
         let exchange = self.exchanges.get_mut(id)?;
-        exchange.begin_plain(source, stream, course, call, now);
+        exchange.begin_plain((source, stream), (course, course.timeout_s(call)), call, now);
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         (exchange.path, exchange.authority) = (exchange.head.path_span(), exchange.head.authority_span());
         exchange.held.extend_from_slice(input.get(call.passes - call.body..call.passes)?);
@@ -245,69 +213,39 @@ impl Engine {
         Some(())
     }
 
-    /// Pass on the answer at the front of `input`, if it is that of a plain call; return how long it is.
-    fn pass_answer(
-        &mut self,
-        up: Id,
-        endpoint: (usize, usize),
-        tally: &mut Option<Answered>,
-        input: &[u8],
-        now: f64,
-    ) -> Option<usize> {
-        // The last answer of an endpoint that says goodbye has ended its connection.
-        let conn = self.connections.get_mut(up).filter(|conn| conn.is_open())?;
-        let answer = &conn.wire.answer(input);
-        let answer = answer.as_ref()?;
-        let id = conn.streams.get(answer.stream)?;
-        let exchange = self.exchanges.get_mut(id).filter(|exchange| exchange.is_plain())?;
-        let Origin::Stream { conn: down, stream, listener } = exchange.origin else { return None };
-        let (conn, client) = self.connections.pair_mut(up, down).filter(|(_, client)| client.is_open())?;
-        lend(&mut self.spare, &mut client.out, answer.length);
-        if !client.wire.pass(stream, answer, input.get(..answer.passes)?, &mut client.out) {
-            return None;
-        }
-        client.streams.remove(stream);
-        touch(&mut self.touched, client, down);
-        conn.wire.answered(answer.stream);
-        conn.streams.remove(answer.stream);
-        let (rests, client_rests) = (conn.streams.is_empty(), client.streams.is_empty());
-        let alike = Alike { listener, label: exchange.label, status: answer.status, started: exchange.started };
-        exchange.passed = true;
-        self.exchanges.release(id);
-        if let Some(others) = Answered::add(tally, alike) {
-            self.count_answered(endpoint, &others, now);
-        }
-        if rests {
-            if let Some(answered) = tally.take() {
-                self.count_answered(endpoint, &answered, now);
+    fn pass_answers(&mut self, up: Id, endpoint: (usize, usize), input: &[u8], now: f64) -> usize {
+        let (mut used, mut tallies, mut told) = (0, Vec::new(), Told::default());
+        let mut next = self.look_at_answer(up, &mut told, input);
+        while next {
+            let (rest, down) = (input.get(used..).unwrap_or_default(), told.down);
+            let ends = self.connections.pair_mut(up, down).filter(|(_, client)| client.is_open());
+            let Some((conn, client)) = ends else { break };
+            touch(&mut self.touched, client, down);
+            let (exchanges, spare) = (&mut self.exchanges, &mut self.spare);
+            let mut answers = Answers { exchanges, spare, tallies: &mut tallies };
+            let passed = lane!(client, conn, client.out, lane => answers.pass(lane, &mut told, rest));
+            let Some((more, another)) = passed else { break };
+            used += more;
+            next = another;
+            let (rests, client_rests) = (conn.streams.is_empty(), client.streams.is_empty());
+            if rests {
+                self.count_tallies(endpoint, &mut tallies, now);
+                self.settle_connection(up, now);
             }
-            self.settle_connection(up, now);
+            if client_rests {
+                self.turn_to_next(down, now);
+                self.close_if_over(down, now);
+                next = self.look_at_answer(up, &mut told, input.get(used..).unwrap_or_default());
+            }
         }
-        if client_rests {
-            self.turn_to_next(down, now);
-            self.close_if_over(down, now);
-        }
-        Some(answer.length)
-    }
-}
-
-impl Exchange {
-    /// Become a plain call on this course.
-    fn begin_plain(&mut self, source: &Source, stream: StreamId, course: &Course, call: &Call, now: f64) {
-        self.origin = Origin::Stream { conn: source.down, stream, listener: source.listener };
-        self.found = Some(course.found);
-        self.label = Some(course.label);
-        self.cluster = Some(course.cluster);
-        (self.counted, self.request_done) = (true, true);
-        self.bytes_in = call.body as u64;
-        self.started = now;
-        self.timeout_s = shorter(course.timeout_s, f64::from(call.timeout_ms) / 1_000.0);
-        self.answer_by = if self.timeout_s > 0.0 { now + self.timeout_s } else { NEVER };
-        self.wait_until = NEVER;
+        self.count_tallies(endpoint, &mut tallies, now);
+        used
     }
 
-    /// Return whether it was passed on as it lay, and nothing has happened to it since.
-    fn is_plain(&self) -> bool {
-        self.passing && self.former.is_none() && self.up.is_settled() && self.down.is_settled()
+    /// Make `told` the answer at the front of `input`; `false`: it is not that of a plain call.
+    fn look_at_answer(&mut self, up: Id, told: &mut Told, input: &[u8]) -> bool {
+        // The last answer of an endpoint that says goodbye has ended its connection.
+        let Some(conn) = self.connections.get_mut(up).filter(|conn| conn.is_open()) else { return false };
+        conn.wire.answer(input).is_some_and(|answer| told.find(answer, &mut conn.streams, &self.exchanges))
     }
 }

@@ -5,6 +5,7 @@ use crate::framed::Address;
 use crate::head::Version;
 use crate::limits::{MAX_RECENT_BYTES, RECENT_ROUTES};
 use crate::routes::Found;
+use crate::short::{end, is_same};
 
 /// Routes by the addresses of calls. What has been put out of its place by another is looked for again.
 #[derive(Debug, Default)]
@@ -37,6 +38,7 @@ impl Entry {
 impl Recent {
     /// Return the place of an address, and whether its route is known; if not, it is to be `learn`ed. `None`: an address that is
     /// too long to be remembered.
+    #[inline]
     pub fn place(&mut self, table: usize, version: Version, address: &Address<'_>) -> Option<(usize, bool)> {
         if self.places.is_empty() {
             self.places.resize(RECENT_ROUTES, Entry::default());
@@ -82,22 +84,6 @@ impl Recent {
     }
 }
 
-/// Return whether two short texts are the same: a call of what compares texts of any length costs more than this.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
-    let (mut one, mut other) = (one, other);
-    if one.len() != other.len() {
-        return false;
-    }
-    while let (Some((a, rest)), Some((b, other_rest))) = (one.split_first_chunk(), other.split_first_chunk()) {
-        if word(a) != word(b) {
-            return false;
-        }
-        (one, other) = (rest, other_rest);
-    }
-    one.iter().zip(other).all(|(a, b)| a == b)
-}
-
 /// Return a number by which most addresses differ.
 ///
 /// Their ends do: packages and domains stand in front. Whoever makes addresses collide has each of them looked for.
@@ -107,17 +93,6 @@ fn sum(address: &Address<'_>) -> usize {
     usize::try_from(sum.wrapping_mul(FACTOR) >> 48).unwrap_or(0)
 }
 
-/// Return a number made of the last 16 bytes of a text, and of its length.
-fn end(text: &[u8]) -> u64 {
-    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte));
-    let (rest, last) = match text.split_last_chunk() {
-        Some((rest, last)) => (rest, u64::from_be_bytes(*last)),
-        None => (&[][..], number(text)),
-    };
-    let before = rest.last_chunk().map_or_else(|| number(rest), |before| u64::from_be_bytes(*before));
-    last ^ before.rotate_left(31) ^ text.len() as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,19 +100,6 @@ mod tests {
 
     fn address<'a>(service: &'a [u8], method: &'a [u8]) -> Address<'a> {
         Address { service, method }
-    }
-
-    #[test]
-    fn texts_are_the_same_if_all_of_them_is() {
-        let text: Vec<u8> = (0..40).collect();
-        for length in 0..text.len() {
-            assert!(is_same(&text[..length], &text.clone()[..length]) && !is_same(&text[..length], &text[..=length]));
-            for at in 0..length {
-                let mut other = text[..length].to_vec();
-                other[at] ^= 0x80;
-                assert!(!is_same(&text[..length], &other));
-            }
-        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Answered {
 }
 
 /// What counters look at in an answer.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub struct Alike {
     /// The listener that its request came by.
     pub listener: usize,
@@ -39,14 +39,12 @@ pub struct Alike {
 }
 
 impl Answered {
-    /// Add an answer to what is not counted yet; return what must be counted since it is not like it.
-    pub fn add(tally: &mut Option<Self>, alike: Alike) -> Option<Self> {
-        match tally {
-            Some(known) if known.alike == alike => {
-                known.count += 1;
-                None
-            }
-            _ => tally.replace(Self { alike, count: 1 }),
+    /// Add an answer to what is not counted yet.
+    #[inline]
+    pub fn add(tallies: &mut Vec<Self>, alike: Alike) {
+        match tallies.last_mut() {
+            Some(known) if known.alike == alike => known.count += 1,
+            _ => tallies.push(Self { alike, count: 1 }),
         }
     }
 }
@@ -68,8 +66,15 @@ impl Engine {
         }
     }
 
-    /// Count plain calls that an endpoint has answered: it has room for as many others.
-    pub(super) fn count_answered(&mut self, (number, at): (usize, usize), answered: &Answered, now: f64) {
+    /// Count all plain calls that an endpoint has answered, and that are not counted yet.
+    pub(super) fn count_tallies(&mut self, endpoint: (usize, usize), tallies: &mut Vec<Answered>, now: f64) {
+        for answered in tallies.drain(..) {
+            self.count_answered(endpoint, &answered, now);
+        }
+    }
+
+    /// Count plain calls that an endpoint has answered alike: it has room for as many others.
+    fn count_answered(&mut self, (number, at): (usize, usize), answered: &Answered, now: f64) {
         let Answered { alike: Alike { listener, label, status, started }, count } = *answered;
         let took = now - started;
         if let Some(cluster) = self.clusters.get_mut(number) {

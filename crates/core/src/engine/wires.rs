@@ -174,13 +174,19 @@ impl AnyWire {
     }
 
     /// Make `call` the request at the front of `input`, if this is a connection to a caller of a protocol of frames, and that is
-    /// whole and wants an answer; return its address, which may lie in `head`.
-    pub fn call<'a>(&mut self, input: &'a [u8], call: &mut Call, head: &'a mut Head) -> Option<Address<'a>> {
+    /// whole and wants an answer, and `address` what it is for, which may lie in `head`.
+    pub fn call<'a>(
+        &mut self,
+        input: &'a [u8],
+        call: &mut Call,
+        address: &mut Address<'a>,
+        head: &'a mut Head,
+    ) -> bool {
         match self {
-            Self::BoltServer(wire) => wire.call(input, call, head),
-            Self::DubboServer(wire) => wire.call(input, call, head),
-            Self::FramedServer(wire) => wire.call(input, call, head),
-            _ => None,
+            Self::BoltServer(wire) => wire.call(input, call, address, head),
+            Self::DubboServer(wire) => wire.call(input, call, address, head),
+            Self::FramedServer(wire) => wire.call(input, call, address, head),
+            _ => false,
         }
     }
 
@@ -194,28 +200,6 @@ impl AnyWire {
         }
     }
 
-    /// Take the request that was just returned, which lies at the front of `input`; return its stream.
-    #[inline]
-    pub fn take(&mut self, input: &[u8]) -> StreamId {
-        match self {
-            Self::BoltServer(wire) => wire.take(input),
-            Self::DubboServer(wire) => wire.take(input),
-            Self::FramedServer(wire) => wire.take(input),
-            _ => 0,
-        }
-    }
-
-    /// Append a request on a new stream, as its frame lies, with its id at `id_at`. Return the stream.
-    #[inline]
-    pub fn forward(&mut self, frame: &[u8], id_at: usize, out: &mut Vec<u8>) -> StreamId {
-        match self {
-            Self::BoltClient(wire) => wire.forward(frame, id_at, out),
-            Self::DubboClient(wire) => wire.forward(frame, id_at, out),
-            Self::FramedClient(wire) => wire.forward(frame, id_at, out),
-            _ => 0,
-        }
-    }
-
     /// Return the answer at the front of `input`, if this is a connection to a server of a protocol of frames and it is whole.
     #[inline]
     pub fn answer(&mut self, input: &[u8]) -> Option<Answer> {
@@ -224,29 +208,6 @@ impl AnyWire {
             Self::DubboClient(wire) => wire.answer(input),
             Self::FramedClient(wire) => wire.answer(input),
             _ => None,
-        }
-    }
-
-    /// Append `frame`, which is that answer, under the id of the caller of this stream, which is over then; `false`: the answer is
-    /// not for this caller as it lies.
-    #[inline]
-    pub fn pass(&mut self, stream: StreamId, answer: &Answer, frame: &[u8], out: &mut Vec<u8>) -> bool {
-        match self {
-            Self::BoltServer(wire) => wire.pass(stream, answer, frame, out),
-            Self::DubboServer(wire) => wire.pass(stream, answer, frame, out),
-            Self::FramedServer(wire) => wire.pass(stream, answer, frame, out),
-            _ => false,
-        }
-    }
-
-    /// A stream has its answer, which was passed on.
-    #[inline]
-    pub fn answered(&mut self, stream: StreamId) {
-        match self {
-            Self::BoltClient(wire) => wire.answered(stream),
-            Self::DubboClient(wire) => wire.answered(stream),
-            Self::FramedClient(wire) => wire.answered(stream),
-            _ => {}
         }
     }
 

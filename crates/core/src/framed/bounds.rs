@@ -13,18 +13,27 @@ pub struct Bounds {
 
 impl Bounds {
     /// Return this position, if a part of the frame may end there.
+    #[inline]
     pub fn check(self, at: usize) -> Result<usize, &'static str> {
         if at <= self.limit {
-            return Ok(at);
+            Ok(at)
+        } else {
+            Err(self.fault(at))
         }
-        Err(match self.end {
+    }
+
+    /// Return what is wrong with this position.
+    #[cold]
+    fn fault(self, at: usize) -> &'static str {
+        match self.end {
             _ if at > self.most => TOO_LARGE,
             Some(end) if at > end => "a part of the frame runs past its end",
             _ => "the head of a frame is too long",
-        })
+        }
     }
 
     /// Return the position behind so many bytes.
+    #[inline]
     pub fn behind(self, at: usize, length: u64) -> Result<usize, &'static str> {
         self.check(usize::try_from(length).map_or(usize::MAX, |length| at.saturating_add(length)))
     }

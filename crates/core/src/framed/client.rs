@@ -20,7 +20,7 @@ pub struct Client<C> {
 }
 
 /// An answer that lies at the front of what was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Its stream.
     pub stream: StreamId,

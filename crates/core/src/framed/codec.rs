@@ -71,16 +71,22 @@ pub trait Codec {
     /// Describe that request in `head`: what routes are found by, its fields, its budget.
     fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault>;
 
-    /// Return the address of that request and the caller's budget in milliseconds (-1 or 0: none); `None`: it is malformed, or
-    /// must be looked at in full for another reason.
+    /// Make `address` that of this request, and return the caller's budget in milliseconds (-1 or 0: none); `None`: it is malformed,
+    /// or must be looked at in full for another reason.
     ///
     /// Whoever can reads them where they lie: to make a head is a third of what passing a request on costs (ADR 0107).
-    fn address<'a>(&self, frame: &Frame, input: &'a [u8], head: &'a mut Head) -> Option<(Address<'a>, i32)> {
+    fn address<'a>(
+        &self,
+        frame: &Frame,
+        input: &'a [u8],
+        head: &'a mut Head,
+        address: &mut Address<'a>,
+    ) -> Option<i32> {
         self.store(frame, input, head);
         self.describe(input, head, 400).ok()?;
         let (head, timeout_ms) = (&*head, head.frame.timeout_ms);
-        let address = Address { service: head.authority(), method: head.method() };
-        head.find(PROXIED).is_none().then_some((address, timeout_ms))
+        (address.service, address.method) = (head.authority(), head.method());
+        head.find(PROXIED).is_none().then_some(timeout_ms)
     }
 
     /// Make `memory` that of this request.

@@ -12,7 +12,8 @@ use crate::framed::names::{plain, Names};
 use crate::framed::runs::Wanted;
 use crate::framed::step::{Field, Step};
 use crate::framed::template::{self, Filling, Piece};
-use crate::framed::word::{Kept, Test, Word};
+use crate::framed::word::{Kept, Key, Test, Word};
+use crate::head::PROXIED;
 use crate::limits::{MAX_FRAMED_FRAME, MAX_FRAMED_NAMES};
 
 /// A compiled declaration.
@@ -38,6 +39,9 @@ pub struct Protocol {
     pub fields: Vec<(&'static [u8], Word)>,
     /// Budget in milliseconds.
     pub timeout: Option<Word>,
+    /// The headers of service, method and budget, and the one by which an activator says that it has been there, which are
+    /// wanted in that order.
+    pub keys: [Option<Key>; 4],
     /// What of a request the mesh's answer repeats.
     pub echoes: Vec<Kept>,
     /// Answer to heartbeats.
@@ -45,8 +49,6 @@ pub struct Protocol {
     /// Answer of the mesh.
     pub error: Vec<Piece>,
     rules: Vec<(Kind, Vec<Test>)>,
-    /// The numbers that they look at, by slot.
-    pub tested: Vec<usize>,
     codes: [u64; 8],
 }
 
@@ -93,8 +95,9 @@ impl Protocol {
         let timeout = word("timeout_ms", declaration.timeout_ms.as_ref())?;
         let tested: BTreeSet<usize> = rules.iter().flat_map(|(_, tests)| tests).map(|(slot, ..)| *slot).collect();
         let words = [&service, &method, &timeout].into_iter().flatten().chain(fields.iter().map(|(_, word)| word));
-        let wanted = wanted(&tested, words, &names.echoes);
+        let wanted = wanted(tested, words, &names.echoes);
         let protocol = Self {
+            keys: keys([&service, &method, &timeout]),
             service,
             method,
             fields,
@@ -109,7 +112,6 @@ impl Protocol {
             echoes: names.echoes,
             heartbeat_reply,
             error,
-            tested: tested.into_iter().collect(),
             rules,
         };
         protocol.check_codes()?;
@@ -186,7 +188,7 @@ impl Protocol {
         let filling = Filling { id: ID, echo: &echo, code: self.code(ReplyKind::Timeout), text: b"timeout" };
         template::write(pieces, &filling, &mut frame);
         let (mut read, mut parsed) = (Frame::default(), Parsed::default());
-        match self.layout.walk(&frame, &mut read, &mut parsed, 0) {
+        match self.layout.walk(&frame, false, &mut read, &mut parsed, 0) {
             Err(fault) => return Err(format!("{field}: read back, {}", fault.what)),
             Ok(false) => return Err(format!("{field}: read back, its {} bytes are not a whole frame", frame.len())),
             Ok(true) if read.length != frame.len() => {
@@ -209,8 +211,8 @@ impl Protocol {
 }
 
 /// Return what is asked of numbers: rules look at some, words at others, or at their bytes, and templates repeat bytes.
-fn wanted<'a>(tested: &BTreeSet<usize>, words: impl Iterator<Item = &'a Word>, echoes: &[Kept]) -> Wanted {
-    let mut wanted = Wanted { read: tested.clone(), repeated: BTreeSet::new() };
+fn wanted<'a>(tested: BTreeSet<usize>, words: impl Iterator<Item = &'a Word>, echoes: &[Kept]) -> Wanted {
+    let mut wanted = Wanted { tested, ..Wanted::default() };
     for word in words {
         if let Word::Number { slot } = word {
             wanted.read.insert(*slot);
@@ -223,6 +225,14 @@ fn wanted<'a>(tested: &BTreeSet<usize>, words: impl Iterator<Item = &'a Word>, e
         }
     }
     wanted
+}
+
+fn keys(words: [&Option<Word>; 3]) -> [Option<Key>; 4] {
+    let [service, method, timeout] = words.map(|word| match word {
+        Some(Word::Header { key, .. }) => Some(Key::new(key)),
+        _ => None,
+    });
+    [service, method, timeout, Some(Key::new(PROXIED))]
 }
 
 fn codes(codes: &Codes) -> [u64; 8] {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::events::{Fault, LocalReply};
-use crate::framed::block::Pairs;
+use crate::framed::block;
 use crate::framed::codec::{Address, Codec, Frame};
 use crate::framed::compile::Protocol;
 use crate::framed::kind::Kind;
 use crate::framed::layout::{Parsed, Place};
 use crate::framed::step::Field;
 use crate::framed::template::{self, Filling};
-use crate::framed::word::{front, Kept, Word};
-use crate::head::{Head, Span, Version, PROXIED};
-use crate::limits::MAX_FRAMED_NAMES;
+use crate::framed::word::{Kept, Word};
+use crate::head::{Head, Span, Version};
+use crate::short::front;
 
 /// The codec of a declared protocol.
 #[derive(Debug)]
@@ -21,31 +21,16 @@ pub struct Declared {
     /// Number of the protocol in its engine.
     number: u16,
     parsed: Parsed,
-    /// What the last frame was, and the numbers by which it was told: mostly those of the next one, too.
+    /// What the last frame was, and how it began: mostly as the next one does.
     told: Option<Kind>,
-    told_by: [u64; MAX_FRAMED_NAMES],
+    told_by: Option<u128>,
 }
 
 impl Declared {
     /// Return the codec of `protocol`, which its engine knows as `number`.
     pub fn new(protocol: &Arc<Protocol>, number: u16) -> Self {
-        Self {
-            protocol: Arc::clone(protocol),
-            number,
-            parsed: Parsed::default(),
-            told: None,
-            told_by: [0; MAX_FRAMED_NAMES],
-        }
-    }
-
-    /// Return what the frame at hand is; `None`: no rule says it.
-    fn kind(&mut self) -> Option<Kind> {
-        let numbers = &self.parsed.numbers;
-        let same = self.protocol.tested.iter().all(|slot| numbers.get(*slot) == self.told_by.get(*slot));
-        if !same || self.told.is_none() {
-            (self.told, self.told_by) = (self.protocol.kind(numbers), *numbers);
-        }
-        self.told
+        let (protocol, parsed) = (Arc::clone(protocol), Parsed::default());
+        Self { protocol, number, parsed, told: None, told_by: None }
     }
 
     fn id_field(&self) -> Field {
@@ -92,32 +77,26 @@ impl Declared {
         let Some((format, field)) = self.protocol.headers else { return Ok(()) };
         let Place { start: from, end, .. } = self.parsed.headers;
         let start = head.frame.envelope.range().0 + from;
-        let mut pairs = Pairs::new(input.get(from..end).unwrap_or_default(), format, field);
-        for (key, value) in &mut pairs {
-            let place = |text: (usize, usize)| Span::new(start + text.0, start + text.1);
-            head.place_field(place(key), place(value));
-        }
-        pairs.fault.map_or(Ok(()), |what| Err(Fault { status, what }))
+        let place = |text: block::Text| Span::new(start + text.0, start + text.1);
+        let block = input.get(from..end).unwrap_or_default();
+        block::each(block, format, field, |key, value| head.place_field(place(key), place(value)))
+            .map_err(|what| Fault { status, what })
     }
 
     /// Find the words of the header block; `None`: it is malformed, or says that an activator has been there.
-    fn find<'a>(&self, words: [Option<&Word>; 3], said: &mut [Option<&'a [u8]>; 3], input: &'a [u8]) -> Option<()> {
+    fn find<'a>(&self, said: &mut [Option<&'a [u8]>; 4], input: &'a [u8]) -> Option<()> {
         let Some((format, field)) = self.protocol.headers else { return Some(()) };
         let block = input.get(self.parsed.headers.start..self.parsed.headers.end)?;
-        let mut pairs = Pairs::new(block, format, field);
-        for ((start, end), value) in &mut pairs {
-            let key = block.get(start..end)?;
-            if key == PROXIED {
-                return None;
-            }
+        let told = block::each(block, format, field, |(start, end), value| {
+            let key = block.get(start..end).unwrap_or_default();
             let front = front(key);
-            for (word, said) in words.iter().zip(&mut *said) {
-                if said.is_none() && word.is_some_and(|word| word.is_header(key, front)) {
+            for (wanted, said) in self.protocol.keys.iter().zip(&mut *said) {
+                if wanted.as_ref().is_some_and(|wanted| wanted.is(key, front)) && said.is_none() {
                     *said = block.get(value.0..value.1);
                 }
             }
-        }
-        pairs.fault.is_none().then_some(())
+        });
+        (told.is_ok() && said.last() == Some(&None)).then_some(())
     }
 }
 
@@ -126,30 +105,42 @@ impl Codec for Declared {
     type Memory = Vec<u8>;
 
     fn frame(&mut self, input: &[u8], status: u16, frame: &mut Frame) -> Result<bool, Fault> {
-        if !self.protocol.layout.walk(input, frame, &mut self.parsed, status)? {
+        let opening = self.protocol.layout.opening(input);
+        let known = opening.is_some() && opening == self.told_by;
+        if !self.protocol.layout.walk(input, known, frame, &mut self.parsed, status)? {
             return Ok(false);
         }
-        frame.kind = self.kind().ok_or(Fault { status, what: "no rule says what this frame is" })?;
+        if !known {
+            (self.told, self.told_by) = (self.protocol.kind(&self.parsed.numbers), opening);
+        }
+        frame.kind = self.told.ok_or(Fault { status, what: "no rule says what this frame is" })?;
         Ok(true)
     }
 
-    fn address<'a>(&self, _frame: &Frame, input: &'a [u8], _head: &'a mut Head) -> Option<(Address<'a>, i32)> {
+    fn address<'a>(
+        &self,
+        _frame: &Frame,
+        input: &'a [u8],
+        _head: &'a mut Head,
+        address: &mut Address<'a>,
+    ) -> Option<i32> {
         let protocol = &*self.protocol;
         let words = [&protocol.service, &protocol.method, &protocol.timeout].map(Option::as_ref);
-        let mut said = words.map(|word| self.bytes(word?, input));
-        self.find(words, &mut said, input)?;
+        let [a, b, c] = words.map(|word| self.bytes(word?, input));
+        let mut said = [a, b, c, None];
+        self.find(&mut said, input)?;
         let part = |(word, said): (Option<&Word>, Option<&'a [u8]>)| match (word, said) {
             (Some(word), Some(said)) => word.cut().part(said),
             _ => &[],
         };
-        let ([a, b, c], [service, method, timeout]) = (words, said);
-        let (service, method, timeout) = (part((a, service)), part((b, method)), part((c, timeout)));
-        let timeout_ms = match &protocol.timeout {
+        let ([a, b, c], [service, method, timeout, _]) = (words, said);
+        (address.service, address.method) = (part((a, service)), part((b, method)));
+        let timeout = part((c, timeout));
+        Some(match &protocol.timeout {
             Some(Word::Number { slot }) => self.number(*slot).try_into().unwrap_or(0),
             _ if timeout.is_empty() => 0,
             _ => milliseconds(timeout),
-        };
-        Some((Address { service, method }, timeout_ms))
+        })
     }
 
     fn describe(&self, input: &[u8], head: &mut Head, status: u16) -> Result<(), Fault> {

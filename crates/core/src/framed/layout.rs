@@ -3,7 +3,8 @@
 use crate::events::Fault;
 use crate::framed::bounds::Bounds;
 use crate::framed::codec::Frame;
-use crate::framed::runs::{self, Run, Tail, Wanted, OTHER};
+use crate::framed::opening::Opening;
+use crate::framed::runs::{self, Part, Run, Sign, Tail, Wanted};
 use crate::framed::step::Step;
 use crate::limits::{MAX_FRAMED_HEAD, MAX_FRAMED_NAMES};
 
@@ -41,6 +42,7 @@ pub struct Layout {
     /// In order.
     steps: Vec<Step>,
     runs: Vec<Run>,
+    opening: Option<Opening>,
     /// Longest frame.
     max_frame: usize,
     /// Sizes of the numbers by slot.
@@ -56,7 +58,8 @@ impl Layout {
                 set(&mut number_sizes, *slot, field.size);
             }
         }
-        Self { runs: runs::of(&steps, wanted), steps, max_frame, number_sizes }
+        let opening = Opening::of(&steps, &wanted.tested);
+        Self { runs: runs::of(&steps, wanted), opening, steps, max_frame, number_sizes }
     }
 
     /// Return the elements in order.
@@ -70,37 +73,47 @@ impl Layout {
         Some((start, start + size))
     }
 
+    /// Return what the first bytes of the frame at the front of `input` say of what it is; `None`: they do not.
+    #[inline]
+    pub fn opening(&self, input: &[u8]) -> Option<u128> {
+        self.opening.as_ref()?.read(input)
+    }
+
     /// Walk through the frame at the front of `input`: make `frame` it, but for its kind, and note in `parsed` what lies where.
-    /// `false`: it is not whole. Every length is checked as soon as it is there; `status` is that of a fault.
-    pub fn walk(&self, input: &[u8], frame: &mut Frame, parsed: &mut Parsed, status: u16) -> Result<bool, Fault> {
+    /// `false`: it is not whole. Every length is checked as soon as it is there; `status` is that of a fault. What a frame is
+    /// whose opening is `known` is not asked again.
+    #[inline]
+    pub fn walk(
+        &self,
+        input: &[u8],
+        known: bool,
+        frame: &mut Frame,
+        parsed: &mut Parsed,
+        status: u16,
+    ) -> Result<bool, Fault> {
         let fault = |what| Fault { status, what };
         let mut bounds = Bounds { end: None, most: self.max_frame, limit: self.max_frame.min(MAX_FRAMED_HEAD) };
         let mut at = 0;
         for run in &self.runs {
             let rest = input.get(at..).unwrap_or_default();
-            let Some(fixed) = rest.get(..run.size) else {
+            if rest.len() < run.size {
                 run.begins(rest, at, bounds).map_err(fault)?;
                 return Ok(false);
-            };
-            if !run.magic.iter().all(|magic| magic.stands_in(fixed)) {
-                return Err(fault(OTHER));
             }
-            for (offset, slot, field) in &run.numbers {
-                let number = field.read(rest.get(*offset..).unwrap_or_default());
-                set(&mut parsed.numbers, *slot, number);
+            if !known {
+                parsed.read_signs(run, rest).map_err(fault)?;
             }
-            for (offset, slot) in &run.repeated {
-                set(&mut parsed.numbers_at, *slot, at + offset);
-            }
-            if let Some((offset, field)) = run.id {
-                (frame.id, parsed.id_at) = (field.read(rest.get(offset..).unwrap_or_default()), at + offset);
-            }
-            if let Some(length) = &run.length {
-                bounds.end_behind(at + length.end(), length.read(rest), length.adjust).map_err(fault)?;
-            }
-            for (offset, slot, size) in &run.fixed_texts {
-                let text = fixed.get(*offset..offset + size).unwrap_or_default();
-                set(&mut parsed.texts, *slot, unpadded(text, at + offset));
+            for (offset, part) in &run.parts {
+                let (bytes, at) = (rest.get(*offset..).unwrap_or_default(), at + offset);
+                match part {
+                    Part::Id(field) => (frame.id, parsed.id_at) = (field.read(bytes), at),
+                    Part::Number(slot, field) => set(&mut parsed.numbers, *slot, field.read(bytes)),
+                    Part::Place(slot) => set(&mut parsed.numbers_at, *slot, at),
+                    Part::Text(slot, size) => set(&mut parsed.texts, *slot, unpadded(bytes, *size, at)),
+                    Part::Length(field, adjust) => {
+                        bounds.end_behind(at + field.size, field.read(bytes), *adjust).map_err(fault)?;
+                    }
+                }
             }
             let content = bounds.check(at + run.size).map_err(fault)?;
             at = content;
@@ -108,12 +121,7 @@ impl Layout {
                 let outer = content - length.size;
                 let length = length.read(rest.get(run.size - length.size..).unwrap_or_default());
                 at = bounds.behind(content, length).map_err(fault)?;
-                let place = Place { outer, outer_end: at, start: content, end: at };
-                match tail {
-                    Tail::Text(slot) => set(&mut parsed.texts, *slot, place),
-                    Tail::Headers => parsed.headers = place,
-                    Tail::Section => {}
-                }
+                parsed.note(tail, Place { outer, outer_end: at, start: content, end: at });
             }
             if run.ends_head {
                 frame.envelope = at;
@@ -125,6 +133,29 @@ impl Layout {
     }
 }
 
+impl Parsed {
+    /// Read what says what a frame is in a run; the error says that it is of another protocol.
+    fn read_signs(&mut self, run: &Run, bytes: &[u8]) -> Result<(), &'static str> {
+        for (offset, sign) in &run.signs {
+            sign.stands_in(bytes, *offset)?;
+            if let Sign::Number(slot, field) = sign {
+                set(&mut self.numbers, *slot, field.read(bytes.get(*offset..).unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Note where something lies that has its length before it.
+    #[inline]
+    fn note(&mut self, tail: &Tail, place: Place) {
+        match tail {
+            Tail::Text(slot) => set(&mut self.texts, *slot, place),
+            Tail::Headers => self.headers = place,
+            Tail::Section => {}
+        }
+    }
+}
+
 /// Slots are below `MAX_FRAMED_NAMES`: `compile` sees to it.
 fn set<T>(slots: &mut [T; MAX_FRAMED_NAMES], slot: usize, value: T) {
     if let Some(place) = slots.get_mut(slot) {
@@ -132,8 +163,9 @@ fn set<T>(slots: &mut [T; MAX_FRAMED_NAMES], slot: usize, value: T) {
     }
 }
 
-/// Return where a text lies that is filled up with zeros or blanks.
-fn unpadded(field: &[u8], start: usize) -> Place {
+/// Return where a text of that size lies that is filled up with zeros or blanks.
+fn unpadded(bytes: &[u8], size: usize, start: usize) -> Place {
+    let field = bytes.get(..size).unwrap_or_default();
     let filled = field.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
-    Place { outer: start, outer_end: start + field.len(), start, end: start + filled }
+    Place { outer: start, outer_end: start + size, start, end: start + filled }
 }

@@ -18,6 +18,7 @@ mod ids;
 mod kind;
 mod layout;
 mod names;
+mod opening;
 mod runs;
 mod server;
 mod step;

@@ -9,7 +9,7 @@ use crate::framed::declaration::{Condition, Element, Endian, HeaderFormat, Maske
 use crate::framed::kind::Kind;
 use crate::framed::step::{Field, Step};
 use crate::framed::template::Piece;
-use crate::framed::word::{front, Cut, Kept, Test, Word};
+use crate::framed::word::{Cut, Kept, Test, Word};
 use crate::head::PROXIED;
 use crate::limits::{MAX_FRAMED_ELEMENTS, MAX_FRAMED_NAMES};
 
@@ -204,9 +204,7 @@ impl Names {
             (None, Some(key), None) if self.texts.contains(key) => {
                 Ok(Word::Text { slot: self.slot(field, key, false)?, cut })
             }
-            (None, Some(key), None) => {
-                Ok(Word::Header { key: key.as_bytes().into(), front: front(key.as_bytes()), cut })
-            }
+            (None, Some(key), None) => Ok(Word::Header { key: key.as_bytes().into(), cut }),
             (None, None, Some(name)) if cut == Cut::Whole => Ok(Word::Number { slot: self.slot(field, name, true)? }),
             (None, None, Some(_)) => Err(format!("{field}: a number has nothing before or after")),
             _ => Err(format!("{field}: give exactly one of text, header and number")),

@@ -13,18 +13,10 @@ pub const OTHER: &str = "this is another protocol";
 pub struct Run {
     /// Bytes that are needed to know how long it is.
     pub size: usize,
-    /// Bytes that must stand in it.
-    pub magic: Vec<Magic>,
-    /// Offset, slot and field of the numbers that are read.
-    pub numbers: Vec<(usize, usize, Field)>,
-    /// Offset and slot of the numbers whose bytes are repeated.
-    pub repeated: Vec<(usize, usize)>,
-    /// Offset and field of the id.
-    pub id: Option<(usize, Field)>,
-    /// How many bytes follow in the frame.
-    pub length: Option<Length>,
-    /// Offset, slot and size of texts that are filled up.
-    pub fixed_texts: Vec<(usize, usize, usize)>,
+    /// What only says what a frame is, each behind its offset.
+    pub signs: Vec<(usize, Sign)>,
+    /// What each frame is looked at for, each behind its offset.
+    pub parts: Vec<(usize, Part)>,
     /// What follows, behind its length, which ends the run.
     pub tail: Option<(Field, Tail)>,
     /// Something is kept of it, and of nothing behind it: what follows is body.
@@ -34,46 +26,36 @@ pub struct Run {
 /// What is asked of numbers, by slot.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    /// Those that are looked at.
+    /// Those that say what a frame is.
+    pub tested: BTreeSet<usize>,
+    /// Those that are looked at for something else.
     pub read: BTreeSet<usize>,
     /// Those whose bytes are repeated as they lie.
     pub repeated: BTreeSet<usize>,
 }
 
-/// Bytes that must stand in a run.
+/// What says what a frame is.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Magic {
-    offset: usize,
-    bytes: Box<[u8]>,
+pub enum Sign {
+    /// These bytes must stand there.
+    Magic(Box<[u8]>),
+    /// The number of this slot, which rules look at.
+    Number(usize, Field),
 }
 
-impl Magic {
-    /// Return whether they stand in a run, as far as it has come.
-    pub fn stands_in(&self, run: &[u8]) -> bool {
-        let mut pairs = run.iter().skip(self.offset).zip(&self.bytes);
-        pairs.all(|(byte, wanted)| byte == wanted)
-    }
-}
-
-/// The length of a frame.
+/// What is looked at in a frame.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Length {
-    offset: usize,
-    field: Field,
-    /// What is added to it.
-    pub adjust: i64,
-}
-
-impl Length {
-    /// Return where it ends in its run.
-    pub fn end(&self) -> usize {
-        self.offset + self.field.size
-    }
-
-    /// Read it in its run.
-    pub fn read(&self, run: &[u8]) -> u64 {
-        self.field.read(run.get(self.offset..).unwrap_or_default())
-    }
+pub enum Part {
+    /// The number of this slot.
+    Number(usize, Field),
+    /// Where the number of this slot lies.
+    Place(usize),
+    /// The id.
+    Id(Field),
+    /// How many bytes follow in the frame, and what is added to that.
+    Length(Field, i64),
+    /// The text of this slot and size, filled up.
+    Text(usize, usize),
 }
 
 /// What has its length before it.
@@ -90,11 +72,14 @@ pub enum Tail {
 impl Run {
     /// Look at the beginning of a run at `at`, which is all of it that has come; the error says what is wrong already.
     pub fn begins(&self, run: &[u8], at: usize, mut bounds: Bounds) -> Result<(), &'static str> {
-        if !self.magic.iter().all(|magic| magic.stands_in(run)) {
-            return Err(OTHER);
+        for (offset, sign) in &self.signs {
+            sign.stands_in(run, *offset)?;
         }
-        if let Some(length) = self.length.as_ref().filter(|length| run.len() >= length.end()) {
-            bounds.end_behind(at + length.end(), length.read(run), length.adjust)?;
+        for (offset, part) in &self.parts {
+            let Part::Length(field, adjust) = part else { continue };
+            if let Some(length) = run.get(*offset..).filter(|rest| rest.len() >= field.size) {
+                bounds.end_behind(at + offset + field.size, field.read(length), *adjust)?;
+            }
         }
         bounds.check(at + self.size).map(drop)
     }
@@ -103,23 +88,34 @@ impl Run {
         let offset = self.size;
         self.size += step.fixed();
         match step {
-            Step::Magic(bytes) => self.magic.push(Magic { offset, bytes: bytes.clone() }),
+            Step::Magic(bytes) => self.signs.push((offset, Sign::Magic(bytes.clone()))),
             Step::Skip(_) => {}
             Step::Number(slot, field) => {
                 if wanted.read.contains(slot) {
-                    self.numbers.push((offset, *slot, *field));
+                    self.parts.push((offset, Part::Number(*slot, *field)));
+                } else if wanted.tested.contains(slot) {
+                    self.signs.push((offset, Sign::Number(*slot, *field)));
                 }
                 if wanted.repeated.contains(slot) {
-                    self.repeated.push((offset, *slot));
+                    self.parts.push((offset, Part::Place(*slot)));
                 }
             }
-            Step::Length(field, adjust) => self.length = Some(Length { offset, field: *field, adjust: *adjust }),
-            Step::Id(field) => self.id = Some((offset, *field)),
-            Step::FixedText(slot, size) => self.fixed_texts.push((offset, *slot, *size)),
+            Step::Length(field, adjust) => self.parts.push((offset, Part::Length(*field, *adjust))),
+            Step::Id(field) => self.parts.push((offset, Part::Id(*field))),
+            Step::FixedText(slot, size) => self.parts.push((offset, Part::Text(*slot, *size))),
             Step::Text(slot, length) => self.tail = Some((*length, Tail::Text(*slot))),
             Step::Headers(length, _) => self.tail = Some((*length, Tail::Headers)),
             Step::Section(length) => self.tail = Some((*length, Tail::Section)),
         }
+    }
+}
+
+impl Sign {
+    /// Return whether a run, as far as it has come, has the bytes that must stand there.
+    pub fn stands_in(&self, run: &[u8], offset: usize) -> Result<(), &'static str> {
+        let Self::Magic(bytes) = self else { return Ok(()) };
+        let mut pairs = run.iter().skip(offset).zip(bytes);
+        pairs.all(|(byte, wanted)| byte == wanted).then_some(()).ok_or(OTHER)
     }
 }
 

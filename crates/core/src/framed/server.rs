@@ -70,19 +70,26 @@ impl<C: Codec> Server<C> {
         self.failed.is_none() && self.open.is_empty()
     }
 
-    /// Make `call` the request at the front of `input`, if that is whole and wants an answer, and return its address, if it can be
-    /// read; it may lie in `head`. By reference, as a frame is (`Codec::frame`).
-    pub fn call<'a>(&mut self, input: &'a [u8], call: &mut Call, head: &'a mut Head) -> Option<Address<'a>> {
+    /// Make `call` the request at the front of `input`, and `address` what it is for, which may lie in `head`; `false`: it is not
+    /// whole, wants no answer, or must be looked at in full. By reference, as a frame is (`Codec::frame`).
+    #[inline]
+    pub fn call<'a>(
+        &mut self,
+        input: &'a [u8],
+        call: &mut Call,
+        address: &mut Address<'a>,
+        head: &'a mut Head,
+    ) -> bool {
         let whole = self.failed.is_none() && self.codec.frame(input, 400, &mut self.frame).is_ok_and(|whole| whole);
         let frame = &self.frame;
         if !whole || frame.kind != Kind::Request || self.open.len() >= MAX_FRAMED_STREAMS {
-            return None;
+            return false;
         }
-        let (address, timeout_ms) = self.codec.address(frame, input, head)?;
+        let Some(timeout_ms) = self.codec.address(frame, input, head, address) else { return false };
         let (version, id_at) = (self.codec.written_in(), self.codec.id_at());
         let (body, passes, length) = (frame.body().len(), frame.length - frame.trailer, frame.length);
         *call = Call { version, timeout_ms, id_at, body, passes, length };
-        Some(address)
+        true
     }
 
     /// Make `head` that of the call that was just returned, which lies at the front of `input`; false: it is malformed.
@@ -94,11 +101,9 @@ impl<C: Codec> Server<C> {
     /// Take the call that was just returned, which lies at the front of `input`; return its stream.
     #[inline]
     pub fn take(&mut self, input: &[u8]) -> StreamId {
-        let stream = self.open.take();
-        if let Some(caller) = self.open.get_mut(stream) {
-            caller.id = self.frame.id;
-            self.codec.remember(input, &mut caller.memory);
-        }
+        let Some((stream, caller)) = self.open.take_mut() else { return 0 };
+        caller.id = self.frame.id;
+        self.codec.remember(input, &mut caller.memory);
         stream
     }
 

@@ -1,5 +1,7 @@
 //! What a name in a declaration stands for when frames pass: a slot of what was read, or a part of it.
 
+use crate::short::{front, is_same, FRONT};
+
 /// A condition: slot, mask, value.
 pub type Test = (usize, u64, u64);
 
@@ -17,8 +19,8 @@ pub enum Kept {
 pub enum Word {
     /// A text.
     Text { slot: usize, cut: Cut },
-    /// A header; `front` is that of its key.
-    Header { key: Box<[u8]>, front: u64, cut: Cut },
+    /// A header.
+    Header { key: Box<[u8]>, cut: Cut },
     /// A number.
     Number { slot: usize },
 }
@@ -42,22 +44,26 @@ impl Word {
             Self::Number { .. } => &Cut::Whole,
         }
     }
-
-    /// Return whether it is the header of this key, whose front this is.
-    pub fn is_header(&self, wanted: &[u8], wanted_front: u64) -> bool {
-        matches!(self, Self::Header { key, front, .. }
-            if *front == wanted_front && key.len() == wanted.len() && (key.len() <= FRONT || **key == *wanted))
-    }
 }
 
-/// So many bytes of a key are its front.
-const FRONT: usize = 8;
+/// A key that is looked for in header blocks: most differ in their fronts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key {
+    front: u64,
+    bytes: Box<[u8]>,
+}
 
-/// Return the first bytes of a key as a number: most keys are no longer, or differ in them. To call a function that compares
-/// them costs more.
-pub fn front(key: &[u8]) -> u64 {
-    let few = || key.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte));
-    key.first_chunk::<FRONT>().map_or_else(few, |bytes| u64::from_be_bytes(*bytes))
+impl Key {
+    /// Return the key of these bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self { front: front(bytes), bytes: bytes.into() }
+    }
+
+    /// Return whether this is the key, whose front is given with it.
+    #[inline]
+    pub fn is(&self, key: &[u8], front: u64) -> bool {
+        self.front == front && self.bytes.len() == key.len() && (key.len() <= FRONT || is_same(&self.bytes, key))
+    }
 }
 
 impl Cut {
