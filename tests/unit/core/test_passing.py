@@ -80,7 +80,7 @@ class Twins:
     def calls(self) -> None:
         """A caller sends some calls at once; a few are oneway."""
         data = b""
-        for _ in range(self.random.randrange(1, 5)):
+        for _ in range(self.random.randrange(1, 9)):
             self.next_id += 1
             # Methods of one length: whoever hears them knows where each ends.
             method = self.random.choice(("find", "sell", "keep"))
