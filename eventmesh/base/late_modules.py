@@ -1,7 +1,8 @@
-"""`inspect`, loaded when somebody asks something of it that this process did not ask at its start.
+"""Modules of the standard library that are loaded when somebody asks something of them.
 
-It brings `ast`, `dis` and a tokenizer along, 5 ms of a sidecar's start and 2 MiB of its memory. asyncio, uvloop and
-`dataclasses` import it; what they ask in a process that serves are small questions, which are answered here.
+`inspect` brings `ast`, `dis` and a tokenizer along, 5 ms of a sidecar's start and 2 MiB of its memory. asyncio, uvloop
+and `dataclasses` import it; what they ask in a process that serves are small questions, which are answered here.
+`linecache`, which brings a tokenizer too, and others are imported for what few processes ever do.
 """
 
 from __future__ import annotations
@@ -12,34 +13,41 @@ from threading import RLock
 from types import FunctionType, GeneratorType, ModuleType
 from typing import Any, Final
 
-_NAME: Final = "inspect"
 _COROUTINE: Final = 0x80
 """`inspect.CO_COROUTINE`: what the compiler writes into the flags of an `async def`."""
 
 
-def late_inspect() -> None:
-    """Let `import inspect` give a module that loads itself when it is asked for more than is written here.
+def late_module(name: str) -> ModuleType | None:
+    """Let `import name` give a module, written in Python and of no package, that loads itself when it is asked for any
+    attribute; return it.
 
-    It is the module itself from then on, for those too who imported it before. Nothing happens where `inspect` is there
-    already.
+    It is the module itself from then on, for those too who imported it before. None: it is there already, or
+    nowhere, and nothing happens.
     """
-    spec = None if _NAME in sys.modules else PathFinder.find_spec(_NAME)
+    spec = None if name in sys.modules else PathFinder.find_spec(name)
     if spec is None or spec.loader is None:
-        return
-    module = _Inspect(_NAME)
+        return None
+    module = _Late(name)
     module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
-    asked = _Asked(module)
-    vars(module).update(
-        isgenerator=_is_generator,
-        isfunction=_is_function,
-        iscoroutinefunction=asked.is_coroutine_function,
-        unwrap=asked.unwrapped,
-    )
-    sys.modules[_NAME] = module
+    sys.modules[name] = module
+    return module
 
 
-class _Inspect(ModuleType):
-    """The module before it is loaded."""
+def late_inspect() -> None:
+    """Let `import inspect` give such a module, which loads itself when it is asked for more than is written here."""
+    module = late_module("inspect")
+    if module is not None:
+        asked = _Asked(module)
+        vars(module).update(
+            isgenerator=_is_generator,
+            isfunction=_is_function,
+            iscoroutinefunction=asked.is_coroutine_function,
+            unwrap=asked.unwrapped,
+        )
+
+
+class _Late(ModuleType):
+    """A module before it is loaded."""
 
     def __getattr__(self, name: str) -> Any:
         _load(self)
@@ -51,7 +59,7 @@ _lock: Final = RLock()
 
 def _load(module: ModuleType) -> None:
     with _lock:
-        if isinstance(module, _Inspect):
+        if isinstance(module, _Late):
             loader: Any = module.__loader__
             loader.exec_module(module)
             module.__class__ = ModuleType  # type: ignore[assignment]  # mypy narrows it to what it was
@@ -68,14 +76,14 @@ def _is_function(asked: object) -> bool:
 class _Asked:
     """Answers what is easy, and hands the rest to the module; uvloop keeps the first of these for good."""
 
-    def __init__(self, module: _Inspect) -> None:
-        self._module: ModuleType = module
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
 
     def is_coroutine_function(self, asked: Any) -> bool:
         """Answer for functions and methods, of which uvloop asks before it calls them at a signal; anything else, and
         what may have been marked, is for the module."""
         function = getattr(asked, "__func__", asked)
-        if type(function) is FunctionType and isinstance(self._module, _Inspect):
+        if type(function) is FunctionType and isinstance(self._module, _Late):
             return bool(function.__code__.co_flags & _COROUTINE)
         _load(self._module)
         found: bool = self._module.iscoroutinefunction(asked)

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from eventmesh.base.errors import UsageError
-from eventmesh.base.late_modules import late_inspect
+from eventmesh.base.late_modules import late_inspect, late_module
 from eventmesh.base.late_patterns import late_patterns
 from eventmesh.base.without_openssl import load_loop
 
@@ -20,6 +20,10 @@ DRAIN_TIME_S: Final = 30.0
 
 _PATTERNS_UNUSED: Final = ("dataclasses", "eventmesh", "json", "locale", "logging", "string", "textwrap", "tokenize")
 """Packages whose regular expressions a data plane does not use before its first answer, or never."""
+
+_MODULES_UNUSED: Final = ("linecache", "locale", "queue", "textwrap")
+"""Modules that others import for what a data plane does not do before its first answer: tracebacks, processes,
+threads."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +70,8 @@ def start(args: argparse.Namespace, *, function: bool) -> int:
     gc.disable()
     with late_patterns(*_PATTERNS_UNUSED):
         late_inspect()
+        for name in _MODULES_UNUSED:
+            late_module(name)
         load_loop()
         from eventmesh.base import log
         from eventmesh.dataplane.process import run

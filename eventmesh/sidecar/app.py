@@ -134,10 +134,13 @@ async def _configure(
         return
     from eventmesh.xds.client.ads import AdsClient
     from eventmesh.xds.client.channel import calls_through
-    from eventmesh.xds.client.inbound import beyond_inbound
 
-    tables = outbound.TABLES if function is not None else ()
-    resources = bootstrap.resources if function is None else beyond_inbound(bootstrap.resources)
+    tables: tuple[str, ...] = ()
+    resources = bootstrap.resources
+    if function is not None:
+        from eventmesh.xds.client.inbound import beyond_inbound
+
+        tables, resources = outbound.TABLES, beyond_inbound(resources)
     calls = calls_through(plane.caller, bootstrap.ads)
     client = AdsClient(
         bootstrap.ads,

@@ -101,9 +101,10 @@ async def accepts(address: Address, network: SocketFactory, timeout_s: float) ->
     return True
 
 
-def _socket_address(address: Address) -> tuple[int, str | tuple[str, int]]:
+def _socket_address(address: Address) -> tuple[int, str | tuple[bytes, int]]:
     match address:
         case UnixAddress(path):
             return socket.AF_UNIX, path
         case InetAddress(host, port):
-            return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port)
+            # In bytes: for text, the socket would load the tables of international names, were it an address in digits.
+            return socket.AF_INET6 if ":" in host else socket.AF_INET, (host.encode(), port)

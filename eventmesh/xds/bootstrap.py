@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
+from binascii import crc32
 from collections.abc import Mapping
 from dataclasses import field, replace
 from os import PathLike, fspath
@@ -156,7 +156,7 @@ def parse_bootstrap(text: str, source: str = "bootstrap") -> Bootstrap:
         node=node,
         admin=read_address(admin, "address", zero_port=True) if admin else "",
         resources=resources,
-        snapshot=resources.snapshot(f"bootstrap-{zlib.crc32(text.encode()):08x}"),
+        snapshot=resources.snapshot(f"bootstrap-{crc32(text.encode()):08x}"),
         ads=ads,
         identity=identity,
         warnings=tuple(warnings),

@@ -13,6 +13,7 @@ from tests.component.processes import data_plane, write_bootstrap
 
 NOT_NEEDED = frozenset(
     ("ast", "dis", "_ssl", "datetime", "decimal", "email", "http", "urllib", "pathlib", "tempfile", "random")
+    + ("base64", "encodings.idna", "linecache", "locale", "queue", "textwrap", "tokenize", "zlib")
 )
 """Modules of the standard library that cost a start some part of a millisecond or more, and that it can do without."""
 

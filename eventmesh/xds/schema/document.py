@@ -4,8 +4,6 @@ durations as `1.5s`, enums by label or number, 64-bit integers also as strings, 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -183,6 +181,10 @@ def _string(value: object, path: str) -> str:
 
 
 def _bytes(value: object, path: str) -> bytes:
+    # Few configurations hold any.
+    import base64
+    import binascii
+
     text = _string(value, path)
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)

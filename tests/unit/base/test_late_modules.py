@@ -1,4 +1,4 @@
-"""`inspect` is loaded late and is then what it ever was. Each runs by itself: what is imported cannot be taken back."""
+"""What is loaded late is then what it ever was. Each runs by itself: what is imported cannot be taken back."""
 
 from tests.unit.base.test_without_openssl import python
 
@@ -117,6 +117,22 @@ late_inspect()
 print(sys.modules["inspect"] is inspect, inspect.unwrap.__module__)
 """
     assert python(program) == "True inspect"
+
+
+def test_any_module_may_be_late() -> None:
+    program = """
+import sys
+from types import ModuleType
+from eventmesh.base.late_modules import late_module
+made = late_module("linecache")
+import linecache, traceback
+print(made is linecache is traceback.linecache, "tokenize" in sys.modules, type(linecache) is ModuleType)
+try: 1 / 0
+except ZeroDivisionError: print(len(traceback.format_exc().splitlines()))
+print(made is sys.modules["linecache"], "tokenize" in sys.modules, type(linecache) is ModuleType)
+print(late_module("linecache"), late_module("nowhere.to.be.found"), "nowhere.to.be.found" in sys.modules)
+"""
+    assert python(program).splitlines() == ["True False False", "3", "True True True", "None None False"]
 
 
 def test_threads_that_ask_at_once_all_get_it() -> None:
