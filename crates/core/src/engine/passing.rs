@@ -246,6 +246,6 @@ impl Engine {
     fn look_at_answer(&mut self, up: Id, told: &mut Told, input: &[u8]) -> bool {
         // The last answer of an endpoint that says goodbye has ended its connection.
         let Some(conn) = self.connections.get_mut(up).filter(|conn| conn.is_open()) else { return false };
-        conn.wire.answer(input).is_some_and(|answer| told.find(answer, &mut conn.streams, &self.exchanges))
+        conn.wire.answer(input).is_some_and(|answer| told.become_of(answer, &mut conn.streams, &self.exchanges))
     }
 }

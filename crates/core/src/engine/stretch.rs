@@ -184,7 +184,7 @@ pub struct Told {
 impl Told {
     /// Become that answer; `false`: it is not that of a plain call.
     #[inline]
-    pub fn find(&mut self, answer: Answer, asked: &mut Streams, exchanges: &Slab<Exchange>) -> bool {
+    pub fn become_of(&mut self, answer: Answer, asked: &mut Streams, exchanges: &Slab<Exchange>) -> bool {
         let Some(id) = asked.get(answer.stream) else { return false };
         let Some(exchange) = exchanges.get(id).filter(|exchange| exchange.is_plain()) else { return false };
         let Origin::Stream { conn, stream, listener } = exchange.origin else { return false };
@@ -219,7 +219,7 @@ impl Answers<'_> {
                 return Some((used, false));
             }
             let answer = lane.client.answer(input.get(used..)?);
-            let another = answer.is_some_and(|answer| told.find(answer, lane.asked, self.exchanges));
+            let another = answer.is_some_and(|answer| told.become_of(answer, lane.asked, self.exchanges));
             if !another || told.down != down {
                 return Some((used, another));
             }

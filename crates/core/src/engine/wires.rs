@@ -173,8 +173,8 @@ impl AnyWire {
         };
     }
 
-    /// Make `call` the request at the front of `input`, if this is a connection to a caller of a protocol of frames, and that is
-    /// whole and wants an answer, and `address` what it is for, which may lie in `head`.
+    /// Make `call` the request at the front of `input` and `address` what it is for, which may lie in `head`. `false`: this is no
+    /// connection to a caller of a protocol of frames, or no request lies there that is whole and wants an answer.
     pub fn call<'a>(
         &mut self,
         input: &'a [u8],
