@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DRAIN_TIME_S: Final = 30.0
 """Kubernetes' own terminationGracePeriodSeconds: longer, and the kubelet would kill in the middle."""
 
-_PATTERNS_UNUSED: Final = ("dataclasses", "eventmesh", "json", "locale", "logging", "string", "textwrap", "tokenize")
+_PATTERNS_UNUSED: Final = ("dataclasses", "eventmesh", "json", "logging", "string")
 """Packages whose regular expressions a data plane does not use before its first answer, or never."""
 
 _MODULES_UNUSED: Final = ("linecache", "locale", "queue", "textwrap")

@@ -162,10 +162,8 @@ def status_in(fields: Headers) -> Status | None:
     return Status(Code(int(text)), message) if known else Status(Code.UNKNOWN, f"grpc-status {text!r}: {message}")
 
 
-# Calls that end well have no message; `urllib.parse` is 2 ms of the start of each process that makes calls.
-
-
 def _quoted(message: str) -> str:
+    # Calls that end well have no message, and `urllib.parse` is 2 ms of the start of each process that makes calls.
     from urllib.parse import quote
 
     return quote(message, safe=_PLAIN)
