@@ -3,8 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyMemoryView, PySlice};
 
-/// The most that one read brings: what uvloop reads at once of its own accord. A body of a MiB is four turns of the loop.
-const WHOLE: usize = 256 * 1024;
+/// The most that one read brings. What is written of it must stay below 128 KiB, from where on glibc takes fresh pages of the kernel
+/// for each block, and gives them back with it (ADR 0111).
+const WHOLE: usize = 96 * 1024;
 
 /// The most while peers do not take what is read for them: it is kept until they do.
 const SMALL: isize = 16 * 1024;
