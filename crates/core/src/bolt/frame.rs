@@ -1,7 +1,7 @@
 //! The fixed part of a frame, and frames of our own.
 
 use crate::events::Fault;
-use crate::framed::Kind;
+use crate::framed::{Kind, Opening};
 use crate::head::{Dialect, Head, Span, Version};
 use crate::limits::{MAX_BOLT_CLASS, MAX_BOLT_CONTENT, MAX_BOLT_HEADER};
 
@@ -53,8 +53,8 @@ const CRC_SWITCH: u8 = 1;
 /// Type of an answer.
 const RESPONSE: u8 = 0;
 
-/// The first bytes of a frame, as a number whose lowest byte comes first: those up to its command, or one behind that, say what it is.
-const OPENING: u64 = 0xff_ffff_ffff;
+/// The bytes up to a frame's command, or one behind that, say what it is.
+const OPENING: Opening = Opening::first(5);
 
 /// Length of the checksum; no length field counts it.
 const CRC_SIZE: usize = 4;
@@ -75,7 +75,7 @@ pub struct Frame {
     /// Status (responses).
     pub status: u16,
     /// How the last one began of which it is known what it is: mostly as the next one does.
-    opening: Option<u64>,
+    opening: Option<u128>,
     fixed: usize,
     class: usize,
     header: usize,
@@ -95,7 +95,7 @@ impl Frame {
     /// there, a checksum when all is; `status` is that of a fault.
     pub fn read(&mut self, input: &[u8], status: u16) -> Result<bool, Fault> {
         let fault = |what| Fault { status, what };
-        let opening = input.first_chunk().map(|bytes| u64::from_le_bytes(*bytes) & OPENING);
+        let opening = OPENING.read(input);
         if opening.is_none() || opening != self.opening {
             self.opening = None;
             if !self.begin(input).map_err(fault)? {

@@ -89,8 +89,8 @@ impl Engine {
         // Whether others may follow is for the other stages to say.
         self.end_runs(source.listener, runs, now);
         self.board_call(source, &course, pick, &call, input, now)?;
-        let behind = input.get(call.length..).unwrap_or_default();
-        Some((call.length, self.look_at_call(source, behind)))
+        let length = call.extent.length;
+        Some((length, self.look_at_call(source, input.get(length..).unwrap_or_default())))
     }
 
     /// Pass on the request at the front of `input` by the connection of the run at hand, and those behind it for which that is the
@@ -206,7 +206,7 @@ impl Engine {
         exchange.begin_plain((source, stream), (course, course.timeout_s(call)), call, now);
         std::mem::swap(&mut exchange.head, &mut self.scratch);
         (exchange.path, exchange.authority) = (exchange.head.path_span(), exchange.head.authority_span());
-        exchange.held.extend_from_slice(input.get(call.passes - call.body..call.passes)?);
+        exchange.held.extend_from_slice(input.get(call.extent.passes - call.body..call.extent.passes)?);
         self.watch(id);
         let placed = self.place_at(id, cluster, pick, now);
         self.stand(id, cluster, placed, now);

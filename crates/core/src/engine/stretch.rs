@@ -105,7 +105,7 @@ impl Requests<'_> {
         loop {
             let here = input.get(used..)?;
             self.write(&mut lane, &call, here)?;
-            used += call.length;
+            used += call.extent.length;
             let (rest, mut address) = (input.get(used..)?, Address::default());
             if !lane.server.call(rest, &mut call, &mut address, self.scratch) {
                 return Some((used, None));
@@ -142,12 +142,12 @@ impl Requests<'_> {
 
     /// Write a call. It has no head: nothing that may still happen to it asks for one.
     fn write<C: Codec>(&mut self, lane: &mut Lane<'_, C>, call: &Call, input: &[u8]) -> Option<()> {
-        let (frame, up) = (input.get(..call.passes)?, self.up);
+        let up = self.up;
         let (id, exchange) = self.exchanges.take_mut()?;
         let stream = lane.server.take(input);
         lane.waiting.insert(stream, id);
-        lend(self.spare, lane.out, frame.len());
-        let sent = lane.client.forward(frame, call.id_at, lane.out);
+        lend(self.spare, lane.out, call.extent.length);
+        let sent = lane.client.forward(input, call.extent, lane.out);
         lane.asked.insert(sent, id);
         if call.timeout_ms != self.budget.0 {
             self.budget = (call.timeout_ms, self.course.timeout_s(call));
@@ -214,7 +214,7 @@ impl Answers<'_> {
             if !self.write(&mut lane, told, input.get(used..)?) {
                 return (used > 0).then_some((used, false));
             }
-            used += told.answer.length;
+            used += told.answer.extent.length;
             if lane.waiting.is_empty() || lane.asked.is_empty() {
                 return Some((used, false));
             }
@@ -228,9 +228,8 @@ impl Answers<'_> {
 
     fn write<C: Codec>(&mut self, lane: &mut Lane<'_, C>, told: &Told, input: &[u8]) -> bool {
         let Told { answer, id, stream, .. } = told;
-        let Some(frame) = input.get(..answer.passes) else { return false };
-        lend(self.spare, lane.out, answer.length);
-        if !lane.server.pass(*stream, answer, frame, lane.out) {
+        lend(self.spare, lane.out, answer.extent.length);
+        if !lane.server.pass(*stream, answer, input, lane.out) {
             return false;
         }
         lane.waiting.remove(*stream);

@@ -1,7 +1,7 @@
 //! The upstream side: one connection, shared by many callers under ids of our own.
 
 use crate::events::{Cause, Event, Fault, LocalReply, StreamId, Wire};
-use crate::framed::codec::{Codec, Frame};
+use crate::framed::codec::{Codec, Extent, Frame};
 use crate::framed::ids::Ids;
 use crate::framed::kind::Kind;
 use crate::head::{Head, Version};
@@ -28,12 +28,8 @@ pub struct Answer {
     pub version: Version,
     /// The HTTP status that says what it says.
     pub status: u16,
-    /// Where its id is.
-    pub id_at: usize,
-    /// Length of all of it but what is made anew on the way.
-    pub passes: usize,
-    /// How long it is.
-    pub length: usize,
+    /// Which part of it is what.
+    pub extent: Extent,
 }
 
 impl<C: Codec> Client<C> {
@@ -55,15 +51,14 @@ impl<C: Codec> Client<C> {
         let frame = &self.frame;
         let status = answers.then(|| self.codec.status(frame, input, 502).ok()).flatten()?;
         let (version, id_at) = (self.codec.written_in(), self.codec.id_at());
-        let (stream, passes, length) = (frame.id, frame.length - frame.trailer, frame.length);
-        Some(Answer { stream, version, status, id_at, passes, length })
+        Some(Answer { stream: frame.id, version, status, extent: frame.extent(id_at) })
     }
 
-    /// Append a request on a new stream, as its frame lies, with its id at `id_at`; return the stream.
+    /// Append the request at the front of `input` on a new stream, as it lies; return the stream.
     #[inline]
-    pub fn forward(&mut self, frame: &[u8], id_at: usize, out: &mut Vec<u8>) -> StreamId {
+    pub fn forward(&mut self, input: &[u8], request: Extent, out: &mut Vec<u8>) -> StreamId {
         let stream = self.open();
-        self.codec.copy(frame, id_at, stream, out);
+        self.codec.copy(input, request, stream, out);
         stream
     }
 

@@ -24,6 +24,22 @@ impl Frame {
     pub fn body(&self) -> Piece {
         Piece { start: self.envelope, end: self.length - self.trailer }
     }
+
+    /// Return which part of it is what, with its id at `id_at`.
+    pub fn extent(&self, id_at: usize) -> Extent {
+        Extent { id_at, passes: self.length - self.trailer, length: self.length }
+    }
+}
+
+/// Which part of a frame is what, for those who do not look at it again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Where its id is.
+    pub id_at: usize,
+    /// Length of all of it but what is made anew on the way.
+    pub passes: usize,
+    /// How long it is.
+    pub length: usize,
 }
 
 /// Whom a request is for: all that a route needs which looks at nothing else.
@@ -122,13 +138,15 @@ pub trait Codec {
         out.extend_from_slice(body);
     }
 
-    /// Append a frame, envelope and body, as it lies but for its id, which is at `id_at`.
+    /// Append the frame at the front of `input` as it lies but for its id, and for what is made anew.
     #[inline]
-    fn copy(&self, frame: &[u8], id_at: usize, id: u64, out: &mut Vec<u8>) {
+    fn copy(&self, input: &[u8], frame: Extent, id: u64, out: &mut Vec<u8>) {
         let at = out.len();
-        out.extend_from_slice(frame);
-        self.write_id(id, out.get_mut(at + id_at..).unwrap_or_default());
-        self.seal(at, out);
+        out.extend_from_slice(input.get(..frame.passes).unwrap_or_default());
+        self.write_id(id, out.get_mut(at + frame.id_at..).unwrap_or_default());
+        if frame.passes < frame.length {
+            self.seal(at, out);
+        }
     }
 
     /// Return whether a caller of whom this is remembered understands an answer of that version.

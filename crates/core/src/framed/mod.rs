@@ -29,8 +29,9 @@ mod word;
 mod tests;
 
 pub use client::{Answer, Client};
-pub use codec::{Address, Codec, Frame};
+pub use codec::{Address, Codec, Extent, Frame};
 pub use compile::Protocol;
 pub use declared::Declared;
 pub use kind::Kind;
+pub use opening::Opening;
 pub use server::{Call, Server};

@@ -14,6 +14,11 @@ pub struct Opening {
 }
 
 impl Opening {
+    /// Return what says what a frame is of which so many bytes, no more than are looked at, do.
+    pub const fn first(count: usize) -> Self {
+        Self { mask: u128::from_le((1 << (8 * count)) - 1) }
+    }
+
     /// Return what says what a frame of these elements is: its magic, and the numbers that rules look at. `None`: some of it does
     /// not stand in the first bytes.
     pub fn of(steps: &[Step], tested: &BTreeSet<usize>) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 use crate::events::{Cause, Event, Fault, LocalReply, ReplyKind, StreamId, Wire};
 use crate::framed::client::Answer;
-use crate::framed::codec::{Address, Codec, Frame};
+use crate::framed::codec::{Address, Codec, Extent, Frame};
 use crate::framed::kind::Kind;
 use crate::head::{Head, Version};
 use crate::limits::MAX_FRAMED_STREAMS;
@@ -31,14 +31,10 @@ pub struct Call {
     pub version: Version,
     /// The caller's budget in milliseconds; -1 or 0: none.
     pub timeout_ms: i32,
-    /// Where its id is.
-    pub id_at: usize,
-    /// Length of its body.
+    /// Length of its body, which is the end of what passes.
     pub body: usize,
-    /// Length of all of it but what is made anew on the way; the body is its end.
-    pub passes: usize,
-    /// How long it is.
-    pub length: usize,
+    /// Which part of it is what.
+    pub extent: Extent,
 }
 
 /// Who waits for an answer.
@@ -87,8 +83,7 @@ impl<C: Codec> Server<C> {
         }
         let Some(timeout_ms) = self.codec.address(frame, input, head, address) else { return false };
         let (version, id_at) = (self.codec.written_in(), self.codec.id_at());
-        let (body, passes, length) = (frame.body().len(), frame.length - frame.trailer, frame.length);
-        *call = Call { version, timeout_ms, id_at, body, passes, length };
+        *call = Call { version, timeout_ms, body: frame.body().len(), extent: frame.extent(id_at) };
         true
     }
 
@@ -107,15 +102,15 @@ impl<C: Codec> Server<C> {
         stream
     }
 
-    /// Append `frame`, which is that answer, under the id of the caller of this stream, if the answer is for it as it lies. The
-    /// stream is over then; `false`: it goes on.
+    /// Append that answer, which lies at the front of `input`, under the id of the caller of this stream, if it is for it as it
+    /// lies. The stream is over then; `false`: it goes on.
     #[inline]
-    pub fn pass(&mut self, stream: StreamId, answer: &Answer, frame: &[u8], out: &mut Vec<u8>) -> bool {
+    pub fn pass(&mut self, stream: StreamId, answer: &Answer, input: &[u8], out: &mut Vec<u8>) -> bool {
         let Some(caller) = self.open.get(stream) else { return false };
         if !self.codec.understands(answer.version, &caller.memory) {
             return false;
         }
-        self.codec.copy(frame, answer.id_at, caller.id, out);
+        self.codec.copy(input, answer.extent, caller.id, out);
         self.open.release(stream);
         true
     }

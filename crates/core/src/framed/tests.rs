@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Address, Answer, Call, Client, Declared, Protocol, Server};
+use super::{Address, Answer, Call, Client, Declared, Extent, Protocol, Server};
 use crate::events::{Cause, Event, LocalReply, ReplyKind, Wire};
 use crate::head::{Head, Version};
 use crate::hearing::hear;
@@ -98,15 +98,18 @@ fn the_address_of_a_call_is_read_where_it_lies() {
     let mut unused = Head::default();
     let (mut call, mut address) = (Call::default(), Address::default());
     assert!(server.call(&behind, &mut call, &mut address, &mut unused));
-    assert_eq!((call.length, call.passes, call.body, call.timeout_ms), (request.len(), request.len(), 4, 250));
+    assert_eq!(
+        (call.extent.length, call.extent.passes, call.body, call.timeout_ms),
+        (request.len(), request.len(), 4, 250)
+    );
     assert_eq!((address.service, address.method), (&b"com.example.S"[..], &[0, 7][..]));
     assert!(server.describe(&behind, &mut head));
     assert_eq!((head.authority(), head.frame.timeout_ms), (address.service, call.timeout_ms));
     assert!(server.is_between(), "nobody waits before it is taken");
     let stream = server.take(&behind);
     let (answer, mut out) = (frame(1, 0, 42, "", &[], b"yes"), Vec::new());
-    let (id_at, length) = (call.id_at, answer.len());
-    let told = Answer { stream: 42, version: Version::Framed(4), status: 200, id_at, passes: length, length };
+    let extent = Extent { passes: answer.len(), length: answer.len(), ..call.extent };
+    let told = Answer { stream: 42, version: Version::Framed(4), status: 200, extent };
     assert!(!server.pass(stream, &told, &answer, &mut out) && out.is_empty(), "it is of another protocol");
     let told = Answer { version: Version::Framed(3), ..told };
     assert!(server.pass(stream, &told, &answer, &mut out) && server.is_between());
