@@ -20,6 +20,9 @@ from tests.component.planes import proxy
 EASY = 4 * 1024 * 1024
 """What may wait before reads become small."""
 
+LARGE_READ = 96 * 1024
+"""What a read may bring until then."""
+
 BODY = bytes(512 * 1024)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -62,7 +65,7 @@ def is_pressed(driver: Driver, more: int = 0) -> bool:
     driver.engine.parting(0, more)
     offered = len(AcceptedConnection(driver, "edge", is_unix=False).get_buffer(-1))
     driver.engine.parting(more, 0)
-    return offered < 256 * 1024
+    return offered < LARGE_READ
 
 
 async def connected(address: tuple[str, int]) -> socket.socket:
