@@ -147,7 +147,7 @@ def test_reads_are_small_and_their_source_is_paused_at_once_while_much_waits_for
     whole = len(upstream.get_buffer(-1))
     owner.engine.writable(crowd.number, False, 5 * 1024 * 1024, NOW)
     small = len(upstream.get_buffer(-1))
-    assert (whole, small) == (256 * 1024, 16 * 1024)
+    assert (whole, small) == (96 * 1024, 16 * 1024)
     owner.performed.clear()
     owner.connections[client.number].kept = small + 1
     hear(upstream, (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * small)[:small])
